@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# Makes .venv beside this file, installs what the project needs, and runs its arguments inside.
+# ./setup_env.sh --help tells the rest.
+
+set -euo pipefail
+
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+venv=$here/.venv
+state=$venv/.setup         # what this script remembers; a .venv made by hand has none
+stamp=$state/stamp         # what the finished environment was made from
+unfinished=$state/unfinished
+chosen_torch=$state/torch  # the TORCH_SPEC that was asked for, if any
+log=$state/pip.log
+
+usage() {
+    cat <<'HELP'
+Usage: ./setup_env.sh [COMMAND [ARGUMENT...]]
+
+Makes .venv beside this script, installs the pinned versions of constraints.txt and the project
+itself (editable), then runs COMMAND inside, in the directory you are in. When nothing has
+changed since the last time, it goes straight to COMMAND.
+
+    ./setup_env.sh python demos/train_demo.py     train a small GPT before your eyes
+    ./setup_env.sh pytest                         run the tests
+    . .venv/bin/activate                          or work inside it
+
+Choosing Python
+    The first of python3, python3.14, python3.13, python3.12 and python3.11 that is 3.11 to 3.14.
+    PYTHON=/path/to/python3.12 ./setup_env.sh     takes that one, and remakes .venv if need be.
+
+Choosing a build of PyTorch
+    Your own pip settings (pip.conf, PIP_INDEX_URL, PIP_FIND_LINKS, ...) stay in force, and
+    PyTorch is installed first: a build that they offer, such as a CPU build in a folder of wheels,
+    is the one you get.
+    On Linux the default index gives the CUDA build, which runs without a GPU too but brings
+    several gigabytes of CUDA libraries. To have another, add the index which PyTorch's
+    installation page names for the build that you want, and ask for that build:
+
+        export PIP_EXTRA_INDEX_URL=<the index that PyTorch's installation page names>
+        TORCH_SPEC="torch==2.13.0+cpu" ./setup_env.sh        a CPU build
+        TORCH_SPEC="torch==2.13.0+cu130" ./setup_env.sh      a CUDA build
+
+    TORCH_SPEC is what pip is asked for (a version, a build, or the path of a wheel) and is
+    remembered in .venv. macOS has one build, which uses Apple's GPUs.
+
+Exit code: COMMAND's own; 2 when the environment cannot be made, with the reason.
+To start over, delete .venv.
+HELP
+}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+die() {
+    printf 'setup_env.sh: %s\n' "$*" >&2
+    exit 2
+}
+
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+is_supported() {
+    case $1 in 3.11 | 3.12 | 3.13 | 3.14) return 0 ;; *) return 1 ;; esac
+}
+
+find_python() {
+    local candidate version seen=""
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
+        if version=$(version_of "$candidate"); then
+            if is_supported "$version"; then
+                command -v -- "$candidate"
+                return
+            fi
+            seen="$seen, $candidate is $version"
+        fi
+        [ -z "${PYTHON:-}" ] || break
+    done
+    [ -n "$seen" ] || seen=", ${PYTHON:-python3} does not run"
+    die "Python 3.11 to 3.14 is needed, but ${seen#, }; install one of them, or name it:" \
+        "PYTHON=/path/to/python3.12 ./setup_env.sh"
+}
+
+# Everything that the environment is made from, in one line.
+fingerprint() {
+    {
+        "$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null || return
+        printf '%s\n' "$venv"
+        cat -- "$here/constraints.txt" "$here/pyproject.toml" "$here/setup_env.sh"
+    } | cksum
+}
+
+is_ready() {
+    [ -f "$stamp" ] && [ "$(cat -- "$stamp")" = "$(fingerprint)" ] || return 1
+    [ -z "${TORCH_SPEC:-}" ] || [ "$TORCH_SPEC" = "$(remembered_torch)" ] || return 1
+    [ -z "${PYTHON:-}" ] || [ "$(version_of "$PYTHON")" = "$(version_of "$venv/bin/python")" ]
+}
+
+remembered_torch() { cat -- "$chosen_torch" 2>/dev/null || true; }
+
+# Held until the set-up is done, so that two set-ups at once do one after the other.
+take_turn() {
+    command -v flock >/dev/null || return 0
+    exec 9<"$here"
+    if ! flock --nonblock 9; then
+        say "another set-up is at work here; waiting for it"
+        flock 9
+    fi
+}
+
+make_venv() {
+    local python version reason=""
+    if [ -e "$unfinished" ]; then
+        reason="an earlier set-up was interrupted"
+    elif [ -e "$venv" ] && ! version=$(version_of "$venv/bin/python"); then
+        reason="its Python does not run"
+    elif [ -e "$venv" ] && [ -n "${PYTHON:-}" ] && [ "$version" != "$(version_of "$PYTHON")" ]; then
+        reason="it has Python $version, not that of PYTHON"
+    elif [ -e "$venv" ] && ! is_supported "$version"; then
+        die "$venv has Python $version, and 3.11 to 3.14 is needed; delete it and run this again"
+    fi
+    if [ -z "$reason" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        return
+    fi
+
+    python=$(find_python)
+    version=$(version_of "$python")
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || die "$python cannot make virtual" \
+        "environments; install the missing part (on Debian and Ubuntu: python$version-venv)"
+    if [ -n "$reason" ]; then
+        say "making .venv anew: $reason"
+        rm -rf -- "$venv" 2>/dev/null || die "$venv cannot be removed; remove it and run this again"
+    fi
+    say "making .venv with Python $version ($python)"
+    mark_unfinished
+    "$python" -m venv "$venv" >"$log" 2>&1 ||
+        { tail -n 8 -- "$log" >&2; die "$python could not make $venv; see the lines above"; }
+}
+
+mark_unfinished() {
+    { mkdir -p -- "$state" && : >"$unfinished"; } 2>/dev/null ||
+        die "$here cannot be written to; clone the project to a place that can"
+}
+
+# Shows of pip's pages what takes long, and keeps them all in the log.
+follow() {
+    local line
+    while IFS= read -r line; do
+        printf '%s\n' "$line" >>"$log"
+        if [[ $line =~ Downloading\ (.*/)?([^/]+\ \(([0-9]{3,}(\.[0-9]+)?\ MB|[0-9.]+\ GB)\)) ]]; then
+            say "downloading ${BASH_REMATCH[2]}"
+        fi
+    done
+}
+
+pip_install() {
+    if ! (cd -- "$here" && "$venv/bin/python" -m pip install --progress-bar off "$@") \
+        </dev/null 2>&1 | follow; then
+        explain_failure
+    fi
+}
+
+explain_failure() {
+    local culprit
+    culprit=$(sed -n 's/^ERROR: No matching distribution found for //p' "$log" | tail -n 1)
+    [ -n "$culprit" ] ||
+        culprit=$(sed -nE 's/^ *(Collecting|Downloading|Building wheel for) ([^ ]*).*/\2/p' "$log" |
+            tail -n 1)
+    # Until pip installs the first file, the environment is as it was.
+    grep -q '^Installing collected packages' "$log" || rm -f -- "$unfinished"
+    grep -v -e ' is ignored: ' -e '^\[notice\]' -e '^ *$' "$log" | tail -n 8 >&2 || true
+    die "pip could not install ${culprit:-what is needed} (its whole output: $log);" \
+        "check the network and your pip settings, then run this again"
+}
+
+torch_version() {
+    "$venv/bin/python" -c 'from importlib.metadata import version; print(version("torch"))'
+}
+
+# PyTorch may be another than the pinned one; the rest is then fitted to it.
+write_constraints() {
+    grep -v '^torch==' "$here/constraints.txt" >"$state/constraints.txt"
+    [ $# -eq 0 ] || printf '%s\n' "torch==$1" >>"$state/constraints.txt"
+}
+
+install() {
+    local torch=${TORCH_SPEC:-}
+    [ -n "$torch" ] || torch=$(remembered_torch)
+    make_venv
+    rm -f -- "$stamp"
+    mark_unfinished
+    : >"$log"
+
+    [ -n "$torch" ] && printf '%s\n' "$torch" >"$chosen_torch"
+    torch=${torch:-$(grep '^torch==' "$here/constraints.txt")}
+    say "installing $torch"
+    write_constraints
+    pip_install --constraint "$state/constraints.txt" "$torch" hatchling
+    say "installing everything else"
+    write_constraints "$(torch_version)"
+    pip_install --constraint "$state/constraints.txt" --no-build-isolation --editable '.[dev]'
+
+    fingerprint >"$stamp.new"
+    mv -f -- "$stamp.new" "$stamp"
+    rm -f -- "$unfinished"
+    say "ready: PyTorch $(torch_version) in $venv"
+    compare_with_gpu
+}
+
+compare_with_gpu() {
+    local build has_gpu=no
+    build=$(sed -n 's/^cuda.*= //p' "$venv"/lib/python*/site-packages/torch/version.py 2>/dev/null) ||
+        return 0
+    if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then has_gpu=yes; fi
+    case "$build $has_gpu" in
+        "None yes") say "there is a GPU here that this build of PyTorch does not use;" \
+            "./setup_env.sh --help tells how to choose a CUDA build" ;;
+        None*) ;;
+        *no) say "this is a CUDA build of PyTorch and no GPU is seen here: it works, but a CPU" \
+            "build is smaller; ./setup_env.sh --help tells how to choose one" ;;
+    esac
+}
+
+set_up() {
+    trap 'exit 130' INT
+    take_turn
+    is_ready || install
+    trap - INT
+    exec 9<&-
+}
+
+case ${1-} in
+    -h | --help) usage && exit ;;
+    -*) die "there is no option $1; ./setup_env.sh --help shows how it is used" ;;
+esac
+unset PYTHONHOME
+is_ready || set_up
+export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
+if [ $# -eq 0 ]; then
+    say "nothing more to do; run something inside: ./setup_env.sh COMMAND (or see --help)"
+    exit
+fi
+exec -- "$@"
