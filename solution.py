@@ -126,9 +126,10 @@ class Embedding(nn.Module):
 
 
 class PositionalEmbedding(nn.Module):
-    """Give every position its learned vector: row p of W_pos for position p, in every row of the batch.
+    """Give every position its learned vector: row p of W_pos for position p.
 
-    The tokens give only the shape; positions count from 0 (GPT-1, section 3.1).
+    The tokens give only the shape; every row of the batch gets the same vectors. Positions count
+    from 0 (GPT-1, section 3.1).
 
     Raises ValueError when there are more than n_ctx positions.
     """
@@ -248,7 +249,7 @@ class MLP(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Add attention to the residual stream, then the MLP, each reading the stream through its own norm.
+    """Add attention to the residual stream, then the MLP, each reading it through its own norm.
 
     The norms stand before the two parts, not after the sums (GPT-2, section 2.3).
 
@@ -279,9 +280,9 @@ class TransformerBlock(nn.Module):
 
 
 class Unembedding(nn.Module):
-    """Turn every position's vector into logits, one for each token of the vocabulary (GPT-1, section 3.1).
+    """Turn every position's vector into logits, one for each token (GPT-1, section 3.1).
 
-    This is the untied unembedding, with a bias; a tied Transformer uses its token embedding instead.
+    This is the untied unembedding, with a bias; a tied Transformer uses its token embedding.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -332,9 +333,7 @@ class Transformer(nn.Module):
         final = self.ln_final(residual)
         if self.unembed is not None:
             return self.unembed(final)
-        return einsum(
-            final, self.embed.W_E, "batch seq d_model, d_vocab d_model -> batch seq d_vocab"
-        )
+        return final @ self.embed.W_E.T
 
 
 def next_token_loss(
@@ -426,17 +425,19 @@ def generate(
     config: TransformerConfig = model.config  # type: ignore[assignment]
     was_training = model.training
     model.eval()
-    for _ in range(max_new_tokens):
-        logits = model(tokens[:, -config.n_ctx :])
-        next_token = sample(
-            logits[:, -1],
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            generator=generator,
-        )
-        tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)
-    model.train(was_training)
+    try:
+        for _ in range(max_new_tokens):
+            logits = model(tokens[:, -config.n_ctx :])
+            next_token = sample(
+                logits[:, -1],
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                generator=generator,
+            )
+            tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)
+    finally:
+        model.train(was_training)
     return tokens
 
 
