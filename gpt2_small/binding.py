@@ -1,0 +1,158 @@
+"""Which file the kit runs on: the reference, or a learner's own."""
+
+import difflib
+import hashlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gpt2_small.errors import UserError
+
+SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
+BOUND_MODULE = "gpt2_small.solution"
+
+SOLUTION_NAMES = (
+    "TransformerConfig",
+    "LayerNorm",
+    "Embedding",
+    "PositionalEmbedding",
+    "MultiHeadAttention",
+    "MLP",
+    "TransformerBlock",
+    "Unembedding",
+    "Transformer",
+    "next_token_loss",
+    "sample",
+    "generate",
+    "learning_rate",
+    "parameter_groups",
+    "train_step",
+    "train",
+    "StepResult",
+    "TrainRecord",
+)
+
+
+def reference_path() -> Path:
+    """The reference: inside an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "solution.py"
+    return packaged if packaged.exists() else package.parent / "solution.py"
+
+
+def load(path: str | Path) -> ModuleType:
+    """Run a solution file and return it as a fresh module; nothing else changes.
+
+    Raises UserError, with the file's line where there is one, for a file that is missing, is not
+    Python, or stops with an exception while it is run.
+    """
+    return _execute(path, f"gpt2_small_solution_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}")
+
+
+def bind(path: str | Path) -> ModuleType:
+    """Make a file the one that `gpt2_small` gives its names from, here and in processes started later.
+
+    For entry points and notebooks. Binding the same file again returns the same module.
+
+    Raises UserError as `load` does, and when another file, or an earlier text of this one, is in
+    use already.
+    """
+    path = Path(path).expanduser().resolve()
+    module = sys.modules.get(BOUND_MODULE)
+    if module is None:
+        module = _execute(path, BOUND_MODULE)
+        sys.modules[BOUND_MODULE] = module
+        os.environ[SOLUTION_VARIABLE] = str(path)
+        return module
+    in_use = solution_path(module)
+    if in_use != path:
+        raise UserError(f"cannot bind {path}: {in_use} is in use already; start a new Python for it")
+    if module.__dict__.get("SOURCE_SHA256", digest(path)) != digest(path):
+        raise UserError(f"{path} has changed since it was bound; start a new Python to run it")
+    return module
+
+
+def bound() -> ModuleType:
+    """The solution in use; at first use, $GPT2_SMALL_SOLUTION or else the reference is bound."""
+    module = sys.modules.get(BOUND_MODULE)
+    return module or bind(os.environ.get(SOLUTION_VARIABLE) or reference_path())
+
+
+def bound_name(name: str) -> Any:
+    """A name of the solution in use. Raises AttributeError with the file when it is not there."""
+    module = bound()
+    if not hasattr(module, name):
+        raise AttributeError(f"{solution_path(module)} has no {name}")
+    return getattr(module, name)
+
+
+def solution_path(module: ModuleType) -> Path:
+    """The file that a solution module was loaded from."""
+    return Path(str(module.__file__)).resolve()
+
+
+def is_reference(module: ModuleType) -> bool:
+    """Whether a solution module is the kit's own reference."""
+    return solution_path(module) == reference_path()
+
+
+def describe(module: ModuleType) -> str:
+    """A solution in a few words for the screen: which file, and the beginning of its SHA-256."""
+    path = solution_path(module)
+    if is_reference(module):
+        return "the reference, solution.py"
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"{shown} (sha256 {digest(path)[:12]})"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _execute(path: str | Path, module_name: str) -> ModuleType:
+    path = Path(path).expanduser()
+    source = _read(path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__dict__["SOURCE_SHA256"] = hashlib.sha256(source).hexdigest()
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except SyntaxError as error:
+        place = path if error.filename in (None, str(path)) else error.filename
+        raise UserError(f"{place}, line {error.lineno or 1}: {error.msg}") from error
+    except BaseException as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(path)
+        ]
+        place = f"{path}, line {lines[-1]}" if lines else str(path)
+        reason = " ".join(str(error).split())
+        raise UserError(f"{place}: {type(error).__name__}: {reason}") from error
+    return module
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the Python file with your solution")
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        names = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, names, n=1)
+        hint = f"did you mean {path.with_name(near[0])}?" if near else "check the name"
+        raise UserError(f"there is no file {path}; {hint}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if b"\0" in source:
+        raise UserError(f"{path} is not a Python file: it contains null bytes")
+    return source

@@ -1,0 +1,1 @@
+"""The model's surroundings: presets, activations by name, weights."""

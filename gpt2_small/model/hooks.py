@@ -1,0 +1,71 @@
+"""Inner activations by TransformerLens's names: read them, or change them on the way."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from gpt2_small.errors import UserError
+
+Hook = Callable[[Tensor], Tensor | None]
+
+
+def tap_names(model: nn.Module) -> list[str]:
+    """The names of a model's taps, in the order of its modules. Raises UserError when compiled."""
+    if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
+        raise UserError(
+            "a compiled model cannot be listened to; pass the model that was given to torch.compile"
+        )
+    return [name for name, _ in model.named_modules() if name.split(".")[-1].startswith("hook_")]
+
+
+@contextmanager
+def hooks(model: nn.Module, functions: Mapping[str, Hook]) -> Iterator[None]:
+    """While the context lasts, call functions[name] with the activation of each named tap.
+
+    What a function returns takes the activation's place; None leaves it. The names are those of
+    TransformerLens, `blocks.0.attn.hook_pattern` for instance. All hooks are removed at the end,
+    also after an exception.
+
+    Raises UserError for a name the model has no tap of, and for a compiled model.
+    """
+    names = tap_names(model)
+    for name in functions:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its taps are {', '.join(names)}"
+            raise UserError(f"the model has no tap {name!r}; {hint}")
+    with ExitStack() as stack:
+        for name, function in functions.items():
+            tap = model.get_submodule(name)
+            handle = tap.register_forward_hook(
+                lambda _tap, _inputs, activation, function=function: function(activation)
+            )
+            stack.callback(handle.remove)
+        yield
+
+
+def run_with_cache(
+    model: nn.Module, tokens: Int[Tensor, "batch seq"]
+) -> tuple[Float[Tensor, "batch seq d_vocab"], dict[str, Tensor]]:
+    """Run the model and return its logits and every tap's activation, detached, by name.
+
+    The model runs in the mode it is in; in eval mode the activations are TransformerLens's.
+    Masked attention scores are -inf.
+
+    Raises UserError for a compiled model.
+    """
+    cache: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        def store(activation: Tensor) -> None:
+            cache[name] = activation.detach()
+
+        return store
+
+    with hooks(model, {name: keep(name) for name in tap_names(model)}):
+        logits = model(tokens)
+    return logits, cache

@@ -1,0 +1,35 @@
+"""Shapes with a name: the four published GPT-2s, and small ones that train in minutes."""
+
+import difflib
+from types import MappingProxyType
+from typing import Any
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+
+# GPT-2, table 2; the width of a head is 64 in all four.
+PRESETS = MappingProxyType(
+    {
+        "gpt2": dict(d_model=768, n_layers=12, n_heads=12),
+        "gpt2-medium": dict(d_model=1024, n_layers=24, n_heads=16),
+        "gpt2-large": dict(d_model=1280, n_layers=36, n_heads=20),
+        "gpt2-xl": dict(d_model=1600, n_layers=48, n_heads=25),
+        "stories": dict(d_model=128, n_layers=3, n_heads=4, n_ctx=128, d_vocab=512),
+        "characters": dict(d_model=128, n_layers=4, n_heads=4, n_ctx=128, d_vocab=256),
+    }
+)
+
+
+def preset(name: str, **changes: Any) -> Any:
+    """The bound solution's TransformerConfig of a preset, with fields changed by keyword.
+
+    Raises UserError for an unknown preset or a field that cannot be.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
+        raise UserError(f"there is no preset {name!r}; {hint}")
+    try:
+        return binding.bound().TransformerConfig(**{**PRESETS[name], **changes})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"preset {name}: {error}") from error
