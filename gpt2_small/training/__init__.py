@@ -1,0 +1,1 @@
+"""The training run: processes, steps, evaluation, log, picture."""

@@ -1,0 +1,79 @@
+"""Several processes that train as one: started by torchrun, or a single one that needs nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from gpt2_small.devices import find_device
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together.
+
+    rank: its number, from 0.
+    world_size: how many there are.
+    device: where this one computes.
+    """
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that prints, draws and saves."""
+        return self.rank == 0
+
+    def distribute(self, model: nn.Module) -> nn.Module:
+        """The model, made to average its gradients over the processes when there are several."""
+        if self.world_size == 1:
+            return model
+        device_ids = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=device_ids)
+
+    def sum(self, *values: float) -> list[float]:
+        """Each value, added up over the processes."""
+        if self.world_size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def mean(self, value: float) -> float:
+        """The value, averaged over the processes."""
+        return self.sum(value)[0] / self.world_size
+
+    def share(self, count: int) -> slice:
+        """Which of `count` things are this process's: a contiguous part, as equal as can be."""
+        start = self.rank * count // self.world_size
+        return slice(start, (self.rank + 1) * count // self.world_size)
+
+
+@contextmanager
+def joined_processes(device: str | None = None) -> Iterator[Processes]:
+    """Join the processes that torchrun started, and leave them at the end; alone, there is one.
+
+    device: as for `find_device`; under torchrun, `cuda` means the GPU of the process's local rank.
+
+    Raises UserError for a device that is not there.
+    """
+    if not dist.is_torchelastic_launched():
+        yield Processes(rank=0, world_size=1, device=find_device(device))
+        return
+    chosen = find_device(device)
+    if chosen.type == "cuda" and chosen.index is None:
+        chosen = find_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
+    finally:
+        dist.destroy_process_group()

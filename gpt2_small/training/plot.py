@@ -1,0 +1,69 @@
+"""The loss curve as a picture."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+INK, ACCENT = "#222222", "#1f6feb"
+REFERENCE_COLOURS = ("#8a8a8a", "#b7791f", "#2f855a")
+
+
+def save_loss_curve(
+    path: Path,
+    log: Sequence[Mapping[str, Any]],
+    *,
+    title: str,
+    reference_lines: Mapping[str, float],
+) -> None:
+    """Draw a run's training and validation loss over its steps into a PNG, whole or not at all.
+
+    log: the run's records, with `step`, `loss` and, where it was evaluated, `val_loss`.
+    reference_lines: losses to compare with, in nats, by name.
+    """
+    figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    steps = [record["step"] for record in log]
+    axes.plot(steps, [record["loss"] for record in log], color=ACCENT, alpha=0.35, linewidth=1)
+    evaluated = [record for record in log if "val_loss" in record]
+    axes.plot(
+        [record["step"] for record in evaluated],
+        [record["val_loss"] for record in evaluated],
+        color=ACCENT,
+        linewidth=2,
+        marker="o",
+        markersize=3.5,
+    )
+    last = steps[-1] if steps else 1
+    for (name, loss), colour in zip(reference_lines.items(), REFERENCE_COLOURS, strict=False):
+        axes.axhline(loss, color=colour, linestyle="--", linewidth=1)
+        axes.annotate(
+            f"{name} {loss:.3f}",
+            (last, loss),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color=colour,
+        )
+    if evaluated:
+        axes.annotate(
+            f"held-out {evaluated[-1]['val_loss']:.3f}",
+            (evaluated[-1]["step"], evaluated[-1]["val_loss"]),
+            xytext=(-4, 16),
+            textcoords="offset points",
+            ha="right",
+            color=ACCENT,
+            fontweight="bold",
+        )
+    axes.set_title(title, loc="left", color=INK)
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss, nats per token")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.01)
+    axes.grid(alpha=0.15)
+    axes.spines[["top", "right"]].set_visible(False)
+    aside = path.with_name(f".{path.name}.part")
+    figure.savefig(aside, format="png")
+    os.replace(aside, path)
