@@ -6,10 +6,10 @@ set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$here/.venv
-state=$venv/.setup         # what this script remembers; a .venv made by hand has none
-stamp=$state/stamp         # what the finished environment was made from
-unfinished=$state/unfinished
-chosen_torch=$state/torch  # the TORCH_SPEC that was asked for, if any
+state=$venv/.setup            # what this script remembers; a .venv made by hand has none
+stamp=$state/stamp            # what the finished environment was made from
+torch_spec=$state/torch       # the TORCH_SPEC that it was made with, if any
+unfinished=$state/unfinished  # the TORCH_SPEC of a set-up that has begun
 log=$state/pip.log
 
 usage() {
@@ -95,7 +95,7 @@ is_ready() {
     [ -z "${PYTHON:-}" ] || [ "$(version_of "$PYTHON")" = "$(version_of "$venv/bin/python")" ]
 }
 
-remembered_torch() { cat -- "$chosen_torch" 2>/dev/null || true; }
+remembered_torch() { cat -- "$unfinished" 2>/dev/null || cat -- "$torch_spec" 2>/dev/null || true; }
 
 # Held until the set-up is done, so that two set-ups at once do one after the other.
 take_turn() {
@@ -108,7 +108,7 @@ take_turn() {
 }
 
 make_venv() {
-    local python version reason=""
+    local torch=$1 python version reason=""
     if [ -e "$unfinished" ]; then
         reason="an earlier set-up was interrupted"
     elif [ -e "$venv" ] && ! version=$(version_of "$venv/bin/python"); then
@@ -131,24 +131,22 @@ make_venv() {
         rm -rf -- "$venv" 2>/dev/null || die "$venv cannot be removed; remove it and run this again"
     fi
     say "making .venv with Python $version ($python)"
-    mark_unfinished
+    mark_unfinished "$torch"
     "$python" -m venv "$venv" >"$log" 2>&1 ||
         { tail -n 8 -- "$log" >&2; die "$python could not make $venv; see the lines above"; }
 }
 
 mark_unfinished() {
-    { mkdir -p -- "$state" && : >"$unfinished"; } 2>/dev/null ||
+    { mkdir -p -- "$state" && printf '%s' "$1" >"$unfinished"; } 2>/dev/null ||
         die "$here cannot be written to; clone the project to a place that can"
 }
 
 # Shows of pip's pages what takes long, and keeps them all in the log.
 follow() {
-    local line
+    local line large='Downloading (.*/)?([^/]+ \(([0-9]{3,}(\.[0-9]+)? MB|[0-9.]+ GB)\))'
     while IFS= read -r line; do
         printf '%s\n' "$line" >>"$log"
-        if [[ $line =~ Downloading\ (.*/)?([^/]+\ \(([0-9]{3,}(\.[0-9]+)?\ MB|[0-9.]+\ GB)\)) ]]; then
-            say "downloading ${BASH_REMATCH[2]}"
-        fi
+        if [[ $line =~ $large ]]; then say "downloading ${BASH_REMATCH[2]}"; fi
     done
 }
 
@@ -161,13 +159,15 @@ pip_install() {
 
 explain_failure() {
     local culprit
-    culprit=$(sed -n 's/^ERROR: No matching distribution found for //p' "$log" | tail -n 1)
+    culprit=$(sed -nE 's/^ERROR: No matching distribution found for ([^;]*).*/\1/p' "$log" |
+        tail -n 1)
     [ -n "$culprit" ] ||
         culprit=$(sed -nE 's/^ *(Collecting|Downloading|Building wheel for) ([^ ]*).*/\2/p' "$log" |
             tail -n 1)
     # Until pip installs the first file, the environment is as it was.
     grep -q '^Installing collected packages' "$log" || rm -f -- "$unfinished"
-    grep -v -e ' is ignored: ' -e '^\[notice\]' -e '^ *$' "$log" | tail -n 8 >&2 || true
+    grep -v -e ' is ignored: ' -e '^Requirement already' -e '^\[notice\]' -e '^ *$' "$log" |
+        tail -n 8 >&2 || true
     die "pip could not install ${culprit:-what is needed} (its whole output: $log);" \
         "check the network and your pip settings, then run this again"
 }
@@ -185,12 +185,11 @@ write_constraints() {
 install() {
     local torch=${TORCH_SPEC:-}
     [ -n "$torch" ] || torch=$(remembered_torch)
-    make_venv
+    make_venv "$torch"
     rm -f -- "$stamp"
-    mark_unfinished
+    mark_unfinished "$torch"
     : >"$log"
 
-    [ -n "$torch" ] && printf '%s\n' "$torch" >"$chosen_torch"
     torch=${torch:-$(grep '^torch==' "$here/constraints.txt")}
     say "installing $torch"
     write_constraints
@@ -199,17 +198,16 @@ install() {
     write_constraints "$(torch_version)"
     pip_install --constraint "$state/constraints.txt" --no-build-isolation --editable '.[dev]'
 
+    mv -f -- "$unfinished" "$torch_spec"
     fingerprint >"$stamp.new"
     mv -f -- "$stamp.new" "$stamp"
-    rm -f -- "$unfinished"
     say "ready: PyTorch $(torch_version) in $venv"
     compare_with_gpu
 }
 
 compare_with_gpu() {
     local build has_gpu=no
-    build=$(sed -n 's/^cuda.*= //p' "$venv"/lib/python*/site-packages/torch/version.py 2>/dev/null) ||
-        return 0
+    build=$(sed -n 's/^cuda.*= //p' "$venv"/lib/python*/site-packages/torch/version.py) || return 0
     if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then has_gpu=yes; fi
     case "$build $has_gpu" in
         "None yes") say "there is a GPU here that this build of PyTorch does not use;" \
@@ -239,4 +237,8 @@ if [ $# -eq 0 ]; then
     say "nothing more to do; run something inside: ./setup_env.sh COMMAND (or see --help)"
     exit
 fi
+command -v -- "$1" >/dev/null || {
+    printf 'setup_env.sh: there is no command %s in .venv or on your PATH\n' "$1" >&2
+    exit 127
+}
 exec -- "$@"

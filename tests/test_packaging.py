@@ -1,0 +1,121 @@
+"""The wheel: what is in it, and that it runs on its own reference."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gpt2_small
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_PACKAGED = {"__pycache__", ".ipynb_checkpoints"}
+
+
+def build(project: Path, kind: str, out: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(out)]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    (archive,) = out.iterdir()
+    return archive
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ROOT, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run_unpacked(unpacked: Path, program: str, cwd: Path) -> str:
+    """What a program prints that sees the unpacked wheel and the libraries, but no checkout."""
+    forget_checkout = f"import sys; sys.path = [p for p in sys.path if p != {str(ROOT)!r}]\n"
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", forget_checkout + program],
+        cwd=cwd,
+        env={"PYTHONPATH": str(unpacked), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_the_reference(wheel: Path) -> None:
+    packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "gpt2_small").rglob("*")
+        if path.is_file() and not NOT_PACKAGED & set(path.parts)
+    }
+    assert packaged == expected | {"gpt2_small/solution.py"}
+
+
+def test_the_reference_in_the_wheel_is_the_one_at_the_root(wheel: Path) -> None:
+    assert contents(wheel)["gpt2_small/solution.py"] == (ROOT / "solution.py").read_bytes()
+
+
+def test_a_wheel_made_from_the_source_archive_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    archive = build(ROOT, "sdist", tmp_path / "sdist")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    project = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert contents(build(project, "wheel", tmp_path / "wheel")) == contents(wheel)
+
+
+def test_the_names_of_an_unpacked_wheel_come_from_the_reference_inside_it(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\nfrom gpt2_small import Transformer\n"
+        "print(sys.modules[Transformer.__module__].__file__)"
+    )
+    assert run_unpacked(unpacked, program, tmp_path) == str(unpacked / "gpt2_small/solution.py")
+
+
+def test_a_stray_solution_in_the_working_directory_is_not_picked_up(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "solution.py").write_text("raise SystemExit('picked up')\n")
+    program = "from gpt2_small import Transformer; print(Transformer.__name__)"
+    assert run_unpacked(unpacked, program, tmp_path) == "Transformer"
+
+
+def test_the_version_is_said_once_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    newest = re.search(r"^## (\S+)", changelog, flags=re.MULTILINE)
+    assert newest is not None
+    assert project["version"] == gpt2_small.__version__ == newest[1]
+
+
+def test_every_declared_dependency_has_a_pinned_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["hub"], *extras["dev"]]
+    names = {canonical(re.split(r"[\[>=<]", each)[0]) for each in declared} - {"gpt2-small"}
+    pinned = {
+        canonical(line.split("==")[0])
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    }
+    assert names - pinned == set()
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
