@@ -10,8 +10,9 @@ import queue
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gpt2_small.errors import UserError
 
@@ -93,9 +94,9 @@ def _parse(data: bytes) -> Ranks:
     if not data.lstrip().startswith(b"{"):
         lines = (line.split() for line in data.splitlines() if line)
         return {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}
-    vocabulary: Mapping[str, int] = json.loads(data)
-    if "model" in vocabulary and "version" in vocabulary:
-        vocabulary = vocabulary["model"]["vocab"]  # type: ignore[index]
+    content: dict[str, Any] = json.loads(data)
+    model = content.get("model")  # a token's rank, or in tokenizer.json the part with the vocabulary
+    vocabulary: dict[str, int] = model["vocab"] if isinstance(model, dict) else content
     letters = byte_letters()
     return {
         bytes(letters[letter] for letter in token): rank
