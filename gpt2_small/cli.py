@@ -1,0 +1,20 @@
+"""The command `gpt2-small`: one subcommand a room, each thin."""
+
+import typer
+
+from gpt2_small.entry_point import run_command
+
+app = typer.Typer(
+    name="gpt2-small",
+    help="GPT-2 in eight proven parts: build it, check it, train it, sample from it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run `gpt2-small` with the arguments of the process."""
+    run_command(app)
