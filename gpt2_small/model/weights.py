@@ -1,0 +1,145 @@
+"""Weights into the bound model: built without drawing them, filled strictly, read without code."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+
+NAMES_SHOWN = 8
+
+# torch.Tensor's and torch.nn.init's ways of drawing a tensor's values in place.
+DRAWS = frozenset(
+    f"{prefix}{kind}_"
+    for prefix in ("", "trunc_", "xavier_", "kaiming_")
+    for kind in ("normal", "uniform")
+)
+
+
+def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
+    """The bound solution's TransformerConfig with these fields.
+
+    source: what the fields came from, for the message.
+
+    Raises UserError for a field that is not known (with the nearest) or cannot be.
+    """
+    config_class = binding.bound().TransformerConfig
+    known = [field.name for field in dataclasses.fields(config_class)]
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
+            raise UserError(f"{source} has the unknown field {name!r}; {hint}")
+    try:
+        return config_class(**fields)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source}: {error}") from error
+
+
+class _UndrawnWeights(TorchFunctionMode):
+    """Leaves out the drawing of initial weights, which take time and are overwritten anyway."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def build_model(
+    fields: Mapping[str, Any],
+    *,
+    source: str,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Any:
+    """The bound solution's Transformer in eval mode, its parameters not yet set.
+
+    torch's global generator is left as it was.
+
+    Raises UserError for fields that cannot be and for a device that is not there.
+    """
+    config = config_from_fields(fields, source)
+    with torch.random.fork_rng(devices=[]), _UndrawnWeights():
+        model = binding.bound().Transformer(config)
+    try:
+        return model.to(device=device, dtype=dtype).eval()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0].split(" device type at start")[0].rstrip(".")
+        raise UserError(f"device {str(device)!r} cannot be used ({reason}); try cpu") from error
+
+
+@torch.no_grad()
+def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy tensors into the model's parameters of the same names, which must be the same names.
+
+    Raises UserError with every tensor that is missing, unexpected or of the wrong shape; then the
+    model is left as it was.
+    """
+    parameters = dict(model.named_parameters())
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    check_shapes(shapes, tensors, source)
+    for name, parameter in parameters.items():
+        parameter.copy_(tensors[name])
+
+
+def check_shapes(
+    expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: str
+) -> None:
+    """Raises UserError unless the tensors have exactly the expected names and shapes."""
+    wrong = [
+        f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    complaints = [
+        f"{what} {_listed(names)}"
+        for what, names in (
+            ("missing:", [name for name in expected if name not in tensors]),
+            ("unexpected:", [name for name in tensors if name not in expected]),
+            ("of the wrong shape:", wrong),
+        )
+        if names
+    ]
+    if complaints:
+        raise UserError(f"{source} does not fit the model; {'; '.join(complaints)}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises UserError for a file that is missing, cut short, or something else.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}; check the folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
+        with path.open("rb") as file:
+            if file.read(40).startswith(b"version https://git-lfs"):
+                raise UserError(
+                    f"{path} is a Git LFS pointer, not the weights; run git lfs pull in its folder"
+                ) from None
+        raise UserError(f"{path} is damaged ({error}); copy or download it again") from None

@@ -1,0 +1,23 @@
+"""Runs on the disk: their folder, their log, their checkpoints, and weights from elsewhere."""
+
+from gpt2_small.runs.folder import (
+    Checkpoint,
+    Run,
+    create_run,
+    load_model,
+    read_run,
+    save_checkpoint,
+)
+from gpt2_small.runs.log import append_log, read_log, trim_log
+
+__all__ = [
+    "Checkpoint",
+    "Run",
+    "append_log",
+    "create_run",
+    "load_model",
+    "read_log",
+    "read_run",
+    "save_checkpoint",
+    "trim_log",
+]
