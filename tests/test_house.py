@@ -5,77 +5,13 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from stand_in import House
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
-
-# Answers what setup_env.sh asks of Python and writes down what it asks of pip.
-STAND_IN = r"""#!/usr/bin/env bash
-version=@VERSION@
-[ "$version" != none ] || exit 127
-case "$1 ${2-}" in
-    "-c "*version_info*) echo "$version" ;;
-    "-c "*sys.version*) echo "stand-in $version" ;;
-    "-c "*ensurepip*) [ -z "${NO_ENSUREPIP-}" ] ;;
-    "-c "*importlib.metadata*) echo 2.13.0+cpu ;;
-    "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-    "-m pip")
-        [ "$3" != --version ] || exit 0
-        shift 2
-        echo "$* # index ${PIP_INDEX_URL-}" >>"$CALLS"
-        if [ -n "${PIP_FAILS_ON-}" ] && [[ $* == *"$PIP_FAILS_ON"* ]]; then
-            echo "ERROR: No matching distribution found for $PIP_FAILS_ON"
-            exit 1
-        fi
-        echo "Installing collected packages: many"
-        [ -z "${PIP_BEGUN-}" ] || { touch "$PIP_BEGUN"; sleep "$PIP_TAKES"; } ;;
-    *) exit 1 ;;
-esac
-"""
-
-
-@dataclass
-class House:
-    """A checkout with nothing but what setup_env.sh reads."""
-
-    root: Path
-    pythons: Path
-    calls: Path
-
-    def python(self, version: str, name: str = "python3") -> Path:
-        path = self.pythons / name
-        path.write_text(STAND_IN.replace("@VERSION@", version))
-        path.chmod(0o755)
-        return path
-
-    def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
-        names = ("TORCH_SPEC", "PYTHON", "PIP_INDEX_URL")
-        kept = {key: value for key, value in os.environ.items() if key not in names}
-        path = f"{self.pythons}{os.pathsep}{kept['PATH']}"
-        return subprocess.Popen(
-            [str(self.root / "setup_env.sh"), *arguments],
-            env=kept | {"PATH": path, "CALLS": str(self.calls)} | env,
-            cwd=cwd or self.pythons,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(
-        self, *arguments: str, cwd: Path | None = None, **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, cwd=cwd, **env)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def pip_calls(self) -> list[str]:
-        return self.calls.read_text().splitlines() if self.calls.exists() else []
 
 
 @pytest.fixture
@@ -256,13 +192,44 @@ def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(
     assert " torch==8 " in house.pip_calls()[1]
 
 
-def test_an_environment_made_by_hand_is_kept(house: House) -> None:
-    by_hand = house.root / ".venv/bin"
-    by_hand.mkdir(parents=True)
-    shutil.copy2(house.pythons / "python3", by_hand / "python")
-    (by_hand / "mine").touch()
-    assert house.run("true").returncode == 0
-    assert (by_hand / "mine").exists()
+def test_a_failure_once_files_are_being_installed_makes_the_next_set_up_start_anew(
+    house: House,
+) -> None:
+    assert house.run("true", DISK_IS_FULL="1").returncode == 2
+    assert "an earlier set-up was interrupted" in house.run("true").stderr
+
+
+def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finished(
+    house: House, tmp_path: Path
+) -> None:
+    house.run("true")
+    begun = tmp_path / "begun"
+    process = house.start("true", TORCH_SPEC="torch==8", PIP_BEGUN=str(begun), PIP_TAKES="60")
+    wait_for(begun)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "an earlier set-up was interrupted" in house.run("true").stderr
+
+
+def environment_made_by_hand(house: House) -> Path:
+    """A file in a .venv that setup_env.sh did not make."""
+    mine = house.root / ".venv/bin/mine"
+    mine.parent.mkdir(parents=True)
+    shutil.copy2(house.pythons / "python3", mine.with_name("python"))
+    mine.touch()
+    return mine
+
+
+def test_an_environment_made_by_hand_is_used_as_it_is(house: House) -> None:
+    mine = environment_made_by_hand(house)
+    assert "making .venv" not in house.run("true").stderr
+    assert mine.exists()
+
+
+def test_an_environment_made_by_hand_without_pip_is_given_pip(house: House) -> None:
+    mine = environment_made_by_hand(house)
+    assert "making .venv with Python 3.11" in house.run("true", NO_PIP="1").stderr
+    assert mine.exists()
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
