@@ -74,6 +74,24 @@ def verified_ranks(data: bytes) -> Ranks | None:
     return ranks if hashlib.sha256(text).hexdigest() == TABLE_SHA256 else None
 
 
+def ranks_to_merges(ranks: Ranks) -> list[tuple[bytes, bytes]]:
+    """The pair that each rank above 255 joins, in order, as `merges.txt` lists them.
+
+    A token's pair is what is left of its bytes when every merge of a lower rank has been done.
+    """
+    tokens = sorted(ranks, key=ranks.__getitem__)[256:]
+    return [_last_pair(token, ranks) for token in tokens]
+
+
+def _last_pair(token: bytes, ranks: Ranks) -> tuple[bytes, bytes]:
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        pairs = [ranks.get(left + right, len(ranks)) for left, right in itertools.pairwise(parts)]
+        place = pairs.index(min(pairs))
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    return parts[0], parts[1]
+
+
 def byte_letters() -> dict[str, int]:
     """GPT-2's printable stand-in for each of the 256 bytes, in the order of GPT-2's ids."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -95,7 +113,9 @@ def _parse(data: bytes) -> Ranks:
         lines = (line.split() for line in data.splitlines() if line)
         return {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}
     content: dict[str, Any] = json.loads(data)
-    model = content.get("model")  # a token's rank, or in tokenizer.json the part with the vocabulary
+    model = content.get(
+        "model"
+    )  # a token's rank, or in tokenizer.json the part with the vocabulary
     vocabulary: dict[str, int] = model["vocab"] if isinstance(model, dict) else content
     letters = byte_letters()
     return {

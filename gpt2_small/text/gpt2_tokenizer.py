@@ -36,12 +36,12 @@ class GPT2Tokenizer:
     end_of_text = 50256
 
     def __init__(self, table: str | Path | None = None) -> None:
-        ranks = gpt2_ranks(table)
-        self._byte_ids = [ranks[bytes([byte])] for byte in range(256)]
+        self.ranks = gpt2_ranks(table)
+        self._byte_ids = [self.ranks[bytes([byte])] for byte in range(256)]
         self._engine = tiktoken.Encoding(
             self.name,
             pat_str=PATTERN,
-            mergeable_ranks=ranks,
+            mergeable_ranks=self.ranks,
             special_tokens={END_OF_TEXT: self.end_of_text},
             explicit_n_vocab=self.vocab_size,
         )

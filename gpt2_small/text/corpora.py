@@ -1,0 +1,151 @@
+"""A text to train on: a file or a data set of the hub, tokenized and split."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_small.errors import UserError
+from gpt2_small.text.batches import check_length
+from gpt2_small.text.hub import read_documents
+from gpt2_small.text.protocol import Tokenizer, encode_array
+from gpt2_small.text.tokenizers import check_spec, make_tokenizer
+
+HUB_PREFIX = "hub:"
+FILE_TOKENIZER = "char"
+HUB_TOKENIZER = "bpe:4096"
+DOCUMENT_GAP = "\n\n"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tokenized text in two parts.
+
+    `train` and `validation` are `[tokens]`, uint16 or uint32.
+    """
+
+    name: str
+    tokenizer: Tokenizer
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def load_corpus(
+    source: str | Path,
+    *,
+    tokenizer: str | Tokenizer | None = None,
+    n_ctx: int = 1,
+    max_characters: int = 20_000_000,
+    column: str | None = None,
+) -> Corpus:
+    """Reads, splits and tokenizes a text.
+
+    A file's last tenth of characters is for validation. Of a data set every tenth document is; with
+    fewer than ten documents, the last tenth of the text. Documents are separated by the tokenizer's
+    end of text, or where it has none by an empty line.
+
+    Args:
+        source: a file of UTF-8 text, or `hub:NAME` (see `hub.read_documents`).
+        tokenizer: one that exists, or `gpt2`, `byte`, `char` (alphabet of the whole text) or
+            `bpe:SIZE` (trained on the training part). None is `char` for a file and a byte-pair
+            vocabulary for a data set.
+        n_ctx: targets in a training window; the training part must hold one window.
+        max_characters: how much of a data set is read.
+        column: the column of a data set that is the text.
+
+    Raises:
+        UserError: the source cannot be read or is not text, the tokenizer is unknown, or the text
+            is shorter than one window.
+    """
+    if isinstance(tokenizer, str):
+        check_spec(tokenizer)
+    if str(source).startswith(HUB_PREFIX):
+        hub_name = str(source).removeprefix(HUB_PREFIX)
+        documents = list(read_documents(hub_name, max_characters=max_characters, column=column))
+        train, validation = split_documents(documents)
+        tokenizer = tokenizer or HUB_TOKENIZER
+    else:
+        train, validation = split_documents([read_text(source)])
+        tokenizer = tokenizer or FILE_TOKENIZER
+    if isinstance(tokenizer, str):
+        alphabet = DOCUMENT_GAP.join(validation) if tokenizer == "char" else ""
+        tokenizer = make_tokenizer(tokenizer, DOCUMENT_GAP.join(train) + alphabet)
+    corpus = Corpus(
+        str(source), tokenizer, _encode(tokenizer, train), _encode(tokenizer, validation)
+    )
+    check_length(len(corpus.train), n_ctx, f"the training part of {source}")
+    check_length(len(corpus.validation), 1, f"the validation part of {source}")
+    return corpus
+
+
+def split_documents(documents: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Training and validation documents, as `load_corpus` splits them."""
+    if len(documents) >= 10:
+        return (
+            [document for index, document in enumerate(documents) if index % 10 != 9],
+            list(documents[9::10]),
+        )
+    text = DOCUMENT_GAP.join(documents)
+    cut = len(text) - len(text) // 10
+    return [text[:cut]], [text[cut:]]
+
+
+def read_text(source: str | Path) -> str:
+    """The text of a UTF-8 file, line endings as they are, without a byte-order mark.
+
+    Raises:
+        UserError: no such file (with the nearest name), a folder, an empty file, or bytes that are
+            not text (with their offset).
+    """
+    path = Path(source)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give one text file{_example(path.glob('*.txt'))}.")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(_missing(path)) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); give a readable file.") from None
+    convert = f"convert it to UTF-8, for instance with `iconv -f ENCODING -t UTF-8 {path}`"
+    if (zero := data.find(b"\0")) >= 0:
+        raise UserError(
+            f"{path} is not UTF-8 text (a zero byte at offset {zero}): "
+            f"give a text file, or {convert}."
+        )
+    try:
+        text = data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text (byte 0x{data[error.start]:02x} at offset {error.start}): "
+            f"give a text file, or {convert}."
+        ) from None
+    if not text.strip():
+        raise UserError(f"{path} is empty; give a file with text in it.")
+    return text
+
+
+def _encode(tokenizer: Tokenizer, documents: Sequence[str]) -> np.ndarray:
+    if tokenizer.end_of_text is None or len(documents) == 1:
+        return encode_array(tokenizer, DOCUMENT_GAP.join(documents))
+    parts = []
+    for document in documents:
+        ids = encode_array(tokenizer, document)
+        parts += [ids, np.array([tokenizer.end_of_text], dtype=ids.dtype)]
+    return np.concatenate(parts)
+
+
+def _missing(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"{path} does not exist: there is no folder {path.parent}; check the path."
+    names = sorted(other.name for other in path.parent.iterdir())
+    near = difflib.get_close_matches(path.name, names, n=1)
+    if near:
+        return f"{path} does not exist; did you mean {path.parent / near[0]}?"
+    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the hub."
+
+
+def _example(files: Iterable[Path]) -> str:
+    first = min(files, default=None)
+    return f", such as {first}" if first else ""

@@ -1,0 +1,108 @@
+"""Tokenizer files that `transformers` and `tokenizers` load, giving the same ids."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer as Engine
+
+from gpt2_small.errors import UserError
+from gpt2_small.text.bpe import BytePairTokenizer
+from gpt2_small.text.files import write_whole
+from gpt2_small.text.gpt2_table import byte_letters, ranks_to_merges
+from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
+from gpt2_small.text.protocol import END_OF_TEXT, Tokenizer
+from gpt2_small.text.simple_tokenizers import ByteTokenizer, CharTokenizer
+
+Merges = list[tuple[str, str]]
+
+
+def write_hugging_face_files(
+    tokenizer: Tokenizer, folder: str | Path, *, n_ctx: int | None = None
+) -> list[Path]:
+    """Writes the tokenizer's files into an exported folder and returns their paths.
+
+    Byte-level tokenizers (`gpt2`, `bpe:SIZE`, `byte`) give `vocab.json`, `merges.txt`,
+    `tokenizer.json` and `tokenizer_config.json`; `char` the last two. `transformers` itself reads
+    a typed `<|endoftext|>` as the token.
+
+    Args:
+        tokenizer: one whose splitting these files can say.
+        folder: must exist.
+        n_ctx: the longest input, in tokens, that the files promise.
+
+    Raises:
+        UserError: a kind of tokenizer that these files cannot say.
+    """
+    files: dict[str, Any] = {}
+    if isinstance(tokenizer, CharTokenizer):
+        engine, loaded_by = _characters(tokenizer), "PreTrainedTokenizerFast"
+    else:
+        vocabulary, merges = byte_level(tokenizer)
+        engine, loaded_by = _byte_level_engine(vocabulary, merges), "GPT2Tokenizer"
+        special = {END_OF_TEXT: tokenizer.end_of_text} if tokenizer.end_of_text else {}
+        files["vocab.json"] = json.dumps(vocabulary | special, ensure_ascii=False)
+        files["merges.txt"] = "\n".join(["#version: 0.2", *map(" ".join, merges), ""])
+    if tokenizer.end_of_text is not None:
+        engine.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
+    files["tokenizer.json"] = engine.to_str(pretty=True)
+    files["tokenizer_config.json"] = json.dumps(_config(tokenizer, loaded_by, n_ctx), indent=2)
+    paths = [Path(folder) / name for name in files]
+    for path, text in zip(paths, files.values(), strict=True):
+        write_whole(path, text)
+    return paths
+
+
+def byte_level(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
+    """Vocabulary (without the end of text) and merges in GPT-2's stand-in letters.
+
+    Raises:
+        UserError: the tokenizer is not a byte-level one.
+    """
+    if isinstance(tokenizer, BytePairTokenizer):
+        return tokenizer.vocabulary, tokenizer.merges
+    letters = byte_letters()
+    if isinstance(tokenizer, ByteTokenizer):
+        return dict(sorted(letters.items(), key=lambda item: item[1])), []
+    if isinstance(tokenizer, GPT2Tokenizer):
+        letter_of = {byte: letter for letter, byte in letters.items()}
+
+        def word(token: bytes) -> str:
+            return "".join(letter_of[byte] for byte in token)
+
+        ranks = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
+        merges = [(word(left), word(right)) for left, right in ranks_to_merges(tokenizer.ranks)]
+        return {word(token): rank for token, rank in ranks}, merges
+    raise UserError(
+        f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; "
+        "gpt2, bpe:SIZE, byte and char can."
+    )
+
+
+def _byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
+    engine = Engine(models.BPE(vocab=vocabulary, merges=merges))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    return engine
+
+
+def _characters(tokenizer: CharTokenizer) -> Engine:
+    ids = {character: id for id, character in enumerate(tokenizer.characters)}
+    engine = Engine(models.WordLevel(vocab=ids))
+    engine.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    engine.decoder = decoders.Fuse()
+    return engine
+
+
+def _config(tokenizer: Tokenizer, loaded_by: str, n_ctx: int | None) -> dict[str, Any]:
+    end_of_text = None if tokenizer.end_of_text is None else END_OF_TEXT
+    config = {
+        "tokenizer_class": loaded_by,
+        "add_prefix_space": False,
+        "bos_token": end_of_text,
+        "eos_token": end_of_text,
+        "unk_token": end_of_text,
+        "clean_up_tokenization_spaces": False,
+    }
+    return config if n_ctx is None else config | {"model_max_length": n_ctx}
