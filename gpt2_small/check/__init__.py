@@ -1,0 +1,1 @@
+"""Proof that a solution is GPT-2: reference activations, tolerances, shapes checked at run time."""

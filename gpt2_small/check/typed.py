@@ -1,0 +1,69 @@
+"""Shapes in signatures, checked at every call."""
+
+import typing
+from types import FunctionType, ModuleType
+from typing import Any
+
+from beartype import beartype
+from beartype.roar import BeartypeDecorHintException
+from jaxtyping import AbstractArray, jaxtyped
+from torch import nn
+
+_DONE = "SHAPES_ARE_CHECKED"
+
+
+def check_shapes(module: ModuleType) -> None:
+    """Make a loaded solution check the shapes in its signatures, in place, from now on.
+
+    Classes stay the same objects; their methods, and the module's functions, raise jaxtyping's
+    TypeCheckError for a call that does not fit. Axes of one name must agree within a call.
+    """
+    if getattr(module, _DONE, False):
+        return
+    for owner in [module, *module_classes(module)]:
+        for name, function in functions_with_shapes(owner, module).items():
+            setattr(owner, name, _checked(function))
+    setattr(module, _DONE, True)
+
+
+def module_classes(module: ModuleType) -> list[type[nn.Module]]:
+    """The torch modules that a solution defines itself."""
+    return [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, nn.Module)
+        and value.__module__ == module.__name__
+    ]
+
+
+def functions_with_shapes(owner: Any, module: ModuleType) -> dict[str, FunctionType]:
+    """The functions of a solution, or the methods of one of its classes, that annotate a shape."""
+    return {
+        name: value
+        for name, value in vars(owner).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and any(_mentions_a_shape(hint) for hint in _hints(value, module).values())
+    }
+
+
+def _hints(function: FunctionType, module: ModuleType) -> dict[str, Any]:
+    """Annotations with the ones written as strings evaluated; none when one cannot be."""
+    try:
+        return typing.get_type_hints(function, vars(module))
+    except Exception:
+        return {}
+
+
+def _mentions_a_shape(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, AbstractArray):
+        return True
+    return any(_mentions_a_shape(part) for part in typing.get_args(hint))
+
+
+def _checked(function: FunctionType) -> Any:
+    try:
+        return jaxtyped(function, typechecker=beartype)
+    except BeartypeDecorHintException:
+        return function
