@@ -1,0 +1,129 @@
+"""What the tests of the parts draw: a small model's shape, a seed, an element type, a scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+DRAWN = 12  # shapes drawn for a test, beside those that every test gets
+TINY_SCALE = 3e-4  # a variance of 9e-8, of which LayerNorm's epsilon of 1e-5 is no small part
+
+
+@dataclass(frozen=True)
+class Case:
+    """The shape of a model and of its input, and what fills them."""
+
+    n_heads: int = 3
+    d_head: int = 8
+    d_mlp: int = 40
+    n_layers: int = 2
+    n_ctx: int = 12
+    d_vocab: int = 29
+    batch: int = 2
+    seq: int = 11
+    seed: int = 0
+    scale: float = 1.0
+    dtype: torch.dtype = torch.float64
+
+    @property
+    def d_model(self) -> int:
+        return self.n_heads * self.d_head
+
+    def config(self, solution: ModuleType, **changes: Any) -> Any:
+        """The solution's TransformerConfig of this shape."""
+        fields = ("d_model", "n_heads", "d_mlp", "n_layers", "n_ctx", "d_vocab")
+        shape = {name: getattr(self, name) for name in fields}
+        return solution.TransformerConfig(**{**shape, **changes})
+
+    def build(self, solution: ModuleType, part: str, **changes: Any) -> nn.Module:
+        """The named part in eval mode, every parameter drawn anew and none of them 0."""
+        module = getattr(solution, part)(self.config(solution, **changes))
+        return randomise(module.to(self.dtype).eval(), self.seed)
+
+    def generator(self, stream: int = 0) -> torch.Generator:
+        return torch.Generator().manual_seed(1000 * self.seed + stream)
+
+    def normal(self, *shape: int, stream: int = 1) -> Tensor:
+        """Standard normal numbers; another stream gives others."""
+        return torch.randn(shape, generator=self.generator(stream), dtype=self.dtype)
+
+    def residual(self, stream: int = 2) -> Tensor:
+        """A residual stream [batch seq d_model] of this scale, off centre."""
+        shape = (self.batch, self.seq, self.d_model)
+        return self.scale * (self.normal(*shape, stream=stream) + 0.3)
+
+    def tokens(self, stream: int = 3) -> Tensor:
+        """Tokens [batch seq], the first of them 0 and the last the last of the vocabulary."""
+        shape = (self.batch, self.seq)
+        tokens = torch.randint(self.d_vocab, shape, generator=self.generator(stream))
+        tokens.view(-1)[0] = 0
+        tokens.view(-1)[-1] = self.d_vocab - 1
+        return tokens
+
+    def position(self, stream: int = 4) -> int:
+        """Some position of the sequence."""
+        return int(torch.randint(self.seq, (), generator=self.generator(stream)))
+
+
+SMALL = Case()
+DTYPES = st.sampled_from([torch.float64, torch.float32])
+SEEDS = st.integers(0, 9999)
+
+
+@st.composite
+def cases(draw: Callable[[Any], Any]) -> Case:
+    """Any small shape, from one head, one row, one token, up to a full context."""
+    n_ctx = draw(st.integers(1, 14))
+    return Case(
+        n_heads=draw(st.integers(1, 4)),
+        d_head=draw(st.integers(2, 9)),
+        d_mlp=draw(st.integers(1, 41)),
+        n_layers=draw(st.integers(1, 3)),
+        n_ctx=n_ctx,
+        d_vocab=draw(st.integers(3, 31)),
+        batch=draw(st.integers(1, 4)),
+        seq=draw(st.integers(1, n_ctx)),
+        seed=draw(SEEDS),
+        scale=draw(st.sampled_from([1.0, TINY_SCALE, 20.0])),
+        dtype=draw(DTYPES),
+    )
+
+
+def for_every_case(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test on shapes whose dimensions all differ, at several scales, and on drawn ones."""
+    known = [
+        SMALL,
+        replace(SMALL, scale=TINY_SCALE),
+        replace(SMALL, seq=12, dtype=torch.float32),
+        replace(SMALL, batch=1, seq=1),
+    ]
+    test = settings(max_examples=DRAWN)(given(case=cases())(test))
+    for case in reversed(known):
+        test = example(case=case)(test)
+    return test
+
+
+def randomise(module: nn.Module, seed: int) -> nn.Module:
+    """Fill every parameter with numbers away from 0, of a size that training leads to."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            noise = noise + 0.1 * noise.sign()
+            fan_in = 4 if parameter.ndim < 2 else parameter.shape[-2]
+            is_gain = name.split(".")[-1] == "w"
+            parameter.copy_(is_gain + noise / math.sqrt(fan_in))
+    return module
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Leaf copies of a module's parameters, by name, for torch's own operations to work on."""
+    return {name: p.detach().clone().requires_grad_() for name, p in module.named_parameters()}
