@@ -101,11 +101,16 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> Non
 def check_shapes(
     expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], source: str
 ) -> None:
-    """Raises UserError unless the tensors have exactly the expected names and shapes."""
+    """Raises UserError unless the tensors have the expected names and shapes, and are floating."""
     wrong = [
         f"{name} {list(tensors[name].shape)} instead of {list(shape)}"
         for name, shape in expected.items()
         if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    not_floating = [
+        f"{name} ({str(tensor.dtype).removeprefix('torch.')})"
+        for name, tensor in tensors.items()
+        if name in expected and not tensor.is_floating_point()
     ]
     complaints = [
         f"{what} {_listed(names)}"
@@ -113,6 +118,7 @@ def check_shapes(
             ("missing:", [name for name in expected if name not in tensors]),
             ("unexpected:", [name for name in tensors if name not in expected]),
             ("of the wrong shape:", wrong),
+            ("not of floating-point numbers:", not_floating),
         )
         if names
     ]

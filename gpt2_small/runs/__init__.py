@@ -1,5 +1,6 @@
 """Runs on the disk: their folder, their log, their checkpoints, and weights from elsewhere."""
 
+from gpt2_small.runs.export import export_hugging_face
 from gpt2_small.runs.folder import (
     Checkpoint,
     Run,
@@ -9,13 +10,18 @@ from gpt2_small.runs.folder import (
     save_checkpoint,
 )
 from gpt2_small.runs.log import append_log, read_log, trim_log
+from gpt2_small.runs.pretrained import find_pretrained, load_hugging_face, load_pretrained
 
 __all__ = [
     "Checkpoint",
     "Run",
     "append_log",
     "create_run",
+    "export_hugging_face",
+    "find_pretrained",
+    "load_hugging_face",
     "load_model",
+    "load_pretrained",
     "read_log",
     "read_run",
     "save_checkpoint",

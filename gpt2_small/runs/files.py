@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,37 +28,42 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises UserError when the disk or the parent folder does not allow it; what was there before is
     unharmed, and nothing half-written is left.
     """
-    aside = None
+    aside = path.with_name(f".{path.name}.unfinished")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        _remove(aside)
+        aside.mkdir(parents=True)
         yield aside
         write_manifest(aside)
         for file in sorted(aside.iterdir()):
+            file.chmod(0o644)
             sync(file)
-        aside.chmod(0o755)
         sync(aside)
         _take_place(aside, path)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path} ({_reason(error)}); nothing was changed") from error
     finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _take_place(aside: Path, path: Path) -> None:
     if not path.exists():
         os.rename(aside, path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    old = path.with_name(f".{path.name}.replaced")
+    _remove(old)
     os.rename(path, old)
     try:
         os.rename(aside, path)
     except OSError:
         os.rename(old, path)
         raise
-    shutil.rmtree(old)
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _reason(error: OSError | SafetensorError) -> str:

@@ -1,0 +1,117 @@
+"""GPT-2s from the Hugging Face hub: from its cache, else fetched, or a sentence at once."""
+
+import json
+import queue
+import re
+import threading
+from pathlib import Path
+
+from gpt2_small.errors import UserError
+from gpt2_small.runs.folder import CONFIG, WEIGHTS
+from gpt2_small.text.gpt2_table import is_offline
+
+ANSWER_SECONDS = 5.0
+INDEX = "model.safetensors.index.json"
+WANTED = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors")
+
+# Each is kept on the hub under its owner's name, and answers to the short one too.
+HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+OWNER = "openai-community"
+OTHER_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+
+
+def fetch(name: str) -> Path:
+    """The folder with a hub model's config and weights; a cached one needs no network.
+
+    Raises UserError, within some seconds, when it is not cached and the hub cannot be reached or
+    does not have it as safetensors.
+    """
+    names = [f"{OWNER}/{name}", name] if name in HUB_NAMES else [name]
+    for each in names:
+        cached = _cached(each)
+        if cached is not None:
+            return cached
+    if is_offline():
+        raise UserError(
+            f"{name} is no folder here and not among the downloaded models, and the network is "
+            "switched off; unset HF_HUB_OFFLINE to download it, or give a folder"
+        )
+    try:
+        _ask(names[0])
+        return _download(names[0])
+    except UserError:
+        raise
+    except Exception as error:  # the client's network errors share no base that it exports
+        raise _sentence(name, error) from error
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder has a config and all of its weights."""
+    if not (folder / CONFIG).is_file():
+        return False
+    if (folder / WEIGHTS).is_file():
+        return True
+    try:
+        files = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return all((folder / file).is_file() for file in files)
+
+
+def _cached(name: str) -> Path | None:
+    import huggingface_hub
+
+    config = huggingface_hub.try_to_load_from_cache(name, CONFIG)
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    return folder if is_complete(folder) else None
+
+
+def _ask(name: str) -> None:
+    """One question with a time limit, because the hub's client tries for minutes on its own."""
+    import huggingface_hub
+
+    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def get() -> None:
+        try:
+            url = huggingface_hub.hf_hub_url(name, CONFIG)
+            huggingface_hub.get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
+
+    threading.Thread(target=get, daemon=True).start()
+    try:
+        error = answer.get(timeout=ANSWER_SECONDS)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
+    if error is not None:
+        raise error
+
+
+def _download(name: str) -> Path:
+    import huggingface_hub
+
+    folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WANTED)))
+    if not is_complete(folder):
+        raise UserError(
+            f"the hub has no safetensors weights of {name}, and a pickle can run any program when "
+            "it is read, so none is; choose another model, or have its owner add safetensors"
+        )
+    return folder
+
+
+def _sentence(name: str, error: Exception) -> UserError:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, HfHubHTTPError):
+        return UserError(
+            f"the hub does not give {name} ({reason}); check the name, or give a folder"
+        )
+    return UserError(
+        f"{name} is no folder here, and the hub cannot be reached ({reason}); connect to the "
+        "network, or give the folder of a run or of a Hugging Face GPT-2"
+    )
