@@ -116,7 +116,7 @@ class BytePairTokenizer:
 
     def to_dict(self) -> dict[str, Any]:
         """The merges, from which all the rest follows."""
-        return {"kind": "bpe", "merges": [f"{left} {right}" for left, right in self.merges]}
+        return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
 
     def _encode_clean(self, text: str) -> Iterator[int]:
         for batch in _batches(chunks(text, CHUNK_CHARACTERS)):

@@ -71,8 +71,8 @@ class GPT2Tokenizer:
         return self._engine.decode_bytes(ids)
 
     def to_dict(self) -> dict[str, Any]:
-        """The kind alone: the table is the same everywhere."""
-        return {"kind": self.name}
+        """The name alone: the table is the same everywhere."""
+        return {"name": self.name}
 
     def _encode_clean(self, text: str) -> Iterator[int]:
         for chunk in chunks(text, CHUNK_CHARACTERS):

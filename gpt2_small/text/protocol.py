@@ -15,8 +15,8 @@ END_OF_TEXT = "<|endoftext|>"
 class Tokenizer(Protocol):
     """Text to token ids and back.
 
-    `decode_bytes` respects concatenation: the bytes of `a + b` are the bytes of `a` followed by the
-    bytes of `b`. `StreamDecoder` relies on it.
+    The bytes that an id adds to those before it depend on the id just before at most, and change
+    nothing that came earlier. `StreamDecoder` relies on it.
     """
 
     @property
@@ -53,7 +53,7 @@ class Tokenizer(Protocol):
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything needed to restore it, as JSON values."""
+        """Everything needed to restore it, as JSON values, its `name` among them."""
 
 
 class StreamDecoder:
@@ -64,11 +64,15 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._before: list[int] = []
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, id: int) -> str:
         """The text that is certain now that `id` has come; often empty inside a character."""
-        return self._utf8.decode(self._tokenizer.decode_bytes([id]))
+        known = len(self._tokenizer.decode_bytes(self._before))
+        added = self._tokenizer.decode_bytes([*self._before, id])[known:]
+        self._before = [id]
+        return self._utf8.decode(added)
 
     def finish(self) -> str:
         """What was held back; U+FFFD for a character that never became whole."""

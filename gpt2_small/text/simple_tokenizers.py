@@ -49,8 +49,8 @@ class ByteTokenizer:
         return b"".join([END_OF_TEXT.encode() if id == 256 else bytes([id]) for id in ids])
 
     def to_dict(self) -> dict[str, Any]:
-        """The kind, and whether there is an end of text."""
-        return {"kind": self.name, "end_of_text": self.end_of_text is not None}
+        """The name, and whether there is an end of text."""
+        return {"name": self.name, "end_of_text": self.end_of_text is not None}
 
 
 class CharTokenizer:
@@ -113,8 +113,8 @@ class CharTokenizer:
         return self.decode(ids).encode()
 
     def to_dict(self) -> dict[str, Any]:
-        """The alphabet."""
-        return {"kind": self.name, "characters": self.characters}
+        """The name and the alphabet."""
+        return {"name": self.name, "characters": self.characters}
 
     def _unknown(self, character: str, position: int) -> UserError:
         shown = self.characters if self.vocab_size <= 100 else self.characters[:100] + "..."

@@ -74,20 +74,19 @@ def from_dict(data: dict[str, Any]) -> Tokenizer:
     """Restores a tokenizer of any kind from what its `to_dict` gave.
 
     Raises:
-        UserError: an unknown kind, or a field that is missing or wrong.
+        UserError: an unknown name, or a field that is missing or wrong.
     """
-    restore = _RESTORE.get(str(data.get("kind")))
+    name = str(data.get("name"))
+    restore = _RESTORE.get(name.partition(":")[0])
     if restore is None:
-        raise UserError(
-            f"unknown kind of tokenizer {data.get('kind')!r}; known are {', '.join(_RESTORE)}."
-        )
+        raise UserError(f"unknown tokenizer {name!r}; known are {', '.join(_RESTORE)}.")
     try:
         return restore(data)
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"the description of a {data['kind']!r} tokenizer is damaged ({error!r})."
+            f"the description of a {name!r} tokenizer is damaged ({error!r})."
         ) from None
 
 
@@ -108,7 +107,7 @@ _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
 
 def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> Path:
     """Writes `tokenizer.json` into `folder`, whole or not at all, and returns its path."""
-    content = {"format": FORMAT, "name": tokenizer.name, "vocab_size": tokenizer.vocab_size}
+    content = {"format": FORMAT, "vocab_size": tokenizer.vocab_size}
     text = json.dumps(content | tokenizer.to_dict(), ensure_ascii=False, indent=1)
     path = Path(folder) / FILE_NAME
     write_whole(path, text + "\n")
