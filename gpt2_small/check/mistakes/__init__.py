@@ -1,0 +1,1 @@
+"""The known mistakes, one file a part, each a list MISTAKES of `mistake.Mistake`."""
