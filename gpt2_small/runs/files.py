@@ -69,8 +69,8 @@ def _remove(folder: Path) -> None:
 def _reason(error: OSError | SafetensorError) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    quoted = re.search(r'message: "([^"]*)"', str(error))
-    return quoted[1] if quoted else str(error)
+    said_by_the_system = re.search(r"I/O error: (.*?)( \(os error \d+\))?$", str(error))
+    return said_by_the_system[1] if said_by_the_system else str(error)
 
 
 def sync(path: Path) -> None:

@@ -1,0 +1,70 @@
+"""Small GPT-2s for the tests of weights: Hugging Face's, ours, and folders that hold them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import gpt2_small
+from gpt2_small.runs import Run, create_run, save_checkpoint
+from gpt2_small.text.tokenizers import CharTokenizer, Tokenizer
+
+N_CTX, D_VOCAB = 16, 61
+
+# Layers and heads of GPT-2, table 2, with heads of width 4 instead of 64.
+PROPORTIONS = {
+    "gpt2": (12, 12),
+    "gpt2-medium": (24, 16),
+    "gpt2-large": (36, 20),
+    "gpt2-xl": (48, 25),
+}
+
+
+def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
+    """The model in eval mode, every parameter away from where it starts, logits of the order 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def hugging_face_gpt2(n_layer: int = 2, n_head: int = 3, **changes: Any) -> GPT2LMHeadModel:
+    shape = {"n_embd": 4 * n_head, "n_positions": N_CTX, "vocab_size": D_VOCAB} | changes
+    ids = {"bos_token_id": None, "eos_token_id": None}
+    return randomised(GPT2LMHeadModel(GPT2Config(n_layer=n_layer, n_head=n_head, **ids, **shape)))
+
+
+def our_gpt2(**changes: Any) -> Any:
+    shape = {"d_model": 12, "n_layers": 2, "n_heads": 3, "n_ctx": N_CTX, "d_vocab": D_VOCAB}
+    return randomised(gpt2_small.Transformer(gpt2_small.TransformerConfig(**shape | changes)))
+
+
+def characters(vocab_size: int = D_VOCAB) -> Tokenizer:
+    return CharTokenizer("".join(chr(ord("A") + index) for index in range(vocab_size)))
+
+
+def saved_run(folder: Path, model: Any, tokenizer: Tokenizer | None = None, step: int = 3) -> Run:
+    """A run's folder with one checkpoint."""
+    run = create_run(
+        folder,
+        model_fields=asdict(model.config),
+        tokenizer=tokenizer or characters(),
+        run={"seed": 1},
+    )
+    save_checkpoint(folder, step, model)
+    return run
+
+
+def some_tokens(d_vocab: int = D_VOCAB) -> torch.Tensor:
+    return torch.randint(d_vocab, (2, N_CTX), generator=torch.Generator().manual_seed(7))
+
+
+@torch.no_grad()
+def logits_of(model: Any) -> torch.Tensor:
+    """Logits on tokens that every small model has, whatever kind of model it is."""
+    output = model(some_tokens())
+    return getattr(output, "logits", output)
