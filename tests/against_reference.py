@@ -1,0 +1,78 @@
+"""A loaded solution against a reference; raises AssertionError where they differ."""
+
+from pathlib import Path
+from types import ModuleType
+
+from torch import Tensor, nn
+
+from gpt2_small import binding, run_with_cache
+from gpt2_small.check.oracle import ComponentCase, Reference, comparable
+from gpt2_small.check.tolerances import assert_close
+
+
+def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
+    """A copy of the reference in which each old text, which must stand there once, is replaced."""
+    text = binding.reference_path().read_text()
+    for old, new in edits:
+        assert text.count(old) == 1, f"{old!r} stands in the reference {text.count(old)} times"
+        text = text.replace(old, new)
+    path = folder / "edited.py"
+    path.write_text(text)
+    return path
+
+
+def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
+    """A solution's Transformer with a reference's weights, in eval mode."""
+    model = solution.Transformer(solution.TransformerConfig(**reference.config))
+    model = model.to(reference.logits.dtype).eval()
+    model.load_state_dict(reference.weights)
+    return model
+
+
+def gives_the_activations(
+    module: nn.Module, given: Tensor, expected: dict[str, Tensor], what: str
+) -> Tensor:
+    """Run a module and compare every tap that it has; returns its output."""
+    output, cache = run_with_cache(module, given)
+    for name in cache.keys() & expected.keys():
+        assert_close(comparable(name, cache[name]), expected[name], f"{name} of {what}")
+    return output
+
+
+def gives_the_gradients(module: nn.Module, expected: dict[str, Tensor], what: str) -> None:
+    """Compare the gradients that a backward pass has left."""
+    gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
+    assert gradients.keys() == expected.keys()
+    for name, gradient in gradients.items():
+        assert gradient is not None, f"{name} of {what} gets no gradient"
+        assert_close(gradient, expected[name], f"the gradient of {name} of {what}")
+
+
+def component_agrees(solution: ModuleType, reference: Reference, case: ComponentCase) -> None:
+    """One component alone: its output, inner activations and gradients."""
+    module = getattr(solution, case.component)(solution.TransformerConfig(**reference.config))
+    module = module.to(reference.logits.dtype).eval()
+    module.load_state_dict(case.parameters)
+    what = f"{case.component} {case.where}".strip()
+
+    given = case.input.clone().requires_grad_(case.input.is_floating_point())
+    output = gives_the_activations(module, given, case.activations, what)
+    assert_close(output, case.output, f"the output of {what}")
+    if case.output_gradient is not None:
+        output.backward(case.output_gradient)
+        gives_the_gradients(module, case.parameter_gradients, what)
+    if case.input_gradient is not None:
+        assert given.grad is not None, f"the input of {what} gets no gradient"
+        assert_close(given.grad, case.input_gradient, f"the gradient of the input of {what}")
+
+
+def model_agrees(solution: ModuleType, reference: Reference) -> None:
+    """The whole model: its logits, inner activations, loss and gradients."""
+    model = model_of(solution, reference)
+    logits = gives_the_activations(model, reference.tokens, reference.activations, "the model")
+    assert_close(logits, reference.logits, "the logits")
+    if reference.gradients:
+        loss = solution.next_token_loss(logits, reference.tokens)
+        assert_close(loss, reference.loss, "the loss")
+        loss.backward()
+        gives_the_gradients(model, reference.gradients, "the model")

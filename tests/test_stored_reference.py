@@ -1,0 +1,84 @@
+"""The references in the package: the same as asked today, and refused when damaged."""
+
+import dataclasses
+import shutil
+
+import pytest
+import torch
+
+from gpt2_small import UserError
+from gpt2_small.check import oracle
+from gpt2_small.check.tolerances import assert_close
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the stored references that a test may damage."""
+    for path in oracle._FOLDER.glob("*.safetensors"):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(oracle, "_FOLDER", tmp_path)
+    oracle.stored_reference.cache_clear()
+    yield tmp_path
+    oracle.stored_reference.cache_clear()
+
+
+@pytest.mark.parametrize("name", oracle.STORED)
+def test_asking_again_gives_what_is_stored(name):
+    stored, derived = oracle.stored_reference(name), oracle.derive(name)
+    assert derived.config == stored.config
+    assert torch.equal(derived.tokens, stored.tokens)
+    assert_close(derived.logits, stored.logits, "the logits")
+    assert_close(derived.loss, stored.loss, "the loss")
+    for group in ("weights", "activations", "gradients", "component_gradients"):
+        ours, theirs = getattr(derived, group), getattr(stored, group)
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert_close(ours[key], theirs[key], f"{key} of the {group}")
+
+
+def test_a_stored_reference_comes_back_as_it_was_stored(folder):
+    reference = oracle.stored_reference("tied")
+    changed = dataclasses.replace(reference, loss=reference.loss + 1)
+    oracle.store("tied", changed)
+    oracle.stored_reference.cache_clear()
+    again = oracle.stored_reference("tied")
+    assert again.loss == reference.loss + 1
+    assert again.versions == reference.versions
+    assert torch.equal(again.gradients["embed.W_E"], reference.gradients["embed.W_E"])
+
+
+def test_every_stored_reference_says_which_versions_made_it():
+    for name in oracle.STORED:
+        versions = oracle.stored_reference(name).versions
+        assert versions.keys() == {"transformer-lens", "transformers", "torch"}
+
+
+@pytest.mark.parametrize("place", [-1, -5000, 400, 9])
+def test_a_reference_with_one_byte_changed_is_refused_by_name(folder, place):
+    path = folder / "untied.safetensors"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"untied\.safetensors is damaged"):
+        oracle.stored_reference("untied")
+
+
+@pytest.mark.parametrize("kept", [0, 7, 1000, 400_000])
+def test_a_truncated_reference_is_refused_by_name(folder, kept):
+    path = folder / "untied.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"untied\.safetensors is damaged"):
+        oracle.stored_reference("untied")
+
+
+def test_a_reference_that_is_not_there_is_named_with_those_that_are(folder):
+    with pytest.raises(UserError, match=r"nosuch\.safetensors; choose one of \['tied', 'untied'\]"):
+        oracle.stored_reference("nosuch")
+
+
+def test_rounding_a_reference_changes_every_real_number_and_no_token():
+    rounded = oracle.stored_reference("tied").to(torch.float32)
+    reals = [rounded.logits, rounded.loss, *rounded.weights.values(), *rounded.gradients.values()]
+    reals += [*rounded.activations.values(), *rounded.component_gradients.values()]
+    assert {tensor.dtype for tensor in reals} == {torch.float32}
+    assert rounded.tokens.dtype == torch.int64
