@@ -1,9 +1,14 @@
 """Exported tokenizer files, read back by `transformers`."""
 
+import shutil
+
 import pytest
 
 from gpt2_small.errors import UserError
-from gpt2_small.text.hugging_face import write_hugging_face_files
+from gpt2_small.text.hugging_face import (
+    read_hugging_face_files,
+    write_hugging_face_files,
+)
 from gpt2_small.text.tokenizers import (
     BytePairTokenizer,
     ByteTokenizer,
@@ -23,33 +28,88 @@ BYTE_LEVEL = [
 EVERY_KIND = [*BYTE_LEVEL, CharTokenizer(TEXT)]
 
 
-@pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
-def test_auto_tokenizer_gives_the_same_ids_and_text(tokenizer, tmp_path):
-    write_hugging_face_files(tokenizer, tmp_path)
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+every_kind = pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
+byte_level = pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokenizer: tokenizer.name)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """For each tokenizer its exported folder."""
+    written = {}
+    for tokenizer in EVERY_KIND:
+        written[tokenizer] = tmp_path_factory.mktemp("exported")
+        write_hugging_face_files(tokenizer, written[tokenizer])
+    return written
+
+
+@pytest.fixture
+def without_tokenizer_json(folders, tmp_path):
+    """The exported folder of a tokenizer, with the vocabulary and the merges alone."""
+
+    def strip(tokenizer):
+        folder = shutil.copytree(folders[tokenizer], tmp_path / "stripped")
+        (folder / "tokenizer.json").unlink()
+        return folder
+
+    return strip
+
+
+@every_kind
+def test_auto_tokenizer_gives_the_same_ids_text_and_end(tokenizer, folders):
+    theirs = transformers.AutoTokenizer.from_pretrained(folders[tokenizer])
     ids = tokenizer.encode(TEXT)
     assert theirs(TEXT)["input_ids"] == ids
     assert theirs.decode(ids) == TEXT
-
-
-@pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokenizer: tokenizer.name)
-def test_vocabulary_and_merges_alone_give_the_same_ids(tokenizer, tmp_path):
-    write_hugging_face_files(tokenizer, tmp_path)
-    (tmp_path / "tokenizer.json").unlink()
-    theirs = transformers.GPT2Tokenizer.from_pretrained(tmp_path)
-    assert theirs(TEXT)["input_ids"] == tokenizer.encode(TEXT)
-
-
-@pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
-def test_vocabulary_size_and_end_of_text_are_the_same(tokenizer, tmp_path):
-    write_hugging_face_files(tokenizer, tmp_path)
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert (len(theirs), theirs.eos_token_id) == (tokenizer.vocab_size, tokenizer.end_of_text)
+
+
+@byte_level
+def test_vocabulary_and_merges_alone_give_the_same_ids(tokenizer, without_tokenizer_json):
+    theirs = transformers.GPT2Tokenizer.from_pretrained(without_tokenizer_json(tokenizer))
+    assert theirs(TEXT)["input_ids"] == tokenizer.encode(TEXT)
 
 
 def test_the_context_length_is_promised(tmp_path):
     write_hugging_face_files(ByteTokenizer(), tmp_path, n_ctx=77)
     assert transformers.AutoTokenizer.from_pretrained(tmp_path).model_max_length == 77
+
+
+@every_kind
+def test_an_exported_folder_gives_the_tokenizer_back(tokenizer, folders):
+    assert read_hugging_face_files(folders[tokenizer]).to_dict() == tokenizer.to_dict()
+
+
+@byte_level
+def test_vocabulary_and_merges_alone_give_the_tokenizer_back(tokenizer, without_tokenizer_json):
+    restored = read_hugging_face_files(without_tokenizer_json(tokenizer))
+    assert restored.to_dict() == tokenizer.to_dict()
+
+
+def test_what_transformers_saves_again_is_read(tmp_path):
+    write_hugging_face_files(BYTE_LEVEL[1], tmp_path)
+    transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
+    assert read_hugging_face_files(tmp_path / "again").to_dict() == BYTE_LEVEL[1].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"model": {"vocab": {"a": 0, "bc": 1}}, "added_tokens": []}', "of another kind"),
+        ('{"model": {"vocab": {"a": 0}, "merges": ["a"]}, "added_tokens": []}', "damaged"),
+    ],
+)
+def test_files_of_another_tokenizer_are_refused_by_name(content, complaint, tmp_path):
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(UserError, match=complaint) as refusal:
+        read_hugging_face_files(tmp_path)
+    assert str(tmp_path / "tokenizer.json") in str(refusal.value)
+
+
+def test_a_folder_without_tokenizer_files_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"needs tokenizer\.json or vocab\.json"):
+        read_hugging_face_files(tmp_path)
 
 
 def test_a_kind_that_the_files_cannot_say_is_refused_and_nothing_written(tmp_path):

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer as Engine
 from gpt2_small.errors import UserError
 from gpt2_small.text.bpe import BytePairTokenizer
 from gpt2_small.text.files import write_whole
-from gpt2_small.text.gpt2_table import byte_letters, ranks_to_merges
+from gpt2_small.text.gpt2_table import byte_letters, ranks_to_merges, verified_ranks
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
 from gpt2_small.text.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.text.simple_tokenizers import ByteTokenizer, CharTokenizer
@@ -41,8 +41,7 @@ def write_hugging_face_files(
     else:
         vocabulary, merges = byte_level(tokenizer)
         engine, loaded_by = _byte_level_engine(vocabulary, merges), "GPT2Tokenizer"
-        special = {END_OF_TEXT: tokenizer.end_of_text} if tokenizer.end_of_text else {}
-        files["vocab.json"] = json.dumps(vocabulary | special, ensure_ascii=False)
+        files["vocab.json"] = json.dumps(_words(tokenizer), ensure_ascii=False)
         files["merges.txt"] = "\n".join(["#version: 0.2", *map(" ".join, merges), ""])
     if tokenizer.end_of_text is not None:
         engine.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
@@ -52,6 +51,41 @@ def write_hugging_face_files(
     for path, text in zip(paths, files.values(), strict=True):
         write_whole(path, text)
     return paths
+
+
+def read_hugging_face_files(folder: str | Path) -> Tokenizer:
+    """The tokenizer of an exported folder, or of any GPT-2 folder with the published table.
+
+    Reads `tokenizer.json`, else `vocab.json` and `merges.txt`.
+
+    Raises:
+        UserError: no such files, damaged ones, or a tokenizer of another kind.
+    """
+    folder = Path(folder)
+    names = ("tokenizer.json", "vocab.json")
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        raise UserError(f"{folder} holds no tokenizer: it needs {' or '.join(names)}.")
+    try:
+        if verified_ranks(path.read_bytes()) is not None:
+            return GPT2Tokenizer(path)
+        vocabulary, merges = _vocabulary_and_merges(path)
+        candidates = (
+            lambda: ByteTokenizer(end_of_text=False),
+            ByteTokenizer,
+            lambda: BytePairTokenizer(merges),
+            lambda: CharTokenizer("".join(vocabulary)),
+        )
+        for candidate in candidates:
+            tokenizer = candidate()
+            if _words(tokenizer) == vocabulary:
+                return tokenizer
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error}).") from None
+    raise UserError(
+        f"{path} describes a tokenizer of another kind; GPT-2's, byte-level byte pairs without "
+        "extra tokens, bytes and characters can be read."
+    )
 
 
 def byte_level(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
@@ -88,8 +122,7 @@ def _byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
 
 
 def _characters(tokenizer: CharTokenizer) -> Engine:
-    ids = {character: id for id, character in enumerate(tokenizer.characters)}
-    engine = Engine(models.WordLevel(vocab=ids))
+    engine = Engine(models.WordLevel(vocab=_words(tokenizer)))
     engine.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
     engine.decoder = decoders.Fuse()
     return engine
@@ -106,3 +139,24 @@ def _config(tokenizer: Tokenizer, loaded_by: str, n_ctx: int | None) -> dict[str
         "clean_up_tokenization_spaces": False,
     }
     return config if n_ctx is None else config | {"model_max_length": n_ctx}
+
+
+def _vocabulary_and_merges(path: Path) -> tuple[dict[str, int], Merges]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if path.name == "vocab.json":
+        lines = (path.parent / "merges.txt").read_text(encoding="utf-8").splitlines()
+        merges = [line for line in lines if line and not line.startswith("#version")]
+        vocabulary = content
+    else:
+        model = content["model"]
+        vocabulary, merges = dict(model["vocab"]), model.get("merges", [])
+        vocabulary |= {token["content"]: token["id"] for token in content["added_tokens"]}
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    return vocabulary, [(left, right) for left, right in pairs]
+
+
+def _words(tokenizer: Tokenizer) -> dict[str, int]:
+    if isinstance(tokenizer, CharTokenizer):
+        return {character: id for id, character in enumerate(tokenizer.characters)}
+    words, _ = byte_level(tokenizer)
+    return words if tokenizer.end_of_text is None else words | {END_OF_TEXT: tokenizer.end_of_text}
