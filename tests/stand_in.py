@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,11 @@ case "$1 ${2-}" in
     "-c "*sys.version*) echo "stand-in $version" ;;
     "-c "*ensurepip*) [ -z "${NO_ENSUREPIP-}" ] ;;
     "-c "*importlib.metadata*) echo 2.13.0+cpu ;;
-    "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m venv")
+        torch=$3/lib/python$version/site-packages/torch
+        mkdir -p "$3/bin" "$torch"
+        cp "$0" "$3/bin/python"
+        echo "cuda: Optional[str] = ${TORCH_CUDA-None}" >"$torch/version.py" ;;
     "-m pip")
         if [ "$3" = --version ]; then [ -z "${NO_PIP-}" ]; exit; fi
         shift 2
@@ -45,6 +50,11 @@ class House:
         path.chmod(0o755)
         return path
 
+    def gpu(self, is_there: bool) -> None:
+        path = self.pythons / "nvidia-smi"
+        path.write_text(f"#!/bin/sh\nexit {0 if is_there else 9}\n")
+        path.chmod(0o755)
+
     def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
         names = ("TORCH_SPEC", "PYTHON", "PIP_INDEX_URL")
         kept = {key: value for key, value in os.environ.items() if key not in names}
@@ -66,6 +76,15 @@ class House:
         process = self.start(*arguments, cwd=cwd, **env)
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def start_and_stay_in_pip(self, seconds: float, **env: str) -> subprocess.Popen[str]:
+        """Start a set-up and come back when its first pip is at work, for so many seconds."""
+        begun = self.calls.with_name("begun")
+        process = self.start("true", PIP_BEGUN=str(begun), PIP_TAKES=str(seconds), **env)
+        while not begun.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        return process
 
     def pip_calls(self) -> list[str]:
         return self.calls.read_text().splitlines() if self.calls.exists() else []

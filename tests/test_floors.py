@@ -18,6 +18,7 @@ PACKAGE = "gpt2_small"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("binding", "devices"),
+    ("entry_point",),
     ("model", "text"),
     ("runs",),
     ("generation",),

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,6 @@ def house(tmp_path: Path) -> House:
         house.python("none", name)
     house.python("3.11")
     return house
-
-
-def wait_for(path: Path) -> None:
-    while not path.exists():
-        time.sleep(0.01)
 
 
 def one_sentence(err: str) -> str:
@@ -167,10 +161,8 @@ def test_a_failed_download_names_the_package_and_the_log_and_spoils_nothing(hous
     assert "anew" not in house.run("true").stderr
 
 
-def test_an_interrupted_set_up_is_made_anew(house: House, tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    process = house.start("true", PIP_BEGUN=str(begun), PIP_TAKES="60")
-    wait_for(begun)
+def test_an_interrupted_set_up_is_made_anew(house: House) -> None:
+    process = house.start_and_stay_in_pip(60)
     (house.root / ".venv" / "half").touch()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -180,12 +172,8 @@ def test_an_interrupted_set_up_is_made_anew(house: House, tmp_path: Path) -> Non
     assert not (house.root / ".venv" / "half").exists()
 
 
-def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(
-    house: House, tmp_path: Path
-) -> None:
-    begun = tmp_path / "begun"
-    process = house.start("true", TORCH_SPEC="torch==8", PIP_BEGUN=str(begun), PIP_TAKES="60")
-    wait_for(begun)
+def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(house: House) -> None:
+    process = house.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate()
     house.run("true")
@@ -200,12 +188,10 @@ def test_a_failure_once_files_are_being_installed_makes_the_next_set_up_start_an
 
 
 def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finished(
-    house: House, tmp_path: Path
+    house: House,
 ) -> None:
     house.run("true")
-    begun = tmp_path / "begun"
-    process = house.start("true", TORCH_SPEC="torch==8", PIP_BEGUN=str(begun), PIP_TAKES="60")
-    wait_for(begun)
+    process = house.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert "an earlier set-up was interrupted" in house.run("true").stderr
@@ -233,14 +219,29 @@ def test_an_environment_made_by_hand_without_pip_is_given_pip(house: House) -> N
 
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
-def test_two_set_ups_at_once_install_once(house: House, tmp_path: Path) -> None:
-    begun = tmp_path / "begun"
-    first = house.start("true", PIP_BEGUN=str(begun), PIP_TAKES="0.3")
-    wait_for(begun)
+def test_two_set_ups_at_once_install_once(house: House) -> None:
+    first = house.start_and_stay_in_pip(0.3)
     second = house.run("true")
     first.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (0, 0)
     assert len(house.pip_calls()) == 2
+
+
+@pytest.mark.parametrize(
+    ("cuda", "has_gpu", "said"),
+    [
+        ("None", True, "there is a GPU here that this build of PyTorch does not use"),
+        ("'13.0'", False, "no GPU is seen here"),
+        ("None", False, None),
+        ("'13.0'", True, None),
+    ],
+)
+def test_a_build_of_torch_that_does_not_suit_the_machine_is_said(
+    house: House, cuda: str, has_gpu: bool, said: str | None
+) -> None:
+    house.gpu(has_gpu)
+    *_, last = house.run("true", TORCH_CUDA=cuda).stderr.strip().splitlines()
+    assert (said or "setup: ready: ") in last
 
 
 def test_help_explains_the_builds_of_torch_and_makes_nothing(house: House) -> None:
