@@ -63,10 +63,6 @@ def test_a_position_learns_from_every_row_and_an_unused_one_not_at_all(solution,
     claims.gradients_equal_torchs(pos_embed, case.tokens(), look_up)
 
 
-def test_it_gives_what_the_reference_gives(solution):
-    claims.gives_what_the_reference_gives(solution, "PositionalEmbedding")
-
-
 @for_every_case
 def test_the_tokens_are_left_alone(solution, case):
     claims.leaves_its_input_alone(case.build(solution, "PositionalEmbedding"), case.tokens())
