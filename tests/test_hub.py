@@ -1,0 +1,135 @@
+"""Names of models: the cache first, the network with a limit, a sentence for all else."""
+
+import shutil
+import socket
+import threading
+
+import huggingface_hub
+import pytest
+from small_gpt2s import hugging_face_gpt2, logits_of
+
+import gpt2_small
+from gpt2_small.errors import UserError
+from gpt2_small.runs import hub
+
+COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty cache, and a network that fails the test when it is touched."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(socket, "getaddrinfo", untouchable)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache"
+
+
+def untouchable(*args, **kwargs):
+    raise AssertionError("the network was touched")
+
+
+def put_into_cache(cache, name, model):
+    """What the hub's client leaves behind after a download."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    model.save_pretrained(repository / "snapshots" / COMMIT)
+    return repository / "snapshots" / COMMIT
+
+
+@pytest.fixture
+def online(monkeypatch):
+    """A hub that is allowed to be asked; the answer to give is set by the test."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.05)
+
+    def answer(function):
+        monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", function)
+
+    return answer
+
+
+@pytest.mark.parametrize("name", ["gpt2", "openai-community/gpt2"])
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_cached_model_is_used_without_the_network(cache, monkeypatch, name, offline):
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    theirs = hugging_face_gpt2()
+    put_into_cache(cache, "openai-community/gpt2", theirs)
+    difference = logits_of(gpt2_small.load_pretrained(name)) - logits_of(theirs)
+    assert difference.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", [*hub.HUB_NAMES, "someone/some-gpt2"])
+def test_offline_and_not_cached_is_one_sentence_at_once(name):
+    with pytest.raises(UserError, match=f"{name} is no folder here and not among the downloaded"):
+        gpt2_small.load_pretrained(name)
+
+
+def test_a_download_cut_short_is_not_taken_for_a_cached_model(cache):
+    folder = put_into_cache(cache, "someone/gpt2", hugging_face_gpt2())
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="not among the downloaded models"):
+        gpt2_small.load_pretrained("someone/gpt2")
+
+
+def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):
+    released = threading.Event()
+    online(lambda *args, **kwargs: released.wait(20))
+    with pytest.raises(UserError, match=r"gpt2 is no folder here, and the hub cannot be reached"):
+        gpt2_small.load_pretrained("gpt2")
+    released.set()
+
+
+def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
+    def fail(*args, **kwargs):
+        raise ConnectionError("Name or service not known\nand a long story")
+
+    online(fail)
+    with pytest.raises(
+        UserError, match=r"cannot be reached \(Name or service not known\)"
+    ) as caught:
+        gpt2_small.load_pretrained("gpt2-xl")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_the_hub_has_is_fetched_as_safetensors_only(online, tmp_path, monkeypatch):
+    theirs = hugging_face_gpt2()
+    theirs.save_pretrained(tmp_path / "on-the-hub")
+    asked = {}
+
+    def download(name, allow_patterns):
+        asked[name] = allow_patterns
+        return str(shutil.copytree(tmp_path / "on-the-hub", tmp_path / "fetched"))
+
+    online(lambda *args, **kwargs: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert (logits_of(gpt2_small.load_pretrained("gpt2")) - logits_of(theirs)).abs().max() < 1e-5
+    assert list(asked) == ["openai-community/gpt2"]
+    assert not any("bin" in pattern for pattern in asked["openai-community/gpt2"])
+
+
+def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_path, monkeypatch):
+    (tmp_path / "fetched").mkdir()
+    (tmp_path / "fetched" / "config.json").write_text('{"model_type": "gpt2"}')
+    online(lambda *args, **kwargs: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: tmp_path / "fetched")
+    with pytest.raises(
+        UserError, match=r"no safetensors weights of someone/gpt2, and a pickle can"
+    ):
+        gpt2_small.load_pretrained("someone/gpt2")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("gpt2-larg", r"there is no folder gpt2-larg; did you mean gpt2-large\?"),
+        ("runs/storys", r"there is no folder runs/storys; did you mean runs/stories\?"),
+        ("./nowhere", r"there is no folder \./nowhere; give the folder of a run"),
+        ("a.txt", r"a\.txt is a file; give the folder it is in"),
+    ],
+)
+def test_a_name_that_stands_for_nothing_is_said_with_the_nearest(tmp_path, name, sentence):
+    (tmp_path / "runs" / "stories").mkdir(parents=True)
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(UserError, match=sentence):
+        gpt2_small.load_pretrained(name)
