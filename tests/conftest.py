@@ -4,7 +4,9 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Small tensors gain nothing from threads that wait for each other on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
@@ -16,10 +18,19 @@ settings.load_profile("gpt2-small")
 
 @pytest.fixture(scope="session", autouse=True)
 def _shapes_are_checked(solution):
-    torch.set_num_threads(2)
+    """Every test runs on the solution whose shapes are checked, also if it asks for no fixture."""
 
 
 @pytest.fixture
 def generator() -> torch.Generator:
     """Randomness that starts at the same place in every test."""
     return torch.Generator().manual_seed(20190214)
+
+
+@pytest.fixture
+def two_threads():
+    """For the few tests whose tensors are large."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
