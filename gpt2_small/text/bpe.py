@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from tokenizers import Tokenizer as Engine
 from tokenizers import models, pre_tokenizers, trainers
 
@@ -18,8 +17,6 @@ from gpt2_small.text.protocol import (
     check_ids,
     encode_around_escapes,
     escape_surrogates,
-    has_surrogates,
-    id_dtype,
 )
 
 CHUNK_CHARACTERS = 2**15
@@ -96,11 +93,6 @@ class BytePairTokenizer:
         """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
         return encode_around_escapes(text, self._encode_clean, self._byte_ids)
 
-    def encode_array(self, text: str) -> np.ndarray:
-        """Ids of a long text, `[tokens]`, on all cores."""
-        ids = self.encode(text) if has_surrogates(text) else self._encode_clean(text)
-        return np.fromiter(ids, dtype=id_dtype(self.vocab_size))
-
     def encode_bytes(self, data: bytes) -> list[int]:
         """Ids of any bytes; `decode_bytes` gives them back."""
         return self.encode(bytes_to_text(data))
@@ -118,10 +110,12 @@ class BytePairTokenizer:
         """The merges, from which all the rest follows."""
         return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
 
-    def _encode_clean(self, text: str) -> Iterator[int]:
+    def _encode_clean(self, text: str) -> list[int]:
+        ids: list[int] = []
         for batch in _batches(chunks(text, CHUNK_CHARACTERS)):
             for encoding in self._engine.encode_batch_fast(batch, add_special_tokens=False):
-                yield from encoding.ids
+                ids += encoding.ids
+        return ids
 
 
 def _engine(model: models.BPE) -> Engine:

@@ -1,6 +1,6 @@
 """GPT-2's own tokenizer: byte-level byte-pair encoding with the published table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,11 @@ class GPT2Tokenizer:
         """The name alone: the table is the same everywhere."""
         return {"name": self.name}
 
-    def _encode_clean(self, text: str) -> Iterator[int]:
+    def _encode_clean(self, text: str) -> list[int]:
+        ids: list[int] = []
         for chunk in chunks(text, CHUNK_CHARACTERS):
-            yield from self._engine.encode_ordinary(chunk)
+            ids += self._engine.encode_ordinary(chunk)
+        return ids
 
     def _encode_chunk(self, text: str) -> np.ndarray:
         return self._engine.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -144,13 +144,15 @@ def bytes_to_text(data: bytes) -> str:
 
 
 def encode_around_escapes(
-    text: str, encode: Callable[[str], Iterable[int]], byte_ids: Sequence[int]
+    text: str, encode: Callable[[str], list[int]], byte_ids: Sequence[int]
 ) -> list[int]:
     """Encodes clean stretches of `text` with `encode`, and escaped bytes by `byte_ids[byte]`."""
+    if not has_surrogates(text):
+        return encode(text)
     ids: list[int] = []
     for stretch in _ESCAPED_BYTES.split(escape_surrogates(text)):
         if _ESCAPED_BYTES.match(stretch):
             ids.extend(byte_ids[byte] for byte in text_to_bytes(stretch))
-        elif stretch:
+        else:
             ids.extend(encode(stretch))
     return ids
