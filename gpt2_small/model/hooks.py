@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -15,11 +14,16 @@ Hook = Callable[[Tensor], Tensor | None]
 
 def tap_names(model: nn.Module) -> list[str]:
     """The names of a model's taps, in the order of its modules. Raises UserError when compiled."""
-    if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
+    if any(_is_compiled(module) for module in model.modules()):
         raise UserError(
-            "a compiled model cannot be listened to; pass the model that was given to torch.compile"
+            "a compiled model cannot be listened to; pass the model without torch.compile"
         )
     return [name for name, _ in model.named_modules() if name.split(".")[-1].startswith("hook_")]
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    """Whether by torch.compile(module) or by module.compile(); neither calls hooks reliably."""
+    return "_orig_mod" in module._modules or module._compiled_call_impl is not None
 
 
 @contextmanager
@@ -36,7 +40,7 @@ def hooks(model: nn.Module, functions: Mapping[str, Hook]) -> Iterator[None]:
     for name in functions:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"its taps are {', '.join(names)}"
+            hint = f"did you mean {near[0]}?" if near else "tap_names(model) lists those it has"
             raise UserError(f"the model has no tap {name!r}; {hint}")
     with ExitStack() as stack:
         for name, function in functions.items():
