@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gpt2_small.errors import UserError
 from gpt2_small.text import files
 from gpt2_small.text.gpt2_pattern import chunks
+from gpt2_small.text.stories import VOCABULARY, StoriesTokenizer
 from gpt2_small.text.tokenizers import (
     BytePairTokenizer,
     ByteTokenizer,
@@ -32,6 +33,7 @@ EVERY_KIND: list[Tokenizer] = [*BYTE_LEVEL, ByteTokenizer(end_of_text=False), Ch
 every_kind = pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
 byte_level = pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokenizer: tokenizer.name)
 
+MARKS = [id for id, word in enumerate(VOCABULARY) if not word.isalpha()]
 any_text = st.text(st.characters()) | st.text("😀中é \n\t'tsa\udc80\udcff\ud83d\ude00")
 
 
@@ -115,6 +117,19 @@ def test_a_stream_adds_up_to_the_whole_text(tokenizer, data):
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
     stream = StreamDecoder(tokenizer)
     assert "".join([stream.push(id) for id in ids]) + stream.finish() == tokenizer.decode(ids)
+
+
+@given(data=st.data())
+def test_a_stream_of_stories_adds_up_to_the_whole_text(data):
+    tokenizer = StoriesTokenizer()
+    ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1) | st.sampled_from(MARKS)))
+    stream = StreamDecoder(tokenizer)
+    assert "".join([stream.push(id) for id in ids]) + stream.finish() == tokenizer.decode(ids)
+
+
+def test_the_tokenizer_of_the_stories_is_saved_and_restored(tmp_path):
+    save_tokenizer(StoriesTokenizer(), tmp_path)
+    assert isinstance(load_tokenizer(tmp_path), StoriesTokenizer)
 
 
 @given(data=st.binary() | st.text().map(str.encode))

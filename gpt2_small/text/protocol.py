@@ -29,7 +29,7 @@ class Tokenizer(Protocol):
 
     @property
     def end_of_text(self) -> int | None:
-        """The id that separates documents, where there is one. No typed text encodes to it."""
+        """The id that separates documents, where there is one. Typing its name does not give it."""
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`.
