@@ -138,6 +138,19 @@ def test_a_damaged_copy_in_the_cache_is_named_when_nothing_else_is_found(nowhere
         gpt2_ranks()
 
 
+def test_an_unreadable_copy_in_the_cache_is_passed_over(nowhere, monkeypatch):
+    (nowhere / "cache").mkdir()
+    file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
+    file.write_bytes(rank_file())
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(gpt2_table.Path, "read_bytes", forbidden)
+    with pytest.raises(UserError, match=f"{file} is damaged or unreadable"):
+        gpt2_ranks()
+
+
 def test_one_changed_byte_in_a_given_table_is_refused_by_name(nowhere):
     data = bytearray(rank_file())
     data[5000] ^= 1

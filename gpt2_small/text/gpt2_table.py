@@ -53,7 +53,10 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
         return _read_given(Path(given))
     damaged: list[str] = []
     for file in itertools.chain(_cached_files(), _packaged_files()):
-        ranks = verified_ranks(file.read_bytes())
+        try:
+            ranks = verified_ranks(file.read_bytes())
+        except OSError:  # such as another user's cache
+            ranks = None
         if ranks is not None:
             return ranks
         damaged.append(str(file))
@@ -177,7 +180,7 @@ def _packaged_files() -> Iterator[Path]:
 
 
 def _download(damaged: list[str]) -> bytes:
-    passed_over = f" ({', '.join(damaged)} is damaged)" if damaged else ""
+    passed_over = f" ({', '.join(damaged)} is damaged or unreadable)" if damaged else ""
     if is_offline():
         raise UserError(
             f"GPT-2's byte-pair table is not on this machine{passed_over} and the network is "
