@@ -1,0 +1,116 @@
+"""Transformer: the shared checks tied and untied, dropout, loading, the loss before training."""
+
+import math
+from functools import partial
+from types import ModuleType
+
+import torch
+
+from gpt2_small.check import probes
+from gpt2_small.check.checks import Check
+from gpt2_small.check.checks.dropout import dropout_checks
+from gpt2_small.check.checks.modules import (
+    extras,
+    gradients,
+    module_checks,
+    outputs,
+    parameters,
+    stored,
+    stored_answer,
+    taps,
+)
+from gpt2_small.check.checks.subject import Subject
+from gpt2_small.check.failure import Failure
+from gpt2_small.check.mistake import reference
+from gpt2_small.check.observation import Estimate, Observation
+from gpt2_small.check.parts import PARTS
+
+TIED = Subject("Transformer", probes.tokens)
+UNTIED = Subject("Transformer", probes.tokens, settings={"tied_embeddings": False})
+
+_LOSS_SETTINGS = {"d_model": 60, "d_head": 20, "d_mlp": 90, "d_vocab": 151, "n_ctx": 32}
+_FRESH_MODELS = 6
+
+
+def keeps_its_configuration(module: ModuleType, _seed: int) -> Observation:
+    """`generate` asks a model for its n_ctx."""
+    settings = getattr(TIED.fresh(module), "config", None)
+    return {"model.config.n_ctx": probes.text(getattr(settings, "n_ctx", None))}
+
+
+def refuses_what_is_too_long(module: ModuleType, seed: int) -> Observation:
+    model = TIED.build(module, seed)
+    given = probes.tokens(seed, "too long", seq=probes.SIZES["n_ctx"] + 3)
+    try:
+        output = TIED.run(model, given)
+    except Exception:
+        return {"three tokens more than n_ctx": "refused"}
+    raise Failure(
+        f"three tokens more than n_ctx are not refused: the output is {probes.text(output)}",
+        {"three tokens more than n_ctx": "accepted"},
+    )
+
+
+def loads_strictly(module: ModuleType, seed: int) -> Observation:
+    """The state dict of the reference, which is TransformerLens's, loaded with strict=True."""
+    model, given = UNTIED.fresh(module).eval(), probes.tokens(seed, "strict")
+    weights = UNTIED.build(reference(), seed).state_dict()
+    model.load_state_dict(weights, strict=True)
+    return {"the output with loaded weights": UNTIED.run(model, given)}
+
+
+def initial_loss(module: ModuleType, seed: int) -> Observation:
+    """The loss of fresh models on random tokens, with the standard error over the models."""
+    given = probes.tokens(seed, "initial loss", batch=8, seq=32, d_vocab=_LOSS_SETTINGS["d_vocab"])
+    losses = []
+    for _ in range(_FRESH_MODELS):
+        model = TIED.fresh(module, **_LOSS_SETTINGS).eval()
+        with torch.no_grad():
+            losses.append(reference().next_token_loss(TIED.run(model, given), given).double())
+    spread = torch.stack(losses)
+    error = max(spread.std().item(), 0.005) / _FRESH_MODELS**0.5
+    name = f"the loss of a fresh model (ln d_vocab is {math.log(_LOSS_SETTINGS['d_vocab']):.3f})"
+    return {name: Estimate(spread.mean().item(), error)}
+
+
+def causality(module: ModuleType, seed: int) -> Observation:
+    """How far the logits of each position move when all later tokens are drawn anew."""
+    model = TIED.build(module, seed).double()
+    given, other = probes.tokens(seed, "causality"), probes.tokens(seed, "another future")
+    before, moved = TIED.run(model, given), []
+    for position in range(probes.SEQ):
+        changed = torch.cat([given[:, : position + 1], other[:, position + 1 :]], dim=1)
+        after = TIED.run(model, changed)
+        moved.append((after - before)[:, : position + 1].abs().max())
+    return {"how far logits move when later tokens change": torch.stack(moved)}
+
+
+def untied(name: str, observe: partial[Observation]) -> Check:
+    return Check("Transformer", f"With untied embeddings, {name}", observe)
+
+
+CHECKS = (
+    *module_checks(TIED),
+    untied("its parameters are those of the contract", partial(parameters, UNTIED)),
+    untied("nothing else is trainable or saved", partial(extras, UNTIED)),
+    untied("its output is right", partial(outputs, UNTIED, dtype=torch.float64)),
+    untied("every parameter gets the right gradient", partial(gradients, UNTIED)),
+    untied("the activations at its taps are right", partial(taps, UNTIED)),
+    Check("Transformer", "GPT-2's weights load strictly", loads_strictly),
+    Check("Transformer", "No position sees a later token", causality),
+    *dropout_checks(TIED),
+    Check("Transformer", "More than n_ctx tokens are refused", refuses_what_is_too_long),
+    Check("Transformer", "It keeps its configuration as config", keeps_its_configuration),
+    Check(
+        "Transformer",
+        "Before training the loss is a little above ln d_vocab, and not more",
+        initial_loss,
+    ),
+    Check(
+        "Transformer",
+        "All eight modules of the file together give what TransformerLens gives",
+        partial(stored, TIED),
+        expect=lambda _reference, _seed: stored_answer("Transformer"),
+        together=PARTS[: PARTS.index("Transformer") + 1],
+    ),
+)

@@ -1,0 +1,15 @@
+"""How a check says that it does not hold."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Failure(Exception):
+    """A check does not hold; the message is for the learner, with numbers where there are any.
+
+    seen: what was observed all the same, by which a mistake can be recognised.
+    """
+
+    def __init__(self, message: str, seen: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.seen = dict(seen or {})

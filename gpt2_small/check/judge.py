@@ -1,0 +1,132 @@
+"""Run the checks of a part on a loaded module, in this process, with nothing guarded."""
+
+import inspect
+import time
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import torch
+
+from gpt2_small.check.checks import Check, checks_of
+from gpt2_small.check.explain import explain_difference, explain_error
+from gpt2_small.check.failure import Failure
+from gpt2_small.check.mistake import reference
+from gpt2_small.check.observation import Observation, first_difference
+from gpt2_small.check.parts import PARTS
+from gpt2_small.check.verdict import Result
+
+RAISED = "raised"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A check's result, and what it saw."""
+
+    result: Result
+    seen: Observation
+
+
+@cache
+def expected(check: Check, seed: int) -> Observation:
+    """What a check must observe, found out once."""
+    torch.manual_seed(seed)
+    return check.expected(reference(), seed)
+
+
+def judge(module: ModuleType, part: str, seed: int = 0) -> list[Judged]:
+    """Run all checks of a part on a module whose other parts are the reference's."""
+    return list(judge_each(checks_of(part), module, seed))
+
+
+def judge_each(checks: Iterable[Check], module: ModuleType, seed: int) -> Iterator[Judged]:
+    """Run checks of one part, one after the other.
+
+    When a gate does not hold, what follows waits; it is observed all the same, for its mistake.
+    """
+    closed_by: Judged | None = None
+    for check in checks:
+        judged = judge_one(check, module, seed)
+        if closed_by is not None:
+            judged = Judged(behind(closed_by.result, judged.result), judged.seen)
+        elif check.gate and judged.result.status != "passed":
+            closed_by = judged
+        yield judged
+
+
+def behind(gate: Result, result: Result) -> Result:
+    """The result of a check whose gate did not hold."""
+    if gate.status == "not_written":
+        return Result(result.component, result.check, "not_written", message=gate.message)
+    message = f"waits until this holds: {gate.check}"
+    return Result(result.component, result.check, "waiting", message=message)
+
+
+def judge_one(check: Check, module: ModuleType, seed: int) -> Judged:
+    """Run one check."""
+    started = time.perf_counter()
+    seen, problem, line, written = look(check, module, seed)
+    if problem is None:
+        wanted = expected(check, seed)
+        name = first_difference(seen, wanted)
+        if name is not None:
+            problem = explain_difference(name, seen.get(name), wanted.get(name))
+            line = definition_line(module, check.component)
+    status = "passed" if problem is None else "failed" if written else "not_written"
+    seconds = time.perf_counter() - started
+    message = problem or ""
+    return Judged(Result(check.component, check.name, status, None, message, seconds, line), seen)
+
+
+def look(
+    check: Check, module: ModuleType, seed: int
+) -> tuple[Observation, str | None, int | None, bool]:
+    """What a check sees; when it is stopped, the problem, its line, and whether it is written."""
+    if not hasattr(module, check.component):
+        return {}, f"the file has no {check.component}", None, False
+    torch.manual_seed(seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return check.observe(module, seed), None, None, True
+    except KeyboardInterrupt:
+        raise
+    except Failure as failure:
+        seen = failure.seen or {RAISED: str(failure)}
+        return seen, str(failure), definition_line(module, check.component), True
+    except BaseException as error:
+        line = line_in(module, error)
+        if isinstance(error, NotImplementedError) and line is not None:
+            return {}, f"{check.component} is not written yet", line, False
+        line = line or definition_line(module, check.component)
+        return {RAISED: "an exception"}, explain_error(error), line, True
+
+
+def line_in(module: ModuleType, error: BaseException) -> int | None:
+    """The innermost line of the module's file on the way to an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(module.__file__)]
+    return lines[-1] if lines else None
+
+
+def definition_line(module: ModuleType, part: str) -> int | None:
+    """Where a part's code begins: its forward, for a class."""
+    found = inspect.unwrap(getattr(module, part))
+    found = inspect.unwrap(getattr(found, "forward", found))
+    code = getattr(found, "__code__", None)
+    if code is None or code.co_filename != str(module.__file__):
+        return None
+    return int(code.co_firstlineno)
+
+
+def stand_in(module: ModuleType, written: Iterable[str]) -> None:
+    """Put the reference in the place of every part of a module but these, in place."""
+    keep = set(written)
+    for name in PARTS:
+        if name not in keep:
+            setattr(module, name, getattr(reference(), name))
+    if not hasattr(module, "TransformerConfig"):
+        setattr(module, "TransformerConfig", reference().TransformerConfig)  # noqa: B010
