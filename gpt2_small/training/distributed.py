@@ -50,11 +50,6 @@ class Processes:
         """The value, averaged over the processes."""
         return self.sum(value)[0] / self.world_size
 
-    def share(self, count: int) -> slice:
-        """Which of `count` things are this process's: a contiguous part, as equal as can be."""
-        start = self.rank * count // self.world_size
-        return slice(start, (self.rank + 1) * count // self.world_size)
-
 
 @contextmanager
 def joined_processes(device: str | None = None) -> Iterator[Processes]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
+from gpt2_small.model.fast import FastTransformer, stands_in_for
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipe import Recipe
 
@@ -21,11 +22,13 @@ EVALUATION_ROWS = 32
 class TrainingData(Protocol):
     """Windows of n_ctx + 1 tokens. What a step trains on depends on the seed and the step alone."""
 
-    def batch(self, *, seed: int, step: int, batch_size: int) -> Tensor:
-        """The windows [batch seq+1] of a step, over all processes."""
+    def batch(
+        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
+    ) -> Tensor:
+        """One process's share [batch seq+1] of the batch_size windows of a step."""
 
-    def validation(self) -> Tensor:
-        """Held-out windows [batch seq+1]."""
+    def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        """One process's share of the held-out windows, in batches [batch seq+1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +56,38 @@ class RunRecord:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def plain_loss(solution: ModuleType) -> Loss:
-    """The loss of the solution's own model on windows [batch seq+1], as its file is written."""
-    return lambda model, batch: solution.next_token_loss(model(batch[:, :-1]), batch)
+def trained_module(solution: ModuleType, model: nn.Module) -> tuple[nn.Module, Loss]:
+    """What computes the model's loss on windows [batch seq+1]: the fast twin, or the file itself.
+
+    The twin stands in for the reference while no hook is set; a learner's model runs as it is
+    written. Both hold the model's own parameters.
+    """
+    if stands_in_for(model):
+        return FastTransformer(model), lambda twin, batch: twin(batch)
+    return model, lambda plain, batch: solution.next_token_loss(plain(batch[:, :-1]), batch)
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, windows: Tensor, processes: Processes, loss: Loss
+    solution: ModuleType, model: nn.Module, data: TrainingData, processes: Processes
 ) -> float:
-    """Mean loss over all windows [batch seq+1], in nats, without dropout; shared by the processes.
+    """Mean loss over all held-out targets, in nats, without dropout; the processes share the work.
 
     The model is left in the mode it was in.
     """
     was_training = model.training
-    model.eval()
-    total = 0.0
-    mine = windows[processes.share(len(windows))]
-    for rows in mine.split(EVALUATION_ROWS):
-        total += loss(model, rows.to(processes.device)).item() * len(rows)
+    module, loss = trained_module(solution, model)
+    module.eval()
+    total, targets = 0.0, 0
+    for batch in data.held_out(
+        batch_size=EVALUATION_ROWS, rank=processes.rank, world_size=processes.world_size
+    ):
+        count = batch[:, 1:].numel()
+        total += loss(module, batch.to(processes.device)).item() * count
+        targets += count
     model.train(was_training)
-    return processes.sum(total)[0] / len(windows)
+    total, all_targets = processes.sum(total, targets)
+    return total / all_targets
 
 
 def run(
@@ -82,14 +96,10 @@ def run(
     data: TrainingData,
     recipe: Recipe,
     processes: Processes,
-    *,
-    fast_loss: Loss | None = None,
 ) -> Iterator[RunRecord]:
     """Train a model with the solution's own functions, and yield a record after every step.
 
     The processes share every batch, and each holds the same weights after every step.
-    fast_loss: computes the same loss faster; it is handed to the reference's `train`, a learner's
-        `train` runs as it is written.
 
     Raises UserError when the batch cannot be shared equally, and when training diverges.
     """
@@ -107,8 +117,14 @@ def run(
 
     def steps() -> Iterator[list[Tensor]]:
         for step in range(recipe.max_steps):
-            windows = data.batch(seed=recipe.seed, step=step, batch_size=recipe.batch_size)
-            yield [windows[processes.share(len(windows))].to(processes.device)]
+            windows = data.batch(
+                seed=recipe.seed,
+                step=step,
+                batch_size=recipe.batch_size,
+                rank=processes.rank,
+                world_size=processes.world_size,
+            )
+            yield [windows.to(processes.device)]
 
     def schedule(step: int) -> float:
         return solution.learning_rate(
@@ -118,16 +134,15 @@ def run(
             total_steps=recipe.max_steps,
         )
 
+    module, loss = trained_module(solution, model)
     records = solution.train(
-        processes.distribute(model),
+        processes.distribute(module),
         steps(),
         optimizer,
         schedule=schedule,
         max_grad_norm=recipe.max_grad_norm,
-        **({} if fast_loss is None else {"loss": fast_loss}),
+        **({} if module is model else {"loss": loss}),
     )
-    evaluation_loss = fast_loss or plain_loss(solution)
-    held_out = data.validation()
     tokens, started = 0, time.perf_counter()
     for record in _with_a_sentence(records):
         seconds = time.perf_counter() - started
@@ -141,7 +156,7 @@ def run(
             learning_rate=record.learning_rate,
             grad_norm=record.grad_norm,
             tokens_per_second=step_tokens / seconds,
-            val_loss=evaluate(model, held_out, processes, evaluation_loss) if evaluating else None,
+            val_loss=evaluate(solution, model, data, processes) if evaluating else None,
         )
         started = time.perf_counter()
 

@@ -1,0 +1,115 @@
+"""What a run trains on: the stories, or a text of one's own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gpt2_small.text import stories
+from gpt2_small.text.batches import batch_at, bigram_loss, check_length, evaluation_batches
+from gpt2_small.text.corpora import Corpus
+from gpt2_small.text.protocol import Tokenizer
+
+HELD_OUT_STORY_WINDOWS = 256
+BIGRAM_STORY_WINDOWS = 4096
+
+
+@dataclass(frozen=True)
+class StoriesData:
+    """Windows that each begin at the beginning of a story.
+
+    seed: of the training text.
+    """
+
+    n_ctx: int
+    seed: int = 0
+    name: str = "stories"
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Words to ids and back."""
+        return stories.StoriesTokenizer()
+
+    @property
+    def start_token(self) -> int:
+        """What every story begins with."""
+        return stories.BEGIN_ID
+
+    def batch(
+        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
+    ) -> Tensor:
+        """One process's share [batch seq+1] of the windows of a step."""
+        windows = stories.stories_windows(self.seed, step, batch_size, self.n_ctx)
+        return windows.tensor_split(world_size)[rank]
+
+    def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        """One process's share of windows of stories that the training text does not know."""
+        windows = stories.stories_windows(
+            self.seed, 0, HELD_OUT_STORY_WINDOWS, self.n_ctx, validation=True
+        )
+        yield from windows[rank::world_size].split(batch_size)
+
+    def bigram_loss(self) -> float:
+        """The held-out loss of the best bigram model of the training text, in nats per token."""
+        training = stories.stories_windows(self.seed, 0, BIGRAM_STORY_WINDOWS, self.n_ctx)
+        held_out = self.held_out(batch_size=HELD_OUT_STORY_WINDOWS, rank=0, world_size=1)
+        return bigram_loss(training.numpy(), held_out, self.tokenizer.vocab_size)
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Windows of a text: random ones to train on, the held-out part once through.
+
+    Raises UserError when the text is shorter than a window.
+    """
+
+    corpus: Corpus
+    n_ctx: int
+
+    def __post_init__(self) -> None:
+        check_length(len(self.corpus.train), self.n_ctx)
+
+    @property
+    def name(self) -> str:
+        """What the text is called."""
+        return self.corpus.name
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+        return self.corpus.tokenizer
+
+    @property
+    def start_token(self) -> int:
+        """What a sample begins after: the end of a text, else the text's own first token."""
+        end = self.tokenizer.end_of_text
+        return int(self.corpus.train[0]) if end is None else end
+
+    def batch(
+        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
+    ) -> Tensor:
+        """One process's share [batch seq+1] of the windows of a step."""
+        return batch_at(
+            self.corpus.train,
+            seed=seed,
+            step=step,
+            batch_size=batch_size,
+            n_ctx=self.n_ctx,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
+        """One process's share of the held-out text."""
+        yield from evaluation_batches(
+            self.corpus.validation,
+            n_ctx=self.n_ctx,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def bigram_loss(self) -> float:
+        """The held-out loss of the best bigram model of the training text, in nats per token."""
+        held_out = self.held_out(batch_size=1, rank=0, world_size=1)
+        return bigram_loss(self.corpus.train, held_out, self.tokenizer.vocab_size)
