@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import importlib.util
 import os
 import sys
 import traceback
@@ -13,7 +12,8 @@ from typing import Any
 from gpt2_small.errors import UserError
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
-BOUND_MODULE = "gpt2_small.solution"
+# No file has this name, in a wheel neither, so that nothing but `bind` can put a module there.
+BOUND_MODULE = "gpt2_small.bound_solution"
 
 SOLUTION_NAMES = (
     "TransformerConfig",
@@ -50,11 +50,11 @@ def load(path: str | Path) -> ModuleType:
     Raises UserError, with the file's line where there is one, for a file that is missing, is not
     Python, or stops with an exception while it is run.
     """
-    return _execute(path, f"gpt2_small_solution_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}")
+    return _execute(path, f"gpt2_small_solution_{_sha256(str(path).encode())[:8]}")
 
 
 def bind(path: str | Path) -> ModuleType:
-    """Make a file the one that `gpt2_small` gives its names from, here and in processes started later.
+    """Make `gpt2_small` give its names from a file, here and in processes started later.
 
     For entry points and notebooks. Binding the same file again returns the same module.
 
@@ -66,12 +66,15 @@ def bind(path: str | Path) -> ModuleType:
     if module is None:
         module = _execute(path, BOUND_MODULE)
         sys.modules[BOUND_MODULE] = module
-        os.environ[SOLUTION_VARIABLE] = str(path)
+        if path != reference_path() or SOLUTION_VARIABLE in os.environ:
+            os.environ[SOLUTION_VARIABLE] = str(path)
         return module
     in_use = solution_path(module)
     if in_use != path:
-        raise UserError(f"cannot bind {path}: {in_use} is in use already; start a new Python for it")
-    if module.__dict__.get("SOURCE_SHA256", digest(path)) != digest(path):
+        raise UserError(
+            f"cannot bind {path}: {in_use} is in use already; start a new Python for it"
+        )
+    if sha256(module) != _sha256(_read(path)):
         raise UserError(f"{path} has changed since it was bound; start a new Python to run it")
     return module
 
@@ -107,38 +110,47 @@ def describe(module: ModuleType) -> str:
         return "the reference, solution.py"
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"{shown} (sha256 {digest(path)[:12]})"
+    return f"{shown} (sha256 {sha256(module)[:12]})"
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def sha256(module: ModuleType) -> str:
+    """SHA-256, in hexadecimal, of the text that a solution module was made from."""
+    return str(module.__dict__["SOURCE_SHA256"])
 
 
 def _execute(path: str | Path, module_name: str) -> ModuleType:
     path = Path(path).expanduser()
     source = _read(path)
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    module.__dict__["SOURCE_SHA256"] = hashlib.sha256(source).hexdigest()
+    module = ModuleType(module_name)
+    module.__file__ = str(path.absolute())
+    module.__dict__["SOURCE_SHA256"] = _sha256(source)
+    sys.modules[module_name] = module  # dataclasses look the module of their annotations up there
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
+        exec(compile(source, module.__file__, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
-    except SyntaxError as error:
-        place = path if error.filename in (None, str(path)) else error.filename
-        raise UserError(f"{place}, line {error.lineno or 1}: {error.msg}") from error
     except BaseException as error:
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == str(path)
-        ]
-        place = f"{path}, line {lines[-1]}" if lines else str(path)
-        reason = " ".join(str(error).split())
-        raise UserError(f"{place}: {type(error).__name__}: {reason}") from error
+        raise UserError(_what_went_wrong(path, module.__file__, error)) from error
+    finally:
+        sys.modules.pop(module_name, None)
     return module
+
+
+def _what_went_wrong(path: Path, file: str, error: BaseException) -> str:
+    """An exception from a solution file as a sentence with the line."""
+    if isinstance(error, SyntaxError):
+        place = path if error.filename in (None, file) else error.filename
+        return f"{place}, line {error.lineno or 1}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    place = f"{path}, line {lines[-1]}" if lines else path
+    if isinstance(error, SystemExit):
+        return f"{place}: the file ends Python while it is run; take the exit out"
+    return f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read(path: Path) -> bytes:
