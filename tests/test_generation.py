@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import SMALL
 from test_sampling import DRAWS, assert_drawn_from
@@ -66,12 +66,15 @@ prompts = st.integers(1, 9).flatmap(
 )
 
 
+@example(prompt=[[1, 2, 3, 4, 5, 6, 7], [0, 10, 3, 0, 9, 9, 1]], new=4)
+@example(prompt=[[2]], new=8)
 @given(prompt=prompts, new=st.integers(0, 8))
 def test_every_row_is_continued_from_its_last_n_ctx_tokens(solution, prompt, new):
     tokens = solution.generate(Successor(solution), torch.tensor(prompt), new, temperature=0.0)
     assert tokens.tolist() == [continued(row, new) for row in prompt]
 
 
+@example(prompt=[[1, 2], [3, 4]], new=3, seed=0)
 @given(prompt=prompts, new=st.integers(0, 8), seed=st.integers(0, 99))
 def test_the_prompt_comes_back_with_as_many_tokens_as_asked_for(solution, prompt, new, seed):
     model, tokens = Chain(solution, [[1 / D_VOCAB] * D_VOCAB] * D_VOCAB), torch.tensor(prompt)

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from strategies import SMALL, cases
+from strategies import SMALL, for_every_case
 
 pytestmark = pytest.mark.component("parameter_groups")
 
@@ -21,7 +20,7 @@ def names_by_decay(solution, model, weight_decay=0.1):
     return by_decay[weight_decay], by_decay[0.0]
 
 
-@given(case=cases())
+@for_every_case
 def test_every_parameter_is_in_exactly_one_group(solution, case):
     for tied in (True, False):
         model = case.build(solution, "Transformer", tied_embeddings=tied)
@@ -29,7 +28,7 @@ def test_every_parameter_is_in_exactly_one_group(solution, case):
         assert sorted(decaying + others) == sorted(name for name, _ in model.named_parameters())
 
 
-@given(case=cases())
+@for_every_case
 def test_exactly_the_matrices_decay(solution, case):
     model = case.build(solution, "Transformer", tied_embeddings=False)
     decaying, others = names_by_decay(solution, model)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.component("learning_rate")
@@ -21,6 +21,8 @@ plans = st.fixed_dictionaries(
     }
 )
 
+PLAN = {"peak": 3.0, "warmup_steps": 10, "total_steps": 100, "final_fraction": 0.2}
+
 
 def near(value, scale=1.0):
     return pytest.approx(value, rel=ROUNDING, abs=ROUNDING * scale)
@@ -30,29 +32,35 @@ def rates(solution, plan, steps=None):
     return [solution.learning_rate(step, **plan) for step in range(steps or plan["total_steps"])]
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_warm_up_is_linear_and_its_first_step_already_learns(solution, plan):
     for step, rate in enumerate(rates(solution, plan, plan["warmup_steps"])):
         assert rate == near(plan["peak"] * (step + 1) / plan["warmup_steps"])
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_last_step_of_the_warm_up_has_the_peak(solution, plan):
     assert solution.learning_rate(plan["warmup_steps"] - 1, **plan) == near(plan["peak"])
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_last_step_of_all_has_the_final_fraction_of_the_peak(solution, plan):
     last = solution.learning_rate(plan["total_steps"] - 1, **plan)
     assert last == near(plan["final_fraction"] * plan["peak"], plan["peak"])
 
 
+@example(plan=PLAN, beyond=0)
+@example(plan=PLAN, beyond=50)
 @given(plan=plans, beyond=st.integers(0, 10_000))
 def test_after_the_last_step_the_rate_stays(solution, plan, beyond):
     rate = solution.learning_rate(plan["total_steps"] + beyond, **plan)
     assert rate == near(plan["final_fraction"] * plan["peak"], plan["peak"])
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_between_peak_and_end_lies_half_a_cosine(solution, plan):
     start, end = plan["warmup_steps"] - 1, plan["total_steps"] - 1
@@ -63,6 +71,7 @@ def test_between_peak_and_end_lies_half_a_cosine(solution, plan):
         assert solution.learning_rate(step, **plan) == near(expected, peak)
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_decay_is_torchs_cosine_annealing(solution, plan):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=plan["peak"])
@@ -76,6 +85,7 @@ def test_the_decay_is_torchs_cosine_annealing(solution, plan):
         torchs.step()
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_rate_rises_to_the_peak_and_never_rises_again(solution, plan):
     all_rates, slack = rates(solution, plan), ROUNDING * plan["peak"]
@@ -85,6 +95,7 @@ def test_the_rate_rises_to_the_peak_and_never_rises_again(solution, plan):
     assert all(a + slack >= b for a, b in pairwise(falling))
 
 
+@example(plan=PLAN)
 @given(plan=plans)
 def test_the_rate_grows_in_proportion_to_the_peak(solution, plan):
     doubled = {**plan, "peak": 2 * plan["peak"]}
