@@ -234,7 +234,7 @@ unset PYTHONHOME
 is_ready || set_up
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 if [ $# -eq 0 ]; then
-    say "nothing more to do; run something inside: ./setup_env.sh COMMAND (or see --help)"
+    say "run something inside with ./setup_env.sh COMMAND; ./setup_env.sh --help tells more"
     exit
 fi
 command -v -- "$1" >/dev/null || {
