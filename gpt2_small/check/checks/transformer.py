@@ -98,7 +98,7 @@ CHECKS = (
     untied("the activations at its taps are right", partial(taps, UNTIED)),
     Check("Transformer", "GPT-2's weights load strictly", loads_strictly),
     Check("Transformer", "No position sees a later token", causality),
-    *dropout_checks(TIED),
+    *dropout_checks(TIED, unbiased=False),
     Check("Transformer", "More than n_ctx tokens are refused", refuses_what_is_too_long),
     Check("Transformer", "It keeps its configuration as config", keeps_its_configuration),
     Check(
