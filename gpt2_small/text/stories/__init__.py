@@ -5,18 +5,30 @@ predict them (`entropy_per_token`), how likely the truth finds each token (`toke
 whether a sampled story is one (`judge`).
 """
 
-from .corpus import TRAINING_STORIES, generate_story, stories_windows, training_stories, training_text
-from .judge import Judgement, Share, judge
-from .measure import (
+from gpt2_small.text.stories.corpus import (
+    TRAINING_STORIES,
+    generate_story,
+    stories_windows,
+    training_stories,
+    training_text,
+)
+from gpt2_small.text.stories.judge import Judgement, Share, judge
+from gpt2_small.text.stories.measure import (
     count_stories,
     entropy_per_token,
     longest_story_tokens,
     mean_story_tokens,
     story_entropy,
 )
-from .read import agrees, parses, token_log_probs
-from .tales import BEGIN
-from .tokenizer import BEGIN_ID, VOCABULARY, StoriesTokenizer, join_words, split_words
+from gpt2_small.text.stories.read import agrees, parses, token_log_probs
+from gpt2_small.text.stories.tales import BEGIN
+from gpt2_small.text.stories.tokenizer import (
+    BEGIN_ID,
+    VOCABULARY,
+    StoriesTokenizer,
+    join_words,
+    split_words,
+)
 
 __all__ = [
     "BEGIN",

@@ -8,9 +8,9 @@ from random import Random
 import torch
 from torch import Tensor
 
-from ...errors import UserError
-from .tales import GRAMMAR
-from .tokenizer import BEGIN_ID, VOCABULARY, join_words
+from gpt2_small.errors import UserError
+from gpt2_small.text.stories.tales import GRAMMAR
+from gpt2_small.text.stories.tokenizer import BEGIN_ID, VOCABULARY, join_words
 
 TRAINING_STORIES = 25_000
 _IDS = {word: number for number, word in enumerate(VOCABULARY)}
@@ -19,7 +19,7 @@ _IDS = {word: number for number, word in enumerate(VOCABULARY)}
 def generate_story(rng: Random) -> list[str]:
     """The words of one story (no begin token). The same state of `rng` gives the same story everywhere."""
     words: list[str] = []
-    GRAMMAR.derive(lambda node, _: node.branch_at(rng.random()), words.extend)
+    GRAMMAR.derive(lambda node: node.branch_at(rng.random()), words.extend)
     return words
 
 
@@ -48,7 +48,9 @@ def stories_windows(
     tokens, begins = _training_tokens(seed)
     last = bisect_right(begins, len(tokens) - n_ctx - 1)
     if last == 0:
-        raise UserError(f"A window of {n_ctx} tokens is longer than the training text ({len(tokens)}).")
+        raise UserError(
+            f"A window of {n_ctx} tokens is longer than the training text ({len(tokens)})."
+        )
     chosen = [begins[int(rng.random() * last)] for _ in range(batch)]
     return torch.stack([tokens[begin : begin + n_ctx + 1] for begin in chosen])
 

@@ -8,6 +8,7 @@ between blanks; braces hold what is not a word:
     {slot=form}          fill the slot with any of its entries, and say that form of it
     {slot=form:a+b}      the same, from the entries of kind a or b
     {slot.form}          say that form of what fills the slot
+    {slot=} {slot}       the same two, of the form called "plain"
     {slot!entry}         fill the slot without a word
 
 Alternatives that begin alike are merged, so that a choice is made where the first differing words stand.
@@ -62,11 +63,12 @@ class Entry:
     forms: Mapping[str, tuple[str, ...]]
 
 
+PLAIN = "plain"
+
 Slots: TypeAlias = Mapping[str, Mapping[str, Entry]]
-Filled: TypeAlias = dict[str, Entry]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """Items one after the other, and then, if there are branches, a choice among them."""
 
@@ -75,8 +77,8 @@ class Node:
     branches: tuple["Node", ...] = ()
 
     @cached_property
-    def cumulative(self) -> tuple[int, ...]:
-        return tuple(accumulate(self.weights))
+    def cumulative(self) -> list[int]:
+        return list(accumulate(self.weights))
 
     @property
     def shares(self) -> list[float]:
@@ -94,7 +96,8 @@ Alternative: TypeAlias = tuple[int, tuple[Item, ...]]
 class Grammar:
     """Compiled rules. `start` is the rule that a whole story comes from.
 
-    Raises ValueError for a rule that names what is not there, or has an alternative that another continues.
+    Raises ValueError for a rule that names what is not there, that has an alternative which another
+    continues, or that has two which begin with the same word.
     """
 
     def __init__(self, slots: Slots, rules: Mapping[str, str], start: str):
@@ -104,6 +107,7 @@ class Grammar:
         for name, text in rules.items():
             lines = [line for line in map(str.strip, text.splitlines()) if line]
             self.rules[name] = _merge(name, [self._alternative(line) for line in lines])
+        self._branches = {node: self._by_first_word(node) for node in self.nodes()}
 
     def _alternative(self, line: str) -> Alternative:
         first, *rest = line.split()
@@ -117,13 +121,16 @@ class Grammar:
         body = word[1:-1]
         if "=" in body:
             return self._filling(body)
-        for mark, kind in (("@", Case), (".", Say), ("!", Fill)):
-            if mark in body:
-                left, right = body.split(mark)
-                return kind(left, right)
-        if body not in self._texts:
-            raise ValueError(f"{word} names no rule")
-        return Call(body)
+        if "@" in body:
+            return Case(*body.split("@"))
+        if "!" in body:
+            return Fill(*body.split("!"))
+        if body in self._texts:
+            return Call(body)
+        slot, _, form = body.partition(".")
+        if slot not in self.slots:
+            raise ValueError(f"{word} names no rule and no slot")
+        return Say(slot, form or PLAIN)
 
     def _filling(self, body: str) -> Call:
         """A call of a rule, made when first asked for, that chooses an entry by the words of one form."""
@@ -131,41 +138,49 @@ class Grammar:
             slot, form = body.split("=")
             form, _, kinds = form.partition(":")
             wanted = kinds.split("+") if kinds else None
-            entries = [
-                (1, (*map(Word, entry.forms[form]), Fill(slot, name)))
+            entries: list[Alternative] = [
+                (1, (*map(Word, entry.forms[form or PLAIN]), Fill(slot, name)))
                 for name, entry in self.slots[slot].items()
-                if form in entry.forms and (wanted is None or entry.kind in wanted)
+                if (form or PLAIN) in entry.forms and (wanted is None or entry.kind in wanted)
             ]
             self.rules[body] = _merge(body, entries)
         return Call(body)
 
-    def called(self, item: Call | Case, filled: Filled | None = None) -> list[Node]:
-        """The rule that an item calls; without knowledge of what is filled, each that it could."""
+    def called(self, item: Call | Case) -> list[Node]:
+        """Every rule that an item may call."""
         if isinstance(item, Call):
             return [self.rules[item.rule]]
-        if filled is not None:
-            return [self.rules[f"{item.rule} {filled[item.slot].kind}"]]
         kinds = sorted({entry.kind for entry in self.slots[item.slot].values()})
         return [self.rules[f"{item.rule} {kind}"] for kind in kinds]
 
-    def spoken(self, item: Say, filled: Filled | None = None) -> list[tuple[str, ...]]:
-        """The words that an item says; without knowledge of what is filled, each that it could."""
-        if filled is not None:
-            return [filled[item.slot].forms[item.form]]
+    def spoken(self, item: Say) -> list[tuple[str, ...]]:
+        """Everything that an item may say."""
         forms = [entry.forms for entry in self.slots[item.slot].values()]
         return sorted({form[item.form] for form in forms if item.form in form})
 
-    def first_words(self, node: Node, filled: Filled | None = None) -> set[str]:
-        """The words that a node can begin with, given what is filled (or whatever is)."""
+    def first_words(self, node: Node) -> set[str]:
+        """Every word that a node may begin with."""
         for item in node.items:
             if isinstance(item, Word):
                 return {item.text}
             if isinstance(item, Say):
-                return {words[0] for words in self.spoken(item, filled)}
+                return {words[0] for words in self.spoken(item)}
             if isinstance(item, (Call, Case)):
-                nodes = self.called(item, filled)
-                return set().union(*(self.first_words(each, filled) for each in nodes))
-        return set().union(*(self.first_words(each, filled) for each in node.branches))
+                return set().union(*map(self.first_words, self.called(item)))
+        return set().union(*map(self.first_words, node.branches))
+
+    def branch_by_word(self, node: Node, word: str) -> tuple[float, Node] | None:
+        """The one branch that may begin with a word, led by its probability."""
+        return self._branches[node].get(word)
+
+    def _by_first_word(self, node: Node) -> dict[str, tuple[float, Node]]:
+        branches: dict[str, tuple[float, Node]] = {}
+        for share, branch in zip(node.shares, node.branches, strict=True):
+            for word in self.first_words(branch):
+                if word in branches:
+                    raise ValueError(f"two branches begin with {word!r} after {node.items}")
+                branches[word] = share, branch
+        return branches
 
     def words(self) -> set[str]:
         """Every word that can be said."""
@@ -187,27 +202,29 @@ class Grammar:
             waiting.extend(node.branches)
 
     def derive(
-        self, choose: Callable[[Node, Filled], Node], say: Callable[[Sequence[str]], None]
+        self, choose: Callable[[Node], Node], say: Callable[[Sequence[str]], object]
     ) -> None:
         """Walk through one story: `choose` takes a branch at each choice, `say` gets the words."""
-        filled: Filled = {}
-        waiting = [self.rules[self.start]]
-        self._walk(waiting[0], filled, choose, say)
+        filled: dict[str, Entry] = {}
 
-    def _walk(self, node, filled, choose, say) -> None:
-        while True:
-            for item in node.items:
-                if isinstance(item, Word):
-                    say((item.text,))
-                elif isinstance(item, Say):
-                    say(filled[item.slot].forms[item.form])
-                elif isinstance(item, Fill):
-                    filled[item.slot] = self.slots[item.slot][item.entry]
-                else:
-                    self._walk(self.called(item, filled)[0], filled, choose, say)
-            if not node.branches:
-                return
-            node = choose(node, filled)
+        def walk(node: Node) -> None:
+            while True:
+                for item in node.items:
+                    if isinstance(item, Word):
+                        say((item.text,))
+                    elif isinstance(item, Say):
+                        say(filled[item.slot].forms[item.form])
+                    elif isinstance(item, Fill):
+                        filled[item.slot] = self.slots[item.slot][item.entry]
+                    elif isinstance(item, Call):
+                        walk(self.rules[item.rule])
+                    else:
+                        walk(self.rules[f"{item.rule} {filled[item.slot].kind}"])
+                if not node.branches:
+                    return
+                node = choose(node)
+
+        walk(self.rules[self.start])
 
 
 def _merge(name: str, alternatives: Iterable[Alternative]) -> Node:
@@ -222,7 +239,9 @@ def _merge(name: str, alternatives: Iterable[Alternative]) -> Node:
     if len(remaining) == 1:
         return Node(tuple(common))
     if not all(items for _, items in remaining):
-        raise ValueError(f"an alternative of {name!r} is the beginning of another, or is there twice")
+        raise ValueError(
+            f"an alternative of {name!r} is the beginning of another, or is there twice"
+        )
     ordered = sorted(remaining, key=lambda alternative: repr(alternative[1][0]))
     groups = [list(group) for _, group in groupby(ordered, key=lambda each: each[1][0])]
     return Node(

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .read import agrees, parses
-from .tokenizer import split_words
+from gpt2_small.text.stories.read import agrees, parses
+from gpt2_small.text.stories.tokenizer import split_words
 
 Z_95 = 1.959963984540054
 """The point of the standard normal distribution that 2.5 % lie beyond."""

@@ -1,114 +1,117 @@
 """What can be known about the tales without drawing one: how many, how long, how surprising."""
 
 import math
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
-from .grammar import Call, Case, Fill, Grammar, Node, Say, Word
-from .tales import GRAMMAR
+from gpt2_small.text.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
+from gpt2_small.text.stories.tales import GRAMMAR
 
-Kinds = frozenset[tuple[str, str]]
+Kinds: TypeAlias = frozenset[tuple[str, str]]
 """The kind of what fills each slot: all that later lengths and probabilities depend on."""
 
-Masses = dict[Kinds, Counter[int]]
-"""For each state and number of words so far, how much (probability, or stories) has come here."""
+Flow: TypeAlias = dict[tuple[Kinds, int], float]
+"""For each state and number of words so far: how much probability, or how many stories, stand there."""
+
+Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
+"""What part of the flow that reaches a node's choice goes to each of its branches."""
 
 
 @dataclass(frozen=True)
-class StoryProfile:
-    """`lengths[n]`: the probability of n words. `surprisal[i]`: the expected nats of word i, nothing when
-    the story has ended before. `count`: how many different stories there are."""
+class Profile:
+    """What a grammar's stories are like.
+
+    Attributes:
+        lengths: for each number of words, the probability that a story has it.
+        surprisal: for each word of a story (from 0), its expected surprisal in nats, counting nothing
+            for a story that has ended before.
+        count: how many different stories there are.
+    """
 
     lengths: dict[int, float]
     surprisal: dict[int, float]
     count: int
 
-    @property
-    def entropy(self) -> float:
-        return sum(self.surprisal.values())
 
-
-def profile(grammar: Grammar) -> StoryProfile:
+def profile(grammar: Grammar) -> Profile:
     """The exact profile of a left-deterministic grammar.
 
-    All stories are followed at once, word by word: at each choice the mass that stands there splits, and
-    its entropy belongs to the next word. No sampling, no cut.
+    All stories are followed at once: at each choice what stands there is split, and the entropy of the
+    choice belongs to the word that comes next. Nothing is sampled and nothing cut off.
     """
-    start = grammar.rules[grammar.start]
-    surprisal: Counter[int] = Counter()
+    surprisal: dict[int, float] = defaultdict(float)
+    lengths: dict[int, float] = defaultdict(float)
 
-    def split_probability(node: Node, masses: Masses) -> list[float]:
+    def by_probability(node: Node, flow: Flow) -> Sequence[float]:
         entropy = -sum(share * math.log(share) for share in node.shares)
-        for lengths in masses.values():
-            for length, mass in lengths.items():
-                surprisal[length] += mass * entropy
+        for (_, length), amount in flow.items():
+            surprisal[length] += amount * entropy
         return node.shares
 
-    ended = _follow(grammar, start, {frozenset(): Counter({0: 1.0})}, split_probability)
-    counted = _follow(
-        grammar, start, {frozenset(): Counter({0: 1})}, lambda node, _: [1] * len(node.branches)
-    )
-    lengths: Counter[int] = Counter()
-    for each in ended.values():
-        lengths.update(each)
-    count = sum(sum(each.values()) for each in counted.values())
-    return StoryProfile(dict(lengths), dict(surprisal), count)
+    def by_number(node: Node, flow: Flow) -> Sequence[int]:
+        return [1] * len(node.branches)
+
+    start = grammar.rules[grammar.start]
+    for (_, length), amount in _after(
+        grammar, start, {(frozenset(), 0): 1.0}, by_probability
+    ).items():
+        lengths[length] += amount
+    stories = _after(grammar, start, {(frozenset(), 0): 1}, by_number)
+    return Profile(dict(lengths), dict(surprisal), int(sum(stories.values())))
 
 
-def _follow(grammar: Grammar, node: Node, masses: Masses, split: Callable) -> Masses:
-    """Where the masses stand after a node; `split` gives the factor of each of its branches."""
+def _after(grammar: Grammar, node: Node, flow: Flow, split: Split) -> Flow:
+    """Where what stands before a node stands after it."""
     for item in node.items:
         if isinstance(item, Call):
-            masses = _follow(grammar, grammar.rules[item.rule], masses, split)
+            flow = _after(grammar, grammar.rules[item.rule], flow, split)
         else:
-            masses = _joined(_step(grammar, item, kinds, lengths, split) for kinds, lengths in masses.items())
+            flow = _joined(
+                _after_item(grammar, item, *state, amount, split) for state, amount in flow.items()
+            )
     if not node.branches:
-        return masses
-    factors = split(node, masses)
+        return flow
     return _joined(
-        _follow(grammar, branch, _scaled(masses, factor), split)
-        for factor, branch in zip(factors, node.branches, strict=True)
+        _after(grammar, branch, {state: amount * part for state, amount in flow.items()}, split)
+        for part, branch in zip(split(node, flow), node.branches, strict=True)
     )
 
 
-def _step(grammar: Grammar, item: Word | Say | Fill | Case, kinds: Kinds, lengths, split) -> Masses:
-    if isinstance(item, Fill):
-        others = {(slot, kind) for slot, kind in kinds if slot != item.slot}
-        return {frozenset({*others, (item.slot, grammar.slots[item.slot][item.entry].kind)}): lengths}
+def _after_item(
+    grammar: Grammar, item: Item, kinds: Kinds, length: int, amount: float, split: Split
+) -> Flow:
     if isinstance(item, Case):
         rule = grammar.rules[f"{item.rule} {dict(kinds)[item.slot]}"]
-        return _follow(grammar, rule, {kinds: lengths}, split)
-    words = 1 if isinstance(item, Word) else _form_length(grammar, item, dict(kinds)[item.slot])
-    return {kinds: Counter({length + words: mass for length, mass in lengths.items()})}
+        return _after(grammar, rule, {(kinds, length): amount}, split)
+    if isinstance(item, Fill):
+        others = {(slot, kind) for slot, kind in kinds if slot != item.slot}
+        kind = grammar.slots[item.slot][item.entry].kind
+        return {(frozenset({*others, (item.slot, kind)}), length): amount}
+    words = _form_length(grammar, item, dict(kinds)[item.slot]) if isinstance(item, Say) else 1
+    return {(kinds, length + words): amount}
 
 
 def _form_length(grammar: Grammar, item: Say, kind: str) -> int:
     entries = [entry for entry in grammar.slots[item.slot].values() if entry.kind == kind]
     lengths = {len(entry.forms[item.form]) for entry in entries}
-    if len(lengths) != 1:
-        raise ValueError(f"the {item.form!r} forms of {item.slot!r} have different numbers of words")
+    if len(lengths) > 1:
+        raise ValueError(f"{item.slot}.{item.form} has more words in some entries than in others")
     return lengths.pop()
 
 
-def _joined(parts) -> Masses:
-    joined: Masses = {}
-    for part in parts:
-        for kinds, lengths in part.items():
-            joined.setdefault(kinds, Counter()).update(lengths)
+def _joined(flows: Iterable[Flow]) -> Flow:
+    joined: Flow = defaultdict(int)
+    for flow in flows:
+        for state, amount in flow.items():
+            joined[state] += amount
     return joined
 
 
-def _scaled(masses: Masses, factor: float) -> Masses:
-    return {
-        kinds: Counter({length: mass * factor for length, mass in lengths.items()})
-        for kinds, lengths in masses.items()
-    }
-
-
 @lru_cache(maxsize=1)
-def _tales() -> StoryProfile:
+def _tales() -> Profile:
     return profile(GRAMMAR)
 
 
@@ -119,7 +122,7 @@ def count_stories() -> int:
 
 def story_entropy() -> float:
     """The entropy of one story, in nats."""
-    return _tales().entropy
+    return sum(_tales().surprisal.values())
 
 
 def mean_story_tokens() -> float:

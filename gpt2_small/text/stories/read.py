@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from .grammar import Call, Case, Filled, Node, Say, Word
-from .tales import BEGIN, GRAMMAR
+from gpt2_small.text.stories.grammar import Call, Case, Node, Say, Word
+from gpt2_small.text.stories.tales import BEGIN, GRAMMAR
 
 
 class _Disagrees(Exception):
@@ -29,13 +29,13 @@ class _Reader:
                 raise _Disagrees
             self.position += 1
 
-    def choose(self, node: Node, filled: Filled) -> Node:
-        word = self._next()
-        for share, branch in zip(node.shares, node.branches, strict=True):
-            if word in GRAMMAR.first_words(branch, filled):
-                self.log_probs[self.position] += math.log(share)
-                return branch
-        raise _Disagrees
+    def choose(self, node: Node) -> Node:
+        found = GRAMMAR.branch_by_word(node, self._next())
+        if found is None:
+            raise _Disagrees
+        share, branch = found
+        self.log_probs[self.position] += math.log(share)
+        return branch
 
     def _next(self) -> str:
         if self.position == len(self.tokens):
@@ -99,7 +99,5 @@ def _ends(node: Node, tokens: Sequence[str], begins: set[int]) -> set[int]:
 
 def _said(words: tuple[str, ...], tokens: Sequence[str], begins: set[int]) -> set[int]:
     return {
-        begin + len(words)
-        for begin in begins
-        if tuple(tokens[begin : begin + len(words)]) == words
+        begin + len(words) for begin in begins if tuple(tokens[begin : begin + len(words)]) == words
     }

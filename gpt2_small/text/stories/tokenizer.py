@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import UserError
-from .tales import BEGIN, GRAMMAR
+from gpt2_small.errors import UserError
+from gpt2_small.text.protocol import check_ids
+from gpt2_small.text.stories.tales import BEGIN, GRAMMAR
 
 VOCABULARY: tuple[str, ...] = (BEGIN, *sorted(GRAMMAR.words()))
 VOCABULARY_HASH = hashlib.sha256("\n".join(VOCABULARY).encode()).hexdigest()
@@ -32,61 +33,78 @@ def join_words(words: Sequence[str]) -> str:
 class StoriesTokenizer:
     """A word tokenizer whose texts hold one story a line.
 
-    Each line is led by the begin token, number `begin_id`, which has no text of its own: what `encode` gives
-    always starts with it, so a prompt starts as a training window does, and the empty text is the prompt
-    for any story. For numbers that start with it, `encode(decode(ids)) == ids` when the lines are tales.
+    Each line is led by the begin token, which has no text of its own but the line break that parts it
+    from the line before. What `encode` gives starts with it, so that a prompt starts as a training
+    window does, and the empty text is the prompt for any story. For ids that start with it,
+    `encode(decode(ids)) == ids`.
     """
 
     name = "stories"
     vocab_size = len(VOCABULARY)
-    begin_id = BEGIN_ID
+    end_of_text = BEGIN_ID
 
     def __init__(self) -> None:
-        self._ids = {word: number for number, word in enumerate(VOCABULARY)}
+        self._ids = {word: id for id, word in enumerate(VOCABULARY)}
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of a text. Raises UserError for a word that the tales do not use."""
+        """The ids of `text`, a begin token before each of its lines.
+
+        Raises:
+            UserError: a word that the tales do not use, with the nearest that they do.
+        """
         ids = []
         for line in text.split("\n"):
             ids.append(BEGIN_ID)
-            ids.extend(self._id(word) for word in split_words(line))
+            ids.extend(map(self._id, split_words(line)))
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token numbers. Raises UserError for a number outside the vocabulary."""
-        lines = " ".join(self.words(ids)).split(BEGIN)
-        text = "\n".join(join_words(line.split()) for line in lines)
-        return text.removeprefix("\n")
+        """The text of `ids`, one story a line.
+
+        Raises:
+            UserError: an id lies outside the vocabulary.
+        """
+        words = ["\n" if word == BEGIN else word for word in self.words(ids)]
+        lines = " ".join(words).split("\n")
+        return "\n".join(join_words(line.split()) for line in lines).removeprefix("\n")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """The text of `ids` in UTF-8."""
+        return self.decode(ids).encode()
 
     def words(self, ids: Sequence[int]) -> list[str]:
-        """The words that token numbers stand for, the begin token among them."""
-        for number in ids:
-            if not 0 <= number < self.vocab_size:
-                raise UserError(
-                    f"Token {number} is not in the stories vocabulary: it must be from 0 to"
-                    f" {self.vocab_size - 1}."
-                )
-        return [VOCABULARY[number] for number in ids]
+        """The words of `ids`, begin tokens among them: what `token_log_probs` reads.
+
+        Raises:
+            UserError: an id lies outside the vocabulary.
+        """
+        check_ids(ids, self)
+        return [VOCABULARY[id] for id in ids]
 
     def to_dict(self) -> dict[str, Any]:
-        """What a run keeps, to find out later whether the vocabulary is still the same."""
+        """The vocabulary with its hash, by which a run can tell that it is still the same."""
         return {"name": self.name, "sha256": VOCABULARY_HASH, "vocabulary": list(VOCABULARY)}
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> "StoriesTokenizer":
-        """The tokenizer of a run. Raises UserError when it was made for other tales."""
-        if saved.get("name") != cls.name:
-            raise UserError(f"{saved.get('name')!r} is not the stories tokenizer: its name is {cls.name!r}.")
-        if saved.get("sha256") != VOCABULARY_HASH or saved.get("vocabulary") != list(VOCABULARY):
+    def from_dict(cls, data: Mapping[str, Any]) -> "StoriesTokenizer":
+        """The tokenizer that `to_dict` described.
+
+        Raises:
+            UserError: the description is of another tokenizer, or of other tales.
+        """
+        if data.get("name") != cls.name:
+            raise UserError(f"{data.get('name')!r} is not the tokenizer {cls.name!r}.")
+        if data.get("sha256") != VOCABULARY_HASH or data.get("vocabulary") != list(VOCABULARY):
             raise UserError(
-                f"This stories vocabulary (sha256 {str(saved.get('sha256'))[:12]}...) is not the one of these"
-                f" tales ({VOCABULARY_HASH[:12]}...): use the version that made it, or train again."
+                f"the vocabulary of this stories tokenizer (sha256 {str(data.get('sha256'))[:12]}) is "
+                f"not that of the tales in this version ({VOCABULARY_HASH[:12]}); use the version "
+                "that wrote it, or train again."
             )
         return cls()
 
     def _id(self, word: str) -> int:
         if word not in self._ids:
-            close = difflib.get_close_matches(word, VOCABULARY, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else " See the words in VOCABULARY."
-            raise UserError(f"The stories do not know the word {word!r}.{hint}")
+            near = difflib.get_close_matches(word, VOCABULARY[1:], n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else "; try 'Once upon a time'."
+            raise UserError(f"the stories do not know the word {word!r}{guess}")
         return self._ids[word]
