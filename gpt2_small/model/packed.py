@@ -1,0 +1,117 @@
+"""A Transformer's weights as decoding reads them: cast, fused and laid out once."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gpt2_small.model.fast import Part, fused_projection, unembedding
+from gpt2_small.model.products import onednn_serves
+
+# A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
+PACKING_ROWS = 64
+
+
+class PackedAffine:
+    """A fixed affine map, its weight laid out once in the order in which it is read fastest.
+
+    On a CPU in float32 and bfloat16 that is oneDNN's own blocked order, and else [in out]; on
+    other devices [out in].
+    """
+
+    def __init__(
+        self, weight: Float[Tensor, "inner out"], bias: Float[Tensor, "out"] | None
+    ) -> None:
+        self.bias = bias
+        self.is_packed = onednn_packs(weight)
+        if self.is_packed:
+            rows_first = weight.mT.contiguous()
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(rows_first, PACKING_ROWS)
+        elif weight.device.type == "cpu":
+            self.weight = weight.contiguous()
+        else:
+            self.weight = weight.mT.contiguous().mT
+
+    def __call__(self, inputs: Float[Tensor, "rows inner"]) -> Float[Tensor, "rows out"]:
+        if self.is_packed:
+            return torch.ops.mkldnn._linear_pointwise(
+                inputs, self.weight, self.bias, "none", [], ""
+            )
+        if self.bias is None:
+            return inputs @ self.weight
+        return torch.addmm(self.bias, inputs, self.weight)
+
+
+def onednn_packs(weight: Tensor) -> bool:
+    """Whether oneDNN has a blocked order for this weight that this processor can multiply with."""
+    if not onednn_serves(weight):
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
+
+
+@dataclass(frozen=True)
+class PackedNorm:
+    """LayerNorm with its gain and bias cast."""
+
+    gain: Float[Tensor, "d_model"]
+    bias: Float[Tensor, "d_model"]
+    eps: float
+
+    def __call__(self, residual: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
+        return F.layer_norm(residual, self.gain.shape, self.gain, self.bias, self.eps)
+
+
+@dataclass(frozen=True)
+class PackedBlock:
+    """The maps of one block; what lies between the first two is attention."""
+
+    ln1: PackedNorm
+    query_key_value: PackedAffine
+    output: PackedAffine
+    ln2: PackedNorm
+    mlp_in: PackedAffine
+    mlp_out: PackedAffine
+
+    def mlp(self, residual: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
+        post = F.gelu(self.mlp_in(self.ln2(residual)), approximate="tanh")
+        return self.mlp_out(post)
+
+
+class PackedTransformer:
+    """Every map of a Transformer; only the embeddings are still the model's own tensors."""
+
+    @torch.no_grad()
+    def __init__(self, model: Part, dtype: torch.dtype) -> None:
+        def affine(weight: Tensor, bias: Tensor | None) -> PackedAffine:
+            return PackedAffine(weight.to(dtype), None if bias is None else bias.to(dtype))
+
+        def norm(part: Part) -> PackedNorm:
+            return PackedNorm(part.w.to(dtype), part.b.to(dtype), part.eps)
+
+        def packed(block: Part) -> PackedBlock:
+            return PackedBlock(
+                ln1=norm(block.ln1),
+                query_key_value=affine(*fused_projection(block.attn)),
+                output=affine(block.attn.W_O.flatten(end_dim=1), block.attn.b_O),
+                ln2=norm(block.ln2),
+                mlp_in=affine(block.mlp.W_in, block.mlp.b_in),
+                mlp_out=affine(block.mlp.W_out, block.mlp.b_out),
+            )
+
+        self.dtype = dtype
+        self.W_E, self.W_pos = model.embed.W_E.detach(), model.pos_embed.W_pos.detach()
+        self.blocks = [packed(block) for block in model.blocks]
+        self.ln_final = norm(model.ln_final)
+        self.unembedding = affine(*unembedding(model))
+
+    def embed(
+        self, tokens: Int[Tensor, "*positions"], positions: Int[Tensor, "*positions"]
+    ) -> Float[Tensor, "*positions d_model"]:
+        return (self.W_E[tokens] + self.W_pos[positions]).to(self.dtype)
+
+    def logits(self, residual: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_vocab"]:
+        return self.unembedding(self.ln_final(residual))

@@ -1,0 +1,22 @@
+"""Plant a mistake in the fast twin: run a module's edited source in the place of the original."""
+
+import types
+from pathlib import Path
+from types import ModuleType
+
+from gpt2_small.model import chunked_loss, decoding, fast, kv_cache, packed, products
+
+MODULES = (products, chunked_loss, fast, packed, kv_cache, decoding)
+
+
+def plant(monkeypatch, module: ModuleType, old: str, new: str) -> None:
+    """Until the test ends, every name of `module` means what the edited source makes of it."""
+    source = Path(str(module.__file__)).read_text()
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    edited = types.ModuleType(module.__name__)
+    exec(compile(source.replace(old, new), str(module.__file__), "exec"), edited.__dict__)
+    names = {key: value for key, value in vars(module).items() if not key.startswith("__")}
+    for user in MODULES:
+        for name, original in names.items():
+            if vars(user).get(name) is original and callable(original):
+                monkeypatch.setattr(user, name, getattr(edited, name))

@@ -1,0 +1,278 @@
+"""The fast twin computes the reference's loss, logits and gradients from the same parameters."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planting import plant
+from strategies import SMALL, Case, cases, randomise
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gpt2_small import UserError, hooks, preset
+from gpt2_small.check.tolerances import assert_close
+from gpt2_small.model import chunked_loss, fast, products
+from gpt2_small.model.presets import PRESETS
+
+# bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
+# and from each other by parts in a hundred. The twin may be this much further off than the model.
+BFLOAT16_SLACK = 1.5
+# Standard errors between two estimates of the same quantity: a normal variable is further out with
+# probability 8e-11, and a test compares 70 of them.
+SIGMAS = 6.5
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+def window(case: Case) -> torch.Tensor:
+    return torch.cat([case.tokens(), case.tokens(stream=5)[:, :1]], dim=1)
+
+
+def assert_same_function(solution, case: Case, tied: bool, positions_per_chunk: int) -> None:
+    """Loss, logits and every gradient, of the loss scaled by a factor, as in accumulation."""
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    twin = fast.FastTransformer(model, positions_per_chunk=positions_per_chunk)
+    batch = window(case)
+    expected = solution.batch_loss(model, batch)
+    assert_close(twin(batch), expected, "the loss")
+    assert_close(twin.logits(batch[:, :-1]), model(batch[:, :-1]), "the logits")
+    wanted = gradients(model, 0.7 * expected)
+    got = gradients(model, 0.7 * twin(batch))
+    for name in wanted:
+        assert_close(got[name], wanted[name], f"the gradient of {name}")
+
+
+@settings(max_examples=40)
+@given(case=cases(), tied=st.booleans(), positions_per_chunk=st.integers(1, 60))
+def test_loss_logits_and_gradients_are_the_references(solution, case, tied, positions_per_chunk):
+    assert_same_function(solution, replace(case, scale=1.0), tied, positions_per_chunk)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
+def test_the_published_shapes_agree_at_small_widths(solution, name):
+    heads = PRESETS[name]["n_heads"]
+    case = replace(SMALL, n_heads=heads, d_head=4, d_mlp=16 * heads, dtype=torch.float32)
+    assert_same_function(solution, case, tied=True, positions_per_chunk=9)
+
+
+def test_without_onednn_the_function_is_the_same(solution, monkeypatch):
+    monkeypatch.setattr(products, "onednn_serves", lambda *tensors: False)
+    assert_same_function(solution, replace(SMALL, dtype=torch.float32), True, 7)
+
+
+def test_a_model_in_evaluation_without_gradients_has_the_same_loss(solution):
+    model = SMALL.build(solution, "Transformer")
+    twin = fast.FastTransformer(model, positions_per_chunk=5)
+    with torch.no_grad():
+        loss = twin(window(SMALL))
+    assert not loss.requires_grad
+    assert_close(loss, solution.batch_loss(model, window(SMALL)).detach(), "the loss")
+
+
+def test_a_frozen_parameter_gets_no_gradient_and_leaves_the_others_theirs(solution):
+    model = SMALL.build(solution, "Transformer", tied_embeddings=False)
+    model.unembed.W_U.requires_grad_(False)
+    model.blocks[0].mlp.W_in.requires_grad_(False)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    twin = fast.FastTransformer(model)
+    wanted = torch.autograd.grad(solution.batch_loss(model, window(SMALL)), trained)
+    got = torch.autograd.grad(twin(window(SMALL)), trained)
+    for ours, theirs in zip(got, wanted, strict=True):
+        assert_close(ours, theirs, "a gradient")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_unembeddings_gradient_lies_in_memory_like_its_parameter(solution, tied):
+    model = SMALL.build(solution, "Transformer", tied_embeddings=tied)
+    parameter = model.embed.W_E if tied else model.unembed.W_U
+    loss = fast.FastTransformer(model, positions_per_chunk=4)(window(SMALL))
+    (gradient,) = torch.autograd.grad(loss, [parameter])
+    assert gradient.is_contiguous()
+
+
+class LargestTensor(TorchDispatchMode):
+    """Numbers in the largest tensor that any operation returns, forward and backward."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returned = function(*args, **(kwargs or {}))
+        for tensor in returned if isinstance(returned, tuple | list) else [returned]:
+            if isinstance(tensor, torch.Tensor):
+                self.numbers = max(self.numbers, tensor.numel())
+        return returned
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_logits_of_more_than_a_chunk_never_exist(solution, tied):
+    case = Case(n_heads=2, d_head=4, d_mlp=16, n_ctx=32, seq=32, d_vocab=2000, batch=4)
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    with LargestTensor() as whole:
+        solution.batch_loss(model, window(case)).backward()
+    with LargestTensor() as chunked:
+        fast.FastTransformer(model, positions_per_chunk=16)(window(case)).backward()
+    assert whole.numbers == 4 * 32 * 2000
+    assert chunked.numbers == 16 * 2000
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(solution, tied):
+    case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=64, seq=64, d_vocab=300, batch=4)
+    case = replace(case, dtype=torch.float32)
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    twin = fast.FastTransformer(model, positions_per_chunk=50)
+    exact = gradients(model, solution.batch_loss(model, window(case)))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, twins_loss = solution.batch_loss(model, window(case)), twin(window(case))
+    assert abs(twins_loss.item() / loss.item() - 1) < 1e-2
+    wanted, got = gradients(model, loss), gradients(model, twins_loss)
+    for name, gradient in exact.items():
+        if name.endswith("b_K"):
+            continue  # exactly 0: a softmax does not see what all its scores share
+        models_error = (wanted[name] - gradient).norm() / gradient.norm()
+        twins_error = (got[name] - gradient).norm() / gradient.norm()
+        assert twins_error < BFLOAT16_SLACK * models_error + 1e-3, name
+
+
+def test_dropout_has_the_references_distribution(solution):
+    case = Case(n_heads=2, d_head=4, d_mlp=16, n_layers=1, n_ctx=5, seq=5, d_vocab=7, batch=1)
+    model = case.build(solution, "Transformer", dropout=0.3).train()
+    with torch.no_grad():
+        model.blocks[0].attn.W_O *= 4  # so that every dropout moves the logits
+        model.blocks[0].mlp.W_out *= 4
+    draws = case.tokens().expand(20_000, -1)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(3)
+        ours, theirs = fast.FastTransformer(model).logits(draws), model(draws)
+    assert ours.std(dim=0).min() > 0.01
+    for moment in (lambda x: x, lambda x: (x - theirs.mean(dim=0)) ** 2):
+        one, two = moment(ours), moment(theirs)
+        error = ((one.var(dim=0) + two.var(dim=0)) / len(draws)).sqrt()
+        assert ((one.mean(dim=0) - two.mean(dim=0)).abs() < SIGMAS * error).all()
+
+
+def test_an_optimiser_of_the_models_parameters_trains_through_the_twin(solution):
+    config = SMALL.config(solution)
+    torch.manual_seed(0)
+    models = [solution.Transformer(config).double() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    batches = [window(SMALL), window(replace(SMALL, seed=1))[:1]]
+    for model, runs, loss in (
+        (models[0], models[0], solution.batch_loss),
+        (models[1], fast.FastTransformer(models[1]), lambda twin, batch: twin(batch)),
+    ):
+        groups = solution.parameter_groups(model, weight_decay=0.1)
+        optimizer = torch.optim.AdamW(groups, lr=1e-2)
+        for _ in range(3):
+            solution.train_step(runs, batches, optimizer, loss=loss)
+    for (name, ours), theirs in zip(
+        models[1].named_parameters(), models[0].parameters(), strict=True
+    ):
+        assert_close(ours, theirs, name)
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's
+def test_compiled_it_is_one_graph_with_the_same_gradients(solution):
+    model = SMALL.build(solution, "Transformer")
+    twin = fast.FastTransformer(model, positions_per_chunk=13)
+    compiled = torch.compile(twin, backend="aot_eager", fullgraph=True)
+    wanted = gradients(model, 0.7 * solution.batch_loss(model, window(SMALL)))
+    got = gradients(model, 0.7 * compiled(window(SMALL)))
+    for name in wanted:
+        assert_close(got[name], wanted[name], f"the gradient of {name}")
+
+
+def test_hooks_make_the_twin_step_back(solution):
+    model = SMALL.build(solution, "Transformer")
+    with hooks(model, {"blocks.1.hook_resid_mid": lambda residual: residual}):
+        assert not fast.stands_in_for(model)
+        with pytest.raises(UserError, match=r"a hook on 'blocks\.1\.hook_resid_mid'"):
+            fast.FastTransformer(model)
+    fast.FastTransformer(model)
+
+
+def test_it_stands_in_for_the_references_class_alone(solution):
+    model = SMALL.build(solution, "Transformer")
+
+    class Transformer(type(model)):
+        pass
+
+    assert fast.stands_in_for(model)
+    assert not fast.stands_in_for(Transformer(model.config))
+    assert not fast.stands_in_for(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("tokens", "sentence"), [(1, "at least 2"), (14, "n_ctx = 12")])
+def test_windows_that_do_not_fit_are_refused(solution, tokens, sentence):
+    twin = fast.FastTransformer(SMALL.build(solution, "Transformer"))
+    with pytest.raises(ValueError, match=sentence):
+        twin(torch.zeros(2, tokens, dtype=torch.long))
+
+
+PLANTED = [
+    (fast, "(attn.W_Q, attn.W_K, attn.W_V)", "(attn.W_K, attn.W_Q, attn.W_V)"),
+    (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
+    (fast, "d_model d_head -> d_model head", "d_head d_model -> d_model head"),
+    (fast, "is_causal=True", "is_causal=False"),
+    (fast, "is_causal=True", "is_causal=True, scale=1.0"),
+    (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
+    (fast, 'approximate="tanh"', 'approximate="none"'),
+    (fast, "norm.eps", "1e-6"),
+    (fast, "residual = residual + mlp(", "residual = mlp("),
+    (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
+    (fast, "W_pos[:seq]", "W_pos[-seq:]"),
+    (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
+    (fast, "model.unembed.b_U", "None"),
+    (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
+    (products, "product(grad, weight.mT) if", "1.001 * product(grad, weight.mT) if"),
+    (products, "grad.sum(dim=0) if", "grad.mean(dim=0) if"),
+    (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
+    (chunked_loss, "full_like(log_total, -1 / positions)", "full_like(log_total, -1)"),
+    (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
+    (chunked_loss, "bias_grad += slope.sum(dim=0)", "bias_grad = slope.sum(dim=0)"),
+    (chunked_loss, "return total.addmm_(left, right)", "return total"),
+    (chunked_loss, "torch.cat(final_grads)", "torch.cat(final_grads[::-1])"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "old", "new"), PLANTED)
+def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new):
+    plant(monkeypatch, module, old, new)
+    case = replace(SMALL, seq=7, dtype=torch.float32)  # where every faulty line is run
+    with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
+        assert_same_function(solution, case, tied=False, positions_per_chunk=5)
+        assert_same_function(solution, case, tied=True, positions_per_chunk=5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dropout.p if dropout.training", "0.5 * dropout.p if dropout.training"),
+        ("return attn.output_dropout(affine(", "return (affine("),
+        ("return part.output_dropout(affine(", "return (affine("),
+        ("model.embed_dropout(", "("),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_twins_dropout_is_caught(solution, monkeypatch, old, new):
+    plant(monkeypatch, fast, old, new)
+    with pytest.raises(AssertionError):
+        test_dropout_has_the_references_distribution(solution)
+
+
+@pytest.mark.slow
+def test_gpt2_small_at_its_real_size_agrees(solution):
+    torch.manual_seed(1)
+    model = randomise(solution.Transformer(preset("gpt2")), seed=1)
+    batch = torch.randint(50257, (1, 129))
+    expected = solution.batch_loss(model, batch)
+    wanted = gradients(model, expected)
+    got = gradients(model, fast.FastTransformer(model, positions_per_chunk=50)(batch))
+    assert math.isfinite(expected.item())
+    for name in wanted:
+        assert_close(got[name], wanted[name], f"the gradient of {name}")
