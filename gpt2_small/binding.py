@@ -120,7 +120,14 @@ def sha256(module: ModuleType) -> str:
 
 def _execute(path: str | Path, module_name: str) -> ModuleType:
     path = Path(path).expanduser()
-    source = _read(path)
+    return execute(read(path), path, module_name)
+
+
+def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
+    """Run the text of a file as a module of this name.
+
+    Raises UserError as `load` does.
+    """
     module = ModuleType(module_name)
     module.__file__ = str(path.absolute())
     module.__dict__["SOURCE_SHA256"] = _sha256(source)
@@ -153,7 +160,8 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The text of a solution file. Raises UserError, with the nearest name, when there is none."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the Python file with your solution")
     try:
