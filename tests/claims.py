@@ -13,7 +13,7 @@ from gpt2_small.check.tolerances import assert_close
 
 Oracle = Callable[[dict[str, Tensor], Tensor], Tensor]
 
-# A standard normal variable is further out than this with probability 6e-16. Means and spreads of
+# A standard normal variable is further out than this with probability 1.3e-15. Means and spreads of
 # a thousand draws and more are near enough to normal for fewer than one false alarm in 10^9 claims.
 SIGMAS = 8.0
 

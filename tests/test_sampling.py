@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.component("sample")
 
 DRAWS = 20_000
-FALSE_ALARM = 1e-7  # that a correct `sample` fails one comparison of counts with a distribution
+FALSE_ALARM = 1e-8  # that a correct `sample` fails one comparison with a distribution
 
 
 def assert_drawn_from(probabilities, tokens):
