@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -475,14 +476,15 @@ def learning_rate(
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict]:
+def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
     """The model's parameters in two groups for an optimiser: matrices decay, vectors do not.
 
     Matrices are the parameters whose names begin with W; gains and biases are vectors, also those
     that are stored one row a head (Brown et al. 2020, appendix B; Loshchilov and Hutter 2019,
     "Decoupled Weight Decay Regularization", section 2).
     """
-    matrices, vectors = [], []
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_matrix = name.split(".")[-1].startswith("W")
         (matrices if is_matrix else vectors).append(parameter)
@@ -528,9 +530,10 @@ class TrainRecord:
     tokens: int
 
 
-def synchronised(model: nn.Module, last: bool) -> AbstractContextManager:
+def synchronised(model: nn.Module, last: bool) -> AbstractContextManager[None]:
     """Let a distributed model exchange gradients on the last micro-batch only."""
-    return nullcontext() if last or not hasattr(model, "no_sync") else model.no_sync()
+    no_sync = getattr(model, "no_sync", None)
+    return nullcontext() if last or no_sync is None else no_sync()
 
 
 def train_step(

@@ -1,8 +1,8 @@
 """Train a small GPT-2 before your eyes.
 
-    python demos/train_demo.py                        short stories, about two minutes
-    python demos/train_demo.py --data plays.txt       any text
-    torchrun --nproc-per-node 2 demos/train_demo.py   two processes that train as one
+python demos/train_demo.py                        short stories, about two minutes
+python demos/train_demo.py --data plays.txt       any text
+torchrun --nproc-per-node 2 demos/train_demo.py   two processes that train as one
 """
 
 import math
@@ -94,7 +94,7 @@ class Demo:
 
 
 def reference_lines(data: StoriesData | TextData) -> dict[str, float]:
-    """Losses to compare with, in nats per token: guessing, one token back, and the best there is."""
+    """Losses to compare with, in nats per token: a guess, one token back, the best there is."""
     lines = {
         "uniform, ln V": math.log(data.tokenizer.vocab_size),
         "best bigram": data.bigram_loss(),
@@ -261,7 +261,11 @@ def main(
 ) -> None:
     """Train a small GPT-2 before your eyes, on short stories or on a text of your own."""
     bind_solution(solution)
-    flags = {"max_steps": max_steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    flags: dict[str, Any] = {
+        "max_steps": max_steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
     given = {name: value for name, value in flags.items() if value is not None}
     recipe = replace(STORIES_RECIPE if data == "stories" else TEXT_RECIPE, seed=seed, **given)
     recipe = replace(recipe, evaluate_every=max(1, recipe.max_steps // 10))

@@ -35,9 +35,7 @@ class StoriesData:
         """What every story begins with."""
         return stories.BEGIN_ID
 
-    def batch(
-        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
-    ) -> Tensor:
+    def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
         windows = stories.stories_windows(self.seed, step, batch_size, self.n_ctx)
         return windows.tensor_split(world_size)[rank]
@@ -85,9 +83,7 @@ class TextData:
         end = self.tokenizer.end_of_text
         return int(self.corpus.train[0]) if end is None else end
 
-    def batch(
-        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
-    ) -> Tensor:
+    def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
         return batch_at(
             self.corpus.train,

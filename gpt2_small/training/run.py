@@ -22,9 +22,7 @@ EVALUATION_ROWS = 32
 class TrainingData(Protocol):
     """Windows of n_ctx + 1 tokens. What a step trains on depends on the seed and the step alone."""
 
-    def batch(
-        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int
-    ) -> Tensor:
+    def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the batch_size windows of a step."""
 
     def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:

@@ -57,9 +57,7 @@ class RunView:
         """Bring the line up to date; without a terminal, print a line now and then."""
         self._loss = _smooth(self._loss, record.loss)
         self._rate = _smooth(self._rate, record.tokens_per_second)
-        self._progress.update(
-            self._task, completed=record.step, loss=self._loss, rate=self._rate
-        )
+        self._progress.update(self._task, completed=record.step, loss=self._loss, rate=self._rate)
         every = max(1, self.total_steps // PLAIN_LINES)
         if not self.console.is_terminal and record.step % every == 0:
             seconds = time.perf_counter() - self._started
