@@ -1,0 +1,200 @@
+"""Cached decoding gives, after every token, what the model gives when it reads everything anew."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planting import plant
+from strategies import SMALL, Case, cases
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gpt2_small import UserError, hooks
+from gpt2_small.check.tolerances import assert_close
+from gpt2_small.model import decoding, fast, kv_cache, packed
+
+# Of the largest logit: bfloat16 keeps 8 bits, and rounds some twenty times on the way here.
+BFLOAT16 = 0.05
+
+
+def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
+    return torch.randint(case.d_vocab, (length,), generator=case.generator(stream))
+
+
+def assert_cached_is_uncached(model, case: Case, lengths: list[int], new_tokens: int) -> None:
+    """At every step, for every row, past n_ctx too."""
+    rows = [draw(case, length, stream=10 + number) for number, length in enumerate(lengths)]
+    decoder = decoding.Decoder(model)
+    logits = decoder.prefill(rows)
+    for step in range(new_tokens + 1):
+        for number, row in enumerate(rows):
+            expected = model(row[None, -case.n_ctx :])[0, -1].detach()
+            assert_close(logits[number], expected, f"row {number} after {step} tokens")
+        if step < new_tokens:
+            tokens = draw(case, len(rows), stream=50 + step)
+            rows = [torch.cat([row, new[None]]) for row, new in zip(rows, tokens, strict=True)]
+            logits = decoder.step(tokens)
+
+
+@given(
+    case=cases(),
+    tied=st.booleans(),
+    lengths=st.lists(st.integers(1, 16), min_size=1, max_size=4),
+    new_tokens=st.integers(0, 8),
+)
+@settings(max_examples=40)
+def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new_tokens):
+    case = replace(case, scale=1.0)
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    assert_cached_is_uncached(model, case, lengths, new_tokens)
+
+
+@pytest.mark.parametrize("heads", [12, 16, 20, 25])
+def test_the_published_shapes_agree_at_small_widths(solution, heads):
+    case = replace(SMALL, n_heads=heads, d_head=4, d_mlp=16 * heads, dtype=torch.float32)
+    assert_cached_is_uncached(case.build(solution, "Transformer"), case, [3, 11], 3)
+
+
+def test_without_onednn_the_logits_are_the_same(solution, monkeypatch):
+    monkeypatch.setattr(packed, "onednn_serves", lambda *tensors: False)
+    case = replace(SMALL, dtype=torch.float32)
+    assert_cached_is_uncached(case.build(solution, "Transformer"), case, [5, 2], 4)
+
+
+def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(solution):
+    model = SMALL.build(solution, "Transformer")
+    prompts = [draw(SMALL, length) for length in (2, 7, 1, 5)]
+    tokens = [draw(SMALL, 4, stream=20 + step) for step in range(5)]
+    together = decoding.Decoder(model)
+    first = together.prefill(prompts)
+    last = [together.step(new) for new in tokens][-1]
+    for row, prompt in enumerate(prompts):
+        alone = decoding.Decoder(model)
+        assert_close(first[row], alone.prefill([prompt])[0], "the first")
+        assert_close(last[row], [alone.step(new[row : row + 1]) for new in tokens][-1][0], "last")
+
+
+def test_greedy_decoding_continues_as_generate_does(solution):
+    model = SMALL.build(solution, "Transformer")
+    prompt = draw(SMALL, 4)
+    decoder = decoding.Decoder(model)
+    logits, text = decoder.prefill([prompt]), prompt.tolist()
+    for _ in range(15):
+        token = solution.sample(logits, temperature=0.0)
+        text += token.tolist()
+        logits = decoder.step(token)
+    assert text == solution.generate(model, prompt[None], 15, temperature=0.0)[0].tolist()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch):
+    case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=40, d_vocab=300, dtype=torch.float32)
+    model = case.build(solution, "Transformer")
+    prompts = [draw(case, 9 + row, stream=row) for row in range(batch)]
+    new = draw(case, batch)
+    exact, rounded = decoding.Decoder(model), decoding.Decoder(model, dtype=torch.bfloat16)
+    for ours, theirs in (
+        (rounded.prefill(prompts), exact.prefill(prompts)),
+        (rounded.step(new), exact.step(new)),
+    ):
+        assert ours.dtype == torch.bfloat16
+        assert (ours.float() - theirs).abs().max() < BFLOAT16 * theirs.abs().max()
+
+
+def test_prompts_may_be_lists_and_a_decoder_may_start_anew(solution):
+    model = SMALL.build(solution, "Transformer")
+    decoder = decoding.Decoder(model)
+    decoder.prefill([[1, 2, 3], [4]])
+    decoder.step(torch.tensor([5, 6]))
+    again = decoder.prefill([[7, 8], [9, 1]])
+    assert decoder.lengths == (2, 2)
+    assert_close(again, model(torch.tensor([[7, 8], [9, 1]]))[:, -1].detach(), "the logits")
+
+
+def test_selected_rows_go_on_in_their_new_order_and_number(solution):
+    model = SMALL.build(solution, "Transformer")
+    decoder = decoding.Decoder(model)
+    decoder.prefill([[1, 2, 3], [4], [5, 6]])
+    decoder.select([2, 0, 0])
+    logits = decoder.step(torch.tensor([7, 8, 9]))
+    assert decoder.lengths == (3, 4, 4)
+    for row, text in enumerate([[5, 6, 7], [1, 2, 3, 8], [1, 2, 3, 9]]):
+        assert_close(logits[row], model(torch.tensor([text]))[0, -1].detach(), f"row {row}")
+
+
+class Copies(TorchDispatchMode):
+    """Numbers in the largest tensor that an operation returns in memory of its own."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        returned = function(*args, **(kwargs or {}))
+        is_view = any(result.alias_info is not None for result in function._schema.returns)
+        for tensor in returned if isinstance(returned, tuple | list) else [returned]:
+            if isinstance(tensor, torch.Tensor) and not is_view:
+                self.numbers = max(self.numbers, tensor.numel())
+        return returned
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
+    case = Case(n_heads=2, d_head=32, d_mlp=256, n_ctx=16, d_vocab=300, dtype=torch.float32)
+    decoder = decoding.Decoder(case.build(solution, "Transformer"), dtype=dtype)
+    with Copies() as prefill:
+        decoder.prefill([draw(case, 12)])
+    with Copies() as step:
+        decoder.step(draw(case, 1))
+    assert prefill.numbers >= 12 * case.d_mlp
+    assert step.numbers <= case.d_vocab
+
+
+def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
+    model = SMALL.build(solution, "Transformer")
+    with hooks(model, {"hook_embed": lambda embed: embed}), pytest.raises(UserError, match="hook"):
+        decoding.Decoder(model)
+    decoder = decoding.Decoder(model)
+    for refused, sentence in (
+        (lambda: decoder.step(torch.tensor([1])), "call prefill first"),
+        (lambda: decoder.select([0]), "call prefill first"),
+        (lambda: decoder.prefill([]), "there is no prompt"),
+        (lambda: decoder.prefill([[1], []]), "prompt 2 is empty"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            refused()
+    decoder.prefill([[1], [2]])
+    for refused, sentence in (
+        (lambda: decoder.step(torch.tensor([1])), r"shape \(1,\) for 2 rows"),
+        (lambda: decoder.select([2]), r"rows \[2\] of 2"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            refused()
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [
+        (decoding, "is_causal=True", "is_causal=False"),
+        (decoding, "attn_mask=mask", "attn_mask=None"),
+        (decoding, "* seq + cache.positions - 1", "* seq + seq - 1"),
+        (decoding, "prompt, dtype=torch.long)[-n_ctx:]", "prompt, dtype=torch.long)[:n_ctx]"),
+        (decoding, "window[:length], token[None]", "token[None], window[:length]"),
+        (decoding, "cache.window.scatter_", "cache.window.clone().scatter_"),
+        (decoding, "positions.add_(1)", "positions.add_(0)"),
+        (kv_cache, "places <= self.positions", "places < self.positions"),
+        (kv_cache, "self.values[layer].scatter_", "self.keys[layer].scatter_"),
+        (kv_cache, "self.positions = self.positions[rows]", "pass"),
+        (packed, 'approximate="tanh"', 'approximate="none"'),
+        (packed, "ln2=norm(block.ln2)", "ln2=norm(block.ln1)"),
+        (packed, "self.W_pos[positions]", "self.W_pos[0 * positions]"),
+        (packed, "self.ln_final(residual)", "residual"),
+        (fast, "return model.unembed.W_U, model.unembed.b_U", "return model.unembed.W_U, None"),
+    ],
+)
+def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new):
+    plant(monkeypatch, module, old, new)
+    model = SMALL.build(solution, "Transformer", tied_embeddings=False)
+    with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
+        assert_cached_is_uncached(model, SMALL, [3, 9], 6)
+        assert_cached_is_uncached(model, SMALL, [14], 1)
+        test_selected_rows_go_on_in_their_new_order_and_number(solution)
