@@ -75,7 +75,7 @@ def pytest_runtest_makereport(
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     if report.failed and hasattr(report, "not_written"):
-        return "failed", "F", "NOT WRITTEN"
+        return "failed", "F", "FAILED"
     return None
 
 

@@ -1,0 +1,195 @@
+"""pytest --solution FILE: what runs, what it says, and how it ends."""
+
+import ast
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+from against_reference import edited_reference
+from processes import ROOT, run_python
+
+from gpt2_small import binding
+
+TESTS = """
+import gpt2_small, pytest
+
+@pytest.mark.component("LayerNorm")
+def test_layer_norm():
+    assert gpt2_small.LayerNorm().forward() == 1
+
+@pytest.mark.component("MLP")
+def test_mlp():
+    assert gpt2_small.MLP().forward() == 1
+
+def test_something_else():
+    raise AssertionError("not about the solution")
+"""
+RIGHT = """
+class LayerNorm:
+    def forward(self):
+        return 1
+
+class MLP:
+    def forward(self):
+        return LayerNorm().forward()
+"""
+
+
+def make_project(folder: Path) -> Path:
+    """Two tests of parts, one other test, and a learner's file that is right."""
+    (folder / "test_tiny.py").write_text(TESTS)
+    (folder / "my_gpt2.py").write_text(RIGHT)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    return make_project(tmp_path)
+
+
+def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    variables = {"COLUMNS": "300", **variables}
+    return run_python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=project, **variables)
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory) -> subprocess.CompletedProcess[str]:
+    """A run on a right file, which the option names, while the variable names none that exists."""
+    project = make_project(tmp_path_factory.mktemp("right"))
+    return pytest_in(project, "--solution", "my_gpt2.py", GPT2_SMALL_SOLUTION="nowhere.py")
+
+
+def test_a_right_file_passes_with_exit_code_0_whatever_the_environment_variable_says(right):
+    assert right.returncode == 0, right.stdout + right.stderr
+
+
+def test_with_a_solution_only_the_tests_of_parts_run(right):
+    assert "2 passed, 1 deselected" in right.stdout
+
+
+def test_the_header_names_the_file_and_its_hash(right):
+    digest = hashlib.sha256(RIGHT.encode()).hexdigest()[:12]
+    assert f"solution: my_gpt2.py (sha256 {digest})" in right.stdout
+
+
+def test_the_environment_variable_does_the_same_as_the_option(project):
+    result = pytest_in(project, GPT2_SMALL_SOLUTION="my_gpt2.py")
+    assert result.returncode == 0, result.stdout
+    assert "2 passed, 1 deselected" in result.stdout
+
+
+def test_a_wrong_part_fails_with_exit_code_1(project):
+    (project / "my_gpt2.py").write_text(RIGHT.replace("return 1", "return 2"))
+    result = pytest_in(project, "--solution", "my_gpt2.py")
+    assert result.returncode == 1
+    assert "2 failed, 1 deselected" in result.stdout
+
+
+def test_a_part_that_is_not_written_says_so_without_a_traceback(project):
+    (project / "my_gpt2.py").write_text(RIGHT.replace("return 1", "raise NotImplementedError"))
+    result = pytest_in(project, "--solution", "my_gpt2.py")
+    assert result.returncode == 1
+    assert "FAILED test_tiny.py::test_layer_norm - LayerNorm is not written yet" in result.stdout
+    assert "FAILED test_tiny.py::test_mlp - LayerNorm is not written yet" in result.stdout
+    assert "NotImplementedError" not in result.stdout
+
+
+def test_a_part_whose_name_is_missing_is_not_written_either(project):
+    (project / "my_gpt2.py").write_text(RIGHT.replace("class MLP", "class Mlp"))
+    result = pytest_in(project, "--solution", "my_gpt2.py")
+    assert result.returncode == 1
+    assert "FAILED test_tiny.py::test_mlp - MLP is not written yet" in result.stdout
+    assert "1 failed, 1 passed, 1 deselected" in result.stdout
+
+
+def test_a_not_implemented_error_of_anything_else_keeps_its_traceback(project):
+    (project / "other.py").write_text("def f():\n    raise NotImplementedError('elsewhere')\n")
+    text = "import sys; sys.path.insert(0, '.'); import other\n" + RIGHT
+    (project / "my_gpt2.py").write_text(text.replace("return 1", "other.f()"))
+    result = pytest_in(project, "--solution", "my_gpt2.py")
+    assert result.returncode == 1
+    assert "elsewhere" in result.stdout
+    assert "is not written yet" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("my_gtp2.py", "there is no file {0}/my_gtp2.py; did you mean {0}/my_gpt2.py?"),
+        (".", "{0} is a folder; give the Python file with your solution"),
+        ("syntax.py", "{0}/syntax.py, line 2: invalid syntax"),
+        (
+            "exits.py",
+            "{0}/exits.py, line 1: the file ends Python while it is run; take the exit out",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_sentence_and_exit_code_2(project, name, sentence):
+    (project / "syntax.py").write_text("x = 1\nx = = 1\n")
+    (project / "exits.py").write_text("exit()\n")
+    result = pytest_in(project, "--solution", name)
+    assert result.returncode == 2
+    assert result.stderr == f"Exit: {sentence.format(project)}\n"
+    assert result.stdout == ""
+
+
+def test_a_broken_file_in_the_environment_variable_is_exit_code_2_too(project):
+    result = pytest_in(project, GPT2_SMALL_SOLUTION="nowhere.py")
+    assert result.returncode == 2
+    assert result.stderr == f"Exit: there is no file {project}/nowhere.py; check the name\n"
+
+
+def test_a_stray_solution_in_the_working_directory_is_not_picked_up(project):
+    (project / "solution.py").write_text("raise SystemExit('picked up')\n")
+    (project / "test_tiny.py").write_text(
+        "def test_bound(solution):\n    assert solution.TransformerConfig().d_model == 768\n"
+    )
+    result = pytest_in(project)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_project_that_has_nothing_to_do_with_it_is_left_alone(project):
+    (project / "test_tiny.py").write_text(
+        "import sys\n"
+        "def test_nothing_heavy_was_loaded():\n"
+        "    assert not {'torch', 'beartype', 'einops', 'transformers'} & set(sys.modules)\n"
+    )
+    result = pytest_in(project, "-p", "no:jaxtyping", "-p", "no:hypothesispytest")
+    assert result.returncode == 0, result.stdout
+    assert "solution" not in result.stdout
+    with_variable = pytest_in(project, GPT2_SMALL_SOLUTION="my_gpt2.py")
+    assert "1 passed" in with_variable.stdout
+
+
+def test_an_unwritten_part_fails_in_the_kits_own_tests_and_the_others_pass(tmp_path):
+    path = edited_reference(
+        tmp_path,
+        (
+            "        return self.output_dropout(output + self.b_O)",
+            "        raise NotImplementedError",
+        ),
+    )
+    selected = (ROOT / "tests/test_oracle.py", "-k", "test_a_component_alone", "-q")
+    result = pytest_in(ROOT, "--solution", str(path), *map(str, selected))
+    assert result.returncode == 1, result.stdout + result.stderr
+    failures = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
+    # Attention itself, the block and the model, in two dtypes.
+    assert len(failures) == 6
+    assert all(line.endswith("MultiHeadAttention is not written yet") for line in failures)
+    assert "6 failed, 10 passed" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_test_modules_take_no_name_of_the_solution_at_their_top():
+    """A file without that name would stop the collection, where it has to be a part not written."""
+    taken = [
+        f"{path.name}: {alias.name}"
+        for path in sorted((ROOT / "tests").glob("*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and node.module == "gpt2_small"
+        for alias in node.names
+        if alias.name in binding.SOLUTION_NAMES
+    ]
+    assert taken == []
