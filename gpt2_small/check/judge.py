@@ -5,7 +5,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import ModuleType
 
@@ -28,6 +28,9 @@ class Judged:
 
     result: Result
     seen: Observation
+
+    def with_mistake(self, mistake: str) -> "Judged":
+        return Judged(replace(self.result, mistake=mistake), self.seen)
 
 
 @cache

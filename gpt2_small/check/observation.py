@@ -16,6 +16,9 @@ from torch import Tensor
 # bfloat16: 8 bits a number, 0.4 % an operation, over the few operations of a part.
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 2e-5, torch.bfloat16: 0.06}
 
+# Two wrong files may magnify rounding, so that float32 and bfloat16 cannot tell; float64 decides.
+ALIKE = {torch.float64: 1e-6, torch.float32: 1e-2, torch.bfloat16: math.inf}
+
 # An estimate further off than this many of its standard errors happens by chance less than once in
 # 500 million (two sides of a normal distribution).
 STANDARD_ERRORS = 6.0
@@ -49,15 +52,16 @@ class Distribution:
     probabilities: Tensor
 
 
+Tolerances = Mapping[torch.dtype, float]
 Entry = Tensor | str | Estimate | Counts | Distribution
 Observation = Mapping[str, Entry]
 
 
-def tolerance(expected: Tensor) -> float:
+def tolerance(expected: Tensor, tolerances: Tolerances = TOLERANCES) -> float:
     """The largest allowed difference: that of the dtype, times the largest value if above 1."""
     finite = expected[expected.isfinite()].abs()
     largest = finite.max().item() if finite.numel() else 0.0
-    return TOLERANCES.get(expected.dtype, 0.0) * max(1.0, largest)
+    return tolerances.get(expected.dtype, 0.0) * max(1.0, largest)
 
 
 def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
@@ -67,7 +71,9 @@ def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
     return torch.where(same, torch.zeros_like(a), (a - b).abs().nan_to_num(nan=math.inf))
 
 
-def entry_distance(seen: Entry | None, other: Entry | None) -> float:
+def entry_distance(
+    seen: Entry | None, other: Entry | None, tolerances: Tolerances = TOLERANCES
+) -> float:
     """How far two entries are apart, in units of what is allowed: up to 1 is equal."""
     if isinstance(seen, Tensor) and isinstance(other, Tensor):
         if seen.shape != other.shape or seen.dtype != other.dtype:
@@ -75,7 +81,7 @@ def entry_distance(seen: Entry | None, other: Entry | None) -> float:
         if not seen.numel():
             return 0.0
         worst = tensor_difference(seen, other).max().item()
-        allowed = tolerance(other)
+        allowed = tolerance(other, tolerances)
         return worst / allowed if allowed else (0.0 if worst == 0 else math.inf)
     if isinstance(seen, str) and isinstance(other, str):
         return 0.0 if seen == other else math.inf
@@ -113,13 +119,14 @@ def _surprise(counts: Tensor, probabilities: Tensor) -> float:
     return surprise / math.log(2 * counts.numel() / FALSE_ALARM)
 
 
-def distance(seen: Observation, other: Observation) -> float:
-    """The distance of the entry that differs most, in units of what is allowed.
+def alike(seen: Observation, other: Observation) -> bool:
+    """Whether two observations are of the same behaviour, each rounded in its own way.
 
     Taps count where both have them.
     """
     names = [*seen, *(name for name in other if name not in seen)]
-    return max((entry_distance(*_both(seen, other, name)) for name in names), default=0.0)
+    pairs = (_both(seen, other, name) for name in names)
+    return all(entry_distance(*pair, tolerances=ALIKE) <= 1 for pair in pairs)
 
 
 def _both(seen: Observation, other: Observation, name: str) -> tuple[Entry | None, Entry | None]:

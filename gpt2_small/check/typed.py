@@ -4,12 +4,13 @@ import typing
 from types import FunctionType, ModuleType
 from typing import Any
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintException
 from jaxtyping import AbstractArray, jaxtyped
 from torch import nn
 
 _DONE = "SHAPES_ARE_CHECKED"
+_TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 
 
 def check_shapes(module: ModuleType) -> None:
@@ -64,6 +65,6 @@ def _mentions_a_shape(hint: Any) -> bool:
 
 def _checked(function: FunctionType) -> Any:
     try:
-        return jaxtyped(function, typechecker=beartype)
+        return jaxtyped(function, typechecker=_TYPECHECKER)
     except BeartypeDecorHintException:
         return function

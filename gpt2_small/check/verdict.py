@@ -1,7 +1,7 @@
 """What is known about a file after its checks have been run."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gpt2_small.check.parts import PARTS
@@ -113,15 +113,3 @@ class Verdict:
             "error": self.error,
             "results": [result.as_json() for result in self.results],
         }
-
-    def keep(self, results: list[Result], part: str, report: PartReport) -> None:
-        """Add a part's results, each failure with the mistake that explains it."""
-        self.results += [explained(result, report) for result in results]
-        self.reports[part] = report
-
-
-def explained(result: Result, report: PartReport) -> Result:
-    """A failed result with the report's mistake, where it has none of its own."""
-    if result.status != "failed" or result.mistake or not report.mistakes:
-        return result
-    return replace(result, mistake=report.mistakes[0])
