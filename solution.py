@@ -54,7 +54,7 @@ class TransformerConfig:
         for name in ("d_model", "n_layers", "n_heads", "n_ctx", "d_vocab", "d_head", "d_mlp"):
             value = getattr(self, name)
             if value is None and name == "d_head":
-                value = self.d_model // self.n_heads
+                value = max(1, self.d_model // self.n_heads)
             elif value is None and name == "d_mlp":
                 value = 4 * self.d_model
             if type(value) is not int or value < 1:
@@ -349,12 +349,17 @@ def next_token_loss(
     Raises ValueError for any other length, or when there is no target at all.
     """
     seq, seq_tokens = logits.shape[1], tokens.shape[1]
-    if seq_tokens not in (seq, seq + 1) or seq_tokens < 2:
+    if seq_tokens not in (seq, seq + 1):
         raise ValueError(
             f"logits at {seq} positions cannot be scored against {seq_tokens} tokens; "
-            "pass as many tokens as positions, or one more, and at least 2"
+            "pass as many tokens as positions, or one more"
         )
     targets = tokens[:, 1:]
+    if targets.numel() == 0:
+        raise ValueError(
+            f"{len(tokens)} rows of {seq_tokens} tokens have no target; "
+            "pass at least one row of at least 2 tokens"
+        )
     predictions = logits[:, : seq_tokens - 1]
     return F.cross_entropy(
         rearrange(predictions, "batch seq d_vocab -> (batch seq) d_vocab"),
@@ -390,7 +395,8 @@ def sample(
     if temperature == 0:
         return logits.argmax(dim=-1)
 
-    descending, token_of_rank = (logits.float() / temperature).sort(dim=-1, descending=True)
+    relative = logits.float() - logits.amax(dim=-1, keepdim=True)
+    descending, token_of_rank = (relative / temperature).sort(dim=-1, descending=True)
     if top_k is not None:
         descending[:, top_k:] = -math.inf
     probabilities = descending.softmax(dim=-1)
@@ -551,11 +557,13 @@ def train_step(
     of Training Recurrent Neural Networks", section 3.2). A distributed model exchanges gradients
     once, with the last micro-batch. `loss` gives the mean loss of a micro-batch.
 
-    Raises ValueError without a micro-batch, and FloatingPointError, before the update, when the
-    loss or the gradient is not finite.
+    Raises ValueError without a micro-batch or for a norm that is not above 0, and
+    FloatingPointError, before the update, when the loss or the gradient is not finite.
     """
     if not batches:
         raise ValueError("a training step needs at least one micro-batch")
+    if not max_grad_norm > 0:
+        raise ValueError(f"max_grad_norm is {max_grad_norm}; give a number above 0")
     tokens = sum(batch[:, 1:].numel() for batch in batches)
     optimizer.zero_grad()
     losses = []
@@ -586,7 +594,7 @@ def train(
 ) -> Iterator[TrainRecord]:
     """Train on every list of micro-batches in turn, and yield a record after each step.
 
-    `schedule` gives the learning rate of a step, counted from 0. What happens between two steps
+    Every step is made in training mode. `schedule` gives the learning rate of a step, counted from 0. What happens between two steps
     (printing, evaluating, saving, stopping) is the caller's.
     """
     tokens = 0

@@ -150,3 +150,9 @@ def test_a_single_token_has_nothing_to_be_scored(solution):
         logits, tokens = torch.zeros(2, seq, 29), torch.zeros(2, 1, dtype=torch.long)
         with pytest.raises(ValueError, match="1"):
             solution.next_token_loss(logits, tokens)
+
+
+def test_no_row_has_nothing_to_be_scored(solution):
+    logits, tokens = torch.zeros(0, 4, 29), torch.zeros(0, 5, dtype=torch.long)
+    with pytest.raises(ValueError, match="0 rows of 5 tokens"):
+        solution.next_token_loss(logits, tokens)

@@ -233,3 +233,14 @@ def test_settings_that_make_no_sense_are_refused_with_their_value(solution):
     for name, value in bad:
         with pytest.raises(ValueError, match=rf"{name}.*{value}"):
             solution.sample(torch.zeros(2, 7), **{name: value})
+
+
+def test_a_temperature_next_to_nothing_is_greedy_too(solution):
+    logits = torch.tensor([[1.0, 500.0, 499.9], [-500.0, -400.0, -400.1]])
+    assert solution.sample(logits, temperature=1e-38).tolist() == [1, 1]
+
+
+def test_whole_numbers_will_do_for_the_temperature_and_top_p(solution):
+    logits = torch.tensor([[0.0, 9.0, 1.0]])
+    assert solution.sample(logits, temperature=0).tolist() == [1]
+    assert solution.sample(logits, temperature=1, top_k=1, top_p=1).tolist() == [1]

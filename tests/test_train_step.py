@@ -239,3 +239,12 @@ def test_the_model_reads_all_but_the_last_token_of_a_window(solution):
     solution.train_step(model, [batch], adamw(model))
     assert torch.equal(read[0], batch[:, :-1])
     assert batch.max() < D_VOCAB
+
+
+@pytest.mark.parametrize("norm", [0.0, -1.0, float("nan")])
+def test_a_norm_to_clip_to_that_makes_no_sense_is_refused_before_the_update(solution, norm):
+    model = Bigram()
+    before = weights(model)
+    with pytest.raises(ValueError, match=f"max_grad_norm is {norm}"):
+        solution.train_step(model, windows(0, (2, 5)), adamw(model), max_grad_norm=norm)
+    assert torch.equal(weights(model), before)
