@@ -49,9 +49,17 @@ def project(tmp_path) -> Path:
     return make_project(tmp_path)
 
 
-def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def pytest_with_all_plugins(
+    project: Path, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     variables = {"COLUMNS": "300", **variables}
     return run_python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=project, **variables)
+
+
+def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Pytest with our plugin alone, which starts quickly."""
+    variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}
+    return pytest_with_all_plugins(project, "-p", "gpt2_small", *options, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +164,11 @@ def test_a_project_that_has_nothing_to_do_with_it_is_left_alone(project):
         "def test_nothing_heavy_was_loaded():\n"
         "    assert not {'torch', 'beartype', 'einops', 'transformers'} & set(sys.modules)\n"
     )
-    result = pytest_in(project, "-p", "no:jaxtyping", "-p", "no:hypothesispytest")
+    without = ("-p", "no:jaxtyping", "-p", "no:hypothesispytest")
+    result = pytest_with_all_plugins(project, *without)
     assert result.returncode == 0, result.stdout
     assert "solution" not in result.stdout
-    with_variable = pytest_in(project, GPT2_SMALL_SOLUTION="my_gpt2.py")
+    with_variable = pytest_with_all_plugins(project, *without, GPT2_SMALL_SOLUTION="my_gpt2.py")
     assert "1 passed" in with_variable.stdout
 
 
@@ -172,7 +181,7 @@ def test_an_unwritten_part_fails_in_the_kits_own_tests_and_the_others_pass(tmp_p
         ),
     )
     selected = (ROOT / "tests/test_oracle.py", "-k", "test_a_component_alone", "-q")
-    result = pytest_in(ROOT, "--solution", str(path), *map(str, selected))
+    result = pytest_with_all_plugins(ROOT, "--solution", str(path), *map(str, selected))
     assert result.returncode == 1, result.stdout + result.stderr
     failures = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
     # Attention itself, the block and the model, in two dtypes.
