@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from gpt2_small.check.observation import (
@@ -65,7 +64,7 @@ def _tensors(seen: Tensor, expected: Tensor) -> str:
     if seen.dtype != expected.dtype:
         return f"has the dtype {_dtype(seen)}; it should be {_dtype(expected)}"
     difference = tensor_difference(seen, expected)
-    place = [int(i) for i in torch.unravel_index(difference.argmax(), expected.shape)]
+    place = largest_place(difference)
     at = f"at {place}" if place else "there"
     a, b = (t.detach()[tuple(place)].item() for t in (seen, expected))
     if not expected.is_floating_point():
@@ -77,6 +76,15 @@ def _tensors(seen: Tensor, expected: Tensor) -> str:
         f"differs from the reference {by}(allowed: {tolerance(expected):.1g}): "
         f"{at} it is {a:.6g}, and should be {b:.6g}{_factor(seen, expected)}"
     )
+
+
+def largest_place(values: Tensor) -> list[int]:
+    """The index of the largest element (torch.unravel_index takes a second of importing)."""
+    rest, place = int(values.argmax()), []
+    for size in reversed(values.shape):
+        rest, index = divmod(rest, size)
+        place.insert(0, index)
+    return place
 
 
 def _factor(seen: Tensor, expected: Tensor) -> str:
@@ -100,10 +108,7 @@ def _estimates(seen: Estimate, expected: Estimate) -> str:
 def _draws(seen: Counts, expected: Distribution) -> str:
     total = seen.counts.sum(dim=-1, keepdim=True)
     shares = seen.counts.double() / total
-    case, cell = (
-        int(i)
-        for i in torch.unravel_index((shares - expected.probabilities).abs().argmax(), shares.shape)
-    )
+    case, cell = largest_place((shares - expected.probabilities).abs())
     return (
         f"of {int(total[case])} draws, {shares[case, cell]:.2%} are token {cell}, whose "
         f"probability is {expected.probabilities[case, cell]:.2%}; so far off by chance less than "

@@ -107,10 +107,11 @@ def build(*mistakes: Mistake) -> ModuleType:
     (component,) = {mistake.component for mistake in mistakes}
     text = edited_text(*mistakes)
     wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
+    wrong.__file__ = f"<{wrong.__name__}>"
     wrong.__dict__.update(_names(reference()))
     tree = ast.parse(text)
     tree.body = [node for node in tree.body if _is_rerun(node, component)]
-    exec(compile(tree, f"<{wrong.__name__}>", "exec"), wrong.__dict__)
+    exec(compile(tree, wrong.__file__, "exec"), wrong.__dict__)
     return wrong
 
 
