@@ -74,7 +74,7 @@ def bind(path: str | Path) -> ModuleType:
         raise UserError(
             f"cannot bind {path}: {in_use} is in use already; start a new Python for it"
         )
-    if sha256(module) != _sha256(_read(path)):
+    if sha256(module) != _sha256(read(path)):
         raise UserError(f"{path} has changed since it was bound; start a new Python to run it")
     return module
 
