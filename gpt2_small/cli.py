@@ -2,6 +2,7 @@
 
 import typer
 
+from gpt2_small.commands.check import check
 from gpt2_small.entry_point import run_command
 
 app = typer.Typer(
@@ -13,6 +14,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.callback()(lambda: None)
+app.command()(check)
 
 
 def main() -> None:

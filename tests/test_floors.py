@@ -24,6 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("training",),
     ("check",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 )

@@ -221,7 +221,8 @@ def described(part: str, best: Candidate, apart: float, singles: Sequence[Candid
     what = ", and it ".join(mistake.sentence.rstrip(".") for mistake in best.mistakes)
     others = [c for c in singles if not set(c.mistakes) & set(best.mistakes)]
     following = next((c for c in others if math.isfinite(c.distance)), None)
-    text = f"Your {part} {what}. All that was seen of it equals that to {apart:.1g}"
+    how = "exactly" if apart == 0 else f"to {apart:.1g}"
+    text = f"Your {part} {what}. All that was seen of it equals that {how}"
     if following is None:
         return f"{text}; no other known mistake comes near."
     return f"{text}; the next best, {following.mistakes[0].id}, is {following.distance:.2g} away."
