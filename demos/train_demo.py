@@ -22,6 +22,7 @@ from torch import nn
 
 from gpt2_small import binding
 from gpt2_small.entry_point import INTERRUPTED, bind_solution, run_command
+from gpt2_small.generation import sample_many
 from gpt2_small.model.presets import preset
 from gpt2_small.runs import append_log, create_run, read_log, save_checkpoint
 from gpt2_small.text import stories
@@ -61,18 +62,21 @@ class Demo:
     def loss(self) -> float:
         return evaluate(self.solution, self.model, self.data, self.processes)
 
-    def samples(self, count: int, *, new_tokens: int, seed: int) -> list[list[int]]:
+    def samples(
+        self, count: int, *, new_tokens: int, seed: int, stop_token: int | None = None
+    ) -> list[list[int]]:
         """Token ids that the model writes at temperature 1 after the beginning of a text."""
-        device = self.processes.device
-        prompt = torch.full((count, 1), self.data.start_token, device=device)
-        generator = torch.Generator(device).manual_seed(seed)
-        return self.solution.generate(self.model, prompt, new_tokens, generator=generator).tolist()
+        start, stop = self.data.start_token, stop_token
+        return sample_many(
+            self.solution, self.model, start, count, new_tokens, seed=seed, stop_token=stop
+        )
 
     def sampled_stories(self, count: int, *, seed: int) -> list[str]:
         """Stories that the model writes, each up to where it begins another."""
+        new_tokens, begin = self.config.n_ctx - 1, self.data.start_token
         return [
             self.data.tokenizer.decode(ids).split("\n")[0]
-            for ids in self.samples(count, new_tokens=self.config.n_ctx - 1, seed=seed)
+            for ids in self.samples(count, new_tokens=new_tokens, seed=seed, stop_token=begin)
         ]
 
     def show_sample(self, title: str, *, seed: int) -> None:
