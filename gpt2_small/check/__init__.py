@@ -35,7 +35,10 @@ How the rest is built on this:
 `parts`, `mistake`, `verdict`, `screen`, `reports` and `worker`'s client side load no torch.
 
 To add a mistake: append a `Mistake` to `mistakes/<part>.py`; `old` must stand in the reference
-exactly once, inside the part or a helper of it. `equivalent=True` marks an edit that changes no
-behaviour and must be accepted. When the part's checks do not reject it, add a check.
-To add a check: a function in `checks/<part>.py`, decorated with `@check(PART, "A sentence")`.
+exactly once, inside the part or a helper of it, and be as short as it can, so that two mistakes can
+be in one file. `equivalent=True` marks an edit that changes no behaviour and must be accepted. When
+the part's checks do not reject it, add a check.
+To add a check: a function of (module, seed) in `checks/<part>.py` that returns an observation, and a
+`Check` in the file's CHECKS. It must see what distinguishes right from wrong, and nothing else:
+what two right files may do differently is left out of the observation.
 """

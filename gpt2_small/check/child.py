@@ -21,7 +21,7 @@ from gpt2_small import binding
 from gpt2_small.check.checks import Check
 from gpt2_small.check.diagnosis import diagnose
 from gpt2_small.check.frames import read_frame, write_frame
-from gpt2_small.check.judge import Judged, judge_each, stand_in
+from gpt2_small.check.judge import RAISED, Judged, behind, judge_each, stand_in
 from gpt2_small.check.observation import pack, unpack
 from gpt2_small.check.parts import PARTS
 from gpt2_small.check.verdict import Result
@@ -30,7 +30,7 @@ from gpt2_small.errors import UserError
 _GRACE = 2.0
 _CRASHES = 3
 _PRINTED = 4000
-_LARGEST_FILE = 256 << 20
+_LARGEST_FILE = 64 << 20
 _MODULE = "gpt2_small_checked"
 
 
@@ -228,12 +228,10 @@ def run_in_child(
             return outcome
         crashes += 1
         check = checks[len(outcome.judged)]
-        _keep(outcome, Judged(stopped, {"raised": "the end of the process"}), on_result)
+        _keep(outcome, Judged(stopped, {RAISED: "the end of the process"}), on_result)
         if check.gate or crashes == _CRASHES or "within" in stopped.message:
             for later in checks[len(outcome.judged) :]:
-                message = f"waits until this holds: {check.name}"
-                result = Result(later.component, later.name, "waiting", message=message)
-                _keep(outcome, Judged(result, {}), on_result)
+                _keep(outcome, Judged(behind(stopped, later), {}), on_result)
     return outcome
 
 
@@ -298,6 +296,7 @@ def _child_work(task: Task, parts: Sequence[str], checks: Sequence[Check], sende
             seen = pack(judged.seen)
         except Exception:
             seen = pack({})
+        faulthandler.cancel_dump_traceback_later()
         write_frame(sender, json.dumps({"result": asdict(judged.result)}).encode())
         write_frame(sender, seen)
         failed = failed or judged.result.status == "failed"
@@ -324,6 +323,8 @@ def how_it_ended(process: Process, seconds: float) -> str:
     code = os.WEXITSTATUS(process.status)
     if "MemoryError" in words or "bad_alloc" in words:
         return "it needs more memory than it may have"
+    if words:
+        return f"it ends with {words.splitlines()[-1].rstrip(': ')}"
     return f"it ends the Python process (os._exit, code {code})"
 
 

@@ -1,5 +1,6 @@
 """Sentences about what was seen and what should have been seen."""
 
+import errno
 import math
 
 from torch import Tensor
@@ -28,6 +29,8 @@ def explain_error(error: BaseException) -> str:
             return "it ends Python with exit(); a part returns or raises"
         case RecursionError():
             return "it calls itself without end (RecursionError)"
+        case OSError(errno=errno.EFBIG):
+            return "it prints without end"
         case MemoryError():
             return "it needs more memory than it may have"
         case EOFError():

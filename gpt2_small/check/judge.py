@@ -15,7 +15,7 @@ from gpt2_small.check.checks import Check, checks_of
 from gpt2_small.check.explain import explain_difference, explain_error
 from gpt2_small.check.failure import Failure
 from gpt2_small.check.mistake import reference
-from gpt2_small.check.observation import Observation, first_difference
+from gpt2_small.check.observation import TAP, Observation, first_difference
 from gpt2_small.check.parts import PARTS
 from gpt2_small.check.verdict import Result
 
@@ -32,6 +32,12 @@ class Judged:
     def with_mistake(self, mistake: str) -> "Judged":
         return Judged(replace(self.result, mistake=mistake), self.seen)
 
+    def with_line(self, line: int | None) -> "Judged":
+        """The same with a line, where a failed check knows none."""
+        if self.result.status != "failed" or self.result.line is not None:
+            return self
+        return Judged(replace(self.result, line=line), self.seen)
+
 
 @cache
 def expected(check: Check, seed: int) -> Observation:
@@ -46,26 +52,24 @@ def judge(module: ModuleType, part: str, seed: int = 0) -> list[Judged]:
 
 
 def judge_each(checks: Iterable[Check], module: ModuleType, seed: int) -> Iterator[Judged]:
-    """Run checks of one part, one after the other.
-
-    When a gate does not hold, what follows waits; it is observed all the same, for its mistake.
-    """
-    closed_by: Judged | None = None
+    """Run checks of one part, one after the other; behind a gate that does not hold, all wait."""
+    gate: Result | None = None
     for check in checks:
+        if gate is not None:
+            yield Judged(behind(gate, check), {})
+            continue
         judged = judge_one(check, module, seed)
-        if closed_by is not None:
-            judged = Judged(behind(closed_by.result, judged.result), judged.seen)
-        elif check.gate and judged.result.status != "passed":
-            closed_by = judged
+        if check.gate and judged.result.status != "passed":
+            gate = judged.result
         yield judged
 
 
-def behind(gate: Result, result: Result) -> Result:
+def behind(gate: Result, check: Check) -> Result:
     """The result of a check whose gate did not hold."""
     if gate.status == "not_written":
-        return Result(result.component, result.check, "not_written", message=gate.message)
+        return Result(check.component, check.name, "not_written", message=gate.message)
     message = f"waits until this holds: {gate.check}"
-    return Result(result.component, result.check, "waiting", message=message)
+    return Result(check.component, check.name, "waiting", message=message)
 
 
 def judge_one(check: Check, module: ModuleType, seed: int) -> Judged:
@@ -105,7 +109,8 @@ def look(
         if isinstance(error, NotImplementedError) and line is not None:
             return {}, f"{check.component} is not written yet", line, False
         line = line or definition_line(module, check.component)
-        return {RAISED: "an exception"}, explain_error(error), line, True
+        words = explain_error(error)
+        return {RAISED: type(error).__name__, TAP + "words": words}, words, line, True
 
 
 def line_in(module: ModuleType, error: BaseException) -> int | None:

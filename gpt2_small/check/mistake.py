@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -84,10 +85,20 @@ def reference() -> ModuleType:
 
 
 def edited_text(*mistakes: Mistake) -> str:
-    """The reference's text with the edits of these mistakes made, one after the other.
+    """The reference's text with the edits of these mistakes made, in the first order that fits.
 
-    Raises EditDoesNotFit when a piece to replace does not occur exactly once by then.
+    Raises EditDoesNotFit when in every order a piece to replace does not occur exactly once by then.
     """
+    problem = EditDoesNotFit()
+    for order in itertools.permutations(mistakes):
+        try:
+            return _edited_in_order(order)
+        except EditDoesNotFit as error:
+            problem = error
+    raise problem
+
+
+def _edited_in_order(mistakes: Iterable[Mistake]) -> str:
     text = reference_text()
     for mistake in mistakes:
         for old, new in mistake.edits:

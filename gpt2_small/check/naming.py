@@ -97,7 +97,7 @@ def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Nam
     seen = {name: entries for name, entries in seen.items() if name in wrong.checks}
     key = key_check(seen, failed)
     if key is None:
-        return Naming((), "No known mistake was compared with it.", {})
+        return Naming((), "", {})
     order = [key, *(n for n in failed if n in seen and n != key)]
     order += [name for name in seen if name not in order]
 
@@ -107,12 +107,15 @@ def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Nam
         key=lambda candidate: candidate.distance,
     )
     matches = [c for c in singles if explains(wrong, c.mistakes, seen, order)]
-    if not matches:
+    numeric = has_numbers(seen[key])
+    if not numeric:
+        matches = [c for c in matches if alike(seen[key], wrong.seen(c.mistakes, key))]
+    if not matches and numeric:
         deadline = time.monotonic() + PAIR_SECONDS
         ordered = [candidate.mistakes[0] for candidate in singles]
         matches = list(itertools.islice(pairs(wrong, ordered, seen, order, deadline), 1))
     if not matches:
-        return Naming((), unknown(part, singles), {})
+        return Naming((), unknown(part, singles) if numeric else "", {})
     best = min(matches, key=lambda c: (taps_apart(wrong, c.mistakes, seen), c.distance))
     return Naming(
         best.mistakes,
@@ -124,8 +127,12 @@ def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Nam
 def key_check(seen: Seen, failed: Sequence[str]) -> str | None:
     """The first failed check that saw numbers, or else the first."""
     usable = [name for name in failed if seen.get(name)]
-    numeric = [n for n in usable if any(not isinstance(e, str) for e in seen[n].values())]
-    return next(iter([*numeric, *usable]), None)
+    return next(iter([*filter(lambda name: has_numbers(seen[name]), usable), *usable]), None)
+
+
+def has_numbers(observation: Observation) -> bool:
+    """Whether anything was seen beside words."""
+    return any(not isinstance(entry, str) for entry in observation.values())
 
 
 def distance_to(
@@ -146,7 +153,8 @@ def distance_to(
 def _same_kind(a: object, b: object) -> bool:
     if isinstance(a, str) or isinstance(b, str):
         return a == b
-    return type(a) is type(b) and getattr(a, "shape", None) == getattr(b, "shape", None)
+    described = [(type(e), getattr(e, "shape", None), getattr(e, "dtype", None)) for e in (a, b)]
+    return described[0] == described[1]
 
 
 def without_taps(observation: Observation) -> Observation:

@@ -71,7 +71,7 @@ class Request:
         for check in alone:
             expected(check, self.seed)
         outcome = run_in_child(self.task, (part,), alone, self.say_result)
-        judged = outcome.judged
+        judged = [one.with_line(loaded.lines.get(part)) for one in outcome.judged]
         fine = all(one.result.status == "passed" for one in judged)
         for check in self.checks(part):
             if check.together:

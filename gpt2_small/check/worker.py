@@ -37,7 +37,7 @@ class Limits:
 
     seconds: float = 10.0
     loading_seconds: float = 20.0
-    memory: int = 4 << 30
+    memory: int = 2 << 30
 
 
 class Checker:

@@ -25,7 +25,7 @@ class Check:
     gate: when it does not hold, the checks after it have nothing to judge, and wait.
     together: parts that take part with the file's own code; it waits until all of them pass, and
         the reference stands in for the rest as always.
-    seconds: after which it is stopped and does not hold.
+    seconds: that it needs where that is more than `worker.Limits` gives a check.
     """
 
     component: str
@@ -34,7 +34,7 @@ class Check:
     expect: Observe | None = None
     gate: bool = False
     together: tuple[str, ...] = ()
-    seconds: float = 10.0
+    seconds: float = 0.0
 
     def expected(self, reference: ModuleType, seed: int) -> Observation:
         """What must be observed."""

@@ -16,7 +16,7 @@ from gpt2_small.check.checks import Check
 from gpt2_small.check.observation import Counts, Distribution, Entry, Observation
 
 PART = "sample"
-DRAWS = 20_000
+DRAWS = 8_000
 
 # Cumulated from the largest: 0.40 0.65 0.80 0.90 0.96 0.99 1. No top_p below is near one of them.
 _PROBABILITIES = (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01)

@@ -127,7 +127,7 @@ def silently(module: ModuleType, seed: int) -> Observation:
 
 
 _LEARNING = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 32, "d_vocab": 8, "n_layers": 1}
-_STEPS = 60
+_STEPS = 40
 
 
 def losses(module: ModuleType, seed: int, draw: Any) -> list[float]:
@@ -146,15 +146,15 @@ def losses(module: ModuleType, seed: int, draw: Any) -> list[float]:
 
 
 def learns(module: ModuleType, seed: int) -> Observation:
-    """Counting up from a random start is learned; 60 steps take the loss near 2.08 / 17."""
+    """Counting up from a random start is learned; 40 steps take the loss near 0."""
 
     def counting(step: int) -> Tensor:
-        starts = torch.randint(0, 8, (16, 1), generator=probes.draws(seed, f"count {step}"))
+        starts = torch.randint(0, 8, (12, 1), generator=probes.draws(seed, f"count {step}"))
         return (starts + torch.arange(17)) % 8
 
     last = sum(losses(module, seed, counting)[-5:]) / 5
     low = "below 0.3" if last < 0.3 else f"{last:.3f}"
-    return {"the loss after 60 steps of learning to count to 8 (at first 2.1)": low}
+    return {"the loss after 40 steps of learning to count to 8 (at first 2.1)": low}
 
 
 def cannot_beat_chance(module: ModuleType, seed: int) -> Observation:
@@ -163,8 +163,8 @@ def cannot_beat_chance(module: ModuleType, seed: int) -> Observation:
     def noise(step: int) -> Tensor:
         return torch.randint(0, 8, (32, 17), generator=probes.draws(seed, f"noise {step}"))
 
-    late = torch.tensor(losses(module, seed, noise)[-20:])
-    error = 0.1 / math.sqrt(20 * 32 * 16)
+    late = torch.tensor(losses(module, seed, noise)[-15:])
+    error = 0.1 / math.sqrt(15 * 32 * 16)
     below = min(0.0, late.mean().item() - math.log(8))
     return {"how far the loss on random tokens falls below their entropy": Estimate(below, error)}
 
