@@ -38,7 +38,7 @@ To add a mistake: append a `Mistake` to `mistakes/<part>.py`; `old` must stand i
 exactly once, inside the part or a helper of it, and be as short as it can, so that two mistakes can
 be in one file. `equivalent=True` marks an edit that changes no behaviour and must be accepted. When
 the part's checks do not reject it, add a check.
-To add a check: a function of (module, seed) in `checks/<part>.py` that returns an observation, and a
-`Check` in the file's CHECKS. It must see what distinguishes right from wrong, and nothing else:
+To add a check: a function of (module, seed) in `checks/<part>.py` that returns an observation, and
+a `Check` in the file's CHECKS. It must see what distinguishes right from wrong, and nothing else:
 what two right files may do differently is left out of the observation.
 """

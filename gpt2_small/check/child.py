@@ -183,7 +183,7 @@ def load_in_child(task: Task) -> Loaded:
     def work(sender: int) -> None:
         _stop_after(task.loading_seconds)
         try:
-            told = {"names": list(vars(load(task)))}
+            told: dict[str, Any] = {"names": list(vars(load(task)))}
         except UserError as error:
             told = {"error": str(error)}
         except KeyboardInterrupt:

@@ -83,7 +83,8 @@ def _tensors(seen: Tensor, expected: Tensor) -> str:
 
 def largest_place(values: Tensor) -> list[int]:
     """The index of the largest element (torch.unravel_index takes a second of importing)."""
-    rest, place = int(values.argmax()), []
+    place: list[int] = []
+    rest = int(values.argmax())
     for size in reversed(values.shape):
         rest, index = divmod(rest, size)
         place.insert(0, index)

@@ -17,7 +17,7 @@ from gpt2_small.check.failure import Failure
 from gpt2_small.check.mistake import reference
 from gpt2_small.check.observation import TAP, Observation, first_difference
 from gpt2_small.check.parts import PARTS
-from gpt2_small.check.verdict import Result
+from gpt2_small.check.verdict import Result, Status
 
 RAISED = "raised"
 
@@ -82,7 +82,7 @@ def judge_one(check: Check, module: ModuleType, seed: int) -> Judged:
         if name is not None:
             problem = explain_difference(name, seen.get(name), wanted.get(name))
             line = definition_line(module, check.component)
-    status = "passed" if problem is None else "failed" if written else "not_written"
+    status: Status = "passed" if problem is None else "failed" if written else "not_written"
     seconds = time.perf_counter() - started
     message = problem or ""
     return Judged(Result(check.component, check.name, status, None, message, seconds, line), seen)

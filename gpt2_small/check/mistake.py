@@ -87,7 +87,7 @@ def reference() -> ModuleType:
 def edited_text(*mistakes: Mistake) -> str:
     """The reference's text with the edits of these mistakes made, in the first order that fits.
 
-    Raises EditDoesNotFit when in every order a piece to replace does not occur exactly once by then.
+    Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
     """
     problem = EditDoesNotFit()
     for order in itertools.permutations(mistakes):

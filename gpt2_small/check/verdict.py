@@ -85,7 +85,7 @@ class Verdict:
         statuses = {result.status for result in self.of(part)}
         for status in ("failed", "not_written", "waiting", "passed"):
             if status in statuses:
-                return status  # type: ignore[return-value]
+                return status
         return "waiting"
 
     def first_to_mend(self) -> str | None:

@@ -68,7 +68,9 @@ def _one_rank(
 ) -> None:
     dist.init_process_group(
         "gloo",
-        store=dist.FileStore(str(folder / "meeting"), 2),
+        store=dist.FileStore(  # type: ignore[attr-defined]
+            str(folder / "meeting"), 2
+        ),
         rank=rank,
         world_size=2,
         timeout=timedelta(seconds=_SECONDS),
