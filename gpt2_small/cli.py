@@ -3,6 +3,9 @@
 import typer
 
 from gpt2_small.commands.check import check
+from gpt2_small.commands.hint import hint
+from gpt2_small.commands.show import show
+from gpt2_small.commands.start import start
 from gpt2_small.entry_point import run_command
 
 app = typer.Typer(
@@ -16,7 +19,10 @@ app = typer.Typer(
 )
 
 app.callback()(lambda: None)
+app.command()(start)
 app.command()(check)
+app.command()(hint)
+app.command()(show)
 
 
 def main() -> None:

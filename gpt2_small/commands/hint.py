@@ -1,0 +1,42 @@
+"""`gpt2-small hint`: the next hint for a part."""
+
+import typer
+
+from gpt2_small.commands.learner import FileOption, PartArgument, learner_file, shown_path
+from gpt2_small.errors import UserError
+
+
+def hint(part: PartArgument, file: FileOption = None) -> None:
+    """Give the next hint for a part, from a nudge to the formula.
+
+    When your code behaves like a known mistake, the hint is about that. How many hints
+    were given is kept beside your file, in .my_gpt2.progress.json for my_gpt2.py.
+
+    Example: gpt2-small hint LayerNorm
+    """
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from gpt2_small.check import progress, screen
+    from gpt2_small.check.parts import find_part
+    from gpt2_small.check.worker import Checker
+
+    part, path = find_part(part), learner_file(file)
+    console = screen.console_for_learners()
+    with Checker() as checker, console.status(f"checking {part}"):
+        verdict = checker.check(path, [part])
+    if verdict.error is not None:
+        raise UserError(verdict.error)
+    if verdict.state_of(part) == "passed":
+        typer.echo(f"{part} holds; there is nothing to hint at.")
+        return
+    told = progress.read(path)
+    following = progress.next_hint(told, part, verdict.reports[part].mistakes)
+    kept = progress.write(path, told)
+    console.print(f"{part}, hint {following.number} of {following.of}", style="bold")
+    console.print(Padding(Text(following.text), (0, 0, 0, 2)))
+    if following.number == following.of:
+        console.print(f"That was the last one. The reference: gpt2-small show {part}", style="dim")
+    if not kept:
+        where = shown_path(progress.path_for(path))
+        console.print(f"{where} cannot be written, so hints are not counted.", style="dim")

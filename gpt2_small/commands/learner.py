@@ -1,0 +1,48 @@
+"""What the commands for a learner's own file share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.commands.check import file_in_use
+from gpt2_small.errors import UserError
+
+DEFAULT = Path("my_gpt2.py")
+
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "--solution",
+        help="Your file; left out, the one in use, or my_gpt2.py.",
+        metavar="FILE",
+    ),
+]
+PartArgument = Annotated[
+    str, typer.Argument(help="The part, LayerNorm for instance.", metavar="PART")
+]
+
+
+def learner_file(file: Path | None) -> Path:
+    """The learner's file: the one that was named, or is in use, or `my_gpt2.py` here.
+
+    Raises UserError when there is none.
+    """
+    path = file or file_in_use()
+    if file is None and path == binding.reference_path():
+        path = DEFAULT
+    if not path.exists() and file is None:
+        raise UserError(
+            f"there is no {path} here; write it with gpt2-small start, or name your file"
+        )
+    binding.read(path)
+    return path
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    whole = path.absolute()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)

@@ -1,0 +1,73 @@
+"""`gpt2-small show`: how the reference writes a part."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small.commands.learner import FileOption, PartArgument, learner_file
+from gpt2_small.errors import UserError
+
+
+def show(
+    part: PartArgument,
+    file: FileOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Show it without asking.", is_flag=True)
+    ] = False,
+) -> None:
+    """Show how the reference writes a part.
+
+    As long as your own code of the part does not hold, it asks first.
+
+    Example: gpt2-small show LayerNorm
+    """
+    from rich.syntax import Syntax
+
+    from gpt2_small.check import progress, screen
+    from gpt2_small.check.exercises import reference_code
+    from gpt2_small.check.parts import find_part
+
+    part = find_part(part)
+    path = _file_or_none(file)
+    if not yes and (path is None or not _holds(path, part)):
+        _ask(part)
+    console = screen.console_for_learners()
+    code = reference_code(part)
+    highlighted = Syntax(code, "python", theme="ansi_dark").highlight(code)
+    console.print(highlighted, soft_wrap=True, end="")
+    if path is not None:
+        told = progress.read(path)
+        if part not in told.shown:
+            told.shown.append(part)
+            progress.write(path, told)
+
+
+def _file_or_none(file: Path | None) -> Path | None:
+    """The learner's file; None when none was named and there is none."""
+    if file is not None:
+        return learner_file(file)
+    try:
+        return learner_file(None)
+    except UserError:
+        return None
+
+
+def _holds(path: Path, part: str) -> bool:
+    from gpt2_small.check import screen
+    from gpt2_small.check.worker import Checker
+
+    with Checker() as checker, screen.console_for_learners().status(f"checking {part}"):
+        verdict = checker.check(path, [part], naming=False)
+    return verdict.error is None and verdict.state_of(part) == "passed"
+
+
+def _ask(part: str) -> None:
+    """Go on only when the learner says so. Raises UserError where nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"your {part} does not hold yet, and nobody can be asked here; "
+            f"to see the reference all the same: gpt2-small show {part} --yes"
+        )
+    typer.confirm(f"Your {part} does not hold yet. Show the reference?", abort=True)
