@@ -1,5 +1,19 @@
 """Text from a model."""
 
 from gpt2_small.generation.many import sample_many
+from gpt2_small.generation.options import Options
+from gpt2_small.generation.rows import Candidate, Step
+from gpt2_small.generation.sources import Source, open_source
+from gpt2_small.generation.streaming import Continuation, Stream, continuations
 
-__all__ = ["sample_many"]
+__all__ = [
+    "Candidate",
+    "Continuation",
+    "Options",
+    "Source",
+    "Step",
+    "Stream",
+    "continuations",
+    "open_source",
+    "sample_many",
+]

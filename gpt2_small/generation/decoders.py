@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gpt2_small.errors import UserError
 from gpt2_small.model.decoding import Decoder
 from gpt2_small.model.fast import stands_in_for
 
@@ -95,13 +94,3 @@ def rows_at_once(model: Any) -> int:
         numbers = config.n_ctx * max(config.d_vocab, config.n_heads * config.n_ctx)
     size = next(model.parameters()).element_size()
     return max(1, BATCH_BYTES // (numbers * size))
-
-
-def check_ids(ids: Sequence[int], d_vocab: int) -> None:
-    """Raises UserError for a token that the model has no embedding of."""
-    wrong = [id for id in ids if not 0 <= id < d_vocab]
-    if wrong:
-        raise UserError(
-            f"token {wrong[0]} is not one of the model's {d_vocab}; "
-            "give the tokenizer that the model was trained with"
-        )

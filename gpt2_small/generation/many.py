@@ -21,7 +21,7 @@ def sample_many(
     seed: int,
     stop_token: int | None = None,
 ) -> list[list[int]]:
-    """Token ids of `count` samples at temperature 1, each start_token and the new tokens after it.
+    """Token ids of `count` samples at temperature 1, each start_token and the tokens after it.
 
     The samples share one stream of random numbers: another count gives others.
 

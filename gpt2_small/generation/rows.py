@@ -1,0 +1,108 @@
+"""Continuations while they are written, and what is told of each step."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from gpt2_small.generation.options import Options
+from gpt2_small.generation.stop_text import StopText
+from gpt2_small.text.protocol import StreamDecoder, Tokenizer
+
+Finish = Literal["length", "stop"]
+
+# A character has at most four bytes, so no more tokens of a prompt can hold its beginning.
+TOKENS_OF_A_CHARACTER = 4
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A token that could come next.
+
+    log_probability: in nats, as in `Step`.
+    """
+
+    id: int
+    text: str
+    log_probability: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token of one continuation.
+
+    prompt, sample: whose, both counted from 0.
+    text: what it makes certain of the continuation's text. It is empty while a character is
+        incomplete or a stop string may have begun, and then comes with a later token.
+    log_probability: in nats, in the distribution that the model gives over the tokenizer's tokens,
+        before temperature, penalties and cuts.
+    candidates: the most likely tokens in that distribution, the first the most likely.
+    finish: None while the continuation goes on, `stop` after a stop string or token, `length` after
+        max_new_tokens.
+    """
+
+    prompt: int
+    sample: int
+    id: int
+    text: str
+    log_probability: float
+    candidates: tuple[Candidate, ...]
+    finish: Finish | None
+
+
+class Row:
+    """A continuation that is being written."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt_ids: list[int],
+        options: Options,
+        *,
+        prompt: int,
+        sample: int,
+        device: torch.device,
+    ) -> None:
+        self.prompt, self.sample = prompt, sample
+        self.prompt_ids = prompt_ids
+        self.ids: list[int] = []
+        self.finish: Finish | None = None
+        self.generator = torch.Generator(device).manual_seed(stream_seed(options.seed, sample))
+        self._max_new_tokens = options.max_new_tokens
+        self._stop_tokens = stop_tokens(tokenizer, options)
+        self._stop_text = StopText(options.stop)
+        self._decoder = StreamDecoder(tokenizer)
+        for id in prompt_ids[-TOKENS_OF_A_CHARACTER:]:
+            self._decoder.push(id)
+
+    def take(self, id: int) -> str:
+        """Add a token; returns the text that is certain now."""
+        self.ids.append(id)
+        if id in self._stop_tokens:
+            self.finish = "stop"
+            return self.rest()
+        text = self._stop_text.push(self._decoder.push(id))
+        if self._stop_text.is_complete:
+            self.finish = "stop"
+        elif len(self.ids) == self._max_new_tokens:
+            self.finish = "length"
+            text += self.rest()
+        return text
+
+    def rest(self) -> str:
+        """What was held back, when no more tokens come."""
+        return self._stop_text.push(self._decoder.finish()) + self._stop_text.finish()
+
+
+def stream_seed(seed: int, sample: int) -> int:
+    """The seed of one sample's own random numbers, unrelated to those of others."""
+    digest = hashlib.sha256(f"{seed} {sample}".encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1
+
+
+def stop_tokens(tokenizer: Tokenizer, options: Options) -> frozenset[int]:
+    """The tokens that end a continuation."""
+    if options.stop_tokens is not None:
+        return frozenset(options.stop_tokens)
+    return frozenset() if tokenizer.end_of_text is None else frozenset({tokenizer.end_of_text})

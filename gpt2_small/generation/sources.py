@@ -1,0 +1,65 @@
+"""A trained model together with the tokenizer it was trained with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpt2_small.errors import UserError
+from gpt2_small.runs import find_pretrained, load_hugging_face, load_model, read_run
+from gpt2_small.runs.folder import is_run
+from gpt2_small.text.hugging_face import read_hugging_face_files
+from gpt2_small.text.protocol import Tokenizer
+from gpt2_small.text.tokenizers import GPT2Tokenizer
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+# GPT-2's vocabulary, and the multiple of 128 to which it is often padded.
+GPT2_VOCABULARIES = range(50257, 50304 + 1)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be asked.
+
+    name: what it is called on the screen.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Tokenizer
+
+
+def open_source(
+    name_or_folder: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Source:
+    """The bound solution's Transformer with trained weights, in eval mode, and its tokenizer.
+
+    name_or_folder, dtype: as in `runs.load_pretrained`. A Hugging Face folder without tokenizer
+        files gets GPT-2's tokenizer when its vocabulary has GPT-2's size.
+
+    Raises UserError as `runs.load_pretrained` does, and when the tokenizer is missing or of a kind
+    that cannot be read.
+    """
+    folder = find_pretrained(name_or_folder)
+    if is_run(folder):
+        run = read_run(folder)
+        tokenizer, step = run.load_tokenizer(), run.latest_checkpoint().step
+        model = load_model(folder, device=device, dtype=dtype)
+        return Source(f"{name_or_folder}, step {step:,}", model, tokenizer)
+    model = load_hugging_face(folder, device=device, dtype=dtype)
+    return Source(str(name_or_folder), model, _tokenizer_beside(folder, model.config.d_vocab))
+
+
+def _tokenizer_beside(folder: Path, d_vocab: int) -> Tokenizer:
+    if any((folder / file).is_file() for file in TOKENIZER_FILES):
+        return read_hugging_face_files(folder)
+    if d_vocab in GPT2_VOCABULARIES:
+        return GPT2Tokenizer()
+    raise UserError(
+        f"{folder} holds no tokenizer ({' or '.join(TOKENIZER_FILES)}), and its vocabulary of "
+        f"{d_vocab} is not GPT-2's; put the tokenizer's files beside the weights"
+    )

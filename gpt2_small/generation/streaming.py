@@ -1,0 +1,188 @@
+"""Text from a model, token by token."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gpt2_small.errors import UserError
+from gpt2_small.generation.decoders import NextLogits, decoder_for, rows_at_once
+from gpt2_small.generation.options import Options
+from gpt2_small.generation.rows import Candidate, Finish, Row, Step
+from gpt2_small.generation.shaping import shaped, without_padding
+from gpt2_small.text.protocol import Tokenizer
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A continuation that is written.
+
+    prompt, sample: whose, both counted from 0.
+    text: what follows the prompt's text; a stop string or token and what comes after are left out.
+    steps: a step for every token that was drawn, the last one that ended it included.
+    """
+
+    prompt: int
+    sample: int
+    text: str
+    steps: tuple[Step, ...]
+    finish: Finish
+
+
+class Stream:
+    """Continuations of prompts; iterating draws their tokens, a step of every row after the other.
+
+    A row gets what its prompt alone would get, up to the rounding of sums. When the rows are too
+    many for the memory they take turns.
+
+    prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
+        reads the last n_ctx tokens of the prompt and what it wrote, at every step.
+
+    Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
+    no end of text, and tokens that the model does not know.
+    """
+
+    def __init__(
+        self,
+        solution: ModuleType,
+        model: Any,
+        tokenizer: Tokenizer,
+        prompts: Sequence[str | Sequence[int]],
+        options: Options,
+    ) -> None:
+        options.check_by(solution)
+        if isinstance(prompts, str) or not prompts:
+            raise UserError("there are no prompts; give a list of at least one")
+        self._solution, self._model, self._tokenizer = solution, model, tokenizer
+        self._options = options
+        self._device = next(model.parameters()).device
+        self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
+        self.rows = [
+            Row(tokenizer, ids, options, prompt=prompt, sample=sample, device=self._device)
+            for prompt, ids in enumerate(self.prompts)
+            for sample in range(options.num_samples)
+        ]
+
+    def __iter__(self) -> Iterator[Step]:
+        if not self._options.max_new_tokens:
+            return
+        decoder, batch = decoder_for(self._model), rows_at_once(self._model)
+        for first in range(0, len(self.rows), batch):
+            yield from self._written(decoder, self.rows[first : first + batch])
+
+    def _written(self, decoder: NextLogits, rows: list[Row]) -> Iterator[Step]:
+        numbers = sorted({row.prompt for row in rows})
+        logits = decoder.prefill([self.prompts[number] for number in numbers])
+        repeated = [numbers.index(row.prompt) for row in rows]
+        decoder.select(repeated)
+        logits = logits[repeated]
+        seen = torch.zeros_like(logits, dtype=torch.bool)
+        for flags, row in zip(seen, rows, strict=True):
+            flags[row.prompt_ids] = True
+        while True:
+            logits = without_padding(logits, self._tokenizer.vocab_size)
+            tokens = self._drawn(logits, seen, rows)
+            yield from self._steps(logits, tokens, rows)
+            going_on = [number for number, row in enumerate(rows) if row.finish is None]
+            if not going_on:
+                return
+            if 2 * len(going_on) <= len(rows):
+                decoder.select(going_on)
+                rows = [rows[number] for number in going_on]
+                tokens, seen = tokens[going_on], seen[going_on]
+            seen.scatter_(1, tokens[:, None], True)
+            logits = decoder.step(tokens)
+
+    def _drawn(
+        self, logits: Float[Tensor, "batch d_vocab"], seen: Tensor, rows: list[Row]
+    ) -> Int[Tensor, "batch"]:
+        """The next token of every row, each drawn with the row's own random numbers."""
+        if not logits.max(dim=-1).values.isfinite().all():
+            raise UserError(
+                "the model gives logits that are not finite; its weights are damaged, or its "
+                "training went astray: try an earlier checkpoint"
+            )
+        choice = shaped(logits, seen, self._options)
+        tokens = [
+            self._solution.sample(
+                choice[number : number + 1],
+                temperature=self._options.temperature,
+                top_k=self._options.top_k,
+                top_p=self._options.top_p,
+                generator=row.generator,
+            )
+            for number, row in enumerate(rows)
+        ]
+        return torch.cat(tokens)
+
+    def _steps(self, logits: Tensor, tokens: Tensor, rows: list[Row]) -> Iterator[Step]:
+        log_probs = logits.float().log_softmax(dim=-1)
+        drawn = log_probs.gather(1, tokens[:, None]).flatten().tolist()
+        count = min(self._options.candidates, self._tokenizer.vocab_size)
+        best = log_probs.topk(count)
+        table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        for row, id, log_prob, (ids, values) in zip(
+            rows, tokens.tolist(), drawn, table, strict=True
+        ):
+            if row.finish is None:
+                candidates = tuple(
+                    Candidate(other, self._tokenizer.decode([other]), value)
+                    for other, value in zip(ids, values, strict=True)
+                )
+                text = row.take(id)
+                yield Step(row.prompt, row.sample, id, text, log_prob, candidates, row.finish)
+
+
+def continuations(
+    solution: ModuleType,
+    model: Any,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str | Sequence[int]],
+    options: Options,
+) -> list[Continuation]:
+    """What a `Stream` gives, collected: the samples of the first prompt, then of the next.
+
+    Raises UserError as `Stream` does.
+    """
+    stream = Stream(solution, model, tokenizer, prompts, options)
+    steps: dict[tuple[int, int], list[Step]] = {(row.prompt, row.sample): [] for row in stream.rows}
+    for step in stream:
+        steps[step.prompt, step.sample].append(step)
+    return [
+        Continuation(
+            row.prompt,
+            row.sample,
+            text="".join(step.text for step in steps[row.prompt, row.sample]),
+            steps=tuple(steps[row.prompt, row.sample]),
+            finish=row.finish or "length",
+        )
+        for row in stream.rows
+    ]
+
+
+def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) -> list[int]:
+    """The tokens of a prompt; of an empty one, the end of text.
+
+    Raises UserError for an empty prompt when there is no end of text, and for a token that the
+    model does not know.
+    """
+    ids = tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+    if not ids and tokenizer.end_of_text is not None:
+        ids = [tokenizer.end_of_text]
+    if not ids:
+        raise UserError(
+            f"the prompt is empty, and tokenizer {tokenizer.name!r} has no token that a text "
+            "begins with; give a prompt of at least one character"
+        )
+    known = min(d_vocab, tokenizer.vocab_size)
+    for id in ids:
+        if not 0 <= id < known:
+            raise UserError(
+                f"the prompt holds token {id}, and the model knows tokens 0 to {known - 1}; "
+                "give the tokenizer that the model was trained with"
+            )
+    return ids
