@@ -8,8 +8,9 @@ import torch
 from gpt2_small.check.checks import Check
 from gpt2_small.check.checks.subject import Subject
 from gpt2_small.check.observation import Estimate, Observation
+from gpt2_small.check.parts import PARTS
 
-_DROPOUT = 0.25
+DROPOUT = 0.25
 _RUNS = 64
 _ACTS = "dropout in training mode"
 _BIAS = "the relative change of the mean output by dropout"
@@ -40,7 +41,7 @@ def _no_bias(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def in_evaluation(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    model = subject.build(module, seed, dropout=_DROPOUT).double()
+    model = subject.build(module, seed, dropout=DROPOUT).double()
     given = subject.values(seed, "dropout", torch.float64)
     return {"the output in evaluation mode with dropout 0.25": subject.run(model, given)}
 
@@ -48,14 +49,19 @@ def in_evaluation(subject: Subject, module: ModuleType, seed: int) -> Observatio
 def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
     """Whether two runs differ, and how far their mean is from the output without dropout.
 
+    Parts inside the part, which are the reference's, drop nothing meanwhile.
+
     The bias is the mean over runs and elements of the deviation times the output, in units of the
     mean square; runs are independent, so that their spread gives its standard error.
     """
-    model = subject.build(module, seed, dropout=_DROPOUT).double()
+    model = subject.build(module, seed, dropout=DROPOUT).double()
     given = subject.values(seed, "dropout", torch.float64)
     with torch.no_grad():
         plain = subject.run(model, given)
         model.train()
+        for child in model.modules():
+            if child is not model and type(child).__name__ in PARTS:
+                child.eval()
         runs = torch.stack([subject.run(model, given) for _ in range(_RUNS)])
     spread = (runs - runs[0]).abs().max().item()
     bias = ((runs - plain) * plain).flatten(1).mean(dim=1) / plain.square().mean()
@@ -64,3 +70,27 @@ def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
         _ACTS: "acts" if spread > 1e-9 else "does nothing",
         _BIAS: Estimate(bias.mean().item(), error),
     }
+
+
+def share(events: torch.Tensor) -> Estimate:
+    """How often something happens that dropout makes happen, with the error of that many draws."""
+    error = (DROPOUT * (1 - DROPOUT) / events.numel()) ** 0.5
+    return Estimate(events.double().mean().item(), error)
+
+
+_ZEROS = "the share of zeros in the output in training mode with dropout 0.25"
+
+
+def zeros_check(subject: Subject) -> Check:
+    """For a part whose last act is dropout."""
+    return Check(
+        subject.name,
+        "Dropout zeroes elements of the output",
+        partial(zeros, subject),
+        expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT)},
+    )
+
+
+def zeros(subject: Subject, module: ModuleType, seed: int) -> Observation:
+    model = subject.build(module, seed, dropout=DROPOUT).train()
+    return {_ZEROS: share(subject.run(model, subject.feed(seed, "zeros", batch=40)) == 0)}

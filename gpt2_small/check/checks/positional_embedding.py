@@ -1,9 +1,32 @@
-"""PositionalEmbedding: the shared checks."""
+"""PositionalEmbedding: the shared checks, and positions that there are not."""
+
+from types import ModuleType
 
 from gpt2_small.check import probes
+from gpt2_small.check.checks import Check
 from gpt2_small.check.checks.modules import module_checks
 from gpt2_small.check.checks.subject import Subject
+from gpt2_small.check.failure import Failure
+from gpt2_small.check.observation import Observation
 
 SUBJECT = Subject("PositionalEmbedding", probes.tokens)
+_BEYOND = "three positions more than n_ctx"
 
-CHECKS = module_checks(SUBJECT)
+
+def invents_nothing(module: ModuleType, seed: int) -> Observation:
+    """There are n_ctx vectors. More are refused here, or are missing when they are added."""
+    model = SUBJECT.build(module, seed)
+    given = probes.tokens(seed, "too long", seq=probes.SIZES["n_ctx"] + 3)
+    try:
+        output = SUBJECT.run(model, given)
+    except Exception:
+        return {_BEYOND: "get no vectors"}
+    if output.shape[:2] != given.shape:
+        return {_BEYOND: "get no vectors"}
+    raise Failure(f"{_BEYOND} are given vectors of other positions", {_BEYOND: "get vectors"})
+
+
+CHECKS = (
+    *module_checks(SUBJECT),
+    Check("PositionalEmbedding", "There are no vectors beyond n_ctx", invents_nothing),
+)

@@ -8,7 +8,7 @@ import torch
 
 from gpt2_small.check import probes
 from gpt2_small.check.checks import Check
-from gpt2_small.check.checks.dropout import dropout_checks
+from gpt2_small.check.checks.dropout import DROPOUT, dropout_checks, share
 from gpt2_small.check.checks.modules import (
     extras,
     gradients,
@@ -85,6 +85,24 @@ def causality(module: ModuleType, seed: int) -> Observation:
     return {"how far logits move when later tokens change": torch.stack(moved)}
 
 
+def dropped_features(module: ModuleType, seed: int) -> Observation:
+    """Features of the stream that dropout has zeroed: after the final norm they are all equal.
+
+    The blocks write nothing, and the unembedding shows the stream as it is.
+    """
+    model, contract = UNTIED.build(module, seed, dropout=DROPOUT).train(), UNTIED.contract()
+    silent = ("W_O", "b_O", "W_out", "b_out", "b_U")
+    values = {n: torch.zeros(s) for n, s in contract.items() if n.split(".")[-1] in silent}
+    values["unembed.W_U"] = torch.eye(*contract["unembed.W_U"])
+    values["ln_final.w"] = torch.ones(contract["ln_final.w"])
+    values["ln_final.b"] = torch.zeros(contract["ln_final.b"])
+    probes.load_values(model, values)
+    features = UNTIED.run(model.double(), UNTIED.feed(seed, "dropped", batch=40))
+    features = features[..., : contract["ln_final.w"][0]]
+    near = (features.unsqueeze(-1) - features.unsqueeze(-2)).abs() < 1e-9
+    return {"the share of equal features of the stream": share(near.sum(dim=-1) > 1)}
+
+
 def untied(name: str, observe: partial[Observation]) -> Check:
     return Check("Transformer", f"With untied embeddings, {name}", observe)
 
@@ -99,6 +117,7 @@ CHECKS = (
     Check("Transformer", "GPT-2's weights load strictly", loads_strictly),
     Check("Transformer", "No position sees a later token", causality),
     *dropout_checks(TIED, unbiased=False),
+    Check("Transformer", "Dropout zeroes features of the sum of the embeddings", dropped_features),
     Check("Transformer", "More than n_ctx tokens are refused", refuses_what_is_too_long),
     Check("Transformer", "It keeps its configuration as config", keeps_its_configuration),
     Check(

@@ -1,0 +1,36 @@
+"""Attention that gives queries and keys one bias, a slip of copying."""
+
+import math
+
+import torch
+from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        heads, width, inner = config.n_heads, config.d_model, config.d_head
+        std = config.init_std
+        self.W_Q = nn.Parameter(torch.randn(heads, width, inner) * std)
+        self.W_K = nn.Parameter(torch.randn(heads, width, inner) * std)
+        self.W_V = nn.Parameter(torch.randn(heads, width, inner) * std)
+        self.W_O = nn.Parameter(
+            torch.randn(heads, inner, width) * std / math.sqrt(2 * config.n_layers)
+        )
+        self.b_Q = nn.Parameter(torch.zeros(heads, inner))
+        self.b_K = nn.Parameter(torch.zeros(heads, inner))
+        self.b_V = nn.Parameter(torch.zeros(heads, inner))
+        self.b_O = nn.Parameter(torch.zeros(width))
+        self.attn_dropout = nn.Dropout(config.dropout)
+        self.resid_dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x):
+        seq = x.shape[1]
+        q = torch.einsum("bsm,hmd->bshd", x, self.W_Q) + self.b_Q
+        k = torch.einsum("bsm,hmd->bshd", x, self.W_K) + self.b_Q
+        v = torch.einsum("bsm,hmd->bshd", x, self.W_V) + self.b_V
+        later = torch.ones(seq, seq, device=x.device).triu(1).bool()
+        scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(q.shape[-1])
+        pattern = self.attn_dropout(scores.masked_fill(later, float("-inf")).softmax(-1))
+        z = torch.einsum("bhqk,bkhd->bqhd", pattern, v)
+        return self.resid_dropout(torch.einsum("bshd,hdm->bsm", z, self.W_O) + self.b_O)

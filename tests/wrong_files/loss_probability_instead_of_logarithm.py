@@ -1,0 +1,7 @@
+"""One minus the mean probability of the right token."""
+
+
+def next_token_loss(logits, tokens):
+    targets = tokens[:, 1:]
+    probabilities = logits[:, : targets.shape[1]].softmax(dim=-1)
+    return 1 - probabilities.gather(-1, targets[..., None]).mean()

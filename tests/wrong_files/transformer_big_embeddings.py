@@ -1,0 +1,25 @@
+"""A Transformer that multiplies token vectors by sqrt(d_model), as in the first paper."""
+
+import math
+
+from torch import nn
+
+
+class Transformer(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.embed = Embedding(config)
+        self.pos_embed = PositionalEmbedding(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.n_layers))
+        self.ln_final = LayerNorm(config)
+        self.unembed = None if config.tied_embeddings else Unembedding(config)
+
+    def forward(self, tokens):
+        x = self.embed(tokens) * math.sqrt(self.config.d_model) + self.pos_embed(tokens)
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.ln_final(x)
+        return self.unembed(x) if self.unembed is not None else x @ self.embed.W_E.T
