@@ -1,0 +1,35 @@
+"""Many samples at once: the twin and the plain path, stop tokens, the distribution."""
+
+import torch
+from small_gpt2s import D_VOCAB, N_CTX
+from writing import small_model
+
+from gpt2_small import binding
+from gpt2_small.generation import sample_many
+from gpt2_small.generation.decoders import PlainDecoder
+
+
+def test_many_samples_are_the_same_with_the_twin_and_as_written(monkeypatch):
+    model = small_model()
+    samples = sample_many(binding.bound(), model, 2, 9, N_CTX + 3, seed=1)
+    monkeypatch.setattr("gpt2_small.generation.many.decoder_for", PlainDecoder)
+    assert sample_many(binding.bound(), model, 2, 9, N_CTX + 3, seed=1) == samples
+    assert [len(sample) for sample in samples] == [N_CTX + 4] * 9
+    assert {sample[0] for sample in samples} == {2}
+    assert len({tuple(sample) for sample in samples}) == 9
+
+
+def test_many_samples_each_end_with_their_first_stop_token():
+    samples = sample_many(binding.bound(), small_model(), 2, 40, N_CTX, seed=1, stop_token=2)
+    assert all(2 not in sample[1:-1] for sample in samples)
+    assert all(sample[-1] == 2 or len(sample) == N_CTX + 1 for sample in samples)
+    assert any(len(sample) < N_CTX + 1 for sample in samples)
+
+
+def test_many_samples_follow_the_models_distribution():
+    model = small_model()
+    samples = sample_many(binding.bound(), model, 2, 4000, 1, seed=1)
+    counts = torch.bincount(torch.tensor(samples)[:, 1], minlength=D_VOCAB)
+    expected = model(torch.tensor([[2]]))[0, -1].softmax(-1) * 4000
+    # Chi-squared with 60 degrees of freedom: above 130 with a probability of less than 1e-6.
+    assert ((counts - expected) ** 2 / expected).sum() < 130

@@ -1,0 +1,57 @@
+"""Continuations by a small model, for the tests of generation."""
+
+from functools import lru_cache
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small_gpt2s import N_CTX, characters, our_gpt2
+
+from gpt2_small import binding
+from gpt2_small.generation import Options, continuations
+
+# Sums in another order, in float32, on logits of the order 1.
+ROUNDING = 1e-4
+
+
+@lru_cache
+def small_model(**changes):
+    """The same weights at every call of a session."""
+    with torch.random.fork_rng():
+        torch.manual_seed(20190214)
+        return our_gpt2(**changes)
+
+
+def written(prompts, *, model=None, solution=None, tokenizer=None, **options):
+    """The continuations of a small model, past its context unless they are shortened."""
+    options = {"max_new_tokens": N_CTX + 8, "seed": 5} | options
+    return continuations(
+        solution or binding.bound(),
+        model or small_model(),
+        tokenizer or characters(),
+        prompts,
+        Options(**options),
+    )
+
+
+def ids(continuation):
+    return [step.id for step in continuation.steps]
+
+
+def log_probs(continuation):
+    return [step.log_probability for step in continuation.steps]
+
+
+def same(left, right):
+    return (
+        ids(left) == ids(right)
+        and left.text == right.text
+        and left.finish == right.finish
+        and log_probs(left) == pytest.approx(log_probs(right), abs=ROUNDING)
+    )
+
+
+def scripted(token_ids):
+    """A solution whose `sample` gives these tokens, whatever the logits."""
+    left = iter([0, *token_ids])  # the first call is the one that checks the options
+    return SimpleNamespace(sample=lambda logits, **_: torch.tensor([next(left)] * len(logits)))
