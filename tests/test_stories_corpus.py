@@ -33,7 +33,7 @@ def test_decoding_what_was_encoded_gives_the_same_text() -> None:
 
 
 def test_text_is_spaced_as_people_write_it() -> None:
-    words = "“ Eat this pie , ” said a nun . He did .".split()
+    words = ["“", "Eat", "this", "pie", ",", "”", "said", "a", "nun", ".", "He", "did", "."]
     assert stories.join_words(words) == "“Eat this pie,” said a nun. He did."
     assert stories.split_words('"Eat this pie," said a nun. He did.') == words
 

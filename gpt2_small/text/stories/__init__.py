@@ -1,8 +1,8 @@
 """Stories: a corpus whose true distribution is known.
 
-Short tales are drawn from a small probabilistic grammar. So it can be said exactly how well any model could
-predict them (`entropy_per_token`), how likely the truth finds each token (`token_log_probs`), and
-whether a sampled story is one (`judge`).
+Short tales are drawn from a small probabilistic grammar. So it can be said exactly how well any
+model could predict them (`entropy_per_token`), how likely each token truly is
+(`token_log_probs`), and whether a sampled story is one (`judge`).
 """
 
 from gpt2_small.text.stories.corpus import (

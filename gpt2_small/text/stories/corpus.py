@@ -17,7 +17,7 @@ _IDS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def generate_story(rng: Random) -> list[str]:
-    """The words of one story (no begin token). The same state of `rng` gives the same story everywhere."""
+    """The words of one story, no begin token; the same everywhere for the same state of `rng`."""
     words: list[str] = []
     GRAMMAR.derive(lambda node: node.branch_at(rng.random()), words.extend)
     return words
@@ -37,10 +37,13 @@ def training_text(seed: int) -> str:
 def stories_windows(
     seed: int, step: int, batch: int, n_ctx: int, *, validation: bool = False
 ) -> Tensor:
-    """Windows of token numbers `[batch, n_ctx + 1]` that begin at a story, the same for the same arguments.
+    """The windows of one step, int64 `[batch, n_ctx + 1]`: a pure function of the arguments.
 
-    They are cut from the training text of the seed, at stories drawn anew for each step; for validation
-    from stories drawn for these windows alone, which the training text does not know.
+    Every window begins at a story. Windows are cut from the training text of the seed, at stories
+    drawn for this step; for validation they are made of stories drawn for these windows alone.
+
+    Raises:
+        UserError: a window is longer than the training text.
     """
     rng = Random(f"stories windows {'validation' if validation else 'training'} {seed} {step}")
     if validation:

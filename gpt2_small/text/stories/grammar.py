@@ -1,19 +1,19 @@
 """Grammars whose later words must agree with earlier ones.
 
-A rule is a text with one alternative a line, optionally led by its weight (`3x The end .`). Words stand
-between blanks; braces hold what is not a word:
+A rule is a text with one alternative a line, which may be led by its weight (`3x The end .`).
+Words stand between blanks; braces hold what is not a word:
 
     {rule}               an alternative of `rule`
-    {rule@slot}          an alternative of `rule KIND`, where KIND is the kind of what fills the slot
+    {rule@slot}          an alternative of `rule KIND`; KIND is the kind of what fills the slot
     {slot=form}          fill the slot with any of its entries, and say that form of it
     {slot=form:a+b}      the same, from the entries of kind a or b
     {slot.form}          say that form of what fills the slot
     {slot=} {slot}       the same two, of the form called "plain"
     {slot!entry}         fill the slot without a word
 
-Alternatives that begin alike are merged, so that a choice is made where the first differing words stand.
-When the branches of every choice begin with different words, a story can be derived in one way only,
-and each word's probability given the words before it is the product of the choices that led to it.
+Alternatives that begin alike are merged, so that a choice stands where they first differ. There its
+branches must begin with different words. So a story can be derived in one way only, and a word's
+probability given the words before it is the product of the choices made just before it.
 """
 
 from bisect import bisect_right
@@ -96,8 +96,8 @@ Alternative: TypeAlias = tuple[int, tuple[Item, ...]]
 class Grammar:
     """Compiled rules. `start` is the rule that a whole story comes from.
 
-    Raises ValueError for a rule that names what is not there, that has an alternative which another
-    continues, or that has two which begin with the same word.
+    Raises ValueError for a rule that names what is not there, or has two alternatives that cannot
+    be told apart by their next word.
     """
 
     def __init__(self, slots: Slots, rules: Mapping[str, str], start: str):
@@ -133,7 +133,7 @@ class Grammar:
         return Say(slot, form or PLAIN)
 
     def _filling(self, body: str) -> Call:
-        """A call of a rule, made when first asked for, that chooses an entry by the words of one form."""
+        """A call of a rule, made when first asked for, that chooses an entry by its words."""
         if body not in self.rules:
             slot, form = body.split("=")
             form, _, kinds = form.partition(":")

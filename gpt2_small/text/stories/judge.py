@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How many stories parse, how many agree with themselves too, and how many are no training story."""
+    """How many stories parse, agree from beginning to end, and are not in the training text."""
 
     parsed: Share
     agreed: Share

@@ -14,7 +14,7 @@ Kinds: TypeAlias = frozenset[tuple[str, str]]
 """The kind of what fills each slot: all that later lengths and probabilities depend on."""
 
 Flow: TypeAlias = dict[tuple[Kinds, int], float]
-"""For each state and number of words so far: how much probability, or how many stories, stand there."""
+"""How much probability, or how many stories, stand at each state and number of words so far."""
 
 Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
 """What part of the flow that reaches a node's choice goes to each of its branches."""
@@ -26,8 +26,8 @@ class Profile:
 
     Attributes:
         lengths: for each number of words, the probability that a story has it.
-        surprisal: for each word of a story (from 0), its expected surprisal in nats, counting nothing
-            for a story that has ended before.
+        surprisal: for each word of a story (from 0), its expected surprisal in nats, which is 0
+            where the story has ended before.
         count: how many different stories there are.
     """
 
@@ -39,8 +39,8 @@ class Profile:
 def profile(grammar: Grammar) -> Profile:
     """The exact profile of a left-deterministic grammar.
 
-    All stories are followed at once: at each choice what stands there is split, and the entropy of the
-    choice belongs to the word that comes next. Nothing is sampled and nothing cut off.
+    All stories are followed at once: at each choice what stands there is split, and the entropy of
+    the choice belongs to the word that comes next. Nothing is sampled and nothing cut off.
     """
     surprisal: dict[int, float] = defaultdict(float)
     lengths: dict[int, float] = defaultdict(float)
@@ -138,16 +138,20 @@ def longest_story_tokens() -> int:
 def entropy_per_token(n_ctx: int) -> float:
     """The floor: the expected nats per target of windows of n_ctx + 1 tokens that begin at a story.
 
-    The first token, the begin token, is given; the other n_ctx are targets. Stories follow each other until
-    the window is cut. No model has a lower expected loss on such windows.
+    The first token, a begin token, is given; the other n_ctx are targets. Stories follow each other
+    until the window is cut. No model has a lower expected loss on such windows.
     """
-    tales = _tales()
+    return window_entropy(_tales(), n_ctx) / n_ctx
+
+
+def window_entropy(stories: Profile, n_ctx: int) -> float:
+    """The entropy, in nats, of a begin token and the n_ctx tokens of a stream of stories after it."""
     begins = [1.0] + [0.0] * n_ctx
     total = 0.0
-    for begin in range(n_ctx + 1):
-        for length, mass in tales.lengths.items():
+    for begin in range(n_ctx):
+        for length, share in stories.lengths.items():
             if begin + 1 + length <= n_ctx:
-                begins[begin + 1 + length] += begins[begin] * mass
-        room = n_ctx - begin
-        total += begins[begin] * sum(nats for word, nats in tales.surprisal.items() if word < room)
-    return total / n_ctx
+                begins[begin + 1 + length] += begins[begin] * share
+        seen = [nats for word, nats in stories.surprisal.items() if begin + 1 + word <= n_ctx]
+        total += begins[begin] * sum(seen)
+    return total

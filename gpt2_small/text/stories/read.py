@@ -1,4 +1,4 @@
-"""Reading tales: how likely each token was, whether a story is one, and whether it agrees with itself."""
+"""Reading tales: how likely each token was, whether a story is one, whether all in it agrees."""
 
 import math
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ class _Reader:
 def token_log_probs(tokens: Sequence[str]) -> list[float]:
     """The true log-probability of each token given those before it, in nats.
 
-    `tokens` is a stream of stories, each led by the begin token; the last may be cut. The first token is
-    given, and has log-probability 0. From the first token that the grammar forbids on, all are -inf.
+    `tokens` is a stream of stories, each led by the begin token; the last may be cut. The first
+    token is given: its log-probability is 0. From the first forbidden token on, all are -inf.
     """
     reader = _Reader(tokens)
     try:
@@ -63,7 +63,7 @@ def token_log_probs(tokens: Sequence[str]) -> list[float]:
 
 
 def agrees(tokens: Sequence[str]) -> bool:
-    """Whether the words (no begin token) are a whole story of the grammar, in which all things agree."""
+    """Whether the words (no begin token) are a whole story, in which everything agrees."""
     reader = _Reader(tokens)
     try:
         GRAMMAR.derive(reader.choose, reader.hear)
@@ -73,10 +73,10 @@ def agrees(tokens: Sequence[str]) -> bool:
 
 
 def parses(tokens: Sequence[str]) -> bool:
-    """Whether the words (no begin token) are a whole story, when who and what is named need not agree.
+    """Whether the words (no begin token) are a whole story, in which not everything need agree.
 
-    The sentences must be right, and every slot must be filled by something of its class; but each mention
-    may name another.
+    The sentences must be right and name things of the right class, but each mention may be of
+    another one.
     """
     return len(tokens) in _ends(GRAMMAR.rules[GRAMMAR.start], tokens, {0})
 

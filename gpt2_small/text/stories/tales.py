@@ -1,4 +1,4 @@
-"""The tales: who and what can be in them, and the sentences they are told in (syntax: `grammar.py`)."""
+"""The tales: who and what can be in them, and how they are told (syntax: `grammar.py`)."""
 
 from gpt2_small.text.stories.grammar import Entry, Grammar
 
@@ -63,18 +63,26 @@ SLOTS = {
         hers="his",
     ),
     "mood": _nouns("lonely shy gloomy restless grumpy anxious bored sad"),
-    "job": _nouns("weaver baker potter gardener carpenter tailor painter inventor"),
+    "job": _nouns(
+        "weaver baker potter gardener clockmaker carpenter tailor painter farmer archer inventor"
+        " barber cook florist juggler librarian"
+    ),
     "home": _homes("in:village in:valley on:island in:town on:farm in:castle in:forest at:inn"),
-    "pet": _nouns("goat dog cat donkey fox hen goose pony hedgehog otter owl rabbit", "animal")
+    "pet": _nouns(
+        "goat dog cat donkey fox hen goose pony hedgehog otter owl rabbit tortoise parrot", "animal"
+    )
     | {"nobody": _entry("nobody")},
     "petname": _names("Pip Biscuit Pepper Button Clover Moss Thimble Ginger"),
-    "look": _nouns("silver golden blue red green little old painted shiny enchanted"),
+    "look": _nouns(
+        "silver golden blue red green little old painted shiny enchanted plain precious"
+        " wonderful ancient"
+    ),
     "thing": _nouns("hat kite lantern umbrella boot spoon", "lost")
     | _nouns("flute violin teapot blanket mirror puppet", "gift")
     | _nouns("crown ring pearl compass egg sword", "dream")
     | _nouns("letter parcel basket key clock drum", "errand"),
     "kin": _nouns("grandmother grandfather mother father aunt uncle"),
-    "place": _nouns("tower windmill quarry bridge cellar graveyard", "lost")
+    "place": _nouns("tower windmill quarry bridge fountain graveyard", "lost")
     | _nouns("market fair bazaar harbour workshop bakery", "gift")
     | _nouns("waterfall lagoon volcano temple pyramid well", "dream")
     | _nouns("lighthouse abbey palace museum library school", "errand"),
@@ -82,14 +90,16 @@ SLOTS = {
     "obstacle": _nouns("river stream canal swamp flood", "water")
     | _nouns("canyon gorge ravine chasm", "gap")
     | _nouns("wall hedge fence gate", "barrier")
-    | _nouns("bear wolf dragon giant bull ogre", "beast")
+    | _nouns("bear wolf dragon lion bull tiger", "beast")
     | _nouns("storm blizzard gale hurricane sandstorm", "weather"),
     "boat": _nouns("raft canoe rowboat barrel bathtub"),
     "rope": _nouns("rope vine chain cord"),
     "tool": _nouns("spade shovel pickaxe ladle"),
     "treat": _nouns("pie cake pancake cheese muffin omelette"),
     "shelter": _nouns("barn cabin hut tent cave stable"),
-    "helper": _nouns("tinker sailor witch hermit postman miner wizard acrobat"),
+    "helper": _nouns(
+        "tinker sailor witch hermit postman miner wizard acrobat merchant shepherd piper nun"
+    ),
 }
 
 RULES = {
@@ -99,8 +109,8 @@ RULES = {
     """,
     "tale": "{lack} {trouble@pet} {rescue@obstacle} {arrival@thing} {closing@pet}",
     "opening": """
-        {hero=} was {mood=a} {job=} {home=inside} .
-        {home=Inside} lived {mood=a} {job=} named {hero=} .
+        2x {hero=} was {mood=a} {job=} {home=inside} .
+        2x {home=Inside} lived {mood=a} {job=} named {hero=} .
         Once upon a time , {mood=a} {job=} named {hero=} lived {home=inside} .
         Long ago , {mood=a} {job=} named {hero=} lived {home=inside} .
         This is the tale of {hero=} , {mood=a} {job=} from {home=a} .
@@ -110,28 +120,29 @@ RULES = {
         {hero.Hers} only friend was {pet=a} named {petname=} .
     """,
     "lack": """
-        One {day} {thief=a} stole {hero.hers} {look=} {thing=:lost} and hid it at the \
+        One {day} {thief=a} stole {hero.hers} {look=} {thing=:lost} and fled to the \
             {place=:lost} .
         One {day} {hero.hers} {kin=} asked for {look=a} {thing=:gift} from the {place=:gift} .
         One {day} {hero.hers} {kin=} told {hero.her} to take {look=a} {thing=:errand} to the \
             {place=:errand} .
         One {day} {hero.she} heard of {look=a} {thing=:dream} hidden at the {place=:dream} .
         {hero} had promised {hero.hers} {kin=} {look=a} {thing=:gift} from the {place=:gift} .
-        {thief=A} took {hero.hers} {look=} {thing=:lost} and fled to the {place=:lost} .
+        {thief=A} took {hero.hers} {look=} {thing=:lost} and hid it at the {place=:lost} .
         Every night {hero.she} dreamed of {look=a} {thing=:dream} at the {place=:dream} .
     """,
     "day": _one_of("morning evening night summer winter spring autumn day"),
     "trouble animal": """
-        {hero.She} and {petname} set out , but soon {hero.she} {peril}
-        The {job} set out with {petname} , but soon {hero.she} {peril}
+        {hero.She} and {petname} set out , and {soon} {hero.she} {peril}
+        With {petname} {hero.she} set out , and {soon} {hero.she} {peril}
     """,
     "trouble nobody": """
-        So the {job} set out , but {soon} {hero.she} {peril}
+        So {hero.she} set out , and {soon} {hero.she} {peril}
         On the way {hero.she} {peril}
-        Halfway there the {job} {peril}
+        Halfway there {hero.she} {peril}
     """,
     "soon": """
         soon
+        before long
         at {hour}
     """,
     "hour": _one_of("dawn noon sunset midnight"),
@@ -141,46 +152,50 @@ RULES = {
         was caught in {obstacle=a:weather}
     """,
     "rescue water": """
-        , but {helper=a} came by in {boat=a} .
+        2x , but {helper=a} came by in {boat=a} .
         . The {obstacle} was too {wide} , but {helper=a} lent {hero.her} {boat=a} .
         . {helper=A} took {hero.her} across the {obstacle} in {boat=a} .
     """,
     "wide": _one_of("wide cold deep fast"),
     "rescue gap": """
-        , but {helper=a} threw {hero.her} {rope=a} .
+        2x , but {helper=a} threw {hero.her} {rope=a} .
         . The {obstacle} was too {broad} , but {helper=a} threw {hero.her} {rope=a} .
         . {helper=A} had {rope=a} , and {hero.she} swung across the {obstacle} .
     """,
     "broad": _one_of("wide deep dark"),
     "rescue barrier": """
-        , but {helper=a} dug a hole with {tool=a} .
+        2x , but {helper=a} dug a hole with {tool=a} .
         . The {obstacle} was too {steep} , but {helper=a} dug a hole with {tool=a} .
         . {helper=A} took {tool=a} and dug a hole under the {obstacle} .
     """,
     "steep": _one_of("strong high slippery"),
     "rescue beast": """
-        , but {helper=a} gave it {treat=a} .
+        2x , but {helper=a} gave it {treat=a} .
         . The {obstacle} {growled} until {helper=a} gave it {treat=a} .
-        . “ Eat this {treat=} , ” said {helper=a} , and the {obstacle} let {hero.her} pass .
+        . “ Eat this {treat=} , ” said {helper=a} to the {obstacle} .
     """,
     "growled": _one_of("growled roared stamped laughed"),
     "rescue weather": """
-        , but {helper=a} led {hero.her} to {shelter=a} .
-        . The {obstacle} was too {wild} , so {hero.she} hid in {shelter=a} with {helper=a} .
+        2x , but {helper=a} led {hero.her} to {shelter=a} .
+        . The {obstacle} was too {wild} , but {helper=a} showed {hero.her} {shelter=a} .
         . {helper=A} led {hero.her} to {shelter=a} until the {obstacle} was over .
     """,
     "wild": _one_of("wild strong fierce loud"),
     "arrival lost": """
         At the {place} {hero.she} found the {thing} {hidden} .
+        {hero.She} searched the {place} and found the {thing} {hidden} .
     """,
     "arrival gift": """
         At the {place} {hero.she} found the {thing} for {hero.hers} {kin} .
+        {hero.She} bought the {thing} at the {place} for {hero.hers} {kin} .
     """,
     "arrival dream": """
         At the {place} {hero.she} found the {thing} {hidden} .
+        The {thing} was really at the {place} , {hidden} .
     """,
     "arrival errand": """
         {hero.Hers} {kin} was proud when the {thing} came to the {place} .
+        {hero.She} took the {thing} to the {place} and {hero.hers} {kin} was proud .
     """,
     "hidden": """
         under a stone
@@ -189,16 +204,22 @@ RULES = {
         among the leaves
     """,
     "closing animal": """
-        {hero} and {petname} were never {mood} again .
-        Back {home.there} , {hero} and {petname} danced with the {helper} .
-        {petname} and the {helper} are still friends with the {job} .
-        The {job} told everyone {home.there} about {petname} and the {helper} .
+        2x {hero} and {petname} were never {mood} again .
+        Back {home.there} , {hero} and {petname} {celebrated} .
+        {petname} slept beside the {thing} that night .
+        {hero} told everyone {home.there} about the {obstacle} .
     """,
     "closing nobody": """
-        The {job} was never {mood} again .
-        To this day the {job} and the {helper} are friends .
-        Back {home.there} , {hero} danced with the {helper} .
-        People {home.there} call {hero} the bravest {job} of all .
+        2x {hero} was never {mood} again .
+        Back {home.there} , {hero} {celebrated} .
+        {hero} told everyone {home.there} about the {obstacle} .
+        People {home.there} still talk about {hero} and the {thing} .
+    """,
+    "celebrated": """
+        danced all night
+        slept all day
+        had a feast
+        sang until dawn
     """,
 }
 

@@ -33,9 +33,9 @@ def join_words(words: Sequence[str]) -> str:
 class StoriesTokenizer:
     """A word tokenizer whose texts hold one story a line.
 
-    Each line is led by the begin token, which has no text of its own but the line break that parts it
-    from the line before. What `encode` gives starts with it, so that a prompt starts as a training
-    window does, and the empty text is the prompt for any story. For ids that start with it,
+    Each line is led by the begin token, whose text is the line break that parts the line from the
+    one before. What `encode` gives starts with it, so that a prompt starts as a training window
+    does, and the empty text is the prompt for any story. For ids that start with it,
     `encode(decode(ids)) == ids`.
     """
 
@@ -96,9 +96,9 @@ class StoriesTokenizer:
             raise UserError(f"{data.get('name')!r} is not the tokenizer {cls.name!r}.")
         if data.get("sha256") != VOCABULARY_HASH or data.get("vocabulary") != list(VOCABULARY):
             raise UserError(
-                f"the vocabulary of this stories tokenizer (sha256 {str(data.get('sha256'))[:12]}) is "
-                f"not that of the tales in this version ({VOCABULARY_HASH[:12]}); use the version "
-                "that wrote it, or train again."
+                f"this stories vocabulary (sha256 {str(data.get('sha256'))[:12]}) is not that of "
+                f"this version's tales ({VOCABULARY_HASH[:12]}); use the version that wrote it, "
+                "or train again."
             )
         return cls()
 
