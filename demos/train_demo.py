@@ -39,6 +39,11 @@ TEXT_RECIPE = Recipe(max_steps=1000, batch_size=16, learning_rate=2e-3)
 JUDGED_STORIES = 1000
 LOOKS_ON_THE_WAY = 4
 EXCERPT_TOKENS = 240
+STORY_ROWS = {
+    "parsed": "stories that parse",
+    "agreed": "stories that agree, too",
+    "novel": "stories not in the training text",
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -164,27 +169,22 @@ def print_result(
     """The table at the end: before and after, beside what can be compared."""
     table = Table(title="Before and after", title_justify="left")
     table.add_column("")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right")
+    for heading in ("before", "after", "95 % interval"):
+        table.add_column(heading, justify="right")
     table.add_row("held-out loss, nats per token", *(f"{loss:.3f}" for loss in losses))
     for name, value in lines.items():
         table.add_row(f"  {name}", "", f"{value:.3f}", style="dim")
-    if judgements[0] and judgements[1]:
+    before, after = judgements
+    if before and after:
         table.add_section()
-        for name in ("parsed", "agreed", "novel"):
-            shares = [str(getattr(judgement, name)) for judgement in judgements]
-            table.add_row(STORY_ROWS[name], *shares)
+        for name, label in STORY_ROWS.items():
+            low, high = getattr(after, name).interval
+            shares = [f"{getattr(judgement, name).share:.1%}" for judgement in (before, after)]
+            table.add_row(label, *shares, f"{low:.1%} to {high:.1%}")
     demo.console.print(table)
     if "floor" in lines:
         above = losses[1] / lines["floor"] - 1
         demo.console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")
-
-
-STORY_ROWS = {
-    "parsed": "stories that parse",
-    "agreed": "stories that agree, too",
-    "novel": "stories not in the training text",
-}
 
 
 def run_demo(demo: Demo) -> None:
