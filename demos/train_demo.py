@@ -210,7 +210,7 @@ def run_demo(demo: Demo) -> None:
         save_loss_curve(
             demo.folder / "loss.png",
             read_log(demo.folder),
-            title=f"{demo.data.name}: {steps:,} steps",
+            title=f"{demo.data.name}, {steps:,} steps: held-out loss {loss_after:.3f}",
             reference_lines=lines,
         )
     demo.console.print(f"Trained {steps:,} steps in {seconds:.0f} seconds.")

@@ -26,7 +26,14 @@ def save_loss_curve(
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     steps = [record["step"] for record in log]
-    axes.plot(steps, [record["loss"] for record in log], color=ACCENT, alpha=0.35, linewidth=1)
+    axes.plot(
+        steps,
+        [record["loss"] for record in log],
+        color=ACCENT,
+        alpha=0.35,
+        linewidth=1,
+        label="training batch",
+    )
     evaluated = [record for record in log if "val_loss" in record]
     axes.plot(
         [record["step"] for record in evaluated],
@@ -35,6 +42,7 @@ def save_loss_curve(
         linewidth=2,
         marker="o",
         markersize=3.5,
+        label="held-out text",
     )
     last = steps[-1] if steps else 1
     for (name, loss), colour in zip(reference_lines.items(), REFERENCE_COLOURS, strict=False):
@@ -47,16 +55,7 @@ def save_loss_curve(
             ha="right",
             color=colour,
         )
-    if evaluated:
-        axes.annotate(
-            f"held-out {evaluated[-1]['val_loss']:.3f}",
-            (evaluated[-1]["step"], evaluated[-1]["val_loss"]),
-            xytext=(-4, 16),
-            textcoords="offset points",
-            ha="right",
-            color=ACCENT,
-            fontweight="bold",
-        )
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.9), frameon=False)
     axes.set_title(title, loc="left", color=INK)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
