@@ -47,7 +47,7 @@ def config(module: ModuleType, **changes: Any) -> Any:
 
 def draws(seed: int, name: str) -> torch.Generator:
     """Randomness that depends on the seed and on what it is for, and on nothing else."""
-    return torch.Generator().manual_seed((seed << 32) ^ zlib.crc32(name.encode()))
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
 
 
 def residual(

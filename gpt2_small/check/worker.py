@@ -61,7 +61,9 @@ class Checker:
 
     def warm(self) -> None:
         """Start the server, without waiting for it."""
-        if self._server is None or self._server.poll() is not None:
+        if self._server is not None and self._server.poll() is not None:
+            self.close()
+        if self._server is None:
             self._server = self._started()
 
     def close(self) -> None:
@@ -160,6 +162,7 @@ class Checker:
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",
         }
         command = [sys.executable, "-m", "gpt2_small.check.server"]
         package_home = str(Path(__file__).resolve().parents[2])

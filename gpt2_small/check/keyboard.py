@@ -1,0 +1,55 @@
+"""Key presses, one by one, without waiting for Enter."""
+
+import contextlib
+import os
+import select
+import sys
+import time
+from types import TracebackType
+
+
+class NoKeys:
+    """Where nobody can press a key."""
+
+    def __enter__(self) -> "NoKeys":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, seconds: float) -> str:
+        """Wait so long; no key was pressed."""
+        time.sleep(seconds)
+        return ""
+
+
+class Keys:
+    """The keyboard of the terminal; a context manager that leaves it as it was."""
+
+    def __enter__(self) -> "Keys":
+        import termios
+        import tty
+
+        self._descriptor = sys.stdin.fileno()
+        self._before = termios.tcgetattr(self._descriptor)
+        tty.setcbreak(self._descriptor)
+        return self
+
+    def __exit__(
+        self, _type: type | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        import termios
+
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+
+    def read(self, seconds: float) -> str:
+        """The key that is pressed within so many seconds, or nothing; "q" when nobody is there."""
+        ready, _, _ = select.select([self._descriptor], [], [], seconds)
+        if not ready:
+            return ""
+        try:
+            pressed = os.read(self._descriptor, 64)
+        except OSError:
+            return "q"
+        return pressed.decode(errors="ignore")[:1] if pressed else "q"

@@ -1,0 +1,215 @@
+"""Whatever a file does, it is one sentence with its line, and the other results stay."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from checking import SECONDS, check_text, line_of, reference_with, warm_checker
+
+from gpt2_small.check.mistake import reference_text
+from gpt2_small.check.worker import Checker
+from gpt2_small.errors import UserError
+
+FIRST = "        centered = residual - reduce("
+MARK = "  # here"
+
+# What LayerNorm's forward does first, and what is said about it.
+STATEMENTS = {
+    "while True: pass": "did not finish within",
+    "import time; time.sleep(1000)": "did not finish within",
+    "exit()": "ends Python with exit()",
+    "import os; os._exit(0)": "ends the Python process",
+    "import ctypes; ctypes.string_at(0)": "crashes the Python interpreter (SIGSEGV)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGABRT)": "crashes the Python interpreter",
+    "a = torch.ones(1 << 34)": "needs more memory than it may have",
+    "a = bytearray(1 << 33)": "needs more memory than it may have",
+    "self.forward(residual)": "calls itself without end",
+    "input('?')": "waits for input",
+    "raise KeyboardInterrupt": "ends with KeyboardInterrupt",
+    "raise ValueError('a\\nb')": "ValueError: a b",
+    "residual.view(7)": "RuntimeError: ",
+    "unknown_name": "NameError: name 'unknown_name' is not defined",
+    "residual = residual.double()": "has the dtype float64; it should be float32",
+    "residual = residual.to('cuda')": "",
+    "return [residual]": "is a list where a tensor is needed",
+    "return residual, residual": "is a tuple where a tensor is needed",
+    "return None": "is None; is a return missing?",
+    "return residual[:, :3]": "has the shape [2 3 24]",
+}
+WITHOUT_LINE = {"import os; os._exit(0)", "raise KeyboardInterrupt"}
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statement: str) -> None:
+    text = reference_with((FIRST, f"        {statement}{MARK}\n{FIRST}"))
+    verdict = check_text(tmp_path, text, "LayerNorm", "Embedding")
+    (first, *_) = [result for result in verdict.of("LayerNorm") if result.status == "failed"]
+    assert STATEMENTS[statement] in first.message
+    assert "\n" not in first.message
+    if statement in WITHOUT_LINE:
+        assert first.line == line_of(text, "class LayerNorm(")
+    elif "return" not in statement and "double" not in statement:
+        assert first.line == line_of(text, statement + MARK)
+    assert verdict.state_of("Embedding") == "passed"
+    assert verdict.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("def f(:", "line {line}: invalid syntax"),
+        ("unknown_name", "line {line}: NameError"),
+        ("import no_such_package_anywhere", "line {line}: ModuleNotFoundError"),
+        ("exit()", "line {line}: the file ends Python"),
+        ("import os; os._exit(0)", "it ends the Python process"),
+        ("import ctypes; ctypes.string_at(0)", "line {line}: while the file is run, it crashes"),
+        ("while True: pass", "line {line}: while the file is run, it did not finish within 3 sec"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_one_sentence(
+    tmp_path: Path, line: str, sentence: str
+) -> None:
+    text = reference_text() + line + "\n"
+    verdict = check_text(tmp_path, text, "LayerNorm")
+    assert verdict.error is not None
+    assert sentence.format(line=text.count("\n")) in verdict.error
+    assert str(tmp_path / "my_gpt2.py") in verdict.error
+    assert verdict.results == []
+    assert verdict.exit_code == 2
+
+
+def test_a_crash_in_one_check_leaves_the_other_checks_of_the_part(tmp_path: Path) -> None:
+    crash = "        if self.training: import ctypes; ctypes.string_at(0)\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, crash + FIRST)), "LayerNorm")
+    assert verdict.counts()["failed"] == 1
+    assert verdict.counts()["passed"] == len(verdict.results) - 1
+
+
+def test_after_a_hang_the_checks_behind_it_wait(tmp_path: Path) -> None:
+    hang = "        while self.training: pass\n"
+    started = time.monotonic()
+    verdict = check_text(tmp_path, reference_with((FIRST, hang + FIRST)), "LayerNorm")
+    statuses = [result.status for result in verdict.results]
+    assert statuses.count("failed") == 1
+    assert set(statuses[statuses.index("failed") + 1 :]) == {"waiting"}
+    assert set(statuses[: statuses.index("failed")]) == {"passed"}
+    assert time.monotonic() - started < 20 * SECONDS
+
+
+def test_a_hang_that_swallows_exceptions_ends_all_the_same(tmp_path: Path) -> None:
+    hang = "        while True:\n            try:\n                while True: pass\n"
+    hang += "            except BaseException: pass\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, hang + FIRST)), "LayerNorm")
+    assert "did not finish within" in verdict.results[0].message
+
+
+def test_a_thread_that_goes_on_does_not_hold_up_the_verdict(tmp_path: Path) -> None:
+    thread = "        import threading, time\n        if threading.active_count() < 5:\n"
+    thread += "            threading.Thread(target=lambda: time.sleep(1000)).start()\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, thread + FIRST)), "LayerNorm")
+    assert verdict.exit_code == 0
+
+
+def test_a_process_that_a_part_starts_ends_with_the_check(tmp_path: Path) -> None:
+    note = tmp_path / "process"
+    start = "        import subprocess\n        process = subprocess.Popen(['sleep', '1000'])\n"
+    start += f"        open({str(note)!r}, 'a').write(f'{{process.pid}} ')\n"
+    check_text(tmp_path, reference_with((FIRST, start + FIRST)), "LayerNorm")
+    for process in note.read_text().split():
+        assert not _runs(int(process))
+
+
+def _runs(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_what_a_part_prints_is_kept_apart(tmp_path: Path, capfd) -> None:
+    said = "        print('mean', residual.mean().item())\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, said + FIRST)), "LayerNorm")
+    assert verdict.exit_code == 0
+    assert verdict.reports["LayerNorm"].printed.startswith("mean ")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_printing_without_end_is_said(tmp_path: Path) -> None:
+    said = "        while True: print('x' * 10_000)\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, said + FIRST)), "LayerNorm")
+    message = verdict.results[0].message
+    assert "prints without end" in message or "did not finish" in message
+
+
+def test_a_part_cannot_spoil_the_reference_for_the_next_file(tmp_path: Path) -> None:
+    spoil = "\ntorch.set_default_dtype(torch.float64)\nF.gelu = None\ntorch.manual_seed = None\n"
+    check_text(tmp_path, reference_text() + spoil)
+    assert check_text(tmp_path, reference_text(), "MLP").exit_code == 0
+
+
+def test_a_missing_part_is_not_written_and_a_near_name_is_pointed_out(tmp_path: Path) -> None:
+    text = reference_text().replace("class LayerNorm(", "class Layernorm(")
+    text = text.replace("= LayerNorm(config)", "= Layernorm(config)")
+    verdict = check_text(tmp_path, text, "LayerNorm", "Embedding")
+    assert {result.status for result in verdict.of("LayerNorm")} == {"not_written"}
+    line = line_of(text, "class Layernorm(")
+    assert f"is Layernorm, in line {line}, meant?" in verdict.of("LayerNorm")[0].message
+    assert verdict.state_of("Embedding") == "passed"
+
+
+def test_a_part_that_raises_not_implemented_is_not_written(tmp_path: Path) -> None:
+    text = reference_with((FIRST, f"        raise NotImplementedError\n{FIRST}"))
+    verdict = check_text(tmp_path, text, "LayerNorm", "TransformerBlock")
+    assert {result.status for result in verdict.of("LayerNorm")} == {"not_written"}
+    assert verdict.state_of("TransformerBlock") == "passed"
+    assert verdict.exit_code == 1
+
+
+def test_a_wrong_signature_is_told_with_the_line(tmp_path: Path) -> None:
+    text = reference_with(
+        (
+            '    def forward(\n        self, residual: Float[Tensor, "batch seq d_model"]\n'
+            '    ) -> Float[Tensor, "batch seq d_model"]:\n        centered',
+            "    def forward(self):  # here\n        centered",
+        )
+    )
+    (first, *_) = check_text(tmp_path, text, "LayerNorm").results
+    assert "takes 1 positional argument but 2 were given" in first.message
+    assert first.line == line_of(text, "    def forward(self):  # here")
+
+
+def test_the_text_that_was_hashed_is_the_text_that_is_checked(tmp_path: Path) -> None:
+    import hashlib
+
+    verdict = check_text(tmp_path, reference_text(), "Embedding")
+    assert verdict.sha256 == hashlib.sha256(reference_text().encode()).hexdigest()
+
+
+def test_a_file_that_is_not_there_is_a_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "my_gpt2.py").write_text("")
+    with pytest.raises(UserError, match=r"did you mean .*my_gpt2\.py"):
+        warm_checker().check(tmp_path / "my_gtp2.py")
+
+
+def test_a_server_that_is_killed_is_told_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "my_gpt2.py"
+    path.write_text(reference_text())
+    with Checker() as checker:
+        checker.warm()
+        os.kill(checker._server.pid, signal.SIGKILL)
+        checker._server.wait()
+        assert checker.check(path, ["Embedding"]).exit_code == 0
+
+
+def test_a_step_in_two_processes_is_checked_with_the_part(tmp_path: Path) -> None:
+    late = (
+        "        with synchronised(model, last=number == len(batches)):\n",
+        "        with synchronised(model, last=False):\n",
+    )
+    verdict = check_text(tmp_path, reference_with(late), "train_step", naming=False)
+    (failed,) = [result for result in verdict.results if result.status == "failed"]
+    assert failed.check == "A step of two processes is that of one"
+    assert "the gradients were not exchanged" in failed.message
