@@ -227,11 +227,11 @@ def run_demo(demo: Demo) -> None:
 
 
 def unused_folder(name: str) -> Path:
-    """A folder in runs/ that is not there yet: NAME, or NAME-2, NAME-3 and so on."""
-    folder, number = Path("runs") / name, 1
+    """A folder in runs/ that is not there yet: the data's name, or with -2, -3 and so on."""
+    folder, number = Path("runs") / Path(name).stem, 1
     while folder.exists():
         number += 1
-        folder = Path("runs") / f"{name}-{number}"
+        folder = Path("runs") / f"{Path(name).stem}-{number}"
     return folder
 
 

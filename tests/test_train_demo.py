@@ -1,0 +1,145 @@
+"""demos/train_demo.py: what a person sees, keeps, and is told about a mistake."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ROOT, run_python
+
+from gpt2_small.entry_point import run_command
+from gpt2_small.runs import load_model, read_log, read_run
+
+DEMO = ROOT / "demos" / "train_demo.py"
+PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40
+
+
+@pytest.fixture(scope="module")
+def demo():
+    spec = importlib.util.spec_from_file_location("train_demo", DEMO)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["train_demo"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["train_demo"]
+
+
+@pytest.fixture
+def run_demo(demo, tmp_path, monkeypatch, capfd):
+    """Run the demo in an empty folder; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "play.txt").write_text(PLAY)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train_demo.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            run_command(demo.app)
+        printed = capfd.readouterr()
+        return exit.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
+    code, out, err = run_demo("--data", "play.txt", "--max-steps", 12, "--batch-size", 4)
+    assert (code, err) == (0, "")
+    run = read_run("runs/play")
+    assert run.tokenizer_name == "char"
+    assert run.latest_checkpoint().step == 12
+    assert load_model("runs/play").config.d_vocab == len(set(PLAY))
+    assert [record["step"] for record in read_log("runs/play")] == list(range(1, 13))
+    assert Path("runs/play/loss.png").read_bytes().startswith(b"\x89PNG")
+    for shown in ("before training", "after 3 steps", "best bigram", "uniform, ln V", "Next: "):
+        assert shown in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_the_log_has_what_others_rely_on(run_demo):
+    run_demo("--data", "play.txt", "--max-steps", 2, "--batch-size", 2)
+    first, last = read_log("runs/play")
+    always = {"step", "tokens", "loss", "learning_rate", "grad_norm", "tokens_per_second"}
+    assert always <= set(first)
+    assert "val_loss" in last
+    assert (first["tokens"], last["tokens"]) == (2 * 128, 4 * 128)
+    config = json.loads(Path("runs/play/config.json").read_text())
+    assert config["format"] == "gpt2-small-run/1"
+    assert config["model"]["d_model"] == 128
+
+
+def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
+    for _ in range(2):
+        run_demo("--data", "play.txt", "--max-steps", 2, "--batch-size", 2, "--seed", 5)
+    first, second = (load_model(folder).state_dict() for folder in ("runs/play", "runs/play-2"))
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--max-steps", 0], "--max-steps is 0; give a whole number of at least 1"),
+        (["--learning-rate", "nan"], "--learning-rate is nan; give a number"),
+        (["--preset", "storys"], "there is no preset 'storys'; did you mean stories?"),
+        (["--device", "cuda:9"], "there is no device 'cuda:9' here; choose from"),
+        (["--data", "plai.txt"], "plai.txt does not exist; did you mean play.txt?"),
+        (["--data", "empty.txt"], "empty.txt is empty"),
+        (["--data", "binary.txt"], "binary.txt is not UTF-8 text"),
+        (["--data", "short.txt"], "fewer than the 129 of one window"),
+        (["--data", "play.txt", "--tokenizer", "bytes"], "did you mean 'byte'?"),
+        (["--out", "play.txt"], "play.txt is a file"),
+        (["--out", "full"], "full is not empty and holds no run"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(
+    run_demo, tmp_path, arguments, sentence
+):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "binary.txt").write_bytes(b"\x00\x01\x02")
+    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").write_text("kept")
+    code, _, err = run_demo(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+    assert (tmp_path / "full" / "precious").read_text() == "kept"
+
+
+def test_a_finished_run_is_not_overwritten(run_demo):
+    flags = ["--data", "play.txt", "--max-steps", 1, "--batch-size", 2, "--out", "mine"]
+    run_demo(*flags)
+    log = Path("mine/log.jsonl").read_bytes()
+    code, _, err = run_demo(*flags)
+    assert code == 2
+    assert "mine holds a run with checkpoints up to step 1" in err
+    assert Path("mine/log.jsonl").read_bytes() == log
+
+
+def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
+    (tmp_path / "play.txt").write_text(PLAY)
+    (tmp_path / "my_gpt2.py").write_text((ROOT / "solution.py").read_text())
+    flags = ["--data", "play.txt", "--max-steps", 2, "--batch-size", 2]
+    result = run_python(DEMO, *map(str, flags), "--solution", "my_gpt2.py", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "my_gpt2.py (sha256 " in result.stdout
+
+
+def test_a_broken_file_of_ones_own_is_one_sentence_with_the_line(tmp_path):
+    (tmp_path / "my_gpt2.py").write_text("x = 1\ndef broken(:\n")
+    result = run_python(DEMO, "--solution", "my_gpt2.py", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "my_gpt2.py, line 2" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_under_torchrun_one_process_prints_and_keeps_the_run(tmp_path):
+    (tmp_path / "play.txt").write_text(PLAY)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    flags = ["--data", "play.txt", "--max-steps", "2", "--batch-size", "2", "--device", "cpu"]
+    result = run_python(*torchrun, DEMO, *flags, cwd=tmp_path, OMP_NUM_THREADS="1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Before and after") == 1
+    assert [record["step"] for record in read_log(tmp_path / "runs" / "play")] == [1, 2]
