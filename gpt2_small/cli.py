@@ -3,9 +3,13 @@
 import typer
 
 from gpt2_small.commands.check import check
+from gpt2_small.commands.export import export
 from gpt2_small.commands.hint import hint
+from gpt2_small.commands.sample import sample
+from gpt2_small.commands.short_help import ShortHelp
 from gpt2_small.commands.show import show
 from gpt2_small.commands.start import start
+from gpt2_small.commands.watch import watch
 from gpt2_small.entry_point import run_command
 
 app = typer.Typer(
@@ -21,8 +25,11 @@ app = typer.Typer(
 app.callback()(lambda: None)
 app.command()(start)
 app.command()(check)
+app.command()(watch)
 app.command()(hint)
 app.command()(show)
+app.command(cls=ShortHelp)(sample)
+app.command()(export)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A file on disk that somebody is editing: when it is saved, and which parts that changed."""
 
 import ast
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +85,16 @@ class SavedFile:
 def is_python(text: bytes) -> bool:
     """Whether a text can be parsed."""
     try:
-        ast.parse(text)
+        _parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
+
+
+def _parsed(text: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def changed_parts(before: bytes | None, after: bytes) -> list[str]:
@@ -96,7 +103,7 @@ def changed_parts(before: bytes | None, after: bytes) -> list[str]:
     A part is changed, too, when a helper that it names is. Comments, blank lines and docstrings
     outside of code do not count.
     """
-    if before is None or not (is_python(before) and is_python(after)):
+    if before is None or not is_python(after):
         return list(PARTS)
     old, new = _pieces(before), _pieces(after)
     differing = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
@@ -113,7 +120,7 @@ def changed_parts(before: bytes | None, after: bytes) -> list[str]:
 def _pieces(text: bytes) -> dict[str, str]:
     """The file's classes and functions by name, and under "" all the rest, without positions."""
     pieces: dict[str, str] = {"": ""}
-    for node in ast.parse(text).body:
+    for node in _parsed(text).body:
         name = getattr(node, "name", "")
         pieces[name] = pieces.get(name, "") + ast.dump(node)
     return pieces

@@ -1,0 +1,38 @@
+"""`gpt2-small watch`: check a file after every save."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small.commands.learner import learner_file, shown_path
+
+
+def watch(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Your file; left out, the one in use, or my_gpt2.py.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Check your file after every save, the part that you changed first.
+
+    Keys: h the next hint, n the next part, t all parts, q quit. Without a terminal it
+    prints plain lines, and Ctrl-C stops it. Hints and progress are kept beside the
+    file, in .my_gpt2.progress.json for my_gpt2.py.
+
+    Example: gpt2-small watch my_gpt2.py
+    """
+    from gpt2_small.check import screen
+    from gpt2_small.check.keyboard import Keys, NoKeys
+    from gpt2_small.check.watch import Watch
+    from gpt2_small.check.watch_faces import Lines, Screen
+
+    path = learner_file(file)
+    console = screen.console_for_learners()
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    face = Screen(console) if is_terminal else Lines(console)
+    Watch(path, shown_path(path), face).run(Keys() if is_terminal else NoKeys())
+    if is_terminal:
+        console.print()
