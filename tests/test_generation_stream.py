@@ -104,7 +104,7 @@ def test_a_prompt_past_the_context_is_read_from_its_last_n_ctx_tokens():
 def test_zero_new_tokens_draw_nothing_and_do_not_run_the_model(monkeypatch):
     monkeypatch.setattr(streaming, "decoder_for", None)
     (continuation,) = written(["HELLO"], max_new_tokens=0)
-    assert (continuation.text, continuation.steps, continuation.finish) == ("", (), "length")
+    assert (continuation.text, continuation.steps, continuation.finish) == ("", [], "length")
 
 
 def test_an_empty_prompt_begins_with_the_end_of_text():

@@ -1,7 +1,6 @@
 """Text from a model, token by token."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -10,32 +9,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt2_small.errors import UserError
+from gpt2_small.generation.continuation import Candidate, Continuation, Step
 from gpt2_small.generation.decoders import NextLogits, decoder_for, rows_at_once
 from gpt2_small.generation.options import Options
-from gpt2_small.generation.rows import Candidate, Finish, Row, Step
 from gpt2_small.generation.shaping import shaped, without_padding
 from gpt2_small.text.protocol import Tokenizer
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """A continuation that is written.
-
-    prompt, sample: whose, both counted from 0.
-    text: what follows the prompt's text; a stop string or token and what comes after are left out.
-    steps: a step for every token that was drawn, the last one that ended it included.
-    """
-
-    prompt: int
-    sample: int
-    text: str
-    steps: tuple[Step, ...]
-    finish: Finish
 
 
 class Stream:
     """Continuations of prompts; iterating draws their tokens, a step of every row after the other.
 
+    `rows` holds the continuations as they grow, all samples of a prompt before the next prompt's.
     A row gets what its prompt alone would get, up to the rounding of sums. When the rows are too
     many for the memory they take turns.
 
@@ -58,28 +42,29 @@ class Stream:
         if isinstance(prompts, str) or not prompts:
             raise UserError("there are no prompts; give a list of at least one")
         self._solution, self._model, self._tokenizer = solution, model, tokenizer
-        self._options = options
+        self.options = options
         self._device = next(model.parameters()).device
         self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
         self.rows = [
-            Row(tokenizer, ids, options, prompt=prompt, sample=sample, device=self._device)
+            Continuation(tokenizer, ids, options, prompt=prompt, sample=sample, device=self._device)
             for prompt, ids in enumerate(self.prompts)
             for sample in range(options.num_samples)
         ]
 
     def __iter__(self) -> Iterator[Step]:
-        if not self._options.max_new_tokens:
+        if not self.options.max_new_tokens:
             return
         decoder, batch = decoder_for(self._model), rows_at_once(self._model)
         for first in range(0, len(self.rows), batch):
             yield from self._written(decoder, self.rows[first : first + batch])
 
-    def _written(self, decoder: NextLogits, rows: list[Row]) -> Iterator[Step]:
+    def _written(self, decoder: NextLogits, rows: list[Continuation]) -> Iterator[Step]:
         numbers = sorted({row.prompt for row in rows})
         logits = decoder.prefill([self.prompts[number] for number in numbers])
         repeated = [numbers.index(row.prompt) for row in rows]
-        decoder.select(repeated)
-        logits = logits[repeated]
+        if len(numbers) < len(rows):
+            decoder.select(repeated)
+            logits = logits[repeated]
         seen = torch.zeros_like(logits, dtype=torch.bool)
         for flags, row in zip(seen, rows, strict=True):
             flags[row.prompt_ids] = True
@@ -98,7 +83,7 @@ class Stream:
             logits = decoder.step(tokens)
 
     def _drawn(
-        self, logits: Float[Tensor, "batch d_vocab"], seen: Tensor, rows: list[Row]
+        self, logits: Float[Tensor, "batch d_vocab"], seen: Tensor, rows: list[Continuation]
     ) -> Int[Tensor, "batch"]:
         """The next token of every row, each drawn with the row's own random numbers."""
         if not logits.max(dim=-1).values.isfinite().all():
@@ -106,24 +91,24 @@ class Stream:
                 "the model gives logits that are not finite; its weights are damaged, or its "
                 "training went astray: try an earlier checkpoint"
             )
-        choice = shaped(logits, seen, self._options)
+        choice = shaped(logits, seen, self.options)
         tokens = [
             self._solution.sample(
                 choice[number : number + 1],
-                temperature=self._options.temperature,
-                top_k=self._options.top_k,
-                top_p=self._options.top_p,
+                temperature=self.options.temperature,
+                top_k=self.options.top_k,
+                top_p=self.options.top_p,
                 generator=row.generator,
             )
             for number, row in enumerate(rows)
         ]
         return torch.cat(tokens)
 
-    def _steps(self, logits: Tensor, tokens: Tensor, rows: list[Row]) -> Iterator[Step]:
+    def _steps(self, logits: Tensor, tokens: Tensor, rows: list[Continuation]) -> Iterator[Step]:
         log_probs = logits.float().log_softmax(dim=-1)
         drawn = log_probs.gather(1, tokens[:, None]).flatten().tolist()
-        count = min(self._options.candidates, self._tokenizer.vocab_size)
-        best = log_probs.topk(count)
+        known = min(logits.shape[1], self._tokenizer.vocab_size)
+        best = log_probs.topk(min(self.options.candidates, known))
         table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         for row, id, log_prob, (ids, values) in zip(
             rows, tokens.tolist(), drawn, table, strict=True
@@ -133,8 +118,7 @@ class Stream:
                     Candidate(other, self._tokenizer.decode([other]), value)
                     for other, value in zip(ids, values, strict=True)
                 )
-                text = row.take(id)
-                yield Step(row.prompt, row.sample, id, text, log_prob, candidates, row.finish)
+                yield row.take(id, log_prob, candidates)
 
 
 def continuations(
@@ -144,24 +128,14 @@ def continuations(
     prompts: Sequence[str | Sequence[int]],
     options: Options,
 ) -> list[Continuation]:
-    """What a `Stream` gives, collected: the samples of the first prompt, then of the next.
+    """What a `Stream` gives, when it is written: the samples of a prompt, then of the next.
 
     Raises UserError as `Stream` does.
     """
     stream = Stream(solution, model, tokenizer, prompts, options)
-    steps: dict[tuple[int, int], list[Step]] = {(row.prompt, row.sample): [] for row in stream.rows}
-    for step in stream:
-        steps[step.prompt, step.sample].append(step)
-    return [
-        Continuation(
-            row.prompt,
-            row.sample,
-            text="".join(step.text for step in steps[row.prompt, row.sample]),
-            steps=tuple(steps[row.prompt, row.sample]),
-            finish=row.finish or "length",
-        )
-        for row in stream.rows
-    ]
+    for _ in stream:
+        pass
+    return stream.rows
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) -> list[int]:

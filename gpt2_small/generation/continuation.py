@@ -10,7 +10,7 @@ from gpt2_small.generation.options import Options
 from gpt2_small.generation.stop_text import StopText
 from gpt2_small.text.protocol import StreamDecoder, Tokenizer
 
-Finish = Literal["length", "stop"]
+Finish = Literal["length", "stop", "interrupted"]
 
 # A character has at most four bytes, so no more tokens of a prompt can hold its beginning.
 TOKENS_OF_A_CHARACTER = 4
@@ -51,8 +51,14 @@ class Step:
     finish: Finish | None
 
 
-class Row:
-    """A continuation that is being written."""
+class Continuation:
+    """What follows a prompt, while it is written and after.
+
+    prompt, sample: whose, both counted from 0.
+    text: what is certain of it so far.
+    steps: a step for every token that was drawn, the one that ended it included.
+    finish: as in `Step`; `interrupted` when it was ended before its end.
+    """
 
     def __init__(
         self,
@@ -66,8 +72,9 @@ class Row:
     ) -> None:
         self.prompt, self.sample = prompt, sample
         self.prompt_ids = prompt_ids
-        self.ids: list[int] = []
-        self.finish: Finish | None = None
+        self.text = ""
+        self.steps: list[Step] = []
+        self.finish: Finish | None = None if options.max_new_tokens else "length"
         self.generator = torch.Generator(device).manual_seed(stream_seed(options.seed, sample))
         self._max_new_tokens = options.max_new_tokens
         self._stop_tokens = stop_tokens(tokenizer, options)
@@ -76,22 +83,27 @@ class Row:
         for id in prompt_ids[-TOKENS_OF_A_CHARACTER:]:
             self._decoder.push(id)
 
-    def take(self, id: int) -> str:
-        """Add a token; returns the text that is certain now."""
-        self.ids.append(id)
-        if id in self._stop_tokens:
+    def take(self, id: int, log_probability: float, candidates: tuple[Candidate, ...]) -> Step:
+        """Add a token."""
+        text = "" if id in self._stop_tokens else self._stop_text.push(self._decoder.push(id))
+        if id in self._stop_tokens or self._stop_text.is_complete:
             self.finish = "stop"
-            return self.rest()
-        text = self._stop_text.push(self._decoder.push(id))
-        if self._stop_text.is_complete:
-            self.finish = "stop"
-        elif len(self.ids) == self._max_new_tokens:
+        elif len(self.steps) + 1 == self._max_new_tokens:
             self.finish = "length"
-            text += self.rest()
-        return text
+        if self.finish is not None:
+            text += self._held_back()
+        step = Step(self.prompt, self.sample, id, text, log_probability, candidates, self.finish)
+        self.text += text
+        self.steps.append(step)
+        return step
 
-    def rest(self) -> str:
-        """What was held back, when no more tokens come."""
+    def interrupt(self) -> None:
+        """End it here, unless it has ended; what was held back becomes part of the text."""
+        if self.finish is None:
+            self.text += self._held_back()
+            self.finish = "interrupted"
+
+    def _held_back(self) -> str:
         return self._stop_text.push(self._decoder.finish()) + self._stop_text.finish()
 
 

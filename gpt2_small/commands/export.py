@@ -1,0 +1,33 @@
+"""`gpt2-small export`: a model for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small.errors import UserError
+
+
+def export(
+    run: Annotated[
+        Path, typer.Argument(help="A run; its latest checkpoint is written.", metavar="RUN")
+    ],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the model.", metavar="FOLDER")],
+) -> None:
+    """Write a trained model as a folder that transformers and TransformerLens load.
+
+    It gets the weights as safetensors, the config, the tokenizer's files, and a manifest
+    with the SHA-256 of each. It is there whole or not at all.
+
+    Example: gpt2-small export runs/stories stories-gpt2
+    """
+    from gpt2_small.runs import export_hugging_face
+    from gpt2_small.runs.folder import is_run
+
+    if run.is_dir() and not is_run(run):
+        raise UserError(f"{run} is not the folder of a run; give one that training has made")
+    typer.echo(f"{export_hugging_face(run, folder)} is there: {_listed(folder)}")
+
+
+def _listed(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.iterdir()))
