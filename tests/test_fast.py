@@ -216,9 +216,9 @@ def test_windows_that_do_not_fit_are_refused(solution, tokens, sentence):
 
 
 PLANTED = [
-    (fast, "(attn.W_Q, attn.W_K, attn.W_V)", "(attn.W_K, attn.W_Q, attn.W_V)"),
+    (fast, "attn.W_Q, attn.W_K, attn.W_V)", "attn.W_K, attn.W_Q, attn.W_V)"),
     (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
-    (fast, "d_model d_head -> d_model head", "d_head d_model -> d_model head"),
+    (fast, "three head d_model d_head", "three head d_head d_model"),
     (fast, "is_causal=True", "is_causal=False"),
     (fast, "is_causal=True", "is_causal=True, scale=1.0"),
     (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
@@ -228,15 +228,15 @@ PLANTED = [
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
     (fast, "W_pos[:seq]", "W_pos[-seq:]"),
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
-    (fast, "model.unembed.b_U", "None"),
+    (fast, "(unembed.W_U, unembed.b_U)", "(unembed.W_U, None)"),
     (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
     (products, "product(grad, weight.mT) if", "1.001 * product(grad, weight.mT) if"),
     (products, "grad.sum(dim=0) if", "grad.mean(dim=0) if"),
     (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
-    (chunked_loss, "full_like(log_total, -1 / positions)", "full_like(log_total, -1)"),
+    (chunked_loss, "full_like(total, -1 / positions)", "full_like(total, -1)"),
     (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
     (chunked_loss, "bias_grad += slope.sum(dim=0)", "bias_grad = slope.sum(dim=0)"),
-    (chunked_loss, "return total.addmm_(left, right)", "return total"),
+    (chunked_loss, "result[rows] += product", "result[rows] = product"),
     (chunked_loss, "torch.cat(final_grads)", "torch.cat(final_grads[::-1])"),
 ]  # fmt: skip
 

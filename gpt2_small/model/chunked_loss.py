@@ -6,7 +6,6 @@ so that the backward pass has nothing left to do (the idea of Hsu et al. 2024, "
 Efficient Triton Kernels for LLM Training", section 3.2).
 """
 
-import math
 from typing import Any
 
 import torch
@@ -16,17 +15,25 @@ from torch.autograd.function import once_differentiable
 
 from gpt2_small.model.products import product
 
+# On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache.
+CPU_ROWS_PER_BLOCK = 8192
 
-def accumulated(total: Tensor | None, left: Tensor, right: Tensor, like: Tensor) -> Tensor:
-    """total + left @ right, laid out and typed like the parameter whose gradient it is."""
-    if not like.is_contiguous() and like.mT.is_contiguous():
-        transposed = accumulated(None if total is None else total.mT, right.mT, left.mT, like.mT)
-        return transposed.mT
-    if total is None:
-        return product(left, right).to(like.dtype)
-    if left.dtype == total.dtype:
-        return total.addmm_(left, right)
-    return total.add_(left @ right)
+
+def add_product(
+    total: Tensor | None, left: Tensor, right: Tensor, dtype: torch.dtype
+) -> Float[Tensor, "rows columns"]:
+    """total + left @ right of this type, in place where there is a total."""
+    if left.device.type != "cpu" or (total is None and left.dtype == dtype):
+        whole = product(left, right).to(dtype)
+        return whole if total is None else total.add_(whole)
+    result = left.new_empty(len(left), right.shape[1], dtype=dtype) if total is None else total
+    for start in range(0, len(left), CPU_ROWS_PER_BLOCK):
+        rows = slice(start, start + CPU_ROWS_PER_BLOCK)
+        if total is None:
+            result[rows] = product(left[rows], right)
+        else:
+            result[rows] += product(left[rows], right)
+    return result
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -36,9 +43,10 @@ class _ChunkedLoss(torch.autograd.Function):
     def forward(
         ctx: Any,
         final: Tensor,
-        unembedding: Tensor,
+        weight: Tensor,
         bias: Tensor | None,
         targets: Tensor,
+        is_transposed: bool,
         positions_per_chunk: int,
         wants_gradients: bool,
         dtype: torch.dtype,
@@ -46,30 +54,31 @@ class _ChunkedLoss(torch.autograd.Function):
         needs_final, needs_weight, needs_bias = (
             wants_gradients and needed for needed in ctx.needs_input_grad[:3]
         )
-        positions = targets.numel()
-        weight, low_bias = unembedding.to(dtype), None if bias is None else bias.to(dtype)
-        exact = torch.promote_types(dtype, torch.float32)
-        losses, final_grads = [], []
-        weight_grad: Tensor | None = None
+        positions, exact = targets.numel(), torch.promote_types(dtype, torch.float32)
+        unembedding = (weight.mT if is_transposed else weight).to(dtype)
+        low_bias = None if bias is None else bias.to(dtype)
+        losses, final_grads, weight_grad = [], [], None
         bias_grad = torch.zeros_like(bias) if needs_bias and bias is not None else None
         for start in range(0, positions, positions_per_chunk):
             inputs = final[start : start + positions_per_chunk].to(dtype)
             target = targets[start : start + positions_per_chunk, None]
-            logits = product(inputs, weight, low_bias).to(exact)
-            log_total = logits.logsumexp(dim=-1, keepdim=True)
-            losses.append((log_total - logits.gather(-1, target)).sum())
+            logits = product(inputs, unembedding, low_bias).to(exact)
+            target_logit, largest = logits.gather(-1, target), logits.amax(-1, keepdim=True)
+            odds = logits.sub_(largest).exp_()
+            total = odds.sum(-1, keepdim=True)
+            losses.append((largest + total.log() - target_logit).sum())
             if not (needs_final or needs_weight or needs_bias):
                 continue
-            # d loss / d logits: (probability - [is the target]) / positions
-            slope = logits.sub_(log_total + math.log(positions)).exp_()
-            slope = slope.scatter_add_(-1, target, torch.full_like(log_total, -1 / positions))
+            slope = odds.mul_(1 / (positions * total))  # of the loss, by logit: the probability,
+            slope.scatter_add_(-1, target, torch.full_like(total, -1 / positions))  # less 1 if true
             if bias_grad is not None:
                 bias_grad += slope.sum(dim=0)
             slope = slope.to(dtype)
             if needs_final:
-                final_grads.append(product(slope, weight.mT).to(final.dtype))
+                final_grads.append(product(slope, unembedding.mT).to(final.dtype))
             if needs_weight:
-                weight_grad = accumulated(weight_grad, inputs.mT, slope, like=unembedding)
+                factors = (slope.mT, inputs) if is_transposed else (inputs.mT, slope)
+                weight_grad = add_product(weight_grad, *factors, weight.dtype)
         final_grad = torch.cat(final_grads) if needs_final else None
         ctx.save_for_backward(final_grad, weight_grad, bias_grad)
         return torch.stack(losses).sum() / positions
@@ -86,29 +95,37 @@ class _ChunkedLoss(torch.autograd.Function):
             grad if grad is None or is_one else grad * loss_grad.to(grad.dtype)
             for grad in ctx.saved_tensors
         )
-        return (*grads, None, None, None, None)
+        return (*grads, None, None, None, None, None)
 
 
 def chunked_loss(
     final: Float[Tensor, "positions d_model"],
-    unembedding: Float[Tensor, "d_model d_vocab"],
+    weight: Float[Tensor, "_ _"],
     bias: Float[Tensor, "d_vocab"] | None,
     targets: Int[Tensor, "positions"],
     *,
+    is_transposed: bool,
     positions_per_chunk: int,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy, in nats, of the targets under softmax(final @ unembedding + bias).
+    """Mean cross-entropy, in nats, of the targets under softmax(final @ weight + bias).
 
     Holds the logits of positions_per_chunk positions at a time. Products run in autocast's type
-    where that is on, the softmax in float32 at least. The gradient of a transposed unembedding is
-    transposed in memory too, so that adding it to a tied embedding's costs one pass. It can be
-    differentiated once.
+    where that is on, the softmax in float32 at least. It can be differentiated once.
+
+    weight: [d_model d_vocab], or [d_vocab d_model] where is_transposed; its gradient is contiguous.
     """
     device = final.device.type
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else final.dtype
     with torch.autocast(device, enabled=False):
         loss: Tensor = _ChunkedLoss.apply(
-            final, unembedding, bias, targets, positions_per_chunk, torch.is_grad_enabled(), dtype
+            final,
+            weight,
+            bias,
+            targets,
+            is_transposed,
+            positions_per_chunk,
+            torch.is_grad_enabled(),
+            dtype,
         )
     return loss

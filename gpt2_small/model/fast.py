@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
@@ -62,16 +64,40 @@ def layer_norm(
     return F.layer_norm(residual, norm.w.shape, norm.w, norm.b, norm.eps)
 
 
+class _SideBySide(torch.autograd.Function):
+    """Heads' weights as one matrix, cast; a gradient is taken apart and cast back in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:
+        ctx.head, ctx.dtype = weights[0].shape[0], weights[0].dtype
+        columns = [
+            rearrange(weight.to(dtype), "head d_model d_head -> d_model head d_head")
+            for weight in weights
+        ]
+        return torch.cat(columns, dim=1).flatten(start_dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        parts = rearrange(
+            grad,
+            "d_model (three head d_head) -> three head d_model d_head",
+            three=3,
+            head=ctx.head,
+        )
+        contiguous = torch.contiguous_format
+        return None, *(part.to(ctx.dtype, memory_format=contiguous, copy=True) for part in parts)
+
+
 def fused_projection(
     attn: Part,
 ) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
     """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
-    weights = [
-        rearrange(weight, "head d_model d_head -> d_model head d_head")
-        for weight in (attn.W_Q, attn.W_K, attn.W_V)
-    ]
-    biases = torch.cat([attn.b_Q, attn.b_K, attn.b_V])
-    return torch.cat(weights, dim=1).flatten(start_dim=1), biases.flatten()
+    device = attn.W_Q.device.type
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else attn.W_Q.dtype
+    weight: Tensor = _SideBySide.apply(dtype, attn.W_Q, attn.W_K, attn.W_V)
+    return weight, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
 
 
 def attention(
@@ -105,19 +131,14 @@ def final_residual(
     seq, n_ctx = tokens.shape[1], model.config.n_ctx
     if seq > n_ctx:
         raise ValueError(f"{seq} tokens do not fit n_ctx = {n_ctx}; keep the last n_ctx")
-    embed = F.embedding(tokens, model.embed.W_E)
+    # A tied W_E gets a dense gradient from the loss; a sparse one adds the few rows that were read.
+    is_sparse = model.unembed is None and tokens.device.type == "cpu" and not is_compiling()
+    embed = F.embedding(tokens, model.embed.W_E, sparse=is_sparse)
     residual = model.embed_dropout(embed + model.pos_embed.W_pos[:seq])
     for block in model.blocks:
         residual = residual + attention(block.attn, layer_norm(block.ln1, residual))
         residual = residual + mlp(block.mlp, layer_norm(block.ln2, residual))
     return layer_norm(model.ln_final, residual)
-
-
-def unembedding(model: Part) -> tuple[Float[Tensor, "d_model d_vocab"], Tensor | None]:
-    """Weight and bias of the unembedding; tied, the transposed W_E and no bias."""
-    if model.unembed is None:
-        return model.embed.W_E.mT, None
-    return model.unembed.W_U, model.unembed.b_U
 
 
 class FastTransformer(nn.Module):
@@ -148,19 +169,20 @@ class FastTransformer(nn.Module):
         if batch.shape[1] < 2:
             raise ValueError(f"windows of {batch.shape[1]} tokens have no target; give at least 2")
         final = final_residual(self.model, batch[:, :-1])
+        unembed, is_tied = self.model.unembed, self.model.unembed is None
         default = (
             CPU_POSITIONS_PER_CHUNK if batch.device.type == "cpu" else CUDA_POSITIONS_PER_CHUNK
         )
         return chunked_loss(
             final.flatten(end_dim=1),
-            *unembedding(self.model),
+            *((self.model.embed.W_E, None) if is_tied else (unembed.W_U, unembed.b_U)),
             batch[:, 1:].flatten(),
+            is_transposed=is_tied,
             positions_per_chunk=self.positions_per_chunk or default,
         )
 
     def logits(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
         """What the model itself returns. Raises ValueError for more than n_ctx tokens."""
         final = final_residual(self.model, tokens)
-        weight, bias = unembedding(self.model)
-        logits = final @ weight
-        return logits if bias is None else logits + bias
+        unembed = self.model.unembed
+        return final @ self.model.embed.W_E.mT if unembed is None else unembed(final)

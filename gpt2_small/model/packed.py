@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2_small.model.fast import Part, fused_projection, unembedding
+from gpt2_small.model.fast import Part, fused_projection
 from gpt2_small.model.products import onednn_serves
 
 # A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
@@ -106,7 +106,10 @@ class PackedTransformer:
         self.W_E, self.W_pos = model.embed.W_E.detach(), model.pos_embed.W_pos.detach()
         self.blocks = [packed(block) for block in model.blocks]
         self.ln_final = norm(model.ln_final)
-        self.unembedding = affine(*unembedding(model))
+        tied, unembed = model.embed.W_E.mT, model.unembed
+        self.unembedding = affine(
+            *((tied, None) if unembed is None else (unembed.W_U, unembed.b_U))
+        )
 
     def embed(
         self, tokens: Int[Tensor, "*positions"], positions: Int[Tensor, "*positions"]
