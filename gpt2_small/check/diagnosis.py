@@ -104,7 +104,8 @@ def walk(names: dict[str, str], stages: dict[str, Tensor], results: list[Tensor]
         if any(same_numbers(stage, value) for value in candidates):
             right.append(name)
             continue
-        factor = next((f for value in candidates if (f := multiple(stage, value))), None)
+        last_first = reversed(candidates)
+        factor = next((f for value in last_first if (f := multiple(stage, value))), None)
         if factor is not None:
             return f"{_are_right(right)}{name} {_is_are(name)} {factor:.4g} times the reference's."
         if any(value.numel() == stage.numel() for value in candidates):

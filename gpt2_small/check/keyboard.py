@@ -49,7 +49,7 @@ class Keys:
         if not ready:
             return ""
         try:
-            pressed = os.read(self._descriptor, 64)
+            pressed = os.read(self._descriptor, 1)
         except OSError:
             return "q"
-        return pressed.decode(errors="ignore")[:1] if pressed else "q"
+        return pressed.decode(errors="replace") if pressed else "q"

@@ -115,7 +115,7 @@ def _surprise(counts: Tensor, probabilities: Tensor) -> float:
     q, p = counts.to(torch.float64) / draws, probabilities.to(torch.float64)
     kl = torch.special.xlogy(q, q) - torch.special.xlogy(q, p)
     kl = kl + torch.special.xlogy(1 - q, 1 - q) - torch.special.xlogy(1 - q, 1 - p)
-    surprise = (draws * kl).nan_to_num(nan=math.inf).max().item()
+    surprise = (draws * kl).max().item()
     return surprise / math.log(2 * counts.numel() / FALSE_ALARM)
 
 

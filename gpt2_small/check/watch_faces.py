@@ -21,16 +21,17 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._table = False
-        self._news: list[Event] = []
-        self._painted: object = None
+        self._news: tuple[str | None, list[Text]] = None, []
+        self._painted: list[str] = []
 
     def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
         """Paint the screen anew when anything on it has changed."""
-        if any(event.kind in ("finished", "whole", "error") for event in events):
-            self._news = []
-        self._news += [event for event in events if event.kind in ("finished", "whole")]
-        size = self._console.size
-        lines = self._lines(lesson, busy, size.height)
+        text = lesson.verdict().sha256
+        of_text, news = self._news
+        news = news if text == of_text else []
+        finished = [event for event in events if event.kind in ("finished", "whole")]
+        self._news = text, [*news, *(celebration(event, lesson) for event in finished)]
+        lines = self._lines(lesson, busy, self._console.size.height)
         if lines != self._painted:
             self._painted = lines
             self._console.file.write("\x1b[H\x1b[2J" + "\n".join(lines))
@@ -68,7 +69,7 @@ class Screen:
     def _middle(self, lesson: Lesson) -> RenderableType:
         if lesson.problem is not None:
             return Text(lesson.problem, style="red")
-        shown: list[RenderableType] = [celebration(event, lesson) for event in self._news]
+        shown: list[RenderableType] = [*self._news[1]]
         if self._table:
             shown.append(screen.table(lesson.verdict()))
         else:

@@ -144,7 +144,7 @@ def stored(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     for name, settings, case in stored_cases(subject.name):
         model = getattr(module, subject.name)(module.TransformerConfig(**settings)).double()
         probes.load_values(model, case.parameters)
-        seen[name] = subject.run(model.eval(), case.input)
+        seen[name] = subject.run(model.eval(), case.input.clone())
     return seen
 
 

@@ -1,0 +1,181 @@
+"""`gpt2-small check`: the screen, the exit codes and the reports."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from checking import check_text, reference_with, wrong_text
+from rich.console import Console
+
+from gpt2_small.check import reports, screen
+from gpt2_small.check.mistake import find, reference_text
+from gpt2_small.check.parts import PARTS, find_part, in_learning_order
+from gpt2_small.check.verdict import Result, Verdict
+from gpt2_small.errors import UserError
+
+FIELDS = {"component", "check", "status", "mistake", "message", "seconds"}
+COUNTS = ("passed", "failed", "not_written", "waiting")
+
+
+def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gpt2_small", "check", *arguments]
+    root = str(Path(__file__).parents[1])
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": root} | env,
+    )
+
+
+def test_a_right_part_ends_with_0(tmp_path: Path) -> None:
+    (tmp_path / "my_gpt2.py").write_text(reference_text())
+    result = run("my_gpt2.py", "--component", "Embedding", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Embedding holds: 16 checks passed." in result.stdout
+    assert "my_gpt2.py  sha256 " in result.stdout
+
+
+def test_a_wrong_part_ends_with_1_and_is_reported_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "my_gpt2.py").write_text(wrong_text(find("mlp-relu")))
+    paths = ["--json", "a.json", "--junit", "a.xml", "--gradescope", "results.json"]
+    result = run(
+        "my_gpt2.py", "--component", "mlp", "--component", "layernorm", *paths, cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "gpt2-small hint MLP" in result.stdout
+
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert set(told) == {"solution", "sha256", *COUNTS, "error", "results"}
+    assert all(set(row) == FIELDS for row in told["results"])
+    assert [told[status] for status in COUNTS] == [
+        sum(row["status"] == status for row in told["results"]) for status in COUNTS
+    ]
+    assert {row["mistake"] for row in told["results"] if row["status"] == "failed"} == {"mlp-relu"}
+    assert told["error"] is None
+
+    suites = {suite.get("name"): suite for suite in ElementTree.parse(tmp_path / "a.xml").getroot()}
+    assert set(suites) == {"LayerNorm", "MLP"}
+    assert int(suites["MLP"].get("failures")) == told["failed"]
+    graded = json.loads((tmp_path / "results.json").read_text())
+    assert [test["status"] for test in graded["tests"]] == ["passed", "failed"]
+    assert [test["score"] > 0 for test in graded["tests"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "sentence"),
+    [
+        (None, ["my_gpt2.py"], "there is no file my_gpt2.py"),
+        ("def f(:\n", ["my_gpt2.py"], "my_gpt2.py, line 1: invalid syntax"),
+        ("", ["my_gpt2.py", "--component", "LayerNrom"], "did you mean LayerNorm?"),
+    ],
+)
+def test_what_cannot_be_used_ends_with_2_and_one_sentence_also_in_json(
+    tmp_path: Path, text: str | None, arguments: list[str], sentence: str
+) -> None:
+    if text is not None:
+        (tmp_path / "my_gpt2.py").write_text(text)
+    result = run(*arguments, "--json", "a.json", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert sentence in told["error"]
+    assert told["results"] == []
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_checked(
+    tmp_path: Path,
+) -> None:
+    result = run("--json", "nowhere/a.json", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "there is no folder" in result.stderr
+
+
+def shown(verdict: Verdict, **options) -> str:
+    console = Console(width=screen.WIDTH, **options)
+    with console.capture() as captured:
+        console.print(screen.whole(verdict))
+    return captured.get()
+
+
+def whole_verdict(*statuses: tuple[str, str]) -> Verdict:
+    given = dict(statuses)
+    results = [Result(p, "It holds", given.get(p, "passed"), message="a message") for p in PARTS]
+    return Verdict("my_gpt2.py", "0" * 64, results)
+
+
+def test_the_screen_of_a_failing_file_fits_80_by_24(tmp_path: Path) -> None:
+    wrong = wrong_text(find("attention-scale-d-model"))
+    text = check_text(tmp_path, wrong, "MultiHeadAttention")
+    verdict = whole_verdict()
+    verdict.results = [
+        r for r in verdict.results if r.component != "MultiHeadAttention"
+    ] + text.results
+    verdict.reports = text.reports
+    lines = shown(verdict).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 23
+
+
+def test_the_first_part_to_mend_is_a_failed_one_before_one_that_is_not_written() -> None:
+    verdict = whole_verdict(("LayerNorm", "not_written"), ("MLP", "failed"))
+    assert verdict.first_to_mend() == "MLP"
+    assert "MLP: It holds" in shown(verdict)
+
+
+def test_when_nothing_failed_the_first_unwritten_part_is_next() -> None:
+    verdict = whole_verdict(("Embedding", "not_written"), ("sample", "not_written"))
+    assert "Next: Embedding. A message." in shown(verdict)
+
+
+def test_every_state_is_told_in_words_and_no_color_is_honoured(monkeypatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    verdict = whole_verdict(("MLP", "failed"), ("sample", "waiting"), ("train", "not_written"))
+    text = shown(verdict, force_terminal=True)
+    assert "\x1b[3" not in text
+    for word in ("done", "wrong, 1 of 1", "waiting", "not written"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([], 0),
+        ([("MLP", "failed")], 1),
+        ([("MLP", "not_written")], 1),
+        ([("MLP", "waiting")], 1),
+    ],
+)
+def test_the_exit_code_is_0_only_when_every_check_passed(statuses, code: int) -> None:
+    assert whole_verdict(*statuses).exit_code == code
+
+
+def test_control_characters_of_a_learner_do_not_break_the_xml() -> None:
+    results = [Result("MLP", "It holds", "failed", message="bad \x00 \x1b[31m \ud800 <&>")]
+    ElementTree.fromstring(reports.as_junit(Verdict("f", None, results)).split("\n", 1)[1])
+
+
+def test_a_part_is_found_whatever_its_case() -> None:
+    assert find_part("multi-head_attention") == "MultiHeadAttention"
+    assert in_learning_order(["train", "MLP", "mlp"]) == ["MLP", "train"]
+
+
+def test_an_unknown_part_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean TransformerBlock"):
+        find_part("TransfomerBlok")
+
+
+def test_the_checks_of_several_parts_wait_for_the_part_that_is_wrong(tmp_path: Path) -> None:
+    text = reference_with(("normalized * self.w + self.b", "normalized + self.b"))
+    modules = PARTS[: PARTS.index("Transformer") + 1]
+    verdict = check_text(tmp_path, text, *modules, naming=False)
+    assert [p for p in modules if verdict.state_of(p) != "passed"] == ["LayerNorm", "Transformer"]
+    (waiting,) = [r for r in verdict.of("Transformer") if r.status != "passed"]
+    assert (waiting.status, waiting.message) == ("waiting", "waits for LayerNorm")

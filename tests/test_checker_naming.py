@@ -1,0 +1,141 @@
+"""Mistakes are named by what they do, alone and in pairs; what is unknown is said to be."""
+
+from pathlib import Path
+
+import pytest
+from checking import check_text, line_of, reference_with, wrong_text
+
+from gpt2_small.check import mistake
+from gpt2_small.check.mistake import EditDoesNotFit, Mistake, find
+from gpt2_small.errors import UserError
+
+Q = "query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)"
+SCORES = "scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, -math.inf)"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "layer-norm-unbiased-variance",
+        "layer-norm-in-place",
+        "attention-b-k-unused",
+        "mlp-exact-gelu",
+    ],
+)
+def test_a_mistake_is_named_in_every_failed_check(tmp_path: Path, name: str) -> None:
+    wrong = find(name)
+    verdict = check_text(tmp_path, wrong_text(wrong), wrong.component)
+    assert {r.mistake for r in verdict.results if r.status == "failed"} == {name}
+    assert {r.mistake for r in verdict.results if r.status == "passed"} == {None}
+    assert verdict.reports[wrong.component].naming.startswith(f"Your {wrong.component} ")
+
+
+def test_naming_looks_at_behaviour_and_not_at_text(tmp_path: Path) -> None:
+    """The same mistake in other words, with nothing of the reference left, taps included."""
+    forward = mistake.reference_text().split("class LayerNorm")[1].split("class Embedding")[0]
+    other = forward.split("        centered = residual")[0] + (
+        "        deviation, mean = torch.std_mean(residual, -1, unbiased=True, keepdim=True)\n"
+        "        residual = (residual - mean) * (deviation**2 + self.eps).rsqrt()\n"
+        "        return torch.addcmul(self.b, residual, self.w)\n\n\n"
+    )
+    text = mistake.reference_text().replace(forward, other)
+    verdict = check_text(tmp_path, text, "LayerNorm")
+    assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
+
+
+def test_what_computes_the_same_is_accepted(tmp_path: Path) -> None:
+    same = find("attention-mask-filled-with-1e5")
+    assert check_text(tmp_path, wrong_text(same), same.component).exit_code == 0
+
+
+def test_two_mistakes_in_a_part_are_both_named_and_each_blamed(tmp_path: Path) -> None:
+    pair = find("attention-scale-d-model"), find("attention-b-o-unused")
+    verdict = check_text(tmp_path, wrong_text(*pair), "MultiHeadAttention")
+    names = {wrong.id for wrong in pair}
+    assert set(verdict.reports["MultiHeadAttention"].mistakes) == names
+    assert {r.mistake for r in verdict.results if r.status == "failed"} == names
+
+
+def test_two_mistakes_whose_edits_overlap_are_named(tmp_path: Path) -> None:
+    pair = find("attention-scale-missing"), find("attention-mask-filled-with-zero")
+    verdict = check_text(tmp_path, wrong_text(*pair), "MultiHeadAttention")
+    assert set(verdict.reports["MultiHeadAttention"].mistakes) == {wrong.id for wrong in pair}
+
+
+def test_mistakes_in_two_parts_do_not_disturb_each_other(tmp_path: Path) -> None:
+    text = wrong_text(find("layer-norm-gain-plus-one"), find("mlp-relu"))
+    verdict = check_text(tmp_path, text, "LayerNorm", "MLP", "TransformerBlock")
+    assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-gain-plus-one",)
+    assert verdict.reports["MLP"].mistakes == ("mlp-relu",)
+    assert verdict.state_of("TransformerBlock") == "passed"
+
+
+def test_the_match_is_told_with_its_distance_and_the_next_best(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, wrong_text(find("mlp-relu")), "MLP")
+    naming = verdict.reports["MLP"].naming
+    assert "uses ReLU as its activation" in naming
+    assert "All that was seen of it equals that" in naming
+    assert "the next best, mlp-exact-gelu, is 0." in naming
+
+
+UNKNOWN = {
+    "the scores are 3 times the reference's": (
+        SCORES,
+        SCORES.replace("similarity", "3 * similarity"),
+    ),
+    "Inside, q is not found": (Q, Q.replace("self.hook_q(", "self.hook_q(0.3 + ")),
+    "k and v are right; the scores are": (SCORES, SCORES.replace("math.sqrt(self.d_head)", "7")),
+}
+
+
+@pytest.mark.parametrize("sentence", UNKNOWN)
+def test_an_unknown_mistake_is_said_to_be_and_where_it_begins(
+    tmp_path: Path, sentence: str
+) -> None:
+    verdict = check_text(tmp_path, reference_with(UNKNOWN[sentence]), "MultiHeadAttention")
+    report = verdict.reports["MultiHeadAttention"]
+    assert report.mistakes == ()
+    assert "No known mistake of MultiHeadAttention behaves like it" in report.naming
+    assert sentence in report.naming
+    assert {r.mistake for r in verdict.results} == {None}
+
+
+def test_the_first_wrong_activation_is_found_without_taps(tmp_path: Path) -> None:
+    """Keys and queries of another layout, and no tap called."""
+    text = mistake.reference_text()
+    for tap in ("q", "k", "v", "attn_scores", "pattern", "z"):
+        text = text.replace(f"self.hook_{tap}(", "(")
+    text = text.replace("(similarity / math.sqrt(self.d_head))", "(similarity * 2.0)")
+    verdict = check_text(tmp_path, text, "MultiHeadAttention")
+    assert "q, k and v are right; the scores are 5.657 times" in (
+        verdict.reports["MultiHeadAttention"].naming
+    )
+
+
+def test_a_part_that_raises_is_not_given_another_mistakes_name(tmp_path: Path) -> None:
+    text = reference_with(
+        (
+            "        centered = residual - reduce(",
+            "        raise KeyError('x')\n        centered = residual - reduce(",
+        )
+    )
+    verdict = check_text(tmp_path, text, "LayerNorm")
+    assert {result.mistake for result in verdict.results} == {None}
+    assert verdict.results[0].line == line_of(text, "raise KeyError('x')")
+
+
+def test_an_edit_must_stand_in_the_reference_exactly_once() -> None:
+    twice = Mistake(id="x", component="MLP", old="residual", new="", sentence="")
+    with pytest.raises(EditDoesNotFit, match=r"occurs [0-9]+ times"):
+        mistake.build(twice)
+
+
+def test_a_wrong_reference_is_wrong_in_its_own_part_only() -> None:
+    wrong = mistake.build(find("mlp-relu"))
+    assert wrong.MLP is not mistake.reference().MLP
+    assert wrong.LayerNorm is mistake.reference().LayerNorm
+
+
+def test_an_unknown_id_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean mlp-relu"):
+        find("mpl-relu")

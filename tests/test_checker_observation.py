@@ -1,0 +1,141 @@
+"""Observations: what counts as equal, how they travel, how often chance alone is blamed."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpt2_small.check.explain import explain_difference
+from gpt2_small.check.observation import (
+    FALSE_ALARM,
+    TAP,
+    Counts,
+    Distribution,
+    Estimate,
+    alike,
+    entry_distance,
+    first_difference,
+    pack,
+    unpack,
+)
+
+
+def test_a_tap_that_is_left_out_is_no_difference() -> None:
+    full = {"the output": torch.ones(2), TAP + "hook_q": torch.ones(3)}
+    bare = {"the output": torch.ones(2)}
+    assert first_difference(bare, full) is None
+    assert first_difference(full, bare) is None
+
+
+def test_a_tap_that_is_there_must_be_right() -> None:
+    right, wrong = ({TAP + "hook_q": torch.full((3,), float(value))} for value in (1, 2))
+    assert first_difference(wrong, right) == TAP + "hook_q"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.5])
+def test_a_number_that_is_not_finite_equals_itself_alone(value: float) -> None:
+    seen, wanted = torch.tensor([value, 2.0]), torch.tensor([1.0, 2.0])
+    assert entry_distance(seen, seen.clone()) == 0
+    assert entry_distance(seen, wanted) > 1
+    assert entry_distance(wanted, seen) > 1
+
+
+@pytest.mark.parametrize("other", [torch.ones(3), torch.ones(2, dtype=torch.float64), "text", None])
+def test_another_shape_dtype_or_kind_is_infinitely_far(other) -> None:
+    assert entry_distance(other, torch.ones(2)) == math.inf
+
+
+def test_the_tolerance_grows_with_the_largest_value() -> None:
+    wanted = torch.tensor([1000.0, 1.0])
+    assert entry_distance(wanted + 0.01, wanted) < 1
+    assert entry_distance(wanted + 0.03, wanted) > 1
+
+
+def test_float32_rounding_that_a_mistake_magnifies_does_not_hide_it() -> None:
+    seen, other = torch.ones(2), torch.ones(2) * 1.001
+    assert first_difference({"a": seen}, {"a": other}) == "a"
+    assert alike({"a": seen}, {"a": other})
+    assert not alike({"a": seen.double()}, {"a": other.double()})
+
+
+def test_an_observation_survives_the_pipe() -> None:
+    seen = {
+        "turned": torch.randn(3, 2, dtype=torch.float64).T,
+        "none": torch.empty(0, 2),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "text": "yes",
+        "estimate": Estimate(math.nan, 0.5),
+        "counts": Counts(torch.tensor([[1, 2]])),
+    }
+    back = unpack(pack(seen))
+    assert list(back) == list(seen)
+    assert (
+        first_difference(
+            {k: v for k, v in back.items() if k != "counts"},
+            {k: v for k, v in seen.items() if k != "counts"},
+        )
+        is None
+    )
+    assert torch.equal(back["counts"].counts, seen["counts"].counts)
+
+
+def test_what_is_no_observation_is_refused() -> None:
+    with pytest.raises(ValueError, match="not an observation"):
+        unpack(b"\x80\x04\x95 pickled")
+
+
+@given(
+    st.integers(0, 2**31), st.sampled_from([(0.5, 0.3, 0.2), (0.9, 0.09, 0.01), (1.0, 0.0, 0.0)])
+)
+def test_draws_from_the_right_distribution_are_accepted(
+    seed: int, shares: tuple[float, ...]
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    exact = torch.tensor([shares])
+    drawn = torch.multinomial(exact, 5000, replacement=True, generator=generator)
+    counts = torch.bincount(drawn[0], minlength=3)[None]
+    assert entry_distance(Counts(counts), Distribution(exact)) <= 1
+
+
+def test_the_false_alarm_rate_of_a_draw_check_is_below_the_stated_one() -> None:
+    """Exactly: the binomial probability, per cell, of counts that would be rejected."""
+    draws, p = 400, 0.03
+    log_choose = [
+        math.lgamma(draws + 1) - math.lgamma(k + 1) - math.lgamma(draws - k + 1)
+        for k in range(draws + 1)
+    ]
+    alarm = 0.0
+    for k in range(draws + 1):
+        counts = Counts(torch.tensor([[k, draws - k]]))
+        if (
+            entry_distance(counts, Distribution(torch.tensor([[p, 1 - p]], dtype=torch.float64)))
+            > 1
+        ):
+            alarm += math.exp(log_choose[k] + k * math.log(p) + (draws - k) * math.log(1 - p))
+    assert 0 < alarm < FALSE_ALARM
+
+
+def test_a_token_that_cannot_be_drawn_is_rejected_when_it_is() -> None:
+    exact = Distribution(torch.tensor([[1.0, 0.0]]))
+    assert entry_distance(Counts(torch.tensor([[4999, 1]])), exact) == math.inf
+
+
+def test_a_difference_is_told_with_place_values_and_tolerance() -> None:
+    seen, wanted = torch.zeros(2, 3), torch.zeros(2, 3)
+    seen[1, 2] = 0.5
+    said = explain_difference("the output", seen, wanted)
+    assert "by up to 0.5 (allowed: 2e-05): at [1, 2] it is 0.5, and should be 0" in said
+
+
+def test_a_constant_factor_is_told() -> None:
+    wanted = torch.randn(4, 5)
+    assert "all of it is 3 times" in explain_difference("the output", 3 * wanted, wanted)
+
+
+def test_a_shape_is_told_with_its_axes() -> None:
+    said = explain_difference("the output", torch.ones(11, 24), torch.ones(2, 11, 24))
+    assert said == (
+        "the output has the shape [11 24] (seq d_model); it should be [2 11 24] (batch seq d_model)"
+    )
