@@ -594,8 +594,8 @@ def train(
 ) -> Iterator[TrainRecord]:
     """Train on every list of micro-batches in turn, and yield a record after each step.
 
-    Every step is made in training mode. `schedule` gives the learning rate of a step, counted from 0. What happens between two steps
-    (printing, evaluating, saving, stopping) is the caller's.
+    Every step is made in training mode. `schedule` gives the learning rate of a step, counted from
+    0. What happens between two steps (printing, evaluating, saving, stopping) is the caller's.
     """
     tokens = 0
     for step, batches in enumerate(steps):
