@@ -1,0 +1,178 @@
+"""The learner's file that is made from the reference, and the hints that go with it."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt2_small import binding
+from gpt2_small.check import exercises, progress
+from gpt2_small.check.hints import GUIDES
+from gpt2_small.check.parts import PARTS
+from gpt2_small.check.progress import Progress
+from gpt2_small.check.verdict import Verdict
+from gpt2_small.check.worker import Checker
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def skeleton() -> str:
+    return exercises.skeleton()
+
+
+@pytest.fixture(scope="module")
+def checker() -> Iterator[Checker]:
+    with Checker() as checker:
+        yield checker
+
+
+@pytest.fixture(scope="module")
+def verdict(skeleton: str, checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    file = tmp_path_factory.mktemp("learner") / "my_gpt2.py"
+    file.write_text(skeleton)
+    return checker.check(file)
+
+
+def test_putting_the_bodies_back_gives_the_reference_byte_for_byte(skeleton: str) -> None:
+    assert exercises.filled_in(skeleton).encode() == binding.reference_path().read_bytes()
+
+
+def test_one_body_left_out_does_not_give_the_reference(skeleton: str) -> None:
+    text = exercises.filled_in(skeleton)
+    without = exercises.with_body(text, "train", "    raise NotImplementedError\n")
+    assert without != text
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_nothing_of_a_body_is_left_in_the_file(skeleton: str, part: str) -> None:
+    left = exercises.body_of(skeleton, part).splitlines()
+    *steps, stub = [line.strip() for line in left]
+    assert all(step.startswith("#") for step in steps)
+    assert stub == f'raise NotImplementedError("{exercises.full_name(part)} is not written yet")'
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_steps_of_a_part_are_numbered_from_one_without_a_gap(skeleton: str, part: str) -> None:
+    numbers = re.findall(r"# (\d+)\. ", exercises.body_of(skeleton, part))
+    assert numbers == [str(n) for n in range(1, len(GUIDES[part].steps) + 1)]
+    assert numbers
+
+
+def test_everything_but_the_bodies_stays_as_it_is_in_the_reference(skeleton: str) -> None:
+    def frame(text: str) -> str:
+        tree = ast.parse(text)
+        for part in PARTS:
+            function = exercises.function_of(tree, part)
+            function.body = function.body[: ast.get_docstring(function) is not None]
+        return ast.dump(tree)
+
+    assert frame(skeleton) == frame(exercises.reference_text())
+
+
+def test_the_file_can_be_loaded_and_has_every_name_of_a_solution(
+    skeleton: str, tmp_path: Path
+) -> None:
+    (tmp_path / "my_gpt2.py").write_text(skeleton)
+    module = binding.load(tmp_path / "my_gpt2.py")
+    assert [name for name in binding.SOLUTION_NAMES if not hasattr(module, name)] == []
+
+
+def test_the_file_is_clean_for_ruff(skeleton: str, tmp_path: Path) -> None:
+    file = tmp_path / "my_gpt2.py"
+    file.write_text(skeleton)
+    ruff = [sys.executable, "-m", "ruff"]
+    config = ["--config", str(ROOT / "pyproject.toml")]
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([*ruff, *command, *config, str(file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_on_a_new_file_nothing_passes_and_nothing_errs(verdict: Verdict) -> None:
+    counts = verdict.counts()
+    assert verdict.error is None
+    assert (counts["passed"], counts["failed"]) == (0, 0)
+
+
+def test_every_part_of_a_new_file_is_not_written_yet(verdict: Verdict) -> None:
+    assert {verdict.state_of(part) for part in verdict.parts()} == {"not_written"}
+    assert tuple(verdict.parts()) == PARTS
+
+
+def test_a_part_that_was_filled_in_holds_and_the_others_are_still_not_written(
+    skeleton: str, checker: Checker, tmp_path: Path
+) -> None:
+    file = tmp_path / "my_gpt2.py"
+    body = exercises.reference_body("Embedding")
+    file.write_text(exercises.with_body(skeleton, "Embedding", body))
+    verdict = checker.check(file, ["Embedding", "MLP"])
+    assert (verdict.state_of("Embedding"), verdict.state_of("MLP")) == ("passed", "not_written")
+
+
+def test_the_code_that_is_shown_is_the_references_own_without_the_docstring() -> None:
+    for part in PARTS:
+        function = exercises.function_of(ast.parse(exercises.reference_text()), part)
+        if ast.get_docstring(function) is not None:
+            del function.body[0]
+        (shown,) = ast.parse(exercises.reference_code(part)).body
+        assert ast.dump(shown) == ast.dump(function)
+
+
+def test_every_part_has_steps_and_three_hints_of_its_own() -> None:
+    assert tuple(GUIDES) == PARTS
+    hints = [hint for guide in GUIDES.values() for hint in guide.hints]
+    assert len(set(hints)) == 3 * len(PARTS)
+
+
+def test_hints_go_from_the_first_to_the_last_and_stay_there() -> None:
+    told = Progress()
+    given = [progress.next_hint(told, "MLP", ()) for _ in range(4)]
+    assert [hint.text for hint in given] == [*GUIDES["MLP"].hints, GUIDES["MLP"].hints[-1]]
+    assert [(hint.number, hint.of) for hint in given] == [(1, 3), (2, 3), (3, 3), (3, 3)]
+
+
+def test_a_named_mistake_has_hints_of_its_own_that_are_counted_apart() -> None:
+    told = Progress(hints={"LayerNorm": 2})
+    first = progress.next_hint(told, "LayerNorm", ["layer-norm-no-epsilon"])
+    assert (first.about, first.number) == ("layer-norm-no-epsilon", 1)
+    assert told.hints == {"LayerNorm": 2, "layer-norm-no-epsilon": 1}
+
+
+def test_the_second_of_two_mistakes_is_hinted_at_when_the_first_has_no_more_hints() -> None:
+    told = Progress(hints={"layer-norm-no-epsilon": 3})
+    two = ["layer-norm-no-epsilon", "layer-norm-unbiased-variance"]
+    assert progress.next_hint(told, "LayerNorm", two).about == "layer-norm-unbiased-variance"
+
+
+def test_progress_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    file = tmp_path / "my_gpt2.py"
+    before = Progress(["LayerNorm"], ["MLP"], {"MLP": 2})
+    assert progress.write(file, before)
+    assert progress.read(file) == before
+    assert [path.name for path in tmp_path.iterdir()] == [".my_gpt2.progress.json"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"\xff\xfe", b"[]", b'{"format": "another/1", "done": ["MLP"]}'],
+)
+def test_progress_that_is_damaged_counts_as_none(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "my_gpt2.py"
+    progress.path_for(file).write_bytes(damage)
+    assert progress.read(file) == Progress()
+
+
+def test_what_cannot_be_meant_in_kept_progress_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "my_gpt2.py"
+    kept = {"format": progress.FORMAT, "done": ["MLP", "Nope"], "shown": 3, "hints": {"MLP": "x"}}
+    progress.path_for(file).write_text(json.dumps(kept))
+    assert progress.read(file) == Progress(["MLP"])
+
+
+def test_progress_that_cannot_be_kept_is_said_and_does_not_stop(tmp_path: Path) -> None:
+    assert not progress.write(tmp_path / "no such folder" / "my_gpt2.py", Progress())
