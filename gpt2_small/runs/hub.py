@@ -20,10 +20,12 @@ OWNER = "openai-community"
 OTHER_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, *, answer_seconds: float | None = None) -> Path:
     """The folder with a hub model's config and weights; a cached one needs no network.
 
-    Raises UserError, within some seconds, when it is not cached and the hub cannot be reached or
+    answer_seconds: how long the hub may take to say that it has the model; some when left out.
+
+    Raises UserError, within that time, when it is not cached and the hub cannot be reached or
     does not have it as safetensors.
     """
     names = [f"{OWNER}/{name}", name] if name in HUB_NAMES else [name]
@@ -37,7 +39,7 @@ def fetch(name: str) -> Path:
             "switched off; unset HF_HUB_OFFLINE to download it, or give a folder"
         )
     try:
-        _ask(names[0])
+        _ask(names[0], answer_seconds or ANSWER_SECONDS)
         return _download(names[0])
     except UserError:
         raise
@@ -68,7 +70,7 @@ def _cached(name: str) -> Path | None:
     return folder if is_complete(folder) else None
 
 
-def _ask(name: str) -> None:
+def _ask(name: str, seconds: float) -> None:
     """One question with a time limit, because the hub's client tries for minutes on its own."""
     import huggingface_hub
 
@@ -77,16 +79,16 @@ def _ask(name: str) -> None:
     def get() -> None:
         try:
             url = huggingface_hub.hf_hub_url(name, CONFIG)
-            huggingface_hub.get_hf_file_metadata(url, timeout=ANSWER_SECONDS)
+            huggingface_hub.get_hf_file_metadata(url, timeout=seconds)
             answer.put(None)
         except Exception as error:
             answer.put(error)
 
     threading.Thread(target=get, daemon=True).start()
     try:
-        error = answer.get(timeout=ANSWER_SECONDS)
+        error = answer.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {ANSWER_SECONDS:.0f} seconds") from None
+        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
     if error is not None:
         raise error
 
