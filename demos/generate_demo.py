@@ -1,0 +1,291 @@
+"""See a GPT-2 choose its words.
+
+python demos/generate_demo.py                       a model that knows nothing, then trained ones
+python demos/generate_demo.py --model runs/stories  a run, a Hugging Face folder, or gpt2
+"""
+
+import io
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from gpt2_small import binding
+from gpt2_small.devices import find_device
+from gpt2_small.entry_point import bind_solution, run_command
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Options, Source, continuations, open_source
+from gpt2_small.generation.decoders import decoder_for
+from gpt2_small.generation.shaping import without_padding
+from gpt2_small.generation.streaming import prompt_ids
+from gpt2_small.generation.visible import visible
+from gpt2_small.model.presets import preset
+from gpt2_small.runs.folder import find_checkpoints, is_run
+from gpt2_small.runs.hub import fetch
+from gpt2_small.text.tokenizers import GPT2Tokenizer
+
+WIDTH = 80
+DEFAULT_PROMPT = "Once upon a time"
+NEW_TOKENS = 32
+CONTINUATIONS = 5
+TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
+TOP_K = 4
+TOP_P = 0.8
+BARS = 12
+BAR_WIDTH = 20
+DRAWS = 500
+ROWS_PER_DRAW = 100
+HUB_SECONDS = 1.0
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What all models are asked, and where it is shown."""
+
+    solution: ModuleType
+    console: Console
+    prompt: str
+    seed: int
+    device: torch.device
+
+    def say(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style))
+
+    def begin(self, title: str, about: str) -> None:
+        self.console.print()
+        self.console.rule(Text(title, style="bold"), align="left")
+        self.say(about)
+
+    def written(self, source: Source, **options: Any) -> list[str]:
+        """Continuations of the prompt, all of the same number of tokens."""
+        wanted = Options(max_new_tokens=NEW_TOKENS, stop_tokens=(), seed=self.seed, **options)
+        rows = continuations(self.solution, source.model, source.tokenizer, [self.prompt], wanted)
+        return [row.text for row in rows]
+
+    def show(self, label: str, text: str) -> None:
+        """A continuation after its prompt, beside a label."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", min_width=3)
+        table.add_column()
+        line = Text(on_one_line(self.prompt), style="dim")
+        table.add_row(label, line.append(Text(on_one_line(text), style="not dim")))
+        self.console.print(table)
+
+    def show_five(self, source: Source) -> None:
+        texts = self.written(source, num_samples=CONTINUATIONS)
+        for number, text in enumerate(texts, start=1):
+            self.show(str(number), text)
+
+
+def on_one_line(text: str) -> str:
+    return visible(text).replace("\n", " ↵ ").replace("\t", "⇥")
+
+
+# One step: what the model thinks comes next, and what `sample` draws of it
+
+
+@torch.no_grad()
+def next_logits(demo: Demo, source: Source) -> torch.Tensor:
+    """Logits [1 d_vocab] of the token after the prompt."""
+    ids = prompt_ids(source.tokenizer, demo.prompt, source.model.config.d_vocab)
+    logits = decoder_for(source.model).prefill([ids]).float()
+    return without_padding(logits, source.tokenizer.vocab_size)
+
+
+def drawn_shares(demo: Demo, logits: torch.Tensor, **cut: Any) -> torch.Tensor:
+    """How often [d_vocab] each token comes in DRAWS draws by the solution's `sample`."""
+    generator = torch.Generator(logits.device).manual_seed(demo.seed)
+    rows = logits.expand(ROWS_PER_DRAW, -1)
+    draws = [
+        demo.solution.sample(rows.clone(), generator=generator, **cut)
+        for _ in range(DRAWS // ROWS_PER_DRAW)
+    ]
+    return torch.bincount(torch.cat(draws), minlength=logits.shape[1]) / DRAWS
+
+
+def show_cut(demo: Demo, source: Source, name: str, **cut: Any) -> None:
+    """The most likely tokens as bars, before and after a cut, and a text written with it."""
+    logits = next_logits(demo, source)
+    before, after = logits[0].softmax(dim=-1), drawn_shares(demo, logits, **cut)
+    table = Table(box=None, padding=(0, 1), show_edge=False)
+    table.add_column("next token", width=17, no_wrap=True)
+    table.add_column("before: probability", width=BAR_WIDTH + 8, no_wrap=True)
+    table.add_column(f"after: share of {DRAWS} draws", no_wrap=True)
+    best = before.topk(min(BARS, source.tokenizer.vocab_size)).indices.tolist()
+    longest = max(before.max().item(), after.max().item())
+    for id in best:
+        token = json.dumps(visible(source.tokenizer.decode([id])), ensure_ascii=False)
+        shares = (before[id].item(), after[id].item())
+        table.add_row(Text(token), *(bar(share, longest) for share in shares))
+    demo.console.print(table)
+    demo.say(
+        f"These {len(best)} of {source.tokenizer.vocab_size:,} tokens have "
+        f"{before[best].sum():.1%} before, and {after[best].sum():.1%} of the draws after.",
+        style="dim",
+    )
+    demo.show(name.split()[-1], demo.written(source, **cut)[0])
+
+
+def bar(share: float, longest: float) -> Text:
+    eighths = round(8 * BAR_WIDTH * share / longest)
+    full, rest = divmod(eighths, 8)
+    blocks = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+    percent = "0%" if share == 0 else f"{100 * share:.2g}%" if share < 0.1 else f"{share:.0%}"
+    return Text.assemble((blocks, "cyan"), " " if blocks else "", percent)
+
+
+# The models
+
+
+def random_source(demo: Demo) -> Source:
+    """A small GPT-2 as it is drawn, with GPT-2's tokenizer."""
+    tokenizer = GPT2Tokenizer()
+    torch.manual_seed(demo.seed)
+    config = preset("stories", d_vocab=tokenizer.vocab_size, n_ctx=1024)
+    model = demo.solution.Transformer(config).to(demo.device).eval()
+    return Source("the model of random weights", model, tokenizer)
+
+
+def newest_run() -> Path | None:
+    """The run in runs/ that was trained last."""
+    checkpoints = [
+        (found[-1].folder.stat().st_mtime, folder)
+        for folder in Path("runs").glob("*")
+        if is_run(folder) and (found := find_checkpoints(folder))
+    ]
+    return max(checkpoints)[1] if checkpoints else None
+
+
+def check_prompt(demo: Demo, source: Source) -> None:
+    """Raises UserError for a prompt that the model cannot read whole."""
+    config = source.model.config
+    length = len(prompt_ids(source.tokenizer, demo.prompt, config.d_vocab))
+    if length > config.n_ctx:
+        raise UserError(
+            f"the prompt has {length:,} tokens, more than the {config.n_ctx:,} that {source.name} "
+            "can read; give a shorter one"
+        )
+
+
+def trained_source(demo: Demo, model: str | None) -> Source | None:
+    """The model that was asked for, else the newest run; None, and why, when there is none.
+
+    Raises UserError for a model that was asked for and cannot be used, and for a long prompt.
+    """
+    if model is not None:
+        source = open_source(model, device=demo.device)
+        check_prompt(demo, source)
+        return source
+    run = newest_run()
+    if run is None:
+        demo.say("No run yet: python demos/train_demo.py makes one, in about two minutes.")
+        return None
+    try:
+        source = open_source(run, device=demo.device)
+        source.tokenizer.encode(demo.prompt)
+    except UserError as error:
+        demo.say(f"Without {run}: {error}")
+        return None
+    check_prompt(demo, source)
+    return source
+
+
+def hub_source(demo: Demo) -> Source | None:
+    """The real GPT-2 when it was downloaded or can be; None, and why, when it cannot."""
+    try:
+        source = open_source(fetch("gpt2", answer_seconds=HUB_SECONDS), device=demo.device)
+    except UserError as error:
+        demo.say(f"Without the real GPT-2: {error}")
+        return None
+    return Source("gpt2", source.model, source.tokenizer)
+
+
+# The demo
+
+
+def print_plan(demo: Demo) -> None:
+    plan = Table.grid(padding=(0, 2))
+    plan.add_column(style="bold")
+    plan.add_column()
+    plan.add_row("solution", Text(binding.describe(demo.solution)))
+    plan.add_row("prompt", Text(on_one_line(demo.prompt) or "(empty)"))
+    plan.add_row("shown", "a model of random weights; temperature, top-k and top-p;")
+    plan.add_row("", "then trained weights, as far as they are at hand")
+    plan.add_row("", f"{CONTINUATIONS} continuations of {NEW_TOKENS} tokens each")
+    plan.add_row("device", f"{demo.device}, seed {demo.seed}")
+    demo.console.print(Panel(plan, title="Choosing the next token", title_align="left"))
+
+
+def run_demo(demo: Demo, model: str | None) -> None:
+    """Show a model that knows nothing, the ways to choose, and what trained models write."""
+    print_plan(demo)
+    untrained = random_source(demo)
+    check_prompt(demo, untrained)
+    trained = trained_source(demo, model)
+
+    demo.begin("Random weights", "A small GPT-2 that has learned nothing. It will babble:")
+    demo.show_five(untrained)
+
+    shown = trained or untrained
+    demo.begin(
+        f"Temperature, by {shown.name}",
+        "The logits are divided by it: 0 takes the most likely token, above 1 is wilder.",
+    )
+    for temperature in TEMPERATURES:
+        demo.show(f"{temperature:g}", demo.written(shown, temperature=temperature)[0])
+    demo.begin(f"Top-k, by {shown.name}", f"Draw from the {TOP_K} most likely tokens alone.")
+    show_cut(demo, shown, f"top-k {TOP_K}", top_k=TOP_K)
+    demo.begin(
+        f"Top-p, by {shown.name}",
+        f"Draw from the most likely tokens that together have a probability of {TOP_P}.",
+    )
+    show_cut(demo, shown, f"top-p {TOP_P}", top_p=TOP_P)
+
+    demo.begin("Trained weights", "The same prompt, at temperature 1.")
+    for source in (trained, hub_source(demo) if model is None else None):
+        if source is not None:
+            demo.say(f"{source.name}:", style="bold")
+            demo.show_five(source)
+    if trained is not None:
+        name = model or newest_run()
+        demo.console.print(
+            f"Next: gpt2-small sample --model {name} --prompt {json.dumps(demo.prompt)}",
+            highlight=False,
+            markup=False,
+        )
+
+
+@app.command()
+def main(
+    prompt: Annotated[str, typer.Option(help="What to continue.")] = DEFAULT_PROMPT,
+    model: Annotated[
+        str | None, typer.Option(help="A run, a Hugging Face folder, or gpt2; the newest run.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed shows the same texts.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
+    solution: Annotated[
+        Path | None, typer.Option(help="Your own file instead of the reference.")
+    ] = None,
+) -> None:
+    """See a GPT-2 choose its words: at random weights, by temperature, top-k and top-p, trained."""
+    bind_solution(solution)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(highlight=False)
+    console.width = min(WIDTH, console.width)
+    run_demo(Demo(binding.bound(), console, prompt, seed, find_device(device)), model)
+
+
+if __name__ == "__main__":
+    run_command(app)
