@@ -59,7 +59,9 @@ def pytest_with_all_plugins(
 def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Pytest with our plugin alone, which starts quickly."""
     variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}
-    return pytest_with_all_plugins(project, "-p", "gpt2_small", *options, **variables)
+    return pytest_with_all_plugins(
+        project, "-p", "gpt2_small", *options, "test_tiny.py", **variables
+    )
 
 
 @pytest.fixture(scope="module")

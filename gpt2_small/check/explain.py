@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gpt2_small.check.observation import (
     STANDARD_ERRORS,
+    TAP,
     Counts,
     Distribution,
     Entry,
@@ -42,6 +43,8 @@ def explain_error(error: BaseException) -> str:
 
 def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:
     """Why an entry is not what it should be, with numbers."""
+    if name.startswith(TAP):
+        name = f"the activation at {name.removeprefix(TAP)}"
     if seen is None:
         return f"there is no {name.removeprefix('the ')}"
     if expected is None:

@@ -45,9 +45,16 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return f"solution: {binding.describe(binding.bound())}"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     if config.stash[_CHOSEN] is None:
         return
+    if config.getoption("--solution") is not None and not _named_tests(config):
+        from gpt2_small.check.items import check_items
+
+        items += check_items(session)
     wanted = [item for item in items if item.get_closest_marker("component")]
     if wanted or config.getoption("--solution") is not None:
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
@@ -87,6 +94,11 @@ def solution() -> ModuleType:
     module = binding.bound()
     check_shapes(module)
     return module
+
+
+def _named_tests(config: pytest.Config) -> bool:
+    """Whether the command line says which tests to run."""
+    return config.args_source == pytest.Config.ArgsSource.ARGS
 
 
 class NotWrittenYet(Exception):
