@@ -1,0 +1,109 @@
+"""When a file counts as saved, and which parts a save has changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpt2_small.check import exercises
+from gpt2_small.check.parts import PARTS
+from gpt2_small.check.saves import Gone, Saved, SavedFile, changed_parts
+
+STAYS_SO = 10
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "my_gpt2.py"
+    file.write_text("a = 1\n")
+    return file
+
+
+@pytest.fixture
+def saved(file: Path) -> SavedFile:
+    saved = SavedFile(file)
+    assert saved.look() == Saved(b"a = 1\n")
+    return saved
+
+
+def looks(saved: SavedFile) -> list[Saved | Gone]:
+    return [seen for seen in (saved.look() for _ in range(STAYS_SO)) if seen is not None]
+
+
+def test_a_save_is_told_once(saved: SavedFile) -> None:
+    saved.path.write_text("a = 22\n")
+    assert looks(saved) == [Saved(b"a = 22\n")]
+
+
+def test_a_file_that_is_only_touched_is_not_saved(saved: SavedFile) -> None:
+    os.utime(saved.path, (1, 1))
+    assert looks(saved) == []
+
+
+def test_a_half_saved_file_that_is_finished_soon_is_told_only_whole(saved: SavedFile) -> None:
+    saved.path.write_text("def f(:")
+    assert saved.look() is None
+    saved.path.write_text("def f(): pass\n")
+    assert looks(saved) == [Saved(b"def f(): pass\n")]
+
+
+def test_an_empty_file_between_two_texts_is_passed_over(saved: SavedFile) -> None:
+    saved.path.write_text("")
+    assert saved.look() is None
+    saved.path.write_text("b = 2\n")
+    assert looks(saved) == [Saved(b"b = 2\n")]
+
+
+def test_a_file_that_stays_broken_is_told_once(saved: SavedFile) -> None:
+    saved.path.write_text("def f(:")
+    assert looks(saved) == [Saved(b"def f(:")]
+
+
+def test_a_file_that_is_replaced_by_another_of_its_name_is_a_save(saved: SavedFile) -> None:
+    other = saved.path.with_name("other")
+    other.write_text("c = 3\n")
+    saved.path.unlink()
+    assert saved.look() is None
+    other.rename(saved.path)
+    assert looks(saved) == [Saved(b"c = 3\n")]
+
+
+def test_a_deletion_is_told_once_and_the_return_as_a_save(saved: SavedFile) -> None:
+    saved.path.unlink()
+    assert looks(saved) == [Gone(None)]
+    saved.path.write_text("a = 1\n")
+    assert looks(saved) == [Saved(b"a = 1\n")]
+
+
+def test_a_renamed_file_is_found_under_its_new_name(saved: SavedFile) -> None:
+    new = saved.path.rename(saved.path.with_name("mine.py"))
+    assert looks(saved) == [Gone(new)]
+
+
+def changed(edit: Callable[[str], str]) -> list[str]:
+    text = exercises.skeleton()
+    return changed_parts(text.encode(), edit(text).encode())
+
+
+def with_reference(part: str) -> Callable[[str], str]:
+    return lambda text: exercises.with_body(text, part, exercises.reference_body(part))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_part_that_was_written_is_the_one_that_changed(part: str) -> None:
+    assert changed(with_reference(part)) == [part]
+
+
+def test_comments_and_blank_lines_change_no_part() -> None:
+    assert changed(lambda text: text.replace("    # 1. ", "\n    # One: ")) == []
+
+
+def test_a_helper_changes_the_parts_that_name_it() -> None:
+    written = with_reference("MLP")(exercises.skeleton())
+    edited = written.replace('approximate="tanh"', 'approximate="none"')
+    assert changed_parts(written.encode(), edited.encode()) == ["MLP"]
+
+
+def test_a_changed_import_changes_every_part() -> None:
+    assert changed(lambda text: text.replace("import math\n", "import math, sys\n")) == list(PARTS)

@@ -1,0 +1,219 @@
+"""Watching a file: what is checked first, and what the learner is told."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gpt2_small.check import exercises, watch
+from gpt2_small.check.background import News
+from gpt2_small.check.lesson import Event, Lesson
+from gpt2_small.check.parts import PARTS
+from gpt2_small.check.verdict import PartReport, Result, Verdict
+from gpt2_small.check.watch_faces import Lines, Screen
+
+LOOKS = 20
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "my_gpt2.py"
+    file.write_text("a = 1\n")
+    return file
+
+
+def verdict_on(text: bytes, states: dict[str, str], **reports: PartReport) -> Verdict:
+    results = [
+        Result(part, "A claim", state, message="" if state == "passed" else "it is off", line=7)
+        for part, state in states.items()
+    ]
+    return Verdict("my_gpt2.py", hashlib.sha256(text).hexdigest(), results, reports)
+
+
+@pytest.fixture
+def lesson(file: Path) -> Lesson:
+    lesson = Lesson(file, "my_gpt2.py")
+    lesson.saved(hashlib.sha256(b"a").hexdigest(), list(PARTS))
+    lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "not_written")))
+    return lesson
+
+
+def test_a_part_that_comes_to_hold_is_finished(lesson: Lesson) -> None:
+    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Event("finished", "MLP")]
+    assert lesson.done() == ["MLP"]
+
+
+def test_a_part_that_goes_on_holding_is_not_finished_again(lesson: Lesson) -> None:
+    lesson.take(verdict_on(b"a", {"MLP": "passed"}))
+    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Event("verdict", "MLP")]
+
+
+def test_a_verdict_on_an_older_text_is_passed_over(lesson: Lesson) -> None:
+    assert lesson.take(verdict_on(b"older", {"MLP": "passed"})) == []
+    assert lesson.done() == []
+
+
+def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: Lesson) -> None:
+    for part in PARTS:
+        events = lesson.take(verdict_on(b"a", {part: "passed"}))
+        assert Event("whole") not in events
+    assert lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "passed")))[-1] == Event("whole")
+
+
+def test_what_was_done_is_kept_for_the_next_time(lesson: Lesson) -> None:
+    lesson.take(verdict_on(b"a", {"MLP": "passed"}))
+    assert Lesson(lesson.path, "my_gpt2.py").progress.done == ["MLP"]
+
+
+def test_the_next_part_is_the_next_that_does_not_hold_and_then_the_first(lesson: Lesson) -> None:
+    lesson.take(verdict_on(b"a", {part: "passed" for part in PARTS if part not in PARTS[3:5]}))
+    assert [lesson.next_part() for _ in range(3)] == [PARTS[3], PARTS[4], PARTS[3]]
+
+
+def test_a_hint_is_about_the_mistake_that_was_named(lesson: Lesson) -> None:
+    report = PartReport(("layer-norm-no-epsilon",), "Your LayerNorm ...")
+    lesson.take(verdict_on(b"a", {"LayerNorm": "failed"}, LayerNorm=report))
+    (event,) = lesson.give_hint()
+    assert "equal" in event.text
+    assert lesson.progress.hints == {"layer-norm-no-epsilon": 1}
+
+
+class Prompt:
+    """A background that answers at once: a part holds when its text says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.asked, self.waiting = path, [], []
+
+    def ask(self, groups: Sequence[Sequence[str]]) -> None:
+        self.asked.append([tuple(group) for group in groups])
+        self.waiting = list(groups)
+
+    def news(self) -> list[News]:
+        if not self.waiting:
+            return []
+        parts, text = self.waiting.pop(0), self.path.read_bytes()
+        state = {p: "passed" if f"{p} = 1".encode() in text else "not_written" for p in parts}
+        return [News(1, parts, verdict_on(text, state))]
+
+    def is_busy(self) -> bool:
+        return bool(self.waiting)
+
+
+@pytest.fixture
+def terminal() -> Console:
+    return Console(file=StringIO(), width=80, height=24, force_terminal=True, no_color=True)
+
+
+def watched(file: Path, face: Screen | Lines, monkeypatch: pytest.MonkeyPatch) -> watch.Watch:
+    monkeypatch.setattr(watch, "Background", Prompt)
+    return watch.Watch(file, file.name, face)
+
+
+def settle(watched: watch.Watch, *keys: str) -> None:
+    for pressed in [*keys, *[""] * LOOKS, *[""] * len(PARTS)]:
+        watched.step(pressed)
+
+
+def screen_of(terminal: Console) -> list[str]:
+    *_, last = terminal.file.getvalue().split("\x1b[H\x1b[2J")  # type: ignore[attr-defined]
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in last.splitlines()]
+
+
+ALL_WRITTEN = "".join(f"{part} = 1\n" for part in PARTS)
+
+
+def test_the_changed_part_is_checked_first_and_then_all_others(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = exercises.skeleton()
+    file.write_text(text)
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    body = exercises.reference_body("sample")
+    file.write_text(exercises.with_body(text, "sample", body))
+    settle(watched_file)
+    first, *others = watched_file._background.asked[-1]
+    assert first == ("sample",)
+    assert sorted(others) == sorted((part,) for part in PARTS if part != "sample")
+
+
+def test_when_every_part_holds_they_are_checked_together_once_and_celebrated(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    file.write_text(ALL_WRITTEN)
+    settle(watched_file)
+    assert watched_file._background.asked[2:] == [[PARTS]]
+    assert any("You have written GPT-2" in line for line in screen_of(terminal))
+
+
+def test_a_screen_is_never_taller_than_the_terminal_and_ends_with_the_keys(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    lesson = watched_file.lesson
+    sha = hashlib.sha256(file.read_bytes()).hexdigest()
+    long = Result("LayerNorm", "A claim", "failed", message="very long " * 400)
+    lesson.take(Verdict("my_gpt2.py", sha, [long]))
+    settle(watched_file)
+    lines = screen_of(terminal)
+    assert len(lines) == 24
+    assert "..." in lines
+    assert lines[-2].startswith("h hint")
+    assert ".my_gpt2.progress.json" in lines[-1]
+
+
+def test_t_shows_all_parts_and_shows_one_again(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file, "t")
+    assert all(any(part in line for line in screen_of(terminal)) for part in PARTS)
+    settle(watched_file, "t")
+    assert not any("parameter_groups" in line for line in screen_of(terminal))
+
+
+def test_h_shows_a_hint_and_a_save_takes_it_away(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    settle(watched_file, "h")
+    assert any(line.startswith("Hint 1 of 3: ") for line in screen_of(terminal))
+    file.write_text("b = 1\n")
+    settle(watched_file)
+    assert not any(line.startswith("Hint 1") for line in screen_of(terminal))
+
+
+def test_a_screen_that_has_not_changed_is_not_painted_again(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    painted = terminal.file.getvalue()  # type: ignore[attr-defined]
+    settle(watched_file)
+    assert terminal.file.getvalue() == painted  # type: ignore[attr-defined]
+
+
+def test_without_a_terminal_there_are_plain_lines_for_what_changes_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=StringIO(), width=80)
+    watched_file = watched(file, Lines(console), monkeypatch)
+    settle(watched_file)
+    file.write_text("MLP = 1\n")
+    settle(watched_file)
+    file.unlink()
+    settle(watched_file)
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "0 of 15 parts done.",
+        "Hints and progress are kept in .my_gpt2.progress.json, beside your file.",
+        "MLP is done! 1 of 15 parts.",
+        "my_gpt2.py is gone; waiting for it to come back",
+    ]

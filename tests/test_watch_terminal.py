@@ -1,0 +1,105 @@
+"""`gpt2-small watch` as a learner has it: a process, a terminal, a file that is saved."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpt2_small.check import exercises
+
+PATIENCE = 120.0
+WATCH = [sys.executable, "-m", "gpt2_small", "watch"]
+
+
+class Terminal:
+    """A process in a terminal of 80 by 24."""
+
+    def __init__(self, command: list[str], cwd: Path, **variables: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        environment = os.environ | {"TERM": "xterm-256color"} | variables
+        self.process = subprocess.Popen(
+            command, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, env=environment
+        )
+        os.close(slave)
+        self.output = ""
+
+    def press(self, key: str) -> None:
+        os.write(self.master, key.encode())
+
+    def screen(self) -> str:
+        """What was painted last."""
+        *_, last = self.output.split("\x1b[H\x1b[2J")
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", last)
+
+    def wait_for(self, text: str) -> str:
+        """Read until the screen shows a text."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.screen():
+            assert time.monotonic() < deadline, f"no {text!r} in:\n{self.screen()}"
+            if select.select([self.master], [], [], 0.2)[0]:
+                try:
+                    self.output += os.read(self.master, 65536).decode(errors="replace")
+                except OSError as error:
+                    raise AssertionError(f"it ended:\n{self.screen()}") from error
+        return self.screen()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "my_gpt2.py"
+    file.write_text(exercises.skeleton())
+    return file
+
+
+@pytest.fixture
+def terminal(file: Path) -> Iterator[Terminal]:
+    terminal = Terminal(WATCH, file.parent, NO_COLOR="1")
+    yield terminal
+    terminal.end()
+
+
+def test_a_learner_writes_a_part_wrong_asks_for_a_hint_mends_it_and_quits(
+    file: Path, terminal: Terminal
+) -> None:
+    skeleton, right = file.read_text(), exercises.reference_body("LayerNorm")
+    terminal.wait_for("LayerNorm is not written yet")
+    file.write_text(exercises.with_body(skeleton, "LayerNorm", right.replace("+ self.eps", "")))
+    terminal.wait_for("Mistake: layer-norm-no-epsilon")
+    terminal.press("h")
+    terminal.wait_for("Hint 1 of 3")
+    file.write_text(exercises.with_body(skeleton, "LayerNorm", right))
+    assert "1 of 15 parts done" in terminal.wait_for("LayerNorm is done!")
+    terminal.press("q")
+    assert terminal.process.wait(timeout=PATIENCE) == 0
+    assert not re.search(r"\x1b\[[0-9;]*3\d", terminal.output)
+
+
+def test_without_a_terminal_it_prints_lines_until_it_is_interrupted(file: Path) -> None:
+    with subprocess.Popen(
+        WATCH, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().strip() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert lines[0] == "0 of 15 parts done."
+    assert ".my_gpt2.progress.json" in lines[1]
+    assert rest == ""
