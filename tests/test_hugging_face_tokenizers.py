@@ -1,6 +1,7 @@
 """Exported tokenizer files, read back by `transformers`."""
 
 import shutil
+from random import Random
 
 import pytest
 
@@ -9,6 +10,7 @@ from gpt2_small.text.hugging_face import (
     read_hugging_face_files,
     write_hugging_face_files,
 )
+from gpt2_small.text.stories import StoriesTokenizer, generate_story, join_words
 from gpt2_small.text.tokenizers import (
     BytePairTokenizer,
     ByteTokenizer,
@@ -119,3 +121,15 @@ def test_a_kind_that_the_files_cannot_say_is_refused_and_nothing_written(tmp_pat
     with pytest.raises(UserError, match="'strange' cannot be written as Hugging Face files"):
         write_hugging_face_files(Strange(), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_exported_stories_give_the_same_ids_and_text(tmp_path):
+    tokenizer, rng = StoriesTokenizer(), Random(0)
+    write_hugging_face_files(tokenizer, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    tales = [join_words(generate_story(rng)) for _ in range(60)]
+    for text in ["", "Nell", *tales, "\n".join(tales[:2])]:
+        ids = tokenizer.encode(text)
+        assert theirs.encode(text) == ids
+        assert theirs.decode(ids) == text
+    assert isinstance(read_hugging_face_files(tmp_path), StoriesTokenizer)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Engine
 
 from gpt2_small.errors import UserError
@@ -14,6 +14,7 @@ from gpt2_small.text.gpt2_table import byte_letters, ranks_to_merges, verified_r
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
 from gpt2_small.text.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.text.simple_tokenizers import ByteTokenizer, CharTokenizer
+from gpt2_small.text.stories import StoriesTokenizer
 
 Merges = list[tuple[str, str]]
 
@@ -24,8 +25,8 @@ def write_hugging_face_files(
     """Writes the tokenizer's files into an exported folder and returns their paths.
 
     Byte-level tokenizers (`gpt2`, `bpe:SIZE`, `byte`) give `vocab.json`, `merges.txt`,
-    `tokenizer.json` and `tokenizer_config.json`; `char` the last two. `transformers` itself reads
-    a typed `<|endoftext|>` as the token.
+    `tokenizer.json` and `tokenizer_config.json`; `char` and `stories` the last two. `transformers`
+    itself reads a typed `<|endoftext|>` as the token.
 
     Args:
         tokenizer: one whose splitting these files can say.
@@ -38,12 +39,14 @@ def write_hugging_face_files(
     files: dict[str, Any] = {}
     if isinstance(tokenizer, CharTokenizer):
         engine, loaded_by = _characters(tokenizer), "PreTrainedTokenizerFast"
+    elif isinstance(tokenizer, StoriesTokenizer):
+        engine, loaded_by = _stories(tokenizer), "PreTrainedTokenizerFast"
     else:
         vocabulary, merges = byte_level(tokenizer)
         engine, loaded_by = _byte_level_engine(vocabulary, merges), "GPT2Tokenizer"
         files["vocab.json"] = json.dumps(_words(tokenizer), ensure_ascii=False)
         files["merges.txt"] = "\n".join(["#version: 0.2", *map(" ".join, merges), ""])
-    if tokenizer.end_of_text is not None:
+    if _has_end_of_text_token(tokenizer):
         engine.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
     files["tokenizer.json"] = engine.to_str(pretty=True)
     files["tokenizer_config.json"] = json.dumps(_config(tokenizer, loaded_by, n_ctx), indent=2)
@@ -75,6 +78,7 @@ def read_hugging_face_files(folder: str | Path) -> Tokenizer:
             ByteTokenizer,
             lambda: BytePairTokenizer(merges),
             lambda: CharTokenizer("".join(vocabulary)),
+            StoriesTokenizer,
         )
         for candidate in candidates:
             tokenizer = candidate()
@@ -84,7 +88,7 @@ def read_hugging_face_files(folder: str | Path) -> Tokenizer:
         raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error}).") from None
     raise UserError(
         f"{path} describes a tokenizer of another kind; GPT-2's, byte-level byte pairs without "
-        "extra tokens, bytes and characters can be read."
+        "extra tokens, bytes, characters and the stories' words can be read."
     )
 
 
@@ -110,7 +114,7 @@ def byte_level(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
         return {word(token): rank for token, rank in ranks}, merges
     raise UserError(
         f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; "
-        "gpt2, bpe:SIZE, byte and char can."
+        "gpt2, bpe:SIZE, byte, char and stories can."
     )
 
 
@@ -128,8 +132,34 @@ def _characters(tokenizer: CharTokenizer) -> Engine:
     return engine
 
 
+def _stories(tokenizer: StoriesTokenizer) -> Engine:
+    """One word or mark at a time, a line break before each line, curly quotation marks."""
+    engine = Engine(models.WordLevel(vocab=_words(tokenizer)))
+    engine.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex(r'(?:^|(?<=\s))"'), "“"), normalizers.Replace('"', "”")]
+    )
+    words = Regex(r"\n|\w+|[^\w\s]")
+    engine.pre_tokenizer = pre_tokenizers.Split(words, behavior="removed", invert=True)
+    engine.post_processor = processors.TemplateProcessing(
+        single="\n $A", special_tokens=[("\n", tokenizer.end_of_text)]
+    )
+    spaces = [(r"^(?=\w|“)", " "), None, (r"(?<=“) ", ""), (r"(?<=\n) ", ""), (r"^[\n ]", "")]
+    engine.decoder = decoders.Sequence(
+        [
+            decoders.Fuse() if space is None else decoders.Replace(Regex(space[0]), space[1])
+            for space in spaces
+        ]
+    )
+    return engine
+
+
+def _has_end_of_text_token(tokenizer: Tokenizer) -> bool:
+    """Whether it has a token of its own for the end of a text; the stories' is a line break."""
+    return tokenizer.end_of_text is not None and not isinstance(tokenizer, StoriesTokenizer)
+
+
 def _config(tokenizer: Tokenizer, loaded_by: str, n_ctx: int | None) -> dict[str, Any]:
-    end_of_text = None if tokenizer.end_of_text is None else END_OF_TEXT
+    end_of_text = END_OF_TEXT if _has_end_of_text_token(tokenizer) else None
     config = {
         "tokenizer_class": loaded_by,
         "add_prefix_space": False,
@@ -158,5 +188,8 @@ def _vocabulary_and_merges(path: Path) -> tuple[dict[str, int], Merges]:
 def _words(tokenizer: Tokenizer) -> dict[str, int]:
     if isinstance(tokenizer, CharTokenizer):
         return {character: id for id, character in enumerate(tokenizer.characters)}
+    if isinstance(tokenizer, StoriesTokenizer):
+        words = tokenizer.words(range(tokenizer.vocab_size))
+        return {"\n": tokenizer.end_of_text} | {word: id for id, word in enumerate(words) if id}
     words, _ = byte_level(tokenizer)
     return words if tokenizer.end_of_text is None else words | {END_OF_TEXT: tokenizer.end_of_text}
