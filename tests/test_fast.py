@@ -228,7 +228,7 @@ PLANTED = [
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
     (fast, "W_pos[:seq]", "W_pos[-seq:]"),
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
-    (fast, "(unembed.W_U, unembed.b_U)", "(unembed.W_U, None)"),
+    (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
     (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
     (products, "product(grad, weight.mT) if", "1.001 * product(grad, weight.mT) if"),
     (products, "grad.sum(dim=0) if", "grad.mean(dim=0) if"),

@@ -169,15 +169,18 @@ class FastTransformer(nn.Module):
         if batch.shape[1] < 2:
             raise ValueError(f"windows of {batch.shape[1]} tokens have no target; give at least 2")
         final = final_residual(self.model, batch[:, :-1])
-        unembed, is_tied = self.model.unembed, self.model.unembed is None
+        unembed, weight, bias = self.model.unembed, self.model.embed.W_E, None
+        if unembed is not None:
+            weight, bias = unembed.W_U, unembed.b_U
         default = (
             CPU_POSITIONS_PER_CHUNK if batch.device.type == "cpu" else CUDA_POSITIONS_PER_CHUNK
         )
         return chunked_loss(
             final.flatten(end_dim=1),
-            *((self.model.embed.W_E, None) if is_tied else (unembed.W_U, unembed.b_U)),
+            weight,
+            bias,
             batch[:, 1:].flatten(),
-            is_transposed=is_tied,
+            is_transposed=unembed is None,
             positions_per_chunk=self.positions_per_chunk or default,
         )
 

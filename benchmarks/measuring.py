@@ -1,0 +1,154 @@
+"""What the benchmarks share: interleaved timing, this machine's ceilings, tables and JSON."""
+
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+# Dense bf16, without sparsity: NVIDIA H100 and H200 Tensor Core GPU datasheets (SXM).
+DATASHEET_BFLOAT16_FLOPS = {"H100": 989e12, "H200": 989e12}
+DATASHEET_BYTES_PER_SECOND = {"H100": 3.35e12, "H200": 4.8e12}
+PACKAGES = ("torch", "transformers", "transformer-lens")
+
+console = Console()
+
+
+def synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def timed(function: Callable[[], object], device: str) -> float:
+    """Seconds that one call takes, the device's work included."""
+    synchronise(device)
+    start = time.perf_counter()
+    function()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def interleaved(
+    functions: Mapping[str, Callable[[], object]], rounds: int, device: str
+) -> dict[str, list[float]]:
+    """Seconds of every call, the functions in turn in every round, after one round unmeasured."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for measured_round in range(-1, rounds):
+        for name, function in functions.items():
+            taken = timed(function, device)
+            if measured_round >= 0:
+                seconds[name].append(taken)
+    return seconds
+
+
+def median_ratio(theirs: list[float], ours: list[float]) -> float:
+    """How many times as fast ours is: the median over rounds, which a busy machine moves little."""
+    return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
+
+
+def ceilings(device: str, rounds: int) -> dict[str, float]:
+    """The most this machine was seen to do: products a second, and bytes read a second.
+
+    A matrix product of torch's own in float32 and bfloat16, in FLOP/s; in float32 on a CPU also
+    oneDNN's, and the larger counts. Bytes a second of the sum of a tensor larger than any cache,
+    and of a product of one row with packed weights; again the larger.
+    """
+    from gpt2_small.model.packed import PackedAffine
+    from gpt2_small.model.products import product
+
+    size, big = (8192, 2**30) if device == "cuda" else (2048, 2**26)
+    square = torch.randn(size, size, device=device)
+    low, stream = square.bfloat16(), torch.ones(big, device=device)
+    with torch.no_grad():
+        row, packed = square[:1], PackedAffine(torch.randn(size, big // size, device=device), None)
+        seconds = interleaved(
+            {
+                "float32": lambda: square @ square,
+                "float32, oneDNN": lambda: product(square, square),
+                "bfloat16": lambda: low @ low,
+                "read": stream.sum,
+                "read in a product": lambda: packed(row),
+            },
+            rounds,
+            device,
+        )
+    best = {name: min(values) for name, values in seconds.items()}
+    flop = 2 * size**3
+    return {
+        "float32 FLOP/s": flop / min(best["float32"], best["float32, oneDNN"]),
+        "bfloat16 FLOP/s": flop / best["bfloat16"],
+        "bytes/s": 4 * big / min(best["read"], best["read in a product"]),
+    }
+
+
+def datasheet(figures: Mapping[str, float]) -> float | None:
+    """The figure of the CUDA device at hand, where its datasheet is known."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return next((figure for model, figure in figures.items() if model in name), None)
+
+
+def peak_resident_bytes() -> int:
+    """The most memory this process has held; on Linux without what it had before its exec."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def circumstances(device: str) -> dict[str, Any]:
+    """Versions, processor and threads."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": torch.cuda.get_device_name() if device == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+        "load before": os.getloadavg()[0],
+    }
+
+
+def processor() -> str:
+    """The processor's name, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """A table with a column for every key of the rows."""
+    table = Table(title=title, title_justify="left")
+    for key in rows[0]:
+        table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
+    for row in rows:
+        table.add_row(*("" if cell is None else f"{cell}" for cell in row.values()))
+    console.print(table)
+
+
+def write(path: Path | None, results: Mapping[str, Any]) -> None:
+    """The results as JSON, written aside and then moved into place."""
+    if path is None:
+        return
+    aside = path.with_name(path.name + ".part")
+    aside.write_text(json.dumps(results, indent=2) + "\n")
+    aside.replace(path)
+    console.print(f"written to {path}")

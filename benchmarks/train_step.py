@@ -1,0 +1,275 @@
+"""Time and memory of a training step, ours against nanoGPT, transformers and TransformerLens.
+
+    python benchmarks/train_step.py --nanogpt FOLDER
+    python benchmarks/train_step.py --device cuda --preset gpt2-padded --batch 64 --seq 1024 \\
+        --dtype bfloat16 --models twin nanoGPT --memory-batch 64 --memory-seq 1024
+
+Forward and backward alone, then with clipping and the optimiser; all models take turns in every
+round. Memory is the peak of a fresh process for each model, batch 4 x 512 unless told otherwise.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from measuring import (
+    DATASHEET_BFLOAT16_FLOPS,
+    ceilings,
+    circumstances,
+    console,
+    datasheet,
+    interleaved,
+    median_ratio,
+    peak_resident_bytes,
+    show,
+    timed,
+    write,
+)
+from peers import (
+    SHAPES,
+    Shape,
+    hugging_face,
+    nanogpt,
+    nanogpt_optimizer,
+    reference,
+    transformer_lens,
+)
+from torch import Tensor, nn
+
+import gpt2_small
+from gpt2_small.model.fast import FastTransformer
+
+SETTINGS = {
+    "twin": "FastTransformer, fused AdamW; compiled on CUDA",
+    "reference": "solution.py as it is read, fused AdamW",
+    "nanoGPT": "its configure_optimizers (fused on CUDA only), its clipping; compiled on CUDA",
+    "transformers": "sdpa, loss on all logits, fused AdamW; compiled on CUDA",
+    "TransformerLens": "TransformerBridge around transformers' model, fused AdamW",
+}
+Loss = Callable[[Tensor], Tensor]
+
+
+class Runner:
+    """One model, its loss on windows [batch seq+1] and its optimiser, which is made when needed."""
+
+    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
+        shape, device = SHAPES[arguments.preset], arguments.device
+        torch.manual_seed(0)
+        self.name, self.device = name, device
+        self.model, self.loss = build(name, arguments, shape)
+        self._optimizer: torch.optim.Optimizer | None = None
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        if self._optimizer is None:
+            if self.name == "nanoGPT":
+                self._optimizer = nanogpt_optimizer(self.model, self.device)
+            else:
+                betas = (0.9, 0.95)
+                parameters = self.model.parameters()
+                self._optimizer = torch.optim.AdamW(parameters, 6e-4, betas, fused=True)
+        return self._optimizer
+
+    def forward_backward(self, batch: Tensor, dtype: torch.dtype) -> None:
+        self.model.zero_grad(set_to_none=True)
+        with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
+            loss = self.loss(batch)
+        loss.backward()
+
+    def step(self, batch: Tensor, dtype: torch.dtype) -> None:
+        self.forward_backward(batch, dtype)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+
+def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, Loss]:
+    """The model and its loss. Raises LookupError when the peer is not at hand."""
+    makers: dict[str, Callable[[], Any]] = {
+        "twin": lambda: reference(shape),
+        "reference": lambda: reference(shape),
+        "nanoGPT": lambda: nanogpt(shape, arguments.nanogpt),
+        "transformers": lambda: hugging_face(shape),
+        "TransformerLens": lambda: transformer_lens(shape),
+    }
+    model = makers[name]()
+    if model is None:
+        raise LookupError(name)
+    model = model.to(arguments.device).train()
+    if name == "twin":
+        forward: Any = FastTransformer(model, positions_per_chunk=arguments.positions_per_chunk)
+    else:
+        forward = model
+    if arguments.device == "cuda" and not arguments.no_compile and name != "TransformerLens":
+        forward = torch.compile(forward)
+    losses: dict[str, Loss] = {
+        "twin": lambda batch: forward(batch),
+        "reference": lambda batch: gpt2_small.next_token_loss(forward(batch[:, :-1]), batch),
+        "nanoGPT": lambda batch: forward(batch[:, :-1], batch[:, 1:].contiguous())[1],
+        "transformers": lambda batch: cross_entropy(forward(batch[:, :-1]).logits, batch),
+        "TransformerLens": lambda batch: cross_entropy(forward(batch[:, :-1]), batch),
+    }
+    return model, losses[name]
+
+
+def cross_entropy(logits: Tensor, batch: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(end_dim=1), batch[:, 1:].flatten())
+
+
+def flop_per_token(shape: Shape, seq: int) -> float:
+    """Of forward and backward: 6 for every weight that multiplies, 12 for every attended number.
+
+    (Chowdhery et al. 2022, "PaLM", appendix B.)
+    """
+    weights = shape.n_layers * 12 * shape.d_model**2 + shape.d_vocab * shape.d_model
+    return 6 * weights + 12 * shape.n_layers * shape.d_model * seq
+
+
+def measure_times(
+    runners: list[Runner], arguments: argparse.Namespace, dtype: torch.dtype
+) -> dict[str, dict[str, list[float]]]:
+    shape = SHAPES[arguments.preset]
+    batch = torch.randint(
+        shape.d_vocab, (arguments.batch, arguments.seq + 1), device=arguments.device
+    )
+    kinds = {
+        "forward and backward": Runner.forward_backward,
+        "with the optimiser": Runner.step,
+    }
+    times = {}
+    for kind, run in kinds.items():
+        calls = {r.name: lambda r=r, run=run: run(r, batch, dtype) for r in runners}
+        times[kind] = interleaved(calls, arguments.rounds, arguments.device)
+    return times
+
+
+def time_rows(
+    times: dict[str, list[float]], arguments: argparse.Namespace, peak: float
+) -> list[dict[str, Any]]:
+    tokens = arguments.batch * arguments.seq
+    flop = tokens * flop_per_token(SHAPES[arguments.preset], arguments.seq)
+    return [
+        {
+            "model": name,
+            "ms": round(1000 * statistics.median(seconds), 1),
+            "tokens/s": round(tokens / statistics.median(seconds)),
+            "share of peak": f"{flop / statistics.median(seconds) / peak:.1%}",
+            "twin is faster by": f"{median_ratio(seconds, times['twin']):.2f}x",
+        }
+        for name, seconds in times.items()
+    ]
+
+
+def measure_memory_here(arguments: argparse.Namespace) -> None:
+    """Two whole steps of one model in this process; prints the peak in bytes and the seconds."""
+    runner = Runner(arguments.measure_memory, arguments)
+    shape, dtype = SHAPES[arguments.preset], getattr(torch, arguments.dtype[0])
+    size = (arguments.memory_batch, arguments.memory_seq + 1)
+    batch = torch.randint(shape.d_vocab, size, device=arguments.device)
+    runner.step(batch, dtype)
+    seconds = timed(lambda: runner.step(batch, dtype), arguments.device)
+    on_cuda = arguments.device == "cuda"
+    peak = torch.cuda.max_memory_allocated() if on_cuda else peak_resident_bytes()
+    print(json.dumps({"bytes": peak, "seconds": seconds}))
+
+
+def measure_memory(arguments: argparse.Namespace, names: list[str], dtype: str) -> dict[str, Any]:
+    measured = {}
+    for name in names:
+        command = [sys.executable, __file__, "--measure-memory", name, "--dtype", dtype]
+        for option in ("device", "preset", "memory_batch", "memory_seq"):
+            command += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
+        if arguments.nanogpt:
+            command += ["--nanogpt", str(arguments.nanogpt)]
+        if arguments.positions_per_chunk:
+            command += ["--positions-per-chunk", str(arguments.positions_per_chunk)]
+        if arguments.no_compile:
+            command += ["--no-compile"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        measured[name] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--preset", choices=SHAPES, default="gpt2")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--seq", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=9, help="measured calls of every model")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--models", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--nanogpt", type=Path, help="folder of a nanoGPT checkout")
+    parser.add_argument("--positions-per-chunk", type=int)
+    parser.add_argument("--memory-batch", type=int, default=4)
+    parser.add_argument("--memory-seq", type=int, default=512)
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--measure-memory", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def runners_at_hand(arguments: argparse.Namespace) -> list[Runner]:
+    runners = []
+    for name in dict.fromkeys(["twin", *arguments.models]):
+        try:
+            runners.append(Runner(name, arguments))
+            console.print(f"{name}: {SETTINGS[name]}")
+        except LookupError:
+            console.print(f"{name}: left out, it is not at hand")
+    return runners
+
+
+def main() -> None:
+    arguments = parse()
+    torch.set_float32_matmul_precision("high" if arguments.device == "cuda" else "highest")
+    if arguments.measure_memory:
+        measure_memory_here(arguments)
+        return
+    results: dict[str, Any] = {"circumstances": circumstances(arguments.device)}
+    results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
+    console.print_json(data=results["circumstances"])
+    results["ceilings"] = ceilings(arguments.device, arguments.rounds)
+    known_peak = datasheet(DATASHEET_BFLOAT16_FLOPS)
+    runners = runners_at_hand(arguments)
+    for dtype in arguments.dtype:
+        peak = results["ceilings"][f"{dtype} FLOP/s"]
+        if dtype == "bfloat16" and known_peak:
+            peak = results["ceilings"]["datasheet bfloat16 FLOP/s"] = known_peak
+        times = measure_times(runners, arguments, getattr(torch, dtype))
+        for kind, seconds in times.items():
+            size = f"{arguments.preset}, batch {arguments.batch} x {arguments.seq}, {dtype}"
+            rows = time_rows(seconds, arguments, peak)
+            show(f"Training step, {kind}: {size}; peak {peak / 1e12:.2f} TFLOP/s", rows)
+            results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
+    names = [runner.name for runner in runners]
+    runners.clear()
+    if not arguments.no_memory:
+        for dtype in arguments.dtype:
+            memory = measure_memory(arguments, names, dtype)
+            rows = [
+                {
+                    "model": name,
+                    "peak MB": round(found["bytes"] / 1e6),
+                    "of nanoGPT's": f"{found['bytes'] / memory['nanoGPT']['bytes']:.2f}"
+                    if "nanoGPT" in memory
+                    else None,
+                    "ms": round(1000 * found["seconds"]),
+                }
+                for name, found in memory.items()
+            ]
+            size = f"batch {arguments.memory_batch} x {arguments.memory_seq}, {dtype}"
+            show(f"Peak memory of a process that trains two steps: {size}", rows)
+            results[f"memory, {dtype}"] = memory
+    write(arguments.json, results)
+
+
+if __name__ == "__main__":
+    main()
