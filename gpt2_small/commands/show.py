@@ -13,9 +13,7 @@ from gpt2_small.errors import UserError
 def show(
     part: PartArgument,
     file: FileOption = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Show it without asking.", is_flag=True)
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Show it without asking.")] = False,
 ) -> None:
     """Show how the reference writes a part.
 
