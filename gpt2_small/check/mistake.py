@@ -5,9 +5,9 @@ import difflib
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from gpt2_small import binding
 from gpt2_small.check.parts import FILE_OF, PARTS
@@ -89,6 +89,57 @@ def edited_text(*mistakes: Mistake) -> str:
 
     Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
     """
+    return "".join(_edited_statements(mistakes))
+
+
+def build(*mistakes: Mistake) -> ModuleType:
+    """The reference with these mistakes in one part, and with all other parts right.
+
+    Only the part, the helper functions and what is edited are run again. Raises EditDoesNotFit.
+    """
+    (component,) = {mistake.component for mistake in mistakes}
+    edited = _edited_statements(mistakes)
+    wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
+    wrong.__file__ = f"<{wrong.__name__}>"
+    kept = {k: v for k, v in vars(reference()).items() if not k.startswith("__")}
+    wrong.__dict__.update(kept)
+    for statement, text in zip(_statements(), edited, strict=True):
+        if text != statement.text or statement.name == component or statement.is_helper:
+            exec(_compiled(text), wrong.__dict__)
+    return wrong
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement at the top of the reference: its text, and what it defines."""
+
+    text: str
+    name: str
+    is_helper: bool
+
+
+@cache
+def _statements() -> tuple[Statement, ...]:
+    """The reference cut into its statements, which together are its text."""
+    lines = reference_text().splitlines(keepends=True)
+    nodes = ast.parse(reference_text()).body
+    starts = [0] + [_first_line(node) - 1 for node in nodes[1:]]
+    ends = [*starts[1:], len(lines)]
+    return tuple(
+        Statement(
+            "".join(lines[start:end]),
+            getattr(node, "name", ""),
+            isinstance(node, ast.FunctionDef) and node.name not in PARTS,
+        )
+        for node, start, end in zip(nodes, starts, ends, strict=True)
+    )
+
+
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+
+
+def _edited_statements(mistakes: tuple[Mistake, ...]) -> list[str]:
     problem = EditDoesNotFit()
     for order in itertools.permutations(mistakes):
         try:
@@ -98,42 +149,23 @@ def edited_text(*mistakes: Mistake) -> str:
     raise problem
 
 
-def _edited_in_order(mistakes: Iterable[Mistake]) -> str:
-    text = reference_text()
+def _edited_in_order(mistakes: Iterable[Mistake]) -> list[str]:
+    texts = [statement.text for statement in _statements()]
     for mistake in mistakes:
         for old, new in mistake.edits:
-            if text.count(old) != 1:
+            found = [index for index, text in enumerate(texts) if old in text]
+            times = sum(texts[index].count(old) for index in found)
+            if times != 1:
                 raise EditDoesNotFit(
-                    f"{mistake.id}: {old!r} occurs {text.count(old)} times in the reference"
+                    f"{mistake.id}: {old!r} occurs {times} times in the reference's statements"
                 )
-            text = text.replace(old, new)
-    return text
+            texts[found[0]] = texts[found[0]].replace(old, new)
+    return texts
 
 
-def build(*mistakes: Mistake) -> ModuleType:
-    """The reference with these mistakes in one part, and with all other parts right.
-
-    Only the part and the helpers between the parts are run again. Raises EditDoesNotFit.
-    """
-    (component,) = {mistake.component for mistake in mistakes}
-    text = edited_text(*mistakes)
-    wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
-    wrong.__file__ = f"<{wrong.__name__}>"
-    wrong.__dict__.update(_names(reference()))
-    tree = ast.parse(text)
-    tree.body = [node for node in tree.body if _is_rerun(node, component)]
-    exec(compile(tree, wrong.__file__, "exec"), wrong.__dict__)
-    return wrong
-
-
-def _names(module: ModuleType) -> dict[str, object]:
-    return {name: value for name, value in vars(module).items() if not name.startswith("__")}
-
-
-def _is_rerun(node: ast.stmt, component: str) -> bool:
-    """Whether a statement of the file is the part itself or no part at all."""
-    name = getattr(node, "name", None)
-    return name == component or (name != "TransformerConfig" and name not in PARTS)
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> CodeType:
+    return compile(text, "<reference with a mistake>", "exec")
 
 
 def distinct(mistakes: Iterable[Mistake]) -> list[Mistake]:
