@@ -189,7 +189,7 @@ def _words(tokenizer: Tokenizer) -> dict[str, int]:
     if isinstance(tokenizer, CharTokenizer):
         return {character: id for id, character in enumerate(tokenizer.characters)}
     if isinstance(tokenizer, StoriesTokenizer):
-        words = tokenizer.words(range(tokenizer.vocab_size))
-        return {"\n": tokenizer.end_of_text} | {word: id for id, word in enumerate(words) if id}
+        tales = tokenizer.words(range(tokenizer.vocab_size))
+        return {"\n" if id == tokenizer.end_of_text else word: id for id, word in enumerate(tales)}
     words, _ = byte_level(tokenizer)
     return words if tokenizer.end_of_text is None else words | {END_OF_TEXT: tokenizer.end_of_text}
