@@ -20,7 +20,10 @@ from gpt2_small.check.observation import (
     value_distance,
 )
 
-PAIR_SECONDS = 4.0
+# A pair takes about 2 milliseconds, and most are found among the first hundred. The time is for
+# machines on which so many would take very long.
+MOST_PAIRS = 1500
+PAIR_SECONDS = 15.0
 
 Seen = Mapping[str, Observation]
 
@@ -111,9 +114,10 @@ def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Nam
     if not numeric:
         matches = [c for c in matches if alike(seen[key], wrong.seen(c.mistakes, key))]
     if not matches and numeric:
-        deadline = time.monotonic() + PAIR_SECONDS
         ordered = [candidate.mistakes[0] for candidate in singles]
-        matches = list(itertools.islice(pairs(wrong, ordered, seen, order, deadline), 1))
+        matches = list(itertools.islice(pairs(wrong, ordered, seen, order), 1))
+    elif numeric and all(taps_apart(wrong, c.mistakes, seen) for c in matches):
+        matches = [*matches, *with_a_wrong_tap(wrong, matches[0], known, seen, order)]
     if not matches:
         return Naming((), unknown(part, singles) if numeric else "", {})
     best = min(matches, key=lambda c: (taps_apart(wrong, c.mistakes, seen), c.distance))
@@ -165,9 +169,16 @@ def explains(
     wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, order: Iterable[str]
 ) -> bool:
     """Whether every check sees of the wrong reference what it saw of the file, taps aside."""
-    return all(
-        alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name))) for name in order
-    ) and any(wrong.fails(mistakes, name) for name in order)
+    return all(explains_one(wrong, mistakes, seen, name) for name in order) and any(
+        wrong.fails(mistakes, name) for name in order
+    )
+
+
+def explains_one(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
+) -> bool:
+    """Whether a check sees of the wrong reference what it saw of the file, taps aside."""
+    return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
 
 
 def taps_apart(wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen) -> int:
@@ -176,15 +187,20 @@ def taps_apart(wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen
 
 
 def pairs(
-    wrong: WrongReferences,
-    known: Sequence[Mistake],
-    seen: Seen,
-    order: Sequence[str],
-    deadline: float,
+    wrong: WrongReferences, known: Sequence[Mistake], seen: Seen, order: Sequence[str]
 ) -> Iterator[Candidate]:
-    """Pairs of mistakes that explain what was seen, likely ones first, until the deadline."""
-    ranked = sorted(itertools.combinations(range(len(known)), 2), key=sum)
-    for first, second in ranked:
+    """Pairs of mistakes that explain what was seen, likely ones first, up to a limit.
+
+    Likely is a pair of which one or the other explains many checks by itself, as two mistakes do
+    that do not touch; then one of mistakes that come near in the first failed check.
+    """
+    deadline = time.monotonic() + PAIR_SECONDS
+    alone = [frozenset(n for n in order if explains_one(wrong, (m,), seen, n)) for m in known]
+    ranked = sorted(
+        itertools.combinations(range(len(known)), 2),
+        key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
+    )
+    for first, second in ranked[:MOST_PAIRS]:
         if time.monotonic() > deadline:
             return
         pair = known[first], known[second]
@@ -195,6 +211,24 @@ def pairs(
             continue
         finally:
             wrong.forget(pair)
+
+
+def with_a_wrong_tap(
+    wrong: WrongReferences,
+    match: Candidate,
+    known: Sequence[Mistake],
+    seen: Seen,
+    order: Sequence[str],
+) -> Iterator[Candidate]:
+    """The match together with a mistake that explains its taps too."""
+    for other in known:
+        pair = *match.mistakes, other
+        try:
+            if explains(wrong, pair, seen, order) and not taps_apart(wrong, pair, seen):
+                yield Candidate(pair, match.distance)
+                return
+        except EditDoesNotFit:
+            continue
 
 
 def blamed(
@@ -214,7 +248,11 @@ def blamed(
 def furthest(wrong: WrongReferences, best: Candidate, seen: Seen) -> float:
     """The largest difference of any number that is no estimate of chance."""
     exact = {
-        name: {k: e for k, e in entries.items() if not isinstance(e, (Counts, Estimate))}
+        name: {
+            key: entry
+            for key, entry in without_taps(entries).items()
+            if not isinstance(entry, (Counts, Estimate))
+        }
         for name, entries in seen.items()
         if "bfloat16" not in name
     }
