@@ -4,6 +4,7 @@ import typer
 
 from gpt2_small.commands.check import check
 from gpt2_small.commands.export import export
+from gpt2_small.commands.grade import grade
 from gpt2_small.commands.hint import hint
 from gpt2_small.commands.sample import sample
 from gpt2_small.commands.short_help import ShortHelp
@@ -28,6 +29,7 @@ app.command()(check)
 app.command()(watch)
 app.command()(hint)
 app.command()(show)
+app.command()(grade)
 app.command(cls=ShortHelp)(sample)
 app.command()(export)
 

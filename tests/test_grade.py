@@ -1,0 +1,273 @@
+"""Grading a folder of files: a row a student, remarks for the instructor, reports."""
+
+import ast
+import csv
+import io
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gpt2_small import binding
+from gpt2_small.check import exercises, grade, grade_reports, originality
+from gpt2_small.check.grade import Grading, Row, submissions
+from gpt2_small.check.parts import PARTS
+from gpt2_small.check.verdict import Result, Verdict
+from gpt2_small.check.worker import Limits
+from gpt2_small.errors import UserError
+
+
+def written(**bodies: str) -> str:
+    """A learner's file with these bodies."""
+    text = exercises.skeleton()
+    for part, body in bodies.items():
+        text = exercises.with_body(text, part, body)
+    return text
+
+
+def body(part: str, old: str = "", new: str = "") -> str:
+    return (
+        exercises.reference_body(part).replace(old, new)
+        if old
+        else (exercises.reference_body(part))
+    )
+
+
+NO_EPSILON = {"LayerNorm": body("LayerNorm", "+ self.eps", "")}
+CLASS = {
+    "ann.py": written(**NO_EPSILON, Embedding=body("Embedding")).replace(
+        "import math\n", "import math\nfrom gpt2_small import sample as given\n"
+    ),
+    "bert/my_gpt2.py": "def f(:",
+    "bert/notes.py": "",
+    "carl/one.py": "",
+    "carl/two.py": "",
+    ".hidden/x.py": "",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("class")
+    for name, text in CLASS.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grading(folder: Path) -> Grading:
+    grading = Grading(seed=11, seconds=300, limits=Limits(), jobs=1)
+    grading.run(submissions(folder), lambda row: None)
+    return grading
+
+
+@pytest.fixture
+def row(grading: Grading, request: pytest.FixtureRequest) -> Row:
+    (row,) = [row for row in grading.rows if row.student == request.param]
+    return row
+
+
+def of(student: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("row", [student], indirect=True)
+
+
+def test_there_is_one_row_a_student_by_name(grading: Grading) -> None:
+    assert [row.student for row in grading.rows] == ["ann", "bert", "carl"]
+
+
+@of("ann")
+def test_a_part_that_holds_gives_its_share_of_the_points(row: Row) -> None:
+    assert (row.done, row.points) == (["Embedding"], 6.67)
+
+
+@of("ann")
+def test_a_mistake_is_named_in_the_row(row: Row) -> None:
+    assert row.mistakes == ["layer-norm-no-epsilon"]
+    assert row.states["LayerNorm"] == "failed"
+
+
+@of("bert")
+def test_in_a_folder_the_file_of_the_usual_name_is_taken(row: Row) -> None:
+    assert Path(row.file).name == "my_gpt2.py"
+
+
+@of("bert")
+def test_a_file_that_cannot_be_run_has_its_line_in_the_row_and_no_points(row: Row) -> None:
+    assert row.error is not None
+    assert "line 1" in row.error
+    assert row.points == 0
+
+
+@of("ann")
+def test_a_file_that_imports_the_kit_is_reported_with_the_line(row: Row) -> None:
+    assert any(remark.startswith("imports gpt2_small, the kit (line ") for remark in row.remarks)
+
+
+@of("carl")
+def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: Row) -> None:
+    assert row.error == "the folder holds 2 Python files, none of them called my_gpt2.py"
+
+
+def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
+    rows = [Row("a", mistakes=["x", "y", "x"]), Row("b", mistakes=["y"]), Row("c")]
+    assert grade.mistake_counts(rows) == [("y", 2), ("x", 1)]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), ("empty", "no Python")])
+def test_a_folder_that_cannot_be_graded_is_one_sentence(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=reason):
+        submissions(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("line", "remark"),
+    [
+        ("import solution", "imports solution, the reference"),
+        ("from solution import sample", "imports solution, the reference"),
+        ("from gpt2_small.check import mistake", "imports gpt2_small, the kit"),
+        ("importlib.import_module('solution')", "imports solution, the reference"),
+        ("__import__('gpt2_small.binding')", "imports gpt2_small, the kit"),
+        ("from transformers import GPT2Model", "imports transformers, which has a GPT-2"),
+        ("Path('../solution.py').read_text()", "names solution.py"),
+        ("x = open(name)", "calls open"),
+        ("exec(text)", "calls exec"),
+        ("sys.modules['a']", "uses sys.modules"),
+    ],
+)
+def test_a_line_that_reaches_for_the_reference_is_remarked_on(line: str, remark: str) -> None:
+    assert f"{remark} (line 2)" in originality.remarks(ast.parse(f"a = 1\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    "line", ["import torch", "f = torch.compile(f)", "from my.solution import x", "open = 3"]
+)
+def test_an_ordinary_line_is_not_remarked_on(line: str) -> None:
+    assert originality.remarks(ast.parse(line)) == []
+
+
+def test_the_reference_with_other_names_is_recognised() -> None:
+    renamed = written(sample=body("sample", "descending", "sorted_logits"))
+    (remark,) = originality.remarks(ast.parse(renamed))
+    assert remark == "reads like the reference: sample 100%"
+
+
+def test_other_code_for_the_same_thing_is_not_taken_for_the_reference() -> None:
+    styles = sorted((Path(__file__).parent / "styles").glob("*.py"))
+    assert styles
+    for style in styles:
+        assert originality.likenesses(ast.parse(style.read_text())) == {}
+
+
+def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() -> None:
+    one = written(LayerNorm=body("LayerNorm"))
+    two = written(
+        LayerNorm=body("LayerNorm", "centered", "c").replace("c = ", "# mine\n        c   =   ")
+    )
+    codes = [originality.fingerprint(ast.parse(text)) for text in (one, two, written())]
+    rows = [
+        Row(name, code=code, states={"LayerNorm": "passed"})
+        for name, code in zip("abc", codes, strict=True)
+    ]
+    grade.note_copies(rows)
+    assert [row.remarks for row in rows] == [["the same code as b"], ["the same code as a"], []]
+
+
+def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
+    row = Row("a", states={"MLP": "passed", "sample": "passed"})
+    (remark,) = grade.remarks_on(ast.parse("def sample(logits): pass"), row)
+    assert remark == "MLP holds, but is not defined in the file"
+
+
+class Slow:
+    """A checker whose results keep coming."""
+
+    def check(self, file: Path, *, seed: int, on_result: object) -> Verdict:
+        while True:
+            for part in PARTS:
+                on_result(Result(part, "A claim", "passed"))  # type: ignore[operator]
+
+
+def test_a_file_that_takes_too_long_keeps_the_parts_that_were_checked(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("a = 1")
+    grading = Grading(seed=1, seconds=0.0, limits=Limits(), jobs=1)
+    row = Row("a", file=str(tmp_path / "a.py"))
+    grading._check(Slow(), tmp_path / "a.py", row)  # type: ignore[arg-type]
+    assert row.error == "it took more than 0 seconds and was stopped"
+    assert row.done == []
+    assert row.states["LayerNorm"] == "waiting"
+
+
+def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
+    results = [Result("LayerNorm", "A", "passed"), Result("Embedding", "A", "passed")]
+    verdict = Verdict("a.py", None, grade.before_the_last_part(results))
+    assert (verdict.state_of("LayerNorm"), verdict.state_of("Embedding")) == ("passed", "waiting")
+
+
+@pytest.fixture
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
+    begun = threading.Event()
+
+    def check(self: Grading, checker: object, file: Path, row: Row) -> None:
+        begun.set()
+
+    monkeypatch.setattr(Grading, "_check", check)
+    monkeypatch.setattr(grade.Checker, "warm", lambda self: None)
+    grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
+
+    def stop(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        grading.run(submissions(folder), stop)
+    return grading
+
+
+def test_an_interrupted_grading_keeps_the_rows_so_far(interrupted: Grading) -> None:
+    assert [row.student for row in interrupted.rows] == ["ann"]
+
+
+def test_csv_has_a_line_a_student_with_the_state_of_every_part(grading: Grading) -> None:
+    lines = list(csv.DictReader(io.StringIO(grade_reports.as_csv(grading))))
+    assert [line["student"] for line in lines] == [row.student for row in grading.rows]
+    assert lines[0]["Embedding"] == "passed"
+    assert lines[0]["mistakes"] == "layer-norm-no-epsilon"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a"])
+def test_a_name_that_is_a_formula_is_text_in_the_csv(grading: Grading, name: str) -> None:
+    other = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
+    other.rows = [Row(name)]
+    assert grade_reports.as_csv(other).splitlines()[1].startswith(f"'{name},")
+
+
+def test_json_has_the_seed_that_repeats_it_and_the_mistakes_of_the_class(grading: Grading) -> None:
+    content = json.loads(grade_reports.as_json(grading))
+    counted = {"id": "layer-norm-no-epsilon", "students": 1, "component": "LayerNorm"}
+    assert content["seed"] == 11
+    assert content["mistakes"] == [counted]
+    assert content["students"][0]["passed"] == ["Embedding"]
+
+
+def test_the_screen_shows_rows_remarks_and_the_mistakes_of_the_class(grading: Grading) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(grade_reports.on_screen(grading))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "ann: imports gpt2_small" in shown
+    assert "1  layer-norm-no-epsilon: LayerNorm uses no epsilon" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    assert grade_reports.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"
+
+
+def test_the_reference_itself_is_recognised_as_such() -> None:
+    tree = originality.parsed(binding.reference_path().read_bytes())
+    assert tree is not None
+    assert set(originality.likenesses(tree).values()) == {1.0}
