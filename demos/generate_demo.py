@@ -31,7 +31,8 @@ from gpt2_small.generation.visible import visible
 from gpt2_small.model.presets import preset
 from gpt2_small.runs.folder import find_checkpoints, is_run
 from gpt2_small.runs.hub import fetch
-from gpt2_small.text.tokenizers import GPT2Tokenizer
+from gpt2_small.text.stories import StoriesTokenizer
+from gpt2_small.text.tokenizers import GPT2Tokenizer, Tokenizer
 
 WIDTH = 80
 DEFAULT_PROMPT = "Once upon a time"
@@ -42,7 +43,7 @@ TOP_K = 4
 TOP_P = 0.8
 BARS = 12
 BAR_WIDTH = 20
-DRAWS = 500
+DRAWS = 300
 ROWS_PER_DRAW = 100
 HUB_SECONDS = 1.0
 
@@ -76,7 +77,7 @@ class Demo:
     def show(self, label: str, text: str) -> None:
         """A continuation after its prompt, beside a label."""
         table = Table.grid(padding=(0, 2))
-        table.add_column(style="bold", min_width=3)
+        table.add_column(style="bold", min_width=5)
         table.add_column()
         line = Text(on_one_line(self.prompt), style="dim")
         table.add_row(label, line.append(Text(on_one_line(text), style="not dim")))
@@ -114,7 +115,7 @@ def drawn_shares(demo: Demo, logits: torch.Tensor, **cut: Any) -> torch.Tensor:
     return torch.bincount(torch.cat(draws), minlength=logits.shape[1]) / DRAWS
 
 
-def show_cut(demo: Demo, source: Source, name: str, **cut: Any) -> None:
+def show_cut(demo: Demo, source: Source, label: str, **cut: Any) -> None:
     """The most likely tokens as bars, before and after a cut, and a text written with it."""
     logits = next_logits(demo, source)
     before, after = logits[0].softmax(dim=-1), drawn_shares(demo, logits, **cut)
@@ -134,7 +135,7 @@ def show_cut(demo: Demo, source: Source, name: str, **cut: Any) -> None:
         f"{before[best].sum():.1%} before, and {after[best].sum():.1%} of the draws after.",
         style="dim",
     )
-    demo.show(name.split()[-1], demo.written(source, **cut)[0])
+    demo.show(label, demo.written(source, **cut)[0])
 
 
 def bar(share: float, longest: float) -> Text:
@@ -149,8 +150,12 @@ def bar(share: float, longest: float) -> Text:
 
 
 def random_source(demo: Demo) -> Source:
-    """A small GPT-2 as it is drawn, with GPT-2's tokenizer."""
-    tokenizer = GPT2Tokenizer()
+    """A small GPT-2 as it is drawn, with the words of the stories, or GPT-2's tokens for others."""
+    tokenizer: Tokenizer = StoriesTokenizer()
+    try:
+        tokenizer.encode(demo.prompt)
+    except UserError:
+        tokenizer = GPT2Tokenizer()
     torch.manual_seed(demo.seed)
     config = preset("stories", d_vocab=tokenizer.vocab_size, n_ctx=1024)
     model = demo.solution.Transformer(config).to(demo.device).eval()
@@ -243,14 +248,14 @@ def run_demo(demo: Demo, model: str | None) -> None:
         "The logits are divided by it: 0 takes the most likely token, above 1 is wilder.",
     )
     for temperature in TEMPERATURES:
-        demo.show(f"{temperature:g}", demo.written(shown, temperature=temperature)[0])
+        demo.show(f"T {temperature:g}", demo.written(shown, temperature=temperature)[0])
     demo.begin(f"Top-k, by {shown.name}", f"Draw from the {TOP_K} most likely tokens alone.")
-    show_cut(demo, shown, f"top-k {TOP_K}", top_k=TOP_K)
+    show_cut(demo, shown, f"k {TOP_K}", top_k=TOP_K)
     demo.begin(
         f"Top-p, by {shown.name}",
         f"Draw from the most likely tokens that together have a probability of {TOP_P}.",
     )
-    show_cut(demo, shown, f"top-p {TOP_P}", top_p=TOP_P)
+    show_cut(demo, shown, f"p {TOP_P}", top_p=TOP_P)
 
     demo.begin("Trained weights", "The same prompt, at temperature 1.")
     for source in (trained, hub_source(demo) if model is None else None):

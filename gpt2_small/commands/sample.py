@@ -111,7 +111,7 @@ def sample(
     if length > n_ctx:
         say(f"the prompt has {length:,} tokens, of which the model reads the last {n_ctx:,}")
 
-    whole = print_as_written(text, stream)
+    whole = print_as_written(shown_prompt(text), stream)
     if json_path is not None:
         report = {"model": model, "device": str(place), "dtype": dtype, "prompt": text}
         write_report(json_path, report, stream, source.tokenizer)
@@ -136,6 +136,13 @@ def read_prompt(given: str | None) -> str:
     from gpt2_small.text.protocol import bytes_to_text
 
     return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
+
+
+def shown_prompt(prompt: str) -> str:
+    """The prompt with U+FFFD for bytes that are not UTF-8."""
+    from gpt2_small.text.protocol import text_to_bytes
+
+    return text_to_bytes(prompt).decode(errors="replace")
 
 
 def print_as_written(prompt: str, stream: "Stream") -> bool:

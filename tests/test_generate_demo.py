@@ -1,0 +1,198 @@
+"""demos/generate_demo.py: what it shows, with and without trained weights."""
+
+import importlib.util
+import io
+import json
+import os
+import re
+
+import pytest
+import torch
+from against_reference import edited_reference
+from processes import ROOT, run_python
+from rich.console import Console
+from small_gpt2s import characters, saved_run
+from writing import small_model
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Source
+from gpt2_small.runs import export_hugging_face
+
+LONG_CONTEXT = {"n_ctx": 64}
+PROMPT = "Once"
+
+
+def load_demo():
+    path = ROOT / "demos" / "generate_demo.py"
+    spec = importlib.util.spec_from_file_location("generate_demo", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """The demo, in a folder without runs, where the hub cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    module = load_demo()
+    module.asked = []
+
+    def fetch(name, *, answer_seconds):
+        module.asked.append((name, answer_seconds))
+        raise UserError("the hub cannot be reached")
+
+    monkeypatch.setattr(module, "fetch", fetch)
+    return module
+
+
+def demo_of(module, prompt=PROMPT, **console):
+    console = Console(file=io.StringIO(), width=80, highlight=False, **console)
+    return module.Demo(binding.bound(), console, prompt, 0, torch.device("cpu"))
+
+
+def shown(module, model=None, prompt=PROMPT, **console):
+    demo = demo_of(module, prompt, **console)
+    module.run_demo(demo, model)
+    return demo.console.file.getvalue()
+
+
+def numbered(text):
+    """Where a continuation with its number begins."""
+    return re.findall(r"^([1-5]) +Once", text, flags=re.MULTILINE)
+
+
+def test_without_a_run_it_says_how_to_make_one_and_shows_random_weights(module):
+    text = shown(module)
+    assert "No run yet: python demos/train_demo.py makes one" in text
+    assert "It will babble" in text
+    assert numbered(text) == ["1", "2", "3", "4", "5"]
+    assert text.count("by the model of random weights") == 3
+
+
+def test_the_parts_come_in_their_order(module):
+    saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
+    text = shown(module)
+    titles = ["Choosing the next token", "Random weights ─", "Temperature,", "Top-k,", "Top-p,"]
+    places = [text.index(title) for title in [*titles, "Trained weights ─"]]
+    assert places == sorted(places)
+    assert numbered(text) == ["1", "2", "3", "4", "5"] * 2
+    assert "\nNext: gpt2-small sample --model runs/one --prompt" in text
+
+
+def test_the_hub_is_asked_for_gpt2_for_no_more_than_a_second_and_its_absence_is_a_line(module):
+    assert "\nWithout the real GPT-2: the hub cannot be reached\n" in shown(module)
+    ((name, seconds),) = module.asked
+    assert name == "gpt2"
+    assert seconds <= 1
+
+
+def test_the_real_gpt2_is_shown_when_the_hub_or_its_cache_has_it(module, monkeypatch):
+    folder = export_hugging_face(
+        small_model(**LONG_CONTEXT), module.Path("cached"), tokenizer=characters()
+    )
+    monkeypatch.setattr(module, "fetch", lambda name, answer_seconds: folder)
+    assert "\ngpt2:\n1      Once" in shown(module)
+
+
+def test_the_run_that_was_trained_last_is_taken(module):
+    for name, time in (("later", 2000), ("earlier", 1000)):
+        saved_run(module.Path("runs") / name, small_model(**LONG_CONTEXT))
+        os.utime(f"runs/{name}/checkpoints/step-3", (time, time))
+    module.Path("runs/unfinished").mkdir()
+    assert module.newest_run() == module.Path("runs/later")
+
+
+def test_a_run_that_cannot_be_used_is_passed_over_in_a_line(module):
+    saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
+    assert "\nWithout runs/one: character ' '" in shown(module, prompt="Once upon")
+
+
+def test_a_model_that_was_asked_for_is_the_only_one(module):
+    saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
+    folder = export_hugging_face("runs/one", module.Path("exported"))
+    text = shown(module, str(folder))
+    assert "exported:" in text
+    assert "runs/one" not in text
+    assert module.asked == []
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "sentence"),
+    [
+        (None, "A" * 65, "the prompt has 65 tokens, more than the 64 that runs/one, step 3 can"),
+        (None, "one two " * 600, "more than the 1,024 that the model of random weights can read"),
+        ("runs/one", "!", "character '!'"),
+        ("runs/oen", "A", "did you mean runs/one?"),
+        ("runs/one", "", "the prompt is empty"),
+    ],
+)
+def test_a_prompt_or_model_that_cannot_be_used_is_one_sentence(module, model, prompt, sentence):
+    saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        shown(module, model, prompt)
+
+
+def test_five_continuations_of_32_tokens_whatever_they_are(module):
+    source = Source("small", small_model(**LONG_CONTEXT), characters())
+    texts = demo_of(module).written(source, num_samples=5)
+    assert [len(text) for text in texts] == [32] * 5
+
+
+def test_the_bars_after_a_cut_are_what_the_solutions_sample_draws(module):
+    demo = demo_of(module)
+    logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+    shares = module.drawn_shares(demo, logits, top_k=2)
+    # 300 draws of 2/3: five standard deviations are 0.137.
+    assert shares[:2].tolist() == pytest.approx([2 / 3, 1 / 3], abs=0.137)
+    assert shares[2:].tolist() == [0, 0]
+
+
+def test_one_step_shows_twelve_bars_before_and_after_the_cut(module):
+    demo, model = demo_of(module), small_model(**LONG_CONTEXT)
+    module.show_cut(demo, Source("small", model, characters()), "k 4", top_k=4)
+    rows = re.findall(r'^ (".+?") +(.*)$', demo.console.file.getvalue(), flags=re.MULTILINE)
+    assert len(rows) == 12
+    best = model(torch.tensor([characters().encode(PROMPT)]))[0, -1].topk(12)
+    assert [token for token, _ in rows] == [
+        json.dumps(characters().decode([id])) for id in best.indices
+    ]
+    assert [line.rstrip().endswith(" 0%") for _, line in rows] == [False] * 4 + [True] * 8
+
+
+def test_bars_are_as_long_as_the_shares(module):
+    bars = [module.bar(share, 0.8).plain for share in (0.8, 0.4, 0.1, 0.0)]
+    assert bars == ["█" * 20 + " 80%", "█" * 10 + " 40%", "██▌ 10%", "0%"]
+
+
+def test_it_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkeypatch):
+    monkeypatch.setattr(module, "DRAWS", module.ROWS_PER_DRAW)
+    monkeypatch.setattr(module, "NEW_TOKENS", 8)
+    text = shown(module, prompt="Once 你好 🦜")
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_color_is_honoured_in_a_terminal(module, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    demo = demo_of(module, force_terminal=True)
+    demo.console.print(module.bar(0.5, 1.0))
+    assert demo.console.file.getvalue() == "█" * 10 + " 50%\n"
+
+
+def test_as_a_program_it_ends_well_also_with_a_learners_file(tmp_path):
+    saved_run(tmp_path / "runs/one", small_model(**LONG_CONTEXT))
+    first = "        return logits.argmax(dim=-1)\n"
+    path = edited_reference(tmp_path, (first, "        return 0 * logits.argmax(dim=-1)\n"))
+    words = ("--prompt", PROMPT, "--model", "runs/one", "--solution", path)
+    result = run_python(ROOT / "demos/generate_demo.py", *words, cwd=tmp_path, COLUMNS="80")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "solution  edited.py (sha256 " in result.stdout
+    assert f"T 0    Once{'A' * 32}\n" in re.sub(" +\n", "\n", result.stdout)
+
+
+def test_a_mistake_is_one_sentence_with_exit_code_2(tmp_path):
+    words = ("--model", "nowhere", "--device", "cpu")
+    result = run_python(ROOT / "demos/generate_demo.py", *words, cwd=tmp_path)
+    assert result.returncode == 2
+    assert re.fullmatch("error: there is no folder nowhere; .*\n", result.stderr)

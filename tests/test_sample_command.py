@@ -1,0 +1,290 @@
+"""gpt2-small sample: what it prints, writes and refuses."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+import torch
+from against_reference import edited_reference
+from processes import ROOT, run_python
+from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
+from writing import small_model
+
+from gpt2_small import binding, cli
+from gpt2_small.commands.sample import Screen
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Options, Stream, continuations, open_source
+from gpt2_small.generation.visible import visible
+from gpt2_small.text.tokenizers import ByteTokenizer, GPT2Tokenizer
+
+NEW_TOKENS = 12
+
+
+class Pipe(io.TextIOWrapper):
+    def __init__(self, data=b""):
+        super().__init__(io.BytesIO(data))
+
+
+class Terminal(Pipe):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    return saved_run(tmp_path / "run", small_model()).folder
+
+
+@pytest.fixture
+def sample(run_folder, monkeypatch, capsys):
+    """The command with these arguments: its exit code, its text, what it says beside it."""
+
+    def command(*arguments, model=run_folder, stdin=None):
+        words = ["sample", "--max-new-tokens", NEW_TOKENS, "--seed", 3, "--model", model]
+        monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, [*words, *arguments])])
+        monkeypatch.setattr(sys, "stdin", stdin or Pipe())
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return command
+
+
+def expected(run_folder, prompt, **options):
+    source = open_source(run_folder)
+    wanted = Options(**{"max_new_tokens": NEW_TOKENS, "seed": 3} | options)
+    return continuations(binding.bound(), source.model, source.tokenizer, [prompt], wanted)
+
+
+def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder):
+    (row,) = expected(run_folder, "HELLO")
+    code, text, beside = sample("--prompt", "HELLO")
+    assert (code, text) == (0, f"HELLO{row.text}\n")
+    assert "run, step 3, by the reference, solution.py; cpu, seed 3" in beside
+
+
+def test_every_flag_reaches_the_generation(sample, run_folder):
+    flags = {
+        "temperature": 0.8,
+        "top_k": 20,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "repetition_penalty": 1.2,
+        "max_new_tokens": 9,
+        "seed": 8,
+    }
+    words = [
+        word for name, value in flags.items() for word in ("--" + name.replace("_", "-"), value)
+    ]
+    (row,) = expected(run_folder, "HELLO", **flags)
+    assert sample("--prompt", "HELLO", *words)[1] == f"HELLO{row.text}\n"
+    assert row.text != expected(run_folder, "HELLO", seed=8, max_new_tokens=9)[0].text
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_a_prompt_is_read_from_a_pipe_without_the_line_break_at_its_end(sample, ending):
+    assert sample(stdin=Pipe(b"HELLO" + ending)) == sample("--prompt", "HELLO")
+
+
+def test_any_bytes_can_be_piped_in(sample, tmp_path):
+    model = saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer()).folder
+    path = tmp_path / "out.json"
+    code, text, _ = sample("--json", path, model=model, stdin=Pipe(b"\xff\xf0\x9f\xa6"))
+    assert code == 0
+    assert text.startswith("\ufffd\ufffd")
+    assert json.loads(path.read_text())["prompt"].encode(errors="surrogateescape") == (
+        b"\xff\xf0\x9f\xa6"
+    )
+
+
+def test_several_samples_follow_each_other_and_the_first_is_the_one_of_fewer(sample):
+    _, one, _ = sample("--prompt", "HELLO")
+    _, two, _ = sample("--prompt", "HELLO", "--num-samples", 2)
+    assert two.startswith(f"--- 1 of 2\n{one}--- 2 of 2\nHELLO")
+    assert two.count("HELLO") == 2
+
+
+def test_without_a_seed_the_text_is_another_each_time_and_the_seed_is_told(
+    sample, run_folder, monkeypatch, capsys
+):
+    argv = ["gpt2-small", "sample", "--model", str(run_folder), "--prompt", "A"]
+    monkeypatch.setattr(sys, "argv", argv)
+    texts, seeds = set(), set()
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            cli.main()
+        text, beside = capsys.readouterr()
+        texts.add(text)
+        seeds.add(int(beside.split()[-1]))
+    assert len(texts) == len(seeds) == 3
+    (again,) = expected(run_folder, "A", seed=seeds.pop(), max_new_tokens=100)
+    assert f"A{again.text}\n" in texts
+
+
+def test_a_prompt_past_the_context_is_said_to_be_read_from_its_end(sample):
+    _, _, beside = sample("--prompt", "A" * 20)
+    assert "the prompt has 20 tokens, of which the model reads the last 16" in beside
+
+
+def test_zero_new_tokens_print_the_prompt_alone(sample):
+    assert sample("--prompt", "HELLO", "--max-new-tokens", 0)[1] == "HELLO\n"
+
+
+def test_stop_strings_may_be_repeated(sample, run_folder):
+    (row,) = expected(run_folder, "HELLO")
+    _, text, _ = sample("--prompt", "HELLO", "--stop", "??", "--stop", row.text[4:6])
+    assert text == f"HELLO{row.text[:4]}\n"
+
+
+def test_json_holds_the_texts_with_log_probabilities_and_candidates(sample, run_folder, tmp_path):
+    path = tmp_path / "out.json"
+    sample("--prompt", "HELLO", "--num-samples", 2, "--json", path)
+    content = json.loads(path.read_text())
+    rows = expected(run_folder, "HELLO", num_samples=2, candidates=10)
+    assert content["format"] == "gpt2-small-sample/1"
+    assert content["sha256"] == binding.sha256(binding.bound())
+    assert content["options"]["seed"] == 3
+    for told, row in zip(content["samples"], rows, strict=True):
+        assert (told["text"], told["finish"]) == (row.text, "length")
+        assert [token["id"] for token in told["tokens"]] == [step.id for step in row.steps]
+        assert "".join(token["text"] for token in told["tokens"]) == row.text
+        for token, step in zip(told["tokens"], row.steps, strict=True):
+            assert token["log_probability"] == pytest.approx(step.log_probability)
+            assert token["candidates"] == [asdict(candidate) for candidate in step.candidates]
+
+
+def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
+    options = Options(max_new_tokens=3, num_samples=2)
+    tokenizer = ByteTokenizer()
+    stream = Stream(binding.bound(), our_gpt2(d_vocab=257), tokenizer, ["A"], options)
+    screen, (first, second) = Screen("A", stream.rows), stream.rows
+    shown = []
+    for row, id in ((second, 97), (first, 0xC3), (first, 0xA9), (second, 98), (first, 33)):
+        row.take(id, 0.0, ())
+        screen.update()
+        shown.append(capsys.readouterr().out)
+    assert shown == ["--- 1 of 2\nA", "", "é", "", "!\n--- 2 of 2\nAab"]
+
+
+def test_an_interrupt_ends_with_what_was_said_so_far(sample, tmp_path, monkeypatch):
+    whole = Stream.__iter__
+
+    def interrupted(stream):
+        for number, step in enumerate(whole(stream)):
+            if number == 10:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr(Stream, "__iter__", interrupted)
+    path = tmp_path / "out.json"
+    code, text, beside = sample("--prompt", "HELLO", "--num-samples", 2, "--json", path)
+    told = json.loads(path.read_text())["samples"]
+    assert code == 130
+    assert beside.endswith("interrupted\n")
+    assert [len(one["tokens"]) for one in told] == [6, 5]
+    assert [one["finish"] for one in told] == ["interrupted"] * 2
+    assert text == "".join(
+        f"--- {number} of 2\nHELLO{one['text']}\n" for number, one in enumerate(told, start=1)
+    )
+
+
+def test_ctrl_c_in_another_process_keeps_the_text_and_exits_with_130(run_folder):
+    words = ["sample", "--model", run_folder, "--prompt", "HELLO", "--max-new-tokens", 10**7]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gpt2_small", *map(str, words)],
+        cwd=ROOT,
+        env={key: os.environ[key] for key in os.environ if key != binding.SOLUTION_VARIABLE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    begun = process.stdout.read(40)
+    process.send_signal(signal.SIGINT)
+    text, beside = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert begun.startswith("HELLO")
+    assert text.endswith("\n")
+    assert beside.splitlines()[1:] == ["interrupted"]
+
+
+def test_a_learners_file_is_what_samples(run_folder, tmp_path):
+    greedy = "        return logits.argmax(dim=-1)\n"
+    path = edited_reference(tmp_path, (greedy, "        return 0 * logits.argmax(dim=-1)\n"))
+    words = ["--prompt", "HELLO", "--temperature", 0, "--max-new-tokens", 4, "--solution", path]
+    result = run_python("-m", "gpt2_small", "sample", "--model", run_folder, *words, cwd=tmp_path)
+    assert result.stdout == "HELLOAAAA\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--prompt", "A1"], "character '1'"),
+        (["--prompt", ""], "the prompt is empty, and tokenizer 'char' has no token"),
+        (["--prompt", "A", "--temperature", "-1"], "temperature is -1.0; give 0"),
+        (["--prompt", "A", "--temperature", "nan"], "temperature is nan"),
+        (["--prompt", "A", "--top-k", "0"], "top_k is 0; give a whole number"),
+        (["--prompt", "A", "--top-p", "2"], "top_p is 2.0; give a number above 0"),
+        (["--prompt", "A", "--min-p", "-1"], "min_p is -1.0; give a number from 0 to 1"),
+        (["--prompt", "A", "--max-new-tokens", "-1"], "max_new_tokens is -1"),
+        (["--prompt", "A", "--num-samples", "0"], "num_samples is 0"),
+        (["--prompt", "A", "--stop", ""], "stop is"),
+        (["--prompt", "A", "--device", "cuda:7"], "there is no device 'cuda:7' here"),
+        (["--prompt", "A", "--dtype", "float"], "dtype is 'float'; give one of float32"),
+        (["--prompt", "A", "--json", "no/where.json"], "there is no folder"),
+        (["--prompt", "A", "--model", "no-such-run"], "there is no folder no-such-run"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_exit_code_2(sample, arguments, sentence):
+    code, text, beside = sample(*arguments)
+    assert (code, text) == (2, "")
+    assert beside.startswith(f"error: {sentence}") or sentence in beside.splitlines()[-1]
+    assert beside.count("\n") == 1
+
+
+def test_without_a_prompt_and_without_a_pipe_the_way_out_is_said(sample):
+    code, _, beside = sample(stdin=Terminal())
+    assert (code, beside) == (
+        2,
+        "error: there is no prompt; give --prompt TEXT, or pipe a text in\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["sample", "export"])
+def test_the_help_fits_a_screen_and_has_an_example(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", command, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert ended.value.code in (0, None)
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    assert any(line.strip().startswith(f"Example: gpt2-small {command} ") for line in lines)
+
+
+# Models and tokenizers
+
+
+def test_a_hugging_face_folder_without_tokenizer_files_gets_gpt2s_when_its_size_is_gpt2s(tmp_path):
+    hugging_face_gpt2(vocab_size=50257).save_pretrained(tmp_path / "hf")
+    assert isinstance(open_source(tmp_path / "hf").tokenizer, GPT2Tokenizer)
+
+
+def test_a_hugging_face_folder_of_another_size_without_tokenizer_files_is_refused(tmp_path):
+    hugging_face_gpt2().save_pretrained(tmp_path / "hf")
+    with pytest.raises(UserError, match=r"holds no tokenizer .* vocabulary of 61 is not GPT-2's"):
+        open_source(tmp_path / "hf")
+
+
+def test_control_characters_do_not_reach_a_terminal():
+    assert visible("a\x1b[31m\tb\r\n\x7f\x9b中🦜") == "a␛[31m\tb␍\n␡\ufffd中🦜"
+
+
+def test_a_run_is_opened_in_the_type_that_is_asked_for(run_folder):
+    assert open_source(run_folder, dtype=torch.bfloat16).model.embed.W_E.dtype == torch.bfloat16
