@@ -79,18 +79,27 @@ def share(events: torch.Tensor) -> Estimate:
 
 
 _ZEROS = "the share of zeros in the output in training mode with dropout 0.25"
+_KEPT = "the mean distance of what is not zero from the output without dropout, over 0.75"
 
 
 def zeros_check(subject: Subject) -> Check:
-    """For a part whose last act is dropout."""
+    """For a part whose only dropout is its last act."""
     return Check(
         subject.name,
-        "Dropout zeroes elements of the output",
+        "Dropout zeroes elements of the output, and divides the others by 1 - p",
         partial(zeros, subject),
-        expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT)},
+        expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)},
     )
 
 
 def zeros(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    model = subject.build(module, seed, dropout=DROPOUT).train()
-    return {_ZEROS: share(subject.run(model, subject.feed(seed, "zeros", batch=40)) == 0)}
+    model = subject.build(module, seed, dropout=DROPOUT).double()
+    given = subject.values(seed, "zeros", torch.float64, batch=40)
+    with torch.no_grad():
+        plain = subject.run(model.eval(), given)
+        output = subject.run(model.train(), given)
+    kept = output != 0
+    distances = (output - plain / (1 - DROPOUT))[kept].abs()
+    distances = distances * (distances > 1e-6)
+    error = distances.std().item() / distances.numel() ** 0.5
+    return {_ZEROS: share(~kept), _KEPT: Estimate(distances.mean().item(), error)}

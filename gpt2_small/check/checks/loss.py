@@ -20,6 +20,12 @@ def logits(seed: int, name: str, *, batch: int = 2, seq: int = 11, size: float =
     return size * torch.randn(shape, generator=generator, dtype=torch.float64) + 0.7
 
 
+def loss_of(module: ModuleType, given: Tensor, targets: Tensor) -> Tensor:
+    """The loss in float64; to compute it in float32 throughout is right too."""
+    loss = probes.tensor(module.next_token_loss(given, targets), "the loss")
+    return loss.double() if loss.is_floating_point() else loss
+
+
 def called(module: ModuleType, seed: int) -> Observation:
     loss = module.next_token_loss(logits(seed, "call").float(), probes.tokens(seed))
     return {"the shape of the loss": str(list(probes.tensor(loss, "the loss").shape))}
@@ -32,13 +38,13 @@ def values(module: ModuleType, seed: int) -> Observation:
         given = logits(seed, f"{batch} x {seq}", batch=batch, seq=seq)
         targets = probes.tokens(seed, f"{batch} x {seq}", batch=batch, seq=seq + longer)
         name = f"the loss for logits at {seq} positions and {seq + longer} tokens"
-        seen[name] = probes.tensor(module.next_token_loss(given, targets), "the loss")
+        seen[name] = loss_of(module, given, targets)
     return seen
 
 
 def gradients(module: ModuleType, seed: int) -> Observation:
     given = logits(seed, "gradients").requires_grad_()
-    probes.tensor(module.next_token_loss(given, probes.tokens(seed)), "the loss").backward()
+    loss_of(module, given, probes.tokens(seed)).backward()
     return {"the gradient of the logits": "none" if given.grad is None else given.grad}
 
 
@@ -56,9 +62,9 @@ def chance(module: ModuleType, seed: int) -> Observation:
     following = torch.nn.functional.one_hot(targets.roll(-1, dims=1), d_vocab).double()
     known = f"the loss of equal logits (ln d_vocab is {math.log(d_vocab):.4f})"
     return {
-        known: module.next_token_loss(torch.zeros_like(following), targets),
-        "the loss of logits that are sure of the next token": module.next_token_loss(
-            30 * following, targets
+        known: loss_of(module, torch.zeros_like(following), targets),
+        "the loss of logits that are sure of the next token": loss_of(
+            module, 30 * following, targets
         ),
     }
 
@@ -73,7 +79,7 @@ def strided(module: ModuleType, seed: int) -> Observation:
     given = logits(seed, "strided").transpose(0, 1).contiguous().transpose(0, 1)
     targets = probes.tokens(seed, "strided", seq=12)
     turned = targets.t().contiguous().t()
-    return {"the loss for logits stored seq first": module.next_token_loss(given, turned)}
+    return {"the loss for logits stored seq first": loss_of(module, given, turned)}
 
 
 CHECKS = (

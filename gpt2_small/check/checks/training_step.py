@@ -78,6 +78,11 @@ def one_batch(module: ModuleType, seed: int) -> Observation:
     return step(module, seed, (3, 9))
 
 
+def full_window(module: ModuleType, seed: int) -> Observation:
+    """Windows are one token longer than what the model reads, which may be n_ctx."""
+    return step(module, seed, (2, probes.SIZES["n_ctx"] + 1))
+
+
 def accumulation(module: ModuleType, seed: int) -> Observation:
     """Micro-batches of equal size."""
     return step(module, seed, (2, 9), (2, 9), (2, 9))
@@ -162,6 +167,7 @@ def one_process(_reference: ModuleType, seed: int) -> Observation:
 CHECKS = (
     Check(PART, "It is called, and tells loss, grad_norm and tokens", called, gate=True),
     Check(PART, "A step on one micro-batch is right", one_batch),
+    Check(PART, "Windows of n_ctx + 1 tokens train every position", full_window),
     Check(PART, "Several micro-batches give the step of one large batch", accumulation),
     Check(PART, "Every target counts the same, whatever micro-batch it is in", unequal),
     Check(PART, "The gradient is clipped to a global norm of max_grad_norm", clipping),
