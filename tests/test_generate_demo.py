@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import sys
 
 import pytest
 import torch
@@ -191,8 +192,9 @@ def test_as_a_program_it_ends_well_also_with_a_learners_file(tmp_path):
     assert f"T 0    Once{'A' * 32}\n" in re.sub(" +\n", "\n", result.stdout)
 
 
-def test_a_mistake_is_one_sentence_with_exit_code_2(tmp_path):
-    words = ("--model", "nowhere", "--device", "cpu")
-    result = run_python(ROOT / "demos/generate_demo.py", *words, cwd=tmp_path)
-    assert result.returncode == 2
-    assert re.fullmatch("error: there is no folder nowhere; .*\n", result.stderr)
+def test_a_mistake_is_one_sentence_with_exit_code_2(module, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["generate_demo.py", "--model", "nowhere"])
+    with pytest.raises(SystemExit) as ended:
+        module.run_command(module.app)
+    assert ended.value.code == 2
+    assert re.fullmatch("error: there is no folder nowhere; .*\n", capsys.readouterr().err)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from against_reference import edited_reference
-from processes import ROOT, run_python
+from processes import ROOT
 from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
 from writing import small_model
 
@@ -194,12 +194,19 @@ def test_an_interrupt_ends_with_what_was_said_so_far(sample, tmp_path, monkeypat
     )
 
 
-def test_ctrl_c_in_another_process_keeps_the_text_and_exits_with_130(run_folder):
-    words = ["sample", "--model", run_folder, "--prompt", "HELLO", "--max-new-tokens", 10**7]
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A learner's file, which always chooses A when it is greedy, until Ctrl-C."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    saved_run(folder / "run", small_model())
+    greedy = "        return logits.argmax(dim=-1)\n"
+    path = edited_reference(folder, (greedy, "        return 0 * logits.argmax(dim=-1)\n"))
+    words = ["sample", "--model", "run", "--prompt", "HELLO", "--max-new-tokens", 10**7]
+    words += ["--temperature", 0, "--solution", path]
     process = subprocess.Popen(
         [sys.executable, "-m", "gpt2_small", *map(str, words)],
-        cwd=ROOT,
-        env={key: os.environ[key] for key in os.environ if key != binding.SOLUTION_VARIABLE},
+        cwd=folder,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -207,18 +214,20 @@ def test_ctrl_c_in_another_process_keeps_the_text_and_exits_with_130(run_folder)
     begun = process.stdout.read(40)
     process.send_signal(signal.SIGINT)
     text, beside = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert begun.startswith("HELLO")
-    assert text.endswith("\n")
-    assert beside.splitlines()[1:] == ["interrupted"]
+    return process.returncode, begun + text, beside.splitlines()
 
 
-def test_a_learners_file_is_what_samples(run_folder, tmp_path):
-    greedy = "        return logits.argmax(dim=-1)\n"
-    path = edited_reference(tmp_path, (greedy, "        return 0 * logits.argmax(dim=-1)\n"))
-    words = ["--prompt", "HELLO", "--temperature", 0, "--max-new-tokens", 4, "--solution", path]
-    result = run_python("-m", "gpt2_small", "sample", "--model", run_folder, *words, cwd=tmp_path)
-    assert result.stdout == "HELLOAAAA\n", result.stderr
+def test_ctrl_c_keeps_the_text_and_exits_with_130(interrupted):
+    code, text, beside = interrupted
+    assert code == 130
+    assert text.endswith("A\n")
+    assert beside[1:] == ["interrupted"]
+
+
+def test_a_learners_file_is_what_samples(interrupted):
+    _, text, beside = interrupted
+    assert set(text.removeprefix("HELLO")) == {"A", "\n"}
+    assert "by edited.py (sha256 " in beside[0]
 
 
 @pytest.mark.parametrize(
