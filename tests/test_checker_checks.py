@@ -75,7 +75,9 @@ def test_other_seeds_draw_other_inputs(part) -> None:
         for name, entry in seen.items()
         if isinstance(entry, torch.Tensor) and name in second[check]
     ]
-    assert any(a.shape != b.shape or not torch.equal(a, b) for a, b in numbers) or not numbers
+    names = [{(check, name) for check in c for name in c[check]} for c in (first, second)]
+    drawn_anew = any(a.shape != b.shape or not torch.equal(a, b) for a, b in numbers)
+    assert drawn_anew or names[0] != names[1] or not numbers
 
 
 def test_sentences_are_unique_within_a_part() -> None:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from gpt2_small.check.checks import Check, checks_of
-from gpt2_small.check.child import Loaded, Task, load_in_child, run_in_child
+from gpt2_small.check.child import Loaded, load_in_child, run_in_child
 from gpt2_small.check.frames import read_frame, write_frame
 from gpt2_small.check.judge import Judged, expected
 from gpt2_small.check.naming import name_mistake
+from gpt2_small.check.process import Task
 from gpt2_small.check.verdict import PartReport, Result
 
 

@@ -10,15 +10,14 @@ from gpt2_small.check import probes
 from gpt2_small.check.checks import Check
 from gpt2_small.check.checks.dropout import DROPOUT, dropout_checks, share
 from gpt2_small.check.checks.modules import (
-    extras,
     gradients,
     module_checks,
     outputs,
-    parameters,
     stored,
     stored_answer,
     taps,
 )
+from gpt2_small.check.checks.parameters import extras, parameters
 from gpt2_small.check.checks.subject import Subject
 from gpt2_small.check.failure import Failure
 from gpt2_small.check.mistake import reference
