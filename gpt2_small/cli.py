@@ -3,6 +3,7 @@
 import typer
 
 from gpt2_small.commands.check import check
+from gpt2_small.commands.doctor import doctor
 from gpt2_small.commands.export import export
 from gpt2_small.commands.grade import grade
 from gpt2_small.commands.hint import hint
@@ -25,13 +26,14 @@ app = typer.Typer(
 
 app.callback()(lambda: None)
 app.command()(start)
-app.command()(check)
+app.command(cls=ShortHelp)(check)
 app.command()(watch)
 app.command()(hint)
 app.command()(show)
-app.command()(grade)
+app.command(cls=ShortHelp)(grade)
 app.command(cls=ShortHelp)(sample)
 app.command()(export)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ def grade(
 ) -> None:
     """Check a folder of files, one row a student, with time and memory limits.
 
-    Inputs are drawn anew each time. This is no sandbox: the files run with your rights,
-    so grade strangers' files in a container or on a machine of their own.
+    Inputs are drawn anew each time. This is no sandbox: the files run with your
+    rights; grade strangers' files in a container, or on a machine of their own.
 
     Example: gpt2-small grade handed_in --csv grades.csv
     """

@@ -1,0 +1,35 @@
+"""`gpt2-small doctor`: what this machine has, what is missing, and the command that mends it."""
+
+import typer
+
+
+def doctor() -> None:
+    """Show versions, devices and disk, and what is missing with the command that mends it.
+
+    The exit code is 0 when nothing is missing that is needed, and 1 otherwise.
+
+    Example: gpt2-small doctor
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.commands.findings import everything
+
+    console = console_for_learners()
+    findings = everything()
+    table = Table.grid(padding=(0, 2))
+    styles = {"ok": "green", "optional": "yellow", "missing": "bold red"}
+    for finding in findings:
+        mark = Text(finding.state, style=styles[finding.state])
+        table.add_row(mark, finding.what, Text(finding.found))
+    console.print(table)
+    wrong = [finding for finding in findings if finding.state != "ok" and finding.mend]
+    for finding in wrong:
+        console.print()
+        console.print(Text(f"{finding.what}: {finding.found}."))
+        console.print(Text(f"  {finding.mend}", style="bold"), soft_wrap=True)
+    is_missing = any(finding.state == "missing" for finding in findings)
+    console.print()
+    console.print("Something is missing." if is_missing else "All that is needed is here.")
+    raise typer.Exit(1 if is_missing else 0)

@@ -1,0 +1,224 @@
+"""What is installed on a machine and what it can do, finding by finding."""
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import gpt2_small
+from gpt2_small import binding
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
+# A run of GPT-2 small keeps weights and an optimiser's state of 1.5 GB a checkpoint.
+ROOM = 5e9
+_EXTRAS = (None, "hub", "dev")
+_PURPOSES = {None: "packages", "hub": "for the hub", "dev": "for the tests"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    state: `missing` for what is needed and not there, `optional` for what only some commands need.
+    mend: the command that mends it.
+    """
+
+    what: str
+    found: str
+    state: Literal["ok", "optional", "missing"] = "ok"
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A package that the project declares, with the lowest version, and the extra it belongs to."""
+
+    name: str
+    at_least: str
+    extra: str | None
+
+
+def everything() -> list[Finding]:
+    """All findings, in the order in which they are shown."""
+    return [
+        python(),
+        kit(),
+        *packages(declared()),
+        *devices(),
+        memory(),
+        disk(Path.cwd()),
+        reference(),
+    ]
+
+
+def python() -> Finding:
+    """The version of Python, and where it is."""
+    version = sys.version_info[:2]
+    found = f"{platform.python_version()} ({sys.executable})"
+    if OLDEST_PYTHON <= version <= NEWEST_PYTHON:
+        return Finding("Python", found)
+    wanted = f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}"
+    return Finding("Python", found, "missing", f"PYTHON=python{wanted} ./setup_env.sh")
+
+
+def kit() -> Finding:
+    """The version of the kit, and where it is."""
+    home = Path(gpt2_small.__file__).parent
+    return Finding("gpt2-small", f"{gpt2_small.__version__} ({home})")
+
+
+def declared() -> list[Needed]:
+    """The packages that the project declares: the needed ones, then those of extras."""
+    try:
+        lines = importlib.metadata.requires("gpt2-small") or []
+    except importlib.metadata.PackageNotFoundError:
+        lines = _declared_in_checkout()
+    read = [needed for line in lines if (needed := _read(line)) is not None]
+    read.sort(key=lambda needed: (_EXTRAS.index(needed.extra), needed.name.lower()))
+    once = {needed.name: needed for needed in reversed(read)}
+    return list(reversed(once.values()))
+
+
+def _declared_in_checkout() -> list[str]:
+    file = Path(gpt2_small.__file__).resolve().parents[1] / "pyproject.toml"
+    if not file.is_file():
+        return []
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].items()
+    return [
+        *project["dependencies"],
+        *(f"{line} ; extra == '{extra}'" for extra, lines in extras for line in lines),
+    ]
+
+
+def _read(line: str) -> Needed | None:
+    """`safetensors>=0.5; extra == 'dev'` in pieces; None for a mention of the project itself."""
+    requirement, _, condition = line.partition(";")
+    match = re.match(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?(?:>=\s*([\w.]+))?", requirement)
+    assert match is not None, line
+    extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", condition)
+    if match[1] == "gpt2-small":
+        return None
+    return Needed(match[1], match[2] or "0", extra[1] if extra else None)
+
+
+def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
+    """Those that are there in a line for each purpose, and a line for each that is not."""
+    for extra in _EXTRAS:
+        findings = [package(needed) for needed in wanted if needed.extra == extra]
+        there = [f"{one.what} {one.found}" for one in findings if one.state == "ok"]
+        if there:
+            yield Finding(_PURPOSES[extra], ", ".join(there))
+        yield from (one for one in findings if one.state != "ok")
+
+
+def package(needed: Needed) -> Finding:
+    """Whether a package is there, and new enough."""
+    absent: Literal["optional", "missing"] = "optional" if needed.extra else "missing"
+    mend = f"pip install '{needed.name}>={needed.at_least}'"
+    try:
+        version = importlib.metadata.version(needed.name)
+    except importlib.metadata.PackageNotFoundError:
+        purpose = f", {_PURPOSES[needed.extra]} only" if needed.extra else ""
+        return Finding(needed.name, f"not installed{purpose}", absent, mend)
+    if _numbers(version) < _numbers(needed.at_least):
+        found = f"{version} is older than {needed.at_least}"
+        return Finding(needed.name, found, absent, mend)
+    return Finding(needed.name, version)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a version that order it: 2.13.0+cpu is (2, 13, 0)."""
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in release[0].split(".")) if release else ()
+
+
+def devices() -> Iterator[Finding]:
+    """The devices that torch sees, and one that it could see with another build."""
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        mend = "pip install --force-reinstall torch"
+        yield Finding("devices", f"torch cannot be imported: {reason}", "missing", mend)
+        return
+    from gpt2_small.devices import available_devices
+
+    for name in available_devices():
+        yield Finding("device", f"{name}{_about(torch, name)}")
+    if torch.version.cuda is None and shutil.which("nvidia-smi") and _lists_a_gpu():
+        yield Finding(
+            "GPU",
+            f"there is one, but torch {torch.__version__} is built without CUDA",
+            "optional",
+            "./setup_env.sh --help says how to choose a build of PyTorch with CUDA",
+        )
+
+
+def _about(torch: object, name: str) -> str:
+    if name == "cpu":
+        return f", {_processors()} processors"
+    if name.startswith("cuda"):
+        found = torch.cuda.get_device_properties(name)  # type: ignore[attr-defined]
+        return f", {found.name}, {found.total_memory / 2**30:.0f} GiB"
+    return ""
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _lists_a_gpu() -> bool:
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and "GPU" in listed.stdout
+
+
+def memory() -> Finding:
+    """How much memory the machine has."""
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return Finding("memory", "unknown")
+    return Finding("memory", f"{size / 2**30:.0f} GiB")
+
+
+def disk(
+    folder: Path, usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage
+) -> Finding:
+    """How much room there is in a folder, and whether it can be written to."""
+    free = usage(folder)[2]
+    found = f"{free / 1e9:.1f} GB free in {folder}"
+    if not os.access(folder, os.W_OK):
+        found = f"{folder} cannot be written to"
+        return Finding("disk", found, "missing", "cd to a folder of your own")
+    if free < ROOM:
+        mend = f"free {(ROOM - free) / 1e9:.1f} GB, or give --out on another disk"
+        return Finding("disk", f"{found}; a run of GPT-2 small needs more", "optional", mend)
+    return Finding("disk", found)
+
+
+def reference() -> Finding:
+    """Whether the reference is where it should be, and which solution is in use."""
+    path = binding.reference_path()
+    if not path.is_file():
+        mend = "pip install --force-reinstall --no-deps gpt2-small"
+        return Finding("reference", f"{path} is missing", "missing", mend)
+    chosen = os.environ.get(binding.SOLUTION_VARIABLE)
+    if chosen and not Path(chosen).is_file():
+        found = f"${binding.SOLUTION_VARIABLE} names {chosen}, which is not there"
+        return Finding("solution", found, "missing", f"unset {binding.SOLUTION_VARIABLE}")
+    return Finding("solution", chosen or f"the reference ({path})")

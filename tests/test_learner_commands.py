@@ -1,0 +1,283 @@
+"""`gpt2-small start`, `hint`, `show`, `doctor`, and what all subcommands have in common."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from gpt2_small import binding, cli, entry_point
+from gpt2_small.check import exercises, progress, worker
+from gpt2_small.check.hints import GUIDES
+from gpt2_small.check.verdict import PartReport, Result, Verdict
+from gpt2_small.commands import findings
+from gpt2_small.commands.findings import Needed
+
+COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Run `gpt2-small` in an empty folder, at a terminal's width of 80, with nothing bound."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv(binding.SOLUTION_VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, binding.BOUND_MODULE, raising=False)
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["gpt2-small", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            entry_point.run_command(cli.app)
+        said = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let every check of a file come out so."""
+
+    def checked(status: str, *mistakes: str, error: str | None = None) -> None:
+        def check(self: worker.Checker, path: Path, parts: list[str], **_: object) -> Verdict:
+            results = [Result(part, "A claim", status) for part in parts]
+            reports = {part: PartReport(mistakes) for part in parts}
+            return Verdict(str(path), "0" * 64, results, reports, error)
+
+        monkeypatch.setattr(worker.Checker, "check", check)
+
+    return checked
+
+
+def test_start_writes_the_file_and_says_how_to_go_on(run: Callable[..., Ran]) -> None:
+    ran = run("start")
+    assert ran.code == 0
+    assert Path("my_gpt2.py").read_text() == exercises.skeleton()
+    assert "gpt2-small watch" in ran.out
+    assert ".my_gpt2.progress.json" in ran.out
+
+
+def test_start_never_touches_a_file_that_is_there(run: Callable[..., Ran]) -> None:
+    Path("my_gpt2.py").write_text("mine")
+    ran = run("start")
+    assert ran.code == 2
+    assert "my_gpt2.py exists already" in ran.err
+    assert "gpt2-small start my_gpt2_2.py" in ran.err
+    assert Path("my_gpt2.py").read_text() == "mine"
+
+
+def test_start_does_not_write_through_a_link_that_leads_nowhere(run: Callable[..., Ran]) -> None:
+    Path("my_gpt2.py").symlink_to("nowhere.py")
+    assert run("start").code == 2
+    assert not Path("nowhere.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("mine", "did you mean mine.py?"), ("no/folder/mine.py", "there is no folder no/folder")],
+)
+def test_start_refuses_a_name_that_cannot_be_meant(
+    run: Callable[..., Ran], name: str, sentence: str
+) -> None:
+    ran = run("start", name)
+    assert ran.code == 2
+    assert sentence in ran.err
+
+
+def test_hint_gives_one_hint_after_the_other_and_counts_them(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("not_written")
+    run("start")
+    given = [run("hint", "mlp").out for _ in range(3)]
+    for number, (out, hint) in enumerate(zip(given, GUIDES["MLP"].hints, strict=True), start=1):
+        assert f"MLP, hint {number} of 3" in out
+        assert hint.split()[0] in out
+    assert "gpt2-small show MLP" in given[-1]
+    assert progress.read(Path("my_gpt2.py")).hints == {"MLP": 3}
+
+
+def test_hint_is_about_the_mistake_that_was_named(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("failed", "layer-norm-no-epsilon")
+    run("start")
+    assert "numbers are all equal" in run("hint", "LayerNorm").out
+
+
+def test_hint_has_nothing_to_say_about_a_part_that_holds(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("passed")
+    run("start")
+    assert "MLP holds" in run("hint", "MLP").out
+    assert not progress.path_for(Path("my_gpt2.py")).exists()
+
+
+def test_hint_says_why_a_file_cannot_be_run_instead(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("waiting", error="my_gpt2.py, line 3: invalid syntax")
+    run("start")
+    ran = run("hint", "MLP")
+    assert (ran.code, ran.err) == (2, "error: my_gpt2.py, line 3: invalid syntax\n")
+
+
+@pytest.mark.parametrize("command", ["hint", "show"])
+def test_a_mistyped_part_is_answered_with_the_nearest(
+    run: Callable[..., Ran], command: str
+) -> None:
+    run("start")
+    ran = run(command, "layernrom")
+    assert ran.code == 2
+    assert "did you mean LayerNorm?" in ran.err
+
+
+def test_hint_without_a_file_says_how_to_get_one(run: Callable[..., Ran]) -> None:
+    ran = run("hint", "MLP")
+    assert ran.code == 2
+    assert "gpt2-small start" in ran.err
+
+
+def test_the_file_in_use_is_the_one_of_the_environment_variable(
+    run: Callable[..., Ran], checked: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked("not_written")
+    run("start", "other.py")
+    monkeypatch.setenv(binding.SOLUTION_VARIABLE, "other.py")
+    run("hint", "MLP")
+    assert progress.path_for(Path("other.py")).exists()
+
+
+def test_show_asks_nothing_of_a_part_that_holds(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("passed")
+    run("start")
+    ran = run("show", "Embedding")
+    assert ran.code == 0
+    assert "return self.W_E[tokens]" in ran.out
+
+
+def test_show_without_a_terminal_refuses_a_part_that_does_not_hold(
+    run: Callable[..., Ran], checked: Callable[..., None]
+) -> None:
+    checked("failed")
+    run("start")
+    ran = run("show", "Embedding")
+    assert ran.code == 2
+    assert "gpt2-small show Embedding --yes" in ran.err
+    assert "W_E" not in ran.out
+
+
+@pytest.mark.parametrize(("answer", "shown"), [("y", True), ("n", False), ("", False)])
+def test_show_at_a_terminal_shows_what_was_agreed_to(
+    run: Callable[..., Ran],
+    checked: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    shown: bool,
+) -> None:
+    checked("failed")
+    run("start")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda prompt="": answer)
+    ran = run("show", "Embedding")
+    assert ("W_E[tokens]" in ran.out) == shown
+    assert ran.code == (0 if shown else 1)
+
+
+def test_show_yes_asks_nothing_and_is_remembered(run: Callable[..., Ran]) -> None:
+    run("start")
+    assert "self.W_E[tokens]" in run("show", "Embedding", "--yes").out
+    assert progress.read(Path("my_gpt2.py")).shown == ["Embedding"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_subcommand_fits_a_terminal_and_has_an_example(
+    run: Callable[..., Ran], command: str
+) -> None:
+    lines = run(command, "--help").out.splitlines()
+    rows = sum(max(1, -(-len(line.rstrip()) // 80)) for line in lines)
+    assert rows <= 24
+    assert any(f"Example: gpt2-small {command}" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_mistyped_subcommand_is_answered_with_the_nearest(
+    run: Callable[..., Ran], command: str
+) -> None:
+    ran = run(command[:-1] + "x" if len(command) > 4 else f"{command}x")
+    assert ran.code == 2
+    assert f"Did you mean '{command}'?" in ran.err
+
+
+def test_doctor_finds_all_that_is_needed_here(run: Callable[..., Ran]) -> None:
+    ran = run("doctor")
+    assert ran.code == 0, ran.out
+    assert f"torch {importlib.metadata.version('torch')}" in " ".join(ran.out.split())
+    assert "All that is needed is here." in ran.out
+
+
+def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "declared", lambda: [Needed("no-such-package", "2.0", None)])
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "no-such-package: not installed." in ran.out
+    assert "  pip install 'no-such-package>=2.0'" in ran.out.splitlines()
+
+
+def test_a_package_that_is_too_old_is_missing() -> None:
+    finding = findings.package(Needed("torch", "99.1", None))
+    assert finding.state == "missing"
+    assert "is older than 99.1" in finding.found
+
+
+def test_a_package_of_an_extra_is_optional() -> None:
+    assert findings.package(Needed("no-such-package", "1", "hub")).state == "optional"
+
+
+def test_every_dependency_of_the_project_is_looked_at_once() -> None:
+    names = [needed.name for needed in findings.declared()]
+    assert {"torch", "einops", "typer", "datasets", "pytest"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_a_disk_that_is_nearly_full_is_said() -> None:
+    finding = findings.disk(Path.cwd(), lambda folder: (int(1e12), int(1e12), int(1e9)))
+    assert finding.state == "optional"
+    assert "1.0 GB free" in finding.found
+    assert "free 4.0 GB" in finding.mend
+
+
+def test_a_torch_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (finding,) = findings.devices()
+    assert (finding.state, finding.mend) == ("missing", "pip install --force-reinstall torch")
+
+
+def test_a_solution_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(binding.SOLUTION_VARIABLE, "/no/such/file.py")
+    finding = findings.reference()
+    assert (finding.state, finding.mend) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")
+
+
+def test_a_learners_mistake_is_no_traceback(run: Callable[..., Ran]) -> None:
+    ran = run("watch", "no_such_file.py")
+    assert ran.code == 2
+    assert ran.err.startswith("error: there is no file no_such_file.py")
