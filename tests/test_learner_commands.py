@@ -4,8 +4,8 @@ import importlib.metadata
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -193,8 +193,9 @@ def test_show_at_a_terminal_shows_what_was_agreed_to(
 ) -> None:
     checked("failed")
     run("start")
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("builtins.input", lambda prompt="": answer)
+    keyboard = StringIO(f"{answer}\n")
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", keyboard)
     ran = run("show", "Embedding")
     assert ("W_E[tokens]" in ran.out) == shown
     assert ran.code == (0 if shown else 1)
