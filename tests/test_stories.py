@@ -16,7 +16,7 @@ from gpt2_small.text.stories.measure import profile, window_entropy
 from gpt2_small.text.stories.tales import BEGIN, GRAMMAR, SLOTS
 
 N_CTX = 96
-TRAINING_TEXT_SHA256 = "0f6b2c147849e851fb2ed06c6859382bf9a21c1cfaade56e4d24b8794bc66c51"
+TRAINING_TEXT_SHA256 = "47724d9246bdd615b22362bcae8a204c8b6f37dcd8014c486a5910691593dc40"
 FIVE_SIGMA = 4.9
 """A normal mean lies further off than this many standard errors once in a million trials."""
 
@@ -173,7 +173,7 @@ def test_every_drawn_story_parses_and_agrees() -> None:
 )
 def test_a_later_mention_of_something_else_still_parses_but_does_not_agree(slot: str) -> None:
     changed = 0
-    for story in drawn(150):
+    for story in drawn(40):
         mentions = [index for index, word in enumerate(story) if word in SLOTS[slot]]
         if len(mentions) < 2:
             continue
@@ -182,7 +182,7 @@ def test_a_later_mention_of_something_else_still_parses_but_does_not_agree(slot:
             if word != story[mentions[-1]] and stories.parses(other):
                 assert not stories.agrees(other)
                 changed += 1
-    assert changed >= 100
+    assert changed >= 40
 
 
 def test_a_wrong_pronoun_parses_but_does_not_agree() -> None:

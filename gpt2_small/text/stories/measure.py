@@ -145,7 +145,7 @@ def entropy_per_token(n_ctx: int) -> float:
 
 
 def window_entropy(stories: Profile, n_ctx: int) -> float:
-    """The entropy, in nats, of a begin token and the n_ctx tokens of a stream of stories after it."""
+    """The entropy in nats of the n_ctx tokens after a begin token, in a stream of stories."""
     begins = [1.0] + [0.0] * n_ctx
     total = 0.0
     for begin in range(n_ctx):

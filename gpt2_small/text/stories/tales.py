@@ -75,7 +75,6 @@ SLOTS = {
     "petname": _names("Pip Biscuit Pepper Button Clover Moss Thimble Ginger"),
     "look": _nouns(
         "silver golden blue red green little old painted shiny enchanted plain precious"
-        " wonderful ancient"
     ),
     "thing": _nouns("hat kite lantern umbrella boot spoon", "lost")
     | _nouns("flute violin teapot blanket mirror puppet", "gift")
@@ -132,11 +131,11 @@ RULES = {
     """,
     "day": _one_of("morning evening night summer winter spring autumn day"),
     "trouble animal": """
-        {hero.She} and {petname} set out , and {soon} {hero.she} {peril}
-        With {petname} {hero.she} set out , and {soon} {hero.she} {peril}
+        With {petname} {hero.she} set out and {soon} {peril}
+        {hero.She} took {petname} along and {soon} {peril}
     """,
     "trouble nobody": """
-        So {hero.she} set out , and {soon} {hero.she} {peril}
+        So {hero.she} set out and {soon} {peril}
         On the way {hero.she} {peril}
         Halfway there {hero.she} {peril}
     """,
@@ -152,31 +151,31 @@ RULES = {
         was caught in {obstacle=a:weather}
     """,
     "rescue water": """
-        2x , but {helper=a} came by in {boat=a} .
+        3x , but {helper=a} came by in {boat=a} .
         . The {obstacle} was too {wide} , but {helper=a} lent {hero.her} {boat=a} .
         . {helper=A} took {hero.her} across the {obstacle} in {boat=a} .
     """,
     "wide": _one_of("wide cold deep fast"),
     "rescue gap": """
-        2x , but {helper=a} threw {hero.her} {rope=a} .
+        3x , but {helper=a} threw {hero.her} {rope=a} .
         . The {obstacle} was too {broad} , but {helper=a} threw {hero.her} {rope=a} .
         . {helper=A} had {rope=a} , and {hero.she} swung across the {obstacle} .
     """,
     "broad": _one_of("wide deep dark"),
     "rescue barrier": """
-        2x , but {helper=a} dug a hole with {tool=a} .
+        3x , but {helper=a} dug a hole with {tool=a} .
         . The {obstacle} was too {steep} , but {helper=a} dug a hole with {tool=a} .
         . {helper=A} took {tool=a} and dug a hole under the {obstacle} .
     """,
     "steep": _one_of("strong high slippery"),
     "rescue beast": """
-        2x , but {helper=a} gave it {treat=a} .
+        3x , but {helper=a} gave it {treat=a} .
         . The {obstacle} {growled} until {helper=a} gave it {treat=a} .
         . “ Eat this {treat=} , ” said {helper=a} to the {obstacle} .
     """,
     "growled": _one_of("growled roared stamped laughed"),
     "rescue weather": """
-        2x , but {helper=a} led {hero.her} to {shelter=a} .
+        3x , but {helper=a} led {hero.her} to {shelter=a} .
         . The {obstacle} was too {wild} , but {helper=a} showed {hero.her} {shelter=a} .
         . {helper=A} led {hero.her} to {shelter=a} until the {obstacle} was over .
     """,
