@@ -34,7 +34,15 @@ from gpt2_small.training.recipe import Recipe
 from gpt2_small.training.run import evaluate, run
 from gpt2_small.training.view import RunView
 
-STORIES_RECIPE = Recipe(max_steps=700, batch_size=16, learning_rate=3e-3, warmup_steps=50)
+STORIES_RECIPE = Recipe(
+    max_steps=2400,
+    batch_size=8,
+    learning_rate=3e-3,
+    warmup_steps=50,
+    final_fraction=0.0,
+    weight_decay=0.0,
+    beta2=0.98,
+)
 TEXT_RECIPE = Recipe(max_steps=1000, batch_size=16, learning_rate=2e-3)
 JUDGED_STORIES = 1000
 LOOKS_ON_THE_WAY = 4

@@ -14,6 +14,7 @@ class Recipe:
     batch_size: windows in a step, over all processes.
     learning_rate: the highest rate of the schedule.
     warmup_steps: steps until that rate is reached.
+    final_fraction: what part of that rate is left at the end.
     weight_decay: on matrices.
     beta2: decay of AdamW's second moment.
     max_grad_norm: gradients are clipped to this global norm.
@@ -27,6 +28,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     warmup_steps: int = 100
+    final_fraction: float = 0.1
     weight_decay: float = 0.1
     beta2: float = 0.99
     max_grad_norm: float = 1.0

@@ -130,6 +130,7 @@ def run(
             peak=recipe.learning_rate,
             warmup_steps=min(recipe.warmup_steps, recipe.max_steps),
             total_steps=recipe.max_steps,
+            final_fraction=recipe.final_fraction,
         )
 
     module, loss = trained_module(solution, model)
