@@ -44,12 +44,20 @@ class Counts:
 
     counts: Tensor
 
+    @property
+    def shape(self) -> torch.Size:
+        return self.counts.shape
+
 
 @dataclass(frozen=True)
 class Distribution:
     """The exact probability of each token [cases d_vocab], and how many comparisons there are."""
 
     probabilities: Tensor
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.probabilities.shape
 
 
 Tolerances = Mapping[torch.dtype, float]
@@ -87,6 +95,8 @@ def entry_distance(
         return 0.0 if seen == other else math.inf
     if isinstance(seen, Estimate) and isinstance(other, Estimate):
         return _estimate_distance(seen, other)
+    if isinstance(seen, Counts) and seen.shape != getattr(other, "shape", None):
+        return math.inf
     if isinstance(seen, Counts) and isinstance(other, Counts):
         spread = (seen.counts + other.counts + 1).sqrt()
         return ((seen.counts - other.counts).abs() / spread).max().item() / STANDARD_ERRORS
@@ -153,7 +163,7 @@ def value_distance(seen: Observation, other: Observation) -> float:
             if entry.numel() and entry.dtype in (torch.float32, torch.float64):
                 scale = tolerance(entry) / TOLERANCES[entry.dtype]
                 worst = max(worst, tensor_difference(mine, entry).max().item() / scale)
-        elif isinstance(entry, Counts) and isinstance(mine, Counts):
+        elif isinstance(entry, Counts) and isinstance(mine, Counts) and mine.shape == entry.shape:
             total = entry.counts.sum(dim=-1).max().item()
             worst = max(worst, (mine.counts - entry.counts).abs().max().item() / total)
         elif isinstance(entry, Estimate) and isinstance(mine, Estimate):

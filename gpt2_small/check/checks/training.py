@@ -96,8 +96,9 @@ def schedule(module: ModuleType, seed: int) -> Observation:
 
 
 def lazily(module: ModuleType, seed: int) -> Observation:
-    """How many steps were taken from the plan when the second record has come."""
-    taken = []
+    """How many steps were taken from the plan, and made, when the second record has come."""
+    taken: list[int] = []
+    made: list[int] = []
 
     def giving() -> Iterator[list[Tensor]]:
         for number, batches in enumerate(plan(seed)):
@@ -105,18 +106,24 @@ def lazily(module: ModuleType, seed: int) -> Observation:
             yield batches
 
     model = fresh_model(seed)
-    iterator = iter(module.train(model, giving(), descent(model), schedule=rate_of))
+    optimizer = descent(model)
+    optimizer.register_step_post_hook(lambda *_: made.append(1))
+    iterator = iter(module.train(model, giving(), optimizer, schedule=rate_of))
     next(iterator), next(iterator)
-    return {"the steps taken from the iterable when the second record comes": str(len(taken))}
+    return {
+        "the steps taken from the iterable when the second record comes": str(len(taken)),
+        "the updates made when the second record comes": str(len(made)),
+    }
 
 
 def in_training_mode(module: ModuleType, seed: int) -> Observation:
     """The model's mode in every step, also when the caller evaluates it in between."""
-    model, heard = fresh_model(seed).eval(), []
+    model = fresh_model(seed).eval()
+    heard: list[bool] = []
     model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
     for _ in module.train(model, plan(seed), descent(model), schedule=rate_of):
         model.eval()
-    return {"steps in training mode": "all" if all(heard) else "not all"}
+    return {"micro-batches read in training mode": f"{sum(heard)} of {len(heard)}"}
 
 
 def silently(module: ModuleType, seed: int) -> Observation:

@@ -128,14 +128,6 @@ MISTAKES = [
         hints=_WHICH_HINTS,
     ),
     Mistake(
-        id="parameter-groups-attention-only",
-        component=PART,
-        old=_MATRIX,
-        new='is_matrix = ".attn.W" in name',
-        sentence="lets attention's matrices decay alone",
-        hints=_WHICH_HINTS,
-    ),
-    Mistake(
         id="parameter-groups-vectors-forgotten",
         component=PART,
         old=_APPEND,

@@ -112,14 +112,6 @@ MISTAKES = [
         hints=_TEMPERATURE_HINTS,
     ),
     Mistake(
-        id="sample-temperature-added",
-        component=PART,
-        old=_SORTED,
-        new=("descending, token_of_rank = (relative + temperature).sort(dim=-1, descending=True)"),
-        sentence="adds the temperature to the logits",
-        hints=_TEMPERATURE_HINTS,
-    ),
-    Mistake(
         id="sample-sorted-upwards",
         component=PART,
         old="(relative / temperature).sort(dim=-1, descending=True)",
@@ -386,6 +378,7 @@ MISTAKES = [
         also=((_SORTED, "descending, token_of_rank = relative.sort(dim=-1, descending=True)"),),
         sentence="applies the temperature after the cuts",
         hints=_ORDER_HINTS,
+        same_as="sample-top-p-before-temperature",
     ),
     Mistake(
         id="sample-returns-rank",

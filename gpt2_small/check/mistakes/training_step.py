@@ -359,7 +359,6 @@ MISTAKES = [
         new="",
         sentence="does not update the weights",
         hints=_UPDATE_HINTS,
-        same_as="train-step-zeroed-before-update",
     ),
     Mistake(
         id="train-step-updates-twice",
