@@ -99,11 +99,11 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
     report = verdict.reports.get(part, PartReport())
     where = f", line {first.line}" if first.line is not None else ""
     lines: list[RenderableType] = [
-        Text.assemble((f"{part}{where}: ", "bold red"), (first.check, "bold")),
-        Padding(Text(_sentence(first.message)), (0, 0, 0, 2)),
+        Text.assemble((f"{part}{where}. ", "bold red"), (f"Not so: {first.check}.", "bold")),
     ]
     if report.naming:
         lines.append(Padding(Text(report.naming, style="cyan"), (0, 0, 0, 2)))
+    lines.append(Padding(Text(_sentence(first.message)), (0, 0, 0, 2)))
     if others:
         lines.append(Padding(Text(_also(others), style="dim"), (0, 0, 0, 2)))
     if report.mistakes:
