@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpt2_small import UserError, hooks
 from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model import decoding, fast, kv_cache, packed
+from gpt2_small.model import decoding, kv_cache, packed
 
 # Of the largest logit: bfloat16 keeps 8 bits, and rounds some twenty times on the way here.
 BFLOAT16 = 0.05
@@ -182,13 +182,13 @@ def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
         (decoding, "cache.window.scatter_", "cache.window.clone().scatter_"),
         (decoding, "positions.add_(1)", "positions.add_(0)"),
         (kv_cache, "places <= self.positions", "places < self.positions"),
-        (kv_cache, "self.values[layer].scatter_", "self.keys[layer].scatter_"),
+        (kv_cache, "self.values[layer][self.rows", "self.keys[layer][self.rows"),
         (kv_cache, "self.positions = self.positions[rows]", "pass"),
         (packed, 'approximate="tanh"', 'approximate="none"'),
         (packed, "ln2=norm(block.ln2)", "ln2=norm(block.ln1)"),
         (packed, "self.W_pos[positions]", "self.W_pos[0 * positions]"),
         (packed, "self.ln_final(residual)", "residual"),
-        (fast, "return model.unembed.W_U, model.unembed.b_U", "return model.unembed.W_U, None"),
+        (packed, "(unembed.W_U, unembed.b_U)", "(unembed.W_U, None)"),
     ],
 )
 def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new):

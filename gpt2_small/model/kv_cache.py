@@ -16,6 +16,7 @@ class KeyValueCache:
     window [batch n_ctx]: the tokens.
     positions [batch]: on the device, the place of each row's next token.
     next_token [batch]: where a step finds that token.
+    rows [batch]: their numbers.
     """
 
     def __init__(self, config: Any, batch: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -26,6 +27,7 @@ class KeyValueCache:
         self.window = torch.zeros(batch, config.n_ctx, dtype=torch.long, device=device)
         self.positions = torch.zeros(batch, dtype=torch.long, device=device)
         self.next_token = torch.zeros(batch, dtype=torch.long, device=device)
+        self.rows = torch.arange(batch, device=device)
 
     def start(self, tokens: Int[Tensor, "batch seq"], lengths: Sequence[int]) -> None:
         """Begin with these tokens, of which each row's first `length` count."""
@@ -50,14 +52,8 @@ class KeyValueCache:
         value: Float[Tensor, "batch head d_head"],
     ) -> None:
         """Store the place of every row's next token."""
-        batch, head, d_head = key.shape
-        place = rearrange(self.positions, "batch -> batch 1 1 1").expand(batch, head, 1, d_head)
-        self.keys[layer].scatter_(
-            2, place, rearrange(key, "batch head d_head -> batch head 1 d_head")
-        )
-        self.values[layer].scatter_(
-            2, place, rearrange(value, "batch head d_head -> batch head 1 d_head")
-        )
+        self.keys[layer][self.rows, :, self.positions] = key
+        self.values[layer][self.rows, :, self.positions] = value
 
     def readable(self, span: int) -> Bool[Tensor, "batch 1 1 span"]:
         """Which of the first `span` places a row's next token attends to: up to its own."""
@@ -71,3 +67,4 @@ class KeyValueCache:
         self.window = self.window[rows]
         self.positions = self.positions[rows]
         self.next_token = self.next_token[rows]
+        self.rows = torch.arange(len(rows), device=rows.device)
