@@ -320,7 +320,7 @@ MISTAKES = [
         id="generate-changes-prompt",
         component=PART,
         old=_EVAL,
-        new=("    model.eval()\n    tokens[:, 0] = tokens[:, 0].clamp(min=1)\n"),
+        new=("    model.eval()\n    tokens[:, 0] = (tokens[:, 0] + 1) % 7\n"),
         sentence="changes the prompt that it was given",
         hints=(
             "Print the prompt before and after the call.",
