@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 
+NOT_WRITTEN = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
 
@@ -16,19 +18,30 @@ INTERRUPTED = 130
 def run_command(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code: 2 for input that cannot be used.
 
-    Of the processes that torchrun started, the first one alone prints the sentence.
+    A part of the solution that is not written yet ends it with exit code 1. Of the processes that
+    torchrun started, the first one alone prints the sentence.
     """
     try:
         app()
     except UserError as error:
-        if os.environ.get("RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _say(str(error))
         sys.exit(CANNOT_BE_USED)
+    except NotImplementedError as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        if place.filename != binding.bound().__file__:
+            raise
+        _say(f"{place.filename}, line {place.lineno}: {str(error) or 'this is not written yet'}")
+        sys.exit(NOT_WRITTEN)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _say(sentence: str) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
 
 
 def bind_solution(path: Path | None) -> None:

@@ -1,0 +1,47 @@
+"""How every command ends: one sentence, and the exit code that belongs to it."""
+
+import pytest
+import typer
+
+from gpt2_small import binding
+from gpt2_small.entry_point import run_command
+from gpt2_small.errors import UserError
+
+
+def ending_of(source, filename, capsys, monkeypatch):
+    """Exit code and standard error of a command whose code stands in this file."""
+    monkeypatch.setattr("sys.argv", ["command"])
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(lambda: exec(compile(source, filename, "exec"), {"UserError": UserError}))
+    with pytest.raises(SystemExit) as ended:
+        run_command(app)
+    return ended.value.code, capsys.readouterr().err
+
+
+def test_a_users_mistake_is_its_sentence_and_exit_code_2(capsys, monkeypatch):
+    ending = ending_of("raise UserError('no; yes')", "x.py", capsys, monkeypatch)
+    assert ending == (2, "error: no; yes\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [("'sample is not written yet'", "sample is not written yet"), ("", "this is not written yet")],
+)
+def test_a_part_that_is_not_written_is_its_line_and_exit_code_1(
+    arguments, said, capsys, monkeypatch
+):
+    path = binding.bound().__file__
+    source = f"\nraise NotImplementedError({arguments})"
+    code, error = ending_of(source, path, capsys, monkeypatch)
+    assert (code, error) == (1, f"error: {path}, line 2: {said}\n")
+
+
+def test_what_others_have_not_implemented_keeps_its_traceback(capsys, monkeypatch):
+    with pytest.raises(NotImplementedError):
+        ending_of("raise NotImplementedError", "elsewhere.py", capsys, monkeypatch)
+
+
+def test_of_several_processes_the_first_alone_speaks(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    ending = ending_of("raise UserError('no')", "x.py", capsys, monkeypatch)
+    assert ending == (2, "")
