@@ -132,7 +132,8 @@ def show_cut(demo: Demo, source: Source, label: str, **cut: Any) -> None:
     demo.console.print(table)
     demo.say(
         f"These {len(best)} of {source.tokenizer.vocab_size:,} tokens have "
-        f"{before[best].sum():.1%} before, and {after[best].sum():.1%} of the draws after.",
+        f"{percent(before[best].sum().item())} before, and {percent(after[best].sum().item())} "
+        "of the draws after.",
         style="dim",
     )
     demo.show(label, demo.written(source, **cut)[0])
@@ -142,8 +143,12 @@ def bar(share: float, longest: float) -> Text:
     eighths = round(8 * BAR_WIDTH * share / longest)
     full, rest = divmod(eighths, 8)
     blocks = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
-    percent = "0%" if share == 0 else f"{100 * share:.2g}%" if share < 0.1 else f"{share:.0%}"
-    return Text.assemble((blocks, "cyan"), " " if blocks else "", percent)
+    return Text.assemble((blocks, "cyan"), " " if blocks else "", percent(share))
+
+
+def percent(share: float) -> str:
+    """A share with two digits that count, however small it is."""
+    return "0%" if share == 0 else f"{100 * share:.2g}%" if share < 0.1 else f"{share:.0%}"
 
 
 # The models
@@ -209,10 +214,11 @@ def trained_source(demo: Demo, model: str | None) -> Source | None:
 def hub_source(demo: Demo) -> Source | None:
     """The real GPT-2 when it was downloaded or can be; None, and why, when it cannot."""
     try:
-        source = open_source(fetch("gpt2", answer_seconds=HUB_SECONDS), device=demo.device)
-    except UserError as error:
-        demo.say(f"Without the real GPT-2: {error}")
+        folder = fetch("gpt2", answer_seconds=HUB_SECONDS)
+    except UserError:
+        demo.say("The real GPT-2 is left out: it is not downloaded, and the hub out of reach.")
         return None
+    source = open_source(folder, device=demo.device)
     return Source("gpt2", source.model, source.tokenizer)
 
 
