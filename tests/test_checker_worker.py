@@ -117,8 +117,12 @@ def test_a_process_that_a_part_starts_ends_with_the_check(tmp_path: Path) -> Non
     start = "        import subprocess\n        process = subprocess.Popen(['sleep', '1000'])\n"
     start += f"        open({str(note)!r}, 'a').write(f'{{process.pid}} ')\n"
     check_text(tmp_path, reference_with((FIRST, start + FIRST)), "LayerNorm")
-    for process in note.read_text().split():
-        assert not _runs(int(process))
+    processes = [int(process) for process in note.read_text().split()]
+    patience = time.monotonic() + 20
+    while any(_runs(process) for process in processes) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert processes
+    assert not any(_runs(process) for process in processes)
 
 
 def _runs(process: int) -> bool:

@@ -8,9 +8,11 @@ from gpt2_small.check.checks import Check, checks_of
 from gpt2_small.check.judge import expected, look
 from gpt2_small.check.mistake import EditDoesNotFit, Mistake, build
 from gpt2_small.check.observation import (
+    ALIKE,
     TAP,
     Observation,
     alike,
+    entry_distance,
     first_difference,
     value_distance,
 )
@@ -97,6 +99,19 @@ def explains_one(
 ) -> bool:
     """Whether a check sees of the wrong reference what it saw of the file, taps aside."""
     return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
+
+
+def explained_alone(
+    wrong: WrongReferences, mistake: Mistake, seen: Seen
+) -> frozenset[tuple[str, str]]:
+    """The entries, taps included, that are of a file what they are of this wrong reference."""
+    found = set()
+    for check, entries in seen.items():
+        other = wrong.seen((mistake,), check)
+        for name, entry in entries.items():
+            if entry_distance(entry, other.get(name), ALIKE) <= 1:
+                found.add((check, name))
+    return frozenset(found)
 
 
 def taps_apart(wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen) -> int:
