@@ -140,10 +140,13 @@ def about_part(lesson: Lesson) -> RenderableType:
     state = verdict.state_of(part) if part is not None else "passed"
     if part is not None and state == "failed":
         return screen.mending(verdict, part)
+    if len(lesson.done()) == len(PARTS):
+        text = "" if lesson.complete else "Every part holds by itself; now all of them together ..."
+        return Text(text)
     lines: list[RenderableType] = []
-    if part is not None and state == "passed" and not lesson.complete:
+    if part is not None and state == "passed":
         lines.append(Text(f"{part} holds: {len(verdict.of(part))} checks passed."))
-    if lesson.is_known() and not lesson.complete:
+    if lesson.is_known():
         lines.append(screen.advice(verdict))
     return Group(*lines)
 
