@@ -24,7 +24,6 @@ from gpt2_small.devices import find_device
 from gpt2_small.entry_point import bind_solution, run_command
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Options, Source, continuations, open_source
-from gpt2_small.generation.decoders import decoder_for
 from gpt2_small.generation.shaping import without_padding
 from gpt2_small.generation.streaming import prompt_ids
 from gpt2_small.generation.visible import visible
@@ -71,7 +70,14 @@ class Demo:
     def written(self, source: Source, **options: Any) -> list[str]:
         """Continuations of the prompt, all of the same number of tokens."""
         wanted = Options(max_new_tokens=NEW_TOKENS, stop_tokens=(), seed=self.seed, **options)
-        rows = continuations(self.solution, source.model, source.tokenizer, [self.prompt], wanted)
+        rows = continuations(
+            self.solution,
+            source.model,
+            source.tokenizer,
+            [self.prompt],
+            wanted,
+            decoder=source.decoder,
+        )
         return [row.text for row in rows]
 
     def show(self, label: str, text: str) -> None:
@@ -100,7 +106,7 @@ def on_one_line(text: str) -> str:
 def next_logits(demo: Demo, source: Source) -> torch.Tensor:
     """Logits [1 d_vocab] of the token after the prompt."""
     ids = prompt_ids(source.tokenizer, demo.prompt, source.model.config.d_vocab)
-    logits = decoder_for(source.model).prefill([ids]).float()
+    logits = source.decoder.prefill([ids]).float()
     return without_padding(logits, source.tokenizer.vocab_size)
 
 

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from writing import ids, scripted, small_model, written
 
@@ -11,6 +11,7 @@ from gpt2_small.generation.stop_text import StopText
 from gpt2_small.text.tokenizers import ByteTokenizer
 
 
+@example(text="abab", stop=["abab", "ba"], cuts=[])
 @given(
     text=st.text("ab", max_size=12),
     stop=st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),

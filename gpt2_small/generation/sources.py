@@ -1,12 +1,14 @@
 """A trained model together with the tokenizer it was trained with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpt2_small.errors import UserError
+from gpt2_small.generation.decoders import NextLogits, decoder_for
 from gpt2_small.runs import find_pretrained, load_hugging_face, load_model, read_run
 from gpt2_small.runs.folder import is_run
 from gpt2_small.text.hugging_face import read_hugging_face_files
@@ -28,6 +30,11 @@ class Source:
     name: str
     model: Any
     tokenizer: Tokenizer
+
+    @cached_property
+    def decoder(self) -> NextLogits:
+        """The model's weights as they are when this is first asked for, packed for decoding."""
+        return decoder_for(self.model)
 
 
 def open_source(

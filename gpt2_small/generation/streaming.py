@@ -25,6 +25,7 @@ class Stream:
 
     prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
         reads the last n_ctx tokens of the prompt and what it wrote, at every step.
+    decoder: the model's, for those who ask it again and again; made anew when left out.
 
     Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
     no end of text, and tokens that the model does not know.
@@ -37,12 +38,15 @@ class Stream:
         tokenizer: Tokenizer,
         prompts: Sequence[str | Sequence[int]],
         options: Options,
+        *,
+        decoder: NextLogits | None = None,
     ) -> None:
         options.check_by(solution)
         if isinstance(prompts, str) or not prompts:
             raise UserError("there are no prompts; give a list of at least one")
         self._solution, self._model, self._tokenizer = solution, model, tokenizer
         self.options = options
+        self._decoder = decoder
         self._device = next(model.parameters()).device
         self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
         self.rows = [
@@ -54,7 +58,7 @@ class Stream:
     def __iter__(self) -> Iterator[Step]:
         if not self.options.max_new_tokens:
             return
-        decoder, batch = decoder_for(self._model), rows_at_once(self._model)
+        decoder, batch = self._decoder or decoder_for(self._model), rows_at_once(self._model)
         for first in range(0, len(self.rows), batch):
             yield from self._written(decoder, self.rows[first : first + batch])
 
@@ -127,12 +131,14 @@ def continuations(
     tokenizer: Tokenizer,
     prompts: Sequence[str | Sequence[int]],
     options: Options,
+    *,
+    decoder: NextLogits | None = None,
 ) -> list[Continuation]:
     """What a `Stream` gives, when it is written: the samples of a prompt, then of the next.
 
     Raises UserError as `Stream` does.
     """
-    stream = Stream(solution, model, tokenizer, prompts, options)
+    stream = Stream(solution, model, tokenizer, prompts, options, decoder=decoder)
     for _ in stream:
         pass
     return stream.rows
