@@ -125,15 +125,14 @@ def next_token_loss(logits, tokens):
 
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
-    """With torch.topk, searchsorted for the nucleus, row by row, and Categorical-like weights."""
+    """With torch.topk, which sorts, and the nucleus by the number of tokens below p."""
     if temperature == 0:
         return logits.argmax(dim=-1)
-    drawn = []
-    for row in logits / temperature:
-        values, indices = row.topk(min(top_k or len(row), len(row)))
-        if top_p is not None:
-            cumulative = values.softmax(-1).cumsum(-1)
-            keep = int(torch.searchsorted(cumulative, top_p).clamp(max=len(values) - 1)) + 1
-            values, indices = values[:keep], indices[:keep]
-        drawn.append(indices[torch.multinomial(values.softmax(-1), 1, generator=generator)])
-    return torch.cat(drawn)
+    d_vocab = logits.shape[-1]
+    values, indices = (logits / temperature).topk(min(top_k or d_vocab, d_vocab), dim=-1)
+    probs = values.softmax(dim=-1)
+    if top_p is not None:
+        n_keep = (probs.cumsum(dim=-1) < top_p).sum(dim=-1, keepdim=True) + 1
+        probs = probs * (torch.arange(probs.shape[-1], device=probs.device) < n_keep)
+    chosen = torch.multinomial(probs, 1, generator=generator)
+    return einops.rearrange(indices.gather(-1, chosen), "batch 1 -> batch")

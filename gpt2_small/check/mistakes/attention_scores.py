@@ -346,8 +346,8 @@ MISTAKES = [
         component=PART,
         old=_PATTERN,
         new=(
-            "exponentials = self.hook_attn_scores(scores - "
-            "scores.detach().amax(dim=-1, keepdim=True)).exp()\n"
+            "exponentials = (self.hook_attn_scores(scores) - "
+            "scores.detach().amax(-1, keepdim=True)).exp()\n"
             "        pattern = self.hook_pattern(exponentials / "
             "exponentials.sum(dim=-1, keepdim=True))"
         ),
