@@ -1,5 +1,7 @@
 """Many samples at once: the twin and the plain path, stop tokens, the distribution."""
 
+from types import SimpleNamespace
+
 import torch
 from small_gpt2s import D_VOCAB, N_CTX
 from writing import small_model
@@ -33,3 +35,24 @@ def test_many_samples_follow_the_models_distribution():
     expected = model(torch.tensor([[2]]))[0, -1].softmax(-1) * 4000
     # Chi-squared with 60 degrees of freedom: above 130 with a probability of less than 1e-6.
     assert ((counts - expected) ** 2 / expected).sum() < 130
+
+
+def test_samples_that_go_on_are_not_mixed_up_when_others_end():
+    def first_drawn_then_greedy(logits, generator):
+        is_first = len(logits) == 40 and not calls
+        calls.append(None)
+        return binding.bound().sample(
+            logits, temperature=5.0 if is_first else 0.0, generator=generator
+        )
+
+    calls = []
+    solution = SimpleNamespace(sample=first_drawn_then_greedy)
+    model, new_tokens = small_model(), N_CTX - 1
+    stop = 54  # what this model chooses sooner or later, when it is greedy
+    samples = sample_many(solution, model, 2, 40, new_tokens, seed=1, stop_token=stop)
+    lengths = [len(sample) for sample in samples]
+    assert len(set(lengths)) > 2
+    for sample in samples:
+        prompt = torch.tensor([sample[:2]])
+        greedy = binding.bound().generate(model, prompt, new_tokens - 1, temperature=0)
+        assert sample == greedy[0, : len(sample)].tolist()
