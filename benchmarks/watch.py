@@ -1,0 +1,75 @@
+"""How long a learner waits: from saving a part to its verdict in `watch`, and a whole check.
+
+    python benchmarks/watch.py
+
+It writes the parts of a file one after the other, as a learner would, and reads the plain lines of
+`gpt2-small watch`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import IO
+
+from gpt2_small import binding
+from gpt2_small.check import exercises
+from gpt2_small.check.parts import PARTS
+
+GPT2_SMALL = [sys.executable, "-m", "gpt2_small"]
+
+
+def seconds_of_watch(folder: Path) -> dict[str, float]:
+    """Seconds from saving each part, right, to the line that says that it is done."""
+    file, text = folder / "my_gpt2.py", exercises.skeleton()
+    file.write_text(text)
+    seconds = {}
+    with subprocess.Popen(
+        [*GPT2_SMALL, "watch", str(file)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        wait_for(process.stdout, "are kept in")
+        for part in PARTS:
+            text = exercises.with_body(text, part, exercises.reference_body(part))
+            file.write_text(text)
+            started = time.perf_counter()
+            wait_for(process.stdout, f"{part} is done!")
+            seconds[part] = time.perf_counter() - started
+        process.terminate()
+    return seconds
+
+
+def wait_for(lines: IO[str], wanted: str) -> None:
+    """Read lines up to one with these words."""
+    for line in lines:
+        if wanted in line:
+            return
+    sys.exit(f"watch ended without saying {wanted!r}")
+
+
+def seconds_of_check() -> tuple[float, float]:
+    """Seconds that a check of the reference takes, by the clock and of the processors."""
+    started, before = time.perf_counter(), os.times()
+    subprocess.run([*GPT2_SMALL, "check", str(binding.reference_path())], check=True)
+    after = os.times()
+    processors = sum(after[2:4]) - sum(before[2:4])
+    return time.perf_counter() - started, processors
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part, seconds in seconds_of_watch(Path(folder)).items():
+            print(f"{part:20} {seconds:5.2f} s")
+    clock, processors = seconds_of_check()
+    load = os.getloadavg()[0]
+    print(f"whole check {clock:.1f} s, {processors:.1f} s of the processors; load {load:.1f}")
+
+
+if __name__ == "__main__":
+    main()
