@@ -50,10 +50,10 @@ def test_what_computes_the_same_is_accepted(tmp_path: Path) -> None:
 
 
 def test_two_mistakes_in_a_part_are_both_named_and_each_blamed(tmp_path: Path) -> None:
-    pair = find("attention-scale-d-model"), find("attention-b-o-unused")
-    verdict = check_text(tmp_path, wrong_text(*pair), "MultiHeadAttention")
+    pair = find("mlp-b-in-unused"), find("mlp-exact-gelu")
+    verdict = check_text(tmp_path, wrong_text(*pair), "MLP")
     names = {wrong.id for wrong in pair}
-    assert set(verdict.reports["MultiHeadAttention"].mistakes) == names
+    assert set(verdict.reports["MLP"].mistakes) == names
     assert {r.mistake for r in verdict.results if r.status == "failed"} == names
 
 

@@ -44,7 +44,7 @@ WITHOUT_LINE = {"import os; os._exit(0)", "raise KeyboardInterrupt"}
 @pytest.mark.parametrize("statement", STATEMENTS)
 def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statement: str) -> None:
     text = reference_with((FIRST, f"        {statement}{MARK}\n{FIRST}"))
-    verdict = check_text(tmp_path, text, "LayerNorm", "Embedding")
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
     (first, *_) = [result for result in verdict.of("LayerNorm") if result.status == "failed"]
     assert STATEMENTS[statement] in first.message
     assert "\n" not in first.message
@@ -52,8 +52,14 @@ def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statemen
         assert first.line == line_of(text, "class LayerNorm(")
     elif "return" not in statement and "double" not in statement:
         assert first.line == line_of(text, statement + MARK)
-    assert verdict.state_of("Embedding") == "passed"
     assert verdict.exit_code == 1
+
+
+def test_a_part_that_crashes_leaves_the_other_parts(tmp_path: Path) -> None:
+    crash = "        import ctypes; ctypes.string_at(0)\n"
+    verdict = check_text(tmp_path, reference_with((FIRST, crash + FIRST)), "LayerNorm", "Embedding")
+    assert verdict.state_of("LayerNorm") == "failed"
+    assert verdict.state_of("Embedding") == "passed"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_printing_without_end_is_said(tmp_path: Path) -> None:
 
 def test_a_part_cannot_spoil_the_reference_for_the_next_file(tmp_path: Path) -> None:
     spoil = "\ntorch.set_default_dtype(torch.float64)\nF.gelu = None\ntorch.manual_seed = None\n"
-    check_text(tmp_path, reference_text() + spoil)
+    check_text(tmp_path, reference_text() + spoil, "MLP", "LayerNorm")
     assert check_text(tmp_path, reference_text(), "MLP").exit_code == 0
 
 
