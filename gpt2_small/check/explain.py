@@ -61,6 +61,8 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
 def _words(entry: Entry) -> str:
     if isinstance(entry, Tensor):
         return text(entry)
+    if isinstance(entry, Distribution):
+        return "a token of the vocabulary for each draw"
     return entry if isinstance(entry, str) else str(entry)
 
 

@@ -84,10 +84,15 @@ def drawn(module: ModuleType, seed: int) -> Observation:
             generator=probes.draws(seed, str(setting)),
             **setting,
         )
-        new = probes.tensor(got, "what generate returns")[:, 2:]
-        counts = torch.stack([torch.bincount(column, minlength=7) for column in new.T])
-        seen[_named(setting)] = Counts(counts)
+        seen[_named(setting)] = counted(probes.tensor(got, "what generate returns"))
     return seen
+
+
+def counted(got: Tensor) -> Entry:
+    """Counts of both new tokens; a text when there are not two of them."""
+    if got.shape != (_DRAWS, 4):
+        return probes.text(got)
+    return Counts(torch.stack([torch.bincount(column, minlength=7) for column in got[:, 2:].T]))
 
 
 def exact(_reference: ModuleType, _seed: int) -> Observation:
