@@ -111,15 +111,16 @@ def what_of(row: Row) -> Text:
     return Text(", ".join(words))
 
 
-def _class_mistakes(rows: Sequence[Row]) -> list[Text]:
-    lines = []
+def _class_mistakes(rows: Sequence[Row]) -> list[RenderableType]:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", min_width=4)
     for name, count in mistake_counts(rows)[:_MOST_MISTAKES]:
         known = mistake.find(name)
-        lines.append(Text(f"{count:4}  {name}: {known.component} {known.sentence}"))
-    return lines
+        grid.add_row(str(count), Text(f"{name}: {known.component} {known.sentence}"))
+    return [grid] if grid.rows else []
 
 
-def _section(title: str, lines: Sequence[Text]) -> list[RenderableType]:
+def _section(title: str, lines: Sequence[RenderableType]) -> list[RenderableType]:
     return ["", Text(title, style="bold"), *lines] if lines else []
 
 
