@@ -222,7 +222,10 @@ PLANTED = [
     (fast, "is_causal=True", "is_causal=False"),
     (fast, "is_causal=True", "is_causal=True, scale=1.0"),
     (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
-    (fast, 'approximate="tanh"', 'approximate="none"'),
+    (products, 'F.gelu(inputs, approximate="tanh") if gelu', "F.gelu(inputs) if gelu"),
+    (products, 'F.gelu(inputs, approximate="tanh") if ctx', "F.gelu(inputs) if ctx"),
+    (products, 'inputs, approximate="tanh")\n        return', "inputs)\n        return"),
+    (fast, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
     (fast, "norm.eps", "1e-6"),
     (fast, "residual = residual + mlp(", "residual = mlp("),
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
@@ -230,8 +233,8 @@ PLANTED = [
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
     (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
     (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
-    (products, "product(grad, weight.mT) if", "1.001 * product(grad, weight.mT) if"),
-    (products, "grad.sum(dim=0) if", "grad.mean(dim=0) if"),
+    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
+    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
     (chunked_loss, "full_like(total, -1 / positions)", "full_like(total, -1)"),
     (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
@@ -244,7 +247,7 @@ PLANTED = [
 @pytest.mark.parametrize(("module", "old", "new"), PLANTED)
 def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new):
     plant(monkeypatch, module, old, new)
-    case = replace(SMALL, seq=7, dtype=torch.float32)  # where every faulty line is run
+    case = replace(SMALL, seq=7)  # several chunks, and not all of a length
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
         assert_same_function(solution, case, tied=False, positions_per_chunk=5)
         assert_same_function(solution, case, tied=True, positions_per_chunk=5)

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.model.products import product
+from gpt2_small.model.products import product, product_dtype
 
 # On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache.
 CPU_ROWS_PER_BLOCK = 8192
@@ -114,10 +114,8 @@ def chunked_loss(
 
     weight: [d_model d_vocab], or [d_vocab d_model] where is_transposed; its gradient is contiguous.
     """
-    device = final.device.type
-    autocast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else final.dtype
-    with torch.autocast(device, enabled=False):
+    dtype = product_dtype(final)
+    with torch.autocast(final.device.type, enabled=False):
         loss: Tensor = _ChunkedLoss.apply(
             final,
             weight,

@@ -18,7 +18,7 @@ from torch.compiler import is_compiling
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.model.chunked_loss import chunked_loss
-from gpt2_small.model.products import affine
+from gpt2_small.model.products import affine, product_dtype
 
 # A module of the reference; its parameters are attributes that nn.Module does not declare.
 Part = Any
@@ -93,10 +93,7 @@ def fused_projection(
     attn: Part,
 ) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
     """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
-    device = attn.W_Q.device.type
-    autocast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else attn.W_Q.dtype
-    weight: Tensor = _SideBySide.apply(dtype, attn.W_Q, attn.W_K, attn.W_V)
+    weight: Tensor = _SideBySide.apply(product_dtype(attn.W_Q), attn.W_Q, attn.W_K, attn.W_V)
     return weight, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
 
 
@@ -120,20 +117,47 @@ def attention(
 def mlp(
     part: Part, residual: Float[Tensor, "batch seq d_model"]
 ) -> Float[Tensor, "batch seq d_model"]:
-    post = F.gelu(affine(residual, part.W_in, part.b_in), approximate="tanh")
-    return part.output_dropout(affine(post, part.W_out, part.b_out))
+    pre = affine(residual, part.W_in, part.b_in)
+    return part.output_dropout(affine(pre, part.W_out, part.b_out, gelu=True))
+
+
+class _SharedEmbedding(torch.autograd.Function):
+    """Looks tokens up, and hands the weight on to the unembedding that shares it.
+
+    So both gradients arrive together, and the few rows that were read are added to the other, which
+    is made by the unembedding for nobody else.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(tokens)
+        return weight[tokens], weight.view_as(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, rows_grad: Tensor, weight_grad: Tensor) -> tuple[Tensor, None]:
+        (tokens,) = ctx.saved_tensors
+        return weight_grad.index_add_(0, tokens.flatten(), rows_grad.flatten(end_dim=-2)), None
+
+
+def embeddings(
+    model: Part, tokens: Int[Tensor, "batch seq"]
+) -> tuple[Float[Tensor, "batch seq d_model"], Float[Tensor, "d_vocab d_model"]]:
+    """The tokens' vectors, and W_E for a tied unembedding to use."""
+    W_E = model.embed.W_E
+    if model.unembed is None and tokens.device.type == "cpu" and not is_compiling():
+        embed, W_E = _SharedEmbedding.apply(W_E, tokens)
+        return embed, W_E
+    return F.embedding(tokens, W_E), W_E
 
 
 def final_residual(
-    model: Part, tokens: Int[Tensor, "batch seq"]
+    model: Part, embed: Float[Tensor, "batch seq d_model"]
 ) -> Float[Tensor, "batch seq d_model"]:
     """What the unembedding reads: everything up to and with the final norm."""
-    seq, n_ctx = tokens.shape[1], model.config.n_ctx
+    seq, n_ctx = embed.shape[1], model.config.n_ctx
     if seq > n_ctx:
         raise ValueError(f"{seq} tokens do not fit n_ctx = {n_ctx}; keep the last n_ctx")
-    # A tied W_E gets a dense gradient from the loss; a sparse one adds the few rows that were read.
-    is_sparse = model.unembed is None and tokens.device.type == "cpu" and not is_compiling()
-    embed = F.embedding(tokens, model.embed.W_E, sparse=is_sparse)
     residual = model.embed_dropout(embed + model.pos_embed.W_pos[:seq])
     for block in model.blocks:
         residual = residual + attention(block.attn, layer_norm(block.ln1, residual))
@@ -168,15 +192,14 @@ class FastTransformer(nn.Module):
         """
         if batch.shape[1] < 2:
             raise ValueError(f"windows of {batch.shape[1]} tokens have no target; give at least 2")
-        final = final_residual(self.model, batch[:, :-1])
-        unembed, weight, bias = self.model.unembed, self.model.embed.W_E, None
+        embed, weight = embeddings(self.model, batch[:, :-1])
+        unembed, bias = self.model.unembed, None
         if unembed is not None:
             weight, bias = unembed.W_U, unembed.b_U
-        default = (
-            CPU_POSITIONS_PER_CHUNK if batch.device.type == "cpu" else CUDA_POSITIONS_PER_CHUNK
-        )
+        on_cpu = batch.device.type == "cpu"
+        default = CPU_POSITIONS_PER_CHUNK if on_cpu else CUDA_POSITIONS_PER_CHUNK
         return chunked_loss(
-            final.flatten(end_dim=1),
+            final_residual(self.model, embed).flatten(end_dim=1),
             weight,
             bias,
             batch[:, 1:].flatten(),
@@ -186,6 +209,7 @@ class FastTransformer(nn.Module):
 
     def logits(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
         """What the model itself returns. Raises ValueError for more than n_ctx tokens."""
-        final = final_residual(self.model, tokens)
+        embed, weight = embeddings(self.model, tokens)
+        final = final_residual(self.model, embed)
         unembed = self.model.unembed
-        return final @ self.model.embed.W_E.mT if unembed is None else unembed(final)
+        return final @ weight.mT if unembed is None else unembed(final)

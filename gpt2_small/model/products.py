@@ -8,6 +8,7 @@ where they are missing or switched off (`torch.backends.mkldnn.enabled`), torch'
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -34,36 +35,59 @@ def product(
 
 
 class _Affine(torch.autograd.Function):
+    """Where a GELU comes first, what it gives is made again for the backward pass, and not kept."""
+
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(inputs, weight)
-        return product(inputs, weight, bias)
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool
+    ) -> Tensor:
+        inputs, low_weight = inputs.to(dtype), weight.to(dtype)
+        ctx.save_for_backward(inputs, low_weight)
+        ctx.gelu, ctx.dtypes = gelu, (weight.dtype, bias.dtype)
+        factor = F.gelu(inputs, approximate="tanh") if gelu else inputs
+        return product(factor, low_weight, bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
-        needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
-        return (
-            product(grad, weight.mT) if needs_inputs else None,
-            product(inputs.mT, grad) if needs_weight else None,
-            grad.sum(dim=0) if needs_bias else None,
-        )
+        needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        inputs_grad = weight_grad = bias_grad = None
+        if needs_weight:
+            factor = F.gelu(inputs, approximate="tanh") if ctx.gelu else inputs
+            weight_grad = product(factor.mT, grad).to(ctx.dtypes[0])
+        if needs_bias:
+            bias_grad = grad.sum(dim=0, dtype=ctx.dtypes[1])
+        if needs_inputs:
+            inputs_grad = product(grad, weight.mT)
+            if ctx.gelu:
+                inputs_grad = torch.ops.aten.gelu_backward(inputs_grad, inputs, approximate="tanh")
+        return inputs_grad, weight_grad, bias_grad, None, None
+
+
+def product_dtype(tensor: Tensor) -> torch.dtype:
+    """The type in which a product of this tensor is made: autocast's where that is on."""
+    device = tensor.device.type
+    autocast = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if autocast else tensor.dtype
 
 
 def affine(
     inputs: Float[Tensor, "*positions inner"],
     weight: Float[Tensor, "inner out"],
     bias: Float[Tensor, "out"],
+    *,
+    gelu: bool = False,
 ) -> Float[Tensor, "*positions out"]:
-    """inputs @ weight + bias, differentiable; the weight's gradient is contiguous like the weight.
+    """f(inputs) @ weight + bias, differentiable, f being `solution.gelu_tanh` where gelu is set.
 
-    Under autocast the product runs in the type that autocast chooses.
+    The weight's gradient is contiguous like the weight. Under autocast the product runs in the type
+    that autocast chooses.
     """
     flat = inputs.flatten(end_dim=-2)
-    fast = flat.dtype == weight.dtype == torch.float32 and onednn_serves(flat, weight)
-    if fast and not torch.is_autocast_enabled("cpu"):
-        output = _Affine.apply(flat, weight, bias)
+    if flat.device.type == "cpu" and not torch.compiler.is_compiling():
+        output = _Affine.apply(flat, weight, bias, product_dtype(flat), gelu)
     else:
-        output = torch.addmm(bias, flat, weight)
+        factor = F.gelu(flat, approximate="tanh") if gelu else flat
+        output = torch.addmm(bias, factor, weight)
     return output.unflatten(0, inputs.shape[:-1])
