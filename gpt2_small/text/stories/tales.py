@@ -51,65 +51,52 @@ def _one_of(words: str) -> str:
 
 SLOTS = {
     "hero": _people(
-        "Mara Nell Ida Rosa Greta Lina Tilda Vera Hanna Elsie Dora Freya",
-        she="she",
-        her="her",
-        hers="her",
+        "Mara Nell Ida Rosa Greta Lina Tilda Vera Elsie Freya", she="she", her="her", hers="her"
     )
     | _people(
-        "Tom Otto Finn Hugo Ivo Jonas Milo Pavel Ravi Emil Nils Kofi",
-        she="he",
-        her="him",
-        hers="his",
+        "Tom Otto Finn Hugo Jonas Milo Pavel Ravi Emil Kofi", she="he", her="him", hers="his"
     ),
     "mood": _nouns("lonely shy gloomy restless grumpy anxious bored sad"),
     "job": _nouns(
-        "weaver baker potter gardener clockmaker carpenter tailor painter farmer archer inventor"
-        " barber cook florist juggler librarian"
+        "weaver baker potter gardener clockmaker carpenter tailor painter fiddler inventor"
     ),
     "home": _homes("in:village in:valley on:island in:town on:farm in:castle in:forest at:inn"),
-    "pet": _nouns(
-        "goat dog cat donkey fox hen goose pony hedgehog otter owl rabbit tortoise parrot", "animal"
-    )
+    "pet": _nouns("goat dog cat donkey fox hen pony hedgehog otter owl rabbit parrot", "animal")
     | {"nobody": _entry("nobody")},
     "petname": _names("Pip Biscuit Pepper Button Clover Moss Thimble Ginger"),
-    "look": _nouns(
-        "silver golden blue red green little old painted shiny enchanted plain precious"
-    ),
-    "thing": _nouns("hat kite lantern umbrella boot spoon", "lost")
-    | _nouns("flute violin teapot blanket mirror puppet", "gift")
-    | _nouns("crown ring pearl compass egg sword", "dream")
-    | _nouns("letter parcel basket key clock drum", "errand"),
+    "look": _nouns("silver golden blue red little old shiny enchanted"),
+    "thing": _nouns("hat kite lantern umbrella spoon", "lost")
+    | _nouns("flute violin teapot mirror puppet", "gift")
+    | _nouns("crown ring pearl compass sword", "dream")
+    | _nouns("letter parcel basket clock drum", "errand"),
     "kin": _nouns("grandmother grandfather mother father aunt uncle"),
-    "place": _nouns("tower windmill quarry bridge fountain graveyard", "lost")
-    | _nouns("market fair bazaar harbour workshop bakery", "gift")
-    | _nouns("waterfall lagoon volcano temple pyramid well", "dream")
-    | _nouns("lighthouse abbey palace museum library school", "errand"),
+    "place": _nouns("tower windmill quarry bridge fountain", "lost")
+    | _nouns("market fair harbour workshop bakery", "gift")
+    | _nouns("waterfall lagoon volcano temple pyramid", "dream")
+    | _nouns("lighthouse abbey palace museum library", "errand"),
     "thief": _nouns("magpie raven goblin pirate robber monkey imp jackdaw"),
-    "obstacle": _nouns("river stream canal swamp flood", "water")
+    "obstacle": _nouns("river stream canal swamp", "water")
     | _nouns("canyon gorge ravine chasm", "gap")
     | _nouns("wall hedge fence gate", "barrier")
-    | _nouns("bear wolf dragon lion bull tiger", "beast")
-    | _nouns("storm blizzard gale hurricane sandstorm", "weather"),
-    "boat": _nouns("raft canoe rowboat barrel bathtub"),
+    | _nouns("bear wolf dragon lion tiger", "beast")
+    | _nouns("storm blizzard gale hurricane", "weather"),
+    "boat": _nouns("raft canoe rowboat bathtub"),
     "rope": _nouns("rope vine chain cord"),
     "tool": _nouns("spade shovel pickaxe ladle"),
-    "treat": _nouns("pie cake pancake cheese muffin omelette"),
-    "shelter": _nouns("barn cabin hut tent cave stable"),
-    "helper": _nouns(
-        "tinker sailor witch hermit postman miner wizard acrobat merchant shepherd piper nun"
-    ),
+    "treat": _nouns("pie cake pancake muffin omelette"),
+    "shelter": _nouns("barn cabin hut tent cave"),
+    "helper": _nouns("tinker sailor witch hermit postman miner wizard acrobat"),
 }
 
 RULES = {
     "story": """
-        {opening} {company} {tale}
-        {opening} {pet!nobody} {tale}
+        2x {opening} {company} {tale}
+        3x {opening} {pet!nobody} {tale}
     """,
     "tale": "{lack} {trouble@pet} {rescue@obstacle} {arrival@thing} {closing@pet}",
     "opening": """
-        2x {hero=} was {mood=a} {job=} {home=inside} .
-        2x {home=Inside} lived {mood=a} {job=} named {hero=} .
+        3x {hero=} was {mood=a} {job=} {home=inside} .
+        3x {home=Inside} lived {mood=a} {job=} named {hero=} .
         Once upon a time , {mood=a} {job=} named {hero=} lived {home=inside} .
         Long ago , {mood=a} {job=} named {hero=} lived {home=inside} .
         This is the tale of {hero=} , {mood=a} {job=} from {home=a} .
@@ -153,21 +140,17 @@ RULES = {
     "rescue water": """
         3x , but {helper=a} came by in {boat=a} .
         . The {obstacle} was too {wide} , but {helper=a} lent {hero.her} {boat=a} .
-        . {helper=A} took {hero.her} across the {obstacle} in {boat=a} .
     """,
-    "wide": _one_of("wide cold deep fast"),
+    "wide": _one_of("wide cold deep"),
     "rescue gap": """
         3x , but {helper=a} threw {hero.her} {rope=a} .
         . The {obstacle} was too {broad} , but {helper=a} threw {hero.her} {rope=a} .
-        . {helper=A} had {rope=a} , and {hero.she} swung across the {obstacle} .
     """,
     "broad": _one_of("wide deep dark"),
     "rescue barrier": """
         3x , but {helper=a} dug a hole with {tool=a} .
-        . The {obstacle} was too {steep} , but {helper=a} dug a hole with {tool=a} .
         . {helper=A} took {tool=a} and dug a hole under the {obstacle} .
     """,
-    "steep": _one_of("strong high slippery"),
     "rescue beast": """
         3x , but {helper=a} gave it {treat=a} .
         . The {obstacle} {growled} until {helper=a} gave it {treat=a} .
@@ -176,10 +159,8 @@ RULES = {
     "growled": _one_of("growled roared stamped laughed"),
     "rescue weather": """
         3x , but {helper=a} led {hero.her} to {shelter=a} .
-        . The {obstacle} was too {wild} , but {helper=a} showed {hero.her} {shelter=a} .
         . {helper=A} led {hero.her} to {shelter=a} until the {obstacle} was over .
     """,
-    "wild": _one_of("wild strong fierce loud"),
     "arrival lost": """
         At the {place} {hero.she} found the {thing} {hidden} .
         {hero.She} searched the {place} and found the {thing} {hidden} .
