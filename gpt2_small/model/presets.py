@@ -1,6 +1,7 @@
 """Shapes with a name: the four published GPT-2s, and small ones that train in minutes."""
 
 import difflib
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -8,13 +9,13 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 
 # GPT-2, table 2; the width of a head is 64 in all four.
-PRESETS = MappingProxyType(
+PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
         "gpt2": dict(d_model=768, n_layers=12, n_heads=12),
         "gpt2-medium": dict(d_model=1024, n_layers=24, n_heads=16),
         "gpt2-large": dict(d_model=1280, n_layers=36, n_heads=20),
         "gpt2-xl": dict(d_model=1600, n_layers=48, n_heads=25),
-        "stories": dict(d_model=128, n_layers=3, n_heads=4, n_ctx=96, d_vocab=360, init_std=0.08),
+        "stories": dict(d_model=128, n_layers=3, n_heads=4, n_ctx=96, d_vocab=316, init_std=0.08),
         "characters": dict(d_model=128, n_layers=4, n_heads=4, n_ctx=128, d_vocab=256),
     }
 )
