@@ -48,7 +48,7 @@ class Mistake:
 
 
 class EditDoesNotFit(ValueError):
-    """A text to replace that does not stand in the reference exactly once."""
+    """A text to replace that does not stand in the reference exactly once, or spoils another."""
 
 
 @cache
@@ -165,7 +165,10 @@ def _edited_in_order(mistakes: Iterable[Mistake]) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> CodeType:
-    return compile(text, "<reference with a mistake>", "exec")
+    try:
+        return compile(text, "<reference with a mistake>", "exec")
+    except SyntaxError as error:
+        raise EditDoesNotFit(f"the edits together are no Python: {error}") from error
 
 
 def distinct(mistakes: Iterable[Mistake]) -> list[Mistake]:
