@@ -69,22 +69,23 @@ def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder
     assert "run, step 3, by the reference, solution.py; cpu, seed 3" in beside
 
 
-def test_every_flag_reaches_the_generation(sample, run_folder):
-    flags = {
-        "temperature": 0.8,
-        "top_k": 20,
-        "top_p": 0.9,
-        "min_p": 0.05,
-        "repetition_penalty": 1.2,
-        "max_new_tokens": 9,
-        "seed": 8,
-    }
-    words = [
-        word for name, value in flags.items() for word in ("--" + name.replace("_", "-"), value)
-    ]
-    (row,) = expected(run_folder, "HELLO", **flags)
-    assert sample("--prompt", "HELLO", *words)[1] == f"HELLO{row.text}\n"
-    assert row.text != expected(run_folder, "HELLO", seed=8, max_new_tokens=9)[0].text
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 0.0),
+        ("top_k", 1),
+        ("top_p", 1e-6),
+        ("min_p", 1.0),
+        ("repetition_penalty", 1e6),
+        ("max_new_tokens", 9),
+        ("seed", 8),
+    ],
+)
+def test_every_flag_reaches_the_generation(sample, run_folder, name, value):
+    (row,) = expected(run_folder, "HELLO", **{name: value})
+    _, text, _ = sample("--prompt", "HELLO", "--" + name.replace("_", "-"), value)
+    assert text == f"HELLO{row.text}\n"
+    assert row.text != expected(run_folder, "HELLO")[0].text
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
@@ -92,14 +93,14 @@ def test_a_prompt_is_read_from_a_pipe_without_the_line_break_at_its_end(sample, 
     assert sample(stdin=Pipe(b"HELLO" + ending)) == sample("--prompt", "HELLO")
 
 
-def test_any_bytes_can_be_piped_in(sample, tmp_path):
+def test_any_bytes_can_be_piped_in_and_other_white_space_stays(sample, tmp_path):
     model = saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer()).folder
     path = tmp_path / "out.json"
-    code, text, _ = sample("--json", path, model=model, stdin=Pipe(b"\xff\xf0\x9f\xa6"))
+    code, text, _ = sample("--json", path, model=model, stdin=Pipe(b"\xff\xf0\x9f\xa6 \t\n"))
     assert code == 0
-    assert text.startswith("\ufffd\ufffd")
+    assert text.startswith("\ufffd\ufffd \t")
     assert json.loads(path.read_text())["prompt"].encode(errors="surrogateescape") == (
-        b"\xff\xf0\x9f\xa6"
+        b"\xff\xf0\x9f\xa6 \t"
     )
 
 
