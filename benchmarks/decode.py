@@ -161,6 +161,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--nanogpt", type=Path, help="folder of a nanoGPT checkout")
     parser.add_argument("--all", action="store_true", help="also the peers' slower ways")
+    parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
     parser.add_argument("--json", type=Path, help="write the results there")
     return parser.parse_args()
 
@@ -170,7 +171,7 @@ def main() -> None:
     results: dict[str, Any] = {"circumstances": circumstances(arguments.device)}
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])
-    results["ceilings"] = ceilings(arguments.device, arguments.rounds)
+    results["ceilings"] = ceilings(arguments.device, arguments.rounds, arguments.ceiling_size)
     bandwidth = datasheet(DATASHEET_BYTES_PER_SECOND) or results["ceilings"]["bytes/s"]
     for name, setting in SETTINGS.items():
         console.print(f"{name}: {setting}")

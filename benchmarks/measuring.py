@@ -56,17 +56,18 @@ def median_ratio(theirs: list[float], ours: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
-def ceilings(device: str, rounds: int) -> dict[str, float]:
+def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, float]:
     """The most this machine was seen to do: products a second, and bytes read a second.
 
     A matrix product of torch's own in float32 and bfloat16, in FLOP/s; in float32 on a CPU also
-    oneDNN's, and the larger counts. Bytes a second of the sum of a tensor larger than any cache,
-    and of a product of one row with packed weights; again the larger.
+    oneDNN's, and the larger counts; matrices are size x size. Bytes a second of the sum of a tensor
+    larger than any cache, and of a product of one row with packed weights; again the larger.
     """
     from gpt2_small.model.packed import PackedAffine
     from gpt2_small.model.products import product
 
-    size, big = (8192, 2**30) if device == "cuda" else (2048, 2**26)
+    size = size or (8192 if device == "cuda" else 2048)
+    big = 16 * size**2
     square = torch.randn(size, size, device=device)
     low, stream = square.bfloat16(), torch.ones(big, device=device)
     with torch.no_grad():

@@ -76,7 +76,8 @@ def nanogpt(shape: Shape, folder: Path | None) -> Any:
         return None
     spec = importlib.util.spec_from_file_location("nanogpt_model", folder / "model.py")
     if spec is None or spec.loader is None or not (folder / "model.py").is_file():
-        sys.exit(f"{folder} has no model.py; give the folder of a nanoGPT checkout")
+        print(f"{folder} has no model.py; give the folder of a nanoGPT checkout", file=sys.stderr)
+        sys.exit(2)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

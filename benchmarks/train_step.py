@@ -9,6 +9,7 @@ round. Memory is the peak of a fresh process for each model, batch 4 x 512 unles
 """
 
 import argparse
+import gc
 import json
 import statistics
 import subprocess
@@ -211,6 +212,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--memory-seq", type=int, default=512)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
     parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--measure-memory", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -236,7 +238,7 @@ def main() -> None:
     results: dict[str, Any] = {"circumstances": circumstances(arguments.device)}
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])
-    results["ceilings"] = ceilings(arguments.device, arguments.rounds)
+    results["ceilings"] = ceilings(arguments.device, arguments.rounds, arguments.ceiling_size)
     known_peak = datasheet(DATASHEET_BFLOAT16_FLOPS)
     runners = runners_at_hand(arguments)
     for dtype in arguments.dtype:
@@ -251,6 +253,8 @@ def main() -> None:
             results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
     names = [runner.name for runner in runners]
     runners.clear()
+    gc.collect()
+    torch.cuda.empty_cache()
     if not arguments.no_memory:
         for dtype in arguments.dtype:
             memory = measure_memory(arguments, names, dtype)

@@ -36,6 +36,19 @@ def add_product(
     return result
 
 
+def logits_gradient(
+    weighted: Float[Tensor, "rows d_vocab"], target: Int[Tensor, "rows 1"], share: float
+) -> Float[Tensor, "rows d_vocab"]:
+    """A position's share of its probabilities, less the same share where the target is."""
+    if weighted.device.type == "cpu" and not torch.compiler.is_compiling():
+        return weighted.scatter_add_(
+            -1, target, torch.full_like(target, -share, dtype=weighted.dtype)
+        )
+    # A comparison is fused into the kernel that makes the probabilities; scattering is not.
+    is_target = torch.arange(weighted.shape[-1], device=target.device) == target
+    return torch.where(is_target, weighted - share, weighted)
+
+
 class _ChunkedLoss(torch.autograd.Function):
     """Saved for backward are the finished gradients, still to be multiplied by the loss's own."""
 
@@ -69,8 +82,7 @@ class _ChunkedLoss(torch.autograd.Function):
             losses.append((largest + total.log() - target_logit).sum())
             if not (needs_final or needs_weight or needs_bias):
                 continue
-            slope = odds.mul_(1 / (positions * total))  # of the loss, by logit: the probability,
-            slope.scatter_add_(-1, target, torch.full_like(total, -1 / positions))  # less 1 if true
+            slope = logits_gradient(odds.mul_(1 / (positions * total)), target, 1 / positions)
             if bias_grad is not None:
                 bias_grad += slope.sum(dim=0)
             slope = slope.to(dtype)

@@ -66,10 +66,11 @@ class _Affine(torch.autograd.Function):
 
 
 def product_dtype(tensor: Tensor) -> torch.dtype:
-    """The type in which a product of this tensor is made: autocast's where that is on."""
+    """The type in which a product of this tensor is made: autocast's, which lets float64 be."""
     device = tensor.device.type
-    autocast = torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if autocast else tensor.dtype
+    if torch.is_autocast_enabled(device) and tensor.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return tensor.dtype
 
 
 def affine(
