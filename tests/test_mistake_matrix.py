@@ -1,0 +1,151 @@
+"""Every known mistake is rejected and named; wrong files are rejected; right files are accepted."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpt2_small.check import matrix, mistake
+from gpt2_small.check.parts import PARTS
+
+TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "mistakes.md"
+WRONG = [m for m in mistake.catalogue() if not m.equivalent]
+RIGHT = [m for m in mistake.catalogue() if m.equivalent]
+WRONG_FILES = matrix.wrong_files(TESTS / "wrong_files")
+RIGHT_FILES = matrix.wrong_files(TESTS / "right_files")
+# Checking a mistake of these takes some ten milliseconds; of the others, up to half a second. They
+# are named in the default suite, and all others by `pytest -m slow`.
+QUICK = ("LayerNorm", "Embedding", "PositionalEmbedding", "Unembedding", "next_token_loss")
+QUICK += ("learning_rate",)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def rejected(wrong: mistake.Mistake, seed: int = 0) -> str | None:
+    return matrix.first_rejection(mistake.build(wrong), wrong.component, seed)
+
+
+def not_named(part: str, seed: int = 0) -> list[tuple[str, tuple[str, ...]]]:
+    """The mistakes of a part that are called by another id, with what they are called."""
+    trials = matrix.tried((m for m in WRONG if m.component == part), seed)
+    return [(m.id, t.named) for m, t in trials if not matrix.named_right(m, t)]
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in QUICK])
+def test_every_mistake_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
+    mine = [m for m in WRONG if m.component == part]
+    assert mine
+    assert [m.id for m in mine if rejected(m) is None] == []
+
+
+@pytest.mark.parametrize("part", QUICK)
+def test_every_mistake_is_rejected_and_named_first(part: str) -> None:
+    assert not_named(part) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 20190214])
+@pytest.mark.parametrize("part", PARTS)
+def test_every_mistake_is_rejected_and_named_first_whatever_is_drawn(part: str, seed: int) -> None:
+    assert not_named(part, seed) == []
+
+
+@pytest.mark.parametrize("right", RIGHT, ids=lambda m: m.id)
+def test_what_computes_the_same_function_is_accepted(right: mistake.Mistake) -> None:
+    assert rejected(right) is None
+
+
+def test_there_are_at_least_150_mistakes_of_different_behaviour_over_every_part() -> None:
+    different = mistake.distinct(WRONG)
+    assert len(different) >= 150
+    assert {m.component for m in different} == set(PARTS)
+
+
+def test_every_id_is_there_once_and_in_kebab_case() -> None:
+    ids = Counter(m.id for m in mistake.catalogue())
+    assert [i for i, count in ids.items() if count > 1] == []
+    assert [i for i in ids if not re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)*", i)] == []
+
+
+@pytest.mark.parametrize("field", ["sentence", "hints"])
+def test_every_mistake_has_its_sentence_and_three_hints(field: str) -> None:
+    empty = [m.id for m in WRONG if not all(map(str.strip, [m.sentence, *m.hints]))]
+    assert empty == []
+
+
+def test_two_edits_that_together_are_no_python_do_not_fit() -> None:
+    first = mistake.find("parameter-groups-embeddings-forgotten")
+    second = mistake.find("parameter-groups-blocks-only")
+    with pytest.raises(mistake.EditDoesNotFit, match="no Python"):
+        mistake.build(first, second)
+
+
+def test_what_counts_as_the_same_is_a_mistake_of_the_same_part() -> None:
+    for one in WRONG:
+        if one.same_as:
+            assert mistake.find(one.same_as).component == one.component
+            assert mistake.find(one.same_as).same_as is None
+
+
+def test_at_least_forty_files_were_written_without_the_catalogue() -> None:
+    assert len(WRONG_FILES) >= 40
+
+
+@pytest.mark.parametrize("path", WRONG_FILES, ids=lambda path: path.stem)
+def test_a_wrong_file_written_from_the_docstring_is_rejected(path: Path) -> None:
+    module, (part,) = matrix.with_reference(path)
+    assert matrix.first_rejection(module, part) is not None
+
+
+def test_at_least_ten_files_are_right_in_another_style() -> None:
+    assert len(RIGHT_FILES) >= 10
+
+
+@pytest.mark.parametrize("path", RIGHT_FILES, ids=lambda path: path.stem)
+def test_a_right_file_in_another_style_is_accepted(path: Path) -> None:
+    module, parts = matrix.with_reference(path)
+    assert parts
+    rejections = {part: matrix.first_rejection(module, part) for part in parts}
+    assert rejections == dict.fromkeys(parts)
+
+
+def test_the_page_has_every_entry_of_the_catalogue_and_every_wrong_file() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    files = [path.stem for path in WRONG_FILES]
+    entries = [m.id for part in PARTS for group in (WRONG, RIGHT) for m in group
+               if m.component == part]  # fmt: skip
+    assert rows == [*PARTS, *files, *entries]
+
+
+def test_the_page_counts_what_there_is() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    counts = f"There are {len(WRONG)} mistakes, of which {len(mistake.distinct(WRONG))} behave"
+    assert counts in text
+    for part in PARTS:
+        assert f"| `{part}` | {sum(m.component == part for m in WRONG)} |" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_two_mistakes_at_once_are_rejected_and_one_of_them_or_both_are_named(part: str) -> None:
+    mine = mistake.distinct(m for m in WRONG if m.component == part)
+    wrongly = []
+    for first, second in zip(mine[::7], mine[3::7], strict=False):
+        try:
+            module = mistake.build(first, second)
+        except mistake.EditDoesNotFit:
+            continue
+        trial = matrix.try_part(module, part)
+        assert trial.failed, (first.id, second.id)
+        if trial.named and not {first.id, second.id} & set(trial.named):
+            wrongly.append((first.id, second.id, trial.named))
+    assert wrongly == []
