@@ -47,6 +47,8 @@ STORIES_RECIPE = Recipe(
 STORY_EMBEDDING_SCALE = 2.5
 TEXT_RECIPE = Recipe(max_steps=1000, batch_size=16, learning_rate=2e-3)
 JUDGED_STORIES = 1000
+JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file writes without the fast twin
+STORIES_TO_CHOOSE_FROM = 8
 LOOKS_ON_THE_WAY = 4
 EXCERPT_TOKENS = 240
 STORY_ROWS = {
@@ -69,6 +71,7 @@ class Demo:
     processes: Processes
     console: Console
     folder: Path
+    judged_stories: int
 
     @property
     def config(self) -> Any:
@@ -98,7 +101,8 @@ class Demo:
         if not self.processes.is_main:
             return
         if isinstance(self.data, StoriesData):
-            text = self.sampled_stories(1, seed=seed)[0]
+            written = self.sampled_stories(STORIES_TO_CHOOSE_FROM, seed=seed)
+            text = next((story for story in written if story), "(it ended before the first word)")
         else:
             ids = self.samples(1, new_tokens=EXCERPT_TOKENS, seed=seed)[0]
             text = self.data.tokenizer.decode(ids[1:])
@@ -107,8 +111,8 @@ class Demo:
     def judgement(self) -> stories.Judgement | None:
         if not isinstance(self.data, StoriesData) or not self.processes.is_main:
             return None
-        self.console.print(f"Judging {JUDGED_STORIES:,} sampled stories ...", style="dim")
-        sampled = self.sampled_stories(JUDGED_STORIES, seed=self.recipe.seed)
+        self.console.print(f"Judging {self.judged_stories:,} sampled stories ...", style="dim")
+        sampled = self.sampled_stories(self.judged_stories, seed=self.recipe.seed)
         return stories.judge(sampled, stories.training_text(self.data.seed))
 
 
@@ -236,6 +240,12 @@ def run_demo(demo: Demo) -> None:
         raise SystemExit(INTERRUPTED)
 
 
+def judged_by_default() -> int:
+    """How many stories can be sampled in some seconds."""
+    is_reference = binding.is_reference(binding.bound())
+    return JUDGED_STORIES if is_reference else JUDGED_STORIES_OF_A_LEARNER
+
+
 def unused_folder(name: str) -> Path:
     """A folder in runs/ that is not there yet: the data's name, or with -2, -3 and so on."""
     folder, number = Path("runs") / Path(name).stem, 1
@@ -268,6 +278,10 @@ def main(
     batch_size: Annotated[int | None, typer.Option(help="Windows in a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights and the order of the data.")] = 0,
+    judge: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stories to sample and judge; 1000, or 100 of your own file."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
     solution: Annotated[
         Path | None, typer.Option(help="Your own file instead of the reference.")
@@ -301,6 +315,7 @@ def main(
                 processes=processes,
                 console=Console(quiet=not processes.is_main),
                 folder=out or unused_folder(opened.name),
+                judged_stories=judge or judged_by_default(),
             )
         )
 

@@ -57,6 +57,7 @@ def test_two_mistakes_in_a_part_are_both_named_and_each_blamed(tmp_path: Path) -
     assert {r.mistake for r in verdict.results if r.status == "failed"} == names
 
 
+@pytest.mark.slow
 def test_two_mistakes_whose_edits_overlap_are_named(tmp_path: Path) -> None:
     pair = find("attention-scale-missing"), find("attention-mask-filled-with-zero")
     verdict = check_text(tmp_path, wrong_text(*pair), "MultiHeadAttention")

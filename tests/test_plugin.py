@@ -174,6 +174,7 @@ def test_a_project_that_has_nothing_to_do_with_it_is_left_alone(project):
     assert "1 passed" in with_variable.stdout
 
 
+@pytest.mark.slow
 def test_an_unwritten_part_fails_in_the_kits_own_tests_and_the_others_pass(tmp_path):
     path = edited_reference(
         tmp_path,
