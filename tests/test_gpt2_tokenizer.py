@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import tiktoken
+import tiktoken.load
 
 from gpt2_small.errors import UserError
 from gpt2_small.text import gpt2_table
@@ -183,7 +184,45 @@ def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
         gpt2_ranks()
 
 
-def test_what_the_network_returns_is_verified(nowhere, monkeypatch):
+def test_what_the_network_returns_is_verified_and_not_kept_when_it_is_not_the_table(
+    nowhere, monkeypatch
+):
     monkeypatch.setattr(gpt2_table, "_download", lambda damaged: b"IQ== 0\n")
     with pytest.raises(UserError, match="returned is not GPT-2's byte-pair table"):
         gpt2_ranks()
+    assert not (nowhere / "cache").exists()
+
+
+def test_a_downloaded_table_is_kept_where_the_engine_and_the_next_search_find_it(
+    nowhere, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        gpt2_table, "_download", lambda damaged: asked.append(damaged) or rank_file()
+    )
+    assert gpt2_ranks() == gpt2_ranks() == RANKS
+    assert asked == [[]]
+    url, published = gpt2_table.RANKS_URL, gpt2_table.TABLE_SHA256
+    assert tiktoken.load.load_tiktoken_bpe(url, expected_hash=published) == RANKS
+    assert len(list((nowhere / "cache").iterdir())) == 1
+
+
+def test_a_damaged_copy_in_the_cache_is_replaced_by_what_was_downloaded(nowhere, monkeypatch):
+    (nowhere / "cache").mkdir()
+    file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
+    file.write_bytes(rank_file()[:-9])
+    monkeypatch.setattr(gpt2_table, "_download", lambda damaged: rank_file())
+    gpt2_ranks()
+    assert file.read_bytes() == rank_file()
+
+
+@pytest.mark.parametrize("cache", ["", "a-file/cache"])
+def test_where_the_engine_keeps_nothing_or_cannot_the_table_is_used_all_the_same(
+    nowhere, monkeypatch, cache
+):
+    monkeypatch.chdir(nowhere)
+    (nowhere / "a-file").touch()
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", cache)
+    monkeypatch.setattr(gpt2_table, "_download", lambda damaged: rank_file())
+    assert gpt2_ranks() == RANKS
+    assert [path.name for path in nowhere.iterdir()] == ["a-file"]

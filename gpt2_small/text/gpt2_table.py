@@ -1,6 +1,7 @@
 """GPT-2's table of 50,256 byte-pair ranks: where it is found, and the proof that it is the one."""
 
 import base64
+import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
+from gpt2_small.text.files import write_whole
 
 Ranks = dict[bytes, int]
 
@@ -39,7 +41,7 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
 
     Looked for in `path`, the environment variable GPT2_SMALL_BPE, tiktoken's cache, an installed
     package that carries it, and the network. A path or variable that is given must hold the table;
-    elsewhere a damaged copy is passed over.
+    elsewhere a damaged copy is passed over. What came over the network is kept in tiktoken's cache.
 
     Args:
         path: a `.tiktoken` rank file, `encoder.json`, `vocab.json` or `tokenizer.json`, or a folder
@@ -60,9 +62,11 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
         if ranks is not None:
             return ranks
         damaged.append(str(file))
-    ranks = verified_ranks(_download(damaged))
+    data = _download(damaged)
+    ranks = verified_ranks(data)
     if ranks is None:
         raise UserError(f"what {RANKS_URL} returned is not GPT-2's byte-pair table; {_WAY_OUT}.")
+    _keep(data)
     return ranks
 
 
@@ -162,11 +166,28 @@ def _cache_folder() -> Path | None:
 
 
 def _cached_files() -> Iterator[Path]:
-    folder = _cache_folder()
     for url in (RANKS_URL, ENCODER_URL):
-        file = folder / hashlib.sha1(url.encode()).hexdigest() if folder else None
+        file = _cached_file(url)
         if file and file.is_file():
             yield file
+
+
+def _cached_file(url: str) -> Path | None:
+    """Where tiktoken keeps what this address gave."""
+    folder = _cache_folder()
+    return folder / hashlib.sha1(url.encode()).hexdigest() if folder else None
+
+
+def _keep(data: bytes) -> None:
+    """Puts the table where tiktoken and the next search find it.
+
+    A cache that is full, read-only or another user's is no reason to fail: tiktoken's own is not.
+    """
+    file = _cached_file(RANKS_URL)
+    if file is not None:
+        with contextlib.suppress(OSError, UserError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, data.decode())
 
 
 def _packaged_files() -> Iterator[Path]:
