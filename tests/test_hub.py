@@ -3,14 +3,20 @@
 import shutil
 import socket
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
-from small_gpt2s import hugging_face_gpt2, logits_of
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from small_gpt2s import characters, hugging_face_gpt2, logits_of
 
 import gpt2_small
 from gpt2_small.errors import UserError
+from gpt2_small.generation import open_source
 from gpt2_small.runs import hub
+from gpt2_small.text.hugging_face import write_hugging_face_files
+from gpt2_small.text.tokenizers import GPT2Tokenizer
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 
@@ -92,20 +98,94 @@ def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_that_the_hub_has_is_fetched_as_safetensors_only(online, tmp_path, monkeypatch):
-    theirs = hugging_face_gpt2()
-    theirs.save_pretrained(tmp_path / "on-the-hub")
-    asked = {}
+@pytest.fixture
+def on_the_hub(online, cache, tmp_path, monkeypatch):
+    """A repository that the hub's client fetches from; what it was asked for is kept."""
+    there, asked = tmp_path / "on-the-hub", []
+    there.mkdir()
 
-    def download(name, allow_patterns):
-        asked[name] = allow_patterns
-        return str(shutil.copytree(tmp_path / "on-the-hub", tmp_path / "fetched"))
+    def put(name, file):
+        snapshot = cache / f"models--{name.replace('/', '--')}" / "snapshots" / COMMIT
+        (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot.parents[1] / "refs").mkdir(exist_ok=True)
+        (snapshot.parents[1] / "refs" / "main").write_text(COMMIT)
+        return shutil.copy(there / file, snapshot / file)
+
+    def snapshot_download(name, allow_patterns):
+        asked.append((name, allow_patterns))
+        folder = there
+        for pattern in allow_patterns:
+            files = [put(name, path.name) for path in there.glob(pattern)]
+            folder = Path(files[0]).parent if files else folder
+        return str(folder)
+
+    def hf_hub_download(name, file):
+        asked.append((name, [file]))
+        if (there / file).exists():
+            return put(name, file)
+        marker = cache / f"models--{name.replace('/', '--')}" / ".no_exist" / COMMIT / file
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        raise EntryNotFoundError(f"{file} is not there")
 
     online(lambda *args, **kwargs: None)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    return SimpleNamespace(folder=there, asked=asked)
+
+
+def test_a_model_that_the_hub_has_is_fetched_without_pickles(on_the_hub):
+    theirs = hugging_face_gpt2()
+    theirs.save_pretrained(on_the_hub.folder)
     assert (logits_of(gpt2_small.load_pretrained("gpt2")) - logits_of(theirs)).abs().max() < 1e-5
-    assert list(asked) == ["openai-community/gpt2"]
-    assert not any("bin" in pattern for pattern in asked["openai-community/gpt2"])
+    assert {name for name, _ in on_the_hub.asked} == {"openai-community/gpt2"}
+    assert not any("bin" in pattern for _, patterns in on_the_hub.asked for pattern in patterns)
+
+
+@pytest.mark.parametrize("stored", ["on-the-hub", "cache"])
+def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, monkeypatch):
+    """Also one whose weights alone were cached by another program."""
+    hugging_face_gpt2().save_pretrained(on_the_hub.folder)
+    write_hugging_face_files(characters(), on_the_hub.folder)
+    if stored == "cache":
+        put_into_cache(cache, "someone/gpt2", hugging_face_gpt2())
+    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+
+
+def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, monkeypatch):
+    hugging_face_gpt2(vocab_size=50257).save_pretrained(on_the_hub.folder)
+    assert isinstance(open_source("someone/gpt2").tokenizer, GPT2Tokenizer)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert isinstance(open_source("someone/gpt2").tokenizer, GPT2Tokenizer)
+
+
+def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
+    put_into_cache(cache, "someone/gpt2", hugging_face_gpt2(vocab_size=50257))
+    assert gpt2_small.load_pretrained("someone/gpt2").config.d_vocab == 50257
+    with pytest.raises(UserError, match="someone/gpt2 was downloaded without its tokenizer, and"):
+        open_source("someone/gpt2")
+
+
+def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub, monkeypatch):
+    hugging_face_gpt2().save_pretrained(on_the_hub.folder)
+    write_hugging_face_files(characters(), on_the_hub.folder)
+    whole = huggingface_hub.hf_hub_download
+
+    def fail(name, file):
+        raise LocalEntryNotFoundError("the connection was cut")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(UserError, match=r"cannot be reached \(the connection was cut\)"):
+        open_source("someone/gpt2")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", whole)
+    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+
+
+def test_gpt2_itself_needs_no_tokenizer_in_the_cache(cache):
+    put_into_cache(cache, "openai-community/gpt2", hugging_face_gpt2(vocab_size=50257))
+    assert isinstance(open_source("gpt2").tokenizer, GPT2Tokenizer)
 
 
 def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_path, monkeypatch):

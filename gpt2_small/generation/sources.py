@@ -51,7 +51,7 @@ def open_source(
     Raises UserError as `runs.load_pretrained` does, and when the tokenizer is missing or of a kind
     that cannot be read.
     """
-    folder = find_pretrained(name_or_folder)
+    folder = find_pretrained(name_or_folder, with_tokenizer=True)
     if is_run(folder):
         run = read_run(folder)
         tokenizer, step = run.load_tokenizer(), run.latest_checkpoint().step

@@ -40,8 +40,10 @@ def load_pretrained(
     return load_hugging_face(folder, device=device, dtype=dtype)
 
 
-def find_pretrained(name_or_folder: str | Path) -> Path:
+def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False) -> Path:
     """The folder that a name stands for, fetched from the hub where it must be.
+
+    with_tokenizer: as in `hub.fetch`.
 
     Raises UserError for a name that stands for nothing, and for a pickle.
     """
@@ -53,7 +55,7 @@ def find_pretrained(name_or_folder: str | Path) -> Path:
     if path.is_file():
         raise UserError(f"{name} is a file; give the folder it is in")
     if name in HUB_NAMES or (OTHER_HUB_NAME.fullmatch(name) and not _looks_like_path(path)):
-        return fetch(name)
+        return fetch(name, with_tokenizer=with_tokenizer)
     places = path.parent.iterdir() if path.parent.is_dir() else ()
     folders = [place.name for place in places if place.is_dir()]
     near = difflib.get_close_matches(path.name, [*folders, *HUB_NAMES], n=1)
