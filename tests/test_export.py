@@ -23,7 +23,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 import gpt2_small
 from gpt2_small.errors import UserError
 from gpt2_small.runs import export_hugging_face, load_hugging_face
-from gpt2_small.text.tokenizers import make_tokenizer
+from gpt2_small.text.tokenizers import CharTokenizer, make_tokenizer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -59,6 +59,17 @@ def test_transformer_lens_loads_an_export_with_our_logits(tmp_path):
     model = our_gpt2()
     bridge = TransformerBridge.boot_transformers(str(export_hugging_face(model, tmp_path / "out")))
     assert_same_logits(logits_of(bridge), logits_of(model))
+
+
+def test_transformer_lens_reads_text_of_an_alphabet_without_the_letter_it_tries(tmp_path):
+    model, tokenizer = our_gpt2(), characters()
+    assert "a" in tokenizer.characters
+    tokenizer = CharTokenizer(tokenizer.characters.replace("a", "\n"))
+    folder = export_hugging_face(model, tmp_path / "out", tokenizer=tokenizer)
+    bridge = TransformerBridge.boot_transformers(str(folder))
+    tokens = torch.tensor([tokenizer.encode("HELLO\n")])
+    assert torch.equal(bridge.to_tokens("HELLO\n", prepend_bos=False), tokens)
+    assert_same_logits(bridge(tokens), model(tokens))
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -1,9 +1,11 @@
 """Exported tokenizer files, read back by `transformers`."""
 
+import json
 import shutil
 from random import Random
 
 import pytest
+import tokenizers
 
 from gpt2_small.errors import UserError
 from gpt2_small.text.hugging_face import (
@@ -12,6 +14,7 @@ from gpt2_small.text.hugging_face import (
 )
 from gpt2_small.text.stories import StoriesTokenizer, generate_story, join_words
 from gpt2_small.text.tokenizers import (
+    ByteLevelTokenizer,
     BytePairTokenizer,
     ByteTokenizer,
     CharTokenizer,
@@ -27,6 +30,20 @@ BYTE_LEVEL = [
     ByteTokenizer(),
     ByteTokenizer(end_of_text=False),
 ]
+OTHERS_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def made_by_another_program() -> ByteLevelTokenizer:
+    """The special tokens first, as many GPT-2s of other languages have them."""
+    theirs = tokenizers.ByteLevelBPETokenizer()
+    theirs.train_from_iterator([TEXT], vocab_size=300, special_tokens=OTHERS_SPECIAL)
+    model = json.loads(theirs.to_str())["model"]
+    return ByteLevelTokenizer(
+        model["vocab"], [tuple(pair) for pair in model["merges"]], end_of_text="</s>"
+    )
+
+
+BYTE_LEVEL.append(made_by_another_program())
 EVERY_KIND = [*BYTE_LEVEL, CharTokenizer(TEXT)]
 
 
@@ -62,7 +79,19 @@ def test_auto_tokenizer_gives_the_same_ids_text_and_end(tokenizer, folders):
     ids = tokenizer.encode(TEXT)
     assert theirs(TEXT)["input_ids"] == ids
     assert theirs.decode(ids) == TEXT
-    assert (len(theirs), theirs.eos_token_id) == (tokenizer.vocab_size, tokenizer.end_of_text)
+    assert theirs.eos_token_id == tokenizer.end_of_text
+    has_unknown = isinstance(tokenizer, CharTokenizer)
+    assert len(theirs) == tokenizer.vocab_size + has_unknown
+
+
+def test_a_character_outside_the_alphabet_is_an_id_beyond_the_models(tmp_path):
+    tokenizer = CharTokenizer("xyz")
+    write_hugging_face_files(tokenizer, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert theirs.encode("x<é") == [0, 3, 3]
+    assert theirs.unk_token_id == tokenizer.vocab_size
+    theirs.save_pretrained(tmp_path / "again")
+    assert read_hugging_face_files(tmp_path / "again").to_dict() == tokenizer.to_dict()
 
 
 @byte_level
@@ -91,6 +120,69 @@ def test_what_transformers_saves_again_is_read(tmp_path):
     write_hugging_face_files(BYTE_LEVEL[1], tmp_path)
     transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
     assert read_hugging_face_files(tmp_path / "again").to_dict() == BYTE_LEVEL[1].to_dict()
+
+
+def saved_by_transformers(folder):
+    """Files of a GPT-2 in another language, as transformers leaves them beside the weights."""
+    write_hugging_face_files(BYTE_LEVEL[-1], folder)
+    settings = {"eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>"}
+    transformers.GPT2Tokenizer.from_pretrained(folder, **settings).save_pretrained(folder / "saved")
+    return folder / "saved"
+
+
+def test_a_vocabulary_of_another_program_is_read_with_its_own_ids_and_end(tmp_path):
+    folder = saved_by_transformers(tmp_path)
+    tokenizer = read_hugging_face_files(folder)
+    ids = transformers.AutoTokenizer.from_pretrained(folder)(TEXT)["input_ids"]
+    assert tokenizer.encode(TEXT) == ids
+    assert tokenizer.decode(ids) == TEXT
+    assert (tokenizer.name, tokenizer.end_of_text) == ("byte-level", 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "end"),
+    [
+        ("config.json", {"eos_token_id": 2}, 2),
+        ("config.json", {"eos_token_id": 50256}, None),
+        ("special_tokens_map.json", {"eos_token": {"content": "<s>", "lstrip": False}}, 0),
+        ("special_tokens_map.json", [], None),
+    ],
+)
+def test_the_end_of_text_is_what_a_file_beside_the_vocabulary_names(file, content, end, tmp_path):
+    write_hugging_face_files(BYTE_LEVEL[-1], tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).unlink()
+    (tmp_path / file).write_text(json.dumps(content))
+    assert read_hugging_face_files(tmp_path).end_of_text == end
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("pre_tokenizer", {"add_prefix_space": True}),
+        ("pre_tokenizer", {"type": "Metaspace"}),
+        ("pre_tokenizer", {"use_regex": False}),
+        ("model", {"ignore_merges": True}),
+        ("model", {"end_of_word_suffix": "</w>"}),
+        ("model", {"type": "Unigram"}),
+    ],
+)
+def test_byte_pairs_that_split_another_way_are_refused(part, change, tmp_path):
+    path = saved_by_transformers(tmp_path) / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content[part] |= change
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match="describes a tokenizer of another kind"):
+        read_hugging_face_files(path.parent)
+
+
+def test_a_gap_in_the_ids_of_another_program_is_said_with_the_file(tmp_path):
+    path = saved_by_transformers(tmp_path) / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["added_tokens"].append({"content": "<extra>", "id": 999})
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match=r"tokenizer\.json cannot be used: the ids of its 300"):
+        read_hugging_face_files(path.parent)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gpt2_small.text import files
 from gpt2_small.text.gpt2_pattern import chunks
 from gpt2_small.text.stories import VOCABULARY, StoriesTokenizer
 from gpt2_small.text.tokenizers import (
+    ByteLevelTokenizer,
     BytePairTokenizer,
     ByteTokenizer,
     CharTokenizer,
@@ -28,7 +29,14 @@ from gpt2_small.text.tokenizers import (
 )
 
 TEXT = "The cat sat on the mat, and the dog sat on the cat.\n\n  Héllo 中文 😀\t3,141 it's\r\n" * 20
-BYTE_LEVEL = [GPT2Tokenizer(), ByteTokenizer(), BytePairTokenizer.train(TEXT, 300)]
+TRAINED = BytePairTokenizer.train(TEXT, 300)
+# As another program might have numbered the same tokens.
+RENUMBERED = ByteLevelTokenizer(
+    {token: (7 * id) % 300 for token, id in TRAINED.vocabulary.items()},
+    TRAINED.merges,
+    end_of_text="<|endoftext|>",
+)
+BYTE_LEVEL = [GPT2Tokenizer(), ByteTokenizer(), TRAINED, RENUMBERED]
 EVERY_KIND: list[Tokenizer] = [*BYTE_LEVEL, ByteTokenizer(end_of_text=False), CharTokenizer(TEXT)]
 every_kind = pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
 byte_level = pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokenizer: tokenizer.name)
@@ -105,7 +113,7 @@ def test_a_typed_end_of_text_is_text(tokenizer):
     assert tokenizer.decode(ids) == "a<|endoftext|>b"
 
 
-@byte_level
+@pytest.mark.parametrize("tokenizer", BYTE_LEVEL[:3], ids=lambda tokenizer: tokenizer.name)
 def test_the_end_of_text_is_the_last_id_and_can_be_shown(tokenizer):
     assert tokenizer.end_of_text == tokenizer.vocab_size - 1
     assert tokenizer.decode([tokenizer.end_of_text]) == "<|endoftext|>"
@@ -233,6 +241,26 @@ def test_trained_byte_pairs_have_exactly_the_size_asked_for():
 
 def test_training_finds_the_most_frequent_pair_first():
     assert BytePairTokenizer.train("xy xy xy ab xy", 258).merges == [("x", "y")]
+
+
+def test_ids_given_by_another_program_are_kept():
+    assert RENUMBERED.encode(TEXT) == [(7 * id) % 300 for id in TRAINED.encode(TEXT)]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda tokens: tokens.pop("!"), "1 of the 256 bytes are no tokens"),
+        (lambda tokens: tokens.update(a=300), "do not run from 0 without a gap"),
+        (lambda tokens: tokens.update(a=1), "do not run from 0 without a gap"),
+        (lambda tokens: tokens.update(q7=tokens.pop("Ġthe")), "needs 'Ġthe', which is no token"),
+    ],
+)
+def test_a_vocabulary_that_is_not_whole_is_refused(change, complaint):
+    vocabulary = dict(TRAINED.vocabulary)
+    change(vocabulary)
+    with pytest.raises(UserError, match=complaint):
+        ByteLevelTokenizer(vocabulary, TRAINED.merges, end_of_text=None)
 
 
 def test_a_text_too_short_for_its_vocabulary_says_what_it_can_fill():

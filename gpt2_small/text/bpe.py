@@ -1,8 +1,8 @@
-"""A byte-pair vocabulary trained on the user's own text, with the `tokenizers` library."""
+"""Byte-pair vocabularies with the `tokenizers` library: trained here, or made elsewhere."""
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer as Engine
@@ -26,8 +26,84 @@ SMALLEST_SIZE = 257  # 256 bytes and the end of text
 Merge = tuple[str, str]
 
 
-class BytePairTokenizer:
-    """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019, section 2.2).
+class ByteLevelTokenizer:
+    """Byte-level byte pairs (Sennrich et al. 2016; Radford et al. 2019, section 2.2), any ids.
+
+    A token that is neither a byte nor made by a merge, such as the end of text, is one that no text
+    encodes to.
+
+    Args:
+        vocabulary: all tokens in GPT-2's stand-in letters, with ids from 0 without a gap.
+        merges: pairs of tokens, the first to be joined first.
+        end_of_text: the token that separates documents, where there is one.
+
+    Raises:
+        UserError: a byte, or what a merge joins or makes, is no token; or the ids have a gap.
+    """
+
+    name = "byte-level"
+
+    def __init__(
+        self, vocabulary: Mapping[str, int], merges: Sequence[Merge], *, end_of_text: str | None
+    ) -> None:
+        letters = byte_letters()
+        self.vocabulary, self.merges = dict(vocabulary), list(merges)
+        _check_whole(self.vocabulary, self.merges)
+        self.vocab_size = len(self.vocabulary)
+        self.end_of_text = None if end_of_text is None else self.vocabulary[end_of_text]
+        of_text = {*letters, *(left + right for left, right in self.merges)}
+        self._bytes = [
+            bytes(letters[letter] for letter in token) if token in of_text else token.encode()
+            for token in sorted(self.vocabulary, key=self.vocabulary.__getitem__)
+        ]
+        self._byte_ids = [0] * 256
+        for letter, byte in letters.items():
+            self._byte_ids[byte] = self.vocabulary[letter]
+        self._engine = _engine(models.BPE(vocab=self.vocabulary, merges=self.merges))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "ByteLevelTokenizer":
+        """Restores what `to_dict` gave."""
+        return cls(data["vocabulary"], _pairs(data["merges"]), end_of_text=data["end_of_text"])
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
+        return encode_around_escapes(text, self._encode_clean, self._byte_ids)
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """Ids of any bytes; `decode_bytes` gives them back."""
+        return self.encode(bytes_to_text(data))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`."""
+        check_ids(ids, self)
+        return b"".join([self._bytes[id] for id in ids])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The vocabulary, the merges and the end of text."""
+        end = None if self.end_of_text is None else self._bytes[self.end_of_text].decode()
+        merges = [f"{left} {right}" for left, right in self.merges]
+        return {
+            "name": self.name,
+            "vocabulary": self.vocabulary,
+            "merges": merges,
+            "end_of_text": end,
+        }
+
+    def _encode_clean(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for batch in _batches(chunks(text, CHUNK_CHARACTERS)):
+            for encoding in self._engine.encode_batch_fast(batch, add_special_tokens=False):
+                ids += encoding.ids
+        return ids
+
+
+class BytePairTokenizer(ByteLevelTokenizer):
+    """Byte-level byte pairs trained on the user's own text.
 
     Ids: 256 bytes in the order of their stand-in letters, then the merges in the order of training,
     then `<|endoftext|>`, which no text encodes to.
@@ -37,24 +113,16 @@ class BytePairTokenizer:
     """
 
     def __init__(self, merges: Sequence[Merge]) -> None:
-        letters = byte_letters()
-        self.vocabulary = {letter: id for id, letter in enumerate(sorted(letters))}
+        vocabulary = {letter: id for id, letter in enumerate(sorted(byte_letters()))}
         for left, right in merges:
-            if left not in self.vocabulary or right not in self.vocabulary:
+            if left not in vocabulary or right not in vocabulary:
                 raise UserError(
                     f"merge {left!r} {right!r} joins a token that no merge before made."
                 )
-            self.vocabulary.setdefault(left + right, len(self.vocabulary))
-        self.merges = list(merges)
-        self.end_of_text = len(self.vocabulary)
-        self.vocab_size = self.end_of_text + 1
+            vocabulary.setdefault(left + right, len(vocabulary))
+        vocabulary[END_OF_TEXT] = len(vocabulary)
+        super().__init__(vocabulary, merges, end_of_text=END_OF_TEXT)
         self.name = f"bpe:{self.vocab_size}"
-        self._bytes = [bytes(letters[letter] for letter in token) for token in self.vocabulary]
-        self._bytes.append(END_OF_TEXT.encode())
-        self._byte_ids = [0] * 256
-        for letter, byte in letters.items():
-            self._byte_ids[byte] = self.vocabulary[letter]
-        self._engine = _engine(models.BPE(vocab=self.vocabulary, merges=self.merges))
 
     @classmethod
     def train(cls, text: str, vocab_size: int) -> "BytePairTokenizer":
@@ -84,38 +152,30 @@ class BytePairTokenizer:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "BytePairTokenizer":
         """Restores what `to_dict` gave."""
-        merges = [tuple(merge.split(" ")) for merge in data["merges"]]
-        if any(len(merge) != 2 for merge in merges):
-            raise UserError("a merge must be two tokens with one space between them.")
-        return cls([(merge[0], merge[1]) for merge in merges])
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
-        return encode_around_escapes(text, self._encode_clean, self._byte_ids)
-
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes; `decode_bytes` gives them back."""
-        return self.encode(bytes_to_text(data))
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
-        return self.decode_bytes(ids).decode(errors="replace")
-
-    def decode_bytes(self, ids: Sequence[int]) -> bytes:
-        """Bytes of `ids`."""
-        check_ids(ids, self)
-        return b"".join([self._bytes[id] for id in ids])
+        return cls(_pairs(data["merges"]))
 
     def to_dict(self) -> dict[str, Any]:
         """The merges, from which all the rest follows."""
         return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
 
-    def _encode_clean(self, text: str) -> list[int]:
-        ids: list[int] = []
-        for batch in _batches(chunks(text, CHUNK_CHARACTERS)):
-            for encoding in self._engine.encode_batch_fast(batch, add_special_tokens=False):
-                ids += encoding.ids
-        return ids
+
+def _check_whole(vocabulary: dict[str, int], merges: list[Merge]) -> None:
+    missing = [letter for letter in byte_letters() if letter not in vocabulary]
+    if missing:
+        raise UserError(f"{len(missing)} of the 256 bytes are no tokens.")
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap.")
+    for left, right in merges:
+        for token in (left, right, left + right):
+            if token not in vocabulary:
+                raise UserError(f"merge {left!r} {right!r} needs {token!r}, which is no token.")
+
+
+def _pairs(lines: Sequence[str]) -> list[Merge]:
+    pairs = [line.split(" ") for line in lines]
+    if any(len(pair) != 2 for pair in pairs):
+        raise UserError("a merge must be two tokens with one space between them.")
+    return [(left, right) for left, right in pairs]
 
 
 def _engine(model: models.BPE) -> Engine:

@@ -1,22 +1,39 @@
 """Tokenizer files that `transformers` and `tokenizers` load, giving the same ids."""
 
+import contextlib
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
-from tokenizers import Tokenizer as Engine
-
 from gpt2_small.errors import UserError
-from gpt2_small.text.bpe import BytePairTokenizer
+from gpt2_small.text.bpe import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.text.files import write_whole
-from gpt2_small.text.gpt2_table import byte_letters, ranks_to_merges, verified_ranks
+from gpt2_small.text.gpt2_table import verified_ranks
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
+from gpt2_small.text.hugging_face_engines import (
+    UNKNOWN,
+    Merges,
+    byte_level,
+    byte_level_engine,
+    character_engine,
+    special_tokens,
+    stories_engine,
+    words,
+)
 from gpt2_small.text.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.text.simple_tokenizers import ByteTokenizer, CharTokenizer
 from gpt2_small.text.stories import StoriesTokenizer
 
-Merges = list[tuple[str, str]]
+# Where the end of a text may be named, beside a vocabulary.
+NAMED_ENDS = (
+    ("tokenizer_config.json", "eos_token"),
+    ("special_tokens_map.json", "eos_token"),
+    ("config.json", "eos_token_id"),
+)
+
+# What would make byte pairs another tokenizer than GPT-2's kind.
+FOREIGN = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
 
 
 def write_hugging_face_files(
@@ -24,9 +41,10 @@ def write_hugging_face_files(
 ) -> list[Path]:
     """Writes the tokenizer's files into an exported folder and returns their paths.
 
-    Byte-level tokenizers (`gpt2`, `bpe:SIZE`, `byte`) give `vocab.json`, `merges.txt`,
-    `tokenizer.json` and `tokenizer_config.json`; `char` and `stories` the last two. `transformers`
-    itself reads a typed `<|endoftext|>` as the token.
+    Byte-level tokenizers (`gpt2`, `bpe:SIZE`, `byte`, `byte-level`) give `vocab.json`,
+    `merges.txt`, `tokenizer.json` and `tokenizer_config.json`; `char` and `stories` the last two.
+    `transformers` itself reads a typed `<|endoftext|>` as the token, and a character that `char`
+    does not know as `<unk>`, an id beyond the model's.
 
     Args:
         tokenizer: one whose splitting these files can say.
@@ -38,18 +56,19 @@ def write_hugging_face_files(
     """
     files: dict[str, Any] = {}
     if isinstance(tokenizer, CharTokenizer):
-        engine, loaded_by = _characters(tokenizer), "PreTrainedTokenizerFast"
+        engine = character_engine(tokenizer)
+        config = _config("PreTrainedTokenizerFast", n_ctx, unknown=UNKNOWN)
     elif isinstance(tokenizer, StoriesTokenizer):
-        engine, loaded_by = _stories(tokenizer), "PreTrainedTokenizerFast"
+        engine, config = stories_engine(tokenizer), _config("PreTrainedTokenizerFast", n_ctx)
     else:
         vocabulary, merges = byte_level(tokenizer)
-        engine, loaded_by = _byte_level_engine(vocabulary, merges), "GPT2Tokenizer"
-        files["vocab.json"] = json.dumps(_words(tokenizer), ensure_ascii=False)
+        engine = byte_level_engine(vocabulary, merges)
+        end = next((word for word, id in vocabulary.items() if id == tokenizer.end_of_text), None)
+        config = _config("GPT2Tokenizer", n_ctx, end_of_text=end, unknown=end)
+        files["vocab.json"] = json.dumps(vocabulary, ensure_ascii=False)
         files["merges.txt"] = "\n".join(["#version: 0.2", *map(" ".join, merges), ""])
-    if _has_end_of_text_token(tokenizer):
-        engine.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
     files["tokenizer.json"] = engine.to_str(pretty=True)
-    files["tokenizer_config.json"] = json.dumps(_config(tokenizer, loaded_by, n_ctx), indent=2)
+    files["tokenizer_config.json"] = json.dumps(config, indent=2)
     paths = [Path(folder) / name for name in files]
     for path, text in zip(paths, files.values(), strict=True):
         write_whole(path, text)
@@ -57,7 +76,7 @@ def write_hugging_face_files(
 
 
 def read_hugging_face_files(folder: str | Path) -> Tokenizer:
-    """The tokenizer of an exported folder, or of any GPT-2 folder with the published table.
+    """The tokenizer of an exported folder, or of any GPT-2 folder with byte-level byte pairs.
 
     Reads `tokenizer.json`, else `vocab.json` and `merges.txt`.
 
@@ -72,124 +91,102 @@ def read_hugging_face_files(folder: str | Path) -> Tokenizer:
     try:
         if verified_ranks(path.read_bytes()) is not None:
             return GPT2Tokenizer(path)
-        vocabulary, merges = _vocabulary_and_merges(path)
-        candidates = (
-            lambda: ByteTokenizer(end_of_text=False),
-            ByteTokenizer,
-            lambda: BytePairTokenizer(merges),
-            lambda: CharTokenizer("".join(vocabulary)),
-            StoriesTokenizer,
-        )
-        for candidate in candidates:
-            tokenizer = candidate()
-            if _words(tokenizer) == vocabulary:
-                return tokenizer
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == "vocab.json":
+            vocabulary, merges = content, _read_merges(path.parent / "merges.txt")
+        else:
+            vocabulary, merges = _vocabulary_and_merges(content)
+        tokenizer = _own(vocabulary, merges)
+        if tokenizer is None and (path.name == "vocab.json" or _splits_as_gpt2(content)):
+            end = _end_of_text(folder, vocabulary, special_tokens(vocabulary, merges))
+            tokenizer = ByteLevelTokenizer(vocabulary, merges, end_of_text=end)
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error}).") from None
-    raise UserError(
-        f"{path} describes a tokenizer of another kind; GPT-2's, byte-level byte pairs without "
-        "extra tokens, bytes, characters and the stories' words can be read."
+    if tokenizer is None:
+        raise UserError(
+            f"{path} describes a tokenizer of another kind; GPT-2's, byte-level byte pairs, bytes, "
+            "characters and the stories' words can be read."
+        )
+    return tokenizer
+
+
+def _read_merges(path: Path) -> Merges:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return _pairs(line for line in lines if line and not line.startswith("#version"))
+
+
+def _pairs(merges: Iterable[str | list[str]]) -> Merges:
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    return [(left, right) for left, right in pairs]
+
+
+def _vocabulary_and_merges(content: dict[str, Any]) -> tuple[dict[str, int], Merges]:
+    model = content["model"]
+    vocabulary: dict[str, int] = dict(model["vocab"])
+    vocabulary |= {token["content"]: token["id"] for token in content["added_tokens"]}
+    if model.get("type") == "WordLevel":
+        vocabulary.pop(UNKNOWN, None)
+    return vocabulary, _pairs(model.get("merges", []))
+
+
+def _own(vocabulary: dict[str, int], merges: Merges) -> Tokenizer | None:
+    """The tokenizer of this program's own kinds that has exactly this vocabulary."""
+    kinds: tuple[Callable[[], Tokenizer], ...] = (
+        lambda: ByteTokenizer(end_of_text=False),
+        ByteTokenizer,
+        lambda: BytePairTokenizer(merges),
+        lambda: CharTokenizer("".join(vocabulary)),
+        StoriesTokenizer,
+    )
+    for kind in kinds:
+        with contextlib.suppress(UserError):  # such as for merges in another order than ours
+            tokenizer = kind()
+            if words(tokenizer) == vocabulary:
+                return tokenizer
+    return None
+
+
+def _splits_as_gpt2(content: dict[str, Any]) -> bool:
+    model, splitting = content["model"], content.get("pre_tokenizer") or {}
+    return (
+        model.get("type") == "BPE"
+        and not any(model.get(name) for name in FOREIGN)
+        and content.get("normalizer") is None
+        and splitting.get("type") == "ByteLevel"
+        and not splitting.get("add_prefix_space")
+        and splitting.get("use_regex", True)
     )
 
 
-def byte_level(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
-    """Vocabulary (without the end of text) and merges in GPT-2's stand-in letters.
-
-    Raises:
-        UserError: the tokenizer is not a byte-level one.
-    """
-    if isinstance(tokenizer, BytePairTokenizer):
-        return tokenizer.vocabulary, tokenizer.merges
-    letters = byte_letters()
-    if isinstance(tokenizer, ByteTokenizer):
-        return dict(sorted(letters.items(), key=lambda item: item[1])), []
-    if isinstance(tokenizer, GPT2Tokenizer):
-        letter_of = {byte: letter for letter, byte in letters.items()}
-
-        def word(token: bytes) -> str:
-            return "".join(letter_of[byte] for byte in token)
-
-        ranks = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
-        merges = [(word(left), word(right)) for left, right in ranks_to_merges(tokenizer.ranks)]
-        return {word(token): rank for token, rank in ranks}, merges
-    raise UserError(
-        f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; "
-        "gpt2, bpe:SIZE, byte, char and stories can."
-    )
+def _end_of_text(folder: Path, vocabulary: dict[str, int], special: Sequence[str]) -> str | None:
+    """The token that ends a text, as the files beside a vocabulary name it."""
+    for file, name in NAMED_ENDS:
+        try:
+            named = json.loads((folder / file).read_text(encoding="utf-8"))[name]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        content = named.get("content") if isinstance(named, dict) else named
+        for token in special:
+            if content in (token, vocabulary[token]):
+                return token
+    return END_OF_TEXT if END_OF_TEXT in special else None
 
 
-def _byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
-    engine = Engine(models.BPE(vocab=vocabulary, merges=merges))
-    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    engine.decoder = decoders.ByteLevel()
-    return engine
-
-
-def _characters(tokenizer: CharTokenizer) -> Engine:
-    engine = Engine(models.WordLevel(vocab=_words(tokenizer)))
-    engine.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
-    engine.decoder = decoders.Fuse()
-    return engine
-
-
-def _stories(tokenizer: StoriesTokenizer) -> Engine:
-    """One word or mark at a time, a line break before each line, curly quotation marks."""
-    engine = Engine(models.WordLevel(vocab=_words(tokenizer)))
-    engine.normalizer = normalizers.Sequence(
-        [normalizers.Replace(Regex(r'(?:^|(?<=\s))"'), "“"), normalizers.Replace('"', "”")]
-    )
-    words = Regex(r"\n|\w+|[^\w\s]")
-    engine.pre_tokenizer = pre_tokenizers.Split(words, behavior="removed", invert=True)
-    engine.post_processor = processors.TemplateProcessing(
-        single="\n $A", special_tokens=[("\n", tokenizer.end_of_text)]
-    )
-    spaces = [(r"^(?=\w|“)", " "), None, (r"(?<=“) ", ""), (r"(?<=\n) ", ""), (r"^[\n ]", "")]
-    engine.decoder = decoders.Sequence(
-        [
-            decoders.Fuse() if space is None else decoders.Replace(Regex(space[0]), space[1])
-            for space in spaces
-        ]
-    )
-    return engine
-
-
-def _has_end_of_text_token(tokenizer: Tokenizer) -> bool:
-    """Whether it has a token of its own for the end of a text; the stories' is a line break."""
-    return tokenizer.end_of_text is not None and not isinstance(tokenizer, StoriesTokenizer)
-
-
-def _config(tokenizer: Tokenizer, loaded_by: str, n_ctx: int | None) -> dict[str, Any]:
-    end_of_text = END_OF_TEXT if _has_end_of_text_token(tokenizer) else None
+def _config(
+    loaded_by: str,
+    n_ctx: int | None,
+    *,
+    end_of_text: str | None = None,
+    unknown: str | None = None,
+) -> dict[str, Any]:
     config = {
         "tokenizer_class": loaded_by,
         "add_prefix_space": False,
         "bos_token": end_of_text,
         "eos_token": end_of_text,
-        "unk_token": end_of_text,
+        "unk_token": unknown,
         "clean_up_tokenization_spaces": False,
     }
     return config if n_ctx is None else config | {"model_max_length": n_ctx}
-
-
-def _vocabulary_and_merges(path: Path) -> tuple[dict[str, int], Merges]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if path.name == "vocab.json":
-        lines = (path.parent / "merges.txt").read_text(encoding="utf-8").splitlines()
-        merges = [line for line in lines if line and not line.startswith("#version")]
-        vocabulary = content
-    else:
-        model = content["model"]
-        vocabulary, merges = dict(model["vocab"]), model.get("merges", [])
-        vocabulary |= {token["content"]: token["id"] for token in content["added_tokens"]}
-    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-    return vocabulary, [(left, right) for left, right in pairs]
-
-
-def _words(tokenizer: Tokenizer) -> dict[str, int]:
-    if isinstance(tokenizer, CharTokenizer):
-        return {character: id for id, character in enumerate(tokenizer.characters)}
-    if isinstance(tokenizer, StoriesTokenizer):
-        tales = tokenizer.words(range(tokenizer.vocab_size))
-        return {"\n" if id == tokenizer.end_of_text else word: id for id, word in enumerate(tales)}
-    words, _ = byte_level(tokenizer)
-    return words if tokenizer.end_of_text is None else words | {END_OF_TEXT: tokenizer.end_of_text}

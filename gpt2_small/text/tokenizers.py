@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.text.bpe import BytePairTokenizer
+from gpt2_small.text.bpe import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.text.files import write_whole
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
 from gpt2_small.text.protocol import StreamDecoder, Tokenizer, encode_array
 from gpt2_small.text.simple_tokenizers import ByteTokenizer, CharTokenizer
 
 __all__ = [
+    "ByteLevelTokenizer",
     "BytePairTokenizer",
     "ByteTokenizer",
     "CharTokenizer",
@@ -101,6 +102,7 @@ _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
     "byte": ByteTokenizer.from_dict,
     "char": CharTokenizer.from_dict,
     "bpe": BytePairTokenizer.from_dict,
+    "byte-level": ByteLevelTokenizer.from_dict,
     "stories": _restore_stories,
 }
 
