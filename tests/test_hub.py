@@ -15,9 +15,14 @@ import gpt2_small
 from gpt2_small.errors import UserError
 from gpt2_small.generation import open_source
 from gpt2_small.runs import hub
+from gpt2_small.text.gpt2_table import byte_letters
 from gpt2_small.text.hugging_face import write_hugging_face_files
-from gpt2_small.text.tokenizers import GPT2Tokenizer
+from gpt2_small.text.tokenizers import ByteLevelTokenizer, GPT2Tokenizer
 
+# 256 bytes after a token that ends texts, which tokenizer_config.json alone tells.
+OTHER = ByteLevelTokenizer(
+    {letter: id for id, letter in enumerate(["</s>", *byte_letters()])}, [], end_of_text="</s>"
+)
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 
 
@@ -145,13 +150,14 @@ def test_a_model_that_the_hub_has_is_fetched_without_pickles(on_the_hub):
 @pytest.mark.parametrize("stored", ["on-the-hub", "cache"])
 def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, monkeypatch):
     """Also one whose weights alone were cached by another program."""
-    hugging_face_gpt2().save_pretrained(on_the_hub.folder)
-    write_hugging_face_files(characters(), on_the_hub.folder)
+    theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size)
+    theirs.save_pretrained(on_the_hub.folder)
+    write_hugging_face_files(OTHER, on_the_hub.folder)
     if stored == "cache":
-        put_into_cache(cache, "someone/gpt2", hugging_face_gpt2())
-    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+        put_into_cache(cache, "someone/gpt2", theirs)
+    assert open_source("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+    assert open_source("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
 
 
 def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, monkeypatch):

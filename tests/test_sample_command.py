@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from against_reference import edited_reference
 from processes import ROOT
-from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
+from small_gpt2s import characters, hugging_face_gpt2, our_gpt2, saved_run
 from writing import small_model
 
 from gpt2_small import binding, cli
@@ -20,6 +21,7 @@ from gpt2_small.commands.sample import Screen
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Options, Stream, continuations, open_source
 from gpt2_small.generation.visible import visible
+from gpt2_small.runs import export_hugging_face
 from gpt2_small.text.tokenizers import ByteTokenizer, GPT2Tokenizer
 
 NEW_TOKENS = 12
@@ -290,6 +292,15 @@ def test_a_hugging_face_folder_of_another_size_without_tokenizer_files_is_refuse
     hugging_face_gpt2().save_pretrained(tmp_path / "hf")
     with pytest.raises(UserError, match=r"holds no tokenizer .* vocabulary of 61 is not GPT-2's"):
         open_source(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_flipped_byte_in_the_tokenizer_of_an_export_is_found_by_its_hash(tmp_path, name):
+    folder = export_hugging_face(small_model(), tmp_path / "out", tokenizer=characters())
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data.replace(b"e", b"d", 1))
+    with pytest.raises(UserError, match=re.escape(f"{name} is not what was written")):
+        open_source(folder)
 
 
 def test_control_characters_do_not_reach_a_terminal():

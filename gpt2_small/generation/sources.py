@@ -10,12 +10,14 @@ import torch
 from gpt2_small.errors import UserError
 from gpt2_small.generation.decoders import NextLogits, decoder_for
 from gpt2_small.runs import find_pretrained, load_hugging_face, load_model, read_run
+from gpt2_small.runs.files import has_manifest, verified
 from gpt2_small.runs.folder import is_run
+from gpt2_small.runs.hub import TOKENIZER_FILES, TOKENIZER_SETTINGS
 from gpt2_small.text.hugging_face import read_hugging_face_files
 from gpt2_small.text.protocol import Tokenizer
 from gpt2_small.text.tokenizers import GPT2Tokenizer
 
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+VOCABULARIES = ("tokenizer.json", "vocab.json")
 # GPT-2's vocabulary, and the multiple of 128 to which it is often padded.
 GPT2_VOCABULARIES = range(50257, 50304 + 1)
 
@@ -46,7 +48,8 @@ def open_source(
     """The bound solution's Transformer with trained weights, in eval mode, and its tokenizer.
 
     name_or_folder, dtype: as in `runs.load_pretrained`. A Hugging Face folder without tokenizer
-        files gets GPT-2's tokenizer when its vocabulary has GPT-2's size.
+        files gets GPT-2's tokenizer when its vocabulary has GPT-2's size; files that this program
+        exported are checked against their hashes.
 
     Raises UserError as `runs.load_pretrained` does, and when the tokenizer is missing or of a kind
     that cannot be read.
@@ -62,11 +65,14 @@ def open_source(
 
 
 def _tokenizer_beside(folder: Path, d_vocab: int) -> Tokenizer:
-    if any((folder / file).is_file() for file in TOKENIZER_FILES):
+    if any((folder / file).is_file() for file in VOCABULARIES):
+        for file in (*TOKENIZER_FILES, *TOKENIZER_SETTINGS):
+            if has_manifest(folder) and (folder / file).is_file():
+                verified(folder, file)
         return read_hugging_face_files(folder)
     if d_vocab in GPT2_VOCABULARIES:
         return GPT2Tokenizer()
     raise UserError(
-        f"{folder} holds no tokenizer ({' or '.join(TOKENIZER_FILES)}), and its vocabulary of "
+        f"{folder} holds no tokenizer ({' or '.join(VOCABULARIES)}), and its vocabulary of "
         f"{d_vocab} is not GPT-2's; put the tokenizer's files beside the weights"
     )

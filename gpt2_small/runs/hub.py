@@ -14,6 +14,7 @@ ANSWER_SECONDS = 5.0
 INDEX = "model.safetensors.index.json"
 WEIGHT_FILES = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
+TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
 
 # Each is kept on the hub under its owner's name, and answers to the short one too.
 HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
@@ -118,7 +119,7 @@ def _download(name: str) -> Path:
             f"the hub has no safetensors weights of {name}, and a pickle can run any program when "
             "it is read, so none is; choose another model, or have its owner add safetensors"
         )
-    for file in TOKENIZER_FILES:
+    for file in (*TOKENIZER_FILES, *TOKENIZER_SETTINGS):
         try:
             huggingface_hub.hf_hub_download(name, file)
         except LocalEntryNotFoundError:  # the network failed
