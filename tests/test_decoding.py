@@ -149,6 +149,36 @@ def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
     assert step.numbers <= case.d_vocab
 
 
+@pytest.mark.parametrize("kept", [[2], [1, 2], [2, 0, 1]])
+def test_keeping_rows_copies_the_filled_places_alone(solution, kept):
+    case = Case(n_heads=2, d_head=32, n_ctx=128, d_vocab=50, dtype=torch.float32)
+    decoder = decoding.Decoder(case.build(solution, "Transformer"))
+    decoder.prefill([draw(case, length) for length in (3, 5, 4)])
+    with Copies() as select:
+        decoder.select(kept)
+    filled = max(decoder.lengths)
+    assert select.numbers == len(kept) * case.n_heads * filled * case.d_head
+
+
+@pytest.mark.parametrize("kept", [[3], [2, 0], [1, 1, 3, 0], [0, 1, 2, 3, 0, 2], []])
+def test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, kept):
+    model = SMALL.build(solution, "Transformer")
+    rows = [draw(SMALL, length, stream=length) for length in (2, 7, 1, 5)]
+    decoder = decoding.Decoder(model)
+    decoder.prefill(rows)
+    for chosen in (kept, [*reversed(range(len(kept)))]):
+        decoder.select(chosen)
+        rows = [rows[row] for row in chosen]
+        for step in range(3 if rows else 0):
+            new = draw(SMALL, len(rows), stream=30 + step)
+            rows = [torch.cat([row, token[None]]) for row, token in zip(rows, new, strict=True)]
+            logits = decoder.step(new)
+            for row, text in enumerate(rows):
+                expected = model(text[None, -SMALL.n_ctx :])[0, -1].detach()
+                assert_close(logits[row], expected, f"row {row}")
+    assert decoder.lengths == tuple(min(len(row), SMALL.n_ctx) for row in rows)
+
+
 def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
     model = SMALL.build(solution, "Transformer")
     with hooks(model, {"hook_embed": lambda embed: embed}), pytest.raises(UserError, match="hook"):
@@ -184,6 +214,9 @@ def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
         (kv_cache, "places <= self.positions", "places < self.positions"),
         (kv_cache, "self.values[layer][self.rows", "self.keys[layer][self.rows"),
         (kv_cache, "self.positions = self.positions[rows]", "pass"),
+        (kv_cache, "cached[rows, :, :filled]", "cached[: len(rows), :, :filled]"),
+        (kv_cache, "cached = cached.new_zeros", "cached = torch.nan * cached.new_zeros"),
+        (decoding, "max(self._lengths, default=0)", "min(self._lengths, default=0)"),
         (packed, 'approximate="tanh"', 'approximate="none"'),
         (packed, "ln2=norm(block.ln2)", "ln2=norm(block.ln1)"),
         (packed, "self.W_pos[positions]", "self.W_pos[0 * positions]"),
@@ -198,3 +231,4 @@ def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new
         assert_cached_is_uncached(model, SMALL, [3, 9], 6)
         assert_cached_is_uncached(model, SMALL, [14], 1)
         test_selected_rows_go_on_in_their_new_order_and_number(solution)
+        test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, [0, 1, 2, 3, 0, 2])

@@ -186,6 +186,7 @@ class Decoder:
                 f"cannot keep rows {kept} of {len(self._lengths)}; "
                 "call prefill first, then name rows counted from 0"
             )
-        self._cache.select(torch.tensor(kept, dtype=torch.long, device=self.device))
         self._lengths = [self._lengths[row] for row in kept]
+        filled = max(self._lengths, default=0)
+        self._cache.select(torch.tensor(kept, dtype=torch.long, device=self.device), filled)
         self._graphs = {}

@@ -60,11 +60,25 @@ class KeyValueCache:
         places = torch.arange(span, device=self.positions.device)
         return rearrange(places <= self.positions[:, None], "batch span -> batch 1 1 span")
 
-    def select(self, rows: Int[Tensor, "batch_new"]) -> None:
-        """Keep these rows, in this order; a row may be named more than once."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
+    def select(self, rows: Int[Tensor, "batch_new"], filled: int) -> None:
+        """Keep these rows, in this order; a row may be named more than once.
+
+        filled: how many places of theirs hold something; no others are copied.
+        """
+        self.keys = [_selected(keys, rows, filled) for keys in self.keys]
+        self.values = [_selected(values, rows, filled) for values in self.values]
         self.window = self.window[rows]
         self.positions = self.positions[rows]
         self.next_token = self.next_token[rows]
         self.rows = torch.arange(len(rows), device=rows.device)
+
+
+def _selected(
+    cached: Float[Tensor, "batch head n_ctx d_head"], rows: Int[Tensor, "batch_new"], filled: int
+) -> Float[Tensor, "batch_new head n_ctx d_head"]:
+    """The rows in the memory that is there, or in new memory when they have become more."""
+    kept = cached[rows, :, :filled]
+    if len(rows) > len(cached):
+        cached = cached.new_zeros(len(rows), *cached.shape[1:])
+    cached[: len(rows), :, :filled] = kept
+    return cached[: len(rows)]
