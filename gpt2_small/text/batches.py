@@ -5,13 +5,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from jaxtyping import Int
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from gpt2_small.errors import UserError
+from gpt2_small.text.token_sequence import TokenSequence
+
+Tokens = np.ndarray | TokenSequence
 
 
 def batch_at(
-    tokens: np.ndarray,
+    tokens: Tokens,
     *,
     seed: int,
     step: int,
@@ -27,7 +31,7 @@ def batch_at(
     of a single process.
 
     Args:
-        tokens: `[tokens]`, any integer type; may be memory-mapped.
+        tokens: `[tokens]`, any integer type; may be memory-mapped, and in several parts.
         seed: at least 0.
         step: at least 0.
         batch_size: windows over all processes together.
@@ -48,11 +52,11 @@ def batch_at(
     starts = np.random.default_rng([seed, step]).integers(len(tokens) - n_ctx, size=batch_size)
     share = batch_size // world_size
     mine = starts[rank * share : (rank + 1) * share]
-    return _to_tensor(np.asarray(tokens)[mine[:, None] + np.arange(n_ctx + 1)])
+    return _to_tensor(_windows(tokens, mine, n_ctx + 1))
 
 
 def evaluation_batches(
-    tokens: np.ndarray, *, n_ctx: int, batch_size: int, rank: int = 0, world_size: int = 1
+    tokens: Tokens, *, n_ctx: int, batch_size: int, rank: int = 0, world_size: int = 1
 ) -> Iterator[Int[Tensor, "batch seq_plus_1"]]:
     """The whole split once: every token but the first is a target in exactly one window.
 
@@ -62,7 +66,7 @@ def evaluation_batches(
     targets, and reduce sums, once, at the end.
 
     Args:
-        tokens: `[tokens]`, any integer type; may be memory-mapped.
+        tokens: `[tokens]`, any integer type; may be memory-mapped, and in several parts.
         n_ctx: targets in a window; a window holds one token more.
         batch_size: most windows in a batch of this process.
 
@@ -72,14 +76,13 @@ def evaluation_batches(
     targets = len(tokens) - 1
     if targets < 1:
         raise UserError(f"{len(tokens)} tokens hold nothing to predict; at least 2 are needed.")
-    array = np.asarray(tokens)
     starts = np.arange(0, targets, n_ctx)[rank::world_size]
     whole = starts[starts + n_ctx <= targets]
     for first in range(0, len(whole), batch_size):
         rows = whole[first : first + batch_size]
-        yield _to_tensor(array[rows[:, None] + np.arange(n_ctx + 1)])
+        yield _to_tensor(_windows(tokens, rows, n_ctx + 1))
     for start in starts[len(whole) :]:
-        yield _to_tensor(array[None, start:])
+        yield _to_tensor(_windows(tokens, np.array([start]), len(tokens) - start))
 
 
 def check_length(length: int, n_ctx: int, what: str = "the text") -> None:
@@ -142,8 +145,14 @@ def _pairs(tokens: np.ndarray | Tensor) -> tuple[np.ndarray, np.ndarray]:
     return array[..., :-1].reshape(-1), array[..., 1:].reshape(-1)
 
 
+def _windows(tokens: Tokens, starts: np.ndarray, length: int) -> np.ndarray:
+    if isinstance(tokens, TokenSequence):
+        return tokens.windows(starts, length)
+    return sliding_window_view(np.asarray(tokens), length)[starts]
+
+
 def _to_tensor(windows: np.ndarray) -> Int[Tensor, "batch seq_plus_1"]:
-    return torch.from_numpy(windows.astype(np.int64))
+    return torch.from_numpy(windows.astype(np.int64, copy=False))
 
 
 def _way_out(length: int) -> str:

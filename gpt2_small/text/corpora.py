@@ -1,22 +1,20 @@
 """A text to train on: a file or a data set of the hub, tokenized and split."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gpt2_small.errors import UserError
 from gpt2_small.text.batches import check_length
 from gpt2_small.text.hub import read_documents
-from gpt2_small.text.protocol import Tokenizer, encode_array
+from gpt2_small.text.plain_text import read_text
+from gpt2_small.text.protocol import DOCUMENT_GAP, Tokenizer, encode_array
 from gpt2_small.text.tokenizers import check_spec, make_tokenizer
 
 HUB_PREFIX = "hub:"
 FILE_TOKENIZER = "char"
 HUB_TOKENIZER = "bpe:4096"
-DOCUMENT_GAP = "\n\n"
 
 
 @dataclass(frozen=True)
@@ -92,40 +90,6 @@ def split_documents(documents: Sequence[str]) -> tuple[list[str], list[str]]:
     return [text[:cut]], [text[cut:]]
 
 
-def read_text(source: str | Path) -> str:
-    """The text of a UTF-8 file, line endings as they are, without a byte-order mark.
-
-    Raises:
-        UserError: no such file (with the nearest name), a folder, an empty file, or bytes that are
-            not text (with their offset).
-    """
-    path = Path(source)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; give one text file{_example(path.glob('*.txt'))}.")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(_missing(path)) from None
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}); give a readable file.") from None
-    convert = f"convert it to UTF-8, for instance with `iconv -f ENCODING -t UTF-8 {path}`"
-    if (zero := data.find(b"\0")) >= 0:
-        raise UserError(
-            f"{path} is not UTF-8 text (a zero byte at offset {zero}): "
-            f"give a text file, or {convert}."
-        )
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte 0x{data[error.start]:02x} at offset {error.start}): "
-            f"give a text file, or {convert}."
-        ) from None
-    if not text.strip():
-        raise UserError(f"{path} is empty; give a file with text in it.")
-    return text
-
-
 def _encode(tokenizer: Tokenizer, documents: Sequence[str]) -> np.ndarray:
     if tokenizer.end_of_text is None or len(documents) == 1:
         return encode_array(tokenizer, DOCUMENT_GAP.join(documents))
@@ -134,18 +98,3 @@ def _encode(tokenizer: Tokenizer, documents: Sequence[str]) -> np.ndarray:
         ids = encode_array(tokenizer, document)
         parts += [ids, np.array([tokenizer.end_of_text], dtype=ids.dtype)]
     return np.concatenate(parts)
-
-
-def _missing(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"{path} does not exist: there is no folder {path.parent}; check the path."
-    names = sorted(other.name for other in path.parent.iterdir())
-    near = difflib.get_close_matches(path.name, names, n=1)
-    if near:
-        return f"{path} does not exist; did you mean {path.parent / near[0]}?"
-    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the hub."
-
-
-def _example(files: Iterable[Path]) -> str:
-    first = min(files, default=None)
-    return f", such as {first}" if first else ""

@@ -1,8 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells whether they still are."""
 
+import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from gpt2_small.errors import UserError
 
@@ -26,3 +29,29 @@ def write_whole(path: Path, text: str) -> None:
         if aside:
             Path(aside).unlink(missing_ok=True)
         raise UserError(f"cannot write {path} ({error.strerror}); nothing was changed.") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, format: str) -> dict[str, Any]:
+    """A JSON object whose `format` is this one.
+
+    Raises:
+        UserError: the file is missing, is damaged, or has another format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}).") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again.") from None
+    if not isinstance(content, dict) or content.get("format") != format:
+        raise UserError(
+            f"{path} was not written by this program, or by another version of it "
+            f"(no format {format!r} in it)."
+        )
+    return content

@@ -1,7 +1,7 @@
 """GPT-2's splitting of text into words, and where a long text may be cut without changing it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # Radford et al. 2019 (openai/gpt-2, src/encoder.py), with possessive quantifiers: the same pieces,
 # found without backtracking.
@@ -27,3 +27,18 @@ def chunks(text: str, characters: int) -> Iterator[str]:
         start = cut.end()
     if start < len(text):
         yield text[start:]
+
+
+def chunks_of_blocks(blocks: Iterable[str], characters: int) -> Iterator[str]:
+    """What `chunks` gives for the blocks put together, which are never held all at once."""
+    text, searched = "", 0
+    for block in blocks:
+        text += block
+        start = 0
+        while cut := _SAFE_CUT.search(text, max(start + characters, searched)):
+            yield text[start : cut.end()]
+            start, searched = cut.end(), 0
+        text = text[start:]
+        searched = len(text) - 2  # a cut further on is seen by the two characters after it
+    if text:
+        yield text

@@ -10,6 +10,7 @@ import numpy as np
 from gpt2_small.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
+DOCUMENT_GAP = "\n\n"  # between documents, where a tokenizer has no end of text
 
 
 class Tokenizer(Protocol):

@@ -1,7 +1,8 @@
 """What a run trains on: the stories, or a text of one's own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -9,9 +10,12 @@ from gpt2_small.text import stories
 from gpt2_small.text.batches import batch_at, bigram_loss, check_length, evaluation_batches
 from gpt2_small.text.corpora import Corpus
 from gpt2_small.text.protocol import Tokenizer
+from gpt2_small.text.shards import Shards, open_shards
 
 HELD_OUT_STORY_WINDOWS = 256
 BIGRAM_STORY_WINDOWS = 4096
+BIGRAM_TOKENS = 2**22
+BIGRAM_WINDOWS = 256
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class TextData:
     Raises UserError when the text is shorter than a window.
     """
 
-    corpus: Corpus
+    corpus: Corpus | Shards
     n_ctx: int
 
     def __post_init__(self) -> None:
@@ -81,7 +85,7 @@ class TextData:
     def start_token(self) -> int:
         """What a sample begins after: the end of a text, else the text's own first token."""
         end = self.tokenizer.end_of_text
-        return int(self.corpus.train[0]) if end is None else end
+        return int(self.corpus.train[:1][0]) if end is None else end
 
     def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
@@ -108,4 +112,46 @@ class TextData:
     def bigram_loss(self) -> float:
         """The held-out loss of the best bigram model of the training text, in nats per token."""
         held_out = self.held_out(batch_size=1, rank=0, world_size=1)
-        return bigram_loss(self.corpus.train, held_out, self.tokenizer.vocab_size)
+        return bigram_loss(self.corpus.train[:], held_out, self.tokenizer.vocab_size)
+
+
+class ShardsData(TextData):
+    """Windows of tokens in shards: random ones to train on, the held-out part once through.
+
+    A window may reach over the end of a document, and from one shard into the next: what a step
+    trains on does not depend on how the text was cut into shards.
+
+    folder: what `open_shards` opens; `tokenizer` and `verify` are for it.
+    held_out_tokens: how much of the held-out part is gone through; all of it when None.
+
+    Raises UserError for shards that cannot be used, or that are shorter than a window.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        n_ctx: int,
+        *,
+        tokenizer: str | Tokenizer | None = None,
+        verify: bool = False,
+        held_out_tokens: int | None = None,
+    ) -> None:
+        shards = open_shards(folder, tokenizer=tokenizer, verify=verify)
+        check_length(len(shards.train), n_ctx, f"the training part of {folder}")
+        if held_out_tokens is not None:
+            shards = replace(shards, validation=shards.validation.beginning(held_out_tokens))
+        check_length(len(shards.validation), 1, f"the validation part of {folder}")
+        super().__init__(shards, n_ctx)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is worth saying to a user about how the shards were read."""
+        return self.corpus.remarks if isinstance(self.corpus, Shards) else ()
+
+    def bigram_loss(self) -> float:
+        """As of a text, but counted and measured on the first BIGRAM_TOKENS of each part alone."""
+        train, validation = (
+            part[:BIGRAM_TOKENS] for part in (self.corpus.train, self.corpus.validation)
+        )
+        held_out = evaluation_batches(validation, n_ctx=self.n_ctx, batch_size=BIGRAM_WINDOWS)
+        return bigram_loss(train, held_out, self.tokenizer.vocab_size)

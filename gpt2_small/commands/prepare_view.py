@@ -1,0 +1,137 @@
+"""A preparation as a person watches it: a live line in a terminal, plain lines elsewhere."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from gpt2_small.text.prepare import SAVE_SECONDS
+from gpt2_small.text.prepare import Progress as Step
+from gpt2_small.text.prepare_options import in_bytes
+from gpt2_small.text.unfinished import INDEX
+
+SECONDS_BETWEEN_LINES = 30.0
+STAGES = {"vocabulary": "making the tokenizer", "hashes": "taking the hashes"}
+
+
+class PrepareView:
+    """Shows the steps of a preparation of `text` in `folder`."""
+
+    def __init__(
+        self,
+        text: str,
+        folder: Path,
+        *,
+        console: Console | None = None,
+        seconds_between_lines: float = SECONDS_BETWEEN_LINES,
+    ) -> None:
+        self.text, self.folder = text, folder
+        self.console = console or Console(highlight=False)
+        self._every = seconds_between_lines
+        self._first: Step | None = None
+        self._last: Step | None = None
+        self._started = self._said = time.perf_counter()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self.console,
+            expand=True,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._progress.add_task(escape(f"opening {text}"), total=None)
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """While the context lasts, the line stays at the bottom of the terminal."""
+        with self._progress:
+            yield
+
+    def show(self, step: Step) -> None:
+        """Bring the line up to date; without a terminal, print a line now and then."""
+        now = time.perf_counter()
+        if step.stage == "tokens" and self._first is None:
+            self._first, self._started = step, now
+            if step.tokens:
+                self.console.print(f"Going on after {step.tokens:,} tokens.", soft_wrap=True)
+        self._last = step
+        line = STAGES.get(step.stage) or self._line(step, now - self._started)
+        fraction = step.fraction
+        self._progress.update(
+            self._task,
+            description=line,
+            total=None if fraction is None else 1.0,
+            completed=fraction or 0.0,
+        )
+        if not self.console.is_terminal and now - self._said >= self._every:
+            self._said = now
+            self.console.print(line + self._left(step, now - self._started), soft_wrap=True)
+
+    def interrupted(self) -> None:
+        """Say how it goes on."""
+        done = f" after {self._last.tokens:,} tokens" if self._last and self._last.tokens else ""
+        self.console.print(
+            f"Interrupted{done}. The same command goes on from at most {SAVE_SECONDS:.0f} seconds "
+            f"before; to begin anew, remove {self.folder}.",
+            soft_wrap=True,
+            markup=False,
+        )
+
+    def finished(self) -> None:
+        """Say what there is now."""
+        index: dict[str, Any] = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
+        seconds = time.perf_counter() - self._started
+        tokenizer = index["tokenizer"]
+        self.console.print(
+            f"{self.folder}: tokens of {tokenizer['name']} ({tokenizer['vocab_size']:,} different "
+            f"ones), {index['dtype']}, in {seconds:.0f} s",
+            soft_wrap=True,
+            markup=False,
+        )
+        for split, what in (("train", "training"), ("val", "validation")):
+            part = index["splits"][split]
+            files = [shard["file"] for shard in part["shards"]]
+            listed = files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}"
+            size = in_bytes(sum(shard["bytes"] for shard in part["shards"]))
+            self.console.print(
+                f"  {what:<10}  {part['tokens']:,} tokens, {_documents(part['documents'])}, "
+                f"{size} in {listed}",
+                soft_wrap=True,
+                markup=False,
+            )
+
+    def _line(self, step: Step, seconds: float) -> str:
+        before = self._first.tokens if self._first else 0
+        rate = (step.tokens - before) / seconds if seconds > 0 else 0.0
+        return f"{_documents(step.documents)}  {in_bytes(step.bytes)}  {_short(rate)} tokens/s"
+
+    def _left(self, step: Step, seconds: float) -> str:
+        begun_at = self._first.fraction if self._first else None
+        if step.stage != "tokens" or step.fraction is None or begun_at is None:
+            return ""
+        done = step.fraction - begun_at
+        if done <= 0:
+            return ""
+        left = seconds / done * (1 - step.fraction)
+        return f"  {step.fraction:.0%}  {left:,.0f} s left"
+
+
+def _documents(count: int) -> str:
+    return f"{count:,} document{'' if count == 1 else 's'}"
+
+
+def _short(number: float) -> str:
+    """A number of tokens for a person to read: 4.52M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
