@@ -4,35 +4,38 @@ python demos/generate_demo.py                       a model that knows nothing, 
 python demos/generate_demo.py --model runs/stories  a run, a Hugging Face folder, or gpt2
 """
 
-import io
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
-import torch
-import typer
-from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+from gpt2_small.interrupts import loading
 
-from gpt2_small import binding
-from gpt2_small.devices import find_device
-from gpt2_small.entry_point import bind_solution, run_command
-from gpt2_small.errors import UserError
-from gpt2_small.generation import Options, Source, continuations, open_source
-from gpt2_small.generation.shaping import without_padding
-from gpt2_small.generation.streaming import prompt_ids
-from gpt2_small.generation.visible import visible
-from gpt2_small.model.presets import preset
-from gpt2_small.runs.folder import find_checkpoints, is_run
-from gpt2_small.runs.hub import fetch
-from gpt2_small.text.stories import StoriesTokenizer
-from gpt2_small.text.tokenizers import GPT2Tokenizer, Tokenizer
+with loading():
+    import torch
+    import typer
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
 
+    from gpt2_small import binding
+    from gpt2_small.devices import find_device
+    from gpt2_small.entry_point import bind_solution, run_command
+    from gpt2_small.errors import UserError
+    from gpt2_small.generation import Options, Source, continuations, open_source
+    from gpt2_small.generation.next_token import drawn_shares, next_logits
+    from gpt2_small.generation.visible import on_one_line, print_anything, visible
+    from gpt2_small.model.presets import preset
+    from gpt2_small.runs import newest_run
+    from gpt2_small.runs.hub import fetch
+    from gpt2_small.text.stories import StoriesTokenizer
+    from gpt2_small.text.tokenizers import GPT2Tokenizer, Tokenizer
+
+RUNS = Path("runs")
 WIDTH = 80
 DEFAULT_PROMPT = "Once upon a time"
 NEW_TOKENS = 32
@@ -43,7 +46,6 @@ TOP_P = 0.8
 BARS = 12
 BAR_WIDTH = 20
 DRAWS = 300
-ROWS_PER_DRAW = 100
 HUB_SECONDS = 1.0
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -95,36 +97,14 @@ class Demo:
             self.show(str(number), text)
 
 
-def on_one_line(text: str) -> str:
-    return visible(text).replace("\n", " ↵ ").replace("\t", "⇥")
-
-
 # One step: what the model thinks comes next, and what `sample` draws of it
-
-
-@torch.no_grad()
-def next_logits(demo: Demo, source: Source) -> torch.Tensor:
-    """Logits [1 d_vocab] of the token after the prompt."""
-    ids = prompt_ids(source.tokenizer, demo.prompt, source.model.config.d_vocab)
-    logits = source.decoder.prefill([ids]).float()
-    return without_padding(logits, source.tokenizer.vocab_size)
-
-
-def drawn_shares(demo: Demo, logits: torch.Tensor, **cut: Any) -> torch.Tensor:
-    """How often [d_vocab] each token comes in DRAWS draws by the solution's `sample`."""
-    generator = torch.Generator(logits.device).manual_seed(demo.seed)
-    rows = logits.expand(ROWS_PER_DRAW, -1)
-    draws = [
-        demo.solution.sample(rows.clone(), generator=generator, **cut)
-        for _ in range(DRAWS // ROWS_PER_DRAW)
-    ]
-    return torch.bincount(torch.cat(draws), minlength=logits.shape[1]) / DRAWS
 
 
 def show_cut(demo: Demo, source: Source, label: str, **cut: Any) -> None:
     """The most likely tokens as bars, before and after a cut, and a text written with it."""
-    logits = next_logits(demo, source)
-    before, after = logits[0].softmax(dim=-1), drawn_shares(demo, logits, **cut)
+    logits = next_logits(source, demo.prompt)
+    before = logits[0].softmax(dim=-1)
+    after = drawn_shares(demo.solution, logits, DRAWS, seed=demo.seed, **cut)
     table = Table(box=None, padding=(0, 1), show_edge=False)
     table.add_column("next token", width=17, no_wrap=True)
     table.add_column("before: probability", width=BAR_WIDTH + 8, no_wrap=True)
@@ -173,27 +153,6 @@ def random_source(demo: Demo) -> Source:
     return Source("the model of random weights", model, tokenizer)
 
 
-def newest_run() -> Path | None:
-    """The run in runs/ that was trained last."""
-    checkpoints = [
-        (found[-1].folder.stat().st_mtime, folder)
-        for folder in Path("runs").glob("*")
-        if is_run(folder) and (found := find_checkpoints(folder))
-    ]
-    return max(checkpoints)[1] if checkpoints else None
-
-
-def check_prompt(demo: Demo, source: Source) -> None:
-    """Raises UserError for a prompt that the model cannot read whole."""
-    config = source.model.config
-    length = len(prompt_ids(source.tokenizer, demo.prompt, config.d_vocab))
-    if length > config.n_ctx:
-        raise UserError(
-            f"the prompt has {length:,} tokens, more than the {config.n_ctx:,} that {source.name} "
-            "can read; give a shorter one"
-        )
-
-
 def trained_source(demo: Demo, model: str | None) -> Source | None:
     """The model that was asked for, else the newest run; None, and why, when there is none.
 
@@ -201,9 +160,9 @@ def trained_source(demo: Demo, model: str | None) -> Source | None:
     """
     if model is not None:
         source = open_source(model, device=demo.device)
-        check_prompt(demo, source)
+        source.check_fits(demo.prompt)
         return source
-    run = newest_run()
+    run = newest_run(RUNS)
     if run is None:
         demo.say("No run yet: python demos/train_demo.py makes one, in about two minutes.")
         return None
@@ -213,7 +172,7 @@ def trained_source(demo: Demo, model: str | None) -> Source | None:
     except UserError as error:
         demo.say(f"Without {run}: {error}")
         return None
-    check_prompt(demo, source)
+    source.check_fits(demo.prompt)
     return source
 
 
@@ -248,7 +207,7 @@ def run_demo(demo: Demo, model: str | None) -> None:
     """Show a model that knows nothing, the ways to choose, and what trained models write."""
     print_plan(demo)
     untrained = random_source(demo)
-    check_prompt(demo, untrained)
+    untrained.check_fits(demo.prompt)
     trained = trained_source(demo, model)
 
     demo.begin("Random weights", "A small GPT-2 that has learned nothing. It will babble:")
@@ -275,12 +234,9 @@ def run_demo(demo: Demo, model: str | None) -> None:
             demo.say(f"{source.name}:", style="bold")
             demo.show_five(source)
     if trained is not None:
-        name = model or newest_run()
-        demo.console.print(
-            f"Next: gpt2-small sample --model {name} --prompt {json.dumps(demo.prompt)}",
-            highlight=False,
-            markup=False,
-        )
+        name = shlex.quote(model or str(newest_run(RUNS)))
+        command = f"gpt2-small sample --model {name} --prompt {shlex.quote(demo.prompt)}"
+        demo.console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 
 @app.command()
@@ -297,8 +253,7 @@ def main(
 ) -> None:
     """See a GPT-2 choose its words: at random weights, by temperature, top-k and top-p, trained."""
     bind_solution(solution)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    print_anything(sys.stdout)
     console = Console(highlight=False)
     console.width = min(WIDTH, console.width)
     run_demo(Demo(binding.bound(), console, prompt, seed, find_device(device)), model)

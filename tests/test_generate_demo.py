@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 
 import pytest
@@ -19,6 +20,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Source
 from gpt2_small.runs import export_hugging_face
+from gpt2_small.text.tokenizers import ByteTokenizer
 
 LONG_CONTEXT = {"n_ctx": 64}
 PROMPT = "Once"
@@ -101,7 +103,7 @@ def test_the_run_that_was_trained_last_is_taken(module):
         saved_run(module.Path("runs") / name, small_model(**LONG_CONTEXT))
         os.utime(f"runs/{name}/checkpoints/step-3", (time, time))
     module.Path("runs/unfinished").mkdir()
-    assert module.newest_run() == module.Path("runs/later")
+    assert module.newest_run(module.RUNS) == module.Path("runs/later")
 
 
 def test_a_run_that_cannot_be_used_is_passed_over_in_a_line(module):
@@ -134,6 +136,15 @@ def test_a_prompt_or_model_that_cannot_be_used_is_one_sentence(module, model, pr
         shown(module, model, prompt)
 
 
+def test_the_next_command_can_be_copied_whatever_the_prompt(module):
+    saved_run(module.Path("runs/one"), small_model(d_vocab=257, **LONG_CONTEXT), ByteTokenizer())
+    prompt = "a $HOME isn't\n中" + " and so on" * 4
+    text = shown(module, prompt=prompt, model="runs/one")
+    command = text.split("\nNext: ")[1].removesuffix("\n")
+    words = ["gpt2-small", "sample", "--model", "runs/one", "--prompt", prompt]
+    assert shlex.split(command) == words
+
+
 def test_five_continuations_of_32_tokens_whatever_they_are(module):
     source = Source("small", small_model(**LONG_CONTEXT), characters())
     texts = demo_of(module).written(source, num_samples=5)
@@ -141,9 +152,8 @@ def test_five_continuations_of_32_tokens_whatever_they_are(module):
 
 
 def test_the_bars_after_a_cut_are_what_the_solutions_sample_draws(module):
-    demo = demo_of(module)
     logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
-    shares = module.drawn_shares(demo, logits, top_k=2)
+    shares = module.drawn_shares(binding.bound(), logits, module.DRAWS, seed=0, top_k=2)
     # 300 draws of 2/3: five standard deviations are 0.137.
     assert shares[:2].tolist() == pytest.approx([2 / 3, 1 / 3], abs=0.137)
     assert shares[2:].tolist() == [0, 0]
@@ -167,7 +177,7 @@ def test_bars_are_as_long_as_the_shares(module):
 
 
 def test_it_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkeypatch):
-    monkeypatch.setattr(module, "DRAWS", module.ROWS_PER_DRAW)
+    monkeypatch.setattr(module, "DRAWS", 100)
     monkeypatch.setattr(module, "NEW_TOKENS", 8)
     text = shown(module, prompt="Once 你好 🦜")
     assert "\x1b" not in text

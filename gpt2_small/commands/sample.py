@@ -1,6 +1,5 @@
 """`gpt2-small sample`: a text goes on, before your eyes."""
 
-import io
 import json
 import random
 import sys
@@ -13,6 +12,7 @@ import typer
 from gpt2_small import binding
 from gpt2_small.entry_point import INTERRUPTED, bind_solution
 from gpt2_small.errors import UserError
+from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
     from gpt2_small.generation import Continuation, Stream
@@ -77,12 +77,13 @@ def sample(
 
     Example: gpt2-small sample --model runs/stories --prompt "Once upon a time"
     """
-    bind_solution(solution)
-    import torch
+    with loading():
+        bind_solution(solution)
+        import torch
 
-    from gpt2_small.check.reports import writable
-    from gpt2_small.devices import find_device
-    from gpt2_small.generation import Options, Stream, open_source
+        from gpt2_small.check.reports import writable
+        from gpt2_small.devices import find_device
+        from gpt2_small.generation import Options, Stream, open_source
 
     text = read_prompt(prompt)
     options = Options(
@@ -150,8 +151,9 @@ def print_as_written(prompt: str, stream: "Stream") -> bool:
 
     Several are printed one after the other, the first of them as it is written.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    from gpt2_small.generation.visible import print_anything
+
+    print_anything(sys.stdout)
     screen = Screen(prompt, stream.rows)
     try:
         screen.update()

@@ -9,6 +9,7 @@ import torch
 
 from gpt2_small.errors import UserError
 from gpt2_small.generation.decoders import NextLogits, decoder_for
+from gpt2_small.generation.streaming import prompt_ids
 from gpt2_small.runs import find_pretrained, load_hugging_face, load_model, read_run
 from gpt2_small.runs.files import has_manifest, verified
 from gpt2_small.runs.folder import is_run
@@ -37,6 +38,16 @@ class Source:
     def decoder(self) -> NextLogits:
         """The model's weights as they are when this is first asked for, packed for decoding."""
         return decoder_for(self.model)
+
+    def check_fits(self, prompt: str) -> None:
+        """Raises UserError for a prompt that the model cannot read, or not whole."""
+        config = self.model.config
+        length = len(prompt_ids(self.tokenizer, prompt, config.d_vocab))
+        if length > config.n_ctx:
+            raise UserError(
+                f"the prompt has {length:,} tokens, more than the {config.n_ctx:,} that "
+                f"{self.name} can read; give a shorter one"
+            )
 
 
 def open_source(

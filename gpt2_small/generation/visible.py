@@ -1,6 +1,8 @@
 """Text of a model on a terminal."""
 
+import io
 import unicodedata
+from typing import TextIO
 
 _KEPT = "\n\t"
 
@@ -13,6 +15,17 @@ def visible(text: str) -> str:
         else _picture(ord(character))
         for character in text
     )
+
+
+def on_one_line(text: str) -> str:
+    """The same with line breaks and tabs as arrows."""
+    return visible(text).replace("\n", " ↵ ").replace("\t", "⇥")
+
+
+def print_anything(output: TextIO) -> None:
+    """From now on, write a question mark for a character that the output's encoding lacks."""
+    if isinstance(output, io.TextIOWrapper):
+        output.reconfigure(errors="replace")
 
 
 def _picture(point: int) -> str:

@@ -10,7 +10,12 @@ from gpt2_small.runs.folder import (
     save_checkpoint,
 )
 from gpt2_small.runs.log import append_log, read_log, trim_log
-from gpt2_small.runs.pretrained import find_pretrained, load_hugging_face, load_pretrained
+from gpt2_small.runs.pretrained import (
+    find_pretrained,
+    load_hugging_face,
+    load_pretrained,
+    newest_run,
+)
 
 __all__ = [
     "Checkpoint",
@@ -22,6 +27,7 @@ __all__ = [
     "load_hugging_face",
     "load_model",
     "load_pretrained",
+    "newest_run",
     "read_log",
     "read_run",
     "save_checkpoint",

@@ -13,7 +13,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.model.hugging_face import fields_from_config, from_hugging_face
 from gpt2_small.model.weights import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.files import has_manifest, read_json_object, verified
-from gpt2_small.runs.folder import CONFIG, WEIGHTS, is_run, load_model
+from gpt2_small.runs.folder import CONFIG, WEIGHTS, find_checkpoints, is_run, load_model
 from gpt2_small.runs.hub import HUB_NAMES, INDEX, OTHER_HUB_NAME, fetch
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -66,6 +66,16 @@ def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False)
         f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
         f"or one of {', '.join(HUB_NAMES)}"
     )
+
+
+def newest_run(folder: Path) -> Path | None:
+    """The run in a folder of runs whose latest checkpoint was written last, if there is any."""
+    written = [
+        (checkpoints[-1].folder.stat().st_mtime, run)
+        for run in folder.glob("*")
+        if is_run(run) and (checkpoints := find_checkpoints(run))
+    ]
+    return max(written)[1] if written else None
 
 
 def _looks_like_path(path: Path) -> bool:

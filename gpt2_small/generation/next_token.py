@@ -1,0 +1,38 @@
+"""One step from near: what a model thinks comes next, and what the solution's `sample` draws."""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2_small.generation.shaping import without_padding
+from gpt2_small.generation.sources import Source
+from gpt2_small.generation.streaming import prompt_ids
+
+ROWS_PER_DRAW = 100
+
+
+@torch.no_grad()
+def next_logits(source: Source, prompt: str) -> Float[Tensor, "1 d_vocab"]:
+    """Logits of the token after the prompt."""
+    ids = prompt_ids(source.tokenizer, prompt, source.model.config.d_vocab)
+    logits = source.decoder.prefill([ids]).float()
+    return without_padding(logits, source.tokenizer.vocab_size)
+
+
+def drawn_shares(
+    solution: ModuleType, logits: Float[Tensor, "1 d_vocab"], draws: int, *, seed: int, **cut: Any
+) -> Float[Tensor, "d_vocab"]:
+    """How often each token comes in so many draws by the solution's `sample`.
+
+    cut: temperature, top_k or top_p, as in `sample`.
+    """
+    generator = torch.Generator(logits.device).manual_seed(seed)
+    counts = torch.zeros_like(logits[0])
+    for first in range(0, draws, ROWS_PER_DRAW):
+        rows = logits.repeat(min(ROWS_PER_DRAW, draws - first), 1)
+        tokens = solution.sample(rows, generator=generator, **cut)
+        counts += torch.bincount(tokens, minlength=logits.shape[1])
+    return counts / draws

@@ -1,0 +1,78 @@
+"""Ctrl-C while libraries load: the process ends, and nothing is printed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from processes import ROOT
+
+from gpt2_small.entry_point import INTERRUPTED
+from gpt2_small.interrupts import loading
+
+SLOW_TORCH = """
+import time
+print("torch begins to load", flush=True)
+try:
+    time.sleep(60)
+except BaseException:
+    pass  # as some library on the way does
+"""
+ENDED_BY_IT = (-signal.SIGINT, INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [ROOT / "demos" / "generate_demo.py"],
+        ["-m", "gpt2_small", "sample", "--model", "runs/one", "--prompt", "A"],
+    ],
+    ids=["generate_demo", "sample"],
+)
+def test_ctrl_c_while_torch_loads_is_not_lost_and_prints_no_traceback(tmp_path, words):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(SLOW_TORCH)
+    process = subprocess.Popen(
+        [sys.executable, *map(str, words)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "torch begins to load\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode in ENDED_BY_IT
+
+
+def test_after_loading_ctrl_c_is_an_exception_again():
+    with loading():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_process_that_ignores_interrupts_goes_on_ignoring_them():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with loading():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_another_thread_may_load_too():
+    seen = []
+
+    def load():
+        with loading():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
