@@ -7,6 +7,8 @@ from gpt2_small.commands.doctor import doctor
 from gpt2_small.commands.export import export
 from gpt2_small.commands.grade import grade
 from gpt2_small.commands.hint import hint
+from gpt2_small.commands.plan import plan
+from gpt2_small.commands.prepare import prepare
 from gpt2_small.commands.sample import sample
 from gpt2_small.commands.short_help import ShortHelp
 from gpt2_small.commands.show import show
@@ -33,6 +35,8 @@ app.command()(show)
 app.command(cls=ShortHelp)(grade)
 app.command(cls=ShortHelp)(sample)
 app.command()(export)
+app.command(cls=ShortHelp)(plan)
+app.command(cls=ShortHelp)(prepare)
 app.command()(doctor)
 
 

@@ -1,0 +1,112 @@
+"""`gpt2-small plan`: what a training run costs, whether it fits, how far it scales."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small.errors import UserError
+
+FORMAT = "gpt2-small-plan/1"
+MULTIPLES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+MOST_TOKENS = 10**18
+DOES_NOT_FIT = 1
+
+
+def plan(
+    preset: Annotated[
+        str, typer.Option(help="gpt2 to gpt2-xl, stories, characters.", metavar="NAME")
+    ] = "gpt2",
+    device: Annotated[
+        str, typer.Option(help="h200, a100-80gb, rtx-4090, ...; cpu.", metavar="D")
+    ] = "h200",
+    gpus: Annotated[int, typer.Option(help="GPUs in a machine.", metavar="N")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines.", metavar="N")] = 1,
+    tokens: Annotated[
+        str | None,
+        typer.Option(help="To train on, 10B for instance; else 20 a parameter.", metavar="N"),
+    ] = None,
+    batch_tokens: Annotated[
+        str | None, typer.Option(help="In a step; else about 0.5M.", metavar="N")
+    ] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Windows at once on a GPU; else what fits.", metavar="N")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Or float32.", metavar="T")] = "bfloat16",
+    share_of_peak: Annotated[
+        float | None, typer.Option(help="That the GPUs reach; else 0.4.", metavar="P")
+    ] = None,
+    link: Annotated[
+        float | None, typer.Option(help="Gbit/s between machines; else 400.", metavar="G")
+    ] = None,
+    peak_tflops: Annotated[
+        float | None, typer.Option(help="Peak of a device, if not its data sheet's.", metavar="F")
+    ] = None,
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Memory of a device, likewise.", metavar="GB")
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write the plan as JSON.", metavar="PATH")
+    ] = None,
+) -> None:
+    """Plan a training run: its cost, its memory, and how far more GPUs help.
+
+    Nothing is trained, and no GPU is needed. The exit code is 0 when the run fits
+    into memory, 1 when it does not, 2 for something that cannot be planned.
+
+    Example: gpt2-small plan --preset gpt2 --device h200 --gpus 8 --nodes 4 --tokens 10B
+    """
+    from gpt2_small.check import reports
+    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.commands.plan_screen import as_json, screen
+    from gpt2_small.model.presets import preset as shape_of
+    from gpt2_small.training.device_peaks import find_in_table
+    from gpt2_small.training.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
+    from gpt2_small.training.planner import Plan
+
+    if json is not None:
+        reports.writable(json)
+    planned = Plan(
+        PlannedRun(
+            config=shape_of(preset),
+            device=find_in_table(device),
+            gpus=gpus,
+            nodes=nodes,
+            dtype=dtype,
+            tokens=amount("--tokens", tokens),
+            batch_tokens=amount("--batch-tokens", batch_tokens),
+            micro_batch=micro_batch,
+            share_of_peak=SHARE_OF_PEAK if share_of_peak is None else share_of_peak,
+            link_gbits=LINK_GBITS if link is None else link,
+            peak_tflops=peak_tflops,
+            memory_gb=memory_gb,
+        )
+    )
+    console_for_learners().print(screen(planned, preset))
+    if json is not None:
+        reports.write(json, as_json(planned, preset))
+    if not planned.fits:
+        raise typer.Exit(DOES_NOT_FIT)
+
+
+def amount(flag: str, text: str | None) -> int | None:
+    """A whole number that may be written 524288, 524,288, 0.5M, 10B or 1e10.
+
+    Raises UserError for anything else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(
+        r"([+-]?[\d,_]*\.?\d*(?:e\+?\d{1,2})?)([KMBT]?)", text.strip(), re.IGNORECASE
+    )
+    try:
+        number = (
+            Decimal(re.sub("[,_]", "", found[1])) * MULTIPLES[found[2].upper()] if found else None
+        )
+    except ArithmeticError:
+        number = None
+    if number is None or number > MOST_TOKENS or number != int(number):
+        raise UserError(f"{flag} is {text!r}; give a number of tokens, such as 524288, 300M or 10B")
+    return int(number)

@@ -1,0 +1,33 @@
+"""How a plan writes numbers: three digits, and a multiple that a reader knows."""
+
+
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """`1 process`, `2 processes`."""
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
+def scaled(number: float, unit: str = "") -> str:
+    """`2.49B`, `855 MFLOPs`: three digits and a multiple, with a space before a unit."""
+    steps = "KMBT" if not unit else "KMGTP"
+    power = 0
+    while number >= 999.5 and power < len(steps):
+        number, power = number / 1000, power + 1
+    multiple = ("" if power == 0 else steps[power - 1]) + unit
+    return f"{number:.3g}{' ' if unit else ''}{multiple}"
+
+
+def in_bytes(number: float) -> str:
+    return scaled(number, "B")
+
+
+def rounded(number: float) -> str:
+    """Three digits, all of the whole ones."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """In the unit in which it is at least 1."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= (2 if unit == "days" else 1) * length:
+            return f"{rounded(seconds / length)} {unit}"
+    return f"{rounded(seconds)} seconds"
