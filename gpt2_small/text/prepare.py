@@ -118,10 +118,13 @@ class Preparation:
             if "index" not in self.unfinished.progress:
                 yield self._progress("vocabulary")
                 tokenizer = self._tokenizer()
-                place = self._take_up(tokenizer)
-                yield from self._tokenise(tokenizer, place, processes)
-                yield self._progress("hashes")
-                self._close(tokenizer)
+                try:
+                    yield from self._tokenise(tokenizer, self._take_up(tokenizer), processes)
+                    yield self._progress("hashes")
+                    self._close(tokenizer)
+                finally:
+                    for writer in self.writers.values():
+                        writer.leave()
             saved = self.unfinished.progress
             self.unfinished.publish(saved["names"], saved["index"])
             yield self._progress("done")

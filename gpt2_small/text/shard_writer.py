@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -94,6 +94,13 @@ class SplitWriter:
             }
         )
         self._file, self._tokens = None, 0
+
+    def leave(self) -> None:
+        """Let go of the shard that is open; what was saved of it stays."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def shards(self) -> list[dict[str, Any]]:
         """File, tokens, bytes and hash of every shard that is closed."""

@@ -1,0 +1,342 @@
+"""Texts to shards: what is written, byte for byte."""
+
+import hashlib
+import itertools
+import json
+import random
+
+import numpy as np
+import pytest
+import tiktoken
+from hypothesis import given
+from hypothesis import strategies as st
+from shard_folders import (
+    bytes_of,
+    divided,
+    index_of,
+    json_lines,
+    made,
+    share_of_hash,
+    written,
+)
+
+from gpt2_small.errors import UserError
+from gpt2_small.text import encode_many, plain_text, prepare, sources, stories
+from gpt2_small.text.corpora import load_corpus
+from gpt2_small.text.gpt2_pattern import chunks, chunks_of_blocks
+from gpt2_small.text.gpt2_table import gpt2_ranks
+from gpt2_small.text.tokenizers import load_tokenizer
+
+# As openai/gpt-2 has it.
+ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(400))
+
+
+@pytest.fixture
+def play(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_bytes(PLAY.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return [*written(200), "It ends with <|endoftext|>", "\n\n", "  led by spaces"]
+
+
+@pytest.fixture
+def lines(tmp_path, documents):
+    return json_lines(tmp_path / "documents.jsonl", documents)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """So that a small text is many pieces and many batches."""
+    monkeypatch.setattr(sources, "PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 300)
+    monkeypatch.setattr(prepare, "BATCH_PIECES", 7)
+    monkeypatch.setattr(plain_text, "BLOCK_BYTES", 64)
+
+
+@pytest.fixture(scope="module")
+def plainly_encoded():
+    """Documents one after the other, as one process with the engine alone writes them."""
+    engine = tiktoken.Encoding(
+        "gpt2", pat_str=ORIGINAL_PATTERN, mergeable_ranks=gpt2_ranks(), special_tokens={}
+    )
+
+    def encode(documents):
+        ids = []
+        for document in documents:
+            ids += [*engine.encode_ordinary(document), 50256]
+        return np.array(ids, dtype="<u2").tobytes()
+
+    return encode
+
+
+def test_the_shards_are_what_the_engine_alone_gives_document_by_document(
+    tmp_path, lines, documents, plainly_encoded, small_batches
+):
+    folder = made(lines, tmp_path / "out", validation_share=0.2)
+    train, validation = divided(documents, 0.2)
+    assert 20 < len(validation) < 60
+    assert (folder / "train.bin").read_bytes() == plainly_encoded(train)
+    assert (folder / "val.bin").read_bytes() == plainly_encoded(validation)
+
+
+def test_nanogpts_reader_reads_them(tmp_path, lines, documents):
+    folder = made(lines, tmp_path / "out", validation_share=0.2)
+    train, validation = divided(documents, 0.2)
+    tokenizer = load_tokenizer(folder)
+    for name, expected in (("train.bin", train), ("val.bin", validation)):
+        data = np.memmap(folder / name, dtype=np.uint16, mode="r")
+        text = tokenizer.decode(data.astype(np.int64).tolist())
+        assert text == "".join(f"{document}<|endoftext|>" for document in expected)
+
+
+def test_build_nanogpts_reader_reads_them(tmp_path, lines, documents, plainly_encoded):
+    folder = made(lines, tmp_path / "out", validation_share=0.2, kind="npy", shard_tokens=1000)
+    for split, part in zip(("train", "val"), divided(documents, 0.2), strict=True):
+        names = sorted(path.name for path in folder.iterdir() if split in path.name)
+        arrays = [np.load(folder / name) for name in names]
+        assert {array.dtype for array in arrays} == {np.dtype("uint16")}
+        assert {len(array) for array in arrays[:-1]} <= {1000}
+        assert np.concatenate(arrays).tobytes() == plainly_encoded(part)
+    assert len(names) >= 2
+
+
+def test_a_npy_shard_is_the_file_that_numpy_would_save(tmp_path, play):
+    folder = made(play, tmp_path / "out", tokenizer="byte", kind="npy", shard_tokens=5000)
+    array = np.load(folder / "train_000001.npy")
+    np.save(tmp_path / "theirs.npy", array)
+    assert len(array) == 5000
+    assert (folder / "train_000001.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+@pytest.mark.parametrize("spec", ["gpt2", "byte", "char", "bpe:300"])
+def test_a_text_file_in_pieces_is_what_it_is_as_a_whole(tmp_path, play, spec, small_batches):
+    folder = made(play, tmp_path / "out", tokenizer=spec)
+    whole = load_corpus(play, tokenizer=spec)
+    assert load_tokenizer(folder).to_dict() == whole.tokenizer.to_dict()
+    for name, expected in (("train.bin", whole.train), ("val.bin", whole.validation)):
+        assert np.array_equal(np.fromfile(folder / name, dtype="<u2"), expected)
+
+
+@pytest.mark.parametrize("name", ["play.txt", "documents.jsonl"])
+def test_several_processes_write_what_one_writes(
+    tmp_path, play, lines, name, small_batches, monkeypatch
+):
+    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 2000)
+    alone, together = (
+        made(tmp_path / name, tmp_path / f"by {count}", processes=count, tokenizer="byte")
+        for count in (1, 2)
+    )
+    assert bytes_of(alone) == bytes_of(together)
+
+
+def test_results_that_come_out_of_order_would_be_seen(tmp_path, play, small_batches, monkeypatch):
+    right = made(play, tmp_path / "right", tokenizer="byte")
+    in_order = prepare.encode_in_order
+
+    def shuffled(*arguments):
+        results = list(in_order(*arguments))
+        random.Random(0).shuffle(results)
+        return iter(results)
+
+    monkeypatch.setattr(prepare, "encode_in_order", shuffled)
+    wrong = made(play, tmp_path / "wrong", tokenizer="byte")
+    assert bytes_of(right).keys() == bytes_of(wrong).keys()
+    assert bytes_of(right)["train.bin"] != bytes_of(wrong)["train.bin"]
+
+
+@pytest.mark.parametrize("kind", ["bin", "npy"])
+def test_the_size_of_a_shard_changes_where_it_is_cut_and_nothing_else(tmp_path, play, kind):
+    folder = made(play, tmp_path / "out", tokenizer="byte", kind=kind, shard_tokens=999)
+    whole = made(play, tmp_path / "whole", tokenizer="byte")
+    for split in ("train", "val"):
+        entries = index_of(folder)["splits"][split]["shards"]
+        skipped = 128 if kind == "npy" else 0
+        cut = [(folder / entry["file"]).read_bytes()[skipped:] for entry in entries]
+        assert {len(part) for part in cut[:-1]} <= {2 * 999}
+        assert b"".join(cut) == (whole / f"{split}.bin").read_bytes()
+
+
+def test_the_index_tells_what_there_is(tmp_path, lines, documents):
+    folder = made(lines, tmp_path / "out", validation_share=0.2, tokenizer="byte")
+    index = index_of(folder)
+    train, validation = divided(documents, 0.2)
+    assert index["format"] == "gpt2-small-shards/1"
+    assert index["dtype"] == "uint16"
+    assert index["tokenizer"]["name"] == "byte"
+    assert index["source"]["file"] == "documents.jsonl"
+    assert index["source"]["sha256"] == sha256_of(lines)
+    assert index["settings"]["validation_share"] == 0.2
+    for split, part in (("train", train), ("val", validation)):
+        (shard,) = index["splits"][split]["shards"]
+        tokens = sum(len(document.encode()) + 1 for document in part)
+        assert index["splits"][split]["documents"] == len(part)
+        assert index["splits"][split]["tokens"] == shard["tokens"] == tokens
+        assert shard["file"] == f"{split}.bin"
+        assert shard["bytes"] == 2 * tokens
+        assert shard["sha256"] == sha256_of(folder / shard["file"])
+    assert sorted(bytes_of(folder)) == ["shards.json", "tokenizer.json", "train.bin", "val.bin"]
+
+
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_ids_past_65535_take_four_bytes(tmp_path, play, monkeypatch):
+    monkeypatch.setattr(encode_many, "id_dtype", lambda size: np.uint32)
+    monkeypatch.setattr(prepare, "id_dtype", lambda size: np.uint32)
+    folder = made(play, tmp_path / "out", tokenizer="byte")
+    cut = len(PLAY) - len(PLAY) // 10
+    assert index_of(folder)["dtype"] == "uint32"
+    assert np.fromfile(folder / "train.bin", dtype="<u4").tolist() == list(PLAY[:cut].encode())
+
+
+def test_all_copies_of_a_document_go_the_same_way(tmp_path):
+    texts = written(60)
+    path = json_lines(tmp_path / "twice.jsonl", [*texts, *reversed(texts)])
+    folder = made(path, tmp_path / "out", tokenizer="gpt2", validation_share=0.3)
+    tokenizer = load_tokenizer(folder)
+    train, validation = (
+        set(
+            tokenizer.decode(np.fromfile(folder / name, dtype="<u2").tolist()).split(
+                "<|endoftext|>"
+            )
+        )
+        for name in ("train.bin", "val.bin")
+    )
+    always_held_out = {texts[9]}
+    assert len(validation) > 10
+    assert (train & validation) - always_held_out == {""}
+
+
+def test_ten_documents_are_enough_and_nine_are_not(tmp_path):
+    ten = json_lines(tmp_path / "ten.jsonl", written(10))
+    folder = made(ten, tmp_path / "of ten", tokenizer="byte", validation_share=0.0001)
+    assert index_of(folder)["splits"]["val"]["documents"] == 1
+    nine = json_lines(tmp_path / "nine.jsonl", written(9))
+    with pytest.raises(
+        UserError, match=r"nothing of .* is left for validation: it has 9 documents"
+    ):
+        made(nine, tmp_path / "of nine", tokenizer="byte", validation_share=0.0001)
+
+
+def test_the_share_for_validation_follows_the_size_where_none_was_given(tmp_path, lines):
+    folder = made(lines, tmp_path / "out", tokenizer="byte")
+    assert index_of(folder)["settings"]["validation_share"] == 0.1
+
+
+def test_empty_documents_are_passed_over(tmp_path):
+    path = json_lines(tmp_path / "some.jsonl", ["", *written(12), ""])
+    index = index_of(made(path, tmp_path / "out", tokenizer="byte"))
+    assert sum(part["documents"] for part in index["splits"].values()) == 12
+
+
+def test_without_an_end_of_text_documents_end_with_an_empty_line(tmp_path):
+    texts = written(30)
+    path = json_lines(tmp_path / "some.jsonl", texts)
+    folder = made(path, tmp_path / "out", tokenizer="char", validation_share=0.2)
+    tokenizer = load_tokenizer(folder)
+    ids = np.fromfile(folder / "train.bin", dtype="<u2").tolist()
+    assert tokenizer.decode(ids) == "".join(f"{text}\n\n" for text in divided(texts, 0.2)[0])
+
+
+def test_byte_pairs_are_learned_from_the_training_documents_alone(tmp_path):
+    texts = [*written(40), *(f"zq{'zq' * number}" for number in range(40))]
+    share = 0.5
+    held_out = [text for text in texts if "zq" in text and share_of_hash(text) < share]
+    path = json_lines(tmp_path / "some.jsonl", [*texts[:40], *held_out])
+    folder = made(path, tmp_path / "out", tokenizer="bpe:280", validation_share=share)
+    assert len(held_out) > 10
+    assert "zq" not in json.dumps(load_tokenizer(folder).to_dict()).replace(" ", "")
+
+
+def test_the_stories_are_led_by_their_own_mark_and_by_no_other(tmp_path):
+    folder = made("stories", tmp_path / "out", max_documents=50, validation_share=0.2)
+    tokenizer = stories.StoriesTokenizer()
+    texts = [stories.join_words(words) for words in stories.training_stories(0, 50)]
+    expected = [id for text in divided(texts, 0.2)[0] for id in tokenizer.encode(text)]
+    assert np.fromfile(folder / "train.bin", dtype="<u2").tolist() == expected
+    assert load_tokenizer(folder).name == "stories"
+
+
+def test_only_the_first_documents_are_read_when_asked(tmp_path, lines, documents):
+    folder = made(lines, tmp_path / "out", tokenizer="byte", max_documents=30)
+    index = index_of(folder)
+    assert sum(part["documents"] for part in index["splits"].values()) == 30
+
+
+def test_parquet_is_read_and_its_column_chosen(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = written(40)
+    table = pyarrow.table({"id": [str(number) for number in range(40)], "body": texts})
+    parquet.write_table(table, tmp_path / "some.parquet")
+    with pytest.raises(UserError, match="its columns of text are: id, body"):
+        made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte")
+    folder = made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte", column="body")
+    other = made(json_lines(tmp_path / "some.jsonl", texts), tmp_path / "other", tokenizer="byte")
+    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
+
+
+def test_a_folder_of_files_is_one_data_set(tmp_path):
+    texts = written(40)
+    (tmp_path / "set").mkdir()
+    json_lines(tmp_path / "set/a.jsonl", texts[:25])
+    json_lines(tmp_path / "set/b.jsonl", texts[25:])
+    folder = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
+    other = made(json_lines(tmp_path / "some.jsonl", texts), tmp_path / "other", tokenizer="byte")
+    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
+    assert set(index_of(folder)["source"]["files"]) == {"a.jsonl", "b.jsonl"}
+
+
+def test_a_file_name_with_the_signs_of_a_pattern_is_a_name(tmp_path):
+    path = json_lines(tmp_path / "part[1]*.jsonl", written(12))
+    assert index_of(made(path, tmp_path / "out", tokenizer="byte"))["dtype"] == "uint16"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" \n \n",
+        b"naive text\0more",
+        b"some na\xefve words",
+        b"cut off \xe4\xb8",
+        "text".encode("utf-16"),
+        b"\xf0\x9f\x98",
+    ],
+)
+def test_a_text_looked_through_in_blocks_is_refused_as_a_whole_one_is(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(plain_text, "BLOCK_BYTES", 4)
+    path = tmp_path / "text.txt"
+    path.write_bytes(data)
+    refusals = []
+    for read in (plain_text.read_text, plain_text.scan_text):
+        with pytest.raises(UserError) as refusal:
+            read(path)
+        refusals.append(str(refusal.value))
+    assert refusals[0] == refusals[1]
+
+
+@given(
+    text=st.text(alphabet="ab é\n\t 它", max_size=80),
+    cuts=st.lists(st.integers(0, 80), max_size=6),
+    size=st.integers(1, 12),
+)
+def test_blocks_are_chunked_as_the_whole_is(text, cuts, size):
+    places = [0, *sorted(cuts), len(text)]
+    blocks = [text[start:end] for start, end in itertools.pairwise(places)]
+    assert list(chunks_of_blocks(blocks, size)) == list(chunks("".join(blocks), size))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, small_batches):
+    path = tmp_path / "marked.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + PLAY.encode())
+    folder = made(path, tmp_path / "out", tokenizer="char")
+    assert np.array_equal(
+        np.fromfile(folder / "train.bin", dtype="<u2"), load_corpus(path, tokenizer="char").train
+    )
