@@ -19,7 +19,7 @@ from rich.table import Table
 # Dense bf16, without sparsity: NVIDIA H100 and H200 Tensor Core GPU datasheets (SXM).
 DATASHEET_BFLOAT16_FLOPS = {"H100": 989e12, "H200": 989e12}
 DATASHEET_BYTES_PER_SECOND = {"H100": 3.35e12, "H200": 4.8e12}
-PACKAGES = ("torch", "transformers", "transformer-lens")
+PACKAGES = ("torch", "transformers", "transformer-lens", "tiktoken")
 
 console = Console()
 

@@ -40,6 +40,40 @@ def test_a_benchmark_prints_its_table_and_writes_its_results(tmp_path, script, o
     assert "float32" in done.stdout
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_path, threads):
+    path, text = tmp_path / "results.json", tmp_path / "text.txt"
+    text.write_text("It's 3,141 cats; 中文 😀.\n" * 1000, encoding="utf-8")
+    source = ["--text", text] if threads == "1" else []
+    options = ["--megabytes", "0.02", "--rounds", "1", "--threads", threads, "--json", path]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "encode.py", *source, *options],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert 19_000 < written["bytes"] <= 20_000
+    assert 3_000 < written["tokens"] < 12_000
+    assert written["circumstances"]["versions"]["tiktoken"]
+    assert [row["encoder"].split(",")[0] for row in written["encoding"]["table"]] == [
+        "ours",
+        "tiktoken",
+        *["ours"] * (threads == "2"),
+        "tiktoken batch",
+    ]
+    assert "MB/s" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_text_that_cannot_be_encoded_is_one_sentence(tmp_path):
+    command = [sys.executable, BENCHMARKS / "encode.py", "--text", tmp_path / "none.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{tmp_path / 'none.txt'} cannot be read as text")
+
+
 def test_a_folder_that_is_no_nanogpt_is_one_sentence(tmp_path):
     command = [sys.executable, BENCHMARKS / "train_step.py", *TINY, "--nanogpt", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)

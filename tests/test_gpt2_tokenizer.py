@@ -13,7 +13,7 @@ import tiktoken
 import tiktoken.load
 
 from gpt2_small.errors import UserError
-from gpt2_small.text import gpt2_table
+from gpt2_small.text import gpt2_table, gpt2_tokenizer
 from gpt2_small.text.gpt2_pattern import PATTERN
 from gpt2_small.text.gpt2_table import byte_letters, gpt2_ranks, ranks_to_merges, verified_ranks
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
@@ -80,6 +80,12 @@ GPT2_ENGINE = tiktoken.Encoding(
 def test_a_text_on_which_the_bare_engine_would_give_up_is_encoded(text):
     tokenizer = GPT2Tokenizer()
     assert tokenizer.decode(tokenizer.encode_array(text)) == text
+
+
+def test_several_threads_give_the_ids_of_one(monkeypatch):
+    monkeypatch.setattr(gpt2_tokenizer, "CHUNK_CHARACTERS", 50)
+    tokenizer, text = GPT2Tokenizer(), "It's 3,141 cats; 中文 😀.\n\n  So?\t" * 40
+    assert tokenizer.encode_array(text, threads=3).tolist() == tokenizer.encode(text)
 
 
 def test_merges_follow_from_the_ranks_as_the_published_list_has_them():

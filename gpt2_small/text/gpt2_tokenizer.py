@@ -1,6 +1,7 @@
 """GPT-2's own tokenizer: byte-level byte-pair encoding with the published table."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,20 @@ class GPT2Tokenizer:
         """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
         return encode_around_escapes(text, self._encode_clean, self._byte_ids)
 
-    def encode_array(self, text: str) -> np.ndarray:
-        """Ids of a long text, `[tokens]` uint16, with no list of Python integers on the way."""
+    def encode_array(self, text: str, *, threads: int = 1) -> np.ndarray:
+        """Ids of a long text, `[tokens]` uint16, with no list of Python integers on the way.
+
+        Args:
+            threads: how many encode parts of it at the same time; the ids are the same.
+        """
         if has_surrogates(text):
             return np.array(self.encode(text), dtype=np.uint16)
-        parts = [self._encode_chunk(chunk) for chunk in chunks(text, CHUNK_CHARACTERS)]
+        pieces = chunks(text, CHUNK_CHARACTERS)
+        if threads == 1:
+            parts = list(map(self._encode_chunk, pieces))
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(self._encode_chunk, pieces))
         return np.concatenate([np.empty(0, dtype=np.uint16), *parts])
 
     def encode_bytes(self, data: bytes) -> list[int]:
