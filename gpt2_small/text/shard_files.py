@@ -1,6 +1,7 @@
 """The files of shards: what tells a right one from a damaged or a foreign one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,25 @@ LLM_C_HEADER_BYTES = 1024
 COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A shard as an index lists it. Raises ValueError for what no index of ours says."""
+
+    file: str
+    tokens: int
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file or Path(self.file).suffix not in SUFFIXES:
+            raise ValueError(f"{self.file!r} is no shard's name")
+        if not (type(self.tokens) is type(self.bytes) is int and self.tokens > 0):
+            raise ValueError(f"{self.file!r} has no tokens")
+
+
 def read_listed(
     folder: Path,
-    entries: Sequence[dict[str, Any]],
+    entries: Sequence[Listed],
     dtype: np.dtype[Any],
     vocab_size: int,
     verify: bool,
@@ -33,21 +50,21 @@ def read_listed(
     Raises:
         UserError: one that is missing, or is not what the index says.
     """
-    paths = [folder / Path(entry["file"]).name for entry in entries]
+    paths = [folder / entry.file for entry in entries]
     parts = []
     for path, entry in zip(paths, entries, strict=True):
         if not path.is_file():
             raise UserError(f"{path} is missing, and the index lists it; {COPY_AGAIN}.")
         size = path.stat().st_size
-        if size != entry["bytes"]:
+        if size != entry.bytes:
             raise UserError(
-                f"{path} has {size:,} bytes, and the index says {entry['bytes']:,}; {COPY_AGAIN}."
+                f"{path} has {size:,} bytes, and the index says {entry.bytes:,}; {COPY_AGAIN}."
             )
-        if verify and sha256(path) != entry["sha256"]:
+        if verify and sha256(path) != entry.sha256:
             raise UserError(
                 f"{path} is damaged (its SHA-256 is not the one in the index); {COPY_AGAIN}."
             )
-        parts.append(_listed(path, int(entry["tokens"]), dtype))
+        parts.append(_listed(path, entry.tokens, dtype))
         _look_at(path, parts[-1], vocab_size)
     return TokenSequence(parts, [str(path) for path in paths], vocab_size)
 
@@ -141,14 +158,14 @@ def _numpy_array(path: Path) -> np.ndarray:
 
 def _refuse_other_formats(path: Path) -> None:
     with path.open("rb") as file:
-        beginning = np.frombuffer(file.read(LLM_C_HEADER_BYTES) + b"\0\0\0", dtype="<u2")
-    if len(beginning) >= 2 and int(beginning[0]) + (int(beginning[1]) << 16) == LLM_C_MAGIC:
+        beginning = file.read(LLM_C_HEADER_BYTES)
+    if int.from_bytes(beginning[:4], "little") == LLM_C_MAGIC:
         raise UserError(
             f"{path} is a shard of llm.c, with a header of {LLM_C_HEADER_BYTES} bytes before the "
             "tokens; remove the header, or prepare the text again."
         )
-    low, high = beginning[:-1:2], beginning[1:-1:2]
-    if len(low) > 32 and low.any() and not high.any():
+    words = np.frombuffer(beginning[: len(beginning) // 4 * 4], dtype="<u2")
+    if len(words) >= LLM_C_HEADER_BYTES // 2 and words.any() and not words[1::2].any():
         raise UserError(
             f"{path} seems to hold tokens of four bytes (every second pair of bytes is zero), and "
             "nanoGPT's have two; prepare the text again."

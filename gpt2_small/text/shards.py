@@ -12,7 +12,7 @@ import numpy as np
 from gpt2_small.errors import UserError
 from gpt2_small.text.files import read_json, sha256
 from gpt2_small.text.protocol import Tokenizer
-from gpt2_small.text.shard_files import SUFFIXES, read_foreign, read_listed
+from gpt2_small.text.shard_files import SUFFIXES, Listed, read_foreign, read_listed
 from gpt2_small.text.token_sequence import TokenSequence
 from gpt2_small.text.tokenizers import FILE_NAME, load_tokenizer, make_tokenizer
 from gpt2_small.text.unfinished import INDEX, UNFINISHED
@@ -80,8 +80,13 @@ def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -
     try:
         name, of_tokenizer = index["source"]["name"], index["tokenizer"]
         dtype = np.dtype(index["dtype"]).newbyteorder("<")
-        shards = {split: index["splits"][split]["shards"] for split in ("train", "val")}
-        listed = {str(entry["file"]) for entries in shards.values() for entry in entries}
+        shards = {
+            split: [Listed(**entry) for entry in index["splits"][split]["shards"]]
+            for split in ("train", "val")
+        }
+        listed = {entry.file for entries in shards.values() for entry in entries}
+        if not all(shards.values()):
+            raise ValueError("a part has no shards")
         expected = str(of_tokenizer["sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(

@@ -1,0 +1,423 @@
+"""Shards that are read: right ones as one sequence, damaged and foreign ones refused by name."""
+
+import itertools
+import json
+import math
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from shard_folders import bytes_of, json_lines, made, written
+
+from gpt2_small.errors import UserError
+from gpt2_small.text.batches import batch_at, bigram_loss, evaluation_batches
+from gpt2_small.text.shards import holds_shards, open_shards
+from gpt2_small.text.token_sequence import TokenSequence
+from gpt2_small.text.tokenizers import ByteTokenizer, CharTokenizer, save_tokenizer
+from gpt2_small.training.data import ShardsData
+
+TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
+BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
+PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(200))
+
+
+def in_parts(tokens, *cuts, vocab_size=2**16):
+    parts = np.split(tokens, cuts)
+    return TokenSequence(parts, [f"part {number}" for number in range(len(parts))], vocab_size)
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "play.txt"
+    path.write_text(PLAY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(play, tmp_path_factory):
+    """Folders of the same text that nobody may change, by their shards."""
+    folder = tmp_path_factory.mktemp("prepared")
+    return {
+        "bin": made(play, folder / "bin", tokenizer="byte"),
+        "bins": made(play, folder / "bins", tokenizer="byte", shard_tokens=1000),
+        "npy": made(play, folder / "npy", tokenizer="byte", kind="npy", shard_tokens=1000),
+    }
+
+
+@pytest.fixture
+def folder(prepared, tmp_path):
+    """One with several shards that a test may harm."""
+    return shutil.copytree(prepared["bins"], tmp_path / "shards")
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """What nanoGPT leaves behind."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    TOKENS.tofile(folder / "train.bin")
+    TOKENS[:100].tofile(folder / "val.bin")
+    return folder
+
+
+# One sequence
+
+
+@given(
+    cuts=st.lists(st.integers(1, 59), max_size=5),
+    start=st.integers(0, 60),
+    length=st.integers(1, 60),
+)
+def test_a_slice_is_that_of_the_whole(cuts, start, length):
+    tokens = in_parts(TOKENS[:60], *sorted(cuts))
+    assert len(tokens) == 60
+    assert np.array_equal(tokens[start : start + length], TOKENS[:60][start : start + length])
+
+
+@given(
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    starts=st.lists(st.integers(0, 40), min_size=1, max_size=9),
+    length=st.integers(1, 20),
+)
+def test_windows_reach_from_one_part_into_the_next(cuts, starts, length):
+    tokens = in_parts(TOKENS[:60], *sorted(cuts))
+    expected = np.array(starts)[:, None] + np.arange(length)
+    assert np.array_equal(tokens.windows(np.array(starts), length), expected)
+
+
+@given(cuts=st.lists(st.integers(1, 999), max_size=40))
+def test_a_batch_of_parts_is_that_of_the_whole(cuts):
+    tokens = in_parts(TOKENS, *sorted(cuts))
+    assert torch.equal(batch_at(tokens, **BATCH), batch_at(TOKENS, **BATCH))
+
+
+@given(
+    cuts=st.lists(st.integers(1, 89), max_size=4),
+    n_ctx=st.integers(1, 30),
+    batch_size=st.integers(1, 5),
+    world_size=st.integers(1, 3),
+)
+def test_evaluation_goes_through_parts_as_through_the_whole(cuts, n_ctx, batch_size, world_size):
+    for rank in range(world_size):
+        share = {"n_ctx": n_ctx, "batch_size": batch_size, "rank": rank, "world_size": world_size}
+        ours = evaluation_batches(in_parts(TOKENS[:90], *sorted(cuts)), **share)
+        theirs = evaluation_batches(TOKENS[:90], **share)
+        assert all(itertools.starmap(torch.equal, zip(ours, theirs, strict=True)))
+
+
+@given(cuts=st.lists(st.integers(1, 59), max_size=5), length=st.integers(1, 80))
+def test_the_beginning_is_that_of_the_whole(cuts, length):
+    beginning = in_parts(TOKENS[:60], *sorted(cuts)).beginning(length)
+    assert np.array_equal(beginning[:], TOKENS[:60][:length])
+
+
+def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
+    tokens = in_parts(TOKENS, 300, 600, vocab_size=640)
+    assert tokens.windows(np.array([500]), 140).shape == (1, 140)
+    with pytest.raises(UserError, match="part 2 holds the id 640, past the 640 of its tokenizer"):
+        tokens.windows(np.array([3, 500]), 141)
+
+
+# What was prepared
+
+
+@pytest.mark.parametrize("kind", ["bin", "bins", "npy"])
+def test_prepared_shards_are_the_text(prepared, kind):
+    shards = open_shards(prepared[kind], verify=True)
+    cut = len(PLAY) - len(PLAY) // 10
+    assert bytes(shards.train[:].tolist()).decode() == PLAY[:cut]
+    assert bytes(shards.validation[:].tolist()).decode() == PLAY[cut:]
+    assert isinstance(shards.tokenizer, ByteTokenizer)
+    assert shards.remarks == ()
+
+
+def test_shards_are_mapped_and_not_loaded(folder):
+    shards = open_shards(folder)
+    with (folder / "train_000002.bin").open("r+b") as file:
+        file.write(b"\xff\x00")
+    assert shards.train.windows(np.array([2000]), 1).tolist() == [[255]]
+
+
+def test_what_a_step_trains_on_does_not_depend_on_the_shards(prepared):
+    step = {"seed": 1, "step": 7, "batch_size": 32, "rank": 0, "world_size": 1}
+    batches = [ShardsData(folder, 50).batch(**step) for folder in prepared.values()]
+    assert batches[0].shape == (32, 51)
+    assert torch.equal(batches[0], batches[1])
+    assert torch.equal(batches[0], batches[2])
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_the_shares_of_all_ranks_stacked_are_the_batch_of_one_process(prepared, world_size):
+    data = ShardsData(prepared["npy"], 50)
+    step = {"seed": 1, "step": 7, "batch_size": 32}
+    shares = [data.batch(**step, rank=rank, world_size=world_size) for rank in range(world_size)]
+    assert torch.equal(torch.cat(shares), data.batch(**step, rank=0, world_size=1))
+
+
+def test_a_step_is_the_same_after_others_and_after_opening_again(prepared):
+    step = {"seed": 1, "batch_size": 8, "rank": 0, "world_size": 1}
+    data = ShardsData(prepared["bins"], 20)
+    first = [data.batch(step=number, **step) for number in range(4)]
+    again = ShardsData(prepared["bins"], 20)
+    assert all(torch.equal(again.batch(step=number, **step), first[number]) for number in (3, 1))
+
+
+def test_all_that_is_held_out_is_gone_through_once_and_less_when_asked(prepared):
+    shares = {"batch_size": 3, "rank": 0, "world_size": 1}
+    held_out = PLAY[len(PLAY) - len(PLAY) // 10 :].encode()
+    for limit, expected in ((None, held_out), (100, held_out[:100]), (10**9, held_out)):
+        data = ShardsData(prepared["bins"], 30, held_out_tokens=limit)
+        targets = [batch[:, 1:].flatten() for batch in data.held_out(**shares)]
+        assert bytes(torch.cat(targets).tolist()) == expected[1:]
+
+
+def test_a_run_needs_the_rest_of_the_protocol_too(prepared, play):
+    data = ShardsData(prepared["bins"], 30)
+    cut = len(PLAY) - len(PLAY) // 10
+    train, held_out = (np.frombuffer(part.encode(), "u1") for part in (PLAY[:cut], PLAY[cut:]))
+    expected = bigram_loss(train, evaluation_batches(held_out, n_ctx=30, batch_size=9), 257)
+    assert data.name == str(play)
+    assert data.start_token == 256
+    assert math.isclose(data.bigram_loss(), expected)
+
+
+def test_without_an_end_of_text_a_sample_begins_after_the_first_token(tmp_path, play):
+    data = ShardsData(made(play, tmp_path / "out", tokenizer="char"), 30)
+    assert data.tokenizer.decode([data.start_token]) == PLAY[0]
+
+
+def test_a_context_longer_than_the_data_is_refused_with_both_numbers(prepared):
+    length = len(PLAY) - len(PLAY) // 10
+    assert ShardsData(prepared["bins"], length - 1).n_ctx == length - 1
+    with pytest.raises(UserError, match=f"has {length} tokens, fewer than the {length + 1} of one"):
+        ShardsData(prepared["bins"], length)
+
+
+# What is wrong with them
+
+
+def test_a_missing_shard_is_refused_by_name(folder):
+    (folder / "train_000003.bin").unlink()
+    with pytest.raises(UserError, match=r"train_000003\.bin is missing, and the index lists it"):
+        open_shards(folder)
+
+
+def test_a_shard_of_another_size_is_refused_by_name_with_both_sizes(folder):
+    os.truncate(folder / "train_000001.bin", 1998)
+    with pytest.raises(UserError, match=r"train_000001\.bin has 1,998 bytes, .* says 2,000"):
+        open_shards(folder)
+
+
+@pytest.mark.parametrize("kind", ["bins", "npy"])
+def test_a_changed_byte_is_found_when_everything_is_verified(prepared, tmp_path, kind):
+    folder = shutil.copytree(prepared[kind], tmp_path / "shards")
+    shard = sorted(folder.glob("train_*"))[2]
+    data = bytearray(shard.read_bytes())
+    data[1000] ^= 1
+    shard.write_bytes(data)
+    assert len(open_shards(folder).train) > 0
+    with pytest.raises(UserError, match=rf"{shard.name} is damaged \(its SHA-256"):
+        open_shards(folder, verify=True)
+
+
+def test_a_changed_header_is_refused(prepared, tmp_path):
+    folder = shutil.copytree(prepared["npy"], tmp_path / "shards")
+    shard = folder / "train_000000.npy"
+    shard.write_bytes(shard.read_bytes().replace(b"'<u2'", b"'>u2'"))
+    with pytest.raises(UserError, match=r"train_000000\.npy is damaged \(its header"):
+        open_shards(folder)
+
+
+@pytest.mark.parametrize("name", ["train_000009.bin", "more.npy"])
+def test_a_shard_that_the_index_does_not_list_is_refused_by_name(folder, name):
+    (folder / name).write_bytes(b"\0\0")
+    with pytest.raises(UserError, match=f"{name} is not listed in shards.json"):
+        open_shards(folder)
+
+
+def test_the_tokenizer_of_other_shards_is_refused(folder):
+    save_tokenizer(CharTokenizer("abc"), folder)
+    with pytest.raises(UserError, match=r"tokenizer\.json is not the one that shards\.json tells"):
+        open_shards(folder)
+
+
+def test_another_tokenizer_than_theirs_is_refused(prepared):
+    with pytest.raises(UserError, match="holds tokens of byte, not of gpt2"):
+        open_shards(prepared["bin"], tokenizer="gpt2")
+    assert open_shards(prepared["bin"], tokenizer="byte").tokenizer.name == "byte"
+
+
+def damaged(index, change):
+    content = json.loads(index.read_text())
+    change(content)
+    index.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda index: index.update(format="gpt2-small-shards/2"), "another version"),
+        (lambda index: index.pop("splits"), r"shards\.json is damaged"),
+        (lambda index: index.update(dtype="u3"), r"shards\.json is damaged"),
+        (lambda index: index["splits"].update(train=[]), r"shards\.json is damaged"),
+        (lambda index: index["splits"]["val"]["shards"].clear(), r"shards\.json is damaged"),
+        (lambda index: index["splits"]["val"]["shards"][0].pop("tokens"), r"json is damaged"),
+        (lambda index: index["splits"]["val"]["shards"][0].update(tokens=3), "the 3 tokens of"),
+        (
+            lambda index: index["splits"]["val"]["shards"][0].update(file="../val.bin"),
+            r"shards\.json is damaged",
+        ),
+    ],
+)
+def test_a_damaged_index_is_refused(folder, change, complaint):
+    damaged(folder / "shards.json", change)
+    with pytest.raises(UserError, match=complaint):
+        open_shards(folder)
+
+
+def test_an_index_that_is_no_json_is_refused(folder):
+    (folder / "shards.json").write_text("{")
+    with pytest.raises(UserError, match=r"shards\.json is damaged, it is not JSON"):
+        open_shards(folder)
+
+
+def test_unfinished_shards_are_refused_with_the_way_on(tmp_path):
+    (tmp_path / "out/unfinished").mkdir(parents=True)
+    assert holds_shards(tmp_path / "out")
+    with pytest.raises(UserError, match="is not finished; give the `prepare` command"):
+        open_shards(tmp_path / "out")
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_nearest(folder):
+    with pytest.raises(
+        UserError, match=r"there are no shards at .*shrads; did you mean .*shards\?"
+    ):
+        open_shards(folder.with_name("shrads"))
+
+
+# What others wrote
+
+
+def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):
+    shards = open_shards(foreign)
+    assert (len(shards.train), len(shards.validation)) == (1000, 100)
+    assert shards.tokenizer.name == "gpt2"
+    assert shards.name == "theirs"
+    assert "has no shards.json, so it is taken for tokens of gpt2" in shards.remarks[0]
+    batch = ShardsData(foreign, 8).batch(**STEP)
+    assert torch.equal(batch - batch[:, :1], torch.arange(9).expand(4, 9))
+
+
+STEP = {"seed": 0, "step": 0, "batch_size": 4, "rank": 0, "world_size": 1}
+
+
+class Harmful:
+    """What runs a program when it is unpickled."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_pickle_beside_them_is_left_alone_with_a_word(foreign):
+    (foreign / "meta.pkl").write_bytes(pickle.dumps(Harmful()))
+    assert "meta.pkl is a pickle and is never read" in open_shards(foreign).remarks[1]
+
+
+def test_the_tokenizer_of_foreign_shards_is_the_one_given_else_the_one_beside_them(foreign):
+    tokenizer = CharTokenizer("".join(map(chr, range(2000))))
+    assert open_shards(foreign, tokenizer=tokenizer).tokenizer is tokenizer
+    save_tokenizer(tokenizer, foreign)
+    assert open_shards(foreign).tokenizer.name == "char"
+
+
+def test_one_file_alone_keeps_its_last_tenth_for_validation(foreign):
+    shards = open_shards(foreign / "train.bin")
+    assert np.array_equal(shards.train[:], TOKENS[:900])
+    assert np.array_equal(shards.validation[:], TOKENS[900:])
+
+
+def test_a_folder_of_build_nanogpts_is_accepted(tmp_path):
+    for number, part in enumerate(np.split(TOKENS, [100, 700])):
+        split = "train" if number else "val"
+        np.save(tmp_path / f"edufineweb_{split}_{number:06d}.npy", part)
+    shards = open_shards(tmp_path)
+    assert np.array_equal(shards.train[:], TOKENS[100:])
+    assert np.array_equal(shards.validation[:], TOKENS[:100])
+
+
+def words_of_4_bytes():
+    return np.arange(1000, dtype="<u4").tobytes()
+
+
+def with_a_header_of_llm_c():
+    return np.array([20240520, 1, 1000, *[0] * 253], dtype="<i4").tobytes() + TOKENS.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"\0" * 11, r"train\.bin has 11 bytes, which is no whole number of 2-byte tokens"),
+        (b"", r"train\.bin has 0 bytes"),
+        (np.array([5, 50257], "<u2").tobytes(), r"train\.bin holds the id 50257, past the 50257"),
+        (with_a_header_of_llm_c(), r"train\.bin is a shard of llm\.c, with a header"),
+        (words_of_4_bytes(), r"train\.bin seems to hold tokens of four bytes"),
+    ],
+)
+def test_a_foreign_file_that_holds_something_else_is_refused_by_name(foreign, data, complaint):
+    (foreign / "train.bin").write_bytes(data)
+    with pytest.raises(UserError, match=complaint):
+        open_shards(foreign)
+
+
+def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_training(
+    foreign, monkeypatch
+):
+    tokens = np.zeros(400_000, dtype=np.uint16)
+    tokens[200_000] = 60_000
+    tokens.tofile(foreign / "train.bin")
+    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
+        open_shards(foreign, verify=True)
+    data = ShardsData(foreign, 200_000)
+    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
+        data.batch(**STEP)
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (np.zeros((2, 3), np.uint16), r"holds an array \[2, 3\] of uint16"),
+        (np.zeros(9, np.float32), r"holds an array \[9\] of float32"),
+        (np.array([1, -1]), "holds the id -1"),
+        (np.array([Harmful()]), "is no array of tokens"),
+    ],
+)
+def test_a_foreign_array_of_something_else_is_refused(tmp_path, array, complaint):
+    np.save(tmp_path / "a_val_0.npy", TOKENS)
+    np.save(tmp_path / "a_train_0.npy", array)
+    with pytest.raises(UserError, match=f"a_train_0.npy {complaint}"):
+        open_shards(tmp_path)
+
+
+def test_a_folder_without_validation_is_refused_with_what_there_is(foreign):
+    (foreign / "val.bin").unlink()
+    with pytest.raises(UserError, match=r"has no val\.bin .*its shards: train\.bin"):
+        open_shards(foreign)
+
+
+def test_what_is_read_as_shards_is_told_from_other_data(foreign, play, prepared):
+    shards = [foreign, foreign / "val.bin", prepared["bin"], prepared["npy"]]
+    assert all(holds_shards(path) for path in shards)
+    others = [play, play.parent, foreign / "not there"]
+    assert not any(holds_shards(path) for path in others)
+
+
+def test_shards_of_documents_train_across_their_ends(tmp_path):
+    path = json_lines(tmp_path / "some.jsonl", written(60))
+    data = ShardsData(made(path, tmp_path / "out", tokenizer="byte"), 200)
+    assert (data.batch(**STEP) == 256).any()
+    assert bytes_of(tmp_path / "out")
