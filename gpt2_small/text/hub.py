@@ -1,7 +1,9 @@
 """Documents of a data set, streamed with the `datasets` library."""
 
 import glob
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +73,17 @@ class DataSet:
         """
         state, passed = (place["rows"], place["passed"]) if place else (None, 0)
         self._rows.load_state_dict(state)
-        try:
+        with _told(self.name):
             for rows in self._rows.iter(ROWS_AT_ONCE):
                 for number, document in enumerate(rows[self.column][passed:], start=passed + 1):
                     self._place = {"rows": state, "passed": number}
                     if document:
                         yield document
                 state, passed = self._rows.state_dict(), 0
-        except Exception as error:  # whatever the network, the parsers or the hub's client throw
-            raise _unreadable(self.name, error) from None
 
     def _text_column(self, rows: Any, column: str | None) -> str:
-        try:
+        with _told(self.name):
             first = next(iter(rows), None)
-        except Exception as error:
-            raise _unreadable(self.name, error) from None
         if first is None:
             raise UserError(f"the data set {self.name!r} is empty.")
         return _text_column(self.name, first, column)
@@ -204,8 +202,23 @@ def _text_column(name: str, row: dict[str, Any], column: str | None) -> str:
     raise UserError(f"the data set {name!r} has {asked}; its columns of text are: {columns}.")
 
 
-def _unreadable(name: str, error: Exception) -> UserError:
-    return UserError(f"the data set {name!r} cannot be read further ({_line(error)}).")
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What reading throws becomes a sentence, and is not said in the log too."""
+    handlers = logging.getLogger("datasets").handlers
+    for handler in handlers:
+        handler.addFilter(_no_error)
+    try:
+        yield
+    except Exception as error:  # whatever the network, the parsers or the hub's client throw
+        raise UserError(f"the data set {name!r} cannot be read further ({_line(error)}).") from None
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_no_error)
+
+
+def _no_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
 
 
 def _line(error: Exception) -> str:
