@@ -13,6 +13,7 @@ from gpt2_small.commands.sample import sample
 from gpt2_small.commands.short_help import ShortHelp
 from gpt2_small.commands.show import show
 from gpt2_small.commands.start import start
+from gpt2_small.commands.train import train
 from gpt2_small.commands.watch import watch
 from gpt2_small.entry_point import run_command
 
@@ -33,6 +34,7 @@ app.command()(watch)
 app.command()(hint)
 app.command()(show)
 app.command(cls=ShortHelp)(grade)
+app.command(cls=ShortHelp)(train)
 app.command(cls=ShortHelp)(sample)
 app.command()(export)
 app.command(cls=ShortHelp)(plan)

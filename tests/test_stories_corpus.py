@@ -53,7 +53,7 @@ def test_pieces_decoded_one_at_a_time_add_up_to_the_text() -> None:
 
 def test_an_unknown_word_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(UserError, match="'lanterm'; did you mean 'lantern'"):
-        TOKENIZER.encode("a silver lanterm")
+        TOKENIZER.encode("a lanterm")
 
 
 @pytest.mark.parametrize("id", [-1, StoriesTokenizer.vocab_size])
@@ -63,7 +63,7 @@ def test_an_id_outside_the_vocabulary_is_refused(id: int) -> None:
 
 
 def test_the_vocabulary_is_rich_and_sorted() -> None:
-    assert len(stories.VOCABULARY) == TOKENIZER.vocab_size > 300
+    assert len(stories.VOCABULARY) == TOKENIZER.vocab_size > 200
     assert list(stories.VOCABULARY[1:]) == sorted(set(stories.VOCABULARY[1:]))
 
 

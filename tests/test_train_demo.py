@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
     [
         (["--max-steps", 0], "--max-steps is 0; give a whole number of at least 1"),
         (["--learning-rate", "nan"], "--learning-rate is nan; give a number"),
-        (["--preset", "storys"], "there is no preset 'storys'; did you mean stories?"),
+        (["--preset", "storys"], "there is no training preset 'storys'; did you mean stories?"),
         (["--device", "cuda:9"], "there is no device 'cuda:9' here; choose from"),
         (["--data", "plai.txt"], "plai.txt does not exist; did you mean play.txt?"),
         (["--data", "empty.txt"], "empty.txt is empty"),

@@ -18,7 +18,7 @@ from gpt2_small.text.simple_tokenizers import CharTokenizer
 from gpt2_small.training.data import StoriesData, TextData
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.run import evaluate, run
+from gpt2_small.training.run import Training, evaluate
 
 ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))
 RECIPE = Recipe(
@@ -47,13 +47,15 @@ def small_model(solution, data=None, **changes):
 def test_the_loss_of_a_predictable_text_falls(solution):
     model = small_model(solution)
     data, recipe = counting_text(), replace(RECIPE, max_steps=60)
-    records = list(run(solution, model, data, recipe, ALONE))
+    records = list(Training(solution, model, data, recipe, ALONE).records())
     assert records[0].loss == pytest.approx(math.log(7), abs=0.1)
     assert records[-1].val_loss < 0.2
 
 
 def test_a_record_is_made_for_every_step_and_evaluated_when_asked(solution):
-    records = list(run(solution, small_model(solution), counting_text(), RECIPE, ALONE))
+    records = list(
+        Training(solution, small_model(solution), counting_text(), RECIPE, ALONE).records()
+    )
     assert [record.step for record in records] == [1, 2, 3, 4, 5, 6]
     assert [record.tokens for record in records] == [32, 64, 96, 128, 160, 192]
     assert [record.step for record in records if record.val_loss is not None] == [3, 6]
@@ -63,8 +65,8 @@ def test_a_record_is_made_for_every_step_and_evaluated_when_asked(solution):
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(solution):
     def trained(seed):
         model = small_model(solution)
-        for _ in run(solution, model, counting_text(), replace(RECIPE, seed=seed), ALONE):
-            pass
+        recipe = replace(RECIPE, seed=seed)
+        list(Training(solution, model, counting_text(), recipe, ALONE).records())
         return torch.cat([parameter.flatten() for parameter in model.parameters()])
 
     assert torch.equal(trained(1), trained(1))
@@ -101,7 +103,7 @@ def test_a_learners_file_trains_through_its_own_functions(solution, tmp_path):
     file = tmp_path / "my_gpt2.py"
     file.write_text(binding.reference_path().read_text() + NOTE_THE_KEYWORDS_OF_TRAIN)
     learners = binding.load(file)
-    list(run(learners, small_model(learners), counting_text(), RECIPE, ALONE))
+    list(Training(learners, small_model(learners), counting_text(), RECIPE, ALONE).records())
     assert learners.CALLS == [["max_grad_norm", "schedule"]]
 
 
@@ -110,15 +112,15 @@ def test_training_that_diverges_ends_with_a_sentence(solution):
     with torch.no_grad():
         model.embed.W_E.fill_(math.inf)
     with pytest.raises(
-        UserError, match=r"training stopped: the loss is nan .* lower learning rate"
+        UserError, match=r"training stopped before step 1: the loss is nan .* lower learning rate"
     ):
-        list(run(solution, model, counting_text(), RECIPE, ALONE))
+        list(Training(solution, model, counting_text(), RECIPE, ALONE).records())
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
     three = Processes(rank=0, world_size=3, device=torch.device("cpu"))
     with pytest.raises(UserError, match="--batch-size is 4, which 3 processes cannot share"):
-        next(run(solution, small_model(solution), counting_text(), RECIPE, three))
+        Training(solution, small_model(solution), counting_text(), RECIPE, three)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
         ({"max_steps": 0}, "--max-steps is 0; give a whole number of at least 1"),
         ({"batch_size": -1}, "--batch-size is -1; give a whole number of at least 1"),
         ({"learning_rate": math.nan}, "--learning-rate is nan; give a number of at least 0"),
-        ({"learning_rate": 0.0}, "--learning-rate is 0, which trains nothing"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0, with which nothing trains"),
         ({"weight_decay": math.inf}, "--weight-decay is inf; give a number of at least 0"),
     ],
 )
@@ -154,12 +156,12 @@ sys.path.insert(0, sys.argv[1])
 from test_training_run import RECIPE, counting_text, small_model
 from gpt2_small import binding
 from gpt2_small.training.distributed import joined_processes
-from gpt2_small.training.run import run
+from gpt2_small.training.run import Training
 
 with joined_processes("cpu") as processes:
     solution = binding.bound()
     model = small_model(solution)
-    records = list(run(solution, model, counting_text(), RECIPE, processes))
+    records = list(Training(solution, model, counting_text(), RECIPE, processes).records())
     losses = [record.loss for record in records] + [records[2].val_loss, records[5].val_loss]
     tensors = dict(model.named_parameters()) | {"losses": torch.tensor(losses)}
     tensors["world"] = torch.tensor(processes.world_size)

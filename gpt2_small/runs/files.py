@@ -121,6 +121,15 @@ def verified(folder: Path, name: str) -> Path:
     return path
 
 
+def verify_all(folder: Path) -> None:
+    """See that every file of a folder's manifest is what was written.
+
+    Raises UserError for a manifest or a file that is missing or damaged.
+    """
+    for name in read_json(folder / MANIFEST, MANIFEST_FORMAT).get("files", {}):
+        verified(folder, name)
+
+
 def read_json(path: Path, format: str) -> dict[str, Any]:
     """A JSON object with this format from a file.
 

@@ -94,30 +94,39 @@ def create_run(
     vocabulary is too small for the tokenizer, or when the disk does not allow it.
     """
     folder = Path(folder)
-    _check_free(folder)
+    check_free(folder)
     config_from_fields(model_fields, "the model")
     if model_fields.get("d_vocab", tokenizer.vocab_size) < tokenizer.vocab_size:
         raise UserError(
             f"d_vocab is {model_fields['d_vocab']}, but tokenizer {tokenizer.name!r} has "
             f"{tokenizer.vocab_size} tokens; give d_vocab={tokenizer.vocab_size} or more"
         )
-    content = {
-        "format": FORMAT,
-        "model": dict(model_fields),
-        "tokenizer": tokenizer.name,
-        "run": dict(run),
-    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LOG).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {folder} ({error.strerror}); give another folder") from error
+    # The config first: with it the folder is known as a run's, and can be started again.
+    write_config(folder, model_fields, tokenizer.name, run)
     save_tokenizer(tokenizer, folder)
-    write_whole(folder / CONFIG, json.dumps(content, indent=1) + "\n")
     return read_run(folder)
 
 
-def _check_free(folder: Path) -> None:
+def write_config(
+    folder: Path, model_fields: Mapping[str, Any], tokenizer_name: str, run: Mapping[str, Any]
+) -> None:
+    """Write a run's config.json. Raises UserError when the disk does not allow it."""
+    content = {
+        "format": FORMAT,
+        "model": dict(model_fields),
+        "tokenizer": tokenizer_name,
+        "run": dict(run),
+    }
+    write_whole(folder / CONFIG, json.dumps(content, indent=1) + "\n")
+
+
+def check_free(folder: Path) -> None:
+    """Raises UserError for a folder that holds checkpoints or something else than a run."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -129,7 +138,7 @@ def _check_free(folder: Path) -> None:
                 f"{folder} holds a run with checkpoints up to step {checkpoints[-1].step}; "
                 "continue it with --resume, or give another folder"
             )
-    elif any(folder.iterdir()):
+    elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; give a new folder")
 
 
@@ -171,18 +180,20 @@ def read_run(folder: str | Path) -> Run:
 def save_checkpoint(
     folder: str | Path,
     step: int,
-    model: nn.Module,
+    model: nn.Module | Mapping[str, Tensor],
     more: Mapping[str, Mapping[str, Tensor] | bytes] | None = None,
 ) -> Path:
-    """Write the model's parameters to `checkpoints/step-N`, whole or not at all.
+    """Write a model's parameters to `checkpoints/step-N`, whole or not at all.
 
+    model: the model, or its parameters by name.
     more: further files by name, either tensors (written as safetensors) or bytes.
 
     Returns the checkpoint's folder. Raises UserError when the disk does not allow it; earlier
     checkpoints are unharmed.
     """
     path = Path(folder) / CHECKPOINTS / f"step-{step}"
-    weights = {name: value.detach() for name, value in model.named_parameters()}
+    named = model.named_parameters() if isinstance(model, nn.Module) else model.items()
+    weights = {name: value.detach() for name, value in named}
     with whole_folder(path) as aside:
         for name, content in {WEIGHTS: weights, **(more or {})}.items():
             if isinstance(content, bytes):

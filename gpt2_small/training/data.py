@@ -1,5 +1,7 @@
 """What a run trains on: the stories, or a text of one's own."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,14 +10,15 @@ from torch import Tensor
 
 from gpt2_small.text import stories
 from gpt2_small.text.batches import batch_at, bigram_loss, check_length, evaluation_batches
-from gpt2_small.text.corpora import Corpus
+from gpt2_small.text.corpora import Corpus, load_corpus
 from gpt2_small.text.protocol import Tokenizer
-from gpt2_small.text.shards import Shards, open_shards
+from gpt2_small.text.shards import Shards, holds_shards, open_shards
 
 HELD_OUT_STORY_WINDOWS = 256
 BIGRAM_STORY_WINDOWS = 4096
 BIGRAM_TOKENS = 2**22
 BIGRAM_WINDOWS = 256
+FINGERPRINT_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -155,3 +158,39 @@ class ShardsData(TextData):
         )
         held_out = evaluation_batches(validation, n_ctx=self.n_ctx, batch_size=BIGRAM_WINDOWS)
         return bigram_loss(train, held_out, self.tokenizer.vocab_size)
+
+
+def open_data(
+    source: str,
+    tokenizer: str | Tokenizer | None,
+    n_ctx: int,
+    *,
+    held_out_tokens: int | None = None,
+) -> StoriesData | TextData:
+    """What `--data` names, cut into windows: `stories`, shards, a text file, or `hub:NAME`.
+
+    tokenizer: for a text, one that exists or how to make it; left out, what suits the source.
+    held_out_tokens: how much of a held-out text is used; left out, all of it.
+
+    Raises UserError for a source that cannot be used.
+    """
+    if source == "stories":
+        return StoriesData(n_ctx)
+    if holds_shards(source):
+        return ShardsData(source, n_ctx, tokenizer=tokenizer, held_out_tokens=held_out_tokens)
+    corpus = load_corpus(source, tokenizer=tokenizer, n_ctx=n_ctx)
+    if held_out_tokens is not None:
+        corpus = replace(corpus, validation=corpus.validation[: held_out_tokens + 1])
+    return TextData(corpus, n_ctx)
+
+
+def fingerprint(data: StoriesData | TextData) -> str:
+    """A hash of what the first steps of seed 0 train on, and of the tokenizer.
+
+    With it a run that goes on sees whether its data is still the same.
+    """
+    digest = hashlib.sha256(json.dumps(data.tokenizer.to_dict(), sort_keys=True).encode())
+    for step in range(FINGERPRINT_STEPS):
+        windows = data.batch(seed=0, step=step, batch_size=256, rank=0, world_size=1)
+        digest.update(windows.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,16 +1,17 @@
 """Several processes that train as one: started by torchrun, or a single one that needs nothing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.devices import find_device
+from gpt2_small.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,49 @@ class Processes:
     def mean(self, value: float) -> float:
         """The value, averaged over the processes."""
         return self.sum(value)[0] / self.world_size
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Fill these tensors, in every process, with what the main process holds in them."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                here = tensor.detach().to(self.device, copy=True).contiguous()
+                dist.broadcast(here, src=0)
+                tensor.detach().copy_(here)
+
+    def share_bytes(self, content: bytes) -> bytes:
+        """What the main process holds, in every process."""
+        if self.world_size == 1:
+            return content
+        length = torch.tensor(len(content))
+        self.share([length])
+        buffer = torch.zeros(int(length) + 1, dtype=torch.uint8)
+        if self.is_main:
+            buffer[:-1] = torch.tensor(list(content), dtype=torch.uint8)
+        self.share([buffer])
+        return buffer[:-1].numpy().tobytes()
+
+    def gather(self, row: Tensor) -> Tensor:
+        """The rows of all processes, in their order; a row is as long in each."""
+        if self.world_size == 1:
+            return row[None]
+        rows = [torch.empty_like(row, device=self.device) for _ in range(self.world_size)]
+        dist.all_gather(rows, row.to(self.device))
+        return torch.stack(rows).to(row.device)
+
+    def on_main(self, action: Callable[[], bytes]) -> bytes:
+        """What an action of the main process gives, in every process; all fail when it fails.
+
+        Raises UserError when the action does; its sentence is the main process's to tell.
+        """
+        result, error = b"", None
+        if self.is_main:
+            try:
+                result = action()
+            except UserError as mistake:
+                error = mistake
+        if any(self.sum(float(error is not None))):
+            raise error or UserError("the first process cannot go on")
+        return self.share_bytes(result)
 
 
 @contextmanager

@@ -1,0 +1,111 @@
+"""Checkpoints on the disk: written in the background, the last few and the best kept."""
+
+import re
+import shutil
+from pathlib import Path
+from threading import Thread
+
+from gpt2_small.errors import UserError
+from gpt2_small.runs.files import sync, verify_all
+from gpt2_small.runs.folder import (
+    CHECKPOINTS,
+    Checkpoint,
+    find_checkpoints,
+    save_checkpoint,
+)
+from gpt2_small.runs.log import LOG
+from gpt2_small.training.state import State, read_position
+
+DAMAGED = ".damaged"
+
+
+class Keeper:
+    """Saves states into a run's folder, one after the other, while training goes on.
+
+    keep: how many of the latest checkpoints stay, besides the one of the lowest held-out loss.
+    failures: why a checkpoint could not be written.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder, keep
+        self.failures: list[UserError] = []
+        self._writer: Thread | None = None
+
+    def save(self, state: State) -> None:
+        """Write a state as a checkpoint, after the one before; nothing once one has failed."""
+        self.wait()
+        if not self.failures:
+            self._writer = Thread(target=self._write, args=(state,), daemon=True)
+            self._writer.start()
+
+    def wait(self) -> None:
+        """Until no checkpoint is being written."""
+        if self._writer is not None:
+            self._writer.join()
+            self._writer = None
+
+    def _write(self, state: State) -> None:
+        try:
+            log = self.folder / LOG
+            if log.exists():
+                sync(log)
+            save_checkpoint(self.folder, state.step, state.weights, state.files())
+            self._prune()
+        except UserError as error:
+            self.failures.append(error)
+        except OSError as error:
+            self.failures.append(UserError(f"cannot keep checkpoints in {self.folder}: {error}"))
+
+    def _prune(self) -> None:
+        checkpoints = find_checkpoints(self.folder)
+        best = best_checkpoint(checkpoints)
+        for checkpoint in checkpoints[: -self.keep]:
+            if checkpoint != best:
+                discard(checkpoint.folder)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; a crash on the way leaves nothing that looks like a whole one."""
+    hidden = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def best_checkpoint(checkpoints: tuple[Checkpoint, ...]) -> Checkpoint | None:
+    """The one of the lowest held-out loss, the earliest of equals; none where none was measured."""
+    losses = {}
+    for checkpoint in checkpoints:
+        try:
+            loss = read_position(checkpoint)["val_loss"]
+        except UserError:
+            continue
+        if loss is not None:
+            losses[checkpoint] = loss
+    return min(losses, key=losses.__getitem__, default=None)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a crash left of checkpoints that were being written or discarded."""
+    for path in (folder / CHECKPOINTS).glob(".step-*"):
+        if re.fullmatch(r"\.step-\d+\.(unfinished|discarded|replaced)", path.name):
+            shutil.rmtree(path)
+
+
+def last_whole_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The latest checkpoint whose files are all as they were written, and a sentence on each later.
+
+    The damaged ones are set aside under another name.
+    """
+    sentences = []
+    for checkpoint in reversed(find_checkpoints(folder)):
+        try:
+            verify_all(checkpoint.folder)
+        except UserError as error:
+            aside = checkpoint.folder.with_name(checkpoint.folder.name + DAMAGED)
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.folder.rename(aside)
+            sentences.append(f"{error}; checkpoint {checkpoint.step} is set aside as {aside.name}")
+        else:
+            return checkpoint, sentences
+    return None, sentences

@@ -1,0 +1,65 @@
+"""Being asked to stop: by Ctrl-C, by a scheduler, by torchrun."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import torch.distributed as dist
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# torchrun passes on the signal that its whole group got, a moment after the worker got it itself.
+ECHO_SECONDS = 2.0
+
+
+class StopRequest:
+    """Whether somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+
+    def __call__(self) -> bool:
+        return self._event.is_set()
+
+    def make(self) -> None:
+        """Ask to stop."""
+        self._event.set()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Within the context, a first SIGINT or SIGTERM asks to stop; a second one ends the process.
+
+    A thread listens, so that a process that waits for another can be ended too. The second ends it
+    at once, with exit code 128 and the signal's number.
+    """
+    request = StopRequest()
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    wakeup_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    Thread(target=_listen, args=(heard, request), daemon=True).start()
+    try:
+        yield request
+    finally:
+        signal.set_wakeup_fd(wakeup_before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        told.close()
+
+
+def _listen(heard: socket.socket, request: StopRequest) -> None:
+    echo = ECHO_SECONDS if dist.is_torchelastic_launched() else 0.0
+    asked_at = None
+    with heard:
+        while number := heard.recv(1):
+            if number[0] not in SIGNALS:
+                continue
+            if asked_at is None:
+                asked_at = time.monotonic()
+                request.make()
+            elif time.monotonic() - asked_at >= echo:
+                os._exit(128 + number[0])

@@ -1,0 +1,123 @@
+"""A run as a person watches it: what is about to happen, the steps, samples, the curve."""
+
+import math
+import time
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from gpt2_small import binding
+from gpt2_small.runs import read_log
+from gpt2_small.text import stories
+from gpt2_small.training.data import StoriesData, TextData
+from gpt2_small.training.kept import kept_records
+from gpt2_small.training.opening import OpenRun
+from gpt2_small.training.plot import save_loss_curve
+from gpt2_small.training.stopping import stop_on_signals
+from gpt2_small.training.trackers import Trackers
+from gpt2_small.training.view import RunView
+from gpt2_small.training.writing import excerpt
+
+CURVE = "loss.png"
+
+
+def reference_lines(data: StoriesData | TextData) -> dict[str, float]:
+    """Losses to compare with, in nats per token: a guess, one token back, the best there is."""
+    lines = {
+        "uniform, ln V": math.log(data.tokenizer.vocab_size),
+        "best bigram": data.bigram_loss(),
+    }
+    if isinstance(data, StoriesData):
+        lines["floor"] = stories.entropy_per_token(data.n_ctx)
+    return lines
+
+
+def print_plan(run: OpenRun, console: Console, title: str) -> None:
+    """Say what is about to happen."""
+    training, recipe = run.training, run.settings.recipe
+    config, processes = training.config, training.processes
+    parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    windows = recipe.batch_size * config.n_ctx
+    plan = Table.grid(padding=(0, 2))
+    plan.add_column(style="bold")
+    plan.add_column()
+    plan.add_row("solution", binding.describe(training.solution))
+    plan.add_row("data", f"{run.data.name}, {run.data.tokenizer.vocab_size:,} different tokens")
+    plan.add_row(
+        "model",
+        f"{config.n_layers} layers of width {config.d_model}, {config.n_heads} heads, "
+        f"context {config.n_ctx}: {parameters:,} parameters",
+    )
+    if run.settings.init_from:
+        plan.add_row("begins as", run.settings.init_from)
+    plan.add_row(
+        "training",
+        f"{recipe.max_steps:,} steps of {recipe.batch_size} windows: "
+        f"{recipe.max_steps * windows:,} tokens, seed {recipe.seed}",
+    )
+    threads = f", {torch.get_num_threads()} threads" if processes.device.type == "cpu" else ""
+    several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
+    plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}")
+    plan.add_row("run folder", str(run.folder))
+    console.print(Panel(plan, title=title, title_align="left"))
+    for remark in run.remarks:
+        console.print(escape(remark), highlight=False)
+
+
+def show_excerpt(run: OpenRun, console: Console, title: str, *, seed: int) -> None:
+    """Print something that the model writes."""
+    if run.training.processes.is_main:
+        text = excerpt(run.training, seed=seed)
+        console.print(Panel(escape(text), title=title, title_align="left"))
+
+
+def watch(
+    run: OpenRun, console: Console, *, look_every: int, trackers: Trackers | None = None
+) -> bool:
+    """Train to the end, or until asked to stop, with a live line and samples.
+
+    look_every: steps between two samples.
+
+    Returns whether the run reached its end.
+    """
+    training, recipe = run.training, run.settings.recipe
+    view = RunView(console, training)
+    first, started = training.step, time.perf_counter()
+    with stop_on_signals() as asked_to_stop, view.live():
+        for record in kept_records(run, asked_to_stop):
+            if trackers is not None and training.processes.is_main:
+                trackers.show(record)
+            view.show(record)
+            if record.val_loss is not None:
+                console.print(
+                    f"step {record.step:,}: held-out loss {record.val_loss:.3f}", highlight=False
+                )
+            if record.step % look_every == 0 and not training.is_done:
+                show_excerpt(
+                    run, console, f"after {record.step:,} steps", seed=recipe.seed + record.step
+                )
+    seconds = time.perf_counter() - started
+    console.print(f"Trained {training.step - first:,} steps in {seconds:.0f} seconds.")
+    if not training.is_done:
+        console.print(
+            f"Interrupted after step {training.step:,}; everything is kept. Go on with --resume.",
+            highlight=False,
+        )
+    return training.is_done
+
+
+def draw(run: OpenRun, lines: dict[str, float]) -> None:
+    """Save the loss curve beside the log."""
+    log = read_log(run.folder)
+    losses = [record["val_loss"] for record in log if "val_loss" in record]
+    last = f": held-out loss {losses[-1]:.3f}" if losses else ""
+    if run.training.processes.is_main and log:
+        save_loss_curve(
+            run.folder / CURVE,
+            log,
+            title=f"{run.data.name}, {len(log):,} steps{last}",
+            reference_lines=lines,
+        )
