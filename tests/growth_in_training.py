@@ -1,0 +1,53 @@
+"""Run by test_planner: prints by how many bytes a process grows when it trains. Linux only."""
+
+import json
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+import gpt2_small
+from gpt2_small import binding
+from gpt2_small.model.fast import FastTransformer
+from gpt2_small.training.distributed import Processes
+
+WANTED = json.loads(os.environ["GROWTH"])
+# DistributedDataParallel makes its buckets anew after the first, and fills them in the second.
+STEPS = 3
+
+
+def held(kind: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(kind))
+
+
+def train(shape: dict[str, int], batch: int) -> None:
+    """A few steps of two micro-batches."""
+    config = gpt2_small.TransformerConfig(**shape)
+    model = gpt2_small.Transformer(config)
+    groups = binding.bound().parameter_groups(model, weight_decay=0.1)
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, fused=True)
+    processes = Processes(rank=0, world_size=WANTED["processes"], device=torch.device("cpu"))
+    twin = processes.distribute(FastTransformer(model))
+
+    def loss(twin, windows):
+        low = WANTED["dtype"] == "bfloat16"
+        with torch.autocast("cpu", torch.bfloat16) if low else nullcontext():
+            return twin(windows)
+
+    for _ in range(STEPS):
+        windows = [torch.randint(config.d_vocab, (batch, config.n_ctx + 1)) for _ in range(2)]
+        gpt2_small.train_step(twin, windows, optimizer, loss=loss)
+
+
+torch.set_num_threads(1)
+# One process that believes to be several holds what each of them would.
+dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+# The libraries' own memory comes with the first step.
+train({"d_model": 16, "n_layers": 1, "n_heads": 1, "n_ctx": 16, "d_vocab": 32}, batch=2)
+before = held("VmRSS")
+train(WANTED["shape"], WANTED["batch"])
+print(held("VmHWM") - before)
+dist.destroy_process_group()

@@ -1,0 +1,381 @@
+"""The planner: memory against what autograd keeps, scaling against a ring, and its sentences."""
+
+import json
+import math
+import sys
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from processes import ROOT, printed_by
+
+import gpt2_small
+from gpt2_small import preset
+from gpt2_small.errors import UserError
+from gpt2_small.model import fast
+from gpt2_small.model.fast import FastTransformer
+from gpt2_small.training import planned_run
+from gpt2_small.training.device_peaks import DEVICES
+from gpt2_small.training.distributed import Processes
+from gpt2_small.training.flops import parameter_count, training_flops
+from gpt2_small.training.memory import (
+    Setting,
+    activation_bytes,
+    copied_bytes,
+    largest_micro_batch,
+    memory_of,
+)
+from gpt2_small.training.planned_run import SHARE_OF_PEAK, PlannedRun
+from gpt2_small.training.planner import BATCH_TOKENS, Plan
+from gpt2_small.training.scaling import LINK_SHARE, Cluster, all_reduce_bytes, step_time
+
+# The formula counts tensor for tensor; what it leaves out is a window's last token, and b_U.
+COUNTED = 0.002
+# What a plan may be off by.
+PROMISED = 0.1
+
+SHAPES = {
+    "tied": dict(d_model=64, n_layers=3, n_heads=4, n_ctx=48, d_vocab=300),
+    "untied": dict(d_model=96, n_layers=2, n_heads=3, n_ctx=32, d_vocab=500, tied_embeddings=False),
+    "thin": dict(d_model=64, n_layers=2, n_heads=8, d_mlp=80, n_ctx=64, d_vocab=100),
+}
+MEDIUM = dict(d_model=512, n_layers=8, n_heads=8, n_ctx=512, d_vocab=8000)
+DTYPES = ("float32", "bfloat16")
+BATCH = 5
+
+
+def setting(dtype="bfloat16", on_cpu=True, is_distributed=False):
+    return Setting(dtype=dtype, on_cpu=on_cpu, is_distributed=is_distributed)
+
+
+def autocast(dtype):
+    return torch.autocast("cpu", torch.bfloat16) if dtype == "bfloat16" else nullcontext()
+
+
+def kept_bytes(config, dtype, *, wrap=lambda twin: twin):
+    """What autograd keeps of a forward pass of the twin: distinct storages, parameters left out."""
+    model = gpt2_small.Transformer(config).train()
+    run = wrap(FastTransformer(model, positions_per_chunk=8192))
+    parameters = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept[storage.data_ptr()] = tensor, storage.nbytes()
+        return tensor
+
+    batch = torch.randint(config.d_vocab, (BATCH, config.n_ctx + 1))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(dtype):
+        run(batch)
+    return sum(size for _, size in kept.values())
+
+
+def planned_bytes(config, where):
+    """The same by the formulas: activations, copies, and the finished gradients of the loss."""
+    positions = BATCH * config.n_ctx
+    gradients = 4 * config.d_model * (config.d_vocab + positions)
+    return positions * activation_bytes(config, where) + copied_bytes(config, where) + gradients
+
+
+@contextmanager
+def the_way_of_a_gpu(monkeypatch):
+    """The twin's other path, on a CPU: the operations that a compiler or a GPU is given."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        patch.setattr(fast, "is_compiling", lambda: True)
+        yield
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_autograd_keeps_on_a_cpu_is_what_was_planned(shape, dtype):
+    config = gpt2_small.TransformerConfig(**SHAPES[shape])
+    planned = planned_bytes(config, setting(dtype))
+    assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_autograd_keeps_on_the_path_of_a_gpu_is_what_was_planned(shape, dtype, monkeypatch):
+    config = gpt2_small.TransformerConfig(**SHAPES[shape])
+    planned = planned_bytes(config, setting(dtype, on_cpu=False))
+    with the_way_of_a_gpu(monkeypatch):
+        assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_keeps_its_noise_and_on_a_cpu_the_pattern(dtype):
+    config = gpt2_small.TransformerConfig(**SHAPES["tied"], dropout=0.1)
+    planned = planned_bytes(config, setting(dtype))
+    assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
+
+
+def test_a_twin_that_keeps_one_activation_more_is_noticed(monkeypatch):
+    config, whole = gpt2_small.TransformerConfig(**SHAPES["tied"]), fast.mlp
+    monkeypatch.setattr(fast, "mlp", lambda part, residual: whole(part, residual.exp().log()))
+    planned = planned_bytes(config, setting("float32"))
+    assert kept_bytes(config, "float32") != pytest.approx(planned, rel=COUNTED)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_compiler_keeps_what_was_planned(dtype):
+    from torch._inductor.compile_fx import compile_fx
+
+    def split_only(graph, inputs):
+        return compile_fx(graph, inputs, inner_compile=lambda part, _, **__: part)
+
+    def compiled(twin):
+        return torch.compile(twin, backend=split_only)
+
+    config = gpt2_small.TransformerConfig(**SHAPES["tied"])
+    planned = planned_bytes(config, setting(dtype, on_cpu=False))
+    assert kept_bytes(config, dtype, wrap=compiled) == pytest.approx(planned, rel=PROMISED)
+
+
+def test_weights_gradients_and_moments_take_what_was_planned():
+    config = gpt2_small.TransformerConfig(**SHAPES["untied"])
+    model = gpt2_small.Transformer(config)
+    optimizer = torch.optim.AdamW(model.parameters())
+    FastTransformer(model)(torch.randint(config.d_vocab, (2, 9))).backward()
+    optimizer.step()
+    planned = memory_of(config, setting(), micro_batch=1)
+
+    def total(tensors):
+        return sum(tensor.nbytes for tensor in tensors if tensor.dim())
+
+    assert planned.weights == total(model.parameters())
+    assert planned.gradients == total(weight.grad for weight in model.parameters())
+    moments = (tensor for state in optimizer.state.values() for tensor in state.values())
+    assert planned.optimiser == total(moments)
+
+
+def test_distributed_data_parallel_has_buckets_beside_the_gradients():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        processes = Processes(rank=0, world_size=2, device=torch.device("cpu"))
+        wrapped = processes.distribute(torch.nn.Linear(2, 2))
+    finally:
+        dist.destroy_process_group()
+    config = gpt2_small.TransformerConfig(**SHAPES["tied"])
+    shared = memory_of(config, setting(is_distributed=True), micro_batch=1)
+    assert shared.buckets == (0 if wrapped.gradient_as_bucket_view else shared.gradients)
+    assert memory_of(config, setting(), micro_batch=1).buckets == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how far a process grew from /proc")
+@pytest.mark.parametrize(
+    ("shape", "batch", "dtype", "processes"),
+    [
+        (MEDIUM, 4, "float32", 1),
+        (MEDIUM, 4, "bfloat16", 1),
+        (MEDIUM, 4, "bfloat16", 2),
+        ({}, 1, "bfloat16", 1),
+    ],
+    ids=["float32", "bfloat16", "bfloat16 of two processes", "GPT-2 small"],
+)
+def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, processes, tmp_path):
+    where = setting(dtype, is_distributed=processes > 1)
+    planned = memory_of(gpt2_small.TransformerConfig(**shape), where, batch).total
+    wanted = {"shape": shape, "batch": batch, "dtype": dtype, "processes": processes}
+    grown = printed_by(
+        Path(__file__).with_name("growth_in_training.py").read_text(),
+        cwd=tmp_path,
+        PYTHONPATH=str(ROOT),
+        GROWTH=json.dumps(wanted),
+        # Otherwise the C library keeps what was freed between what was not.
+        MALLOC_MMAP_THRESHOLD_="65536",
+    )
+    assert int(grown) == pytest.approx(planned, rel=PROMISED)
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_the_largest_micro_batch_fits_and_one_window_more_does_not(on_cpu):
+    config, where = preset("gpt2"), setting(on_cpu=on_cpu)
+    size = largest_micro_batch(config, where, room=20e9)
+    assert size > 1
+    assert memory_of(config, where, size).total <= 20e9 < memory_of(config, where, size + 1).total
+
+
+def test_no_micro_batch_fits_where_the_weights_do_not():
+    assert largest_micro_batch(preset("gpt2-xl"), setting(), room=16e9) == 0
+
+
+def ring_bytes_sent(numbers, processes):
+    """Numbers that one process of a ring sends: each piece but one, round twice."""
+    pieces = [len(range(start, numbers, processes)) for start in range(processes)]
+    reduced = sum(pieces[-step % processes] for step in range(processes - 1))
+    gathered = sum(pieces[(1 - step) % processes] for step in range(processes - 1))
+    return 4 * (reduced + gathered)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 8])
+def test_traffic_is_what_a_ring_sends(processes):
+    config = gpt2_small.TransformerConfig(**SHAPES["tied"])
+    sent = ring_bytes_sent(parameter_count(config), processes)
+    assert all_reduce_bytes(config, processes) == pytest.approx(sent, abs=4 * 2)
+
+
+CLUSTER = Cluster(gpus=4, rate=1e15, link_within=400e9, link_between=10e9)
+
+
+def test_a_step_computes_its_share_and_waits_for_what_is_not_hidden():
+    config = preset("gpt2")
+    step = step_time(config, CLUSTER, gpus=8, sequences=64, micro_steps=2)
+    compute = training_flops(config) * 64 * 1024 / 8 / 1e15
+    exchange = 2 * 7 / 8 * 4 * 124_439_808 / (LINK_SHARE * 10e9)
+    last = 2 * 7 / 8 * 4 * (50257 + 1024) * 768 / (LINK_SHARE * 10e9)
+    assert step.compute == pytest.approx(compute)
+    assert step.exchange == pytest.approx(exchange)
+    assert step.waiting == pytest.approx(exchange - compute / 2 * 2 / 3)
+    assert step.waiting > last
+    assert step.efficiency == pytest.approx(compute / (compute + step.waiting))
+    assert step.efficiency_without_overlap == pytest.approx(compute / (compute + exchange))
+
+
+def test_a_long_backward_pass_hides_all_but_the_embeddings():
+    config = preset("gpt2")
+    step = step_time(config, CLUSTER, gpus=4, sequences=4096, micro_steps=1)
+    last = 2 * 3 / 4 * 4 * (50257 + 1024) * 768 / (LINK_SHARE * 400e9)
+    assert step.waiting == pytest.approx(last)
+
+
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_the_embeddings_gradients_come_last(on_gpu, monkeypatch):
+    config = gpt2_small.TransformerConfig(**SHAPES["tied"])
+    model = gpt2_small.Transformer(config)
+    order = []
+    for name, weight in model.named_parameters():
+        weight.register_post_accumulate_grad_hook(lambda _, name=name: order.append(name))
+    with the_way_of_a_gpu(monkeypatch) if on_gpu else nullcontext():
+        FastTransformer(model)(torch.randint(config.d_vocab, (2, 9))).backward()
+    assert set(order[-2:]) == {"embed.W_E", "pos_embed.W_pos"}
+
+
+def test_one_process_waits_for_nobody_and_machines_for_the_link_between_them():
+    config = preset("gpt2")
+
+    def waiting(gpus):
+        return step_time(config, CLUSTER, gpus=gpus, sequences=512, micro_steps=1).waiting
+
+    assert waiting(1) == 0
+    assert 0 < waiting(4) < waiting(8) / 20
+
+
+def planned(name="gpt2", device="h200", **changes):
+    return Plan(PlannedRun(config=preset(name), device=DEVICES[device], **changes))
+
+
+def share_reached(tokens, days, gpus, device):
+    seconds = 86400 * days * gpus
+    return tokens * training_flops(preset("gpt2")) / seconds / DEVICES[device].peaks["bfloat16"]
+
+
+def test_the_share_of_the_peak_is_one_that_a_public_run_reached():
+    karpathy = share_reached(19_560 * 524_288, days=45 / 60 / 24, gpus=8, device="h100")
+    nanogpt = share_reached(600_000 * 491_520, days=4, gpus=8, device="a100")
+    assert (round(karpathy, 2), round(nanogpt, 2)) == (0.41, 0.29)
+    assert nanogpt < SHARE_OF_PEAK < karpathy
+
+
+def test_a_plan_of_the_cited_run_takes_as_long_as_it_took():
+    plan = planned(device="h100", gpus=8, tokens=19_560 * 524_288)
+    assert plan.steps == 19_560
+    assert plan.steps * plan.step.seconds / 60 == pytest.approx(45, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt2-xl", "stories"])
+@pytest.mark.parametrize(("gpus", "nodes"), [(1, 1), (8, 4), (3, 5), (7, 1)])
+def test_a_step_is_shared_equally_and_is_about_half_a_million_tokens(name, gpus, nodes):
+    plan = planned(name, gpus=gpus, nodes=nodes)
+    windows = plan.micro_batch * plan.micro_steps * gpus * nodes
+    assert plan.batch_tokens == windows * plan.run.config.n_ctx
+    assert 0.9 * BATCH_TOKENS < plan.batch_tokens <= BATCH_TOKENS
+    assert 1 <= plan.micro_batch <= plan.largest_micro_batch
+    assert (plan.steps - 1) * plan.batch_tokens < plan.tokens <= plan.steps * plan.batch_tokens
+
+
+def test_more_tokens_cost_more_and_a_larger_share_of_the_peak_less():
+    plan = planned(tokens=10**9)
+    assert planned(tokens=2 * 10**9).steps == pytest.approx(2 * plan.steps, abs=1)
+    assert planned(share_of_peak=0.8).step.compute == pytest.approx(plan.step.compute / 2)
+    assert planned(peak_tflops=2 * 989.4).step.compute == pytest.approx(plan.step.compute / 2)
+
+
+def test_it_pays_up_to_where_every_larger_number_waits_longer_than_it_computes():
+    plan = planned(gpus=8, nodes=4)
+    assert plan.pays_up_to == 64
+    assert all(step.compute < step.waiting for step in plan.scaling if step.gpus > 64)
+    assert all(step.compute >= step.waiting for step in plan.scaling if step.gpus <= 64)
+    assert {step.gpus for step in plan.scaling} == {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
+
+
+def test_a_faster_link_lets_it_pay_further():
+    assert planned(gpus=8, link_gbits=10.0).pays_up_to == 8
+    assert planned(gpus=8, link_gbits=3200.0).pays_up_to > 64
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("cpu", "bfloat16"), ("t4", "bfloat16")])
+def test_without_a_peak_there_is_no_time_and_with_one_given_there_is(device, dtype):
+    plan = planned("stories", device, dtype=dtype)
+    assert plan.step is None
+    assert plan.scaling == []
+    assert plan.pays_up_to is None
+    assert planned("stories", device, peak_tflops=0.5).step.seconds > 0
+
+
+def test_processes_on_a_cpu_share_its_memory_and_gpus_do_not(monkeypatch):
+    monkeypatch.setattr(planned_run, "memory_here", lambda: 64e9)
+    assert planned(device="cpu", gpus=4).run.room == planned(device="cpu").run.room / 4
+    assert planned(gpus=4).run.room == planned().run.room
+    assert planned(memory_gb=20.0).run.room < 20e9
+
+
+def test_a_machine_that_does_not_say_its_memory_is_planned_without(monkeypatch):
+    monkeypatch.setattr(planned_run, "memory_here", lambda: None)
+    plan = planned("stories", "cpu")
+    assert (plan.largest_micro_batch, plan.fits, plan.micro_batch) == (None, True, 1)
+
+
+def test_what_does_not_fit_is_known():
+    assert planned("gpt2-xl", "t4").fits is False
+    assert planned("gpt2", "t4", micro_batch=512).fits is False
+    assert planned("gpt2", "t4").fits is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"gpus": 0}, "--gpus is 0; give a whole number of at least 1"),
+        ({"nodes": -2}, "--nodes is -2; give"),
+        ({"tokens": 0}, "--tokens is 0; give"),
+        ({"batch_tokens": -1}, "--batch-tokens is -1; give"),
+        ({"micro_batch": 0}, "--micro-batch is 0; give"),
+        ({"link_gbits": 0.0}, "--link is 0.0; give a number above 0"),
+        ({"peak_tflops": math.nan}, "--peak-tflops is nan; give a number above 0"),
+        ({"memory_gb": math.inf}, "--memory-gb is inf; give a number above 0"),
+        ({"share_of_peak": 40.0}, "--share-of-peak is 40.0; give a number above 0 and up to 1"),
+        ({"share_of_peak": math.nan}, "--share-of-peak is nan; give"),
+        ({"dtype": "bf16"}, "--dtype is 'bf16'; give one of float32, bfloat16"),
+        (
+            {"batch_tokens": 500_000, "gpus": 8},
+            "--batch-tokens is 500000, which cannot be shared equally by 8 processes in windows of "
+            "1024 tokens; give 499712 or 507904",
+        ),
+        ({"batch_tokens": 9}, "by 1 process in windows of 1024 tokens; give 1024$"),
+        (
+            {"batch_tokens": 2**19, "gpus": 8, "micro_batch": 5},
+            "--micro-batch is 5, which does not divide the 64 windows that a process has in a "
+            "step; give 4",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_one_sentence_with_the_way_out(changes, sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
+        planned(**changes)
+    assert "\n" not in str(caught.value)
