@@ -99,6 +99,11 @@ def test_on_a_new_file_nothing_passes_and_nothing_errs(verdict: Verdict) -> None
     assert (counts["passed"], counts["failed"]) == (0, 0)
 
 
+def test_every_check_of_a_new_file_says_not_written(verdict: Verdict) -> None:
+    assert verdict.counts()["waiting"] == 0
+    assert verdict.counts()["not_written"] == len(verdict.results)
+
+
 def test_every_part_of_a_new_file_is_not_written_yet(verdict: Verdict) -> None:
     assert {verdict.state_of(part) for part in verdict.parts()} == {"not_written"}
     assert tuple(verdict.parts()) == PARTS

@@ -72,10 +72,10 @@ class Request:
             expected(check, self.seed)
         outcome = run_in_child(self.task, (part,), alone, self.say_result)
         judged = [one.with_line(loaded.lines.get(part)) for one in outcome.judged]
-        fine = all(one.result.status == "passed" for one in judged)
+        statuses = {one.result.status for one in judged}
         for check in self.checks(part):
             if check.together:
-                judged += self.together(check, part, fine)
+                judged += self.together(check, part, statuses)
         report = PartReport(printed=outcome.printed)
         if any(one.result.status == "failed" for one in judged) and self.naming:
             report = self.named(part, judged, outcome.diagnosis, outcome.printed)
@@ -85,10 +85,16 @@ class Request:
         """A part's checks; those of several parts together only when all of them are checked."""
         return [check for check in checks_of(part) if set(check.together) <= set(self.parts)]
 
-    def together(self, check: Check, part: str, fine: bool) -> list[Judged]:
-        """A check of several parts, when all of them hold by themselves."""
+    def together(self, check: Check, part: str, statuses: set[str]) -> list[Judged]:
+        """A check of several parts, when all of them hold by themselves.
+
+        statuses: of the part's checks by itself.
+        """
+        if statuses == {"not_written"}:
+            result = Result(part, check.name, "not_written", message=f"{part} is not written yet")
+            return [self.kept(Judged(result, {}))]
         others = [p for p in check.together if p != part and p not in self.passed]
-        missing = others if fine else [*others, part]
+        missing = others if statuses == {"passed"} else [*others, part]
         if missing:
             listed = (
                 missing[0] if len(missing) == 1 else f"{len(missing)} parts, first {missing[0]}"
