@@ -86,7 +86,7 @@ class Demo:
         """A continuation after its prompt, beside a label."""
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold", min_width=5)
-        table.add_column()
+        table.add_column(overflow="fold")
         line = Text(on_one_line(self.prompt), style="dim")
         table.add_row(label, line.append(Text(on_one_line(text), style="not dim")))
         self.console.print(table)
@@ -193,7 +193,7 @@ def hub_source(demo: Demo) -> Source | None:
 def print_plan(demo: Demo) -> None:
     plan = Table.grid(padding=(0, 2))
     plan.add_column(style="bold")
-    plan.add_column()
+    plan.add_column(overflow="fold")
     plan.add_row("solution", Text(binding.describe(demo.solution)))
     plan.add_row("prompt", Text(on_one_line(demo.prompt) or "(empty)"))
     plan.add_row("shown", "a model of random weights; temperature, top-k and top-p;")

@@ -184,6 +184,13 @@ def test_it_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkey
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_word_longer_than_a_line_is_shown_whole(module):
+    demo = demo_of(module, prompt="One")
+    demo.show("1", "ab🦜" * 40)
+    shown = demo.console.file.getvalue()
+    assert "".join(shown.split()) == "1One" + "ab🦜" * 40
+
+
 def test_no_color_is_honoured_in_a_terminal(module, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     demo = demo_of(module, force_terminal=True)
