@@ -1,0 +1,152 @@
+"""What decides a run: presets, flags that override their fields, and what is refused."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from gpt2_small.errors import UserError
+from gpt2_small.model.presets import preset
+from gpt2_small.training.presets import PRESETS, training_preset
+from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.settings import (
+    Settings,
+    changed,
+    check_same_run,
+    from_bytes,
+    parsed,
+    settings_of_run,
+    to_bytes,
+)
+
+RECIPE = Recipe(max_steps=6, batch_size=12, learning_rate=1e-3)
+SETTINGS = Settings(data="plays.txt", model={"n_ctx": 8}, recipe=RECIPE)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_a_model_that_its_processes_can_share(solution, name):
+    settings = training_preset(name)
+    solution.TransformerConfig(**settings.model)
+    assert settings.recipe.micro_batches(world_size=1) >= 1
+
+
+def test_the_preset_gpt2_has_nanogpts_batch_of_491520_tokens():
+    settings = training_preset("gpt2")
+    assert settings.recipe.batch_size * settings.model["n_ctx"] == 5 * 8 * 12 * 1024
+    assert settings.recipe.micro_batches(world_size=8) == 5
+
+
+def test_the_preset_gpt2_fineweb_has_build_nanogpts_batch_of_half_a_million_tokens():
+    settings = training_preset("gpt2-fineweb")
+    assert settings.recipe.batch_size * settings.model["n_ctx"] == 2**19
+    assert settings.recipe.max_steps * 2**19 == pytest.approx(10e9, rel=1e-4)
+
+
+def test_the_large_presets_train_gpt2_with_a_padded_vocabulary():
+    for name in ("gpt2", "gpt2-fineweb"):
+        model = training_preset(name).model
+        assert replace(preset("gpt2"), d_vocab=50304) == preset("gpt2", **model)
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="'shakespear-cpu'; did you mean shakespeare-cpu"):
+        training_preset("shakespear-cpu")
+
+
+def test_changes_reach_the_fields_they_name():
+    settings = changed(SETTINGS, {"data": "stories", "max_steps": 9, "dropout": 0.1})
+    assert (settings.data, settings.recipe.max_steps) == ("stories", 9)
+    assert settings.model == {"n_ctx": 8, "dropout": 0.1}
+    assert settings.recipe == replace(RECIPE, max_steps=9)
+
+
+def test_weights_from_elsewhere_bring_their_shape_along():
+    shaped = replace(SETTINGS, model={"n_ctx": 8, "d_model": 32, "dropout": 0.2})
+    assert changed(shaped, {"init_from": "gpt2"}).model == {"dropout": 0.2}
+
+
+def test_values_are_read_as_their_fields_types():
+    given = [
+        "max_steps=7",
+        "learning_rate=1e-3",
+        "compile=false",
+        "dtype=bfloat16",
+        "evaluation_tokens=none",
+        "dropout=0.5",
+        "n_layers=2",
+    ]
+    assert parsed(given) == {
+        "max_steps": 7,
+        "learning_rate": 1e-3,
+        "compile": False,
+        "dtype": "bfloat16",
+        "evaluation_tokens": None,
+        "dropout": 0.5,
+        "n_layers": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("beta_2=0.9", "there is no field 'beta_2'; did you mean 'beta2'"),
+        ("n_layer=2", "there is no field 'n_layer'; did you mean 'n_layers'"),
+        ("max_steps", "--set max_steps is no assignment; write --set NAME=VALUE"),
+        ("max_steps=many", "--set max_steps=many: give a whole number"),
+        ("learning_rate=fast", "--set learning_rate=fast: give a number"),
+        ("compile=maybe", "--set compile=maybe: give true or false"),
+    ],
+)
+def test_an_assignment_that_cannot_be_is_refused(assignment, sentence):
+    with pytest.raises(UserError, match=sentence):
+        parsed([assignment])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"beta1": 1.0}, "--beta1 is 1.0; give a number from 0 up to, but not, 1"),
+        ({"final_fraction": 1.5}, "--final-fraction is 1.5; give a number from 0 to 1"),
+        ({"dtype": "float16"}, "--dtype is 'float16'; choose float32 or bfloat16"),
+        ({"micro_batch_size": 0}, "--micro-batch-size is 0; give a whole number of at least 1"),
+        ({"max_grad_norm": 0.0}, "--max-grad-norm is 0, with which nothing trains"),
+        ({"learning_rate": -1.0}, "--learning-rate is -1.0; give a number of at least 0"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        replace(RECIPE, **change)
+
+
+def test_a_batch_is_cut_into_equal_micro_batches():
+    recipe = replace(RECIPE, micro_batch_size=2)
+    assert [recipe.micro_batches(processes) for processes in (1, 2, 3, 6)] == [6, 3, 2, 1]
+
+
+def test_a_batch_that_cannot_be_cut_equally_is_refused():
+    with pytest.raises(UserError, match="--micro-batch-size is 5, which does not divide the 12"):
+        replace(RECIPE, micro_batch_size=5).micro_batches(world_size=1)
+
+
+def test_settings_survive_the_way_to_another_process_and_to_a_run():
+    assert from_bytes(to_bytes(SETTINGS)) == SETTINGS
+    assert settings_of_run(SETTINGS.model, SETTINGS.as_json(), "config.json") == SETTINGS
+
+
+def test_a_run_without_a_recipe_cannot_go_on():
+    run = asdict(RECIPE)
+    del run["batch_size"]
+    with pytest.raises(UserError, match=r"config.json does not say .*'batch_size'"):
+        settings_of_run({}, run, "config.json")
+
+
+def test_a_run_goes_on_for_longer_but_not_with_another_rate():
+    check_same_run(SETTINGS, changed(SETTINGS, {"max_steps": 100, "keep": 5}), "runs/a")
+    with pytest.raises(
+        UserError, match=r"runs/a was started with learning_rate = 0.001, not 0.01; leave "
+    ):
+        check_same_run(SETTINGS, changed(SETTINGS, {"learning_rate": 0.01}), "runs/a")
+
+
+def test_a_run_does_not_go_on_with_another_shape():
+    with pytest.raises(UserError, match="started with n_ctx = 8, not 16"):
+        check_same_run(SETTINGS, changed(SETTINGS, {"n_ctx": 16}), "runs/a")

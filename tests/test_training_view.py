@@ -1,0 +1,164 @@
+"""What a person sees of a run: the line, its curve, the share of a device's peak."""
+
+import io
+import math
+
+import pytest
+import torch
+from rich.console import Console
+
+from gpt2_small.errors import UserError
+from gpt2_small.training import view as view_module
+from gpt2_small.training.distributed import Processes
+from gpt2_small.training.flops import training_flops
+from gpt2_small.training.run import RunRecord
+from gpt2_small.training.trackers import Trackers, open_trackers
+from gpt2_small.training.view import RunView, peak_share, sparkline
+
+
+class Standing:
+    """As much of a training as its view looks at."""
+
+    def __init__(self, solution, device="cpu", step=0, world_size=1):
+        self.config = solution.TransformerConfig()
+        self.processes = Processes(0, world_size, torch.device(device))
+        self.recipe = type("Recipe", (), {"max_steps": 20, "dtype": "bfloat16"})
+        self.step = step
+
+
+def record(step, loss=2.0, val_loss=None):
+    return RunRecord(
+        step=step,
+        tokens=100 * step,
+        loss=loss,
+        learning_rate=1e-3,
+        grad_norm=1.0,
+        tokens_per_second=1000.0,
+        val_loss=val_loss,
+    )
+
+
+def test_a_curve_falls_from_the_highest_bar_to_the_lowest():
+    assert sparkline([8, 7, 6, 5, 4, 3, 2, 1], 8) == "█▇▆▅▄▃▂▁"
+
+
+def test_a_curve_of_many_values_has_the_width_asked_for():
+    assert sparkline([1.0] * 50 + [3.0] * 50, 4) == "▁▁██"
+
+
+def test_a_curve_of_equal_values_is_flat_and_of_none_is_empty():
+    assert sparkline([2.0, 2.0], 5) == "▁▁"
+    assert sparkline([], 5) == ""
+
+
+def test_a_curve_with_a_value_that_is_not_finite_is_empty():
+    assert sparkline([1.0, math.nan], 5) == ""
+
+
+def test_without_a_terminal_ten_lines_tell_step_loss_and_speed(solution):
+    console = Console(file=io.StringIO(), width=80)
+    shown = RunView(console, Standing(solution))
+    with shown.live():
+        for step in range(1, 21):
+            shown.show(record(step))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 10
+    assert lines[-1].startswith("step 20/20  loss 2.000  1,000 tokens/s  ")
+
+
+def test_a_run_that_goes_on_is_shown_from_where_it_stands(solution):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    shown = RunView(console, Standing(solution, step=15))
+    with shown.live():
+        shown.show(record(16))
+    assert "16/20" in console.file.getvalue()
+    assert "1/20" not in console.file.getvalue()
+
+
+def test_the_live_line_fits_80_columns(solution):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    shown = RunView(console, Standing(solution))
+    with shown.live():
+        for step in range(1, 21):
+            shown.show(record(step, loss=20 / step))
+    last = console.file.getvalue().split("\r")[-1]
+    assert "tokens/s" in last
+    assert "█" in last
+
+
+def test_a_token_takes_its_flops_of_the_peak_of_all_devices(solution, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    standing = Standing(solution, device="cuda", world_size=4)
+    expected = training_flops(standing.config) / (4 * 989.4e12)
+    assert peak_share(standing) == pytest.approx(expected)
+
+
+def test_of_a_device_without_a_known_peak_nothing_is_said(solution, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
+    assert peak_share(Standing(solution, device="cuda")) is None
+    assert peak_share(Standing(solution)) is None
+
+
+def test_the_share_of_the_peak_is_on_the_screen(solution, monkeypatch):
+    monkeypatch.setattr(view_module, "peak_share", lambda training: 0.0004)
+    console = Console(file=io.StringIO(), width=80)
+    shown = RunView(console, Standing(solution))
+    for step in (1, 2):
+        shown.show(record(step))
+    assert "1,000 tokens/s, 40% of peak" in console.file.getvalue()
+
+
+class Told:
+    """A tracker that remembers what it was told."""
+
+    def __init__(self):
+        self.said = []
+
+    def add_scalar(self, name, value, step):
+        self.said.append((name, value, step))
+
+    def log(self, numbers, step):
+        self.said.append((numbers, step))
+
+    def close(self):
+        self.said.append("closed")
+
+    finish = close
+
+
+def test_trackers_are_told_every_number_of_a_step_and_the_end():
+    tensorboard, wandb = Told(), Told()
+    trackers = Trackers(tensorboard, wandb)
+    trackers.show(record(3, val_loss=1.5))
+    trackers.close()
+    assert ("loss", 2.0, 3) in tensorboard.said
+    assert ("val_loss", 1.5, 3) in tensorboard.said
+    ((numbers, step), end) = wandb.said
+    assert (numbers["val_loss"], numbers["tokens"], step, end) == (1.5, 300, 3, "closed")
+
+
+@pytest.mark.parametrize(
+    ("module", "asked", "sentence"),
+    [
+        (
+            "torch.utils.tensorboard",
+            {"tensorboard": True, "wandb": None},
+            "TensorBoard is not installed; run `pip install tensorboard`",
+        ),
+        (
+            "wandb",
+            {"tensorboard": False, "wandb": "gpt2"},
+            "Weights & Biases is not installed; run `pip install wandb`",
+        ),
+    ],
+)
+def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch, module, asked, sentence):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(UserError, match=sentence), open_trackers(tmp_path, {}, **asked):
+        pass
+
+
+def test_without_trackers_nothing_is_written(tmp_path):
+    with open_trackers(tmp_path, {}, tensorboard=False, wandb=None) as trackers:
+        trackers.show(record(1))
+    assert not list(tmp_path.iterdir())
