@@ -8,7 +8,7 @@ import shutil
 import sys
 
 import pytest
-from processes import ROOT
+from processes import ROOT, printed_by
 from rich.console import Console
 from shard_folders import bytes_of, json_lines, made, written
 
@@ -132,6 +132,16 @@ def test_lines_that_are_no_json_are_one_sentence(command, tmp_path):
     assert code == 2
     assert "some.jsonl" in beside
     assert beside.count("\n") == 1
+
+
+def test_preparing_needs_no_torch(play, tmp_path):
+    program = (
+        "import sys\n"
+        "from gpt2_small.text.prepare import prepare\n"
+        f"every = list(prepare({str(play)!r}, {str(tmp_path / 'out')!r}))\n"
+        "print(every[-1].stage, 'torch' in sys.modules)"
+    )
+    assert printed_by(program, tmp_path) == "done False"
 
 
 # Names that stand for data sets elsewhere

@@ -42,13 +42,13 @@ class PrepareView:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
             expand=True,
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._task = self._progress.add_task(escape(f"opening {text}"), total=None)
+        self._task = self._progress.add_task(escape(f"opening {text}"), total=None, left="")
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -71,6 +71,7 @@ class PrepareView:
             description=line,
             total=None if fraction is None else 1.0,
             completed=fraction or 0.0,
+            left="" if fraction is None else "left",
         )
         if not self.console.is_terminal and now - self._said >= self._every:
             self._said = now
