@@ -1,0 +1,176 @@
+"""`gpt2-small train`: a run in its folder, gone on with, begun from other weights, refused."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt2_small.cli import app
+from gpt2_small.entry_point import run_command
+from gpt2_small.runs import load_model, read_log, read_run
+
+PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40
+SMALL = [
+    "--preset",
+    "shakespeare-cpu",
+    "--set",
+    "d_model=16",
+    "--set",
+    "n_layers=1",
+    "--set",
+    "n_ctx=16",
+]
+SHORT = [*SMALL, "--batch-size", "4", "--max-steps", "6", "--set", "checkpoint_every=2"]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    """Run `gpt2-small` in a folder with a play; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "play.txt").write_text(PLAY)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            run_command(app)
+        printed = capfd.readouterr()
+        return exit.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def trained(command):
+    """The folder of a run of six steps on the play."""
+    code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
+    assert (code, err) == (0, "")
+    return Path("run")
+
+
+def test_a_run_has_its_log_its_checkpoints_and_its_curve(trained):
+    assert [record["step"] for record in read_log(trained)] == list(range(1, 7))
+    assert [checkpoint.step for checkpoint in read_run(trained).checkpoints] == [4, 6]
+    assert (trained / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert load_model(trained).config.d_model == 16
+
+
+def test_the_config_tells_with_what_the_run_was_started(trained):
+    config = json.loads((trained / "config.json").read_text())
+    assert config["format"] == "gpt2-small-run/1"
+    assert config["tokenizer"] == "char"
+    assert (config["run"]["data"], config["run"]["max_steps"]) == ("play.txt", 6)
+    assert config["run"]["learning_rate"] == 5e-3
+
+
+def test_a_trained_run_writes_text(trained, command):
+    code, out, _ = command("sample", "--model", trained, "--prompt", "KING", "--max-new-tokens", 5)
+    assert code == 0
+    assert out.startswith("KING")
+
+
+def test_the_plan_and_every_evaluation_are_on_the_screen(command):
+    _, out, _ = command("train", *SHORT, "--data", "play.txt", "--out", "run")
+    assert "6 steps of 4 windows: 384 tokens, seed 0" in out
+    assert "step 6: held-out loss " in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_a_run_goes_on_for_longer_when_asked(trained, command):
+    code, out, _ = command("train", "--out", "run", "--resume", "--max-steps", 8)
+    assert code == 0
+    assert "going on from step 6" in out
+    assert [record["step"] for record in read_log(trained)] == list(range(1, 9))
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(trained, command):
+    weights = (trained / "checkpoints/step-6/model.safetensors").read_bytes()
+    code, out, _ = command("train", "--out", "run", "--resume")
+    assert (code, "Trained 0 steps" in out) == (0, True)
+    assert (trained / "checkpoints/step-6/model.safetensors").read_bytes() == weights
+
+
+def test_resume_begins_a_run_where_there_is_none(command):
+    code, _, _ = command("train", *SHORT, "--data", "play.txt", "--out", "run", "--resume")
+    assert code == 0
+    assert read_run("run").latest_checkpoint().step == 6
+
+
+def test_a_run_that_begins_with_anothers_weights_has_its_loss(trained, command):
+    before = read_log(trained)[-1]["val_loss"]
+    flags = ["--set", "learning_rate=1e-9", "--max-steps", "1", "--set", "micro_batch_size=32"]
+    code, out, err = command(
+        "train", "--preset", "finetune", "--init-from", "run", "--data", "play.txt",
+        "--out", "tuned", *flags,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "begins as   run" in out
+    assert read_log("tuned")[-1]["val_loss"] == pytest.approx(before, abs=1e-4)
+
+
+def test_weights_of_another_shape_are_not_begun_with(trained, command):
+    flags = ["--preset", "finetune", "--init-from", "run", "--data", "play.txt", "--out", "tuned"]
+    code, _, err = command("train", *flags, "--set", "d_model=32")
+    assert code == 2
+    assert "d_model is 32, but the weights of run have 16; leave d_model out" in err
+
+
+def test_a_text_that_was_prepared_is_trained_on(command):
+    command("prepare", "play.txt", "--out", "shards", "--tokenizer", "byte")
+    code, _, err = command("train", *SHORT, "--data", "shards", "--out", "run")
+    assert (code, err) == (0, "")
+    assert read_run("run").tokenizer_name == "byte"
+
+
+def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
+    Path("my_gpt2.py").write_text(Path(solution.__file__).read_text())
+    flags = [*SHORT, "--data", "play.txt", "--out", "run", "--dtype", "bfloat16"]
+    code, out, err = command("train", *flags, "--max-steps", 2)
+    assert (code, err) == (0, "")
+    assert "bfloat16" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--preset", "storys"], "there is no training preset 'storys'; did you mean stories?"),
+        ([], "give --preset, or with --resume the --out of a run that began"),
+        (["--resume"], "give --preset, or with --resume the --out of a run that began"),
+        (["--preset", "shakespeare-cpu"], "give --data: a text file, a folder that"),
+        ([*SMALL, "--data", "plai.txt"], "plai.txt does not exist; did you mean play.txt?"),
+        ([*SMALL, "--data", "play.txt", "--learning-rate", "nan"], "--learning-rate is nan"),
+        ([*SMALL, "--data", "play.txt", "--learning-rate", "-1"], "--learning-rate is -1.0"),
+        ([*SMALL, "--data", "play.txt", "--set", "n_layer=2"], "did you mean 'n_layers'?"),
+        ([*SMALL, "--data", "play.txt", "--set", "n_heads=3"], "n_heads * d_head is"),
+        ([*SMALL, "--data", "play.txt", "--set", "n_ctx=9999"], "fewer than the 10000 of one"),
+        ([*SMALL, "--data", "play.txt", "--micro-batch-size", "5"], "does not divide the 12"),
+        ([*SMALL, "--data", "play.txt", "--device", "cuda:9"], "there is no device 'cuda:9'"),
+        ([*SMALL, "--data", "play.txt", "--out", "play.txt"], "play.txt is a file"),
+        ([*SMALL, "--data", "play.txt", "--init-from", "gpt3"], "there is no folder gpt3"),
+        ([*SMALL, "--data", "play.txt", "--lerning-rate", "1"], "--learning-rate"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(command, arguments, sentence):
+    code, _, err = command("train", "--out", "run", *arguments)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+    assert not Path("run").exists()
+    assert Path("play.txt").read_text() == PLAY
+
+
+def test_a_run_is_not_started_over_another(trained, command):
+    log = (trained / "log.jsonl").read_bytes()
+    code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
+    assert code == 2
+    assert "run holds a run with checkpoints up to step 6; continue it with --resume" in err
+    assert (trained / "log.jsonl").read_bytes() == log
+
+
+def test_a_run_does_not_go_on_with_another_rate_or_other_data(trained, command):
+    code, _, err = command("train", "--out", "run", "--resume", "--learning-rate", "0.1")
+    assert (code, "started with learning_rate = 0.005, not 0.1" in err) == (2, True)
+    Path("other.txt").write_text(PLAY.replace("crown", "thorn"))
+    code, _, err = command("train", "--out", "run", "--resume", "--data", "other.txt")
+    assert (code, "other.txt is not the data that run was started with" in err) == (2, True)
