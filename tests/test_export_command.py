@@ -38,6 +38,7 @@ def test_transformers_loads_the_exported_model_and_its_tokenizer(export, tmp_pat
     ("run", "folder", "sentence"),
     [
         ("nowhere", "out", "there is no folder {0}/nowhere; give the folder of a run"),
+        ("rnu", "out", "there is no folder {0}/rnu; did you mean {0}/run?"),
         ("empty", "out", "{0}/empty is not the folder of a run; give one that training has made"),
         ("hf", "out", "{0}/hf is not the folder of a run; give one that training has made"),
         ("run", "full", "{0}/full is not empty; give a new folder"),

@@ -23,7 +23,10 @@ def export(
     """
     from gpt2_small.runs import export_hugging_face
     from gpt2_small.runs.folder import is_run
+    from gpt2_small.runs.pretrained import missing
 
+    if not run.is_dir() and (sentence := missing(run)):
+        raise UserError(sentence)
     if run.is_dir() and not is_run(run):
         raise UserError(f"{run} is not the folder of a run; give one that training has made")
     typer.echo(f"{export_hugging_face(run, folder)} is there: {_listed(folder)}")

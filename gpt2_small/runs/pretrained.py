@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +56,27 @@ def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False)
         raise UserError(f"{name} is a file; give the folder it is in")
     if name in HUB_NAMES or (OTHER_HUB_NAME.fullmatch(name) and not _looks_like_path(path)):
         return fetch(name, with_tokenizer=with_tokenizer)
-    places = path.parent.iterdir() if path.parent.is_dir() else ()
-    folders = [place.name for place in places if place.is_dir()]
-    near = difflib.get_close_matches(path.name, [*folders, *HUB_NAMES], n=1)
-    if near:
-        found = near[0] if near[0] in HUB_NAMES else path.with_name(near[0])
-        raise UserError(f"there is no folder {name}; did you mean {found}?")
     raise UserError(
-        f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
+        missing(path, HUB_NAMES)
+        or f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
         f"or one of {', '.join(HUB_NAMES)}"
     )
+
+
+def missing(path: Path, names: Collection[str] = ()) -> str | None:
+    """A sentence for a folder that is not there, with the one beside it, or the name, it is like.
+
+    None where nothing is like it.
+    """
+    try:
+        folders = [place.name for place in path.parent.iterdir() if place.is_dir()]
+    except OSError:  # it is not there, or not for us to read
+        folders = []
+    near = difflib.get_close_matches(path.name, [*folders, *names], n=1)
+    if not near:
+        return None
+    found = near[0] if near[0] in names else path.with_name(near[0])
+    return f"there is no folder {path}; did you mean {found}?"
 
 
 def newest_run(folder: Path) -> Path | None:
