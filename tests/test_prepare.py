@@ -1,5 +1,6 @@
 """Texts to shards: what is written, byte for byte."""
 
+import gzip
 import hashlib
 import itertools
 import json
@@ -279,6 +280,16 @@ def test_parquet_is_read_and_its_column_chosen(tmp_path):
         made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte")
     folder = made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte", column="body")
     other = made(json_lines(tmp_path / "some.jsonl", texts), tmp_path / "other", tokenizer="byte")
+    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
+
+
+def test_compressed_json_lines_are_read(tmp_path, lines, documents):
+    path = tmp_path / "documents.jsonl.gz"
+    path.write_bytes(gzip.compress(lines.read_bytes()))
+    folder, other = (
+        made(each, tmp_path / each.suffix, tokenizer="byte", validation_share=0.1)
+        for each in (path, lines)
+    )
     assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
 
 

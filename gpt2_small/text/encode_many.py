@@ -105,7 +105,8 @@ def encode_in_order(
     except BrokenProcessPool:
         raise UserError(
             "one of the processes that tokenise was ended from outside, perhaps for want of "
-            "memory; give the same command again to go on, with fewer --processes."
+            "memory; give the same command again to go on, with fewer --processes (a script of "
+            "one's own needs `if __name__ == '__main__'` for more than one)."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -13,6 +13,7 @@ from gpt2_small.text.gpt2_table import is_offline
 ANSWER_SECONDS = 5.0
 ROWS_AT_ONCE = 100
 FILE_KINDS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PARQUET_COPY = "refs/convert/parquet"  # which the hub makes of every data set, where it can
 
 Place = dict[str, Any]
@@ -108,8 +109,16 @@ def read_documents(name: str, *, max_characters: int, column: str | None = None)
             return
 
 
+def file_kind(path: Path) -> str | None:
+    """Whether a file is `json` or `parquet`, by its name; JSON may be compressed."""
+    suffix = path.suffix.lower()
+    if suffix in COMPRESSED:
+        return "json" if FILE_KINDS.get(Path(path.stem).suffix.lower()) == "json" else None
+    return FILE_KINDS.get(suffix)
+
+
 def _local(path: Path) -> dict[str, Any]:
-    kind = FILE_KINDS.get(path.suffix.lower())
+    kind = file_kind(path)
     if path.is_file() and kind:
         return {"path": kind, "data_files": glob.escape(str(path.absolute()))}
     return {"path": str(path)}

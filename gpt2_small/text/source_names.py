@@ -10,7 +10,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.text.download import download
 from gpt2_small.text.files import write_whole
 from gpt2_small.text.gpt2_table import is_offline
-from gpt2_small.text.hub import FILE_KINDS, DataSet
+from gpt2_small.text.hub import DataSet, file_kind
 from gpt2_small.text.sources import Documents, Source, Stories, TextFile
 
 HUB_PREFIX = "hub:"
@@ -69,7 +69,7 @@ def open_source(
     path = Path(name)
     if name not in NAMES:
         _check_there(name, path)
-        if path.is_dir() or path.suffix.lower() in FILE_KINDS:
+        if path.is_dir() or file_kind(path):
             return Documents(DataSet(name, column=column, split=split), name, limit=limit)
     _refuse("--column", column, name)
     _refuse("--split", split, name)

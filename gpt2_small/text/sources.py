@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from gpt2_small.text.files import sha256
-from gpt2_small.text.hub import DataSet, Place
+from gpt2_small.text.hub import COMPRESSED, DataSet, Place
 from gpt2_small.text.plain_text import BLOCK_BYTES, read_pieces, scan_text
 
 PIECE_CHARACTERS = 2**19
@@ -171,8 +171,10 @@ def _known_by(path: Path, files: list[Path]) -> dict[str, Any]:
     return {"files": {str(file.relative_to(path)): sha256(file) for file in files}}
 
 
-def _size(files: list[Path]) -> tuple[int | None, int]:
-    """About how many documents are in the files, where they say, and how many bytes of text."""
+def _size(files: list[Path]) -> tuple[int | None, int | None]:
+    """About how many documents are in the files and how many bytes of text, where it is known."""
+    if any(file.suffix.lower() in COMPRESSED for file in files):
+        return None, None
     if all(file.suffix.lower() == ".parquet" for file in files):
         import pyarrow.parquet  # type: ignore[import-untyped]
 
