@@ -19,7 +19,7 @@ from gpt2_small.check.frames import read_frame, write_frame
 from gpt2_small.check.judge import Judged, expected
 from gpt2_small.check.naming import name_mistake
 from gpt2_small.check.process import Task
-from gpt2_small.check.verdict import PartReport, Result
+from gpt2_small.check.verdict import PartReport, Result, Status
 
 
 class Request:
@@ -85,7 +85,7 @@ class Request:
         """A part's checks; those of several parts together only when all of them are checked."""
         return [check for check in checks_of(part) if set(check.together) <= set(self.parts)]
 
-    def together(self, check: Check, part: str, statuses: set[str]) -> list[Judged]:
+    def together(self, check: Check, part: str, statuses: set[Status]) -> list[Judged]:
         """A check of several parts, when all of them hold by themselves.
 
         statuses: of the part's checks by itself.
