@@ -32,6 +32,11 @@ def run_command(app: typer.Typer) -> None:
             raise
         _say(f"{place.filename}, line {place.lineno}: {str(error) or 'this is not written yet'}")
         sys.exit(NOT_WRITTEN)
+    except PermissionError as error:
+        _say(
+            f"{error.filename} cannot be used ({error.strerror}); change who may read and write it"
+        )
+        sys.exit(CANNOT_BE_USED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:

@@ -23,6 +23,13 @@ def test_a_users_mistake_is_its_sentence_and_exit_code_2(capsys, monkeypatch):
     assert ending == (2, "error: no; yes\n")
 
 
+def test_what_may_not_be_read_is_one_sentence_with_exit_code_2(capsys, monkeypatch):
+    source = "raise PermissionError(13, 'Permission denied', 'runs/hers')"
+    ending = ending_of(source, "x.py", capsys, monkeypatch)
+    sentence = "runs/hers cannot be used (Permission denied); change who may read and write it"
+    assert ending == (2, f"error: {sentence}\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [("'sample is not written yet'", "sample is not written yet"), ("", "this is not written yet")],

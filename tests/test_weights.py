@@ -201,6 +201,20 @@ def test_a_damaged_file_is_named(tmp_path, file, change, sentence):
         gpt2_small.load_pretrained(tmp_path)
 
 
+def test_weights_that_may_not_be_read_are_not_said_to_be_missing(tmp_path, monkeypatch):
+    saved(tmp_path)
+    whole = Path.open
+
+    def forbidden(path, *how, **more):
+        if path.suffix == ".safetensors":
+            raise PermissionError(13, "Permission denied")
+        return whole(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read: Permission denied"):
+        gpt2_small.load_pretrained(tmp_path)
+
+
 def test_a_shard_that_is_not_there_is_named(tmp_path):
     saved(tmp_path, max_shard_size="8KB")
     shard = sorted(tmp_path.glob("model-*.safetensors"))[1]

@@ -137,6 +137,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises UserError for a file that is missing, cut short, or something else.
     """
     try:
+        path.open("rb").close()  # safetensors would call a file missing that may not be read
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"there is no file {path}; check the folder") from None
