@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 from measuring import (
-    DATASHEET_BYTES_PER_SECOND,
     ceilings,
     circumstances,
     console,
-    datasheet,
+    data_sheet,
     interleaved,
     median_ratio,
     show,
@@ -172,7 +171,8 @@ def main() -> None:
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])
     results["ceilings"] = ceilings(arguments.device, arguments.rounds, arguments.ceiling_size)
-    bandwidth = datasheet(DATASHEET_BYTES_PER_SECOND) or results["ceilings"]["bytes/s"]
+    known = data_sheet(arguments.device)
+    bandwidth = (known and known.memory_rate) or results["ceilings"]["bytes/s"]
     for name, setting in SETTINGS.items():
         console.print(f"{name}: {setting}")
     found = contestants(arguments)

@@ -16,9 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-# Dense bf16, without sparsity: NVIDIA H100 and H200 Tensor Core GPU datasheets (SXM).
-DATASHEET_BFLOAT16_FLOPS = {"H100": 989e12, "H200": 989e12}
-DATASHEET_BYTES_PER_SECOND = {"H100": 3.35e12, "H200": 4.8e12}
+from gpt2_small.training.device_peaks import Device, device_of
+
 PACKAGES = ("torch", "transformers", "transformer-lens", "tiktoken")
 
 console = Console()
@@ -92,10 +91,9 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
     }
 
 
-def datasheet(figures: Mapping[str, float]) -> float | None:
-    """The figure of the CUDA device at hand, where its datasheet is known."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return next((figure for model, figure in figures.items() if model in name), None)
+def data_sheet(device: str) -> Device | None:
+    """What is known of the CUDA device at hand."""
+    return device_of(torch.cuda.get_device_name()) if device == "cuda" else None
 
 
 def peak_resident_bytes() -> int:

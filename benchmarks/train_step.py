@@ -21,11 +21,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from measuring import (
-    DATASHEET_BFLOAT16_FLOPS,
     ceilings,
     circumstances,
     console,
-    datasheet,
+    data_sheet,
     interleaved,
     median_ratio,
     peak_resident_bytes,
@@ -239,12 +238,12 @@ def main() -> None:
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])
     results["ceilings"] = ceilings(arguments.device, arguments.rounds, arguments.ceiling_size)
-    known_peak = datasheet(DATASHEET_BFLOAT16_FLOPS)
+    known = data_sheet(arguments.device)
     runners = runners_at_hand(arguments)
     for dtype in arguments.dtype:
         peak = results["ceilings"][f"{dtype} FLOP/s"]
-        if dtype == "bfloat16" and known_peak:
-            peak = results["ceilings"]["datasheet bfloat16 FLOP/s"] = known_peak
+        if known and dtype in known.peaks:
+            peak = results["ceilings"][f"data sheet, {dtype} FLOP/s"] = known.peaks[dtype]
         times = measure_times(runners, arguments, getattr(torch, dtype))
         for kind, seconds in times.items():
             size = f"{arguments.preset}, batch {arguments.batch} x {arguments.seq}, {dtype}"
