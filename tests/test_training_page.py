@@ -1,0 +1,34 @@
+"""docs/training.md: its flags, presets and files are those that there are."""
+
+import re
+import sys
+from dataclasses import fields
+
+import pytest
+from processes import ROOT
+
+from gpt2_small import cli
+from gpt2_small.training.presets import PRESETS
+from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.settings import MAY_CHANGE
+
+PAGE = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+
+
+def test_the_flags_on_the_page_are_the_commands(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", "train", "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    known = capsys.readouterr().out
+    flags = set(re.findall(r"--[a-z][a-z-]+", PAGE))
+    assert {flag for flag in flags if f"{flag} " not in known} == set()
+
+
+def test_every_preset_is_in_the_table_and_no_other():
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE, flags=re.MULTILINE) == list(PRESETS)
+
+
+def test_the_fields_that_a_run_may_change_are_all_named():
+    said = re.search(r"may change (.*?),\s+and the number", PAGE, flags=re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", said)) == set(MAY_CHANGE)
+    assert set(MAY_CHANGE) <= {field.name for field in fields(Recipe)}
