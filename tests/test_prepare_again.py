@@ -291,6 +291,21 @@ def test_a_text_that_has_changed_meanwhile_is_refused(tmp_path, play):
         list(steps(play, folder, tokenizer="byte"))
 
 
+def test_the_same_text_elsewhere_is_gone_on_with(tmp_path, play, small_batches):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps(play, folder, tokenizer="byte"), 9))
+    (tmp_path / "elsewhere").mkdir()
+    moved = play.rename(tmp_path / "elsewhere/play.txt")
+    assert tokens_taken_up(moved, folder, tokenizer="byte") > 0
+
+
+def test_another_text_is_refused_with_both_names(tmp_path, play):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps(play, folder, tokenizer="byte"), 2))
+    with pytest.raises(UserError, match=r"begun with the text play\.txt, .* the text stories;"):
+        list(steps("stories", folder, tokenizer="byte"))
+
+
 def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
     folder = made(play, tmp_path / "out", tokenizer="byte")
     kept = bytes_of(folder)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small.entry_point import INTERRUPTED
+from gpt2_small.interrupts import loading
 
 
 def prepare(
@@ -58,9 +59,10 @@ def prepare(
 
     Example: gpt2-small prepare tinystories --out data/tinystories
     """
-    from gpt2_small.commands.prepare_view import PrepareView
-    from gpt2_small.text.prepare import prepare as steps
-    from gpt2_small.text.prepare_options import Options
+    with loading():
+        from gpt2_small.commands.prepare_view import PrepareView
+        from gpt2_small.text.prepare import prepare as steps
+        from gpt2_small.text.prepare_options import Options
 
     options = Options(
         tokenizer=tokenizer,

@@ -78,13 +78,10 @@ def prepare(
     """
     unfinished = Unfinished(Path(folder))
     begun_with = unfinished.progress.get("settings", {})
-    source = open_source(
-        name,
-        column=column,
-        split=split,
-        limit=max_documents,
-        revision=begun_with.get("revision of the text"),
+    revision = (
+        begun_with.get("revision of the text") if begun_with.get("the text") == name else None
     )
+    source = open_source(name, column=column, split=split, limit=max_documents, revision=revision)
     if processes is not None and processes < 1:
         raise UserError(f"--processes is {processes}; give at least 1.")
     preparation = Preparation(source, unfinished, options or Options(), save_seconds)
@@ -205,7 +202,11 @@ class Preparation:
     ) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "source": {"name": self.source.name, **self.source.origin},
+            "source": {
+                name.removesuffix(" of the text").replace("the text", "name"): value
+                for name, value in self.settings.items()
+                if not name.startswith("--")
+            },
             "settings": {
                 name.removeprefix("--").replace("-", "_"): value
                 for name, value in self.settings.items()

@@ -70,14 +70,15 @@ def settings_of(source: Source, options: Options) -> dict[str, Any]:
     own = "stories" if source.name == "stories" else "gpt2"
     tokens = NPY_SHARD_TOKENS if options.kind == "npy" else None
     settings = {
-        "the text": source.name,
+        "the text": source.origin.get("file", source.name),
         "--tokenizer": options.tokenizer or own,
         "--format": options.kind,
         "--shard-tokens": options.shard_tokens or tokens,
         "--validation-share": share,
         "--max-documents": source.limit,
     }
-    return settings | {f"{key} of the text": value for key, value in source.origin.items()}
+    origin = {key: value for key, value in source.origin.items() if key != "file"}
+    return settings | {f"{key} of the text": value for key, value in origin.items()}
 
 
 def suitable_processes(source: Source) -> int:
