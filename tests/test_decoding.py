@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gpt2_small import UserError, hooks
 from gpt2_small.check.tolerances import assert_close
 from gpt2_small.model import decoding, kv_cache, packed
+from gpt2_small.model.presets import PRESETS
 
 # Of the largest logit: bfloat16 keeps 8 bits, and rounds some twenty times on the way here.
 BFLOAT16 = 0.05
@@ -50,9 +51,11 @@ def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new
     assert_cached_is_uncached(model, case, lengths, new_tokens)
 
 
-@pytest.mark.parametrize("heads", [12, 16, 20, 25])
-def test_the_published_shapes_agree_at_small_widths(solution, heads):
-    case = replace(SMALL, n_heads=heads, d_head=4, d_mlp=16 * heads, dtype=torch.float32)
+@pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
+def test_the_published_shapes_agree_at_small_widths(solution, name):
+    heads, layers = PRESETS[name]["n_heads"], PRESETS[name]["n_layers"]
+    shape = {"n_layers": layers, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
+    case = replace(SMALL, dtype=torch.float32, **shape)
     assert_cached_is_uncached(case.build(solution, "Transformer"), case, [3, 11], 3)
 
 
@@ -147,6 +150,15 @@ def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
         decoder.step(draw(case, 1))
     assert prefill.numbers >= 12 * case.d_mlp
     assert step.numbers <= case.d_vocab
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution):
+    shape = {"n_layers": 12, "n_heads": 12, "d_head": 64, "d_mlp": 3072}
+    case = Case(**shape, n_ctx=1024, d_vocab=50257, dtype=torch.float32)
+    model = case.build(solution, "Transformer")
+    assert_cached_is_uncached(model, case, [40, 7], 3)
 
 
 @pytest.mark.parametrize("kept", [[2], [1, 2], [2, 0, 1]])
