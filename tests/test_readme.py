@@ -31,7 +31,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+BLOCKS = [block.splitlines() for block in blocks("sh")]
+COMMANDS = [line for block in BLOCKS for line in block]
 
 # The clone's own run is made by the first; this is the other.
 RUN_ELSEWHERE = (TRAIN, TESTS)
@@ -71,11 +72,15 @@ def test_every_command_goes_through_the_set_up():
     assert {SETUP + TRAIN, SETUP + TESTS} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [short for line in COMMANDS if (short := line.removeprefix(SETUP)) not in RUN_ELSEWHERE],
-)
-def test_a_command_of_the_readme_does_what_it_says(clone, command):
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[0].removeprefix(SETUP))
+def test_the_commands_of_the_readme_do_what_they_say(clone, block):
+    for line in block:
+        command = line.removeprefix(SETUP)
+        if command not in RUN_ELSEWHERE:
+            run_as_shown(clone, command)
+
+
+def run_as_shown(clone: Path, command: str) -> None:
     mine = clone / "my_gpt2.py"
     mine.unlink(missing_ok=True)
     if "start" not in command:
