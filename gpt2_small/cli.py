@@ -1,21 +1,24 @@
 """The command `gpt2-small`: one subcommand a room, each thin."""
 
-import typer
+from gpt2_small.interrupts import loading
 
-from gpt2_small.commands.check import check
-from gpt2_small.commands.doctor import doctor
-from gpt2_small.commands.export import export
-from gpt2_small.commands.grade import grade
-from gpt2_small.commands.hint import hint
-from gpt2_small.commands.plan import plan
-from gpt2_small.commands.prepare import prepare
-from gpt2_small.commands.sample import sample
-from gpt2_small.commands.short_help import ShortHelp
-from gpt2_small.commands.show import show
-from gpt2_small.commands.start import start
-from gpt2_small.commands.train import train
-from gpt2_small.commands.watch import watch
-from gpt2_small.entry_point import run_command
+with loading():
+    import typer
+
+    from gpt2_small.commands.check import check
+    from gpt2_small.commands.doctor import doctor
+    from gpt2_small.commands.export import export
+    from gpt2_small.commands.grade import grade
+    from gpt2_small.commands.hint import hint
+    from gpt2_small.commands.plan import plan
+    from gpt2_small.commands.prepare import prepare
+    from gpt2_small.commands.sample import sample
+    from gpt2_small.commands.short_help import ShortHelp
+    from gpt2_small.commands.show import show
+    from gpt2_small.commands.start import start
+    from gpt2_small.commands.train import train
+    from gpt2_small.commands.watch import watch
+    from gpt2_small.entry_point import run_command
 
 app = typer.Typer(
     name="gpt2-small",
