@@ -96,7 +96,6 @@ def _train(
     from gpt2_small.training.trackers import open_trackers
     from gpt2_small.training.watched import draw, print_plan, reference_lines, watch
 
-    torch.set_float32_matmul_precision("high")
     with (
         joined_processes(device) as processes,
         open_run(binding.bound(), out, preset, changes, processes, resume=resume) as run,
@@ -107,6 +106,8 @@ def _train(
             wandb=wandb if processes.is_main else None,
         ) as trackers,
     ):
+        if processes.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
         console = Console(quiet=not processes.is_main)
         print_plan(run, console, "Training a GPT-2")
         every = sample_every or run.settings.recipe.evaluate_every

@@ -1,6 +1,5 @@
 """Folders that are there whole or not at all, and the hashes that tell whether they still are."""
 
-import hashlib
 import json
 import os
 import re
@@ -8,11 +7,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 
 from gpt2_small.errors import UserError
+from gpt2_small.text.files import read_json, sha256
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = "gpt2-small-manifest/1"
@@ -82,12 +81,6 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_manifest(folder: Path) -> None:
     """List every file of a folder with its SHA-256 in its manifest."""
     files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
@@ -128,32 +121,3 @@ def verify_all(folder: Path) -> None:
     """
     for name in read_json(folder / MANIFEST, MANIFEST_FORMAT).get("files", {}):
         verified(folder, name)
-
-
-def read_json(path: Path, format: str) -> dict[str, Any]:
-    """A JSON object with this format from a file.
-
-    Raises UserError when the file is missing, is damaged, or has another format.
-    """
-    content = read_json_object(path)
-    if content.get("format") != format:
-        raise UserError(
-            f"{path} has the format {content.get('format')!r}, not {format!r}; "
-            "it was made by something else, or by another version of this program"
-        )
-    return content
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UserError when the file is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}; check the folder's name") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")
-    return content

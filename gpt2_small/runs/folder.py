@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.weights import build_model, config_from_fields, fill, read_safetensors
-from gpt2_small.runs.files import read_json, verified, whole_folder
+from gpt2_small.runs.files import verified, whole_folder
 from gpt2_small.runs.log import LOG
-from gpt2_small.text.files import write_whole
+from gpt2_small.text.files import read_json, write_whole
 from gpt2_small.text.protocol import Tokenizer
 from gpt2_small.text.tokenizers import load_tokenizer, save_tokenizer
 

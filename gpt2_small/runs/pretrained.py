@@ -12,9 +12,10 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.model.hugging_face import fields_from_config, from_hugging_face
 from gpt2_small.model.weights import build_model, config_from_fields, fill, read_safetensors
-from gpt2_small.runs.files import has_manifest, read_json_object, verified
+from gpt2_small.runs.files import has_manifest, verified
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, find_checkpoints, is_run, load_model
 from gpt2_small.runs.hub import HUB_NAMES, INDEX, OTHER_HUB_NAME, fetch
+from gpt2_small.text.files import read_json_object
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 

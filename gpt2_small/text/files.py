@@ -38,20 +38,29 @@ def sha256(path: Path) -> str:
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:
-    """A JSON object whose `format` is this one.
+    """A JSON object with this format from a file.
 
-    Raises:
-        UserError: the file is missing, is damaged, or has another format.
+    Raises UserError when the file is missing, is damaged, or has another format.
     """
+    content = read_json_object(path)
+    if content.get("format") != format:
+        raise UserError(
+            f"{path} has the format {content.get('format')!r}, not {format!r}; "
+            "it was made by something else, or by another version of this program"
+        )
+    return content
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises UserError when the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; check the folder's name") from None
     except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}).") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again.") from None
-    if not isinstance(content, dict) or content.get("format") != format:
-        raise UserError(
-            f"{path} was not written by this program, or by another version of it "
-            f"(no format {format!r} in it)."
-        )
+        raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")
     return content

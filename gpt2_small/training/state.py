@@ -9,8 +9,8 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.weights import fill
-from gpt2_small.runs.files import read_json
 from gpt2_small.runs.folder import WEIGHTS, Checkpoint
+from gpt2_small.text.files import read_json
 from gpt2_small.training.run import Training
 
 OPTIMIZER = "optimizer.safetensors"
