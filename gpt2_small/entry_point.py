@@ -1,5 +1,6 @@
 """What every command does alike: one sentence for a user's mistake, and the right exit code."""
 
+import errno
 import os
 import sys
 import traceback
@@ -40,8 +41,19 @@ def run_command(app: typer.Typer) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        _say("the output cannot be written, its disk is full; free some space")
+        sys.exit(CANNOT_BE_USED)
+
+
+def _discard_output() -> None:
+    """Write what is still held back nowhere, so that it is no second failure at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str) -> None:

@@ -162,6 +162,40 @@ def test_json_holds_the_texts_with_log_probabilities_and_candidates(sample, run_
             assert token["candidates"] == [asdict(candidate) for candidate in step.candidates]
 
 
+def test_what_is_no_file_is_written_to_and_not_replaced(sample, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.json").symlink_to("linked.json")
+    (tmp_path / "linked.json").touch()
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    for name in ("pipe", "link.json"):
+        code, _, _ = sample("--prompt", "A", "--max-new-tokens", 1, "--json", tmp_path / name)
+        assert code == 0
+    assert json.loads(os.read(reader, 2**16))["samples"][0]["finish"] == "length"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "linked.json").read_text())["samples"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
+def test_a_full_disk_under_the_output_is_one_sentence(run_folder):
+    words = ["sample", "--model", run_folder, "--prompt", "A", "--max-new-tokens", 3, "--seed", 1]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gpt2_small", *map(str, words)],
+            env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == [
+        "error: the output cannot be written, its disk is full; free some space"
+    ]
+
+
 def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
     options = Options(max_new_tokens=3, num_samples=2)
     tokenizer = ByteTokenizer()

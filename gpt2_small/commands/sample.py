@@ -194,16 +194,15 @@ class Screen:
     def _print(self, text: str) -> None:
         from gpt2_small.generation.visible import visible
 
-        sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is when it was closed
+            sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+            sys.stdout.flush()
 
 
 def write_report(
     path: Path, report: dict[str, Any], stream: "Stream", tokenizer: "Tokenizer"
 ) -> None:
     """Write every continuation with the probabilities of its tokens as JSON."""
-    from gpt2_small.text.files import write_whole
-
     bound = binding.bound()
     content = {
         "format": FORMAT,
@@ -228,4 +227,20 @@ def write_report(
             for row in stream.rows
         ],
     }
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+    write(path, json.dumps(content, indent=1) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is none, such as /dev/stdout, is written to as it is.
+
+    Raises UserError when the disk does not allow it.
+    """
+    from gpt2_small.text.files import write_whole
+
+    if not path.exists() or (path.is_file() and not path.is_symlink()):
+        write_whole(path, text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror})") from error
