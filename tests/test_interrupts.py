@@ -28,8 +28,9 @@ ENDED_BY_IT = (-signal.SIGINT, INTERRUPTED)
     [
         [ROOT / "demos" / "generate_demo.py"],
         ["-m", "gpt2_small", "sample", "--model", "runs/one", "--prompt", "A"],
+        ["-m", "gpt2_small", "export", "runs/one", "out"],
     ],
-    ids=["generate_demo", "sample"],
+    ids=["generate_demo", "sample", "export"],
 )
 def test_ctrl_c_while_torch_loads_is_not_lost_and_prints_no_traceback(tmp_path, words):
     (tmp_path / "torch").mkdir()

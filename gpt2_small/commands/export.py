@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small.errors import UserError
+from gpt2_small.interrupts import loading
 
 
 def export(
@@ -21,9 +22,10 @@ def export(
 
     Example: gpt2-small export runs/stories stories-gpt2
     """
-    from gpt2_small.runs import export_hugging_face
-    from gpt2_small.runs.folder import is_run
-    from gpt2_small.runs.pretrained import missing
+    with loading():
+        from gpt2_small.runs import export_hugging_face
+        from gpt2_small.runs.folder import is_run
+        from gpt2_small.runs.pretrained import missing
 
     if not run.is_dir() and (sentence := missing(run)):
         raise UserError(sentence)
