@@ -13,7 +13,7 @@ import tiktoken
 import tiktoken.load
 
 from gpt2_small.errors import UserError
-from gpt2_small.text import gpt2_table, gpt2_tokenizer
+from gpt2_small.text import download, gpt2_table, gpt2_tokenizer
 from gpt2_small.text.gpt2_pattern import PATTERN
 from gpt2_small.text.gpt2_table import byte_letters, gpt2_ranks, ranks_to_merges, verified_ranks
 from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
@@ -184,8 +184,8 @@ def test_a_given_folder_without_a_table_is_refused_by_name(nowhere):
 def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
     for name in gpt2_table.OFFLINE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(gpt2_table, "NETWORK_SECONDS", 0.05)
-    monkeypatch.setattr(gpt2_table.urllib.request, "urlopen", lambda *_, **__: time.sleep(2))
+    monkeypatch.setattr(download, "NETWORK_SECONDS", 0.05)
+    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_, **__: time.sleep(2))
     with pytest.raises(UserError, match="no answer within"):
         gpt2_ranks()
 

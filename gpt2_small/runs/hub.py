@@ -1,13 +1,12 @@
 """GPT-2s from the Hugging Face hub: from its cache, else fetched, or a sentence at once."""
 
 import json
-import queue
 import re
-import threading
 from pathlib import Path
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs.folder import CONFIG, WEIGHTS
+from gpt2_small.text.download import within
 from gpt2_small.text.gpt2_table import is_offline
 
 ANSWER_SECONDS = 5.0
@@ -90,23 +89,11 @@ def _ask(name: str, seconds: float) -> None:
     """One question with a time limit, because the hub's client tries for minutes on its own."""
     import huggingface_hub
 
-    answer: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    def ask() -> None:
+        url = huggingface_hub.hf_hub_url(name, CONFIG)
+        huggingface_hub.get_hf_file_metadata(url, timeout=seconds)
 
-    def get() -> None:
-        try:
-            url = huggingface_hub.hf_hub_url(name, CONFIG)
-            huggingface_hub.get_hf_file_metadata(url, timeout=seconds)
-            answer.put(None)
-        except Exception as error:
-            answer.put(error)
-
-    threading.Thread(target=get, daemon=True).start()
-    try:
-        error = answer.get(timeout=seconds)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
-    if error is not None:
-        raise error
+    within(seconds, ask)
 
 
 def _download(name: str) -> Path:

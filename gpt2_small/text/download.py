@@ -1,34 +1,58 @@
-"""A file from the network, or an error within a time limit."""
+"""What the network gives, or an error, within a time limit."""
 
 import queue
 import threading
 import urllib.request
+from collections.abc import Callable
+from typing import TypeVar
 
 NETWORK_SECONDS = 20.0
 
+Answer = TypeVar("Answer")
 
-def download(url: str, *, seconds: float = NETWORK_SECONDS) -> bytes:
-    """What `url` returns.
 
-    Looking up a name has no time limit of its own, so it is done beside.
+def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """What `ask` returns or raises.
+
+    Looking up a name has no time limit of its own, and clients try again for minutes, so it is
+    asked beside.
 
     Raises:
-        OSError: it cannot be reached, or not within `seconds`.
+        TimeoutError: there is no answer within `seconds`.
     """
-    answer: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[Answer | None, Exception | None]] = queue.SimpleQueue()
 
-    def get() -> None:
+    def answer() -> None:
         try:
-            with urllib.request.urlopen(url, timeout=seconds) as response:
-                answer.put(response.read())
+            answers.put((ask(), None))
         except Exception as error:
-            answer.put(error)
+            answers.put((None, error))
 
-    threading.Thread(target=get, daemon=True).start()
+    threading.Thread(target=answer, daemon=True).start()
     try:
-        data = answer.get(timeout=seconds)
+        result, error = answers.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError(f"no answer within {seconds:.0f} seconds") from None
-    if isinstance(data, Exception):
-        raise OSError(str(data)) from data
-    return data
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def download(url: str, *, seconds: float | None = None) -> bytes:
+    """What `url` returns, within NETWORK_SECONDS if nothing else is said.
+
+    Raises:
+        OSError: it cannot be reached, or not in time.
+    """
+    limit = NETWORK_SECONDS if seconds is None else seconds
+
+    def get() -> bytes:
+        with urllib.request.urlopen(url, timeout=limit) as response:
+            return bytes(response.read())
+
+    try:
+        return within(limit, get)
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(str(error)) from error

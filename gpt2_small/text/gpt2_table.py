@@ -7,15 +7,13 @@ import importlib.metadata
 import itertools
 import json
 import os
-import queue
 import tempfile
-import threading
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
+from gpt2_small.text.download import download
 from gpt2_small.text.files import write_whole
 
 Ranks = dict[bytes, int]
@@ -28,7 +26,6 @@ PACKAGES = {
 }
 RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/r50k_base.tiktoken"
 ENCODER_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/encoder.json"
-NETWORK_SECONDS = 20.0
 
 # SHA-256 of the ranks written as tiktoken writes them; tiktoken pins the same for r50k_base.
 TABLE_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
@@ -207,24 +204,10 @@ def _download(damaged: list[str]) -> bytes:
             f"GPT-2's byte-pair table is not on this machine{passed_over} and the network is "
             f"switched off; {_WAY_OUT}."
         )
-    answer: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
-
-    def get() -> None:
-        try:
-            with urllib.request.urlopen(RANKS_URL, timeout=NETWORK_SECONDS) as response:
-                answer.put(response.read())
-        except Exception as error:
-            answer.put(error)
-
-    threading.Thread(target=get, daemon=True).start()
-    data: bytes | Exception
     try:
-        data = answer.get(timeout=NETWORK_SECONDS)
-    except queue.Empty:
-        data = TimeoutError(f"no answer within {NETWORK_SECONDS:.0f} seconds")
-    if isinstance(data, Exception):
+        return download(RANKS_URL)
+    except OSError as error:
         raise UserError(
             f"GPT-2's byte-pair table is not on this machine{passed_over} and could not be "
-            f"downloaded ({data}); {_WAY_OUT}."
-        )
-    return data
+            f"downloaded ({error}); {_WAY_OUT}."
+        ) from None
