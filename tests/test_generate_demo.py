@@ -136,7 +136,9 @@ def test_a_prompt_or_model_that_cannot_be_used_is_one_sentence(module, model, pr
         shown(module, model, prompt)
 
 
-def test_the_next_command_can_be_copied_whatever_the_prompt(module):
+def test_the_next_command_can_be_copied_whatever_the_prompt(module, monkeypatch):
+    monkeypatch.setattr(module, "DRAWS", 100)
+    monkeypatch.setattr(module, "NEW_TOKENS", 1)
     saved_run(module.Path("runs/one"), small_model(d_vocab=257, **LONG_CONTEXT), ByteTokenizer())
     prompt = "a $HOME isn't\n中" + " and so on" * 4
     text = shown(module, prompt=prompt, model="runs/one")
