@@ -37,6 +37,13 @@ def test_many_samples_follow_the_models_distribution():
     assert ((counts - expected) ** 2 / expected).sum() < 130
 
 
+def test_many_samples_of_a_padded_vocabulary_hold_no_padded_id():
+    model = small_model(d_vocab=D_VOCAB + 200)
+    samples = sample_many(binding.bound(), model, 2, 50, N_CTX, seed=1, vocab_size=D_VOCAB)
+    assert max(map(max, samples)) < D_VOCAB
+    assert max(map(max, sample_many(binding.bound(), model, 2, 50, N_CTX, seed=1))) >= D_VOCAB
+
+
 def test_samples_that_go_on_are_not_mixed_up_when_others_end():
     def first_drawn_then_greedy(logits, generator):
         is_first = len(logits) == 40 and not calls

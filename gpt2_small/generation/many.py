@@ -1,11 +1,14 @@
 """Many samples at once, for those who count rather than read."""
 
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from gpt2_small.generation.decoders import decoder_for, rows_at_once
+from gpt2_small.generation.shaping import without_padding
 
 # More rows than this are no faster for each.
 FASTEST_ROWS = 256
@@ -13,37 +16,44 @@ FASTEST_ROWS = 256
 
 def sample_many(
     solution: ModuleType,
-    model: nn.Module,
+    model: Any,
     start_token: int,
     count: int,
     new_tokens: int,
     *,
     seed: int,
     stop_token: int | None = None,
+    vocab_size: int | None = None,
 ) -> list[list[int]]:
     """Token ids of `count` samples at temperature 1, each start_token and the tokens after it.
 
     The samples share one stream of random numbers: another count gives others.
 
     stop_token: ends a sample, and is its last token.
+    vocab_size: the tokenizer's, where the model's may be padded beyond it.
     """
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
+    known = vocab_size or model.config.d_vocab
+
+    def drawn(logits: Tensor) -> Tensor:
+        tokens: Tensor = solution.sample(without_padding(logits, known), generator=generator)
+        return tokens
+
     samples: list[list[int]] = []
     while len(samples) < count:
         batch = min(count - len(samples), FASTEST_ROWS, rows_at_once(model))
         started = [[start_token] for _ in range(batch)]
-        samples += _continued(solution, model, started, new_tokens, generator, stop_token)
+        samples += _continued(drawn, model, started, new_tokens, stop_token)
     return samples
 
 
 @torch.no_grad()
 def _continued(
-    solution: ModuleType,
-    model: nn.Module,
+    drawn: Callable[[Tensor], Tensor],
+    model: Any,
     samples: list[list[int]],
     new_tokens: int,
-    generator: torch.Generator,
     stop_token: int | None,
 ) -> list[list[int]]:
     if not new_tokens:
@@ -52,7 +62,7 @@ def _continued(
     logits = decoder.prefill(samples)
     rows = list(samples)
     for left in reversed(range(new_tokens)):
-        tokens = solution.sample(logits, generator=generator)
+        tokens = drawn(logits)
         for sample, token in zip(rows, tokens.tolist(), strict=True):
             if len(sample) == 1 or sample[-1] != stop_token:
                 sample.append(token)

@@ -15,7 +15,14 @@ def sampled_stories(training: Training, count: int, *, seed: int) -> list[str]:
     assert isinstance(data, StoriesData)
     begin, new_tokens = data.start_token, training.config.n_ctx - 1
     sampled = sample_many(
-        training.solution, training.model, begin, count, new_tokens, seed=seed, stop_token=begin
+        training.solution,
+        training.model,
+        begin,
+        count,
+        new_tokens,
+        seed=seed,
+        stop_token=begin,
+        vocab_size=data.tokenizer.vocab_size,
     )
     return [data.tokenizer.decode(ids).split("\n")[0] for ids in sampled]
 
@@ -25,9 +32,17 @@ def excerpt(training: Training, *, seed: int) -> str:
     if isinstance(training.data, StoriesData):
         written = sampled_stories(training, STORIES_TO_CHOOSE_FROM, seed=seed)
         return next((story for story in written if story), "(it ended before the first word)")
-    start = training.data.start_token
-    ids = sample_many(training.solution, training.model, start, 1, EXCERPT_TOKENS, seed=seed)[0]
-    return training.data.tokenizer.decode(ids[1:]).strip()
+    start, tokenizer = training.data.start_token, training.data.tokenizer
+    (ids,) = sample_many(
+        training.solution,
+        training.model,
+        start,
+        1,
+        EXCERPT_TOKENS,
+        seed=seed,
+        vocab_size=tokenizer.vocab_size,
+    )
+    return tokenizer.decode(ids[1:]).strip()
 
 
 def judged(training: Training, count: int) -> stories.Judgement:
