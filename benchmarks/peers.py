@@ -22,6 +22,10 @@ class Shape:
     n_ctx: int = 1024
     d_vocab: int = 50257
 
+    @property
+    def d_mlp(self) -> int:
+        return 4 * self.d_model
+
 
 SHAPES = {
     "gpt2": Shape(),

@@ -45,9 +45,11 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small.model.fast import FastTransformer
+from gpt2_small.training.flops import training_flops
 
 SETTINGS = {
     "twin": "FastTransformer, fused AdamW; compiled on CUDA",
+    "twin, recomputing": "the same, keeping of each block only what it reads",
     "reference": "solution.py as it is read, fused AdamW",
     "nanoGPT": "its configure_optimizers (fused on CUDA only), its clipping; compiled on CUDA",
     "transformers": "sdpa, loss on all logits, fused AdamW; compiled on CUDA",
@@ -93,6 +95,7 @@ def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, 
     """The model and its loss. Raises LookupError when the peer is not at hand."""
     makers: dict[str, Callable[[], Any]] = {
         "twin": lambda: reference(shape),
+        "twin, recomputing": lambda: reference(shape),
         "reference": lambda: reference(shape),
         "nanoGPT": lambda: nanogpt(shape, arguments.nanogpt),
         "transformers": lambda: hugging_face(shape),
@@ -102,14 +105,19 @@ def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, 
     if model is None:
         raise LookupError(name)
     model = model.to(arguments.device).train()
-    if name == "twin":
-        forward: Any = FastTransformer(model, positions_per_chunk=arguments.positions_per_chunk)
+    if name.startswith("twin"):
+        forward: Any = FastTransformer(
+            model,
+            positions_per_chunk=arguments.positions_per_chunk,
+            recompute=name == "twin, recomputing",
+        )
     else:
         forward = model
     if arguments.device == "cuda" and not arguments.no_compile and name != "TransformerLens":
         forward = torch.compile(forward)
     losses: dict[str, Loss] = {
         "twin": lambda batch: forward(batch),
+        "twin, recomputing": lambda batch: forward(batch),
         "reference": lambda batch: gpt2_small.next_token_loss(forward(batch[:, :-1]), batch),
         "nanoGPT": lambda batch: forward(batch[:, :-1], batch[:, 1:].contiguous())[1],
         "transformers": lambda batch: cross_entropy(forward(batch[:, :-1]).logits, batch),
@@ -120,15 +128,6 @@ def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, 
 
 def cross_entropy(logits: Tensor, batch: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(end_dim=1), batch[:, 1:].flatten())
-
-
-def flop_per_token(shape: Shape, seq: int) -> float:
-    """Of forward and backward: 6 for every weight that multiplies, 12 for every attended number.
-
-    (Chowdhery et al. 2022, "PaLM", appendix B.)
-    """
-    weights = shape.n_layers * 12 * shape.d_model**2 + shape.d_vocab * shape.d_model
-    return 6 * weights + 12 * shape.n_layers * shape.d_model * seq
 
 
 def measure_times(
@@ -153,7 +152,7 @@ def time_rows(
     times: dict[str, list[float]], arguments: argparse.Namespace, peak: float
 ) -> list[dict[str, Any]]:
     tokens = arguments.batch * arguments.seq
-    flop = tokens * flop_per_token(SHAPES[arguments.preset], arguments.seq)
+    flop = tokens * training_flops(SHAPES[arguments.preset], seq=arguments.seq)
     return [
         {
             "model": name,

@@ -158,6 +158,46 @@ def test_dropout_has_the_references_distribution(solution):
         assert ((one.mean(dim=0) - two.mean(dim=0)).abs() < SIGMAS * error).all()
 
 
+def kept_bytes(run) -> int:
+    """What autograd keeps for the backward pass, parameters included."""
+    storages = {}
+
+    def keep(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        run()
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_what_is_computed_again_gives_the_same_loss_and_gradients(solution, dropout):
+    model = SMALL.build(solution, "Transformer", dropout=dropout).train()
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        loss = fast.FastTransformer(model, recompute=recompute)(window(SMALL))
+        found.append((loss, gradients(model, loss)))
+    (loss, kept), (loss_again, computed_again) = found
+    assert torch.equal(loss, loss_again)
+    assert all(torch.equal(kept[name], computed_again[name]) for name in kept)
+
+
+def test_what_is_computed_again_is_not_kept(solution):
+    model = solution.Transformer(
+        solution.TransformerConfig(d_model=32, n_layers=6, n_heads=2, n_ctx=64, d_vocab=50)
+    )
+    batch = torch.randint(50, (4, 65))
+    kept, again = (
+        kept_bytes(lambda: fast.FastTransformer(model, recompute=recompute)(batch))  # noqa: B023
+        for recompute in (False, True)
+    )
+    residual = 4 * 64 * 32 * 4
+    assert kept > 6 * 10 * residual
+    assert again < 6 * 2 * residual + 10 * residual
+
+
 def test_an_optimiser_of_the_models_parameters_trains_through_the_twin(solution):
     config = SMALL.config(solution)
     torch.manual_seed(0)
@@ -228,7 +268,7 @@ PLANTED = [
     (products, 'inputs, approximate="tanh")\n        return', "inputs)\n        return"),
     (fast, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
     (fast, "norm.eps", "1e-6"),
-    (fast, "residual = residual + mlp(", "residual = mlp("),
+    (fast, "return residual + mlp(", "return mlp("),
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
     (fast, "W_pos[:seq]", "W_pos[-seq:]"),
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),

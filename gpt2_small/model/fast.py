@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
+from torch.utils.checkpoint import checkpoint
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
@@ -151,8 +152,15 @@ def embeddings(
     return F.embedding(tokens, W_E), W_E
 
 
+def block_output(
+    block: Part, residual: Float[Tensor, "batch seq d_model"]
+) -> Float[Tensor, "batch seq d_model"]:
+    residual = residual + attention(block.attn, layer_norm(block.ln1, residual))
+    return residual + mlp(block.mlp, layer_norm(block.ln2, residual))
+
+
 def final_residual(
-    model: Part, embed: Float[Tensor, "batch seq d_model"]
+    model: Part, embed: Float[Tensor, "batch seq d_model"], *, recompute: bool = False
 ) -> Float[Tensor, "batch seq d_model"]:
     """What the unembedding reads: everything up to and with the final norm."""
     seq, n_ctx = embed.shape[1], model.config.n_ctx
@@ -160,8 +168,10 @@ def final_residual(
         raise ValueError(f"{seq} tokens do not fit n_ctx = {n_ctx}; keep the last n_ctx")
     residual = model.embed_dropout(embed + model.pos_embed.W_pos[:seq])
     for block in model.blocks:
-        residual = residual + attention(block.attn, layer_norm(block.ln1, residual))
-        residual = residual + mlp(block.mlp, layer_norm(block.ln2, residual))
+        if recompute:
+            residual = checkpoint(block_output, block, residual, use_reentrant=False)
+        else:
+            residual = block_output(block, residual)
     return layer_norm(model.ln_final, residual)
 
 
@@ -173,16 +183,21 @@ class FastTransformer(nn.Module):
     `train_step(twin, batches, optimizer, loss=lambda twin, batch: twin(batch))`.
 
     positions_per_chunk: how many positions' logits exist at once.
+    recompute: keep of each block only what it reads, and compute it again in the backward pass
+        (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4).
 
     Raises UserError for a model with hooks, which the twin would pass by.
     """
 
-    def __init__(self, model: Part, *, positions_per_chunk: int | None = None) -> None:
+    def __init__(
+        self, model: Part, *, positions_per_chunk: int | None = None, recompute: bool = False
+    ) -> None:
         super().__init__()
         refuse_hooks(model)
         self.model = model
         self.config = model.config
         self.positions_per_chunk = positions_per_chunk
+        self.recompute = recompute
         self.train(model.training)
 
     def forward(self, batch: Int[Tensor, "batch seq_plus_1"]) -> Float[Tensor, ""]:
@@ -199,7 +214,7 @@ class FastTransformer(nn.Module):
         on_cpu = batch.device.type == "cpu"
         default = CPU_POSITIONS_PER_CHUNK if on_cpu else CUDA_POSITIONS_PER_CHUNK
         return chunked_loss(
-            final_residual(self.model, embed).flatten(end_dim=1),
+            final_residual(self.model, embed, recompute=self.recompute).flatten(end_dim=1),
             weight,
             bias,
             batch[:, 1:].flatten(),

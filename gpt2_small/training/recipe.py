@@ -34,6 +34,7 @@ class Recipe:
     embedding_scale: what W_E is multiplied by before the first step.
     dtype: `bfloat16` computes products in it; weights and optimiser stay float32.
     compile: whether the model is compiled, on CUDA.
+    recompute: whether a block's activations are computed again instead of kept, by the fast twin.
     evaluate_every: steps between two evaluations on held-out text.
     evaluation_tokens: how much of the held-out text is used; left out, all of it.
     checkpoint_every: steps between two checkpoints.
@@ -56,6 +57,7 @@ class Recipe:
     embedding_scale: float = 1.0
     dtype: str = "float32"
     compile: bool = True
+    recompute: bool = False
     evaluate_every: int = 100
     evaluation_tokens: int | None = None
     checkpoint_every: int = 100

@@ -81,11 +81,16 @@ def trained_module(
     model: nn.Module,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    *,
+    recompute: bool = False,
 ) -> tuple[nn.Module, Loss]:
     """What computes the model's loss on windows [batch seq+1]: the fast twin, or the file itself.
 
     The twin stands in for the reference while no hook is set; a learner's model runs as it is
-    written. Both hold the model's own parameters. dtype: of products.
+    written. Both hold the model's own parameters.
+
+    dtype: of products.
+    recompute: as for the twin; a file runs as it is.
     """
     low = dtype != torch.float32
     if stands_in_for(model):
@@ -94,7 +99,7 @@ def trained_module(
             with torch.autocast(device.type, dtype, enabled=low):
                 return twin(batch)
 
-        return FastTransformer(model), twin_loss
+        return FastTransformer(model, recompute=recompute), twin_loss
     module = InLowPrecision(model, device, dtype) if low else model
     return module, lambda plain, batch: solution.next_token_loss(plain(batch[:, :-1]), batch)
 
@@ -202,7 +207,13 @@ class Training:
     def _trained(self) -> Iterator[Any]:
         """The solution's own loop, from here to the end."""
         recipe, first = self.recipe, self.step
-        module, loss = trained_module(self.solution, self.model, self.processes.device, self.dtype)
+        module, loss = trained_module(
+            self.solution,
+            self.model,
+            self.processes.device,
+            self.dtype,
+            recompute=recipe.recompute,
+        )
         keywords: dict[str, Any] = {}
         if isinstance(module, FastTransformer):
             keywords["loss"] = loss if self.processes.world_size == 1 else _poisoned(loss)

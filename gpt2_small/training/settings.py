@@ -20,6 +20,7 @@ MAY_CHANGE = (
     "keep",
     "micro_batch_size",
     "compile",
+    "recompute",
 )
 OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str}
 
