@@ -8,6 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 INK, ACCENT = "#222222", "#1f6feb"
+# What lies further above the worst line than this is the first steps' and tells nothing.
+ABOVE_A_GUESS = 1.2
 REFERENCE_COLOURS = ("#8a8a8a", "#b7791f", "#2f855a")
 
 
@@ -60,6 +62,8 @@ def save_loss_curve(
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
     axes.set_ylim(bottom=0)
+    if reference_lines:
+        axes.set_ylim(top=min(axes.get_ylim()[1], ABOVE_A_GUESS * max(reference_lines.values())))
     axes.margins(x=0.01)
     axes.grid(alpha=0.15)
     axes.spines[["top", "right"]].set_visible(False)

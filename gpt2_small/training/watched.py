@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -48,7 +49,8 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     plan.add_row("data", f"{run.data.name}, {run.data.tokenizer.vocab_size:,} different tokens")
     plan.add_row(
         "model",
-        f"{config.n_layers} layers of width {config.d_model}, {config.n_heads} heads, "
+        f"{_count(config.n_layers, 'layer')} of width {config.d_model}, "
+        f"{_count(config.n_heads, 'head')}, "
         f"context {config.n_ctx}: {parameters:,} parameters",
     )
     if run.settings.init_from:
@@ -58,13 +60,19 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         f"{recipe.max_steps:,} steps of {recipe.batch_size} windows: "
         f"{recipe.max_steps * windows:,} tokens, seed {recipe.seed}",
     )
-    threads = f", {torch.get_num_threads()} threads" if processes.device.type == "cpu" else ""
+    threads = (
+        f", {_count(torch.get_num_threads(), 'thread')}" if processes.device.type == "cpu" else ""
+    )
     several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
     plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}")
     plan.add_row("run folder", str(run.folder))
     console.print(Panel(plan, title=title, title_align="left"))
     for remark in run.remarks:
         console.print(escape(remark), highlight=False)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def show_excerpt(run: OpenRun, console: Console, title: str, *, seed: int) -> None:
@@ -118,6 +126,6 @@ def draw(run: OpenRun, lines: dict[str, float]) -> None:
         save_loss_curve(
             run.folder / CURVE,
             log,
-            title=f"{run.data.name}, {len(log):,} steps{last}",
+            title=f"{Path(run.data.name).name}, {len(log):,} steps{last}",
             reference_lines=lines,
         )
