@@ -37,11 +37,11 @@ app.command()(watch)
 app.command()(hint)
 app.command()(show)
 app.command(cls=ShortHelp)(grade)
+app.command(cls=ShortHelp)(prepare)
 app.command(cls=ShortHelp)(train)
 app.command(cls=ShortHelp)(sample)
 app.command()(export)
 app.command(cls=ShortHelp)(plan)
-app.command(cls=ShortHelp)(prepare)
 app.command()(doctor)
 
 
