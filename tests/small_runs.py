@@ -1,0 +1,116 @@
+"""Small runs: how they are started, and what they left behind."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from gpt2_small.runs import read_log, read_run
+from gpt2_small.training.distributed import Processes
+from gpt2_small.training.kept import kept_records
+from gpt2_small.training.opening import open_run
+from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.settings import Settings
+
+ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))
+PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40
+SMALL = Settings(
+    model=dict(d_model=16, n_layers=1, n_heads=2, n_ctx=16),
+    recipe=Recipe(
+        max_steps=12,
+        batch_size=4,
+        learning_rate=1e-2,
+        warmup_steps=4,
+        evaluate_every=6,
+        evaluation_tokens=64,
+        checkpoint_every=3,
+        keep=2,
+    ),
+)
+
+
+def play(folder: Path) -> Path:
+    """A text to train on."""
+    path = folder / "play.txt"
+    path.write_text(PLAY)
+    return path
+
+
+def train(
+    solution: ModuleType,
+    folder: Path,
+    *,
+    resume: bool = False,
+    last: int | None = None,
+    **changes: Any,
+) -> tuple[str, ...]:
+    """Train the small run in this process, and give what was said when it was opened.
+
+    last: the step after which it is asked to stop; left out, it reaches its end.
+    """
+    if not resume and "data" not in changes:
+        changes["data"] = str(play(folder.parent))
+    settings = None if resume else SMALL
+    with open_run(solution, folder, settings, changes, ALONE, resume=resume) as run:
+        # The run is asked within a step, whose number it has not taken yet.
+        asked = (lambda: False) if last is None else (lambda: run.training.step + 1 >= last)
+        for _ in kept_records(run, asked):
+            pass
+        return run.remarks
+
+
+def steps_kept(folder: Path) -> list[int]:
+    """The steps of a run's checkpoints."""
+    return [checkpoint.step for checkpoint in read_run(folder).checkpoints]
+
+
+def state_at(folder: Path, step: int) -> str:
+    """A hash over a checkpoint's weights and optimiser tensors."""
+    digest = hashlib.sha256()
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        for key, tensor in sorted(load_file(folder / f"checkpoints/step-{step}" / name).items()):
+            digest.update(f"{key} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """A run's log without what time alone decides."""
+    return [
+        {name: value for name, value in record.items() if name != "tokens_per_second"}
+        for record in read_log(folder)
+    ]
+
+
+def files_under(folder: Path, but: Iterable[str] = (".lock",)) -> dict[str, bytes]:
+    """The content of every file, by its path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in but
+    }
+
+
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    """Damage a file by one bit."""
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def flags(settings: Settings = SMALL, **changes: Any) -> list[str]:
+    """The flags with which the command train makes the small run of a preset."""
+    fields = {**settings.model, **vars(settings.recipe), **changes}
+    return [
+        word
+        for name, value in fields.items()
+        for word in (
+            "--set",
+            f"{name}={json.dumps(value).strip(chr(34)) if value is not None else 'none'}",
+        )
+    ]

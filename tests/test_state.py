@@ -1,0 +1,220 @@
+"""What a checkpoint holds, and which checkpoints stay on the disk."""
+
+import json
+import os
+import resource
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from small_runs import ALONE, SMALL, files_under, play, steps_kept, train
+
+from gpt2_small.errors import UserError
+from gpt2_small.runs import read_log, read_run
+from gpt2_small.runs.folder import find_checkpoints
+from gpt2_small.training import keeper as keeping
+from gpt2_small.training.data import open_data
+from gpt2_small.training.keeper import Keeper, discard
+from gpt2_small.training.run import Training
+from gpt2_small.training.state import capture, optimizer_tensors, reseed, restore
+
+
+@pytest.fixture
+def new_training(solution, tmp_path):
+    """Gives trainings that begin alike, by default with the parts of the reference."""
+    data = open_data(str(play(tmp_path)), None, SMALL.model["n_ctx"])
+
+    def make(solution=solution, **changes):
+        torch.manual_seed(0)
+        fields = {**SMALL.model, "d_vocab": data.tokenizer.vocab_size, "dropout": 0.1, **changes}
+        model = solution.Transformer(solution.TransformerConfig(**fields))
+        return Training(solution, model, data, SMALL.recipe, ALONE)
+
+    return make
+
+
+def after(training, steps):
+    records = training.records()
+    for _ in range(steps):
+        next(records)
+    return training
+
+
+def checkpoint_of(training, folder, val_loss=None):
+    keeper = Keeper(folder, keep=1)
+    folder.mkdir(exist_ok=True)
+    keeper.save(capture(training, val_loss))
+    keeper.wait()
+    assert keeper.failures == []
+    return find_checkpoints(folder)[-1]
+
+
+def equal(some, others):
+    return some.keys() == others.keys() and all(
+        torch.equal(value, others[name]) for name, value in some.items()
+    )
+
+
+# A state
+
+
+def test_a_restored_training_has_every_weight_moment_and_random_state_of_the_saved(
+    new_training, tmp_path
+):
+    training = after(new_training(), 3)
+    checkpoint = checkpoint_of(training, tmp_path / "run")
+    random = torch.get_rng_state()
+    again = new_training()
+    restore(again, checkpoint)
+    assert (again.step, again.tokens) == (3, 3 * 4 * 16)
+    assert equal(dict(again.model.named_parameters()), dict(training.model.named_parameters()))
+    assert equal(optimizer_tensors(again), optimizer_tensors(training))
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_a_state_is_a_copy_that_later_steps_leave_alone(new_training):
+    training = after(new_training(), 2)
+    state = capture(training)
+    weights = {name: value.clone() for name, value in state.weights.items()}
+    moments = {name: value.clone() for name, value in state.optimizer.items()}
+    assert equal(state.weights, dict(training.model.named_parameters()))
+    after(training, 1)
+    assert not equal(weights, dict(training.model.named_parameters()))
+    assert equal(state.weights, weights)
+    assert equal(state.optimizer, moments)
+
+
+def test_the_optimisers_tensors_are_named_after_their_parameters(new_training):
+    training = after(new_training(), 1)
+    names = {name for name, _ in training.model.named_parameters()}
+    moments = optimizer_tensors(training)
+    assert set(moments) == {f"{n}/{m}" for n in names for m in ("step", "exp_avg", "exp_avg_sq")}
+    assert moments["embed.W_E/exp_avg"].shape == training.model.embed.W_E.shape
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_name(new_training, tmp_path):
+    checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
+    with pytest.raises(UserError, match=r"step-1/model\.safetensors does not fit the model; .*W_E"):
+        restore(new_training(d_model=32), checkpoint)
+
+
+def test_an_optimiser_that_lacks_a_moment_is_refused_by_name(new_training, tmp_path):
+    training = after(new_training(), 1)
+    del training.optimizer.state[training.model.embed.W_E]["exp_avg"]
+    checkpoint = checkpoint_of(training, tmp_path / "run")
+    with pytest.raises(UserError, match=r"optimizer\.safetensors .*: embed\.W_E/exp_avg do not"):
+        restore(new_training(), checkpoint)
+
+
+def test_processes_draw_different_numbers_and_the_same_again():
+    def drawn(seed, step, rank):
+        reseed(seed, step, rank)
+        return torch.rand(()).item()
+
+    places = [(seed, step, rank) for seed in (0, 1) for step in (0, 1, 2) for rank in (0, 1, 2)]
+    numbers = [drawn(*place) for place in places]
+    assert len(set(numbers)) == len(places)
+    assert [drawn(*place) for place in places] == numbers
+
+
+# Which stay
+
+
+def keep_losses(training, folder, losses, keep):
+    """Save a checkpoint with each of these held-out losses, after steps 1, 2 and so on."""
+    keeper = Keeper(folder, keep)
+    folder.mkdir(exist_ok=True)
+    state = capture(training)
+    for step, loss in enumerate(losses, start=1):
+        keeper.save(replace(state, step=step, val_loss=loss))
+    keeper.wait()
+    assert keeper.failures == []
+    return [checkpoint.step for checkpoint in find_checkpoints(folder)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "keep", "left"),
+    [
+        ([None] * 5, 2, [4, 5]),
+        ([None] * 5, 1, [5]),
+        ([3.0, 1.0, 2.0, 2.5, 2.2], 2, [2, 4, 5]),
+        ([3.0, 2.0, 1.0], 1, [3]),
+        ([1.0, 1.0, 1.0, 1.0], 1, [1, 4]),
+        ([None, 2.0, None, None], 1, [2, 4]),
+    ],
+)
+def test_the_last_few_and_the_best_are_kept(new_training, tmp_path, losses, keep, left):
+    assert keep_losses(after(new_training(), 1), tmp_path / "run", losses, keep) == left
+
+
+def test_a_run_keeps_the_checkpoint_of_its_best_evaluation(solution, tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "evaluate", lambda training: 1.0 + abs(training.step - 4))
+    train(solution, tmp_path / "run", max_steps=8, evaluate_every=2, checkpoint_every=2, keep=1)
+    assert steps_kept(tmp_path / "run") == [4, 8]
+
+
+def test_a_checkpoint_that_is_discarded_is_never_seen_half(new_training, tmp_path, monkeypatch):
+    checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
+
+    class Cut(Exception):
+        pass
+
+    def cut(folder, **_):
+        if os.path.exists(folder):
+            raise Cut
+
+    monkeypatch.setattr(keeping.shutil, "rmtree", cut)
+    with pytest.raises(Cut):
+        discard(checkpoint.folder)
+    assert find_checkpoints(tmp_path / "run") == ()
+
+
+# A disk that does not do what it should
+
+
+def test_a_save_that_fails_stops_the_run_and_harms_no_earlier_one(solution, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(solution, run, last=4)
+    before = files_under(run / "checkpoints")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*step-6 \(File too large\); nothing"):
+            train(solution, run, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert files_under(run / "checkpoints") == before
+    assert len(read_log(run)) < 12
+
+
+def test_a_step_does_not_wait_for_its_checkpoint(new_training, tmp_path, monkeypatch):
+    begun = []
+
+    def slow(*_):
+        begun.append(True)
+        while len(begun) < 2:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(keeping, "save_checkpoint", slow)
+    (tmp_path / "run").mkdir()
+    keeper = Keeper(tmp_path / "run", keep=1)
+    keeper.save(capture(after(new_training(), 1)))
+    begun.append(True)  # reached only because save came back
+    keeper.wait()
+    assert len(begun) == 2
+
+
+def test_a_run_without_a_folder_to_write_to_is_one_sentence(solution, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*file/run"):
+        train(solution, tmp_path / "file" / "run", data=str(play(tmp_path)))
+
+
+def test_what_was_kept_names_its_step_tokens_and_loss(solution, tmp_path):
+    train(solution, tmp_path / "run")
+    checkpoint = read_run(tmp_path / "run").latest_checkpoint()
+    position = json.loads((checkpoint.folder / "position.json").read_text())
+    last = read_log(tmp_path / "run")[-1]
+    assert (position["step"], position["tokens"]) == (12, last["tokens"])
+    assert position["val_loss"] == last["val_loss"]
