@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,35 @@ def read_log(folder: str | Path) -> list[dict[str, Any]]:
 
     Raises UserError, with the line's number, for a damaged line.
     """
-    path = Path(folder) / LOG
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    return [_parse(line, number, path) for number, line in enumerate(lines[:-1], start=1)]
+    return list(_records(Path(folder) / LOG))
 
 
 def trim_log(folder: str | Path, last_step: int) -> None:
-    """Drop the records after a step, before a run continues from that step's checkpoint.
+    """Drop what comes after a step's record, before a run continues from that step's checkpoint.
 
-    Raises UserError for a damaged log.
+    What is dropped may be damaged, as the end of a log is when a whole machine was cut off.
+
+    Raises UserError, with the line's number, for a damaged line before.
     """
-    kept = [record for record in read_log(folder) if record["step"] <= last_step]
-    write_whole(Path(folder) / LOG, "".join(map(_line, kept)))
+    path = Path(folder) / LOG
+    kept: list[dict[str, Any]] = []
+    for record in _records(path) if last_step else ():
+        if record["step"] <= last_step:
+            kept.append(record)
+        if record["step"] >= last_step:
+            break
+    write_whole(path, "".join(map(_line, kept)))
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines[:-1], start=1):
+        yield _parse(line, number, path)
 
 
 def _line(record: Mapping[str, Any]) -> str:
