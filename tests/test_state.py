@@ -93,6 +93,23 @@ def test_the_optimisers_tensors_are_named_after_their_parameters(new_training):
     assert moments["embed.W_E/exp_avg"].shape == training.model.embed.W_E.shape
 
 
+def test_a_parameter_that_never_had_a_gradient_does_not_keep_a_run_from_going_on(
+    new_training, tmp_path
+):
+    def with_an_idle_parameter():
+        training = new_training()
+        training.model.idle = torch.nn.Parameter(torch.ones(3))
+        training.optimizer.add_param_group({"params": [training.model.idle]})
+        return training
+
+    training = after(with_an_idle_parameter(), 2)
+    again = with_an_idle_parameter()
+    restore(again, checkpoint_of(training, tmp_path / "run"))
+    assert equal(optimizer_tensors(again), optimizer_tensors(training))
+    assert "idle" in capture(again).weights
+    assert not any(name.startswith("idle") for name in optimizer_tensors(again))
+
+
 def test_a_checkpoint_of_another_model_is_refused_by_name(new_training, tmp_path):
     checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
     with pytest.raises(UserError, match=r"step-1/model\.safetensors does not fit the model; .*W_E"):

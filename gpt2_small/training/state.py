@@ -18,6 +18,9 @@ RANDOM = "random.safetensors"
 POSITION = "position.json"
 POSITION_FORMAT = "gpt2-small-position/1"
 
+# What AdamW keeps of a parameter that ever had a gradient.
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
 
 @dataclass(frozen=True)
 class State:
@@ -67,11 +70,11 @@ def capture(training: Training, val_loss: float | None = None) -> State:
 
 
 def optimizer_tensors(training: Training) -> dict[str, Tensor]:
-    """What AdamW keeps of every parameter, by `parameter/name`."""
+    """What AdamW keeps of every parameter that ever had a gradient, by `parameter/name`."""
     return {
         f"{name}/{kept}": value
         for name, parameter in training.model.named_parameters()
-        for kept, value in training.optimizer.state[parameter].items()
+        for kept, value in training.optimizer.state.get(parameter, {}).items()
     }
 
 
@@ -90,10 +93,11 @@ def restore(training: Training, checkpoint: Checkpoint | None) -> None:
         fill(training.model, checkpoint.tensors(WEIGHTS), source=str(checkpoint.folder / WEIGHTS))
         for name in saved:
             saved[name] = checkpoint.tensors(name)
-        _check_names(training, saved[OPTIMIZER], str(checkpoint.folder / OPTIMIZER))
+        source = str(checkpoint.folder / OPTIMIZER)
         return json.dumps(
             {
                 **read_position(checkpoint),
+                "optimised": _optimised(training, saved[OPTIMIZER], source),
                 "processes": {name: list(rows.shape) for name, rows in saved[RANDOM].items()},
             }
         ).encode()
@@ -102,7 +106,9 @@ def restore(training: Training, checkpoint: Checkpoint | None) -> None:
     training.step, training.tokens = position["step"], position["tokens"]
     processes.share(training.model.parameters())
     for name, parameter in training.model.named_parameters():
-        for kept, tensor in _empty_moments(parameter).items():
+        if name not in position["optimised"]:
+            continue
+        for kept, tensor in zip(MOMENTS, _empty_moments(parameter), strict=True):
             if processes.is_main:
                 tensor.copy_(saved[OPTIMIZER][f"{name}/{kept}"])
             processes.share([tensor])
@@ -119,24 +125,23 @@ def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", copy=True)
 
 
-def _empty_moments(parameter: Tensor) -> dict[str, Tensor]:
-    """What AdamW keeps of a parameter, by the names that it uses."""
-    return {
-        "step": torch.zeros((), device=parameter.device),
-        "exp_avg": torch.zeros_like(parameter, requires_grad=False),
-        "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
-    }
+def _empty_moments(parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.zeros((), device=parameter.device),
+        torch.zeros_like(parameter, requires_grad=False),
+        torch.zeros_like(parameter, requires_grad=False),
+    )
 
 
-def _check_names(training: Training, optimizer: dict[str, Tensor], source: str) -> None:
-    expected = {
-        f"{name}/{kept}"
-        for name, parameter in training.model.named_parameters()
-        for kept in _empty_moments(parameter)
-    }
+def _optimised(training: Training, optimizer: dict[str, Tensor], source: str) -> list[str]:
+    """The parameters of which something is kept; it must be all that AdamW keeps of them."""
+    kept = {name.rpartition("/")[0] for name in optimizer}
+    names = [name for name, _ in training.model.named_parameters() if name in kept]
+    expected = {f"{name}/{moment}" for name in names for moment in MOMENTS}
     wrong = sorted(expected ^ set(optimizer))
     if wrong:
         raise UserError(f"{source} belongs to another model: {', '.join(wrong[:4])} do not match")
+    return names
 
 
 def _generators(training: Training) -> dict[str, Tensor]:
