@@ -281,6 +281,23 @@ def test_a_run_with_two_damaged_checkpoints_ends_with_every_bit_of_one_without(
     assert logged(stopped) == logged(finished)
 
 
+def test_when_every_checkpoint_is_damaged_it_is_said_and_nothing_is_touched(solution, stopped):
+    for step in (3, 6, 9):
+        flip_in_the_middle(stopped / f"checkpoints/step-{step}/model.safetensors")
+    files = files_under(stopped)
+    with pytest.raises(UserError, match=r"is damaged, the latest so: .*step-9/model.* to begin"):
+        train(solution, stopped, resume=True)
+    assert files_under(stopped) == files
+
+
+def test_a_checkpoint_under_another_steps_name_is_not_used(solution, stopped, finished):
+    (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/step-11")
+    remark, from_where = train(solution, stopped, resume=True)
+    assert "step-11 holds the state after step 9" in remark
+    assert from_where == "going on from step 6"
+    assert state_at(stopped, 12) == state_at(finished, 12)
+
+
 def test_a_config_that_is_damaged_is_one_sentence(solution, stopped):
     config = stopped / "config.json"
     config.write_text(config.read_text()[:200])

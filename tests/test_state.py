@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_runs import ALONE, SMALL, files_under, play, steps_kept, train
+from small_runs import ALONE, SMALL, files_under, flip, play, steps_kept, train
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.runs.folder import find_checkpoints
 from gpt2_small.training import keeper as keeping
 from gpt2_small.training.data import open_data
-from gpt2_small.training.keeper import Keeper, discard
+from gpt2_small.training.keeper import Keeper, check_whole, discard, last_whole_checkpoint
 from gpt2_small.training.run import Training
 from gpt2_small.training.state import capture, optimizer_tensors, reseed, restore
 
@@ -185,6 +185,35 @@ def test_a_checkpoint_that_is_discarded_is_never_seen_half(new_training, tmp_pat
     with pytest.raises(Cut):
         discard(checkpoint.folder)
     assert find_checkpoints(tmp_path / "run") == ()
+
+
+def test_a_checkpoint_counts_as_whole_only_when_every_bit_that_matters_is_there(
+    new_training, tmp_path
+):
+    checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
+    manifest = checkpoint.folder / "manifest.json"
+    before = manifest.read_bytes()
+    meaning = json.loads(before)
+    for place in range(len(before)):
+        flip(manifest, place)
+        try:
+            check_whole(checkpoint)
+        except UserError:
+            pass
+        else:
+            assert json.loads(manifest.read_bytes()) == meaning, place
+        manifest.write_bytes(before)
+    check_whole(checkpoint)
+
+
+def test_damaged_checkpoints_are_only_set_aside_when_there_is_a_whole_one(new_training, tmp_path):
+    training = new_training()
+    for _ in range(2):
+        checkpoint = checkpoint_of(after(training, 1), tmp_path / "run")
+    flip(checkpoint.folder / "position.json", 3)
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
+        last_whole_checkpoint(tmp_path / "run")
+    assert [each.step for each in find_checkpoints(tmp_path / "run")] == [2]
 
 
 # A disk that does not do what it should

@@ -112,12 +112,3 @@ def verified(folder: Path, name: str) -> Path:
             "copy it again from where it was made"
         )
     return path
-
-
-def verify_all(folder: Path) -> None:
-    """See that every file of a folder's manifest is what was written.
-
-    Raises UserError for a manifest or a file that is missing or damaged.
-    """
-    for name in read_json(folder / MANIFEST, MANIFEST_FORMAT).get("files", {}):
-        verified(folder, name)

@@ -6,17 +6,19 @@ from pathlib import Path
 from threading import Thread
 
 from gpt2_small.errors import UserError
-from gpt2_small.runs.files import sync, verify_all
+from gpt2_small.runs.files import sync
 from gpt2_small.runs.folder import (
     CHECKPOINTS,
+    WEIGHTS,
     Checkpoint,
     find_checkpoints,
     save_checkpoint,
 )
 from gpt2_small.runs.log import LOG
-from gpt2_small.training.state import State, read_position
+from gpt2_small.training.state import OPTIMIZER, POSITION, RANDOM, State, read_position
 
 DAMAGED = ".damaged"
+FILES = (WEIGHTS, OPTIMIZER, RANDOM, POSITION)
 
 
 class Keeper:
@@ -92,20 +94,42 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path)
 
 
+def check_whole(checkpoint: Checkpoint) -> None:
+    """Raises UserError, with the file, unless all of a checkpoint is what was written."""
+    for name in FILES:
+        checkpoint.file(name)
+    step = read_position(checkpoint)["step"]
+    if step != checkpoint.step:
+        raise UserError(f"{checkpoint.folder} holds the state after step {step}")
+
+
 def last_whole_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The latest checkpoint whose files are all as they were written, and a sentence on each later.
 
-    The damaged ones are set aside under another name.
+    The later ones are set aside under another name. Without any checkpoint there is none.
+
+    Raises UserError when there are some and all are damaged; then they are left as they are.
     """
-    sentences = []
+    damaged: dict[Checkpoint, UserError] = {}
+    whole = None
     for checkpoint in reversed(find_checkpoints(folder)):
         try:
-            verify_all(checkpoint.folder)
+            check_whole(checkpoint)
         except UserError as error:
-            aside = checkpoint.folder.with_name(checkpoint.folder.name + DAMAGED)
-            shutil.rmtree(aside, ignore_errors=True)
-            checkpoint.folder.rename(aside)
-            sentences.append(f"{error}; checkpoint {checkpoint.step} is set aside as {aside.name}")
+            damaged[checkpoint] = error
         else:
-            return checkpoint, sentences
-    return None, sentences
+            whole = checkpoint
+            break
+    if damaged and whole is None:
+        raise UserError(
+            f"every checkpoint in {folder / CHECKPOINTS} is damaged, the latest so: "
+            f"{next(iter(damaged.values()))}; or remove that folder to begin again"
+        )
+    return whole, [_set_aside(checkpoint, error) for checkpoint, error in damaged.items()]
+
+
+def _set_aside(checkpoint: Checkpoint, error: UserError) -> str:
+    aside = checkpoint.folder.with_name(checkpoint.folder.name + DAMAGED)
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.folder.rename(aside)
+    return f"{error}; checkpoint {checkpoint.step} is set aside as {aside.name}"
