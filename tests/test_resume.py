@@ -308,6 +308,43 @@ def test_a_config_that_is_damaged_is_one_sentence(solution, stopped):
 # What crashes leave, and who else is there
 
 
+def test_leftovers_of_crashes_are_swept_and_other_files_are_not(solution, stopped):
+    left = [
+        stopped / "checkpoints/.step-12.unfinished/model.safetensors",
+        stopped / "checkpoints/.step-3.discarded/model.safetensors",
+        stopped / "checkpoints/.step-9.replaced/model.safetensors",
+        stopped / ".log.jsonl.ab12_x9z",
+        stopped / ".config.json.k2j3h4g5",
+        stopped / ".tokenizer.json.abcdefgh",
+    ]
+    others = [
+        stopped / "checkpoints/step-3.damaged/model.safetensors",
+        stopped / "checkpoints/notes.txt",
+        stopped / ".config.json.swp",
+    ]
+    for path in left + others:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    train(solution, stopped, resume=True, last=10)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
+    assert not (stopped / "checkpoints/.step-12.unfinished").exists()
+
+
+def test_leftovers_are_swept_when_a_run_begins_anew_too(solution, stopped):
+    shutil.rmtree(stopped / "checkpoints")
+    left = stopped / "checkpoints/.step-7.unfinished"
+    left.mkdir(parents=True)
+    train(solution, stopped, last=1)
+    assert not left.exists()
+
+
+def test_a_checkpoint_that_was_being_replaced_is_there_again(solution, stopped, finished):
+    (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/.step-9.replaced")
+    assert train(solution, stopped, resume=True) == ("going on from step 9",)
+    assert state_at(stopped, 12) == state_at(finished, 12)
+
+
 def test_a_second_process_on_the_same_folder_is_turned_away(solution, stopped, monkeypatch):
     files = files_under(stopped)
     lock = opening.FileLock(stopped / LOCK)

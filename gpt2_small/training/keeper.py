@@ -9,12 +9,14 @@ from gpt2_small.errors import UserError
 from gpt2_small.runs.files import sync
 from gpt2_small.runs.folder import (
     CHECKPOINTS,
+    CONFIG,
     WEIGHTS,
     Checkpoint,
     find_checkpoints,
     save_checkpoint,
 )
 from gpt2_small.runs.log import LOG
+from gpt2_small.text.tokenizers import FILE_NAME as TOKENIZER
 from gpt2_small.training.state import OPTIMIZER, POSITION, RANDOM, State, read_position
 
 DAMAGED = ".damaged"
@@ -88,10 +90,22 @@ def best_checkpoint(checkpoints: tuple[Checkpoint, ...]) -> Checkpoint | None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a crash left of checkpoints that were being written or discarded."""
+    """Remove what a crash left of files and checkpoints that were being written or discarded.
+
+    A checkpoint that was about to be replaced by another of its step is there again.
+    """
     for path in (folder / CHECKPOINTS).glob(".step-*"):
-        if re.fullmatch(r"\.step-\d+\.(unfinished|discarded|replaced)", path.name):
+        match = re.fullmatch(r"\.(step-\d+)\.(unfinished|discarded|replaced)", path.name)
+        if match is None:
+            continue
+        if match[2] == "replaced" and not path.with_name(match[1]).exists():
+            path.rename(path.with_name(match[1]))
+        else:
             shutil.rmtree(path)
+    for name in (CONFIG, TOKENIZER, LOG):
+        for path in folder.glob(f".{name}.*"):
+            if re.fullmatch(r"[a-z0-9_]{8}", path.name.removeprefix(f".{name}.")):
+                path.unlink()
 
 
 def check_whole(checkpoint: Checkpoint) -> None:

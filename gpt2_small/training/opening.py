@@ -198,6 +198,7 @@ def _begin_or_go_on(
             "solution_sha256": binding.sha256(training.solution),
         }
         model_fields = asdict(training.config)
+        sweep(folder)
         if not goes_on:
             create_run(folder, model_fields=model_fields, tokenizer=data.tokenizer, run=run)
             return json.dumps([]).encode()
@@ -207,7 +208,6 @@ def _begin_or_go_on(
                 f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
                 "another); give that with --data"
             )
-        sweep(folder)
         checkpoint, remarks = last_whole_checkpoint(folder)
         if before.get("solution_sha256") != run["solution_sha256"]:
             remarks.append("the solution has changed since this run began")
