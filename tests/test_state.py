@@ -14,6 +14,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.runs.folder import find_checkpoints
 from gpt2_small.training import keeper as keeping
+from gpt2_small.training import kept
 from gpt2_small.training.data import open_data
 from gpt2_small.training.keeper import Keeper, check_whole, discard, last_whole_checkpoint
 from gpt2_small.training.run import Training
@@ -159,6 +160,7 @@ def keep_losses(training, folder, losses, keep):
         ([3.0, 2.0, 1.0], 1, [3]),
         ([1.0, 1.0, 1.0, 1.0], 1, [1, 4]),
         ([None, 2.0, None, None], 1, [2, 4]),
+        ([float("nan"), 2.0, 3.0, float("inf")], 1, [2, 4]),
     ],
 )
 def test_the_last_few_and_the_best_are_kept(new_training, tmp_path, losses, keep, left):
@@ -232,6 +234,38 @@ def test_a_save_that_fails_stops_the_run_and_harms_no_earlier_one(solution, tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert files_under(run / "checkpoints") == before
     assert len(read_log(run)) < 12
+
+
+def test_a_save_that_fails_for_no_known_reason_stops_the_run_too(solution, tmp_path, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr(keeping, "save_checkpoint", broken)
+    with pytest.raises(ZeroDivisionError):
+        train(solution, tmp_path / "run")
+    assert len(read_log(tmp_path / "run")) < 12
+
+
+def test_a_log_that_fails_for_a_moment_gets_no_checkpoint_that_it_lacks_steps_of(
+    solution, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    whole = kept.append_log
+
+    def full_at_step_4(folder, record):
+        if record["step"] == 4:
+            with (run / "log.jsonl").open("a") as file:
+                file.write('{"step": 4, "lo')
+            raise UserError("cannot write log.jsonl (No space left on device); free some space")
+        whole(folder, record)
+
+    monkeypatch.setattr(kept, "append_log", full_at_step_4)
+    with pytest.raises(UserError, match="No space left"):
+        train(solution, run)
+    assert steps_kept(run) == [3]
+    monkeypatch.undo()
+    train(solution, run, resume=True)
+    assert [record["step"] for record in read_log(run)] == list(range(1, 13))
 
 
 def test_a_step_does_not_wait_for_its_checkpoint(new_training, tmp_path, monkeypatch):

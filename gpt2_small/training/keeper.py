@@ -1,5 +1,6 @@
 """Checkpoints on the disk: written in the background, the last few and the best kept."""
 
+import math
 import re
 import shutil
 from pathlib import Path
@@ -32,7 +33,7 @@ class Keeper:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
-        self.failures: list[UserError] = []
+        self.failures: list[Exception] = []
         self._writer: Thread | None = None
 
     def save(self, state: State) -> None:
@@ -50,15 +51,21 @@ class Keeper:
 
     def _write(self, state: State) -> None:
         try:
-            log = self.folder / LOG
-            if log.exists():
-                sync(log)
+            self._sync_what_came_before()
             save_checkpoint(self.folder, state.step, state.weights, state.files())
             self._prune()
-        except UserError as error:
-            self.failures.append(error)
         except OSError as error:
             self.failures.append(UserError(f"cannot keep checkpoints in {self.folder}: {error}"))
+        except Exception as error:  # else it would end this thread alone, and the run go on
+            self.failures.append(error)
+
+    def _sync_what_came_before(self) -> None:
+        """A checkpoint is on the disk only after the log up to it, and the names of the files."""
+        (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
+        log = self.folder / LOG
+        if log.exists():
+            sync(log)
+        sync(self.folder)
 
     def _prune(self) -> None:
         checkpoints = find_checkpoints(self.folder)
@@ -84,7 +91,7 @@ def best_checkpoint(checkpoints: tuple[Checkpoint, ...]) -> Checkpoint | None:
             loss = read_position(checkpoint)["val_loss"]
         except UserError:
             continue
-        if loss is not None:
+        if loss is not None and math.isfinite(loss):
             losses[checkpoint] = loss
     return min(losses, key=losses.__getitem__, default=None)
 

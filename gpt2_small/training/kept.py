@@ -21,7 +21,7 @@ def kept_records(run: OpenRun, asked_to_stop: Callable[[], bool] = never) -> Ite
     """
     training, recipe = run.training, run.settings.recipe
     keeper = Keeper(run.folder, recipe.keep)
-    failures: list[UserError] = []
+    failures: list[Exception] = []
 
     def must_stop() -> bool:
         return asked_to_stop() or bool(failures or keeper.failures)
@@ -33,30 +33,38 @@ def kept_records(run: OpenRun, asked_to_stop: Callable[[], bool] = never) -> Ite
                 _log(run, record, failures)
             if training.step % recipe.checkpoint_every == 0 or training.is_done:
                 saved = training.step
-                _keep(training, keeper, record.val_loss)
+                _keep(training, keeper, record.val_loss, failures)
             yield record
         if saved < training.step:
-            _keep(training, keeper, None)
+            _keep(training, keeper, None, failures)
     finally:
         keeper.wait()
     training.processes.on_main(lambda: _tell([*failures, *keeper.failures]))
 
 
-def _keep(training: Training, keeper: Keeper, val_loss: float | None) -> None:
+def _keep(
+    training: Training, keeper: Keeper, val_loss: float | None, failures: list[Exception]
+) -> None:
+    """Write a checkpoint; none after a step that is not in the log, which it must not outrun."""
     state = capture(training, val_loss)
-    if training.processes.is_main:
+    if training.processes.is_main and not failures:
         keeper.save(state)
 
 
-def _log(run: OpenRun, record: RunRecord, failures: list[UserError]) -> None:
-    """A log that cannot be written stops every process after the next step, not one at once."""
+def _log(run: OpenRun, record: RunRecord, failures: list[Exception]) -> None:
+    """A log that cannot be written stops every process after the next step, not one at once.
+
+    Nothing is added after the line that failed, of which a part may be there.
+    """
+    if failures:
+        return
     try:
         append_log(run.folder, record.as_json())
     except UserError as error:
         failures.append(error)
 
 
-def _tell(failures: list[UserError]) -> bytes:
+def _tell(failures: list[Exception]) -> bytes:
     for failure in failures:
         raise failure
     return b""
