@@ -305,6 +305,14 @@ def test_a_config_that_is_damaged_is_one_sentence(solution, stopped):
         train(solution, stopped, resume=True)
 
 
+def test_a_tokenizer_that_a_crash_kept_from_being_written_is_there_after_going_on(
+    solution, stopped
+):
+    (stopped / "tokenizer.json").unlink()
+    train(solution, stopped, resume=True)
+    assert read_run(stopped).load_tokenizer().decode([0]) == "\n"
+
+
 # What crashes leave, and who else is there
 
 

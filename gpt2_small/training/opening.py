@@ -1,7 +1,6 @@
 """A run's folder and its training, opened together: new, or where it stopped."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,8 @@ from gpt2_small.runs.folder import (
 )
 from gpt2_small.runs.log import trim_log
 from gpt2_small.text.protocol import Tokenizer
+from gpt2_small.text.tokenizers import save_tokenizer
+from gpt2_small.training.alike import any_restarted, check_alike, check_main_keeps
 from gpt2_small.training.data import StoriesData, TextData, fingerprint, open_data
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.keeper import last_whole_checkpoint, sweep
@@ -42,6 +43,7 @@ from gpt2_small.training.state import reseed, restore
 
 LOCK = ".lock"
 DATA_HASH = "data_sha256"
+SOLUTION_HASH = "solution_sha256"
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,19 @@ def open_run(
 
     Raises UserError when the folder, the data, the model or the settings cannot be used.
     """
-    resume = resume or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    resume = any_restarted(processes) or resume
+    if resume:
+        check_main_keeps(processes, folder)
     found = processes.on_main(lambda: _settle(folder, preset, changes, resume))
     goes_on, settings = found[:1] == b"1", from_bytes(found[1:])
-    training, data = _build(solution, settings, processes)
+    training, data = processes.together(lambda: _build(solution, settings, processes))
+    hashes = {DATA_HASH: fingerprint(data), SOLUTION_HASH: binding.sha256(solution)}
+    check_alike(
+        processes, {str(settings.data): hashes[DATA_HASH], "the solution": hashes[SOLUTION_HASH]}
+    )
     with _locked(folder, processes):
         remarks = getattr(data, "remarks", ())
-        remarks += _begin_or_go_on(folder, settings, training, data, goes_on)
+        remarks += _begin_or_go_on(folder, settings, hashes, training, data, goes_on)
         yield OpenRun(folder, settings, data, training, remarks)
 
 
@@ -182,6 +190,7 @@ def _shape_of(config: Any, given: dict[str, Any], init_from: str) -> dict[str, A
 def _begin_or_go_on(
     folder: Path,
     settings: Settings,
+    hashes: dict[str, str],
     training: Training,
     data: StoriesData | TextData,
     goes_on: bool,
@@ -192,11 +201,7 @@ def _begin_or_go_on(
 
     def on_disk() -> bytes:
         nonlocal checkpoint
-        run = {
-            **settings.as_json(),
-            DATA_HASH: fingerprint(data),
-            "solution_sha256": binding.sha256(training.solution),
-        }
+        run = {**settings.as_json(), **hashes}
         model_fields = asdict(training.config)
         sweep(folder)
         if not goes_on:
@@ -209,9 +214,10 @@ def _begin_or_go_on(
                 "another); give that with --data"
             )
         checkpoint, remarks = last_whole_checkpoint(folder)
-        if before.get("solution_sha256") != run["solution_sha256"]:
+        if before.get(SOLUTION_HASH) != run[SOLUTION_HASH]:
             remarks.append("the solution has changed since this run began")
         write_config(folder, model_fields, data.tokenizer.name, run)
+        save_tokenizer(data.tokenizer, folder)
         trim_log(folder, checkpoint.step if checkpoint else 0)
         at = f"step {checkpoint.step:,}" if checkpoint else "its beginning: no checkpoint yet"
         return json.dumps([*remarks, f"going on from {at}", bool(checkpoint)]).encode()
