@@ -9,9 +9,10 @@ from pathlib import Path
 import typer
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
+from gpt2_small.errors import MachineError, ProcessLost, UserError
 
 NOT_WRITTEN = 1
+PROCESS_LOST = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
 
@@ -20,13 +21,20 @@ def run_command(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code: 2 for input that cannot be used.
 
     A part of the solution that is not written yet ends it with exit code 1. Of the processes that
-    torchrun started, the first one alone prints the sentence.
+    torchrun started, the first one alone prints the sentence; the first one of each machine does
+    when it is about that machine, or about another process that is gone.
     """
     try:
         app()
+    except MachineError as error:
+        _say(str(error), "LOCAL_RANK")
+        sys.exit(CANNOT_BE_USED)
     except UserError as error:
         _say(str(error))
         sys.exit(CANNOT_BE_USED)
+    except ProcessLost as error:
+        _say(str(error), "LOCAL_RANK")
+        sys.exit(PROCESS_LOST)
     except NotImplementedError as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         if place.filename != binding.bound().__file__:
@@ -56,8 +64,8 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(sentence: str) -> None:
-    if os.environ.get("RANK", "0") == "0":
+def _say(sentence: str, rank: str = "RANK") -> None:
+    if os.environ.get(rank, "0") == "0":
         print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
 
 

@@ -1,9 +1,11 @@
 """Several processes that train as one: started by torchrun, or a single one that needs nothing."""
 
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -11,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.devices import find_device
-from gpt2_small.errors import UserError
+from gpt2_small.errors import MachineError, UserError
+from gpt2_small.training.joining import join, losses_told, this_machine
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,32 @@ class Processes:
             raise error or UserError("the first process cannot go on")
         return self.share_bytes(result)
 
+    def gather_bytes(self, content: bytes) -> list[bytes]:
+        """What each process holds, in their order, in every process."""
+        lengths = self.gather(torch.tensor([len(content)]))[:, 0].tolist()
+        row = torch.zeros(max(1, *lengths), dtype=torch.uint8)
+        row[: len(content)] = torch.tensor(list(content), dtype=torch.uint8)
+        rows = self.gather(row)
+        return [
+            filled[:length].numpy().tobytes() for filled, length in zip(rows, lengths, strict=True)
+        ]
+
+    def together(self, action: Callable[[], Result]) -> Result:
+        """What an action gives in this process; all fail when it fails in one.
+
+        Raises UserError when the action does anywhere, with the sentence of the first process in
+        which it did.
+        """
+        failure = b""
+        try:
+            result = action()
+        except UserError as mistake:
+            whose = "" if self.is_main else f"process {self.rank}, on {socket.gethostname()}: "
+            failure = f"{whose}{mistake}".encode()
+        for first in filter(None, self.gather_bytes(failure)):
+            raise UserError(first.decode())
+        return result
+
 
 @contextmanager
 def joined_processes(device: str | None = None) -> Iterator[Processes]:
@@ -101,18 +132,35 @@ def joined_processes(device: str | None = None) -> Iterator[Processes]:
 
     device: as for `find_device`; under torchrun, `cuda` means the GPU of the process's local rank.
 
-    Raises UserError for a device that is not there.
+    Raises MachineError for a device that is not there, and ProcessLost when another process does
+    not come, or is gone.
     """
     if not dist.is_torchelastic_launched():
         yield Processes(rank=0, world_size=1, device=find_device(device))
         return
-    chosen = find_device(device)
-    if chosen.type == "cuda" and chosen.index is None:
-        chosen = find_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    chosen = _own_device(device)
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    join("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
+        with losses_told():
+            yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
     finally:
         dist.destroy_process_group()
+
+
+def _own_device(device: str | None) -> torch.device:
+    """Where one of several processes computes; each on a machine has a GPU of its own."""
+    try:
+        chosen = find_device(device)
+    except UserError as error:
+        raise MachineError(f"{this_machine()}{error}") from error
+    if chosen.type != "cuda" or chosen.index is not None:
+        return chosen
+    processes, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if processes > gpus:
+        raise MachineError(
+            f"{this_machine()}torchrun started {processes} processes here, but there are {gpus} "
+            f"GPUs; give --nproc-per-node {gpus}, or --device cpu"
+        )
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]))

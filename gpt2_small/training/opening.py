@@ -84,10 +84,9 @@ def open_run(
     found = processes.on_main(lambda: _settle(folder, preset, changes, resume))
     goes_on, settings = found[:1] == b"1", from_bytes(found[1:])
     training, data = processes.together(lambda: _build(solution, settings, processes))
-    hashes = {DATA_HASH: fingerprint(data), SOLUTION_HASH: binding.sha256(solution)}
-    check_alike(
-        processes, {str(settings.data): hashes[DATA_HASH], "the solution": hashes[SOLUTION_HASH]}
-    )
+    hashes = processes.together(lambda: _hashes(solution, data))
+    names = (str(settings.data), "the solution")
+    check_alike(processes, dict(zip(names, hashes.values(), strict=True)))
     with _locked(folder, processes):
         remarks = getattr(data, "remarks", ())
         remarks += _begin_or_go_on(folder, settings, hashes, training, data, goes_on)
@@ -173,6 +172,11 @@ def _build(
         with torch.no_grad():
             model.embed.W_E.mul_(recipe.embedding_scale)
     return Training(solution, model, data, recipe, processes), data
+
+
+def _hashes(solution: ModuleType, data: StoriesData | TextData) -> dict[str, str]:
+    """What is trained on and with, as a run's config.json knows it."""
+    return {DATA_HASH: fingerprint(data), SOLUTION_HASH: binding.sha256(solution)}
 
 
 def _shape_of(config: Any, given: dict[str, Any], init_from: str) -> dict[str, Any]:
