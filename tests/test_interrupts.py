@@ -23,6 +23,14 @@ except BaseException:
 ENDED_BY_IT = (-signal.SIGINT, INTERRUPTED)
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard():
+    """Also where the tests run in the background, which ignores them, and its children with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -57,13 +65,10 @@ def test_after_loading_ctrl_c_is_an_exception_again():
 
 
 def test_a_process_that_ignores_interrupts_goes_on_ignoring_them():
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with loading():
-            signal.raise_signal(signal.SIGINT)
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with loading():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_another_thread_may_load_too():

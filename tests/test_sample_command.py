@@ -240,6 +240,8 @@ def interrupted(tmp_path_factory):
     path = edited_reference(folder, (greedy, "        return 0 * logits.argmax(dim=-1)\n"))
     words = ["sample", "--model", "run", "--prompt", "HELLO", "--max-new-tokens", 10**7]
     words += ["--temperature", 0, "--solution", path]
+    # A test in the background ignores interrupts, and its children would with it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "gpt2_small", *map(str, words)],
         cwd=folder,
@@ -248,6 +250,7 @@ def interrupted(tmp_path_factory):
         stderr=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     begun = process.stdout.read(40)
     process.send_signal(signal.SIGINT)
     text, beside = process.communicate(timeout=60)
