@@ -1,8 +1,6 @@
 """A verdict in the formats that other programs read: JSON, JUnit, Gradescope."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +8,7 @@ from xml.etree import ElementTree
 from gpt2_small.check.parts import PARTS
 from gpt2_small.check.verdict import Result, Verdict
 from gpt2_small.errors import UserError
+from gpt2_small.text.files import write_whole
 
 POINTS = 100.0
 
@@ -112,18 +111,5 @@ def writable(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a report aside and move it into place. Raises UserError when that cannot be done."""
-    try:
-        descriptor, aside = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
-    except OSError as error:
-        raise UserError(f"the report {path} cannot be written: {error.strerror}") from error
+    """Write a report whole or not at all. Raises UserError when that cannot be done."""
+    write_whole(path.absolute(), text, errors="replace")

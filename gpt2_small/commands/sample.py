@@ -203,6 +203,8 @@ def write_report(
     path: Path, report: dict[str, Any], stream: "Stream", tokenizer: "Tokenizer"
 ) -> None:
     """Write every continuation with the probabilities of its tokens as JSON."""
+    from gpt2_small.text.files import write_whole
+
     bound = binding.bound()
     content = {
         "format": FORMAT,
@@ -227,20 +229,4 @@ def write_report(
             for row in stream.rows
         ],
     }
-    write(path, json.dumps(content, indent=1) + "\n")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what is none, such as /dev/stdout, is written to as it is.
-
-    Raises UserError when the disk does not allow it.
-    """
-    from gpt2_small.text.files import write_whole
-
-    if not path.exists() or (path.is_file() and not path.is_symlink()):
-        write_whole(path, text)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror})") from error
+    write_whole(path, json.dumps(content, indent=1) + "\n")

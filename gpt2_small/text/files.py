@@ -10,16 +10,24 @@ from typing import Any
 from gpt2_small.errors import UserError
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, errors: str = "strict") -> None:
     """Writes `text` beside `path`, syncs it, and moves it into place.
+
+    A device, a pipe or a link at `path`, such as /dev/stdout, is written to instead of replaced.
+
+    Args:
+        errors: as in `open`, for what UTF-8 cannot say.
 
     Raises:
         UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
     """
     aside = None
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        _write_into(path, text, errors)
+        return
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors=errors, newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -29,6 +37,13 @@ def write_whole(path: Path, text: str) -> None:
         if aside:
             Path(aside).unlink(missing_ok=True)
         raise UserError(f"cannot write {path} ({error.strerror}); nothing was changed.") from None
+
+
+def _write_into(path: Path, text: str, errors: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors=errors, newline="")
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}).") from None
 
 
 def sha256(path: Path) -> str:
