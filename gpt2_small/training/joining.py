@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from gpt2_small.errors import MachineError, ProcessLost
+from gpt2_small.training.meeting import meeting_place
 
 TIMEOUT = "GPT2_SMALL_TIMEOUT"
 TIMEOUT_SECONDS = 600.0
@@ -19,7 +21,7 @@ INTERFACE = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
 
 # Where gloo stood, then what it has to say, then advice for whoever builds it.
 FROM_GLOO = re.compile(r"gloo/\S+:\d+\] (?P<reason>.*?)(?:\. This is typically .*|\.?\s*)$", re.S)
-WAITED_IN_VAIN = re.compile(r"timed out waiting|wait timeout", re.I)
+WAITED_IN_VAIN = re.compile(r"timed out (waiting|after)|wait timeout", re.I)
 
 
 def timeout() -> timedelta:
@@ -58,7 +60,12 @@ def join(backend: str) -> None:
             f"this machine; give one of {', '.join(here)}"
         )
     try:
-        dist.init_process_group(backend, timeout=patience)
+        store, rank, world_size = next(rendezvous("env://", timeout=patience))
+        store.set_timeout(patience)
+        place = meeting_place(store, rank, world_size, patience)
+        dist.init_process_group(
+            backend, store=place, rank=rank, world_size=world_size, timeout=patience
+        )
     except RuntimeError as error:
         reason = _reason(error) or str(error)
         if WAITED_IN_VAIN.search(reason):

@@ -1,0 +1,177 @@
+"""Machines made of this one: each with a network, a name and processes of its own.
+
+A machine is a set of Linux namespaces, held by a process that reads from a pipe of the test: when
+the test ends, however it ends, the pipe closes and the machine is gone, with its network. What runs
+on it lives in a process namespace of its own, so that killing one process is cutting the power.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processes import ROOT
+
+from gpt2_small import binding
+
+LINK = "link0"
+PORT = 29400
+LONGEST_WAIT = 240.0
+SET_UP = """
+set -e
+ip link set lo up
+echo "$1" > /proc/sys/kernel/hostname
+mount --bind "$2" /etc/hosts
+echo ready
+exec cat
+"""
+
+
+def why_no_machines() -> str | None:
+    """What is missing to make machines here; None when nothing is."""
+    if not sys.platform.startswith("linux"):
+        return "network namespaces are Linux's"
+    missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} (of iproute2 and util-linux) are missing"
+    if os.geteuid() != 0:
+        return "only root can make network namespaces"
+    probe = "ip link add probe0 type veth peer name probe1 && mount --bind /etc/hosts /etc/hosts"
+    tried = subprocess.run(
+        ["unshare", "--net", "--uts", "--mount", "--pid", "--kill-child", "sh", "-c", probe],
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_WAIT,
+    )
+    return f"namespaces cannot be made here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def _dies_with_the_test() -> None:
+    """Let the kernel kill this process once the test's own is gone."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+@dataclass
+class Running:
+    """A command on a machine, and what it printed so far."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def said(self) -> str:
+        """What it and its processes printed, errors too."""
+        return self.output.read_text(errors="replace")
+
+    def wait(self) -> int:
+        """Its exit code; the test fails when it does not end."""
+        try:
+            return self.process.wait(LONGEST_WAIT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end; it said:\n{self.said}") from None
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Come back once something holds; the test fails when the command ends before it does."""
+        begun = time.monotonic()
+        while not holds():
+            ended = self.process.poll() is not None or time.monotonic() - begun > LONGEST_WAIT
+            assert not ended or holds(), f"waited in vain; it said:\n{self.said}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it and all of its processes at once, none of which can do anything about it."""
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class Machine:
+    """One machine.
+
+    folder: where its commands run, on a disk that no other machine looks at.
+    """
+
+    name: str
+    holder: int
+    folder: Path
+    commands: list[Running] = field(default_factory=list)
+
+    def start(self, *command: object, **variables: object) -> Running:
+        """Start a command on it, with further environment variables."""
+        output = self.folder / f"output-{len(self.commands)}.txt"
+        inside = ["nsenter", "--target", str(self.holder), "--net", "--uts", "--mount"]
+        there = ["env", "--chdir", str(self.folder)]
+        alone = ["unshare", "--pid", "--kill-child", "--mount-proc"]
+        kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*inside, *there, *alone, *map(str, command)],
+                env=kept
+                | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+                | {name: str(value) for name, value in variables.items()},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_dies_with_the_test,
+            )
+        self.commands.append(Running(process, output))
+        return self.commands[-1]
+
+    def ip(self, command: str) -> None:
+        """Change its network."""
+        inside = ["nsenter", "--target", str(self.holder), "--net"]
+        subprocess.run([*inside, "ip", *command.split()], check=True, timeout=LONGEST_WAIT)
+
+    def unplug(self) -> None:
+        """Take its cable out."""
+        self.ip(f"link set {LINK} down")
+
+    def plug_in(self) -> None:
+        """Put its cable in."""
+        self.ip(f"link set {LINK} up")
+
+
+@contextmanager
+def joined_machines(folder: Path, *names: str) -> Iterator[list[Machine]]:
+    """Two machines with a cable between them, which know each other by these names."""
+    addresses = {name: f"10.77.0.{number}" for number, name in enumerate(names, start=1)}
+    hosts = folder / "hosts"
+    lines = [f"{address} {name}\n" for name, address in addresses.items()]
+    hosts.write_text("".join(["127.0.0.1 localhost\n", *lines]))
+    with ExitStack() as stack:
+        made = [stack.enter_context(_held(folder / name, name, hosts)) for name in names]
+        ends = [f"{LINK} netns {machine.holder}" for machine in made]
+        cable = f"ip link add {ends[0]} type veth peer name {ends[1]}"
+        subprocess.run(cable.split(), check=True, timeout=LONGEST_WAIT)
+        for machine in made:
+            machine.ip(f"address add {addresses[machine.name]}/24 dev {LINK}")
+            machine.plug_in()
+        yield made
+
+
+@contextmanager
+def _held(folder: Path, name: str, hosts: Path) -> Iterator[Machine]:
+    folder.mkdir()
+    holder = subprocess.Popen(
+        ["unshare", "--net", "--uts", "--mount", "sh", "-c", SET_UP, "sh", name, str(hosts)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=_dies_with_the_test,
+    )
+    assert holder.stdin
+    assert holder.stdout
+    machine = Machine(name, holder.pid, folder)
+    try:
+        assert holder.stdout.readline() == b"ready\n"
+        yield machine
+    finally:
+        for command in machine.commands:
+            command.kill()
+        holder.communicate(timeout=LONGEST_WAIT)

@@ -1,0 +1,123 @@
+"""Training over two machines with two processes each: one is cut off in the middle, and comes back.
+
+The machines are network namespaces of this one (tests/machines.py), so only root can run these.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machines import LINK, PORT, Machine, Running, joined_machines, why_no_machines
+from processes import ROOT, run_python
+from small_runs import PLAY, SMALL, flags, logged, state_at
+
+pytestmark = pytest.mark.slow
+
+STEPS = 60
+CUT_AFTER = 12
+PATIENCE = 8
+TRAIN = [
+    "-m", "gpt2_small", "train", "--preset", "shakespeare-cpu", "--data", "play.txt",
+    "--device", "cpu", "--resume", *flags(SMALL, max_steps=STEPS, batch_size=8),
+]  # fmt: skip
+
+
+def torchrun(machine: Machine, out: Path | str = "run") -> Running:
+    """Start the two processes of a machine, as docs/distributed.md says."""
+    (machine.folder / "play.txt").write_text(PLAY)
+    return machine.start(
+        sys.executable, "-m", "torch.distributed.run",
+        "--nnodes", 2, "--nproc-per-node", 2, "--max-restarts", 3,
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", f"host-a:{PORT}",
+        *TRAIN, "--out", out,
+        GLOO_SOCKET_IFNAME=LINK,
+        TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1,
+        GPT2_SMALL_TIMEOUT=PATIENCE,
+    )  # fmt: skip
+
+
+def steps_logged(run: Path) -> int:
+    """How many lines the log has."""
+    log = run / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def until_the_middle(running: Running, run: Path) -> None:
+    """Come back once a checkpoint is written and the run is some steps further."""
+    running.until(lambda: steps_logged(run) >= CUT_AFTER)
+    assert steps_logged(run) < STEPS, "the run has ended before anything could happen to it"
+
+
+@pytest.fixture
+def two_machines(tmp_path: Path) -> Iterator[list[Machine]]:
+    """`host-a` and `host-b`, joined by a cable; a test that cannot have them is skipped."""
+    reason = why_no_machines()
+    if reason is not None:
+        pytest.skip(reason)
+    with joined_machines(tmp_path, "host-a", "host-b") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory) -> Path:
+    """The run of as many processes on one machine, to which nothing happened."""
+    folder = tmp_path_factory.mktemp("uncut")
+    (folder / "play.txt").write_text(PLAY)
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
+    result = run_python(*launch, *TRAIN, "--out", "run", cwd=folder, PYTHONPATH=str(ROOT))
+    assert result.returncode == 0, result.stderr
+    return folder / "run"
+
+
+def assert_same_run(run: Path, other: Path) -> None:
+    """The same log, and bit for bit the same weights and optimiser at the end."""
+    assert [record["step"] for record in logged(run)] == list(range(1, STEPS + 1))
+    assert logged(run) == logged(other)
+    assert state_at(run, STEPS) == state_at(other, STEPS)
+
+
+def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_machines):
+    a, b = two_machines
+    on_a, on_b = torchrun(a), torchrun(b)
+    until_the_middle(on_a, a.folder / "run")
+    b.unplug()
+    on_b.kill()
+    on_a.until(lambda: "error: " in on_a.said)
+    b.plug_in()
+    back = torchrun(b)
+    assert (on_a.wait(), back.wait()) == (0, 0), on_a.said + back.said
+    assert f"host-a: another process was not heard of for {PATIENCE} seconds" in on_a.said
+    assert "going on from step " in on_a.said
+    assert "Traceback" not in on_a.said
+    assert_same_run(a.folder / "run", uncut)
+    assert not (b.folder / "run").exists()
+
+
+def test_a_cable_that_is_out_for_a_moment_costs_only_the_moment(uncut, two_machines):
+    a, b = two_machines
+    on_a, on_b = torchrun(a), torchrun(b)
+    until_the_middle(on_a, a.folder / "run")
+    b.unplug()
+    before = steps_logged(a.folder / "run")
+    time.sleep(PATIENCE / 4)
+    assert steps_logged(a.folder / "run") <= before + 1
+    b.plug_in()
+    assert (on_a.wait(), on_b.wait()) == (0, 0), on_a.said + on_b.said
+    assert "going on from step" not in on_a.said
+    assert_same_run(a.folder / "run", uncut)
+
+
+def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_machines, tmp_path):
+    a, b = two_machines
+    shared = tmp_path / "shared"
+    on_a, on_b = torchrun(a, shared), torchrun(b, shared)
+    until_the_middle(on_a, shared)
+    on_a.kill()
+    assert on_b.wait() == 1
+    assert "host-b: another process is gone (" in on_b.said
+    again = [torchrun(machine, shared) for machine in (a, b)]
+    assert [running.wait() for running in again] == [0, 0], again[0].said + again[1].said
+    assert "going on from step " in again[0].said
+    assert_same_run(shared, uncut)
