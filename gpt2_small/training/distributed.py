@@ -41,8 +41,11 @@ class Processes:
         """The model, made to average its gradients over the processes when there are several."""
         if self.world_size == 1:
             return model
-        device_ids = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=device_ids)
+        if self.device.type == "cuda":
+            return DistributedDataParallel(model, device_ids=[self.device])
+        parallel = DistributedDataParallel(model)
+        _settle(parallel)
+        return parallel
 
     def sum(self, *values: float) -> list[float]:
         """Each value, added up over the processes."""
@@ -124,6 +127,18 @@ class Processes:
         for first in filter(None, self.gather_bytes(failure)):
             raise UserError(first.decode())
         return result
+
+
+def _settle(parallel: DistributedDataParallel) -> None:
+    """Make the backward pass after which gradients lie where they will lie from then on.
+
+    In the first pass they lie in the order of the parameters, later in the order in which they are
+    ready, and where one lies decides in which order three or more processes add it up. A run that
+    goes on adds as it would have added had it not stopped if no first pass is a step of it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        parallel.train()(torch.zeros(1, 2, dtype=torch.long)).sum().backward()
+    parallel.zero_grad()
 
 
 @contextmanager
