@@ -1,15 +1,21 @@
 """Several processes that train as one: they go on bit for bit, and stop together."""
 
 import json
+import os
 import shutil
+import signal
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from forked import the_forks
-from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil
+from forked import the_forks, wait_until
+from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
+from torch.distributed import DistStoreError, HashStore
 
 from gpt2_small.training.data import open_data
+from gpt2_small.training.meeting import meeting_place
 
 pytestmark = pytest.mark.timeout(300)
 STEPS = [6, 9, 12]
@@ -96,6 +102,39 @@ def test_the_number_of_processes_may_change_and_the_order_of_the_data_does_not(
     assert [record["step"] for record in logged(run)] == list(range(1, 10))
 
 
+def met(store, ranks, world_size):
+    """Where processes meet, each in a thread as of its own, by their ranks."""
+    places = {}
+
+    def meet(rank):
+        place = meeting_place(store, rank, world_size, timedelta(seconds=60))
+        place.set(f"from {rank}", str(rank))
+        places[rank] = place
+
+    threads = [threading.Thread(target=meet, args=(rank,)) for rank in ranks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return places
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_processes_that_are_started_again_meet_where_nobody_left_anything(order):
+    store = HashStore()
+    for attempt in range(3):
+        places = met(store, order, 3)
+        for place in places.values():
+            assert [place.get(f"from {rank}") for rank in range(3)] == [b"0", b"1", b"2"]
+            assert not place.check(["address"])
+        places[0].set("address", f"of attempt {attempt}, soon dead")
+
+
+def test_a_process_waits_for_the_others_only_so_long():
+    with pytest.raises(DistStoreError, match=r"wait timeout after 0\.05 seconds"):
+        meeting_place(HashStore(), 0, 2, timedelta(seconds=0.05))
+
+
 SPOILT = {
     "a loss that is not finite": "loss = loss + float('inf')",
     "a loss that is not a number": "loss = loss * float('nan')",
@@ -116,3 +155,27 @@ def test_what_is_not_finite_in_one_process_stops_all_before_the_update(begin, tm
     for each in (0, 1):
         assert len((tmp_path / f"run.updates-{each}").read_text().splitlines()) == 4
     assert (len(logged(run)), steps_kept(run)) == (4, [4])
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes that a process has started, in the order of their ranks."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
+    begin, tmp_path, rank
+):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    run_well(*begin(whole), processes=2)
+    fork = the_forks().start(
+        *begin(run), before=stay(6, tmp_path / "gate", rank), processes=2, max_restarts=1
+    )
+    log = run / "log.jsonl"
+    wait_until(lambda: log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3])
+    os.kill(workers_of(fork.pid)[rank], signal.SIGKILL)
+    (tmp_path / "gate").touch()
+    assert fork.wait() == 0, fork.err
+    assert "going on from step 3" in fork.out
+    assert state_at(run, 12) == state_at(whole, 12)
+    assert logged(run) == logged(whole)
