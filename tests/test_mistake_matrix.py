@@ -17,9 +17,10 @@ RIGHT = [m for m in mistake.catalogue() if m.equivalent]
 WRONG_FILES = matrix.wrong_files(TESTS / "wrong_files")
 RIGHT_FILES = matrix.wrong_files(TESTS / "right_files")
 # Checking a mistake of these takes some ten milliseconds; of the others, up to half a second. They
-# are named in the default suite, and all others by `pytest -m slow`.
-QUICK = ("LayerNorm", "Embedding", "PositionalEmbedding", "Unembedding", "next_token_loss")
-QUICK += ("learning_rate",)
+# are named in the default suite, and of the others some are rejected; all are rejected and named by
+# `pytest -m slow`.
+QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
+ONE_IN = 4
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +42,9 @@ def not_named(part: str, seed: int = 0) -> list[tuple[str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in QUICK])
-def test_every_mistake_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
-    mine = [m for m in WRONG if m.component == part]
-    assert mine
+def test_one_in_four_mistakes_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
+    mine = [m for m in WRONG if m.component == part][::ONE_IN]
+    assert len(mine) >= 5
     assert [m.id for m in mine if rejected(m) is None] == []
 
 
@@ -53,7 +54,7 @@ def test_every_mistake_is_rejected_and_named_first(part: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 20190214])
+@pytest.mark.parametrize("seed", [0, 1, 20190214])
 @pytest.mark.parametrize("part", PARTS)
 def test_every_mistake_is_rejected_and_named_first_whatever_is_drawn(part: str, seed: int) -> None:
     assert not_named(part, seed) == []
