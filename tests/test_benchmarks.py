@@ -25,6 +25,7 @@ TINY_TRAINING = "--seq 8 --memory-batch 1 --memory-seq 8 --models twin --dtype f
         ("decode.py", ["--new-tokens", "2", "--prompt", "3"], ["batch 1", "batch 8"]),
     ],
 )
+@pytest.mark.slow
 def test_a_benchmark_prints_its_table_and_writes_its_results(tmp_path, script, options, results):
     path = tmp_path / "results.json"
     done = subprocess.run(
@@ -40,7 +41,7 @@ def test_a_benchmark_prints_its_table_and_writes_its_results(tmp_path, script, o
     assert "float32" in done.stdout
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("threads", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_path, threads):
     path, text = tmp_path / "results.json", tmp_path / "text.txt"
     text.write_text("It's 3,141 cats; 中文 😀.\n" * 1000, encoding="utf-8")
@@ -67,6 +68,7 @@ def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_p
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_text_that_cannot_be_encoded_is_one_sentence(tmp_path):
     command = [sys.executable, BENCHMARKS / "encode.py", "--text", tmp_path / "none.txt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
@@ -74,6 +76,7 @@ def test_a_text_that_cannot_be_encoded_is_one_sentence(tmp_path):
     assert done.stderr.startswith(f"{tmp_path / 'none.txt'} cannot be read as text")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_nanogpt_is_one_sentence(tmp_path):
     command = [sys.executable, BENCHMARKS / "train_step.py", *TINY, "--nanogpt", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)

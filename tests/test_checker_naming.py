@@ -90,6 +90,7 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sentence", UNKNOWN)
 def test_an_unknown_mistake_is_said_to_be_and_where_it_begins(
     tmp_path: Path, sentence: str

@@ -32,6 +32,7 @@ def wrong(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     return folder, pytest_on(folder, "-k", "MLP or Embedding or LayerNorm")
 
 
+@pytest.mark.slow
 def test_pytest_and_check_agree_on_every_check_of_a_file(wrong, tmp_path: Path) -> None:
     folder, _ = wrong
     found = outcomes(folder)

@@ -218,6 +218,7 @@ def test_an_optimiser_of_the_models_parameters_trains_through_the_twin(solution)
         assert_close(ours, theirs, name)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's
 def test_compiled_it_is_one_graph_with_the_same_gradients(solution):
     model = replace(SMALL, n_layers=1).build(solution, "Transformer")

@@ -72,6 +72,7 @@ def test_every_command_goes_through_the_set_up():
     assert {SETUP + TRAIN, SETUP + TESTS} <= set(COMMANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[0].removeprefix(SETUP))
 def test_the_commands_of_the_readme_do_what_they_say(clone, block):
     for line in block:
@@ -91,6 +92,7 @@ def run_as_shown(clone: Path, command: str) -> None:
     assert not re.search("Traceback|Warning|error:", result.stderr), result.stderr
 
 
+@pytest.mark.slow
 def test_the_code_of_the_readme_runs(clone):
     shutil.copy(clone / "solution.py", clone / "my_gpt2.py")
     for code in blocks("python"):

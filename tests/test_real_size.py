@@ -8,12 +8,14 @@ from gpt2_small import preset
 from gpt2_small.check import oracle
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.component("Transformer")
 def test_gpt2_small_gives_the_references_activations_and_gradients(solution):
     model_agrees(solution, oracle.live_reference({}, seed=0, batch=1, seq=32, dtype=torch.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.component("Transformer", "next_token_loss")
 def test_a_fresh_gpt2_small_starts_at_a_loss_of_10_978(solution, generator):

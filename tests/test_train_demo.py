@@ -135,6 +135,7 @@ def test_a_broken_file_of_ones_own_is_one_sentence_with_the_line(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_under_torchrun_one_process_prints_and_keeps_the_run(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -10,16 +10,16 @@ def train(
     out: Annotated[Path, typer.Option(help="The run's folder.", metavar="RUN")],
     preset: Annotated[
         str | None,
-        typer.Option(help="stories, shakespeare-cpu, shakespeare, gpt2, gpt2-fineweb, ..."),
+        typer.Option(help="stories, shakespeare-cpu, gpt2, gpt2-fineweb, ..."),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="A prepared folder, a text file, stories, or hub:NAME.")
+        str | None, typer.Option(help="A prepared folder, a text, stories, or hub:NAME.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")
     ] = False,
     init_from: Annotated[
-        str | None, typer.Option(help="Begin with the weights of a run, a folder, or gpt2.")
+        str | None, typer.Option(help="Begin with the weights of a run, folder or name.")
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Updates of the weights.")] = None,
     batch_size: Annotated[
@@ -50,9 +50,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a GPT-2, alone or with the processes that torchrun starts.
-
-    The folder gets a log of every step, checkpoints, and the loss curve. Ctrl-C ends the step,
-    saves, and stops; --resume goes on as if nothing had happened.
+    Ctrl-C ends the step, saves and stops; --resume goes on as if nothing had happened.
 
     Example: gpt2-small train --preset shakespeare-cpu --data plays.txt --out runs/plays
     """
