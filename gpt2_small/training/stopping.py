@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 import torch.distributed as dist
@@ -13,6 +13,7 @@ import torch.distributed as dist
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # torchrun passes on the signal that its whole group got, a moment after the worker got it itself.
 ECHO_SECONDS = 2.0
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 class StopRequest:
@@ -62,4 +63,13 @@ def _listen(heard: socket.socket, request: StopRequest) -> None:
                 asked_at = time.monotonic()
                 request.make()
             elif time.monotonic() - asked_at >= echo:
+                _show_cursor()
                 os._exit(128 + number[0])
+
+
+def _show_cursor() -> None:
+    """A live line hides the terminal's cursor, and at once means without putting it back."""
+    for output in (1, 2):
+        with suppress(OSError):
+            if os.isatty(output):
+                os.write(output, SHOW_CURSOR)

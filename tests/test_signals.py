@@ -1,0 +1,241 @@
+"""Asked to stop, a run ends its step, keeps everything, and goes on as if never asked."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+from forked import Fork, the_forks, wait_until
+from processes import ROOT
+from reaching import stay
+from small_runs import flags, logged, play, state_at, steps_kept
+
+pytestmark = pytest.mark.timeout(300)
+BOTH = [signal.SIGINT, signal.SIGTERM]
+NAMES = [number.name for number in BOTH]
+ECHOES = "from gpt2_small.training import stopping\nstopping.ECHO_SECONDS = {}\n"
+ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return play(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="module")
+def begin(text):
+    """The arguments that begin the small run in a folder."""
+    return lambda out: ["train", "--preset", "characters", "--data", text, "--out", out, *flags()]
+
+
+@pytest.fixture(scope="module")
+def finished(begin, tmp_path_factory):
+    """Runs that nobody asked to stop, of one process and of two."""
+    folder = tmp_path_factory.mktemp("finished")
+    for processes in (1, 2):
+        fork = the_forks().run(*begin(folder / str(processes)), processes=processes)
+        assert (fork.code, fork.err) == (0, "")
+    return folder
+
+
+@pytest.fixture
+def waiting(begin, tmp_path):
+    """Starts a run that stays before its sixth step, and gives it once it is there."""
+    started = []
+
+    def start(before="", rank=0, **how):
+        program = before + stay(6, tmp_path / "gate", rank)
+        fork = the_forks().start(*begin(tmp_path / "run"), before=program, **how)
+        started.append(fork)
+        wait_until(lambda: fork.poll() is not None or stays(tmp_path / "run"))
+        assert fork.poll() is None, fork.err
+        return fork
+
+    yield start
+    for fork in started:
+        if fork.poll() is None:
+            for pid in [*workers_of(fork), fork.pid]:
+                os.kill(pid, signal.SIGKILL)
+            fork.wait()
+
+
+def stays(run):
+    """Whether a run has made its fifth step and kept its third."""
+    log = run / "log.jsonl"
+    return log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3]
+
+
+def assert_goes_on_as_if_never_stopped(run, finished, processes):
+    assert [record["step"] for record in logged(run)] == [1, 2, 3, 4, 5, 6]
+    assert steps_kept(run)[-1] == 6
+    again = the_forks().run("train", "--out", run, "--resume", processes=processes)
+    assert (again.code, again.err) == (0, "")
+    assert "going on from step 6" in again.out
+    whole = finished / str(processes or 1)
+    assert state_at(run, 12) == state_at(whole, 12)
+    assert [record["step"] for record in logged(run)] == list(range(1, 13))
+
+
+def workers_of(fork: Fork) -> list[int]:
+    """The processes that a process has started, in the order of their ranks."""
+    with open(f"/proc/{fork.pid}/task/{fork.pid}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+
+
+# One process
+
+
+@pytest.mark.parametrize("number", BOTH, ids=NAMES)
+def test_one_process_ends_its_step_keeps_it_and_goes_on_with_the_same_bits(
+    waiting, finished, tmp_path, number
+):
+    fork = waiting()
+    fork.send(number)
+    (tmp_path / "gate").touch()
+    assert (fork.wait(), fork.err) == (0, "")
+    assert "Interrupted after step 6; everything is kept. Go on with --resume." in fork.out
+    assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 0)
+
+
+@pytest.mark.parametrize("number", BOTH, ids=NAMES)
+def test_a_second_signal_ends_a_process_at_once_in_the_middle_of_a_step(waiting, tmp_path, number):
+    fork = waiting()
+
+    def ended():
+        fork.send(number)
+        return fork.poll() is not None
+
+    wait_until(ended)
+    assert fork.code == 128 + number
+    assert len(logged(tmp_path / "run")) == 5
+    assert steps_kept(tmp_path / "run") == [3]
+
+
+def test_a_process_that_is_ended_at_once_leaves_its_terminal_with_a_cursor(waiting, tmp_path):
+    ours, theirs = pty.openpty()
+    terminal = (
+        f"import os\nfor n in (1, 2): os.dup2(os.open({os.ttyname(theirs)!r}, os.O_RDWR), n)\n"
+    )
+    fork = waiting(terminal + "os.environ['TERM'] = 'xterm'\n")
+    os.set_blocking(ours, False)
+    shown = bytearray()
+
+    def ended():
+        fork.send(signal.SIGINT)
+        try:
+            shown.extend(os.read(ours, 65536))
+        except BlockingIOError:
+            return fork.poll() is not None
+
+    wait_until(ended)
+    os.close(ours)
+    os.close(theirs)
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") > -1
+
+
+def test_the_folder_is_refused_to_another_process_until_the_first_is_killed(
+    waiting, begin, finished, tmp_path
+):
+    first = waiting()
+    for arguments in (begin(tmp_path / "run"), ["train", "--out", tmp_path / "run", "--resume"]):
+        other = the_forks().run(*arguments)
+        assert other.code == 2
+        assert other.err.splitlines()[-1].startswith("error: ")
+    assert "run is in use by another process; wait for it" in other.err
+    first.send(signal.SIGKILL)
+    first.wait()
+    again = the_forks().run("train", "--out", tmp_path / "run", "--resume")
+    assert again.code == 0
+    assert state_at(tmp_path / "run", 12) == state_at(finished / "1", 12)
+
+
+def test_an_echo_of_torchruns_is_not_a_second_signal(waiting, tmp_path):
+    fork = waiting(ECHOES.format(3600), processes=1)
+    [worker] = workers_of(fork)
+    for _ in range(3):
+        os.kill(worker, signal.SIGINT)
+    (tmp_path / "gate").touch()
+    assert fork.wait() == 0
+    assert steps_kept(tmp_path / "run")[-1] == 6
+
+
+# Several processes
+
+
+def test_a_worker_that_is_asked_stops_all_after_the_same_step(waiting, finished, tmp_path):
+    fork = waiting(processes=2)
+    os.kill(workers_of(fork)[1], signal.SIGTERM)
+    (tmp_path / "gate").touch()
+    assert (fork.wait(), fork.err) == (0, "")
+    assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
+
+
+@pytest.mark.parametrize("number", BOTH, ids=NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the agent", "the group"])
+def test_torchrun_that_is_asked_stops_all_after_the_same_step(
+    waiting, finished, tmp_path, number, whole_group
+):
+    # With the group, the workers hear it twice: the agent passes on what it hears.
+    fork = waiting(ECHOES.format(3600), processes=2)
+    for pid in [*workers_of(fork), fork.pid] if whole_group else [fork.pid]:
+        os.kill(pid, number)
+    (tmp_path / "gate").touch()
+    assert fork.wait() == 1
+    assert "SignalException" in fork.err
+    assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
+
+
+def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path):
+    fork = waiting(ECHOES.format(0), rank=1, processes=2)
+    first, _ = workers_of(fork)
+
+    def ended():
+        if fork.poll() is None and first in workers_of(fork):
+            os.kill(first, signal.SIGTERM)
+            return False
+        (tmp_path / "gate").touch()  # the other would stay there, and the agent wait for it
+        return fork.poll() is not None
+
+    wait_until(ended)
+    assert fork.code == 1
+    assert "exitcode  : 143" in fork.err
+    assert len(logged(tmp_path / "run")) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("whom", "number", "code"),
+    [
+        ("torchrun", signal.SIGINT, 1),
+        ("torchrun", signal.SIGTERM, 1),
+        ("a worker", signal.SIGTERM, 0),
+        ("everybody", signal.SIGINT, 1),
+    ],
+)
+def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom, number, code):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    (tmp_path / "train.py").write_text(
+        f"{ECHOES.format(3600)}{stay(6, tmp_path / 'gate')}\n"
+        "from gpt2_small.cli import main\nmain()\n"
+    )
+    with (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [*torchrun, "--nproc-per-node", "2", tmp_path / "train.py", *begin(tmp_path / "run")],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=err,
+            start_new_session=True,
+        )
+        wait_until(lambda: process.poll() is not None or stays(tmp_path / "run"))
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+            workers = [int(pid) for pid in file.read().split()]
+        for pid in {"torchrun": [process.pid], "a worker": workers[1:]}.get(
+            whom, [*workers, process.pid]
+        ):
+            os.kill(pid, number)
+        (tmp_path / "gate").touch()
+        assert process.wait(timeout=120) == code, (tmp_path / "err").read_text()
+    assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
