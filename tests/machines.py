@@ -22,7 +22,6 @@ from processes import ROOT
 from gpt2_small import binding
 
 LINK = "link0"
-PORT = 29400
 LONGEST_WAIT = 240.0
 SET_UP = """
 set -e
@@ -110,11 +109,12 @@ class Machine:
         there = ["env", "--chdir", str(self.folder)]
         alone = ["unshare", "--pid", "--kill-child", "--mount-proc"]
         kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [*inside, *there, *alone, *map(str, command)],
                 env=kept
-                | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+                | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT), "PATH": path}
                 | {name: str(value) for name, value in variables.items()},
                 stdin=subprocess.DEVNULL,
                 stdout=file,

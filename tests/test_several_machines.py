@@ -3,13 +3,14 @@
 The machines are network namespaces of this one (tests/machines.py), so only root can run these.
 """
 
-import sys
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import LINK, PORT, Machine, Running, joined_machines, why_no_machines
+from machines import Machine, Running, joined_machines, why_no_machines
+from pages import block
 from processes import ROOT, run_python
 from small_runs import PLAY, SMALL, flags, logged, state_at
 
@@ -18,24 +19,17 @@ pytestmark = pytest.mark.slow
 STEPS = 60
 CUT_AFTER = 12
 PATIENCE = 8
-TRAIN = [
-    "-m", "gpt2_small", "train", "--preset", "shakespeare-cpu", "--data", "play.txt",
-    "--device", "cpu", "--resume", *flags(SMALL, max_steps=STEPS, batch_size=8),
-]  # fmt: skip
+RUN = "runs/plays"
+ON_EACH = block("distributed.md", "sh machines")
+SMALLER = ["--device", "cpu", *flags(SMALL, max_steps=STEPS, batch_size=8)]
 
 
-def torchrun(machine: Machine, out: Path | str = "run") -> Running:
-    """Start the two processes of a machine, as docs/distributed.md says."""
+def torchrun(machine: Machine, *further: object, nodes: str = "2") -> Running:
+    """Start the two processes of a machine, as the page says, with further flags."""
     (machine.folder / "play.txt").write_text(PLAY)
-    return machine.start(
-        sys.executable, "-m", "torch.distributed.run",
-        "--nnodes", 2, "--nproc-per-node", 2, "--max-restarts", 3,
-        "--rdzv-backend", "c10d", "--rdzv-endpoint", f"host-a:{PORT}",
-        *TRAIN, "--out", out,
-        GLOO_SOCKET_IFNAME=LINK,
-        TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1,
-        GPT2_SMALL_TIMEOUT=PATIENCE,
-    )  # fmt: skip
+    command = ON_EACH.strip().replace("--nnodes 2", f"--nnodes {nodes}")
+    flags = shlex.join(map(str, [*SMALLER, *further]))
+    return machine.start("bash", "-c", f"{command} {flags}", GPT2_SMALL_TIMEOUT=PATIENCE)
 
 
 def steps_logged(run: Path) -> int:
@@ -66,7 +60,8 @@ def uncut(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("uncut")
     (folder / "play.txt").write_text(PLAY)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
-    result = run_python(*launch, *TRAIN, "--out", "run", cwd=folder, PYTHONPATH=str(ROOT))
+    train = ["-m", "gpt2_small", "train", "--preset", "shakespeare-cpu", "--data", "play.txt"]
+    result = run_python(*launch, *train, "--out", "run", *SMALLER, cwd=folder, PYTHONPATH=str(ROOT))
     assert result.returncode == 0, result.stderr
     return folder / "run"
 
@@ -81,7 +76,7 @@ def assert_same_run(run: Path, other: Path) -> None:
 def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_machines):
     a, b = two_machines
     on_a, on_b = torchrun(a), torchrun(b)
-    until_the_middle(on_a, a.folder / "run")
+    until_the_middle(on_a, a.folder / RUN)
     b.unplug()
     on_b.kill()
     on_a.until(lambda: "error: " in on_a.said)
@@ -91,33 +86,50 @@ def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_mach
     assert f"host-a: another process was not heard of for {PATIENCE} seconds" in on_a.said
     assert "going on from step " in on_a.said
     assert "Traceback" not in on_a.said
-    assert_same_run(a.folder / "run", uncut)
-    assert not (b.folder / "run").exists()
+    assert_same_run(a.folder / RUN, uncut)
+    assert not (b.folder / RUN).exists()
 
 
 def test_a_cable_that_is_out_for_a_moment_costs_only_the_moment(uncut, two_machines):
     a, b = two_machines
     on_a, on_b = torchrun(a), torchrun(b)
-    until_the_middle(on_a, a.folder / "run")
+    until_the_middle(on_a, a.folder / RUN)
     b.unplug()
-    before = steps_logged(a.folder / "run")
+    before = steps_logged(a.folder / RUN)
     time.sleep(PATIENCE / 4)
-    assert steps_logged(a.folder / "run") <= before + 1
+    assert steps_logged(a.folder / RUN) <= before + 1
     b.plug_in()
     assert (on_a.wait(), on_b.wait()) == (0, 0), on_a.said + on_b.said
     assert "going on from step" not in on_a.said
-    assert_same_run(a.folder / "run", uncut)
+    assert_same_run(a.folder / RUN, uncut)
 
 
 def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_machines, tmp_path):
     a, b = two_machines
     shared = tmp_path / "shared"
-    on_a, on_b = torchrun(a, shared), torchrun(b, shared)
+    on_a, on_b = torchrun(a, "--out", shared), torchrun(b, "--out", shared)
     until_the_middle(on_a, shared)
     on_a.kill()
     assert on_b.wait() == 1
     assert "host-b: another process is gone (" in on_b.said
-    again = [torchrun(machine, shared) for machine in (a, b)]
+    again = [torchrun(machine, "--out", shared) for machine in (a, b)]
     assert [running.wait() for running in again] == [0, 0], again[0].said + again[1].said
     assert "going on from step " in again[0].said
     assert_same_run(shared, uncut)
+
+
+def test_machines_that_need_not_wait_go_on_alone_and_take_one_back(two_machines):
+    a, b = two_machines
+    long = ["--set", "max_steps=1000000"]
+    on_a, on_b = (torchrun(machine, *long, nodes="1:2") for machine in (a, b))
+    run = a.folder / RUN
+    until_the_middle(on_a, run)
+    on_b.kill()
+    on_a.until(lambda: on_a.said.count("going on from step ") == 1)
+    assert "2 processes" in on_a.said
+    torchrun(b, *long, nodes="1:2")
+    on_a.until(lambda: on_a.said.count("going on from step ") == 2)
+    before = steps_logged(run)
+    on_a.until(lambda: steps_logged(run) > before + 3)
+    steps = [record["step"] for record in logged(run)]
+    assert steps == list(range(1, len(steps) + 1))

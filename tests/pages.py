@@ -1,0 +1,16 @@
+"""What stands on the pages of docs/."""
+
+import re
+
+from processes import ROOT
+
+
+def page(name: str) -> str:
+    """A page's text."""
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def block(name: str, kind: str) -> str:
+    """The one block of a page that begins with this line behind its three backticks."""
+    [found] = re.findall(rf"^```{kind}\n(.*?)^```$", page(name), flags=re.DOTALL | re.MULTILINE)
+    return found
