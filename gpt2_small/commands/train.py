@@ -50,9 +50,9 @@ def train(
     ] = None,
 ) -> None:
     """Train a GPT-2, alone or with the processes that torchrun starts.
-    Ctrl-C ends the step, saves and stops; --resume goes on as if nothing had happened.
+    Ctrl-C ends the step and saves; --resume goes on as if nothing had happened.
 
-    Example: gpt2-small train --preset shakespeare-cpu --data plays.txt --out runs/plays
+    Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """
     from gpt2_small.entry_point import bind_solution
     from gpt2_small.training.presets import training_preset
