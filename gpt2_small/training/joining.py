@@ -89,11 +89,12 @@ def losses_told() -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        gone = f"is gone ({reason})"
+        lost = f"another process is gone ({reason})"
         if WAITED_IN_VAIN.search(reason):
-            gone = f"was not heard of for {timeout().total_seconds():g} seconds ({TIMEOUT})"
+            seconds = f"{timeout().total_seconds():g} seconds ({TIMEOUT})"
+            lost = f"another process was not heard of for {seconds}"
         raise ProcessLost(
-            f"{this_machine()}another process {gone}; what it said last tells more, and the same "
+            f"{this_machine()}{lost}; what it said last tells more, and the same "
             "command with --resume goes on from the last checkpoint"
         ) from error
 
