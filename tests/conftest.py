@@ -1,7 +1,11 @@
 """What every test shares: the typed solution, reproducible randomness, no network."""
 
 import os
+import signal
 
+# A shell's background jobs ignore interrupts, and the processes that tests interrupt would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Small tensors gain nothing from threads that wait for each other on a busy machine.
