@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -15,6 +16,7 @@ NOT_WRITTEN = 1
 PROCESS_LOST = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
+TIME_TO_SPEAK = 0.5  # seconds
 
 
 def run_command(app: typer.Typer) -> None:
@@ -65,8 +67,14 @@ def _discard_output() -> None:
 
 
 def _say(sentence: str, rank: str = "RANK") -> None:
+    """Print the sentence in the process whose turn it is; the others give it the time to.
+
+    torchrun ends all processes as soon as one has ended.
+    """
     if os.environ.get(rank, "0") == "0":
         print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
+    else:
+        time.sleep(TIME_TO_SPEAK)
 
 
 def bind_solution(path: Path | None) -> None:

@@ -134,6 +134,8 @@ class Forks:
             "max_restarts": max_restarts,
             "name": str(name),
         }
+        for ending in (".out", ".err"):
+            name.with_suffix(ending).touch()
         return Fork(self, self.ask(question)["pid"], name)
 
     def run(self, *arguments: object, **how: Any) -> Fork:

@@ -148,8 +148,8 @@ def test_what_is_not_finite_in_one_process_stops_all_before_the_update(begin, tm
     run = tmp_path / "run"
     program = spoil(5, rank, SPOILT[what])
     fork = the_forks().run(*begin(run, checkpoint_every=4), processes=2, before=program)
-    assert fork.code == 1  # the agent's; the workers' codes are in its report
-    assert fork.err.count("exitcode  : 2") == 2
+    assert fork.code == 1  # the agent's; its report has the code of the worker that ended first
+    assert "exitcode  : 2" in fork.err
     [sentence] = [line for line in fork.err.splitlines() if line.startswith("error: ")]
     assert sentence.startswith("error: training stopped before step 5: the loss is")
     for each in (0, 1):
