@@ -43,15 +43,15 @@ def run_demo(demo, tmp_path, monkeypatch, capfd):
 
 
 def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
-    code, out, err = run_demo("--data", "play.txt", "--max-steps", 12, "--batch-size", 4)
+    code, out, err = run_demo("--data", "play.txt", "--max-steps", 4, "--batch-size", 2)
     assert (code, err) == (0, "")
     run = read_run("runs/play")
     assert run.tokenizer_name == "char"
-    assert run.latest_checkpoint().step == 12
+    assert run.latest_checkpoint().step == 4
     assert load_model("runs/play").config.d_vocab == len(set(PLAY))
-    assert [record["step"] for record in read_log("runs/play")] == list(range(1, 13))
+    assert [record["step"] for record in read_log("runs/play")] == list(range(1, 5))
     assert Path("runs/play/loss.png").read_bytes().startswith(b"\x89PNG")
-    for shown in ("before training", "after 3 steps", "best bigram", "uniform, ln V", "Next: "):
+    for shown in ("before training", "after 1 step", "best bigram", "uniform, ln V", "Next: "):
         assert shown in out
     assert all(len(line) <= 80 for line in out.splitlines())
 
@@ -70,7 +70,7 @@ def test_the_log_has_what_others_rely_on(run_demo):
 
 def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
     for _ in range(2):
-        run_demo("--data", "play.txt", "--max-steps", 2, "--batch-size", 2, "--seed", 5)
+        run_demo("--data", "play.txt", "--max-steps", 1, "--batch-size", 1, "--seed", 5)
     first, second = (load_model(folder).state_dict() for folder in ("runs/play", "runs/play-2"))
     assert all((first[name] == second[name]).all() for name in first)
 
@@ -121,7 +121,7 @@ def test_a_finished_run_is_not_overwritten(run_demo):
 def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     (tmp_path / "my_gpt2.py").write_text((ROOT / "solution.py").read_text())
-    flags = ["--data", "play.txt", "--max-steps", 2, "--batch-size", 2]
+    flags = ["--data", "play.txt", "--max-steps", 1, "--batch-size", 1]
     result = run_python(DEMO, *map(str, flags), "--solution", "my_gpt2.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "my_gpt2.py (sha256 " in result.stdout

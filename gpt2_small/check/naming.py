@@ -70,7 +70,8 @@ def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Nam
         matches = [c for c in matches if alike(seen[key], wrong.seen(c.mistakes, key))]
     if not matches and numeric:
         ordered = [candidate.mistakes[0] for candidate in singles]
-        matches = list(itertools.islice(pairs(wrong, ordered, seen, order), 1))
+        wanting = {name: seen[name] for name in failed if name in seen}
+        matches = list(itertools.islice(pairs(wrong, ordered, seen, wanting, order), 1))
     elif numeric and all(taps_apart(wrong, c.mistakes, seen) for c in matches):
         matches = [*matches, *with_a_wrong_tap(wrong, matches[0], known, seen, order)]
     if not matches:
@@ -95,13 +96,18 @@ def has_numbers(observation: Observation) -> bool:
 
 
 def pairs(
-    wrong: WrongReferences, known: Sequence[Mistake], seen: Seen, order: Sequence[str]
+    wrong: WrongReferences,
+    known: Sequence[Mistake],
+    seen: Seen,
+    wanting: Seen,
+    order: Sequence[str],
 ) -> Iterator[Candidate]:
     """Pairs of mistakes that explain what was seen, likely ones first, up to a limit.
 
-    Likely is a pair of which one or the other explains much of it by itself, entry by entry.
+    wanting: what the failed checks saw. Likely is a pair of which one or the other explains much of
+    that by itself, entry by entry.
     """
-    alone = [explained_alone(wrong, mistake, seen) for mistake in known]
+    alone = [explained_alone(wrong, mistake, wanting) for mistake in known]
     ranked = sorted(
         itertools.combinations(range(len(known)), 2),
         key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
