@@ -241,6 +241,4 @@ command -v -- "$1" >/dev/null || {
     printf 'setup_env.sh: there is no command %s in .venv or on your PATH\n' "$1" >&2
     exit 127
 }
-# Threads that wait for each other sleep. Spinning, they make a busy machine many times slower.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 exec -- "$@"

@@ -1,15 +1,18 @@
 """The loss curve as a picture."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 INK, ACCENT = "#222222", "#1f6feb"
 # What lies further above the worst line than this is the first steps' and tells nothing.
 ABOVE_A_GUESS = 1.2
+LABELLED = (1, 1.5, 2, 3, 4, 5, 6, 8)
 REFERENCE_COLOURS = ("#8a8a8a", "#b7791f", "#2f855a")
 
 
@@ -47,21 +50,26 @@ def save_loss_curve(
         label="held-out text",
     )
     last = steps[-1] if steps else 1
+    reached = evaluated[-1]["val_loss"] if evaluated else math.inf
     for (name, loss), colour in zip(reference_lines.items(), REFERENCE_COLOURS, strict=False):
         axes.axhline(loss, color=colour, linestyle="--", linewidth=1)
         axes.annotate(
             f"{name} {loss:.3f}",
             (last, loss),
-            xytext=(0, 3),
+            xytext=(0, 3 if reached < loss else -4),
             textcoords="offset points",
             ha="right",
+            va="bottom" if reached < loss else "top",
             color=colour,
         )
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.9), frameon=False)
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.84), frameon=False)
     axes.set_title(title, loc="left", color=INK)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=LABELLED))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     if reference_lines:
         axes.set_ylim(top=min(axes.get_ylim()[1], ABOVE_A_GUESS * max(reference_lines.values())))
     axes.margins(x=0.01)

@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
             data="stories",
             model=_shape("stories"),
             recipe=Recipe(
-                max_steps=3600,
+                max_steps=3000,
                 batch_size=8,
                 learning_rate=3e-3,
                 warmup_steps=50,
@@ -53,13 +53,19 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 # With large token embeddings a small model soon learns to copy from earlier in a
                 # story, and to leave out the words that cannot come.
                 embedding_scale=4.0,
-                evaluate_every=360,
-                checkpoint_every=360,
+                evaluate_every=300,
+                checkpoint_every=300,
             ),
         ),
         "characters": Settings(
             model=_shape("characters"),
-            recipe=Recipe(max_steps=1000, batch_size=16, learning_rate=2e-3),
+            recipe=Recipe(
+                max_steps=1200,
+                batch_size=10,
+                learning_rate=5e-3,
+                evaluate_every=200,
+                checkpoint_every=200,
+            ),
         ),
         # nanoGPT's setting for a laptop (its README: 4 layers of width 128, context 64, batch 12,
         # 2,000 steps, no dropout); the rate is our own, for an optimiser that is fused here too.
