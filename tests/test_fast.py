@@ -62,8 +62,14 @@ def test_the_published_shapes_agree_at_small_widths(solution, name):
     assert_same_function(solution, case, tied=True, positions_per_chunk=9)
 
 
-def test_without_onednn_the_function_is_the_same(solution, monkeypatch):
-    monkeypatch.setattr(products, "onednn_serves", lambda *tensors: False)
+@pytest.mark.parametrize("mkl_is_at_home", [True, False])
+@pytest.mark.parametrize("onednn_serves", [True, False])
+def test_whatever_library_multiplies_the_function_is_the_same(
+    solution, monkeypatch, mkl_is_at_home, onednn_serves
+):
+    monkeypatch.setattr(products, "mkl_is_at_home", lambda: mkl_is_at_home)
+    if not onednn_serves:
+        monkeypatch.setattr(products, "onednn_serves", lambda *tensors: False)
     assert_same_function(solution, replace(SMALL, dtype=torch.float32), True, 7)
 
 
