@@ -59,10 +59,17 @@ def test_the_published_shapes_agree_at_small_widths(solution, name):
     assert_cached_is_uncached(case.build(solution, "Transformer"), case, [3, 11], 3)
 
 
-def test_without_onednn_the_logits_are_the_same(solution, monkeypatch):
-    monkeypatch.setattr(packed, "onednn_serves", lambda *tensors: False)
+@pytest.mark.parametrize("lengths", [[5, 2], [5]])
+@pytest.mark.parametrize("mkl_is_at_home", [True, False])
+@pytest.mark.parametrize("onednn_serves", [True, False])
+def test_whatever_library_multiplies_the_logits_are_the_same(
+    solution, monkeypatch, onednn_serves, mkl_is_at_home, lengths
+):
+    monkeypatch.setattr(packed, "mkl_is_at_home", lambda: mkl_is_at_home)
+    if not onednn_serves:
+        monkeypatch.setattr(packed, "onednn_serves", lambda *tensors: False)
     case = replace(SMALL, dtype=torch.float32)
-    assert_cached_is_uncached(case.build(solution, "Transformer"), case, [5, 2], 4)
+    assert_cached_is_uncached(case.build(solution, "Transformer"), case, lengths, 4)
 
 
 def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(solution):
