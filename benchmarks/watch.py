@@ -2,8 +2,9 @@
 
     python benchmarks/watch.py
 
-It writes the parts of a file one after the other, as a learner would, and reads the plain lines of
-`gpt2-small watch`.
+It writes the parts of a file one after the other, as a learner would, then makes mistakes in the
+largest part, and reads the plain lines of `gpt2-small watch`, which come when the mistake has been
+looked for. In a terminal the part is shown as wrong before that, with its first failed check.
 """
 
 import os
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import IO
 
 from gpt2_small import binding
-from gpt2_small.check import exercises
+from gpt2_small.check import exercises, mistake
 from gpt2_small.check.parts import PARTS
 
 GPT2_SMALL = [sys.executable, "-m", "gpt2_small"]
+MISTAKEN = "MultiHeadAttention"
+SCALED = ("(similarity / math.sqrt(self.d_head))", "(similarity * 2.0)")
 
 
 def seconds_of_watch(folder: Path) -> dict[str, float]:
@@ -40,8 +43,23 @@ def seconds_of_watch(folder: Path) -> dict[str, float]:
             started = time.perf_counter()
             wait_for(process.stdout, f"{part} is done!")
             seconds[part] = time.perf_counter() - started
+        for kind, wrong in mistaken().items():
+            file.write_text(wrong)
+            started = time.perf_counter()
+            wait_for(process.stdout, f"{MISTAKEN}: wrong")
+            seconds[kind] = time.perf_counter() - started
         process.terminate()
     return seconds
+
+
+def mistaken() -> dict[str, str]:
+    """The reference with a known mistake, with two, and with one that nobody knows."""
+    scale, mask = map(mistake.find, ("attention-scale-missing", "attention-mask-filled-with-zero"))
+    return {
+        "a mistake": mistake.edited_text(scale),
+        "two mistakes": mistake.edited_text(scale, mask),
+        "an unknown mistake": mistake.reference_text().replace(*SCALED),
+    }
 
 
 def wait_for(lines: IO[str], wanted: str) -> None:

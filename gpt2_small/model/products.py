@@ -22,6 +22,9 @@ from torch.autograd.function import once_differentiable
 # GPT-2 small with recomputation takes 15 % more memory, batch 4 x 512.
 MOST_FOR_MKL = 3 << 20
 
+# A GELU of so many numbers takes less memory than its making again is worth: 4 MiB in float32.
+MOST_KEPT = 1 << 20
+
 
 def onednn_serves(*tensors: Tensor) -> bool:
     """Whether oneDNN's operators can take these tensors as they are."""
@@ -54,26 +57,28 @@ def product(
 
 
 class _Affine(torch.autograd.Function):
-    """Where a GELU comes first, what it gives is made again for the backward pass, and not kept."""
+    """Where a GELU comes first and gives much, that is made again for the backward pass."""
 
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool
     ) -> Tensor:
         inputs, low_weight = inputs.to(dtype), weight.to(dtype)
-        ctx.save_for_backward(inputs, low_weight)
-        ctx.gelu, ctx.dtypes = gelu, (weight.dtype, bias.dtype)
         factor = F.gelu(inputs, approximate="tanh") if gelu else inputs
+        is_kept = factor.numel() <= MOST_KEPT
+        ctx.save_for_backward(inputs, low_weight, factor if is_kept else None)
+        ctx.gelu, ctx.dtypes = gelu, (weight.dtype, bias.dtype)
         return product(factor, low_weight, bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, weight = ctx.saved_tensors
+        inputs, weight, factor = ctx.saved_tensors
         needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         inputs_grad = weight_grad = bias_grad = None
         if needs_weight:
-            factor = F.gelu(inputs, approximate="tanh") if ctx.gelu else inputs
+            if factor is None:
+                factor = F.gelu(inputs, approximate="tanh") if ctx.gelu else inputs
             weight_grad = product(factor.mT, grad).to(ctx.dtypes[0])
         if needs_bias:
             bias_grad = grad.sum(dim=0, dtype=ctx.dtypes[1])

@@ -68,7 +68,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
             ),
         ),
         # nanoGPT's setting for a laptop (its README: 4 layers of width 128, context 64, batch 12,
-        # 2,000 steps, no dropout); the rate is our own, for an optimiser that is fused here too.
+        # 2,000 steps, no dropout); the rate, the averages and the larger embeddings are our own.
         "shakespeare-cpu": Settings(
             model=dict(d_model=128, n_layers=4, n_heads=4, n_ctx=64),
             recipe=Recipe(
@@ -76,6 +76,8 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 batch_size=12,
                 learning_rate=5e-3,
                 final_fraction=0.02,
+                beta2=0.98,
+                embedding_scale=2.0,
                 evaluate_every=500,
                 checkpoint_every=500,
             ),
