@@ -243,9 +243,9 @@ class MLP(nn.Module):
     def forward(
         self, residual: Float[Tensor, "batch seq d_model"]
     ) -> Float[Tensor, "batch seq d_model"]:
-        pre = einsum(residual, self.W_in, "batch seq d_model, d_model d_mlp -> batch seq d_mlp")
+        pre = residual @ self.W_in
         post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))
-        output = einsum(post, self.W_out, "batch seq d_mlp, d_mlp d_model -> batch seq d_model")
+        output = post @ self.W_out
         return self.output_dropout(output + self.b_out)
 
 

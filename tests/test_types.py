@@ -13,7 +13,7 @@ from gpt2_small import binding
 from gpt2_small.check.typed import check_shapes
 
 CONFIG = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 1, "n_ctx": 12, "d_vocab": 29}
-WORDS = {"batch", "seq", "seq_q", "seq_k", "head", "d_head", "d_model", "d_mlp", "d_vocab"}
+WORDS = {"batch", "seq", "seq_q", "seq_k", "head", "d_head", "d_model", "d_vocab"}
 # Lengths that are not seq: what the loss is scored against, a training window, a longer text.
 LENGTHS = {"seq_tokens", "seq_plus_1", "seq_new"}
 WITHOUT_A_NAME = {"1", "_", "*axes"}

@@ -6,7 +6,7 @@ PART = "MLP"
 _W_IN = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
 _W_OUT = "self.W_out = normal_parameter(config.d_mlp, config.d_model, std=residual_std(config))"
 _B_IN = "self.b_in = nn.Parameter(torch.zeros(config.d_mlp))"
-_PRE = 'pre = einsum(residual, self.W_in, "batch seq d_model, d_model d_mlp -> batch seq d_mlp")'
+_PRE = "pre = residual @ self.W_in"
 _GELU = 'return F.gelu(pre, approximate="tanh")'
 _POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))"
 _OUTPUT = "return self.output_dropout(output + self.b_out)"
