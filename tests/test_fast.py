@@ -23,6 +23,8 @@ BFLOAT16_SLACK = 1.5
 # probability 8e-11, and a test compares 70 of them.
 SIGMAS = 6.5
 
+WIDE = replace(SMALL, d_mlp=products.WIDEST_KEPT + 8)
+
 
 def gradients(model, loss):
     model.zero_grad()
@@ -60,6 +62,10 @@ def test_the_published_shapes_agree_at_small_widths(solution, name):
     shape = {"n_layers": layers, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
     case = replace(SMALL, dtype=torch.float32, **shape)
     assert_same_function(solution, case, tied=True, positions_per_chunk=9)
+
+
+def test_a_gelu_too_wide_to_keep_is_made_again_with_the_same_gradients(solution):
+    assert_same_function(solution, WIDE, tied=True, positions_per_chunk=9)
 
 
 @pytest.mark.parametrize("mkl_is_at_home", [True, False])
@@ -299,6 +305,7 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
         assert_same_function(solution, case, tied=False, positions_per_chunk=5)
         assert_same_function(solution, case, tied=True, positions_per_chunk=5)
+        assert_same_function(solution, WIDE, tied=True, positions_per_chunk=5)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ SHAPES = {
     "tied": dict(d_model=64, n_layers=3, n_heads=4, n_ctx=48, d_vocab=300),
     "untied": dict(d_model=96, n_layers=2, n_heads=3, n_ctx=32, d_vocab=500, tied_embeddings=False),
     "thin": dict(d_model=64, n_layers=2, n_heads=8, d_mlp=80, n_ctx=64, d_vocab=100),
+    "wide": dict(d_model=64, n_layers=2, n_heads=4, d_mlp=1040, n_ctx=32, d_vocab=100),
 }
 MEDIUM = dict(d_model=512, n_layers=8, n_heads=8, n_ctx=512, d_vocab=8000)
 DTYPES = ("float32", "bfloat16")

@@ -2,8 +2,8 @@
 
 The parts that do not grow with the batch are plain: float32 weights, gradients as large, two
 moments of AdamW. The rest follows the code. What a block keeps for its backward pass is what its
-operations save (`gpt2_small/model/fast.py`, `products.py`); on a CPU the twin makes the GELU again
-instead of keeping it. The loss (`chunked_loss.py`) holds logits for a chunk of positions, and its
+operations save (`gpt2_small/model/fast.py`, `products.py`); on a CPU the twin makes a wide GELU
+again instead of keeping it. The loss (`chunked_loss.py`) holds logits for a chunk of positions, and its
 finished gradients until the backward pass takes them.
 """
 
@@ -11,6 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, fields
 
 from gpt2_small.model.fast import CPU_POSITIONS_PER_CHUNK, CUDA_POSITIONS_PER_CHUNK
+from gpt2_small.model.products import WIDEST_KEPT
 from gpt2_small.training.flops import Config, parameter_count
 
 FLOAT32_BYTES = 4
@@ -64,7 +65,8 @@ def activation_bytes(config: Config, setting: Setting) -> int:
     # Its input, its mean and its scale; the result is kept by the product that reads it.
     norm = FLOAT32_BYTES * (d_model + 2)
     attention = d_model * low + 3 * d_model * low + d_model * low + FLOAT32_BYTES * config.n_heads
-    mlp = d_model * low + config.d_mlp * low * (1 if setting.on_cpu else 2)
+    is_made_again = setting.on_cpu and config.d_mlp > WIDEST_KEPT
+    mlp = d_model * low + config.d_mlp * low * (1 if is_made_again else 2)
     block = 2 * norm + attention + mlp
     return config.n_layers * block + norm + _dropout_bytes(config, setting) + TOKEN_BYTES
 
