@@ -3,8 +3,8 @@
 The parts that do not grow with the batch are plain: float32 weights, gradients as large, two
 moments of AdamW. The rest follows the code. What a block keeps for its backward pass is what its
 operations save (`gpt2_small/model/fast.py`, `products.py`); on a CPU the twin makes a wide GELU
-again instead of keeping it. The loss (`chunked_loss.py`) holds logits for a chunk of positions, and its
-finished gradients until the backward pass takes them.
+again instead of keeping it. The loss (`chunked_loss.py`) holds logits for a chunk of positions, and
+its finished gradients until the backward pass takes them.
 """
 
 from bisect import bisect_left

@@ -1,9 +1,32 @@
-"""TransformerBlock: the shared checks."""
+"""TransformerBlock: the shared checks, and that only its parts drop."""
+
+from types import ModuleType
+
+import torch
 
 from gpt2_small.check import probes
+from gpt2_small.check.checks import Check
+from gpt2_small.check.checks.dropout import DROPOUT, parts_drop_nothing
 from gpt2_small.check.checks.modules import module_checks
 from gpt2_small.check.checks.subject import Subject
+from gpt2_small.check.observation import Observation
 
 SUBJECT = Subject("TransformerBlock", probes.residual, scales=(1.0, 5.0, 0.05))
 
-CHECKS = module_checks(SUBJECT)
+
+def drops_nothing_itself(module: ModuleType, seed: int) -> Observation:
+    """In training, while its parts drop nothing."""
+    model = SUBJECT.build(module, seed, dropout=DROPOUT).double().train()
+    parts_drop_nothing(model)
+    given = SUBJECT.values(seed, "own dropout", torch.float64)
+    return {"the output in training mode, its parts dropping nothing": SUBJECT.run(model, given)}
+
+
+CHECKS = (
+    *module_checks(SUBJECT),
+    Check(
+        "TransformerBlock",
+        "It drops nothing beside what its attention and its MLP drop",
+        drops_nothing_itself,
+    ),
+)

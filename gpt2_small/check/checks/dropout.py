@@ -4,6 +4,7 @@ from functools import partial
 from types import ModuleType
 
 import torch
+from torch import nn
 
 from gpt2_small.check.checks import Check
 from gpt2_small.check.checks.subject import Subject
@@ -59,9 +60,7 @@ def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
     with torch.no_grad():
         plain = subject.run(model, given)
         model.train()
-        for child in model.modules():
-            if child is not model and type(child).__name__ in PARTS:
-                child.eval()
+        parts_drop_nothing(model)
         runs = torch.stack([subject.run(model, given) for _ in range(_RUNS)])
     spread = (runs - runs[0]).abs().max().item()
     bias = ((runs - plain) * plain).flatten(1).mean(dim=1) / plain.square().mean()
@@ -70,6 +69,13 @@ def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
         _ACTS: "acts" if spread > 1e-9 else "does nothing",
         _BIAS: Estimate(bias.mean().item(), error),
     }
+
+
+def parts_drop_nothing(model: nn.Module) -> None:
+    """Put the parts inside a part in evaluation mode."""
+    for child in model.modules():
+        if child is not model and type(child).__name__ in PARTS:
+            child.eval()
 
 
 def share(events: torch.Tensor) -> Estimate:

@@ -121,7 +121,7 @@ def only_one(module: ModuleType, seed: int) -> Observation:
 
 
 def chance(module: ModuleType, seed: int) -> Observation:
-    """Equal generators draw equally, unequal ones do not, and torch's own is the default."""
+    """Equal seeds draw equally, unequal ones do not, and torch's own generator is the default."""
     rows = torch.zeros(200, 29)
 
     def draw(number: int) -> Tensor:
@@ -137,6 +137,9 @@ def chance(module: ModuleType, seed: int) -> Observation:
         "two draws from equal generators": _same(first, again),
         "two draws from different generators": _same(first, other),
         "two draws from torch's generator, seeded alike": _same(torchs, torchs_again),
+        "two draws from torch's generator, seeded otherwise": _same(
+            torchs, draw_from_torch(seed + 1)
+        ),
     }
 
 
