@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import product
 
+import claims
 import pytest
 import torch
 from hypothesis import example, given
@@ -162,10 +163,10 @@ def test_no_gradients_are_kept_while_generating_and_they_are_on_again_afterwards
 
 
 def test_an_empty_prompt_is_refused(solution):
-    with pytest.raises(ValueError, match="prompt"):
+    with pytest.raises(ValueError, match=claims.error_of(solution, "prompt")):
         solution.generate(Successor(solution), torch.zeros(2, 0, dtype=torch.long), 3)
 
 
 def test_a_negative_number_of_tokens_is_refused_with_its_value(solution):
-    with pytest.raises(ValueError, match="-2"):
+    with pytest.raises(ValueError, match=claims.error_of(solution, "-2")):
         solution.generate(Successor(solution), torch.tensor([[1, 2]]), -2)

@@ -396,3 +396,11 @@ def test_every_file_of_a_checkpoint_is_tensors_or_json(finished):
 
 def test_a_kept_run_can_be_loaded_to_generate(finished):
     assert load_model(finished).config.d_model == 16
+
+
+def test_a_run_is_not_asked_to_end_before_where_it_stands(solution, tmp_path):
+    train(solution, tmp_path / "run")
+    before = files_under(tmp_path / "run")
+    with pytest.raises(UserError, match=r"--max-steps is 6, but the run in .* is at step 12"):
+        train(solution, tmp_path / "run", resume=True, max_steps=6)
+    assert files_under(tmp_path / "run") == before

@@ -218,6 +218,11 @@ def _begin_or_go_on(
                 "another); give that with --data"
             )
         checkpoint, remarks = last_whole_checkpoint(folder)
+        if checkpoint and checkpoint.step > settings.recipe.max_steps:
+            raise UserError(
+                f"--max-steps is {settings.recipe.max_steps}, but the run in {folder} is at step "
+                f"{checkpoint.step} already; give at least that"
+            )
         if before.get(SOLUTION_HASH) != run[SOLUTION_HASH]:
             remarks.append("the solution has changed since this run began")
         write_config(folder, model_fields, data.tokenizer.name, run)

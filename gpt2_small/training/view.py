@@ -43,7 +43,7 @@ class RunView:
             MofNCompleteColumn(),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[curve]}"),
-            TextColumn("loss [bold]{task.fields[loss]:.3f}[/]"),
+            TextColumn("{task.fields[loss]}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
             TextColumn("left"),
@@ -52,7 +52,7 @@ class RunView:
             disable=not console.is_terminal,
         )
         self._task: TaskID = self._progress.add_task(
-            "training", total=self.total_steps, loss=math.nan, speed="", curve=""
+            "training", total=self.total_steps, loss="", speed="", curve=""
         )
         self._progress.update(self._task, completed=training.step)
 
@@ -70,7 +70,7 @@ class RunView:
         self._progress.update(
             self._task,
             completed=record.step,
-            loss=self._loss,
+            loss=f"loss [bold]{self._loss:.3f}[/]",
             speed=self._speed(),
             curve=sparkline(self._losses, SPARKLINE_WIDTH),
         )
