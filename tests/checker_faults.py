@@ -45,6 +45,7 @@ MODULES = [
     ("MLP", "In training mode dropout drops", MLP_END, "return self.output_dropout(output + self.b_out) * (0.75 if self.training else 1)"),
     ("MLP", "Dropout zeroes elements of the output", MLP_END, "return self.output_dropout(output) + self.b_out"),
     ("MultiHeadAttention", "Dropout zeroes entries of the pattern", "self.pattern_dropout(pattern)", "pattern"),
+    ("TransformerBlock", "It drops nothing beside", "self.hook_mlp_out(self.mlp(", "F.dropout(p=0.1, training=self.training, input=self.mlp("),
     ("Transformer", "Dropout zeroes features of the sum", "residual = self.embed_dropout(embed + pos_embed)", "residual = self.embed_dropout(embed) + pos_embed"),
     ("PositionalEmbedding", "There are no vectors beyond n_ctx", "if seq > self.n_ctx:", "if seq > self.n_ctx:\n            return self.W_pos[torch.arange(seq) % self.n_ctx].expand(batch, -1, -1)\n        if False:"),
     ("Transformer", "With untied embeddings, its parameters", "None if config.tied_embeddings else Unembedding(config)", "None"),
