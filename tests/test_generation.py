@@ -163,10 +163,10 @@ def test_no_gradients_are_kept_while_generating_and_they_are_on_again_afterwards
 
 
 def test_an_empty_prompt_is_refused(solution):
-    with pytest.raises(ValueError, match=claims.error_of(solution, "prompt")):
+    with pytest.raises(ValueError, match=claims.error_of_the_reference("prompt")):
         solution.generate(Successor(solution), torch.zeros(2, 0, dtype=torch.long), 3)
 
 
 def test_a_negative_number_of_tokens_is_refused_with_its_value(solution):
-    with pytest.raises(ValueError, match=claims.error_of(solution, "-2")):
+    with pytest.raises(ValueError, match=claims.error_of_the_reference("-2")):
         solution.generate(Successor(solution), torch.tensor([[1, 2]]), -2)

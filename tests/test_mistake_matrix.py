@@ -21,9 +21,6 @@ RIGHT_FILES = matrix.wrong_files(TESTS / "right_files")
 # `pytest -m slow`.
 QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
 ONE_IN = 4
-# The share of a part's mistakes that need not be named with another seed. Of all of them, at seeds
-# 0, 1 and 20190214, one was not: a dropout that others resemble.
-SELDOM = 0.03
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +56,8 @@ def test_every_mistake_is_rejected_and_named_first(part: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 20190214])
 @pytest.mark.parametrize("part", PARTS)
-def test_mistakes_are_rejected_and_nearly_all_named_whatever_is_drawn(part: str, seed: int) -> None:
-    mine = [m for m in WRONG if m.component == part]
-    trials = matrix.tried(mine, seed)
-    assert [m.id for m, trial in trials if not trial.failed] == []
-    unnamed = [m.id for m, trial in trials if not matrix.named_right(m, trial)]
-    assert len(unnamed) <= SELDOM * len(mine), unnamed
+def test_every_mistake_is_rejected_and_named_first_whatever_is_drawn(part: str, seed: int) -> None:
+    assert not_named(part, seed) == []
 
 
 @pytest.mark.parametrize("right", RIGHT, ids=lambda m: m.id)
