@@ -360,7 +360,7 @@ def next_token_loss(
             f"{len(tokens)} rows of {seq_tokens} tokens have no target; "
             "pass at least one row of at least 2 tokens"
         )
-    predictions = logits[:, : seq_tokens - 1]
+    predictions = logits if seq_tokens > seq else logits[:, :-1]
     return F.cross_entropy(
         rearrange(predictions, "batch seq d_vocab -> (batch seq) d_vocab"),
         rearrange(targets, "batch seq -> (batch seq)"),

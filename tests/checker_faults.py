@@ -65,7 +65,7 @@ MODULES = [
 FUNCTIONS = [
     ("next_token_loss", "It is called with logits", LOSS_END, "    return None\n" + LOSS_END),
     ("next_token_loss", "It scores every position", "targets = tokens[:, 1:]", "targets = tokens[:, : seq_tokens - 1]"),
-    ("next_token_loss", "The logits get the right gradient", "predictions = logits[:, : seq_tokens - 1]", "predictions = logits[:, : seq_tokens - 1].detach() + 0 * logits.sum()"),
+    ("next_token_loss", "The logits get the right gradient", "predictions = logits if seq_tokens > seq else logits[:, :-1]", "predictions = logits[:, : seq_tokens - 1].detach() + 0 * logits.sum()"),
     ("next_token_loss", "Knowing nothing costs", LOSS_END, "    return -F.cross_entropy(\n"),
     ("next_token_loss", "Logits in the thousands", LOSS_END, "    return F.nll_loss(*(\n        [a.exp().div(a.exp().sum(-1, True)).log() if a.is_floating_point() else a for a in (predictions.flatten(0, 1), targets.flatten())]\n    ))\n" + LOSS_END),
     ("next_token_loss", "Logits and tokens that are not contiguous", LOSS_END, "    logits.view(-1)\n" + LOSS_END),

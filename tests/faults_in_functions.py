@@ -9,7 +9,7 @@ import test_schedule as schedule
 import test_train as train
 import test_train_step as step
 
-PREDICTIONS = "predictions = logits[:, : seq_tokens - 1]"
+PREDICTIONS = "predictions = logits if seq_tokens > seq else logits[:, :-1]"
 TARGETS = "targets = tokens[:, 1:]"
 FLAT = 'rearrange(predictions, "batch seq d_vocab -> (batch seq) d_vocab"),'
 FLAT_TARGETS = '        rearrange(targets, "batch seq -> (batch seq)"),\n    )'
@@ -47,7 +47,8 @@ LOSS = [
     (loss.test_a_token_is_scored_by_the_logits_one_position_before_it, "shifted the wrong way",
      TARGETS, "targets = tokens.roll(1, dims=1)[:, : seq_tokens - 1]"),
     (loss.test_certainty_of_a_wrong_token_costs_the_difference_of_the_logits_exactly,
-     "softmax before the cross-entropy", PREDICTIONS, PREDICTIONS + ".softmax(-1)"),
+     "softmax before the cross-entropy", PREDICTIONS,
+     PREDICTIONS + "\n    predictions = predictions.softmax(-1)"),
     (loss.test_certainty_of_a_wrong_token_costs_the_difference_of_the_logits_exactly,
      "logarithm of a softmax", PREDICTIONS,
      PREDICTIONS + "\n    predictions = (predictions.softmax(-1) + 1e-10).log()"),

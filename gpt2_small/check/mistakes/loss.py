@@ -4,7 +4,7 @@ from gpt2_small.check.mistake import Mistake
 
 PART = "next_token_loss"
 _TARGETS = "targets = tokens[:, 1:]"
-_PREDICTIONS = "predictions = logits[:, : seq_tokens - 1]"
+_PREDICTIONS = "predictions = logits if seq_tokens > seq else logits[:, :-1]"
 _FLAT = '        rearrange(predictions, "batch seq d_vocab -> (batch seq) d_vocab"),\n'
 _CALL = "    return F.cross_entropy(\n"
 _END = '        rearrange(targets, "batch seq -> (batch seq)"),\n    )\n'
