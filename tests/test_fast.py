@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from planting import plant
 from strategies import SMALL, Case, cases, randomise
 from torch.utils._python_dispatch import TorchDispatchMode
+from twin import assert_same_function, gradients, window
 
 from gpt2_small import UserError, hooks, preset
 from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model import chunked_loss, fast, products
+from gpt2_small.model import fast
 from gpt2_small.model.presets import PRESETS
 
 # bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
@@ -22,32 +23,6 @@ BFLOAT16_SLACK = 1.5
 # Standard errors between two estimates of the same quantity: a normal variable is further out with
 # probability 8e-11, and a test compares 70 of them.
 SIGMAS = 6.5
-
-WIDE = replace(SMALL, d_mlp=products.WIDEST_KEPT + 8)
-
-
-def gradients(model, loss):
-    model.zero_grad()
-    loss.backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
-
-
-def window(case: Case) -> torch.Tensor:
-    return torch.cat([case.tokens(), case.tokens(stream=5)[:, :1]], dim=1)
-
-
-def assert_same_function(solution, case: Case, tied: bool, positions_per_chunk: int) -> None:
-    """Loss, logits and every gradient, of the loss scaled by a factor, as in accumulation."""
-    model = case.build(solution, "Transformer", tied_embeddings=tied)
-    twin = fast.FastTransformer(model, positions_per_chunk=positions_per_chunk)
-    batch = window(case)
-    expected = solution.batch_loss(model, batch)
-    assert_close(twin(batch), expected, "the loss")
-    assert_close(twin.logits(batch[:, :-1]), model(batch[:, :-1]), "the logits")
-    wanted = gradients(model, 0.7 * expected)
-    got = gradients(model, 0.7 * twin(batch))
-    for name in wanted:
-        assert_close(got[name], wanted[name], f"the gradient of {name}")
 
 
 @settings(max_examples=40)
@@ -62,21 +37,6 @@ def test_the_published_shapes_agree_at_small_widths(solution, name):
     shape = {"n_layers": layers, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
     case = replace(SMALL, dtype=torch.float32, **shape)
     assert_same_function(solution, case, tied=True, positions_per_chunk=9)
-
-
-def test_a_gelu_too_wide_to_keep_is_made_again_with_the_same_gradients(solution):
-    assert_same_function(solution, WIDE, tied=True, positions_per_chunk=9)
-
-
-@pytest.mark.parametrize("mkl_is_at_home", [True, False])
-@pytest.mark.parametrize("onednn_serves", [True, False])
-def test_whatever_library_multiplies_the_function_is_the_same(
-    solution, monkeypatch, mkl_is_at_home, onednn_serves
-):
-    monkeypatch.setattr(products, "mkl_is_at_home", lambda: mkl_is_at_home)
-    if not onednn_serves:
-        monkeypatch.setattr(products, "onednn_serves", lambda *tensors: False)
-    assert_same_function(solution, replace(SMALL, dtype=torch.float32), True, 7)
 
 
 def test_a_model_in_evaluation_without_gradients_has_the_same_loss(solution):
@@ -267,45 +227,6 @@ def test_windows_that_do_not_fit_are_refused(solution, tokens, sentence):
     twin = fast.FastTransformer(SMALL.build(solution, "Transformer"))
     with pytest.raises(ValueError, match=sentence):
         twin(torch.zeros(2, tokens, dtype=torch.long))
-
-
-PLANTED = [
-    (fast, "attn.W_Q, attn.W_K, attn.W_V)", "attn.W_K, attn.W_Q, attn.W_V)"),
-    (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
-    (fast, "three head d_model d_head", "three head d_head d_model"),
-    (fast, "is_causal=True", "is_causal=False"),
-    (fast, "is_causal=True", "is_causal=True, scale=1.0"),
-    (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
-    (products, 'F.gelu(inputs, approximate="tanh") if gelu', "F.gelu(inputs) if gelu"),
-    (products, 'F.gelu(inputs, approximate="tanh") if ctx', "F.gelu(inputs) if ctx"),
-    (products, 'inputs, approximate="tanh")\n        return', "inputs)\n        return"),
-    (fast, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
-    (fast, "norm.eps", "1e-6"),
-    (fast, "return residual + mlp(", "return mlp("),
-    (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
-    (fast, "W_pos[:seq]", "W_pos[-seq:]"),
-    (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
-    (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
-    (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
-    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
-    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
-    (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
-    (chunked_loss, "torch.full_like(target, -share,", "torch.full_like(target, share,"),
-    (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
-    (chunked_loss, "bias_grad += slope.sum(dim=0)", "bias_grad = slope.sum(dim=0)"),
-    (chunked_loss, "result[rows] += product", "result[rows] = product"),
-    (chunked_loss, "torch.cat(final_grads)", "torch.cat(final_grads[::-1])"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("module", "old", "new"), PLANTED)
-def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new):
-    plant(monkeypatch, module, old, new)
-    case = replace(SMALL, seq=7)  # several chunks, and not all of a length
-    with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
-        assert_same_function(solution, case, tied=False, positions_per_chunk=5)
-        assert_same_function(solution, case, tied=True, positions_per_chunk=5)
-        assert_same_function(solution, WIDE, tied=True, positions_per_chunk=5)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,9 @@ def activation_bytes(config: Config, setting: Setting) -> int:
     low, d_model = DTYPE_BYTES[setting.dtype], config.d_model
     # Its input, its mean and its scale; the result is kept by the product that reads it.
     norm = FLOAT32_BYTES * (d_model + 2)
-    attention = d_model * low + 3 * d_model * low + d_model * low + FLOAT32_BYTES * config.n_heads
+    # On a CPU attention is computed in float32, and z is cast for the product that reads it.
+    exact, cast = (FLOAT32_BYTES, low % FLOAT32_BYTES) if setting.on_cpu else (low, 0)
+    attention = d_model * (low + 4 * exact + cast) + FLOAT32_BYTES * config.n_heads
     is_made_again = setting.on_cpu and config.d_mlp > WIDEST_KEPT
     mlp = d_model * low + config.d_mlp * low * (1 if is_made_again else 2)
     block = 2 * norm + attention + mlp
@@ -74,8 +76,8 @@ def activation_bytes(config: Config, setting: Setting) -> int:
 def _dropout_bytes(config: Config, setting: Setting) -> int:
     """On a GPU a mask of bytes; on a CPU noise in the type of what it multiplies.
 
-    There attention with dropout is made of single steps in float32, and keeps its pattern: before
-    and after dropout, and the noise.
+    There attention with dropout is made of single steps, and keeps its pattern: before and after
+    dropout, and the noise; but not its z, of which only a cast is left.
     """
     if not config.dropout:
         return 0
@@ -83,9 +85,9 @@ def _dropout_bytes(config: Config, setting: Setting) -> int:
         return (1 + 2 * config.n_layers) * config.d_model
     low = DTYPE_BYTES[setting.dtype]
     patterns = FLOAT32_BYTES * (3 * config.n_ctx - 1) * config.n_heads
-    factors = 3 * config.d_model * (FLOAT32_BYTES - low)
     noise = 2 * config.d_model * low
-    return config.n_layers * (patterns + factors + noise) + FLOAT32_BYTES * config.d_model
+    z = config.d_model * FLOAT32_BYTES if low < FLOAT32_BYTES else 0
+    return config.n_layers * (patterns + noise - z) + FLOAT32_BYTES * config.d_model
 
 
 def copied_bytes(config: Config, setting: Setting) -> int:

@@ -1,0 +1,48 @@
+"""A mistake in the fast twin is caught by comparing it with the reference."""
+
+from dataclasses import replace
+
+import pytest
+from planting import plant
+from strategies import SMALL
+from twin import WIDE, assert_same_function
+
+from gpt2_small.model import chunked_loss, fast, products
+
+PLANTED = [
+    (fast, "attn.W_Q, attn.W_K, attn.W_V)", "attn.W_K, attn.W_Q, attn.W_V)"),
+    (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
+    (fast, "three head d_model d_head", "three head d_head d_model"),
+    (fast, "is_causal=True", "is_causal=False"),
+    (fast, "is_causal=True", "is_causal=True, scale=1.0"),
+    (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
+    (products, 'F.gelu(inputs, approximate="tanh") if gelu', "F.gelu(inputs) if gelu"),
+    (products, 'F.gelu(inputs, approximate="tanh") if ctx', "F.gelu(inputs) if ctx"),
+    (products, 'inputs, approximate="tanh")\n        return', "inputs)\n        return"),
+    (fast, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
+    (fast, "norm.eps", "1e-6"),
+    (fast, "return residual + mlp(", "return mlp("),
+    (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
+    (fast, "W_pos[:seq]", "W_pos[-seq:]"),
+    (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
+    (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
+    (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
+    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
+    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+    (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
+    (chunked_loss, "torch.full_like(target, -share,", "torch.full_like(target, share,"),
+    (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
+    (chunked_loss, "bias_grad += slope.sum(dim=0)", "bias_grad = slope.sum(dim=0)"),
+    (chunked_loss, "result[rows] += product", "result[rows] = product"),
+    (chunked_loss, "torch.cat(final_grads)", "torch.cat(final_grads[::-1])"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "old", "new"), PLANTED)
+def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new):
+    plant(monkeypatch, module, old, new)
+    case = replace(SMALL, seq=7)  # several chunks, and not all of a length
+    with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
+        assert_same_function(solution, case, tied=False, positions_per_chunk=5)
+        assert_same_function(solution, case, tied=True, positions_per_chunk=5)
+        assert_same_function(solution, WIDE, tied=True, positions_per_chunk=5)
