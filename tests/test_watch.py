@@ -82,6 +82,14 @@ def test_a_hint_is_about_the_mistake_that_was_named(lesson: Lesson) -> None:
     assert lesson.progress.hints == {"layer-norm-no-epsilon": 1}
 
 
+def test_there_is_no_hint_before_it_is_known_which_part_is_wrong(tmp_path: Path) -> None:
+    fresh = Lesson(tmp_path / "my_gpt2.py", "my_gpt2.py")
+    fresh.saved(hashlib.sha256(b"a").hexdigest(), list(PARTS))
+    assert fresh.give_hint() == []
+    fresh.take(verdict_on(b"a", dict.fromkeys(PARTS, "not_written")))
+    assert [event.part for event in fresh.give_hint()] == [PARTS[0]]
+
+
 class Prompt:
     """A background that answers at once: a part holds when its text says so."""
 
@@ -185,10 +193,10 @@ def test_h_shows_a_hint_and_a_save_takes_it_away(
     watched_file = watched(file, Screen(terminal), monkeypatch)
     settle(watched_file)
     settle(watched_file, "h")
-    assert any(line.startswith("Hint 1 of 3: ") for line in screen_of(terminal))
+    assert any(line.startswith("LayerNorm, hint 1 of 3: ") for line in screen_of(terminal))
     file.write_text("b = 1\n")
     settle(watched_file)
-    assert not any(line.startswith("Hint 1") for line in screen_of(terminal))
+    assert not any(", hint 1 of" in line for line in screen_of(terminal))
 
 
 def test_a_screen_that_has_not_changed_is_not_painted_again(

@@ -83,7 +83,7 @@ def test_a_learner_writes_a_part_wrong_asks_for_a_hint_mends_it_and_quits(
     file.write_text(exercises.with_body(skeleton, "LayerNorm", right.replace("+ self.eps", "")))
     terminal.wait_for("Mistake: layer-norm-no-epsilon")
     terminal.press("h")
-    terminal.wait_for("Hint 1 of 3")
+    terminal.wait_for("LayerNorm, hint 1 of 3")
     file.write_text(exercises.with_body(skeleton, "LayerNorm", right))
     assert "1 of 15 parts done" in terminal.wait_for("LayerNorm is done!")
     terminal.press("q")

@@ -144,8 +144,11 @@ class Lesson:
         return self.focus or self.verdict().first_to_mend()
 
     def give_hint(self) -> list[Event]:
-        """The next hint for the part shown, or for the next one where that holds."""
-        part = self.shown_part()
+        """The next hint for the part shown, or for the next one where that holds.
+
+        None while the file is checked for the first time: which part that is about is not known.
+        """
+        part = self.shown_part() if self.is_known() else self.focus
         if part is not None and self.verdict().state_of(part) == "passed":
             part = self.next_part()
         if part is None or self.complete:

@@ -33,14 +33,21 @@ class Progress:
 class Hint:
     """A hint.
 
+    part: the one it was asked for.
     number, of: which it is, of how many there are.
     about: a mistake's id, or the part's name.
     """
 
+    part: str
     text: str
     number: int
     of: int
     about: str
+
+    @property
+    def title(self) -> str:
+        """Its part and its number."""
+        return f"{self.part}, hint {self.number} of {self.of}"
 
 
 def path_for(file: Path) -> Path:
@@ -93,7 +100,7 @@ def next_hint(progress: Progress, part: str, mistakes: Sequence[str]) -> Hint:
     about, hints = (left or sources[-1:])[0]
     number = min(progress.hints.get(about, 0) + 1, len(hints))
     progress.hints[about] = number
-    return Hint(hints[number - 1], number, len(hints), about)
+    return Hint(part, hints[number - 1], number, len(hints), about)
 
 
 def _hints_about(mistake_id: str) -> tuple[str, ...]:

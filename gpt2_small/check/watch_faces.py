@@ -164,8 +164,8 @@ def part_line(lesson: Lesson, part: str) -> str:
 
 
 def hint_line(hint: progress.Hint) -> Text:
-    """A hint and its number."""
-    return Text.assemble((f"Hint {hint.number} of {hint.of}: ", "bold"), hint.text)
+    """A hint, its part and its number."""
+    return Text.assemble((f"{hint.title}: ", "bold"), hint.text)
 
 
 def foot_of(lesson: Lesson) -> Text:

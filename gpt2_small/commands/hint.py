@@ -33,7 +33,7 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     told = progress.read(path)
     following = progress.next_hint(told, part, verdict.reports[part].mistakes)
     kept = progress.write(path, told)
-    console.print(f"{part}, hint {following.number} of {following.of}", style="bold")
+    console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))
     if following.number == following.of:
         console.print(f"That was the last one. The reference: gpt2-small show {part}", style="dim")
