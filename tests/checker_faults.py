@@ -59,6 +59,7 @@ MODULES = [
     ("Transformer", "More than n_ctx tokens are refused", "embed = self.hook_embed(self.embed(tokens))", "tokens = tokens[:, :12]\n        embed = self.hook_embed(self.embed(tokens))"),
     ("Transformer", "It keeps its configuration", "self.config = config\n", "\n"),
     ("Transformer", "Before training the loss", TIED, TIED + " * 12"),
+    ("Transformer", "In training mode the first block reads", "residual = self.embed_dropout(embed + pos_embed)", "residual = self.embed_dropout(embed) + self.embed_dropout(pos_embed)"),
     ("Transformer", "In training mode dropout drops", "residual = self.embed_dropout(embed + pos_embed)", "residual = embed + pos_embed"),
 ]  # fmt: skip
 

@@ -104,8 +104,14 @@ def zeros(subject: Subject, module: ModuleType, seed: int) -> Observation:
     with torch.no_grad():
         plain = subject.run(model.eval(), given)
         output = subject.run(model.train(), given)
+    zeroed, distance = dropped(plain, output)
+    return {_ZEROS: zeroed, _KEPT: distance}
+
+
+def dropped(plain: torch.Tensor, output: torch.Tensor) -> tuple[Estimate, Estimate]:
+    """The share of zeros, and the mean distance of all others from the plain output over 1 - p."""
     kept = output != 0
     distances = (output - plain / (1 - DROPOUT))[kept].abs()
     distances = distances * (distances > 1e-6)
     error = distances.std().item() / distances.numel() ** 0.5
-    return {_ZEROS: share(~kept), _KEPT: Estimate(distances.mean().item(), error)}
+    return share(~kept), Estimate(distances.mean().item(), error)

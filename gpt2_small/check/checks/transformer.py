@@ -3,12 +3,13 @@
 import math
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch
 
 from gpt2_small.check import probes
 from gpt2_small.check.checks import Check
-from gpt2_small.check.checks.dropout import DROPOUT, dropout_checks, share
+from gpt2_small.check.checks.dropout import DROPOUT, dropout_checks, dropped, share
 from gpt2_small.check.checks.modules import (
     gradients,
     module_checks,
@@ -102,6 +103,36 @@ def dropped_features(module: ModuleType, seed: int) -> Observation:
     return {"the share of equal features of the stream": share(near.sum(dim=-1) > 1)}
 
 
+_ZEROS = "the share of zeros in what the first block reads, in training mode with dropout 0.25"
+_KEPT = "the mean distance of its other features from those without dropout, over 0.75"
+_DROPPED = {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)}
+
+
+def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
+    """In training mode, beside what it reads in evaluation mode.
+
+    A model that computes its blocks without calling them cannot be seen here, and is let be.
+    """
+    model = TIED.build(module, seed, dropout=DROPOUT).double()
+    given, read = probes.tokens(seed, "first block", batch=40), []
+    first: Any = model.blocks[0]  # type: ignore[index]
+    forward = first.forward
+
+    def noted(residual: torch.Tensor) -> torch.Tensor:
+        read.append(residual)
+        return forward(residual)
+
+    first.forward = noted
+    with torch.no_grad():
+        TIED.run(model.eval(), given)
+        TIED.run(model.train(), given)
+    if len(read) != 2:
+        return _DROPPED
+    plain, output = (probes.tensor(one, "what the first block reads") for one in read)
+    zeroed, distance = dropped(plain, output)
+    return {_ZEROS: zeroed, _KEPT: distance}
+
+
 def untied(name: str, observe: partial[Observation]) -> Check:
     return Check("Transformer", f"With untied embeddings, {name}", observe)
 
@@ -117,6 +148,12 @@ CHECKS = (
     Check("Transformer", "No position sees a later token", causality),
     *dropout_checks(TIED, unbiased=False),
     Check("Transformer", "Dropout zeroes features of the sum of the embeddings", dropped_features),
+    Check(
+        "Transformer",
+        "In training mode the first block reads a sum of which features are dropped",
+        what_the_first_block_reads,
+        expect=lambda _reference, _seed: _DROPPED,
+    ),
     Check("Transformer", "More than n_ctx tokens are refused", refuses_what_is_too_long),
     Check("Transformer", "It keeps its configuration as config", keeps_its_configuration),
     Check(
