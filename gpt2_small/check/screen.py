@@ -122,4 +122,7 @@ def _also(others: list[Result]) -> str:
 
 
 def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}{'' if message.endswith('.') else '.'}"
+    """The message as a sentence; a name like `embed.W_E` at its beginning stays as it is."""
+    word, *_ = message.split(maxsplit=1) or [""]
+    begun = message if "." in word else f"{message[:1].upper()}{message[1:]}"
+    return f"{begun}{'' if message.endswith('.') else '.'}"

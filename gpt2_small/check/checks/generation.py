@@ -150,6 +150,18 @@ def window(module: ModuleType, seed: int) -> Observation:
     return {"the longest sequence the model is given, for an n_ctx of 12": str(max(lengths))}
 
 
+def whatever_follows(module: ModuleType, seed: int) -> Observation:
+    """Tokens that end a text elsewhere: the first, the last, and GPT-2's <|endoftext|>."""
+    seen: dict[str, Entry] = {}
+    for d_vocab, token in [(7, 0), (7, 6), (50257, 50256)]:
+        certain = torch.zeros(d_vocab)
+        certain[token] = 20.0
+        given = torch.full((2, 3), 1)
+        name = f"the tokens when {token} of {d_vocab} is drawn every time"
+        seen[name] = module.generate(Fixed(certain), given, 4, temperature=0)
+    return seen
+
+
 def untouched(module: ModuleType, seed: int) -> Observation:
     given = prompt(seed, 6)
     module.generate(model_of(seed), given, 4, temperature=0)
@@ -161,6 +173,7 @@ CHECKS = (
     Check(PART, "Its greedy continuation is right, also beyond n_ctx tokens", greedy),
     Check(PART, "The model never sees more than the last n_ctx tokens", window),
     Check(PART, "No new tokens leave the prompt as it is", nothing_new),
+    Check(PART, "It goes on whatever token was drawn", whatever_follows),
     Check(PART, "Temperature, top_k and top_p reach the draw", drawn, expect=exact),
     Check(PART, "Its chance comes from the generator", repeatable),
     Check(PART, "Dropout is off meanwhile, and the model's mode is kept", modes),

@@ -19,8 +19,6 @@ def rates(module: ModuleType, steps: range, **settings: Any) -> torch.Tensor:
     found = []
     for step in steps:
         rate = module.learning_rate(step, **settings)
-        if isinstance(rate, torch.Tensor) and rate.numel() == 1:
-            rate = rate.item()
         if not isinstance(rate, (int, float)):
             raise Failure(f"the rate of step {step} is {probes.text(rate)}, not a number")
         found.append(float(rate))

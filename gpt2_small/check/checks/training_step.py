@@ -43,7 +43,6 @@ def facts(result: Any) -> dict[str, Entry]:
         if not hasattr(result, name):
             raise Failure(f"train_step returns {probes.text(result)}, which has no {name}")
         value = getattr(result, name)
-        value = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
         if not isinstance(value, (int, float)):
             raise Failure(f"the {name} of the step is {probes.text(value)}, not a number")
         kind = torch.int64 if name == "tokens" else torch.float32
@@ -151,6 +150,26 @@ def untouched(module: ModuleType, seed: int) -> Observation:
     return seen | {f"micro-batch {i} after the step": batch for i, batch in enumerate(batches)}
 
 
+def not_finite(module: ModuleType, seed: int) -> Observation:
+    """A loss that is not finite, and one that is while its gradient is not."""
+    seen: dict[str, Entry] = {}
+    for what in ("loss", "gradient"):
+        model = fresh_model(seed)
+        bias = dict(model.named_parameters())["ln_final.b"]
+        if what == "loss":
+            bias.data[0] = torch.inf
+        else:
+            bias.register_hook(lambda gradient: gradient * torch.inf)
+        try:
+            module.train_step(model, windows(seed, (2, 9)), descent(model))
+            outcome = "goes on"
+        except Exception:
+            outcome = "raises an error"
+        seen[f"a step whose {what} is not finite"] = outcome
+        seen |= weights(model, f"after a step whose {what} is not finite")
+    return seen
+
+
 def two_processes(module: ModuleType, seed: int) -> Observation:
     """The weights after two processes each took half of the rows of two micro-batches."""
     batches = windows(seed, (4, 9), (4, 9))
@@ -175,6 +194,7 @@ CHECKS = (
     Check(PART, "There is one update for all micro-batches", one_update),
     Check(PART, "AdamW goes the same way", with_adamw),
     Check(PART, "Its inputs are left unchanged", untouched),
+    Check(PART, "What is not finite is refused, and leaves the weights as they were", not_finite),
     Check(PART, "A step of two processes is that of one", two_processes, expect=one_process,
           seconds=20.0),
 )  # fmt: skip

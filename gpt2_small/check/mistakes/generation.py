@@ -35,6 +35,11 @@ _MODE_HINTS = (
     "Dropout is off while it generates; then the model is put back into the mode it was in.",
     "was_training = model.training; model.eval(); ...; model.train(was_training)",
 )
+_END_HINTS = (
+    "What does it return for 4 new tokens, when all of them are the last of the vocabulary?",
+    "Every row is continued by max_new_tokens tokens, whatever they are.",
+    "for _ in range(max_new_tokens): ..., without a break",
+)
 _GRADIENTS_HINTS = (
     "Do the model's logits require a gradient meanwhile?",
     "Nothing is learned here; kept gradients fill the memory.",
@@ -42,6 +47,23 @@ _GRADIENTS_HINTS = (
 )
 
 MISTAKES = [
+    Mistake(
+        id="generate-stops-at-the-end-of-text",
+        component=PART,
+        old=_APPEND,
+        new=_APPEND
+        + "\n            if (next_token == config.d_vocab - 1).all():\n                break",
+        sentence="stops as soon as every row drew the last token of the vocabulary",
+        hints=_END_HINTS,
+    ),
+    Mistake(
+        id="generate-stops-at-token-zero",
+        component=PART,
+        old=_APPEND,
+        new=_APPEND + "\n            if (next_token == 0).all():\n                break",
+        sentence="stops as soon as every row drew token 0",
+        hints=_END_HINTS,
+    ),
     Mistake(
         id="generate-first-position",
         component=PART,

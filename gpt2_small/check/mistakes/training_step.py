@@ -10,6 +10,7 @@ _BACKWARD = "            weighted_loss.backward()\n"
 _MEAN = "mean_loss = torch.stack(losses).sum().item()"
 _CLIP = "grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm).item()"
 _UPDATE = "    optimizer.step()\n"
+_FINITE = "if not (math.isfinite(mean_loss) and math.isfinite(grad_norm)):"
 _BATCH_LOSS = "return next_token_loss(model(batch[:, :-1]), batch)"
 _SYNC = "last=number == len(batches)"
 
@@ -49,6 +50,11 @@ _UPDATE_HINTS = (
     "By how much do the weights change, and in which direction?",
     "One update of the optimiser, after all micro-batches.",
     "optimizer.step(), once, after clipping",
+)
+_FINITE_HINTS = (
+    "What are the weights after a step whose gradient is infinite?",
+    "The loss and the norm of the gradient are looked at before the update.",
+    "if not (isfinite(loss) and isfinite(grad_norm)): raise FloatingPointError(...)",
 )
 _WINDOW_HINTS = (
     "What does the model read of a window of n_ctx + 1 tokens, and what are its targets?",
@@ -469,6 +475,39 @@ MISTAKES = [
         new=("return F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, :-1].flatten())"),
         sentence="takes its inputs for targets",
         hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="train-step-goes-on-without-a-number",
+        component=PART,
+        old=_FINITE,
+        new="if False:",
+        sentence="updates the weights also with a loss or a gradient that is not finite",
+        hints=_FINITE_HINTS,
+    ),
+    Mistake(
+        id="train-step-infinite-gradient",
+        component=PART,
+        old=_FINITE,
+        new="if not math.isfinite(mean_loss):",
+        sentence="looks at the loss alone, and goes on with a gradient that is not finite",
+        hints=_FINITE_HINTS,
+    ),
+    Mistake(
+        id="train-step-updates-before-it-looks",
+        component=PART,
+        old=_FINITE,
+        new=f"optimizer.step(closure=None)\n    {_FINITE}",
+        also=((_UPDATE, ""),),
+        sentence="looks whether the loss and the gradient are finite after the update only",
+        hints=_FINITE_HINTS,
+    ),
+    Mistake(
+        id="train-step-tells-tensors",
+        component=PART,
+        old=_MEAN,
+        new="mean_loss = torch.stack(losses).sum()",
+        sentence="tells its loss as a tensor, not as a number",
+        hints=_TELLS_HINTS,
     ),
     Mistake(
         id="train-step-never-exchanged",
