@@ -29,6 +29,7 @@ from gpt2_small.text.tokenizers import save_tokenizer
 from gpt2_small.training.alike import any_restarted, check_alike, check_main_keeps
 from gpt2_small.training.data import StoriesData, TextData, fingerprint, open_data
 from gpt2_small.training.distributed import Processes
+from gpt2_small.training.freed_memory import keep_freed_memory, return_freed_memory
 from gpt2_small.training.keeper import last_whole_checkpoint, sweep
 from gpt2_small.training.run import Training
 from gpt2_small.training.settings import (
@@ -83,6 +84,8 @@ def open_run(
         check_main_keeps(processes, folder)
     found = processes.on_main(lambda: _settle(folder, preset, changes, resume))
     goes_on, settings = found[:1] == b"1", from_bytes(found[1:])
+    if processes.device.type == "cpu":
+        (return_freed_memory if settings.recipe.recompute else keep_freed_memory)()
     training, data = processes.together(lambda: _build(solution, settings, processes))
     hashes = processes.together(lambda: _hashes(solution, data))
     names = (str(settings.data), "the solution")

@@ -1,0 +1,54 @@
+"""On a CPU a run keeps the memory of freed tensors, or gives it back where memory is short."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to do"
+)
+
+BEGIN = """
+import resource, torch
+from gpt2_small.training import freed_memory
+
+def resident():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * resource.getpagesize()
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+torch.ones(20 << 18)  # 20 MB that are freed at once: now glibc keeps blocks of that size
+"""
+FAULTS_OF_A_SECOND_TENSOR = """
+torch.ones(64 << 18)
+before = faults()
+torch.ones(60 << 18)  # a little smaller: glibc looks for room to align it in
+print(faults() - before)
+"""
+KEPT_OF_EVERY_SECOND_TENSOR = """
+before = resident()
+tensors = [torch.ones(2 << 18) for _ in range(80)]
+del tensors[::2]
+print((resident() - before) / (2 << 20))
+"""
+
+
+def said(code: str, first: str = "") -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + first + code], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def test_a_tensor_in_the_place_of_a_freed_one_needs_no_new_pages() -> None:
+    assert said(FAULTS_OF_A_SECOND_TENSOR) > 10_000
+    assert said(FAULTS_OF_A_SECOND_TENSOR, "freed_memory.keep_freed_memory()") < 100
+
+
+def test_where_memory_is_short_freed_tensors_leave_no_gaps() -> None:
+    assert said(KEPT_OF_EVERY_SECOND_TENSOR) > 70
+    assert said(KEPT_OF_EVERY_SECOND_TENSOR, "freed_memory.return_freed_memory()") < 45
