@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import sys
+import textwrap
 import time
 import traceback
 from pathlib import Path
@@ -72,9 +74,17 @@ def _say(sentence: str, rank: str = "RANK") -> None:
     torchrun ends all processes as soon as one has ended.
     """
     if os.environ.get(rank, "0") == "0":
-        print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
+        print(_wrapped(f"error: {sentence}"), file=sys.stderr)  # noqa: T201
     else:
         time.sleep(TIME_TO_SPEAK)
+
+
+def _wrapped(sentence: str) -> str:
+    """At a terminal broken between words, so that a command in it can be read and copied."""
+    if not sys.stderr.isatty():
+        return sentence
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(sentence, width, break_long_words=False, break_on_hyphens=False)
 
 
 def bind_solution(path: Path | None) -> None:

@@ -132,7 +132,7 @@ def test_the_first_part_to_mend_is_a_failed_one_before_one_that_is_not_written()
 
 def test_when_nothing_failed_the_first_unwritten_part_is_next() -> None:
     verdict = whole_verdict(("Embedding", "not_written"), ("sample", "not_written"))
-    assert "Next: Embedding. A message." in shown(verdict)
+    assert "Next: Embedding. It is not written yet." in shown(verdict)
 
 
 def test_every_state_is_told_in_words_and_no_color_is_honoured(monkeypatch) -> None:

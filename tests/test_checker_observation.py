@@ -139,3 +139,12 @@ def test_a_shape_is_told_with_its_axes() -> None:
     assert said == (
         "the output has the shape [11 24] (seq d_model); it should be [2 11 24] (batch seq d_model)"
     )
+
+
+def test_of_several_it_is_said_that_they_differ():
+    seen, wanted = torch.ones(3), torch.zeros(3)
+    assert explain_difference("the rates of the end", seen, wanted).startswith(
+        "the rates of the end differ from"
+    )
+    assert " differs from" in explain_difference("the rate of the last step", seen, wanted)
+    assert " have the shape" in explain_difference("the tokens of it", torch.ones(2), wanted)

@@ -52,3 +52,13 @@ def test_of_several_processes_the_first_alone_speaks(capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     ending = ending_of("raise UserError('no')", "x.py", capsys, monkeypatch)
     assert ending == (2, "")
+
+
+def test_at_a_terminal_a_sentence_is_broken_between_words(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "my_gpt2.py exists already; choose another: gpt2-small start my_gpt2_second-try.py"
+    _, said = ending_of(f"raise UserError({sentence!r})", "x.py", capsys, monkeypatch)
+    assert len(said.splitlines()) == 3
+    assert max(map(len, said.splitlines())) <= 40
+    assert " ".join(said.split()) == f"error: {sentence}"

@@ -57,6 +57,16 @@ def test_a_verdict_on_an_older_text_is_passed_over(lesson: Lesson) -> None:
     assert lesson.done() == []
 
 
+def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: Lesson) -> None:
+    lesson.saved(hashlib.sha256(b"b").hexdigest(), ["MLP"])
+    for claim in ("First", "Second"):
+        lesson.take_result(Result("MLP", claim, "failed", message="it is off", line=7))
+    assert [result.check for result in lesson.verdict().of("MLP")] == ["First"]
+    lesson.saved(hashlib.sha256(b"c").hexdigest(), ["MLP"])
+    lesson.take_result(Result("MLP", "Third", "failed", message="it is off", line=7))
+    assert [result.check for result in lesson.verdict().of("MLP")] == ["Third"]
+
+
 def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: Lesson) -> None:
     for part in PARTS:
         events = lesson.take(verdict_on(b"a", {part: "passed"}))

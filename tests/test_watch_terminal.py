@@ -79,7 +79,7 @@ def test_a_learner_writes_a_part_wrong_asks_for_a_hint_mends_it_and_quits(
     file: Path, terminal: Terminal
 ) -> None:
     skeleton, right = file.read_text(), exercises.reference_body("LayerNorm")
-    terminal.wait_for("LayerNorm is not written yet")
+    terminal.wait_for("Next: LayerNorm. It is not written yet")
     file.write_text(exercises.with_body(skeleton, "LayerNorm", right.replace("+ self.eps", "")))
     terminal.wait_for("Mistake: layer-norm-no-epsilon")
     terminal.press("h")

@@ -19,6 +19,8 @@ from gpt2_small.check.probes import text, with_axes
 
 _LONGEST = 300
 
+_PLURALS = {"rates", "tokens", "weights"}
+
 
 def explain_error(error: BaseException) -> str:
     """An exception as one sentence."""
@@ -50,12 +52,20 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
     if expected is None:
         return f"{name} should not be there"
     if isinstance(seen, Tensor) and isinstance(expected, Tensor):
-        return f"{name} {_tensors(seen, expected)}"
+        difference = _tensors(seen, expected)
+        are_several = not _PLURALS.isdisjoint(name.split()[:2])
+        return f"{name} {_plural(difference) if are_several else difference}"
     if isinstance(seen, Estimate) and isinstance(expected, Estimate):
         return f"{name} {_estimates(seen, expected)}"
     if isinstance(seen, Counts) and isinstance(expected, Distribution):
         return f"{name}: {_draws(seen, expected)}"
     return f"{name} is {_words(seen)}; it should be {_words(expected)}"
+
+
+def _plural(difference: str) -> str:
+    """What is said of one thing, said of several."""
+    verb, rest = difference.split(" ", 1)
+    return {"differs": "differ", "has": "have"}[verb] + " " + rest
 
 
 def _words(entry: Entry) -> str:

@@ -48,6 +48,7 @@ class Lesson:
         self._results: dict[str, list[Result]] = {}
         self._reports: dict[str, PartReport] = {}
         self._before: dict[str, str] = {}
+        self._failing: set[str] = set()
 
     def verdict(self) -> Verdict:
         """All that is known, parts that were not checked yet as waiting."""
@@ -71,6 +72,7 @@ class Lesson:
         """The file has a new text, in which these parts differ."""
         self._sha256 = sha256
         self.problem = self.hint = None
+        self._failing.clear()
         if changed:
             self.complete = False
         if len(changed) < len(PARTS):
@@ -89,9 +91,9 @@ class Lesson:
     def take_result(self, result: Result) -> list[Event]:
         """The first wrong result of a part that is not all checked yet."""
         part = result.component
-        known = self._results.get(part, [])
-        if result.status != "failed" or part != self.focus or result in known:
+        if result.status != "failed" or part != self.focus or part in self._failing:
             return []
+        self._failing.add(part)
         self._results[part] = [result]
         self._reports[part] = PartReport(naming="Looking for the mistake ...")
         return []

@@ -181,6 +181,8 @@ def described(part: str, best: Candidate, apart: float, singles: Sequence[Candid
     text = f"Your {part} {what}. All that was seen of it equals that {how}"
     if following is None:
         return f"{text}; no other known mistake comes near."
+    if following.distance == 0:
+        return f"{text}; {following.mistakes[0].id} looks the same here, but not in other checks."
     return f"{text}; the next best, {following.mistakes[0].id}, is {following.distance:.2g} away."
 
 

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gpt2_small.check.parts import PARTS
 from gpt2_small.check.verdict import PartReport, Result, Status, Verdict
 
 WIDTH = 80
@@ -79,7 +80,7 @@ def advice(verdict: Verdict) -> RenderableType:
     if state == "not_written":
         (first, *_) = (r for r in verdict.of(part) if r.status == "not_written")
         where = f" (line {first.line})" if first.line is not None else ""
-        return Text(f"Next: {part}. {_sentence(first.message)}{where}")
+        return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
     return Text(f"{part}: {first.check}: {first.message}")
 
@@ -124,5 +125,6 @@ def _also(others: list[Result]) -> str:
 def _sentence(message: str) -> str:
     """The message as a sentence; a name like `embed.W_E` at its beginning stays as it is."""
     word, *_ = message.split(maxsplit=1) or [""]
-    begun = message if "." in word else f"{message[:1].upper()}{message[1:]}"
+    is_name = "." in word or "_" in word or word in PARTS
+    begun = message if is_name else f"{message[:1].upper()}{message[1:]}"
     return f"{begun}{'' if message.endswith('.') else '.'}"
