@@ -236,6 +236,7 @@ def run_demo(demo: Demo, model: str | None) -> None:
     if trained is not None:
         name = shlex.quote(model or str(newest_run(RUNS)))
         command = f"gpt2-small sample --model {name} --prompt {shlex.quote(demo.prompt)}"
+        command += binding.option(demo.solution)
         demo.console.print(Text(f"Next: {command}"), soft_wrap=True)
 
 

@@ -95,7 +95,8 @@ def run_demo(run: OpenRun, console: Console, stories: int) -> None:
     print_result(console, lines, before, standing(run, console, stories))
     console.print(
         f"Loss curve: {run.folder / 'loss.png'}\n"
-        f"Next: python demos/generate_demo.py --model {run.folder}",
+        f"Next: python demos/generate_demo.py --model {run.folder}"
+        f"{binding.option(binding.bound())}",
         highlight=False,
     )
 

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -108,9 +109,18 @@ def describe(module: ModuleType) -> str:
     path = solution_path(module)
     if is_reference(module):
         return "the reference, solution.py"
+    return f"{_from_here(path)} (sha256 {sha256(module)[:12]})"
+
+
+def option(module: ModuleType) -> str:
+    """What makes a command use this solution, to be put behind it: nothing for the reference."""
+    path = solution_path(module)
+    return "" if is_reference(module) else f" --solution {shlex.quote(str(_from_here(path)))}"
+
+
+def _from_here(path: Path) -> Path:
     here = Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return f"{shown} (sha256 {sha256(module)[:12]})"
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def sha256(module: ModuleType) -> str:

@@ -193,3 +193,12 @@ def test_what_is_bound_is_described_by_file_and_hash(learner):
     module = gpt2_small.load(learner)
     assert binding.describe(module) == f"{learner} (sha256 {binding.sha256(module)[:12]})"
     assert binding.describe(gpt2_small.load(ROOT / "solution.py")) == "the reference, solution.py"
+
+
+def test_the_option_that_chooses_a_file_again_is_quoted_and_empty_for_the_reference(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my gpt2.py").write_text((ROOT / "solution.py").read_text())
+    assert binding.option(gpt2_small.load("my gpt2.py")) == " --solution 'my gpt2.py'"
+    assert binding.option(gpt2_small.load(ROOT / "solution.py")) == ""

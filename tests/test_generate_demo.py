@@ -208,6 +208,7 @@ def test_as_a_program_it_ends_well_also_with_a_learners_file(tmp_path):
     result = run_python(ROOT / "demos/generate_demo.py", *words, cwd=tmp_path, COLUMNS="80")
     assert (result.returncode, result.stderr) == (0, "")
     assert "solution  edited.py (sha256 " in result.stdout
+    assert " --solution edited.py" in result.stdout.split("\nNext: ")[1]
     assert f"T 0    Once{'A' * 32}\n" in re.sub(" +\n", "\n", result.stdout)
 
 

@@ -125,6 +125,7 @@ def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
     result = run_python(DEMO, *map(str, flags), "--solution", "my_gpt2.py", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "my_gpt2.py (sha256 " in result.stdout
+    assert result.stdout.rstrip().endswith("--solution my_gpt2.py")
 
 
 def test_a_broken_file_of_ones_own_is_one_sentence_with_the_line(tmp_path):

@@ -113,7 +113,8 @@ def _train(
         draw(run, reference_lines(run.data))
         console.print(
             f"Log, checkpoints and loss.png: {out}\n"
-            f"Next: gpt2-small sample --model {out} --prompt TEXT",
+            f"Next: gpt2-small sample --model {out} --prompt TEXT"
+            f"{binding.option(binding.bound())}",
             highlight=False,
             soft_wrap=True,
         )

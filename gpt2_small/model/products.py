@@ -74,7 +74,9 @@ def product(
     bias: Float[Tensor, "out"] | None = None,
 ) -> Float[Tensor, "rows out"]:
     """left @ right + bias, contiguous, outside of autograd."""
-    if left.dtype != torch.float32 or not onednn_serves(left, right):
+    is_small = left.numel() + right.numel() <= MOST_FOR_MKL
+    has_choice = left.dtype == torch.float32 and onednn_serves(left, right)
+    if not has_choice or (is_small and mkl_is_at_home()):
         return left @ right if bias is None else torch.addmm(bias, left, right)
     if not mkl_is_at_home():
         return torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
