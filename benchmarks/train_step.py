@@ -5,7 +5,8 @@
         --dtype bfloat16 --models twin nanoGPT --memory-batch 64 --memory-seq 1024
 
 Forward and backward alone, then with clipping and the optimiser; all models take turns in every
-round. Memory is the peak of a fresh process for each model, batch 4 x 512 unless told otherwise.
+round. Memory is the peak of a fresh process for each model, batch 4 x 512 unless told otherwise;
+with recomputation freed memory is given back at once, as a run with recompute=true does.
 """
 
 import argparse
@@ -46,10 +47,15 @@ from torch import Tensor, nn
 import gpt2_small
 from gpt2_small.model.fast import FastTransformer
 from gpt2_small.training.flops import training_flops
+from gpt2_small.training.freed_memory import keep_freed_memory, return_freed_memory
+
+RECOMPUTING = "twin, recomputing"
+# As a run on a CPU does; measured in a process of its own alone, since it holds for the process.
+KEEPING = "twin, keeping freed memory"
 
 SETTINGS = {
     "twin": "FastTransformer, fused AdamW; compiled on CUDA",
-    "twin, recomputing": "the same, keeping of each block only what it reads",
+    RECOMPUTING: "the same, keeping of each block only what it reads",
     "reference": "solution.py as it is read, fused AdamW",
     "nanoGPT": "its configure_optimizers (fused on CUDA only), its clipping; compiled on CUDA",
     "transformers": "sdpa, loss on all logits, fused AdamW; compiled on CUDA",
@@ -95,21 +101,21 @@ def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, 
     """The model and its loss. Raises LookupError when the peer is not at hand."""
     makers: dict[str, Callable[[], Any]] = {
         "twin": lambda: reference(shape),
-        "twin, recomputing": lambda: reference(shape),
         "reference": lambda: reference(shape),
         "nanoGPT": lambda: nanogpt(shape, arguments.nanogpt),
         "transformers": lambda: hugging_face(shape),
         "TransformerLens": lambda: transformer_lens(shape),
     }
-    model = makers[name]()
+    kind = name.split(",")[0]
+    model = makers[kind]()
     if model is None:
         raise LookupError(name)
     model = model.to(arguments.device).train()
-    if name.startswith("twin"):
+    if kind == "twin":
         forward: Any = FastTransformer(
             model,
             positions_per_chunk=arguments.positions_per_chunk,
-            recompute=name == "twin, recomputing",
+            recompute=name == RECOMPUTING,
         )
     else:
         forward = model
@@ -117,13 +123,12 @@ def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, 
         forward = torch.compile(forward)
     losses: dict[str, Loss] = {
         "twin": lambda batch: forward(batch),
-        "twin, recomputing": lambda batch: forward(batch),
         "reference": lambda batch: gpt2_small.next_token_loss(forward(batch[:, :-1]), batch),
         "nanoGPT": lambda batch: forward(batch[:, :-1], batch[:, 1:].contiguous())[1],
         "transformers": lambda batch: cross_entropy(forward(batch[:, :-1]).logits, batch),
         "TransformerLens": lambda batch: cross_entropy(forward(batch[:, :-1]), batch),
     }
-    return model, losses[name]
+    return model, losses[kind]
 
 
 def cross_entropy(logits: Tensor, batch: Tensor) -> Tensor:
@@ -167,6 +172,10 @@ def time_rows(
 
 def measure_memory_here(arguments: argparse.Namespace) -> None:
     """Two whole steps of one model in this process; prints the peak in bytes and the seconds."""
+    if arguments.measure_memory == RECOMPUTING:
+        return_freed_memory()
+    elif arguments.measure_memory == KEEPING:
+        keep_freed_memory()
     runner = Runner(arguments.measure_memory, arguments)
     shape, dtype = SHAPES[arguments.preset], getattr(torch, arguments.dtype[0])
     size = (arguments.memory_batch, arguments.memory_seq + 1)
@@ -250,6 +259,8 @@ def main() -> None:
             show(f"Training step, {kind}: {size}; peak {peak / 1e12:.2f} TFLOP/s", rows)
             results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
     names = [runner.name for runner in runners]
+    if arguments.device == "cpu":
+        names.append(KEEPING)
     runners.clear()
     gc.collect()
     torch.cuda.empty_cache()

@@ -114,7 +114,7 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
     A model that computes its blocks without calling them cannot be seen here, and is let be.
     """
     model = TIED.build(module, seed, dropout=DROPOUT).double()
-    given, read = probes.tokens(seed, "first block", batch=40), []
+    given, read = probes.tokens(seed, "first block", batch=8), []
     first: Any = model.blocks[0]  # type: ignore[index]
     forward = first.forward
 
