@@ -477,14 +477,6 @@ MISTAKES = [
         hints=_WINDOW_HINTS,
     ),
     Mistake(
-        id="train-step-goes-on-without-a-number",
-        component=PART,
-        old=_FINITE,
-        new="if False:",
-        sentence="updates the weights also with a loss or a gradient that is not finite",
-        hints=_FINITE_HINTS,
-    ),
-    Mistake(
         id="train-step-infinite-gradient",
         component=PART,
         old=_FINITE,
@@ -508,6 +500,14 @@ MISTAKES = [
         new="mean_loss = torch.stack(losses).sum()",
         sentence="tells its loss as a tensor, not as a number",
         hints=_TELLS_HINTS,
+    ),
+    Mistake(
+        id="train-step-refuses-nothing",
+        component=PART,
+        old=_FINITE,
+        new="if False:",
+        sentence="goes on with a loss or a gradient that is not finite, and refuses nothing",
+        equivalent=True,
     ),
     Mistake(
         id="train-step-never-exchanged",
