@@ -3,8 +3,8 @@
 In float32 on a CPU torch's own product calls MKL, which is made for Intel's processors. On others
 oneDNN is two to four times as fast; on Intel's it takes 1.2 times as long. torch reaches oneDNN
 through the operators that its compiler uses; where they are missing or switched off
-(`torch.backends.mkldnn.enabled`), torch's own product runs whole. The choice is made by the
-processor's name and not by a race, so that a run that goes on adds in the order in which it began.
+(`torch.backends.mkldnn.enabled`), torch's own product runs. The choice is made by the processor's
+name and not by a race, so that a run that goes on adds in the order in which it began.
 """
 
 import platform
@@ -17,10 +17,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
-# MKL copies its factors, and keeps the memory: whole products would take a step of GPT-2 small with
-# recomputation 15 % more of it, batch 4 x 512. So a product is made of pieces of this many numbers.
-MOST_FOR_MKL = 3 << 20
 
 # The wider a model, the less of its time goes into the GELU: above this width it is made again
 # instead of kept. At a width of 512 that would cost a tenth of a step.
@@ -44,47 +40,15 @@ def mkl_is_at_home() -> bool:
     return torch.backends.mkl.is_available() and "GenuineIntel" in name
 
 
-def add_in_pieces(
-    total: Float[Tensor, "rows out"],
-    left: Float[Tensor, "rows inner"],
-    right: Float[Tensor, "inner out"],
-    *,
-    keep: bool,
-) -> None:
-    """total + left @ right, in place; without `keep`, what was in total does not count."""
-    rows, inner, out = *left.shape, right.shape[1]
-    longest = max(rows, inner, out)
-    half = longest // 2
-    if left.numel() + right.numel() <= MOST_FOR_MKL:
-        total.addmm_(left, right, beta=int(keep))
-    elif longest == out:
-        add_in_pieces(total[:, :half], left, right[:, :half], keep=keep)
-        add_in_pieces(total[:, half:], left, right[:, half:], keep=keep)
-    elif longest == rows:
-        add_in_pieces(total[:half], left[:half], right, keep=keep)
-        add_in_pieces(total[half:], left[half:], right, keep=keep)
-    else:
-        add_in_pieces(total, left[:, :half], right[:half], keep=keep)
-        add_in_pieces(total, left[:, half:], right[half:], keep=True)
-
-
 def product(
     left: Float[Tensor, "rows inner"],
     right: Float[Tensor, "inner out"],
     bias: Float[Tensor, "out"] | None = None,
 ) -> Float[Tensor, "rows out"]:
     """left @ right + bias, contiguous, outside of autograd."""
-    is_small = left.numel() + right.numel() <= MOST_FOR_MKL
-    has_choice = left.dtype == torch.float32 and onednn_serves(left, right)
-    if not has_choice or (is_small and mkl_is_at_home()):
-        return left @ right if bias is None else torch.addmm(bias, left, right)
-    if not mkl_is_at_home():
+    if left.dtype == torch.float32 and not mkl_is_at_home() and onednn_serves(left, right):
         return torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
-    total = left.new_empty(len(left), right.shape[1])
-    if bias is not None:
-        total[:] = bias
-    add_in_pieces(total, left, right, keep=bias is not None)
-    return total
+    return left @ right if bias is None else torch.addmm(bias, left, right)
 
 
 class _Affine(torch.autograd.Function):
