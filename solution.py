@@ -190,13 +190,13 @@ class MultiHeadAttention(nn.Module):
         value = self.hook_v(einsum(residual, self.W_V, project) + self.b_V)
 
         similarity = einsum(
-            query,
+            query / math.sqrt(self.d_head),
             key,
             "batch seq_q head d_head, batch seq_k head d_head -> batch head seq_q seq_k",
         )
         seq = residual.shape[1]
-        future = torch.ones(seq, seq, dtype=torch.bool, device=residual.device).triu(diagonal=1)
-        scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, -math.inf)
+        mask = similarity.new_full((seq, seq), -math.inf).triu(diagonal=1)
+        scores = similarity + mask
         pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))
 
         z = einsum(

@@ -5,8 +5,10 @@
         --dtype bfloat16 --models twin nanoGPT --memory-batch 64 --memory-seq 1024
 
 Forward and backward alone, then with clipping and the optimiser; all models take turns in every
-round. Memory is the peak of a fresh process for each model, batch 4 x 512 unless told otherwise;
-with recomputation freed memory is given back at once, as a run with recompute=true does.
+round. With --keep-freed-memory they do so in a process that keeps freed memory, as a training run
+on a CPU does, so that none waits for new pages. Memory is the peak of a fresh process for each
+model, batch 4 x 512 unless told otherwise; with recomputation freed memory is given back at once,
+as a run with recompute=true does.
 """
 
 import argparse
@@ -217,6 +219,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--positions-per-chunk", type=int)
     parser.add_argument("--memory-batch", type=int, default=4)
     parser.add_argument("--memory-seq", type=int, default=512)
+    parser.add_argument("--keep-freed-memory", action="store_true", help="for every model's times")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
@@ -242,6 +245,8 @@ def main() -> None:
     if arguments.measure_memory:
         measure_memory_here(arguments)
         return
+    if arguments.keep_freed_memory:
+        keep_freed_memory()
     results: dict[str, Any] = {"circumstances": circumstances(arguments.device)}
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])

@@ -21,7 +21,7 @@ from gpt2_small.check.parts import PARTS
 
 GPT2_SMALL = [sys.executable, "-m", "gpt2_small"]
 MISTAKEN = "MultiHeadAttention"
-SCALED = ("(similarity / math.sqrt(self.d_head))", "(similarity * 2.0)")
+SCALED = ("query / math.sqrt(self.d_head),", "query * 2.0,")
 
 
 def seconds_of_watch(folder: Path) -> dict[str, float]:

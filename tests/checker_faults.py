@@ -4,7 +4,8 @@
 
 LN_END = "return normalized * self.w + self.b"
 SCALE = "scale = self.hook_scale((variance + self.eps).sqrt())"
-MASK = ".masked_fill(future, -math.inf)"
+MASK = "scores = similarity + mask"
+UNMASKED = "scores = similarity"
 MLP_END = "return self.output_dropout(output + self.b_out)"
 TIED = "return final @ self.embed.W_E.T"
 UNTIED = "return self.unembed(final)"
@@ -34,8 +35,8 @@ MODULES = [
     ("MultiHeadAttention", "Nothing else is trainable or saved", "self.d_head = d_head", 'self.d_head = d_head\n        self.register_buffer("mask", torch.ones(3))'),
     ("MultiHeadAttention", "Nothing else is trainable or saved", "self.d_head = d_head", "self.d_head = d_head\n        self.mask = nn.Parameter(torch.ones(3))"),
     ("MultiHeadAttention", "It works for one position", "seq = residual.shape[1]", "seq = 11"),
-    ("MultiHeadAttention", "It computes on the device of its input", ", device=residual.device", ""),
-    ("MultiHeadAttention", "No position sees a later one", MASK, ""),
+    ("MultiHeadAttention", "It computes on the device of its input", "similarity.new_full(", "torch.full("),
+    ("MultiHeadAttention", "No position sees a later one", MASK, UNMASKED),
     ("MultiHeadAttention", "Fresh parameters are drawn", "std=residual_std(config))\n        self.b_Q", "std=config.init_std)\n        self.b_Q"),
     ("MultiHeadAttention", "Every parameter, and the input", "self.hook_k(einsum(residual, self.W_K, project) + self.b_K)", "self.hook_k(einsum(residual, self.W_K, project))"),
     ("MLP", "An input that is not contiguous", "        post = self.hook_post", "        residual.view(-1)\n        post = self.hook_post"),
@@ -131,5 +132,5 @@ FUNCTIONS = [
 TOGETHER = [
     ("Transformer", "All eight modules of the file", LN_END, "return normalized * self.w"),
     ("train", "All parts of the file together learn", '{"params": matrices,', '{"params": matrices[:2],'),
-    ("train", "All parts together cannot foresee", MASK, ""),
+    ("train", "All parts together cannot foresee", MASK, UNMASKED),
 ]  # fmt: skip

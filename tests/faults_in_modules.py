@@ -15,9 +15,9 @@ ROOT = "(variance + self.eps).sqrt()"
 GAIN = "return normalized * self.w + self.b"
 LOOK_UP = "return self.W_E[tokens]"
 POSITIONS = 'repeat(self.W_pos[:seq], "seq d_model -> batch seq d_model", batch=batch)'
-SCALE = "(similarity / math.sqrt(self.d_head))"
+SCALE = "query / math.sqrt(self.d_head),"
 MASK = ".triu(diagonal=1)"
-FILL = "masked_fill(future, -math.inf)"
+FILL = "scores = similarity + mask"
 PATTERN = "self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))"
 GELU = 'return F.gelu(pre, approximate="tanh")'
 POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))"
@@ -108,13 +108,13 @@ POSITIONAL_EMBEDDING = [
 ]  # fmt: skip
 
 ATTENTION = [
-    (attention.test_it_is_torchs_scaled_dot_product_attention, "no scale", SCALE, "similarity"),
+    (attention.test_it_is_torchs_scaled_dot_product_attention, "no scale", SCALE, "query,"),
     (attention.test_it_is_torchs_scaled_dot_product_attention,
-     "scale of d_model", SCALE, "(similarity / math.sqrt(residual.shape[-1]))"),
+     "scale of d_model", SCALE, "query / math.sqrt(residual.shape[-1]),"),
     (attention.test_scores_are_dot_products_over_the_root_of_the_head_width,
-     "scale without the root", SCALE, "(similarity / self.d_head)"),
+     "scale without the root", SCALE, "query / self.d_head,"),
     (attention.test_it_is_torchs_scaled_dot_product_attention,
-     "multiplied", SCALE, "(similarity * math.sqrt(self.d_head))"),
+     "multiplied", SCALE, "query * math.sqrt(self.d_head),"),
     (attention.test_every_row_of_the_pattern_sums_to_one, "scaled after the softmax",
      PATTERN, PATTERN.replace("dim=-1)", "dim=-1) / math.sqrt(self.d_head)")),
     (attention.test_no_gradient_of_an_output_reaches_a_later_position,
@@ -126,13 +126,12 @@ ATTENTION = [
     (attention.test_the_pattern_is_zero_above_the_diagonal,
      "the wrong triangle", MASK, ".tril(diagonal=-1)"),
     (attention.test_the_pattern_is_zero_above_the_diagonal,
-     "filled with 0", FILL, "masked_fill(future, 0.0)"),
+     "filled with 0", FILL, "scores = similarity.masked_fill(mask.isinf(), 0.0)"),
     (attention.test_changing_a_later_position_leaves_every_earlier_output_untouched,
-     "filled with -10", FILL, "masked_fill(future, -10.0)"),
+     "filled with -10", FILL, "scores = similarity.masked_fill(mask.isinf(), -10.0)"),
     (attention.test_with_equal_keys_every_position_takes_the_mean_of_the_values_so_far,
      "masked after the softmax", PATTERN,
-     PATTERN.replace("scores)",
-     "similarity / math.sqrt(self.d_head))")[:-1] + ".masked_fill(future, 0.0))"),
+     PATTERN.replace("scores)", "similarity)")[:-1] + ".masked_fill(mask.isinf(), 0.0))"),
     (attention.test_every_row_of_the_pattern_sums_to_one,
      "softmax over queries", PATTERN, PATTERN.replace("dim=-1", "dim=-2")),
     (attention.test_the_order_of_the_heads_does_not_matter,
@@ -143,7 +142,8 @@ ATTENTION = [
     (attention.test_rows_of_a_batch_do_not_touch_each_other,
      "softmax over the batch", PATTERN, PATTERN.replace("dim=-1", "dim=0")),
     (attention.test_it_is_torchs_scaled_dot_product_attention, "query and key swapped",
-     "            query,\n            key,\n", "            key,\n            query,\n"),
+     "            query / math.sqrt(self.d_head),\n            key,\n",
+     "            key,\n            query / math.sqrt(self.d_head),\n"),
     (attention.test_queries_keys_and_values_carry_their_biases,
      "keys by W_Q", "self.W_K, project)", "self.W_Q, project)"),
     (attention.test_queries_keys_and_values_carry_their_biases,

@@ -11,7 +11,8 @@ from gpt2_small.check.mistake import EditDoesNotFit, Mistake, find
 from gpt2_small.errors import UserError
 
 Q = "query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)"
-SCORES = "scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, -math.inf)"
+SCALE = "query / math.sqrt(self.d_head),"
+SCORES = "scores = similarity + mask"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ UNKNOWN = {
         SCORES.replace("similarity", "3 * similarity"),
     ),
     "Inside, q is not found": (Q, Q.replace("self.hook_q(", "self.hook_q(0.3 + ")),
-    "k and v are right; the scores are": (SCORES, SCORES.replace("math.sqrt(self.d_head)", "7")),
+    "k and v are right; the scores are": (SCALE, "query / 7,"),
 }
 
 
@@ -108,7 +109,7 @@ def test_the_first_wrong_activation_is_found_without_taps(tmp_path: Path) -> Non
     text = mistake.reference_text()
     for tap in ("q", "k", "v", "attn_scores", "pattern", "z"):
         text = text.replace(f"self.hook_{tap}(", "(")
-    text = text.replace("(similarity / math.sqrt(self.d_head))", "(similarity * 2.0)")
+    text = text.replace(SCALE, "query * 2.0,")
     verdict = check_text(tmp_path, text, "MultiHeadAttention")
     assert "q, k and v are right; the scores are 5.657 times" in (
         verdict.reports["MultiHeadAttention"].naming

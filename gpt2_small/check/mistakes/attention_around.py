@@ -105,8 +105,8 @@ MISTAKES = [
         old=_PATTERN,
         new=(
             "pattern = "
-            "self.hook_pattern(self.hook_attn_scores(self.pattern_dropout(scores.mask"
-            "ed_fill(future, -1e5))).masked_fill(future, -math.inf).softmax(dim=-1))"
+            "self.hook_pattern(self.hook_attn_scores(self.pattern_dropout("
+            "scores.masked_fill(mask.isinf(), -1e5)) + mask).softmax(dim=-1))"
         ),
         also=((_DROPPED, "pattern,"),),
         sentence="drops scores instead of entries of the pattern",
@@ -228,13 +228,13 @@ MISTAKES = [
     Mistake(
         id="attention-mask-on-cpu",
         component=PART,
-        old="dtype=torch.bool, device=residual.device)",
-        new="dtype=torch.bool)",
+        old="similarity.new_full((seq, seq), -math.inf)",
+        new="torch.full((seq, seq), -math.inf, dtype=similarity.dtype)",
         sentence="makes its mask on the CPU whatever the device of its input is",
         hints=(
             "Would it work on a GPU?",
             "What is made in the forward pass must be where the input is.",
-            "torch.ones(seq, seq, device=x.device)",
+            "torch.full((seq, seq), -inf, device=x.device)",
         ),
     ),
     Mistake(
@@ -302,7 +302,7 @@ MISTAKES = [
         component=PART,
         old=_PATTERN,
         new=(
-            "self.hook_attn_scores(similarity)\n"
+            "self.hook_attn_scores(scores * math.sqrt(self.d_head))\n"
             "        pattern = self.hook_pattern(scores.softmax(dim=-1))"
         ),
         sentence="shows the scores at hook_attn_scores before they are scaled",

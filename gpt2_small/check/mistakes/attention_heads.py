@@ -383,10 +383,7 @@ MISTAKES = [
         id="attention-pattern-uniform",
         component=PART,
         old="self.pattern_dropout(pattern),",
-        new=(
-            "self.pattern_dropout(torch.zeros_like(scores).masked_fill(future, "
-            "-math.inf).softmax(-1)),"
-        ),
+        new=("self.pattern_dropout((torch.zeros_like(scores) + mask).softmax(-1)),"),
         sentence="averages all values that it sees, whatever the scores say",
         hints=_APPLY_HINTS,
     ),

@@ -3,9 +3,11 @@
 from gpt2_small.check.mistake import Mistake
 
 PART = "MultiHeadAttention"
-_SCORES = "scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, -math.inf)"
+_SCALE = "query / math.sqrt(self.d_head),"
+_SCORES = "scores = similarity + mask"
+_FILL = "scores = similarity.masked_fill(mask.isinf(), {})"
 _PATTERN = "pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))"
-_OPERANDS = "            query,\n            key,\n"
+_OPERANDS = "            query / math.sqrt(self.d_head),\n            key,\n"
 
 _SCALE_HINTS = (
     "Queries and keys are right. How large are the scores?",
@@ -30,8 +32,8 @@ MISTAKES = [
     Mistake(
         id="attention-scale-d-model",
         component=PART,
-        old=_SCORES,
-        new="scores = (similarity / math.sqrt(residual.shape[-1])).masked_fill(future, -math.inf)",
+        old=_SCALE,
+        new="query / math.sqrt(residual.shape[-1]),",
         sentence="divides the scores by sqrt(d_model) instead of sqrt(d_head)",
         hints=(
             "Queries and keys are right. How large are the scores?",
@@ -42,8 +44,8 @@ MISTAKES = [
     Mistake(
         id="attention-scale-missing",
         component=PART,
-        old=_SCORES,
-        new="scores = similarity.masked_fill(future, -math.inf)",
+        old=_SCALE,
+        new="query,",
         sentence="does not divide the scores by sqrt(d_head)",
         hints=(
             "Queries and keys are right. How large are the scores?",
@@ -55,7 +57,7 @@ MISTAKES = [
         id="attention-mask-missing",
         component=PART,
         old=_SCORES,
-        new="scores = similarity / math.sqrt(self.d_head)",
+        new="scores = similarity",
         sentence="has no causal mask: every position sees those after it",
         hints=(
             "Change the last token. Which outputs move?",
@@ -102,8 +104,8 @@ MISTAKES = [
     Mistake(
         id="attention-mask-filled-with-zero",
         component=PART,
-        old="masked_fill(future, -math.inf)",
-        new="masked_fill(future, 0.0)",
+        old=_SCORES,
+        new=_FILL.format("0.0"),
         sentence="fills the masked scores with 0 instead of minus infinity",
         hints=(
             "exp(0) is 1, not 0.",
@@ -114,48 +116,48 @@ MISTAKES = [
     Mistake(
         id="attention-mask-filled-with-1e5",
         component=PART,
-        old="masked_fill(future, -math.inf)",
-        new="masked_fill(future, -1e5)",
+        old=_SCORES,
+        new=_FILL.format("-1e5"),
         sentence="fills the masked scores with -1e5, which is as good as minus infinity here",
         equivalent=True,
     ),
     Mistake(
         id="attention-scale-without-root",
         component=PART,
-        old=_SCORES,
-        new="scores = (similarity / self.d_head).masked_fill(future, -math.inf)",
+        old=_SCALE,
+        new="query / self.d_head,",
         sentence="divides the scores by d_head instead of its square root",
         hints=_SCALE_HINTS,
     ),
     Mistake(
         id="attention-scale-multiplied",
         component=PART,
-        old=_SCORES,
-        new=("scores = (similarity * math.sqrt(self.d_head)).masked_fill(future, -math.inf)"),
+        old=_SCALE,
+        new="query * math.sqrt(self.d_head),",
         sentence="multiplies the scores by sqrt(d_head) instead of dividing",
         hints=_SCALE_HINTS,
     ),
     Mistake(
         id="attention-scale-heads",
         component=PART,
-        old=_SCORES,
-        new=("scores = (similarity / math.sqrt(len(self.W_Q))).masked_fill(future, -math.inf)"),
+        old=_SCALE,
+        new="query / math.sqrt(len(self.W_Q)),",
         sentence="divides the scores by the square root of the number of heads",
         hints=_SCALE_HINTS,
     ),
     Mistake(
         id="attention-scale-seq",
         component=PART,
-        old=_SCORES,
-        new="scores = (similarity / math.sqrt(seq)).masked_fill(future, -math.inf)",
+        old=_SCALE,
+        new="query / math.sqrt(residual.shape[1]),",
         sentence="divides the scores by the square root of the sequence's length",
         hints=_SCALE_HINTS,
     ),
     Mistake(
         id="attention-scale-after-softmax",
         component=PART,
-        old=_SCORES,
-        new="scores = similarity.masked_fill(future, -math.inf)",
+        old=_SCALE,
+        new="query,",
         also=(
             (
                 _PATTERN,
@@ -189,7 +191,7 @@ MISTAKES = [
         id="attention-mask-filled-with-minus-10",
         component=PART,
         old=_SCORES,
-        new=("scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, -10.0)"),
+        new=_FILL.format("-10.0"),
         sentence="fills the masked scores with -10, so that a little leaks through",
         hints=_MASK_HINTS,
     ),
@@ -197,7 +199,7 @@ MISTAKES = [
         id="attention-mask-filled-before-scaling-with-minus-20",
         component=PART,
         old=_SCORES,
-        new="scores = similarity.masked_fill(future, -20.0) / math.sqrt(self.d_head)",
+        new=_FILL.format("-20.0 / math.sqrt(self.d_head)"),
         sentence=("fills the masked scores with -20 before scaling, so that some leaks through"),
         hints=_MASK_HINTS,
     ),
@@ -205,7 +207,7 @@ MISTAKES = [
         id="attention-mask-added-as-one",
         component=PART,
         old=_SCORES,
-        new=("scores = similarity / math.sqrt(self.d_head) + (~future).to(similarity.dtype)"),
+        new="scores = similarity + mask.isfinite().to(similarity.dtype)",
         sentence="adds the mask as ones and zeros to the scores",
         hints=_MASK_HINTS,
     ),
@@ -213,7 +215,7 @@ MISTAKES = [
         id="attention-mask-nan",
         component=PART,
         old=_SCORES,
-        new="scores = similarity / math.sqrt(self.d_head) + future * -math.inf",
+        new="scores = similarity + mask.isinf() * -math.inf",
         sentence="multiplies the mask by minus infinity, and 0 times infinity is NaN",
         hints=_MASK_HINTS,
     ),
@@ -221,7 +223,7 @@ MISTAKES = [
         id="attention-mask-filled-with-plus-infinity",
         component=PART,
         old=_SCORES,
-        new=("scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, math.inf)"),
+        new=_FILL.format("math.inf"),
         sentence="fills the masked scores with plus infinity, which gives NaN",
         hints=_MASK_HINTS,
     ),
@@ -229,14 +231,14 @@ MISTAKES = [
         id="attention-mask-after-softmax",
         component=PART,
         old=_SCORES,
-        new="scores = similarity / math.sqrt(self.d_head)",
+        new="scores = similarity",
         also=(
             (
                 _PATTERN,
                 (
                     "pattern = "
-                    "self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1).masked_f"
-                    "ill(future, 0.0))"
+                    "self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1)"
+                    ".masked_fill(mask.isinf(), 0.0))"
                 ),
             ),
         ),
@@ -247,10 +249,7 @@ MISTAKES = [
         id="attention-mask-window",
         component=PART,
         old=_SCORES,
-        new=(
-            "scores = (similarity / math.sqrt(self.d_head)).masked_fill(future | "
-            "torch.ones_like(future).tril(-4), -math.inf)"
-        ),
+        new="scores = similarity + mask + torch.full_like(mask, -math.inf).tril(-4)",
         sentence="sees the last four positions only",
         hints=_MASK_HINTS,
     ),
@@ -282,7 +281,10 @@ MISTAKES = [
         id="attention-softmax-missing",
         component=PART,
         old=_PATTERN,
-        new=("pattern = self.hook_pattern(self.hook_attn_scores(scores).masked_fill(future, 0.0))"),
+        new=(
+            "pattern = self.hook_pattern("
+            "self.hook_attn_scores(scores).masked_fill(mask.isinf(), 0.0))"
+        ),
         sentence="weighs the values by the scores themselves: there is no softmax",
         hints=_SOFTMAX_HINTS,
     ),
@@ -312,8 +314,8 @@ MISTAKES = [
         old=_PATTERN,
         new=(
             "pattern = "
-            "self.hook_pattern(self.hook_attn_scores(scores).log_softmax(dim=-1).mask"
-            "ed_fill(future, 0.0))"
+            "self.hook_pattern(self.hook_attn_scores(scores).log_softmax(dim=-1)"
+            ".masked_fill(mask.isinf(), 0.0))"
         ),
         sentence="takes the logarithm of the softmax",
         hints=_SOFTMAX_HINTS,
@@ -322,7 +324,7 @@ MISTAKES = [
         id="attention-query-key-swapped",
         component=PART,
         old=_OPERANDS,
-        new=("            key,\n            query,\n"),
+        new="            key / math.sqrt(self.d_head),\n            query,\n",
         sentence="swaps queries and keys",
         hints=(
             "Take the scores of two positions, p and q. Which of them asks?",
@@ -334,10 +336,7 @@ MISTAKES = [
         id="attention-mask-filled-with-float-min",
         component=PART,
         old=_SCORES,
-        new=(
-            "scores = (similarity / math.sqrt(self.d_head)).masked_fill(future, "
-            "torch.finfo(similarity.dtype).min)"
-        ),
+        new=_FILL.format("torch.finfo(similarity.dtype).min"),
         sentence="fills the masked scores with the least number there is",
         equivalent=True,
     ),
@@ -355,15 +354,12 @@ MISTAKES = [
         equivalent=True,
     ),
     Mistake(
-        id="attention-query-scaled",
+        id="attention-scores-scaled",
         component=PART,
-        old=_SCORES,
-        new=(
-            'scores = einsum(query * self.d_head**-0.5, key, "batch seq_q head '
-            "d_head, batch seq_k head d_head -> batch head seq_q "
-            'seq_k").masked_fill(future, -math.inf)'
-        ),
-        sentence="scales the queries instead of the scores",
+        old=_SCALE,
+        new="query,",
+        also=((_SCORES, "scores = similarity / math.sqrt(self.d_head) + mask"),),
+        sentence="scales the scores instead of the queries",
         equivalent=True,
     ),
 ]
