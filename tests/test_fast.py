@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 from planting import plant
 from strategies import SMALL, Case, cases, randomise
 from torch.utils._python_dispatch import TorchDispatchMode
-from twin import assert_same_function, gradients, window
+from twin import assert_as_near_in_bfloat16, assert_same_function, gradients, window
 
 from gpt2_small import UserError, hooks, preset
 from gpt2_small.check.tolerances import assert_close
 from gpt2_small.model import fast
 from gpt2_small.model.presets import PRESETS
 
-# bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
-# and from each other by parts in a hundred. The twin may be this much further off than the model.
-BFLOAT16_SLACK = 1.5
 # Standard errors between two estimates of the same quantity: a normal variable is further out with
 # probability 8e-11, and a test compares 70 of them.
 SIGMAS = 6.5
@@ -96,21 +93,7 @@ def test_the_logits_of_more_than_a_chunk_never_exist(solution, tied):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(solution, tied):
-    case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=64, seq=64, d_vocab=300, batch=4)
-    case = replace(case, dtype=torch.float32)
-    model = case.build(solution, "Transformer", tied_embeddings=tied)
-    twin = fast.FastTransformer(model, positions_per_chunk=50)
-    exact = gradients(model, solution.batch_loss(model, window(case)))
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, twins_loss = solution.batch_loss(model, window(case)), twin(window(case))
-    assert abs(twins_loss.item() / loss.item() - 1) < 1e-2
-    wanted, got = gradients(model, loss), gradients(model, twins_loss)
-    for name, gradient in exact.items():
-        if name.endswith("b_K"):
-            continue  # exactly 0: a softmax does not see what all its scores share
-        models_error = (wanted[name] - gradient).norm() / gradient.norm()
-        twins_error = (got[name] - gradient).norm() / gradient.norm()
-        assert twins_error < BFLOAT16_SLACK * models_error + 1e-3, name
+    assert_as_near_in_bfloat16(solution, tied)
 
 
 def test_dropout_has_the_references_distribution(solution):

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 from planting import plant
 from strategies import SMALL
-from twin import WIDE, assert_same_function
+from twin import WIDE, assert_as_near_in_bfloat16, assert_same_function
 
 from gpt2_small.model import chunked_loss, fast, products
 
 PLANTED = [
-    (fast, "attn.W_Q, attn.W_K, attn.W_V)", "attn.W_K, attn.W_Q, attn.W_V)"),
+    (fast, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
     (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
-    (fast, "three head d_model d_head", "three head d_head d_model"),
+    (fast, "-> d_model head d_head", "-> d_model d_head head"),
+    (products, "torch.addmm(bias, factor, weight)\n    return", "factor @ weight\n    return"),
     (fast, "is_causal=True", "is_causal=False"),
     (fast, "is_causal=True", "is_causal=True, scale=1.0"),
     (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
@@ -46,3 +47,19 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
         assert_same_function(solution, case, tied=False, positions_per_chunk=5)
         assert_same_function(solution, case, tied=True, positions_per_chunk=5)
         assert_same_function(solution, WIDE, tied=True, positions_per_chunk=5)
+
+
+PLANTED_IN_CASTS = [
+    (fast, "-> three head d_model d_head", "-> three d_head d_model head"),
+    (fast, "side_by_side(*(weight.to(dtype)", "side_by_side(*(weight.to(dtype).flip(0)"),
+    (products, "product(factor.mT, grad)", "product(inputs.mT, grad)"),
+    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
+    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "old", "new"), PLANTED_IN_CASTS)
+def test_a_mistake_under_autocast_is_caught(solution, monkeypatch, module, old, new):
+    plant(monkeypatch, module, old, new)
+    with pytest.raises((AssertionError, RuntimeError)):
+        assert_as_near_in_bfloat16(solution, tied=True)

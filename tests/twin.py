@@ -8,6 +8,10 @@ from strategies import SMALL, Case
 from gpt2_small.check.tolerances import assert_close
 from gpt2_small.model import fast, products
 
+# bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
+# and from each other by parts in a hundred. The twin may be this much further off than the model.
+BFLOAT16_SLACK = 1.5
+
 WIDE = replace(SMALL, d_mlp=products.WIDEST_KEPT + 8)
 
 
@@ -33,3 +37,22 @@ def assert_same_function(solution, case: Case, tied: bool, positions_per_chunk: 
     got = gradients(model, 0.7 * twin(batch))
     for name in wanted:
         assert_close(got[name], wanted[name], f"the gradient of {name}")
+
+
+def assert_as_near_in_bfloat16(solution, tied: bool) -> None:
+    """Under autocast, every gradient is about as near to float32's as the model's is."""
+    case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=64, seq=64, d_vocab=300, batch=4)
+    case = replace(case, dtype=torch.float32)
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    twin = fast.FastTransformer(model, positions_per_chunk=50)
+    exact = gradients(model, solution.batch_loss(model, window(case)))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, twins_loss = solution.batch_loss(model, window(case)), twin(window(case))
+    assert abs(twins_loss.item() / loss.item() - 1) < 1e-2
+    wanted, got = gradients(model, loss), gradients(model, twins_loss)
+    for name, gradient in exact.items():
+        if name.endswith("b_K"):
+            continue  # exactly 0: a softmax does not see what all its scores share
+        models_error = (wanted[name] - gradient).norm() / gradient.norm()
+        twins_error = (got[name] - gradient).norm() / gradient.norm()
+        assert twins_error < BFLOAT16_SLACK * models_error + 1e-3, name

@@ -65,17 +65,22 @@ def layer_norm(
     return F.layer_norm(residual, norm.w.shape, norm.w, norm.b, norm.eps)
 
 
-class _SideBySide(torch.autograd.Function):
-    """Heads' weights as one matrix, cast; a gradient is taken apart and cast back in one pass."""
+def side_by_side(
+    *weights: Float[Tensor, "head d_model d_head"],
+) -> Float[Tensor, "d_model weight_head_d_head"]:
+    columns = [
+        rearrange(weight, "head d_model d_head -> d_model head d_head") for weight in weights
+    ]
+    return torch.cat(columns, dim=1).flatten(start_dim=1)
+
+
+class _SideBySideCast(torch.autograd.Function):
+    """Three weights `side_by_side`, cast; a gradient is taken apart and cast back in one pass."""
 
     @staticmethod
     def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         ctx.head, ctx.dtype = weights[0].shape[0], weights[0].dtype
-        columns = [
-            rearrange(weight.to(dtype), "head d_model d_head -> d_model head d_head")
-            for weight in weights
-        ]
-        return torch.cat(columns, dim=1).flatten(start_dim=1)
+        return side_by_side(*(weight.to(dtype) for weight in weights))
 
     @staticmethod
     @once_differentiable
@@ -94,7 +99,10 @@ def fused_projection(
     attn: Part,
 ) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
     """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
-    weight: Tensor = _SideBySide.apply(product_dtype(attn.W_Q), attn.W_Q, attn.W_K, attn.W_V)
+    weights = attn.W_Q, attn.W_K, attn.W_V
+    dtype = product_dtype(attn.W_Q)
+    is_cast = dtype != attn.W_Q.dtype
+    weight = _SideBySideCast.apply(dtype, *weights) if is_cast else side_by_side(*weights)
     return weight, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
 
 

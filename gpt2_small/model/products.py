@@ -40,13 +40,19 @@ def mkl_is_at_home() -> bool:
     return torch.backends.mkl.is_available() and "GenuineIntel" in name
 
 
+def onednn_is_faster(*tensors: Tensor) -> bool:
+    """Whether these are float32, and oneDNN multiplies them faster than torch's own product."""
+    is_float32 = all(tensor.dtype == torch.float32 for tensor in tensors)
+    return is_float32 and not mkl_is_at_home() and onednn_serves(*tensors)
+
+
 def product(
     left: Float[Tensor, "rows inner"],
     right: Float[Tensor, "inner out"],
     bias: Float[Tensor, "out"] | None = None,
 ) -> Float[Tensor, "rows out"]:
     """left @ right + bias, contiguous, outside of autograd."""
-    if left.dtype == torch.float32 and not mkl_is_at_home() and onednn_serves(left, right):
+    if onednn_is_faster(left, right):
         return torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
     return left @ right if bias is None else torch.addmm(bias, left, right)
 
@@ -104,9 +110,11 @@ def affine(
     The weight's gradient is contiguous like the weight. Under autocast the product runs in the type
     that autocast chooses.
     """
-    flat = inputs.flatten(end_dim=-2)
-    if flat.device.type == "cpu" and not torch.compiler.is_compiling():
-        output = _Affine.apply(flat, weight, bias, product_dtype(flat), gelu)
+    flat, dtype = inputs.flatten(end_dim=-2), product_dtype(inputs)
+    on_cpu = flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    is_kept = not gelu or flat.shape[-1] <= WIDEST_KEPT
+    if on_cpu and (dtype != weight.dtype or not is_kept or onednn_is_faster(flat, weight)):
+        output = _Affine.apply(flat, weight, bias, dtype, gelu)
     else:
         factor = F.gelu(flat, approximate="tanh") if gelu else flat
         output = torch.addmm(bias, factor, weight)
