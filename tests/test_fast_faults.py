@@ -27,7 +27,7 @@ PLANTED = [
     (fast, "W_pos[:seq]", "W_pos[-seq:]"),
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
     (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
-    (fast, "batch[:, 1:].flatten()", "batch[:, :-1].flatten()"),
+    (fast, "targets = batch[:, 1:]", "targets = batch[:, :-1]"),
     (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
     (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),

@@ -20,8 +20,8 @@ TESTS = "pytest"
 # What makes a command quick that would take minutes as it stands.
 QUICKLY = {
     "python demos/train_demo.py --data README.md": FEWER_STEPS,
-    "gpt2-small train --preset shakespeare-cpu --data shards --out runs/readme": FEWER_STEPS[:4],
-    "gpt2-small train --out runs/readme --resume --max-steps 3000": ["--max-steps", "3"],
+    "gpt2-small train --preset shakespeare-cpu --data shards --out runs/bytes": FEWER_STEPS[:4],
+    "gpt2-small train --out runs/bytes --resume --max-steps 3000": ["--max-steps", "3"],
     "python demos/train_demo.py --solution my_gpt2.py": ["--data", "README.md", *FEWER_STEPS],
     "pytest --solution my_gpt2.py": ["tests/test_layer_norm.py"],
 }

@@ -211,6 +211,16 @@ def test_damage_is_one_sentence_that_names_the_file(tmp_path, file, change, sent
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_latest_checkpoint_is_refused_with_the_one_before_it_as_a_way_out(tmp_path):
+    run = saved_run(tmp_path / "run", our_gpt2(), step=3)
+    late = save_checkpoint(run.folder, 5, our_gpt2())
+    corrupt(late / "model.safetensors", b"cut")
+    with pytest.raises(UserError, match=r"move .*step-5 away, and the checkpoint of step 3 is"):
+        load_model(run.folder)
+    late.rename(tmp_path / "away")
+    assert load_model(run.folder).config == our_gpt2().config
+
+
 def test_weights_of_another_shape_than_the_config_says_are_listed_by_name(tmp_path):
     saved_run(tmp_path / "run", our_gpt2())
     config = tmp_path / "run" / "config.json"

@@ -24,9 +24,17 @@ from gpt2_small.model.products import affine, product_dtype
 # A module of the reference; its parameters are attributes that nn.Module does not declare.
 Part = Any
 
-# Enough rows to keep the product busy; measured with benchmarks/train_step.py.
-CPU_POSITIONS_PER_CHUNK = 512
+# Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU twice as
+# many still go at once, since the little memory would not be worth a second pass over W_U.
+CPU_POSITIONS_PER_CHUNK = 128
 CUDA_POSITIONS_PER_CHUNK = 8192
+
+
+def chunk_size(positions: int, *, on_cpu: bool) -> int:
+    """How many of these positions' logits exist at once, unless it is said otherwise."""
+    if not on_cpu:
+        return min(positions, CUDA_POSITIONS_PER_CHUNK)
+    return positions if positions <= 2 * CPU_POSITIONS_PER_CHUNK else CPU_POSITIONS_PER_CHUNK
 
 
 def stands_in_for(model: Part) -> bool:
@@ -224,13 +232,13 @@ class FastTransformer(nn.Module):
         unembed, bias = self.model.unembed, None
         if unembed is not None:
             weight, bias = unembed.W_U, unembed.b_U
-        on_cpu = batch.device.type == "cpu"
-        default = CPU_POSITIONS_PER_CHUNK if on_cpu else CUDA_POSITIONS_PER_CHUNK
+        targets = batch[:, 1:].flatten()
+        default = chunk_size(len(targets), on_cpu=batch.device.type == "cpu")
         return chunked_loss(
             final_residual(self.model, embed, recompute=self.recompute).flatten(end_dim=1),
             weight,
             bias,
-            batch[:, 1:].flatten(),
+            targets,
             is_transposed=unembed is None,
             positions_per_chunk=self.positions_per_chunk or default,
         )

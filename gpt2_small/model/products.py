@@ -43,7 +43,7 @@ def mkl_is_at_home() -> bool:
 def onednn_is_faster(*tensors: Tensor) -> bool:
     """Whether these are float32, and oneDNN multiplies them faster than torch's own product."""
     is_float32 = all(tensor.dtype == torch.float32 for tensor in tensors)
-    return is_float32 and not mkl_is_at_home() and onednn_serves(*tensors)
+    return is_float32 and onednn_serves(*tensors) and not mkl_is_at_home()
 
 
 def product(

@@ -222,5 +222,18 @@ def load_model(
     model = build_model(
         run.model_fields, source=str(run.folder / CONFIG), device=device, dtype=dtype
     )
-    fill(model, checkpoint.tensors(WEIGHTS), source=str(checkpoint.folder / WEIGHTS))
+    fill(model, _weights(run, checkpoint), source=str(checkpoint.folder / WEIGHTS))
     return model
+
+
+def _weights(run: Run, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    try:
+        return checkpoint.tensors(WEIGHTS)
+    except UserError as error:
+        earlier = [other.step for other in run.checkpoints if other.step < checkpoint.step]
+        if not earlier:
+            raise
+        raise UserError(
+            f"{error}; or move {checkpoint.folder} away, and the checkpoint of step {earlier[-1]} "
+            "is used"
+        ) from None

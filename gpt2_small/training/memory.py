@@ -10,7 +10,7 @@ its finished gradients until the backward pass takes them.
 from bisect import bisect_left
 from dataclasses import dataclass, fields
 
-from gpt2_small.model.fast import CPU_POSITIONS_PER_CHUNK, CUDA_POSITIONS_PER_CHUNK
+from gpt2_small.model.fast import chunk_size
 from gpt2_small.model.products import WIDEST_KEPT
 from gpt2_small.training.flops import Config, parameter_count
 
@@ -104,7 +104,7 @@ def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
     low, unembedding = DTYPE_BYTES[setting.dtype], config.d_vocab * config.d_model
     kept = FLOAT32_BYTES * (unembedding + positions * config.d_model)
     cast = low if low < FLOAT32_BYTES else 0
-    chunk = min(positions, CPU_POSITIONS_PER_CHUNK if setting.on_cpu else CUDA_POSITIONS_PER_CHUNK)
+    chunk = chunk_size(positions, on_cpu=setting.on_cpu)
     # The products' logits, the softmax in float32, and its gradient in the products' type.
     logits = chunk * config.d_vocab * (FLOAT32_BYTES + 2 * cast)
     if chunk < positions:
