@@ -12,7 +12,6 @@ from gpt2_small.errors import UserError
 
 Q = "query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)"
 SCALE = "query / math.sqrt(self.d_head),"
-SCORES = "scores = similarity + mask"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +81,7 @@ def test_the_match_is_told_with_its_distance_and_the_next_best(tmp_path: Path) -
 
 
 UNKNOWN = {
-    "the scores are 3 times the reference's": (
-        SCORES,
-        SCORES.replace("similarity", "3 * similarity"),
-    ),
+    "the scores are 3 times the reference's": (SCALE, SCALE.replace("query", "3 * query")),
     "Inside, q is not found": (Q, Q.replace("self.hook_q(", "self.hook_q(0.3 + ")),
     "k and v are right; the scores are": (SCALE, "query / 7,"),
 }

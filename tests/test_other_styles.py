@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import re
+from collections import ChainMap
+from itertools import product
 
 import pytest
 
@@ -64,8 +66,9 @@ BY_HAND = {
 """,
     "next_token_loss": """
     extra = tokens.shape[1] - logits.shape[1]
-    if extra not in (0, 1) or tokens.shape[1] < 2:
-        raise ValueError(f"{logits.shape[1]} logits and {tokens.shape[1]} tokens do not fit")
+    if extra not in (0, 1) or tokens[:, 1:].numel() == 0:
+        rows, length = tokens.shape
+        raise ValueError(f"{rows} rows of {length} tokens do not fit {logits.shape[1]} logits")
     used = logits if extra else logits[:, :-1]
     right = used.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
     return (used.logsumexp(-1) - right).mean()
@@ -132,6 +135,8 @@ BY_HAND = {
     "train_step": """
     if len(batches) == 0:
         raise ValueError("no batches")
+    if not max_grad_norm > 0:
+        raise ValueError(f"max_grad_norm is {max_grad_norm}; it has to be above 0")
     model.zero_grad()
     total = sum(batch.shape[0] * (batch.shape[1] - 1) for batch in batches)
     summed = 0.0
@@ -165,9 +170,10 @@ BY_TORCH = {
         batch, seq, d_model = residual.shape
         split = lambda W, b: (residual @ W.transpose(0, 1).flatten(1) + b.flatten()).view(
             batch, seq, -1, self.d_head).transpose(1, 2)
-        z = F.scaled_dot_product_attention(
-            split(self.W_Q, self.b_Q), split(self.W_K, self.b_K), split(self.W_V, self.b_V),
-            is_causal=True, dropout_p=self.pattern_dropout.p if self.training else 0.0)
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            z = F.scaled_dot_product_attention(
+                split(self.W_Q, self.b_Q), split(self.W_K, self.b_K), split(self.W_V, self.b_V),
+                is_causal=True, dropout_p=self.pattern_dropout.p if self.training else 0.0)
         merged = z.transpose(1, 2).reshape(batch, seq, d_model)
         return self.output_dropout(torch.addmm(
             self.b_O, merged.flatten(0, 1), self.W_O.flatten(0, 1)).view_as(residual))
@@ -199,6 +205,17 @@ def claims_of(file):
     return [claim for name, claim in inspect.getmembers(module) if name.startswith("test_")]
 
 
+def arguments_of(claim):
+    """What the claim is called with beside the solution, once for every set of its parameters."""
+    marks = [mark for mark in getattr(claim, "pytestmark", []) if mark.name == "parametrize"]
+    choices = []
+    for names, values in (mark.args for mark in marks):
+        names = names.split(",") if isinstance(names, str) else names
+        rows = [value if len(names) > 1 else (value,) for value in values]
+        choices.append([dict(zip(names, row, strict=True)) for row in rows])
+    return [dict(ChainMap(*chosen)) for chosen in product(*choices)]
+
+
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("bodies", [BY_HAND, BY_TORCH], ids=["by hand", "by torch"])
 def test_a_solution_in_another_style_passes_every_claim(tmp_path, bodies, file):
@@ -207,8 +224,9 @@ def test_a_solution_in_another_style_passes_every_claim(tmp_path, bodies, file):
     other = gpt2_small.load(path)
     claims = claims_of(file)
     assert claims
-    for claim in claims:
+    calls = [(claim, arguments) for claim in claims for arguments in arguments_of(claim)]
+    for claim, arguments in calls:
         try:
-            claim(other)
+            claim(other, **arguments)
         except pytest.skip.Exception:
             assert not hasattr(other.LayerNorm(other.TransformerConfig()), "hook_scale")
