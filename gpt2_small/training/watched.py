@@ -61,9 +61,9 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         f"{recipe.max_steps * windows:,} tokens, seed {recipe.seed}",
     )
     plan.add_row(
-        "learning rate",
-        f"up to {recipe.learning_rate:g} in {_count(recipe.warmup_steps, 'step')}, then a cosine "
-        f"down to {recipe.learning_rate * recipe.final_fraction:g} at step {recipe.max_steps:,}",
+        "schedule",
+        f"rate up to {recipe.learning_rate:g} in {_count(recipe.warmup_steps, 'step')}, then by a "
+        f"cosine to {recipe.learning_rate * recipe.final_fraction:g} at step {recipe.max_steps:,}",
     )
     threads = (
         f", {_count(torch.get_num_threads(), 'thread')}" if processes.device.type == "cpu" else ""
