@@ -62,7 +62,7 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     )
     plan.add_row(
         "schedule",
-        f"rate up to {recipe.learning_rate:g} in {_count(recipe.warmup_steps, 'step')}, then by a "
+        f"rate up to {recipe.learning_rate:g} in {_count(recipe.warmup_steps, 'step')}, "
         f"cosine to {recipe.learning_rate * recipe.final_fraction:g} at step {recipe.max_steps:,}",
     )
     threads = (
