@@ -170,10 +170,9 @@ BY_TORCH = {
         batch, seq, d_model = residual.shape
         split = lambda W, b: (residual @ W.transpose(0, 1).flatten(1) + b.flatten()).view(
             batch, seq, -1, self.d_head).transpose(1, 2)
-        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            z = F.scaled_dot_product_attention(
-                split(self.W_Q, self.b_Q), split(self.W_K, self.b_K), split(self.W_V, self.b_V),
-                is_causal=True, dropout_p=self.pattern_dropout.p if self.training else 0.0)
+        z = F.scaled_dot_product_attention(
+            split(self.W_Q, self.b_Q), split(self.W_K, self.b_K), split(self.W_V, self.b_V),
+            is_causal=True, dropout_p=self.pattern_dropout.p if self.training else 0.0)
         merged = z.transpose(1, 2).reshape(batch, seq, d_model)
         return self.output_dropout(torch.addmm(
             self.b_O, merged.flatten(0, 1), self.W_O.flatten(0, 1)).view_as(residual))
