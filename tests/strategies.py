@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 DRAWN = 12  # shapes drawn for a test, beside those that every test gets
 TINY_SCALE = 3e-4  # a variance of 9e-8, of which LayerNorm's epsilon of 1e-5 is no small part
+LARGE_SCALE = 20.0  # scores so far apart that a pattern is 0 and 1
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ class Case:
         tokens.view(-1)[-1] = self.d_vocab - 1
         return tokens
 
+    def with_soft_patterns(self) -> Case:
+        """The same at a scale of 1 in place of the large one, for claims about gradients.
+
+        A score's gradient is a difference of numbers that grow with the scale and cancel as the
+        pattern goes to 0 and 1. Of 300 cases drawn at the large scale torch's own float32 gradients
+        were further from its float64 ones than the tolerance in 111, by up to 600 times as much,
+        and at the other scales in none.
+        """
+        return replace(self, scale=1.0) if self.scale == LARGE_SCALE else self
+
     def position(self, stream: int = 4) -> int:
         """Some position of the sequence."""
         return int(torch.randint(self.seq, (), generator=self.generator(stream)))
@@ -92,7 +103,7 @@ def cases(draw: Callable[[Any], Any]) -> Case:
         batch=draw(st.integers(1, 4)),
         seq=draw(st.integers(1, n_ctx)),
         seed=draw(SEEDS),
-        scale=draw(st.sampled_from([1.0, TINY_SCALE, 20.0])),
+        scale=draw(st.sampled_from([1.0, TINY_SCALE, LARGE_SCALE])),
         dtype=draw(DTYPES),
     )
 
