@@ -90,6 +90,17 @@ def test_the_environment_variable_does_the_same_as_the_option(project):
     assert "2 passed, 1 deselected" in result.stdout
 
 
+def test_a_file_from_elsewhere_leaves_the_tests_settings_in_force(project, tmp_path_factory):
+    file = tmp_path_factory.mktemp("elsewhere") / "my_gpt2.py"
+    file.write_text(RIGHT)
+    options = "-p", "no:cacheprovider", "-p", "gpt2_small", "--solution", str(file)
+    result = run_python(
+        "-m", "pytest", *options, cwd=project, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", COLUMNS="300"
+    )
+    assert f"rootdir: {project}" in result.stdout
+    assert "configfile: pytest.ini" in result.stdout
+
+
 def test_a_wrong_part_fails_with_exit_code_1(project):
     (project / "my_gpt2.py").write_text(RIGHT.replace("return 1", "return 2"))
     result = pytest_in(project, "--solution", "my_gpt2.py")

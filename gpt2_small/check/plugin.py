@@ -24,6 +24,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Begin anew with the option and its file in one word.
+
+    Where they are two, pytest, which reads its settings before it knows the option, takes the file
+    for a folder of tests, and leaves the settings of the folder that it was started in.
+    """
+    given = [str(word) for word in config.invocation_params.args]
+    if "--solution" not in given[:-1]:
+        return None
+    place = given.index("--solution")
+    words = [*given[:place], "=".join(given[place : place + 2]), *given[place + 2 :]]
+    if capture := config.pluginmanager.getplugin("capturemanager"):
+        capture.stop_global_capturing()
+    return int(pytest.main(words, plugins=config.invocation_params.plugins))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "component(name): the part of the bound solution that a test is about"
