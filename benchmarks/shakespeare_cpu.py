@@ -40,6 +40,8 @@ from gpt2_small.training.settings import changed
 
 CPU = torch.device("cpu")
 STEPS_A_ROUND = 50
+COMPILED = "ours, bfloat16, compiled"
+IN_BFLOAT16_COMPILED = {"dtype": "bfloat16", "compile": True}
 # The CPU command of nanoGPT's README, with its four evaluations.
 NANOGPT_FLAGS = [
     "--device=cpu",
@@ -58,10 +60,10 @@ NANOGPT_FLAGS = [
 ]
 
 
-def our_training(text: Path, steps: int) -> Training:
+def our_training(text: Path, steps: int, **changes: Any) -> Training:
     """The preset on a text, at its beginning; its schedule ends after so many steps."""
     preset = training_preset("shakespeare-cpu")
-    settings = changed(preset, {"max_steps": steps, "evaluate_every": 10**9})
+    settings = changed(preset, {"max_steps": steps, "evaluate_every": 10**9, **changes})
     data = open_data(str(text), None, settings.model["n_ctx"])
     torch.manual_seed(settings.recipe.seed)
     solution = binding.bound()
@@ -72,9 +74,9 @@ def our_training(text: Path, steps: int) -> Training:
     return Training(solution, model, data, settings.recipe, Processes(0, 1, CPU))
 
 
-def our_steps(text: Path) -> Callable[[], None]:
+def our_steps(text: Path, **changes: Any) -> Callable[[], None]:
     """Makes some steps each time it is called."""
-    records = our_training(text, 10**6).records()
+    records = our_training(text, 10**6, **changes).records()
 
     def go_on() -> None:
         for _ in range(STEPS_A_ROUND):
@@ -83,11 +85,15 @@ def our_steps(text: Path) -> Callable[[], None]:
     return go_on
 
 
-def nanogpt_steps(folder: Path, data: TextData) -> Callable[[], None]:
-    """The same by nanoGPT's model, optimiser, batches and clipping, as its train.py puts them."""
+def nanogpt_steps(folder: Path, data: TextData, *, compiled: bool = False) -> Callable[[], None]:
+    """The same by nanoGPT's model, optimiser, batches and clipping, as its train.py puts them.
+
+    compiled: as without the `--compile=False` that its README gives for a CPU.
+    """
     shape = Shape(n_layers=4, n_heads=4, d_model=128, n_ctx=64, d_vocab=data.tokenizer.vocab_size)
     model = nanogpt(shape, folder)
     optimizer = nanogpt_optimizer(model, "cpu")
+    forward = torch.compile(model) if compiled else model
     tokens = np.asarray(data.corpus.train[:], dtype=np.uint16)
 
     def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,7 +104,7 @@ def nanogpt_steps(folder: Path, data: TextData) -> Callable[[], None]:
 
     def go_on() -> None:
         for _ in range(STEPS_A_ROUND):
-            _, loss = model(*batch())
+            _, loss = forward(*batch())
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -108,9 +114,9 @@ def nanogpt_steps(folder: Path, data: TextData) -> Callable[[], None]:
     return go_on
 
 
-def train_ours(text: Path, steps: int) -> dict[str, float]:
-    """A whole training; its seconds, and the loss after it."""
-    training = our_training(text, steps)
+def train_ours(text: Path, steps: int, **changes: Any) -> dict[str, float]:
+    """A whole training, with the time that a compiler takes; its seconds, and the loss after it."""
+    training = our_training(text, steps, **changes)
     started = time.perf_counter()
     for record in training.records():
         loss = record.val_loss
@@ -152,9 +158,13 @@ def nanogpt_loss(model: Any, tokens: np.ndarray) -> float:
 
 
 def in_a_process(*arguments: object) -> dict[str, float]:
-    """What this script measures with these arguments, in a fresh process."""
+    """What this script measures with these arguments, in a fresh process that compiles anew."""
     command = [sys.executable, __file__, *map(str, arguments)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": scratch}
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        )
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -164,14 +174,17 @@ def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
     data = open_data(str(arguments.text), None, 64)
     assert isinstance(data, TextData)
     functions = {"ours": our_steps(arguments.text)}
+    functions[COMPILED] = our_steps(arguments.text, **IN_BFLOAT16_COMPILED)
     if arguments.nanogpt:
         functions["nanoGPT"] = nanogpt_steps(arguments.nanogpt, data)
+        functions["nanoGPT, compiled"] = nanogpt_steps(arguments.nanogpt, data, compiled=True)
     seconds = interleaved(functions, arguments.rounds, "cpu")
     table = [
         {
             "step": name,
             "ms, median": round(1e3 * statistics.median(taken) / STEPS_A_ROUND, 2),
             "steps/s, ours to theirs": round(median_ratio(taken, seconds["ours"]), 2),
+            "compiled": round(median_ratio(taken, seconds[COMPILED]), 2),
         }
         for name, taken in seconds.items()
     ]
@@ -187,7 +200,9 @@ def qualities(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         common += ["--nanogpt", arguments.nanogpt]
         rows.append({"by": "nanoGPT", **in_a_process("--train-nanogpt", 2000, *common)})
     rows += [
-        {"by": "ours", **in_a_process("--train-ours", steps, *common)} for steps in arguments.steps
+        {"by": name, **in_a_process("--train-ours", steps, *flags, *common)}
+        for name, flags in (("ours", ()), (COMPILED, ("--compiled",)))
+        for steps in arguments.steps
     ]
     base = rows[0]["seconds"] if arguments.nanogpt else math.nan
     table = [
@@ -214,13 +229,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="*", default=[1150, 1750, 2000])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--train-ours", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--compiled", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--train-nanogpt", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.text = arguments.text.resolve()
     if arguments.nanogpt:
         arguments.nanogpt = arguments.nanogpt.resolve()
     if arguments.train_ours:
-        print(json.dumps(train_ours(arguments.text, arguments.train_ours)))
+        changes = IN_BFLOAT16_COMPILED if arguments.compiled else {}
+        print(json.dumps(train_ours(arguments.text, arguments.train_ours, **changes)))
     elif arguments.train_nanogpt:
         print(json.dumps(train_nanogpt(arguments.nanogpt, arguments.text, arguments.train_nanogpt)))
     else:

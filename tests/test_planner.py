@@ -87,6 +87,7 @@ def the_way_of_a_gpu(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
         patch.setattr(fast, "is_compiling", lambda: True)
+        patch.setattr(fast, "attends_in_full", lambda device: False)
         yield
 
 
@@ -124,7 +125,7 @@ def test_a_twin_that_keeps_one_activation_more_is_noticed(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_compiler_keeps_what_was_planned(dtype):
+def test_the_compiler_keeps_what_was_planned(dtype, monkeypatch):
     from torch._inductor.compile_fx import compile_fx
 
     def split_only(graph, inputs):
@@ -133,6 +134,7 @@ def test_the_compiler_keeps_what_was_planned(dtype):
     def compiled(twin):
         return torch.compile(twin, backend=split_only)
 
+    monkeypatch.setattr(fast, "attends_in_full", lambda device: False)
     config = gpt2_small.TransformerConfig(**SHAPES["tied"])
     planned = planned_bytes(config, setting(dtype, on_cpu=False))
     assert kept_bytes(config, dtype, wrap=compiled) == pytest.approx(planned, rel=PROMISED)

@@ -114,12 +114,19 @@ def fused_projection(
     return weight, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
 
 
+def attends_in_full(device: torch.device) -> bool:
+    """Whether attention is computed in the weights' type: on a CPU.
+
+    There torch's takes eight times as long backward in bfloat16 as in float32.
+    """
+    return device.type == "cpu"
+
+
 def attention(
     attn: Part, residual: Float[Tensor, "batch seq d_model"]
 ) -> Float[Tensor, "batch seq d_model"]:
     projected = affine(residual, *fused_projection(attn))
-    if projected.device.type == "cpu" and not is_compiling():
-        # torch's attention takes eight times as long backward in bfloat16 as in float32.
+    if attends_in_full(projected.device):
         projected = projected.to(attn.W_Q.dtype)
     query, key, value = rearrange(
         projected,

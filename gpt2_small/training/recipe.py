@@ -33,7 +33,7 @@ class Recipe:
     max_grad_norm: gradients are clipped to this global norm.
     embedding_scale: what W_E is multiplied by before the first step.
     dtype: `bfloat16` computes products in it; weights and optimiser stay float32.
-    compile: whether the model is compiled, on CUDA.
+    compile: whether the model is compiled; left out, on CUDA and nowhere else.
     recompute: whether a block's activations are computed again instead of kept, by the fast twin.
     evaluate_every: steps between two evaluations on held-out text.
     evaluation_tokens: how much of the held-out text is used; left out, all of it.
@@ -56,7 +56,7 @@ class Recipe:
     max_grad_norm: float = 1.0
     embedding_scale: float = 1.0
     dtype: str = "float32"
-    compile: bool = True
+    compile: bool | None = None
     recompute: bool = False
     evaluate_every: int = 100
     evaluation_tokens: int | None = None

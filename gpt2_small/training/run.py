@@ -1,6 +1,9 @@
 """The one training loop: steps, evaluation and records, for one process or several."""
 
 import math
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -131,6 +134,16 @@ def evaluate(
     return total / all_targets
 
 
+def check_for_a_compiler() -> None:
+    """Raises UserError unless torch.compile finds the C++ compiler that it needs for a CPU."""
+    name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(name) is None:
+        raise UserError(
+            f"compile is true, which needs a C++ compiler on a CPU, and there is no {name}; "
+            "install it, or leave compile out"
+        )
+
+
 def never() -> bool:
     """Nobody asks to stop."""
     return False
@@ -143,7 +156,8 @@ class Training:
 
     step, tokens: steps made and targets seen so far, over all processes.
 
-    Raises UserError when the batch cannot be shared and cut equally.
+    Raises UserError when the batch cannot be shared and cut equally, or when the model is to be
+    compiled where there is no compiler.
     """
 
     def __init__(
@@ -160,12 +174,20 @@ class Training:
         self.step = self.tokens = 0
         self.dtype = getattr(torch, recipe.dtype)
         recipe.micro_batches(processes.world_size)
+        if self.is_compiled and processes.device.type == "cpu":
+            check_for_a_compiler()
         self.optimizer = torch.optim.AdamW(
             solution.parameter_groups(model, weight_decay=recipe.weight_decay),
             lr=recipe.learning_rate,
             betas=(recipe.beta1, recipe.beta2),
             fused=True,
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the recipe has the model compiled on this device."""
+        on_cuda = self.processes.device.type == "cuda"
+        return on_cuda if self.recipe.compile is None else self.recipe.compile
 
     @property
     def is_done(self) -> bool:
@@ -217,7 +239,7 @@ class Training:
         keywords: dict[str, Any] = {}
         if isinstance(module, FastTransformer):
             keywords["loss"] = loss if self.processes.world_size == 1 else _poisoned(loss)
-        if recipe.compile and self.processes.device.type == "cuda":
+        if self.is_compiled:
             module = torch.compile(module)  # type: ignore[assignment]
         return self.solution.train(
             self.processes.distribute(module),

@@ -112,12 +112,12 @@ def parsed(assignments: Iterable[str]) -> dict[str, Any]:
 
 def _value(name: str, text: str, hint: Any) -> Any:
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if types.NoneType in kinds and text.lower() == "none":
+        return None
     if bool in kinds:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
         raise UserError(f"--set {name}={text}: give true or false")
-    if types.NoneType in kinds and text.lower() == "none":
-        return None
     for kind in (int, float, str):
         if kind in kinds:
             try:

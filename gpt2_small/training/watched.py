@@ -69,7 +69,8 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         f", {_count(torch.get_num_threads(), 'thread')}" if processes.device.type == "cpu" else ""
     )
     several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
-    plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}")
+    compiled = ", compiled before the first step" if training.is_compiled else ""
+    plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}{compiled}")
     plan.add_row("run folder", str(run.folder))
     console.print(Panel(plan, title=title, title_align="left"))
     for remark in run.remarks:
