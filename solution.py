@@ -243,10 +243,10 @@ class MLP(nn.Module):
     def forward(
         self, residual: Float[Tensor, "batch seq d_model"]
     ) -> Float[Tensor, "batch seq d_model"]:
-        pre = residual @ self.W_in
-        post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))
-        output = post @ self.W_out
-        return self.output_dropout(output + self.b_out)
+        pre = F.linear(residual, self.W_in.T, self.b_in)
+        post = self.hook_post(gelu_tanh(self.hook_pre(pre)))
+        output = F.linear(post, self.W_out.T, self.b_out)
+        return self.output_dropout(output)
 
 
 class TransformerBlock(nn.Module):

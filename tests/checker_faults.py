@@ -6,7 +6,7 @@ LN_END = "return normalized * self.w + self.b"
 SCALE = "scale = self.hook_scale((variance + self.eps).sqrt())"
 MASK = "scores = similarity + mask"
 UNMASKED = "scores = similarity"
-MLP_END = "return self.output_dropout(output + self.b_out)"
+MLP_END = "return self.output_dropout(output)\n"
 TIED = "return final @ self.embed.W_E.T"
 UNTIED = "return self.unembed(final)"
 LOSS_END = "    return F.cross_entropy(\n"
@@ -40,10 +40,10 @@ MODULES = [
     ("MultiHeadAttention", "Fresh parameters are drawn", "std=residual_std(config))\n        self.b_Q", "std=config.init_std)\n        self.b_Q"),
     ("MultiHeadAttention", "Every parameter, and the input", "self.hook_k(einsum(residual, self.W_K, project) + self.b_K)", "self.hook_k(einsum(residual, self.W_K, project))"),
     ("MLP", "An input that is not contiguous", "        post = self.hook_post", "        residual.view(-1)\n        post = self.hook_post"),
-    ("MLP", "Without dropout, training mode", MLP_END, "return (output + self.b_out) * (2 if self.training else 1)"),
-    ("MLP", "In evaluation mode nothing is dropped", MLP_END, "return F.dropout(output + self.b_out, self.output_dropout.p)"),
-    ("MLP", "In training mode dropout drops", MLP_END, "return output + self.b_out"),
-    ("MLP", "In training mode dropout drops", MLP_END, "return self.output_dropout(output + self.b_out) * (0.75 if self.training else 1)"),
+    ("MLP", "Without dropout, training mode", MLP_END, "return output * (2 if self.training else 1)\n"),
+    ("MLP", "In evaluation mode nothing is dropped", MLP_END, "return F.dropout(output, self.output_dropout.p)\n"),
+    ("MLP", "In training mode dropout drops", MLP_END, "return output\n"),
+    ("MLP", "In training mode dropout drops", MLP_END, "return self.output_dropout(output) * (0.75 if self.training else 1)\n"),
     ("MLP", "Dropout zeroes elements of the output", MLP_END, "return self.output_dropout(output) + self.b_out"),
     ("MultiHeadAttention", "Dropout zeroes entries of the pattern", "self.pattern_dropout(pattern)", "pattern"),
     ("TransformerBlock", "It drops nothing beside", "self.hook_mlp_out(self.mlp(", "F.dropout(p=0.1, training=self.training, input=self.mlp("),

@@ -20,7 +20,10 @@ MASK = ".triu(diagonal=1)"
 FILL = "scores = similarity + mask"
 PATTERN = "self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))"
 GELU = 'return F.gelu(pre, approximate="tanh")'
-POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))"
+PRE = "pre = F.linear(residual, self.W_in.T, self.b_in)"
+POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre)))"
+OUTPUT = "output = F.linear(post, self.W_out.T, self.b_out)"
+MLP_END = "return self.output_dropout(output)\n"
 READ_1 = "self.hook_attn_out(self.attn(self.ln1(resid_pre)))"
 READ_2 = "self.hook_mlp_out(self.mlp(self.ln2(resid_mid)))"
 RUN = "        for block in self.blocks:\n            residual = block(residual)\n"
@@ -185,22 +188,22 @@ MLP = [
     (mlp.test_it_is_torchs_linear_gelu_linear, "activated twice", POST,
      POST + "\n        post = gelu_tanh(post)"),
     (mlp.test_without_input_weights_every_position_gets_the_activated_bias,
-     "no input bias", "pre + self.b_in", "pre"),
+     "no input bias", PRE, "pre = residual @ self.W_in"),
     (mlp.test_without_input_weights_every_position_gets_the_activated_bias,
-     "bias after the activation", POST, "post = gelu_tanh(pre) + self.b_in"),
-    (mlp.test_it_is_torchs_linear_gelu_linear, "no output bias", "output + self.b_out", "output"),
+     "bias after the activation", POST, "post = gelu_tanh(pre - self.b_in) + self.b_in"),
+    (mlp.test_it_is_torchs_linear_gelu_linear, "no output bias", OUTPUT,
+     "output = post @ self.W_out"),
     (mlp.test_its_parameters_are_two_linear_maps, "a fixed hidden width",
      "config.d_model, config.d_mlp, std", "config.d_model, 4 * config.d_model, std"),
     (mlp.test_fresh_weights_are_noise_and_smaller_where_they_write_into_the_stream,
      "residual weights not scaled", "config.d_model, std=residual_std(config)",
      "config.d_model, std=config.init_std"),
     (mlp.test_dropout_zeroes_entries_of_the_output,
-     "no dropout", "self.output_dropout(output + self.b_out)", "output + self.b_out"),
+     "no dropout", MLP_END, "return output\n"),
     (mlp.test_eval_mode_knows_no_dropout, "dropout in eval mode",
-     "self.output_dropout(output + self.b_out)",
-     "F.dropout(output + self.b_out, self.output_dropout.p)"),
+     MLP_END, "return F.dropout(output, self.output_dropout.p)\n"),
     (mlp.test_hook_pre_and_hook_post_stand_around_the_activation,
-     "tap before the bias", "self.hook_pre(pre + self.b_in)", "self.hook_pre(pre) + self.b_in"),
+     "tap before the bias", "self.hook_pre(pre)", "self.hook_pre(pre - self.b_in) + self.b_in"),
 ]  # fmt: skip
 
 BLOCK = [

@@ -6,10 +6,13 @@ PART = "MLP"
 _W_IN = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
 _W_OUT = "self.W_out = normal_parameter(config.d_mlp, config.d_model, std=residual_std(config))"
 _B_IN = "self.b_in = nn.Parameter(torch.zeros(config.d_mlp))"
-_PRE = "pre = residual @ self.W_in"
+_PRE = "pre = F.linear(residual, self.W_in.T, self.b_in)"
+_PRE_WITHOUT_BIAS = "pre = residual @ self.W_in"
 _GELU = 'return F.gelu(pre, approximate="tanh")'
-_POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in)))"
-_OUTPUT = "return self.output_dropout(output + self.b_out)"
+_POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre)))"
+_OUTPUT = "output = F.linear(post, self.W_out.T, self.b_out)"
+_OUTPUT_WITHOUT_BIAS = "output = post @ self.W_out"
+_END = "return self.output_dropout(output)"
 
 _ACTIVATION_HINTS = (
     "Give your activation -1, 0, 1 and 2, and compare with gelu_tanh.",
@@ -99,8 +102,8 @@ MISTAKES = [
     Mistake(
         id="mlp-b-in-unused",
         component=PART,
-        old=_POST,
-        new="post = self.hook_post(gelu_tanh(self.hook_pre(pre)))",
+        old=_PRE,
+        new=_PRE_WITHOUT_BIAS,
         sentence="does not add b_in",
         hints=(
             "A fresh bias is 0, so you do not see it; look at its gradient.",
@@ -113,6 +116,7 @@ MISTAKES = [
         component=PART,
         old=_POST,
         new="post = self.hook_post(gelu_tanh(self.hook_pre(pre)) + self.b_in)",
+        also=((_PRE, _PRE_WITHOUT_BIAS),),
         sentence="adds b_in after the activation instead of before it",
         hints=(
             "In which order do the bias and the activation come?",
@@ -266,7 +270,7 @@ MISTAKES = [
         id="mlp-activation-twice",
         component=PART,
         old=_POST,
-        new=("post = self.hook_post(gelu_tanh(gelu_tanh(self.hook_pre(pre + self.b_in))))"),
+        new="post = self.hook_post(gelu_tanh(gelu_tanh(self.hook_pre(pre))))",
         sentence="applies its activation twice",
         hints=_ORDER_HINTS,
     ),
@@ -274,16 +278,16 @@ MISTAKES = [
         id="mlp-activation-at-the-end",
         component=PART,
         old=_POST,
-        new="post = self.hook_post(self.hook_pre(pre + self.b_in))",
-        also=((_OUTPUT, "return self.output_dropout(gelu_tanh(output + self.b_out))"),),
+        new="post = self.hook_post(self.hook_pre(pre))",
+        also=((_END, "return self.output_dropout(gelu_tanh(output))"),),
         sentence="applies its activation after W_out instead of before",
         hints=_ORDER_HINTS,
     ),
     Mistake(
         id="mlp-activation-also-at-the-end",
         component=PART,
-        old=_OUTPUT,
-        new="return self.output_dropout(gelu_tanh(output + self.b_out))",
+        old=_END,
+        new="return self.output_dropout(gelu_tanh(output))",
         sentence="applies its activation to the output as well",
         hints=_ORDER_HINTS,
     ),
@@ -291,24 +295,24 @@ MISTAKES = [
         id="mlp-b-out-unused",
         component=PART,
         old=_OUTPUT,
-        new="return self.output_dropout(output)",
+        new=_OUTPUT_WITHOUT_BIAS,
         sentence="does not add b_out",
         hints=_ORDER_HINTS,
     ),
     Mistake(
         id="mlp-biases-unused",
         component=PART,
-        old=_POST,
-        new="post = self.hook_post(gelu_tanh(self.hook_pre(pre)))",
-        also=((_OUTPUT, "return self.output_dropout(output)"),),
+        old=_PRE,
+        new=_PRE_WITHOUT_BIAS,
+        also=((_OUTPUT, _OUTPUT_WITHOUT_BIAS),),
         sentence="adds neither b_in nor b_out",
         hints=_ORDER_HINTS,
     ),
     Mistake(
         id="mlp-adds-its-input",
         component=PART,
-        old=_OUTPUT,
-        new="return residual + self.output_dropout(output + self.b_out)",
+        old=_END,
+        new="return residual + self.output_dropout(output)",
         sentence="adds its input to its output: that is the block's work",
         hints=(
             "What does it give when W_out and b_out are 0? It should be 0.",
@@ -341,7 +345,7 @@ MISTAKES = [
         component=PART,
         old=_W_IN,
         new=("self.W_in = normal_parameter(config.d_mlp, config.d_model, std=config.init_std)"),
-        also=((_PRE, "pre = residual @ self.W_in.T"),),
+        also=((_PRE, "pre = F.linear(residual, self.W_in, self.b_in)"),),
         sentence="stores W_in as [d_mlp d_model], as nn.Linear does",
         hints=_SHAPE_HINTS,
     ),
@@ -350,23 +354,23 @@ MISTAKES = [
         component=PART,
         old=_W_IN,
         new=("self.fc1 = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"),
-        also=((_PRE, "pre = residual @ self.fc1"),),
+        also=((_PRE, "pre = F.linear(residual, self.fc1.T, self.b_in)"),),
         sentence=("calls its first weight other than W_in, so that GPT-2's weights do not load"),
         hints=_SHAPE_HINTS,
     ),
     Mistake(
         id="mlp-dropout-missing",
         component=PART,
-        old=_OUTPUT,
-        new="return output + self.b_out",
+        old=_END,
+        new="return output",
         sentence="has no dropout",
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
         id="mlp-dropout-in-evaluation",
         component=PART,
-        old=_OUTPUT,
-        new="return F.dropout(output + self.b_out, self.output_dropout.p)",
+        old=_END,
+        new="return F.dropout(output, self.output_dropout.p)",
         sentence="drops elements of the output in evaluation mode as well",
         hints=_DROPOUT_HINTS,
     ),
@@ -374,10 +378,8 @@ MISTAKES = [
         id="mlp-dropout-of-hidden-layer",
         component=PART,
         old=_POST,
-        new=(
-            "post = self.output_dropout(self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in))))"
-        ),
-        also=((_OUTPUT, "return output + self.b_out"),),
+        new="post = self.output_dropout(self.hook_post(gelu_tanh(self.hook_pre(pre))))",
+        also=((_END, "return output"),),
         sentence="drops elements of the hidden layer instead of the output",
         hints=_DROPOUT_HINTS,
     ),
@@ -385,9 +387,7 @@ MISTAKES = [
         id="mlp-dropout-twice",
         component=PART,
         old=_POST,
-        new=(
-            "post = self.output_dropout(self.hook_post(gelu_tanh(self.hook_pre(pre + self.b_in))))"
-        ),
+        new="post = self.output_dropout(self.hook_post(gelu_tanh(self.hook_pre(pre))))",
         sentence="drops elements of the hidden layer as well as of the output",
         hints=_DROPOUT_HINTS,
     ),
@@ -395,7 +395,8 @@ MISTAKES = [
         id="mlp-dropout-before-bias",
         component=PART,
         old=_OUTPUT,
-        new="return self.output_dropout(output) + self.b_out",
+        new=_OUTPUT_WITHOUT_BIAS,
+        also=((_END, "return self.output_dropout(output) + self.b_out"),),
         sentence="adds b_out after dropout, so that the bias is never dropped",
         hints=_DROPOUT_HINTS,
     ),
@@ -477,6 +478,7 @@ MISTAKES = [
         component=PART,
         old=_POST,
         new="post = self.hook_post(gelu_tanh(self.hook_pre(pre) + self.b_in))",
+        also=((_PRE, _PRE_WITHOUT_BIAS),),
         sentence="shows the hidden layer at hook_pre before b_in is added",
         hints=_TAPS_HINTS,
     ),
@@ -484,7 +486,7 @@ MISTAKES = [
         id="mlp-tap-post-before-activation",
         component=PART,
         old=_POST,
-        new="post = gelu_tanh(self.hook_post(self.hook_pre(pre + self.b_in)))",
+        new="post = gelu_tanh(self.hook_post(self.hook_pre(pre)))",
         sentence="shows the hidden layer at hook_post before the activation",
         hints=_TAPS_HINTS,
     ),
