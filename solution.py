@@ -326,6 +326,8 @@ class Transformer(nn.Module):
         self.hook_pos_embed = nn.Identity()
 
     def forward(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
+        # A view taken before the look-up has its gradient after it: the two are added in place.
+        tied_W_U = self.embed.W_E.T
         embed = self.hook_embed(self.embed(tokens))
         pos_embed = self.hook_pos_embed(self.pos_embed(tokens))
         residual = self.embed_dropout(embed + pos_embed)
@@ -334,7 +336,7 @@ class Transformer(nn.Module):
         final = self.ln_final(residual)
         if self.unembed is not None:
             return self.unembed(final)
-        return final @ self.embed.W_E.T
+        return final @ tied_W_U
 
 
 def next_token_loss(

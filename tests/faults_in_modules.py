@@ -29,7 +29,7 @@ READ_2 = "self.hook_mlp_out(self.mlp(self.ln2(resid_mid)))"
 RUN = "        for block in self.blocks:\n            residual = block(residual)\n"
 FINAL = "final = self.ln_final(residual)"
 UNEMBED = "            return self.unembed(final)\n"
-TIED = "return final @ self.embed.W_E.T"
+TIED = "return final @ tied_W_U"
 
 LAYER_NORM = [
     (norm.test_without_gain_and_bias_the_mean_is_zero_and_the_mean_square_one,

@@ -1,4 +1,4 @@
-"""Run by test_planner: prints by how many bytes a process grows when it trains. Linux only."""
+"""Run by test_planned_memory: how many bytes a process grows by when it trains. Linux only."""
 
 import json
 import os

@@ -29,7 +29,7 @@ FAULTS = {
     ),
     "a tied unembedding that never learns": (
         "Transformer",
-        "final @ self.embed.W_E.T",
+        "final @ tied_W_U",
         "final @ self.embed.W_E.T.detach()",
         "the gradient of embed.W_E of Transformer",
     ),
