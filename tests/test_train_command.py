@@ -164,7 +164,7 @@ def test_a_run_is_not_started_over_another(trained, command):
     log = (trained / "log.jsonl").read_bytes()
     code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
     assert code == 2
-    assert "run holds a run with checkpoints up to step 6; continue it with --resume" in err
+    assert "run holds a run with checkpoints up to step 6; go on with `gpt2-small" in err
     assert (trained / "log.jsonl").read_bytes() == log
 
 

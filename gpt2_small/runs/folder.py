@@ -136,7 +136,7 @@ def check_free(folder: Path) -> None:
         if checkpoints:
             raise UserError(
                 f"{folder} holds a run with checkpoints up to step {checkpoints[-1].step}; "
-                "continue it with --resume, or give another folder"
+                f"go on with `gpt2-small train --out {folder} --resume`, or give another folder"
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; give a new folder")

@@ -117,8 +117,11 @@ def watch(
     console.print(f"Trained {training.step - first:,} steps in {seconds:.0f} seconds.")
     if not training.is_done:
         console.print(
-            f"Interrupted after step {training.step:,}; everything is kept. Go on with --resume.",
+            f"Interrupted after step {training.step:,}; everything is kept.\n"
+            f"Go on: gpt2-small train --out {run.folder} --resume"
+            f"{binding.option(training.solution)}",
             highlight=False,
+            soft_wrap=True,
         )
     return training.is_done
 
