@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Thread
 
 import torch.distributed as dist
 
@@ -20,14 +20,14 @@ class StopRequest:
     """Whether somebody asked to stop."""
 
     def __init__(self) -> None:
-        self._event = Event()
+        self._is_made = False
 
     def __call__(self) -> bool:
-        return self._event.is_set()
+        return self._is_made
 
     def make(self) -> None:
         """Ask to stop."""
-        self._event.set()
+        self._is_made = True
 
 
 @contextmanager
@@ -35,12 +35,13 @@ def stop_on_signals() -> Iterator[StopRequest]:
     """Within the context, a first SIGINT or SIGTERM asks to stop; a second one ends the process.
 
     A thread listens, so that a process that waits for another can be ended too. The second ends it
-    at once, with exit code 128 and the signal's number.
+    at once, with exit code 128 and the signal's number. The first is heard by the main thread as
+    well, which may come back from its waiting before the listener has had its turn.
     """
     request = StopRequest()
     heard, told = socket.socketpair()
     told.setblocking(False)
-    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    before = {number: signal.signal(number, lambda *_: request.make()) for number in SIGNALS}
     wakeup_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     Thread(target=_listen, args=(heard, request), daemon=True).start()
     try:
