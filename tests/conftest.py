@@ -1,5 +1,6 @@
 """What every test shares: the typed solution, reproducible randomness, no network."""
 
+import gc
 import os
 import signal
 
@@ -18,6 +19,11 @@ from hypothesis import settings
 
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
+
+
+def pytest_collection_finish() -> None:
+    """Search what is there before the first test for garbage in no test."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,10 +5,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checking import check_text
 
 from gpt2_small import binding
 from gpt2_small.check import exercises, progress
@@ -16,7 +16,6 @@ from gpt2_small.check.hints import GUIDES
 from gpt2_small.check.parts import PARTS
 from gpt2_small.check.progress import Progress
 from gpt2_small.check.verdict import Verdict
-from gpt2_small.check.worker import Checker
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,16 +26,8 @@ def skeleton() -> str:
 
 
 @pytest.fixture(scope="module")
-def checker() -> Iterator[Checker]:
-    with Checker() as checker:
-        yield checker
-
-
-@pytest.fixture(scope="module")
-def verdict(skeleton: str, checker: Checker, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
-    file = tmp_path_factory.mktemp("learner") / "my_gpt2.py"
-    file.write_text(skeleton)
-    return checker.check(file)
+def verdict(skeleton: str, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    return check_text(tmp_path_factory.mktemp("learner"), skeleton)
 
 
 def test_putting_the_bodies_back_gives_the_reference_byte_for_byte(skeleton: str) -> None:
@@ -110,12 +101,10 @@ def test_every_part_of_a_new_file_is_not_written_yet(verdict: Verdict) -> None:
 
 
 def test_a_part_that_was_filled_in_holds_and_the_others_are_still_not_written(
-    skeleton: str, checker: Checker, tmp_path: Path
+    skeleton: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "my_gpt2.py"
-    body = exercises.reference_body("Embedding")
-    file.write_text(exercises.with_body(skeleton, "Embedding", body))
-    verdict = checker.check(file, ["Embedding", "MLP"])
+    written = exercises.with_body(skeleton, "Embedding", exercises.reference_body("Embedding"))
+    verdict = check_text(tmp_path, written, "Embedding", "MLP")
     assert (verdict.state_of("Embedding"), verdict.state_of("MLP")) == ("passed", "not_written")
 
 

@@ -93,7 +93,15 @@ def test_the_environment_variable_does_the_same_as_the_option(project):
 def test_a_file_from_elsewhere_leaves_the_tests_settings_in_force(project, tmp_path_factory):
     file = tmp_path_factory.mktemp("elsewhere") / "my_gpt2.py"
     file.write_text(RIGHT)
-    options = "-p", "no:cacheprovider", "-p", "gpt2_small", "--solution", str(file)
+    options = (
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "gpt2_small",
+        "--solution",
+        str(file),
+    )
     result = run_python(
         "-m", "pytest", *options, cwd=project, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", COLUMNS="300"
     )

@@ -42,7 +42,7 @@ class Judged:
 @cache
 def expected(check: Check, seed: int) -> Observation:
     """What a check must observe, found out once."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     return check.expected(reference(), seed)
 
 
@@ -94,7 +94,7 @@ def look(
     """What a check sees; when it is stopped, the problem, its line, and whether it is written."""
     if not hasattr(module, check.component):
         return {}, f"the file has no {check.component}", None, False
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

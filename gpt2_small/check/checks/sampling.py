@@ -128,7 +128,7 @@ def chance(module: ModuleType, seed: int) -> Observation:
         return module.sample(rows, generator=torch.Generator().manual_seed(number))
 
     def draw_from_torch(number: int) -> Tensor:
-        torch.manual_seed(number)
+        torch.default_generator.manual_seed(number)
         return module.sample(rows)
 
     first, again, other = draw(seed), draw(seed), draw(seed + 1)

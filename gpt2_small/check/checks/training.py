@@ -139,7 +139,7 @@ _STEPS = 40
 
 def losses(module: ModuleType, seed: int, draw: Any) -> list[float]:
     """The losses of a small model of the file, trained with everything that is in the file."""
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     model = module.Transformer(module.TransformerConfig(**_LEARNING, n_ctx=16, init_std=0.1))
     optimizer = torch.optim.AdamW(
         module.parameter_groups(model, weight_decay=0.01), lr=1.0, foreach=False
