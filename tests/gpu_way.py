@@ -1,10 +1,12 @@
 """The twin as it computes on a GPU, on a CPU."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 
-from gpt2_small.model import fast
+from gpt2_small.model import fast, products
 
 
 @contextmanager
@@ -13,5 +15,6 @@ def the_way_of_a_gpu(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
         patch.setattr(fast, "is_compiling", lambda: True)
+        patch.setattr(products, "gelu_tanh", partial(F.gelu, approximate="tanh"))
         patch.setattr(fast, "attends_in_full", lambda device: False)
         yield

@@ -91,6 +91,17 @@ def test_the_logits_of_more_than_a_chunk_never_exist(solution, tied):
     assert chunked.numbers == 16 * 2000
 
 
+@pytest.mark.parametrize("d_vocab", [65, 1000, 50257, 200_000])
+def test_on_a_cpu_a_chunk_has_at_least_128_positions_and_no_more_logits_than_gpt_2s(d_vocab):
+    chunk = fast.chunk_size(10**6, d_vocab, on_cpu=True)
+    assert chunk >= 128
+    assert chunk * d_vocab <= 128 * max(d_vocab, 50_304)
+
+
+def test_on_a_cpu_the_logits_of_a_small_vocabulary_come_at_once():
+    assert fast.chunk_size(12 * 64, 65, on_cpu=True) == 12 * 64
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(solution, tied):
     assert_as_near_in_bfloat16(solution, tied)

@@ -15,6 +15,23 @@ def test_a_gelu_too_wide_to_keep_is_made_again_with_the_same_gradients(solution)
     assert_same_function(solution, WIDE, tied=True, positions_per_chunk=9)
 
 
+def test_the_gelu_that_is_compiled_has_the_values_and_slopes_of_the_one_that_is_not(monkeypatch):
+    pre = torch.linspace(-40, 40, 4001, dtype=torch.float64, requires_grad=True)
+    plain = products.gelu_tanh(pre)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    compiled = products.gelu_tanh(pre)
+    torch.testing.assert_close(compiled, plain, rtol=1e-13, atol=1e-13)
+    slopes = [torch.autograd.grad(gelu.sum(), pre)[0] for gelu in (compiled, plain)]
+    torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)
+
+
+def test_the_gelu_that_is_compiled_rounds_once_in_bfloat16(monkeypatch):
+    pre = torch.linspace(-8, 8, 4001).bfloat16()
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    exact = F.gelu(pre.double(), approximate="tanh")
+    torch.testing.assert_close(products.gelu_tanh(pre).double(), exact, rtol=2**-8, atol=1e-6)
+
+
 @pytest.mark.parametrize("mkl_is_at_home", [True, False])
 @pytest.mark.parametrize("onednn_serves", [True, False])
 def test_whatever_library_multiplies_the_function_is_the_same(

@@ -24,17 +24,20 @@ from gpt2_small.model.products import affine, product_dtype
 # A module of the reference; its parameters are attributes that nn.Module does not declare.
 Part = Any
 
-# Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU twice as
-# many still go at once, since the little memory would not be worth a second pass over W_U.
+# Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
+# the smaller the vocabulary is, and twice as many still go at once, since the little memory would
+# not be worth a second pass over W_U.
 CPU_POSITIONS_PER_CHUNK = 128
+CPU_LOGITS_PER_CHUNK = CPU_POSITIONS_PER_CHUNK * 50_304
 CUDA_POSITIONS_PER_CHUNK = 8192
 
 
-def chunk_size(positions: int, *, on_cpu: bool) -> int:
+def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
     """How many of these positions' logits exist at once, unless it is said otherwise."""
     if not on_cpu:
         return min(positions, CUDA_POSITIONS_PER_CHUNK)
-    return positions if positions <= 2 * CPU_POSITIONS_PER_CHUNK else CPU_POSITIONS_PER_CHUNK
+    chunk = max(CPU_POSITIONS_PER_CHUNK, CPU_LOGITS_PER_CHUNK // d_vocab)
+    return positions if positions <= 2 * chunk else chunk
 
 
 def stands_in_for(model: Part) -> bool:
@@ -240,7 +243,8 @@ class FastTransformer(nn.Module):
         if unembed is not None:
             weight, bias = unembed.W_U, unembed.b_U
         targets = batch[:, 1:].flatten()
-        default = chunk_size(len(targets), on_cpu=batch.device.type == "cpu")
+        on_cpu = batch.device.type == "cpu"
+        default = chunk_size(len(targets), self.config.d_vocab, on_cpu=on_cpu)
         return chunked_loss(
             final_residual(self.model, embed, recompute=self.recompute).flatten(end_dim=1),
             weight,

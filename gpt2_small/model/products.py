@@ -7,6 +7,7 @@ through the operators that its compiler uses; where they are missing or switched
 name and not by a race, so that a run that goes on adds in the order in which it began.
 """
 
+import math
 import platform
 from functools import cache
 from pathlib import Path
@@ -90,6 +91,18 @@ class _Affine(torch.autograd.Function):
         return inputs_grad, weight_grad, bias_grad, None, None
 
 
+def gelu_tanh(pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`solution.gelu_tanh`; for a CPU's compiler x (1 + tanh u) / 2 is x sigmoid(2 u).
+
+    The code that it makes for an exponential takes half the time of that for a tanh.
+    """
+    if pre.device.type != "cpu" or not torch.compiler.is_compiling():
+        return F.gelu(pre, approximate="tanh")
+    wide = pre.to(torch.promote_types(pre.dtype, torch.float32))
+    twice_u = 2 * math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)
+    return (wide * torch.sigmoid(twice_u)).to(pre.dtype)
+
+
 def product_dtype(tensor: Tensor) -> torch.dtype:
     """The type in which a product of this tensor is made: autocast's, which lets float64 be."""
     device = tensor.device.type
@@ -111,11 +124,11 @@ def affine(
     that autocast chooses.
     """
     flat, dtype = inputs.flatten(end_dim=-2), product_dtype(inputs)
-    on_cpu = flat.device.type == "cpu" and not torch.compiler.is_compiling()
+    by_hand = flat.device.type == "cpu" and not torch.compiler.is_compiling()
     is_kept = not gelu or flat.shape[-1] <= WIDEST_KEPT
-    if on_cpu and (dtype != weight.dtype or not is_kept or onednn_is_faster(flat, weight)):
+    if by_hand and (dtype != weight.dtype or not is_kept or onednn_is_faster(flat, weight)):
         output = _Affine.apply(flat, weight, bias, dtype, gelu)
     else:
-        factor = F.gelu(flat, approximate="tanh") if gelu else flat
+        factor = gelu_tanh(flat) if gelu else flat
         output = torch.addmm(bias, factor, weight)
     return output.unflatten(0, inputs.shape[:-1])

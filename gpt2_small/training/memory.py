@@ -104,7 +104,7 @@ def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
     low, unembedding = DTYPE_BYTES[setting.dtype], config.d_vocab * config.d_model
     kept = FLOAT32_BYTES * (unembedding + positions * config.d_model)
     cast = low if low < FLOAT32_BYTES else 0
-    chunk = chunk_size(positions, on_cpu=setting.on_cpu)
+    chunk = chunk_size(positions, config.d_vocab, on_cpu=setting.on_cpu)
     # The products' logits, the softmax in float32, and its gradient in the products' type.
     logits = chunk * config.d_vocab * (FLOAT32_BYTES + 2 * cast)
     if chunk < positions:
