@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from jaxtyping import Int
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from gpt2_small.errors import UserError
@@ -148,7 +147,7 @@ def _pairs(tokens: np.ndarray | Tensor) -> tuple[np.ndarray, np.ndarray]:
 def _windows(tokens: Tokens, starts: np.ndarray, length: int) -> np.ndarray:
     if isinstance(tokens, TokenSequence):
         return tokens.windows(starts, length)
-    return sliding_window_view(np.asarray(tokens), length)[starts]
+    return np.asarray(tokens)[starts[:, None] + np.arange(length)]
 
 
 def _to_tensor(windows: np.ndarray) -> Int[Tensor, "batch seq_plus_1"]:
