@@ -18,8 +18,8 @@ class PackedAffine:
     """A fixed affine map, its weight laid out once in the order in which it is read fastest.
 
     On a CPU in float32 and bfloat16 that is oneDNN's own blocked order, and else [in out]; on
-    other devices [out in]. A single row of float32 is multiplied by the weight as it came where MKL
-    is at home, which reads it faster still.
+    other devices [out in]. A single row of float32 is multiplied by the weight [in out] where MKL is
+    at home, which reads it faster still.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class PackedAffine:
         self.bias = bias
         self.is_packed = onednn_packs(weight)
         serves_one_row = self.is_packed and weight.dtype == torch.float32 and mkl_is_at_home()
-        self.for_one_row = weight if serves_one_row else None
+        self.for_one_row = weight.contiguous() if serves_one_row else None
         if self.is_packed:
             rows_first = weight.mT.contiguous()
             self.weight = torch.ops.mkldnn._reorder_linear_weight(rows_first, PACKING_ROWS)
