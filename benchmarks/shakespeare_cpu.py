@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--nanogpt", type=Path, help="the folder of a checkout")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, nargs="*", default=[1150, 1750, 2000])
+    parser.add_argument("--steps", type=int, nargs="*", default=[1250, 1750, 2000])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--train-ours", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--compiled", action="store_true", help=argparse.SUPPRESS)
