@@ -18,8 +18,8 @@ class PackedAffine:
     """A fixed affine map, its weight laid out once in the order in which it is read fastest.
 
     On a CPU in float32 and bfloat16 that is oneDNN's own blocked order, and else [in out]; on
-    other devices [out in]. A single row of float32 is multiplied by the weight [in out] where MKL is
-    at home, which reads it faster still.
+    other devices [out in]. A single row of float32 is multiplied by the weight [in out] where MKL
+    is at home, which reads it faster still.
     """
 
     def __init__(

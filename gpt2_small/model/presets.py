@@ -15,7 +15,7 @@ PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "gpt2-medium": dict(d_model=1024, n_layers=24, n_heads=16),
         "gpt2-large": dict(d_model=1280, n_layers=36, n_heads=20),
         "gpt2-xl": dict(d_model=1600, n_layers=48, n_heads=25),
-        "stories": dict(d_model=128, n_layers=3, n_heads=4, n_ctx=72, d_vocab=236, init_std=0.08),
+        "stories": dict(d_model=128, n_layers=3, n_heads=8, n_ctx=72, d_vocab=236, init_std=0.08),
         "characters": dict(d_model=128, n_layers=4, n_heads=4, n_ctx=128, d_vocab=256),
     }
 )
