@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -10,8 +9,6 @@ import random
 import numpy as np
 import pytest
 import tiktoken
-from hypothesis import given
-from hypothesis import strategies as st
 from shard_folders import (
     bytes_of,
     divided,
@@ -25,7 +22,6 @@ from shard_folders import (
 from gpt2_small.errors import UserError
 from gpt2_small.text import encode_many, plain_text, prepare, sources, stories
 from gpt2_small.text.corpora import load_corpus
-from gpt2_small.text.gpt2_pattern import chunks, chunks_of_blocks
 from gpt2_small.text.gpt2_table import gpt2_ranks
 from gpt2_small.text.tokenizers import load_tokenizer
 
@@ -277,19 +273,6 @@ def test_only_the_first_documents_are_read_when_asked(tmp_path, lines, documents
     assert sum(part["documents"] for part in index["splits"].values()) == 30
 
 
-def test_parquet_is_read_and_its_column_chosen(tmp_path):
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    texts = written(40)
-    table = pyarrow.table({"id": [str(number) for number in range(40)], "body": texts})
-    parquet.write_table(table, tmp_path / "some.parquet")
-    with pytest.raises(UserError, match="its columns of text are: id, body"):
-        made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte")
-    folder = made(tmp_path / "some.parquet", tmp_path / "out", tokenizer="byte", column="body")
-    other = made(json_lines(tmp_path / "some.jsonl", texts), tmp_path / "other", tokenizer="byte")
-    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
-
-
 def test_compressed_json_lines_are_read(tmp_path, lines, documents):
     path = tmp_path / "documents.jsonl.gz"
     path.write_bytes(gzip.compress(lines.read_bytes()))
@@ -298,57 +281,6 @@ def test_compressed_json_lines_are_read(tmp_path, lines, documents):
         for each in (path, lines)
     )
     assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
-
-
-def test_a_folder_of_files_is_one_data_set(tmp_path):
-    texts = written(40)
-    (tmp_path / "set").mkdir()
-    json_lines(tmp_path / "set/a.jsonl", texts[:25])
-    json_lines(tmp_path / "set/b.jsonl", texts[25:])
-    folder = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
-    other = made(json_lines(tmp_path / "some.jsonl", texts), tmp_path / "other", tokenizer="byte")
-    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
-    assert set(index_of(folder)["source"]["files"]) == {"a.jsonl", "b.jsonl"}
-
-
-def test_a_file_name_with_the_signs_of_a_pattern_is_a_name(tmp_path):
-    path = json_lines(tmp_path / "part[1]*.jsonl", written(12))
-    assert index_of(made(path, tmp_path / "out", tokenizer="byte"))["dtype"] == "uint16"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b" \n \n",
-        b"naive text\0more",
-        b"some na\xefve words",
-        b"cut off \xe4\xb8",
-        "text".encode("utf-16"),
-        b"\xf0\x9f\x98",
-    ],
-)
-def test_a_text_looked_through_in_blocks_is_refused_as_a_whole_one_is(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(plain_text, "BLOCK_BYTES", 4)
-    path = tmp_path / "text.txt"
-    path.write_bytes(data)
-    refusals = []
-    for read in (plain_text.read_text, plain_text.scan_text):
-        with pytest.raises(UserError) as refusal:
-            read(path)
-        refusals.append(str(refusal.value))
-    assert refusals[0] == refusals[1]
-
-
-@given(
-    text=st.text(alphabet="ab é\n\t 它", max_size=80),
-    cuts=st.lists(st.integers(0, 80), max_size=6),
-    size=st.integers(1, 12),
-)
-def test_blocks_are_chunked_as_the_whole_is(text, cuts, size):
-    places = [0, *sorted(cuts), len(text)]
-    blocks = [text[start:end] for start, end in itertools.pairwise(places)]
-    assert list(chunks_of_blocks(blocks, size)) == list(chunks("".join(blocks), size))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, small_batches):
