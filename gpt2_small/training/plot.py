@@ -62,7 +62,7 @@ def save_loss_curve(
             va="bottom" if reached < loss else "top",
             color=colour,
         )
-    axes.legend(loc="upper right", bbox_to_anchor=(1, 0.84), frameon=False)
+    figure.legend(loc="outside lower right", ncols=2, frameon=False)
     axes.set_title(title, loc="left", color=INK)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
