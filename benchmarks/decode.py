@@ -29,10 +29,12 @@ from torch import Tensor
 
 import gpt2_small
 from gpt2_small.model.decoding import Decoder
+from gpt2_small.model.native import unavailable
 
 PEER = "transformers float32"
 SETTINGS = {
-    "ours": "Decoder: packed weights, static cache; a CUDA graph on CUDA",
+    "ours": "Decoder: packed weights, static cache; its step in C on a CPU, a CUDA graph on CUDA",
+    "ours, by torch": "on a CPU, the same with a step of torch's operators",
     "ours, compiled": "the same with a compiled step, on CUDA",
     "transformers": "sdpa, its cache, a loop around forward with logits_to_keep=1",
     "transformers generate": "sdpa, generate(use_cache=True, do_sample=False)",
@@ -89,15 +91,18 @@ def contestants(arguments: argparse.Namespace) -> dict[str, Decode]:
             theirs = theirs.to(device, dtype).eval()
             found[f"transformers {name}"] = partial(decode_transformers, theirs)
     if arguments.all:
-        found |= other_contestants(arguments, shape)
+        found |= other_contestants(arguments, shape, ours)
     for name in sorted({"transformers"} - {key.split()[0] for key in found}):
         console.print(f"{name}: left out, it is not at hand")
     return found
 
 
-def other_contestants(arguments: argparse.Namespace, shape: Shape) -> dict[str, Decode]:
-    """The slower ways, in float32."""
+def other_contestants(arguments: argparse.Namespace, shape: Shape, ours: Any) -> dict[str, Decode]:
+    """The slower ways, the peers' in float32."""
     found: dict[str, Decode] = {}
+    for name in arguments.dtype if arguments.device == "cpu" else ():
+        by_torch = Decoder(ours, dtype=getattr(torch, name), native=False)
+        found[f"ours {name}, by torch"] = partial(decode_ours, by_torch)
     if (theirs := hugging_face(shape)) is not None:
         theirs = theirs.to(arguments.device).eval()
         found["transformers generate"] = partial(generate_transformers, theirs)
@@ -159,7 +164,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="measured calls of every model")
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--nanogpt", type=Path, help="folder of a nanoGPT checkout")
-    parser.add_argument("--all", action="store_true", help="also the peers' slower ways")
+    parser.add_argument("--all", action="store_true", help="also the slower ways")
     parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
     parser.add_argument("--json", type=Path, help="write the results there")
     return parser.parse_args()
@@ -175,6 +180,9 @@ def main() -> None:
     bandwidth = (known and known.memory_rate) or results["ceilings"]["bytes/s"]
     for name, setting in SETTINGS.items():
         console.print(f"{name}: {setting}")
+    for name in arguments.dtype:
+        if why_not := unavailable(getattr(torch, name), torch.device(arguments.device)):
+            console.print(f"ours {name}: no step in C, {why_not}")
     found = contestants(arguments)
     for batch in arguments.batch:
         size = (batch, arguments.prompt)

@@ -59,8 +59,9 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
     """The most this machine was seen to do: products a second, and bytes read a second.
 
     A matrix product of torch's own in float32 and bfloat16, in FLOP/s; in float32 on a CPU also
-    oneDNN's, and the larger counts; matrices are size x size. Bytes a second of the sum of a tensor
-    larger than any cache, and of a product of one row with packed weights; again the larger.
+    oneDNN's, and the larger counts; matrices are size x size. Bytes a second of the sum of a large
+    tensor, of a product of one row with packed weights, and on a CPU of a step in C of one block
+    with a large vocabulary; again the largest.
     """
     from gpt2_small.model.packed import PackedAffine
     from gpt2_small.model.products import product
@@ -70,25 +71,45 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
     square = torch.randn(size, size, device=device)
     low, stream = square.bfloat16(), torch.ones(big, device=device)
     with torch.no_grad():
-        row, packed = square[:1], PackedAffine(torch.randn(size, big // size, device=device), None)
-        seconds = interleaved(
-            {
-                "float32": lambda: square @ square,
-                "float32, oneDNN": lambda: product(square, square),
-                "bfloat16": lambda: low @ low,
-                "read": stream.sum,
-                "read in a product": lambda: packed(row),
-            },
-            rounds,
-            device,
-        )
+        wide = torch.randn(size, big // size, device=device)
+        row, packed = square[:1], PackedAffine(wide, None, with_one_row=True)
+        readers: dict[str, tuple[int, Callable[[], object]]] = {
+            "sum": (4 * big, stream.sum),
+            "product": (4 * big, lambda: packed(row)),
+        }
+        if step := step_in_c(size, big // size, device):
+            readers["step in C"] = step
+        products = {
+            "float32": lambda: square @ square,
+            "float32, oneDNN": lambda: product(square, square),
+            "bfloat16": lambda: low @ low,
+        }
+        reads = {name: read for name, (_, read) in readers.items()}
+        seconds = interleaved({**products, **reads}, rounds, device)
     best = {name: min(values) for name, values in seconds.items()}
     flop = 2 * size**3
     return {
         "float32 FLOP/s": flop / min(best["float32"], best["float32, oneDNN"]),
         "bfloat16 FLOP/s": flop / best["bfloat16"],
-        "bytes/s": 4 * big / min(best["read"], best["read in a product"]),
+        "bytes/s": max(count / best[name] for name, (count, _) in readers.items()),
     }
+
+
+def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[], object]] | None:
+    """The bytes that a decoding step of one block reads, and the step; None where it is not C."""
+    import gpt2_small
+    from gpt2_small.model.kv_cache import KeyValueCache
+    from gpt2_small.model.native import NativeStep, unavailable
+
+    if unavailable(torch.float32, torch.device(device)):
+        return None
+    config = gpt2_small.TransformerConfig(
+        d_model=d_model, d_vocab=d_vocab, n_layers=1, n_heads=1, n_ctx=1
+    )
+    step = NativeStep(gpt2_small.Transformer(config), torch.float32)
+    cache = KeyValueCache(config, 1, torch.float32, torch.device(device))
+    embed = torch.ones(1, d_model)
+    return 4 * (12 * d_model**2 + d_vocab * d_model), lambda: step(embed, cache)
 
 
 def data_sheet(device: str) -> Device | None:

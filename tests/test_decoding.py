@@ -1,10 +1,10 @@
 """Cached decoding gives, after every token, what the model gives when it reads everything anew."""
 
-import copy
 from dataclasses import replace
 
 import pytest
 import torch
+from decoded import assert_cached_is_uncached, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import plant
@@ -20,27 +20,6 @@ from gpt2_small.model.presets import PRESETS
 BFLOAT16 = 0.05
 
 
-def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
-    return torch.randint(case.d_vocab, (length,), generator=case.generator(stream))
-
-
-def assert_cached_is_uncached(model, case: Case, lengths: list[int], new_tokens: int) -> None:
-    """At every step, for every row, past n_ctx too; uncached in float64, to add no rounding."""
-    uncached = copy.deepcopy(model).double()
-    rows = [draw(case, length, stream=10 + number) for number, length in enumerate(lengths)]
-    decoder = decoding.Decoder(model)
-    logits = decoder.prefill(rows)
-    for step in range(new_tokens + 1):
-        for number, row in enumerate(rows):
-            expected = uncached(row[None, -case.n_ctx :])[0, -1].detach()
-            what = f"row {number} after {step} tokens"
-            assert_close(logits[number], expected.to(logits.dtype), what)
-        if step < new_tokens:
-            tokens = draw(case, len(rows), stream=50 + step)
-            rows = [torch.cat([row, new[None]]) for row, new in zip(rows, tokens, strict=True)]
-            logits = decoder.step(tokens)
-
-
 @given(
     case=cases(),
     tied=st.booleans(),
@@ -51,15 +30,17 @@ def assert_cached_is_uncached(model, case: Case, lengths: list[int], new_tokens:
 def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new_tokens):
     case = replace(case, scale=1.0)
     model = case.build(solution, "Transformer", tied_embeddings=tied)
-    assert_cached_is_uncached(model, case, lengths, new_tokens)
+    assert_cached_is_uncached(model, case, lengths, new_tokens, native=False)
 
 
+@pytest.mark.parametrize("native", [False, None])
 @pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
-def test_the_published_shapes_agree_at_small_widths(solution, name):
+def test_the_published_shapes_agree_at_small_widths(solution, name, native):
     heads, layers = PRESETS[name]["n_heads"], PRESETS[name]["n_layers"]
     shape = {"n_layers": layers, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
     case = replace(SMALL, dtype=torch.float32, **shape)
-    assert_cached_is_uncached(case.build(solution, "Transformer"), case, [3, 11], 3)
+    model = case.build(solution, "Transformer")
+    assert_cached_is_uncached(model, case, [3, 11], 3, native=native)
 
 
 @pytest.mark.parametrize("lengths", [[5, 2], [5]])
@@ -72,7 +53,8 @@ def test_whatever_library_multiplies_the_logits_are_the_same(
     if not onednn_serves:
         monkeypatch.setattr(packed, "onednn_serves", lambda *tensors: False)
     case = replace(SMALL, dtype=torch.float32)
-    assert_cached_is_uncached(case.build(solution, "Transformer"), case, lengths, 4)
+    model = case.build(solution, "Transformer")
+    assert_cached_is_uncached(model, case, lengths, 4, native=False)
 
 
 def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(solution):
@@ -100,13 +82,15 @@ def test_greedy_decoding_continues_as_generate_does(solution):
     assert text == solution.generate(model, prompt[None], 15, temperature=0.0)[0].tolist()
 
 
+@pytest.mark.parametrize("native", [False, None])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch):
+def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch, native):
     case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=40, d_vocab=300, dtype=torch.float32)
     model = case.build(solution, "Transformer")
     prompts = [draw(case, 9 + row, stream=row) for row in range(batch)]
     new = draw(case, batch)
-    exact, rounded = decoding.Decoder(model), decoding.Decoder(model, dtype=torch.bfloat16)
+    exact = decoding.Decoder(model, native=False)
+    rounded = decoding.Decoder(model, dtype=torch.bfloat16, native=native)
     for ours, theirs in (
         (rounded.prefill(prompts), exact.prefill(prompts)),
         (rounded.step(new), exact.step(new)),
@@ -153,7 +137,7 @@ class Copies(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
     case = Case(n_heads=2, d_head=32, d_mlp=256, n_ctx=16, d_vocab=300, dtype=torch.float32)
-    decoder = decoding.Decoder(case.build(solution, "Transformer"), dtype=dtype)
+    decoder = decoding.Decoder(case.build(solution, "Transformer"), dtype=dtype, native=False)
     with Copies() as prefill:
         decoder.prefill([draw(case, 12)])
     with Copies() as step:
@@ -164,11 +148,12 @@ def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
-def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution):
+@pytest.mark.parametrize("native", [False, None])
+def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution, native):
     shape = {"n_layers": 12, "n_heads": 12, "d_head": 64, "d_mlp": 3072}
     case = Case(**shape, n_ctx=1024, d_vocab=50257, dtype=torch.float32)
     model = case.build(solution, "Transformer")
-    assert_cached_is_uncached(model, case, [40, 7], 3)
+    assert_cached_is_uncached(model, case, [40, 7], 3, native=native)
 
 
 @pytest.mark.parametrize("kept", [[2], [1, 2], [2, 0, 1]])

@@ -16,6 +16,7 @@ from gpt2_small.check.hints import GUIDES
 from gpt2_small.check.verdict import PartReport, Result, Verdict
 from gpt2_small.commands import findings
 from gpt2_small.commands.findings import Needed
+from gpt2_small.model import native
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
@@ -241,6 +242,16 @@ def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
     assert ran.code == 1
     assert "no-such-package: not installed." in ran.out
     assert "  pip install 'no-such-package>=2.0'" in ran.out.splitlines()
+
+
+def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "compiled", lambda source, dtype: "there is no C compiler")
+    ran = run("doctor")
+    assert ran.code == 0
+    assert "C code: there is no C compiler; generation on a CPU is slower." in ran.out
+    assert "  install gcc, or name a C compiler" in ran.out
 
 
 def test_a_package_that_is_too_old_is_missing() -> None:

@@ -54,6 +54,7 @@ def everything() -> list[Finding]:
         kit(),
         *packages(declared()),
         *devices(),
+        *c_code(),
         memory(),
         disk(Path.cwd()),
         reference(),
@@ -162,6 +163,23 @@ def devices() -> Iterator[Finding]:
             "optional",
             "./setup_env.sh --help says how to choose a build of PyTorch with CUDA",
         )
+
+
+def c_code() -> Iterator[Finding]:
+    """Whether decoding on a CPU can run its step in C; nothing where torch cannot be imported."""
+    try:
+        torch = importlib.import_module("torch")
+    except Exception:
+        return
+    from gpt2_small.model.c_library import compiler
+    from gpt2_small.model.native import unavailable
+
+    why_not = unavailable(torch.float32, torch.device("cpu"))
+    if why_not is None:
+        yield Finding("C code", f"compiled by {' '.join(compiler())}")
+    else:
+        mend = "install gcc, or name a C compiler that knows OpenMP in $CC"
+        yield Finding("C code", f"{why_not}; generation on a CPU is slower", "optional", mend)
 
 
 def _about(torch: object, name: str) -> str:

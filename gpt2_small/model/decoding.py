@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gpt2_small.errors import UserError
 from gpt2_small.model.fast import Part, refuse_hooks
 from gpt2_small.model.kv_cache import KeyValueCache
+from gpt2_small.model.native import MOST_ROWS, NativeStep, unavailable
 from gpt2_small.model.packed import PackedTransformer
 
 SHORTEST_GRAPH = 128  # places of the cache that the smallest CUDA graph reads
@@ -28,17 +29,32 @@ class Decoder:
 
     dtype: of the packed weights and the arithmetic; the model's own when left out.
     compile: whether torch.compile makes the step's kernels.
+    native: whether a step of up to `native.MOST_ROWS` rows runs the C code of `native_step.c`,
+        which this machine's compiler makes when it is first needed; left out, it does where it can
+        and `compile` is not set.
 
-    Raises UserError for a model with hooks, which would not be called.
+    Raises UserError for a model with hooks, which would not be called, and where native code is
+    asked for and cannot be made.
     """
 
     def __init__(
-        self, model: Part, *, dtype: torch.dtype | None = None, compile: bool = False
+        self,
+        model: Part,
+        *,
+        dtype: torch.dtype | None = None,
+        compile: bool = False,
+        native: bool | None = None,
     ) -> None:
         refuse_hooks(model)
         self.config = model.config
         self.device = model.embed.W_E.device
-        self._model = PackedTransformer(model, dtype or model.embed.W_E.dtype)
+        dtype = dtype or model.embed.W_E.dtype
+        if native is None:
+            native = not compile and unavailable(dtype, self.device) is None
+        elif native and (why_not := unavailable(dtype, self.device)):
+            raise UserError(f"there is no native step here: {why_not}; leave out native=True")
+        self._native = NativeStep(model, dtype) if native else None
+        self._model = PackedTransformer(model, dtype, with_one_row=not native)
         self._advance = torch.compile(self._advanced) if compile else self._advanced
         self._step = self._replayed if self.device.type == "cuda" else self._advance
         self._cache: KeyValueCache | None = None
@@ -122,11 +138,21 @@ class Decoder:
 
     def _advanced(self, cache: KeyValueCache, span: int) -> Float[Tensor, "batch d_vocab"]:
         """Read every row's next token, which attends within the first `span` places."""
-        model, tokens, positions = self._model, cache.next_token, cache.positions
+        tokens, positions = cache.next_token, cache.positions
         cache.window.scatter_(1, positions[:, None], tokens[:, None])
+        embed = self._model.embed(tokens, positions)
+        if self._native is not None and len(tokens) <= MOST_ROWS:
+            logits = self._native(embed, cache)
+        else:
+            logits = self._model.logits(self._through_blocks(embed, cache, span))
+        positions.add_(1)
+        return logits
+
+    def _through_blocks(
+        self, residual: Float[Tensor, "batch d_model"], cache: KeyValueCache, span: int
+    ) -> Float[Tensor, "batch d_model"]:
         mask = cache.readable(span)
-        residual = model.embed(tokens, positions)
-        for layer, block in enumerate(model.blocks):
+        for layer, block in enumerate(self._model.blocks):
             query, key, value = rearrange(
                 block.query_key_value(block.ln1(residual)),
                 "batch (three head d_head) -> three batch head d_head",
@@ -143,8 +169,7 @@ class Decoder:
             z = rearrange(z, "batch head 1 d_head -> batch (head d_head)")
             residual = residual + block.output(z)
             residual = residual + block.mlp(residual)
-        positions.add_(1)
-        return model.logits(residual)
+        return residual
 
     def _replayed(self, cache: KeyValueCache, span: int) -> Float[Tensor, "batch d_vocab"]:
         """The same from a graph, which reads a power of two of places; captured when first met."""

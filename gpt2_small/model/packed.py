@@ -18,17 +18,23 @@ class PackedAffine:
     """A fixed affine map, its weight laid out once in the order in which it is read fastest.
 
     On a CPU in float32 and bfloat16 that is oneDNN's own blocked order, and else [in out]; on
-    other devices [out in]. A single row of float32 is multiplied by the weight [in out] where MKL
-    is at home, which reads it faster still.
+    other devices [out in].
+
+    with_one_row: whether it also keeps the weight [in out] to multiply a single row of float32 by,
+        where MKL is at home, which reads that faster still.
     """
 
     def __init__(
-        self, weight: Float[Tensor, "inner out"], bias: Float[Tensor, "out"] | None
+        self,
+        weight: Float[Tensor, "inner out"],
+        bias: Float[Tensor, "out"] | None,
+        *,
+        with_one_row: bool = False,
     ) -> None:
         self.bias = bias
         self.is_packed = onednn_packs(weight)
-        serves_one_row = self.is_packed and weight.dtype == torch.float32 and mkl_is_at_home()
-        self.for_one_row = weight.contiguous() if serves_one_row else None
+        is_read_by_mkl = self.is_packed and weight.dtype == torch.float32 and mkl_is_at_home()
+        self.for_one_row = weight.contiguous() if with_one_row and is_read_by_mkl else None
         if self.is_packed:
             rows_first = weight.mT.contiguous()
             self.weight = torch.ops.mkldnn._reorder_linear_weight(rows_first, PACKING_ROWS)
@@ -88,12 +94,16 @@ class PackedBlock:
 
 
 class PackedTransformer:
-    """Every map of a Transformer; only the embeddings are still the model's own tensors."""
+    """Every map of a Transformer; only the embeddings are still the model's own tensors.
+
+    with_one_row: as `PackedAffine` has it.
+    """
 
     @torch.no_grad()
-    def __init__(self, model: Part, dtype: torch.dtype) -> None:
+    def __init__(self, model: Part, dtype: torch.dtype, *, with_one_row: bool) -> None:
         def affine(weight: Tensor, bias: Tensor | None) -> PackedAffine:
-            return PackedAffine(weight.to(dtype), None if bias is None else bias.to(dtype))
+            bias = None if bias is None else bias.to(dtype)
+            return PackedAffine(weight.to(dtype), bias, with_one_row=with_one_row)
 
         def norm(part: Part) -> PackedNorm:
             return PackedNorm(part.w.to(dtype), part.b.to(dtype), part.eps)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpt2_small.cache_folder import cache_folder
 from gpt2_small.errors import UserError
 from gpt2_small.text.download import download
 from gpt2_small.text.files import write_whole
@@ -103,7 +104,7 @@ def _refuse(flag: str, value: object, name: str) -> None:
 
 def _shakespeare() -> Path:
     """The file of tiny Shakespeare: where it was kept, else from the network."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpt2-small"
+    cache = cache_folder()
     path = cache / "tinyshakespeare.txt"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHAKESPEARE_SHA256:
         return path

@@ -1,0 +1,234 @@
+/* A decoding step on a CPU: what `decoding.Decoder` computes for one new token of every row.
+
+   At few rows a step is as fast as its weights are read. So they lie [out in], each product passes
+   through them once, line by line, and asks for the lines ahead. Numbers are kept as Number, and
+   all arithmetic is float's. */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { LANES = 16, LINE_BYTES = 64, BYTES_AHEAD = 8192 };
+enum { MOST_ROWS = 8 }; /* native.py gives no more */
+enum { FOR_READING = 0, INTO_L2 = 2 }; /* __builtin_prefetch's words */
+
+typedef float Lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+#ifdef BFLOAT16
+typedef uint16_t Number;
+typedef uint16_t Halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
+typedef uint32_t Bits __attribute__((vector_size(LANES * sizeof(uint32_t))));
+
+static inline Lanes read_lanes(const Number *from) {
+    Halves halves;
+    memcpy(&halves, from, sizeof halves);
+    return (Lanes)(__builtin_convertvector(halves, Bits) << 16);
+}
+
+static inline float read_number(Number number) {
+    uint32_t bits = (uint32_t)number << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* To the nearest, and of two as near to the even one. */
+static inline Number as_number(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return isnan(value) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+#else
+typedef float Number;
+
+static inline Lanes read_lanes(const Number *from) {
+    Lanes lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+static inline float read_number(Number number) { return number; }
+static inline Number as_number(float value) { return value; }
+#endif
+
+enum { LINE = LINE_BYTES / sizeof(Number), LANES_PER_LINE = LINE / LANES };
+
+typedef struct { const float *gain, *bias; } Norm;
+typedef struct { const Number *weight; const float *bias; } Affine;
+
+typedef struct {
+    Norm ln1;
+    Affine query_key_value, output;
+    Norm ln2;
+    Affine mlp_in, mlp_out;
+    Number *keys, *values; /* [batch head n_ctx d_head] */
+} Block;
+
+typedef struct {
+    long n_layers, n_heads, d_head, d_mlp, n_ctx, d_vocab;
+    float eps;
+    const Block *blocks;
+    Norm ln_final;
+    Affine unembedding;
+} Model;
+
+/* By halves, since a compiler adds floats in the order in which it is told to. */
+static inline float sum_of_lanes(const Lanes *parts) {
+    Lanes together = parts[0];
+    for (int part = 1; part < LANES_PER_LINE; part++) together += parts[part];
+    float lanes[LANES];
+    memcpy(lanes, &together, sizeof lanes);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    return lanes[0];
+}
+
+/* Each of `rows` inputs times one row of a weight; `rows` is known where this is inlined. */
+static inline __attribute__((always_inline)) void
+dots(float *result, const float *inputs, const Number *weight, long inner, const int rows) {
+    Lanes sums[MOST_ROWS][LANES_PER_LINE] = {0};
+    long at = 0;
+    for (; at + LINE <= inner; at += LINE) {
+        __builtin_prefetch((const char *)(weight + at) + BYTES_AHEAD, FOR_READING, INTO_L2);
+        for (int part = 0; part < LANES_PER_LINE; part++) {
+            Lanes lanes = read_lanes(weight + at + part * LANES);
+            for (int row = 0; row < rows; row++) {
+                Lanes input;
+                memcpy(&input, inputs + row * inner + at + part * LANES, sizeof input);
+                sums[row][part] += lanes * input;
+            }
+        }
+    }
+    for (int row = 0; row < rows; row++) {
+        float sum = sum_of_lanes(sums[row]);
+        for (long rest = at; rest < inner; rest++)
+            sum += read_number(weight[rest]) * inputs[row * inner + rest];
+        result[row] = sum;
+    }
+}
+
+static void dots_of_rows(
+    float *result, const float *inputs, const Number *weight, long inner, long rows
+) {
+    switch (rows) {
+    case 1: dots(result, inputs, weight, inner, 1); break;
+    case 2: dots(result, inputs, weight, inner, 2); break;
+    case 3: dots(result, inputs, weight, inner, 3); break;
+    case 4: dots(result, inputs, weight, inner, 4); break;
+    case 5: dots(result, inputs, weight, inner, 5); break;
+    case 6: dots(result, inputs, weight, inner, 6); break;
+    case 7: dots(result, inputs, weight, inner, 7); break;
+    default: dots(result, inputs, weight, inner, MOST_ROWS);
+    }
+}
+
+/* inputs [rows inner] times the weight, plus its bias where there is one: outputs [rows out]. */
+static void affine(
+    float *outputs, const float *inputs, Affine map, long rows, long inner, long out, long threads
+) {
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long column = 0; column < out; column++) {
+        float results[MOST_ROWS];
+        dots_of_rows(results, inputs, map.weight + column * inner, inner, rows);
+        for (long row = 0; row < rows; row++)
+            outputs[row * out + column] = results[row] + (map.bias ? map.bias[column] : 0);
+    }
+}
+
+static void add(float *residual, const float *update, long count) {
+    for (long at = 0; at < count; at++) residual[at] += update[at];
+}
+
+static void layer_norm(
+    float *outputs, const float *residual, Norm norm, float eps, long rows, long d_model
+) {
+    for (long row = 0; row < rows; row++, outputs += d_model, residual += d_model) {
+        float sum = 0, squares = 0;
+        for (long at = 0; at < d_model; at++) sum += residual[at];
+        float mean = sum / d_model;
+        for (long at = 0; at < d_model; at++) {
+            outputs[at] = residual[at] - mean;
+            squares += outputs[at] * outputs[at];
+        }
+        float scale = sqrtf(squares / d_model + eps);
+        for (long at = 0; at < d_model; at++)
+            outputs[at] = outputs[at] / scale * norm.gain[at] + norm.bias[at];
+    }
+}
+
+static void gelu_tanh(float *values, long count, long threads) {
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long at = 0; at < count; at++) {
+        float x = values[at];
+        values[at] = x / (1 + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
+    }
+}
+
+/* One head of one row, which sees the places up to its own. */
+static void head_attention(
+    float *z, const float *query, const Number *keys, const Number *values, float *pattern,
+    long places, long d_head
+) {
+    float most = -INFINITY, sum = 0;
+    for (long place = 0; place < places; place++) {
+        dots(pattern + place, query, keys + place * d_head, d_head, 1);
+        pattern[place] /= sqrtf(d_head);
+        most = fmaxf(most, pattern[place]);
+    }
+    memset(z, 0, d_head * sizeof *z);
+    for (long place = 0; place < places; place++) {
+        float weight = expf(pattern[place] - most);
+        sum += weight;
+        for (long at = 0; at < d_head; at++)
+            z[at] += weight * read_number(values[place * d_head + at]);
+    }
+    for (long at = 0; at < d_head; at++) z[at] /= sum;
+}
+
+/* Keeps the keys and values of projected [rows three head d_head] at each row's position, and
+   attends: z [rows head d_head]. pattern [rows head n_ctx] is room to work in. */
+static void attention(
+    float *z, const float *projected, const Block *block, const int64_t *positions,
+    float *pattern, long rows, const Model *model, long threads
+) {
+    long heads = model->n_heads, d_head = model->d_head;
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long each = 0; each < rows * heads; each++) {
+        long row = each / heads, head = each % heads, position = positions[row];
+        const float *query = projected + (row * 3 * heads + head) * d_head;
+        const float *key = query + heads * d_head, *value = key + heads * d_head;
+        Number *keys = block->keys + each * model->n_ctx * d_head;
+        Number *values = block->values + each * model->n_ctx * d_head;
+        for (long at = 0; at < d_head; at++) {
+            keys[position * d_head + at] = as_number(key[at]);
+            values[position * d_head + at] = as_number(value[at]);
+        }
+        float *mine = pattern + each * model->n_ctx;
+        head_attention(z + each * d_head, query, keys, values, mine, position + 1, d_head);
+    }
+}
+
+/* residual [rows d_model]: the embeddings of the rows' new tokens; it is overwritten.
+   positions [rows]: where those tokens stand; logits [rows d_vocab]: what comes out.
+   normal, update [rows d_model], wide [rows max(3 d_model, d_mlp)], pattern [rows head n_ctx]. */
+void decoding_step(
+    const Model *model, float *residual, const int64_t *positions, float *logits, long rows,
+    long threads, float *normal, float *update, float *wide, float *pattern
+) {
+    long d_model = model->n_heads * model->d_head, d_mlp = model->d_mlp;
+    for (long layer = 0; layer < model->n_layers; layer++) {
+        const Block *block = model->blocks + layer;
+        layer_norm(normal, residual, block->ln1, model->eps, rows, d_model);
+        affine(wide, normal, block->query_key_value, rows, d_model, 3 * d_model, threads);
+        attention(normal, wide, block, positions, pattern, rows, model, threads);
+        affine(update, normal, block->output, rows, d_model, d_model, threads);
+        add(residual, update, rows * d_model);
+        layer_norm(normal, residual, block->ln2, model->eps, rows, d_model);
+        affine(wide, normal, block->mlp_in, rows, d_model, d_mlp, threads);
+        gelu_tanh(wide, rows * d_mlp, threads);
+        affine(update, wide, block->mlp_out, rows, d_mlp, d_model, threads);
+        add(residual, update, rows * d_model);
+    }
+    layer_norm(normal, residual, model->ln_final, model->eps, rows, d_model);
+    affine(logits, normal, model->unembedding, rows, d_model, model->d_vocab, threads);
+}

@@ -1,0 +1,32 @@
+"""What cached decoding must give: what the model gives when it reads everything anew."""
+
+import copy
+
+import torch
+from strategies import Case
+
+from gpt2_small.check.tolerances import assert_close
+from gpt2_small.model.decoding import Decoder
+
+
+def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
+    return torch.randint(case.d_vocab, (length,), generator=case.generator(stream))
+
+
+def assert_cached_is_uncached(
+    model, case: Case, lengths: list[int], new_tokens: int, *, native: bool | None = None
+) -> None:
+    """At every step, for every row, past n_ctx too; uncached in float64, to add no rounding."""
+    uncached = copy.deepcopy(model).double()
+    rows = [draw(case, length, stream=10 + number) for number, length in enumerate(lengths)]
+    decoder = Decoder(model, native=native)
+    logits = decoder.prefill(rows)
+    for step in range(new_tokens + 1):
+        for number, row in enumerate(rows):
+            expected = uncached(row[None, -case.n_ctx :])[0, -1].detach()
+            what = f"row {number} after {step} tokens"
+            assert_close(logits[number], expected.to(logits.dtype), what)
+        if step < new_tokens:
+            tokens = draw(case, len(rows), stream=50 + step)
+            rows = [torch.cat([row, new[None]]) for row, new in zip(rows, tokens, strict=True)]
+            logits = decoder.step(tokens)

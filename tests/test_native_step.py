@@ -1,0 +1,275 @@
+"""The decoding step in C gives what the model gives, and where it cannot be made torch steps in."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from decoded import assert_cached_is_uncached, draw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Case, cases
+
+from gpt2_small import UserError
+from gpt2_small.model import c_library, native
+from gpt2_small.model.decoding import Decoder
+
+FLOAT32, CPU = torch.float32, torch.device("cpu")
+# Widths that fill lines of the processor's cache and leave some over.
+ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)
+WHY_NOT = native.unavailable(FLOAT32, CPU)
+
+needs_compiler = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch) -> Path:
+    """An empty folder for what is compiled, and nothing in memory of what was."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    native.compiled.cache_clear()
+    yield tmp_path / "cache" / "gpt2-small"
+    native.compiled.cache_clear()
+
+
+@needs_compiler
+@given(
+    case=cases(),
+    tied=st.booleans(),
+    lengths=st.lists(st.integers(1, 16), min_size=1, max_size=native.MOST_ROWS),
+    new_tokens=st.integers(1, 8),
+)
+@settings(max_examples=40)
+def test_it_equals_the_uncached_model_at_every_step(solution, case, tied, lengths, new_tokens):
+    case = replace(case, scale=1.0, dtype=FLOAT32)
+    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    assert_cached_is_uncached(model, case, lengths, new_tokens, native=True)
+
+
+@needs_compiler
+@pytest.mark.parametrize("rows", range(1, native.MOST_ROWS + 2))
+def test_it_equals_the_uncached_model_at_any_number_of_rows(solution, rows):
+    model = ODD.build(solution, "Transformer")
+    assert_cached_is_uncached(model, ODD, [1 + row for row in range(rows)], 3, native=True)
+
+
+@needs_compiler
+def test_a_row_among_others_gets_the_very_logits_that_it_gets_alone(solution):
+    model = ODD.build(solution, "Transformer")
+    prompts = [draw(ODD, length) for length in (2, 7, 1, 5)]
+    together, alone = Decoder(model, native=True), Decoder(model, native=True)
+    for decoder in (together, alone):
+        decoder.prefill(prompts)
+    alone.select([1])
+    logits = together.step(torch.tensor([3, 1, 4, 1]))
+    assert torch.equal(logits[1], alone.step(torch.tensor([1]))[0])
+
+
+@needs_compiler
+def test_any_number_of_threads_adds_in_the_same_order(solution, two_threads):
+    model = ODD.build(solution, "Transformer")
+    decoder = Decoder(model, native=True)
+
+    def logits() -> torch.Tensor:
+        decoder.prefill([[1, 2, 3], [4]])
+        return decoder.step(torch.tensor([5, 6]))
+
+    with_two = logits()
+    torch.set_num_threads(1)
+    assert torch.equal(logits(), with_two)
+
+
+@needs_compiler
+def test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution):
+    halves = 1 + torch.arange(ODD.d_model) / 256  # every other one lies between two bfloat16s
+    strange = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e-40, -0.0, 3.4e38, -1.00390625])
+    numbers = torch.cat([strange, halves])[: ODD.d_model].view(ODD.n_heads, ODD.d_head)
+    model = ODD.build(solution, "Transformer")
+    attn = model.blocks[0].attn
+    with torch.no_grad():
+        for weight, bias in ((attn.W_K, attn.b_K), (attn.W_V, attn.b_V)):
+            weight.zero_()
+            bias.copy_(numbers)
+    decoder = Decoder(model, dtype=torch.bfloat16, native=True)
+    decoder.prefill([[1]])
+    decoder.step(torch.tensor([2]))
+    for stored in (decoder._cache.keys[0], decoder._cache.values[0]):
+        torch.testing.assert_close(
+            stored[0, :, 1], numbers.bfloat16(), rtol=0, atol=0, equal_nan=True
+        )
+
+
+@needs_compiler
+def test_weights_that_are_not_numbers_give_logits_that_are_not(solution):
+    model = ODD.build(solution, "Transformer")
+    with torch.no_grad():
+        model.blocks[1].attn.b_K.fill_(torch.nan)
+    decoder = Decoder(model, native=True)
+    decoder.prefill([[1, 2]])
+    assert decoder.step(torch.tensor([3])).isnan().all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", list(native.MACROS))
+def test_it_is_what_a_decoder_takes_unless_told_otherwise(solution, monkeypatch, dtype):
+    model = ODD.build(solution, "Transformer")
+    calls = []
+    called = native.NativeStep.__call__
+    monkeypatch.setattr(
+        native.NativeStep, "__call__", lambda *given: calls.append(1) or called(*given)
+    )
+    for settings_of_it, expected in (({}, 1), ({"native": False}, 0)):
+        calls.clear()
+        decoder = Decoder(model, dtype=dtype, **settings_of_it)
+        decoder.prefill([[1, 2]])
+        decoder.step(torch.tensor([3]))
+        assert len(calls) == expected
+
+
+def test_types_and_devices_that_it_is_not_for_are_said(solution):
+    assert native.unavailable(torch.float64, CPU) == "it is for float32 and bfloat16"
+    assert native.unavailable(FLOAT32, torch.device("cuda")) == "it runs on a CPU"
+    model = replace(ODD, dtype=torch.float64).build(solution, "Transformer")
+    with pytest.raises(UserError, match="no native step here: it is for float32"):
+        Decoder(model, native=True)
+
+
+def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
+    solution, monkeypatch, kept, tmp_path
+):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    model = ODD.build(solution, "Transformer")
+    assert_cached_is_uncached(model, ODD, [2, 5], 3)
+    with pytest.raises(UserError, match="there is no C compiler"):
+        Decoder(model, native=True)
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("echo 'step.c:1: error: no such flag' >&2; exit 1", "failed .step.c:1: error: no such"),
+        ("exit 1", "failed .no word"),
+        ('for last; do :; done; echo nothing > "$last"', "made cannot be loaded"),
+        (None, "cannot be run"),
+    ],
+)
+def test_a_compiler_that_fails_is_quoted_and_torch_decodes(
+    solution, monkeypatch, kept, tmp_path, script, sentence
+):
+    program = tmp_path / "compiler"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    assert re.search(sentence, str(native.unavailable(FLOAT32, CPU)))
+    assert_cached_is_uncached(ODD.build(solution, "Transformer"), ODD, [2, 5], 1)
+
+
+def test_a_compiler_that_takes_too_long_is_stopped(monkeypatch, kept, tmp_path):
+    (program := tmp_path / "compiler").write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    monkeypatch.setattr(c_library, "MOST_SECONDS", 0.1)
+    assert native.unavailable(FLOAT32, CPU) == f"{program} took more than 0.1 seconds"
+
+
+def test_a_compiler_that_is_no_command_is_quoted(monkeypatch, kept):
+    monkeypatch.setenv("CC", 'gcc "')
+    assert native.unavailable(FLOAT32, CPU) == "$CC is 'gcc \"' (No closing quotation)"
+
+
+@needs_compiler
+def test_it_is_compiled_once_and_kept(monkeypatch, kept):
+    assert native.unavailable(FLOAT32, CPU) is None
+    (library,) = kept.iterdir()
+    made = library.stat()
+    native.compiled.cache_clear()
+    monkeypatch.setattr(c_library, "_run", lambda command: pytest.fail("compiled again"))
+    assert native.unavailable(FLOAT32, CPU) is None
+    assert library.stat() == made
+
+
+@needs_compiler
+def test_another_source_type_or_processor_has_a_library_of_its_own(monkeypatch, kept, tmp_path):
+    for dtype in native.MACROS:
+        native.compiled(native.SOURCE, dtype)
+    (edited := tmp_path / native.SOURCE.name).write_text(native.SOURCE.read_text() + "\n")
+    native.compiled(edited, FLOAT32)
+    monkeypatch.setattr(c_library, "_processor", lambda: ("another",))
+    native.compiled.cache_clear()
+    native.compiled(native.SOURCE, FLOAT32)
+    assert len(list(kept.iterdir())) == 4
+
+
+@needs_compiler
+def test_a_damaged_library_is_made_anew(kept):
+    assert native.unavailable(FLOAT32, CPU) is None
+    (library,) = kept.iterdir()
+    whole = library.read_bytes()
+    library.unlink()
+    library.write_bytes(b"damaged")
+    native.compiled.cache_clear()
+    assert native.unavailable(FLOAT32, CPU) is None
+    assert len(library.read_bytes()) == len(whole)
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_to_is_done_without(kept):
+    kept.parent.mkdir()
+    kept.write_text("a file where the folder should be")
+    assert native.unavailable(FLOAT32, CPU) is None
+
+
+@needs_compiler
+def test_the_source_gives_no_warning(tmp_path):
+    for macros in native.MACROS.values():
+        defined = [f"-D{macro}" for macro in macros]
+        command = [*c_library.compiler(), *c_library.FLAGS, *defined, "-Wall", "-Wextra", "-Werror"]
+        c_library._run([*command, str(native.SOURCE), "-lm", "-o", str(tmp_path / "step.so")])
+
+
+PLANTED = [
+    ("position + 1, d_head", "position, d_head"),
+    ("pattern[place] /= sqrtf(d_head);", ""),
+    ("keys[position * d_head + at] = as_number(key[at])", "keys[at] = as_number(key[at])"),
+    ("as_number(value[at])", "as_number(key[at])"),
+    ("z[at] /= sum", "z[at] /= places"),
+    ("*key = query + heads * d_head", "*key = query + d_head"),
+    ("(row * 3 * heads + head)", "(3 * row + head)"),
+    ("-1.5957691216f", "-1.702f"),
+    ("residual[at] - mean;", "residual[at];"),
+    ("squares / d_model + eps", "squares / d_model + 1e-3f"),
+    ("* norm.gain[at] + norm.bias[at]", "* norm.gain[at]"),
+    ("residual, block->ln2", "residual, block->ln1"),
+    ("gelu_tanh(wide, rows * d_mlp, threads);", "gelu_tanh(wide, d_mlp, threads);"),
+    ("residual, model->ln_final", "residual, model->blocks->ln1"),
+    ("(map.bias ? map.bias[column] : 0)", "0"),
+    ("for (long rest = at; rest < inner; rest++)", "for (long rest = at; rest < 0; rest++)"),
+    ("for (int half = LANES / 2; half; half /= 2)", "for (int half = LANES / 2; half > 1; half--)"),
+    ("weight, inner, 3)", "weight, inner, 2)"),
+    ("block->keys + each * model->n_ctx", "block->keys + head * model->n_ctx"),
+]  # fmt: skip
+
+
+@needs_compiler
+@pytest.mark.parametrize(("old", "new"), PLANTED)
+def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, new):
+    source = native.SOURCE.read_text()
+    assert source.count(old) == 1, old
+    (edited := tmp_path / native.SOURCE.name).write_text(source.replace(old, new))
+    monkeypatch.setattr(native, "SOURCE", edited)
+    model = ODD.build(solution, "Transformer", tied_embeddings=False)
+    with pytest.raises(AssertionError):
+        assert_cached_is_uncached(model, ODD, [3, 6, 1], 5, native=True)
+
+
+@needs_compiler
+def test_numbers_cut_off_in_place_of_rounded_are_caught(solution, monkeypatch, kept, tmp_path):
+    source = native.SOURCE.read_text()
+    old = "(bits + 0x7fff + (bits >> 16 & 1)) >> 16"
+    assert source.count(old) == 1
+    (edited := tmp_path / native.SOURCE.name).write_text(source.replace(old, "bits >> 16"))
+    monkeypatch.setattr(native, "SOURCE", edited)
+    with pytest.raises(AssertionError):
+        test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution)
