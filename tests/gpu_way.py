@@ -6,7 +6,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from gpt2_small.model import fast, products
+from gpt2_small.model import fast, products, projection
 
 
 @contextmanager
@@ -15,6 +15,7 @@ def the_way_of_a_gpu(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
         patch.setattr(fast, "is_compiling", lambda: True)
+        patch.setattr(projection, "is_compiling", lambda: True)
         patch.setattr(products, "gelu_tanh", partial(F.gelu, approximate="tanh"))
         patch.setattr(fast, "attends_in_full", lambda device: False)
         yield

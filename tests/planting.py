@@ -4,9 +4,9 @@ import types
 from pathlib import Path
 from types import ModuleType
 
-from gpt2_small.model import chunked_loss, decoding, fast, kv_cache, packed, products
+from gpt2_small.model import chunked_loss, decoding, fast, kv_cache, packed, products, projection
 
-MODULES = (products, chunked_loss, fast, packed, kv_cache, decoding)
+MODULES = (products, projection, chunked_loss, fast, packed, kv_cache, decoding)
 
 
 def plant(monkeypatch, module: ModuleType, old: str, new: str) -> None:

@@ -7,12 +7,17 @@ from planting import plant
 from strategies import SMALL
 from twin import WIDE, assert_as_near_in_bfloat16, assert_same_function
 
-from gpt2_small.model import chunked_loss, fast, products
+from gpt2_small.model import chunked_loss, fast, products, projection
 
 PLANTED = [
-    (fast, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
-    (fast, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
-    (fast, "-> d_model head d_head", "-> d_model d_head head"),
+    (projection, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
+    (projection, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
+    (projection, "-> d_model head d_head", "-> d_model d_head head"),
+    (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
+    (projection, "side_by_side(*weights) if kept", "side_by_side(*weights[::-1]) if kept"),
+    (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
+    (projection, "product(grad, weight.mT)", "product(-grad, weight.mT)"),
+    (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "torch.addmm(bias, factor, weight)\n    return", "factor @ weight\n    return"),
     (fast, "is_causal=True", "is_causal=False"),
     (fast, "is_causal=True", "is_causal=True, scale=1.0"),
@@ -50,8 +55,10 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
 
 
 PLANTED_IN_CASTS = [
-    (fast, "-> three head d_model d_head", "-> three d_head d_model head"),
-    (fast, "side_by_side(*(weight.to(dtype)", "side_by_side(*(weight.to(dtype).flip(0)"),
+    (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
+    (projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
+    (projection, "else kept", "else kept.flip(0)"),
+    (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "product(factor.mT, grad)", "product(inputs.mT, grad)"),
     (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
     (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
-from gpt2_small.model.fast import Part, refuse_hooks
+from gpt2_small.model.fast import refuse_hooks
 from gpt2_small.model.kv_cache import KeyValueCache
 from gpt2_small.model.native import MOST_ROWS, NativeStep, unavailable
 from gpt2_small.model.packed import PackedTransformer
+from gpt2_small.model.projection import Part
 
 SHORTEST_GRAPH = 128  # places of the cache that the smallest CUDA graph reads
 GRAPH_WARM_UPS = 3

@@ -19,10 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.model.chunked_loss import chunked_loss
-from gpt2_small.model.products import affine, product_dtype
-
-# A module of the reference; its parameters are attributes that nn.Module does not declare.
-Part = Any
+from gpt2_small.model.products import affine
+from gpt2_small.model.projection import Part, query_key_value
 
 # Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
 # the smaller the vocabulary is, and twice as many still go at once, since the little memory would
@@ -76,47 +74,6 @@ def layer_norm(
     return F.layer_norm(residual, norm.w.shape, norm.w, norm.b, norm.eps)
 
 
-def side_by_side(
-    *weights: Float[Tensor, "head d_model d_head"],
-) -> Float[Tensor, "d_model weight_head_d_head"]:
-    columns = [
-        rearrange(weight, "head d_model d_head -> d_model head d_head") for weight in weights
-    ]
-    return torch.cat(columns, dim=1).flatten(start_dim=1)
-
-
-class _SideBySideCast(torch.autograd.Function):
-    """Three weights `side_by_side`, cast; a gradient is taken apart and cast back in one pass."""
-
-    @staticmethod
-    def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:
-        ctx.head, ctx.dtype = weights[0].shape[0], weights[0].dtype
-        return side_by_side(*(weight.to(dtype) for weight in weights))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        parts = rearrange(
-            grad,
-            "d_model (three head d_head) -> three head d_model d_head",
-            three=3,
-            head=ctx.head,
-        )
-        contiguous = torch.contiguous_format
-        return None, *(part.to(ctx.dtype, memory_format=contiguous, copy=True) for part in parts)
-
-
-def fused_projection(
-    attn: Part,
-) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
-    """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
-    weights = attn.W_Q, attn.W_K, attn.W_V
-    dtype = product_dtype(attn.W_Q)
-    is_cast = dtype != attn.W_Q.dtype
-    weight = _SideBySideCast.apply(dtype, *weights) if is_cast else side_by_side(*weights)
-    return weight, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
-
-
 def attends_in_full(device: torch.device) -> bool:
     """Whether attention is computed in the weights' type: on a CPU.
 
@@ -128,7 +85,7 @@ def attends_in_full(device: torch.device) -> bool:
 def attention(
     attn: Part, residual: Float[Tensor, "batch seq d_model"]
 ) -> Float[Tensor, "batch seq d_model"]:
-    projected = affine(residual, *fused_projection(attn))
+    projected = query_key_value(attn, residual)
     if attends_in_full(projected.device):
         projected = projected.to(attn.W_Q.dtype)
     query, key, value = rearrange(

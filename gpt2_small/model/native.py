@@ -13,8 +13,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gpt2_small.model.c_library import CannotCompile, library
-from gpt2_small.model.fast import Part, fused_projection
 from gpt2_small.model.kv_cache import KeyValueCache
+from gpt2_small.model.projection import Part, fused_projection
 
 SOURCE = Path(__file__).with_name("native_step.c")
 MACROS = {torch.float32: (), torch.bfloat16: ("BFLOAT16",)}

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gpt2_small.model.fast import Part, fused_projection
 from gpt2_small.model.products import mkl_is_at_home, onednn_serves
+from gpt2_small.model.projection import Part, fused_projection
 
 # A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
 PACKING_ROWS = 64

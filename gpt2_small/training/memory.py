@@ -91,10 +91,14 @@ def _dropout_bytes(config: Config, setting: Setting) -> int:
 
 
 def copied_bytes(config: Config, setting: Setting) -> int:
-    """The blocks' matrices, as their products read them: W_Q, W_K and W_V in one, all in low."""
+    """The blocks' matrices, as their products read them: W_Q, W_K and W_V in one, all in low.
+
+    In float32 on a CPU none is kept.
+    """
     low = DTYPE_BYTES[setting.dtype]
-    in_a_block = 3 * config.d_model**2
-    if low < FLOAT32_BYTES:
+    is_cast = low < FLOAT32_BYTES
+    in_a_block = 3 * config.d_model**2 if is_cast or not setting.on_cpu else 0
+    if is_cast:
         in_a_block += config.d_model**2 + 2 * config.d_model * config.d_mlp
     return config.n_layers * in_a_block * low
 

@@ -1,0 +1,106 @@
+"""Queries, keys and values of all heads as one product, from the reference's three weights."""
+
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
+
+from gpt2_small.model.products import affine, product, product_dtype
+
+# A module of the reference; its parameters are attributes that nn.Module does not declare.
+Part = Any
+
+
+def parameters(attn: Part) -> tuple[Tensor, ...]:
+    """W_Q, W_K and W_V, and their biases, which are one."""
+    return attn.W_Q, attn.W_K, attn.W_V, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
+
+
+def side_by_side(
+    *weights: Float[Tensor, "head d_model d_head"],
+) -> Float[Tensor, "d_model weight_head_d_head"]:
+    columns = [
+        rearrange(weight, "head d_model d_head -> d_model head d_head") for weight in weights
+    ]
+    return torch.cat(columns, dim=1).flatten(start_dim=1)
+
+
+def apart(
+    joined: Float[Tensor, "d_model three_head_d_head"], head: int, dtype: torch.dtype
+) -> tuple[Float[Tensor, "head d_model d_head"], ...]:
+    """What was `side_by_side`, as tensors of their own and of this type."""
+    parts = rearrange(
+        joined, "d_model (three head d_head) -> three head d_model d_head", three=3, head=head
+    )
+    contiguous = torch.contiguous_format
+    return tuple(part.to(dtype, memory_format=contiguous, copy=True) for part in parts)
+
+
+class _SideBySideCast(torch.autograd.Function):
+    """Three weights `side_by_side`, cast; a gradient is taken apart and cast back in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:
+        ctx.head, ctx.dtype = weights[0].shape[0], weights[0].dtype
+        return side_by_side(*(weight.to(dtype) for weight in weights))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *apart(grad, ctx.head, ctx.dtype)
+
+
+def fused_projection(
+    attn: Part,
+) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
+    """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
+    *weights, bias = parameters(attn)
+    dtype = product_dtype(bias)
+    is_cast = dtype != bias.dtype
+    weight = _SideBySideCast.apply(dtype, *weights) if is_cast else side_by_side(*weights)
+    return weight, bias
+
+
+class _Projection(torch.autograd.Function):
+    """The product with three weights side by side, which are laid so again for the backward pass.
+
+    Only where they were cast are they kept: in the smaller type they are half as large, and to cast
+    them again takes longer.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, bias: Tensor, dtype: torch.dtype, *weights: Tensor
+    ) -> Tensor:
+        inputs = inputs.to(dtype)
+        weight = side_by_side(*(each.to(dtype) for each in weights))
+        is_cast = dtype != weights[0].dtype
+        ctx.save_for_backward(inputs, weight if is_cast else None, *weights)
+        ctx.bias_dtype = bias.dtype
+        return product(inputs, weight, bias.to(dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, kept, *weights = ctx.saved_tensors
+        weight = side_by_side(*weights) if kept is None else kept
+        inputs_grad = product(grad, weight.mT)
+        bias_grad = grad.sum(dim=0, dtype=ctx.bias_dtype)
+        weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
+        return inputs_grad, bias_grad, None, *weight_grads
+
+
+def query_key_value(
+    attn: Part, residual: Float[Tensor, "batch seq d_model"]
+) -> Float[Tensor, "batch seq three_head_d_head"]:
+    """Queries, then keys, then values, of all heads."""
+    if residual.device.type != "cpu" or is_compiling():
+        return affine(residual, *fused_projection(attn))
+    *weights, bias = parameters(attn)
+    flat = residual.flatten(end_dim=-2)
+    projected: Tensor = _Projection.apply(flat, bias, product_dtype(residual), *weights)
+    return projected.unflatten(0, residual.shape[:-1])
