@@ -99,7 +99,8 @@ def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[]
     """The bytes that a decoding step of one block reads, and the step; None where it is not C."""
     import gpt2_small
     from gpt2_small.model.kv_cache import KeyValueCache
-    from gpt2_small.model.native import NativeStep, unavailable
+    from gpt2_small.model.native import unavailable
+    from gpt2_small.model.native_step import NativeStep
 
     if unavailable(torch.float32, torch.device(device)):
         return None

@@ -44,3 +44,14 @@ def two_threads():
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """An empty folder for compiled C code, and nothing in memory of what was compiled before."""
+    from gpt2_small.model import native
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    native.compiled.cache_clear()
+    yield tmp_path / "cache" / "gpt2-small"
+    native.compiled.cache_clear()

@@ -2,41 +2,28 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from decoded import assert_cached_is_uncached, draw
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_code import CPU, FLOAT32, needs_compiler, plant_in_c
 from strategies import Case, cases
 
 from gpt2_small import UserError
-from gpt2_small.model import c_library, native
+from gpt2_small.model import native, native_step
 from gpt2_small.model.decoding import Decoder
 
-FLOAT32, CPU = torch.float32, torch.device("cpu")
 # Widths that fill lines of the processor's cache and leave some over.
 ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)
-WHY_NOT = native.unavailable(FLOAT32, CPU)
-
-needs_compiler = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
-
-
-@pytest.fixture
-def kept(tmp_path, monkeypatch) -> Path:
-    """An empty folder for what is compiled, and nothing in memory of what was."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    native.compiled.cache_clear()
-    yield tmp_path / "cache" / "gpt2-small"
-    native.compiled.cache_clear()
 
 
 @needs_compiler
 @given(
     case=cases(),
     tied=st.booleans(),
-    lengths=st.lists(st.integers(1, 16), min_size=1, max_size=native.MOST_ROWS),
+    lengths=st.lists(st.integers(1, 16), min_size=1, max_size=native_step.MOST_ROWS),
     new_tokens=st.integers(1, 8),
 )
 @settings(max_examples=40)
@@ -47,7 +34,7 @@ def test_it_equals_the_uncached_model_at_every_step(solution, case, tied, length
 
 
 @needs_compiler
-@pytest.mark.parametrize("rows", range(1, native.MOST_ROWS + 2))
+@pytest.mark.parametrize("rows", range(1, native_step.MOST_ROWS + 2))
 def test_it_equals_the_uncached_model_at_any_number_of_rows(solution, rows):
     model = ODD.build(solution, "Transformer")
     assert_cached_is_uncached(model, ODD, [1 + row for row in range(rows)], 3, native=True)
@@ -114,9 +101,9 @@ def test_weights_that_are_not_numbers_give_logits_that_are_not(solution):
 def test_it_is_what_a_decoder_takes_unless_told_otherwise(solution, monkeypatch, dtype):
     model = ODD.build(solution, "Transformer")
     calls = []
-    called = native.NativeStep.__call__
+    called = native_step.NativeStep.__call__
     monkeypatch.setattr(
-        native.NativeStep, "__call__", lambda *given: calls.append(1) or called(*given)
+        native_step.NativeStep, "__call__", lambda *given: calls.append(1) or called(*given)
     )
     for settings_of_it, expected in (({}, 1), ({"native": False}, 0)):
         calls.clear()
@@ -166,83 +153,19 @@ def test_a_compiler_that_fails_is_quoted_and_torch_decodes(
     assert_cached_is_uncached(ODD.build(solution, "Transformer"), ODD, [2, 5], 1)
 
 
-def test_a_compiler_that_takes_too_long_is_stopped(monkeypatch, kept, tmp_path):
-    (program := tmp_path / "compiler").write_text("#!/bin/sh\nexec sleep 60\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("CC", str(program))
-    monkeypatch.setattr(c_library, "MOST_SECONDS", 0.1)
-    assert native.unavailable(FLOAT32, CPU) == f"{program} took more than 0.1 seconds"
-
-
-def test_a_compiler_that_is_no_command_is_quoted(monkeypatch, kept):
-    monkeypatch.setenv("CC", 'gcc "')
-    assert native.unavailable(FLOAT32, CPU) == "$CC is 'gcc \"' (No closing quotation)"
-
-
-@needs_compiler
-def test_it_is_compiled_once_and_kept(monkeypatch, kept):
-    assert native.unavailable(FLOAT32, CPU) is None
-    (library,) = kept.iterdir()
-    made = library.stat()
-    native.compiled.cache_clear()
-    monkeypatch.setattr(c_library, "_run", lambda command: pytest.fail("compiled again"))
-    assert native.unavailable(FLOAT32, CPU) is None
-    assert library.stat() == made
-
-
-@needs_compiler
-def test_another_source_type_or_processor_has_a_library_of_its_own(monkeypatch, kept, tmp_path):
-    for dtype in native.MACROS:
-        native.compiled(native.SOURCE, dtype)
-    (edited := tmp_path / native.SOURCE.name).write_text(native.SOURCE.read_text() + "\n")
-    native.compiled(edited, FLOAT32)
-    monkeypatch.setattr(c_library, "_processor", lambda: ("another",))
-    native.compiled.cache_clear()
-    native.compiled(native.SOURCE, FLOAT32)
-    assert len(list(kept.iterdir())) == 4
-
-
-@needs_compiler
-def test_a_damaged_library_is_made_anew(kept):
-    assert native.unavailable(FLOAT32, CPU) is None
-    (library,) = kept.iterdir()
-    whole = library.read_bytes()
-    library.unlink()
-    library.write_bytes(b"damaged")
-    native.compiled.cache_clear()
-    assert native.unavailable(FLOAT32, CPU) is None
-    assert len(library.read_bytes()) == len(whole)
-
-
-@needs_compiler
-def test_a_cache_that_cannot_be_written_to_is_done_without(kept):
-    kept.parent.mkdir()
-    kept.write_text("a file where the folder should be")
-    assert native.unavailable(FLOAT32, CPU) is None
-
-
-@needs_compiler
-def test_the_source_gives_no_warning(tmp_path):
-    for macros in native.MACROS.values():
-        defined = [f"-D{macro}" for macro in macros]
-        command = [*c_library.compiler(), *c_library.FLAGS, *defined, "-Wall", "-Wextra", "-Werror"]
-        c_library._run([*command, str(native.SOURCE), "-lm", "-o", str(tmp_path / "step.so")])
-
-
 PLANTED = [
     ("position + 1, d_head", "position, d_head"),
     ("pattern[place] /= sqrtf(d_head);", ""),
-    ("keys[position * d_head + at] = as_number(key[at])", "keys[at] = as_number(key[at])"),
-    ("as_number(value[at])", "as_number(key[at])"),
+    ("long place = position * d_head + at", "long place = at"),
+    ("read_floats(value + at, left)", "read_floats(key + at, left)"),
     ("z[at] /= sum", "z[at] /= places"),
     ("*key = query + heads * d_head", "*key = query + d_head"),
     ("(row * 3 * heads + head)", "(3 * row + head)"),
-    ("-1.5957691216f", "-1.702f"),
     ("residual[at] - mean;", "residual[at];"),
     ("squares / d_model + eps", "squares / d_model + 1e-3f"),
     ("* norm.gain[at] + norm.bias[at]", "* norm.gain[at]"),
     ("residual, block->ln2", "residual, block->ln1"),
-    ("gelu_tanh(wide, rows * d_mlp, threads);", "gelu_tanh(wide, d_mlp, threads);"),
+    ("gelu_of_floats(wide, rows * d_mlp, threads);", "gelu_of_floats(wide, d_mlp, threads);"),
     ("residual, model->ln_final", "residual, model->blocks->ln1"),
     ("(map.bias ? map.bias[column] : 0)", "0"),
     ("for (long rest = at; rest < inner; rest++)", "for (long rest = at; rest < 0; rest++)"),
@@ -255,10 +178,7 @@ PLANTED = [
 @needs_compiler
 @pytest.mark.parametrize(("old", "new"), PLANTED)
 def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, new):
-    source = native.SOURCE.read_text()
-    assert source.count(old) == 1, old
-    (edited := tmp_path / native.SOURCE.name).write_text(source.replace(old, new))
-    monkeypatch.setattr(native, "SOURCE", edited)
+    plant_in_c(monkeypatch, tmp_path, old, new)
     model = ODD.build(solution, "Transformer", tied_embeddings=False)
     with pytest.raises(AssertionError):
         assert_cached_is_uncached(model, ODD, [3, 6, 1], 5, native=True)
@@ -266,10 +186,6 @@ def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, n
 
 @needs_compiler
 def test_numbers_cut_off_in_place_of_rounded_are_caught(solution, monkeypatch, kept, tmp_path):
-    source = native.SOURCE.read_text()
-    old = "(bits + 0x7fff + (bits >> 16 & 1)) >> 16"
-    assert source.count(old) == 1
-    (edited := tmp_path / native.SOURCE.name).write_text(source.replace(old, "bits >> 16"))
-    monkeypatch.setattr(native, "SOURCE", edited)
+    plant_in_c(monkeypatch, tmp_path, "(bits + 0x7fff + (bits >> 16 & 1))", "bits")
     with pytest.raises(AssertionError):
         test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution)

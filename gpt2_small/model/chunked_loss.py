@@ -15,8 +15,9 @@ from torch.autograd.function import once_differentiable
 
 from gpt2_small.model.products import product, product_dtype
 
-# On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache.
-CPU_ROWS_PER_BLOCK = 8192
+# On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache:
+# of so many of the vocabulary's tokens.
+CPU_TOKENS_PER_BLOCK = 8192
 
 
 def add_product(
@@ -27,13 +28,27 @@ def add_product(
         whole = product(left, right).to(dtype)
         return whole if total is None else total.add_(whole)
     result = left.new_empty(len(left), right.shape[1], dtype=dtype) if total is None else total
-    for start in range(0, len(left), CPU_ROWS_PER_BLOCK):
-        rows = slice(start, start + CPU_ROWS_PER_BLOCK)
+    for start in range(0, len(left), CPU_TOKENS_PER_BLOCK):
+        rows = slice(start, start + CPU_TOKENS_PER_BLOCK)
         if total is None:
             result[rows] = product(left[rows], right)
         else:
             result[rows] += product(left[rows], right)
     return result
+
+
+def logits_of(
+    inputs: Tensor, unembedding: Tensor, bias: Tensor | None, dtype: torch.dtype
+) -> Float[Tensor, "rows d_vocab"]:
+    """inputs @ unembedding + bias, cast to this type."""
+    if inputs.device.type != "cpu" or inputs.dtype == dtype or torch.compiler.is_compiling():
+        return product(inputs, unembedding, bias).to(dtype)
+    logits = inputs.new_empty(len(inputs), unembedding.shape[1], dtype=dtype)
+    for start in range(0, logits.shape[1], CPU_TOKENS_PER_BLOCK):
+        columns = slice(start, start + CPU_TOKENS_PER_BLOCK)
+        block_bias = None if bias is None else bias[columns]
+        logits[:, columns] = product(inputs, unembedding[:, columns], block_bias)
+    return logits
 
 
 def logits_gradient(
@@ -75,7 +90,7 @@ class _ChunkedLoss(torch.autograd.Function):
         for start in range(0, positions, positions_per_chunk):
             inputs = final[start : start + positions_per_chunk].to(dtype)
             target = targets[start : start + positions_per_chunk, None]
-            logits = product(inputs, unembedding, low_bias).to(exact)
+            logits = logits_of(inputs, unembedding, low_bias, exact)
             target_logit, largest = logits.gather(-1, target), logits.amax(-1, keepdim=True)
             odds = logits.sub_(largest).exp_()
             total = odds.sum(-1, keepdim=True)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from gpt2_small.errors import UserError
 from gpt2_small.model.fast import refuse_hooks
 from gpt2_small.model.kv_cache import KeyValueCache
-from gpt2_small.model.native import MOST_ROWS, NativeStep, unavailable
+from gpt2_small.model.native import unavailable
+from gpt2_small.model.native_step import MOST_ROWS, NativeStep
 from gpt2_small.model.packed import PackedTransformer
 from gpt2_small.model.projection import Part
 
@@ -30,7 +31,7 @@ class Decoder:
 
     dtype: of the packed weights and the arithmetic; the model's own when left out.
     compile: whether torch.compile makes the step's kernels.
-    native: whether a step of up to `native.MOST_ROWS` rows runs the C code of `native_step.c`,
+    native: whether a step of up to `native_step.MOST_ROWS` rows runs the C code of `native.c`,
         which this machine's compiler makes when it is first needed; left out, it does where it can
         and `compile` is not set.
 

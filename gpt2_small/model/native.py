@@ -1,74 +1,45 @@
-"""The decoding step of `native_step.c`: its weights in memory, and the call."""
+"""C code for a CPU, `native.c`: where there is a compiler for it, and its GELU.
+
+Where there is none, torch's operators compute the same, more slowly.
+"""
 
 import ctypes
-import mmap
-import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from gpt2_small.model.c_library import CannotCompile, library
-from gpt2_small.model.kv_cache import KeyValueCache
-from gpt2_small.model.projection import Part, fused_projection
 
-SOURCE = Path(__file__).with_name("native_step.c")
+SOURCE = Path(__file__).with_name("native.c")
 MACROS = {torch.float32: (), torch.bfloat16: ("BFLOAT16",)}
-MOST_ROWS = 8
-LINE_BYTES = 64
-Pointer = ctypes.c_void_p
-_SIZES = ("n_layers", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab")
-
-
-class _Norm(ctypes.Structure):
-    _fields_ = [("gain", Pointer), ("bias", Pointer)]
-
-
-class _Affine(ctypes.Structure):
-    _fields_ = [("weight", Pointer), ("bias", Pointer)]
-
-
-class _Block(ctypes.Structure):
-    _fields_ = [
-        ("ln1", _Norm),
-        ("query_key_value", _Affine),
-        ("output", _Affine),
-        ("ln2", _Norm),
-        ("mlp_in", _Affine),
-        ("mlp_out", _Affine),
-        ("keys", Pointer),
-        ("values", Pointer),
-    ]
-
-
-class _Model(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_long) for name in _SIZES),
-        ("eps", ctypes.c_float),
-        ("blocks", ctypes.POINTER(_Block)),
-        ("ln_final", _Norm),
-        ("unembedding", _Affine),
-    ]
+Pointer, Count = ctypes.c_void_p, ctypes.c_long
+ARGUMENTS = {
+    "gelu": [Pointer] * 2 + [Count] * 2,
+    "gelu_backward": [Pointer] * 3 + [Count] * 2,
+    "decoding_step": [Pointer] * 4 + [Count] * 2 + [Pointer] * 4,
+}
+# Fewer numbers are not worth a second thread.
+NUMBERS_PER_THREAD = 1 << 14
 
 
 @cache
 def compiled(source: Path, dtype: torch.dtype) -> ctypes.CDLL | str:
-    """The library for weights of this type, or why there is none."""
+    """The library for numbers of this type, or why there is none."""
     try:
         made = library(source, *MACROS[dtype])
     except CannotCompile as error:
         return str(error)
-    made.decoding_step.argtypes = [Pointer] * 4 + [ctypes.c_long] * 2 + [Pointer] * 4
-    made.decoding_step.restype = None
+    for name, types in ARGUMENTS.items():
+        function = getattr(made, name)
+        function.argtypes, function.restype = types, None
     return made
 
 
 def unavailable(dtype: torch.dtype, device: torch.device) -> str | None:
-    """Why a model of this type cannot be decoded by the C code on this device, or None."""
+    """Why there is no C code for numbers of this type on this device, or None where there is."""
     if device.type != "cpu":
         return "it runs on a CPU"
     if dtype not in MACROS:
@@ -77,110 +48,39 @@ def unavailable(dtype: torch.dtype, device: torch.device) -> str | None:
     return made if isinstance(made, str) else None
 
 
-class NativeStep:
-    """Reads the next token of up to MOST_ROWS rows; `unavailable` says where it cannot be made.
-
-    The weights lie [out in], as they are now, in memory of their own.
-    """
-
-    @torch.no_grad()
-    def __init__(self, model: Part, dtype: torch.dtype) -> None:
-        made = compiled(SOURCE, dtype)
-        assert not isinstance(made, str), made
-        self._library, self._config = made, model.config
-        self._weights = _Weights(model.config, dtype)
-        self._vectors: list[Tensor] = []
-        tied, unembed = model.embed.W_E.mT, model.unembed
-        self._model = _Model(
-            **{name: getattr(model.config, name) for name in _SIZES},
-            eps=model.config.layer_norm_eps,
-            blocks=(_Block * model.config.n_layers)(*map(self._block, model.blocks)),
-            ln_final=self._norm(model.ln_final),
-            unembedding=self._affine(
-                *((tied, None) if unembed is None else (unembed.W_U, unembed.b_U))
-            ),
-        )
-
-    def _block(self, block: Part) -> _Block:
-        return _Block(
-            ln1=self._norm(block.ln1),
-            query_key_value=self._affine(*fused_projection(block.attn)),
-            output=self._affine(block.attn.W_O.flatten(end_dim=1), block.attn.b_O),
-            ln2=self._norm(block.ln2),
-            mlp_in=self._affine(block.mlp.W_in, block.mlp.b_in),
-            mlp_out=self._affine(block.mlp.W_out, block.mlp.b_out),
-        )
-
-    def _norm(self, norm: Part) -> _Norm:
-        return _Norm(gain=self._vector(norm.w), bias=self._vector(norm.b))
-
-    def _affine(
-        self, weight: Float[Tensor, "inner out"], bias: Float[Tensor, "out"] | None
-    ) -> _Affine:
-        kept = self._weights.keep(weight.mT)
-        return _Affine(weight=kept, bias=None if bias is None else self._vector(bias))
-
-    def _vector(self, values: Float[Tensor, "size"]) -> int:
-        self._vectors.append(values.detach().to(torch.float32, copy=True))
-        return self._vectors[-1].data_ptr()
-
-    def __call__(
-        self, embed: Float[Tensor, "rows d_model"], cache: KeyValueCache
-    ) -> Float[Tensor, "rows d_vocab"]:
-        """The logits after tokens of these embeddings, which stand at the cache's positions.
-
-        Their keys and values are stored.
-        """
-        config, rows = self._config, len(embed)
-        for block, keys, values in zip(
-            self._model.blocks[: config.n_layers], cache.keys, cache.values, strict=True
-        ):
-            block.keys, block.values = keys.data_ptr(), values.data_ptr()
-        residual = embed.to(torch.float32, copy=True)
-        logits = residual.new_empty(rows, config.d_vocab)
-        room = (
-            residual.new_empty(rows, config.d_model),
-            residual.new_empty(rows, config.d_model),
-            residual.new_empty(rows, max(3 * config.d_model, config.d_mlp)),
-            residual.new_empty(rows, config.n_heads, config.n_ctx),
-        )
-        self._library.decoding_step(
-            ctypes.byref(self._model),
-            residual.data_ptr(),
-            cache.positions.data_ptr(),
-            logits.data_ptr(),
-            rows,
-            torch.get_num_threads(),
-            *(tensor.data_ptr() for tensor in room),
-        )
-        return logits.to(embed.dtype)
+def library_for(dtype: torch.dtype) -> ctypes.CDLL:
+    """The library, where it is not `unavailable`."""
+    made = compiled(SOURCE, dtype)
+    assert not isinstance(made, str), made
+    return made
 
 
-class _Weights:
-    """Room for every matrix of a model, each on a line of the processor's cache."""
-
-    def __init__(self, config: Any, dtype: torch.dtype) -> None:
-        numbers = config.n_layers * config.d_model * (4 * config.d_model + 2 * config.d_mlp)
-        numbers += config.d_vocab * config.d_model
-        matrices = 4 * config.n_layers + 1
-        self._dtype = dtype
-        self._memory = _large_pages(numbers * dtype.itemsize + matrices * LINE_BYTES)
-        self._taken = 0
-
-    def keep(self, weight: Float[Tensor, "out inner"]) -> int:
-        """Where this weight's copy lies, contiguous."""
-        size = weight.numel() * self._dtype.itemsize
-        copy = self._memory[self._taken : self._taken + size].view(self._dtype)
-        copy.view(weight.shape).copy_(weight)
-        self._taken += -(-size // LINE_BYTES) * LINE_BYTES
-        return copy.data_ptr()
+def serves(tensor: Tensor) -> bool:
+    """Whether this tensor can be given to C code; not while torch compiles what is done to it."""
+    if torch.compiler.is_compiling():
+        return False
+    return unavailable(tensor.dtype, tensor.device) is None
 
 
-def _large_pages(size: int) -> UInt8[Tensor, "size"]:
-    """Memory in pages as large as the system will give, of which fewer are to be looked up."""
-    if sys.platform != "linux":
-        return torch.empty(size, dtype=torch.uint8)
-    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):
-        pages.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(pages, dtype=torch.uint8)
+def gelu_tanh(pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`solution.gelu_tanh` of a tensor that C code `serves`, outside of autograd."""
+    pre = pre.contiguous()
+    post = torch.empty_like(pre)
+    library_for(pre.dtype).gelu(post.data_ptr(), pre.data_ptr(), *_count_and_threads(pre))
+    return post
+
+
+def gelu_tanh_backward(
+    grad: Float[Tensor, "*shape"], pre: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """The gradient with regard to `pre`, from that with regard to what `gelu_tanh` made of it."""
+    grad, pre = grad.contiguous(), pre.contiguous()
+    pre_grad = torch.empty_like(pre)
+    pointers = (tensor.data_ptr() for tensor in (pre_grad, grad, pre))
+    library_for(pre.dtype).gelu_backward(*pointers, *_count_and_threads(pre))
+    return pre_grad
+
+
+def _count_and_threads(tensor: Tensor) -> tuple[int, int]:
+    count = tensor.numel()
+    return count, min(torch.get_num_threads(), 1 + count // NUMBERS_PER_THREAD)

@@ -19,8 +19,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from gpt2_small.model import native
+
 # The wider a model, the less of its time goes into the GELU: above this width it is made again
-# instead of kept. At a width of 512 that would cost a tenth of a step.
+# instead of kept. At a width of 512 that would cost a tenth of a step where torch makes it.
 WIDEST_KEPT = 1024
 
 
@@ -58,6 +60,20 @@ def product(
     return left @ right if bias is None else torch.addmm(bias, left, right)
 
 
+def gelu_forward(pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`solution.gelu_tanh`, outside of autograd."""
+    return native.gelu_tanh(pre) if native.serves(pre) else F.gelu(pre, approximate="tanh")
+
+
+def gelu_backward(
+    grad: Float[Tensor, "*shape"], pre: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """The gradient of what is before a `gelu_forward` from that of what is behind it."""
+    if native.serves(pre):
+        return native.gelu_tanh_backward(grad, pre)
+    return torch.ops.aten.gelu_backward(grad, pre, approximate="tanh")
+
+
 class _Affine(torch.autograd.Function):
     """Where a GELU comes first and is wide, it is made again for the backward pass."""
 
@@ -66,7 +82,7 @@ class _Affine(torch.autograd.Function):
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool
     ) -> Tensor:
         inputs, low_weight = inputs.to(dtype), weight.to(dtype)
-        factor = F.gelu(inputs, approximate="tanh") if gelu else inputs
+        factor = gelu_forward(inputs) if gelu else inputs
         is_kept = not gelu or factor.shape[-1] <= WIDEST_KEPT
         ctx.save_for_backward(inputs, low_weight, factor if is_kept else None)
         ctx.gelu, ctx.dtypes = gelu, (weight.dtype, bias.dtype)
@@ -80,14 +96,14 @@ class _Affine(torch.autograd.Function):
         inputs_grad = weight_grad = bias_grad = None
         if needs_weight:
             if factor is None:
-                factor = F.gelu(inputs, approximate="tanh") if ctx.gelu else inputs
+                factor = gelu_forward(inputs) if ctx.gelu else inputs
             weight_grad = product(factor.mT, grad).to(ctx.dtypes[0])
         if needs_bias:
-            bias_grad = grad.sum(dim=0, dtype=ctx.dtypes[1])
+            bias_grad = grad.sum(dim=0)
         if needs_inputs:
             inputs_grad = product(grad, weight.mT)
             if ctx.gelu:
-                inputs_grad = torch.ops.aten.gelu_backward(inputs_grad, inputs, approximate="tanh")
+                inputs_grad = gelu_backward(inputs_grad, inputs)
         return inputs_grad, weight_grad, bias_grad, None, None
 
 
@@ -125,8 +141,7 @@ def affine(
     """
     flat, dtype = inputs.flatten(end_dim=-2), product_dtype(inputs)
     by_hand = flat.device.type == "cpu" and not torch.compiler.is_compiling()
-    is_kept = not gelu or flat.shape[-1] <= WIDEST_KEPT
-    if by_hand and (dtype != weight.dtype or not is_kept or onednn_is_faster(flat, weight)):
+    if by_hand and (dtype != weight.dtype or gelu or onednn_is_faster(flat, weight)):
         output = _Affine.apply(flat, weight, bias, dtype, gelu)
     else:
         factor = gelu_tanh(flat) if gelu else flat

@@ -80,7 +80,6 @@ class _Projection(torch.autograd.Function):
         weight = side_by_side(*(each.to(dtype) for each in weights))
         is_cast = dtype != weights[0].dtype
         ctx.save_for_backward(inputs, weight if is_cast else None, *weights)
-        ctx.bias_dtype = bias.dtype
         return product(inputs, weight, bias.to(dtype))
 
     @staticmethod
@@ -89,7 +88,7 @@ class _Projection(torch.autograd.Function):
         inputs, kept, *weights = ctx.saved_tensors
         weight = side_by_side(*weights) if kept is None else kept
         inputs_grad = product(grad, weight.mT)
-        bias_grad = grad.sum(dim=0, dtype=ctx.bias_dtype)
+        bias_grad = grad.sum(dim=0)
         weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
         return inputs_grad, bias_grad, None, *weight_grads
 

@@ -109,8 +109,8 @@ def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
     kept = FLOAT32_BYTES * (unembedding + positions * config.d_model)
     cast = low if low < FLOAT32_BYTES else 0
     chunk = chunk_size(positions, config.d_vocab, on_cpu=setting.on_cpu)
-    # The products' logits, the softmax in float32, and its gradient in the products' type.
-    logits = chunk * config.d_vocab * (FLOAT32_BYTES + 2 * cast)
+    # The softmax in float32 and its gradient in the products' type; on a GPU their logits too.
+    logits = chunk * config.d_vocab * (FLOAT32_BYTES + (1 if setting.on_cpu else 2) * cast)
     if chunk < positions:
         logits += chunk * config.d_vocab * FLOAT32_BYTES  # of the chunk before
     # The backward pass of the loss, and then of the last block's MLP.

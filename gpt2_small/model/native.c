@@ -1,23 +1,25 @@
-/* A decoding step on a CPU: what `decoding.Decoder` computes for one new token of every row.
+/* What a CPU does faster in C than by torch's operators: the GELU, and a decoding step.
 
-   At few rows a step is as fast as its weights are read. So they lie [out in], each product passes
-   through them once, line by line, and asks for the lines ahead. Numbers are kept as Number, and
-   all arithmetic is float's. */
+   Numbers are kept as Number, and all arithmetic is float's. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 enum { LANES = 16, LINE_BYTES = 64, BYTES_AHEAD = 8192 };
-enum { MOST_ROWS = 8 }; /* native.py gives no more */
+enum { MOST_ROWS = 8 }; /* native_step.py gives no more */
 enum { FOR_READING = 0, INTO_L2 = 2 }; /* __builtin_prefetch's words */
 
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef uint32_t Bits __attribute__((vector_size(LANES * sizeof(uint32_t))));
+
+static inline Lanes chosen(Bits mask, Lanes yes, Lanes no) {
+    return (Lanes)((mask & (Bits)yes) | (~mask & (Bits)no));
+}
 
 #ifdef BFLOAT16
 typedef uint16_t Number;
 typedef uint16_t Halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
-typedef uint32_t Bits __attribute__((vector_size(LANES * sizeof(uint32_t))));
 
 static inline Lanes read_lanes(const Number *from) {
     Halves halves;
@@ -33,10 +35,12 @@ static inline float read_number(Number number) {
 }
 
 /* To the nearest, and of two as near to the even one. */
-static inline Number as_number(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return isnan(value) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+static inline void write_lanes(Number *to, Lanes lanes) {
+    Bits bits = (Bits)lanes, none = {0};
+    Lanes rounded = (Lanes)(bits + 0x7fff + (bits >> 16 & 1)), nan = (Lanes)(none + 0x7fc00000);
+    Bits kept = (Bits)chosen((Bits)(lanes != lanes), nan, rounded) >> 16;
+    Halves halves = __builtin_convertvector(kept, Halves);
+    memcpy(to, &halves, sizeof halves);
 }
 #else
 typedef float Number;
@@ -48,8 +52,85 @@ static inline Lanes read_lanes(const Number *from) {
 }
 
 static inline float read_number(Number number) { return number; }
-static inline Number as_number(float value) { return value; }
+static inline void write_lanes(Number *to, Lanes lanes) { memcpy(to, &lanes, sizeof lanes); }
 #endif
+
+/* Up to LANES numbers; those that are not there are 0. */
+static inline Lanes read_some(const Number *from, long count) {
+    if (count >= LANES) return read_lanes(from);
+    Number numbers[LANES] = {0};
+    memcpy(numbers, from, count * sizeof *from);
+    return read_lanes(numbers);
+}
+
+static inline Lanes read_floats(const float *from, long count) {
+    Lanes lanes = {0};
+    if (count >= LANES)
+        memcpy(&lanes, from, sizeof lanes);
+    else
+        memcpy(&lanes, from, count * sizeof *from);
+    return lanes;
+}
+
+static inline void write_some(Number *to, Lanes lanes, long count) {
+    if (count >= LANES) {
+        write_lanes(to, lanes);
+        return;
+    }
+    Number numbers[LANES];
+    write_lanes(numbers, lanes);
+    memcpy(to, numbers, count * sizeof *to);
+}
+
+/* ---- The GELU ---- */
+
+/* e^x = 2^n e^r, where |r| <= ln(2) / 2; e^r by Taylor's series, to the precision of floats. */
+static inline Lanes exp_of_lanes(Lanes x) {
+    const float least = -87, most = 88, ln2_high = 0.693145752f, ln2_low = 1.42860677e-6f;
+    const float to_integer = 12582912; /* 1.5 * 2^23: a sum with it has no digits after the point */
+    Lanes all = {0}, within = chosen((Bits)(x < least), all + least, x);
+    Lanes shifted = within * 1.44269504f + to_integer, n = shifted - to_integer;
+    Lanes r = within - n * ln2_high - n * ln2_low;
+    const float factors[] = {1, 1, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720};
+    Lanes series = all;
+    for (int power = 6; power >= 0; power--) series = factors[power] + r * series;
+    Bits exponent = (Bits)shifted - (Bits)(all + to_integer) + 127;
+    return chosen((Bits)(x > most), all + INFINITY, series * (Lanes)(exponent << 23));
+}
+
+/* 1 / (1 + e^-2u), which is (1 + tanh u) / 2, for u = sqrt(2 / pi) (x + 0.044715 x^3). */
+static inline Lanes gate(Lanes x) {
+    return 1 / (1 + exp_of_lanes(-1.5957691216f * (x + 0.044715f * x * x * x)));
+}
+
+static inline Lanes gelu_of_lanes(Lanes x) { return x * gate(x); }
+
+static inline Lanes gelu_slope_of_lanes(Lanes x) {
+    Lanes open = gate(x);
+    return open + x * open * (1 - open) * 1.5957691216f * (1 + 3 * 0.044715f * x * x);
+}
+
+void gelu(Number *outputs, const Number *inputs, long count, long threads) {
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long at = 0; at < count; at += LANES)
+        write_some(outputs + at, gelu_of_lanes(read_some(inputs + at, count - at)), count - at);
+}
+
+/* The gradient with regard to the inputs; it may take the place of the one that is given. */
+void gelu_backward(
+    Number *inputs_grads, const Number *grads, const Number *inputs, long count, long threads
+) {
+    #pragma omp parallel for num_threads(threads) schedule(static)
+    for (long at = 0; at < count; at += LANES) {
+        Lanes slope = gelu_slope_of_lanes(read_some(inputs + at, count - at));
+        write_some(inputs_grads + at, slope * read_some(grads + at, count - at), count - at);
+    }
+}
+
+/* ---- A decoding step: what `decoding.Decoder` computes for one new token of every row ----
+
+   At few rows it is as fast as the weights are read. So they lie [out in], each product passes
+   through them once, line by line, and asks for the lines ahead. */
 
 enum { LINE = LINE_BYTES / sizeof(Number), LANES_PER_LINE = LINE / LANES };
 
@@ -156,11 +237,12 @@ static void layer_norm(
     }
 }
 
-static void gelu_tanh(float *values, long count, long threads) {
+/* The same of floats, in their place. */
+static void gelu_of_floats(float *values, long count, long threads) {
     #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long at = 0; at < count; at++) {
-        float x = values[at];
-        values[at] = x / (1 + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
+    for (long at = 0; at < count; at += LANES) {
+        Lanes results = gelu_of_lanes(read_floats(values + at, count - at));
+        memcpy(values + at, &results, (count - at < LANES ? count - at : LANES) * sizeof *values);
     }
 }
 
@@ -199,9 +281,10 @@ static void attention(
         const float *key = query + heads * d_head, *value = key + heads * d_head;
         Number *keys = block->keys + each * model->n_ctx * d_head;
         Number *values = block->values + each * model->n_ctx * d_head;
-        for (long at = 0; at < d_head; at++) {
-            keys[position * d_head + at] = as_number(key[at]);
-            values[position * d_head + at] = as_number(value[at]);
+        for (long at = 0; at < d_head; at += LANES) {
+            long place = position * d_head + at, left = d_head - at;
+            write_some(keys + place, read_floats(key + at, left), left);
+            write_some(values + place, read_floats(value + at, left), left);
         }
         float *mine = pattern + each * model->n_ctx;
         head_attention(z + each * d_head, query, keys, values, mine, position + 1, d_head);
@@ -225,7 +308,7 @@ void decoding_step(
         add(residual, update, rows * d_model);
         layer_norm(normal, residual, block->ln2, model->eps, rows, d_model);
         affine(wide, normal, block->mlp_in, rows, d_model, d_mlp, threads);
-        gelu_tanh(wide, rows * d_mlp, threads);
+        gelu_of_floats(wide, rows * d_mlp, threads);
         affine(update, wide, block->mlp_out, rows, d_mlp, d_model, threads);
         add(residual, update, rows * d_model);
     }

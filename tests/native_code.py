@@ -1,0 +1,22 @@
+"""What the tests of the C code share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpt2_small.model import native
+
+FLOAT32, CPU = torch.float32, torch.device("cpu")
+WHY_NOT = native.unavailable(FLOAT32, CPU)
+
+needs_compiler = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+def plant_in_c(monkeypatch: pytest.MonkeyPatch, folder: Path, old: str, new: str) -> None:
+    """Until the test ends, the library is made from a source with this mistake."""
+    source = native.SOURCE.read_text()
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {native.SOURCE}"
+    edited = folder / native.SOURCE.name
+    edited.write_text(source.replace(old, new))
+    monkeypatch.setattr(native, "SOURCE", edited)
