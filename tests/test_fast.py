@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from planting import plant
 from strategies import SMALL, Case, cases, randomise
 from torch.utils._python_dispatch import TorchDispatchMode
-from twin import assert_as_near_in_bfloat16, assert_same_function, gradients, window
+from twin import (
+    FEW,
+    MANY,
+    assert_as_near_in_bfloat16,
+    assert_same_function,
+    gradients,
+    window,
+)
 
 from gpt2_small import UserError, hooks, preset
 from gpt2_small.check.tolerances import assert_close
@@ -102,9 +109,12 @@ def test_on_a_cpu_the_logits_of_a_small_vocabulary_come_at_once():
     assert fast.chunk_size(12 * 64, 65, on_cpu=True) == 12 * 64
 
 
+@pytest.mark.parametrize("batch", [FEW, MANY])
 @pytest.mark.parametrize("tied", [True, False])
-def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(solution, tied):
-    assert_as_near_in_bfloat16(solution, tied)
+def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(
+    solution, tied, batch
+):
+    assert_as_near_in_bfloat16(solution, tied, batch)
 
 
 def test_dropout_has_the_references_distribution(solution):

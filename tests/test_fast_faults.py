@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from planting import plant
 from strategies import SMALL
-from twin import WIDE, assert_as_near_in_bfloat16, assert_same_function
+from twin import FEW, MANY, WIDE, assert_as_near_in_bfloat16, assert_same_function
 
 from gpt2_small.model import chunked_loss, fast, products, projection
 
@@ -14,9 +14,9 @@ PLANTED = [
     (projection, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
     (projection, "-> d_model head d_head", "-> d_model d_head head"),
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
-    (projection, "side_by_side(*weights) if kept", "side_by_side(*weights[::-1]) if kept"),
+    (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
     (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
-    (projection, "product(grad, weight.mT)", "product(-grad, weight.mT)"),
+    (projection, "product(grad, kept.mT)", "product(-grad, kept.mT)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "torch.addmm(bias, factor, weight)\n    return", "factor @ weight\n    return"),
     (fast, "is_causal=True", "is_causal=False"),
@@ -34,7 +34,7 @@ PLANTED = [
     (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
     (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
     (fast, "targets = batch[:, 1:]", "targets = batch[:, :-1]"),
-    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
+    (products, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
     (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
     (chunked_loss, "torch.full_like(target, -share,", "torch.full_like(target, share,"),
@@ -58,10 +58,14 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
 PLANTED_IN_CASTS = [
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
     (projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
-    (projection, "else kept", "else kept.flip(0)"),
+    (projection, "product(grad, kept.mT)", "product(grad, kept.flip(0).mT)"),
+    (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
+    (products, "weight if len(inputs)", "-weight if len(inputs)"),
+    (chunked_loss, "unembedding[:, columns], block_bias", "unembedding[:, columns], None"),
+    (chunked_loss, "unembedding[:, columns]", "unembedding[:, columns].flip(1)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "product(factor.mT, grad)", "product(inputs.mT, grad)"),
-    (products, "inputs_grad = product(grad, weight.mT)", "inputs_grad = product(grad, -weight.mT)"),
+    (products, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
     (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
 ]  # fmt: skip
 
@@ -69,5 +73,6 @@ PLANTED_IN_CASTS = [
 @pytest.mark.parametrize(("module", "old", "new"), PLANTED_IN_CASTS)
 def test_a_mistake_under_autocast_is_caught(solution, monkeypatch, module, old, new):
     plant(monkeypatch, module, old, new)
-    with pytest.raises((AssertionError, RuntimeError)):
-        assert_as_near_in_bfloat16(solution, tied=True)
+    with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
+        for batch in (FEW, MANY):
+            assert_as_near_in_bfloat16(solution, tied=False, batch=batch)

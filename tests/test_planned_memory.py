@@ -34,6 +34,7 @@ SHAPES = {
     "untied": dict(d_model=96, n_layers=2, n_heads=3, n_ctx=32, d_vocab=500, tied_embeddings=False),
     "thin": dict(d_model=64, n_layers=2, n_heads=8, d_mlp=80, n_ctx=64, d_vocab=100),
     "wide": dict(d_model=64, n_layers=2, n_heads=4, d_mlp=1040, n_ctx=32, d_vocab=100),
+    "long": dict(d_model=64, n_layers=2, n_heads=4, n_ctx=260, d_vocab=100),
 }
 MEDIUM = dict(d_model=512, n_layers=8, n_heads=8, n_ctx=512, d_vocab=8000)
 DTYPES = ("float32", "bfloat16")
@@ -71,7 +72,8 @@ def planned_bytes(config, where):
     """The same by the formulas: activations, copies, and the finished gradients of the loss."""
     positions = BATCH * config.n_ctx
     gradients = 4 * config.d_model * (config.d_vocab + positions)
-    return positions * activation_bytes(config, where) + copied_bytes(config, where) + gradients
+    copies = copied_bytes(config, where, positions)
+    return positions * activation_bytes(config, where) + copies + gradients
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -25,6 +25,10 @@ from gpt2_small.model import native
 # instead of kept. At a width of 512 that would cost a tenth of a step where torch makes it.
 WIDEST_KEPT = 1024
 
+# From so many rows on a weight is cast again for the backward pass instead of kept: beside their
+# products the cast is little.
+ROWS_TO_CAST_AGAIN = 1024
+
 
 def onednn_serves(*tensors: Tensor) -> bool:
     """Whether oneDNN's operators can take these tensors as they are."""
@@ -84,7 +88,8 @@ class _Affine(torch.autograd.Function):
         inputs, low_weight = inputs.to(dtype), weight.to(dtype)
         factor = gelu_forward(inputs) if gelu else inputs
         is_kept = not gelu or factor.shape[-1] <= WIDEST_KEPT
-        ctx.save_for_backward(inputs, low_weight, factor if is_kept else None)
+        kept_weight = weight if len(inputs) >= ROWS_TO_CAST_AGAIN else low_weight
+        ctx.save_for_backward(inputs, kept_weight, factor if is_kept else None)
         ctx.gelu, ctx.dtypes = gelu, (weight.dtype, bias.dtype)
         return product(factor, low_weight, bias.to(dtype))
 
@@ -101,7 +106,7 @@ class _Affine(torch.autograd.Function):
         if needs_bias:
             bias_grad = grad.sum(dim=0)
         if needs_inputs:
-            inputs_grad = product(grad, weight.mT)
+            inputs_grad = product(grad, weight.to(grad.dtype).mT)
             if ctx.gelu:
                 inputs_grad = gelu_backward(inputs_grad, inputs)
         return inputs_grad, weight_grad, bias_grad, None, None

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 
-from gpt2_small.model.products import affine, product, product_dtype
+from gpt2_small.model.products import ROWS_TO_CAST_AGAIN, affine, product, product_dtype
 
 # A module of the reference; its parameters are attributes that nn.Module does not declare.
 Part = Any
@@ -68,8 +68,8 @@ def fused_projection(
 class _Projection(torch.autograd.Function):
     """The product with three weights side by side, which are laid so again for the backward pass.
 
-    Only where they were cast are they kept: in the smaller type they are half as large, and to cast
-    them again takes longer.
+    Only where few rows are multiplied by weights that were cast are they kept: to cast them again
+    takes longer then, and they are half as large.
     """
 
     @staticmethod
@@ -78,16 +78,17 @@ class _Projection(torch.autograd.Function):
     ) -> Tensor:
         inputs = inputs.to(dtype)
         weight = side_by_side(*(each.to(dtype) for each in weights))
-        is_cast = dtype != weights[0].dtype
-        ctx.save_for_backward(inputs, weight if is_cast else None, *weights)
+        is_kept = dtype != weights[0].dtype and len(inputs) < ROWS_TO_CAST_AGAIN
+        ctx.save_for_backward(inputs, weight if is_kept else None, *weights)
         return product(inputs, weight, bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, kept, *weights = ctx.saved_tensors
-        weight = side_by_side(*weights) if kept is None else kept
-        inputs_grad = product(grad, weight.mT)
+        if kept is None:
+            kept = side_by_side(*(each.to(grad.dtype) for each in weights))
+        inputs_grad = product(grad, kept.mT)
         bias_grad = grad.sum(dim=0)
         weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
         return inputs_grad, bias_grad, None, *weight_grads

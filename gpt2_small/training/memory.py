@@ -11,7 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, fields
 
 from gpt2_small.model.fast import chunk_size
-from gpt2_small.model.products import WIDEST_KEPT
+from gpt2_small.model.products import ROWS_TO_CAST_AGAIN, WIDEST_KEPT
 from gpt2_small.training.flops import Config, parameter_count
 
 FLOAT32_BYTES = 4
@@ -90,14 +90,16 @@ def _dropout_bytes(config: Config, setting: Setting) -> int:
     return config.n_layers * (patterns + noise - z) + FLOAT32_BYTES * config.d_model
 
 
-def copied_bytes(config: Config, setting: Setting) -> int:
+def copied_bytes(config: Config, setting: Setting, positions: int) -> int:
     """The blocks' matrices, as their products read them: W_Q, W_K and W_V in one, all in low.
 
-    In float32 on a CPU none is kept.
+    On a CPU none is kept in float32, nor in any type where there are many positions.
     """
     low = DTYPE_BYTES[setting.dtype]
     is_cast = low < FLOAT32_BYTES
-    in_a_block = 3 * config.d_model**2 if is_cast or not setting.on_cpu else 0
+    if setting.on_cpu and (not is_cast or positions >= ROWS_TO_CAST_AGAIN):
+        return 0
+    in_a_block = 3 * config.d_model**2
     if is_cast:
         in_a_block += config.d_model**2 + 2 * config.d_model * config.d_mlp
     return config.n_layers * in_a_block * low
@@ -132,7 +134,7 @@ def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
         gradients=parameters,
         optimiser=MOMENTS * parameters,
         buckets=parameters if setting.is_distributed else 0,
-        copies=copied_bytes(config, setting),
+        copies=copied_bytes(config, setting, positions),
         activations=positions * activation_bytes(config, setting),
         loss=loss_bytes(config, setting, positions),
     )
