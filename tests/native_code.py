@@ -20,3 +20,5 @@ def plant_in_c(monkeypatch: pytest.MonkeyPatch, folder: Path, old: str, new: str
     edited = folder / native.SOURCE.name
     edited.write_text(source.replace(old, new))
     monkeypatch.setattr(native, "SOURCE", edited)
+    for dtype in native.MACROS:
+        assert native.unavailable(dtype, CPU) is None

@@ -1,5 +1,7 @@
 """C code is compiled once for each kind of machine, kept, and done without where it cannot be."""
 
+import shutil
+
 import pytest
 from native_code import CPU, FLOAT32, needs_compiler
 
@@ -43,15 +45,16 @@ def test_another_source_type_or_processor_has_a_library_of_its_own(monkeypatch, 
 
 
 @needs_compiler
-def test_a_damaged_library_is_made_anew(kept):
+def test_a_damaged_library_is_made_anew(kept, monkeypatch, tmp_path):
     assert native.unavailable(FLOAT32, CPU) is None
-    (library,) = kept.iterdir()
-    whole = library.read_bytes()
-    library.unlink()
-    library.write_bytes(b"damaged")
+    (whole,) = kept.iterdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    damaged = tmp_path / "elsewhere" / "gpt2-small" / whole.name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"damaged")
     native.compiled.cache_clear()
     assert native.unavailable(FLOAT32, CPU) is None
-    assert len(library.read_bytes()) == len(whole)
+    assert damaged.stat().st_size == whole.stat().st_size
 
 
 @needs_compiler
@@ -67,3 +70,50 @@ def test_the_source_gives_no_warning(tmp_path):
         defined = [f"-D{macro}" for macro in macros]
         command = [*c_library.compiler(), *c_library.FLAGS, *defined, "-Wall", "-Wextra", "-Werror"]
         c_library._run([*command, str(native.SOURCE), "-lm", "-o", str(tmp_path / "step.so")])
+
+
+@needs_compiler
+def test_without_a_home_folder_nothing_is_kept_and_it_is_there(monkeypatch, kept):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(c_library.Path, "home", no_home)
+    assert native.unavailable(FLOAT32, CPU) is None
+
+
+def test_without_a_folder_for_temporary_files_there_is_none(monkeypatch, kept):
+    def no_folder(*arguments, **settings):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(c_library.tempfile, "TemporaryDirectory", no_folder)
+    assert "No usable temporary directory" in str(native.unavailable(FLOAT32, CPU))
+
+
+@needs_compiler
+def test_what_may_not_be_loaded_where_it_is_made_is_loaded_from_the_cache(monkeypatch, kept):
+    load = c_library.ctypes.CDLL
+
+    def loaded_from_the_cache(path):
+        if not path.startswith(str(kept)):
+            raise OSError("failed to map segment from shared object")
+        return load(path)
+
+    monkeypatch.setattr(c_library.ctypes, "CDLL", loaded_from_the_cache)
+    assert native.unavailable(FLOAT32, CPU) is None
+
+
+def test_a_compilers_words_in_another_encoding_are_read(monkeypatch, kept, tmp_path):
+    (program := tmp_path / "compiler").write_bytes(
+        b"#!/bin/sh\necho 'error: \xfcbel' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", str(program))
+    assert native.unavailable(FLOAT32, CPU) == f"{program} failed (error: \ufffdbel)"
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
+def test_a_compiler_for_cpp_is_told_that_it_is_c(monkeypatch, kept):
+    monkeypatch.setenv("CC", "g++")
+    assert native.unavailable(FLOAT32, CPU) is None

@@ -259,3 +259,21 @@ def test_gpt2_small_at_its_real_size_agrees(solution):
     assert math.isfinite(expected.item())
     for name in wanted:
         assert_close(got[name], wanted[name], f"the gradient of {name}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("frozen", ["W_", "b_", "blocks.0", "attn.W_Q", "attn.b_"])
+def test_frozen_parameters_get_no_gradient_and_the_others_theirs(solution, frozen, dtype):
+    case = replace(SMALL, dtype=dtype)
+    model = case.build(solution, "Transformer", tied_embeddings=False)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(frozen not in name)
+    solution.batch_loss(model, window(case)).backward()
+    wanted = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    fast.FastTransformer(model)(window(case)).backward()
+    for name, parameter in model.named_parameters():
+        if frozen in name:
+            assert parameter.grad is None
+        else:
+            assert_close(parameter.grad, wanted[name], f"the gradient of {name}")

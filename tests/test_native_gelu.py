@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from native_code import FLOAT32, needs_compiler, plant_in_c
 from strategies import SMALL
+from torch._subclasses.fake_tensor import FakeTensorMode
 from twin import WIDE, assert_same_function
 
-from gpt2_small.model import native
+from gpt2_small.model import native, products
+from gpt2_small.model.fast import FastTransformer
 
 pytestmark = needs_compiler
 
@@ -100,6 +102,23 @@ def test_what_is_compiled_is_given_to_torchs_compiler(monkeypatch):
     assert not native.serves(FAR)
 
 
+def test_a_tensor_without_numbers_is_left_to_torch(solution):
+    with FakeTensorMode():
+        model = solution.Transformer(WIDE.config(solution))
+        loss = FastTransformer(model)(torch.zeros(2, 5, dtype=torch.long))
+    assert loss.shape == ()
+
+
+def test_gradients_that_torch_maps_over_are_left_to_torch():
+    pre, weight, bias = torch.randn(3, 4, requires_grad=True), torch.randn(4, 2), torch.zeros(2)
+    post = products.affine(pre, weight, bias, gelu=True)
+    (mapped,) = torch.autograd.grad(
+        post, pre, torch.ones(5, 3, 2), is_grads_batched=True, retain_graph=True
+    )
+    (alone,) = torch.autograd.grad(post, pre, torch.ones(3, 2))
+    torch.testing.assert_close(mapped, alone.expand(5, 3, 4))
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -113,7 +132,7 @@ def test_what_is_compiled_is_given_to_torchs_compiler(monkeypatch):
         ("slope * read_some(grads", "read_some(grads"),
         ("least = -87", "least = -200"),
         ("(Bits)(x > most)", "(Bits)(x > 2 * most)"),
-        ("write_lanes(numbers, lanes);", ""),
+        ("write_lanes(numbers, lanes);", "memset(numbers, 0, sizeof numbers);"),
     ],
 )
 def test_a_mistake_in_it_is_caught(monkeypatch, kept, tmp_path, old, new):

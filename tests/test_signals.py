@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from forked import Fork, the_forks, wait_until
@@ -18,6 +19,22 @@ BOTH = [signal.SIGINT, signal.SIGTERM]
 NAMES = [number.name for number in BOTH]
 ECHOES = "from gpt2_small.training import stopping\nstopping.ECHO_SECONDS = {}\n"
 ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
+
+
+def opens(gate: Path) -> str:
+    """A process that is asked to stop lets the one that stays go on."""
+    return f"""
+from pathlib import Path
+from gpt2_small.training.stopping import StopRequest
+
+make = StopRequest.make
+
+def heard(request):
+    make(request)
+    Path({str(gate)!r}).touch()
+
+StopRequest.make = heard
+"""
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +184,8 @@ def test_an_echo_of_torchruns_is_not_a_second_signal(waiting, tmp_path):
 
 
 def test_a_worker_that_is_asked_stops_all_after_the_same_step(waiting, finished, tmp_path):
-    fork = waiting(processes=2)
+    fork = waiting(opens(tmp_path / "gate"), processes=2)
     os.kill(workers_of(fork)[1], signal.SIGTERM)
-    (tmp_path / "gate").touch()
     assert (fork.wait(), fork.err) == (0, "")
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
 
@@ -181,10 +197,9 @@ def test_torchrun_that_is_asked_stops_all_after_the_same_step(
     waiting, finished, tmp_path, number, whole_group
 ):
     # With the group, the workers hear it twice: the agent passes on what it hears.
-    fork = waiting(ECHOES.format(3600), processes=2)
+    fork = waiting(ECHOES.format(3600) + opens(tmp_path / "gate"), processes=2)
     for pid in [*workers_of(fork), fork.pid] if whole_group else [fork.pid]:
         os.kill(pid, number)
-    (tmp_path / "gate").touch()
     assert fork.wait() == 1
     assert "SignalException" in fork.err
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
@@ -220,7 +235,7 @@ def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path)
 def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom, number, code):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     (tmp_path / "train.py").write_text(
-        f"{ECHOES.format(3600)}{stay(6, tmp_path / 'gate')}\n"
+        f"{ECHOES.format(3600)}{opens(tmp_path / 'gate')}{stay(6, tmp_path / 'gate')}\n"
         "from gpt2_small.cli import main\nmain()\n"
     )
     with (tmp_path / "err").open("w") as err:
@@ -238,6 +253,5 @@ def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom,
             whom, [*workers, process.pid]
         ):
             os.kill(pid, number)
-        (tmp_path / "gate").touch()
         assert process.wait(timeout=120) == code, (tmp_path / "err").read_text()
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)

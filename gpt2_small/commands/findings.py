@@ -166,20 +166,22 @@ def devices() -> Iterator[Finding]:
 
 
 def c_code() -> Iterator[Finding]:
-    """Whether decoding on a CPU can run its step in C; nothing where torch cannot be imported."""
+    """Whether C code can be made for a CPU; nothing where torch cannot be imported."""
     try:
         torch = importlib.import_module("torch")
     except Exception:
         return
     from gpt2_small.model.c_library import compiler
-    from gpt2_small.model.native import unavailable
+    from gpt2_small.model.native import MACROS, unavailable
 
-    why_not = unavailable(torch.float32, torch.device("cpu"))
+    reasons = [unavailable(dtype, torch.device("cpu")) for dtype in MACROS]
+    why_not = next((reason for reason in reasons if reason), None)
     if why_not is None:
         yield Finding("C code", f"compiled by {' '.join(compiler())}")
     else:
-        mend = "install gcc, or name a C compiler that knows OpenMP in $CC"
-        yield Finding("C code", f"{why_not}; generation on a CPU is slower", "optional", mend)
+        mend = "install gcc, or name a C compiler in $CC"
+        found = f"{why_not}; training and generation on a CPU are slower"
+        yield Finding("C code", found, "optional", mend)
 
 
 def _about(torch: object, name: str) -> str:

@@ -7,6 +7,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from gpt2_small.cache_folder import cache_folder
 
-FLAGS = ("-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
+# On macOS a second OpenMP beside torch's would end the process; one thread has to do there.
+OPENMP = () if sys.platform == "darwin" else ("-fopenmp",)
+FLAGS = ("-O3", "-march=native", *OPENMP, "-shared", "-fPIC")
 COMPILERS = ("cc", "gcc", "clang")
 MOST_SECONDS = 60
 
@@ -48,24 +51,31 @@ def library(source: Path, *macros: str) -> ctypes.CDLL:
 
     Raises CannotCompile without a compiler, and where the compiler or the loader fails.
     """
-    command = [*compiler(), *FLAGS, *(f"-D{macro}" for macro in macros)]
-    kept = cache_folder() / f"{source.stem}-{_fingerprint(source.read_text(), command)}.so"
+    command = [*compiler(), *FLAGS, *(f"-D{macro}" for macro in macros), "-x", "c"]
+    name = f"{source.stem}-{_fingerprint(source.read_text(), command)}.so"
     with suppress(OSError):
-        return ctypes.CDLL(str(kept))
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / kept.name
-        _run([*command, str(source), "-lm", "-o", str(made)])
-        with suppress(OSError):
-            _keep(made, kept)
-        try:
+        return ctypes.CDLL(str(cache_folder() / name))
+    try:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            made = Path(folder) / name
+            _run([*command, str(source), "-lm", "-o", str(made)])
+            with suppress(OSError):
+                return ctypes.CDLL(str(_keep(made)))
             return ctypes.CDLL(str(made))
-        except OSError as error:
-            raise CannotCompile(f"what {command[0]} made cannot be loaded ({error})") from None
+    except OSError as error:
+        raise CannotCompile(f"what {command[0]} makes cannot be loaded ({error})") from None
 
 
 def _run(command: list[str]) -> None:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C"},
+            timeout=MOST_SECONDS,
+        )
     except OSError as error:
         raise CannotCompile(f"{command[0]} cannot be run ({error.strerror})") from None
     except subprocess.TimeoutExpired:
@@ -75,11 +85,14 @@ def _run(command: list[str]) -> None:
         raise CannotCompile(f"{command[0]} failed ({said.strip()})")
 
 
-def _keep(made: Path, kept: Path) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-        copied = shutil.copy(made, folder)
-        os.replace(copied, kept)
+def _keep(made: Path) -> Path:
+    """Where it lies in the cache now."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        copied = shutil.copy(made, unfinished)
+        os.replace(copied, folder / made.name)
+    return folder / made.name
 
 
 def _fingerprint(source: str, command: Iterable[str]) -> str:

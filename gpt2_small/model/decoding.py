@@ -29,11 +29,11 @@ class Decoder:
 
     On CUDA a step is a graph, replayed; nothing waits for the device.
 
-    dtype: of the packed weights and the arithmetic; the model's own when left out.
+    dtype: of the packed weights, and of the arithmetic but in C; the model's own when left out.
     compile: whether torch.compile makes the step's kernels.
     native: whether a step of up to `native_step.MOST_ROWS` rows runs the C code of `native.c`,
-        which this machine's compiler makes when it is first needed; left out, it does where it can
-        and `compile` is not set.
+        which this machine's compiler makes when it is first needed, in float32, from a copy of the
+        weights of its own; left out, it does where it can and `compile` is not set.
 
     Raises UserError for a model with hooks, which would not be called, and where native code is
     asked for and cannot be made.
@@ -51,12 +51,12 @@ class Decoder:
         self.config = model.config
         self.device = model.embed.W_E.device
         dtype = dtype or model.embed.W_E.dtype
-        if native is None:
-            native = not compile and unavailable(dtype, self.device) is None
-        elif native and (why_not := unavailable(dtype, self.device)):
+        why_not = unavailable(dtype, self.device) if native or native is None else None
+        if native and why_not:
             raise UserError(f"there is no native step here: {why_not}; leave out native=True")
-        self._native = NativeStep(model, dtype) if native else None
-        self._model = PackedTransformer(model, dtype, with_one_row=not native)
+        is_native = not (compile or why_not) if native is None else native
+        self._native = NativeStep(model, dtype) if is_native else None
+        self._model = PackedTransformer(model, dtype, with_one_row=not is_native)
         self._advance = torch.compile(self._advanced) if compile else self._advanced
         self._step = self._replayed if self.device.type == "cuda" else self._advance
         self._cache: KeyValueCache | None = None

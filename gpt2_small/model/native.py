@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpt2_small.model.c_library import CannotCompile, library
 
@@ -56,8 +56,15 @@ def library_for(dtype: torch.dtype) -> ctypes.CDLL:
 
 
 def serves(tensor: Tensor) -> bool:
-    """Whether this tensor can be given to C code; not while torch compiles what is done to it."""
-    if torch.compiler.is_compiling():
+    """Whether this tensor can be given to C code, for which its numbers must lie in memory.
+
+    Those of a FakeTensor do not, nor those that torch maps over or compiles for.
+    """
+    if torch.compiler.is_compiling() or type(tensor) not in (Tensor, nn.Parameter):
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
         return False
     return unavailable(tensor.dtype, tensor.device) is None
 

@@ -73,7 +73,7 @@ def gelu_backward(
     grad: Float[Tensor, "*shape"], pre: Float[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
     """The gradient of what is before a `gelu_forward` from that of what is behind it."""
-    if native.serves(pre):
+    if native.serves(pre) and native.serves(grad) and grad.dtype == pre.dtype:
         return native.gelu_tanh_backward(grad, pre)
     return torch.ops.aten.gelu_backward(grad, pre, approximate="tanh")
 

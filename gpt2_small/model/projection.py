@@ -86,11 +86,17 @@ class _Projection(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, kept, *weights = ctx.saved_tensors
-        if kept is None:
-            kept = side_by_side(*(each.to(grad.dtype) for each in weights))
-        inputs_grad = product(grad, kept.mT)
-        bias_grad = grad.sum(dim=0)
-        weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
+        needs_inputs, needs_bias, _, *needs_weights = ctx.needs_input_grad
+        inputs_grad = bias_grad = None
+        weight_grads: tuple[Tensor | None, ...] = (None,) * len(weights)
+        if needs_inputs:
+            if kept is None:
+                kept = side_by_side(*(each.to(grad.dtype) for each in weights))
+            inputs_grad = product(grad, kept.mT)
+        if needs_bias:
+            bias_grad = grad.sum(dim=0)
+        if any(needs_weights):
+            weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
         return inputs_grad, bias_grad, None, *weight_grads
 
 

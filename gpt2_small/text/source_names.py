@@ -104,7 +104,10 @@ def _refuse(flag: str, value: object, name: str) -> None:
 
 def _shakespeare() -> Path:
     """The file of tiny Shakespeare: where it was kept, else from the network."""
-    cache = cache_folder()
+    try:
+        cache = cache_folder()
+    except FileNotFoundError as error:
+        raise UserError(f"{SHAKESPEARE} cannot be kept: {error}; set it to a folder.") from None
     path = cache / "tinyshakespeare.txt"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHAKESPEARE_SHA256:
         return path
