@@ -39,6 +39,9 @@ SHAPES = {
 MEDIUM = dict(d_model=512, n_layers=8, n_heads=8, n_ctx=512, d_vocab=8000)
 DTYPES = ("float32", "bfloat16")
 BATCH = 5
+# With it gloo's group would be freed, which holds Python's lock while it waits for a thread that
+# may be waiting for that lock.
+NEVER_FREED: list[torch.nn.Module] = []
 
 
 def setting(dtype="bfloat16", on_cpu=True, is_distributed=False):
@@ -147,6 +150,7 @@ def test_distributed_data_parallel_has_buckets_beside_the_gradients():
     try:
         processes = Processes(rank=0, world_size=2, device=torch.device("cpu"))
         wrapped = processes.distribute(torch.nn.Embedding(2, 2))
+        NEVER_FREED.append(wrapped)
     finally:
         dist.destroy_process_group()
     config = gpt2_small.TransformerConfig(**SHAPES["tied"])
