@@ -142,6 +142,7 @@ def test_a_mistake_in_it_is_caught(monkeypatch, kept, tmp_path, old, new):
 
 
 def test_without_rounding_a_bfloat16_is_caught(monkeypatch, kept, tmp_path):
-    plant_in_c(monkeypatch, tmp_path, "(bits + 0x7fff + (bits >> 16 & 1))", "bits")
+    rounding = "(bits + 0x7fff + (bits >> 16 & 1))"
+    plant_in_c(monkeypatch, tmp_path, rounding, "bits", torch.bfloat16)
     with pytest.raises(AssertionError):
         assert_values_and_gradients_are_right(torch.bfloat16)

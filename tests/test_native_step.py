@@ -186,6 +186,7 @@ def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, n
 
 @needs_compiler
 def test_numbers_cut_off_in_place_of_rounded_are_caught(solution, monkeypatch, kept, tmp_path):
-    plant_in_c(monkeypatch, tmp_path, "(bits + 0x7fff + (bits >> 16 & 1))", "bits")
+    rounding = "(bits + 0x7fff + (bits >> 16 & 1))"
+    plant_in_c(monkeypatch, tmp_path, rounding, "bits", torch.bfloat16)
     with pytest.raises(AssertionError):
         test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution)
