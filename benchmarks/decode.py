@@ -28,8 +28,8 @@ from peers import SHAPES, Shape, hugging_face, nanogpt, reference, transformer_l
 from torch import Tensor
 
 import gpt2_small
-from gpt2_small.model.decoding import Decoder
-from gpt2_small.model.native import unavailable
+from gpt2_small.kernels.native.library import unavailable
+from gpt2_small.model.decoder import Decoder
 
 PEER = "transformers float32"
 SETTINGS = {

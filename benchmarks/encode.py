@@ -19,9 +19,9 @@ from typing import Any
 import tiktoken
 from measuring import circumstances, console, interleaved, median_ratio, show, write
 
-from gpt2_small.text.gpt2_pattern import PATTERN, chunks
-from gpt2_small.text.gpt2_tokenizer import CHUNK_CHARACTERS, GPT2Tokenizer
-from gpt2_small.text.stories import generate_story, join_words
+from gpt2_small.stories import generate_story, join_words
+from gpt2_small.tokenizers.gpt2 import CHUNK_CHARACTERS, GPT2Tokenizer
+from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
 
 ONE, BATCH = "tiktoken", "tiktoken batch"
 SETTINGS = {

@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from gpt2_small.training.device_peaks import Device, device_of
+from gpt2_small.planning.device_peaks import Device, device_of
 
 PACKAGES = ("torch", "transformers", "transformer-lens", "tiktoken")
 
@@ -63,8 +63,8 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
     tensor, of a product of one row with packed weights, and on a CPU of a step in C of one block
     with a large vocabulary; again the largest.
     """
-    from gpt2_small.model.packed import PackedAffine
-    from gpt2_small.model.products import product
+    from gpt2_small.kernels.products import product
+    from gpt2_small.model.packed_weights import PackedAffine
 
     size = size or (8192 if device == "cuda" else 2048)
     big = 16 * size**2
@@ -98,9 +98,9 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
 def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[], object]] | None:
     """The bytes that a decoding step of one block reads, and the step; None where it is not C."""
     import gpt2_small
+    from gpt2_small.kernels.native.decode_step import NativeStep
+    from gpt2_small.kernels.native.library import unavailable
     from gpt2_small.model.kv_cache import KeyValueCache
-    from gpt2_small.model.native import unavailable
-    from gpt2_small.model.native_step import NativeStep
 
     if unavailable(torch.float32, torch.device(device)):
         return None

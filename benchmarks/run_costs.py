@@ -21,11 +21,11 @@ import torch
 from measuring import circumstances, console, show, write
 
 from gpt2_small import binding
-from gpt2_small.training import kept
+from gpt2_small.training import recorder as kept
+from gpt2_small.training.checkpoints import Keeper
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.keeper import Keeper
-from gpt2_small.training.opening import OpenRun, open_run
 from gpt2_small.training.presets import training_preset
+from gpt2_small.training.session import OpenRun, open_run
 from gpt2_small.training.settings import parsed
 
 

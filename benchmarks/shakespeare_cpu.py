@@ -31,12 +31,12 @@ from measuring import circumstances, console, interleaved, median_ratio, show, w
 from peers import Shape, nanogpt, nanogpt_optimizer
 
 from gpt2_small import binding
-from gpt2_small.text.batches import evaluation_batches
-from gpt2_small.training.data import TextData, open_data
+from gpt2_small.data.batches import evaluation_batches
 from gpt2_small.training.distributed import Processes
+from gpt2_small.training.loop import Training
 from gpt2_small.training.presets import training_preset
-from gpt2_small.training.run import Training
 from gpt2_small.training.settings import changed
+from gpt2_small.training.training_data import TextData, open_data
 
 CPU = torch.device("cpu")
 STEPS_A_ROUND = 50

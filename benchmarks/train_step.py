@@ -47,9 +47,9 @@ from peers import (
 from torch import Tensor, nn
 
 import gpt2_small
-from gpt2_small.model.fast import FastTransformer
-from gpt2_small.training.flops import training_flops
-from gpt2_small.training.freed_memory import keep_freed_memory, return_freed_memory
+from gpt2_small.model.twin import FastTransformer
+from gpt2_small.planning.flops import training_flops
+from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
 
 RECOMPUTING = "twin, recomputing"
 # As a run on a CPU does; measured in a process of its own alone, since it holds for the process.

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from gpt2_small import binding
-from gpt2_small.check import exercises, mistake
-from gpt2_small.check.parts import PARTS
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.parts import PARTS
 
 GPT2_SMALL = [sys.executable, "-m", "gpt2_small"]
 MISTAKEN = "MultiHeadAttention"

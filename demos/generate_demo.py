@@ -28,12 +28,12 @@ with loading():
     from gpt2_small.errors import UserError
     from gpt2_small.generation import Options, Source, continuations, open_source
     from gpt2_small.generation.next_token import drawn_shares, next_logits
-    from gpt2_small.generation.visible import on_one_line, print_anything, visible
+    from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
     from gpt2_small.model.presets import preset
-    from gpt2_small.runs import newest_run
-    from gpt2_small.runs.hub import fetch
-    from gpt2_small.text.stories import StoriesTokenizer
-    from gpt2_small.text.tokenizers import GPT2Tokenizer, Tokenizer
+    from gpt2_small.stories import StoriesTokenizer
+    from gpt2_small.tokenizers.registry import GPT2Tokenizer, Tokenizer
+    from gpt2_small.weights import newest_run
+    from gpt2_small.weights.hub import fetch
 
 RUNS = Path("runs")
 WIDTH = 80

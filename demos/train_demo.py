@@ -18,13 +18,19 @@ with loading():
 
     from gpt2_small import binding
     from gpt2_small.entry_point import bind_solution, run_command
-    from gpt2_small.text.stories import Judgement
-    from gpt2_small.training.data import StoriesData
+    from gpt2_small.stories import Judgement
+    from gpt2_small.training.display.overview import (
+        draw,
+        print_plan,
+        reference_lines,
+        show_excerpt,
+        watch,
+    )
+    from gpt2_small.training.display.samples import judged
     from gpt2_small.training.distributed import joined_processes
-    from gpt2_small.training.opening import OpenRun, open_run
     from gpt2_small.training.presets import training_preset
-    from gpt2_small.training.watched import draw, print_plan, reference_lines, show_excerpt, watch
-    from gpt2_small.training.writing import judged
+    from gpt2_small.training.session import OpenRun, open_run
+    from gpt2_small.training.training_data import StoriesData
 
 EVALUATIONS = 10
 LOOKS_ON_THE_WAY = 4

@@ -15,7 +15,7 @@ from gpt2_small.errors import UserError
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load_pretrained": "gpt2_small.runs",
+    "load_pretrained": "gpt2_small.weights",
     "preset": "gpt2_small.model.presets",
     "run_with_cache": "gpt2_small.model.hooks",
     "hooks": "gpt2_small.model.hooks",

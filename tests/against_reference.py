@@ -6,8 +6,8 @@ from types import ModuleType
 from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache
-from gpt2_small.check.oracle import ComponentCase, Reference, comparable
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker.oracle import ComponentCase, Reference, comparable
+from gpt2_small.checker.tolerances import assert_close
 
 
 def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_small.check.mistake import Mistake, edited_text, reference_text
-from gpt2_small.check.verdict import Verdict
-from gpt2_small.check.worker import Checker, Limits
+from gpt2_small.checker.mistakes.mistake import Mistake, edited_text, reference_text
+from gpt2_small.checker.sandbox.client import Checker, Limits
+from gpt2_small.checker.verdict import Verdict
 
 SECONDS = 1.5
 

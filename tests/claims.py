@@ -10,7 +10,7 @@ from strategies import Case, parameters
 from torch import Tensor, nn
 
 from gpt2_small import binding
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker.tolerances import assert_close
 
 Oracle = Callable[[dict[str, Tensor], Tensor], Tensor]
 

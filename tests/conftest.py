@@ -49,7 +49,6 @@ def two_threads():
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """An empty folder for compiled C code, and nothing in memory of what was compiled before."""
-    from gpt2_small.model import native
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     native.compiled.cache_clear()

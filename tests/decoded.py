@@ -5,8 +5,8 @@ import copy
 import torch
 from strategies import Case
 
-from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model.decoding import Decoder
+from gpt2_small.checker.tolerances import assert_close
+from gpt2_small.model.decoder import Decoder
 
 
 def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:

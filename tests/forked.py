@@ -34,9 +34,9 @@ POLL = 0.002
 LOADED = (
     "einops._torch_specific",
     "gpt2_small.cli",
-    "gpt2_small.generation.sources",
-    "gpt2_small.training.opening",
-    "gpt2_small.training.watched",
+    "gpt2_small.generation.model_source",
+    "gpt2_small.training.session",
+    "gpt2_small.training.display.overview",
     "torch._dynamo",  # an optimiser loads it, which takes longer than all the rest
     "torch.distributed.launcher.api",
     "torch.nn.parallel.distributed",
@@ -254,7 +254,7 @@ def load_everything() -> None:
     for name in LOADED:
         importlib.import_module(name)
     from gpt2_small.cli import app
-    from gpt2_small.training import watched
+    from gpt2_small.training.display import overview as watched
 
     with suppress(UserError):
         app(["train", "--preset", "", "--out", ""], standalone_mode=False)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.model.fast import FastTransformer
+from gpt2_small.model.twin import FastTransformer
 from gpt2_small.training.distributed import Processes
 
 WANTED = json.loads(os.environ["GROWTH"])

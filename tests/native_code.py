@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt2_small.model import native
+from gpt2_small.kernels.native import library as native
 
 FLOAT32, CPU = torch.float32, torch.device("cpu")
 WHY_NOT = native.unavailable(FLOAT32, CPU)

@@ -4,7 +4,21 @@ import types
 from pathlib import Path
 from types import ModuleType
 
-from gpt2_small.model import chunked_loss, decoding, fast, kv_cache, packed, products, projection
+from gpt2_small.kernels import products
+from gpt2_small.model import (
+    chunked_loss,
+    kv_cache,
+    projection,
+)
+from gpt2_small.model import (
+    decoder as decoding,
+)
+from gpt2_small.model import (
+    packed_weights as packed,
+)
+from gpt2_small.model import (
+    twin as fast,
+)
 
 MODULES = (products, projection, chunked_loss, fast, packed, kv_cache, decoding)
 

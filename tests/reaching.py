@@ -8,7 +8,7 @@ def stay(step: int, gate: Path, rank: int = 0) -> str:
     return f"""
 import time
 from pathlib import Path
-from gpt2_small.training.run import Training
+from gpt2_small.training.loop import Training
 
 whole = Training._micro_batches
 
@@ -31,8 +31,8 @@ def spoil(step: int, rank: int, loss: str) -> str:
     return f"""
 import signal, sys, torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from gpt2_small.training import run
-from gpt2_small.training.run import Training
+from gpt2_small.training import loop as run
+from gpt2_small.training.loop import Training
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 whole_batches, whole_module = Training._micro_batches, run.trained_module
@@ -64,7 +64,7 @@ register_optimizer_step_pre_hook(note)
 # Every process writes down what it trains on, by step and rank.
 NOTE_BATCHES = """
 import json, sys
-from gpt2_small.training.run import Training
+from gpt2_small.training.loop import Training
 
 whole = Training._micro_batches
 

@@ -5,8 +5,8 @@ import json
 import random
 from pathlib import Path
 
-from gpt2_small.text.prepare import prepare
-from gpt2_small.text.prepare_options import Options
+from gpt2_small.data.prepare import prepare
+from gpt2_small.data.prepare_options import Options
 
 WORDS = ("the", "quick", "brown fox", "jumps  ", "naïve;", "它", "didn't", "42", "\n\n", "\t.")
 

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import gpt2_small
 from gpt2_small.runs import Run, create_run, save_checkpoint
-from gpt2_small.text.tokenizers import CharTokenizer, Tokenizer
+from gpt2_small.tokenizers.registry import CharTokenizer, Tokenizer
 
 N_CTX, D_VOCAB = 16, 61
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.kept import kept_records
-from gpt2_small.training.opening import open_run
 from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.recorder import kept_records
+from gpt2_small.training.session import open_run
 from gpt2_small.training.settings import Settings
 
 ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))

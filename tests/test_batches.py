@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2_small.data.batches import batch_at, bigram_loss, evaluation_batches
 from gpt2_small.errors import UserError
-from gpt2_small.text.batches import batch_at, bigram_loss, evaluation_batches
 
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}

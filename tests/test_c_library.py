@@ -5,7 +5,8 @@ import shutil
 import pytest
 from native_code import CPU, FLOAT32, needs_compiler
 
-from gpt2_small.model import c_library, native
+from gpt2_small.kernels.native import compiler as c_library
+from gpt2_small.kernels.native import library as native
 
 
 def test_a_compiler_that_takes_too_long_is_stopped(monkeypatch, kept, tmp_path):

@@ -6,9 +6,10 @@ import checker_faults
 import pytest
 import torch
 
-from gpt2_small.check import judge, mistake
-from gpt2_small.check.checks import Check, all_checks, checks_of
-from gpt2_small.check.parts import PARTS
+from gpt2_small.checker.claims import Check, all_checks, checks_of
+from gpt2_small.checker.claims import runner as judge
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.parts import PARTS
 
 # It starts processes; it is tried by itself, in the server, where nothing else is going on.
 FORKS = "A step of two processes is that of one"

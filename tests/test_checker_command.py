@@ -11,10 +11,11 @@ import pytest
 from checking import check_text, reference_with, wrong_text
 from rich.console import Console
 
-from gpt2_small.check import reports, screen
-from gpt2_small.check.mistake import find, reference_text
-from gpt2_small.check.parts import PARTS, find_part, in_learning_order
-from gpt2_small.check.verdict import Result, Verdict
+from gpt2_small.checker import report_formats as reports
+from gpt2_small.checker.learner import screen
+from gpt2_small.checker.mistakes.mistake import find, reference_text
+from gpt2_small.checker.parts import PARTS, find_part, in_learning_order
+from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
 FIELDS = {"component", "check", "status", "mistake", "message", "seconds"}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from checking import check_text, line_of, reference_with, wrong_text
 
-from gpt2_small.check import mistake
-from gpt2_small.check.mistake import EditDoesNotFit, Mistake, find
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, find
 from gpt2_small.errors import UserError
 
 Q = "query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)"

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_small.check.explain import explain_difference
-from gpt2_small.check.observation import (
+from gpt2_small.checker.claims.observation import (
     FALSE_ALARM,
     TAP,
     Counts,
@@ -20,6 +19,7 @@ from gpt2_small.check.observation import (
     pack,
     unpack,
 )
+from gpt2_small.checker.explanations import explain_difference
 
 
 def test_a_tap_that_is_left_out_is_no_difference() -> None:

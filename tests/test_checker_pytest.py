@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from checking import check_text, reference_with, wrong_text
 
-from gpt2_small.check.mistake import find
+from gpt2_small.checker.mistakes.mistake import find
 
 ROOT = Path(__file__).parents[1]
 LOOK_UP = "        return self.W_E[tokens]\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from checking import SECONDS, check_text, line_of, reference_with, warm_checker
 
-from gpt2_small.check.mistake import reference_text
-from gpt2_small.check.worker import Checker
+from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.errors import UserError
 
 FIRST = "        centered = residual - reduce("

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
+from gpt2_small.data import hub_datasets as hub
+from gpt2_small.data.corpora import load_corpus, split_documents
 from gpt2_small.errors import UserError
-from gpt2_small.text import hub
-from gpt2_small.text.corpora import load_corpus, split_documents
-from gpt2_small.text.tokenizers import ByteTokenizer, CharTokenizer
+from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer
 
 TEXT = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(100))
 

@@ -12,8 +12,10 @@ from strategies import SMALL, Case, cases
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpt2_small import UserError, hooks
-from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model import decoding, kv_cache, packed
+from gpt2_small.checker.tolerances import assert_close
+from gpt2_small.model import decoder as decoding
+from gpt2_small.model import kv_cache
+from gpt2_small.model import packed_weights as packed
 from gpt2_small.model.presets import PRESETS
 
 # Of the largest logit: bfloat16 keeps 8 bits, and rounds some twenty times on the way here.

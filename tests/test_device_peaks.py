@@ -3,7 +3,7 @@
 import pytest
 
 from gpt2_small.errors import UserError
-from gpt2_small.training.device_peaks import CPU, DEVICES, device_of, find_in_table, peak_of
+from gpt2_small.planning.device_peaks import CPU, DEVICES, device_of, find_in_table, peak_of
 
 GPUS = [device for device in DEVICES.values() if device is not CPU]
 

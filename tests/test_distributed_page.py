@@ -18,7 +18,16 @@ from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, dynami
 from typer.main import get_command
 
 from gpt2_small.cli import app
-from gpt2_small.training import alike, distributed, joining, recipe
+from gpt2_small.training import (
+    distributed,
+    recipe,
+)
+from gpt2_small.training import (
+    process_group as joining,
+)
+from gpt2_small.training import (
+    rank_agreement as alike,
+)
 
 NAME = "distributed.md"
 COMMANDS = [

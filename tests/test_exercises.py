@@ -11,11 +11,12 @@ import pytest
 from checking import check_text
 
 from gpt2_small import binding
-from gpt2_small.check import exercises, progress
-from gpt2_small.check.hints import GUIDES
-from gpt2_small.check.parts import PARTS
-from gpt2_small.check.progress import Progress
-from gpt2_small.check.verdict import Verdict
+from gpt2_small.checker.learner import progress
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.learner.hints import GUIDES
+from gpt2_small.checker.learner.progress import Progress
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 

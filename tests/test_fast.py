@@ -20,8 +20,8 @@ from twin import (
 )
 
 from gpt2_small import UserError, hooks, preset
-from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model import fast
+from gpt2_small.checker.tolerances import assert_close
+from gpt2_small.model import twin as fast
 from gpt2_small.model.presets import PRESETS
 
 # Standard errors between two estimates of the same quantity: a normal variable is further out with

@@ -7,7 +7,9 @@ from planting import plant
 from strategies import SMALL
 from twin import FEW, MANY, WIDE, assert_as_near_in_bfloat16, assert_same_function
 
-from gpt2_small.model import chunked_loss, fast, products, projection
+from gpt2_small.kernels import products
+from gpt2_small.model import chunked_loss, projection
+from gpt2_small.model import twin as fast
 
 PLANTED = [
     (projection, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),

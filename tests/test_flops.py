@@ -7,9 +7,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import gpt2_small
 from gpt2_small import preset
-from gpt2_small.model import products
-from gpt2_small.model.fast import FastTransformer
-from gpt2_small.training.flops import (
+from gpt2_small.kernels import products
+from gpt2_small.model.twin import FastTransformer
+from gpt2_small.planning.flops import (
     attention_flops,
     forward_flops,
     optimal_tokens,

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(
 
 BEGIN = """
 import resource, torch
-from gpt2_small.training import freed_memory
+from gpt2_small.training import allocator as freed_memory
 
 def resident():
     pages = int(open("/proc/self/statm").read().split()[1])

@@ -19,8 +19,8 @@ from writing import small_model
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Source
-from gpt2_small.runs import export_hugging_face
-from gpt2_small.text.tokenizers import ByteTokenizer
+from gpt2_small.tokenizers.registry import ByteTokenizer
+from gpt2_small.weights import export_hugging_face
 
 LONG_CONTEXT = {"n_ctx": 64}
 PROMPT = "Once"

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from writing import ids, scripted, small_model, written
 
-from gpt2_small.generation.stop_text import StopText
-from gpt2_small.text.tokenizers import ByteTokenizer
+from gpt2_small.generation.stop_strings import StopText
+from gpt2_small.tokenizers.registry import ByteTokenizer
 
 
 @example(text="abab", stop=["abab", "ba"], cuts=[])

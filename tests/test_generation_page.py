@@ -8,7 +8,7 @@ from processes import ROOT
 from small_gpt2s import our_gpt2, saved_run
 
 from gpt2_small import cli
-from gpt2_small.text.stories import StoriesTokenizer
+from gpt2_small.stories import StoriesTokenizer
 
 
 def test_the_python_on_the_page_runs(tmp_path, monkeypatch, capsys):

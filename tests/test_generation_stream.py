@@ -12,10 +12,10 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Options, Stream, decoders, streaming
 from gpt2_small.generation.decoders import PlainDecoder
-from gpt2_small.generation.shaping import shaped, without_padding
-from gpt2_small.model.decoding import Decoder
+from gpt2_small.generation.logit_processors import shaped, without_padding
+from gpt2_small.model.decoder import Decoder
 from gpt2_small.model.hooks import hooks
-from gpt2_small.text.tokenizers import ByteTokenizer
+from gpt2_small.tokenizers.registry import ByteTokenizer
 
 PROMPTS = ["HELLO", "A", "THE" * N_CTX]
 

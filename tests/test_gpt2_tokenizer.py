@@ -12,11 +12,18 @@ import pytest
 import tiktoken
 import tiktoken.load
 
+from gpt2_small import network as download
 from gpt2_small.errors import UserError
-from gpt2_small.text import download, gpt2_table, gpt2_tokenizer
-from gpt2_small.text.gpt2_pattern import PATTERN
-from gpt2_small.text.gpt2_table import byte_letters, gpt2_ranks, ranks_to_merges, verified_ranks
-from gpt2_small.text.gpt2_tokenizer import GPT2Tokenizer
+from gpt2_small.tokenizers import gpt2 as gpt2_tokenizer
+from gpt2_small.tokenizers import gpt2_table
+from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.gpt2_pattern import PATTERN
+from gpt2_small.tokenizers.gpt2_table import (
+    byte_letters,
+    gpt2_ranks,
+    ranks_to_merges,
+    verified_ranks,
+)
 
 RANKS = gpt2_ranks()
 # The pattern of openai/gpt-2, src/encoder.py, which PATTERN must equal in effect.

@@ -12,11 +12,14 @@ import pytest
 from rich.console import Console
 
 from gpt2_small import binding
-from gpt2_small.check import exercises, grade, grade_reports, originality
-from gpt2_small.check.grade import Grading, Row, submissions
-from gpt2_small.check.parts import PARTS
-from gpt2_small.check.verdict import Result, Verdict
-from gpt2_small.check.worker import Limits
+from gpt2_small.checker.grading import originality
+from gpt2_small.checker.grading import reports as grade_reports
+from gpt2_small.checker.grading import submissions as grade
+from gpt2_small.checker.grading.submissions import Grading, Row, submissions
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.client import Limits
+from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
 
@@ -131,7 +134,7 @@ def test_a_folder_that_cannot_be_graded_is_one_sentence(
     [
         ("import solution", "imports solution, the reference"),
         ("from solution import sample", "imports solution, the reference"),
-        ("from gpt2_small.check import mistake", "imports gpt2_small, the kit"),
+        ("from gpt2_small.checker import mistake", "imports gpt2_small, the kit"),
         ("importlib.import_module('solution')", "imports solution, the reference"),
         ("__import__('gpt2_small.binding')", "imports gpt2_small, the kit"),
         ("from transformers import GPT2Model", "imports transformers, which has a GPT-2"),

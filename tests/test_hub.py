@@ -14,10 +14,10 @@ from small_gpt2s import characters, hugging_face_gpt2, logits_of
 import gpt2_small
 from gpt2_small.errors import UserError
 from gpt2_small.generation import open_source
-from gpt2_small.runs import hub
-from gpt2_small.text.gpt2_table import byte_letters
-from gpt2_small.text.hugging_face import write_hugging_face_files
-from gpt2_small.text.tokenizers import ByteLevelTokenizer, GPT2Tokenizer
+from gpt2_small.tokenizers.gpt2_table import byte_letters
+from gpt2_small.tokenizers.hugging_face import write_hugging_face_files
+from gpt2_small.tokenizers.registry import ByteLevelTokenizer, GPT2Tokenizer
+from gpt2_small.weights import hub
 
 # 256 bytes after a token that ends texts, which tokenizer_config.json alone tells.
 OTHER = ByteLevelTokenizer(

@@ -8,12 +8,9 @@ import pytest
 import tokenizers
 
 from gpt2_small.errors import UserError
-from gpt2_small.text.hugging_face import (
-    read_hugging_face_files,
-    write_hugging_face_files,
-)
-from gpt2_small.text.stories import StoriesTokenizer, generate_story, join_words
-from gpt2_small.text.tokenizers import (
+from gpt2_small.stories import StoriesTokenizer, generate_story, join_words
+from gpt2_small.tokenizers.hugging_face import read_hugging_face_files, write_hugging_face_files
+from gpt2_small.tokenizers.registry import (
     ByteLevelTokenizer,
     BytePairTokenizer,
     ByteTokenizer,

@@ -11,12 +11,14 @@ import pytest
 import typer
 
 from gpt2_small import binding, cli, entry_point
-from gpt2_small.check import exercises, progress, worker
-from gpt2_small.check.hints import GUIDES
-from gpt2_small.check.verdict import PartReport, Result, Verdict
+from gpt2_small.checker.learner import progress
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.learner.hints import GUIDES
+from gpt2_small.checker.sandbox import client as worker
+from gpt2_small.checker.verdict import PartReport, Result, Verdict
 from gpt2_small.commands import findings
 from gpt2_small.commands.findings import Needed
-from gpt2_small.model import native
+from gpt2_small.kernels.native import library as native
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 

@@ -7,8 +7,9 @@ import pytest
 import typer
 
 from gpt2_small import cli
-from gpt2_small.check import exercises, mistake
-from gpt2_small.check.parts import PARTS
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.parts import PARTS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 LEARNERS, INSTRUCTORS = ((DOCS / name).read_text() for name in ("learners.md", "instructors.md"))

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from strategies import SMALL, for_every_case
 
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker.tolerances import assert_close
 
 pytestmark = pytest.mark.component("next_token_loss")
 

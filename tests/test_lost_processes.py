@@ -20,7 +20,7 @@ from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import MachineError, ProcessLost
 from gpt2_small.training.distributed import joined_processes
-from gpt2_small.training.joining import losses_told, this_machine, timeout
+from gpt2_small.training.process_group import losses_told, this_machine, timeout
 
 pytestmark = pytest.mark.timeout(300)
 HERE = socket.gethostname()

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpt2_small.check import matrix, mistake
-from gpt2_small.check.parts import PARTS
+from gpt2_small.checker import mistake_matrix as matrix
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.parts import PARTS
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "mistakes.md"

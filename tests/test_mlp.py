@@ -9,7 +9,7 @@ import torch
 import torch_gpt2
 from strategies import SMALL, for_every_case
 
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker.tolerances import assert_close
 
 pytestmark = pytest.mark.component("MLP")
 

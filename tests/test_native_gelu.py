@@ -11,8 +11,9 @@ from strategies import SMALL
 from torch._subclasses.fake_tensor import FakeTensorMode
 from twin import WIDE, assert_same_function
 
-from gpt2_small.model import native, products
-from gpt2_small.model.fast import FastTransformer
+from gpt2_small.kernels import products
+from gpt2_small.kernels.native import library as native
+from gpt2_small.model.twin import FastTransformer
 
 pytestmark = needs_compiler
 

@@ -12,8 +12,9 @@ from native_code import CPU, FLOAT32, needs_compiler, plant_in_c
 from strategies import Case, cases
 
 from gpt2_small import UserError
-from gpt2_small.model import native, native_step
-from gpt2_small.model.decoding import Decoder
+from gpt2_small.kernels.native import decode_step as native_step
+from gpt2_small.kernels.native import library as native
+from gpt2_small.model.decoder import Decoder
 
 # Widths that fill lines of the processor's cache and leave some over.
 ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)

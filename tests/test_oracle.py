@@ -7,8 +7,9 @@ import torch
 from against_reference import component_agrees, model_agrees, model_of
 
 from gpt2_small import run_with_cache
-from gpt2_small.check import live, oracle
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker import live_oracle as live
+from gpt2_small.checker import oracle
+from gpt2_small.checker.tolerances import assert_close
 
 SMALL = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 2, "n_ctx": 12, "d_vocab": 29}
 UNTIED = {**SMALL, "tied_embeddings": False}

@@ -13,10 +13,10 @@ from gpt2_small.commands.plan import amount
 from gpt2_small.commands.plan_figures import duration, in_bytes, scaled
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import PRESETS
-from gpt2_small.training import planned_run
-from gpt2_small.training.device_peaks import CPU, DEVICES
-from gpt2_small.training.planned_run import PlannedRun
-from gpt2_small.training.planner import Plan
+from gpt2_small.planning import planned_run
+from gpt2_small.planning.device_peaks import CPU, DEVICES
+from gpt2_small.planning.planned_run import PlannedRun
+from gpt2_small.planning.planner import Plan
 
 PAGE = (ROOT / "docs/planning.md").read_text()
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    gpt2-small plan")]

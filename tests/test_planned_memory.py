@@ -13,16 +13,16 @@ from processes import ROOT, printed_by
 
 import gpt2_small
 from gpt2_small import preset
-from gpt2_small.model import fast
-from gpt2_small.model.fast import FastTransformer
-from gpt2_small.training.distributed import Processes
-from gpt2_small.training.memory import (
+from gpt2_small.model import twin as fast
+from gpt2_small.model.twin import FastTransformer
+from gpt2_small.planning.memory import (
     Setting,
     activation_bytes,
     copied_bytes,
     largest_micro_batch,
     memory_of,
 )
+from gpt2_small.training.distributed import Processes
 
 # The formula counts tensor for tensor; what it leaves out is a window's last token, and b_U.
 COUNTED = 0.002

@@ -10,13 +10,13 @@ from gpu_way import the_way_of_a_gpu
 import gpt2_small
 from gpt2_small import preset
 from gpt2_small.errors import UserError
-from gpt2_small.model.fast import FastTransformer
-from gpt2_small.training import planned_run
-from gpt2_small.training.device_peaks import DEVICES
-from gpt2_small.training.flops import parameter_count, training_flops
-from gpt2_small.training.planned_run import SHARE_OF_PEAK, PlannedRun
-from gpt2_small.training.planner import BATCH_TOKENS, Plan
-from gpt2_small.training.scaling import LINK_SHARE, Cluster, all_reduce_bytes, step_time
+from gpt2_small.model.twin import FastTransformer
+from gpt2_small.planning import planned_run
+from gpt2_small.planning.device_peaks import DEVICES
+from gpt2_small.planning.flops import parameter_count, training_flops
+from gpt2_small.planning.planned_run import SHARE_OF_PEAK, PlannedRun
+from gpt2_small.planning.planner import BATCH_TOKENS, Plan
+from gpt2_small.planning.scaling import LINK_SHARE, Cluster, all_reduce_bytes, step_time
 
 TIED = dict(d_model=64, n_layers=3, n_heads=4, n_ctx=48, d_vocab=300)
 

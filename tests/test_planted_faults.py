@@ -4,7 +4,7 @@ import pytest
 from against_reference import component_agrees, edited_reference, model_agrees
 
 import gpt2_small
-from gpt2_small.check import oracle
+from gpt2_small.checker import oracle
 
 # A component, the reference's text, what it is replaced by, what gives it away.
 FAULTS = {

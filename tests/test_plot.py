@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from gpt2_small.training import plot
+from gpt2_small.training.display import plot
 
 
 @pytest.mark.parametrize("bigram", [0.2, 1.7, 2.6, 5.0])

@@ -19,11 +19,21 @@ from shard_folders import (
     written,
 )
 
+from gpt2_small import stories
+from gpt2_small.data import (
+    parallel_encoding as encode_many,
+)
+from gpt2_small.data import (
+    prepare,
+    sources,
+)
+from gpt2_small.data import (
+    text_files as plain_text,
+)
+from gpt2_small.data.corpora import load_corpus
 from gpt2_small.errors import UserError
-from gpt2_small.text import encode_many, plain_text, prepare, sources, stories
-from gpt2_small.text.corpora import load_corpus
-from gpt2_small.text.gpt2_table import gpt2_ranks
-from gpt2_small.text.tokenizers import load_tokenizer
+from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
+from gpt2_small.tokenizers.registry import load_tokenizer
 
 # As openai/gpt-2 has it.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

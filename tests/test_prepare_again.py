@@ -15,10 +15,18 @@ from pathlib import Path
 import pytest
 from shard_folders import bytes_of, json_lines, made, written
 
+from gpt2_small.data import (
+    prepare,
+    prepare_options,
+    shard_writer,
+    sources,
+)
+from gpt2_small.data import (
+    unfinished_folder as unfinished,
+)
+from gpt2_small.data.prepare import Progress
+from gpt2_small.data.prepare_options import Options
 from gpt2_small.errors import UserError
-from gpt2_small.text import prepare, prepare_options, shard_writer, sources, unfinished
-from gpt2_small.text.prepare import Progress
-from gpt2_small.text.prepare_options import Options
 
 TESTS = Path(__file__).parent
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
@@ -28,7 +36,7 @@ SMALL = {"PIECE_CHARACTERS": 100, "BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
 ENDED = """
 import os, sys
 from gpt2_small import cli
-from gpt2_small.text import prepare, shard_writer, sources, unfinished
+from gpt2_small.data import prepare, shard_writer, sources, unfinished_folder as unfinished
 
 sources.PIECE_CHARACTERS, prepare.BATCH_CHARACTERS, prepare.BATCH_PIECES = 100, 300, 7
 prepare.SAVE_SECONDS = prepare.prepare.__kwdefaults__["save_seconds"] = 0

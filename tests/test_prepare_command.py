@@ -15,11 +15,12 @@ from shard_folders import bytes_of, json_lines, made, written
 from gpt2_small import cli
 from gpt2_small.commands import prepare_view
 from gpt2_small.commands.prepare_view import PrepareView
+from gpt2_small.data import hub_datasets as hub
+from gpt2_small.data import prepare, source_names
+from gpt2_small.data.prepare import Progress
+from gpt2_small.data.prepare_options import in_bytes
+from gpt2_small.data.source_names import NAMES, open_source
 from gpt2_small.errors import UserError
-from gpt2_small.text import hub, prepare, source_names
-from gpt2_small.text.prepare import Progress
-from gpt2_small.text.prepare_options import in_bytes
-from gpt2_small.text.source_names import NAMES, open_source
 
 PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(300))
 
@@ -137,7 +138,7 @@ def test_lines_that_are_no_json_are_one_sentence(command, tmp_path):
 def test_preparing_needs_no_torch(play, tmp_path):
     program = (
         "import sys\n"
-        "from gpt2_small.text.prepare import prepare\n"
+        "from gpt2_small.data.prepare import prepare\n"
         f"every = list(prepare({str(play)!r}, {str(tmp_path / 'out')!r}))\n"
         "print(every[-1].stage, 'torch' in sys.modules)"
     )

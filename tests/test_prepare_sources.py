@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_folders import index_of, json_lines, made, written
 
+from gpt2_small.data import text_files as plain_text
 from gpt2_small.errors import UserError
-from gpt2_small.text import plain_text
-from gpt2_small.text.gpt2_pattern import chunks, chunks_of_blocks
+from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
 
 
 def test_parquet_is_read_and_its_column_chosen(tmp_path):

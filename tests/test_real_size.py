@@ -5,7 +5,7 @@ import torch
 from against_reference import model_agrees
 
 from gpt2_small import preset
-from gpt2_small.check import oracle
+from gpt2_small.checker import oracle
 
 
 @pytest.mark.slow

@@ -12,9 +12,10 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.folder import Checkpoint
-from gpt2_small.training import opening, state
-from gpt2_small.training.keeper import last_whole_checkpoint
-from gpt2_small.training.opening import LOCK
+from gpt2_small.training import session as opening
+from gpt2_small.training import state
+from gpt2_small.training.checkpoints import last_whole_checkpoint
+from gpt2_small.training.session import LOCK
 
 FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "position.json")
 

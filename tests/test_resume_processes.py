@@ -14,8 +14,8 @@ from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
 
-from gpt2_small.training.data import open_data
-from gpt2_small.training.meeting import meeting_place
+from gpt2_small.training.rendezvous import meeting_place
+from gpt2_small.training.training_data import open_data
 
 pytestmark = pytest.mark.timeout(300)
 STEPS = [6, 9, 12]

@@ -20,9 +20,9 @@ from gpt2_small import binding, cli
 from gpt2_small.commands.sample import Screen
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Options, Stream, continuations, open_source
-from gpt2_small.generation.visible import visible
-from gpt2_small.runs import export_hugging_face
-from gpt2_small.text.tokenizers import ByteTokenizer, GPT2Tokenizer
+from gpt2_small.generation.terminal_text import visible
+from gpt2_small.tokenizers.registry import ByteTokenizer, GPT2Tokenizer
+from gpt2_small.weights import export_hugging_face
 
 NEW_TOKENS = 12
 

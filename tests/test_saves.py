@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_small.check import exercises
-from gpt2_small.check.parts import PARTS
-from gpt2_small.check.saves import Gone, Saved, SavedFile, changed_parts
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts
+from gpt2_small.checker.parts import PARTS
 
 STAYS_SO = 10
 

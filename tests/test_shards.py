@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_folders import bytes_of, json_lines, made, written
 
+from gpt2_small.data.batches import batch_at, bigram_loss, evaluation_batches
+from gpt2_small.data.shards import holds_shards, open_shards
+from gpt2_small.data.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
-from gpt2_small.text.batches import batch_at, bigram_loss, evaluation_batches
-from gpt2_small.text.shards import holds_shards, open_shards
-from gpt2_small.text.token_sequence import TokenSequence
-from gpt2_small.text.tokenizers import ByteTokenizer, CharTokenizer, save_tokenizer
-from gpt2_small.training.data import ShardsData
+from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer, save_tokenizer
+from gpt2_small.training.training_data import ShardsData
 
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}

@@ -17,7 +17,7 @@ from small_runs import flags, logged, play, state_at, steps_kept
 pytestmark = pytest.mark.timeout(300)
 BOTH = [signal.SIGINT, signal.SIGTERM]
 NAMES = [number.name for number in BOTH]
-ECHOES = "from gpt2_small.training import stopping\nstopping.ECHO_SECONDS = {}\n"
+ECHOES = "from gpt2_small.training import signals\nsignals.ECHO_SECONDS = {}\n"
 ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
 
 
@@ -25,7 +25,7 @@ def opens(gate: Path) -> str:
     """A process that is asked to stop lets the one that stays go on."""
     return f"""
 from pathlib import Path
-from gpt2_small.training.stopping import StopRequest
+from gpt2_small.training.signals import StopRequest
 
 make = StopRequest.make
 

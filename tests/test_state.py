@@ -13,12 +13,12 @@ from small_runs import ALONE, SMALL, files_under, flip, play, steps_kept, train
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.runs.folder import find_checkpoints
-from gpt2_small.training import keeper as keeping
-from gpt2_small.training import kept
-from gpt2_small.training.data import open_data
-from gpt2_small.training.keeper import Keeper, check_whole, discard, last_whole_checkpoint
-from gpt2_small.training.run import Training
+from gpt2_small.training import checkpoints as keeping
+from gpt2_small.training import recorder as kept
+from gpt2_small.training.checkpoints import Keeper, check_whole, discard, last_whole_checkpoint
+from gpt2_small.training.loop import Training
 from gpt2_small.training.state import capture, optimizer_tensors, reseed, restore
+from gpt2_small.training.training_data import open_data
 
 
 @pytest.fixture

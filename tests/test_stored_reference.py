@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from gpt2_small import UserError
-from gpt2_small.check import oracle
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker import oracle
+from gpt2_small.checker.tolerances import assert_close
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from random import Random
 import pytest
 import torch
 
-from gpt2_small.text import stories
-from gpt2_small.text.stories.grammar import Entry, Grammar, Node
-from gpt2_small.text.stories.measure import profile, window_entropy
-from gpt2_small.text.stories.tales import BEGIN, GRAMMAR, SLOTS
+from gpt2_small import stories
+from gpt2_small.stories.grammar import Entry, Grammar, Node
+from gpt2_small.stories.measure import profile, window_entropy
+from gpt2_small.stories.tales import BEGIN, GRAMMAR, SLOTS
 
 N_CTX = 96
 TRAINING_TEXT_SHA256 = "57ddc29076d63b90af3258468112e53385498228f175dac519558d1e80311ded"

@@ -6,11 +6,11 @@ from random import Random
 import pytest
 import torch
 
+from gpt2_small import stories
 from gpt2_small.errors import UserError
-from gpt2_small.text import stories
-from gpt2_small.text.protocol import StreamDecoder, Tokenizer
-from gpt2_small.text.stories import BEGIN_ID, StoriesTokenizer, judge, stories_windows
-from gpt2_small.text.tokenizers import load_tokenizer, save_tokenizer
+from gpt2_small.stories import BEGIN_ID, StoriesTokenizer, judge, stories_windows
+from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
+from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 
 N_CTX = 96
 

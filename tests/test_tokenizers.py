@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpt2_small import files
 from gpt2_small.errors import UserError
-from gpt2_small.text import files
-from gpt2_small.text.gpt2_pattern import chunks
-from gpt2_small.text.stories import VOCABULARY, StoriesTokenizer
-from gpt2_small.text.tokenizers import (
+from gpt2_small.stories import VOCABULARY, StoriesTokenizer
+from gpt2_small.tokenizers.gpt2_pattern import chunks
+from gpt2_small.tokenizers.registry import (
     ByteLevelTokenizer,
     BytePairTokenizer,
     ByteTokenizer,
@@ -226,7 +226,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_training_gives_the_same_merges_in_another_process():
     code = (
-        "import sys; from gpt2_small.text.bpe import BytePairTokenizer as B;"
+        "import sys; from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer as B;"
         "print(B.train(sys.stdin.buffer.read().decode(), 300).to_dict())"
     )
     run = subprocess.run(

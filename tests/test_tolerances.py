@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gpt2_small.check.tolerances import FLOAT32, FLOAT64, assert_close
+from gpt2_small.checker.tolerances import FLOAT32, FLOAT64, assert_close
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, FLOAT32), (torch.float64, FLOAT64)])

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from small_runs import SMALL, flags, logged, play
 
 from gpt2_small import binding
+from gpt2_small.data.corpora import Corpus
 from gpt2_small.errors import UserError
-from gpt2_small.text.corpora import Corpus
-from gpt2_small.text.simple_tokenizers import CharTokenizer
-from gpt2_small.training.data import StoriesData, TextData
+from gpt2_small.tokenizers.simple import CharTokenizer
 from gpt2_small.training.distributed import Processes
+from gpt2_small.training.loop import Training, evaluate
 from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.run import Training, evaluate
+from gpt2_small.training.training_data import StoriesData, TextData
 
 ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))
 RECIPE = Recipe(

@@ -8,12 +8,12 @@ import torch
 from rich.console import Console
 
 from gpt2_small.errors import UserError
-from gpt2_small.training import view as view_module
+from gpt2_small.planning.flops import training_flops
+from gpt2_small.training.display import console as view_module
+from gpt2_small.training.display.console import RunView, peak_share, sparkline
+from gpt2_small.training.display.trackers import Trackers, open_trackers
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.flops import training_flops
-from gpt2_small.training.run import RunRecord
-from gpt2_small.training.trackers import Trackers, open_trackers
-from gpt2_small.training.view import RunView, peak_share, sparkline
+from gpt2_small.training.loop import RunRecord
 
 
 class Standing:

@@ -11,7 +11,7 @@ import torch_gpt2
 from safetensors.torch import load, save
 from strategies import SMALL, for_every_case, parameters
 
-from gpt2_small.check.tolerances import assert_close
+from gpt2_small.checker.tolerances import assert_close
 
 pytestmark = pytest.mark.component("Transformer")
 

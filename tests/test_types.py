@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.check.typed import check_shapes
+from gpt2_small.checker.shape_types import check_shapes
 
 CONFIG = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 1, "n_ctx": 12, "d_vocab": 29}
 WORDS = {"batch", "seq", "seq_q", "seq_k", "head", "d_head", "d_model", "d_vocab"}

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gpt2_small.check import exercises, watch
-from gpt2_small.check.background import News
-from gpt2_small.check.lesson import Event, Lesson
-from gpt2_small.check.parts import PARTS
-from gpt2_small.check.verdict import PartReport, Result, Verdict
-from gpt2_small.check.watch_faces import Lines, Screen
+from gpt2_small.checker.learner import skeleton as exercises
+from gpt2_small.checker.learner import watcher as watch
+from gpt2_small.checker.learner.background import News
+from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.watch_screens import Lines, Screen
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import PartReport, Result, Verdict
 
 LOOKS = 20
 

@@ -13,7 +13,7 @@ from small_gpt2s import D_VOCAB, PROPORTIONS, hugging_face_gpt2, logits_of, our_
 
 import gpt2_small
 from gpt2_small.errors import UserError
-from gpt2_small.model.transformer_lens import from_transformer_lens, to_transformer_lens
+from gpt2_small.weights.transformer_lens import from_transformer_lens, to_transformer_lens
 
 pytestmark = pytest.mark.timeout(60)
 

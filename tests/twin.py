@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 from strategies import SMALL, Case
 
-from gpt2_small.check.tolerances import assert_close
-from gpt2_small.model import fast, products
+from gpt2_small.checker.tolerances import assert_close
+from gpt2_small.kernels import products
+from gpt2_small.model import twin as fast
 
 # bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
 # and from each other by parts in a hundred. The twin may be this much further off than the model.

@@ -12,7 +12,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 
 if TYPE_CHECKING:
-    from gpt2_small.check.verdict import Verdict
+    from gpt2_small.checker.verdict import Verdict
 
 
 def check(
@@ -45,9 +45,9 @@ def check(
 
     Example: gpt2-small check my_gpt2.py --component LayerNorm
     """
-    from gpt2_small.check import reports
-    from gpt2_small.check.parts import in_learning_order
-    from gpt2_small.check.verdict import Verdict
+    from gpt2_small.checker import report_formats as reports
+    from gpt2_small.checker.parts import in_learning_order
+    from gpt2_small.checker.verdict import Verdict
 
     path = file or file_in_use()
     wanted = {"json": json, "junit": junit, "gradescope": gradescope}
@@ -68,8 +68,8 @@ def check(
 
 def run_checks(path: Path, parts: list[str] | None, seed: int) -> "Verdict":
     """Check a file, with a line that says at which part it is, and show the verdict."""
-    from gpt2_small.check import screen
-    from gpt2_small.check.worker import Checker
+    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.sandbox.client import Checker
 
     console = screen.console_for_learners()
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ def doctor() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.checker.learner.screen import console_for_learners
     from gpt2_small.commands.findings import everything
 
     console = console_for_learners()

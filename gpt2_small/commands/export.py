@@ -23,9 +23,9 @@ def export(
     Example: gpt2-small export runs/stories stories-gpt2
     """
     with loading():
-        from gpt2_small.runs import export_hugging_face
         from gpt2_small.runs.folder import is_run
-        from gpt2_small.runs.pretrained import missing
+        from gpt2_small.weights import export_hugging_face
+        from gpt2_small.weights.pretrained import missing
 
     if not run.is_dir() and (sentence := missing(run)):
         raise UserError(sentence)

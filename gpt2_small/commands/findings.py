@@ -171,8 +171,8 @@ def c_code() -> Iterator[Finding]:
         torch = importlib.import_module("torch")
     except Exception:
         return
-    from gpt2_small.model.c_library import compiler
-    from gpt2_small.model.native import MACROS, unavailable
+    from gpt2_small.kernels.native.compiler import compiler
+    from gpt2_small.kernels.native.library import MACROS, unavailable
 
     reasons = [unavailable(dtype, torch.device("cpu")) for dtype in MACROS]
     why_not = next((reason for reason in reasons if reason), None)

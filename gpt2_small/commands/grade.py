@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gpt2_small.check.grade import Grading, Submission
+    from gpt2_small.checker.grading.submissions import Grading, Submission
 
 
 def grade(
@@ -33,9 +33,9 @@ def grade(
 
     Example: gpt2-small grade handed_in --csv grades.csv
     """
-    from gpt2_small.check import reports
-    from gpt2_small.check.grade import Grading, submissions
-    from gpt2_small.check.worker import Limits
+    from gpt2_small.checker import report_formats as reports
+    from gpt2_small.checker.grading.submissions import Grading, submissions
+    from gpt2_small.checker.sandbox.client import Limits
 
     for target in filter(None, [csv, json]):
         reports.writable(target)
@@ -61,7 +61,7 @@ def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
     """Grade, with a bar that says how far it is."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.checker.learner.screen import console_for_learners
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console_for_learners(), transient=True) as bar:
@@ -71,8 +71,9 @@ def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
 
 def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | None) -> None:
     """Show and write what has been found out, also when it was interrupted."""
-    from gpt2_small.check import grade_reports, reports
-    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.checker import report_formats as reports
+    from gpt2_small.checker.grading import reports as grade_reports
+    from gpt2_small.checker.learner.screen import console_for_learners
 
     console = console_for_learners()
     console.print(grade_reports.on_screen(grading))

@@ -17,9 +17,9 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from gpt2_small.check import progress, screen
-    from gpt2_small.check.parts import find_part
-    from gpt2_small.check.worker import Checker
+    from gpt2_small.checker.learner import progress, screen
+    from gpt2_small.checker.parts import find_part
+    from gpt2_small.checker.sandbox.client import Checker
 
     part, path = find_part(part), learner_file(file)
     console = screen.console_for_learners()

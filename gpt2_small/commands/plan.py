@@ -58,13 +58,13 @@ def plan(
 
     Example: gpt2-small plan --preset gpt2 --device h200 --gpus 8 --nodes 4 --tokens 10B
     """
-    from gpt2_small.check import reports
-    from gpt2_small.check.screen import console_for_learners
+    from gpt2_small.checker import report_formats as reports
+    from gpt2_small.checker.learner.screen import console_for_learners
     from gpt2_small.commands.plan_screen import as_json, screen
     from gpt2_small.model.presets import preset as shape_of
-    from gpt2_small.training.device_peaks import find_in_table
-    from gpt2_small.training.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
-    from gpt2_small.training.planner import Plan
+    from gpt2_small.planning.device_peaks import find_in_table
+    from gpt2_small.planning.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
+    from gpt2_small.planning.planner import Plan
 
     if json is not None:
         reports.writable(json)

@@ -61,8 +61,8 @@ def prepare(
     """
     with loading():
         from gpt2_small.commands.prepare_view import PrepareView
-        from gpt2_small.text.prepare import prepare as steps
-        from gpt2_small.text.prepare_options import Options
+        from gpt2_small.data.prepare import prepare as steps
+        from gpt2_small.data.prepare_options import Options
 
     options = Options(
         tokenizer=tokenizer,

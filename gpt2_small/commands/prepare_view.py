@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from gpt2_small.text.prepare import SAVE_SECONDS
-from gpt2_small.text.prepare import Progress as Step
-from gpt2_small.text.prepare_options import in_bytes
-from gpt2_small.text.unfinished import INDEX
+from gpt2_small.data.prepare import SAVE_SECONDS
+from gpt2_small.data.prepare import Progress as Step
+from gpt2_small.data.prepare_options import in_bytes
+from gpt2_small.data.unfinished_folder import INDEX
 
 SECONDS_BETWEEN_LINES = 30.0
 STAGES = {"vocabulary": "making the tokenizer", "hashes": "taking the hashes"}

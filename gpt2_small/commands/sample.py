@@ -16,7 +16,7 @@ from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
     from gpt2_small.generation import Continuation, Stream
-    from gpt2_small.text.protocol import Tokenizer
+    from gpt2_small.tokenizers.protocol import Tokenizer
 
 CANDIDATES = 10
 FORMAT = "gpt2-small-sample/1"
@@ -81,7 +81,7 @@ def sample(
         bind_solution(solution)
         import torch
 
-        from gpt2_small.check.reports import writable
+        from gpt2_small.checker.report_formats import writable
         from gpt2_small.devices import find_device
         from gpt2_small.generation import Options, Stream, open_source
 
@@ -134,14 +134,14 @@ def read_prompt(given: str | None) -> str:
         return given
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("there is no prompt; give --prompt TEXT, or pipe a text in")
-    from gpt2_small.text.protocol import bytes_to_text
+    from gpt2_small.tokenizers.protocol import bytes_to_text
 
     return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
 
 
 def shown_prompt(prompt: str) -> str:
     """The prompt with U+FFFD for bytes that are not UTF-8."""
-    from gpt2_small.text.protocol import text_to_bytes
+    from gpt2_small.tokenizers.protocol import text_to_bytes
 
     return text_to_bytes(prompt).decode(errors="replace")
 
@@ -151,7 +151,7 @@ def print_as_written(prompt: str, stream: "Stream") -> bool:
 
     Several are printed one after the other, the first of them as it is written.
     """
-    from gpt2_small.generation.visible import print_anything
+    from gpt2_small.generation.terminal_text import print_anything
 
     print_anything(sys.stdout)
     screen = Screen(prompt, stream.rows)
@@ -192,7 +192,7 @@ class Screen:
             self._current, self._printed = self._current + 1, None
 
     def _print(self, text: str) -> None:
-        from gpt2_small.generation.visible import visible
+        from gpt2_small.generation.terminal_text import visible
 
         if sys.stdout is not None:  # as it is when it was closed
             sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
@@ -203,7 +203,7 @@ def write_report(
     path: Path, report: dict[str, Any], stream: "Stream", tokenizer: "Tokenizer"
 ) -> None:
     """Write every continuation with the probabilities of its tokens as JSON."""
-    from gpt2_small.text.files import write_whole
+    from gpt2_small.files import write_atomically
 
     bound = binding.bound()
     content = {
@@ -229,4 +229,4 @@ def write_report(
             for row in stream.rows
         ],
     }
-    write_whole(path, json.dumps(content, indent=1) + "\n")
+    write_atomically(path, json.dumps(content, indent=1) + "\n")

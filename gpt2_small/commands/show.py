@@ -23,9 +23,9 @@ def show(
     """
     from rich.syntax import Syntax
 
-    from gpt2_small.check import progress, screen
-    from gpt2_small.check.exercises import reference_code
-    from gpt2_small.check.parts import find_part
+    from gpt2_small.checker.learner import progress, screen
+    from gpt2_small.checker.learner.skeleton import reference_code
+    from gpt2_small.checker.parts import find_part
 
     part = find_part(part)
     path = _file_or_none(file)
@@ -53,8 +53,8 @@ def _file_or_none(file: Path | None) -> Path | None:
 
 
 def _holds(path: Path, part: str) -> bool:
-    from gpt2_small.check import screen
-    from gpt2_small.check.worker import Checker
+    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.sandbox.client import Checker
 
     with Checker() as checker, screen.console_for_learners().status(f"checking {part}"):
         verdict = checker.check(path, [part], naming=False)

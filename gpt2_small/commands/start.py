@@ -22,10 +22,10 @@ def start(
 
     Example: gpt2-small start my_gpt2.py
     """
-    from gpt2_small.check.exercises import skeleton
-    from gpt2_small.check.parts import PARTS
-    from gpt2_small.check.progress import path_for
-    from gpt2_small.text.files import write_whole
+    from gpt2_small.checker.learner.progress import path_for
+    from gpt2_small.checker.learner.skeleton import skeleton
+    from gpt2_small.checker.parts import PARTS
+    from gpt2_small.files import write_atomically
 
     if file.suffix != ".py":
         raise UserError(f"{file} is no Python file; did you mean {file}.py?")
@@ -36,7 +36,7 @@ def start(
         )
     if not file.absolute().parent.is_dir():
         raise UserError(f"there is no folder {file.parent}; make it first")
-    write_whole(file, skeleton())
+    write_atomically(file, skeleton())
     named = "" if file == DEFAULT else f" {file}"
     option = "" if file == DEFAULT else f" --file {file}"
     typer.echo(

@@ -89,10 +89,10 @@ def _train(
     from rich.console import Console
 
     from gpt2_small import binding
+    from gpt2_small.training.display.overview import draw, print_plan, reference_lines, watch
+    from gpt2_small.training.display.trackers import open_trackers
     from gpt2_small.training.distributed import joined_processes
-    from gpt2_small.training.opening import open_run
-    from gpt2_small.training.trackers import open_trackers
-    from gpt2_small.training.watched import draw, print_plan, reference_lines, watch
+    from gpt2_small.training.session import open_run
 
     with (
         joined_processes(device) as processes,

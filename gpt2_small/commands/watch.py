@@ -24,10 +24,10 @@ def watch(
 
     Example: gpt2-small watch my_gpt2.py
     """
-    from gpt2_small.check import screen
-    from gpt2_small.check.keyboard import Keys, NoKeys
-    from gpt2_small.check.watch import Watch
-    from gpt2_small.check.watch_faces import Lines, Screen
+    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.learner.keyboard import Keys, NoKeys
+    from gpt2_small.checker.learner.watch_screens import Lines, Screen
+    from gpt2_small.checker.learner.watcher import Watch
 
     path = learner_file(file)
     console = screen.console_for_learners()

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 
 from gpt2_small.generation.options import Options
-from gpt2_small.generation.stop_text import StopText
-from gpt2_small.text.protocol import StreamDecoder, Tokenizer
+from gpt2_small.generation.stop_strings import StopText
+from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 
 Finish = Literal["length", "stop", "interrupted"]
 

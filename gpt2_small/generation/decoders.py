@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gpt2_small.model.decoding import Decoder
-from gpt2_small.model.fast import stands_in_for
+from gpt2_small.model.decoder import Decoder
+from gpt2_small.model.twin import stands_in_for
 
 # What the rows of one batch may take together, in caches or in logits.
 BATCH_BYTES = 2**31

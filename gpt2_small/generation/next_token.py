@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2_small.generation.shaping import without_padding
-from gpt2_small.generation.sources import Source
+from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.model_source import Source
 from gpt2_small.generation.streaming import prompt_ids
 
 ROWS_PER_DRAW = 100

@@ -11,9 +11,9 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import Candidate, Continuation, Step
 from gpt2_small.generation.decoders import NextLogits, decoder_for, rows_at_once
+from gpt2_small.generation.logit_processors import shaped, without_padding
 from gpt2_small.generation.options import Options
-from gpt2_small.generation.shaping import shaped, without_padding
-from gpt2_small.text.protocol import Tokenizer
+from gpt2_small.tokenizers.protocol import Tokenizer
 
 
 class Stream:

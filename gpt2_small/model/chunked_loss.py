@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.model.products import product, product_dtype
+from gpt2_small.kernels.products import product, product_dtype
 
 # On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache:
 # of so many of the vocabulary's tokens.

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 
-from gpt2_small.model.products import ROWS_TO_CAST_AGAIN, affine, product, product_dtype
+from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN, affine, product, product_dtype
 
 # A module of the reference; its parameters are attributes that nn.Module does not declare.
 Part = Any

@@ -11,12 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
-from gpt2_small.model.weights import build_model, config_from_fields, fill, read_safetensors
-from gpt2_small.runs.files import verified, whole_folder
+from gpt2_small.files import atomic_folder, read_json, verified, write_atomically
+from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.log import LOG
-from gpt2_small.text.files import read_json, write_whole
-from gpt2_small.text.protocol import Tokenizer
-from gpt2_small.text.tokenizers import load_tokenizer, save_tokenizer
+from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 
 FORMAT = "gpt2-small-run/1"
 CONFIG = "config.json"
@@ -122,7 +121,7 @@ def write_config(
         "tokenizer": tokenizer_name,
         "run": dict(run),
     }
-    write_whole(folder / CONFIG, json.dumps(content, indent=1) + "\n")
+    write_atomically(folder / CONFIG, json.dumps(content, indent=1) + "\n")
 
 
 def check_free(folder: Path) -> None:
@@ -194,7 +193,7 @@ def save_checkpoint(
     path = Path(folder) / CHECKPOINTS / f"step-{step}"
     named = model.named_parameters() if isinstance(model, nn.Module) else model.items()
     weights = {name: value.detach() for name, value in named}
-    with whole_folder(path) as aside:
+    with atomic_folder(path) as aside:
         for name, content in {WEIGHTS: weights, **(more or {})}.items():
             if isinstance(content, bytes):
                 (aside / name).write_bytes(content)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.text.files import write_whole
+from gpt2_small.files import write_atomically
 
 LOG = "log.jsonl"
 
@@ -49,7 +49,7 @@ def trim_log(folder: str | Path, last_step: int) -> None:
             kept.append(record)
         if record["step"] >= last_step:
             break
-    write_whole(path, "".join(map(_line, kept)))
+    write_atomically(path, "".join(map(_line, kept)))
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.devices import find_device
 from gpt2_small.errors import MachineError, UserError
-from gpt2_small.training.joining import join, losses_told, this_machine
+from gpt2_small.training.process_group import join, losses_told, this_machine
 
 Result = TypeVar("Result")
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.model.weights import fill
+from gpt2_small.files import read_json
+from gpt2_small.model.building import fill
 from gpt2_small.runs.folder import WEIGHTS, Checkpoint
-from gpt2_small.text.files import read_json
-from gpt2_small.training.run import Training
+from gpt2_small.training.loop import Training
 
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"

@@ -1,9 +1,0 @@
-"""What goes wrong in MultiHeadAttention."""
-
-from gpt2_small.check.mistakes import attention_around, attention_heads, attention_scores
-
-MISTAKES = [
-    *attention_scores.MISTAKES,
-    *attention_heads.MISTAKES,
-    *attention_around.MISTAKES,
-]

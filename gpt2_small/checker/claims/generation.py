@@ -1,0 +1,181 @@
+"""generate: greedy continuations, the window of n_ctx tokens, options passed on, modes kept."""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims.observation import Counts, Distribution, Entry, Observation
+from gpt2_small.checker.claims.sampling import probabilities
+from gpt2_small.checker.claims.transformer import TIED
+from gpt2_small.checker.mistakes.mistake import reference
+
+PART = "generate"
+N_CTX = probes.SIZES["n_ctx"]
+_DRAWS = 8000
+_SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"temperature": 2.5},
+    {"temperature": 0.5},
+    {"top_k": 3},
+    {"top_p": 0.7},
+    {"temperature": 1.7, "top_k": 4, "top_p": 0.85},
+)
+
+
+def model_of(seed: int, **changes: Any) -> nn.Module:
+    """The reference Transformer with random parameters."""
+    return TIED.build(reference(), seed, **changes)
+
+
+def prompt(seed: int, seq: int) -> Tensor:
+    return probes.tokens(seed, f"prompt of {seq}", batch=3, seq=seq)
+
+
+def called(module: ModuleType, seed: int) -> Observation:
+    got = module.generate(model_of(seed), prompt(seed, 4), 3, temperature=0)
+    got = probes.tensor(got, "what generate returns")
+    return {"what generate returns": f"{got.dtype} with {got.dim()} axes"}
+
+
+def greedy(module: ModuleType, seed: int) -> Observation:
+    """Prompts that stay inside n_ctx, reach it, cross it and are longer than it."""
+    model, seen = model_of(seed), {}
+    for seq, new in [(1, 5), (4, 7), (N_CTX - 2, 8), (N_CTX + 3, 6)]:
+        name = f"the tokens after a prompt of {seq} and {new} new"
+        seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
+    return seen
+
+
+def nothing_new(module: ModuleType, seed: int) -> Observation:
+    return {"the tokens with max_new_tokens=0": module.generate(model_of(seed), prompt(seed, 5), 0)}
+
+
+class Fixed(nn.Module):
+    """Gives the same logits for the last position of anything, and others before it."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.config = probes.config(reference(), d_vocab=len(logits))
+        self.logits = logits
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        batch, seq = tokens.shape
+        return torch.cat(
+            [torch.zeros(batch, seq - 1, len(self.logits)), self.logits.repeat(batch, 1, 1)], dim=1
+        )
+
+
+def fixed_logits() -> Tensor:
+    return torch.tensor([0.15, 0.4, 0.06, 0.01, 0.25, 0.1, 0.03]).log()
+
+
+def drawn(module: ModuleType, seed: int) -> Observation:
+    """How often each token follows, two new tokens for each row of a large batch."""
+    seen: dict[str, Entry] = {}
+    for setting in _SETTINGS:
+        got = module.generate(
+            Fixed(fixed_logits()),
+            torch.zeros(_DRAWS, 2, dtype=torch.int64),
+            2,
+            generator=probes.draws(seed, str(setting)),
+            **setting,
+        )
+        seen[_named(setting)] = counted(probes.tensor(got, "what generate returns"))
+    return seen
+
+
+def counted(got: Tensor) -> Entry:
+    """Counts of both new tokens; a text when there are not two of them."""
+    if got.shape != (_DRAWS, 4):
+        return probes.text(got)
+    return Counts(torch.stack([torch.bincount(column, minlength=7) for column in got[:, 2:].T]))
+
+
+def exact(_reference: ModuleType, _seed: int) -> Observation:
+    rows = fixed_logits().repeat(2, 1)
+    return {_named(s): Distribution(probabilities(rows, **s)) for s in _SETTINGS}
+
+
+def _named(setting: dict[str, Any]) -> str:
+    return "the draws with " + (", ".join(f"{k}={v}" for k, v in setting.items()) or "no option")
+
+
+def repeatable(module: ModuleType, seed: int) -> Observation:
+    def go(number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(number)
+        return module.generate(
+            model_of(seed), prompt(seed, 4), 8, temperature=3.0, generator=generator
+        )
+
+    first, again, other = go(seed), go(seed), go(seed + 1)
+    return {
+        "two runs from equal generators": "the same" if torch.equal(first, again) else "different",
+        "two runs from different generators": "the same"
+        if torch.equal(first, other)
+        else "different",
+    }
+
+
+def modes(module: ModuleType, seed: int) -> Observation:
+    """Dropout is off while it generates, and the model's mode is as it was afterwards."""
+    seen: dict[str, Entry] = {}
+    for training in (True, False):
+        model = model_of(seed, dropout=0.4).train(training)
+        got = module.generate(model, prompt(seed, 4), 6, temperature=0)
+        before = "training" if training else "evaluation"
+        seen[f"the tokens of a model in {before} mode with dropout"] = got
+        seen[f"the mode of a model that was in {before} mode"] = (
+            "training" if model.training else "evaluation"
+        )
+    return seen
+
+
+def without_gradients(module: ModuleType, seed: int) -> Observation:
+    """Whether the model's logits carry a history, which would fill the memory."""
+    model, kept = model_of(seed), []
+    model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
+    module.generate(model, prompt(seed, 4), 2, temperature=0)
+    return {"gradients while generating": "kept" if any(kept) else "none"}
+
+
+def window(module: ModuleType, seed: int) -> Observation:
+    """The longest sequence that the model was given."""
+    model, lengths = model_of(seed), [0]
+    model.register_forward_pre_hook(lambda _m, given: lengths.append(given[0].shape[1]))
+    module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0)
+    return {"the longest sequence the model is given, for an n_ctx of 12": str(max(lengths))}
+
+
+def whatever_follows(module: ModuleType, seed: int) -> Observation:
+    """Tokens that end a text elsewhere: the first, the last, and GPT-2's <|endoftext|>."""
+    seen: dict[str, Entry] = {}
+    for d_vocab, token in [(7, 0), (7, 6), (50257, 50256)]:
+        certain = torch.zeros(d_vocab)
+        certain[token] = 20.0
+        given = torch.full((2, 3), 1)
+        name = f"the tokens when {token} of {d_vocab} is drawn every time"
+        seen[name] = module.generate(Fixed(certain), given, 4, temperature=0)
+    return seen
+
+
+def untouched(module: ModuleType, seed: int) -> Observation:
+    given = prompt(seed, 6)
+    module.generate(model_of(seed), given, 4, temperature=0)
+    return {"the prompt after the call": given}
+
+
+CHECKS = (
+    Check(PART, "It is called with a model and tokens, and gives tokens", called, gate=True),
+    Check(PART, "Its greedy continuation is right, also beyond n_ctx tokens", greedy),
+    Check(PART, "The model never sees more than the last n_ctx tokens", window),
+    Check(PART, "No new tokens leave the prompt as it is", nothing_new),
+    Check(PART, "It goes on whatever token was drawn", whatever_follows),
+    Check(PART, "Temperature, top_k and top_p reach the draw", drawn, expect=exact),
+    Check(PART, "Its chance comes from the generator", repeatable),
+    Check(PART, "Dropout is off meanwhile, and the model's mode is kept", modes),
+    Check(PART, "No gradients are kept", without_gradients),
+    Check(PART, "The prompt is left unchanged", untouched),
+)  # fmt: skip

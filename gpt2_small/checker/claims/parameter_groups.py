@@ -1,0 +1,89 @@
+"""parameter_groups: each parameter once, and only matrices decay."""
+
+from collections import Counter
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpt2_small.checker.claims import Check
+from gpt2_small.checker.claims.failure import Failure
+from gpt2_small.checker.claims.observation import Entry, Observation
+from gpt2_small.checker.claims.transformer import TIED, UNTIED
+from gpt2_small.checker.mistakes.mistake import reference
+
+PART = "parameter_groups"
+
+
+def models(seed: int) -> dict[str, nn.Module]:
+    return {"a tied": TIED.build(reference(), seed), "an untied": UNTIED.build(reference(), seed)}
+
+
+def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The groups, with their parameters as lists. Raises Failure when they are none."""
+    found = module.parameter_groups(model, weight_decay=weight_decay)
+    try:
+        return [{**group, "params": list(group["params"])} for group in found]
+    except (TypeError, KeyError) as error:
+        raise Failure(
+            "it should return a list of dictionaries with 'params' and 'weight_decay'; "
+            f"it returns a {type(found).__name__}"
+        ) from error
+
+
+def called(module: ModuleType, seed: int) -> Observation:
+    groups(module, TIED.build(reference(), seed), 0.1)
+    return {"groups": "given"}
+
+
+def each_once(module: ModuleType, seed: int) -> Observation:
+    """How often each parameter is in a group."""
+    seen: dict[str, Entry] = {}
+    for kind, model in models(seed).items():
+        times = Counter(id(p) for group in groups(module, model, 0.1) for p in group["params"])
+        own = {id(parameter): name for name, parameter in model.named_parameters()}
+        for identity, name in own.items():
+            seen[f"the times that {name} of {kind} model is in a group"] = str(times[identity])
+        strangers = sum(count for identity, count in times.items() if identity not in own)
+        seen[f"the parameters in the groups that {kind} model does not have"] = str(strangers)
+    return seen
+
+
+def decays(module: ModuleType, seed: int) -> Observation:
+    """The weight decay of every parameter, in words."""
+    seen: dict[str, Entry] = {}
+    for kind, model in models(seed).items():
+        decay = {
+            id(parameter): group.get("weight_decay", "not given")
+            for group in groups(module, model, 0.3)
+            for parameter in group["params"]
+        }
+        for name, parameter in model.named_parameters():
+            size = list(parameter.shape)
+            label = f"the weight decay of {name} {size} of {kind} model"
+            value = decay.get(id(parameter), "not given")
+            seen[label] = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return seen
+
+
+def usable(module: ModuleType, seed: int) -> Observation:
+    """AdamW takes the groups, and a step without gradients shrinks what decays."""
+    model = TIED.build(reference(), seed).double()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(groups(module, model, 0.5), lr=0.1)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    return {
+        f"{name} after a step of pure decay": p.detach() - before[name]
+        for name, p in model.named_parameters()
+    }
+
+
+CHECKS = (
+    Check(PART, "It is called with a model, and gives groups", called, gate=True),
+    Check(PART, "Every parameter is in exactly one group", each_once),
+    Check(PART, "Matrices decay; gains and biases do not", decays),
+    Check(PART, "AdamW takes the groups", usable),
+)

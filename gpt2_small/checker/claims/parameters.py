@@ -1,0 +1,109 @@
+"""What a module is made of: names and shapes of its parameters, and how they are first drawn."""
+
+from types import ModuleType
+
+from gpt2_small.checker.claims import probes
+from gpt2_small.checker.claims.failure import Failure
+from gpt2_small.checker.claims.observation import Entry, Estimate, Observation
+from gpt2_small.checker.claims.subject import Subject
+
+
+def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """The shape of each parameter; a Failure tells what to rename."""
+    expected, actual = subject.contract(), probes.shapes(subject.fresh(module))
+    seen = {name: str(list(actual[name])) for name in expected if name in actual}
+    missing = [name for name in expected if name not in actual]
+    if missing:
+        raise Failure(what_is_missing(expected, actual, missing), seen)
+    for name, shape in expected.items():
+        if actual[name] != shape:
+            turned = " (it is transposed)" if actual[name] == shape[::-1] else ""
+            raise Failure(
+                f"{name} has the shape {probes.with_axes(actual[name])}{turned}; "
+                f"it should be {probes.with_axes(shape)}",
+                seen,
+            )
+    return seen
+
+
+def what_is_missing(
+    expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]], missing: list[str]
+) -> str:
+    """The missing parameters, each with the one that looks as if it were meant."""
+    meant = {wanted: name for name, wanted in probes.renamings(expected, actual).items()}
+    found = [f"rename {meant[name]} to {name}" for name in missing if name in meant]
+    if found:
+        return f"parameters have other names than in the contract: {', '.join(found)}"
+    unknown = [f"{name} {list(shape)}" for name, shape in actual.items() if name not in expected]
+    shown = [f"{name} {probes.with_axes(expected[name])}" for name in missing[:4]]
+    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+    has = f"; it has {', '.join(unknown[:4])}" if unknown else ""
+    return f"there is no parameter {', '.join(shown)}{more}{has}"
+
+
+def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """Trainable tensors and saved buffers that the contract does not have, and frozen ones."""
+    model, expected = subject.fresh(module), subject.contract()
+    known = {*expected, *probes.renamings(expected, probes.shapes(model))}
+    extra = {name: list(p.shape) for name, p in model.named_parameters() if name not in known}
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    saved = [name for name in model.state_dict() if name not in known and name not in extra]
+    if extra:
+        listed = ", ".join(f"{name} {shape}" for name, shape in extra.items())
+        raise Failure(
+            f"{listed} is trainable and not in the contract; what is not trained is a plain "
+            "attribute, or register_buffer(name, value, persistent=False)",
+            {"extra": "a parameter"},
+        )
+    if frozen:
+        raise Failure(
+            f"{', '.join(frozen)} cannot be trained: requires_grad is False", {"extra": "frozen"}
+        )
+    if saved:
+        raise Failure(
+            f"the state dict has {', '.join(saved)}, so that GPT-2's weights no longer load "
+            "strictly; use register_buffer(name, value, persistent=False)",
+            {"extra": "a buffer"},
+        )
+    return {"extra": "nothing"}
+
+
+# Large enough for sharp statistics; no number of it is a default, so that none can be left out.
+_ROOMY = {
+    "d_model": 48,
+    "n_layers": 5,
+    "n_heads": 3,
+    "d_head": 16,
+    "d_mlp": 80,
+    "n_ctx": 60,
+    "d_vocab": 211,
+    "init_std": 0.03,
+}
+
+
+def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """Mean and standard deviation of every parameter as its constructor draws it."""
+    model, contract = subject.fresh(module, **_ROOMY), subject.contract(**_ROOMY)
+    meant = probes.renamings(contract, probes.shapes(model))
+    seen: dict[str, Entry] = {}
+    for name, parameter in model.named_parameters():
+        name = meant.get(name, name)
+        if name in contract:
+            drawn, count = parameter.detach().double(), parameter.numel()
+            std = drawn.std(correction=0).item()
+            seen[f"the mean of {name}"] = Estimate(drawn.mean().item(), std / count**0.5)
+            seen[f"the standard deviation of {name}"] = Estimate(std, std / (2 * count) ** 0.5)
+    return seen
+
+
+def initial_statistics(subject: Subject) -> Observation:
+    """GPT-2's initialisation: gains 1, biases 0, weights of init_std, less into the stream."""
+    expected: dict[str, Entry] = {}
+    for name in subject.contract(**_ROOMY):
+        last = name.split(".")[-1]
+        std = _ROOMY["init_std"] if last.startswith("W") else 0.0
+        if last in ("W_O", "W_out"):
+            std /= (2 * _ROOMY["n_layers"]) ** 0.5
+        expected[f"the mean of {name}"] = Estimate(1.0 if last == "w" else 0.0)
+        expected[f"the standard deviation of {name}"] = Estimate(std)
+    return expected

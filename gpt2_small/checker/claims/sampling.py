@@ -1,0 +1,181 @@
+"""sample: exact distributions of a small vocabulary, greedy choice, and where chance comes from.
+
+Draws are compared with probabilities that are worked out here, by counting; correct code fails one
+check in a million at most (`observation.FALSE_ALARM`), whatever the seed.
+"""
+
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims.observation import Counts, Distribution, Entry, Observation
+
+PART = "sample"
+DRAWS = 8_000
+
+# Cumulated from the largest: 0.40 0.65 0.80 0.90 0.96 0.99 1. No top_p below is near one of them.
+_PROBABILITIES = (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01)
+_ROWS = 3
+
+
+def cases(seed: int) -> Tensor:
+    """Logits [case d_vocab]: the same probabilities, each case in an order of its own."""
+    generator = probes.draws(seed, "sampling")
+    log = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
+    orders = [torch.randperm(len(log), generator=generator) for _ in range(_ROWS)]
+    shifts = torch.tensor([0.0, 3.0, -2.0])
+    return torch.stack([log[order] + s for order, s in zip(orders, shifts, strict=True)]).float()
+
+
+def probabilities(
+    logits: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """The exact distribution that is drawn from, token by token."""
+    shares = (logits.double() / temperature).softmax(dim=-1)
+    for row in shares:
+        order = sorted(range(len(row)), key=lambda token: -row[token].item())
+        for token in order[top_k:] if top_k is not None else ():
+            row[token] = 0
+        row /= row.sum().item()
+        reached = 0.0
+        for token in order:
+            share = row[token].item()
+            if top_p is not None and reached >= top_p:
+                row[token] = 0
+            reached += share
+        row /= row.sum().item()
+    return shares
+
+
+def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
+    """How often each token of each case is drawn."""
+    rows = cases(seed).repeat(DRAWS, 1)
+    seen: dict[str, Entry] = {}
+    for setting in settings:
+        got = module.sample(rows.clone(), generator=probes.draws(seed, str(setting)), **setting)
+        seen[described(setting)] = counted(probes.tensor(got, "what sample returns"))
+    return seen
+
+
+def counted(got: Tensor) -> Entry:
+    """Counts of tokens drawn for repeated cases; a text when they are no such tokens."""
+    if got.shape != (DRAWS * _ROWS,) or got.dtype != torch.int64:
+        return probes.text(got)
+    if not bool(((got >= 0) & (got < len(_PROBABILITIES))).all()):
+        return "tokens outside the vocabulary"
+    chosen = torch.nn.functional.one_hot(got, len(_PROBABILITIES))
+    return Counts(chosen.view(DRAWS, _ROWS, -1).sum(dim=0))
+
+
+def exact(
+    _reference: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]
+) -> Observation:
+    return {
+        described(setting): Distribution(probabilities(cases(seed), **setting))
+        for setting in settings
+    }
+
+
+def described(setting: dict[str, Any]) -> str:
+    return "the draws with " + (", ".join(f"{k}={v}" for k, v in setting.items()) or "no option")
+
+
+def distribution(name: str, *settings: dict[str, Any]) -> Check:
+    return Check(
+        PART, name, partial(drawn, settings=settings), expect=partial(exact, settings=settings)
+    )
+
+
+def called(module: ModuleType, seed: int) -> Observation:
+    got = module.sample(cases(seed), generator=probes.draws(seed, "call"))
+    return {"what sample returns": probes.text(probes.tensor(got, "what sample returns"))}
+
+
+def greedy(module: ModuleType, seed: int) -> Observation:
+    """Temperature 0, alone and beside cuts that change nothing about the first."""
+    rows = torch.randn(40, 29, generator=probes.draws(seed, "greedy"))
+    return {
+        "the tokens at temperature 0": module.sample(rows, temperature=0),
+        "the tokens at temperature 0.0": module.sample(rows, temperature=0.0),
+        "the tokens at temperature 0 with top_k=3": module.sample(rows, temperature=0, top_k=3),
+        "the tokens at temperature 0 with top_p=0.9": module.sample(rows, temperature=0, top_p=0.9),
+    }
+
+
+def only_one(module: ModuleType, seed: int) -> Observation:
+    """Cuts that leave the most likely token alone."""
+    rows = torch.randn(40, 29, generator=probes.draws(seed, "only one"))
+    return {
+        "the tokens with top_k=1": module.sample(rows, top_k=1),
+        "the tokens with top_p=1e-6": module.sample(rows, top_p=1e-6),
+    }
+
+
+def chance(module: ModuleType, seed: int) -> Observation:
+    """Equal seeds draw equally, unequal ones do not, and torch's own generator is the default."""
+    rows = torch.zeros(200, 29)
+
+    def draw(number: int) -> Tensor:
+        return module.sample(rows, generator=torch.Generator().manual_seed(number))
+
+    def draw_from_torch(number: int) -> Tensor:
+        torch.default_generator.manual_seed(number)
+        return module.sample(rows)
+
+    first, again, other = draw(seed), draw(seed), draw(seed + 1)
+    torchs, torchs_again = draw_from_torch(seed), draw_from_torch(seed)
+    return {
+        "two draws from equal generators": _same(first, again),
+        "two draws from different generators": _same(first, other),
+        "two draws from torch's generator, seeded alike": _same(torchs, torchs_again),
+        "two draws from torch's generator, seeded otherwise": _same(
+            torchs, draw_from_torch(seed + 1)
+        ),
+    }
+
+
+def _same(a: Tensor, b: Tensor) -> str:
+    return "the same" if torch.equal(a, b) else "different"
+
+
+def impossible(module: ModuleType, seed: int) -> Observation:
+    """Tokens whose logits are minus infinity."""
+    rows = torch.zeros(2000, 7)
+    rows[:, [0, 3, 6]] = -torch.inf
+    got = module.sample(rows, generator=probes.draws(seed, "impossible"))
+    return {"tokens drawn when 0, 3 and 6 are impossible": str(sorted(set(got.tolist())))}
+
+
+def untouched(module: ModuleType, seed: int) -> Observation:
+    rows = cases(seed)
+    module.sample(rows, temperature=0.5, top_k=3, top_p=0.7)
+    return {"the logits after the call": rows}
+
+
+CHECKS = (
+    Check(PART, "It is called with logits, and gives one token for each row", called, gate=True),
+    Check(PART, "Temperature 0 takes the most likely token", greedy),
+    distribution("It draws from the softmax of the logits", {}),
+    distribution("The temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
+    distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
+    distribution("A top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
+    distribution(
+        "top_p keeps the token that crosses p", {"top_p": 0.7}, {"top_p": 0.93}, {"top_p": 0.2}
+    ),
+    distribution("A top_p of 1 keeps all tokens", {"top_p": 1.0}),
+    distribution("The temperature comes before top_p", {"temperature": 2.0, "top_p": 0.6}),
+    distribution("top_p counts what top_k has left", {"top_k": 3, "top_p": 0.77}),
+    distribution("All three together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
+    Check(PART, "What leaves one token takes the most likely", only_one),
+    Check(PART, "Its chance comes from the generator, and from torch's when there is none", chance),
+    Check(PART, "An impossible token is never drawn", impossible),
+    Check(PART, "The logits are left unchanged", untouched),
+)  # fmt: skip

@@ -1,0 +1,87 @@
+"""learning_rate: the warm-up, the cosine, the ends, and the steps after the end."""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims.failure import Failure
+from gpt2_small.checker.claims.observation import Observation
+
+PART = "learning_rate"
+_LONG = {"peak": 6.0, "warmup_steps": 7, "total_steps": 40}
+
+
+def rates(module: ModuleType, steps: range, **settings: Any) -> torch.Tensor:
+    """The rates of some steps. Raises Failure for what is no number."""
+    found = []
+    for step in steps:
+        rate = module.learning_rate(step, **settings)
+        if not isinstance(rate, (int, float)):
+            raise Failure(f"the rate of step {step} is {probes.text(rate)}, not a number")
+        found.append(float(rate))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def called(module: ModuleType, _seed: int) -> Observation:
+    return {"how many rates three steps have": str(len(rates(module, range(3), **_LONG)))}
+
+
+def warm_up(module: ModuleType, _seed: int) -> Observation:
+    return {
+        "the rates of the warm-up (7 steps to a peak of 6)": rates(module, range(7), **_LONG),
+        "the rate of the first step when the warm-up is 1 step": rates(
+            module, range(1), peak=6.0, warmup_steps=1, total_steps=9
+        ),
+    }
+
+
+def cosine(module: ModuleType, seed: int) -> Observation:
+    drawn = torch.rand(3, generator=probes.draws(seed, "schedule")).tolist()
+    warmup, total = 2 + int(20 * drawn[0]), 60 + int(90 * drawn[1])
+    peak = 1 + drawn[2]
+    name = f"the rates after a warm-up of {warmup} of {total} steps to a peak of {peak:.4g}"
+    return {
+        "the rates after the warm-up (steps 7 to 39 of 40)": rates(module, range(7, 40), **_LONG),
+        name: rates(
+            module, range(warmup, total), peak=peak, warmup_steps=warmup, total_steps=total
+        ),
+    }
+
+
+def ends(module: ModuleType, _seed: int) -> Observation:
+    return {
+        "the rate of the last step of 40": rates(module, range(39, 40), **_LONG),
+        "the rates after the last step": rates(module, range(40, 44), **_LONG),
+        "the rates long after the last step": rates(module, range(400, 402), **_LONG),
+    }
+
+
+def fraction(module: ModuleType, _seed: int) -> Observation:
+    return {
+        f"the rates with final_fraction={value}": rates(
+            module, range(44), **_LONG, final_fraction=value
+        )
+        for value in (0.0, 0.35, 1.0)
+    }
+
+
+def no_warm_up(module: ModuleType, _seed: int) -> Observation:
+    """Without a warm-up the last step is the only one whose rate the contract states."""
+    settings: dict[str, Any] = {"peak": 6.0, "warmup_steps": 0, "total_steps": 40}
+    first = rates(module, range(1), **settings).item()
+    return {
+        "the first rate without a warm-up": "near the peak" if 5.9 < first <= 6 else f"{first:.4g}",
+        "the last rate without a warm-up": rates(module, range(39, 40), **settings),
+    }
+
+
+CHECKS = (
+    Check(PART, "It is called with a step, and gives a number", called, gate=True),
+    Check(PART, "It rises linearly to the peak at step warmup_steps - 1", warm_up),
+    Check(PART, "It falls along half a cosine", cosine),
+    Check(PART, "It ends at a tenth of the peak at step total_steps - 1, and stays there", ends),
+    Check(PART, "It ends at final_fraction of the peak", fraction),
+    Check(PART, "It needs no warm-up", no_warm_up),
+)

@@ -1,0 +1,139 @@
+"""Sentences about what was seen and what should have been seen."""
+
+import errno
+import math
+
+from torch import Tensor
+
+from gpt2_small.checker.claims.observation import (
+    STANDARD_ERRORS,
+    TAP,
+    Counts,
+    Distribution,
+    Entry,
+    Estimate,
+    tensor_difference,
+    tolerance,
+)
+from gpt2_small.checker.claims.probes import text, with_axes
+
+_LONGEST = 300
+
+_PLURALS = {"rates", "tokens", "weights"}
+
+
+def explain_error(error: BaseException) -> str:
+    """An exception as one sentence."""
+    reason = " ".join(str(error).split())
+    if len(reason) > _LONGEST:
+        reason = reason[:_LONGEST] + " ..."
+    match error:
+        case SystemExit():
+            return "it ends Python with exit(); a part returns or raises"
+        case RecursionError():
+            return "it calls itself without end (RecursionError)"
+        case OSError(errno=errno.EFBIG):
+            return "it prints without end"
+        case MemoryError():
+            return "it needs more memory than it may have"
+        case EOFError():
+            return f"it waits for input, which a part cannot have (EOFError: {reason})"
+        case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
+            return f"it needs more memory than it may have ({reason})"
+    return f"{type(error).__name__}: {reason}" if reason else f"it raises {type(error).__name__}"
+
+
+def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:
+    """Why an entry is not what it should be, with numbers."""
+    if name.startswith(TAP):
+        name = f"the activation at {name.removeprefix(TAP)}"
+    if seen is None:
+        return f"there is no {name.removeprefix('the ')}"
+    if expected is None:
+        return f"{name} should not be there"
+    if isinstance(seen, Tensor) and isinstance(expected, Tensor):
+        difference = _tensors(seen, expected)
+        are_several = not _PLURALS.isdisjoint(name.split()[:2])
+        return f"{name} {_plural(difference) if are_several else difference}"
+    if isinstance(seen, Estimate) and isinstance(expected, Estimate):
+        return f"{name} {_estimates(seen, expected)}"
+    if isinstance(seen, Counts) and isinstance(expected, Distribution):
+        return f"{name}: {_draws(seen, expected)}"
+    return f"{name} is {_words(seen)}; it should be {_words(expected)}"
+
+
+def _plural(difference: str) -> str:
+    """What is said of one thing, said of several."""
+    verb, rest = difference.split(" ", 1)
+    return {"differs": "differ", "has": "have"}[verb] + " " + rest
+
+
+def _words(entry: Entry) -> str:
+    if isinstance(entry, Tensor):
+        return text(entry)
+    if isinstance(entry, Distribution):
+        return "a token of the vocabulary for each draw"
+    return entry if isinstance(entry, str) else str(entry)
+
+
+def _tensors(seen: Tensor, expected: Tensor) -> str:
+    if seen.shape != expected.shape:
+        return f"has the shape {with_axes(seen.shape)}; it should be {with_axes(expected.shape)}"
+    if seen.dtype != expected.dtype:
+        return f"has the dtype {_dtype(seen)}; it should be {_dtype(expected)}"
+    difference = tensor_difference(seen, expected)
+    place = largest_place(difference)
+    at = f"at {place}" if place else "there"
+    a, b = (t.detach()[tuple(place)].item() for t in (seen, expected))
+    if not expected.is_floating_point():
+        wrong = int((difference > 0).sum())
+        return f"differs in {wrong} of {expected.numel()} places: {at} it is {a}, and should be {b}"
+    largest = difference.max().item()
+    by = f"by up to {largest:.3g} " if math.isfinite(largest) else ""
+    return (
+        f"differs from the reference {by}(allowed: {tolerance(expected):.1g}): "
+        f"{at} it is {a:.6g}, and should be {b:.6g}{_factor(seen, expected)}"
+    )
+
+
+def largest_place(values: Tensor) -> list[int]:
+    """The index of the largest element (torch.unravel_index takes a second of importing)."""
+    place: list[int] = []
+    rest = int(values.argmax())
+    for size in reversed(values.shape):
+        rest, index = divmod(rest, size)
+        place.insert(0, index)
+    return place
+
+
+def _factor(seen: Tensor, expected: Tensor) -> str:
+    """That all elements are off by the same factor, when they are."""
+    a, b = seen.detach().double().flatten(), expected.detach().double().flatten()
+    norm = (b * b).sum()
+    if not (bool(a.isfinite().all()) and norm > 0):
+        return ""
+    factor = ((a * b).sum() / norm).item()
+    if (a - factor * b).abs().max() > 1e-4 * abs(factor) * b.abs().max():
+        return ""
+    return f"; all of it is {factor:.4g} times what it should be"
+
+
+def _estimates(seen: Estimate, expected: Estimate) -> str:
+    allowed = STANDARD_ERRORS * math.hypot(seen.error, expected.error)
+    by_chance = f", within {allowed:.2g} by chance" if allowed else ""
+    return f"is {seen.value:.4g}; it should be {expected.value:.4g}{by_chance}"
+
+
+def _draws(seen: Counts, expected: Distribution) -> str:
+    total = seen.counts.sum(dim=-1, keepdim=True)
+    shares = seen.counts.double() / total
+    case, cell = largest_place((shares - expected.probabilities).abs())
+    return (
+        f"of {int(total[case])} draws, {shares[case, cell]:.2%} are token {cell}, whose "
+        f"probability is {expected.probabilities[case, cell]:.2%}; so far off by chance less than "
+        "once in a million checks"
+    )
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")

@@ -1,0 +1,1 @@
+"""Check and grade the files of a class."""

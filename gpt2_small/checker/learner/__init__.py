@@ -1,0 +1,1 @@
+"""Skeleton, hints, screens and the watcher: what a learner sees."""

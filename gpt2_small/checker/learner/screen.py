@@ -1,0 +1,130 @@
+"""A verdict as a learner sees it: the parts with their state, then the first thing to mend.
+
+It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
+"""
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
+
+WIDTH = 80
+_WORDS: dict[Status, tuple[str, str]] = {
+    "passed": ("done", "green"),
+    "failed": ("wrong", "bold red"),
+    "not_written": ("not written", "dim"),
+    "waiting": ("waiting", "yellow"),
+}
+_ALSO = 3
+_PRINTED_LINES = 4
+
+
+def console_for_learners(console: Console | None = None) -> Console:
+    """A console of at most 80 columns that leaves numbers uncoloured and honours NO_COLOR."""
+    console = console or Console()
+    return Console(
+        file=console.file, highlight=False, width=min(WIDTH, console.width), soft_wrap=False
+    )
+
+
+def whole(verdict: Verdict) -> RenderableType:
+    """The screen of a verdict: file and hash, the parts, the first thing to mend."""
+    if verdict.error is not None:
+        return Group(heading(verdict), Text(verdict.error, style="red"))
+    return Group(heading(verdict), "", table(verdict), "", advice(verdict))
+
+
+def heading(verdict: Verdict) -> Text:
+    """Which file, by name and by hash."""
+    text = Text(verdict.solution, style="bold")
+    if verdict.sha256 is not None:
+        text.append(f"  sha256 {verdict.sha256[:12]}", style="dim")
+    return text
+
+
+def table(verdict: Verdict) -> Table:
+    """The parts with their state, in learning order, down two columns."""
+    parts = verdict.parts()
+    half = (len(parts) + 1) // 2
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(min_width=19)
+        grid.add_column(min_width=17)
+    for left, right in zip(parts[:half], [*parts[half:], None], strict=False):
+        cells = [*_cells(verdict, left), *(_cells(verdict, right) if right else ("", ""))]
+        grid.add_row(*cells)
+    return grid
+
+
+def _cells(verdict: Verdict, part: str) -> tuple[Text, Text]:
+    state = verdict.state_of(part)
+    words, style = _WORDS[state]
+    results = verdict.of(part)
+    if state == "failed":
+        wrong = sum(result.status == "failed" for result in results)
+        words = f"{words}, {wrong} of {len(results)}"
+    return Text(part), Text(words, style=style)
+
+
+def advice(verdict: Verdict) -> RenderableType:
+    """What to do next: the first part to mend in full, or that all is done."""
+    part = verdict.first_to_mend()
+    if part is None:
+        return Text(all_done(verdict), style="bold green")
+    state = verdict.state_of(part)
+    if state == "failed":
+        return mending(verdict, part)
+    if state == "not_written":
+        (first, *_) = (r for r in verdict.of(part) if r.status == "not_written")
+        where = f" (line {first.line})" if first.line is not None else ""
+        return Text(f"Next: {part}. It is not written yet{where}.")
+    (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
+    return Text(f"{part}: {first.check}: {first.message}")
+
+
+def all_done(verdict: Verdict) -> str:
+    """That nothing is left to mend."""
+    checks = verdict.counts()["passed"]
+    parts = verdict.parts()
+    what = f"All {len(parts)} parts hold" if len(parts) > 1 else f"{parts[0]} holds"
+    return f"{what}: {checks} checks passed."
+
+
+def mending(verdict: Verdict, part: str) -> RenderableType:
+    """The first failed check of a part, its mistake, what else fails, what the part printed."""
+    failed = [result for result in verdict.of(part) if result.status == "failed"]
+    first, others = failed[0], failed[1:]
+    report = verdict.reports.get(part, PartReport())
+    where = f", line {first.line}" if first.line is not None else ""
+    lines: list[RenderableType] = [
+        Text.assemble((f"{part}{where}. ", "bold red"), (f"Not so: {first.check}.", "bold")),
+    ]
+    if report.naming:
+        lines.append(Padding(Text(report.naming, style="cyan"), (0, 0, 0, 2)))
+    lines.append(Padding(Text(_sentence(first.message)), (0, 0, 0, 2)))
+    if others:
+        lines.append(Padding(Text(_also(others), style="dim"), (0, 0, 0, 2)))
+    if report.mistakes:
+        names = " and ".join(report.mistakes)
+        lines.append(Text(f"Mistake: {names}. For a hint: gpt2-small hint {part}"))
+    if report.printed:
+        shown = report.printed.strip().splitlines()[:_PRINTED_LINES]
+        lines.append(Text("It printed: " + "\n            ".join(shown), style="dim"))
+    return Group(*lines)
+
+
+def _also(others: list[Result]) -> str:
+    named = "; ".join(result.check for result in others[:_ALSO])
+    more = f"; and {len(others) - _ALSO} more" if len(others) > _ALSO else ""
+    return f"Also failing: {named}{more}."
+
+
+def _sentence(message: str) -> str:
+    """The message as a sentence; a name like `embed.W_E` at its beginning stays as it is."""
+    word, *_ = message.split(maxsplit=1) or [""]
+    is_name = "." in word or "_" in word or word in PARTS
+    begun = message if is_name else f"{message[:1].upper()}{message[1:]}"
+    return f"{begun}{'' if message.endswith('.') else '.'}"

@@ -1,0 +1,107 @@
+"""A learner's file, made from the reference: everything stays but the bodies of the parts."""
+
+import ast
+import textwrap
+from functools import cache
+
+from gpt2_small.checker.learner.hints import GUIDES
+from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.parts import PARTS
+
+_WIDTH = 100
+_PREFACE = """
+# Write the parts from top to bottom: put your code in the place of each `raise`. The names,
+# `__init__` and the helpers are given. `gpt2-small watch` tells after every save how a part does.
+# ruff: noqa: F401
+"""
+
+
+def skeleton() -> str:
+    """The text of a file in which every part is left to write, with its steps in comments."""
+    text = reference_text()
+    for part in PARTS:
+        text = with_body(text, part, _left_out(part))
+    line = _last_line(ast.parse(text).body[0])
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[:line], _PREFACE, *lines[line:]])
+
+
+def filled_in(text: str) -> str:
+    """A skeleton with the reference's bodies: the text of the reference."""
+    for part in PARTS:
+        text = with_body(text, part, reference_body(part))
+    return text.replace(_PREFACE, "", 1)
+
+
+def reference_body(part: str) -> str:
+    """The lines of the reference that a learner writes for a part."""
+    return body_of(reference_text(), part)
+
+
+def reference_code(part: str) -> str:
+    """The reference's code of a part, for reading: decorators, signature and body, no docstring."""
+    lines = reference_text().splitlines(keepends=True)
+    function = function_of(ast.parse(reference_text()), part)
+    start = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+    signature = "".join(lines[start - 1 : _last_line(function.returns)])
+    return textwrap.dedent(signature + reference_body(part))
+
+
+def body_of(text: str, part: str) -> str:
+    """The lines of a part's body in a file, without its docstring."""
+    first, last = _body_lines(text, part)
+    return "".join(text.splitlines(keepends=True)[first:last])
+
+
+def with_body(text: str, part: str, body: str) -> str:
+    """A file with another body in a part; the docstring stays."""
+    first, last = _body_lines(text, part)
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[:first], body, *lines[last:]])
+
+
+def function_of(tree: ast.Module, part: str) -> ast.FunctionDef:
+    """The function whose body is the exercise: the part itself, or the class's `forward`."""
+    (node,) = (n for n in tree.body if getattr(n, "name", None) == part)
+    if isinstance(node, ast.ClassDef):
+        (node,) = (n for n in node.body if getattr(n, "name", None) == "forward")
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+def full_name(part: str) -> str:
+    """What a part's code is called: `LayerNorm.forward`, `sample`."""
+    return f"{part}.forward" if part[0].isupper() else part
+
+
+def _body_lines(text: str, part: str) -> tuple[int, int]:
+    """From which line, counted from 0, up to which a part's body reaches, comments included."""
+    function = function_of(ast.parse(text), part)
+    documented = ast.get_docstring(function) is not None
+    before = function.body[0] if documented else function.returns
+    return _last_line(before), _last_line(function)
+
+
+def _last_line(node: ast.AST | None) -> int:
+    """The number of the line, counted from 1, that ends a piece of code."""
+    assert isinstance(node, (ast.stmt, ast.expr))
+    assert node.end_lineno is not None
+    return node.end_lineno
+
+
+@cache
+def _left_out(part: str) -> str:
+    """What stands in the place of a body: the steps, and that it is not written yet."""
+    indent = " " * (8 if part[0].isupper() else 4)
+    lines = []
+    for number, step in enumerate(GUIDES[part].steps, start=1):
+        lines += textwrap.wrap(
+            step,
+            width=_WIDTH,
+            initial_indent=f"{indent}# {number}. ",
+            subsequent_indent=f"{indent}#    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    lines.append(f'{indent}raise NotImplementedError("{full_name(part)} is not written yet")')
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,86 @@
+"""Check a file after every save: the parts that were changed first, then the others."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gpt2_small.checker.learner.background import Background
+from gpt2_small.checker.learner.keyboard import Keys, NoKeys
+from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts, is_python
+from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import Result
+
+_TICK = 0.05
+
+
+class Face(Protocol):
+    """Where a learner sees what is going on."""
+
+    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+        """Show what is known, after these events."""
+
+    def key(self, lesson: Lesson, pressed: str) -> None:
+        """Act on a key that changes only what is shown."""
+
+
+class Watch:
+    """A file that is checked after every save."""
+
+    def __init__(self, path: Path, shown_as: str, face: Face) -> None:
+        self.lesson = Lesson(path, shown_as)
+        self._saves = SavedFile(path)
+        self._background = Background(path)
+        self._face = face
+        self._text: bytes | None = None  # the last one that was Python
+        self._request = 0
+        self._asked_for_all = False
+
+    def run(self, keys: Keys | NoKeys) -> None:
+        """Go on until the learner quits."""
+        try:
+            with keys:
+                while (pressed := keys.read(_TICK)) != "q":
+                    self.step(pressed)
+        finally:
+            self._background.stop()
+
+    def step(self, pressed: str = "") -> None:
+        """Look at the file, at what was found out, and at a key."""
+        events = self._look()
+        for news in self._background.news():
+            if isinstance(news.found, Result):
+                events += self.lesson.take_result(news.found)
+            else:
+                events += self.lesson.take(news.found)
+        self._check_together()
+        if pressed == "h":
+            events += self.lesson.give_hint()
+        elif pressed == "n":
+            self.lesson.next_part()
+        elif pressed:
+            self._face.key(self.lesson, pressed)
+        self._face.tell(self.lesson, events, self._background.is_busy())
+
+    def _look(self) -> list[Event]:
+        """Ask for what a save has changed."""
+        seen = self._saves.look()
+        if isinstance(seen, Gone):
+            return self.lesson.is_gone(seen.now)
+        if isinstance(seen, Saved):
+            changed = changed_parts(self._text, seen.text)
+            if is_python(seen.text):
+                self._text = seen.text
+            self.lesson.saved(hashlib.sha256(seen.text).hexdigest(), changed)
+            others = [part for part in PARTS if part not in changed]
+            self._background.ask([[part] for part in (*changed, *others)])
+            self._asked_for_all = False
+        return []
+
+    def _check_together(self) -> None:
+        """When every part holds by itself, check them all together."""
+        ready = not self._background.is_busy() and len(self.lesson.done()) == len(PARTS)
+        if ready and not (self._asked_for_all or self.lesson.complete or self.lesson.problem):
+            self._asked_for_all = True
+            self._background.ask([PARTS])

@@ -1,0 +1,361 @@
+"""What goes wrong in generate."""
+
+from gpt2_small.checker.mistakes.mistake import Mistake
+
+PART = "generate"
+_MODEL = "logits = model(tokens[:, -config.n_ctx :])"
+_LAST = "                logits[:, -1],\n"
+_APPEND = 'tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)'
+_LOOP = "for _ in range(max_new_tokens):"
+_EVAL = "    model.eval()\n"
+_RESTORE = "        model.train(was_training)\n    return tokens\n"
+
+_POSITION_HINTS = (
+    "Which position's logits foresee the next token?",
+    "The logits at a position score the token after it, so the last position's are needed.",
+    "next_token = sample(model(tokens)[:, -1], ...)",
+)
+_WINDOW_HINTS = (
+    "What does the model see when there are more than n_ctx tokens?",
+    "The model reads the last n_ctx tokens; nothing is taken from what is returned.",
+    "logits = model(tokens[:, -n_ctx:])",
+)
+_OPTIONS_HINTS = (
+    "Which of the options reach sample?",
+    "temperature, top_k, top_p and generator are all handed on.",
+    "sample(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)",
+)
+_RESULT_HINTS = (
+    "What is returned for a prompt of 4 tokens and 3 new ones?",
+    "The prompt, and after it the new tokens in the order in which they were drawn.",
+    "tokens = torch.cat([tokens, next_token[:, None]], dim=1)",
+)
+_MODE_HINTS = (
+    "In which mode is the model meanwhile, and in which mode afterwards?",
+    "Dropout is off while it generates; then the model is put back into the mode it was in.",
+    "was_training = model.training; model.eval(); ...; model.train(was_training)",
+)
+_END_HINTS = (
+    "What does it return for 4 new tokens, when all of them are the last of the vocabulary?",
+    "Every row is continued by max_new_tokens tokens, whatever they are.",
+    "for _ in range(max_new_tokens): ..., without a break",
+)
+_GRADIENTS_HINTS = (
+    "Do the model's logits require a gradient meanwhile?",
+    "Nothing is learned here; kept gradients fill the memory.",
+    "@torch.no_grad()",
+)
+
+MISTAKES = [
+    Mistake(
+        id="generate-stops-at-the-end-of-text",
+        component=PART,
+        old=_APPEND,
+        new=_APPEND
+        + "\n            if (next_token == config.d_vocab - 1).all():\n                break",
+        sentence="stops as soon as every row drew the last token of the vocabulary",
+        hints=_END_HINTS,
+    ),
+    Mistake(
+        id="generate-stops-at-token-zero",
+        component=PART,
+        old=_APPEND,
+        new=_APPEND + "\n            if (next_token == 0).all():\n                break",
+        sentence="stops as soon as every row drew token 0",
+        hints=_END_HINTS,
+    ),
+    Mistake(
+        id="generate-first-position",
+        component=PART,
+        old=_LAST,
+        new="                logits[:, 0],\n",
+        sentence="goes on from the first position's logits",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
+        id="generate-position-before-last",
+        component=PART,
+        old=_LAST,
+        new="                logits[:, max(logits.shape[1] - 2, 0)],\n",
+        sentence="goes on from the last but one position's logits",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
+        id="generate-mean-of-positions",
+        component=PART,
+        old=_LAST,
+        new="                logits.mean(dim=1),\n",
+        sentence="goes on from the mean of all positions' logits",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
+        id="generate-largest-of-positions",
+        component=PART,
+        old=_LAST,
+        new="                logits.amax(dim=1),\n",
+        sentence="goes on from the largest logits of all positions",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
+        id="generate-last-row",
+        component=PART,
+        old=_LAST,
+        new="                logits[-1:, -1].expand(len(logits), -1),\n",
+        sentence="continues every row with the last row's logits",
+        hints=_POSITION_HINTS,
+    ),
+    Mistake(
+        id="generate-not-cropped",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(tokens)",
+        sentence="gives the model more than n_ctx tokens",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-first-n-ctx",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(tokens[:, : config.n_ctx])",
+        sentence="gives the model the first n_ctx tokens instead of the last",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-one-less",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(tokens[:, -(config.n_ctx - 1) :])",
+        sentence="gives the model one token less than fits",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-half-a-window",
+        component=PART,
+        old=_MODEL,
+        new=(
+            "logits = model(tokens if tokens.shape[1] <= config.n_ctx else tokens[:, "
+            "-(config.n_ctx // 2) :])"
+        ),
+        sentence="gives the model half of n_ctx once the window is full",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-last-token-only",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(tokens[:, -1:])",
+        sentence="gives the model the last token only",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-prompt-only",
+        component=PART,
+        old=_MODEL,
+        new="logits = model(prompt[:, -config.n_ctx :])",
+        also=((_EVAL, ("    model.eval()\n    prompt = tokens\n")),),
+        sentence="always gives the model the prompt, without what was added",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-crops-result",
+        component=PART,
+        old=_MODEL,
+        new=("tokens = tokens[:, -config.n_ctx :]\n            logits = model(tokens)"),
+        sentence="loses what is cropped: fewer tokens come back",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-stops-at-n-ctx",
+        component=PART,
+        old=_MODEL,
+        new=(
+            "if tokens.shape[1] >= config.n_ctx:\n"
+            "                break\n"
+            "            logits = model(tokens[:, -config.n_ctx :])"
+        ),
+        sentence="stops when n_ctx is reached",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-crops-prompt-once",
+        component=PART,
+        old=_EVAL,
+        new=("    model.eval()\n    tokens = tokens[:, -config.n_ctx :]\n"),
+        sentence="loses the beginning of a long prompt",
+        hints=_WINDOW_HINTS,
+    ),
+    Mistake(
+        id="generate-temperature-forgotten",
+        component=PART,
+        old="                temperature=temperature,\n",
+        new="",
+        sentence="does not hand temperature on to sample",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-top-k-forgotten",
+        component=PART,
+        old="                top_k=top_k,\n",
+        new="",
+        sentence="does not hand top_k on to sample",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-top-p-forgotten",
+        component=PART,
+        old="                top_p=top_p,\n",
+        new="",
+        sentence="does not hand top_p on to sample",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-generator-forgotten",
+        component=PART,
+        old="                generator=generator,\n",
+        new="",
+        sentence="does not hand generator on to sample",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-always-greedy",
+        component=PART,
+        old="                temperature=temperature,\n",
+        new="                temperature=0,\n",
+        sentence="always takes the most likely token",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-seeds-each-step",
+        component=PART,
+        old=_MODEL,
+        new=(
+            "logits = model(tokens[:, -config.n_ctx :])\n"
+            "            generator = torch.Generator().manual_seed(0)"
+        ),
+        sentence="starts from the same seed at every step",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-new-tokens-only",
+        component=PART,
+        old=_RESTORE,
+        new=(
+            "        model.train(was_training)\n"
+            "    return tokens[:, tokens.shape[1] - max_new_tokens :]\n"
+        ),
+        sentence="returns the new tokens without the prompt",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-one-too-many",
+        component=PART,
+        old=_LOOP,
+        new="for _ in range(max_new_tokens + 1):",
+        sentence="adds one token too many",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-one-too-few",
+        component=PART,
+        old=_LOOP,
+        new="for _ in range(max_new_tokens - 1):",
+        sentence="adds one token too few",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-up-to-length",
+        component=PART,
+        old=_LOOP,
+        new="for _ in range(max_new_tokens - tokens.shape[1]):",
+        sentence="takes max_new_tokens for the length of the whole",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-puts-in-front",
+        component=PART,
+        old=_APPEND,
+        new=('tokens = torch.cat([rearrange(next_token, "batch -> batch 1"), tokens], dim=1)'),
+        sentence="puts new tokens in front of the old ones",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-same-for-all-rows",
+        component=PART,
+        old=_APPEND,
+        new=(
+            "tokens = torch.cat([tokens, next_token[:1].expand(len(tokens)).unsqueeze(1)], dim=1)"
+        ),
+        sentence="gives all rows the first row's token",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-replaces-last",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'tokens = torch.cat([tokens[:, :-1], rearrange(next_token, "batch -> batch 1")], dim=1)'
+        ),
+        sentence="replaces the last token instead of adding one",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-repeats-last",
+        component=PART,
+        old=_APPEND,
+        new="tokens = torch.cat([tokens, tokens[:, -1:]], dim=1)",
+        sentence="adds the last token again instead of the one drawn",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-under-dropout",
+        component=PART,
+        old=_EVAL,
+        new="",
+        sentence="leaves the model in training mode, so that dropout acts",
+        hints=_MODE_HINTS,
+    ),
+    Mistake(
+        id="generate-left-in-evaluation",
+        component=PART,
+        old=_RESTORE,
+        new=("        model.train(False)\n    return tokens\n"),
+        sentence="leaves the model in evaluation mode",
+        hints=_MODE_HINTS,
+    ),
+    Mistake(
+        id="generate-left-in-training",
+        component=PART,
+        old=_RESTORE,
+        new=("        model.train()\n    return tokens\n"),
+        sentence="leaves the model in training mode",
+        hints=_MODE_HINTS,
+    ),
+    Mistake(
+        id="generate-keeps-gradients",
+        component=PART,
+        old="@torch.no_grad()\n",
+        new="",
+        sentence="keeps gradients",
+        hints=_GRADIENTS_HINTS,
+    ),
+    Mistake(
+        id="generate-changes-prompt",
+        component=PART,
+        old=_EVAL,
+        new=("    model.eval()\n    tokens[:, 0] = (tokens[:, 0] + 1) % 7\n"),
+        sentence="changes the prompt that it was given",
+        hints=(
+            "Print the prompt before and after the call.",
+            "Whoever passed it in may still need it.",
+            "torch.cat makes a new tensor",
+        ),
+    ),
+    Mistake(
+        id="generate-grows-a-list",
+        component=PART,
+        old=_APPEND,
+        new="tokens = torch.hstack([tokens, next_token.unsqueeze(1)])",
+        sentence="appends with hstack",
+        equivalent=True,
+    ),
+]

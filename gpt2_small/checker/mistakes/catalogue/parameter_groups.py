@@ -1,0 +1,231 @@
+"""What goes wrong in parameter_groups."""
+
+from gpt2_small.checker.mistakes.mistake import Mistake
+
+PART = "parameter_groups"
+_MATRIX = 'is_matrix = name.split(".")[-1].startswith("W")'
+_APPEND = "(matrices if is_matrix else vectors).append(parameter)"
+_DECAY = '{"params": matrices, "weight_decay": weight_decay},'
+_NO_DECAY = '{"params": vectors, "weight_decay": 0.0},'
+
+_WHICH_HINTS = (
+    "Which decay does blocks.0.attn.b_Q get, and which embed.W_E?",
+    (
+        "Matrices decay: those whose own name begins with W, embeddings too. Gains and biases "
+        "do not, also those stored one row a head."
+    ),
+    'name.split(".")[-1].startswith("W")',
+)
+_ONCE_HINTS = (
+    "Count the parameters in all groups, and compare with the model's.",
+    "Every parameter is in exactly one group.",
+    "(matrices if is_matrix else vectors).append(parameter)",
+)
+_VALUES_HINTS = (
+    "Print the weight decay of both groups.",
+    "The matrices get the weight_decay that was passed in, the vectors 0.0, said explicitly.",
+    (
+        '[{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, '
+        '"weight_decay": 0.0}]'
+    ),
+)
+
+MISTAKES = [
+    Mistake(
+        id="parameter-groups-by-axes",
+        component=PART,
+        old=_MATRIX,
+        new="is_matrix = parameter.ndim >= 2",
+        sentence=("takes everything with two axes for a matrix, so that the heads' biases decay"),
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-three-axes",
+        component=PART,
+        old=_MATRIX,
+        new="is_matrix = parameter.ndim >= 3",
+        sentence="takes only what has three axes for a matrix",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-all-decay",
+        component=PART,
+        old=_MATRIX,
+        new="is_matrix = True",
+        sentence="lets everything decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-none-decays",
+        component=PART,
+        old=_MATRIX,
+        new="is_matrix = False",
+        sentence="lets nothing decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-gains-decay",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = name.split(".")[-1].lower().startswith("w")',
+        sentence="lets the gains decay as well",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-biases-decay",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = not name.split(".")[-1] == "w"',
+        sentence="lets the biases decay as well",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-embeddings-do-not",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = name.split(".")[-1].startswith("W") and "embed" not in name',
+        sentence="lets the embeddings not decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-positions-do-not",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = name.split(".")[-1].startswith("W") and "W_pos" not in name',
+        sentence="lets W_pos not decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-token-embedding-does-not",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = name.split(".")[-1].startswith("W") and "W_E" not in name',
+        sentence="lets W_E not decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-by-first-letter",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = not name.startswith("b")',
+        sentence="looks at the first letter of the whole name, which is b for all blocks",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-by-bias",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = "bias" not in name and "ln" not in name',
+        sentence="looks for bias in the names, which no parameter here has",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-inverted",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = not name.split(".")[-1].startswith("W")',
+        sentence="lets vectors decay and matrices not",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-vectors-forgotten",
+        component=PART,
+        old=_APPEND,
+        new="matrices.append(parameter) if is_matrix else None",
+        sentence="leaves vectors out of both groups",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-matrices-twice",
+        component=PART,
+        old=_APPEND,
+        new=(
+            "(matrices if is_matrix else vectors).append(parameter)\n"
+            "        if is_matrix:\n"
+            "            vectors.append(parameter)"
+        ),
+        sentence="puts matrices into both groups",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-embeddings-forgotten",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'if not name.startswith(("embed", "pos_embed")):\n'
+            "            (matrices if is_matrix else vectors).append(parameter)"
+        ),
+        sentence="leaves the embeddings out of both groups",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-last-forgotten",
+        component=PART,
+        old=_DECAY,
+        new='{"params": matrices[:-1], "weight_decay": weight_decay},',
+        sentence="leaves out the last matrix",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-blocks-only",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'if name.startswith("blocks"):\n'
+            "            (matrices if is_matrix else vectors).append(parameter)"
+        ),
+        sentence="has the blocks' parameters only",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-decay-fixed",
+        component=PART,
+        old=_DECAY,
+        new='{"params": matrices, "weight_decay": 0.1},',
+        sentence="always lets matrices decay with 0.1",
+        hints=_VALUES_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-vectors-by-default",
+        component=PART,
+        old=_NO_DECAY,
+        new='{"params": vectors},',
+        sentence="says no decay for the vectors, so that the optimiser's default acts",
+        hints=_VALUES_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-matrices-by-default",
+        component=PART,
+        old=_DECAY,
+        new='{"params": matrices},',
+        sentence="says no decay for the matrices, so that the optimiser's default acts",
+        hints=_VALUES_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-both-decay",
+        component=PART,
+        old=_NO_DECAY,
+        new='{"params": vectors, "weight_decay": weight_decay},',
+        sentence="lets both groups decay",
+        hints=_VALUES_HINTS,
+        same_as="parameter-groups-all-decay",
+    ),
+    Mistake(
+        id="parameter-groups-halved",
+        component=PART,
+        old=_DECAY,
+        new='{"params": matrices, "weight_decay": weight_decay / 2},',
+        sentence="halves the decay",
+        hints=_VALUES_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-copies",
+        component=PART,
+        old=_APPEND,
+        new=(
+            "(matrices if is_matrix else vectors).append(nn.Parameter(parameter.detach().clone()))"
+        ),
+        sentence="puts copies into the groups, so that the model itself never learns",
+        hints=_ONCE_HINTS,
+    ),
+]

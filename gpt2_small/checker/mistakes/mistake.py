@@ -1,0 +1,178 @@
+"""A known mistake: an edit of the reference's text, and what to say to who made it."""
+
+import ast
+import difflib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import import_module
+from types import CodeType, ModuleType
+
+from gpt2_small import binding
+from gpt2_small.checker.parts import FILE_OF, PARTS
+from gpt2_small.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One way to get a part wrong.
+
+    id: kebab-case, stable, beginning with its part's subject: `layer-norm-unbiased-variance`.
+    component: the part, one of `parts.PARTS`.
+    old: a piece of the reference's text that occurs in it exactly once, inside the part or one of
+        its helpers.
+    new: what stands there in the wrong file.
+    sentence: what the learner's code does, completing "your LayerNorm ...".
+    hints: three, from a nudge to the formula.
+    also: further (old, new) edits, where the mistake needs more than one place.
+    equivalent: the edit computes the same function and must be accepted.
+    same_as: id of another mistake that no check can tell from this one; they count once.
+    probe: the sentence of the check that separates it, where one was written for it.
+    """
+
+    id: str
+    component: str
+    old: str
+    new: str
+    sentence: str
+    hints: tuple[str, str, str] = ("", "", "")
+    also: tuple[tuple[str, str], ...] = ()
+    equivalent: bool = False
+    same_as: str | None = None
+    probe: str | None = None
+
+    @property
+    def edits(self) -> tuple[tuple[str, str], ...]:
+        return ((self.old, self.new), *self.also)
+
+
+class EditDoesNotFit(ValueError):
+    """A text to replace that does not stand in the reference exactly once, or spoils another."""
+
+
+@cache
+def catalogue(component: str | None = None) -> tuple[Mistake, ...]:
+    """Every known mistake, or those of a part, equivalents included."""
+    parts = PARTS if component is None else (component,)
+    return tuple(
+        mistake
+        for part in parts
+        for mistake in import_module(
+            f"gpt2_small.checker.mistakes.catalogue.{FILE_OF[part]}"
+        ).MISTAKES
+    )
+
+
+def find(mistake_id: str) -> Mistake:
+    """The mistake of an id. Raises UserError with the nearest."""
+    by_id = {mistake.id: mistake for mistake in catalogue()}
+    if mistake_id in by_id:
+        return by_id[mistake_id]
+    near = difflib.get_close_matches(mistake_id, by_id, n=1)
+    raise UserError(
+        f"there is no mistake {mistake_id!r}" + (f"; did you mean {near[0]}?" if near else "")
+    )
+
+
+@cache
+def reference_text() -> str:
+    return binding.reference_path().read_text(encoding="utf-8")
+
+
+@cache
+def reference() -> ModuleType:
+    """The reference, loaded once for everything that compares with it."""
+    return binding.load(binding.reference_path())
+
+
+def edited_text(*mistakes: Mistake) -> str:
+    """The reference's text with the edits of these mistakes made, in the first order that fits.
+
+    Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
+    """
+    return "".join(_edited_statements(mistakes))
+
+
+def build(*mistakes: Mistake) -> ModuleType:
+    """The reference with these mistakes in one part, and with all other parts right.
+
+    Only the part, the helper functions and what is edited are run again. Raises EditDoesNotFit.
+    """
+    (component,) = {mistake.component for mistake in mistakes}
+    edited = _edited_statements(mistakes)
+    wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
+    wrong.__file__ = f"<{wrong.__name__}>"
+    kept = {k: v for k, v in vars(reference()).items() if not k.startswith("__")}
+    wrong.__dict__.update(kept)
+    for statement, text in zip(_statements(), edited, strict=True):
+        if text != statement.text or statement.name == component or statement.is_helper:
+            exec(_compiled(text), wrong.__dict__)
+    return wrong
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement at the top of the reference: its text, and what it defines."""
+
+    text: str
+    name: str
+    is_helper: bool
+
+
+@cache
+def _statements() -> tuple[Statement, ...]:
+    """The reference cut into its statements, which together are its text."""
+    lines = reference_text().splitlines(keepends=True)
+    nodes = ast.parse(reference_text()).body
+    starts = [0] + [_first_line(node) - 1 for node in nodes[1:]]
+    ends = [*starts[1:], len(lines)]
+    return tuple(
+        Statement(
+            "".join(lines[start:end]),
+            getattr(node, "name", ""),
+            isinstance(node, ast.FunctionDef) and node.name not in PARTS,
+        )
+        for node, start, end in zip(nodes, starts, ends, strict=True)
+    )
+
+
+def _first_line(node: ast.stmt) -> int:
+    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+
+
+def _edited_statements(mistakes: tuple[Mistake, ...]) -> list[str]:
+    problem = EditDoesNotFit()
+    for order in itertools.permutations(mistakes):
+        try:
+            return _edited_in_order(order)
+        except EditDoesNotFit as error:
+            problem = error
+    raise problem
+
+
+def _edited_in_order(mistakes: Iterable[Mistake]) -> list[str]:
+    texts = [statement.text for statement in _statements()]
+    for mistake in mistakes:
+        for old, new in mistake.edits:
+            found = [index for index, text in enumerate(texts) if old in text]
+            times = sum(texts[index].count(old) for index in found)
+            if times != 1:
+                raise EditDoesNotFit(
+                    f"{mistake.id}: {old!r} occurs {times} times in the reference's statements"
+                )
+            texts[found[0]] = texts[found[0]].replace(old, new)
+    return texts
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> CodeType:
+    try:
+        return compile(text, "<reference with a mistake>", "exec")
+    except SyntaxError as error:
+        raise EditDoesNotFit(f"the edits together are no Python: {error}") from error
+
+
+def distinct(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Those that change behaviour, counting once what no check can tell apart."""
+    return [m for m in mistakes if not m.equivalent and m.same_as is None]

@@ -1,0 +1,119 @@
+"""Observations of wrong references, and how they compare with those of a file."""
+
+import math
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+
+from gpt2_small.checker.claims import Check, checks_of
+from gpt2_small.checker.claims.observation import (
+    ALIKE,
+    TAP,
+    Observation,
+    alike,
+    entry_distance,
+    first_difference,
+    value_distance,
+)
+from gpt2_small.checker.claims.runner import expected, look
+from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
+
+Seen = Mapping[str, Observation]
+
+
+class WrongReferences:
+    """Observations of wrong references of a part for a seed, made when they are asked for."""
+
+    def __init__(self, part: str, seed: int) -> None:
+        self.seed = seed
+        self.checks = {check.name: check for check in checks_of(part) if not check.together}
+        self._built: dict[tuple[Mistake, ...], ModuleType] = {}
+        self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
+
+    def seen(self, mistakes: tuple[Mistake, ...], check: str) -> Observation:
+        """What a check sees of the reference with these mistakes. Raises EditDoesNotFit."""
+        key = mistakes, check
+        if key not in self._seen:
+            if mistakes not in self._built:
+                self._built[mistakes] = build(*mistakes)
+            self._seen[key] = look(self.checks[check], self._built[mistakes], self.seed)[0]
+        return self._seen[key]
+
+    def forget(self, mistakes: tuple[Mistake, ...]) -> None:
+        """Drop what is kept of a pair; there are too many of them."""
+        self._built.pop(mistakes, None)
+        for check in self.checks:
+            self._seen.pop((mistakes, check), None)
+
+    def fails(self, mistakes: tuple[Mistake, ...], check: str) -> bool:
+        """Whether a check rejects these mistakes."""
+        wanted: Check = self.checks[check]
+        seen = self.seen(mistakes, check)
+        return first_difference(seen, expected(wanted, self.seed)) is not None
+
+
+_WRONG: dict[tuple[str, int], WrongReferences] = {}
+
+
+def wrong_references(part: str, seed: int) -> WrongReferences:
+    """The wrong references of a part, kept for the process."""
+    return _WRONG.setdefault((part, seed), WrongReferences(part, seed))
+
+
+def distance_to(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, check: str
+) -> float:
+    """The largest difference of the numbers in a check; infinite when it cannot be said."""
+    try:
+        other = wrong.seen(mistakes, check)
+    except EditDoesNotFit:
+        return math.inf
+    mine = seen[check]
+    if without_taps(mine).keys() != without_taps(other).keys():
+        return math.inf
+    fits = all(_same_kind(mine[name], other[name]) for name in mine if name in other)
+    return value_distance(mine, other) if fits else math.inf
+
+
+def _same_kind(a: object, b: object) -> bool:
+    if isinstance(a, str) or isinstance(b, str):
+        return a == b
+    described = [(type(e), getattr(e, "shape", None), getattr(e, "dtype", None)) for e in (a, b)]
+    return described[0] == described[1]
+
+
+def without_taps(observation: Observation) -> Observation:
+    return {name: e for name, e in observation.items() if not name.startswith(TAP)}
+
+
+def explains(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, order: Iterable[str]
+) -> bool:
+    """Whether every check sees of the wrong reference what it saw of the file, taps aside."""
+    return all(explains_one(wrong, mistakes, seen, name) for name in order) and any(
+        wrong.fails(mistakes, name) for name in order
+    )
+
+
+def explains_one(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
+) -> bool:
+    """Whether a check sees of the wrong reference what it saw of the file, taps aside."""
+    return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
+
+
+def explained_alone(
+    wrong: WrongReferences, mistake: Mistake, seen: Seen
+) -> frozenset[tuple[str, str]]:
+    """The entries, taps included, that are of a file what they are of this wrong reference."""
+    found = set()
+    for check, entries in seen.items():
+        other = wrong.seen((mistake,), check)
+        for name, entry in entries.items():
+            if entry_distance(entry, other.get(name), ALIKE) <= 1:
+                found.add((check, name))
+    return frozenset(found)
+
+
+def taps_apart(wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen) -> int:
+    """In how many checks the taps of the two differ."""
+    return sum(not alike(entries, wrong.seen(mistakes, name)) for name, entries in seen.items())

@@ -1,0 +1,144 @@
+"""The pytest plugin: `--solution FILE`, the `solution` fixture and the `component` marker.
+
+pytest loads it in every project of an environment, so it imports nothing heavy until it is needed.
+"""
+
+import os
+from collections.abc import Generator
+from types import CodeType, ModuleType, TracebackType
+
+import pytest
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+
+_CHOSEN = pytest.StashKey[str | None]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("gpt2-small").addoption(
+        "--solution",
+        metavar="FILE",
+        help="run the checks of the GPT-2 in FILE, and only those "
+        f"(default: ${binding.SOLUTION_VARIABLE}, else all tests on the reference)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Begin anew with the option and its file in one word.
+
+    Where they are two, pytest, which reads its settings before it knows the option, takes the file
+    for a folder of tests, and leaves the settings of the folder that it was started in.
+    """
+    given = [str(word) for word in config.invocation_params.args]
+    if "--solution" not in given[:-1]:
+        return None
+    place = given.index("--solution")
+    words = [*given[:place], "=".join(given[place : place + 2]), *given[place + 2 :]]
+    if capture := config.pluginmanager.getplugin("capturemanager"):
+        capture.stop_global_capturing()
+    return int(pytest.main(words, plugins=config.invocation_params.plugins))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "component(name): the part of the bound solution that a test is about"
+    )
+    option = config.getoption("--solution")
+    chosen = os.environ.get(binding.SOLUTION_VARIABLE) or None if option is None else option
+    config.stash[_CHOSEN] = chosen
+    if chosen is not None:
+        try:
+            binding.bind(chosen)
+        except UserError as error:
+            pytest.exit(str(error), returncode=2)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    in_the_kit = config.rootpath == binding.reference_path().parent
+    if config.stash[_CHOSEN] is None and not in_the_kit:
+        return None
+    return f"solution: {binding.describe(binding.bound())}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.stash[_CHOSEN] is None:
+        return
+    if config.getoption("--solution") is not None and not _named_tests(config):
+        from gpt2_small.checker.pytest_items import check_items
+
+        items += check_items(session)
+    wanted = [item for item in items if item.get_closest_marker("component")]
+    if wanted or config.getoption("--solution") is not None:
+        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = wanted
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("component"):
+        for name in marker.args:
+            if not hasattr(binding.bound(), name):
+                raise NotWrittenYet(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a part that is not written just that, and spare pytest the reading of a traceback."""
+    part = _unwritten_part(call.excinfo.value) if call.excinfo else None
+    if call.excinfo is None or part is None:
+        return (yield)
+    said = pytest.fail.Exception(f"{part} is not written yet", pytrace=False)
+    call.excinfo = pytest.ExceptionInfo.from_exc_info((type(said), said, call.excinfo.tb))
+    report = yield
+    report.longrepr = str(said)
+    report.not_written = part  # type: ignore[attr-defined]
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    if report.failed and hasattr(report, "not_written"):
+        return "failed", "F", "FAILED"
+    return None
+
+
+@pytest.fixture(scope="session")
+def solution() -> ModuleType:
+    """The bound solution, with the shapes in its signatures checked at every call."""
+    from gpt2_small.checker.shape_types import check_shapes
+
+    module = binding.bound()
+    check_shapes(module)
+    return module
+
+
+def _named_tests(config: pytest.Config) -> bool:
+    """Whether the command line says which tests to run."""
+    return config.args_source == pytest.Config.ArgsSource.ARGS
+
+
+class NotWrittenYet(Exception):
+    """A part that a test is about is not in the solution."""
+
+
+def _unwritten_part(error: BaseException) -> str | None:
+    """The part whose absence, or whose NotImplementedError, stopped a test."""
+    if isinstance(error, NotWrittenYet):
+        return str(error)
+    if not isinstance(error, NotImplementedError):
+        return None
+    code = _last_code(error.__traceback__)
+    in_solution = code is not None and code.co_filename == binding.bound().__file__
+    return code.co_qualname.split(".")[0] if code is not None and in_solution else None
+
+
+def _last_code(traceback: TracebackType | None) -> CodeType | None:
+    code = None
+    while traceback is not None:
+        code, traceback = traceback.tb_frame.f_code, traceback.tb_next
+    return code

@@ -1,0 +1,115 @@
+"""A verdict in the formats that other programs read: JSON, JUnit, Gradescope."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import Result, Verdict
+from gpt2_small.errors import UserError
+from gpt2_small.files import write_atomically
+
+POINTS = 100.0
+
+
+def as_json(verdict: Verdict) -> str:
+    """The object of `check --json`."""
+    return json.dumps(verdict.as_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def as_junit(verdict: Verdict) -> str:
+    """A JUnit file: a suite for each part, a case for each check."""
+    root = ElementTree.Element("testsuites", name=f"gpt2-small check {verdict.solution}")
+    for part in verdict.parts():
+        results = verdict.of(part)
+        suite = _suite(root, part, results)
+        for result in results:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=part, name=result.check, time=f"{result.seconds:.6f}"
+            )
+            if result.status == "waiting":
+                ElementTree.SubElement(case, "skipped", message=_printable(result.message))
+            elif result.status != "passed":
+                kind = result.mistake or result.status
+                failure = ElementTree.SubElement(
+                    case, "failure", type=kind, message=_printable(result.message)
+                )
+                failure.text = _printable(located(result))
+    if verdict.error is not None:
+        suite = ElementTree.SubElement(root, "testsuite", name="file", tests="1", errors="1")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname="file", name="The file can be run"
+        )
+        ElementTree.SubElement(case, "error", message=_printable(verdict.error))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ElementTree.Element, part: str, results: list[Result]) -> ElementTree.Element:
+    failures = sum(result.status in ("failed", "not_written") for result in results)
+    waiting = sum(result.status == "waiting" for result in results)
+    return ElementTree.SubElement(
+        root,
+        "testsuite",
+        name=part,
+        tests=str(len(results)),
+        failures=str(failures),
+        skipped=str(waiting),
+        time=f"{sum(result.seconds for result in results):.6f}",
+    )
+
+
+def _printable(text: str) -> str:
+    """Text without the characters that XML cannot hold."""
+    return "".join(c for c in text if c in "\t\n\r" or " " <= c <= "\ud7ff" or c >= "\ue000")
+
+
+def as_gradescope(verdict: Verdict) -> str:
+    """Gradescope's results.json: each part is worth the same, and is all right or not."""
+    if verdict.error is not None:
+        return json.dumps({"score": 0.0, "output": verdict.error, "tests": []}, indent=1) + "\n"
+    most = round(POINTS / len(PARTS), 4)
+    tests = []
+    for part in verdict.parts():
+        passed = verdict.state_of(part) == "passed"
+        problems = [located(r) for r in verdict.of(part) if r.status in ("failed", "not_written")]
+        naming = verdict.reports[part].naming if part in verdict.reports else ""
+        tests.append(
+            {
+                "name": part,
+                "score": most if passed else 0.0,
+                "max_score": most,
+                "status": "passed" if passed else "failed",
+                "output": "\n".join(filter(None, [naming, *dict.fromkeys(problems)])),
+                "visibility": "visible",
+            }
+        )
+    seconds = round(sum(result.seconds for result in verdict.results), 3)
+    return json.dumps({"tests": tests, "execution_time": seconds}, indent=1) + "\n"
+
+
+def located(result: Result) -> str:
+    """A result's message with the check and the line."""
+    line = f" (line {result.line})" if result.line is not None else ""
+    return f"{result.check}{line}: {result.message}" if result.message else result.check
+
+
+FORMATS: Mapping[str, Callable[[Verdict], str]] = {
+    "json": as_json,
+    "junit": as_junit,
+    "gradescope": as_gradescope,
+}
+
+
+def writable(path: Path) -> None:
+    """Raise UserError now for a report that could not be written later."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file for the report")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {path.absolute().parent} for the report {path.name}")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report whole or not at all. Raises UserError when that cannot be done."""
+    write_atomically(path.absolute(), text, errors="replace")

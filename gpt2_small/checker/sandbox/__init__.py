@@ -1,0 +1,1 @@
+"""Run a file that is not trusted in processes of its own, with limits."""

@@ -1,0 +1,184 @@
+"""The files of shards: what tells a right one from a damaged or a foreign one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpt2_small.data.shard_writer import NPY_HEADER_BYTES, npy_header
+from gpt2_small.data.token_sequence import TokenSequence, past_vocabulary
+from gpt2_small.errors import UserError
+from gpt2_small.files import sha256
+from gpt2_small.tokenizers.protocol import id_dtype
+
+SUFFIXES = (".bin", ".npy")
+LOOKED_AT = 2**16  # tokens at each end of a file that are looked at when it is opened
+LLM_C_MAGIC = (
+    20240520  # the first number of llm.c's and modded-nanogpt's files, which have a header
+)
+LLM_C_HEADER_BYTES = 1024
+COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A shard as an index lists it. Raises ValueError for what no index of ours says."""
+
+    file: str
+    tokens: int
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file or Path(self.file).suffix not in SUFFIXES:
+            raise ValueError(f"{self.file!r} is no shard's name")
+        if not (type(self.tokens) is type(self.bytes) is int and self.tokens > 0):
+            raise ValueError(f"{self.file!r} has no tokens")
+
+
+def read_listed(
+    folder: Path,
+    entries: Sequence[Listed],
+    dtype: np.dtype[Any],
+    vocab_size: int,
+    verify: bool,
+) -> TokenSequence:
+    """The shards of one split, as an index lists them.
+
+    Raises:
+        UserError: one that is missing, or is not what the index says.
+    """
+    paths = [folder / entry.file for entry in entries]
+    parts = []
+    for path, entry in zip(paths, entries, strict=True):
+        if not path.is_file():
+            raise UserError(f"{path} is missing, and the index lists it; {COPY_AGAIN}.")
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise UserError(
+                f"{path} has {size:,} bytes, and the index says {entry.bytes:,}; {COPY_AGAIN}."
+            )
+        if verify and sha256(path) != entry.sha256:
+            raise UserError(
+                f"{path} is damaged (its SHA-256 is not the one in the index); {COPY_AGAIN}."
+            )
+        parts.append(_listed(path, entry.tokens, dtype))
+        _look_at(path, parts[-1], vocab_size)
+    return TokenSequence(parts, [str(path) for path in paths], vocab_size)
+
+
+def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequence, TokenSequence]:
+    """Training and validation tokens of files without an index.
+
+    Raises:
+        UserError: a folder without both, or a file that does not hold such tokens.
+    """
+    if path.is_file():
+        tokens = _foreign(path, vocab_size, verify)
+        cut = len(tokens) - len(tokens) // 10
+        if cut == len(tokens):
+            raise UserError(
+                f"{path} has {len(tokens)} tokens, too few to keep some for validation."
+            )
+        train, validation = (
+            TokenSequence([part], [str(path)], vocab_size) for part in (tokens[:cut], tokens[cut:])
+        )
+        return train, validation
+    found = {split: _of_split(path, split) for split in ("train", "val")}
+    for split, files in found.items():
+        if not files:
+            others = ", ".join(file.name for files in found.values() for file in files) or "none"
+            raise UserError(
+                f"{path} has no {split}.bin and no .npy file with {split!r} in its name "
+                f"(its shards: {others}); copy it there, or give one file alone."
+            )
+    train, validation = (
+        TokenSequence(
+            [_foreign(file, vocab_size, verify) for file in files],
+            [str(file) for file in files],
+            vocab_size,
+        )
+        for files in found.values()
+    )
+    return train, validation
+
+
+def _of_split(folder: Path, split: str) -> list[Path]:
+    """The files that nanoGPT's reader would take, else those that build-nanogpt's would."""
+    if (folder / f"{split}.bin").is_file():
+        return [folder / f"{split}.bin"]
+    return sorted(path for path in folder.glob("*.npy") if split in path.name)
+
+
+def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> np.ndarray:
+    header = 0
+    if path.suffix == ".npy":
+        header = NPY_HEADER_BYTES
+        with path.open("rb") as file:
+            if file.read(header) != npy_header(dtype, tokens):
+                raise UserError(
+                    f"{path} is damaged (its header is not the one that was written); {COPY_AGAIN}."
+                )
+    if path.stat().st_size != header + tokens * dtype.itemsize:
+        raise UserError(f"{path} does not hold the {tokens:,} tokens of the index; {COPY_AGAIN}.")
+    return _mapped(path, dtype, header)
+
+
+def _foreign(path: Path, vocab_size: int, verify: bool) -> np.ndarray:
+    if path.suffix == ".npy":
+        tokens = _numpy_array(path)
+    else:
+        dtype = np.dtype(id_dtype(vocab_size)).newbyteorder("<")
+        size = path.stat().st_size
+        if size == 0 or size % dtype.itemsize:
+            raise UserError(
+                f"{path} has {size:,} bytes, which is no whole number of {dtype.itemsize}-byte "
+                "tokens or none at all; it is damaged or holds something else."
+            )
+        _refuse_other_formats(path)
+        tokens = _mapped(path, dtype, 0)
+    _look_at(path, tokens, vocab_size, everything=verify)
+    return tokens
+
+
+def _numpy_array(path: Path) -> np.ndarray:
+    try:
+        tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no array of tokens ({error}); {COPY_AGAIN}.") from None
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or len(tokens) == 0:
+        raise UserError(
+            f"{path} holds an array {list(tokens.shape)} of {tokens.dtype}, and tokens are one row "
+            "of whole numbers; it holds something else."
+        )
+    return np.asarray(tokens)
+
+
+def _refuse_other_formats(path: Path) -> None:
+    with path.open("rb") as file:
+        beginning = file.read(LLM_C_HEADER_BYTES)
+    if int.from_bytes(beginning[:4], "little") == LLM_C_MAGIC:
+        raise UserError(
+            f"{path} is a shard of llm.c, with a header of {LLM_C_HEADER_BYTES} bytes before the "
+            "tokens; remove the header, or prepare the text again."
+        )
+    words = np.frombuffer(beginning[: len(beginning) // 4 * 4], dtype="<u2")
+    if len(words) >= LLM_C_HEADER_BYTES // 2 and words.any() and not words[1::2].any():
+        raise UserError(
+            f"{path} seems to hold tokens of four bytes (every second pair of bytes is zero), and "
+            "nanoGPT's have two; prepare the text again."
+        )
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], header: int) -> np.ndarray:
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=header))
+
+
+def _look_at(path: Path, tokens: np.ndarray, vocab_size: int, everything: bool = False) -> None:
+    ends = [tokens] if everything else [tokens[:LOOKED_AT], tokens[-LOOKED_AT:]]
+    highest = max(int(end.max()) for end in ends)
+    lowest = min(int(end.min()) for end in ends) if tokens.dtype.kind == "i" else 0
+    if highest >= vocab_size or lowest < 0:
+        raise past_vocabulary(str(path), highest if highest >= vocab_size else lowest, vocab_size)

@@ -1,0 +1,163 @@
+"""Shards while they are written: tokens appended, saved now and then, taken up again."""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import sha256
+
+NPY_HEADER_BYTES = 128
+
+
+class SplitWriter:
+    """The shards of one split, one after the other.
+
+    Args:
+        folder: where they are written, as `train_000000.bin` and so on.
+        split: `train` or `val`.
+        kind: `bin` for bare tokens, `npy` for what `numpy.load` reads.
+        dtype: of a token, little-endian.
+        shard_tokens: in every shard but the last; all of them in one when None.
+        state: what `save` gave, to go on from there; what was written after it is dropped.
+
+    Raises:
+        UserError: what was saved is no longer there.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        *,
+        kind: str,
+        dtype: np.dtype[Any],
+        shard_tokens: int | None,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder, self._split, self._kind = folder, split, kind
+        self._dtype, self._shard_tokens = dtype, shard_tokens
+        self._header = NPY_HEADER_BYTES if kind == "npy" else 0
+        self._whole: list[dict[str, Any]] = state["whole"] if state else []
+        self._tokens: int = state["tokens"] if state else 0
+        self._file: BinaryIO | None = None
+        self._drop_what_was_not_saved()
+
+    @property
+    def tokens(self) -> int:
+        """How many have been appended in all."""
+        return sum(shard["tokens"] for shard in self._whole) + self._tokens
+
+    def append(self, ids: np.ndarray) -> None:
+        """Write tokens behind those before; full shards are closed on the way."""
+        while len(ids):
+            room = len(ids) if self._shard_tokens is None else self._shard_tokens - self._tokens
+            file = self._open()
+            with _told(self._path):
+                file.write(ids[:room].astype(self._dtype).tobytes())
+            self._tokens += min(room, len(ids))
+            ids = ids[room:]
+            if self._tokens == self._shard_tokens:
+                self.close()
+
+    def save(self) -> dict[str, Any]:
+        """Wait until all is on the disk, and give what is needed to go on from here."""
+        if self._file is not None:
+            with _told(self._path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        return {"whole": list(self._whole), "tokens": self._tokens}
+
+    def close(self) -> None:
+        """End the shard that is open, if one is, and take its hash."""
+        if self._tokens == 0:
+            return
+        file = self._open()
+        with _told(self._path):
+            if self._header:
+                file.seek(0)
+                file.write(npy_header(self._dtype, self._tokens))
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+        self._whole.append(
+            {
+                "file": self._path.name,
+                "tokens": self._tokens,
+                "bytes": self._path.stat().st_size,
+                "sha256": sha256(self._path),
+            }
+        )
+        self._file, self._tokens = None, 0
+
+    def leave(self) -> None:
+        """Let go of the shard that is open; what was saved of it stays."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def shards(self) -> list[dict[str, Any]]:
+        """File, tokens, bytes and hash of every shard that is closed."""
+        return list(self._whole)
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._split}_{len(self._whole):06d}.{self._kind}"
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            with _told(self._path):
+                self._file = self._path.open("r+b" if self._tokens else "wb")
+                self._file.seek(self._header + self._tokens * self._dtype.itemsize)
+        return self._file
+
+    def _drop_what_was_not_saved(self) -> None:
+        saved = {shard["file"] for shard in self._whole}
+        if self._tokens:
+            saved.add(self._path.name)
+        for path in self._folder.glob(f"{self._split}_*.{self._kind}"):
+            if path.name not in saved:
+                path.unlink()
+        for shard in self._whole:
+            _check_size(self._folder / shard["file"], shard["bytes"])
+        if self._tokens:
+            length = self._header + self._tokens * self._dtype.itemsize
+            _check_size(self._path, length)
+            with _told(self._path):
+                os.truncate(self._path, length)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the disk refuses becomes a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror}); mend that and give the same command again "
+            "to go on."
+        ) from error
+
+
+def _check_size(path: Path, least: int) -> None:
+    size = path.stat().st_size if path.is_file() else 0
+    if size < least:
+        raise UserError(
+            f"{path} should have at least {least:,} bytes and has {size:,}, so the preparation "
+            f"cannot go on; remove {path.parent} and begin again."
+        )
+
+
+def npy_header(dtype: np.dtype[Any], tokens: int) -> bytes:
+    """What stands before the tokens in the `.npy` file that `numpy.save` would write."""
+    header = io.BytesIO()
+    fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+    np.lib.format.write_array_header_1_0(header, {**fields, "shape": (tokens,)})
+    assert len(header.getvalue()) == NPY_HEADER_BYTES
+    return header.getvalue()

@@ -1,0 +1,139 @@
+"""Shards of tokens: opened without being loaded, and refused by name when they are not right.
+
+Written by `prepare`, or by nanoGPT and build-nanogpt, whose folders have no index.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_small.data.shard_files import SUFFIXES, Listed, read_foreign, read_listed
+from gpt2_small.data.token_sequence import TokenSequence
+from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED
+from gpt2_small.errors import UserError
+from gpt2_small.files import read_json, sha256
+from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, make_tokenizer
+
+FORMAT = "gpt2-small-shards/1"
+PICKLE = "meta.pkl"
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Tokenised text in two parts, memory-mapped.
+
+    name: of the text.
+    remarks: what is worth saying to a user about how they were read.
+    """
+
+    name: str
+    tokenizer: Tokenizer
+    train: TokenSequence
+    validation: TokenSequence
+    remarks: tuple[str, ...] = ()
+
+
+def holds_shards(path: str | Path) -> bool:
+    """Whether `open_shards` is the way to read it: a folder of shards, or one shard."""
+    path = Path(path)
+    if path.is_dir():
+        return any(
+            child.name in (INDEX, UNFINISHED) or child.suffix in SUFFIXES
+            for child in path.iterdir()
+        )
+    return path.suffix in SUFFIXES
+
+
+def open_shards(
+    path: str | Path, *, tokenizer: str | Tokenizer | None = None, verify: bool = False
+) -> Shards:
+    """Open a folder of shards, or one file of which the last tenth is for validation.
+
+    Sizes are always compared with the index; `verify` reads everything and compares the hashes.
+
+    Args:
+        path: what `prepare` made; or a folder with nanoGPT's `train.bin` and `val.bin`, or with
+            build-nanogpt's `.npy` files; or one of those files.
+        tokenizer: of files without an index, where the folder has no `tokenizer.json`; `gpt2`
+            when None.
+
+    Raises:
+        UserError: a file that is missing, damaged, or does not belong there, by name.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(_missing(path))
+    if path.is_dir() and (path / INDEX).exists():
+        return _open_prepared(path, tokenizer, verify)
+    if path.is_dir() and (path / UNFINISHED).exists():
+        raise UserError(
+            f"{path} is not finished; give the `prepare` command that began it again to go on."
+        )
+    return _open_foreign(path, tokenizer, verify)
+
+
+def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
+    index = read_json(folder / INDEX, FORMAT)
+    try:
+        name, of_tokenizer = index["source"]["name"], index["tokenizer"]
+        dtype = np.dtype(index["dtype"]).newbyteorder("<")
+        shards = {
+            split: [Listed(**entry) for entry in index["splits"][split]["shards"]]
+            for split in ("train", "val")
+        }
+        listed = {entry.file for entries in shards.values() for entry in entries}
+        if not all(shards.values()):
+            raise ValueError("a part has no shards")
+        expected = str(of_tokenizer["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / INDEX} is damaged ({error!r}); prepare the text again."
+        ) from None
+    tokenizer = load_tokenizer(folder)
+    if sha256(folder / FILE_NAME) != expected:
+        raise UserError(
+            f"{folder / FILE_NAME} is not the one that {INDEX} tells of (its SHA-256 differs); "
+            "copy it again from where the shards were made."
+        )
+    asked = wanted if wanted is None or isinstance(wanted, str) else wanted.name
+    if asked not in (None, tokenizer.name):
+        raise UserError(
+            f"{folder} holds tokens of {tokenizer.name}, not of {asked}; prepare the text again."
+        )
+    for child in sorted(folder.iterdir()):
+        if child.suffix in SUFFIXES and child.name not in listed:
+            raise UserError(f"{child} is not listed in {INDEX}; move it out of the folder.")
+    sequences = {
+        split: read_listed(folder, entries, dtype, tokenizer.vocab_size, verify)
+        for split, entries in shards.items()
+    }
+    return Shards(name, tokenizer, sequences["train"], sequences["val"])
+
+
+def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
+    folder = path if path.is_dir() else path.parent
+    remarks: list[str] = []
+    if wanted is None and (folder / FILE_NAME).exists():
+        tokenizer = load_tokenizer(folder)
+    else:
+        wanted = "gpt2" if wanted is None else wanted
+        tokenizer = make_tokenizer(wanted) if isinstance(wanted, str) else wanted
+    remarks.append(f"{path} has no {INDEX}, so it is taken for tokens of {tokenizer.name}")
+    if (folder / PICKLE).exists():
+        remarks.append(f"{folder / PICKLE} is a pickle and is never read")
+    train, validation = read_foreign(path, tokenizer.vocab_size, verify)
+    return Shards(path.name, tokenizer, train, validation, tuple(remarks))
+
+
+def _missing(path: Path) -> str:
+    names = [str(path.parent / name) for name in _names(path.parent)]
+    near = difflib.get_close_matches(str(path), names, n=1)
+    guess = f"did you mean {near[0]}" if near else "make it with `gpt2-small prepare`"
+    return f"there are no shards at {path}; {guess}{'?' if near else '.'}"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(child.name for child in folder.iterdir()) if folder.is_dir() else []

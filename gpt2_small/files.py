@@ -1,0 +1,200 @@
+"""Write files and folders atomically, verify their hashes, and find the cache folder."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from gpt2_small.errors import UserError
+
+
+def cache_folder() -> Path:
+    """This user's folder for them; it need not be there yet.
+
+    Raises FileNotFoundError for a user without a home folder.
+    """
+    try:
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise FileNotFoundError("there is no home folder, and $XDG_CACHE_HOME is not set") from None
+    return caches / "gpt2-small"
+
+
+def write_atomically(path: Path, text: str, *, errors: str = "strict") -> None:
+    """Writes `text` beside `path`, syncs it, and moves it into place.
+
+    A device, a pipe or a link at `path`, such as /dev/stdout, is written to instead of replaced.
+
+    Args:
+        errors: as in `open`, for what UTF-8 cannot say.
+
+    Raises:
+        UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
+    """
+    aside = None
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        _write_into(path, text, errors)
+        return
+    try:
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", errors=errors, newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    except OSError as error:
+        if aside:
+            Path(aside).unlink(missing_ok=True)
+        raise UserError(f"cannot write {path} ({error.strerror}); nothing was changed.") from None
+
+
+def _write_into(path: Path, text: str, errors: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", errors=errors, newline="")
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}).") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path, format: str) -> dict[str, Any]:
+    """A JSON object with this format from a file.
+
+    Raises UserError when the file is missing, is damaged, or has another format.
+    """
+    content = read_json_object(path)
+    if content.get("format") != format:
+        raise UserError(
+            f"{path} has the format {content.get('format')!r}, not {format!r}; "
+            "it was made by something else, or by another version of this program"
+        )
+    return content
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises UserError when the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; check the folder's name") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")
+    return content
+
+
+MANIFEST = "manifest.json"
+MANIFEST_FORMAT = "gpt2-small-manifest/1"
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Gives a folder beside `path` to write into; at the end it takes its place, synced.
+
+    A folder that stood at `path` is replaced. Every file in the new one is listed in a manifest
+    with its SHA-256.
+
+    Raises UserError when the disk or the parent folder does not allow it; what was there before is
+    unharmed, and nothing half-written is left.
+    """
+    aside = path.with_name(f".{path.name}.unfinished")
+    try:
+        _remove(aside)
+        aside.mkdir(parents=True)
+        yield aside
+        write_manifest(aside)
+        for file in sorted(aside.iterdir()):
+            file.chmod(0o644)
+            sync(file)
+        sync(aside)
+        _take_place(aside, path)
+        sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot write {path} ({_reason(error)}); nothing was changed") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _take_place(aside: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(aside, path)
+        return
+    old = path.with_name(f".{path.name}.replaced")
+    _remove(old)
+    os.rename(path, old)
+    try:
+        os.rename(aside, path)
+    except OSError:
+        os.rename(old, path)
+        raise
+    _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _reason(error: OSError | SafetensorError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    said_by_the_system = re.search(r"I/O error: (.*?)( \(os error \d+\))?$", str(error))
+    return said_by_the_system[1] if said_by_the_system else str(error)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder's list of names is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_manifest(folder: Path) -> None:
+    """List every file of a folder with its SHA-256 in its manifest."""
+    files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+    text = json.dumps({"format": MANIFEST_FORMAT, "files": files}, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a folder has a manifest written by this program."""
+    path = folder / MANIFEST
+    return path.is_file() and MANIFEST_FORMAT.encode() in path.read_bytes()
+
+
+def verified(folder: Path, name: str) -> Path:
+    """The path of a file, once its SHA-256 is seen to be the one in the folder's manifest.
+
+    Raises UserError for a manifest or a file that is missing or damaged.
+    """
+    path = folder / name
+    manifest = read_json(folder / MANIFEST, MANIFEST_FORMAT)
+    expected = manifest.get("files", {}).get(name)
+    if expected is None:
+        raise UserError(f"{folder / MANIFEST} does not list {name}; write the folder again")
+    if not path.is_file():
+        raise UserError(f"{path} is missing; copy it from where {folder} was made")
+    if sha256(path) != expected:
+        raise UserError(
+            f"{path} is not what was written (its SHA-256 is not the one in {MANIFEST}); "
+            "copy it again from where it was made"
+        )
+    return path

@@ -1,0 +1,1 @@
+"""Estimate the time, memory and scaling of a training run before it starts."""

@@ -1,0 +1,102 @@
+"""How a run gets faster with more GPUs, until it waits for gradients.
+
+Each GPU computes on its share of the batch, then all average their gradients: a ring sends
+2 (n - 1) / n times the gradients' bytes through every GPU, and through the link of every machine
+(Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations").
+DistributedDataParallel starts with the gradients that are there first, while the backward pass goes
+on (Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training",
+section 3.2.3). It does so in the last micro-batch of a step only, and the embeddings' gradients,
+which come last, are never hidden. Only bytes and rates are counted, no latency.
+"""
+
+from dataclasses import dataclass
+
+from gpt2_small.planning.flops import (
+    FORWARDS_IN_A_STEP,
+    Config,
+    embedding_parameters,
+    parameter_count,
+    training_flops,
+)
+from gpt2_small.planning.memory import FLOAT32_BYTES
+
+# What a long all-reduce gets of a link's rate: an assumption, on the careful side.
+LINK_SHARE = 0.8
+# Below this, a GPU waits for longer than it computes.
+WORTH_IT = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Equal machines with equal GPUs.
+
+    gpus: in a machine.
+    rate: FLOP/s that one of them is expected to reach.
+    link_within: bytes a second one way between the GPUs of a machine; None when it is not known,
+        and then that traffic costs no time.
+    link_between: bytes a second one way between machines.
+    """
+
+    gpus: int
+    rate: float
+    link_within: float | None
+    link_between: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """A step on this many GPUs, in seconds.
+
+    compute: without any exchange.
+    exchange: of the gradients, by itself.
+    waiting: what is left of it when the backward pass hides the rest.
+    """
+
+    gpus: int
+    compute: float
+    exchange: float
+    waiting: float
+
+    @property
+    def seconds(self) -> float:
+        return self.compute + self.waiting
+
+    @property
+    def efficiency(self) -> float:
+        """The share of the time in which the GPUs compute."""
+        return self.compute / self.seconds
+
+    @property
+    def efficiency_without_overlap(self) -> float:
+        """The same if nothing were hidden, as when the exchange starts after the backward pass."""
+        return self.compute / (self.compute + self.exchange)
+
+
+def all_reduce_bytes(config: Config, gpus: int, *, parameters: int | None = None) -> float:
+    """What every GPU sends in one averaging of float32 gradients by a ring, and receives too."""
+    count = parameter_count(config) if parameters is None else parameters
+    return 2 * (gpus - 1) / gpus * FLOAT32_BYTES * count
+
+
+def slowest_link(cluster: Cluster, gpus: int) -> float | None:
+    """Bytes a second of the link that a ring of this many GPUs waits for; None when unknown."""
+    links = [cluster.link_within if min(gpus, cluster.gpus) > 1 else None]
+    if gpus > cluster.gpus:
+        links.append(cluster.link_between)
+    known = [link for link in links if link is not None]
+    return LINK_SHARE * min(known) if known else None
+
+
+def step_time(
+    config: Config, cluster: Cluster, *, gpus: int, sequences: int, micro_steps: int
+) -> StepTime:
+    """A step over this many sequences in all, in this many micro-batches on every GPU."""
+    compute = training_flops(config) * config.n_ctx * sequences / (gpus * cluster.rate)
+    link = slowest_link(cluster, gpus)
+    if link is None:
+        return StepTime(gpus=gpus, compute=compute, exchange=0.0, waiting=0.0)
+    exchange = all_reduce_bytes(config, gpus) / link
+    last = all_reduce_bytes(config, gpus, parameters=embedding_parameters(config)) / link
+    backward = compute / micro_steps * (FORWARDS_IN_A_STEP - 1) / FORWARDS_IN_A_STEP
+    waiting = max(exchange - last - backward, 0.0) + last
+    return StepTime(gpus=gpus, compute=compute, exchange=exchange, waiting=waiting)

@@ -1,0 +1,77 @@
+"""Tales drawn from the grammar: the training text, and windows of it."""
+
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate, chain
+from random import Random
+
+import torch
+from torch import Tensor
+
+from gpt2_small.errors import UserError
+from gpt2_small.stories.tales import GRAMMAR
+from gpt2_small.stories.tokenizer import BEGIN_ID, VOCABULARY, join_words
+
+TRAINING_STORIES = 25_000
+_IDS = {word: number for number, word in enumerate(VOCABULARY)}
+
+
+def generate_story(rng: Random) -> list[str]:
+    """The words of one story, no begin token; the same everywhere for the same state of `rng`."""
+    words: list[str] = []
+    GRAMMAR.derive(lambda node: node.branch_at(rng.random()), words.extend)
+    return words
+
+
+def training_stories(seed: int, count: int = TRAINING_STORIES) -> list[list[str]]:
+    """The first stories of the training text of a seed, each a list of words."""
+    rng = Random(f"stories training {seed}")
+    return [generate_story(rng) for _ in range(count)]
+
+
+def training_text(seed: int) -> str:
+    """The whole training text of a seed, one story a line."""
+    return "\n".join(map(join_words, training_stories(seed)))
+
+
+def stories_windows(
+    seed: int, step: int, batch: int, n_ctx: int, *, validation: bool = False
+) -> Tensor:
+    """The windows of one step, int64 `[batch, n_ctx + 1]`: a pure function of the arguments.
+
+    Every window begins at a story. Windows are cut from the training text of the seed, at stories
+    drawn for this step; for validation they are made of stories drawn for these windows alone.
+
+    Raises:
+        UserError: a window is longer than the training text.
+    """
+    rng = Random(f"stories windows {'validation' if validation else 'training'} {seed} {step}")
+    if validation:
+        return torch.stack([_fresh_window(rng, n_ctx + 1) for _ in range(batch)])
+    tokens, begins = _training_tokens(seed)
+    last = bisect_right(begins, len(tokens) - n_ctx - 1)
+    if last == 0:
+        raise UserError(
+            f"A window of {n_ctx} tokens is longer than the training text ({len(tokens)})."
+        )
+    chosen = [begins[int(rng.random() * last)] for _ in range(batch)]
+    return torch.stack([tokens[begin : begin + n_ctx + 1] for begin in chosen])
+
+
+def _fresh_window(rng: Random, length: int) -> Tensor:
+    ids: list[int] = []
+    while len(ids) < length:
+        ids += _ids(generate_story(rng))
+    return torch.tensor(ids[:length])
+
+
+@lru_cache(maxsize=2)
+def _training_tokens(seed: int) -> tuple[Tensor, list[int]]:
+    """The training text as one stream, and where its stories begin."""
+    stories = [_ids(story) for story in training_stories(seed)]
+    begins = [0, *accumulate(map(len, stories))][:-1]
+    return torch.tensor(list(chain.from_iterable(stories))), begins
+
+
+def _ids(story: list[str]) -> list[int]:
+    return [BEGIN_ID, *(_IDS[word] for word in story)]

@@ -1,0 +1,157 @@
+"""What can be known about the tales without drawing one: how many, how long, how surprising."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
+from gpt2_small.stories.tales import GRAMMAR
+
+Kinds: TypeAlias = frozenset[tuple[str, str]]
+"""The kind of what fills each slot: all that later lengths and probabilities depend on."""
+
+Flow: TypeAlias = dict[tuple[Kinds, int], float]
+"""How much probability, or how many stories, stand at each state and number of words so far."""
+
+Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
+"""What part of the flow that reaches a node's choice goes to each of its branches."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a grammar's stories are like.
+
+    Attributes:
+        lengths: for each number of words, the probability that a story has it.
+        surprisal: for each word of a story (from 0), its expected surprisal in nats, which is 0
+            where the story has ended before.
+        count: how many different stories there are.
+    """
+
+    lengths: dict[int, float]
+    surprisal: dict[int, float]
+    count: int
+
+
+def profile(grammar: Grammar) -> Profile:
+    """The exact profile of a left-deterministic grammar.
+
+    All stories are followed at once: at each choice what stands there is split, and the entropy of
+    the choice belongs to the word that comes next. Nothing is sampled and nothing cut off.
+    """
+    surprisal: dict[int, float] = defaultdict(float)
+    lengths: dict[int, float] = defaultdict(float)
+
+    def by_probability(node: Node, flow: Flow) -> Sequence[float]:
+        entropy = -sum(share * math.log(share) for share in node.shares)
+        for (_, length), amount in flow.items():
+            surprisal[length] += amount * entropy
+        return node.shares
+
+    def by_number(node: Node, flow: Flow) -> Sequence[int]:
+        return [1] * len(node.branches)
+
+    start = grammar.rules[grammar.start]
+    for (_, length), amount in _after(
+        grammar, start, {(frozenset(), 0): 1.0}, by_probability
+    ).items():
+        lengths[length] += amount
+    stories = _after(grammar, start, {(frozenset(), 0): 1}, by_number)
+    return Profile(dict(lengths), dict(surprisal), int(sum(stories.values())))
+
+
+def _after(grammar: Grammar, node: Node, flow: Flow, split: Split) -> Flow:
+    """Where what stands before a node stands after it."""
+    for item in node.items:
+        if isinstance(item, Call):
+            flow = _after(grammar, grammar.rules[item.rule], flow, split)
+        else:
+            flow = _joined(
+                _after_item(grammar, item, *state, amount, split) for state, amount in flow.items()
+            )
+    if not node.branches:
+        return flow
+    return _joined(
+        _after(grammar, branch, {state: amount * part for state, amount in flow.items()}, split)
+        for part, branch in zip(split(node, flow), node.branches, strict=True)
+    )
+
+
+def _after_item(
+    grammar: Grammar, item: Item, kinds: Kinds, length: int, amount: float, split: Split
+) -> Flow:
+    if isinstance(item, Case):
+        rule = grammar.rules[f"{item.rule} {dict(kinds)[item.slot]}"]
+        return _after(grammar, rule, {(kinds, length): amount}, split)
+    if isinstance(item, Fill):
+        others = {(slot, kind) for slot, kind in kinds if slot != item.slot}
+        kind = grammar.slots[item.slot][item.entry].kind
+        return {(frozenset({*others, (item.slot, kind)}), length): amount}
+    words = _form_length(grammar, item, dict(kinds)[item.slot]) if isinstance(item, Say) else 1
+    return {(kinds, length + words): amount}
+
+
+def _form_length(grammar: Grammar, item: Say, kind: str) -> int:
+    entries = [entry for entry in grammar.slots[item.slot].values() if entry.kind == kind]
+    lengths = {len(entry.forms[item.form]) for entry in entries}
+    if len(lengths) > 1:
+        raise ValueError(f"{item.slot}.{item.form} has more words in some entries than in others")
+    return lengths.pop()
+
+
+def _joined(flows: Iterable[Flow]) -> Flow:
+    joined: Flow = defaultdict(int)
+    for flow in flows:
+        for state, amount in flow.items():
+            joined[state] += amount
+    return joined
+
+
+@lru_cache(maxsize=1)
+def _tales() -> Profile:
+    return profile(GRAMMAR)
+
+
+def count_stories() -> int:
+    """How many different stories the grammar has."""
+    return _tales().count
+
+
+def story_entropy() -> float:
+    """The entropy of one story, in nats."""
+    return sum(_tales().surprisal.values())
+
+
+def mean_story_tokens() -> float:
+    """The expected number of tokens of a story, its begin token among them."""
+    return 1 + sum(length * mass for length, mass in _tales().lengths.items())
+
+
+def longest_story_tokens() -> int:
+    """The number of tokens of the longest story, its begin token among them."""
+    return 1 + max(_tales().lengths)
+
+
+def entropy_per_token(n_ctx: int) -> float:
+    """The floor: the expected nats per target of windows of n_ctx + 1 tokens that begin at a story.
+
+    The first token, a begin token, is given; the other n_ctx are targets. Stories follow each other
+    until the window is cut. No model has a lower expected loss on such windows.
+    """
+    return window_entropy(_tales(), n_ctx) / n_ctx
+
+
+def window_entropy(stories: Profile, n_ctx: int) -> float:
+    """The entropy in nats of the n_ctx tokens after a begin token, in a stream of stories."""
+    begins = [1.0] + [0.0] * n_ctx
+    total = 0.0
+    for begin in range(n_ctx):
+        for length, share in stories.lengths.items():
+            if begin + 1 + length <= n_ctx:
+                begins[begin + 1 + length] += begins[begin] * share
+        seen = [nats for word, nats in stories.surprisal.items() if begin + 1 + word <= n_ctx]
+        total += begins[begin] * sum(seen)
+    return total

@@ -1,0 +1,103 @@
+"""Reading tales: how likely each token was, whether a story is one, whether all in it agrees."""
+
+import math
+from collections.abc import Sequence
+
+from gpt2_small.stories.grammar import Call, Case, Node, Say, Word
+from gpt2_small.stories.tales import BEGIN, GRAMMAR
+
+
+class _Disagrees(Exception):
+    """The tokens leave the grammar."""
+
+
+class _Ended(Exception):
+    """The tokens end in the middle of a story."""
+
+
+class _Reader:
+    """Walks through the grammar along given tokens, noting each token's log-probability."""
+
+    def __init__(self, tokens: Sequence[str]):
+        self.tokens = tokens
+        self.position = 0
+        self.log_probs = [0.0] * len(tokens)
+
+    def hear(self, words: Sequence[str]) -> None:
+        for word in words:
+            if self._next() != word:
+                raise _Disagrees
+            self.position += 1
+
+    def choose(self, node: Node) -> Node:
+        found = GRAMMAR.branch_by_word(node, self._next())
+        if found is None:
+            raise _Disagrees
+        share, branch = found
+        self.log_probs[self.position] += math.log(share)
+        return branch
+
+    def _next(self) -> str:
+        if self.position == len(self.tokens):
+            raise _Ended
+        return self.tokens[self.position]
+
+
+def token_log_probs(tokens: Sequence[str]) -> list[float]:
+    """The true log-probability of each token given those before it, in nats.
+
+    `tokens` is a stream of stories, each led by the begin token; the last may be cut. The first
+    token is given: its log-probability is 0. From the first forbidden token on, all are -inf.
+    """
+    reader = _Reader(tokens)
+    try:
+        while reader.position < len(tokens):
+            reader.hear((BEGIN,))
+            GRAMMAR.derive(reader.choose, reader.hear)
+    except _Ended:
+        pass
+    except _Disagrees:
+        known = reader.log_probs[: reader.position]
+        return known + [-math.inf] * (len(tokens) - len(known))
+    return reader.log_probs
+
+
+def agrees(tokens: Sequence[str]) -> bool:
+    """Whether the words (no begin token) are a whole story, in which everything agrees."""
+    reader = _Reader(tokens)
+    try:
+        GRAMMAR.derive(reader.choose, reader.hear)
+    except (_Disagrees, _Ended):
+        return False
+    return reader.position == len(tokens)
+
+
+def parses(tokens: Sequence[str]) -> bool:
+    """Whether the words (no begin token) are a whole story, in which not everything need agree.
+
+    The sentences must be right and name things of the right class, but each mention may be of
+    another one.
+    """
+    return len(tokens) in _ends(GRAMMAR.rules[GRAMMAR.start], tokens, {0})
+
+
+def _ends(node: Node, tokens: Sequence[str], begins: set[int]) -> set[int]:
+    """Where a node can end on the tokens, when it begins at one of the given positions."""
+    for item in node.items:
+        if not begins:
+            return begins
+        if isinstance(item, Word):
+            begins = _said((item.text,), tokens, begins)
+        elif isinstance(item, Say):
+            begins = set().union(*(_said(words, tokens, begins) for words in GRAMMAR.spoken(item)))
+        elif isinstance(item, (Call, Case)):
+            begins = set().union(*(_ends(rule, tokens, begins) for rule in GRAMMAR.called(item)))
+    if not node.branches:
+        return begins
+    return set().union(*(_ends(branch, tokens, begins) for branch in node.branches))
+
+
+def _said(words: tuple[str, ...], tokens: Sequence[str], begins: set[int]) -> set[int]:
+    return {
+        begin + len(words) for begin in begins if tuple(tokens[begin : begin + len(words)]) == words
+    }

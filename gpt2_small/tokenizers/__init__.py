@@ -1,0 +1,1 @@
+"""Tokenizers: GPT-2's, byte pairs, bytes, characters, and tokenizer files of Hugging Face."""

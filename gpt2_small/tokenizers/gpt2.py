@@ -1,0 +1,94 @@
+"""GPT-2's own tokenizer: byte-level byte-pair encoding with the published table."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tiktoken
+
+from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
+from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
+from gpt2_small.tokenizers.protocol import (
+    END_OF_TEXT,
+    bytes_to_text,
+    check_ids,
+    encode_around_escapes,
+    has_surrogates,
+)
+
+# Large enough that the cost of a call vanishes, small enough that what the engine allocates stays
+# small, and far below the million whitespace characters on which it runs out of stack.
+CHUNK_CHARACTERS = 2**17
+
+
+class GPT2Tokenizer:
+    """256 bytes, 50,000 merges and `<|endoftext|>` (Radford et al. 2019, section 2.2).
+
+    `<|endoftext|>` in a text is text. The engine is tiktoken.
+
+    Args:
+        table: where the ranks are, as in `gpt2_table.gpt2_ranks`; looked for when None.
+    """
+
+    name = "gpt2"
+    vocab_size = 50257
+    end_of_text = 50256
+
+    def __init__(self, table: str | Path | None = None) -> None:
+        self.ranks = gpt2_ranks(table)
+        self._byte_ids = [self.ranks[bytes([byte])] for byte in range(256)]
+        self._engine = tiktoken.Encoding(
+            self.name,
+            pat_str=PATTERN,
+            mergeable_ranks=self.ranks,
+            special_tokens={END_OF_TEXT: self.end_of_text},
+            explicit_n_vocab=self.vocab_size,
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
+        return encode_around_escapes(text, self._encode_clean, self._byte_ids)
+
+    def encode_array(self, text: str, *, threads: int = 1) -> np.ndarray:
+        """Ids of a long text, `[tokens]` uint16, with no list of Python integers on the way.
+
+        Args:
+            threads: how many encode parts of it at the same time; the ids are the same.
+        """
+        if has_surrogates(text):
+            return np.array(self.encode(text), dtype=np.uint16)
+        pieces = chunks(text, CHUNK_CHARACTERS)
+        if threads == 1:
+            parts = list(map(self._encode_chunk, pieces))
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(self._encode_chunk, pieces))
+        return np.concatenate([np.empty(0, dtype=np.uint16), *parts])
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """Ids of any bytes; `decode_bytes` gives them back."""
+        return self.encode(bytes_to_text(data))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`."""
+        check_ids(ids, self)
+        return self._engine.decode_bytes(ids)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The name alone: the table is the same everywhere."""
+        return {"name": self.name}
+
+    def _encode_clean(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for chunk in chunks(text, CHUNK_CHARACTERS):
+            ids += self._engine.encode_ordinary(chunk)
+        return ids
+
+    def _encode_chunk(self, text: str) -> np.ndarray:
+        return self._engine.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)

@@ -1,0 +1,143 @@
+"""Every tokenizer behind one door: made from a word, saved with a run, restored from it."""
+
+import difflib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import write_atomically
+from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
+from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer, encode_array
+from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
+
+__all__ = [
+    "ByteLevelTokenizer",
+    "BytePairTokenizer",
+    "ByteTokenizer",
+    "CharTokenizer",
+    "GPT2Tokenizer",
+    "StreamDecoder",
+    "Tokenizer",
+    "check_spec",
+    "encode_array",
+    "from_dict",
+    "load_tokenizer",
+    "make_tokenizer",
+    "save_tokenizer",
+]
+
+FILE_NAME = "tokenizer.json"
+FORMAT = "gpt2-small-tokenizer/1"
+
+
+def check_spec(spec: str) -> None:
+    """Refuses what `make_tokenizer` would refuse, before any text is read.
+
+    Raises:
+        UserError: `spec` is not `gpt2`, `byte`, `char` or `bpe:SIZE`.
+    """
+    if spec in ("gpt2", "byte", "char"):
+        return
+    kind, _, size = spec.partition(":")
+    if kind == "bpe":
+        if not (size.isascii() and size.isdigit()):
+            raise UserError(f"tokenizer {spec!r} needs a whole number of tokens, as in bpe:1024.")
+        return
+    near = difflib.get_close_matches(kind, ("gpt2", "byte", "char", "bpe"), n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(f"unknown tokenizer {spec!r}; {guess}choose gpt2, byte, char or bpe:SIZE.")
+
+
+def make_tokenizer(spec: str, text: str = "") -> Tokenizer:
+    """The tokenizer that `spec` names.
+
+    Args:
+        spec: `gpt2`, `byte`, `char` (alphabet from `text`) or `bpe:SIZE` (trained on `text`).
+        text: what `char` and `bpe:SIZE` learn from.
+
+    Raises:
+        UserError: an unknown spec (with the nearest), or a text that does not suffice.
+    """
+    check_spec(spec)
+    if spec == "gpt2":
+        return GPT2Tokenizer()
+    if spec == "byte":
+        return ByteTokenizer()
+    if spec == "char":
+        return CharTokenizer(text)
+    return BytePairTokenizer.train(text, int(spec.removeprefix("bpe:")))
+
+
+def from_dict(data: dict[str, Any]) -> Tokenizer:
+    """Restores a tokenizer of any kind from what its `to_dict` gave.
+
+    Raises:
+        UserError: an unknown name, or a field that is missing or wrong.
+    """
+    name = str(data.get("name"))
+    restore = _RESTORE.get(name.partition(":")[0])
+    if restore is None:
+        raise UserError(f"unknown tokenizer {name!r}; known are {', '.join(_RESTORE)}.")
+    try:
+        return restore(data)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"the description of a {name!r} tokenizer is damaged ({error!r})."
+        ) from None
+
+
+def _restore_stories(data: dict[str, Any]) -> Tokenizer:
+    from gpt2_small.stories import StoriesTokenizer  # not needed for a text of one's own
+
+    return StoriesTokenizer.from_dict(data)
+
+
+_RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
+    "gpt2": lambda data: GPT2Tokenizer(),
+    "byte": ByteTokenizer.from_dict,
+    "char": CharTokenizer.from_dict,
+    "bpe": BytePairTokenizer.from_dict,
+    "byte-level": ByteLevelTokenizer.from_dict,
+    "stories": _restore_stories,
+}
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> Path:
+    """Writes `tokenizer.json` into `folder`, whole or not at all, and returns its path."""
+    content = {"format": FORMAT, "vocab_size": tokenizer.vocab_size}
+    text = json.dumps(content | tokenizer.to_dict(), ensure_ascii=False, indent=1)
+    path = Path(folder) / FILE_NAME
+    write_atomically(path, text + "\n")
+    return path
+
+
+def load_tokenizer(folder: str | Path) -> Tokenizer:
+    """Reads what `save_tokenizer` wrote.
+
+    Raises:
+        UserError: no file there, a damaged one, or one that another program wrote.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: is {folder} the folder of a run?") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged and cannot be read ({error}).") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise UserError(f"{path} was not written by this program (no format {FORMAT!r} in it).")
+    try:
+        tokenizer = from_dict(data)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if (tokenizer.name, tokenizer.vocab_size) != (data.get("name"), data.get("vocab_size")):
+        raise UserError(
+            f"{path} is damaged: it promises {data.get('name')!r} with {data.get('vocab_size')} "
+            f"tokens and holds {tokenizer.name!r} with {tokenizer.vocab_size}."
+        )
+    return tokenizer

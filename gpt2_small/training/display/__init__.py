@@ -1,0 +1,1 @@
+"""Show a run: console, samples, plot, trackers."""

@@ -1,0 +1,52 @@
+"""What a model in training writes, and how good its stories are."""
+
+from gpt2_small import stories
+from gpt2_small.generation import sample_many
+from gpt2_small.training.loop import Training
+from gpt2_small.training.training_data import StoriesData
+
+EXCERPT_TOKENS = 240
+STORIES_TO_CHOOSE_FROM = 8
+
+
+def sampled_stories(training: Training, count: int, *, seed: int) -> list[str]:
+    """Stories that the model writes, each up to where it begins another."""
+    data = training.data
+    assert isinstance(data, StoriesData)
+    begin, new_tokens = data.start_token, training.config.n_ctx - 1
+    sampled = sample_many(
+        training.solution,
+        training.model,
+        begin,
+        count,
+        new_tokens,
+        seed=seed,
+        stop_token=begin,
+        vocab_size=data.tokenizer.vocab_size,
+    )
+    return [data.tokenizer.decode(ids).split("\n")[0] for ids in sampled]
+
+
+def excerpt(training: Training, *, seed: int) -> str:
+    """Something short that the model writes at temperature 1 after the beginning of a text."""
+    if isinstance(training.data, StoriesData):
+        written = sampled_stories(training, STORIES_TO_CHOOSE_FROM, seed=seed)
+        return next((story for story in written if story), "(it ended before the first word)")
+    start, tokenizer = training.data.start_token, training.data.tokenizer
+    (ids,) = sample_many(
+        training.solution,
+        training.model,
+        start,
+        1,
+        EXCERPT_TOKENS,
+        seed=seed,
+        vocab_size=tokenizer.vocab_size,
+    )
+    return tokenizer.decode(ids[1:]).strip()
+
+
+def judged(training: Training, count: int) -> stories.Judgement:
+    """How many of the stories that the model writes parse, agree, and are new."""
+    sampled = sampled_stories(training, count, seed=training.recipe.seed)
+    assert isinstance(training.data, StoriesData)
+    return stories.judge(sampled, stories.training_text(training.data.seed))

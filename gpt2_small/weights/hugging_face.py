@@ -1,0 +1,249 @@
+"""Hugging Face's GPT-2 and ours: the same tensors under other names, some of them rearranged.
+
+Hugging Face keeps query, key and value in one matrix, merges the head axes, and stores the
+unembedding as [d_vocab d_model].
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from gpt2_small.errors import UserError
+from gpt2_small.model.building import check_shapes
+
+PREFIX = "transformer."
+LM_HEAD = "lm_head.weight"
+TOKEN_EMBEDDING = "transformer.wte.weight"
+
+# Causal masks that old versions saved with the weights.
+MASKS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
+
+# What GPT2Config gives a field that config.json leaves out.
+DEFAULTS = {
+    "n_embd": 768,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_inner": None,
+    "n_positions": 1024,
+    "vocab_size": 50257,
+    "layer_norm_epsilon": 1e-5,
+    "initializer_range": 0.02,
+}
+
+# What would make it another function than GPT-2's, and the values that do not.
+SAME_FUNCTION: dict[str, tuple[Any, ...]] = {
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh"),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+    "quantization_config": (None,),
+}
+
+DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
+
+
+def fields_from_config(
+    config: Mapping[str, Any], state: Mapping[str, Tensor], source: str
+) -> dict[str, Any]:
+    """The fields of a TransformerConfig from a Hugging Face config and the tensors it goes with.
+
+    Embeddings are tied when the config says so and no other `lm_head` is among the tensors, which
+    is how transformers 5 decides. Dropout is 0 where its three rates differ.
+
+    source: the config's file, for the message.
+
+    Raises UserError, with what differs, for a model that is not GPT-2.
+    """
+    model_type = config.get("model_type")
+    if model_type != "gpt2":
+        raise UserError(
+            f"{source} is of a model of type {model_type!r}; only those of type 'gpt2' can be used"
+        )
+    for name, same in SAME_FUNCTION.items():
+        value = config.get(name, same[0])
+        if value not in same:
+            raise UserError(
+                f"{source} says {name}: {json.dumps(value)}, which makes it another function than "
+                f"GPT-2's; only {' or '.join(json.dumps(each) for each in same)} can be used"
+            )
+    given = {name: config.get(name, default) for name, default in DEFAULTS.items()}
+    dropouts = [config.get(name, 0.1) for name in DROPOUTS]
+    return {
+        "d_model": given["n_embd"],
+        "n_layers": given["n_layer"],
+        "n_heads": given["n_head"],
+        "d_mlp": given["n_inner"],
+        "n_ctx": given["n_positions"],
+        "d_vocab": given["vocab_size"],
+        "layer_norm_eps": given["layer_norm_epsilon"],
+        "init_std": given["initializer_range"],
+        "dropout": dropouts[0] if dropouts.count(dropouts[0]) == len(dropouts) else 0.0,
+        "tied_embeddings": config.get("tie_word_embeddings", True) and not _has_own_head(state),
+    }
+
+
+def _has_own_head(state: Mapping[str, Tensor]) -> bool:
+    state = with_prefix(state)
+    return LM_HEAD in state and not torch.equal(
+        state[LM_HEAD], state.get(TOKEN_EMBEDDING, state[LM_HEAD])
+    )
+
+
+def make_config(
+    config: Any, *, d_vocab: int, end_of_text: int | None, dtype: torch.dtype
+) -> dict[str, Any]:
+    """The Hugging Face config of a TransformerConfig, with an exported vocabulary."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "n_embd": config.d_model,
+        "n_layer": config.n_layers,
+        "n_head": config.n_heads,
+        "n_inner": config.d_mlp,
+        "n_positions": config.n_ctx,
+        "vocab_size": d_vocab,
+        "layer_norm_epsilon": config.layer_norm_eps,
+        "initializer_range": config.init_std,
+        **dict.fromkeys(DROPOUTS, config.dropout),
+        "tie_word_embeddings": config.tied_embeddings,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+
+
+def _block_names(block: int) -> dict[str, str]:
+    """Our names to theirs, for the tensors of a block that only the name changes."""
+    theirs = {
+        "ln1.w": "ln_1.weight",
+        "ln1.b": "ln_1.bias",
+        "attn.b_O": "attn.c_proj.bias",
+        "ln2.w": "ln_2.weight",
+        "ln2.b": "ln_2.bias",
+        "mlp.W_in": "mlp.c_fc.weight",
+        "mlp.b_in": "mlp.c_fc.bias",
+        "mlp.W_out": "mlp.c_proj.weight",
+        "mlp.b_out": "mlp.c_proj.bias",
+    }
+    return {f"blocks.{block}.{ours}": f"{PREFIX}h.{block}.{name}" for ours, name in theirs.items()}
+
+
+def _names(n_layers: int) -> dict[str, str]:
+    """Our names to theirs, for all tensors that only the name changes."""
+    names = {
+        "embed.W_E": TOKEN_EMBEDDING,
+        "pos_embed.W_pos": "transformer.wpe.weight",
+        "ln_final.w": "transformer.ln_f.weight",
+        "ln_final.b": "transformer.ln_f.bias",
+    }
+    for block in range(n_layers):
+        names |= _block_names(block)
+    return names
+
+
+def from_hugging_face(state: Mapping[str, Tensor], config: Any, source: str) -> dict[str, Tensor]:
+    """Our parameters from the state of a GPT2LMHeadModel or a GPT2Model, mostly as views.
+
+    Strict, but for the causal masks of old versions. Where config.tied_embeddings, a `lm_head` is
+    left out; elsewhere it becomes W_U, and b_U is 0.
+
+    config: the model's TransformerConfig.
+
+    Raises UserError with every tensor that is missing, unexpected or of the wrong shape.
+    """
+    state = with_prefix(state)
+    if config.tied_embeddings:
+        state.pop(LM_HEAD, None)
+    check_shapes(_shapes(config), state, source)
+    ours = {our: state[their] for our, their in _names(config.n_layers).items()}
+    heads = {"head": config.n_heads}
+    for block in range(config.n_layers):
+        attn, c_attn = f"blocks.{block}.attn.", f"{PREFIX}h.{block}.attn.c_attn."
+        weights = state[c_attn + "weight"].chunk(3, dim=1)
+        biases = state[c_attn + "bias"].chunk(3)
+        for name, weight, bias in zip("QKV", weights, biases, strict=True):
+            split = "d_model (head d_head) -> head d_model d_head"
+            ours[f"{attn}W_{name}"] = rearrange(weight, split, **heads)
+            ours[f"{attn}b_{name}"] = rearrange(bias, "(head d_head) -> head d_head", **heads)
+        c_proj = state[f"{PREFIX}h.{block}.attn.c_proj.weight"]
+        split = "(head d_head) d_model -> head d_head d_model"
+        ours[f"{attn}W_O"] = rearrange(c_proj, split, **heads)
+    if not config.tied_embeddings:
+        ours["unembed.W_U"] = state[LM_HEAD].T
+        ours["unembed.b_U"] = torch.zeros(config.d_vocab)
+    return ours
+
+
+def to_hugging_face(state: Mapping[str, Tensor], config: Any, *, d_vocab: int) -> dict[str, Tensor]:
+    """The state of a GPT2LMHeadModel from our parameters, for the first d_vocab tokens.
+
+    Raises UserError for a b_U that is not 0, since a GPT2LMHeadModel has none.
+    """
+    theirs = {their: state[our] for our, their in _names(config.n_layers).items()}
+    theirs[TOKEN_EMBEDDING] = theirs[TOKEN_EMBEDDING][:d_vocab]
+    for block in range(config.n_layers):
+        attn, their_attn = f"blocks.{block}.attn.", f"{PREFIX}h.{block}.attn."
+        weights = [state[f"{attn}W_{name}"] for name in "QKV"]
+        biases = [state[f"{attn}b_{name}"] for name in "QKV"]
+        merge = "qkv head d_model d_head -> d_model (qkv head d_head)"
+        theirs[their_attn + "c_attn.weight"] = rearrange(weights, merge)
+        theirs[their_attn + "c_attn.bias"] = rearrange(
+            biases, "qkv head d_head -> (qkv head d_head)"
+        )
+        merge = "head d_head d_model -> (head d_head) d_model"
+        theirs[their_attn + "c_proj.weight"] = rearrange(state[f"{attn}W_O"], merge)
+    if not config.tied_embeddings:
+        b_U = state["unembed.b_U"][:d_vocab]
+        if b_U.any():
+            raise UserError(
+                f"the unembedding has a bias b_U (up to {b_U.abs().max():.2g}), which "
+                "Hugging Face's GPT-2 cannot hold; set b_U to 0, or train with tied embeddings"
+            )
+        theirs[LM_HEAD] = state["unembed.W_U"].T[:d_vocab]
+    return {name: tensor.contiguous() for name, tensor in theirs.items()}
+
+
+def with_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state under the names of a GPT2LMHeadModel, without the masks of old versions."""
+    bare = not any(name.startswith(PREFIX) for name in state)
+    named = {
+        PREFIX + name if bare and name != LM_HEAD else name: tensor
+        for name, tensor in state.items()
+    }
+    return {name: tensor for name, tensor in named.items() if not MASKS.fullmatch(name)}
+
+
+def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a GPT2LMHeadModel's tensors."""
+    d_model, d_mlp = config.d_model, config.d_mlp
+    shapes: dict[str, tuple[int, ...]] = {
+        TOKEN_EMBEDDING: (config.d_vocab, d_model),
+        "transformer.wpe.weight": (config.n_ctx, d_model),
+        "transformer.ln_f.weight": (d_model,),
+        "transformer.ln_f.bias": (d_model,),
+    }
+    block_shapes: dict[str, tuple[int, ...]] = {
+        "ln_1.weight": (d_model,),
+        "ln_1.bias": (d_model,),
+        "attn.c_attn.weight": (d_model, 3 * d_model),
+        "attn.c_attn.bias": (3 * d_model,),
+        "attn.c_proj.weight": (d_model, d_model),
+        "attn.c_proj.bias": (d_model,),
+        "ln_2.weight": (d_model,),
+        "ln_2.bias": (d_model,),
+        "mlp.c_fc.weight": (d_model, d_mlp),
+        "mlp.c_fc.bias": (d_mlp,),
+        "mlp.c_proj.weight": (d_mlp, d_model),
+        "mlp.c_proj.bias": (d_model,),
+    }
+    for block in range(config.n_layers):
+        shapes |= {f"{PREFIX}h.{block}.{name}": shape for name, shape in block_shapes.items()}
+    if not config.tied_embeddings:
+        shapes[LM_HEAD] = (config.d_vocab, d_model)
+    return shapes

@@ -1,0 +1,173 @@
+"""Trained weights from a run, from a Hugging Face folder, or from the hub."""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import has_manifest, read_json_object, verified
+from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
+from gpt2_small.runs.folder import CONFIG, WEIGHTS, find_checkpoints, is_run, load_model
+from gpt2_small.weights.hub import HUB_NAMES, INDEX, OTHER_HUB_NAME, fetch
+from gpt2_small.weights.hugging_face import fields_from_config, from_hugging_face
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+def load_pretrained(
+    name_or_folder: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Any:
+    """The bound solution's Transformer with trained weights, in eval mode.
+
+    name_or_folder: the folder of a run (its latest checkpoint); a Hugging Face folder of a GPT-2
+        with safetensors weights; `gpt2`, `gpt2-medium`, `gpt2-large` or `gpt2-xl`; or `OWNER/NAME`
+        on the hub. What the hub gave once is kept, and used without the network.
+    dtype: of the parameters; float32 when left out, whatever the source has.
+
+    Raises UserError, with what is wrong and the way out, for anything else.
+    """
+    folder = find_pretrained(name_or_folder)
+    if is_run(folder):
+        return load_model(folder, device=device, dtype=dtype)
+    return load_hugging_face(folder, device=device, dtype=dtype)
+
+
+def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False) -> Path:
+    """The folder that a name stands for, fetched from the hub where it must be.
+
+    with_tokenizer: as in `hub.fetch`.
+
+    Raises UserError for a name that stands for nothing, and for a pickle.
+    """
+    name, path = str(name_or_folder), Path(name_or_folder).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file() and path.suffix.lower() in PICKLES:
+        raise UserError(_pickle_sentence(name))
+    if path.is_file():
+        raise UserError(f"{name} is a file; give the folder it is in")
+    if name in HUB_NAMES or (OTHER_HUB_NAME.fullmatch(name) and not _looks_like_path(path)):
+        return fetch(name, with_tokenizer=with_tokenizer)
+    raise UserError(
+        missing(path, HUB_NAMES)
+        or f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
+        f"or one of {', '.join(HUB_NAMES)}"
+    )
+
+
+def missing(path: Path, names: Collection[str] = ()) -> str | None:
+    """A sentence for a folder that is not there, with the one beside it, or the name, it is like.
+
+    None where nothing is like it.
+    """
+    try:
+        folders = [place.name for place in path.parent.iterdir() if place.is_dir()]
+    except OSError:  # it is not there, or not for us to read
+        folders = []
+    near = difflib.get_close_matches(path.name, [*folders, *names], n=1)
+    if not near:
+        return None
+    found = near[0] if near[0] in names else path.with_name(near[0])
+    return f"there is no folder {path}; did you mean {found}?"
+
+
+def newest_run(folder: Path) -> Path | None:
+    """The run in a folder of runs whose latest checkpoint was written last, if there is any."""
+    written = [
+        (checkpoints[-1].folder.stat().st_mtime, run)
+        for run in folder.glob("*")
+        if is_run(run) and (checkpoints := find_checkpoints(run))
+    ]
+    return max(written)[1] if written else None
+
+
+def _looks_like_path(path: Path) -> bool:
+    """Whether OWNER/NAME is rather a folder that is not there, in one that is."""
+    return path.parts[0] in (".", "..", "~") or path.parent.is_dir()
+
+
+def _pickle_sentence(name: str) -> str:
+    return (
+        f"{name} is a pickle, which can run any program when it is read, so it is not read; "
+        "have its owner save it as safetensors, or do so yourself on a machine that may be harmed"
+    )
+
+
+def load_hugging_face(
+    folder: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Any:
+    """The bound solution's Transformer with the weights of a Hugging Face folder, in eval mode.
+
+    Files that this program exported are checked against their hashes.
+
+    Raises UserError for a folder that holds no GPT-2, or one that is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"{folder} has no {CONFIG}; give the folder of a run or of a Hugging Face GPT-2"
+        )
+    config = read_json_object(_checked(folder, CONFIG))
+    if "model_type" not in config:
+        raise UserError(
+            f"{folder / CONFIG} has no model_type, so it is neither a run's nor Hugging Face's"
+        )
+    state = read_weights(folder)
+    source = str(folder / CONFIG)
+    fields = fields_from_config(config, state, source)
+    parameters = from_hugging_face(state, config_from_fields(fields, source), str(folder))
+    model = build_model(fields, source=source, device=device, dtype=dtype)
+    fill(model, parameters, source=str(folder))
+    return model
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a Hugging Face folder, from one safetensors file or from several.
+
+    Raises UserError when there are none, when one is damaged, and for pickles.
+    """
+    if (folder / WEIGHTS).exists():
+        return read_safetensors(_checked(folder, WEIGHTS))
+    if (folder / INDEX).exists():
+        return _read_shards(folder, read_json_object(_checked(folder, INDEX)))
+    pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+    if pickles:
+        raise UserError(_pickle_sentence(str(pickles[0])))
+    raise UserError(f"{folder} has no weights; it needs {WEIGHTS}, or {INDEX} with its files")
+
+
+def _read_shards(folder: Path, index: Mapping[str, Any]) -> dict[str, Tensor]:
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError(f"{folder / INDEX} is damaged, it has no weight_map; copy it again")
+    state: dict[str, Tensor] = {}
+    for file in sorted(set(map(str, weight_map.values()))):
+        if re.search(r"[/\\]", file) or not file.endswith(".safetensors"):
+            raise UserError(
+                f"{folder / INDEX} names {file}, which is no safetensors file beside it"
+            )
+        shard = read_safetensors(_checked(folder, file))
+        listed = [name for name, its_file in weight_map.items() if its_file == file]
+        missing = [name for name in listed if name not in shard]
+        if missing:
+            raise UserError(
+                f"{folder / file} lacks {', '.join(missing[:8])}, which {INDEX} says it holds; "
+                "copy both again"
+            )
+        state |= {name: shard[name] for name in listed}
+    return state
+
+
+def _checked(folder: Path, name: str) -> Path:
+    return verified(folder, name) if has_manifest(folder) else folder / name
