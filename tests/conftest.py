@@ -49,8 +49,9 @@ def two_threads():
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     """An empty folder for compiled C code, and nothing in memory of what was compiled before."""
+    from gpt2_small.kernels.native import library
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    native.compiled.cache_clear()
+    library.compiled.cache_clear()
     yield tmp_path / "cache" / "gpt2-small"
-    native.compiled.cache_clear()
+    library.compiled.cache_clear()
