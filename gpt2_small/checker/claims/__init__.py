@@ -12,6 +12,23 @@ from gpt2_small.checker.parts import FILE_OF, PARTS
 Observe = Callable[[ModuleType, int], Observation]
 
 
+# What a check can be about: what is computed with dropout 0, its gradient, and all that can be
+# wrong beside without changing either.
+GROUPS = (
+    "function",
+    "gradient",
+    "state",
+    "dropout",
+    "chance",
+    "dtypes",
+    "device",
+    "initialisation",
+    "inputs",
+    "refusals",
+    "taps",
+)
+
+
 @dataclass(frozen=True)
 class Check:
     """A claim about a part.
@@ -25,6 +42,7 @@ class Check:
     gate: when it does not hold, the checks after it have nothing to judge, and wait.
     together: parts that take part with the file's own code; it waits until all of them pass, and
         the reference stands in for the rest as always.
+    group: what it is about, one of GROUPS; mistakes are looked for group by group.
     seconds: that it needs where that is more than `worker.Limits` gives a check.
     """
 
@@ -34,6 +52,7 @@ class Check:
     expect: Observe | None = None
     gate: bool = False
     together: tuple[str, ...] = ()
+    group: str = "function"
     seconds: float = 0.0
 
     def expected(self, reference: ModuleType, seed: int) -> Observation:

@@ -67,5 +67,6 @@ CHECKS = (
         "Dropout zeroes entries of the pattern, and elements of the output",
         dropped,
         expect=expected_dropped,
+        group="dropout",
     ),
 )

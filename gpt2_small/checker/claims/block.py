@@ -27,5 +27,6 @@ CHECKS = (
         "TransformerBlock",
         "It drops nothing beside what its attention and its MLP drop",
         drops_nothing_itself,
+        group="dropout",
     ),
 )

@@ -27,12 +27,14 @@ def dropout_checks(subject: Subject, unbiased: bool = True) -> tuple[Check, ...]
             subject.name,
             "In evaluation mode nothing is dropped",
             partial(in_evaluation, subject),
+            group="dropout",
         ),
         Check(
             subject.name,
             "In training mode dropout drops, and has the right average",
             partial(in_training, subject),
             expect=_no_bias if unbiased else None,
+            group="dropout",
         ),
     )
 
@@ -95,6 +97,7 @@ def zeros_check(subject: Subject) -> Check:
         "Dropout zeroes elements of the output, and divides the others by 1 - p",
         partial(zeros, subject),
         expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)},
+        group="dropout",
     )
 
 

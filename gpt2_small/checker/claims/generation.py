@@ -174,8 +174,8 @@ CHECKS = (
     Check(PART, "No new tokens leave the prompt as it is", nothing_new),
     Check(PART, "It goes on whatever token was drawn", whatever_follows),
     Check(PART, "Temperature, top_k and top_p reach the draw", drawn, expect=exact),
-    Check(PART, "Its chance comes from the generator", repeatable),
-    Check(PART, "Dropout is off meanwhile, and the model's mode is kept", modes),
-    Check(PART, "No gradients are kept", without_gradients),
-    Check(PART, "The prompt is left unchanged", untouched),
+    Check(PART, "Its chance comes from the generator", repeatable, group="chance"),
+    Check(PART, "Dropout is off meanwhile, and the model's mode is kept", modes, group="dropout"),
+    Check(PART, "No gradients are kept", without_gradients, group="gradient"),
+    Check(PART, "The prompt is left unchanged", untouched, group="inputs"),
 )  # fmt: skip

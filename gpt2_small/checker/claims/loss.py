@@ -84,9 +84,9 @@ def strided(module: ModuleType, seed: int) -> Observation:
 CHECKS = (
     Check(PART, "It is called with logits and tokens, and gives one number", called, gate=True),
     Check(PART, "It scores every position against the token after it", values),
-    Check(PART, "The logits get the right gradient", gradients),
+    Check(PART, "The logits get the right gradient", gradients, group="gradient"),
     Check(PART, "Knowing nothing costs ln d_vocab, and knowing all costs nothing", chance),
     Check(PART, "Logits in the thousands overflow nothing", large_logits),
     Check(PART, "Logits and tokens that are not contiguous give the same", strided),
-    Check(PART, "Its inputs are left unchanged", untouched),
+    Check(PART, "Its inputs are left unchanged", untouched, group="inputs"),
 )

@@ -36,8 +36,10 @@ def module_checks(subject: Subject) -> tuple[Check, ...]:
         check(
             "It is built from a TransformerConfig, called, and gives one tensor", called, gate=True
         ),
-        check("Its parameters have the names and shapes of the contract", parameters),
-        check("Nothing else is trainable or saved", extras),
+        check(
+            "Its parameters have the names and shapes of the contract", parameters, group="state"
+        ),
+        check("Nothing else is trainable or saved", extras, group="state"),
         check("Its output is right in float32", in_dtype(torch.float32)),
         check("Its output is right in float64", in_dtype(torch.float64)),
         check(
@@ -48,16 +50,19 @@ def module_checks(subject: Subject) -> tuple[Check, ...]:
         check("It works for one position, for n_ctx of them, and for other batches", lengths),
         check("A row of the batch does not depend on the other rows", rows),
         check("An input that is not contiguous gives the same", strided),
-        check("Its input is left unchanged", untouched),
-        check("Every parameter, and the input, gets the right gradient", gradients),
-        check("The activations at its taps are right", taps),
+        check("Its input is left unchanged", untouched, group="inputs"),
+        check(
+            "Every parameter, and the input, gets the right gradient", gradients, group="gradient"
+        ),
+        check("The activations at its taps are right", taps, group="taps"),
         check("Without dropout, training mode gives what evaluation mode gives", training_mode),
-        check("Its output is right in bfloat16", in_dtype(torch.bfloat16)),
-        check("It computes on the device of its input", device),
+        check("Its output is right in bfloat16", in_dtype(torch.bfloat16), group="dtypes"),
+        check("It computes on the device of its input", device, group="device"),
         check(
             "Fresh parameters are drawn as GPT-2 draws them",
             fresh_parameters,
             expect=lambda _reference, _seed: initial_statistics(subject),
+            group="initialisation",
         ),
     )
 

@@ -27,5 +27,10 @@ def invents_nothing(module: ModuleType, seed: int) -> Observation:
 
 CHECKS = (
     *module_checks(SUBJECT),
-    Check("PositionalEmbedding", "There are no vectors beyond n_ctx", invents_nothing),
+    Check(
+        "PositionalEmbedding",
+        "There are no vectors beyond n_ctx",
+        invents_nothing,
+        group="refusals",
+    ),
 )

@@ -175,7 +175,8 @@ CHECKS = (
     distribution("top_p counts what top_k has left", {"top_k": 3, "top_p": 0.77}),
     distribution("All three together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
     Check(PART, "What leaves one token takes the most likely", only_one),
-    Check(PART, "Its chance comes from the generator, and from torch's when there is none", chance),
+    Check(PART, "Its chance comes from the generator, and from torch's when there is none", chance,
+          group="chance"),
     Check(PART, "An impossible token is never drawn", impossible),
-    Check(PART, "The logits are left unchanged", untouched),
+    Check(PART, "The logits are left unchanged", untouched, group="inputs"),
 )  # fmt: skip

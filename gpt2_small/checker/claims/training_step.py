@@ -197,8 +197,9 @@ CHECKS = (
     Check(PART, "Old gradients are forgotten", old_gradients),
     Check(PART, "There is one update for all micro-batches", one_update),
     Check(PART, "AdamW goes the same way", with_adamw),
-    Check(PART, "Its inputs are left unchanged", untouched),
-    Check(PART, "What is not finite is refused before the update, if it is refused", not_finite),
+    Check(PART, "Its inputs are left unchanged", untouched, group="inputs"),
+    Check(PART, "What is not finite is refused before the update, if it is refused", not_finite,
+          group="refusals"),
     Check(PART, "A step of two processes is that of one", two_processes, expect=one_process,
           seconds=20.0),
 )  # fmt: skip

@@ -132,33 +132,50 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
     return {_ZEROS: zeroed, _KEPT: distance}
 
 
-def untied(name: str, observe: partial[Observation]) -> Check:
-    return Check("Transformer", f"With untied embeddings, {name}", observe)
+def untied(name: str, observe: partial[Observation], group: str = "function") -> Check:
+    return Check("Transformer", f"With untied embeddings, {name}", observe, group=group)
 
 
 CHECKS = (
     *module_checks(TIED),
-    untied("its parameters are those of the contract", partial(parameters, UNTIED)),
-    untied("nothing else is trainable or saved", partial(extras, UNTIED)),
+    untied("its parameters are those of the contract", partial(parameters, UNTIED), group="state"),
+    untied("nothing else is trainable or saved", partial(extras, UNTIED), group="state"),
     untied("its output is right", partial(outputs, UNTIED, dtype=torch.float64)),
-    untied("every parameter gets the right gradient", partial(gradients, UNTIED)),
-    untied("the activations at its taps are right", partial(taps, UNTIED)),
-    Check("Transformer", "GPT-2's weights load strictly", loads_strictly),
+    untied("every parameter gets the right gradient", partial(gradients, UNTIED), group="gradient"),
+    untied("the activations at its taps are right", partial(taps, UNTIED), group="taps"),
+    Check("Transformer", "GPT-2's weights load strictly", loads_strictly, group="state"),
     Check("Transformer", "No position sees a later token", causality),
     *dropout_checks(TIED, unbiased=False),
-    Check("Transformer", "Dropout zeroes features of the sum of the embeddings", dropped_features),
+    Check(
+        "Transformer",
+        "Dropout zeroes features of the sum of the embeddings",
+        dropped_features,
+        group="dropout",
+    ),
     Check(
         "Transformer",
         "In training mode the first block reads a sum of which features are dropped",
         what_the_first_block_reads,
         expect=lambda _reference, _seed: _DROPPED,
+        group="dropout",
     ),
-    Check("Transformer", "More than n_ctx tokens are refused", refuses_what_is_too_long),
-    Check("Transformer", "It keeps its configuration as config", keeps_its_configuration),
+    Check(
+        "Transformer",
+        "More than n_ctx tokens are refused",
+        refuses_what_is_too_long,
+        group="refusals",
+    ),
+    Check(
+        "Transformer",
+        "It keeps its configuration as config",
+        keeps_its_configuration,
+        group="state",
+    ),
     Check(
         "Transformer",
         "Before training the loss is a little above ln d_vocab, and not more",
         initial_loss,
+        group="initialisation",
     ),
     Check(
         "Transformer",
