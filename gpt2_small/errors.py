@@ -1,4 +1,7 @@
-"""The exceptions whose message is all that a user is told."""
+"""Report a user's mistakes in one sentence, with the nearest known name."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(ValueError):
@@ -17,3 +20,24 @@ class ProcessLost(Exception):
 
     Commands print the message alone, once on each machine, and exit with code 1.
     """
+
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that is most like `name`, upper and lower case being the same.
+
+    Args:
+        cutoff: similarity from 0 to 1 below which there is none (`difflib.get_close_matches`).
+    """
+    by_folded: dict[str, str] = {}
+    for each in known:
+        by_folded.setdefault(each.casefold(), each)
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=cutoff)
+    return by_folded[found[0]] if found else None
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = 0.6
+) -> str:
+    """`did you mean NEAREST?`, or `otherwise` where no known name is like `name`."""
+    found = nearest(name, known, cutoff=cutoff)
+    return otherwise if found is None else f"did you mean {found}?"

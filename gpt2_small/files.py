@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from gpt2_small.errors import UserError
@@ -64,6 +65,32 @@ def _write_into(path: Path, text: str, errors: str) -> None:
         raise UserError(f"cannot write {path} ({error.strerror}).") from None
 
 
+@contextmanager
+def locked(path: Path, *, in_use: str, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file `path`, on every system; its folder is made. It stays there afterwards.
+
+    Args:
+        in_use: the sentence for a lock that another process holds.
+        wait: for the other process to release it, instead of raising.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be written.
+    """
+    lock = FileLock(path, timeout=-1 if wait else 0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(in_use) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"cannot write {path.parent} ({reason}); give another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -92,7 +119,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
         raise UserError(f"there is no {path}; check the folder's name") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")
@@ -187,7 +214,8 @@ def verified(folder: Path, name: str) -> Path:
     """
     path = folder / name
     manifest = read_json(folder / MANIFEST, MANIFEST_FORMAT)
-    expected = manifest.get("files", {}).get(name)
+    files = manifest.get("files")
+    expected = files.get(name) if isinstance(files, dict) else None
     if expected is None:
         raise UserError(f"{folder / MANIFEST} does not list {name}; write the folder again")
     if not path.is_file():

@@ -1,0 +1,69 @@
+"""What users are told: the nearest known name, locks that are held, files that are damaged."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files import MANIFEST, MANIFEST_FORMAT, locked, read_json_object, verified
+
+NAMES = ("openwebtext", "TinyStories", "stories")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("openwebtxt", "did you mean openwebtext?"),
+        ("OPENWEBTEXT", "did you mean openwebtext?"),
+        ("tinystory", "did you mean TinyStories?"),
+        ("xyz", "choose one"),
+    ],
+)
+def test_the_nearest_name_is_suggested_whatever_its_case(name, sentence):
+    assert did_you_mean(name, NAMES, otherwise="choose one") == sentence
+
+
+def test_a_lock_that_another_process_holds_is_one_sentence(tmp_path):
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom gpt2_small.files import locked\n"
+        "with locked(Path(sys.argv[1]), in_use='in use'):\n    print('held', flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    path = tmp_path / "new/lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=r"^in use$"), locked(path, in_use="in use"):
+            pass
+        holder.communicate("")
+    with locked(path, in_use="in use"):
+        pass
+
+
+def test_a_lock_in_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"cannot write .*file \("),
+        locked(tmp_path / "file/lock", in_use="in use"),
+    ):
+        pass
+
+
+def test_deeply_nested_json_is_one_sentence(tmp_path):
+    path = tmp_path / "deep.json"
+    path.write_text('{"a": ' + "[" * 200_000)
+    with pytest.raises(UserError, match=r"deep\.json is damaged"):
+        read_json_object(path)
+
+
+def test_a_manifest_whose_files_are_a_list_is_refused(tmp_path):
+    (tmp_path / MANIFEST).write_text(json.dumps({"format": MANIFEST_FORMAT, "files": []}))
+    with pytest.raises(UserError, match=r"does not list config\.json"):
+        verified(tmp_path, "config.json")
