@@ -8,7 +8,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.stories.tales import BEGIN, GRAMMAR
-from gpt2_small.tokenizers.protocol import check_ids
+from gpt2_small.tokenizers.protocol import BaseTokenizer, check_ids
 
 VOCABULARY: tuple[str, ...] = (BEGIN, *sorted(GRAMMAR.words()))
 VOCABULARY_HASH = hashlib.sha256("\n".join(VOCABULARY).encode()).hexdigest()
@@ -30,7 +30,7 @@ def join_words(words: Sequence[str]) -> str:
     return _NO_SPACE_AFTER.sub("", _NO_SPACE_BEFORE.sub("", " ".join(words)))
 
 
-class StoriesTokenizer:
+class StoriesTokenizer(BaseTokenizer):
     """A word tokenizer whose texts hold one story a line.
 
     Each line is led by the begin token, whose text is the line break that parts the line from the

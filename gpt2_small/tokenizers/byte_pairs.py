@@ -13,6 +13,7 @@ from gpt2_small.tokenizers.gpt2_pattern import chunks
 from gpt2_small.tokenizers.gpt2_table import byte_letters
 from gpt2_small.tokenizers.protocol import (
     END_OF_TEXT,
+    BaseTokenizer,
     bytes_to_text,
     check_ids,
     encode_around_escapes,
@@ -26,7 +27,7 @@ SMALLEST_SIZE = 257  # 256 bytes and the end of text
 Merge = tuple[str, str]
 
 
-class ByteLevelTokenizer:
+class ByteLevelTokenizer(BaseTokenizer):
     """Byte-level byte pairs (Sennrich et al. 2016; Radford et al. 2019, section 2.2), any ids.
 
     A token that is neither a byte nor made by a merge, such as the end of text, is one that no text
@@ -52,6 +53,7 @@ class ByteLevelTokenizer:
         self.vocab_size = len(self.vocabulary)
         self.end_of_text = None if end_of_text is None else self.vocabulary[end_of_text]
         of_text = {*letters, *(left + right for left, right in self.merges)}
+        self._special = {name: id for name, id in self.vocabulary.items() if name not in of_text}
         self._bytes = [
             bytes(letters[letter] for letter in token) if token in of_text else token.encode()
             for token in sorted(self.vocabulary, key=self.vocabulary.__getitem__)
@@ -65,6 +67,11 @@ class ByteLevelTokenizer:
     def from_dict(cls, data: dict[str, Any]) -> "ByteLevelTokenizer":
         """Restores what `to_dict` gave."""
         return cls(data["vocabulary"], _pairs(data["merges"]), end_of_text=data["end_of_text"])
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The tokens that no text encodes to."""
+        return self._special
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""

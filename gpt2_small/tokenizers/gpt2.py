@@ -12,6 +12,7 @@ from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.protocol import (
     END_OF_TEXT,
+    BaseTokenizer,
     bytes_to_text,
     check_ids,
     encode_around_escapes,
@@ -23,7 +24,7 @@ from gpt2_small.tokenizers.protocol import (
 CHUNK_CHARACTERS = 2**17
 
 
-class GPT2Tokenizer:
+class GPT2Tokenizer(BaseTokenizer):
     """256 bytes, 50,000 merges and `<|endoftext|>` (Radford et al. 2019, section 2.2).
 
     `<|endoftext|>` in a text is text. The engine is tiktoken.

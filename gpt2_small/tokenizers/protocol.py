@@ -1,9 +1,9 @@
-"""What a tokenizer is, and how its output is read piece by piece."""
+"""Define the interface of a tokenizer, and decode its ids one at a time."""
 
 import codecs
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +11,13 @@ from gpt2_small.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
 DOCUMENT_GAP = "\n\n"  # between documents, where a tokenizer has no end of text
+
+
+class Roles(NamedTuple):
+    """The ids that begin a turn of a conversation."""
+
+    user: int
+    assistant: int
 
 
 class Tokenizer(Protocol):
@@ -22,18 +29,52 @@ class Tokenizer(Protocol):
 
     @property
     def name(self) -> str:
-        """What a user writes to ask for it: `gpt2`, `byte`, `char`, `bpe:SIZE`, `stories`."""
+        """What a user writes to ask for it: `gpt2`, `gpt2-chat`, `byte`, `char`, `bpe:SIZE`."""
 
     @property
     def vocab_size(self) -> int:
         """Ids run from 0 to `vocab_size - 1`."""
 
     @property
+    def d_vocab(self) -> int:
+        """Rows of a new model's embedding: `vocab_size`, or more where padding is part of it."""
+
+    @property
     def end_of_text(self) -> int | None:
         """The id that separates documents, where there is one. Typing its name does not give it."""
 
+    @property
+    def ends(self) -> frozenset[int]:
+        """The ids that end a continuation, `end_of_text` among them."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Names of the tokens that no typed text becomes, with their ids."""
+
+    @property
+    def roles(self) -> Roles | None:
+        """The ids that begin the turns of a conversation, where the tokenizer has them."""
+
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`.
+        """The ids of a whole text, with what the tokenizer puts before and after each text.
+
+        A special token's name in `text` is encoded as its characters.
+
+        Raises:
+            UserError: `text` holds something outside the vocabulary.
+        """
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """The ids of a piece of text, as `encode` gives them, with nothing put before or after it.
+
+        Raises:
+            UserError: `text` holds something outside the vocabulary.
+        """
+
+    def encode_special(self, text: str) -> list[int]:
+        """The ids of a whole text in which a special token's name stands for the token.
+
+        Only for text whose author may write special tokens; never for what a user typed.
 
         Raises:
             UserError: `text` holds something outside the vocabulary.
@@ -55,6 +96,60 @@ class Tokenizer(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to restore it, as JSON values, its `name` among them."""
+
+
+class BaseTokenizer:
+    """What most tokenizers have in common: one end, no roles, nothing around a text."""
+
+    name: str
+    vocab_size: int
+    end_of_text: int | None
+
+    @property
+    def d_vocab(self) -> int:
+        """Rows of a new model's embedding."""
+        return self.vocab_size
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The end of text alone, where there is one."""
+        return frozenset() if self.end_of_text is None else frozenset({self.end_of_text})
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """`<|endoftext|>`, where there is an end of text."""
+        return {} if self.end_of_text is None else {END_OF_TEXT: self.end_of_text}
+
+    @property
+    def roles(self) -> Roles | None:
+        """None: made for texts, not for conversations."""
+        return None
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a whole text."""
+        raise NotImplementedError
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """The ids of a piece of text."""
+        return self.encode(text)
+
+    def encode_special(self, text: str) -> list[int]:
+        """The ids of a whole text in which a special token's name stands for the token."""
+        pieces = split_at_names(text, self.special_tokens)
+        if len(pieces) == 1:
+            return self.encode(text)
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            ids += [self.special_tokens[piece]] if number % 2 else self.encode_ordinary(piece)
+        return ids
+
+
+def split_at_names(text: str, names: Iterable[str]) -> list[str]:
+    """`text` cut at each name in it: text, name, text, ..., text. Of several the longest counts."""
+    longest_first = sorted(names, key=len, reverse=True)
+    if not longest_first:
+        return [text]
+    return re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
 
 
 class StreamDecoder:

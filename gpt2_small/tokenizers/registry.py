@@ -9,6 +9,7 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
+from gpt2_small.tokenizers.chat_roles import SUFFIX, with_roles
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer, encode_array
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
@@ -37,8 +38,9 @@ def check_spec(spec: str) -> None:
     """Refuses what `make_tokenizer` would refuse, before any text is read.
 
     Raises:
-        UserError: `spec` is not `gpt2`, `byte`, `char` or `bpe:SIZE`.
+        UserError: `spec` is not `gpt2`, `byte`, `char` or `bpe:SIZE`, or one of them with `-chat`.
     """
+    spec = spec.removesuffix(SUFFIX)
     if spec in ("gpt2", "byte", "char"):
         return
     kind, _, size = spec.partition(":")
@@ -55,13 +57,16 @@ def make_tokenizer(spec: str, text: str = "") -> Tokenizer:
     """The tokenizer that `spec` names.
 
     Args:
-        spec: `gpt2`, `byte`, `char` (alphabet from `text`) or `bpe:SIZE` (trained on `text`).
+        spec: `gpt2`, `byte`, `char` (alphabet from `text`) or `bpe:SIZE` (trained on `text`), each
+            with `-chat` after it for one with the roles of a conversation.
         text: what `char` and `bpe:SIZE` learn from.
 
     Raises:
         UserError: an unknown spec (with the nearest), or a text that does not suffice.
     """
     check_spec(spec)
+    if spec.endswith(SUFFIX):
+        return with_roles(make_tokenizer(spec.removesuffix(SUFFIX), text))
     if spec == "gpt2":
         return GPT2Tokenizer()
     if spec == "byte":
@@ -78,6 +83,8 @@ def from_dict(data: dict[str, Any]) -> Tokenizer:
         UserError: an unknown name, or a field that is missing or wrong.
     """
     name = str(data.get("name"))
+    if name.endswith(SUFFIX):
+        return _restore_chat(name, data)
     restore = _RESTORE.get(name.partition(":")[0])
     if restore is None:
         raise UserError(f"unknown tokenizer {name!r}; known are {', '.join(_RESTORE)}.")
@@ -89,6 +96,16 @@ def from_dict(data: dict[str, Any]) -> Tokenizer:
         raise UserError(
             f"the description of a {name!r} tokenizer is damaged ({error!r})."
         ) from None
+
+
+def _restore_chat(name: str, data: dict[str, Any]) -> Tokenizer:
+    base = data.get("base")
+    if not isinstance(base, dict) or str(base.get("name")) + SUFFIX != name:
+        raise UserError(f"the description of a {name!r} tokenizer is damaged (no fitting base).")
+    tokenizer = with_roles(from_dict(base))
+    if tokenizer.name != name:
+        raise UserError(f"the description of a {name!r} tokenizer is damaged (its base has roles).")
+    return tokenizer
 
 
 def _restore_stories(data: dict[str, Any]) -> Tokenizer:

@@ -8,6 +8,7 @@ import numpy as np
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import (
     END_OF_TEXT,
+    BaseTokenizer,
     bytes_to_text,
     check_ids,
     id_dtype,
@@ -15,7 +16,7 @@ from gpt2_small.tokenizers.protocol import (
 )
 
 
-class ByteTokenizer:
+class ByteTokenizer(BaseTokenizer):
     """One id a byte of UTF-8, and `<|endoftext|>` after them.
 
     Args:
@@ -59,7 +60,7 @@ class ByteTokenizer:
         return {"name": self.name, "end_of_text": self.end_of_text is not None}
 
 
-class CharTokenizer:
+class CharTokenizer(BaseTokenizer):
     """One id a character (Unicode code point) of a known alphabet, in code point order.
 
     Args:

@@ -1,0 +1,107 @@
+"""Add the role tokens of a conversation to a tokenizer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.protocol import (
+    END_OF_TEXT,
+    BaseTokenizer,
+    Roles,
+    Tokenizer,
+    check_ids,
+)
+
+USER, ASSISTANT = "<|user|>", "<|assistant|>"
+SUFFIX = "-chat"
+
+# GPT-2's vocabulary with its roles, padded to a multiple of 128 as nanoGPT pads it.
+GPT2_CHAT_ROWS = 50304
+
+
+def with_roles(tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer with `<|user|>` and `<|assistant|>`; itself where it has them already.
+
+    Raises:
+        UserError: one of the two names is already a token of another kind.
+    """
+    return tokenizer if tokenizer.roles is not None else ChatTokenizer(tokenizer)
+
+
+class ChatTokenizer(BaseTokenizer):
+    """A tokenizer with the two roles after its last id, and an end of text where it had none.
+
+    A role's name in a text is text: only `roles` gives the ids.
+
+    Args:
+        base: a tokenizer without roles.
+
+    Raises:
+        UserError: a role's name is already one of its special tokens.
+    """
+
+    def __init__(self, base: Tokenizer) -> None:
+        taken = [role for role in (USER, ASSISTANT) if role in base.special_tokens]
+        if taken:
+            raise UserError(
+                f"tokenizer {base.name!r} has {taken[0]} but not both roles, {USER} and "
+                f"{ASSISTANT}; give one that has both or neither."
+            )
+        self.base = base
+        self.name = base.name + SUFFIX
+        self.vocab_size = base.vocab_size + 2 + (base.end_of_text is None)
+        self.end_of_text = self.vocab_size - 1 if base.end_of_text is None else base.end_of_text
+        self._roles = Roles(base.vocab_size, base.vocab_size + 1)
+        self._names = {self._roles.user: USER, self._roles.assistant: ASSISTANT}
+        if base.end_of_text is None:
+            self._names[self.end_of_text] = END_OF_TEXT
+
+    @property
+    def d_vocab(self) -> int:
+        """Rows of a new model's embedding: 50,304 for `gpt2-chat`."""
+        return GPT2_CHAT_ROWS if isinstance(self.base, GPT2Tokenizer) else self.vocab_size
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The base's ends and the end of text; a turn's reader stops at a role too."""
+        return self.base.ends | super().ends
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The base's special tokens and the roles."""
+        return {**self.base.special_tokens, **{name: id for id, name in self._names.items()}}
+
+    @property
+    def roles(self) -> Roles:
+        """The ids of the user and of the assistant."""
+        return self._roles
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, as the base gives them."""
+        return self.base.encode(text)
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Ids of a piece of text, as the base gives them."""
+        return self.base.encode_ordinary(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`, the names of the roles among it."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`."""
+        check_ids(ids, self)
+        parts: list[bytes] = []
+        piece: list[int] = []
+        for id in ids:
+            if id in self._names:
+                parts += [self.base.decode_bytes(piece), self._names[id].encode()]
+                piece = []
+            else:
+                piece.append(int(id))
+        return b"".join([*parts, self.base.decode_bytes(piece)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The name, and the base's own description."""
+        return {"name": self.name, "base": self.base.to_dict()}
