@@ -1,49 +1,55 @@
 #!/usr/bin/env bash
-# Makes .venv beside this file, installs what the project needs, and runs its arguments inside.
-# ./setup_env.sh --help tells the rest.
+# Create .venv beside this file, install what the command needs, and run the command inside.
+# ./setup_env.sh --help explains the choices.
 
 set -euo pipefail
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$here/.venv
-state=$venv/.setup            # what this script remembers; a .venv made by hand has none
-stamp=$state/stamp            # what the finished environment was made from
-torch_spec=$state/torch       # the TORCH_SPEC that it was made with, if any
-unfinished=$state/unfinished  # the TORCH_SPEC of a set-up that has begun
+state=$venv/.setup            # this script's records; a .venv made by hand has none
+stamp=$state/stamp            # checksum of the inputs of the finished environment
+torch_spec=$state/torch       # the TORCH_SPEC it was made with, if any
+dev_tools=$state/dev          # exists when the development tools are installed too
+unfinished=$state/unfinished  # the TORCH_SPEC of a set-up in progress
 log=$state/pip.log
 
 usage() {
     cat <<'HELP'
 Usage: ./setup_env.sh [COMMAND [ARGUMENT...]]
 
-Makes .venv beside this script, installs the pinned versions of constraints.txt and the project
-itself (editable), then runs COMMAND inside, in the directory you are in. When nothing has
-changed since the last time, it goes straight to COMMAND.
+Creates .venv beside this script, installs the pinned versions of constraints.txt and the project
+itself (editable), then runs COMMAND inside, in the current directory. When nothing has changed
+since the last set-up, it runs COMMAND at once.
 
-    ./setup_env.sh python demos/train_demo.py     train a small GPT before your eyes
+    ./setup_env.sh python demos/train_demo.py     train a small GPT and watch it learn
     ./setup_env.sh pytest                         run the tests
-    . .venv/bin/activate                          or work inside it
+    . .venv/bin/activate                          or work inside the environment
+
+What is installed
+    For python, gpt2-small and any other COMMAND: PyTorch and what the kit needs to run
+    (1.2 GB with a CPU build). pytest, ruff, mypy, mkdocs and pre-commit add the development
+    tools (TransformerLens, transformers, datasets and more; 2 GB in all), and so does
+    ./setup_env.sh without a COMMAND.
 
 Choosing Python
     The first of python3, python3.14, python3.13, python3.12 and python3.11 that is 3.11 to 3.14.
-    PYTHON=/path/to/python3.12 ./setup_env.sh     takes that one, and remakes .venv if need be.
+    PYTHON=/path/to/python3.12 ./setup_env.sh     uses that one, and recreates .venv if necessary.
 
 Choosing a build of PyTorch
-    Your own pip settings (pip.conf, PIP_INDEX_URL, PIP_FIND_LINKS, ...) stay in force, and
-    PyTorch is installed first: a build that they offer, such as a CPU build in a folder of wheels,
-    is the one you get.
-    On Linux the default index gives the CUDA build, which runs without a GPU too but brings
-    several gigabytes of CUDA libraries. To have another, add the index which PyTorch's
-    installation page names for the build that you want, and ask for that build:
+    Your own pip settings (pip.conf, PIP_INDEX_URL, PIP_FIND_LINKS, ...) apply, and PyTorch is
+    installed first: a build that they offer, such as a CPU build in a folder of wheels, is used.
+    On Linux the default index gives the CUDA build, which also runs without a GPU but brings
+    several gigabytes of CUDA libraries. For another build, add the index that PyTorch's
+    installation page names for it, and ask for that build:
 
         export PIP_EXTRA_INDEX_URL=<the index that PyTorch's installation page names>
         TORCH_SPEC="torch==2.13.0+cpu" ./setup_env.sh        a CPU build
         TORCH_SPEC="torch==2.13.0+cu130" ./setup_env.sh      a CUDA build
 
-    TORCH_SPEC is what pip is asked for (a version, a build, or the path of a wheel) and is
-    remembered in .venv. macOS has one build, which uses Apple's GPUs.
+    TORCH_SPEC is passed to pip (a version, a build, or the path of a wheel) and recorded in .venv.
+    macOS has one build, which uses Apple's GPUs.
 
-Exit code: COMMAND's own; 2 when the environment cannot be made, with the reason.
+Exit code: COMMAND's own; 2 when the environment cannot be created, with the reason.
 To start over, delete .venv.
 HELP
 }
@@ -80,7 +86,7 @@ find_python() {
         "PYTHON=/path/to/python3.12 ./setup_env.sh"
 }
 
-# Everything that the environment is made from, in one line.
+# A checksum of everything that the environment is made from.
 fingerprint() {
     {
         "$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null || return
@@ -89,7 +95,13 @@ fingerprint() {
     } | cksum
 }
 
+# Whether a command comes with the development tools; without a command they are installed too.
+needs_dev_tools() {
+    case ${1-} in "" | pytest | py.test | ruff | mypy | mkdocs | pre-commit) return 0 ;; *) return 1 ;; esac
+}
+
 is_ready() {
+    needs_dev_tools "$@" && [ ! -e "$dev_tools" ] && return 1
     [ -f "$stamp" ] && [ "$(cat -- "$stamp")" = "$(fingerprint)" ] || return 1
     [ -z "${TORCH_SPEC:-}" ] || [ "$TORCH_SPEC" = "$(remembered_torch)" ] || return 1
     [ -z "${PYTHON:-}" ] || [ "$(version_of "$PYTHON")" = "$(version_of "$venv/bin/python")" ]
@@ -97,12 +109,12 @@ is_ready() {
 
 remembered_torch() { cat -- "$unfinished" 2>/dev/null || cat -- "$torch_spec" 2>/dev/null || true; }
 
-# Held until the set-up is done, so that two set-ups at once do one after the other.
-take_turn() {
+# Lock out other set-ups of this checkout until this one is done.
+lock() {
     command -v flock >/dev/null || return 0
     exec 9<"$here"
     if ! flock --nonblock 9; then
-        say "another set-up is at work here; waiting for it"
+        say "waiting for another set-up of this checkout"
         flock 9
     fi
 }
@@ -124,16 +136,16 @@ make_venv() {
 
     python=$(find_python)
     version=$(version_of "$python")
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || die "$python cannot make virtual" \
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || die "$python cannot create virtual" \
         "environments; install the missing part (on Debian and Ubuntu: python$version-venv)"
     if [ -n "$reason" ]; then
-        say "making .venv anew: $reason"
+        say "recreating .venv: $reason"
         rm -rf -- "$venv" 2>/dev/null || die "$venv cannot be removed; remove it and run this again"
     fi
-    say "making .venv with Python $version ($python)"
+    say "creating .venv with Python $version ($python)"
     mark_unfinished "$torch"
     "$python" -m venv "$venv" >"$log" 2>&1 ||
-        { tail -n 8 -- "$log" >&2; die "$python could not make $venv; see the lines above"; }
+        { tail -n 8 -- "$log" >&2; die "$python could not create $venv; see the lines above"; }
 }
 
 mark_unfinished() {
@@ -141,12 +153,13 @@ mark_unfinished() {
         die "$here cannot be written to; clone the project to a place that can"
 }
 
-# Shows of pip's pages what takes long, and keeps them all in the log.
+# Log pip's output and show its large downloads and the installation itself.
 follow() {
     local line large='Downloading (.*/)?([^/]+ \(([0-9]{3,}(\.[0-9]+)? MB|[0-9.]+ GB)\))'
     while IFS= read -r line; do
         printf '%s\n' "$line" >>"$log"
         if [[ $line =~ $large ]]; then say "downloading ${BASH_REMATCH[2]}"; fi
+        case $line in "Installing collected packages"*) say "installing files" ;; esac
     done
 }
 
@@ -168,7 +181,7 @@ explain_failure() {
     grep -q '^Installing collected packages' "$log" || rm -f -- "$unfinished"
     grep -v -e ' is ignored: ' -e '^Requirement already' -e '^\[notice\]' -e '^ *$' "$log" |
         tail -n 8 >&2 || true
-    die "pip could not install ${culprit:-what is needed} (its whole output: $log);" \
+    die "pip could not install ${culprit:-the packages} (its whole output: $log);" \
         "check the network and your pip settings, then run this again"
 }
 
@@ -176,14 +189,15 @@ torch_version() {
     "$venv/bin/python" -c 'from importlib.metadata import version; print(version("torch"))'
 }
 
-# PyTorch may be another than the pinned one; the rest is then fitted to it.
+# Pin the installed PyTorch, which may differ from constraints.txt, for the other packages.
 write_constraints() {
     grep -v '^torch==' "$here/constraints.txt" >"$state/constraints.txt"
     [ $# -eq 0 ] || printf '%s\n' "torch==$1" >>"$state/constraints.txt"
 }
 
 install() {
-    local torch=${TORCH_SPEC:-}
+    local torch=${TORCH_SPEC:-} extras="" size="1.2 GB"
+    if needs_dev_tools "$@" || [ -e "$dev_tools" ]; then extras="[dev]" size="2 GB"; fi
     [ -n "$torch" ] || torch=$(remembered_torch)
     make_venv "$torch"
     rm -f -- "$stamp"
@@ -191,14 +205,16 @@ install() {
     : >"$log"
 
     torch=${torch:-$(grep '^torch==' "$here/constraints.txt")}
-    say "installing $torch"
+    say ".venv will take about $size (more with CUDA); from a fast network this takes 1 to 3 minutes"
+    say "installing $torch (1 of 2)"
     write_constraints
     pip_install --constraint "$state/constraints.txt" "$torch" hatchling
-    say "installing everything else"
+    say "installing the other packages (2 of 2)"
     write_constraints "$(torch_version)"
-    pip_install --constraint "$state/constraints.txt" --no-build-isolation --editable '.[dev]'
+    pip_install --constraint "$state/constraints.txt" --no-build-isolation --editable ".$extras"
 
     mv -f -- "$unfinished" "$torch_spec"
+    [ -z "$extras" ] || : >"$dev_tools"
     fingerprint >"$stamp.new"
     mv -f -- "$stamp.new" "$stamp"
     say "ready: PyTorch $(torch_version) in $venv"
@@ -211,30 +227,30 @@ compare_with_gpu() {
     if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then has_gpu=yes; fi
     case "$build $has_gpu" in
         "None yes") say "there is a GPU here that this build of PyTorch does not use;" \
-            "./setup_env.sh --help tells how to choose a CUDA build" ;;
+            "./setup_env.sh --help explains how to choose a CUDA build" ;;
         None*) ;;
         *no) say "this is a CUDA build of PyTorch and no GPU is seen here: it works, but a CPU" \
-            "build is smaller; ./setup_env.sh --help tells how to choose one" ;;
+            "build is smaller; ./setup_env.sh --help explains how to choose one" ;;
     esac
 }
 
 set_up() {
     trap 'exit 130' INT
-    take_turn
-    is_ready || install
+    lock
+    is_ready "$@" || install "$@"
     trap - INT
     exec 9<&-
 }
 
 case ${1-} in
     -h | --help) usage && exit ;;
-    -*) die "there is no option $1; ./setup_env.sh --help shows how it is used" ;;
+    -*) die "there is no option $1; ./setup_env.sh --help shows the usage" ;;
 esac
 unset PYTHONHOME
-is_ready || set_up
+is_ready "$@" || set_up "$@"
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 if [ $# -eq 0 ]; then
-    say "run something inside with ./setup_env.sh COMMAND; ./setup_env.sh --help tells more"
+    say "run a command inside with ./setup_env.sh COMMAND; see ./setup_env.sh --help"
     exit
 fi
 command -v -- "$1" >/dev/null || {

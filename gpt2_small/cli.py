@@ -1,5 +1,8 @@
-"""The command `gpt2-small`: one subcommand a room, each thin."""
+"""Define the command `gpt2-small` and its subcommands."""
 
+from typing import Annotated
+
+from gpt2_small import __version__
 from gpt2_small.interrupts import loading
 
 with loading():
@@ -24,13 +27,30 @@ app = typer.Typer(
     name="gpt2-small",
     help="GPT-2 in eight proven parts: build it, check it, train it, sample from it.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.callback()(lambda: None)
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gpt2-small {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Define the options in front of a subcommand."""
+
+
 app.command()(start)
 app.command(cls=ShortHelp)(check)
 app.command()(watch)

@@ -1,53 +1,24 @@
 """`gpt2-small start`, `hint`, `show`, `doctor`, and what all subcommands have in common."""
 
-import importlib.metadata
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import typer
+from command_line import Ran, run_in_an_empty_folder
 
-from gpt2_small import binding, cli, entry_point
+from gpt2_small import binding, cli
 from gpt2_small.checker.learner import progress
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner.hints import GUIDES
 from gpt2_small.checker.sandbox import client as worker
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
-from gpt2_small.commands import findings
-from gpt2_small.commands.findings import Needed
-from gpt2_small.kernels.native import library as native
+
+run = run_in_an_empty_folder
 
 COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ran]:
-    """Run `gpt2-small` in an empty folder, at a terminal's width of 80, with nothing bound."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv(binding.SOLUTION_VARIABLE, raising=False)
-    monkeypatch.delitem(sys.modules, binding.BOUND_MODULE, raising=False)
-
-    def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            entry_point.run_command(cli.app)
-        said = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), said.out, said.err)
-
-    return run
 
 
 @pytest.fixture
@@ -227,68 +198,6 @@ def test_a_mistyped_subcommand_is_answered_with_the_nearest(
     ran = run(command[:-1] + "x" if len(command) > 4 else f"{command}x")
     assert ran.code == 2
     assert f"Did you mean '{command}'?" in ran.err
-
-
-def test_doctor_finds_all_that_is_needed_here(run: Callable[..., Ran]) -> None:
-    ran = run("doctor")
-    assert ran.code == 0, ran.out
-    assert f"torch {importlib.metadata.version('torch')}" in " ".join(ran.out.split())
-    assert "All that is needed is here." in ran.out
-
-
-def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
-    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(findings, "declared", lambda: [Needed("no-such-package", "2.0", None)])
-    ran = run("doctor")
-    assert ran.code == 1
-    assert "no-such-package: not installed." in ran.out
-    assert "  pip install 'no-such-package>=2.0'" in ran.out.splitlines()
-
-
-def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
-    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(native, "compiled", lambda source, dtype: "there is no C compiler")
-    ran = run("doctor")
-    assert ran.code == 0
-    assert "training and generation on a CPU are slower" in " ".join(ran.out.split())
-    assert "  install gcc, or name a C compiler" in ran.out
-
-
-def test_a_package_that_is_too_old_is_missing() -> None:
-    finding = findings.package(Needed("torch", "99.1", None))
-    assert finding.state == "missing"
-    assert "is older than 99.1" in finding.found
-
-
-def test_a_package_of_an_extra_is_optional() -> None:
-    assert findings.package(Needed("no-such-package", "1", "hub")).state == "optional"
-
-
-def test_every_dependency_of_the_project_is_looked_at_once() -> None:
-    names = [needed.name for needed in findings.declared()]
-    assert {"torch", "einops", "typer", "datasets", "pytest"} <= set(names)
-    assert len(set(names)) == len(names)
-
-
-def test_a_disk_that_is_nearly_full_is_said() -> None:
-    finding = findings.disk(Path.cwd(), lambda folder: (int(1e12), int(1e12), int(1e9)))
-    assert finding.state == "optional"
-    assert "1.0 GB free" in finding.found
-    assert "free 4.0 GB" in finding.mend
-
-
-def test_a_torch_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (finding,) = findings.devices()
-    assert (finding.state, finding.mend) == ("missing", "pip install --force-reinstall torch")
-
-
-def test_a_solution_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(binding.SOLUTION_VARIABLE, "/no/such/file.py")
-    finding = findings.reference()
-    assert (finding.state, finding.mend) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")
 
 
 def test_a_learners_mistake_is_no_traceback(run: Callable[..., Ran]) -> None:

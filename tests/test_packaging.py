@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from public_stub import STUB, public_stub
 
 import gpt2_small
 
@@ -94,6 +95,26 @@ def test_a_stray_solution_in_the_working_directory_is_not_picked_up(
     (tmp_path / "solution.py").write_text("raise SystemExit('picked up')\n")
     program = "from gpt2_small import Transformer; print(Transformer.__name__)"
     assert run_unpacked(unpacked, program, tmp_path) == "Transformer"
+
+
+def test_the_stub_declares_the_references_signatures() -> None:
+    assert STUB.read_text(encoding="utf-8") == public_stub(), "run python tests/public_stub.py"
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_signatures_behind_the_public_names(tmp_path: Path) -> None:
+    program = tmp_path / "use.py"
+    program.write_text(
+        "from gpt2_small import Transformer, TransformerConfig, load_pretrained, sample\n"
+        "model: Transformer = load_pretrained('gpt2')\n"
+        "TransformerConfig(n_layer=2)\n"
+        "sample(model.embed.W_E, temprature=1.0)\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", str(program)]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    found = re.findall(r"use.py:(\d+): error: (.*?)  ", checked.stdout)
+    assert [line for line, _ in found] == ["3", "4"], checked.stdout
+    assert "did you mean" in found[0][1]
 
 
 def test_the_version_is_said_once_everywhere() -> None:

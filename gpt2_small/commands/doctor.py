@@ -14,7 +14,7 @@ def doctor() -> None:
     from rich.text import Text
 
     from gpt2_small.checker.learner.screen import console_for_learners
-    from gpt2_small.commands.findings import everything
+    from gpt2_small.commands.doctor_findings import everything
 
     console = console_for_learners()
     findings = everything()

@@ -37,7 +37,7 @@ esac
 
 
 @dataclass
-class House:
+class FakeCheckout:
     """A checkout with nothing but what setup_env.sh reads."""
 
     root: Path

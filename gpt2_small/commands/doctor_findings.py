@@ -1,4 +1,4 @@
-"""What is installed on a machine and what it can do, finding by finding."""
+"""Examine the Python, the packages, the devices and the disk of this machine."""
 
 import importlib
 import importlib.metadata
@@ -20,8 +20,13 @@ from gpt2_small import binding
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 # A run of GPT-2 small keeps weights and an optimiser's state of 1.5 GB a checkpoint.
 ROOM = 5e9
-_EXTRAS = (None, "hub", "dev")
-_PURPOSES = {None: "packages", "hub": "for the hub", "dev": "for the tests"}
+_PURPOSES = {
+    "hub": "for data sets",
+    "dev": "for the tests",
+    "eval": "for lm-eval",
+    "streamlit": "for Streamlit",
+    "docs": "for the docs site",
+}
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,14 @@ def declared() -> list[Needed]:
     except importlib.metadata.PackageNotFoundError:
         lines = _declared_in_checkout()
     read = [needed for line in lines if (needed := _read(line)) is not None]
-    read.sort(key=lambda needed: (_EXTRAS.index(needed.extra), needed.name.lower()))
+    extras = ["", *_PURPOSES]
+    read.sort(key=lambda one: (_order(one.extra or "", extras), one.extra or "", one.name.lower()))
     once = {needed.name: needed for needed in reversed(read)}
     return list(reversed(once.values()))
+
+
+def _order(name: str, known: Sequence[str]) -> int:
+    return known.index(name) if name in known else len(known)
 
 
 def _declared_in_checkout() -> list[str]:
@@ -113,28 +123,49 @@ def _read(line: str) -> Needed | None:
 
 
 def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
-    """Those that are there in a line for each purpose, and a line for each that is not."""
-    for extra in _EXTRAS:
-        findings = [package(needed) for needed in wanted if needed.extra == extra]
-        there = [f"{one.what} {one.found}" for one in findings if one.state == "ok"]
-        if there:
-            yield Finding(_PURPOSES[extra], ", ".join(there))
-        yield from (one for one in findings if one.state != "ok")
+    """For each purpose, the packages that are installed, then all missing ones in one finding."""
+    for extra in dict.fromkeys(needed.extra for needed in wanted):
+        group = [needed for needed in wanted if needed.extra == extra]
+        states = {needed: package(needed) for needed in group}
+        installed = [f"{one.name} {states[one].version}" for one in group if states[one].usable]
+        if installed:
+            yield Finding(purpose(extra), ", ".join(installed))
+        unusable = [needed for needed in group if not states[needed].usable]
+        if unusable:
+            yield Finding(
+                purpose(extra),
+                ", ".join(f"{one.name} {states[one].problem}" for one in unusable),
+                "optional" if extra else "missing",
+                "pip install " + " ".join(f"'{one.name}>={one.at_least}'" for one in unusable),
+            )
 
 
-def package(needed: Needed) -> Finding:
-    """Whether a package is there, and new enough."""
-    absent: Literal["optional", "missing"] = "optional" if needed.extra else "missing"
-    mend = f"pip install '{needed.name}>={needed.at_least}'"
+def purpose(extra: str | None) -> str:
+    """What the packages of an extra are for, in a few words."""
+    return "packages" if extra is None else _PURPOSES.get(extra, f"extra {extra}")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The version of a package, empty when it is absent, and why it cannot be used, if so."""
+
+    version: str
+    problem: str = ""
+
+    @property
+    def usable(self) -> bool:
+        return not self.problem
+
+
+def package(needed: Needed) -> Installed:
+    """Look up a package and compare its version with the lowest that is supported."""
     try:
         version = importlib.metadata.version(needed.name)
     except importlib.metadata.PackageNotFoundError:
-        purpose = f", {_PURPOSES[needed.extra]} only" if needed.extra else ""
-        return Finding(needed.name, f"not installed{purpose}", absent, mend)
+        return Installed("", "is not installed")
     if _numbers(version) < _numbers(needed.at_least):
-        found = f"{version} is older than {needed.at_least}"
-        return Finding(needed.name, found, absent, mend)
-    return Finding(needed.name, version)
+        return Installed(version, f"{version} is older than {needed.at_least}")
+    return Installed(version)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

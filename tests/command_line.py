@@ -1,0 +1,39 @@
+"""Run `gpt2-small` in this process and capture what it prints."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gpt2_small import binding, cli, entry_point
+
+
+@dataclass
+class Ran:
+    """The exit code and the output of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(name="run")
+def run_in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Run `gpt2-small` in an empty folder, at a terminal's width of 80, with nothing bound."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv(binding.SOLUTION_VARIABLE, raising=False)
+    monkeypatch.delitem(sys.modules, binding.BOUND_MODULE, raising=False)
+
+    def run(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["gpt2-small", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            entry_point.run_command(cli.app)
+        printed = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), printed.out, printed.err)
+
+    return run

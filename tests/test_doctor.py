@@ -1,0 +1,104 @@
+"""`doctor` reports what this machine has and the command that mends what is missing."""
+
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Ran, run_in_an_empty_folder
+
+import gpt2_small
+from gpt2_small import binding
+from gpt2_small.commands import doctor_findings as findings
+from gpt2_small.commands.doctor_findings import Needed
+from gpt2_small.kernels.native import library as native
+
+run = run_in_an_empty_folder
+
+
+def test_the_version_is_shown(run: Callable[..., Ran]) -> None:
+    assert run("--version").out == f"gpt2-small {gpt2_small.__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion_can_be_installed(
+    run: Callable[..., Ran], shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shellingham.detect_shell", lambda: (shell, f"/bin/{shell}"))
+    assert "_GPT2_SMALL_COMPLETE" in run("--show-completion").out
+
+
+def test_doctor_finds_all_that_is_needed_here(run: Callable[..., Ran]) -> None:
+    ran = run("doctor")
+    assert ran.code == 0, ran.out
+    assert f"torch {importlib.metadata.version('torch')}" in " ".join(ran.out.split())
+    assert "All that is needed is here." in ran.out
+
+
+def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(findings, "declared", lambda: [Needed("no-such-package", "2.0", None)])
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "packages: no-such-package is not installed." in ran.out
+    assert "  pip install 'no-such-package>=2.0'" in ran.out.splitlines()
+
+
+def test_one_command_installs_everything_that_is_missing_for_a_purpose() -> None:
+    wanted = [Needed("no-such-package", "1.0", "dev"), Needed("nor-this", "2", "dev")]
+    (finding,) = findings.packages(wanted)
+    assert (finding.what, finding.state) == ("for the tests", "optional")
+    assert finding.mend == "pip install 'no-such-package>=1.0' 'nor-this>=2'"
+
+
+def test_an_extra_without_words_of_its_own_is_shown_by_its_name() -> None:
+    (finding,) = findings.packages([Needed("no-such-package", "1", "new-extra")])
+    assert finding.what == "extra new-extra"
+
+
+def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
+    run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "compiled", lambda source, dtype: "there is no C compiler")
+    ran = run("doctor")
+    assert ran.code == 0
+    assert "training and generation on a CPU are slower" in " ".join(ran.out.split())
+    assert "  install gcc, or name a C compiler" in ran.out
+
+
+def test_a_package_that_is_too_old_is_missing() -> None:
+    (finding,) = findings.packages([Needed("torch", "99.1", None)])
+    assert finding.state == "missing"
+    assert "is older than 99.1" in finding.found
+
+
+def test_a_package_of_an_extra_is_optional() -> None:
+    (finding,) = findings.packages([Needed("no-such-package", "1", "hub")])
+    assert finding.state == "optional"
+
+
+def test_every_dependency_of_the_project_is_looked_at_once() -> None:
+    names = [needed.name for needed in findings.declared()]
+    assert {"torch", "einops", "typer", "datasets", "pytest"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_a_disk_that_is_nearly_full_is_said() -> None:
+    finding = findings.disk(Path.cwd(), lambda folder: (int(1e12), int(1e12), int(1e9)))
+    assert finding.state == "optional"
+    assert "1.0 GB free" in finding.found
+    assert "free 4.0 GB" in finding.mend
+
+
+def test_a_torch_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (finding,) = findings.devices()
+    assert (finding.state, finding.mend) == ("missing", "pip install --force-reinstall torch")
+
+
+def test_a_solution_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(binding.SOLUTION_VARIABLE, "/no/such/file.py")
+    finding = findings.reference()
+    assert (finding.state, finding.mend) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")
