@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,9 @@ from gpt2_small.errors import UserError
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # No file has this name, in a wheel neither, so that nothing but `bind` can put a module there.
 BOUND_MODULE = "gpt2_small.bound_solution"
+
+# What a run's config.json says of the solution that trained it.
+FILE_KEY, SHA256_KEY, REFERENCE = "solution", "solution_sha256", "reference"
 
 SOLUTION_NAMES = (
     "TransformerConfig",
@@ -126,6 +130,45 @@ def _from_here(path: Path) -> Path:
 def sha256(module: ModuleType) -> str:
     """SHA-256, in hexadecimal, of the text that a solution module was made from."""
     return str(module.__dict__["SOURCE_SHA256"])
+
+
+def training_record(module: ModuleType) -> dict[str, str]:
+    """What a run keeps of the solution that trains it: its file, or `reference`, and its SHA-256.
+
+    `check_trained_with` compares it when the weights are loaded.
+    """
+    file = REFERENCE if is_reference(module) else str(solution_path(module))
+    return {FILE_KEY: file, SHA256_KEY: sha256(module)}
+
+
+def check_trained_with(
+    record: Mapping[str, Any], source: str | Path, kept: Path | None = None
+) -> str | None:
+    """Compare the solution that trained some weights with the one in use.
+
+    Weights that the reference trained may be run by any solution, as downloaded ones may; those of
+    another file by that file alone, since they mean something else in another model.
+
+    record: what `training_record` gave when they were trained.
+    source: where they come from, for the message.
+    kept: a copy of the file, which can be bound when the file itself is gone.
+
+    Returns a remark where an older record leaves the question open, else None. Raises UserError,
+    with the file, for weights that another file trained.
+    """
+    module, trained_by, trained_sha256 = bound(), record.get(FILE_KEY), record.get(SHA256_KEY)
+    if trained_sha256 in (None, sha256(module)) or trained_by == REFERENCE:
+        return None
+    if trained_by is None:
+        return (
+            f"{source} was trained with a solution of sha256 {str(trained_sha256)[:12]}, which is "
+            f"not {describe(module)}; where that was a file of your own, give it with --solution"
+        )
+    file = kept if kept is not None and kept.is_file() else trained_by
+    raise UserError(
+        f"{source} was trained with {trained_by} (sha256 {str(trained_sha256)[:12]}), and "
+        f"{describe(module)} is another model; add --solution {shlex.quote(str(file))}"
+    )
 
 
 def _execute(path: str | Path, module_name: str) -> ModuleType:

@@ -202,3 +202,39 @@ def test_the_option_that_chooses_a_file_again_is_quoted_and_empty_for_the_refere
     (tmp_path / "my gpt2.py").write_text((ROOT / "solution.py").read_text())
     assert binding.option(gpt2_small.load("my gpt2.py")) == " --solution 'my gpt2.py'"
     assert binding.option(gpt2_small.load(ROOT / "solution.py")) == ""
+
+
+def test_weights_of_a_learners_file_are_refused_under_another_and_the_file_is_named(
+    learner, monkeypatch
+):
+    mine = gpt2_small.load(learner)
+    record = binding.training_record(mine)
+    with pytest.raises(
+        UserError, match=rf"runs/x was trained with {learner} \(sha256 .* add --sol"
+    ):
+        binding.check_trained_with(record, "runs/x")
+    monkeypatch.setattr(binding, "bound", lambda: mine)
+    assert binding.check_trained_with(record, "runs/x") is None
+
+
+def test_the_copy_in_the_run_is_named_where_there_is_one(learner, tmp_path):
+    record = binding.training_record(gpt2_small.load(learner))
+    (kept := tmp_path / "a run" / "solution.py").parent.mkdir()
+    kept.write_bytes(learner.read_bytes())
+    with pytest.raises(UserError, match=f"add --solution '{kept}'"):
+        binding.check_trained_with(record, "runs/x", kept)
+
+
+def test_weights_of_the_reference_may_be_run_by_any_solution(learner, monkeypatch):
+    record = binding.training_record(binding.bound())
+    mine = gpt2_small.load(learner)
+    monkeypatch.setattr(binding, "bound", lambda: mine)
+    assert binding.check_trained_with(record, "runs/x") is None
+
+
+def test_an_older_runs_solution_is_compared_and_a_difference_remarked_on():
+    sha256 = binding.sha256(binding.bound())
+    assert binding.check_trained_with({"solution_sha256": sha256}, "runs/x") is None
+    assert binding.check_trained_with({}, "runs/x") is None
+    remark = binding.check_trained_with({"solution_sha256": "0" * 64}, "runs/x")
+    assert "runs/x was trained with a solution of sha256 000000000000" in str(remark)

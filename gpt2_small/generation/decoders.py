@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gpt2_small.model.decoder import Decoder
-from gpt2_small.model.twin import stands_in_for
+from gpt2_small.model.eligibility import stands_in_for
 
 # What the rows of one batch may take together, in caches or in logits.
 BATCH_BYTES = 2**31

@@ -45,7 +45,7 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
         raise UserError(f"{source}: {error}") from error
 
 
-class _UndrawnWeights(TorchFunctionMode):
+class UndrawnWeights(TorchFunctionMode):
     """Leaves out the drawing of initial weights, which take time and are overwritten anyway."""
 
     def __torch_function__(
@@ -75,7 +75,7 @@ def build_model(
     Raises UserError for fields that cannot be and for a device that is not there.
     """
     config = config_from_fields(fields, source)
-    with torch.random.fork_rng(devices=[]), _UndrawnWeights():
+    with torch.random.fork_rng(devices=[]), UndrawnWeights():
         model = binding.bound().Transformer(config)
     try:
         return model.to(device=device, dtype=dtype).eval()

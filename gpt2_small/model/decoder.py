@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from gpt2_small.errors import UserError
 from gpt2_small.kernels.native.decode_step import MOST_ROWS, NativeStep
 from gpt2_small.kernels.native.library import unavailable
+from gpt2_small.model.eligibility import refuse_others
 from gpt2_small.model.kv_cache import KeyValueCache
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model.projection import Part
-from gpt2_small.model.twin import refuse_hooks
 
 SHORTEST_GRAPH = 128  # places of the cache that the smallest CUDA graph reads
 GRAPH_WARM_UPS = 3
@@ -35,8 +35,8 @@ class Decoder:
         which this machine's compiler makes when it is first needed, in float32, from a copy of the
         weights of its own; left out, it does where it can and `compile` is not set.
 
-    Raises UserError for a model with hooks, which would not be called, and where native code is
-    asked for and cannot be made.
+    Raises UserError for a model that the twin does not compute, and where native code is asked for
+    and cannot be made.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Decoder:
         compile: bool = False,
         native: bool | None = None,
     ) -> None:
-        refuse_hooks(model)
+        refuse_others(model)
         self.config = model.config
         self.device = model.embed.W_E.device
         dtype = dtype or model.embed.W_E.dtype

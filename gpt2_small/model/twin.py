@@ -4,7 +4,6 @@ It differs from `solution.py` in how, never in what: queries, keys and values co
 attention never holds its pattern, and the loss never holds its logits. It has no taps.
 """
 
-import sys
 from typing import Any
 
 import torch
@@ -16,10 +15,9 @@ from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 from torch.utils.checkpoint import checkpoint
 
-from gpt2_small import binding
-from gpt2_small.errors import UserError
 from gpt2_small.kernels.products import affine
 from gpt2_small.model.chunked_loss import chunked_loss
+from gpt2_small.model.eligibility import refuse_others
 from gpt2_small.model.projection import Part, query_key_value
 
 # Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
@@ -36,36 +34,6 @@ def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
         return min(positions, CUDA_POSITIONS_PER_CHUNK)
     chunk = max(CPU_POSITIONS_PER_CHUNK, CPU_LOGITS_PER_CHUNK // d_vocab)
     return positions if positions <= 2 * chunk else chunk
-
-
-def stands_in_for(model: Part) -> bool:
-    """Whether the twin may run in this model's place: the reference's class, with no hook set."""
-    module = sys.modules.get(type(model).__module__)
-    is_reference = (
-        type(model).__name__ == "Transformer"
-        and getattr(module, "__file__", None) is not None
-        and binding.is_reference(module)  # type: ignore[arg-type]
-    )
-    return is_reference and not hooked(model)
-
-
-def hooked(model: Part) -> list[str]:
-    """Names of the submodules that carry a forward hook, which the twin would not call."""
-    return [
-        name
-        for name, part in model.named_modules()
-        if part._forward_hooks or part._forward_pre_hooks
-    ]
-
-
-def refuse_hooks(model: Part) -> None:
-    """Raises UserError when the model has hooks."""
-    names = hooked(model)
-    if names:
-        raise UserError(
-            f"the model has a hook on {names[0]!r}, which its fast twin would not call; "
-            "remove the hook, or run the model itself"
-        )
 
 
 def layer_norm(
@@ -174,14 +142,15 @@ class FastTransformer(nn.Module):
     recompute: keep of each block only what it reads, and compute it again in the backward pass
         (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4).
 
-    Raises UserError for a model with hooks, which the twin would pass by.
+    Raises UserError for a model that the twin does not compute: with a hook, or with a module or
+        method that is not the reference's own.
     """
 
     def __init__(
         self, model: Part, *, positions_per_chunk: int | None = None, recompute: bool = False
     ) -> None:
         super().__init__()
-        refuse_hooks(model)
+        refuse_others(model)
         self.model = model
         self.config = model.config
         self.positions_per_chunk = positions_per_chunk

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
-from gpt2_small.model.twin import FastTransformer, stands_in_for
+from gpt2_small.model.eligibility import stands_in_for
+from gpt2_small.model.twin import FastTransformer
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipe import Recipe

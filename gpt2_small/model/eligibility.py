@@ -1,0 +1,131 @@
+"""Decide whether the fast twin computes what a model computes.
+
+The twin reads a model's parameters and runs code of its own. That is the model's function only
+where every module is the reference's own, runs the code of its class, and calls no hook.
+"""
+
+import sys
+from functools import cache, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.utils.parametrize import is_parametrized
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+from gpt2_small.model.building import UndrawnWeights
+
+# A module of the reference; its parameters are attributes that nn.Module does not declare.
+Part = Any
+
+# What the reference's modules hold beside each other. A dropout's probability may be changed.
+PLAIN_MODULES = (nn.ModuleList, nn.Identity, nn.Dropout)
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+OF_A_PARAMETRIZATION = "parametrizations"
+
+
+def stands_in_for(model: Part) -> bool:
+    """Whether the twin computes this model's function."""
+    return difference(model) is None
+
+
+def refuse_others(model: Part) -> None:
+    """Raises UserError, with the first difference, for a model that the twin does not compute."""
+    if why_not := difference(model):
+        raise UserError(f"{why_not}; the fast twin cannot compute it; run the model itself")
+
+
+def difference(model: Part) -> str | None:
+    """The first way in which a model is not the reference, in a clause; None where it is."""
+    reference = sys.modules.get(type(model).__module__)
+    if type(model).__name__ != "Transformer" or not _is_reference(reference):
+        return f"the model is a {type(model).__qualname__}, not the reference's Transformer"
+    if changed := _changed_function(reference):
+        return f"{changed} of the reference has been replaced"
+    if _has_any_global_hook():
+        return "there is a hook on all modules"
+    parts = {name: part for name, part in model.named_modules() if OF_A_PARAMETRIZATION not in name}
+    expected = _structure(model.__class__, model.config)
+    if names := sorted(parts.keys() ^ expected.keys()):
+        return f"{names[0]!r} is not in both the model and its config"
+    for name, part in parts.items():
+        if why_not := _part_difference(part, *expected[name]):
+            return f"{name or 'the model'!r} {why_not}"
+    return None
+
+
+def _part_difference(
+    part: Part, kind: type, shapes: dict[str, torch.Size], attributes: dict[str, Any]
+) -> str | None:
+    own = type(part).__bases__[0] if is_parametrized(part) else type(part)
+    if own is not kind:
+        return f"is a {own.__qualname__}, not a {kind.__qualname__}"
+    if replaced := vars(part).keys() & _methods(kind):
+        return f"has a {min(replaced)} of its own"
+    if any(vars(part)[hooks] for hooks in HOOKS):
+        return "has a hook"
+    for name, shape in shapes.items():
+        parameter = getattr(part, name, None)
+        if parameter is None or parameter.shape != shape:
+            return f"has no {name} of shape {list(shape)}"
+    for name, value in attributes.items():
+        if getattr(part, name, None) != value:
+            return f"has another {name} than its config"
+    return None
+
+
+@lru_cache(maxsize=8)
+def _structure(
+    kind: type[nn.Module], config: Any
+) -> dict[str, tuple[type, dict[str, torch.Size], dict[str, Any]]]:
+    """Type, parameters' shapes and other attributes of every module of a model of this config."""
+    with UndrawnWeights():
+        model = kind(config)
+    return {
+        name: (
+            type(part),
+            {key: value.shape for key, value in part._parameters.items() if value is not None},
+            {} if isinstance(part, nn.Dropout) else _attributes(part),
+        )
+        for name, part in model.named_modules()
+    }
+
+
+def _attributes(part: nn.Module) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(part).items()
+        if not name.startswith("_") and name not in ("training", "config")
+    }
+
+
+@cache
+def _methods(kind: type) -> frozenset[str]:
+    return frozenset(name for name in dir(kind) if callable(getattr(kind, name)))
+
+
+def _is_reference(module: ModuleType | None) -> bool:
+    return getattr(module, "__file__", None) is not None and binding.is_reference(module)  # type: ignore[arg-type]
+
+
+def _changed_function(reference: Any) -> str | None:
+    """The name of a forward pass, or of the GELU, that is not the reference's text any more."""
+    functions = {"gelu_tanh": reference.gelu_tanh} | {
+        f"{name}.forward": kind.forward
+        for name, kind in vars(reference).items()
+        if isinstance(kind, type) and issubclass(kind, nn.Module)
+    }
+    for name, function in functions.items():
+        if "jaxtyping" in Path(_file_of(function)).parts:  # a check of shapes around it
+            function = getattr(function, "__wrapped__", None)
+        if _file_of(function) != reference.__file__:
+            return name
+    return None
+
+
+def _file_of(function: Any) -> str:
+    return getattr(getattr(function, "__code__", None), "co_filename", "")
