@@ -79,6 +79,21 @@ def test_a_wheel_made_from_the_source_archive_is_the_same(wheel: Path, tmp_path:
     assert contents(build(project, "wheel", tmp_path / "wheel")) == contents(wheel)
 
 
+@pytest.mark.slow
+def test_an_installed_wheel_writes_and_checks_a_solution(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site-packages"
+    install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", *install, str(wheel)], check=True)
+    program = (
+        "import shutil, sys\n"
+        "from gpt2_small import binding, cli\n"
+        "shutil.copy(binding.reference_path(), 'my_gpt2.py')\n"
+        "sys.argv = ['gpt2-small', 'check', 'my_gpt2.py', '--component', 'LayerNorm']\n"
+        "cli.main()"
+    )
+    assert "LayerNorm" in run_unpacked(target, program, tmp_path)
+
+
 def test_the_names_of_an_unpacked_wheel_come_from_the_reference_inside_it(
     unpacked: Path, tmp_path: Path
 ) -> None:
