@@ -29,11 +29,12 @@ from torch import Tensor
 
 import gpt2_small
 from gpt2_small.kernels.native.library import unavailable
-from gpt2_small.model.decoder import Decoder
+from gpt2_small.model.cached_decoder import CachedDecoder
+from gpt2_small.model.packed_weights import PackedTransformer
 
 PEER = "transformers float32"
 SETTINGS = {
-    "ours": "Decoder: packed weights, static cache; its step in C on a CPU, a CUDA graph on CUDA",
+    "ours": "packed weights, static cache; its step in C on a CPU, a CUDA graph on CUDA",
     "ours, by torch": "on a CPU, the same with a step of torch's operators",
     "ours, compiled": "the same with a compiled step, on CUDA",
     "transformers": "sdpa, its cache, a loop around forward with logits_to_keep=1",
@@ -44,7 +45,7 @@ SETTINGS = {
 Decode = Callable[[Tensor, int], object]
 
 
-def decode_ours(decoder: Decoder, prompts: Tensor, new_tokens: int) -> None:
+def decode_ours(decoder: CachedDecoder, prompts: Tensor, new_tokens: int) -> None:
     logits = decoder.prefill(prompts)
     for number in range(new_tokens):
         tokens = gpt2_small.sample(logits, temperature=0.0)
@@ -82,10 +83,11 @@ def contestants(arguments: argparse.Namespace) -> dict[str, Decode]:
     found: dict[str, Decode] = {}
     for name in arguments.dtype:
         dtype = getattr(torch, name)
-        decoder = Decoder(ours, dtype=dtype)
+        weights = PackedTransformer(ours, dtype=dtype)
+        decoder = CachedDecoder(weights)
         found[f"ours {name}"] = partial(decode_ours, decoder)
         if device == "cuda":
-            compiled = Decoder(ours, dtype=dtype, compile=True)
+            compiled = CachedDecoder(weights, compile=True)
             found[f"ours {name}, compiled"] = partial(decode_ours, compiled)
         if (theirs := hugging_face(shape)) is not None:
             theirs = theirs.to(device, dtype).eval()
@@ -101,7 +103,8 @@ def other_contestants(arguments: argparse.Namespace, shape: Shape, ours: Any) ->
     """The slower ways, the peers' in float32."""
     found: dict[str, Decode] = {}
     for name in arguments.dtype if arguments.device == "cpu" else ():
-        by_torch = Decoder(ours, dtype=getattr(torch, name), native=False)
+        weights = PackedTransformer(ours, dtype=getattr(torch, name), native=False)
+        by_torch = CachedDecoder(weights)
         found[f"ours {name}, by torch"] = partial(decode_ours, by_torch)
     if (theirs := hugging_face(shape)) is not None:
         theirs = theirs.to(arguments.device).eval()

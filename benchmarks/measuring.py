@@ -98,19 +98,22 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
 def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[], object]] | None:
     """The bytes that a decoding step of one block reads, and the step; None where it is not C."""
     import gpt2_small
-    from gpt2_small.kernels.native.decode_step import NativeStep
     from gpt2_small.kernels.native.library import unavailable
     from gpt2_small.model.kv_cache import KeyValueCache
+    from gpt2_small.model.packed_weights import PackedTransformer
 
     if unavailable(torch.float32, torch.device(device)):
         return None
     config = gpt2_small.TransformerConfig(
         d_model=d_model, d_vocab=d_vocab, n_layers=1, n_heads=1, n_ctx=1
     )
-    step = NativeStep(gpt2_small.Transformer(config), torch.float32)
+    step = PackedTransformer(gpt2_small.Transformer(config), native=True).native
+    assert step is not None
     cache = KeyValueCache(config, 1, torch.float32, torch.device(device))
     embed = torch.ones(1, d_model)
-    return 4 * (12 * d_model**2 + d_vocab * d_model), lambda: step(embed, cache)
+    return 4 * (12 * d_model**2 + d_vocab * d_model), lambda: step(
+        embed, cache.positions, cache.keys, cache.values
+    )
 
 
 def data_sheet(device: str) -> Device | None:

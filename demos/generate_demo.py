@@ -26,7 +26,7 @@ with loading():
     from gpt2_small.devices import find_device
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
-    from gpt2_small.generation import Options, Source, continuations, open_source
+    from gpt2_small.generation import LoadedModel, SamplingOptions, continuations, open_model
     from gpt2_small.generation.next_token import drawn_shares, next_logits
     from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
     from gpt2_small.model.presets import preset
@@ -69,17 +69,12 @@ class Demo:
         self.console.rule(Text(title, style="bold"), align="left")
         self.say(about)
 
-    def written(self, source: Source, **options: Any) -> list[str]:
+    def written(self, loaded: LoadedModel, **options: Any) -> list[str]:
         """Continuations of the prompt, all of the same number of tokens."""
-        wanted = Options(max_new_tokens=NEW_TOKENS, stop_tokens=(), seed=self.seed, **options)
-        rows = continuations(
-            self.solution,
-            source.model,
-            source.tokenizer,
-            [self.prompt],
-            wanted,
-            decoder=source.decoder,
+        wanted = SamplingOptions(
+            max_new_tokens=NEW_TOKENS, stop_tokens=(), seed=self.seed, **options
         )
+        rows = continuations(self.solution, loaded, [self.prompt], wanted)
         return [row.text for row in rows]
 
     def show(self, label: str, text: str) -> None:
@@ -91,8 +86,8 @@ class Demo:
         table.add_row(label, line.append(Text(on_one_line(text), style="not dim")))
         self.console.print(table)
 
-    def show_five(self, source: Source) -> None:
-        texts = self.written(source, num_samples=CONTINUATIONS)
+    def show_five(self, loaded: LoadedModel) -> None:
+        texts = self.written(loaded, num_samples=CONTINUATIONS)
         for number, text in enumerate(texts, start=1):
             self.show(str(number), text)
 
@@ -100,29 +95,29 @@ class Demo:
 # One step: what the model thinks comes next, and what `sample` draws of it
 
 
-def show_cut(demo: Demo, source: Source, label: str, **cut: Any) -> None:
+def show_cut(demo: Demo, loaded: LoadedModel, label: str, **cut: Any) -> None:
     """The most likely tokens as bars, before and after a cut, and a text written with it."""
-    logits = next_logits(source, demo.prompt)
+    logits = next_logits(loaded, demo.prompt)
     before = logits[0].softmax(dim=-1)
     after = drawn_shares(demo.solution, logits, DRAWS, seed=demo.seed, **cut)
     table = Table(box=None, padding=(0, 1), show_edge=False)
     table.add_column("next token", width=17, no_wrap=True)
     table.add_column("before: probability", width=BAR_WIDTH + 8, no_wrap=True)
     table.add_column(f"after: share of {DRAWS} draws", no_wrap=True)
-    best = before.topk(min(BARS, source.tokenizer.vocab_size)).indices.tolist()
+    best = before.topk(min(BARS, loaded.tokenizer.vocab_size)).indices.tolist()
     longest = max(before.max().item(), after.max().item())
     for id in best:
-        token = json.dumps(visible(source.tokenizer.decode([id])), ensure_ascii=False)
+        token = json.dumps(visible(loaded.tokenizer.decode([id])), ensure_ascii=False)
         shares = (before[id].item(), after[id].item())
         table.add_row(Text(token), *(bar(share, longest) for share in shares))
     demo.console.print(table)
     demo.say(
-        f"These {len(best)} of {source.tokenizer.vocab_size:,} tokens have "
+        f"These {len(best)} of {loaded.tokenizer.vocab_size:,} tokens have "
         f"{percent(before[best].sum().item())} before, and {percent(after[best].sum().item())} "
         "of the draws after.",
         style="dim",
     )
-    demo.show(label, demo.written(source, **cut)[0])
+    demo.show(label, demo.written(loaded, **cut)[0])
 
 
 def bar(share: float, longest: float) -> Text:
@@ -140,7 +135,7 @@ def percent(share: float) -> str:
 # The models
 
 
-def random_source(demo: Demo) -> Source:
+def random_model(demo: Demo) -> LoadedModel:
     """A small GPT-2 as it is drawn, with the words of the stories, or GPT-2's tokens for others."""
     tokenizer: Tokenizer = StoriesTokenizer()
     try:
@@ -150,41 +145,41 @@ def random_source(demo: Demo) -> Source:
     torch.manual_seed(demo.seed)
     config = preset("stories", d_vocab=tokenizer.vocab_size, n_ctx=1024)
     model = demo.solution.Transformer(config).to(demo.device).eval()
-    return Source("the model of random weights", model, tokenizer)
+    return LoadedModel("the model of random weights", model, tokenizer)
 
 
-def trained_source(demo: Demo, model: str | None) -> Source | None:
+def trained_model(demo: Demo, model: str | None) -> LoadedModel | None:
     """The model that was asked for, else the newest run; None, and why, when there is none.
 
     Raises UserError for a model that was asked for and cannot be used, and for a long prompt.
     """
     if model is not None:
-        source = open_source(model, device=demo.device)
-        source.check_fits(demo.prompt)
-        return source
+        loaded = open_model(model, device=demo.device)
+        loaded.check_fits(demo.prompt)
+        return loaded
     run = newest_run(RUNS)
     if run is None:
         demo.say("No run yet: python demos/train_demo.py makes one, in about two minutes.")
         return None
     try:
-        source = open_source(run, device=demo.device)
-        source.tokenizer.encode(demo.prompt)
+        loaded = open_model(run, device=demo.device)
+        loaded.tokenizer.encode(demo.prompt)
     except UserError as error:
         demo.say(f"Without {run}: {error}")
         return None
-    source.check_fits(demo.prompt)
-    return source
+    loaded.check_fits(demo.prompt)
+    return loaded
 
 
-def hub_source(demo: Demo) -> Source | None:
+def hub_model(demo: Demo) -> LoadedModel | None:
     """The real GPT-2 when it was downloaded or can be; None, and why, when it cannot."""
     try:
         folder = fetch("gpt2", answer_seconds=HUB_SECONDS)
     except UserError:
         demo.say("The real GPT-2 is left out: it is not downloaded, and the hub out of reach.")
         return None
-    source = open_source(folder, device=demo.device)
-    return Source("gpt2", source.model, source.tokenizer)
+    loaded = open_model(folder, device=demo.device)
+    return LoadedModel("gpt2", loaded.model, loaded.tokenizer)
 
 
 # The demo
@@ -206,9 +201,9 @@ def print_plan(demo: Demo) -> None:
 def run_demo(demo: Demo, model: str | None) -> None:
     """Show a model that knows nothing, the ways to choose, and what trained models write."""
     print_plan(demo)
-    untrained = random_source(demo)
+    untrained = random_model(demo)
     untrained.check_fits(demo.prompt)
-    trained = trained_source(demo, model)
+    trained = trained_model(demo, model)
 
     demo.begin("Random weights", "A small GPT-2 that has learned nothing. It will babble:")
     demo.show_five(untrained)
@@ -229,10 +224,10 @@ def run_demo(demo: Demo, model: str | None) -> None:
     show_cut(demo, shown, f"p {TOP_P}", top_p=TOP_P)
 
     demo.begin("Trained weights", "The same prompt, at temperature 1.")
-    for source in (trained, hub_source(demo) if model is None else None):
-        if source is not None:
-            demo.say(f"{source.name}:", style="bold")
-            demo.show_five(source)
+    for loaded in (trained, hub_model(demo) if model is None else None):
+        if loaded is not None:
+            demo.say(f"{loaded.name}:", style="bold")
+            demo.show_five(loaded)
     if trained is not None:
         name = shlex.quote(model or str(newest_run(RUNS)))
         command = f"gpt2-small sample --model {name} --prompt {shlex.quote(demo.prompt)}"

@@ -6,11 +6,17 @@ import torch
 from strategies import Case
 
 from gpt2_small.checker.tolerances import assert_close
-from gpt2_small.model.decoder import Decoder
+from gpt2_small.model import cached_decoder, packed_weights
 
 
 def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
     return torch.randint(case.d_vocab, (length,), generator=case.generator(stream))
+
+
+def new_decoder(model, **settings) -> cached_decoder.CachedDecoder:
+    """On weights that are packed for it alone."""
+    weights = packed_weights.PackedTransformer(model, **settings)
+    return cached_decoder.CachedDecoder(weights)
 
 
 def assert_cached_is_uncached(
@@ -19,7 +25,7 @@ def assert_cached_is_uncached(
     """At every step, for every row, past n_ctx too; uncached in float64, to add no rounding."""
     uncached = copy.deepcopy(model).double()
     rows = [draw(case, length, stream=10 + number) for number, length in enumerate(lengths)]
-    decoder = Decoder(model, native=native)
+    decoder = new_decoder(model, native=native)
     logits = decoder.prefill(rows)
     for step in range(new_tokens + 1):
         for number, row in enumerate(rows):

@@ -34,7 +34,7 @@ POLL = 0.002
 LOADED = (
     "einops._torch_specific",
     "gpt2_small.cli",
-    "gpt2_small.generation.model_source",
+    "gpt2_small.generation.loaded_model",
     "gpt2_small.training.session",
     "gpt2_small.training.display.overview",
     "torch._dynamo",  # an optimiser loads it, which takes longer than all the rest

@@ -4,23 +4,10 @@ import types
 from pathlib import Path
 from types import ModuleType
 
-from gpt2_small.kernels import products
-from gpt2_small.model import (
-    chunked_loss,
-    kv_cache,
-    projection,
-)
-from gpt2_small.model import (
-    decoder as decoding,
-)
-from gpt2_small.model import (
-    packed_weights as packed,
-)
-from gpt2_small.model import (
-    twin as fast,
-)
+from gpt2_small.kernels import chunked_loss, products, projection
+from gpt2_small.model import cached_decoder, kv_cache, packed_weights, twin
 
-MODULES = (products, projection, chunked_loss, fast, packed, kv_cache, decoding)
+MODULES = (products, projection, chunked_loss, twin, packed_weights, kv_cache, cached_decoder)
 
 
 def plant(monkeypatch, module: ModuleType, old: str, new: str) -> None:

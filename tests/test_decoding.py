@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from decoded import assert_cached_is_uncached, draw
+from decoded import assert_cached_is_uncached, draw, new_decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import plant
@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpt2_small import UserError, hooks
 from gpt2_small.checker.tolerances import assert_close
-from gpt2_small.model import decoder as decoding
+from gpt2_small.model import cached_decoder as decoding
 from gpt2_small.model import kv_cache
 from gpt2_small.model import packed_weights as packed
 from gpt2_small.model.presets import PRESETS
@@ -63,11 +63,11 @@ def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(soluti
     model = SMALL.build(solution, "Transformer")
     prompts = [draw(SMALL, length) for length in (2, 7, 1, 5)]
     tokens = [draw(SMALL, 4, stream=20 + step) for step in range(5)]
-    together = decoding.Decoder(model)
+    together = new_decoder(model)
     first = together.prefill(prompts)
     last = [together.step(new) for new in tokens][-1]
     for row, prompt in enumerate(prompts):
-        alone = decoding.Decoder(model)
+        alone = new_decoder(model)
         assert_close(first[row], alone.prefill([prompt])[0], "the first")
         assert_close(last[row], [alone.step(new[row : row + 1]) for new in tokens][-1][0], "last")
 
@@ -75,7 +75,7 @@ def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(soluti
 def test_greedy_decoding_continues_as_generate_does(solution):
     model = SMALL.build(solution, "Transformer")
     prompt = draw(SMALL, 4)
-    decoder = decoding.Decoder(model)
+    decoder = new_decoder(model)
     logits, text = decoder.prefill([prompt]), prompt.tolist()
     for _ in range(15):
         token = solution.sample(logits, temperature=0.0)
@@ -91,8 +91,8 @@ def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch, nati
     model = case.build(solution, "Transformer")
     prompts = [draw(case, 9 + row, stream=row) for row in range(batch)]
     new = draw(case, batch)
-    exact = decoding.Decoder(model, native=False)
-    rounded = decoding.Decoder(model, dtype=torch.bfloat16, native=native)
+    exact = new_decoder(model, native=False)
+    rounded = new_decoder(model, dtype=torch.bfloat16, native=native)
     for ours, theirs in (
         (rounded.prefill(prompts), exact.prefill(prompts)),
         (rounded.step(new), exact.step(new)),
@@ -103,7 +103,7 @@ def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch, nati
 
 def test_prompts_may_be_lists_and_a_decoder_may_start_anew(solution):
     model = SMALL.build(solution, "Transformer")
-    decoder = decoding.Decoder(model)
+    decoder = new_decoder(model)
     decoder.prefill([[1, 2, 3], [4]])
     decoder.step(torch.tensor([5, 6]))
     again = decoder.prefill([[7, 8], [9, 1]])
@@ -113,7 +113,7 @@ def test_prompts_may_be_lists_and_a_decoder_may_start_anew(solution):
 
 def test_selected_rows_go_on_in_their_new_order_and_number(solution):
     model = SMALL.build(solution, "Transformer")
-    decoder = decoding.Decoder(model)
+    decoder = new_decoder(model)
     decoder.prefill([[1, 2, 3], [4], [5, 6]])
     decoder.select([2, 0, 0])
     logits = decoder.step(torch.tensor([7, 8, 9]))
@@ -139,7 +139,7 @@ class Copies(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
     case = Case(n_heads=2, d_head=32, d_mlp=256, n_ctx=16, d_vocab=300, dtype=torch.float32)
-    decoder = decoding.Decoder(case.build(solution, "Transformer"), dtype=dtype, native=False)
+    decoder = new_decoder(case.build(solution, "Transformer"), dtype=dtype, native=False)
     with Copies() as prefill:
         decoder.prefill([draw(case, 12)])
     with Copies() as step:
@@ -161,7 +161,7 @@ def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution, na
 @pytest.mark.parametrize("kept", [[2], [1, 2], [2, 0, 1]])
 def test_keeping_rows_copies_the_filled_places_alone(solution, kept):
     case = Case(n_heads=2, d_head=32, n_ctx=128, d_vocab=50, dtype=torch.float32)
-    decoder = decoding.Decoder(case.build(solution, "Transformer"))
+    decoder = new_decoder(case.build(solution, "Transformer"))
     decoder.prefill([draw(case, length) for length in (3, 5, 4)])
     with Copies() as select:
         decoder.select(kept)
@@ -173,7 +173,7 @@ def test_keeping_rows_copies_the_filled_places_alone(solution, kept):
 def test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, kept):
     model = SMALL.build(solution, "Transformer")
     rows = [draw(SMALL, length, stream=length) for length in (2, 7, 1, 5)]
-    decoder = decoding.Decoder(model)
+    decoder = new_decoder(model)
     decoder.prefill(rows)
     for chosen in (kept, [*reversed(range(len(kept)))]):
         decoder.select(chosen)
@@ -191,8 +191,8 @@ def test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, kept):
 def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
     model = SMALL.build(solution, "Transformer")
     with hooks(model, {"hook_embed": lambda embed: embed}), pytest.raises(UserError, match="hook"):
-        decoding.Decoder(model)
-    decoder = decoding.Decoder(model)
+        new_decoder(model)
+    decoder = new_decoder(model)
     for refused, sentence in (
         (lambda: decoder.step(torch.tensor([1])), "call prefill first"),
         (lambda: decoder.select([0]), "call prefill first"),
@@ -213,21 +213,25 @@ def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        (decoding, "is_causal=True", "is_causal=False"),
+        (decoding, "is_causal=mask is None", "is_causal=False"),
         (decoding, "attn_mask=mask", "attn_mask=None"),
-        (decoding, "* seq + cache.positions - 1", "* seq + seq - 1"),
+        (decoding, "last = self._cache.positions - 1", "last = tokens.shape[1] - 1"),
         (decoding, "prompt, dtype=torch.long)[-n_ctx:]", "prompt, dtype=torch.long)[:n_ctx]"),
-        (decoding, "window[:length], token[None]", "token[None], window[:length]"),
-        (decoding, "cache.window.scatter_", "cache.window.clone().scatter_"),
-        (decoding, "positions.add_(1)", "positions.add_(0)"),
-        (kv_cache, "places <= self.positions", "places < self.positions"),
-        (kv_cache, "self.values[layer][self.rows", "self.keys[layer][self.rows"),
+        (decoding, "window[:length], new]", "new, window[:length]]"),
+        (
+            decoding,
+            "cache.next_token[:, None], cache.positions[:, None]\n        cache.window.",
+            "cache.next_token[:, None], cache.positions[:, None]\n        cache.window.clone().",
+        ),
+        (decoding, "cache.positions.add_(1)", "cache.positions.add_(0)"),
+        (kv_cache, "places <= positions", "places < positions"),
+        (kv_cache, "(self.values, value)", "(self.values, key)"),
         (kv_cache, "self.positions = self.positions[rows]", "pass"),
         (kv_cache, "cached[rows, :, :filled]", "cached[: len(rows), :, :filled]"),
         (kv_cache, "cached = cached.new_zeros", "cached = torch.nan * cached.new_zeros"),
-        (decoding, "max(self._lengths, default=0)", "min(self._lengths, default=0)"),
+        (decoding, "filled = max(self._lengths", "filled = min(self._lengths"),
         (packed, 'approximate="tanh"', 'approximate="none"'),
-        (packed, "ln2=norm(block.ln2)", "ln2=norm(block.ln1)"),
+        (packed, "(block.ln2.w, block.ln2.b)", "(block.ln1.w, block.ln1.b)"),
         (packed, "self.W_pos[positions]", "self.W_pos[0 * positions]"),
         (packed, "self.ln_final(residual)", "residual"),
         (packed, "(unembed.W_U, unembed.b_U)", "(unembed.W_U, None)"),

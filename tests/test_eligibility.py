@@ -13,8 +13,8 @@ from twin import assert_close, window
 
 from gpt2_small import UserError, hooks
 from gpt2_small.generation.decoders import decoder_for
-from gpt2_small.model.decoder import Decoder
 from gpt2_small.model.eligibility import difference, stands_in_for
+from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model.twin import FastTransformer
 from gpt2_small.training.loop import trained_module
 
@@ -124,7 +124,7 @@ def test_an_altered_model_trains_and_generates_as_it_is_written(solution, alter)
 
 
 @pytest.mark.parametrize("alter", ALTERED)
-@pytest.mark.parametrize("twin", [FastTransformer, Decoder])
+@pytest.mark.parametrize("twin", [FastTransformer, PackedTransformer])
 def test_the_twin_refuses_an_altered_model(solution, alter, twin):
     model = SMALL.build(solution, "Transformer")
     alter(solution, model)
@@ -213,5 +213,5 @@ def test_a_parametrized_weight_is_read_as_the_model_reads_it(solution):
     twin = FastTransformer(model)
     assert_close(twin(window(SMALL)), solution.batch_loss(model, window(SMALL)), "the loss")
     with torch.no_grad():
-        logits = Decoder(model).prefill(SMALL.tokens().tolist())
+        logits = decoder_for(model).prefill(SMALL.tokens().tolist())
         assert_close(logits, model(SMALL.tokens())[:, -1], "the logits")

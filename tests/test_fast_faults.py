@@ -7,13 +7,12 @@ from planting import plant
 from strategies import SMALL
 from twin import FEW, MANY, WIDE, assert_as_near_in_bfloat16, assert_same_function
 
-from gpt2_small.kernels import products
-from gpt2_small.model import chunked_loss, projection
+from gpt2_small.kernels import chunked_loss, products, projection
 from gpt2_small.model import twin as fast
 
 PLANTED = [
-    (projection, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
-    (projection, "[attn.b_Q, attn.b_K, attn.b_V]", "[attn.b_Q, attn.b_V, attn.b_K]"),
+    (fast, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
+    (fast, "attn.b_Q, attn.b_K, attn.b_V", "attn.b_Q, attn.b_V, attn.b_K"),
     (projection, "-> d_model head d_head", "-> d_model d_head head"),
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
     (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),

@@ -18,7 +18,7 @@ from writing import small_model
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Source
+from gpt2_small.generation import LoadedModel
 from gpt2_small.tokenizers.registry import ByteTokenizer
 from gpt2_small.weights import export_hugging_face
 
@@ -148,7 +148,7 @@ def test_the_next_command_can_be_copied_whatever_the_prompt(module, monkeypatch)
 
 
 def test_five_continuations_of_32_tokens_whatever_they_are(module):
-    source = Source("small", small_model(**LONG_CONTEXT), characters())
+    source = LoadedModel("small", small_model(**LONG_CONTEXT), characters())
     texts = demo_of(module).written(source, num_samples=5)
     assert [len(text) for text in texts] == [32] * 5
 
@@ -163,7 +163,7 @@ def test_the_bars_after_a_cut_are_what_the_solutions_sample_draws(module):
 
 def test_one_step_shows_twelve_bars_before_and_after_the_cut(module):
     demo, model = demo_of(module), small_model(**LONG_CONTEXT)
-    module.show_cut(demo, Source("small", model, characters()), "k 4", top_k=4)
+    module.show_cut(demo, LoadedModel("small", model, characters()), "k 4", top_k=4)
     rows = re.findall(r'^ (".+?") +(.*)$', demo.console.file.getvalue(), flags=re.MULTILINE)
     assert len(rows) == 12
     best = model(torch.tensor([characters().encode(PROMPT)]))[0, -1].topk(12)

@@ -10,25 +10,36 @@ from writing import ROUNDING, ids, log_probs, same, scripted, small_model, writt
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Options, Stream, decoders, streaming
-from gpt2_small.generation.decoders import PlainDecoder
+from gpt2_small.generation import (
+    LoadedModel,
+    SamplingOptions,
+    Stream,
+    decoders,
+    loaded_model,
+    streaming,
+)
 from gpt2_small.generation.logit_processors import shaped, without_padding
-from gpt2_small.model.decoder import Decoder
 from gpt2_small.model.hooks import hooks
 from gpt2_small.tokenizers.registry import ByteTokenizer
 
 PROMPTS = ["HELLO", "A", "THE" * N_CTX]
 
 
-@pytest.fixture(params=[Decoder, PlainDecoder])
+def decode_uncached(monkeypatch):
+    """Until the test ends, every model runs as it is written."""
+    monkeypatch.setattr(loaded_model, "stands_in_for", lambda model: False)
+
+
+@pytest.fixture(params=["cached", "uncached"])
 def either_decoder(request, monkeypatch):
-    monkeypatch.setattr(streaming, "decoder_for", request.param)
+    if request.param == "uncached":
+        decode_uncached(monkeypatch)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_cached_equals_uncached_at_every_step_also_past_the_context(monkeypatch, temperature):
     cached = written(PROMPTS, temperature=temperature)
-    monkeypatch.setattr(streaming, "decoder_for", PlainDecoder)
+    decode_uncached(monkeypatch)
     plain = written(PROMPTS, temperature=temperature)
     assert all(map(same, cached, plain))
     assert {len(continuation.steps) for continuation in plain} == {N_CTX + 8}
@@ -38,7 +49,7 @@ def test_cached_equals_uncached_at_every_step_also_past_the_context(monkeypatch,
 def test_the_plain_path_gives_at_every_step_what_the_model_gives_for_the_last_n_ctx(
     monkeypatch, temperature
 ):
-    monkeypatch.setattr(streaming, "decoder_for", PlainDecoder)
+    decode_uncached(monkeypatch)
     model = small_model()
     for continuation in written(PROMPTS, model=model, temperature=temperature):
         tokens = characters().encode(PROMPTS[continuation.prompt])
@@ -102,7 +113,7 @@ def test_a_prompt_past_the_context_is_read_from_its_last_n_ctx_tokens():
 
 
 def test_zero_new_tokens_draw_nothing_and_do_not_run_the_model(monkeypatch):
-    monkeypatch.setattr(streaming, "decoder_for", None)
+    monkeypatch.setattr(LoadedModel, "new_decoder", None)
     (continuation,) = written(["HELLO"], max_new_tokens=0)
     assert (continuation.text, continuation.steps, continuation.finish) == ("", [], "length")
 
@@ -143,7 +154,7 @@ def test_a_hooked_reference_runs_as_it_is_with_its_hook():
 
 
 def test_the_plain_path_leaves_out_dropout_and_restores_the_mode(monkeypatch):
-    monkeypatch.setattr(streaming, "decoder_for", PlainDecoder)
+    decode_uncached(monkeypatch)
     model = our_gpt2(dropout=0.5).train()
     assert same(written(["HELLO"], model=model)[0], written(["HELLO"], model=model)[0])
     assert model.training
@@ -160,7 +171,7 @@ def seen_tokens(*tokens, d_vocab):
 
 def test_the_repetition_penalty_makes_seen_tokens_less_likely_whatever_their_sign():
     logits = torch.tensor([[2.0, -2.0, 2.0, -2.0]])
-    changed = shaped(logits, seen_tokens(0, 1, d_vocab=4), Options(repetition_penalty=2.0))
+    changed = shaped(logits, seen_tokens(0, 1, d_vocab=4), SamplingOptions(repetition_penalty=2.0))
     assert changed.tolist() == [[1.0, -4.0, 2.0, -2.0]]
 
 
@@ -174,7 +185,7 @@ def test_a_large_repetition_penalty_repeats_neither_the_prompt_nor_itself():
 @pytest.mark.parametrize(("temperature", "kept"), [(0.5, 2), (1.0, 3), (2.0, 4)])
 def test_min_p_keeps_what_is_likely_enough_at_this_temperature(temperature, kept):
     logits = torch.tensor([[0.5, 0.3, 0.12, 0.05, 0.001]]).log()
-    options = Options(min_p=0.2, temperature=temperature)
+    options = SamplingOptions(min_p=0.2, temperature=temperature)
     changed = shaped(logits, seen_tokens(d_vocab=5), options)
     probabilities = (logits / temperature).softmax(-1)
     assert torch.equal(changed.isfinite(), probabilities >= 0.2 * probabilities.max())
@@ -248,7 +259,12 @@ def test_an_option_that_cannot_be_is_one_sentence_before_the_model_runs(options,
 )
 def test_a_prompt_that_cannot_be_used_is_one_sentence(prompts, sentence):
     with pytest.raises(UserError, match=sentence):
-        Stream(binding.bound(), small_model(), characters(), prompts, Options())
+        Stream(
+            binding.bound(),
+            LoadedModel("small", small_model(), characters()),
+            prompts,
+            SamplingOptions(),
+        )
 
 
 def test_a_model_whose_logits_are_not_finite_is_one_sentence():

@@ -13,7 +13,7 @@ from small_gpt2s import characters, hugging_face_gpt2, logits_of
 
 import gpt2_small
 from gpt2_small.errors import UserError
-from gpt2_small.generation import open_source
+from gpt2_small.generation import open_model
 from gpt2_small.tokenizers.gpt2_table import byte_letters
 from gpt2_small.tokenizers.hugging_face import write_hugging_face_files
 from gpt2_small.tokenizers.registry import ByteLevelTokenizer, GPT2Tokenizer
@@ -155,23 +155,23 @@ def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, mo
     write_hugging_face_files(OTHER, on_the_hub.folder)
     if stored == "cache":
         put_into_cache(cache, "someone/gpt2", theirs)
-    assert open_source("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
+    assert open_model("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert open_source("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
+    assert open_model("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
 
 
 def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, monkeypatch):
     hugging_face_gpt2(vocab_size=50257).save_pretrained(on_the_hub.folder)
-    assert isinstance(open_source("someone/gpt2").tokenizer, GPT2Tokenizer)
+    assert isinstance(open_model("someone/gpt2").tokenizer, GPT2Tokenizer)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert isinstance(open_source("someone/gpt2").tokenizer, GPT2Tokenizer)
+    assert isinstance(open_model("someone/gpt2").tokenizer, GPT2Tokenizer)
 
 
 def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
     put_into_cache(cache, "someone/gpt2", hugging_face_gpt2(vocab_size=50257))
     assert gpt2_small.load_pretrained("someone/gpt2").config.d_vocab == 50257
     with pytest.raises(UserError, match="someone/gpt2 was downloaded without its tokenizer, and"):
-        open_source("someone/gpt2")
+        open_model("someone/gpt2")
 
 
 def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub, monkeypatch):
@@ -184,14 +184,14 @@ def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub,
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(UserError, match=r"cannot be reached \(the connection was cut\)"):
-        open_source("someone/gpt2")
+        open_model("someone/gpt2")
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", whole)
-    assert open_source("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
+    assert open_model("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
 
 
 def test_gpt2_itself_needs_no_tokenizer_in_the_cache(cache):
     put_into_cache(cache, "openai-community/gpt2", hugging_face_gpt2(vocab_size=50257))
-    assert isinstance(open_source("gpt2").tokenizer, GPT2Tokenizer)
+    assert isinstance(open_model("gpt2").tokenizer, GPT2Tokenizer)
 
 
 def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_path, monkeypatch):

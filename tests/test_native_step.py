@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from decoded import assert_cached_is_uncached, draw
+from decoded import assert_cached_is_uncached, draw, new_decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_code import CPU, FLOAT32, needs_compiler, plant_in_c
@@ -14,7 +14,6 @@ from strategies import Case, cases
 from gpt2_small import UserError
 from gpt2_small.kernels.native import decode_step as native_step
 from gpt2_small.kernels.native import library as native
-from gpt2_small.model.decoder import Decoder
 
 # Widths that fill lines of the processor's cache and leave some over.
 ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)
@@ -45,7 +44,7 @@ def test_it_equals_the_uncached_model_at_any_number_of_rows(solution, rows):
 def test_a_row_among_others_gets_the_very_logits_that_it_gets_alone(solution):
     model = ODD.build(solution, "Transformer")
     prompts = [draw(ODD, length) for length in (2, 7, 1, 5)]
-    together, alone = Decoder(model, native=True), Decoder(model, native=True)
+    together, alone = new_decoder(model, native=True), new_decoder(model, native=True)
     for decoder in (together, alone):
         decoder.prefill(prompts)
     alone.select([1])
@@ -56,7 +55,7 @@ def test_a_row_among_others_gets_the_very_logits_that_it_gets_alone(solution):
 @needs_compiler
 def test_any_number_of_threads_adds_in_the_same_order(solution, two_threads):
     model = ODD.build(solution, "Transformer")
-    decoder = Decoder(model, native=True)
+    decoder = new_decoder(model, native=True)
 
     def logits() -> torch.Tensor:
         decoder.prefill([[1, 2, 3], [4]])
@@ -78,7 +77,7 @@ def test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution):
         for weight, bias in ((attn.W_K, attn.b_K), (attn.W_V, attn.b_V)):
             weight.zero_()
             bias.copy_(numbers)
-    decoder = Decoder(model, dtype=torch.bfloat16, native=True)
+    decoder = new_decoder(model, dtype=torch.bfloat16, native=True)
     decoder.prefill([[1]])
     decoder.step(torch.tensor([2]))
     for stored in (decoder._cache.keys[0], decoder._cache.values[0]):
@@ -92,7 +91,7 @@ def test_weights_that_are_not_numbers_give_logits_that_are_not(solution):
     model = ODD.build(solution, "Transformer")
     with torch.no_grad():
         model.blocks[1].attn.b_K.fill_(torch.nan)
-    decoder = Decoder(model, native=True)
+    decoder = new_decoder(model, native=True)
     decoder.prefill([[1, 2]])
     assert decoder.step(torch.tensor([3])).isnan().all()
 
@@ -108,7 +107,7 @@ def test_it_is_what_a_decoder_takes_unless_told_otherwise(solution, monkeypatch,
     )
     for settings_of_it, expected in (({}, 1), ({"native": False}, 0)):
         calls.clear()
-        decoder = Decoder(model, dtype=dtype, **settings_of_it)
+        decoder = new_decoder(model, dtype=dtype, **settings_of_it)
         decoder.prefill([[1, 2]])
         decoder.step(torch.tensor([3]))
         assert len(calls) == expected
@@ -119,7 +118,7 @@ def test_types_and_devices_that_it_is_not_for_are_said(solution):
     assert native.unavailable(FLOAT32, torch.device("cuda")) == "it runs on a CPU"
     model = replace(ODD, dtype=torch.float64).build(solution, "Transformer")
     with pytest.raises(UserError, match="no native step here: it is for float32"):
-        Decoder(model, native=True)
+        new_decoder(model, native=True)
 
 
 def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
@@ -130,7 +129,7 @@ def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
     model = ODD.build(solution, "Transformer")
     assert_cached_is_uncached(model, ODD, [2, 5], 3)
     with pytest.raises(UserError, match="there is no C compiler"):
-        Decoder(model, native=True)
+        new_decoder(model, native=True)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +171,7 @@ PLANTED = [
     ("for (long rest = at; rest < inner; rest++)", "for (long rest = at; rest < 0; rest++)"),
     ("for (int half = LANES / 2; half; half /= 2)", "for (int half = LANES / 2; half > 1; half--)"),
     ("weight, inner, 3)", "weight, inner, 2)"),
-    ("block->keys + each * model->n_ctx", "block->keys + head * model->n_ctx"),
+    ("cache->keys + each * model->n_ctx", "cache->keys + head * model->n_ctx"),
 ]  # fmt: skip
 
 

@@ -19,7 +19,13 @@ from writing import small_model
 from gpt2_small import binding, cli
 from gpt2_small.commands.sample import Screen
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Options, Stream, continuations, open_source
+from gpt2_small.generation import (
+    LoadedModel,
+    SamplingOptions,
+    Stream,
+    continuations,
+    open_model,
+)
 from gpt2_small.generation.terminal_text import visible
 from gpt2_small.tokenizers.registry import ByteTokenizer, GPT2Tokenizer
 from gpt2_small.weights import export_hugging_face
@@ -59,9 +65,9 @@ def sample(run_folder, monkeypatch, capsys):
 
 
 def expected(run_folder, prompt, **options):
-    source = open_source(run_folder)
-    wanted = Options(**{"max_new_tokens": NEW_TOKENS, "seed": 3} | options)
-    return continuations(binding.bound(), source.model, source.tokenizer, [prompt], wanted)
+    source = open_model(run_folder)
+    wanted = SamplingOptions(**{"max_new_tokens": NEW_TOKENS, "seed": 3} | options)
+    return continuations(binding.bound(), source, [prompt], wanted)
 
 
 def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder):
@@ -197,9 +203,11 @@ def test_a_full_disk_under_the_output_is_one_sentence(run_folder):
 
 
 def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
-    options = Options(max_new_tokens=3, num_samples=2)
+    options = SamplingOptions(max_new_tokens=3, num_samples=2)
     tokenizer = ByteTokenizer()
-    stream = Stream(binding.bound(), our_gpt2(d_vocab=257), tokenizer, ["A"], options)
+    stream = Stream(
+        binding.bound(), LoadedModel("bytes", our_gpt2(d_vocab=257), tokenizer), ["A"], options
+    )
     screen, (first, second) = Screen("A", stream.rows), stream.rows
     shown = []
     for row, id in ((second, 97), (first, 0xC3), (first, 0xA9), (second, 98), (first, 33)):
@@ -322,13 +330,13 @@ def test_the_help_fits_a_screen_and_has_an_example(command, monkeypatch, capsys)
 
 def test_a_hugging_face_folder_without_tokenizer_files_gets_gpt2s_when_its_size_is_gpt2s(tmp_path):
     hugging_face_gpt2(vocab_size=50257).save_pretrained(tmp_path / "hf")
-    assert isinstance(open_source(tmp_path / "hf").tokenizer, GPT2Tokenizer)
+    assert isinstance(open_model(tmp_path / "hf").tokenizer, GPT2Tokenizer)
 
 
 def test_a_hugging_face_folder_of_another_size_without_tokenizer_files_is_refused(tmp_path):
     hugging_face_gpt2().save_pretrained(tmp_path / "hf")
     with pytest.raises(UserError, match=r"holds no tokenizer .* vocabulary of 61 is not GPT-2's"):
-        open_source(tmp_path / "hf")
+        open_model(tmp_path / "hf")
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
@@ -337,7 +345,7 @@ def test_a_flipped_byte_in_the_tokenizer_of_an_export_is_found_by_its_hash(tmp_p
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(data.replace(b"e", b"d", 1))
     with pytest.raises(UserError, match=re.escape(f"{name} is not what was written")):
-        open_source(folder)
+        open_model(folder)
 
 
 def test_control_characters_do_not_reach_a_terminal():
@@ -345,4 +353,4 @@ def test_control_characters_do_not_reach_a_terminal():
 
 
 def test_a_run_is_opened_in_the_type_that_is_asked_for(run_folder):
-    assert open_source(run_folder, dtype=torch.bfloat16).model.embed.W_E.dtype == torch.bfloat16
+    assert open_model(run_folder, dtype=torch.bfloat16).model.embed.W_E.dtype == torch.bfloat16

@@ -8,13 +8,13 @@ from writing import small_model
 
 from gpt2_small import binding
 from gpt2_small.generation import sample_many
-from gpt2_small.generation.decoders import PlainDecoder
+from gpt2_small.generation.decoders import UncachedDecoder
 
 
 def test_many_samples_are_the_same_with_the_twin_and_as_written(monkeypatch):
     model = small_model()
     samples = sample_many(binding.bound(), model, 2, 9, N_CTX + 3, seed=1)
-    monkeypatch.setattr("gpt2_small.generation.batch_sampling.decoder_for", PlainDecoder)
+    monkeypatch.setattr("gpt2_small.generation.batch_sampling.decoder_for", UncachedDecoder)
     assert sample_many(binding.bound(), model, 2, 9, N_CTX + 3, seed=1) == samples
     assert [len(sample) for sample in samples] == [N_CTX + 4] * 9
     assert {sample[0] for sample in samples} == {2}

@@ -8,7 +8,7 @@ import torch
 from small_gpt2s import N_CTX, characters, our_gpt2
 
 from gpt2_small import binding
-from gpt2_small.generation import Options, continuations
+from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
 
 # Sums in another order, in float32, on logits of the order 1.
 ROUNDING = 1e-4
@@ -27,10 +27,9 @@ def written(prompts, *, model=None, solution=None, tokenizer=None, **options):
     options = {"max_new_tokens": N_CTX + 8, "seed": 5} | options
     return continuations(
         solution or binding.bound(),
-        model or small_model(),
-        tokenizer or characters(),
+        LoadedModel("small", model or small_model(), tokenizer or characters()),
         prompts,
-        Options(**options),
+        SamplingOptions(**options),
     )
 
 

@@ -83,10 +83,10 @@ def sample(
 
         from gpt2_small.checker.report_formats import writable
         from gpt2_small.devices import find_device
-        from gpt2_small.generation import Options, Stream, open_source
+        from gpt2_small.generation import SamplingOptions, Stream, open_model
 
     text = read_prompt(prompt)
-    options = Options(
+    options = SamplingOptions(
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -105,17 +105,17 @@ def sample(
     if dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
     place = find_device(device)
-    source = open_source(model, device=place, dtype=getattr(torch, dtype))
-    stream = Stream(binding.bound(), source.model, source.tokenizer, [text], options)
-    say(f"{source.name}, by {binding.describe(binding.bound())}; {place}, seed {options.seed}")
-    length, n_ctx = len(stream.prompts[0]), source.model.config.n_ctx
+    loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
+    stream = Stream(binding.bound(), loaded, [text], options)
+    say(f"{loaded.name}, by {binding.describe(binding.bound())}; {place}, seed {options.seed}")
+    length, n_ctx = len(stream.prompts[0]), loaded.model.config.n_ctx
     if length > n_ctx:
         say(f"the prompt has {length:,} tokens, of which the model reads the last {n_ctx:,}")
 
     whole = print_as_written(shown_prompt(text), stream)
     if json_path is not None:
         report = {"model": model, "device": str(place), "dtype": dtype, "prompt": text}
-        write_report(json_path, report, stream, source.tokenizer)
+        write_report(json_path, report, stream, loaded.tokenizer)
     if not whole:
         raise typer.Exit(INTERRUPTED)
 

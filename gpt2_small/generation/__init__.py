@@ -1,19 +1,19 @@
-"""Text from a model."""
+"""Generate text with a model."""
 
 from gpt2_small.generation.batch_sampling import sample_many
-from gpt2_small.generation.continuation import Candidate, Continuation, Step
-from gpt2_small.generation.model_source import Source, open_source
-from gpt2_small.generation.options import Options
+from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
+from gpt2_small.generation.loaded_model import LoadedModel, open_model
+from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream, continuations
 
 __all__ = [
-    "Candidate",
     "Continuation",
-    "Options",
-    "Source",
+    "LikelyToken",
+    "LoadedModel",
+    "SamplingOptions",
     "Step",
     "Stream",
     "continuations",
-    "open_source",
+    "open_model",
     "sample_many",
 ]

@@ -1,4 +1,4 @@
-"""Many samples at once, for those who count rather than read."""
+"""Draw many samples at once, without a record of each token."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2_small.generation.decoders import decoder_for, rows_at_once
+from gpt2_small.generation.decoders import Decoder, decoder_for, rows_at_once
 from gpt2_small.generation.logit_processors import without_padding
 
 # More rows than this are no faster for each.
@@ -41,24 +41,24 @@ def sample_many(
         return tokens
 
     samples: list[list[int]] = []
+    decoder = decoder_for(model)
     while len(samples) < count:
         batch = min(count - len(samples), FASTEST_ROWS, rows_at_once(model))
         started = [[start_token] for _ in range(batch)]
-        samples += _continued(drawn, model, started, new_tokens, stop_token)
+        samples += _continued(drawn, decoder, started, new_tokens, stop_token)
     return samples
 
 
 @torch.no_grad()
 def _continued(
     drawn: Callable[[Tensor], Tensor],
-    model: Any,
+    decoder: Decoder,
     samples: list[list[int]],
     new_tokens: int,
     stop_token: int | None,
 ) -> list[list[int]]:
     if not new_tokens:
         return samples
-    decoder = decoder_for(model)
     logits = decoder.prefill(samples)
     rows = list(samples)
     for left in reversed(range(new_tokens)):

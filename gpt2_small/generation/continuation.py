@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from gpt2_small.generation.options import Options
+from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.stop_strings import StopText
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 
@@ -17,7 +17,7 @@ TOKENS_OF_A_CHARACTER = 4
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LikelyToken:
     """A token that could come next.
 
     log_probability: in nats, as in `Step`.
@@ -47,7 +47,7 @@ class Step:
     id: int
     text: str
     log_probability: float
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[LikelyToken, ...]
     finish: Finish | None
 
 
@@ -64,7 +64,7 @@ class Continuation:
         self,
         tokenizer: Tokenizer,
         prompt_ids: list[int],
-        options: Options,
+        options: SamplingOptions,
         *,
         prompt: int,
         sample: int,
@@ -83,7 +83,7 @@ class Continuation:
         for id in prompt_ids[-TOKENS_OF_A_CHARACTER:]:
             self._decoder.push(id)
 
-    def take(self, id: int, log_probability: float, candidates: tuple[Candidate, ...]) -> Step:
+    def take(self, id: int, log_probability: float, candidates: tuple[LikelyToken, ...]) -> Step:
         """Add a token."""
         text = "" if id in self._stop_tokens else self._stop_text.push(self._decoder.push(id))
         if id in self._stop_tokens or self._stop_text.is_complete:
@@ -113,8 +113,8 @@ def stream_seed(seed: int, sample: int) -> int:
     return int.from_bytes(digest[:8]) >> 1
 
 
-def stop_tokens(tokenizer: Tokenizer, options: Options) -> frozenset[int]:
+def stop_tokens(tokenizer: Tokenizer, options: SamplingOptions) -> frozenset[int]:
     """The tokens that end a continuation."""
     if options.stop_tokens is not None:
         return frozenset(options.stop_tokens)
-    return frozenset() if tokenizer.end_of_text is None else frozenset({tokenizer.end_of_text})
+    return tokenizer.ends

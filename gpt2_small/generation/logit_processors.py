@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gpt2_small.generation.options import Options
+from gpt2_small.generation.sampling_options import SamplingOptions
 
 
 def without_padding(
@@ -22,7 +22,7 @@ def without_padding(
 def shaped(
     logits: Float[Tensor, "batch d_vocab"],
     seen: Bool[Tensor, "batch d_vocab"],
-    options: Options,
+    options: SamplingOptions,
 ) -> Float[Tensor, "batch d_vocab"]:
     """The logits after the repetition penalty, then min-p.
 

@@ -7,19 +7,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.logit_processors import without_padding
-from gpt2_small.generation.model_source import Source
-from gpt2_small.generation.streaming import prompt_ids
+from gpt2_small.generation.prompts import prompt_ids
 
 ROWS_PER_DRAW = 100
 
 
 @torch.no_grad()
-def next_logits(source: Source, prompt: str) -> Float[Tensor, "1 d_vocab"]:
+def next_logits(loaded: LoadedModel, prompt: str) -> Float[Tensor, "1 d_vocab"]:
     """Logits of the token after the prompt."""
-    ids = prompt_ids(source.tokenizer, prompt, source.model.config.d_vocab)
-    logits = source.decoder.prefill([ids]).float()
-    return without_padding(logits, source.tokenizer.vocab_size)
+    ids = prompt_ids(loaded.tokenizer, prompt, loaded.model.config.d_vocab)
+    logits = loaded.new_decoder().prefill([ids]).float()
+    return without_padding(logits, loaded.tokenizer.vocab_size)
 
 
 def drawn_shares(

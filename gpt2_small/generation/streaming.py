@@ -1,19 +1,19 @@
-"""Text from a model, token by token."""
+"""Draw continuations of prompts token by token."""
 
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.generation.continuation import Candidate, Continuation, Step
-from gpt2_small.generation.decoders import NextLogits, decoder_for, rows_at_once
+from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
+from gpt2_small.generation.decoders import Decoder, rows_at_once
+from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.logit_processors import shaped, without_padding
-from gpt2_small.generation.options import Options
-from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.generation.prompts import prompt_ids
+from gpt2_small.generation.sampling_options import SamplingOptions
 
 
 class Stream:
@@ -25,7 +25,6 @@ class Stream:
 
     prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
         reads the last n_ctx tokens of the prompt and what it wrote, at every step.
-    decoder: the model's, for those who ask it again and again; made anew when left out.
 
     Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
     no end of text, and tokens that the model does not know.
@@ -34,23 +33,19 @@ class Stream:
     def __init__(
         self,
         solution: ModuleType,
-        model: Any,
-        tokenizer: Tokenizer,
+        loaded: LoadedModel,
         prompts: Sequence[str | Sequence[int]],
-        options: Options,
-        *,
-        decoder: NextLogits | None = None,
+        options: SamplingOptions,
     ) -> None:
         options.check_by(solution)
         if isinstance(prompts, str) or not prompts:
             raise UserError("there are no prompts; give a list of at least one")
-        self._solution, self._model, self._tokenizer = solution, model, tokenizer
-        self.options = options
-        self._decoder = decoder
-        self._device = next(model.parameters()).device
+        self._solution, self._loaded, self.options = solution, loaded, options
+        tokenizer, model = loaded.tokenizer, loaded.model
+        device = next(model.parameters()).device
         self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
         self.rows = [
-            Continuation(tokenizer, ids, options, prompt=prompt, sample=sample, device=self._device)
+            Continuation(tokenizer, ids, options, prompt=prompt, sample=sample, device=device)
             for prompt, ids in enumerate(self.prompts)
             for sample in range(options.num_samples)
         ]
@@ -58,11 +53,11 @@ class Stream:
     def __iter__(self) -> Iterator[Step]:
         if not self.options.max_new_tokens:
             return
-        decoder, batch = self._decoder or decoder_for(self._model), rows_at_once(self._model)
+        decoder, batch = self._loaded.new_decoder(), rows_at_once(self._loaded.model)
         for first in range(0, len(self.rows), batch):
             yield from self._written(decoder, self.rows[first : first + batch])
 
-    def _written(self, decoder: NextLogits, rows: list[Continuation]) -> Iterator[Step]:
+    def _written(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[Step]:
         numbers = sorted({row.prompt for row in rows})
         logits = decoder.prefill([self.prompts[number] for number in numbers])
         repeated = [numbers.index(row.prompt) for row in rows]
@@ -73,7 +68,7 @@ class Stream:
         for flags, row in zip(seen, rows, strict=True):
             flags[row.prompt_ids] = True
         while True:
-            logits = without_padding(logits, self._tokenizer.vocab_size)
+            logits = without_padding(logits, self._loaded.tokenizer.vocab_size)
             tokens = self._drawn(logits, seen, rows)
             yield from self._steps(logits, tokens, rows)
             going_on = [number for number, row in enumerate(rows) if row.finish is None]
@@ -111,7 +106,7 @@ class Stream:
     def _steps(self, logits: Tensor, tokens: Tensor, rows: list[Continuation]) -> Iterator[Step]:
         log_probs = logits.float().log_softmax(dim=-1)
         drawn = log_probs.gather(1, tokens[:, None]).flatten().tolist()
-        known = min(logits.shape[1], self._tokenizer.vocab_size)
+        known = min(logits.shape[1], self._loaded.tokenizer.vocab_size)
         best = log_probs.topk(min(self.options.candidates, known))
         table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         for row, id, log_prob, (ids, values) in zip(
@@ -119,7 +114,7 @@ class Stream:
         ):
             if row.finish is None:
                 candidates = tuple(
-                    Candidate(other, self._tokenizer.decode([other]), value)
+                    LikelyToken(other, self._loaded.tokenizer.decode([other]), value)
                     for other, value in zip(ids, values, strict=True)
                 )
                 yield row.take(id, log_prob, candidates)
@@ -127,42 +122,15 @@ class Stream:
 
 def continuations(
     solution: ModuleType,
-    model: Any,
-    tokenizer: Tokenizer,
+    loaded: LoadedModel,
     prompts: Sequence[str | Sequence[int]],
-    options: Options,
-    *,
-    decoder: NextLogits | None = None,
+    options: SamplingOptions,
 ) -> list[Continuation]:
-    """What a `Stream` gives, when it is written: the samples of a prompt, then of the next.
+    """The rows of a `Stream`, all drawn: the samples of a prompt, then of the next.
 
     Raises UserError as `Stream` does.
     """
-    stream = Stream(solution, model, tokenizer, prompts, options, decoder=decoder)
+    stream = Stream(solution, loaded, prompts, options)
     for _ in stream:
         pass
     return stream.rows
-
-
-def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) -> list[int]:
-    """The tokens of a prompt; of an empty one, the end of text.
-
-    Raises UserError for an empty prompt when there is no end of text, and for a token that the
-    model does not know.
-    """
-    ids = tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-    if not ids and tokenizer.end_of_text is not None:
-        ids = [tokenizer.end_of_text]
-    if not ids:
-        raise UserError(
-            f"the prompt is empty, and tokenizer {tokenizer.name!r} has no token that a text "
-            "begins with; give a prompt of at least one character"
-        )
-    known = min(d_vocab, tokenizer.vocab_size)
-    for id in ids:
-        if not 0 <= id < known:
-            raise UserError(
-                f"the prompt holds token {id}, and the model knows tokens 0 to {known - 1}; "
-                "give the tokenizer that the model was trained with"
-            )
-    return ids

@@ -1,4 +1,4 @@
-"""What is kept of the tokens read so far, in memory that is taken once."""
+"""Hold the keys and values of the tokens read so far, in memory allocated once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ class KeyValueCache:
     window [batch n_ctx]: the tokens.
     positions [batch]: on the device, the place of each row's next token.
     next_token [batch]: where a step finds that token.
-    rows [batch]: their numbers.
+    rows [batch 1]: their numbers.
     """
 
     def __init__(self, config: Any, batch: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -27,50 +27,49 @@ class KeyValueCache:
         self.window = torch.zeros(batch, config.n_ctx, dtype=torch.long, device=device)
         self.positions = torch.zeros(batch, dtype=torch.long, device=device)
         self.next_token = torch.zeros(batch, dtype=torch.long, device=device)
-        self.rows = torch.arange(batch, device=device)
-
-    def start(self, tokens: Int[Tensor, "batch seq"], lengths: Sequence[int]) -> None:
-        """Begin with these tokens, of which each row's first `length` count."""
-        self.window[:, : tokens.shape[1]] = tokens
-        self.positions.copy_(torch.tensor(lengths))
-
-    def fill(
-        self,
-        layer: int,
-        key: Float[Tensor, "batch head seq d_head"],
-        value: Float[Tensor, "batch head seq d_head"],
-    ) -> None:
-        """Store the first places of every row."""
-        seq = key.shape[2]
-        self.keys[layer][:, :, :seq] = key
-        self.values[layer][:, :, :seq] = value
+        self.rows = torch.arange(batch, device=device)[:, None]
 
     def put(
         self,
         layer: int,
-        key: Float[Tensor, "batch head d_head"],
-        value: Float[Tensor, "batch head d_head"],
+        positions: Int[Tensor, "batch seq"],
+        key: Float[Tensor, "batch head seq d_head"],
+        value: Float[Tensor, "batch head seq d_head"],
     ) -> None:
-        """Store the place of every row's next token."""
-        self.keys[layer][self.rows, :, self.positions] = key
-        self.values[layer][self.rows, :, self.positions] = value
+        """Store a layer's keys and values at each row's positions."""
+        for cached, new in ((self.keys, key), (self.values, value)):
+            by_place = rearrange(new, "batch head seq d_head -> batch seq head d_head")
+            cached[layer][self.rows, :, positions] = by_place
 
-    def readable(self, span: int) -> Bool[Tensor, "batch 1 1 span"]:
-        """Which of the first `span` places a row's next token attends to: up to its own."""
-        places = torch.arange(span, device=self.positions.device)
-        return rearrange(places <= self.positions[:, None], "batch span -> batch 1 1 span")
+    def readable(
+        self, positions: Int[Tensor, "batch seq"], span: int
+    ) -> Bool[Tensor, "batch 1 seq span"]:
+        """Which of the first `span` places each position attends to: those up to its own."""
+        places = torch.arange(span, device=positions.device)
+        return rearrange(places <= positions[..., None], "batch seq span -> batch 1 seq span")
 
     def select(self, rows: Int[Tensor, "batch_new"], filled: int) -> None:
         """Keep these rows, in this order; a row may be named more than once.
 
-        filled: how many places of theirs hold something; no others are copied.
+        filled: how many of their places hold something; no others are copied.
         """
         self.keys = [_selected(keys, rows, filled) for keys in self.keys]
         self.values = [_selected(values, rows, filled) for values in self.values]
         self.window = self.window[rows]
         self.positions = self.positions[rows]
         self.next_token = self.next_token[rows]
-        self.rows = torch.arange(len(rows), device=rows.device)
+        self.rows = torch.arange(len(rows), device=rows.device)[:, None]
+
+    def copy_from(self, other: "KeyValueCache", filled: int) -> None:
+        """Take over what another cache of the same shape holds, in memory of its own."""
+        for ours, theirs in zip(self.keys + self.values, other.keys + other.values, strict=True):
+            ours[:, :, :filled] = theirs[:, :, :filled]
+        self.window.copy_(other.window)
+        self.positions.copy_(other.positions)
+
+    def truncate(self, lengths: Sequence[int]) -> None:
+        """Keep each row's first `length` places; the others are overwritten as the row grows."""
+        self.positions.copy_(torch.tensor(lengths))
 
 
 def _selected(

@@ -1,4 +1,4 @@
-"""A Transformer's weights as decoding reads them: cast, fused and laid out once."""
+"""Pack a Transformer's weights for decoding: cast, fused and laid out once, then only read."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gpt2_small.errors import UserError
+from gpt2_small.kernels.native.decode_step import Map, NativeStep
+from gpt2_small.kernels.native.library import unavailable
 from gpt2_small.kernels.products import mkl_is_at_home, onednn_serves
-from gpt2_small.model.projection import Part, fused_projection
+from gpt2_small.kernels.projection import side_by_side
+from gpt2_small.model.eligibility import Part, refuse_others
 
 # A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
 PACKING_ROWS = 64
@@ -79,7 +83,7 @@ class PackedNorm:
 
 @dataclass(frozen=True)
 class PackedBlock:
-    """The maps of one block; what lies between the first two is attention."""
+    """The maps of one block; between the first two and the others stands attention."""
 
     ln1: PackedNorm
     query_key_value: PackedAffine
@@ -93,39 +97,74 @@ class PackedBlock:
         return self.mlp_out(post)
 
 
-class PackedTransformer:
-    """Every map of a Transformer; only the embeddings are still the model's own tensors.
+def block_maps(block: Part) -> dict[str, Map]:
+    """Gain and bias of a block's norms, weight [in out] and bias of its affine maps, by name."""
+    attn, mlp = block.attn, block.mlp
+    fused_bias = torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
+    return {
+        "ln1": (block.ln1.w, block.ln1.b),
+        "query_key_value": (side_by_side(attn.W_Q, attn.W_K, attn.W_V), fused_bias),
+        "output": (attn.W_O.flatten(end_dim=1), attn.b_O),
+        "ln2": (block.ln2.w, block.ln2.b),
+        "mlp_in": (mlp.W_in, mlp.b_in),
+        "mlp_out": (mlp.W_out, mlp.b_out),
+    }
 
-    with_one_row: as `PackedAffine` has it.
+
+class PackedTransformer:
+    """A model's weights as they are now, packed for decoding; any number of caches share them.
+
+    After further training, pack them again. Only the embeddings are still the model's own tensors.
+
+    dtype: of the packed weights, and of the arithmetic but in C; the model's own when left out.
+    native: whether a step of up to `decode_step.MOST_ROWS` rows runs the C code of `kernels.c`,
+        which this machine's compiler builds when it is first needed, in float32, from a copy of the
+        weights of its own; left out, it does where it can.
+
+    Raises UserError for a model that the twin does not compute, and where native code is asked for
+    and cannot be built.
     """
 
     @torch.no_grad()
-    def __init__(self, model: Part, dtype: torch.dtype, *, with_one_row: bool) -> None:
-        def affine(weight: Tensor, bias: Tensor | None) -> PackedAffine:
+    def __init__(
+        self, model: Part, *, dtype: torch.dtype | None = None, native: bool | None = None
+    ) -> None:
+        refuse_others(model)
+        self.config, self.device = model.config, model.embed.W_E.device
+        self.dtype = dtype = dtype or model.embed.W_E.dtype
+        why_not = None if native is False else unavailable(dtype, self.device)
+        if native and why_not:
+            raise UserError(f"there is no native step here: {why_not}; leave out native=True")
+        is_native = native is not False and why_not is None
+
+        def packed(weight: Tensor, bias: Tensor | None) -> PackedAffine:
             bias = None if bias is None else bias.to(dtype)
-            return PackedAffine(weight.to(dtype), bias, with_one_row=with_one_row)
+            return PackedAffine(weight.to(dtype), bias, with_one_row=not is_native)
 
-        def norm(part: Part) -> PackedNorm:
-            return PackedNorm(part.w.to(dtype), part.b.to(dtype), part.eps)
+        def norm(gain: Tensor, bias: Tensor | None) -> PackedNorm:
+            assert bias is not None
+            return PackedNorm(gain.to(dtype), bias.to(dtype), self.config.layer_norm_eps)
 
-        def packed(block: Part) -> PackedBlock:
-            return PackedBlock(
-                ln1=norm(block.ln1),
-                query_key_value=affine(*fused_projection(block.attn)),
-                output=affine(block.attn.W_O.flatten(end_dim=1), block.attn.b_O),
-                ln2=norm(block.ln2),
-                mlp_in=affine(block.mlp.W_in, block.mlp.b_in),
-                mlp_out=affine(block.mlp.W_out, block.mlp.b_out),
-            )
-
-        self.dtype = dtype
-        self.W_E, self.W_pos = model.embed.W_E.detach(), model.pos_embed.W_pos.detach()
-        self.blocks = [packed(block) for block in model.blocks]
-        self.ln_final = norm(model.ln_final)
-        tied, unembed = model.embed.W_E.mT, model.unembed
-        self.unembedding = affine(
-            *((tied, None) if unembed is None else (unembed.W_U, unembed.b_U))
+        ln_final: Map = (model.ln_final.w, model.ln_final.b)
+        unembed = model.unembed
+        unembedding: Map = (
+            (model.embed.W_E.mT, None) if unembed is None else (unembed.W_U, unembed.b_U)
         )
+        self.native = None
+        if is_native:
+            blocks = map(block_maps, model.blocks)
+            self.native = NativeStep(self.config, blocks, ln_final, unembedding, dtype)
+        self.W_E, self.W_pos = model.embed.W_E.detach(), model.pos_embed.W_pos.detach()
+        self.blocks = [
+            PackedBlock(
+                **{
+                    name: (norm if name.startswith("ln") else packed)(*pair)  # type: ignore[arg-type]
+                    for name, pair in maps.items()
+                }
+            )
+            for maps in map(block_maps, model.blocks)
+        ]
+        self.ln_final, self.unembedding = norm(*ln_final), packed(*unembedding)
 
     def embed(
         self, tokens: Int[Tensor, "*positions"], positions: Int[Tensor, "*positions"]

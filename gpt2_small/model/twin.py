@@ -15,10 +15,10 @@ from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 from torch.utils.checkpoint import checkpoint
 
+from gpt2_small.kernels.chunked_loss import chunked_loss
 from gpt2_small.kernels.products import affine
-from gpt2_small.model.chunked_loss import chunked_loss
-from gpt2_small.model.eligibility import refuse_others
-from gpt2_small.model.projection import Part, query_key_value
+from gpt2_small.kernels.projection import query_key_value
+from gpt2_small.model.eligibility import Part, refuse_others
 
 # Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
 # the smaller the vocabulary is, and twice as many still go at once, since the little memory would
@@ -53,7 +53,8 @@ def attends_in_full(device: torch.device) -> bool:
 def attention(
     attn: Part, residual: Float[Tensor, "batch seq d_model"]
 ) -> Float[Tensor, "batch seq d_model"]:
-    projected = query_key_value(attn, residual)
+    weights, biases = (attn.W_Q, attn.W_K, attn.W_V), (attn.b_Q, attn.b_K, attn.b_V)
+    projected = query_key_value(residual, weights, biases)
     if attends_in_full(projected.device):
         projected = projected.to(attn.W_Q.dtype)
     query, key, value = rearrange(

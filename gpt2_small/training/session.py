@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation.model_source import open_source
+from gpt2_small.generation.loaded_model import open_model
 from gpt2_small.model.building import config_from_fields
 from gpt2_small.runs.folder import CONFIG, check_free, create_run, is_run, read_run, write_config
 from gpt2_small.runs.log import trim_log
@@ -147,7 +147,7 @@ def _build(
     tokenizer: str | Tokenizer | None = settings.tokenizer
     source = None
     if settings.init_from is not None:
-        source = open_source(settings.init_from, device=processes.device)
+        source = open_model(settings.init_from, device=processes.device)
         tokenizer = source.tokenizer
         fields = _shape_of(source.model.config, fields, settings.init_from)
     n_ctx = config_from_fields(fields, "the model").n_ctx

@@ -1,23 +1,25 @@
-"""The decoding step of `kernels.c`: its weights in memory, and the call."""
+"""Run a decoding step in C: lay the weights out, and call `kernels.c`."""
 
 import ctypes
 import mmap
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gpt2_small.kernels.native import library as native
 from gpt2_small.kernels.native.library import Pointer
-from gpt2_small.model.kv_cache import KeyValueCache
-from gpt2_small.model.projection import Part, fused_projection
 
 MOST_ROWS = 8
 LINE_BYTES = 64
 _SIZES = ("n_layers", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab")
+
+# Gain and bias of a norm, or weight [in out] and bias of an affine map.
+Map = tuple[Tensor, Tensor | None]
 
 
 class _Norm(ctypes.Structure):
@@ -36,9 +38,11 @@ class _Block(ctypes.Structure):
         ("ln2", _Norm),
         ("mlp_in", _Affine),
         ("mlp_out", _Affine),
-        ("keys", Pointer),
-        ("values", Pointer),
     ]
+
+
+class _Cache(ctypes.Structure):
+    _fields_ = [("keys", Pointer), ("values", Pointer)]
 
 
 class _Model(ctypes.Structure):
@@ -52,65 +56,74 @@ class _Model(ctypes.Structure):
 
 
 class NativeStep:
-    """Reads the next token of up to MOST_ROWS rows; `native.unavailable` says where not.
+    """Computes the logits after one new token of up to MOST_ROWS rows, in float32.
 
-    The weights lie [out in], as they are now, in memory of their own.
+    `library.unavailable` says where there is none. The weights are copied as they are now, and
+    only read from then on, so that any number of caches and threads may share them.
+
+    config: a TransformerConfig.
+    blocks: the maps of every block, by the names of `_Block`'s fields.
+    dtype: of the weights and the cache.
     """
 
     @torch.no_grad()
-    def __init__(self, model: Part, dtype: torch.dtype) -> None:
-        self._library, self._config = native.library_for(dtype), model.config
-        self._weights = _Weights(model.config, dtype)
+    def __init__(
+        self,
+        config: Any,
+        blocks: Iterable[Mapping[str, Map]],
+        ln_final: Map,
+        unembedding: Map,
+        dtype: torch.dtype,
+    ) -> None:
+        self._library, self._config = native.library_for(dtype), config
+        self._weights = _Weights(config, dtype)
         self._vectors: list[Tensor] = []
-        tied, unembed = model.embed.W_E.mT, model.unembed
         self._model = _Model(
-            **{name: getattr(model.config, name) for name in _SIZES},
-            eps=model.config.layer_norm_eps,
-            blocks=(_Block * model.config.n_layers)(*map(self._block, model.blocks)),
-            ln_final=self._norm(model.ln_final),
-            unembedding=self._affine(
-                *((tied, None) if unembed is None else (unembed.W_U, unembed.b_U))
-            ),
+            **{name: getattr(config, name) for name in _SIZES},
+            eps=config.layer_norm_eps,
+            blocks=(_Block * config.n_layers)(*map(self._block, blocks)),
+            ln_final=self._norm(*ln_final),
+            unembedding=self._affine(*unembedding),
         )
 
-    def _block(self, block: Part) -> _Block:
+    def _block(self, maps: Mapping[str, Map]) -> _Block:
         return _Block(
-            ln1=self._norm(block.ln1),
-            query_key_value=self._affine(*fused_projection(block.attn)),
-            output=self._affine(block.attn.W_O.flatten(end_dim=1), block.attn.b_O),
-            ln2=self._norm(block.ln2),
-            mlp_in=self._affine(block.mlp.W_in, block.mlp.b_in),
-            mlp_out=self._affine(block.mlp.W_out, block.mlp.b_out),
+            **{
+                name: (self._norm if name.startswith("ln") else self._affine)(*pair)
+                for name, pair in maps.items()
+            }
         )
 
-    def _norm(self, norm: Part) -> _Norm:
-        return _Norm(gain=self._vector(norm.w), bias=self._vector(norm.b))
+    def _norm(self, gain: Tensor, bias: Tensor | None) -> _Norm:
+        return _Norm(gain=self._vector(gain), bias=self._vector(bias))
 
-    def _affine(
-        self, weight: Float[Tensor, "inner out"], bias: Float[Tensor, "out"] | None
-    ) -> _Affine:
-        kept = self._weights.keep(weight.mT)
-        return _Affine(weight=kept, bias=None if bias is None else self._vector(bias))
+    def _affine(self, weight: Float[Tensor, "inner out"], bias: Tensor | None) -> _Affine:
+        return _Affine(weight=self._weights.keep(weight.mT), bias=self._vector(bias))
 
-    def _vector(self, values: Float[Tensor, "size"]) -> int:
+    def _vector(self, values: Float[Tensor, "size"] | None) -> int | None:
+        if values is None:
+            return None
         self._vectors.append(values.detach().to(torch.float32, copy=True))
         return self._vectors[-1].data_ptr()
 
     def __call__(
-        self, embed: Float[Tensor, "rows d_model"], cache: KeyValueCache
+        self,
+        embed: Float[Tensor, "rows d_model"],
+        positions: Int[Tensor, "rows"],
+        keys: Sequence[Float[Tensor, "rows head n_ctx d_head"]],
+        values: Sequence[Float[Tensor, "rows head n_ctx d_head"]],
     ) -> Float[Tensor, "rows d_vocab"]:
-        """The logits after tokens of these embeddings, which stand at the cache's positions.
+        """The logits after tokens of these embeddings, at these positions of the cache.
 
-        Their keys and values are stored.
+        Their keys and values are stored there, a tensor a layer.
         """
         config, rows = self._config, len(embed)
-        for block, keys, values in zip(
-            self._model.blocks[: config.n_layers], cache.keys, cache.values, strict=True
-        ):
-            block.keys, block.values = keys.data_ptr(), values.data_ptr()
+        caches = (_Cache * config.n_layers)(
+            *(_Cache(k.data_ptr(), v.data_ptr()) for k, v in zip(keys, values, strict=True))
+        )
         residual = embed.to(torch.float32, copy=True)
         logits = residual.new_empty(rows, config.d_vocab)
-        room = (
+        buffers = (
             residual.new_empty(rows, config.d_model),
             residual.new_empty(rows, config.d_model),
             residual.new_empty(rows, max(3 * config.d_model, config.d_mlp)),
@@ -118,18 +131,19 @@ class NativeStep:
         )
         self._library.decoding_step(
             ctypes.byref(self._model),
+            caches,
             residual.data_ptr(),
-            cache.positions.data_ptr(),
+            positions.data_ptr(),
             logits.data_ptr(),
             rows,
             torch.get_num_threads(),
-            *(tensor.data_ptr() for tensor in room),
+            *(tensor.data_ptr() for tensor in buffers),
         )
         return logits.to(embed.dtype)
 
 
 class _Weights:
-    """Room for every matrix of a model, each on a line of the processor's cache."""
+    """Memory for every matrix of a model, each aligned to a line of the processor's cache."""
 
     def __init__(self, config: Any, dtype: torch.dtype) -> None:
         numbers = config.n_layers * config.d_model * (4 * config.d_model + 2 * config.d_mlp)
@@ -140,7 +154,7 @@ class _Weights:
         self._taken = 0
 
     def keep(self, weight: Float[Tensor, "out inner"]) -> int:
-        """Where this weight's copy lies, contiguous."""
+        """The address of this weight's copy, which is contiguous."""
         size = weight.numel() * self._dtype.itemsize
         copy = self._memory[self._taken : self._taken + size].view(self._dtype)
         copy.view(weight.shape).copy_(weight)
@@ -149,7 +163,7 @@ class _Weights:
 
 
 def _large_pages(size: int) -> UInt8[Tensor, "size"]:
-    """Memory in pages as large as the system will give, of which fewer are to be looked up."""
+    """Memory in pages as large as the system will give, so that fewer are looked up."""
     if sys.platform != "linux":
         return torch.empty(size, dtype=torch.uint8)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

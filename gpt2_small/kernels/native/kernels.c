@@ -127,7 +127,7 @@ void gelu_backward(
     }
 }
 
-/* ---- A decoding step: what `decoding.Decoder` computes for one new token of every row ----
+/* ---- A decoding step: what one new token of every row takes ----
 
    At few rows it is as fast as the weights are read. So they lie [out in], each product passes
    through them once, line by line, and asks for the lines ahead. */
@@ -142,8 +142,9 @@ typedef struct {
     Affine query_key_value, output;
     Norm ln2;
     Affine mlp_in, mlp_out;
-    Number *keys, *values; /* [batch head n_ctx d_head] */
 } Block;
+
+typedef struct { Number *keys, *values; } Cache; /* of a layer, [batch head n_ctx d_head] */
 
 typedef struct {
     long n_layers, n_heads, d_head, d_mlp, n_ctx, d_vocab;
@@ -270,7 +271,7 @@ static void head_attention(
 /* Keeps the keys and values of projected [rows three head d_head] at each row's position, and
    attends: z [rows head d_head]. pattern [rows head n_ctx] is room to work in. */
 static void attention(
-    float *z, const float *projected, const Block *block, const int64_t *positions,
+    float *z, const float *projected, const Cache *cache, const int64_t *positions,
     float *pattern, long rows, const Model *model, long threads
 ) {
     long heads = model->n_heads, d_head = model->d_head;
@@ -279,8 +280,8 @@ static void attention(
         long row = each / heads, head = each % heads, position = positions[row];
         const float *query = projected + (row * 3 * heads + head) * d_head;
         const float *key = query + heads * d_head, *value = key + heads * d_head;
-        Number *keys = block->keys + each * model->n_ctx * d_head;
-        Number *values = block->values + each * model->n_ctx * d_head;
+        Number *keys = cache->keys + each * model->n_ctx * d_head;
+        Number *values = cache->values + each * model->n_ctx * d_head;
         for (long at = 0; at < d_head; at += LANES) {
             long place = position * d_head + at, left = d_head - at;
             write_some(keys + place, read_floats(key + at, left), left);
@@ -292,18 +293,18 @@ static void attention(
 }
 
 /* residual [rows d_model]: the embeddings of the rows' new tokens; it is overwritten.
-   positions [rows]: where those tokens stand; logits [rows d_vocab]: what comes out.
+   caches [layer]; positions [rows]: where those tokens stand; logits [rows d_vocab]: what comes out.
    normal, update [rows d_model], wide [rows max(3 d_model, d_mlp)], pattern [rows head n_ctx]. */
 void decoding_step(
-    const Model *model, float *residual, const int64_t *positions, float *logits, long rows,
-    long threads, float *normal, float *update, float *wide, float *pattern
+    const Model *model, const Cache *caches, float *residual, const int64_t *positions,
+    float *logits, long rows, long threads, float *normal, float *update, float *wide, float *pattern
 ) {
     long d_model = model->n_heads * model->d_head, d_mlp = model->d_mlp;
     for (long layer = 0; layer < model->n_layers; layer++) {
         const Block *block = model->blocks + layer;
         layer_norm(normal, residual, block->ln1, model->eps, rows, d_model);
         affine(wide, normal, block->query_key_value, rows, d_model, 3 * d_model, threads);
-        attention(normal, wide, block, positions, pattern, rows, model, threads);
+        attention(normal, wide, caches + layer, positions, pattern, rows, model, threads);
         affine(update, normal, block->output, rows, d_model, d_model, threads);
         add(residual, update, rows * d_model);
         layer_norm(normal, residual, block->ln2, model->eps, rows, d_model);

@@ -19,7 +19,7 @@ Pointer, Count = ctypes.c_void_p, ctypes.c_long
 ARGUMENTS = {
     "gelu": [Pointer] * 2 + [Count] * 2,
     "gelu_backward": [Pointer] * 3 + [Count] * 2,
-    "decoding_step": [Pointer] * 4 + [Count] * 2 + [Pointer] * 4,
+    "decoding_step": [Pointer] * 5 + [Count] * 2 + [Pointer] * 4,
 }
 # Fewer numbers are not worth a second thread.
 NUMBERS_PER_THREAD = 1 << 14

@@ -1,5 +1,6 @@
 """Queries, keys and values of all heads as one product, from the reference's three weights."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,14 +11,6 @@ from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 
 from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN, affine, product, product_dtype
-
-# A module of the reference; its parameters are attributes that nn.Module does not declare.
-Part = Any
-
-
-def parameters(attn: Part) -> tuple[Tensor, ...]:
-    """W_Q, W_K and W_V, and their biases, which are one."""
-    return attn.W_Q, attn.W_K, attn.W_V, torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
 
 
 def side_by_side(
@@ -54,15 +47,14 @@ class _SideBySideCast(torch.autograd.Function):
         return None, *apart(grad, ctx.head, ctx.dtype)
 
 
-def fused_projection(
-    attn: Part,
-) -> tuple[Float[Tensor, "d_model three_head_d_head"], Float[Tensor, "three_head_d_head"]]:
-    """Weight and bias of one product that gives queries, then keys, then values, of all heads."""
-    *weights, bias = parameters(attn)
-    dtype = product_dtype(bias)
-    is_cast = dtype != bias.dtype
-    weight = _SideBySideCast.apply(dtype, *weights) if is_cast else side_by_side(*weights)
-    return weight, bias
+def fused_weight(
+    weights: Sequence[Float[Tensor, "head d_model d_head"]], dtype: torch.dtype
+) -> Float[Tensor, "d_model three_head_d_head"]:
+    """The weight of one product that gives queries, then keys, then values, of all heads."""
+    if dtype != weights[0].dtype:
+        cast: Tensor = _SideBySideCast.apply(dtype, *weights)
+        return cast
+    return side_by_side(*weights)
 
 
 class _Projection(torch.autograd.Function):
@@ -101,12 +93,13 @@ class _Projection(torch.autograd.Function):
 
 
 def query_key_value(
-    attn: Part, residual: Float[Tensor, "batch seq d_model"]
+    residual: Float[Tensor, "batch seq d_model"],
+    weights: Sequence[Float[Tensor, "head d_model d_head"]],
+    biases: Sequence[Float[Tensor, "head d_head"]],
 ) -> Float[Tensor, "batch seq three_head_d_head"]:
-    """Queries, then keys, then values, of all heads."""
+    """Queries, then keys, then values, of all heads, from W_Q, W_K, W_V and their biases."""
+    bias, dtype = torch.cat([*biases]).flatten(), product_dtype(residual)
     if residual.device.type != "cpu" or is_compiling():
-        return affine(residual, *fused_projection(attn))
-    *weights, bias = parameters(attn)
-    flat = residual.flatten(end_dim=-2)
-    projected: Tensor = _Projection.apply(flat, bias, product_dtype(residual), *weights)
+        return affine(residual, fused_weight(weights, dtype), bias)
+    projected: Tensor = _Projection.apply(residual.flatten(end_dim=-2), bias, dtype, *weights)
     return projected.unflatten(0, residual.shape[:-1])

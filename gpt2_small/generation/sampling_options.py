@@ -10,7 +10,7 @@ from gpt2_small.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class SamplingOptions:
     """How a text is to go on.
 
     max_new_tokens: 0 draws none, and the model is not run.
@@ -22,8 +22,8 @@ class Options:
         section 4.1); 1 changes nothing.
     stop: strings that end a continuation; neither they nor what comes after is part of its text.
         They are looked for in the continuation alone.
-    stop_tokens: ids that end a continuation, without being part of its text; left out, the
-        tokenizer's end of text, where it has one.
+    stop_tokens: ids that end a continuation, without being part of its text; left out, those that
+        end a text of the tokenizer's.
     seed: the same seed, on the same kind of device, gives the same text again. Each of several
         samples of a prompt has its own stream of random numbers, which depends on the seed and the
         sample's number alone.

@@ -1,16 +1,19 @@
-"""A trained model together with the tokenizer it was trained with."""
+"""Load a trained model together with its tokenizer."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.files import has_manifest, verified
-from gpt2_small.generation.decoders import NextLogits, decoder_for
-from gpt2_small.generation.streaming import prompt_ids
+from gpt2_small.generation.decoders import Decoder, UncachedDecoder
+from gpt2_small.generation.prompts import prompt_ids
+from gpt2_small.model.cached_decoder import CachedDecoder
+from gpt2_small.model.eligibility import stands_in_for
+from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.folder import is_run
 from gpt2_small.tokenizers.hugging_face import read_hugging_face_files
@@ -24,9 +27,9 @@ VOCABULARIES = ("tokenizer.json", "vocab.json")
 GPT2_VOCABULARIES = range(50257, 50304 + 1)
 
 
-@dataclass(frozen=True)
-class Source:
-    """A model that can be asked.
+@dataclass
+class LoadedModel:
+    """A model and its tokenizer, whose weights are packed once for all its decoders.
 
     name: what it is called on the screen.
     """
@@ -34,11 +37,20 @@ class Source:
     name: str
     model: Any
     tokenizer: Tokenizer
+    _packed: tuple[Any, PackedTransformer] | None = field(default=None, init=False, repr=False)
 
-    @cached_property
-    def decoder(self) -> NextLogits:
-        """The model's weights as they are when this is first asked for, packed for decoding."""
-        return decoder_for(self.model)
+    def new_decoder(self) -> Decoder:
+        """A decoder with a cache of its own, on weights that all decoders of this model share.
+
+        The weights are packed at first use, and again once a parameter was changed in place; a
+        change through `.data` is not seen: make a new LoadedModel after one.
+        """
+        if not stands_in_for(self.model):
+            return UncachedDecoder(self.model)
+        versions = [*map(_version, self.model.parameters())]
+        if self._packed is None or self._packed[0] != versions:
+            self._packed = versions, PackedTransformer(self.model)
+        return CachedDecoder(self._packed[1])
 
     def check_fits(self, prompt: str) -> None:
         """Raises UserError for a prompt that the model cannot read, or not whole."""
@@ -51,12 +63,17 @@ class Source:
             )
 
 
-def open_source(
+def _version(parameter: Tensor) -> tuple[int, int]:
+    """Where a parameter lies, and how often it was changed in place."""
+    return parameter.data_ptr(), 0 if parameter.is_inference() else parameter._version
+
+
+def open_model(
     name_or_folder: str | Path,
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-) -> Source:
+) -> LoadedModel:
     """The bound solution's Transformer with trained weights, in eval mode, and its tokenizer.
 
     name_or_folder, dtype: as in `runs.load_pretrained`. A Hugging Face folder without tokenizer
@@ -71,9 +88,9 @@ def open_source(
         run = read_run(folder)
         tokenizer, step = run.load_tokenizer(), run.latest_checkpoint().step
         model = load_model(folder, device=device, dtype=dtype)
-        return Source(f"{name_or_folder}, step {step:,}", model, tokenizer)
+        return LoadedModel(f"{name_or_folder}, step {step:,}", model, tokenizer)
     model = load_hugging_face(folder, device=device, dtype=dtype)
-    return Source(str(name_or_folder), model, _tokenizer_beside(folder, model.config.d_vocab))
+    return LoadedModel(str(name_or_folder), model, _tokenizer_beside(folder, model.config.d_vocab))
 
 
 def _tokenizer_beside(folder: Path, d_vocab: int) -> Tokenizer:
