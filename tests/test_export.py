@@ -159,7 +159,7 @@ def test_a_failure_in_the_last_file_leaves_nothing_half(tmp_path, monkeypatch):
     def fail(tokenizer, folder, **how):
         raise UserError("this tokenizer cannot be written")
 
-    monkeypatch.setattr("gpt2_small.weights.export.write_hugging_face_files", fail)
+    monkeypatch.setattr("gpt2_small.weights.export.write_tokenizer_files", fail)
     with pytest.raises(UserError, match="this tokenizer cannot be written"):
         export_hugging_face(our_gpt2(), tmp_path / "out", tokenizer=characters())
     assert os.listdir(tmp_path) == []

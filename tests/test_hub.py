@@ -15,7 +15,7 @@ import gpt2_small
 from gpt2_small.errors import UserError
 from gpt2_small.generation import open_model
 from gpt2_small.tokenizers.gpt2_table import byte_letters
-from gpt2_small.tokenizers.hugging_face import write_hugging_face_files
+from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 from gpt2_small.tokenizers.registry import ByteLevelTokenizer, GPT2Tokenizer
 from gpt2_small.weights import hub
 
@@ -152,7 +152,7 @@ def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, mo
     """Also one whose weights alone were cached by another program."""
     theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size)
     theirs.save_pretrained(on_the_hub.folder)
-    write_hugging_face_files(OTHER, on_the_hub.folder)
+    write_tokenizer_files(OTHER, on_the_hub.folder)
     if stored == "cache":
         put_into_cache(cache, "someone/gpt2", theirs)
     assert open_model("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
@@ -176,7 +176,7 @@ def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
 
 def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub, monkeypatch):
     hugging_face_gpt2().save_pretrained(on_the_hub.folder)
-    write_hugging_face_files(characters(), on_the_hub.folder)
+    write_tokenizer_files(characters(), on_the_hub.folder)
     whole = huggingface_hub.hf_hub_download
 
     def fail(name, file):

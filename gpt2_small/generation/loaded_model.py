@@ -16,7 +16,7 @@ from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.folder import is_run
-from gpt2_small.tokenizers.hugging_face import read_hugging_face_files
+from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import GPT2Tokenizer
 from gpt2_small.weights import find_pretrained, load_hugging_face
@@ -98,7 +98,7 @@ def _tokenizer_beside(folder: Path, d_vocab: int) -> Tokenizer:
         for file in (*TOKENIZER_FILES, *TOKENIZER_SETTINGS):
             if has_manifest(folder) and (folder / file).is_file():
                 verified(folder, file)
-        return read_hugging_face_files(folder)
+        return read_tokenizer_folder(folder)
     if d_vocab in GPT2_VOCABULARIES:
         return GPT2Tokenizer()
     raise UserError(

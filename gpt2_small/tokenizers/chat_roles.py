@@ -73,6 +73,11 @@ class ChatTokenizer(BaseTokenizer):
         return {**self.base.special_tokens, **{name: id for id, name in self._names.items()}}
 
     @property
+    def added_names(self) -> list[str]:
+        """The names of the tokens after the base's, in the order of their ids."""
+        return [self._names[id] for id in sorted(self._names)]
+
+    @property
     def roles(self) -> Roles:
         """The ids of the user and of the assistant."""
         return self._roles

@@ -44,6 +44,10 @@ class Tokenizer(Protocol):
         """The id that separates documents, where there is one. Typing its name does not give it."""
 
     @property
+    def start_of_text(self) -> int | None:
+        """The id that an empty prompt begins with, where there is one."""
+
+    @property
     def ends(self) -> frozenset[int]:
         """The ids that end a continuation, `end_of_text` among them."""
 
@@ -109,6 +113,11 @@ class BaseTokenizer:
     def d_vocab(self) -> int:
         """Rows of a new model's embedding."""
         return self.vocab_size
+
+    @property
+    def start_of_text(self) -> int | None:
+        """The end of text, after which a text begins."""
+        return self.end_of_text
 
     @property
     def ends(self) -> frozenset[int]:

@@ -1,18 +1,19 @@
-"""Every tokenizer behind one door: made from a word, saved with a run, restored from it."""
+"""Make a tokenizer by name, save it with a run, and restore it."""
 
-import difflib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, nearest
 from gpt2_small.files import write_atomically
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, with_roles
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.hugging_face.tokenizer import HuggingFaceTokenizer
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer, encode_array
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
 
 __all__ = [
     "ByteLevelTokenizer",
@@ -48,8 +49,8 @@ def check_spec(spec: str) -> None:
         if not (size.isascii() and size.isdigit()):
             raise UserError(f"tokenizer {spec!r} needs a whole number of tokens, as in bpe:1024.")
         return
-    near = difflib.get_close_matches(kind, ("gpt2", "byte", "char", "bpe"), n=1)
-    guess = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(kind, ("gpt2", "byte", "char", "bpe"))
+    guess = f"did you mean {near!r}? " if near else ""
     raise UserError(f"unknown tokenizer {spec!r}; {guess}choose gpt2, byte, char or bpe:SIZE.")
 
 
@@ -108,19 +109,15 @@ def _restore_chat(name: str, data: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-def _restore_stories(data: dict[str, Any]) -> Tokenizer:
-    from gpt2_small.stories import StoriesTokenizer  # not needed for a text of one's own
-
-    return StoriesTokenizer.from_dict(data)
-
-
 _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
     "gpt2": lambda data: GPT2Tokenizer(),
     "byte": ByteTokenizer.from_dict,
     "char": CharTokenizer.from_dict,
     "bpe": BytePairTokenizer.from_dict,
     "byte-level": ByteLevelTokenizer.from_dict,
-    "stories": _restore_stories,
+    HuggingFaceTokenizer.name: HuggingFaceTokenizer.from_dict,
+    "stories": WordTokenizer.from_dict,
+    "words": WordTokenizer.from_dict,
 }
 
 

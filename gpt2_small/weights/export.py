@@ -10,7 +10,7 @@ from torch import nn
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_folder
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
-from gpt2_small.tokenizers.hugging_face import write_hugging_face_files
+from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.hugging_face import make_config, to_hugging_face
 
@@ -66,4 +66,4 @@ def _write(model: Any, tokenizer: Tokenizer | None, folder: Path) -> None:
     for name, content in written.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if tokenizer is not None:
-        write_hugging_face_files(tokenizer, folder, n_ctx=config.n_ctx)
+        write_tokenizer_files(tokenizer, folder, n_ctx=config.n_ctx)

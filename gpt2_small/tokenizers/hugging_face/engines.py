@@ -1,0 +1,170 @@
+"""Describe each kind of tokenizer to the `tokenizers` library."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer as Engine
+
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
+from gpt2_small.tokenizers.chat_roles import ChatTokenizer
+from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.gpt2_table import byte_letters, ranks_to_merges
+from gpt2_small.tokenizers.hugging_face.tokenizer import HuggingFaceTokenizer
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
+from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
+
+UNKNOWN = "<unk>"
+
+Merges = list[tuple[str, str]]
+
+# Where tokenizer_config.json keeps what this program calls a vocabulary of words.
+OWN_NAMES = "gpt2_small"
+
+# Parts of the library's description that change neither ids nor text.
+UNRELATED = ("version", "truncation", "padding")
+
+
+def engine_of(tokenizer: Tokenizer, more: Sequence[str] = ()) -> Engine:
+    """The library's tokenizer that gives the same ids.
+
+    Args:
+        more: special tokens after the last id.
+
+    Raises:
+        UserError: a kind of tokenizer that the library cannot describe.
+    """
+    if isinstance(tokenizer, ChatTokenizer):
+        return engine_of(tokenizer.base, [*tokenizer.added_names, *more])
+    if isinstance(tokenizer, CharTokenizer):
+        return _characters(tokenizer, more)
+    if isinstance(tokenizer, HuggingFaceTokenizer):
+        engine = tokenizer.engine()
+    elif isinstance(tokenizer, WordTokenizer):
+        engine = _words(tokenizer)
+    else:
+        engine = byte_level_engine(*vocabulary_and_merges(tokenizer))
+    engine.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in more])
+    return engine
+
+
+def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
+    """Vocabulary and merges of a byte-level tokenizer, in GPT-2's stand-in letters.
+
+    Raises:
+        UserError: the tokenizer is not a byte-level one.
+    """
+    if isinstance(tokenizer, ByteLevelTokenizer):
+        return tokenizer.vocabulary, tokenizer.merges
+    letters = byte_letters()
+    merges: Merges = []
+    if isinstance(tokenizer, ByteTokenizer):
+        vocabulary = dict(sorted(letters.items(), key=lambda item: item[1]))
+    elif isinstance(tokenizer, GPT2Tokenizer):
+        letter_of = {byte: letter for letter, byte in letters.items()}
+
+        def word(token: bytes) -> str:
+            return "".join(letter_of[byte] for byte in token)
+
+        ranks = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
+        merges = [(word(left), word(right)) for left, right in ranks_to_merges(tokenizer.ranks)]
+        vocabulary = {word(token): rank for token, rank in ranks}
+    else:
+        raise UserError(
+            f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; gpt2, "
+            "bpe:SIZE, byte, char, words and those of Hugging Face folders can, with roles or not."
+        )
+    if tokenizer.end_of_text is not None:
+        vocabulary[END_OF_TEXT] = tokenizer.end_of_text
+    return vocabulary, merges
+
+
+def special_names(vocabulary: Mapping[str, int], merges: Merges) -> list[str]:
+    """The tokens that no text encodes to: neither a byte nor made by a merge."""
+    of_text = {*byte_letters(), *(left + right for left, right in merges)}
+    return [token for token in vocabulary if token not in of_text]
+
+
+def pipeline(engine: Engine) -> dict[str, Any]:
+    """What decides the ids and the text of a byte-level or word-level engine, to compare two."""
+    content: dict[str, Any] = json.loads(engine.to_str())
+    model = content["model"]
+    model["merges"] = [
+        tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model.get("merges", [])
+    ]
+    model["vocab"] = dict(sorted(engine.get_vocab().items(), key=lambda item: item[1]))
+    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
+        model[name] = model.get(name) or None
+    if all(letter in model["vocab"] for letter in byte_letters()):  # nothing is unknown
+        for name in ("unk_token", "fuse_unk", "byte_fallback"):
+            model.pop(name, None)
+    for token in content["added_tokens"]:
+        if content["normalizer"] is None:
+            token.pop("normalized")
+    splitting, decoder, around = (
+        content[p] for p in ("pre_tokenizer", "decoder", "post_processor")
+    )
+    if splitting and splitting["type"] == "ByteLevel":
+        splitting.pop("trim_offsets")
+    if decoder and decoder["type"] == "ByteLevel":
+        content["decoder"] = {"type": "ByteLevel"}
+    if around and (around["type"] == "ByteLevel" or around.get("special_tokens") == {}):
+        content["post_processor"] = None
+    return {part: value for part, value in content.items() if part not in UNRELATED}
+
+
+def byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
+    """Bytes in GPT-2's stand-in letters, joined by merges."""
+    engine = Engine(models.BPE(vocab=vocabulary, merges=merges))
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    engine.decoder = decoders.ByteLevel()
+    engine.add_special_tokens(
+        [
+            AddedToken(name, special=True, normalized=False)
+            for name in special_names(vocabulary, merges)
+        ]
+    )
+    return engine
+
+
+def _characters(tokenizer: CharTokenizer, more: Sequence[str]) -> Engine:
+    """One character at a time; one that is not in the alphabet is UNKNOWN, after all others.
+
+    A character without a token would be an error, which TransformerLens, for one, does not expect
+    when it encodes an "a" to see what a tokenizer adds.
+    """
+    words = [*tokenizer.characters, *more, UNKNOWN]
+    vocabulary = {word: id for id, word in enumerate(words)}
+    engine = Engine(models.WordLevel(vocab=vocabulary, unk_token=UNKNOWN))
+    engine.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    engine.decoder = decoders.Fuse()
+    engine.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in (*more, UNKNOWN)]
+    )
+    return engine
+
+
+def _words(tokenizer: WordTokenizer) -> Engine:
+    """One word or mark at a time, a line break before each line, curly quotation marks."""
+    words = tokenizer.vocabulary[1:]
+    vocabulary = {"\n": tokenizer.end_of_text} | {word: id for id, word in enumerate(words, 1)}
+    engine = Engine(models.WordLevel(vocab=vocabulary))
+    engine.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex(r'(?:^|(?<=\s))"'), "“"), normalizers.Replace('"', "”")]
+    )
+    word_or_mark = Regex(r"\n|\w+|[^\w\s]")
+    engine.pre_tokenizer = pre_tokenizers.Split(word_or_mark, behavior="removed", invert=True)
+    engine.post_processor = processors.TemplateProcessing(
+        single="\n $A", special_tokens=[("\n", tokenizer.end_of_text)]
+    )
+    spaces = [(r"^(?=\w|“)", " "), None, (r"(?<=“) ", ""), (r"(?<=\n) ", ""), (r"^[\n ]", "")]
+    engine.decoder = decoders.Sequence(
+        [
+            decoders.Fuse() if space is None else decoders.Replace(Regex(space[0]), space[1])
+            for space in spaces
+        ]
+    )
+    return engine

@@ -1,0 +1,212 @@
+"""Read the tokenizer of a Hugging Face folder, or refuse it."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as Engine
+from tokenizers import decoders, models, pre_tokenizers
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import read_json_object
+from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
+from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER, ChatTokenizer, with_roles
+from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
+from gpt2_small.tokenizers.gpt2_table import verified_ranks
+from gpt2_small.tokenizers.hugging_face.engines import (
+    OWN_NAMES,
+    UNKNOWN,
+    byte_level_engine,
+    engine_of,
+    pipeline,
+)
+from gpt2_small.tokenizers.hugging_face.settings import (
+    FILE_CLASSES,
+    GPT2_CLASS,
+    Settings,
+    add_tokens,
+    name_as_gpt2,
+    put_around,
+    read_settings,
+)
+from gpt2_small.tokenizers.hugging_face.tokenizer import (
+    HuggingFaceTokenizer,
+    another_kind,
+    read_engine,
+)
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
+from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
+
+WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
+
+# SHA-256 of GPT-2's merges, a pair a line.
+GPT2_MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"
+
+
+def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
+    """The tokenizer that a folder's files describe, with the ids that transformers gives.
+
+    Reads `tokenizer.json`, else `vocab.json` and `merges.txt`, and what the other files add. One of
+    this program's own kinds comes back as that kind where nothing else is set.
+
+    Raises:
+        UserError: no such files, damaged ones, a tokenizer of another kind, or files of which
+            transformers and the tokenizers library make different things.
+    """
+    folder = Path(folder)
+    path = next((folder / name for name in (WHOLE, VOCABULARY) if (folder / name).is_file()), None)
+    if path is None:
+        raise UserError(f"{folder} holds no tokenizer: it needs {WHOLE} or {VOCABULARY}.")
+    content = read_json_object(path) if path.name == WHOLE else None
+    try:
+        settings = read_settings(folder, content)
+        if settings.options.get("fast_tokenizer_files"):
+            raise UserError("its settings choose the file by the version of transformers.")
+        engine = _engine(path, content, settings)
+        add_tokens(engine, settings)
+        if content is None:
+            put_around(engine, settings)
+        return _own_kind(engine, settings) or HuggingFaceTokenizer(
+            engine,
+            named=_contents(settings.named),
+            ends=settings.ends,
+            split_special=bool(settings.options.get("split_special_tokens")),
+        )
+    except UserError as error:
+        raise UserError(f"{path} cannot be used: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error!r}).") from None
+
+
+def _engine(path: Path, content: dict[str, Any] | None, settings: Settings) -> Engine:
+    """The library's tokenizer as transformers' class makes it of the files."""
+    if settings.class_name in FILE_CLASSES:
+        if content is None:
+            raise UserError(f"its class {settings.class_name} needs {WHOLE}, which is not there.")
+        return read_engine(json.dumps(content))
+    if settings.class_name != GPT2_CLASS:
+        raise UserError(
+            f"its class is {settings.class_name}; {GPT2_CLASS} and PreTrainedTokenizerFast can be "
+            "used."
+        )
+    prefix = bool(settings.options.get("add_prefix_space", False))
+    if content is not None:
+        check_as_gpt2(content, prefix, settings)
+        engine = read_engine(json.dumps(content))
+        name_as_gpt2(engine, settings)
+        return engine
+    if not (path.parent / MERGES).is_file():
+        raise UserError(f"{MERGES} is missing beside it.")
+    try:
+        engine = Engine(models.BPE.from_file(str(path), str(path.parent / MERGES)))
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(f"the tokenizers library cannot read it ({error}).") from None
+    engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    engine.decoder = decoders.ByteLevel()
+    name_as_gpt2(engine, settings)
+    return engine
+
+
+def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: Settings) -> None:
+    """Raises UserError where the class GPT2Tokenizer would drop a part of tokenizer.json.
+
+    transformers 5 takes vocabulary, merges, added tokens and post-processor from the file and
+    splits by GPT-2's pattern whatever else it says; transformers 4 and the library follow the file.
+    """
+    model, decoder = content["model"], content.get("decoder") or {}
+    if model.get("type", "BPE") != "BPE" or decoder.get("type") != "ByteLevel":
+        raise UserError(another_kind(content))
+    splitting = content.get("pre_tokenizer") or {}
+    own_prefix = bool(splitting.get("add_prefix_space"))
+    listed = {token.content for token in settings.added.values()}
+    listed |= {*_contents(settings.named).values()}
+    differing = {
+        "dropout": model.get("dropout"),
+        "a prefix of subwords": model.get("continuing_subword_prefix"),
+        "a suffix of words": model.get("end_of_word_suffix"),
+        "ignore_merges": model.get("ignore_merges"),
+        "a normalizer": content.get("normalizer") is not None,
+        f"the pre-tokenizer {splitting.get('type')}": splitting.get("type") != "ByteLevel",
+        "a pre-tokenizer without GPT-2's pattern": not splitting.get("use_regex", True),
+        f"add_prefix_space {str(own_prefix).lower()}": own_prefix != prefix,
+        "tokens that tokenizer_config.json does not list": any(
+            token["content"] not in listed for token in content.get("added_tokens", [])
+        ),
+    }
+    found = [part for part, differs in differing.items() if differs]
+    if found:
+        raise UserError(
+            f"it has {', '.join(found)}, which the class {GPT2_CLASS} drops in transformers 5 and "
+            "keeps in transformers 4; set tokenizer_class to PreTrainedTokenizerFast in "
+            "tokenizer_config.json to keep it, or take it out."
+        )
+
+
+def _contents(named: Mapping[str, Any]) -> dict[str, str]:
+    """The named tokens by their text, without those that are switched off."""
+    return {
+        name: token if isinstance(token, str) else token.content
+        for name, token in named.items()
+        if token is not None
+    }
+
+
+def _own_kind(engine: Engine, settings: Settings) -> Tokenizer | None:
+    """The tokenizer of this program's own kinds that is exactly this one, if there is one."""
+    if settings.options.get("split_special_tokens"):
+        return None
+    content, vocabulary = pipeline(engine), engine.get_vocab()
+    special = [token["content"] for token in content["added_tokens"] if token["special"]]
+    eos = _contents(settings.named).get("eos_token")
+    eos = eos if eos in vocabulary else None
+    ends = {id for id in settings.ends if id < len(vocabulary)}
+    ends |= {vocabulary[eos]} if eos is not None else set()
+    for kind in _kinds(content["model"], special, eos, settings.options):
+        with contextlib.suppress(UserError):  # such as for merges in another order than ours
+            tokenizer = kind()
+            if {USER, ASSISTANT} <= set(special):
+                tokenizer = with_roles(tokenizer)
+            if not ends and isinstance(tokenizer, WordTokenizer):
+                ends = {0}  # a line break, which no file names
+            if tokenizer.ends == ends and _is_made_of(tokenizer, content):
+                return tokenizer
+    return None
+
+
+def _kinds(
+    model: dict[str, Any], special: list[str], eos: str | None, options: dict[str, Any]
+) -> list[Callable[[], Tokenizer]]:
+    """Tokenizers without roles that could have this model, the most particular first."""
+    without_roles = {w: id for w, id in model["vocab"].items() if w not in (USER, ASSISTANT)}
+    words = [word for word in model["vocab"] if word not in (*special, UNKNOWN)]
+    if model["type"] != "BPE":
+        own = options.get(OWN_NAMES, {})
+        line_break = own.get("begin", "<|story|>")
+        return [
+            lambda: CharTokenizer("".join(words)),
+            lambda: WordTokenizer([line_break, *words[1:]], name=own.get("name", "stories")),
+        ]
+    merges = model["merges"]
+    of_text = {word: id for word, id in without_roles.items() if word != END_OF_TEXT}
+    digest = hashlib.sha256("\n".join(" ".join(pair) for pair in merges).encode()).hexdigest()
+    if digest == GPT2_MERGES_SHA256 and verified_ranks(json.dumps(of_text).encode()) is not None:
+        return [GPT2Tokenizer]
+    return [
+        lambda: ByteTokenizer(end_of_text=False),
+        ByteTokenizer,
+        lambda: BytePairTokenizer(merges),
+        lambda: ByteLevelTokenizer(without_roles, merges, end_of_text=eos),
+    ]
+
+
+def _is_made_of(tokenizer: Tokenizer, content: dict[str, Any]) -> bool:
+    """Whether the library's tokenizer for ours does the same as the one with this content."""
+    base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else tokenizer
+    if isinstance(base, GPT2Tokenizer):  # whose vocabulary and merges are known by their hashes
+        known = content["model"]["vocab"], content["model"]["merges"]
+        return pipeline(byte_level_engine(*known)) == content
+    return pipeline(engine_of(tokenizer)) == content

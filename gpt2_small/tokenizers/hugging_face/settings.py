@@ -1,0 +1,238 @@
+"""Read what the files beside a vocabulary say, as transformers 5 reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, processors
+from tokenizers import Tokenizer as Engine
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import read_json_object
+from gpt2_small.tokenizers.protocol import END_OF_TEXT
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+SPECIAL_TOKENS_MAP = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
+GENERATION_CONFIG = "generation_config.json"
+MODEL_CONFIG = "config.json"
+
+# transformers.SpecialTokensMixin, in its order, in which new tokens get their ids.
+NAMES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+GPT2_CLASS = "GPT2Tokenizer"
+# Classes that take tokenizer.json as it stands.
+FILE_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
+
+
+@dataclass
+class Settings:
+    """What a folder says of its tokenizer beside the vocabulary.
+
+    class_name: the class of transformers, without `Fast`.
+    named: `eos_token` and the like; None for one that is switched off.
+    added: tokens with the ids that the files give them.
+    extra: further special tokens.
+    options: the rest of tokenizer_config.json.
+    ends: the `eos_token_id` of the generation's or the model's config.
+    """
+
+    class_name: str
+    named: dict[str, AddedToken | str | None]
+    added: dict[int, AddedToken]
+    extra: list[AddedToken | str]
+    options: dict[str, Any]
+    ends: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether no token is named or added."""
+        return not (self.named or self.added or self.extra)
+
+
+def read_settings(folder: Path, content: Mapping[str, Any] | None) -> Settings:
+    """The settings of a folder.
+
+    Args:
+        content: of its tokenizer.json, where it has one.
+
+    Raises:
+        UserError: a damaged file, or one whose tokenizer is a program of its own.
+    """
+    options, model = _read(folder, TOKENIZER_CONFIG), _read(folder, MODEL_CONFIG)
+    class_name = options.pop("tokenizer_class", None) or model.get("tokenizer_class")
+    if options.get("auto_map"):
+        raise UserError(
+            f"{folder / TOKENIZER_CONFIG} names a program of its own (auto_map), which is not run; "
+            "save the tokenizer as tokenizer.json with the class PreTrainedTokenizerFast."
+        )
+    try:
+        settings = _settings(folder, options, content)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"the tokenizer settings in {folder} are damaged ({error}); save them again."
+        ) from None
+    settings.class_name = str(class_name or GPT2_CLASS).removesuffix("Fast")
+    settings.ends = read_ends(folder)
+    return settings
+
+
+def read_ends(folder: Path) -> frozenset[int]:
+    """The `eos_token_id` by which transformers ends a generation: one id, several, or none.
+
+    That of generation_config.json counts before that of config.json.
+
+    Raises:
+        UserError: it is neither an id nor a list of ids.
+    """
+    for file in (GENERATION_CONFIG, MODEL_CONFIG):
+        found = _read(folder, file).get("eos_token_id")
+        if found is None:
+            continue
+        ids = found if isinstance(found, list) else [found]
+        if not all(isinstance(id, int) and not isinstance(id, bool) for id in ids):
+            raise UserError(f"{folder / file} has the eos_token_id {found!r}; give a token's id.")
+        return frozenset(ids)
+    return frozenset()
+
+
+def name_as_gpt2(engine: Engine, settings: Settings) -> None:
+    """Name `<|endoftext|>` as transformers' class GPT2Tokenizer does where the files name nothing.
+
+    In a vocabulary without it, it would be a token after the last that no model has a row for, and
+    is left out, unless the ids of others depend on it.
+    """
+    is_added = any(token.content == END_OF_TEXT for token in settings.added.values())
+    if engine.token_to_id(END_OF_TEXT) is None and not is_added and not settings.extra:
+        return
+    for name in ("bos_token", "eos_token", "unk_token"):
+        settings.named.setdefault(name, END_OF_TEXT)
+
+
+def add_tokens(engine: Engine, settings: Settings) -> None:
+    """Adds the tokens that the settings name, in transformers' order.
+
+    Raises:
+        UserError: a token gets another id than the files give it.
+    """
+    tokens: list[AddedToken | str] = [token for _, token in sorted(settings.added.items())]
+    known = {token.content for token in engine.get_added_tokens_decoder().values()}
+    known |= {_content(token) for token in tokens}
+    names = {_content(token) for token in settings.named.values() if token is not None}
+    for token in [*settings.named.values(), *settings.extra]:
+        if token is not None and _content(token) not in known:
+            tokens.append(token)
+            known.add(_content(token))
+    added = []
+    for token in tokens:
+        if isinstance(token, str):
+            token = AddedToken(token, special=True)
+        elif token.content in names:
+            token.special = True
+        added.append(token)
+    engine.add_tokens(added)
+    for id, token in settings.added.items():
+        given = engine.token_to_id(token.content)
+        if given != id:
+            raise UserError(
+                f"the token {token.content!r} has the id {id} in the files, but transformers gives "
+                f"it {given}: the ids between are no tokens; number the added tokens without a gap."
+            )
+
+
+def put_around(engine: Engine, settings: Settings) -> None:
+    """Has every text begin and end as `add_bos_token` and `add_eos_token` say."""
+    first = settings.named.get("bos_token") if settings.options.get("add_bos_token") else None
+    last = settings.named.get("eos_token") if settings.options.get("add_eos_token") else None
+    around = [_content(token) for token in (first, last) if token is not None]
+    if not around:
+        return
+    template = [f"{_content(first)}:0"] if first is not None else []
+    template += ["$A:0", *([f"{_content(last)}:0"] if last is not None else [])]
+    special = [(name, engine.token_to_id(name)) for name in dict.fromkeys(around)]
+    engine.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
+
+
+def _settings(folder: Path, options: dict[str, Any], content: Mapping[str, Any] | None) -> Settings:
+    if not options.get("extra_special_tokens"):
+        options["extra_special_tokens"] = options.pop("additional_special_tokens", None) or []
+    named: dict[str, Any] = {name: options.pop(name) for name in NAMES if name in options}
+    custom = [key for key in options if key.endswith("_token") and isinstance(options[key], str)]
+    of_model = {key: options.pop(key) for key in custom}
+    added: dict[int, AddedToken] = {}
+    if "added_tokens_decoder" in options:
+        for id, token in options.pop("added_tokens_decoder").items():
+            added[int(id)] = _token(token)
+    else:
+        _read_older_files(folder, options, named, added)
+        for token in (content or {}).get("added_tokens", []):
+            added[int(token["id"])] = _token(token)
+    extra = options.pop("extra_special_tokens")
+    if isinstance(extra, dict):
+        of_model |= extra
+        extra = []
+    if content and content.get("padding"):
+        named.setdefault("pad_token", content["padding"]["pad_token"])
+    by_content = {token.content: token for token in added.values()}
+    named |= of_model
+    tokens = {name: None if token is None else _token(token) for name, token in named.items()}
+    return Settings(
+        class_name=GPT2_CLASS,
+        named={
+            name: token if token is None else by_content.get(_content(token), token)
+            for name, token in tokens.items()
+        },
+        added=added,
+        extra=[_token(token) for token in extra],
+        options=options,
+    )
+
+
+def _read_older_files(
+    folder: Path, options: dict[str, Any], named: dict[str, Any], added: dict[int, AddedToken]
+) -> None:
+    """special_tokens_map.json and added_tokens.json, which count where no newer list stands."""
+    for key, value in _read(folder, SPECIAL_TOKENS_MAP).items():
+        if key in ("additional_special_tokens", "extra_special_tokens"):
+            if isinstance(value, dict):
+                named.update(value)
+            else:
+                options["extra_special_tokens"] = value
+        elif isinstance(value, dict):
+            named[key] = _token({**value, "special": True})
+        elif key in NAMES or (key.endswith("_token") and isinstance(value, str)):
+            named[key] = value
+    extra = options["extra_special_tokens"]
+    special = {_content(_token(token)) for token in named.values() if token is not None}
+    special |= {_content(_token(token)) for token in (extra if isinstance(extra, list) else [])}
+    for name, id in _read(folder, ADDED_TOKENS).items():
+        is_special = name in special
+        added[int(id)] = AddedToken(name, normalized=not is_special, special=is_special)
+
+
+def _token(value: Any) -> Any:
+    """A token as the files write it: a string, or an object with its content and flags."""
+    if isinstance(value, (str, AddedToken)):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+        raise UserError(f"{value!r} is no token; give a string, or an object with a content.")
+    flags = {name: flag for name, flag in value.items() if name not in ("__type", "id")}
+    return AddedToken(flags.pop("content"), **flags)
+
+
+def _content(token: Any) -> str:
+    return token.content if isinstance(token, AddedToken) else str(token)
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    return read_json_object(folder / name) if (folder / name).is_file() else {}

@@ -1,0 +1,213 @@
+"""Tokenize exactly as the `tokenizers` library does with a folder's files."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from tokenizers import Tokenizer as Engine
+
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER
+from gpt2_small.tokenizers.gpt2_table import byte_letters
+from gpt2_small.tokenizers.protocol import (
+    BaseTokenizer,
+    Roles,
+    check_ids,
+    encode_around_escapes,
+    has_surrogates,
+)
+
+
+class HuggingFaceTokenizer(BaseTokenizer):
+    """Byte-level byte pairs with whatever a folder's files add to them.
+
+    Added tokens that are not special are matched in a text; special ones are not, unless
+    `encode_special` is asked. `encode` puts around a text what the post-processor puts.
+
+    Args:
+        engine: the tokenizer of the `tokenizers` library; it is changed, so pass one's own.
+        named: the tokens that the files name, such as `eos_token`, with their contents.
+        ends: ids that end a continuation, beside the `eos_token`.
+        split_special: whether special tokens are split even where `encode_special` is asked.
+
+    Raises:
+        UserError: a tokenizer whose output is not bytes, or that drops or draws something.
+    """
+
+    name = "hugging-face"
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        named: Mapping[str, str],
+        ends: Iterable[int] = (),
+        split_special: bool = False,
+    ) -> None:
+        engine.no_truncation()
+        engine.no_padding()
+        engine.encode_special_tokens = True
+        check_engine(engine)
+        self.named, self.split_special = dict(named), split_special
+        self.vocab_size = engine.get_vocab_size()
+        added = engine.get_added_tokens_decoder()
+        self._special = {t.content: id for id, t in sorted(added.items()) if t.special}
+        eos = self._id_of("eos_token", engine)
+        known = {id for id in ends if 0 <= id < self.vocab_size}
+        self._ends = frozenset(known if eos is None else known | {eos})
+        self.end_of_text = min(known, default=None) if eos is None else eos
+        bos = self._id_of("bos_token", engine)
+        self._start = self.end_of_text if bos is None else bos
+        self._engine = engine
+        letters = byte_letters()
+        words = [engine.id_to_token(id) or "" for id in range(self.vocab_size)]
+        self._bytes = [_bytes_of(word, letters) for word in words]
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "HuggingFaceTokenizer":
+        """Restores what `to_dict` gave."""
+        return cls(
+            read_engine(json.dumps(data["engine"])),
+            named=data["named"],
+            ends=data["ends"],
+            split_special=data["split_special"],
+        )
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The `eos_token` and the ends that the model's files name."""
+        return self._ends
+
+    @property
+    def start_of_text(self) -> int | None:
+        """The `bos_token`, else the end of text."""
+        return self._start
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The added tokens that are marked as special."""
+        return self._special
+
+    @property
+    def roles(self) -> Roles | None:
+        """`<|user|>` and `<|assistant|>`, where both are special tokens."""
+        if USER in self._special and ASSISTANT in self._special:
+            return Roles(self._special[USER], self._special[ASSISTANT])
+        return None
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a whole text, with what the post-processor puts around it."""
+        if not has_surrogates(text):
+            return list(self._engine.encode(text).ids)
+        before, after = self._around
+        return [*before, *self.encode_ordinary(text), *after]
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Ids of a piece of text. A surrogate that stands for a byte (PEP 383) becomes it."""
+        return encode_around_escapes(text, self._encode_clean, self._byte_ids)
+
+    def encode_special(self, text: str) -> list[int]:
+        """Ids of a whole text as transformers gives them, special tokens matched in it."""
+        if self.split_special or has_surrogates(text):
+            return super().encode_special(text) if not self.split_special else self.encode(text)
+        return list(self._matching_engine.encode(text).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`, special tokens among it."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`."""
+        check_ids(ids, self)
+        return b"".join([self._bytes[id] for id in ids])
+
+    def engine(self) -> Engine:
+        """A copy of the library's tokenizer, which matches special tokens as transformers does."""
+        return read_engine(self._engine.to_str())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The library's own description, the named tokens and the ends."""
+        return {
+            "name": self.name,
+            "engine": json.loads(self._engine.to_str()),
+            "named": self.named,
+            "ends": sorted(self._ends),
+            "split_special": self.split_special,
+        }
+
+    @cached_property
+    def _matching_engine(self) -> Engine:
+        return self.engine()
+
+    @cached_property
+    def _around(self) -> tuple[list[int], list[int]]:
+        """What the post-processor puts before and after a text."""
+        bare = self._engine.encode("a", add_special_tokens=False).ids
+        whole = self._engine.encode("a").ids
+        first = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+        return whole[:first], whole[first + len(bare) :]
+
+    @cached_property
+    def _byte_ids(self) -> list[int]:
+        ids = [0] * 256
+        for letter, byte in byte_letters().items():
+            id = self._engine.token_to_id(letter)
+            if id is None:
+                raise UserError(f"tokenizer {self.name!r} has no token for the byte {byte}.")
+            ids[byte] = id
+        return ids
+
+    def _id_of(self, name: str, engine: Engine) -> int | None:
+        token = self.named.get(name)
+        return None if token is None else engine.token_to_id(token)
+
+    def _encode_clean(self, text: str) -> list[int]:
+        return list(self._engine.encode(text, add_special_tokens=False).ids)
+
+
+def read_engine(text: str) -> Engine:
+    """The library's tokenizer from its JSON.
+
+    Raises:
+        UserError: the library cannot read it.
+    """
+    try:
+        return Engine.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(f"the tokenizers library cannot read it ({error}).") from None
+
+
+def check_engine(engine: Engine) -> None:
+    """Raises UserError for a tokenizer that is not byte-level byte pairs without gaps."""
+    content = json.loads(engine.to_str())
+    model, decoder = content["model"], content["decoder"] or {}
+    if model.get("type") != "BPE" or decoder.get("type") != "ByteLevel":
+        raise UserError(another_kind(content))
+    if model.get("dropout"):
+        raise UserError(f"its dropout of {model['dropout']} draws merges at random; set it to 0.")
+    vocabulary = engine.get_vocab()
+    missing = [letter for letter in byte_letters() if letter not in vocabulary]
+    if missing and model.get("unk_token") is None:
+        raise UserError(
+            f"{len(missing)} of the 256 bytes are no tokens, so it would drop them from a text; "
+            "train it with all of them (ByteLevel.alphabet())."
+        )
+    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap.")
+
+
+def another_kind(content: Mapping[str, Any]) -> str:
+    """The sentence for a description that is not of byte-level byte pairs."""
+    model, decoder = content["model"].get("type"), (content.get("decoder") or {}).get("type")
+    return (
+        f"it describes a tokenizer of another kind (model {model}, decoder {decoder}); byte-level "
+        "byte pairs (model BPE, decoder ByteLevel) can be used."
+    )
+
+
+def _bytes_of(word: str, letters: Mapping[str, int]) -> bytes:
+    """What the library's ByteLevel decoder makes of a token."""
+    if all(letter in letters for letter in word):
+        return bytes(letters[letter] for letter in word)
+    return word.encode()
