@@ -72,18 +72,22 @@ def test_mistakes_in_two_parts_do_not_disturb_each_other(tmp_path: Path) -> None
     assert verdict.state_of("TransformerBlock") == "passed"
 
 
-def test_the_match_is_told_with_its_distance_and_the_next_best(tmp_path: Path) -> None:
+def test_the_match_is_told_with_the_next_closest(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, wrong_text(find("mlp-relu")), "MLP")
     naming = verdict.reports["MLP"].naming
     assert "uses ReLU as its activation" in naming
-    assert "All that was seen of it equals that" in naming
-    assert re.search(r"the next best, mlp-[a-z-]+, is 0\.[0-9]+ away", naming)
+    assert re.search(r"This explains every result exactly \(next closest: mlp-[a-z-]+\)", naming)
 
 
 UNKNOWN = {
-    "the scores are 3 times the reference's": (SCALE, SCALE.replace("query", "3 * query")),
-    "Inside, q is not found": (Q, Q.replace("self.hook_q(", "self.hook_q(0.3 + ")),
-    "k and v are right; the scores are": (SCALE, "query / 7,"),
+    "a step towards the scores before the mask, 3 times what it should be": (
+        SCALE,
+        SCALE.replace("query", "3 * query"),
+    ),
+    "the reference has the queries here": (
+        Q,
+        Q.replace("self.hook_q(", "self.hook_q(0.3 + "),
+    ),
 }
 
 
@@ -96,20 +100,65 @@ def test_an_unknown_mistake_is_said_to_be_and_where_it_begins(
     report = verdict.reports["MultiHeadAttention"]
     assert report.mistakes == ()
     assert "No known mistake of MultiHeadAttention behaves like it" in report.naming
-    assert sentence in report.naming
+    assert sentence in report.location[0]
     assert {r.mistake for r in verdict.results} == {None}
 
 
-def test_the_first_wrong_activation_is_found_without_taps(tmp_path: Path) -> None:
-    """Keys and queries of another layout, and no tap called."""
+def test_the_first_wrong_line_is_found_without_taps(tmp_path: Path) -> None:
     text = mistake.reference_text()
     for tap in ("q", "k", "v", "attn_scores", "pattern", "z"):
         text = text.replace(f"self.hook_{tap}(", "(")
     text = text.replace(SCALE, "query * 2.0,")
     verdict = check_text(tmp_path, text, "MultiHeadAttention")
-    assert "q, k and v are right; the scores are 5.657 times" in (
-        verdict.reports["MultiHeadAttention"].naming
-    )
+    sentence, right, wrong = verdict.reports["MultiHeadAttention"].location
+    assert "a step towards the scores before the mask, 5.657 times what it should be" in sentence
+    assert "query = " in right
+    assert "query * 2.0," in wrong
+    assert verdict.results[3].line == line_of(text, "query * 2.0,")
+
+
+SLIPS = (
+    (
+        "normal_parameter(heads, d_head, d_model, std=residual_std(config))",
+        "normal_parameter(heads, d_head, d_model, std=config.init_std)",
+    ),
+    ("self.pattern_dropout(pattern)", "pattern"),
+    ("return self.output_dropout(output + self.b_O)", "return output + self.b_O"),
+)
+
+
+def test_other_groups_of_checks_do_not_hide_what_is_wrong_with_the_function(tmp_path: Path) -> None:
+    """A scale, beside an initialisation and forgotten dropout: three findings."""
+    scale = find("attention-scale-d-model")
+    text = reference_with((scale.old, scale.new), *SLIPS)
+    verdict = check_text(tmp_path, text, "MultiHeadAttention")
+    report = verdict.reports["MultiHeadAttention"]
+    assert report.mistakes[0] == scale.id
+    assert set(report.mistakes) == {
+        scale.id, "attention-dropout-missing", "attention-w-o-init-like-the-rest"
+    }  # fmt: skip
+
+
+def test_an_unknown_function_does_not_hide_what_is_wrong_beside_it(tmp_path: Path) -> None:
+    text = reference_with((SCALE, "query / 7,"), *SLIPS)
+    report = check_text(tmp_path, text, "MultiHeadAttention").reports["MultiHeadAttention"]
+    assert set(report.mistakes) == {"attention-dropout-missing", "attention-w-o-init-like-the-rest"}
+    assert "No known mistake of MultiHeadAttention behaves like it" in report.naming
+
+
+def test_what_explains_the_first_failed_claim_is_named_when_something_else_is_wrong(
+    tmp_path: Path,
+) -> None:
+    """Unbiased variance, in a LayerNorm that refuses a batch of five."""
+    wrong = find("layer-norm-unbiased-variance")
+    text = reference_with(
+        (wrong.old, wrong.new),
+        ("        centered = residual - red", "        residual = residual.clamp(max=9)\n"
+         "        centered = residual - red"),
+    )  # fmt: skip
+    report = check_text(tmp_path, text, "LayerNorm").reports["LayerNorm"]
+    assert report.mistakes in ((wrong.id,), ())
+    assert " 0 away" not in report.naming
 
 
 def test_a_part_that_raises_is_not_given_another_mistakes_name(tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ import typer
 from gpt2_small import binding
 from gpt2_small.checker.claims import Check, checks_of
 from gpt2_small.checker.claims.runner import judge_each, judge_one, stand_in
-from gpt2_small.checker.mistakes.diagnosis import diagnose
-from gpt2_small.checker.mistakes.matching import Naming, name_mistake
+from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, build, catalogue
+from gpt2_small.checker.mistakes.pointing import Location, locate
 from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing import record
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ class Trial:
     """What the checker says of a wrong part.
 
     failed: the sentences of the checks that reject it. named: ids of the mistakes that it is said
-    to be. text: what is said beside.
+    to be. text: what is said beside. location: where the part leaves the reference.
     """
 
     part: str
     failed: tuple[str, ...]
     named: tuple[str, ...]
     text: str
+    location: Location | None = None
 
 
 def alone(part: str) -> list[Check]:
@@ -60,9 +62,12 @@ def try_part(module: ModuleType, part: str, seed: int = 0) -> Trial:
         judged = list(judge_each(alone(part), module, seed))
         failed = [one.result.check for one in judged if one.result.status == "failed"]
         seen = {one.result.check: one.seen for one in judged if one.seen}
-        naming = name_mistake(part, seen, failed, seed) if failed else Naming((), "", {})
-    text = naming.text if naming.mistakes or not failed else diagnose(module, part, seed)
-    return Trial(part, tuple(failed), tuple(m.id for m in naming.mistakes), text)
+        if not failed:
+            return Trial(part, (), (), "")
+        trace = record(module, part, seed)
+        naming = name_mistake(part, seen, failed, seed, trace)
+        location = locate(part, seed, trace)
+    return Trial(part, tuple(failed), tuple(m.id for m in naming.mistakes), naming.text, location)
 
 
 def with_reference(path: Path) -> tuple[ModuleType, list[str]]:

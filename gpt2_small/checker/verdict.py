@@ -46,14 +46,15 @@ class PartReport:
     """What is said about a part beyond its checks.
 
     mistakes: ids of the mistakes that it behaves like, one or a pair; empty when none matches.
-    naming: sentences about the match: its distance and the next best's; or, without a match, the
-        first inner activation that differs.
+    naming: sentences about the match.
     printed: the beginning of what the part's code printed while it was checked.
+    location: lines about where its results leave the reference's, the file's own lines among them.
     """
 
     mistakes: tuple[str, ...] = ()
     naming: str = ""
     printed: str = ""
+    location: tuple[str, ...] = ()
 
 
 @dataclass

@@ -155,7 +155,10 @@ def first_difference(seen: Observation, expected: Observation) -> str | None:
 
 
 def value_distance(seen: Observation, other: Observation) -> float:
-    """The largest difference of any number, relative to the largest if that is above 1."""
+    """The largest difference of any number, relative to the largest if that is above 1.
+
+    Of whole numbers, the share that differs.
+    """
     worst = 0.0
     for name, entry in other.items():
         mine = seen.get(name)
@@ -163,6 +166,8 @@ def value_distance(seen: Observation, other: Observation) -> float:
             if entry.numel() and entry.dtype in (torch.float32, torch.float64):
                 scale = tolerance(entry) / TOLERANCES[entry.dtype]
                 worst = max(worst, tensor_difference(mine, entry).max().item() / scale)
+            elif entry.numel() and not entry.is_floating_point():
+                worst = max(worst, (mine != entry).double().mean().item())
         elif isinstance(entry, Counts) and isinstance(mine, Counts) and mine.shape == entry.shape:
             total = entry.counts.sum(dim=-1).max().item()
             worst = max(worst, (mine.counts - entry.counts).abs().max().item() / total)

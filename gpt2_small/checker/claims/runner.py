@@ -32,6 +32,12 @@ class Judged:
     def with_mistake(self, mistake: str) -> "Judged":
         return Judged(replace(self.result, mistake=mistake), self.seen)
 
+    def moved_to(self, line: int) -> "Judged":
+        """The same with another line, when it failed."""
+        if self.result.status != "failed":
+            return self
+        return Judged(replace(self.result, line=line), self.seen)
+
     def with_line(self, line: int | None) -> "Judged":
         """The same with a line, where a failed check knows none."""
         if self.result.status != "failed" or self.result.line is not None:

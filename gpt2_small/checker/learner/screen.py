@@ -18,7 +18,7 @@ _WORDS: dict[Status, tuple[str, str]] = {
     "not_written": ("not written", "dim"),
     "waiting": ("waiting", "yellow"),
 }
-_ALSO = 3
+_ALSO = 1
 _PRINTED_LINES = 4
 
 
@@ -104,6 +104,10 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
     ]
     if report.naming:
         lines.append(Padding(Text(report.naming, style="cyan"), (0, 0, 0, 2)))
+    if report.location:
+        sentence, *code = report.location
+        lines.append(Padding(Text(sentence), (0, 0, 0, 2)))
+        lines += [Text(line, style="bold", no_wrap=True, overflow="ellipsis") for line in code]
     lines.append(Padding(Text(_sentence(first.message)), (0, 0, 0, 2)))
     if others:
         lines.append(Padding(Text(_also(others), style="dim"), (0, 0, 0, 2)))
@@ -118,7 +122,7 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
 
 def _also(others: list[Result]) -> str:
     named = "; ".join(result.check for result in others[:_ALSO])
-    more = f"; and {len(others) - _ALSO} more" if len(others) > _ALSO else ""
+    more = f" and {len(others) - _ALSO} more" if len(others) > _ALSO else ""
     return f"Also failing: {named}{more}."
 
 

@@ -1,203 +1,324 @@
-"""Recognise a mistake by what it does: compare observations with those of every wrong reference."""
+"""Recognise mistakes by what they do: compare observations with those of wrong references.
+
+Checks are judged in groups (`claims.GROUPS`), each by itself and the function's first: what is
+wrong with dropout or the device does not hide what is wrong with the output. Within a group a
+mistake, or a pair, has to give what the file gave in every check that could observe anything.
+"""
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gpt2_small.checker.claims.observation import (
-    Counts,
-    Estimate,
-    Observation,
-    alike,
-    value_distance,
-)
+from torch import Tensor
+
+from gpt2_small.checker.claims import GROUPS
+from gpt2_small.checker.claims.observation import alike
+from gpt2_small.checker.claims.runner import RAISED
+from gpt2_small.checker.mistakes.evidence import Evidence
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, catalogue, distinct
+from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import (
     Seen,
-    WrongReferences,
     distance_to,
     explained_alone,
-    explains,
+    explains_one,
     taps_apart,
-    without_taps,
     wrong_references,
 )
+from gpt2_small.checker.sandbox.tracing import Trace
 
-# A pair takes about 2 milliseconds, and nearly all are found among the first hundred.
+# A pair takes about 2 milliseconds; in these parts up to 30.
 MOST_PAIRS = 600
+_PAIRS_OF = {"Transformer": 60, "sample": 60, "generate": 40, "train_step": 60, "train": 40}
+
+# Of a part whose inside was seen, so many pairs of which it showed neither.
+_UNSEEN_PAIRS = 100
+
+# Groups that a wrong function makes fail too.
+_CONSEQUENCES = ("gradient", "dtypes", "taps")
+# Groups whose checks draw much; only mistakes that are about them are tried.
+_COSTLY = ("dropout", "initialisation", "device")
+# What a mistake's edit is about when it can make a group fail and leave the function right.
+_ABOUT = {
+    "gradient": r"detach|data|no_grad|requires_grad|item|buffer|Parameter|torch\.tensor|b_K",
+    "state": r"Parameter|buffer|hook|ModuleList|range|self\.\w+ =|normal_|Embedding|Linear|config",
+    "dropout": r"[dD]rop|train|eval|mode",
+    "chance": r"generator|seed|multinomial|rand",
+    "dtypes": r"float|double|dtype|half",
+    "device": r"device|torch\.(ones|zeros|arange|full|tensor|tril|triu|empty|eye)|cpu",
+    "initialisation": r"std|init|zeros|ones|rand|empty|xavier|kaiming",
+    "inputs": r"_\(|[-+*/]=|\] =|\bout=|pop|del |clear",
+    "refusals": r"if |raise|n_ctx|clamp|%|finite|assert|len|numel",
+    "taps": r"hook",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Naming:
-    """The mistakes that explain a file, none, one or two, and what is said about the match.
+    """The mistakes that explain a file, as far as they do, and what is said about the match.
 
-    blamed: for each failed check the mistake that explains it.
+    blamed: for each failed check that one of them explains, its id.
     """
 
     mistakes: tuple[Mistake, ...]
     text: str
     blamed: Mapping[str, str]
 
-    def blame(self, check: str) -> str:
-        """The id of the mistake that explains a failed check."""
-        return self.blamed.get(check, self.mistakes[0].id)
+    def blame(self, check: str) -> str | None:
+        """The id of the mistake that explains a failed check, if one does."""
+        return self.blamed.get(check)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """Wrong references, and how far their numbers in the first failed check are from the file's."""
+def name_mistake(
+    part: str, seen: Seen, failed: Sequence[str], seed: int, trace: Trace | None = None
+) -> Naming:
+    """The mistakes that behave like what was seen, group by group.
 
-    mistakes: tuple[Mistake, ...]
-    distance: float
-
-
-def name_mistake(part: str, seen: Seen, failed: Sequence[str], seed: int) -> Naming:
-    """The mistake, or the pair of mistakes, that behaves like what was seen.
-
-    seen: by the sentence of the check. failed: the checks that do not hold.
+    seen: by the sentence of the check. failed: the checks that do not hold. trace: of the part.
     """
-    wrong = wrong_references(part, seed)
-    seen = {name: entries for name, entries in seen.items() if name in wrong.checks}
-    key = key_check(seen, failed)
-    if key is None:
+    search = _Search(part, seen, failed, seed, trace)
+    if not search.failed:
         return Naming((), "", {})
-    order = [key, *(n for n in failed if n in seen and n != key)]
-    order += [name for name in seen if name not in order]
-
-    known = distinct(catalogue(part))
-    singles = sorted(
-        (Candidate((m,), distance_to(wrong, (m,), seen, key)) for m in known),
-        key=lambda candidate: candidate.distance,
-    )
-    matches = [c for c in singles if explains(wrong, c.mistakes, seen, order)]
-    numeric = has_numbers(seen[key])
-    if not numeric:
-        matches = [c for c in matches if alike(seen[key], wrong.seen(c.mistakes, key))]
-    if not matches and numeric:
-        ordered = [candidate.mistakes[0] for candidate in singles]
-        wanting = {name: seen[name] for name in failed if name in seen}
-        matches = list(itertools.islice(pairs(wrong, ordered, seen, wanting, order), 1))
-    elif numeric and all(taps_apart(wrong, c.mistakes, seen) for c in matches):
-        matches = [*matches, *with_a_wrong_tap(wrong, matches[0], known, seen, order)]
-    if not matches:
-        return Naming((), unknown(part, singles) if numeric else "", {})
-    best = min(matches, key=lambda c: (taps_apart(wrong, c.mistakes, seen), c.distance))
-    return Naming(
-        best.mistakes,
-        described(part, best, furthest(wrong, best, seen), singles),
-        blamed(wrong, best.mistakes, [name for name in failed if name in seen]),
-    )
+    for group in GROUPS:
+        if search.failed_in(group):
+            search.look_into(group)
+    named = (*search.function, *search.beside)
+    return Naming(named, search.text(), search.blamed(named))
 
 
-def key_check(seen: Seen, failed: Sequence[str]) -> str | None:
-    """The first failed check that saw numbers, or else the first."""
-    usable = [name for name in failed if seen.get(name)]
-    return next(iter([*filter(lambda name: has_numbers(seen[name]), usable), *usable]), None)
+class _Search:
+    """What has been found out about a part.
 
-
-def has_numbers(observation: Observation) -> bool:
-    """Whether anything was seen beside words."""
-    return any(not isinstance(entry, str) for entry in observation.values())
-
-
-def pairs(
-    wrong: WrongReferences,
-    known: Sequence[Mistake],
-    seen: Seen,
-    wanting: Seen,
-    order: Sequence[str],
-) -> Iterator[Candidate]:
-    """Pairs of mistakes that explain what was seen, likely ones first, up to a limit.
-
-    wanting: what the failed checks saw. Likely is a pair of which one or the other explains much of
-    that by itself, entry by entry.
+    function: the mistakes that explain what it computes. is_whole: whether they do so exactly.
+    beside: mistakes of other groups. unexplained: groups that fail for another reason.
     """
-    alone = [explained_alone(wrong, mistake, wanting) for mistake in known]
-    ranked = sorted(
-        itertools.combinations(range(len(known)), 2),
-        key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
-    )
-    for first, second in ranked[:MOST_PAIRS]:
-        pair = known[first], known[second]
+
+    def __init__(
+        self, part: str, seen: Seen, failed: Sequence[str], seed: int, trace: Trace | None
+    ) -> None:
+        self.part = part
+        self.wrong = wrong_references(part, seed)
+        self.seen = {n: entries for n, entries in seen.items() if n in self.wrong.checks}
+        self.failed = [name for name in failed if name in self.seen]
+        self.known = distinct(catalogue(part))
+        self.evidence = Evidence(self.wrong, self.known, trace)
+        self.function: tuple[Mistake, ...] = ()
+        self.is_whole = True
+        self.beside: list[Mistake] = []
+        self.unexplained: list[str] = []
+        self.nearest: list[tuple[Mistake, float]] = []
+
+    def group_of(self, name: str) -> str:
+        return self.wrong.checks[name].group
+
+    def names_of(self, group: str) -> list[str]:
+        names = [name for name in self.seen if self.group_of(name) == group]
+        return names if self.is_whole else [name for name in names if not self.follows(name)]
+
+    def failed_in(self, group: str) -> list[str]:
+        return [name for name in self.failed if name in self.names_of(group)]
+
+    def follows(self, name: str) -> bool:
+        """Whether a check says nothing of its own while the function is wrong and unexplained."""
+        group, entries = self.group_of(name), self.seen[name]
+        if group == "initialisation":
+            return any("the loss" in entry for entry in entries)
+        return group == "dropout" and any(isinstance(e, Tensor) for e in entries.values())
+
+    def raised(self, name: str) -> bool:
+        return RAISED in self.seen[name]
+
+    def explains(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
+        """Whether the checks of a group see of these mistakes what they saw of the file.
+
+        Where the file raised, nothing was seen; when it raised wherever it failed, the mistakes
+        have to raise the same.
+        """
+        failed = self.failed_in(group)
+        raised = [name for name in failed if self.raised(name)]
         try:
-            if explains(wrong, pair, seen, order):
-                yield Candidate(pair, distance_to(wrong, pair, seen, order[0]))
+            if failed and len(raised) == len(failed):
+                first = raised[0]
+                if not alike(self.seen[first], self.wrong.seen(mistakes, first)):
+                    return False
+            numeric = [name for name in self.names_of(group) if not self.raised(name)]
+            numeric.sort(key=lambda name: name not in failed)
+            return all(self._fits(mistakes, name) for name in numeric)
         except EditDoesNotFit:
-            continue
-        finally:
-            wrong.forget(pair)
+            return False
+
+    def _fits(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
+        if self.group_of(name) == "taps":
+            return alike(self.seen[name], self.wrong.seen(mistakes, name))
+        return explains_one(self.wrong, mistakes, self.seen, name)
+
+    def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these mistakes fail a group of checks that the file passes."""
+        passing = [g for g in GROUPS if not self.failed_in(g) and g not in ("dtypes", "taps")]
+        return any(
+            self.wrong.fails(mistakes, name) for group in passing for name in self.names_of(group)
+        )
+
+    def left_over(self, mistakes: tuple[Mistake, ...]) -> int:
+        """How many failed groups these mistakes do not explain."""
+        groups = {self.group_of(name) for name in self.failed}
+        return sum(not self.explains(mistakes, group) for group in groups)
+
+    def look_into(self, group: str) -> None:
+        """Explain what failed in a group, or note that it is not explained."""
+        if group == "function":
+            self._explain_function()
+            return
+        so_far = {(*self.function, *self.beside), self.function} - {()}
+        if any(self.explains(mistakes, group) for mistakes in so_far):
+            return
+        function_failed = bool(self.failed_in("function"))
+        is_open = function_failed and not (self.function and self.is_whole)
+        if group in _CONSEQUENCES and (is_open or self.failed_in("state")):
+            return
+        found = self._beside(group)
+        if found:
+            self.beside += found
+        elif not (group == "taps" and function_failed):
+            self.unexplained.append(group)
+
+    def _beside(self, group: str) -> list[Mistake]:
+        """A mistake, or a pair, that fails this group and leaves the function as it is."""
+        about = [m for m in self.known if is_about(m, group)]
+        if group not in _COSTLY:
+            about += [m for m in self.known if m not in about]
+        matches = [m for m in about if self._fits_beside((m,), group)]
+        if matches:
+            return [min(matches, key=lambda m: self.left_over((m,)))]
+        if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
+            for pair in itertools.islice(itertools.combinations(about, 2), 120):
+                if self._fits_beside(pair, group):
+                    return list(pair)
+        first = next((n for n in self.failed_in(group) if not self.raised(n)), None)
+        for mistake in about if first is not None else ():
+            is_like = explains_one(self.wrong, (mistake,), self.seen, str(first))
+            if is_like and not self._disturbs((mistake,)):
+                self.unexplained.append(group)
+                return [mistake]
+        return []
+
+    def _fits_beside(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
+        if self.explains(mistakes, group) and not self._disturbs(mistakes):
+            return True
+        joined = (*self.function, *mistakes)
+        return (
+            bool(self.function)
+            and self.is_whole
+            and not set(mistakes) & set(self.function)
+            and self.explains(joined, group)
+            and self.explains(joined, "function")
+        )
+
+    def _disturbs(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these fail what the file passes, or change the function at all."""
+        return self.contradicts(mistakes) or any(
+            self.wrong.fails(mistakes, name) for name in self.names_of("function")
+        )
+
+    def _explain_function(self) -> None:
+        key = next((n for n in self.failed_in("function") if not self.raised(n)), None)
+        key = key or self.failed_in("function")[0]
+        by_distance = [(m, distance_to(self.wrong, (m,), self.seen, key)) for m in self.known]
+        self.nearest = sorted(by_distance, key=lambda pair: pair[1])
+        ordered = [mistake for mistake, _ in self.nearest]
+        matches: list[tuple[Mistake, ...]] = [
+            (m,) for m in ordered if self.explains((m,), "function") and not self.contradicts((m,))
+        ]
+        if not matches and not self.raised(key):
+            matches = list(itertools.islice(self._pairs(ordered, key), 1))
+        if matches:
+            self.function = min(
+                matches,
+                key=lambda m: (self.left_over(m), taps_apart(self.wrong, m, self.seen)),
+            )
+            return
+        self.is_whole = False
+        if not self.raised(key):
+            self.function = self._partly(ordered, key)
+
+    def _partly(self, ordered: Sequence[Mistake], key: str) -> tuple[Mistake, ...]:
+        """What explains the first failed check alone, or else the first wrong result inside."""
+        matches = [m for m in ordered if explains_one(self.wrong, (m,), self.seen, key)]
+        if matches:
+            names = self.names_of("function")
+            return (
+                max(
+                    matches,
+                    key=lambda m: sum(explains_one(self.wrong, (m,), self.seen, n) for n in names),
+                ),
+            )
+        return self.evidence.chain()
+
+    def _pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
+        """Pairs of mistakes that explain the function, likely ones first, up to a limit."""
+        limit = _PAIRS_OF.get(self.part, MOST_PAIRS)
+        for pair in itertools.islice(self._likely_pairs(ordered, key), limit):
+            try:
+                if self.explains(pair, "function") and not self.contradicts(pair):
+                    yield pair
+            except EditDoesNotFit:
+                continue
+            finally:
+                self.wrong.forget(pair)
+
+    def _likely_pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
+        """Pairs with a mistake that the trace shows; then those that explain most alone."""
+        evident = self.evidence.ranked()
+        tried = set()
+        for first in evident:
+            for second in ordered:
+                pair = frozenset((first.id, second.id))
+                if second is not first and pair not in tried:
+                    tried.add(pair)
+                    yield first, second
+        numeric = [name for name in self.failed_in("function") if not self.raised(name)]
+        costs_much = self.evidence.is_seen or self.part in _PAIRS_OF
+        wanting = {name: self.seen[name] for name in ([key] if costs_much else numeric)}
+        alone = [explained_alone(self.wrong, mistake, wanting) for mistake in ordered]
+        ranked = sorted(
+            itertools.combinations(range(len(ordered)), 2),
+            key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
+        )
+        for a, b in ranked[:_UNSEEN_PAIRS] if self.evidence.is_seen else ranked:
+            if frozenset((ordered[a].id, ordered[b].id)) not in tried:
+                yield ordered[a], ordered[b]
+
+    def blamed(self, named: Sequence[Mistake]) -> dict[str, str]:
+        """For each failed check a named mistake that fails it alone, all of them in turn."""
+        found: dict[str, str] = {}
+        used = {mistake.id: 0 for mistake in named}
+        for check in self.failed:
+            guilty = [m for m in named if self.wrong.fails((m,), check)]
+            if guilty:
+                chosen = min(guilty, key=lambda mistake: used[mistake.id])
+                used[chosen.id] += 1
+                found[check] = chosen.id
+        return found
+
+    def text(self) -> str:
+        """What is said about the match."""
+        finite = [(m, d) for m, d in self.nearest if math.isfinite(d)]
+        others = [m for m, d in finite if d > 0 and m not in self.function]
+        besides = [self.failed_in(group)[0] for group in self.unexplained]
+        return described(
+            self.part,
+            self.function,
+            self.beside,
+            is_whole=self.is_whole,
+            function_failed=bool(self.failed_in("function")),
+            next_closest=others[0].id if others else None,
+            besides=besides,
+        )
 
 
-def with_a_wrong_tap(
-    wrong: WrongReferences,
-    match: Candidate,
-    known: Sequence[Mistake],
-    seen: Seen,
-    order: Sequence[str],
-) -> Iterator[Candidate]:
-    """The match together with a mistake that explains its taps too."""
-    for other in known:
-        pair = *match.mistakes, other
-        try:
-            if explains(wrong, pair, seen, order) and not taps_apart(wrong, pair, seen):
-                yield Candidate(pair, match.distance)
-                return
-        except EditDoesNotFit:
-            continue
-
-
-def blamed(
-    wrong: WrongReferences, mistakes: tuple[Mistake, ...], failed: Sequence[str]
-) -> dict[str, str]:
-    """For each failed check a mistake that fails it alone, all of them in turn where several do."""
-    found: dict[str, str] = {}
-    used: dict[str, int] = {mistake.id: 0 for mistake in mistakes}
-    for check in failed:
-        guilty = [m for m in mistakes if wrong.fails((m,), check)] or list(mistakes)
-        chosen = min(guilty, key=lambda mistake: used[mistake.id])
-        used[chosen.id] += 1
-        found[check] = chosen.id
-    return found
-
-
-def furthest(wrong: WrongReferences, best: Candidate, seen: Seen) -> float:
-    """The largest difference of any number that is no estimate of chance."""
-    exact = {
-        name: {
-            key: entry
-            for key, entry in without_taps(entries).items()
-            if not isinstance(entry, (Counts, Estimate))
-        }
-        for name, entries in seen.items()
-        if "bfloat16" not in name
-    }
-    return max(
-        (value_distance(e, wrong.seen(best.mistakes, name)) for name, e in exact.items()),
-        default=0.0,
-    )
-
-
-def described(part: str, best: Candidate, apart: float, singles: Sequence[Candidate]) -> str:
-    """The match, how close it is, and how close the next best comes."""
-    what = ", and it ".join(mistake.sentence.rstrip(".") for mistake in best.mistakes)
-    others = [c for c in singles if not set(c.mistakes) & set(best.mistakes)]
-    following = next((c for c in others if math.isfinite(c.distance)), None)
-    how = "exactly" if apart == 0 else f"to {apart:.1g}"
-    text = f"Your {part} {what}. All that was seen of it equals that {how}"
-    if following is None:
-        return f"{text}; no other known mistake comes near."
-    if following.distance == 0:
-        return f"{text}; {following.mistakes[0].id} looks the same here, but not in other checks."
-    return f"{text}; the next best, {following.mistakes[0].id}, is {following.distance:.2g} away."
-
-
-def unknown(part: str, singles: Sequence[Candidate]) -> str:
-    """That nothing matches, and what comes nearest."""
-    if not singles or not math.isfinite(singles[0].distance):
-        return f"No known mistake of {part} behaves like it."
-    near = singles[0]
-    return (
-        f"No known mistake of {part} behaves like it; the nearest, {near.mistakes[0].id}, "
-        f"is {near.distance:.2g} away."
-    )
+def is_about(mistake: Mistake, group: str) -> bool:
+    """Whether a mistake's edit can make a group of checks fail while the function is right."""
+    edited = " ".join(f"{old} {new}" for old, new in mistake.edits)
+    return re.search(_ABOUT[group], edited) is not None

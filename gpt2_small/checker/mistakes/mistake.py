@@ -13,6 +13,9 @@ from gpt2_small import binding
 from gpt2_small.checker.parts import FILE_OF, PARTS
 from gpt2_small.errors import UserError
 
+# The file name in the code objects of what `build` has run again.
+_EDITED = "<reference with a mistake>"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
@@ -102,7 +105,7 @@ def build(*mistakes: Mistake) -> ModuleType:
     (component,) = {mistake.component for mistake in mistakes}
     edited = _edited_statements(mistakes)
     wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
-    wrong.__file__ = f"<{wrong.__name__}>"
+    wrong.__file__ = _EDITED
     kept = {k: v for k, v in vars(reference()).items() if not k.startswith("__")}
     wrong.__dict__.update(kept)
     for statement, text in zip(_statements(), edited, strict=True):
@@ -168,7 +171,7 @@ def _edited_in_order(mistakes: Iterable[Mistake]) -> list[str]:
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> CodeType:
     try:
-        return compile(text, "<reference with a mistake>", "exec")
+        return compile(text, _EDITED, "exec")
     except SyntaxError as error:
         raise EditDoesNotFit(f"the edits together are no Python: {error}") from error
 

@@ -1,8 +1,11 @@
 """Observations of wrong references, and how they compare with those of a file."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
+
+import torch
+from torch import Tensor
 
 from gpt2_small.checker.claims import Check, checks_of
 from gpt2_small.checker.claims.observation import (
@@ -16,6 +19,8 @@ from gpt2_small.checker.claims.observation import (
 )
 from gpt2_small.checker.claims.runner import expected, look
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
+from gpt2_small.checker.mistakes.pointing import fingerprint
+from gpt2_small.checker.sandbox.tracing import record
 
 Seen = Mapping[str, Observation]
 
@@ -24,9 +29,10 @@ class WrongReferences:
     """Observations of wrong references of a part for a seed, made when they are asked for."""
 
     def __init__(self, part: str, seed: int) -> None:
-        self.seed = seed
+        self.part, self.seed = part, seed
         self.checks = {check.name: check for check in checks_of(part) if not check.together}
         self._built: dict[tuple[Mistake, ...], ModuleType] = {}
+        self._prints: dict[tuple[Mistake, ...], Tensor] = {}
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
 
     def seen(self, mistakes: tuple[Mistake, ...], check: str) -> Observation:
@@ -37,6 +43,17 @@ class WrongReferences:
                 self._built[mistakes] = build(*mistakes)
             self._seen[key] = look(self.checks[check], self._built[mistakes], self.seed)[0]
         return self._seen[key]
+
+    def fingerprints(self, mistakes: tuple[Mistake, ...]) -> Tensor:
+        """Fingerprints of every result inside the part [result 4]. Raises EditDoesNotFit."""
+        if mistakes not in self._prints:
+            if mistakes not in self._built:
+                self._built[mistakes] = build(*mistakes)
+            trace = record(self._built[mistakes], self.part, self.seed)
+            values = (event.value for event in trace.events if event.from_data)
+            prints = [fingerprint(value) for value in values if value is not None]
+            self._prints[mistakes] = torch.tensor(prints, dtype=torch.float64).view(-1, 4)
+        return self._prints[mistakes]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
         """Drop what is kept of a pair; there are too many of them."""
@@ -83,15 +100,6 @@ def _same_kind(a: object, b: object) -> bool:
 
 def without_taps(observation: Observation) -> Observation:
     return {name: e for name, e in observation.items() if not name.startswith(TAP)}
-
-
-def explains(
-    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, order: Iterable[str]
-) -> bool:
-    """Whether every check sees of the wrong reference what it saw of the file, taps aside."""
-    return all(explains_one(wrong, mistakes, seen, name) for name in order) and any(
-        wrong.fails(mistakes, name) for name in order
-    )
 
 
 def explains_one(

@@ -15,10 +15,12 @@ from gpt2_small import binding
 from gpt2_small.checker.claims import Check
 from gpt2_small.checker.claims.observation import pack, unpack
 from gpt2_small.checker.claims.runner import RAISED, Judged, behind, judge_each, stand_in
-from gpt2_small.checker.mistakes.diagnosis import diagnose
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.messages import write_frame
 from gpt2_small.checker.sandbox.process import Process, Task, how_it_ended, line_of, stop_after
+from gpt2_small.checker.sandbox.tracing import Trace, record
+from gpt2_small.checker.sandbox.tracing import pack as pack_trace
+from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace
 from gpt2_small.checker.verdict import Result
 from gpt2_small.errors import UserError
 
@@ -49,7 +51,7 @@ class Outcome:
     """What a part's process, or processes, told."""
 
     judged: list[Judged] = field(default_factory=list)
-    diagnosis: str = ""
+    trace: Trace | None = None
     printed: str = ""
 
 
@@ -141,8 +143,9 @@ def _run_some(
             if "start" in message:
                 running, seconds = message["start"], message["seconds"]
                 started = time.perf_counter()
-            elif "diagnosis" in message:
-                outcome.diagnosis, done = message["diagnosis"], True
+            elif "trace" in message:
+                done = True
+                outcome.trace = unpack_trace(process.read_bytes(seconds))
             else:
                 seen = unpack(process.read_bytes(seconds))
                 _keep(outcome, Judged(Result(**message["result"]), seen), on_result)
@@ -188,6 +191,7 @@ def _child_work(task: Task, parts: Sequence[str], checks: Sequence[Check], sende
     start = {"start": len(checks), "seconds": task.seconds}
     write_frame(sender, json.dumps(start).encode())
     stop_after(task.seconds)
-    said = diagnose(module, parts[-1], task.seed) if failed else ""
+    trace = record(module, parts[-1], task.seed) if failed else Trace()
     sys.stdout.flush()
-    write_frame(sender, json.dumps({"diagnosis": said}).encode())
+    write_frame(sender, json.dumps({"trace": len(trace.events)}).encode())
+    write_frame(sender, pack_trace(trace))

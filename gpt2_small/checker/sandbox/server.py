@@ -14,11 +14,13 @@ from typing import Any
 import torch
 
 from gpt2_small.checker.claims import Check, checks_of
-from gpt2_small.checker.claims.runner import Judged, expected
+from gpt2_small.checker.claims.runner import RAISED, Judged, expected
 from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.pointing import locate, quoted
 from gpt2_small.checker.sandbox.child import Loaded, load_in_child, run_in_child
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.process import Task
+from gpt2_small.checker.sandbox.tracing import Trace
 from gpt2_small.checker.verdict import PartReport, Result, Status
 
 
@@ -54,7 +56,11 @@ class Request:
             self.say(
                 part=part,
                 results=[asdict(one.result) for one in judged],
-                report={"naming": report.naming, "printed": report.printed},
+                report={
+                    "naming": report.naming,
+                    "printed": report.printed,
+                    "location": report.location,
+                },
                 mistakes=report.mistakes,
             )
 
@@ -78,7 +84,7 @@ class Request:
                 judged += self.together(check, part, statuses)
         report = PartReport(printed=outcome.printed)
         if any(one.result.status == "failed" for one in judged) and self.naming:
-            report = self.named(part, judged, outcome.diagnosis, outcome.printed)
+            report = self.named(part, judged, outcome.trace, outcome.printed)
         return judged, report
 
     def checks(self, part: str) -> list[Check]:
@@ -109,17 +115,26 @@ class Request:
         self.say_result(judged.result)
         return judged
 
-    def named(self, part: str, judged: list[Judged], diagnosis: str, printed: str) -> PartReport:
-        """The mistake that the observations are those of, or else where they first differ."""
+    def named(
+        self, part: str, judged: list[Judged], trace: Trace | None, printed: str
+    ) -> PartReport:
+        """The mistakes that the observations are those of, and the line where they begin."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
-        naming = name_mistake(part, seen, failed, self.seed)
-        text = naming.text if naming.mistakes or not diagnosis else f"{naming.text}\n{diagnosis}"
+        naming = name_mistake(part, seen, failed, self.seed, trace)
+        function = [check.name for check in self.checks(part) if check.group == "function"]
+        is_wrong = not set(function).isdisjoint(failed)
+        location = locate(part, self.seed, trace) if trace is not None and is_wrong else None
         for index, one in enumerate(judged):
-            if one.result.status == "failed" and naming.mistakes:
-                judged[index] = one.with_mistake(naming.blame(one.result.check))
+            mistake = naming.blame(one.result.check)
+            if location is not None and one.result.check in function and RAISED not in one.seen:
+                judged[index] = one = one.moved_to(location.differs)
+            if one.result.status == "failed" and mistake is not None:
+                judged[index] = one.with_mistake(mistake)
         ids = tuple(mistake.id for mistake in naming.mistakes)
-        return PartReport(ids, text, printed)
+        return PartReport(
+            ids, naming.text, printed, quoted(location, self.task.source) if location else ()
+        )
 
 
 def main() -> None:

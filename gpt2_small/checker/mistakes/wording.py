@@ -1,0 +1,46 @@
+"""Say which mistakes explain a part, how far, and what they leave."""
+
+from collections.abc import Sequence
+
+from gpt2_small.checker.mistakes.mistake import Mistake
+
+
+def described(
+    part: str,
+    function: Sequence[Mistake],
+    beside: Sequence[Mistake],
+    *,
+    is_whole: bool,
+    function_failed: bool,
+    next_closest: str | None,
+    besides: Sequence[str],
+) -> str:
+    """What was found out about a part.
+
+    function: the mistakes in what it computes; is_whole: whether they explain it exactly.
+    beside: mistakes that leave what it computes as it is. next_closest: id of the mistake whose
+        output comes nearest to the file's. besides: claims that fail for another reason.
+    """
+    closest = f" (next closest: {next_closest})" if next_closest else ""
+    sentences = []
+    if function and is_whole:
+        what = "every result" if not beside and not besides else "its output"
+        sentences.append(f"Your {part} {_joined(function)}. This explains {what} exactly{closest}.")
+    elif function:
+        sentences.append(f"Your {part} {_joined(function)}, and something else is wrong too.")
+    elif function_failed:
+        near = f"; the closest is {next_closest}" if next_closest else ""
+        sentences.append(f"No known mistake of {part} behaves like it{near}.")
+    for number, mistake in enumerate(beside):
+        subject = "It also" if number or function_failed else f"Your {part}"
+        sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
+    if beside and not function_failed and not besides:
+        sentences.append("This explains every result exactly.")
+    if besides and (function_failed or beside):
+        rest = ", ".join(f'"{claim}"' for claim in besides)
+        sentences.append(f"Failing for another reason: {rest}.")
+    return " ".join(filter(None, sentences))
+
+
+def _joined(mistakes: Sequence[Mistake]) -> str:
+    return ", and it ".join(mistake.sentence.rstrip(".") for mistake in mistakes)
