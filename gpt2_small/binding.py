@@ -190,14 +190,15 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise UserError(_what_went_wrong(path, module.__file__, error)) from error
+        raise UserError(explain(path, error)) from error
     finally:
         sys.modules.pop(module_name, None)
     return module
 
 
-def _what_went_wrong(path: Path, file: str, error: BaseException) -> str:
-    """An exception from a solution file as a sentence with the line."""
+def explain(path: Path, error: BaseException) -> str:
+    """An exception from the code of a solution file as a sentence with the line."""
+    file = str(path.absolute())
     if isinstance(error, SyntaxError):
         place = path if error.filename in (None, file) else error.filename
         return f"{place}, line {error.lineno or 1}: {error.msg}"

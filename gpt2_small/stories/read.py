@@ -12,7 +12,10 @@ class _Disagrees(Exception):
 
 
 class _Ended(Exception):
-    """The tokens end in the middle of a story."""
+    """The tokens end in the middle of a story; `words` may come next."""
+
+    def __init__(self, words: set[str]):
+        self.words = words
 
 
 class _Reader:
@@ -25,22 +28,24 @@ class _Reader:
 
     def hear(self, words: Sequence[str]) -> None:
         for word in words:
-            if self._next() != word:
+            if self._is_at_end():
+                raise _Ended({word})
+            if self.tokens[self.position] != word:
                 raise _Disagrees
             self.position += 1
 
     def choose(self, node: Node) -> Node:
-        found = GRAMMAR.branch_by_word(node, self._next())
+        if self._is_at_end():
+            raise _Ended(set().union(*map(GRAMMAR.first_words, node.branches)))
+        found = GRAMMAR.branch_by_word(node, self.tokens[self.position])
         if found is None:
             raise _Disagrees
         share, branch = found
         self.log_probs[self.position] += math.log(share)
         return branch
 
-    def _next(self) -> str:
-        if self.position == len(self.tokens):
-            raise _Ended
-        return self.tokens[self.position]
+    def _is_at_end(self) -> bool:
+        return self.position == len(self.tokens)
 
 
 def token_log_probs(tokens: Sequence[str]) -> list[float]:
@@ -60,6 +65,32 @@ def token_log_probs(tokens: Sequence[str]) -> list[float]:
         known = reader.log_probs[: reader.position]
         return known + [-math.inf] * (len(tokens) - len(known))
     return reader.log_probs
+
+
+def next_word_probabilities(tokens: Sequence[str]) -> dict[str, float] | None:
+    """The true probability of every word that may come next; they add up to 1.
+
+    `tokens` is a stream of stories as in `token_log_probs`, at least its first begin token. None
+    when it leaves the grammar.
+    """
+    story = list(tokens[_last_begin(tokens) :])
+    reader = _Reader(story)
+    words: set[str] = {BEGIN}
+    try:
+        reader.hear((BEGIN,))
+        GRAMMAR.derive(reader.choose, reader.hear)
+    except _Ended as end:
+        words = end.words
+    except _Disagrees:
+        return None
+    if reader.position < len(story):
+        return None
+    found = {word: token_log_probs([*story, word])[-1] for word in words}
+    return {word: math.exp(log_prob) for word, log_prob in found.items() if log_prob > -math.inf}
+
+
+def _last_begin(tokens: Sequence[str]) -> int:
+    return len(tokens) - 1 - list(reversed(tokens)).index(BEGIN) if BEGIN in tokens else 0
 
 
 def agrees(tokens: Sequence[str]) -> bool:

@@ -1,0 +1,211 @@
+"""Observe a model at work on a text: residual stream, attention patterns, with taps or without."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+# How far values that name their position may be from what they should be.
+PROBE_TOLERANCE = 1e-4
+
+Origin = Literal["tap", "probe", "weights"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A text, and what the model made of it; attn_in, attn_out and mlp_out have an entry a layer.
+
+    resid: [seq d_model] for each layer what its block reads, and at the end what ln_final reads.
+    """
+
+    ids: tuple[int, ...]
+    logits: Float[Tensor, "seq d_vocab"]
+    attn_in: list[Float[Tensor, "seq d_model"]]
+    attn_out: list[Float[Tensor, "seq d_model"]]
+    mlp_out: list[Float[Tensor, "seq d_model"]]
+    resid: list[Float[Tensor, "seq d_model"]]
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it takes."""
+        lists = (self.attn_in, self.attn_out, self.mlp_out, self.resid, [self.logits])
+        return sum(tensor.nbytes for tensors in lists for tensor in tensors)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Where the heads of one layer attend.
+
+    origin: `tap`: the file's own hook_pattern; `probe`: observed, by giving the file's attention
+        values that name their position; `weights`: computed from W_Q and W_K with a causal mask,
+        where the first two are not possible.
+    """
+
+    values: Float[Tensor, "head seq seq"]
+    origin: Origin
+
+
+@torch.no_grad()
+def observe(model: Any, ids: tuple[int, ...]) -> Observation:
+    """Run a model once, with hooks on its modules; no taps are needed."""
+    found: dict[str, list[Tensor]] = {"attn_in": [], "attn_out": [], "mlp_out": [], "resid": []}
+
+    def before(name: str) -> Callable[..., None]:
+        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+            found[name].append(next(iter((*args, *kwargs.values())))[0].detach())
+
+        return keep
+
+    def after(name: str) -> Callable[..., None]:
+        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            found[name].append(output[0].detach())
+
+        return keep
+
+    with ExitStack() as stack:
+        for block in model.blocks:
+            for handle in (
+                block.register_forward_pre_hook(before("resid"), with_kwargs=True),
+                block.attn.register_forward_pre_hook(before("attn_in"), with_kwargs=True),
+                block.attn.register_forward_hook(after("attn_out")),
+                block.mlp.register_forward_hook(after("mlp_out")),
+            ):
+                stack.callback(handle.remove)
+        last = model.ln_final.register_forward_pre_hook(before("resid"), with_kwargs=True)
+        stack.callback(last.remove)
+        logits = model(as_batch(model, ids))[0]
+    return Observation(ids, logits, **found)
+
+
+def as_batch(model: Any, ids: tuple[int, ...]) -> Tensor:
+    """The ids as a batch of one, where the model is."""
+    return torch.tensor([ids], device=next(model.parameters()).device)
+
+
+@torch.no_grad()
+def pattern(model: Any, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> Pattern:
+    """The attention pattern of one layer, for what its attention read."""
+    attn = model.blocks[layer].attn
+    if isinstance(getattr(attn, "hook_pattern", None), nn.Module):
+        tapped = _tapped(attn, attn_in)
+        if tapped is not None:
+            return Pattern(tapped, "tap")
+    try:
+        probed = _probed(attn, attn_in)
+    except Exception:  # whatever a learner's attention makes of values it does not expect
+        probed = None
+    if probed is not None:
+        return Pattern(probed, "probe")
+    return Pattern(_from_weights(attn, attn_in), "weights")
+
+
+def _tapped(
+    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+) -> Float[Tensor, "head seq seq"] | None:
+    seen: list[Tensor] = []
+    handle = attn.hook_pattern.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    try:
+        attn(attn_in[None])
+    finally:
+        handle.remove()
+    shape = (1, attn.W_Q.shape[0], len(attn_in), len(attn_in))
+    return seen[0][0].detach() if len(seen) == 1 and seen[0].shape == shape else None
+
+
+def _probed(
+    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+) -> Float[Tensor, "head seq seq"] | None:
+    """The pattern as the attention applies it, however it is written.
+
+    Attention is linear in its values. So W_V is replaced by a map that gives the values of d_head
+    positions the unit vectors, and W_O by one that puts the heads side by side: the output is then
+    the pattern's columns of those positions. Whether that is so is checked with the true values.
+    """
+    seq, d_head, heads = len(attn_in), attn.W_V.shape[2], attn.W_V.shape[0]
+    inputs = attn_in.double()
+    to_position = torch.linalg.pinv(inputs)
+    if not torch.allclose(inputs @ to_position, torch.eye(seq).to(inputs), atol=PROBE_TOLERANCE):
+        return None
+    side_by_side = torch.eye(heads * d_head).to(inputs).view(heads, d_head, heads * d_head)
+    columns = []
+    for start in range(0, seq, d_head):
+        map_to_unit = torch.zeros(inputs.shape[1], d_head).to(inputs)
+        chunk = to_position[:, start : start + d_head]
+        map_to_unit[:, : chunk.shape[1]] = chunk
+        changed = {
+            "W_V": map_to_unit.expand(heads, -1, -1),
+            "b_V": torch.zeros_like(attn.b_V, dtype=inputs.dtype),
+            "W_O": side_by_side,
+            "b_O": torch.zeros_like(attn.b_O, dtype=inputs.dtype),
+        }
+        output = _called(attn, inputs, changed)
+        columns.append(rearrange(output, "seq (head d) -> head seq d", head=heads))
+    values = torch.cat(columns, dim=-1)[..., :seq]
+    return values.to(attn_in.dtype) if _explains(attn, inputs, values) else None
+
+
+def _called(
+    attn: Any, inputs: Float[Tensor, "seq d_model"], changed: Mapping[str, Tensor]
+) -> Float[Tensor, "seq d_model"]:
+    """What an attention gives in float64 when some of its parameters are replaced."""
+    own = {name: value.double() for name, value in attn.named_parameters() if name not in changed}
+    output: Tensor = torch.func.functional_call(attn, {**own, **changed}, (inputs[None],))
+    return output[0]
+
+
+def _explains(
+    attn: Any, inputs: Float[Tensor, "seq d_model"], values: Float[Tensor, "head seq seq"]
+) -> bool:
+    """Whether a pattern, with the true values, gives the attention's own output."""
+    value = einsum(inputs, attn.W_V.double(), "seq d_model, head d_model d -> head seq d")
+    value = value + attn.b_V.double()[:, None]
+    z = einsum(values, value, "head seq_q seq_k, head seq_k d -> seq_q head d")
+    expected = einsum(z, attn.W_O.double(), "seq head d, head d d_model -> seq d_model")
+    actual = _called(attn, inputs, {})
+    return torch.allclose(expected + attn.b_O.double(), actual, rtol=1e-4, atol=1e-4)
+
+
+def _from_weights(
+    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+) -> Float[Tensor, "head seq seq"]:
+    project = "seq d_model, head d_model d_head -> head seq d_head"
+    query = einsum(attn_in, attn.W_Q, project) + attn.b_Q[:, None]
+    key = einsum(attn_in, attn.W_K, project) + attn.b_K[:, None]
+    scores = query @ key.mT / attn.W_Q.shape[2] ** 0.5
+    later = torch.ones_like(scores[0], dtype=torch.bool).triu(diagonal=1)
+    return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
+
+
+@torch.no_grad()
+def unembed(model: Any, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, "seq d_vocab"]:
+    """What the model would say if its blocks ended here: the final norm, then the unembedding."""
+    final = model.ln_final(resid[None])
+    if getattr(model, "unembed", None) is not None:
+        logits: Tensor = model.unembed(final)[0]
+        return logits
+    return (final @ model.embed.W_E.T)[0]
+
+
+@contextmanager
+def without_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[None]:
+    """While the context lasts, these heads (layer, head) add nothing to the residual stream.
+
+    Their rows of W_O are zero meanwhile, which does what zeroing hook_z would, without a tap.
+    """
+    kept = []
+    with torch.no_grad():
+        for layer, head in heads:
+            row = model.blocks[layer].attn.W_O[head]
+            kept.append((row, row.clone()))
+            row.zero_()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for row, values in reversed(kept):
+                row.copy_(values)

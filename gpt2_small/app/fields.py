@@ -1,0 +1,124 @@
+"""Read the fields of a request, each with its bounds and its sentence."""
+
+import json
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Options
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+MOST_CHARACTERS = 200_000
+MOST_TOKENS = 32_768
+MOST_NEW_TOKENS = 4_096
+MOST_STOPS = 8
+MOST_CANDIDATES = 20
+CANDIDATES = 10
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that a request brings. Raises UserError for anything else."""
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise UserError(f"the content type is {content_type!r}; send application/json")
+    try:
+        content = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the request is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError("the request is not a JSON object; send one with fields")
+    return content
+
+
+def text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    """A text of bounded length."""
+    value = fields.get(name, default)
+    if not isinstance(value, str):
+        raise UserError(f"{name} is {shown(value)}; give a text")
+    if len(value) > MOST_CHARACTERS:
+        raise UserError(f"{name} has {len(value):,} characters; give at most {MOST_CHARACTERS:,}")
+    return value
+
+
+def whole(
+    fields: Mapping[str, Any], name: str, default: int | None, least: int, most: int
+) -> int:
+    """A whole number from `least` to `most`."""
+    value = fields.get(name)
+    value = default if value is None else value
+    if type(value) is not int or not least <= value <= most:
+        raise UserError(f"{name} is {shown(value)}; give a whole number from {least} to {most:,}")
+    return value
+
+
+def number(fields: Mapping[str, Any], name: str, default: float | None) -> float | None:
+    """A finite number; None where it is left out and has no default."""
+    value = fields.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{name} is {shown(value)}; give a number")
+    return float(value)
+
+
+def token_ids(value: Any, name: str = "ids") -> tuple[int, ...]:
+    """Token ids, of a bounded number."""
+    if not isinstance(value, list) or not all(type(id) is int for id in value):
+        raise UserError(f"{name} is {shown(value)}; give a list of token ids")
+    if len(value) > MOST_TOKENS:
+        raise UserError(f"{name} holds {len(value):,} tokens; give at most {MOST_TOKENS:,}")
+    return tuple(value)
+
+
+def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
+    """The tokens of a text, of a bounded number."""
+    ids = tokenizer.encode(written)
+    if len(ids) > MOST_TOKENS:
+        raise UserError(f"the text has {len(ids):,} tokens; give at most {MOST_TOKENS:,}")
+    return tuple(ids)
+
+
+def sampling_options(fields: Mapping[str, Any]) -> Options:
+    """The options of a continuation, with a seed where none is given."""
+    top_k = fields.get("top_k")
+    return Options(
+        max_new_tokens=whole(fields, "max_new_tokens", 100, 0, MOST_NEW_TOKENS),
+        temperature=number(fields, "temperature", 1.0) or 0.0,
+        top_k=None if top_k is None else whole(fields, "top_k", None, 1, 10**9),
+        top_p=number(fields, "top_p", None),
+        min_p=number(fields, "min_p", None),
+        repetition_penalty=number(fields, "repetition_penalty", 1.0) or 1.0,
+        stop=stop_strings(fields.get("stop")),
+        stop_tokens=() if fields.get("ignore_end") is True else None,
+        seed=seed_of(fields),
+        candidates=whole(fields, "candidates", CANDIDATES, 0, MOST_CANDIDATES),
+    )
+
+
+def seed_of(fields: Mapping[str, Any]) -> int:
+    """The seed that was given, or one at random."""
+    if fields.get("seed") is None:
+        return random.SystemRandom().randrange(2**32)
+    return whole(fields, "seed", None, 0, 2**53)
+
+
+def stop_strings(value: Any) -> tuple[str, ...]:
+    """One stop string, or a list of a few."""
+    if value is None:
+        return ()
+    strings: Sequence[Any] = [value] if isinstance(value, str) else value
+    if not isinstance(strings, list) or not all(isinstance(each, str) for each in strings):
+        raise UserError(f"stop is {shown(value)}; give a text, or a list of texts")
+    if len(strings) > MOST_STOPS or any(len(each) > 200 for each in strings):
+        raise UserError(f"stop holds too much; give at most {MOST_STOPS} short texts")
+    return tuple(strings)
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence quotes it, cut short."""
+    written = repr(value)
+    return written if len(written) <= 60 else f"{written[:57]}..."

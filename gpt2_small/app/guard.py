@@ -1,0 +1,174 @@
+"""Refuse requests that do not come from this page, and bound what they may bring."""
+
+import ipaddress
+import json
+import secrets
+import socket
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+MOST_BYTES = 2_000_000
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """Passes a request on only when its Host, its Origin and its token are right.
+
+    token: the first part of the path of every address; None asks for none.
+    names: the names by which this machine may be called; an address in digits passes beside them
+        when `any_address`. A name of somebody else's that points here (DNS rebinding) is refused.
+        The port is not compared, so that a tunnel (ssh -L) may use another.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        names: Collection[str] = LOOPBACK_NAMES,
+        any_address: bool = False,
+    ) -> None:
+        self._app = app
+        self._token = token
+        self._names = {name.lower() for name in names}
+        self._any_address = any_address
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # a WebSocket: the server then refuses it
+        send = with_headers(send)
+        refusal = self._refusal(Headers(scope=scope)) or self._path_refusal(scope)
+        if refusal is not None:
+            await refuse(send, *refusal)
+            return
+        await self._app(scope, Bounded(receive, send), send)
+
+    def _refusal(self, headers: Headers) -> tuple[int, str] | None:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_known(hosts[0]):
+            return 403, f"the host {', '.join(hosts)!r} is not this server; use its own address"
+        for origin in headers.getlist("origin"):
+            if origin_host(origin) != hosts[0].lower():
+                return 403, f"a page of {origin!r} may not ask this server"
+        return None
+
+    def _is_known(self, host: str) -> bool:
+        name = host_name(host)
+        if name is None:
+            return False
+        return name in self._names or (self._any_address and _is_address(name))
+
+    def _path_refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Take the token off the path; a sentence where there is another, or none."""
+        if self._token is None:
+            return None
+        _, first, *rest = scope["path"].split("/", 2)
+        if not rest or not secrets.compare_digest(first.encode(), self._token.encode()):
+            return 403, "this address lacks its key; open the one that gpt2-small printed"
+        scope["root_path"] = scope.get("root_path", "") + "/" + first
+        return None
+
+
+class Bounded:
+    """A request's body, refused as soon as it is too long."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send, self._bytes = receive, send, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            if self._bytes > MOST_BYTES:
+                raise TooLong(f"a request of more than {MOST_BYTES:,} bytes is not read; send less")
+        return message
+
+
+class TooLong(Exception):
+    """A request is too long."""
+
+
+def with_headers(send: Send) -> Send:
+    """The same, which adds the safety headers to every response."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return sent
+
+
+async def refuse(send: Send, status: int, sentence: str) -> None:
+    """Answer with one sentence as a JSON error."""
+    body = json.dumps({"error": {"message": sentence, "type": "refused"}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header, without its port; None when it is malformed."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return None
+    if parts.netloc != host or "@" in host or parts.hostname is None:
+        return None
+    return parts.hostname.removesuffix(".")
+
+
+def origin_host(origin: str) -> str | None:
+    """What the Host header of a page of this origin is; None for an origin that is no page's."""
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
+        return None
+    return parts.netloc.lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def names_of(host: str) -> tuple[tuple[str, ...], bool]:
+    """By which names a server on this address may be called, and whether by any address, too."""
+    if host in LOOPBACK_NAMES:
+        return LOOPBACK_NAMES, False
+    return (*LOOPBACK_NAMES, host, socket.gethostname(), socket.getfqdn()), True

@@ -1,0 +1,297 @@
+"""Look into a model at work: attention by head, logit lens, residual norms, heads left out."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2_small.app.activations import (
+    Observation,
+    Pattern,
+    as_batch,
+    observe,
+    pattern,
+    unembed,
+    without_heads,
+)
+from gpt2_small.app.models import Shown
+from gpt2_small.app.texts import fitting, logits_of, pieces, scored
+from gpt2_small.generation.logit_processors import without_padding
+
+Json = dict[str, Any]
+
+THUMBNAIL = 40  # pixels on a side, at most
+MOST_BYTES_KEPT = 256 << 20
+# Above this, weight on a later position, or a row's distance from 1, is no rounding.
+NOTICEABLE = 1e-4
+LENS_CANDIDATES = 5
+MOST_LENS_POSITIONS = 64
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class _Kept:
+    shown: Shown
+    observation: Observation
+
+
+class Looks:
+    """What was observed last, so that a second question about a text needs no second run."""
+
+    def __init__(self) -> None:
+        self._kept: list[_Kept] = []
+
+    def at(self, shown: Shown, ids: Sequence[int]) -> Observation:
+        """The model at work on this text. Raises UserError for one it does not read whole."""
+        whole = fitting(shown, ids)
+        for number, kept in enumerate(self._kept):
+            if kept.shown is shown and kept.observation.ids == whole:
+                self._kept.append(self._kept.pop(number))
+                return kept.observation
+        observation = observe(shown.model, whole)
+        self._kept.append(_Kept(shown, observation))
+        while len(self._kept) > 1 and self._bytes() > MOST_BYTES_KEPT:
+            self._kept.pop(0)
+        return observation
+
+    def _bytes(self) -> int:
+        return sum(kept.observation.bytes for kept in self._kept)
+
+
+def overview(
+    shown: Shown, looks: Looks, ids: Sequence[int], reference: Shown | None
+) -> Iterator[Json]:
+    """The text's tokens, loss and residual norms; then, layer by layer, what every head does.
+
+    reference: a model of the same weights, whose heads each head is compared with.
+    """
+    seen = looks.at(shown, ids)
+    log_probs = token_log_probs(shown, seen.logits, seen.ids)
+    yield {
+        "tokens": pieces(shown.tokenizer, seen.ids),
+        "lps": [None, *log_probs],
+        "loss": loss_of(log_probs),
+        "heads": shown.model.config.n_heads,
+        "norms": norms(seen),
+    }
+    yield {"looks_ahead": looks_ahead(shown, seen)}
+    for layer, attn_in in enumerate(seen.attn_in):
+        found = pattern(shown.model, layer, attn_in)
+        expected = None
+        if reference is not None:
+            expected = pattern(reference.model, layer, attn_in).values
+        yield {"layer": layer, "origin": found.origin} | {
+            "of_heads": [
+                head_summary(seen.ids, head, None if expected is None else expected[number])
+                for number, head in enumerate(found.values)
+            ]
+        }
+
+
+def head_summary(
+    ids: Sequence[int],
+    weights: Float[Tensor, "seq seq"],
+    expected: Float[Tensor, "seq seq"] | None,
+) -> Json:
+    """What one head does on a text, in numbers, with a thumbnail of its pattern.
+
+    ahead: the largest weight on a later position; `sums`: the largest distance of a row's sum from
+    1; `unlike`: the largest distance from the reference's head, where there is one.
+    """
+    ahead = weights.triu(diagonal=1).abs().max().item()
+    summary: Json = {
+        "image": thumbnail(weights),
+        "share": shares(ids, weights),
+        "ahead": finite(ahead),
+        "sums": finite((weights.sum(dim=-1) - 1).abs().max().item()),
+        "is_finite": bool(weights.isfinite().all()),
+    }
+    if expected is not None:
+        summary["unlike"] = finite((weights - expected).abs().max().item())
+    return summary
+
+
+def shares(ids: Sequence[int], weights: Float[Tensor, "seq seq"]) -> Json:
+    """Mean weight of a position on others of a kind, where there are any of that kind.
+
+    previous, first, itself; `same`: earlier copies of the token; `after`: the tokens that followed
+    earlier copies, as an induction head does (Olsson et al. 2022, "In-context Learning and
+    Induction Heads"); `even`: how evenly the weight is spread, as entropy over its maximum.
+    """
+    seq = len(ids)
+    tokens = torch.tensor(ids, device=weights.device)
+    position = torch.arange(seq, device=weights.device)
+    earlier = position[:, None] > position
+    same = (tokens[:, None] == tokens) & earlier
+    after = F.pad(same, (1, 0))[:, :-1] & earlier
+    kinds = {
+        "previous": position[:, None] - 1 == position,
+        "first": (position == 0) & earlier,
+        "itself": position[:, None] == position,
+        "same": same,
+        "after": after,
+    }
+    found: Json = {}
+    for name, chosen in kinds.items():
+        rows = chosen.any(dim=-1)
+        rows[0] = False
+        if rows.any():
+            found[name] = finite((weights * chosen).sum(dim=-1)[rows].mean().item())
+    if seq > 2:
+        entropy = -torch.special.xlogy(weights, weights).sum(dim=-1)[1:]
+        found["even"] = finite((entropy / (position[1:] + 1).log()).mean().item())
+    return found
+
+
+def thumbnail(weights: Float[Tensor, "seq seq"]) -> Json:
+    """A small picture of a pattern, the largest weight of each cell: base64 of bytes, row by row.
+
+    It holds the square root of a weight, so that small ones are seen.
+    """
+    size = min(len(weights), THUMBNAIL)
+    cells = F.adaptive_max_pool2d(weights.nan_to_num(0.0)[None], size)[0]
+    levels = (cells.clamp(0, 1).sqrt() * 255).round().to(torch.uint8).cpu()
+    return {"size": size, "levels": base64.b64encode(levels.numpy().tobytes()).decode()}
+
+
+def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
+    """Whether an earlier position's logits change with the last token, which they must not.
+
+    It is tried by changing that token; attention patterns are not asked.
+    """
+    if len(seen.ids) < 2:
+        return None
+    *before, last = seen.ids
+    other = (last + 1) % min(shown.tokenizer.vocab_size, shown.model.config.d_vocab)
+    with torch.no_grad():
+        changed = shown.model(as_batch(shown.model, (*before, other)))[0]
+    difference = (changed - seen.logits)[:-1].abs().amax(dim=-1)
+    largest = difference.max().item()
+    scale = max(1.0, seen.logits.abs().max().item())
+    if not largest > NOTICEABLE * scale:
+        return None
+    return {"position": int(difference.argmax().item()), "difference": finite(largest)}
+
+
+def norms(seen: Observation) -> Json:
+    """Lengths of the residual stream before each layer and at the end, and of what is written.
+
+    Each is a list of rows [layer][position].
+    """
+    lists = {"resid": seen.resid, "attn_out": seen.attn_out, "mlp_out": seen.mlp_out}
+    return {
+        name: [[finite(value) for value in tensor.norm(dim=-1).tolist()] for tensor in tensors]
+        for name, tensors in lists.items()
+    }
+
+
+def head_pattern(shown: Shown, looks: Looks, ids: Sequence[int], layer: int, head: int) -> bytes:
+    """One head's pattern [seq_q seq_k], whole: float32, little-endian, row by row."""
+    seen = looks.at(shown, ids)
+    found: Pattern = pattern(shown.model, layer, seen.attn_in[layer])
+    return found.values[head].float().cpu().contiguous().numpy().astype("<f4").tobytes()
+
+
+def lens(
+    shown: Shown, looks: Looks, ids: Sequence[int], start: int, stop: int
+) -> Iterator[Json | None]:
+    """What each layer would say after the positions from start to stop: a row for each layer.
+
+    The residual stream before each block, and after the last, goes through the model's own final
+    norm and unembedding (nostalgebraist 2020, "interpreting GPT: the logit lens"). The last row is
+    what the model does say. A cell holds the likeliest tokens and the true next one's rank and lp.
+    """
+    seen = looks.at(shown, ids)
+    stop = min(stop, len(seen.ids), start + MOST_LENS_POSITIONS)
+    for layer, resid in enumerate(seen.resid):
+        logits = without_padding(unembed(shown.model, resid[start:stop]), shown.tokenizer.vocab_size)
+        cells = []
+        for offset, log_probs in enumerate(logits.float().log_softmax(dim=-1)):
+            position = start + offset
+            following = seen.ids[position + 1] if position + 1 < len(seen.ids) else None
+            cells.append(lens_cell(shown, log_probs, following))
+        yield {"layer": layer, "cells": cells}
+
+
+def lens_cell(shown: Shown, log_probs: Float[Tensor, "d_vocab"], following: int | None) -> Json:
+    """The likeliest tokens of one position and layer, and the true next one's place."""
+    best = int(log_probs.argmax().item())
+    cell = scored(shown, log_probs, best if following is None else following, LENS_CANDIDATES)
+    if following is None:
+        del cell["rank"], cell["lp"]
+    return cell
+
+
+def ablated(
+    shown: Shown,
+    looks: Looks,
+    ids: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    position: int,
+    candidates: int,
+) -> Json:
+    """The loss, and the candidates after a position, with and without these heads (layer, head).
+
+    What a head would add to the residual stream is left out of it.
+    """
+    seen = looks.at(shown, ids)
+    with without_heads(shown.model, list(heads)):
+        logits = logits_of(shown, seen.ids)
+    whole = without_padding(seen.logits, shown.tokenizer.vocab_size)
+    found: Json = {}
+    for name, rows in (("before", whole), ("after", logits)):
+        log_probs = token_log_probs(shown, rows, seen.ids)
+        at = rows[position].float().log_softmax(dim=-1)
+        best = scored(shown, at, 0, candidates)["candidates"]
+        found[name] = {"loss": loss_of(log_probs), "lps": [None, *log_probs], "candidates": best}
+        found[name]["lp_of"] = {}
+    for name, rows in (("before", whole), ("after", logits)):
+        at = rows[position].float().log_softmax(dim=-1)
+        wanted = {c[0] for side in ("before", "after") for c in found[side]["candidates"]}
+        found[name]["lp_of"] = {str(id): finite(at[id].item()) for id in sorted(wanted)}
+    return found
+
+
+def every_ablation(shown: Shown, looks: Looks, ids: Sequence[int]) -> Iterator[Json]:
+    """The loss on the text without each head in turn."""
+    seen = looks.at(shown, ids)
+    config = shown.model.config
+    for layer in range(config.n_layers):
+        for head in range(config.n_heads):
+            with without_heads(shown.model, [(layer, head)]):
+                logits = logits_of(shown, seen.ids)
+            loss = loss_of(token_log_probs(shown, logits, seen.ids))
+            yield {"layer": layer, "head": head, "loss": loss}
+
+
+def token_log_probs(
+    shown: Shown, logits: Float[Tensor, "seq d_vocab"], ids: Sequence[int]
+) -> list[float | None]:
+    """The log-probability of each token but the first."""
+    found: list[float | None] = []
+    targets = torch.tensor(ids[1:], device=logits.device)
+    for start in range(0, len(targets), ROWS_AT_ONCE):
+        rows = without_padding(
+            logits[start : start + ROWS_AT_ONCE][: len(targets) - start],
+            shown.tokenizer.vocab_size,
+        )
+        chosen = targets[start : start + ROWS_AT_ONCE, None]
+        log_probs = rows.float().log_softmax(dim=-1).gather(1, chosen)
+        found += [finite(value) for value in log_probs.flatten().tolist()]
+    return found
+
+
+def loss_of(log_probs: Sequence[float | None]) -> float | None:
+    """The mean loss, in nats; None without a token, or where one is not finite."""
+    known = [value for value in log_probs if value is not None]
+    return -sum(known) / len(known) if known and len(known) == len(log_probs) else None
+
+
+def finite(value: float) -> float | None:
+    """A number that JSON can hold; None for the others."""
+    return value if abs(value) < float("inf") else None

@@ -1,0 +1,208 @@
+"""Keep the models that the page shows: the one asked for, its checkpoints, the reference beside."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+from gpt2_small.generation import open_source
+from gpt2_small.generation.decoders import NextLogits, decoder_for
+from gpt2_small.model.building import fill
+from gpt2_small.runs import Run, read_run
+from gpt2_small.runs.folder import WEIGHTS, is_run
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+MAIN, REFERENCE, STEP = "main", "reference", "step:"
+MOST_BESIDE = 2
+MOST_IDLE_DECODERS = 4
+
+
+@dataclass
+class Shown:
+    """A model that can be asked, and the module that it is made of.
+
+    key: by which the page asks for it.
+    """
+
+    key: str
+    label: str
+    solution: ModuleType
+    model: Any
+    tokenizer: Tokenizer
+    _idle: list[NextLogits] = field(default_factory=list)
+
+    @contextmanager
+    def decoder(self) -> Iterator[NextLogits]:
+        """A decoder for one text while the context lasts; its cache is nobody else's."""
+        decoder = self._idle.pop() if self._idle else decoder_for(self.model)
+        try:
+            yield decoder
+        finally:
+            if len(self._idle) < MOST_IDLE_DECODERS:
+                self._idle.append(decoder)
+
+
+class Models:
+    """The models of one page, by key. Used by the thread that runs them alone.
+
+    problem: why there is no main model, in a sentence; None where there is.
+    """
+
+    def __init__(self, name: str | None, *, device: str | torch.device = "cpu") -> None:
+        self.name = name
+        self.solution = binding.bound()
+        self.problem: str | None = None
+        self._device = device
+        self._main: Shown | None = None
+        self._beside: OrderedDict[str, Shown] = OrderedDict()
+        self._run = Path(name) if name is not None and is_run(Path(name)) else None
+        self._text = binding.sha256(self.solution)
+        self._open()
+
+    def _open(self) -> None:
+        if self.name is None:
+            self.problem = "no model was named; start it again as gpt2-small app MODEL"
+            return
+        try:
+            source = open_source(self.name, device=self._device)
+        except UserError:
+            raise
+        except Exception as error:
+            if not self._is_learners():
+                raise
+            self.problem = learners_error(self.solution, error)
+            return
+        self._main = Shown(MAIN, source.name, self.solution, source.model, source.tokenizer)
+
+    def _is_learners(self) -> bool:
+        return not binding.is_reference(self.solution)
+
+    def choices(self) -> list[dict[str, Any]]:
+        """The models that `get` gives, as JSON values, the main one first."""
+        found: list[dict[str, Any]] = []
+        if self._main is not None:
+            found.append({"key": MAIN, "label": self._main.label, "kind": MAIN})
+        if self._is_learners() and (self._main is not None or self._run is not None):
+            label = "the reference, on the same weights"
+            found.append({"key": REFERENCE, "label": label, "kind": REFERENCE})
+        if self._run is not None:
+            found += [
+                {"key": f"{STEP}{step}", "label": f"step {step:,}", "kind": "step", "step": step}
+                for step in (checkpoint.step for checkpoint in read_run(self._run).checkpoints)
+            ]
+        return found
+
+    def get(self, key: str) -> Shown:
+        """The model of this key. Raises UserError when there is none."""
+        if key == MAIN:
+            return self._current()
+        if key not in self._beside:
+            self._beside[key] = self._opened(key)
+            while len(self._beside) > MOST_BESIDE:
+                self._beside.popitem(last=False)
+        self._beside.move_to_end(key)
+        return self._beside[key]
+
+    def _current(self) -> Shown:
+        """The main model, made anew when the learner's file was saved since."""
+        if self._is_learners():
+            self._reload()
+        if self._main is None:
+            raise UserError(self.problem or "there is no model")
+        return self._main
+
+    def _reload(self) -> None:
+        """Build the main model from the learner's file as it is saved now."""
+        path = binding.solution_path(self.solution)
+        try:
+            text = binding.read(path)
+        except UserError:
+            return  # between two saves, or gone: what was read last still stands
+        digest = hashlib.sha256(text).hexdigest()
+        if digest == self._text:
+            return
+        self._text = digest
+        try:
+            module = binding.load(path)
+            if self._main is not None:
+                weights = dict(self._main.model.named_parameters())
+                fields = config_fields(self._main.model.config)
+                tokenizer, label = self._main.tokenizer, self._main.label
+            else:
+                fields, weights, tokenizer, label = self._weights_of_run(None)
+            model = build(module, fields, weights, self._device)
+        except UserError as error:
+            self.problem, self._main = str(error), None
+        except Exception as error:
+            self.problem, self._main = learners_error(module, error), None
+        else:
+            self.problem = None
+            self._main = Shown(MAIN, label, module, model, tokenizer)
+
+    def _opened(self, key: str) -> Shown:
+        known = [choice["key"] for choice in self.choices()]
+        if key not in known:
+            raise UserError(f"there is no model {key!r}; there are {', '.join(known) or 'none'}")
+        if key.startswith(STEP):
+            fields, weights, tokenizer, _ = self._weights_of_run(int(key.removeprefix(STEP)))
+            solution, label = self.solution, key.replace(":", " ")
+        else:
+            solution, label = binding.load(binding.reference_path()), "the reference"
+            if self._main is not None:
+                weights = dict(self._main.model.named_parameters())
+                fields, tokenizer = config_fields(self._main.model.config), self._main.tokenizer
+            else:
+                fields, weights, tokenizer, _ = self._weights_of_run(None)
+        model = build(solution, fields, weights, self._device)
+        return Shown(key, label, solution, model, tokenizer)
+
+    def _weights_of_run(
+        self, step: int | None
+    ) -> tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]:
+        run = self.run()
+        if run is None:
+            raise UserError(f"{self.name} is no run, so it has no checkpoints")
+        checkpoint = run.latest_checkpoint() if step is None else run.checkpoint(step)
+        label = f"{self.name}, step {checkpoint.step:,}"
+        return run.model_fields, checkpoint.tensors(WEIGHTS), run.load_tokenizer(), label
+
+    def run(self) -> Run | None:
+        """The run that is shown, as its folder is now; None for another kind of model."""
+        return None if self._run is None else read_run(self._run)
+
+
+def build(
+    solution: ModuleType,
+    fields: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    device: str | torch.device,
+) -> Any:
+    """This module's Transformer with these weights, in eval mode.
+
+    Raises UserError when the weights do not fit, and what the module raises.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = solution.Transformer(solution.TransformerConfig(**fields))
+    if not isinstance(model, nn.Module):
+        raise UserError(f"Transformer(config) of {solution.__file__} is not an nn.Module")
+    fill(model, weights, source="the model's weights")
+    return model.to(device).eval()
+
+
+def config_fields(config: Any) -> dict[str, Any]:
+    """The fields of a TransformerConfig."""
+    return {name: getattr(config, name) for name in type(config).__dataclass_fields__}
+
+
+def learners_error(solution: ModuleType, error: Exception) -> str:
+    """Why a learner's file gives no model, with its line."""
+    return binding.explain(Path(str(solution.__file__)), error)

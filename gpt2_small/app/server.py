@@ -1,0 +1,131 @@
+"""Serve an application until Ctrl-C or SIGTERM, and end with exit code 0."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from gpt2_small.errors import UserError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SECONDS_TO_END = 1
+PREFERRED_PORT = 8742
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, without its own signals: it raises them again at the end, which ends in a failure.
+
+    on_end: called when the server is to end, before open responses are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_end = on_end
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ends the server at the first signal, the process at the second."""
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            if self.should_exit:
+                os._exit(0)
+            self.should_exit = True
+
+        before = {number: signal.signal(number, end) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let open streams end first, since they would be waited for."""
+        self._on_end()
+        await super().shutdown(sockets)
+
+
+def listening_socket(host: str, port: int | None) -> socket.socket:
+    """A socket that listens there; without a port, at the preferred one or at any that is free.
+
+    Raises UserError for an address that cannot be used or a port that is in use.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in (PREFERRED_PORT, 0) if port is None else (port,):
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, number))
+            listener.listen(128)
+        except (OSError, OverflowError) as error:
+            listener.close()
+            reason = error.strerror if isinstance(error, OSError) else "0 to 65535 are ports"
+            problem = f"cannot listen on {host}, port {number} ({reason}); give another --port"
+            continue
+        return listener
+    raise UserError(problem)
+
+
+def address_of(listener: socket.socket) -> str:
+    """`http://HOST:PORT` of a listening socket, as it can be opened on this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    when_ready: Callable[[], None],
+    on_end: Callable[[], None],
+) -> None:
+    """Answer requests until Ctrl-C or SIGTERM. `when_ready` is called once they are answered."""
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        http="h11",
+        loop="asyncio",
+        timeout_graceful_shutdown=SECONDS_TO_END,
+        h11_max_incomplete_event_size=1 << 16,
+    )
+    server = Server(config, on_end)
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not (server.started or serving.done()):
+            await asyncio.sleep(0.01)
+        if not serving.done():
+            when_ready()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    asyncio.run(run())
+
+
+def say_address(address: str) -> None:
+    """Print the address alone on a line."""
+    if sys.stdout is not None:
+        sys.stdout.write(address + "\n")
+        sys.stdout.flush()
+
+
+def leave(is_idle: bool) -> None:
+    """End the process with exit code 0, also where a thread is still at work."""
+    if is_idle:
+        return
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    os._exit(0)

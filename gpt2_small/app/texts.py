@@ -1,0 +1,217 @@
+"""Texts as the page shows them: tokens with their probabilities, candidates, the stories' truth."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gpt2_small.app.models import Shown
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Options, Stream
+from gpt2_small.generation.logit_processors import shaped, without_padding
+from gpt2_small.generation.streaming import prompt_ids
+from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories.read import next_word_probabilities
+from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
+
+Json = dict[str, Any]
+
+ROWS_AT_ONCE = 64
+
+
+def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[Json]:
+    """Each token as the page shows it.
+
+    text: what the token makes certain of the whole text; `token`: its own text; `bytes`: in hex.
+    """
+    decoder = StreamDecoder(tokenizer)
+    found = [piece(tokenizer, id, decoder.push(id)) for id in ids]
+    if found:
+        found[-1]["text"] += decoder.finish()
+    return found
+
+
+def piece(tokenizer: Tokenizer, id: int, text: str) -> Json:
+    """One token as the page shows it."""
+    own = tokenizer.decode_bytes([id])
+    return {"id": id, "text": text, "token": tokenizer.decode([id]), "bytes": own.hex()}
+
+
+def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:
+    """The ids, as generation takes them. Raises UserError for one that the model lacks."""
+    return prompt_ids(shown.tokenizer, list(ids), shown.model.config.d_vocab)
+
+
+def continuation(shown: Shown, ids: Sequence[int], options: Options) -> Iterator[Json]:
+    """Continue a text token by token: an object for each.
+
+    The objects hold id, text, token, bytes and lp (log-probability in nats), candidates as [id,
+    token, lp], and finish at the last one.
+    """
+    with shown.decoder() as decoder:
+        stream = Stream(
+            shown.solution, shown.model, shown.tokenizer, [list(ids)], options, decoder=decoder
+        )
+        for step in stream:
+            yield piece(shown.tokenizer, step.id, step.text) | {
+                "lp": step.log_probability,
+                "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
+                "finish": step.finish,
+            }
+
+
+def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
+    """How likely the model finds each token of a text: an object for each, in order.
+
+    The objects are those of `continuation` with the token's rank (from 1). The first token has
+    nothing before it and no lp. Of a text longer than n_ctx the last n_ctx tokens are scored; the
+    others come with no lp either. For stories each has the grammar's lp and the divergence of the
+    model's distribution from the grammar's, in nats.
+    """
+    n_ctx = shown.model.config.n_ctx
+    start = max(0, len(ids) - n_ctx)
+    logits = logits_of(shown, ids[start:])
+    yield None
+    truths = true_distributions(shown.tokenizer, ids)
+    for position, shown_piece in enumerate(pieces(shown.tokenizer, ids)):
+        row = position - start - 1
+        if row < 0:
+            yield shown_piece | {"lp": None}
+            continue
+        log_probs = logits[row].float().log_softmax(dim=-1)
+        yield shown_piece | scored(shown, log_probs, ids[position], candidates) | truths_of(
+            shown.tokenizer, truths and truths[position], log_probs, ids[position]
+        )
+
+
+def scored(
+    shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int
+) -> Json:
+    """A token's log-probability and rank, and the likeliest tokens in its place."""
+    best = log_probs.topk(min(candidates, shown.tokenizer.vocab_size, len(log_probs)))
+    table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return {
+        "lp": log_probs[id].item(),
+        "rank": int((log_probs > log_probs[id]).sum().item()) + 1,
+        "candidates": [[other, shown.tokenizer.decode([other]), lp] for other, lp in table],
+    }
+
+
+@torch.no_grad()
+def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
+    """The model's logits after each token of a text that fits it, padding made impossible."""
+    device = next(shown.model.parameters()).device
+    logits = shown.model(torch.tensor([list(ids)], device=device))[0]
+    return without_padding(logits, shown.tokenizer.vocab_size)
+
+
+def next_tokens(shown: Shown, ids: Sequence[int], options: Options) -> Json:
+    """The candidates after a text, as the model gives them and as `sample` would draw them.
+
+    Each is [id, token, lp, probability after temperature, penalties and cuts]; `kept` is how many
+    tokens the cuts leave.
+    """
+    logits = logits_of(shown, list(ids)[-shown.model.config.n_ctx :])[-1:]
+    log_probs = logits[0].float().log_softmax(dim=-1)
+    seen = torch.zeros_like(logits, dtype=torch.bool)
+    seen[0, list(ids)] = True
+    drawn = drawn_probabilities(shaped(logits, seen, options), options)[0]
+    best = log_probs.topk(min(options.candidates, shown.tokenizer.vocab_size))
+    table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    truths = true_distributions(shown.tokenizer, [*ids, 0])
+    return {
+        "candidates": [
+            [id, shown.tokenizer.decode([id]), lp, drawn[id].item()] for id, lp in table
+        ],
+        "kept": int((drawn > 0).sum().item()),
+        **truths_of(shown.tokenizer, truths and truths[-1], log_probs, None),
+    }
+
+
+def drawn_probabilities(
+    logits: Float[Tensor, "batch d_vocab"], options: Options
+) -> Float[Tensor, "batch d_vocab"]:
+    """The distribution that `sample`, as its docstring has it, draws from."""
+    if options.temperature == 0:
+        return torch.nn.functional.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
+    descending, ids = (logits.float() / options.temperature).sort(dim=-1, descending=True)
+    if options.top_k is not None:
+        descending[:, options.top_k :] = -math.inf
+    probabilities = descending.softmax(dim=-1)
+    if options.top_p is not None:
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = probabilities.masked_fill(before >= options.top_p, 0.0)
+        probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(probabilities).scatter(-1, ids, probabilities)
+
+
+def true_distributions(
+    tokenizer: Tokenizer, ids: Sequence[int]
+) -> list[dict[int, float] | None] | None:
+    """For stories, the grammar's probabilities of what may stand at each position but the first.
+
+    None for another tokenizer; at a position, None once the text is no story of the grammar.
+    """
+    if not isinstance(tokenizer, StoriesTokenizer):
+        return None
+    words = tokenizer.words(ids)
+    id_of = {word: id for id, word in enumerate(tokenizer.words(range(tokenizer.vocab_size)))}
+    found: list[dict[int, float] | None] = [None]
+    for position in range(1, len(words)):
+        truth = next_word_probabilities(words[:position])
+        found.append(truth and {id_of[word]: share for word, share in truth.items()})
+    return found
+
+
+def truths_of(
+    tokenizer: Tokenizer,
+    truth: dict[int, float] | None,
+    log_probs: Float[Tensor, "d_vocab"],
+    id: int | None,
+) -> Json:
+    """What the grammar says beside a model's distribution; empty where it says nothing.
+
+    divergence: the Kullback-Leibler divergence of the model from the grammar, in nats.
+    """
+    if truth is None:
+        return {}
+    divergence = sum(
+        share * (math.log(share) - log_probs[other].item()) for other, share in truth.items()
+    )
+    best = sorted(truth.items(), key=lambda entry: -entry[1])
+    found: Json = {
+        "truth": [[other, tokenizer.decode([other]), share] for other, share in best],
+        "divergence": max(0.0, divergence),
+    }
+    if id is not None:
+        found["true_lp"] = math.log(truth[id]) if truth.get(id) else None
+    return found
+
+
+def provenance(shown: Shown, name: str | None) -> Json:
+    """Which model and which solution, as `sample --json` says it."""
+    from gpt2_small import binding
+
+    parameter = next(shown.model.parameters())
+    return {
+        "solution": str(binding.solution_path(shown.solution)),
+        "sha256": binding.sha256(shown.solution),
+        "model": name,
+        "device": str(parameter.device),
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "config": dataclasses.asdict(shown.model.config),
+    }
+
+
+def fitting(shown: Shown, ids: Sequence[int]) -> tuple[int, ...]:
+    """The ids of a text that the model reads whole. Raises UserError for one too long, or empty."""
+    n_ctx = shown.model.config.n_ctx
+    if not ids:
+        raise UserError("there is no text yet; write one, or let the model")
+    if len(ids) > n_ctx:
+        raise UserError(f"the text has {len(ids):,} tokens, and the model reads {n_ctx:,}")
+    return tuple(checked_ids(shown, ids))
