@@ -44,9 +44,7 @@ def text(fields: Mapping[str, Any], name: str, default: str | None = None) -> st
     return value
 
 
-def whole(
-    fields: Mapping[str, Any], name: str, default: int | None, least: int, most: int
-) -> int:
+def whole(fields: Mapping[str, Any], name: str, default: int | None, least: int, most: int) -> int:
     """A whole number from `least` to `most`."""
     value = fields.get(name)
     value = default if value is None else value

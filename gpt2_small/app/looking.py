@@ -209,7 +209,9 @@ def lens(
     seen = looks.at(shown, ids)
     stop = min(stop, len(seen.ids), start + MOST_LENS_POSITIONS)
     for layer, resid in enumerate(seen.resid):
-        logits = without_padding(unembed(shown.model, resid[start:stop]), shown.tokenizer.vocab_size)
+        logits = without_padding(
+            unembed(shown.model, resid[start:stop]), shown.tokenizer.vocab_size
+        )
         cells = []
         for offset, log_probs in enumerate(logits.float().log_softmax(dim=-1)):
             position = start + offset

@@ -25,6 +25,9 @@ MAIN, REFERENCE, STEP = "main", "reference", "step:"
 MOST_BESIDE = 2
 MOST_IDLE_DECODERS = 4
 
+# The fields of a TransformerConfig, the parameters by name, the tokenizer, the label.
+Weights = tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]
+
 
 @dataclass
 class Shown:
@@ -76,7 +79,7 @@ class Models:
             source = open_source(self.name, device=self._device)
         except UserError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a learner's unfinished Transformer raises
             if not self._is_learners():
                 raise
             self.problem = learners_error(self.solution, error)
@@ -133,12 +136,7 @@ class Models:
         self._text = digest
         try:
             module = binding.load(path)
-            if self._main is not None:
-                weights = dict(self._main.model.named_parameters())
-                fields = config_fields(self._main.model.config)
-                tokenizer, label = self._main.tokenizer, self._main.label
-            else:
-                fields, weights, tokenizer, label = self._weights_of_run(None)
+            fields, weights, tokenizer, label = self._weights()
             model = build(module, fields, weights, self._device)
         except UserError as error:
             self.problem, self._main = str(error), None
@@ -157,17 +155,19 @@ class Models:
             solution, label = self.solution, key.replace(":", " ")
         else:
             solution, label = binding.load(binding.reference_path()), "the reference"
-            if self._main is not None:
-                weights = dict(self._main.model.named_parameters())
-                fields, tokenizer = config_fields(self._main.model.config), self._main.tokenizer
-            else:
-                fields, weights, tokenizer, _ = self._weights_of_run(None)
+            fields, weights, tokenizer, _ = self._weights()
         model = build(solution, fields, weights, self._device)
         return Shown(key, label, solution, model, tokenizer)
 
-    def _weights_of_run(
-        self, step: int | None
-    ) -> tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]:
+    def _weights(self) -> Weights:
+        """Those of the main model; of the run where a learner's file gives no model."""
+        main = self._main
+        if main is None:
+            return self._weights_of_run(None)
+        parameters = dict(main.model.named_parameters())
+        return config_fields(main.model.config), parameters, main.tokenizer, main.label
+
+    def _weights_of_run(self, step: int | None) -> Weights:
         run = self.run()
         if run is None:
             raise UserError(f"{self.name} is no run, so it has no checkpoints")

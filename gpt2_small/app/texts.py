@@ -83,14 +83,14 @@ def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json |
             yield shown_piece | {"lp": None}
             continue
         log_probs = logits[row].float().log_softmax(dim=-1)
-        yield shown_piece | scored(shown, log_probs, ids[position], candidates) | truths_of(
-            shown.tokenizer, truths and truths[position], log_probs, ids[position]
+        yield (
+            shown_piece
+            | scored(shown, log_probs, ids[position], candidates)
+            | truths_of(shown.tokenizer, truths[position], log_probs, ids[position])
         )
 
 
-def scored(
-    shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int
-) -> Json:
+def scored(shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int) -> Json:
     """A token's log-probability and rank, and the likeliest tokens in its place."""
     best = log_probs.topk(min(candidates, shown.tokenizer.vocab_size, len(log_probs)))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -128,7 +128,7 @@ def next_tokens(shown: Shown, ids: Sequence[int], options: Options) -> Json:
             [id, shown.tokenizer.decode([id]), lp, drawn[id].item()] for id, lp in table
         ],
         "kept": int((drawn > 0).sum().item()),
-        **truths_of(shown.tokenizer, truths and truths[-1], log_probs, None),
+        **truths_of(shown.tokenizer, truths[-1], log_probs, None),
     }
 
 
@@ -149,21 +149,20 @@ def drawn_probabilities(
     return torch.zeros_like(probabilities).scatter(-1, ids, probabilities)
 
 
-def true_distributions(
-    tokenizer: Tokenizer, ids: Sequence[int]
-) -> list[dict[int, float] | None] | None:
+def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[int, float] | None]:
     """For stories, the grammar's probabilities of what may stand at each position but the first.
 
-    None for another tokenizer; at a position, None once the text is no story of the grammar.
+    None for another tokenizer, and once the text is no story of the grammar.
     """
     if not isinstance(tokenizer, StoriesTokenizer):
-        return None
+        return [None] * len(ids)
     words = tokenizer.words(ids)
     id_of = {word: id for id, word in enumerate(tokenizer.words(range(tokenizer.vocab_size)))}
     found: list[dict[int, float] | None] = [None]
     for position in range(1, len(words)):
         truth = next_word_probabilities(words[:position])
-        found.append(truth and {id_of[word]: share for word, share in truth.items()})
+        named = None if truth is None else {id_of[word]: p for word, p in truth.items()}
+        found.append(named)
     return found
 
 

@@ -146,13 +146,15 @@ class Turns:
                 found = items[-1]
         return found
 
-    def close(self, seconds: float = 2.0) -> bool:
-        """End all jobs after their turn; whether the thread ended within this time."""
+    def cancel_all(self) -> None:
+        """Take no more jobs, and end those that are at work after their turn."""
         with self._change:
             self._is_closed = True
-            for job in self._jobs:
-                job.is_cancelled = True
             self._change.notify()
+
+    def close(self, seconds: float = 2.0) -> bool:
+        """End all jobs; whether the thread ended within this time."""
+        self.cancel_all()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

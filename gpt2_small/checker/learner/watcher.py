@@ -44,7 +44,11 @@ class Watch:
                 while (pressed := keys.read(_TICK)) != "q":
                     self.step(pressed)
         finally:
-            self._background.stop()
+            self.stop()
+
+    def stop(self) -> None:
+        """End the checking."""
+        self._background.stop()
 
     def step(self, pressed: str = "") -> None:
         """Look at the file, at what was found out, and at a key."""

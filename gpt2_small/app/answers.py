@@ -1,0 +1,114 @@
+"""Answer with JSON, with lines of JSON as they come, or with one sentence."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from gpt2_small.app.guard import TooLong
+from gpt2_small.app.turns import Job, TooBusy, Turns
+from gpt2_small.errors import UserError
+
+LINES = "application/x-ndjson"
+
+
+class Closing(StreamingResponse):
+    """A stream that lets go of its job however it ends: read to its end, or left by its reader."""
+
+    def __init__(self, content: AsyncIterator[str], stack: ExitStack, media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._stack:
+            await super().__call__(scope, receive, send)
+
+
+async def streamed(
+    turns: Turns,
+    work: Iterator[Any],
+    write: Callable[[list[Any]], str],
+    *,
+    write_error: Callable[[str], str],
+    last: str = "",
+    media_type: str = LINES,
+) -> Response:
+    """What the work yields, as it comes. What is wrong before the first item is raised here.
+
+    write: the text of some items; `write_error`: of a sentence when the work fails later.
+    """
+    with ExitStack() as stack:
+        job: Job = stack.enter_context(turns.start(work))
+        batches = job.batches()
+        first: list[Any] = await anext(batches, [])
+
+        async def texts() -> AsyncIterator[str]:
+            yield write(first)
+            try:
+                async for items in batches:
+                    yield write(items)
+            except Exception as error:
+                yield write_error(sentence(error))
+                if not isinstance(error, UserError):
+                    raise
+            yield last
+
+        return Closing(texts(), stack.pop_all(), media_type)
+
+
+def json_lines(items: list[Any]) -> str:
+    """One line of JSON for each."""
+    return "".join(f"{json.dumps(item, separators=(',', ':'))}\n" for item in items)
+
+
+def error_line(message: str) -> str:
+    """A sentence as a line of JSON."""
+    return json_lines([{"error": message}])
+
+
+async def lines(turns: Turns, work: Iterator[Any]) -> Response:
+    """The work's items as lines of JSON."""
+    return await streamed(turns, work, json_lines, write_error=error_line)
+
+
+def sentence(error: Exception) -> str:
+    """What a user is told of an exception."""
+    if isinstance(error, UserError):
+        return str(error)
+    return f"this failed: {type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
+def error_answer(status: int, message: str, kind: str = "invalid_request_error") -> JSONResponse:
+    """One sentence as a JSON error, in the form that OpenAI's clients read."""
+    content = {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    return JSONResponse(content, status_code=status)
+
+
+async def for_users(_request: Request, error: Exception) -> Response:
+    """A user's mistake."""
+    if isinstance(error, TooBusy):
+        return error_answer(429, str(error), "rate_limit_error")
+    return error_answer(413 if isinstance(error, TooLong) else 400, sentence(error))
+
+
+async def unexpected(_request: Request, error: Exception) -> Response:
+    """Our mistake, or a learner's file that fails while it runs."""
+    return error_answer(500, sentence(error), "server_error")
+
+
+async def not_found(request: Request, _error: Exception) -> Response:
+    """An address that is not there, or a method that it does not take."""
+    return error_answer(404, f"there is no {request.method} {request.url.path}")
+
+
+HANDLERS: dict[Any, Any] = {
+    UserError: for_users,
+    TooLong: for_users,
+    404: not_found,
+    405: not_found,
+    Exception: unexpected,
+}

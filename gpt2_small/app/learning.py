@@ -1,0 +1,167 @@
+"""Follow a learner's file and a run's log for the page, as `watch` and `train` tell of them."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.watch_screens import about_part
+from gpt2_small.checker.learner.watcher import Watch
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.verdict import PartReport
+from gpt2_small.errors import UserError
+from gpt2_small.runs import read_log
+from gpt2_small.runs.log import LOG
+
+Json = dict[str, Any]
+
+TICK = 0.1
+WIDTH = 88
+LOG_TICK = 1.0
+MOST_POINTS = 2_000
+
+
+class Learner:
+    """A learner's file, checked after every save while somebody looks on."""
+
+    def __init__(self, path: Path, shown_as: str) -> None:
+        self.path, self.shown_as = path, shown_as
+        self._state: Json | None = None
+        self._version = 0
+        self._pressed: list[str] = []
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to check, unless that has begun."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the checking, and the processes that do it."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2)
+
+    def press(self, key: str) -> None:
+        """What the keys h (a hint) and n (the next part) of `watch` do."""
+        with self._lock:
+            self._pressed.append(key)
+
+    async def states(self) -> AsyncIterator[Json]:
+        """The state now, and again after every change."""
+        self.start()
+        shown = 0
+        while not self._end.is_set():
+            with self._lock:
+                version, state = self._version, self._state
+            if version != shown and state is not None:
+                shown = version
+                yield state
+            await asyncio.sleep(TICK)
+
+    def _run(self) -> None:
+        watch = Watch(self.path, self.shown_as, self)
+        try:
+            while not self._end.wait(TICK):
+                with self._lock:
+                    pressed = self._pressed.pop(0) if self._pressed else ""
+                watch.step(pressed)
+        finally:
+            watch.stop()
+
+    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+        """Take over what is known, when it has changed."""
+        state = state_of(lesson, busy)
+        state["news"] = [event.part for event in events if event.kind == "finished"]
+        with self._lock:
+            if state != self._state:
+                self._state = state
+                self._version += 1
+
+    def key(self, lesson: Lesson, pressed: str) -> None:
+        """No other keys are pressed."""
+
+
+def state_of(lesson: Lesson, busy: bool) -> Json:
+    """What `watch` would show, as JSON values."""
+    verdict = lesson.verdict()
+    parts = []
+    for part in PARTS:
+        results = verdict.of(part)
+        report = verdict.reports.get(part, PartReport())
+        parts.append(
+            {
+                "name": part,
+                "state": verdict.state_of(part),
+                "wrong": sum(result.status == "failed" for result in results),
+                "checks": len(results),
+                "mistakes": list(report.mistakes),
+                "naming": report.naming,
+            }
+        )
+    return {
+        "file": lesson.verdict().solution,
+        "sha256": verdict.sha256,
+        "parts": parts,
+        "done": len(lesson.done()),
+        "focus": lesson.shown_part(),
+        "problem": lesson.problem,
+        "advice": "" if lesson.problem else plain(about_part(lesson)),
+        "hint": None
+        if lesson.hint is None
+        else {"title": lesson.hint.title, "text": lesson.hint.text},
+        "is_complete": lesson.complete,
+        "is_busy": busy,
+    }
+
+
+def plain(renderable: Any) -> str:
+    """What the terminal would show, without colours."""
+    console = Console(width=WIDTH, color_system=None, force_terminal=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
+
+
+async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
+    """The log of a run, thinned to a drawable number of points, and again whenever it grows."""
+    signature = None
+    while not end.is_set():
+        found = signature_of(folder / LOG)
+        if found != signature:
+            signature = found
+            try:
+                yield {"records": thinned(read_log(folder))}
+            except UserError as error:
+                yield {"error": str(error)}
+        with suppress(TimeoutError):
+            await asyncio.wait_for(end.wait(), LOG_TICK)
+
+
+def signature_of(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def thinned(records: list[Json]) -> list[Json]:
+    """Every n-th record, all that hold an evaluation, and the last."""
+    every = -(-len(records) // MOST_POINTS)
+    last = len(records) - 1
+    kept = ("step", "loss", "val_loss", "learning_rate", "grad_norm", "tokens_per_second")
+    return [
+        {name: record[name] for name in kept if name in record}
+        for number, record in enumerate(records)
+        if number % every == 0 or number == last or "val_loss" in record
+    ]

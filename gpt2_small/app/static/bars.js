@@ -1,0 +1,48 @@
+// Candidates as bars, and as a picture.
+
+import { colour, el, label, percent, show, svg } from "./dom.js";
+
+/**
+ * Show candidates: rows of {word, lanes: [{kind, p}], taken, cut}. With `onpick(row)` a row is a
+ * button.
+ */
+export function showBars(list, rows, onpick = null) {
+  show(list, rows.map((row) => {
+    const lanes = row.lanes.map(({ kind, p }) => {
+      const fill = el("i");
+      fill.style.width = `${Math.max(0, Math.min(100, 100 * (p ?? 0)))}%`;
+      return el("span", { class: `lane ${kind}` }, fill);
+    });
+    const said = row.lanes.map(({ name, p }) => `${name} ${percent(p)}`).join(", ");
+    const inside = [
+      el("span", { class: "word", text: label(row.word), dir: "auto" }),
+      el("span", { class: "lanes", "aria-hidden": "true" }, lanes),
+      el("span", { class: "percent", text: percent(row.lanes[0].p) }),
+    ];
+    const kind = `bar${row.taken ? " taken" : ""}${row.cut ? " cut" : ""}`;
+    const name = `${label(row.word)}: ${said}${row.taken ? ", taken" : ""}`;
+    return el("li", {}, onpick
+      ? el("button", { class: kind, "aria-label": name, title: said, onclick: () => onpick(row) }, inside)
+      : el("div", { class: kind, "aria-label": name, role: "img", title: said }, inside));
+  }));
+}
+
+/** The same bars as an SVG that stands by itself. */
+export function barsPicture(title, rows) {
+  const colours = { model: "bar", after: "bar-2", truth: "bar-3" };
+  const height = 34 + rows.length * 30;
+  const picture = svg("svg", { viewBox: `0 0 520 ${height}` },
+    svg("text", { x: 14, y: 20, fill: colour("ink"), text: title }));
+  rows.forEach((row, n) => {
+    const y = 34 + 30 * n;
+    picture.append(svg("text", { x: 14, y: y + 14, fill: colour("ink"), text: label(row.word) }));
+    row.lanes.forEach(({ kind, p }, lane) => picture.append(svg("rect", {
+      x: 150, y: y + 3 + 8 * lane, width: 280 * (p ?? 0), height: 6, rx: 2,
+      fill: colour(colours[kind]),
+    })));
+    picture.append(svg("text", {
+      x: 440, y: y + 14, fill: colour("ink"), text: percent(row.lanes[0].p),
+    }));
+  });
+  return picture;
+}

@@ -1,0 +1,129 @@
+// Let the model write on from a place in the tree; one writing at a time.
+
+import { ask, isStop, lines, sentence } from "./api.js";
+import { store } from "./store.js";
+
+/** Tells its listeners: `text` when the text changed, `state` when writing began or ended. */
+class Writer extends EventTarget {
+  isWriting = false;
+  status = "";
+  #control = null;
+
+  /** Continue the branch that ends at a node; `prompt` is a text to begin anew with. */
+  async write(model, parent, { prompt } = {}) {
+    this.stop();
+    const control = new AbortController();
+    this.#control = control;
+    this.#tell(true, "Reading the prompt …");
+    let written = 0;
+    let finish = null;
+    const began = performance.now();
+    try {
+      const asked = { ...store.options, model };
+      if (prompt === undefined) asked.ids = [...store.prompt, ...tokensOf(parent)].map((t) => t.id);
+      else asked.text = prompt;
+      let head = null;
+      for await (const items of lines("continue", asked, control.signal)) {
+        if (control.signal.aborted) break;
+        const rest = head ? items : items.slice(1);
+        if (!head) {
+          head = items[0];
+          this.#begin(head, parent, prompt);
+          if (prompt !== undefined) parent = 0;
+        }
+        const added = [];
+        for (const token of rest) {
+          added.push(knownRank(token));
+          parent = store.add(parent, added.at(-1));
+          finish = token.finish ?? finish;
+        }
+        written += rest.length;
+        store.leaf = parent;
+        const speed = written / ((performance.now() - began) / 1000);
+        this.status = `Writing: ${written} tokens, ${speed.toFixed(0)} a second`;
+        if (added.length) this.dispatchEvent(new CustomEvent("added", { detail: added }));
+      }
+      this.#tell(false, ended(finish, written));
+    } catch (error) {
+      if (control !== this.#control) return;
+      this.#tell(false, isStop(error) ? `Stopped after ${written} tokens.` : sentence(error));
+    }
+    store.keep();
+    if (control === this.#control) await this.complete(model);
+  }
+
+  /** Stop writing; what was written stays. */
+  stop() {
+    this.#control?.abort();
+  }
+
+  /** Fill in what only a look at the whole text gives: ranks, the prompt's and the true numbers. */
+  async complete(model) {
+    const tokens = store.tokens();
+    if (!tokens.length) return;
+    try {
+      let position = 0;
+      for await (const items of lines("scores", { model, ids: tokens.map((t) => t.id) })) {
+        for (const item of items) {
+          const token = tokens[position++];
+          token.lp ??= item.lp;
+          token.rank = item.rank;
+          token.candidates ??= item.candidates;
+          if (item.truth) Object.assign(token, pick(item, ["truth", "true_lp", "divergence"]));
+        }
+      }
+    } catch {
+      return; // the text stands without them
+    }
+    store.keep();
+    this.dispatchEvent(new Event("text"));
+  }
+
+  #begin(head, parent, prompt) {
+    if (prompt !== undefined) {
+      store.clear();
+      store.promptText = prompt;
+      store.prompt = head.tokens.map((token) => ({ ...token, lp: null, kind: "prompt" }));
+    } else {
+      // The texts of single tokens depend on what stands before them: take the server's.
+      const before = [...store.prompt, ...tokensOf(parent)];
+      head.tokens.forEach((token, n) => Object.assign(before[n], { text: token.text }));
+    }
+    store.leaf = prompt !== undefined ? 0 : parent;
+    store.runs.push({ after: store.leaf, seed: head.seed, options: head.options });
+    this.status = "Writing …";
+    this.dispatchEvent(new Event("text"));
+  }
+
+  #tell(isWriting, status) {
+    this.isWriting = isWriting;
+    this.status = status;
+    this.dispatchEvent(new Event("state"));
+    if (!isWriting) this.dispatchEvent(new Event("text"));
+  }
+}
+
+function tokensOf(leaf) {
+  return store.path(leaf).map((node) => node.token);
+}
+
+function knownRank(token) {
+  const place = token.candidates.findIndex(([id]) => id === token.id);
+  return place < 0 ? token : { ...token, rank: place + 1 };
+}
+
+function ended(finish, written) {
+  if (finish === "stop") return `The text ended after ${written} tokens.`;
+  return `Wrote ${written} tokens.`;
+}
+
+function pick(object, names) {
+  return Object.fromEntries(names.map((name) => [name, object[name]]));
+}
+
+export const writer = new Writer();
+
+/** Tokens of a text, as the server cuts it. */
+export async function tokenized(model, text) {
+  return (await ask("tokens", { model, text })).tokens;
+}

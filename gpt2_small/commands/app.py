@@ -1,0 +1,131 @@
+"""`gpt2-small app`: look into a model in the browser."""
+
+import signal
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.entry_point import bind_solution
+from gpt2_small.errors import UserError
+from gpt2_small.interrupts import loading
+
+RUNS = Path("runs")
+
+HostOption = Annotated[
+    str, typer.Option(help="Listen on this address, for other machines too.", metavar="ADDRESS")
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(help="Port; left out, 8742, or any that is free.", metavar="N", min=0, max=65535),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D")
+]
+SolutionOption = Annotated[
+    Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
+]
+
+
+def app(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="A run, a Hugging Face folder, or gpt2 to gpt2-xl; left out, the newest run here.",
+            metavar="MODEL",
+        ),
+    ] = None,
+    port: PortOption = None,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address without opening it.")
+    ] = False,
+    host: HostOption = "127.0.0.1",
+    device: DeviceOption = None,
+    solution: SolutionOption = None,
+) -> None:
+    """Look into a model in the browser: probabilities, branches, attention, your file's state.
+
+    The address is printed alone on a line; its key keeps other users of this machine out.
+    Ctrl-C ends it.
+
+    Example: gpt2-small app runs/stories
+    """
+    end_quietly_on_signals()
+    with loading():
+        bind_solution(solution)
+        from gpt2_small.app.guard import Guard, names_of
+        from gpt2_small.app.key import page_key
+        from gpt2_small.app.learning import Learner
+        from gpt2_small.app.models import Models
+        from gpt2_small.app.page import Page
+        from gpt2_small.app.server import address_of, leave, listening_socket, say_address, serve
+        from gpt2_small.devices import find_device
+        from gpt2_small.weights import newest_run
+
+    if model is None and (newest := newest_run(RUNS)) is not None:
+        model = str(newest)
+    listener = listening_socket(host, port)
+    warn_of(host)
+    models = Models(model, device=find_device(device))
+    say(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
+    if models.problem is not None:
+        say(models.problem)
+    file = learners_file()
+    page = Page(models, None if file is None else Learner(file, shown_path(file)))
+    key = page_key()
+    names, any_address = names_of(host)
+    guarded = Guard(page.application(), token=key, names=names, any_address=any_address)
+    address = f"{address_of(listener)}/{key}/"
+
+    def when_ready() -> None:
+        say_address(address)
+        if not no_browser:
+            webbrowser.open(address)
+
+    serve(guarded, listener, when_ready=when_ready, on_end=page.close)
+    if page.learner is not None:
+        page.learner.stop()
+    leave(page.turns.close())
+
+
+def learners_file() -> Path | None:
+    """The file to follow: the one in use when it is a learner's, or else my_gpt2.py here."""
+    from gpt2_small.commands.learner import learner_file
+
+    try:
+        return learner_file(None)
+    except UserError:
+        return None
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    from gpt2_small.commands import learner
+
+    return learner.shown_path(path)
+
+
+def warn_of(host: str) -> None:
+    """Say it when others than this machine's users can reach the server."""
+    from gpt2_small.app.guard import LOOPBACK_NAMES
+
+    if host not in LOOPBACK_NAMES:
+        say(
+            f"warning: on {host} the server can be reached from other machines, over a connection "
+            "that is not encrypted; prefer an SSH tunnel to 127.0.0.1"
+        )
+
+
+def say(line: str) -> None:
+    """A line beside the address."""
+    typer.echo(line, err=True)
+
+
+def end_quietly_on_signals() -> None:
+    """End with exit code 0 also when a signal comes before the server is ready."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: sys.exit(0))
