@@ -13,6 +13,7 @@ import torch
 from gpt2_small import stories
 from gpt2_small.stories.grammar import Entry, Grammar, Node
 from gpt2_small.stories.measure import profile, window_entropy
+from gpt2_small.stories.read import next_word_probabilities
 from gpt2_small.stories.tales import BEGIN, GRAMMAR, SLOTS
 
 N_CTX = 96
@@ -203,3 +204,16 @@ def test_an_article_fits_the_word_after_it() -> None:
     text = " ".join(map(stories.join_words, drawn(2000)))
     assert not re.findall(r"\b[Aa] [aeiou]\w+", text)
     assert not re.findall(r"\b[Aa]n [^aeiou]\w+", text)
+
+
+def test_what_may_come_next_adds_up_to_one_and_agrees_with_the_log_probabilities():
+    story = [BEGIN, *stories.generate_story(Random(5)), BEGIN]
+    log_probs = stories.token_log_probs(story)
+    for position in range(1, len(story)):
+        found = next_word_probabilities(story[:position])
+        assert sum(found.values()) == pytest.approx(1)
+        assert math.log(found[story[position]]) == pytest.approx(log_probs[position])
+
+
+def test_nothing_may_come_after_what_is_no_story():
+    assert next_word_probabilities([BEGIN, "Once", "time"]) is None

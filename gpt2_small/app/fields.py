@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Options
+from gpt2_small.generation import SamplingOptions
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 MOST_CHARACTERS = 200_000
@@ -80,10 +80,10 @@ def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def sampling_options(fields: Mapping[str, Any]) -> Options:
+def sampling_options(fields: Mapping[str, Any]) -> SamplingOptions:
     """The options of a continuation, with a seed where none is given."""
     top_k = fields.get("top_k")
-    return Options(
+    return SamplingOptions(
         max_new_tokens=whole(fields, "max_new_tokens", 100, 0, MOST_NEW_TOKENS),
         temperature=number(fields, "temperature", 1.0) or 0.0,
         top_k=None if top_k is None else whole(fields, "top_k", None, 1, 10**9),

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,8 +13,7 @@ from torch import Tensor, nn
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation import open_source
-from gpt2_small.generation.decoders import NextLogits, decoder_for
+from gpt2_small.generation import LoadedModel, open_model
 from gpt2_small.model.building import fill
 from gpt2_small.runs import Run, read_run
 from gpt2_small.runs.folder import WEIGHTS, is_run
@@ -23,13 +21,12 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 
 MAIN, REFERENCE, STEP = "main", "reference", "step:"
 MOST_BESIDE = 2
-MOST_IDLE_DECODERS = 4
 
 # The fields of a TransformerConfig, the parameters by name, the tokenizer, the label.
 Weights = tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Shown:
     """A model that can be asked, and the module that it is made of.
 
@@ -37,21 +34,23 @@ class Shown:
     """
 
     key: str
-    label: str
     solution: ModuleType
-    model: Any
-    tokenizer: Tokenizer
-    _idle: list[NextLogits] = field(default_factory=list)
+    loaded: LoadedModel
 
-    @contextmanager
-    def decoder(self) -> Iterator[NextLogits]:
-        """A decoder for one text while the context lasts; its cache is nobody else's."""
-        decoder = self._idle.pop() if self._idle else decoder_for(self.model)
-        try:
-            yield decoder
-        finally:
-            if len(self._idle) < MOST_IDLE_DECODERS:
-                self._idle.append(decoder)
+    @property
+    def model(self) -> Any:
+        """The Transformer."""
+        return self.loaded.model
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        return self.loaded.tokenizer
+
+    @property
+    def label(self) -> str:
+        """What it is called on the screen."""
+        return self.loaded.name
 
 
 class Models:
@@ -76,7 +75,7 @@ class Models:
             self.problem = "no model was named; start it again as gpt2-small app MODEL"
             return
         try:
-            source = open_source(self.name, device=self._device)
+            loaded = open_model(self.name, device=self._device)
         except UserError:
             raise
         except Exception as error:  # whatever a learner's unfinished Transformer raises
@@ -84,7 +83,7 @@ class Models:
                 raise
             self.problem = learners_error(self.solution, error)
             return
-        self._main = Shown(MAIN, source.name, self.solution, source.model, source.tokenizer)
+        self._main = Shown(MAIN, self.solution, loaded)
 
     def _is_learners(self) -> bool:
         return not binding.is_reference(self.solution)
@@ -144,7 +143,7 @@ class Models:
             self.problem, self._main = learners_error(module, error), None
         else:
             self.problem = None
-            self._main = Shown(MAIN, label, module, model, tokenizer)
+            self._main = Shown(MAIN, module, LoadedModel(label, model, tokenizer))
 
     def _opened(self, key: str) -> Shown:
         known = [choice["key"] for choice in self.choices()]
@@ -157,7 +156,7 @@ class Models:
             solution, label = binding.load(binding.reference_path()), "the reference"
             fields, weights, tokenizer, _ = self._weights()
         model = build(solution, fields, weights, self._device)
-        return Shown(key, label, solution, model, tokenizer)
+        return Shown(key, solution, LoadedModel(label, model, tokenizer))
 
     def _weights(self) -> Weights:
         """Those of the main model; of the run where a learner's file gives no model."""

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from gpt2_small.app.models import Shown
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Options, Stream
+from gpt2_small.generation import SamplingOptions, Stream
 from gpt2_small.generation.logit_processors import shaped, without_padding
-from gpt2_small.generation.streaming import prompt_ids
+from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.stories import StoriesTokenizer
 from gpt2_small.stories.read import next_word_probabilities
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
@@ -46,22 +46,18 @@ def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:
     return prompt_ids(shown.tokenizer, list(ids), shown.model.config.d_vocab)
 
 
-def continuation(shown: Shown, ids: Sequence[int], options: Options) -> Iterator[Json]:
+def continuation(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> Iterator[Json]:
     """Continue a text token by token: an object for each.
 
     The objects hold id, text, token, bytes and lp (log-probability in nats), candidates as [id,
     token, lp], and finish at the last one.
     """
-    with shown.decoder() as decoder:
-        stream = Stream(
-            shown.solution, shown.model, shown.tokenizer, [list(ids)], options, decoder=decoder
-        )
-        for step in stream:
-            yield piece(shown.tokenizer, step.id, step.text) | {
-                "lp": step.log_probability,
-                "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
-                "finish": step.finish,
-            }
+    for step in Stream(shown.solution, shown.loaded, [list(ids)], options):
+        yield piece(shown.tokenizer, step.id, step.text) | {
+            "lp": step.log_probability,
+            "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
+            "finish": step.finish,
+        }
 
 
 def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
@@ -109,7 +105,7 @@ def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
     return without_padding(logits, shown.tokenizer.vocab_size)
 
 
-def next_tokens(shown: Shown, ids: Sequence[int], options: Options) -> Json:
+def next_tokens(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> Json:
     """The candidates after a text, as the model gives them and as `sample` would draw them.
 
     Each is [id, token, lp, probability after temperature, penalties and cuts]; `kept` is how many
@@ -133,7 +129,7 @@ def next_tokens(shown: Shown, ids: Sequence[int], options: Options) -> Json:
 
 
 def drawn_probabilities(
-    logits: Float[Tensor, "batch d_vocab"], options: Options
+    logits: Float[Tensor, "batch d_vocab"], options: SamplingOptions
 ) -> Float[Tensor, "batch d_vocab"]:
     """The distribution that `sample`, as its docstring has it, draws from."""
     if options.temperature == 0:

@@ -2,33 +2,34 @@
 
 import { colour, svg } from "./dom.js";
 
-const WIDTH = 640;
+const WIDEST = 640;
 const HEIGHT = 240;
 const LEFT = 52;
 const RIGHT = 110;
 const TOP = 16;
 const BOTTOM = 36;
 
-/** A chart of series {name, colour, points: [[x, y]], dashed}; names stand at the lines' ends. */
-export function lineChart(series, { x, y, integerX = false, from = null }) {
+/** A chart, cut off above `upTo`, of series {name, colour, points: [[x, y]], dashed}; names stand at the lines' ends. */
+export function lineChart(series, { x, y, integerX = false, from = null, upTo = Infinity, width = WIDEST }) {
+  const wide = Math.max(280, Math.min(WIDEST, width || WIDEST));
   const points = series.flatMap((each) => each.points).filter(([, value]) => Number.isFinite(value));
-  const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img" });
+  const chart = svg("svg", { viewBox: `0 0 ${wide} ${HEIGHT}`, class: "chart", role: "img" });
   if (!points.length) return chart;
   const [low, high] = range(points.map(([value]) => value));
-  const values = points.map(([, value]) => value);
+  const values = points.map(([, value]) => Math.min(value, upTo));
   const [bottom, top] = range(from === null ? values : [...values, from]);
-  const atX = (value) => LEFT + ((value - low) / (high - low)) * (WIDTH - LEFT - RIGHT);
-  const atY = (value) => HEIGHT - BOTTOM - ((value - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM);
+  const atX = (value) => LEFT + ((value - low) / (high - low)) * (wide - LEFT - RIGHT);
+  const atY = (value) => HEIGHT - BOTTOM - ((Math.min(value, top) - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM);
   for (const tick of ticks(bottom, top)) {
     chart.append(
-      svg("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: atY(tick), y2: atY(tick), stroke: colour("line") }),
+      svg("line", { x1: LEFT, x2: wide - RIGHT, y1: atY(tick), y2: atY(tick), stroke: colour("line") }),
       svg("text", { x: LEFT - 8, y: atY(tick) + 4, "text-anchor": "end", fill: colour("muted"), text: short(tick) }));
   }
   for (const tick of ticks(low, high, integerX)) {
     chart.append(svg("text", { x: atX(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle", fill: colour("muted"), text: short(tick) }));
   }
   chart.append(
-    svg("text", { x: WIDTH - RIGHT, y: HEIGHT - 4, "text-anchor": "end", fill: colour("muted"), text: x }),
+    svg("text", { x: wide - RIGHT, y: HEIGHT - 4, "text-anchor": "end", fill: colour("muted"), text: x }),
     svg("text", { x: 4, y: 11, fill: colour("muted"), text: y }));
   const taken = [];
   for (const each of series) {
@@ -45,7 +46,7 @@ export function lineChart(series, { x, y, integerX = false, from = null }) {
     let place = atY(known.at(-1)[1]) + 4;
     while (taken.some((other) => Math.abs(other - place) < 14)) place += 14;
     taken.push(place);
-    chart.append(svg("text", { x: WIDTH - RIGHT + 8, y: place, fill: colour(each.colour), text: each.name }));
+    chart.append(svg("text", { x: wide - RIGHT + 8, y: place, fill: colour(each.colour), text: each.name }));
   }
   return chart;
 }

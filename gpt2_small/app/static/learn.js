@@ -133,7 +133,7 @@ export class LearnView {
     const chart = lineChart([
       { name: "training", colour: "bar", points: records.map((record) => [record.step, record.loss]) },
       { name: "held out", colour: "bar-2", points: evaluated.map((record) => [record.step, record.val_loss]) },
-    ], { x: "step", y: "nats a token", integerX: true });
+    ], { x: "step", y: "nats a token", integerX: true, upTo: highest(records), width: this.chart.clientWidth });
     chart.setAttribute("aria-label", "The loss by step");
     show(this.chart, chart);
   }
@@ -142,4 +142,10 @@ export class LearnView {
   recolour() {
     if (this.records) this.#draw();
   }
+}
+
+/** The highest loss to draw: what comes in the first hundredth of a long run would flatten the rest. */
+function highest(records) {
+  const later = records.slice(Math.floor(records.length / 50)).map((record) => record.loss);
+  return records.length < 100 ? Infinity : Math.max(...later.filter(Number.isFinite));
 }

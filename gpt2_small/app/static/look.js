@@ -56,7 +56,7 @@ export class LookView {
     this.afterKey = el("div", { class: "legend key", "aria-hidden": "true" }, el("span", {}, el("i", { class: "k1" }), "as it is"), el("span", {}, el("i", { class: "k2" }), "without"));
     this.candidatesTitle = el("h3", {});
     const one = card("One head", { id: "one-head", actions: [el("button", { class: "quiet", text: "Save PNG", onclick: () => savePng("head.png", this.map.canvas) })] },
-      this.title, this.sentence, el("div", { class: "big-wrap" }, this.map.canvas),
+      this.title, this.sentence, this.pairs = el("ul", { class: "pairs", "aria-label": "Its strongest links" }), el("div", { class: "big-wrap" }, this.map.canvas),
       el("div", { class: "actions" }, this.without, this.back), this.effect, this.candidatesTitle, this.after, this.afterKey);
     this.lens = el("div", { class: "lens", id: "lens" });
     const lens = card("What each layer would say", { actions: [el("button", { class: "quiet", text: "Save SVG", onclick: () => this.#saveLens() })] },
@@ -66,7 +66,7 @@ export class LookView {
     const norms = card("Length of the residual stream", { actions: [el("button", { class: "quiet", text: "Save SVG", onclick: () => saveSvg("residual-norms.svg", this.norms.firstChild) })] },
       help("What does it show?", "Every layer adds what its attention and its MLP write to the residual stream. The lines show how long these vectors are, on average over the text or at the token you chose: a layer that writes little changes little."),
       this.norms);
-    show(this.element, this.warnings, text, el("div", { class: "columns" }, el("div", { class: "stack" }, grid, lens, norms), one));
+    show(this.element, this.warnings, text, el("div", { class: "looking" }, grid, one, lens, norms));
     new ResizeObserver(() => this.map.draw()).observe(one);
   }
 
@@ -91,6 +91,15 @@ export class LookView {
     } catch (error) {
       this.status.textContent = sentence(error);
     }
+  }
+
+  /** The head to show first: one that looks ahead, or the one that matters most, or the first. */
+  #firstChoice() {
+    const heads = this.layers.flatMap(({ layer, of_heads }) => of_heads.map((head, number) => ({ layer, number, head })));
+    const odd = heads.find(({ head }) => oddity(head));
+    if (odd) return [odd.layer, odd.number];
+    const [best] = [...this.effects].sort((a, b) => b[1] - a[1]);
+    return best ? best[0].split(",").map(Number) : [0, 0];
   }
 
   async #other() {
@@ -123,8 +132,8 @@ export class LookView {
       }
       this.status.textContent = "";
       this.#warn();
-      this.#choose(this.layers.length > 1 ? 1 : 0, 0);
-      if (this.layers.length * this.headCount <= QUICK_HEADS) this.#measure();
+      if (this.layers.length * this.headCount <= QUICK_HEADS) await this.#measure();
+      if (!this.chosen) this.#choose(...this.#firstChoice());
     } catch (error) {
       if (!isStop(error)) this.status.textContent = sentence(error);
     }
@@ -162,7 +171,7 @@ export class LookView {
       return el("button", {
         class: `head${odd ? " odd" : ""}`, id: `head-${layer}-${number}`, "aria-pressed": "false",
         "aria-label": `Layer ${layer}, head ${number}: ${what(head)}${odd ? `. ${odd}` : ""}`,
-        onclick: () => this.#choose(layer, number),
+        onclick: () => this.#pick(layer, number),
         onpointermove: (event) => showTip(`Layer ${layer}, head ${number}\n${what(head)}${odd ? `\n${odd}` : ""}${this.#effectText(layer, number)}`, event.clientX, event.clientY),
         onpointerleave: hideTip,
       }, canvas, el("small", { text: shortly(head) }), el("small", { class: "effect" }));
@@ -197,6 +206,13 @@ export class LookView {
     show(this.warnings, notes);
   }
 
+  /** Choose a head by hand; on a narrow window its card is further down. */
+  #pick(layer, number) {
+    this.#choose(layer, number);
+    const card = document.getElementById("one-head");
+    if (card.offsetTop > this.heads.offsetTop + this.heads.offsetHeight) card.scrollIntoView({ behavior: "smooth" });
+  }
+
   async #choose(layer, number) {
     this.chosen = [layer, number];
     const head = this.layers[layer].of_heads[number];
@@ -205,18 +221,40 @@ export class LookView {
     }
     this.title.textContent = `Layer ${layer}, head ${number}`;
     const odd = oddity(head);
-    this.sentence.textContent = `It attends mostly to ${what(head)}.${odd ? ` ${odd}.` : ""}`;
+    this.sentence.textContent = `It attends mostly to ${what(head)}.${odd ? ` But ${odd}.` : ""}`;
     this.#buttons();
     this.picked?.abort();
     this.picked = new AbortController();
     try {
       const bytes = await askBytes("head", { model: this.model(), ids: this.ids, layer, head: number }, this.picked.signal);
       this.map.pointed = false;
-      this.map.show(new Float32Array(bytes), this.tokens.map((token) => token.token), `Attention of layer ${layer}, head ${number}`);
+      const weights = new Float32Array(bytes);
+      this.#pairs(weights);
+      this.map.show(weights, this.tokens.map((token) => token.token), `Attention of layer ${layer}, head ${number}`);
       this.#ablate();
     } catch (error) {
       if (!isStop(error)) this.status.textContent = sentence(error);
     }
+  }
+
+  /** Name the strongest links that no fixed place explains. */
+  #pairs(weights) {
+    const seq = this.tokens.length;
+    const links = [];
+    for (let row = 1; row < seq; row++) {
+      for (let column = 0; column < seq; column++) {
+        const weight = weights[row * seq + column];
+        if (column !== row && weight > 0.1) links.push({ row, column, weight });
+      }
+    }
+    links.sort((a, b) => b.weight - a.weight);
+    const word = (n) => label(this.tokens[n].token).trim() || "¶";
+    const seen = new Map();
+    for (const { row, column, weight } of links) {
+      const name = `${word(row)} → ${word(column)}`;
+      if (!seen.has(name) && seen.size < 7) seen.set(name, weight);
+    }
+    show(this.pairs, [...seen].map(([name, weight]) => el("li", {}, name, el("small", { text: `  ${percent(weight)}` }))));
   }
 
   #point(cell) {
@@ -303,7 +341,7 @@ export class LookView {
           const small = document.getElementById(`head-${layer}-${head}`)?.querySelector(".effect");
           if (!small) continue;
           small.textContent = signed(loss - this.loss, 2);
-          small.classList.toggle("high", loss - this.loss > 0.2);
+          small.classList.toggle("high", loss - this.loss > 0.1 * this.loss);
         }
       }
     } catch (error) {
@@ -365,7 +403,7 @@ export class LookView {
       { name: "attention", colour: "bar-2", points: attn_out.map((row, n) => [n + 0.5, at(row)]) },
       { name: "MLP", colour: "bar-3", points: mlp_out.map((row, n) => [n + 0.5, at(row)]) },
     ];
-    const chart = lineChart(series, { x: "layer", y: `length, at “${label(this.tokens[this.position].token) || "¶"}”`, integerX: true, from: 0 });
+    const chart = lineChart(series, { x: "layer", y: `length, at “${label(this.tokens[this.position].token) || "¶"}”`, integerX: true, from: 0, width: this.norms.clientWidth });
     chart.setAttribute("aria-label", "Length of the residual stream by layer");
     show(this.norms, chart);
   }
@@ -417,7 +455,7 @@ function what(head) {
   const [name, share] = main(head);
   if (share >= 0.3) return `${KINDS[name]} (${percent(share)} of its weight)`;
   if ((head.share.even ?? 0) > 0.85) return "all tokens so far, evenly";
-  return `different tokens by what they are (most: ${KINDS[name]}, ${percent(share)})`;
+  return `tokens chosen by what they are (${KINDS[name]} gets ${percent(share)})`;
 }
 
 function shortly(head) {
@@ -448,6 +486,7 @@ function cellText(cell) {
 
 function signed(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+  const size = Math.abs(value).toFixed(digits);
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
 }
 

@@ -92,13 +92,14 @@ export class TokenView {
     const isMark = token.text === "";
     const lp = token.lp;
     const said = lp === null || lp === undefined ? "" : `, ${percent(Math.exp(lp))}`;
+    const text = isMark ? (token.token ? "·" : "¶") : visible(token.text).replace(/\n/g, "↵\n");
+    const [, space, word] = text.match(/^(\s*)([^]*)$/);
     return el("span", {
-      class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""} ${this.classOf(token, index)}`,
+      class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""}`,
       role: "option", id: `${this.prefix}${index}`, "data-index": index,
       "aria-label": `${label(token.token || token.text) || "empty"}${said}`,
       "aria-selected": "false",
-      text: isMark ? (token.token ? "·" : "¶ ") : visible(token.text).replace(/\n/g, "↵\n"),
-    });
+    }, word ? space : null, el("span", { class: `word ${this.classOf(token, index)}`, text: word || space }));
   }
 
   #mark() {
@@ -113,7 +114,7 @@ export class TokenView {
   }
 
   #pick(target) {
-    const index = Number(target.dataset?.index ?? -1);
+    const index = indexOf(target);
     if (index < 0) return;
     this.select(index);
     this.onselect(index);
@@ -132,8 +133,12 @@ export class TokenView {
   }
 
   #hover(event) {
-    const index = Number(event.target.dataset?.index ?? -1);
+    const index = indexOf(event.target);
     if (index < 0) hideTip();
     else showTip(this.describe(this.tokens[index], index), event.clientX, event.clientY);
   }
+}
+
+function indexOf(target) {
+  return Number(target.closest?.(".tok")?.dataset.index ?? -1);
 }

@@ -1,0 +1,52 @@
+"""Small models for the page, and the page without a network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from starlette.testclient import TestClient
+
+from gpt2_small.app.models import Models
+from gpt2_small.app.page import Page
+from gpt2_small.runs import create_run, save_checkpoint
+from gpt2_small.tokenizers.registry import make_tokenizer
+
+SHAPE = dict(d_model=24, n_layers=2, n_heads=3, n_ctx=40)
+TEXT = "A cat sat on a mat."
+
+
+def small_run(solution: ModuleType, folder: Path, steps: tuple[int, ...] = (3,)) -> Path:
+    """A run with random weights that are large enough for its heads to differ."""
+    tokenizer = make_tokenizer("byte")
+    fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3)
+    create_run(folder, model_fields=fields, tokenizer=tokenizer, run={})
+    for step in steps:
+        save_checkpoint(folder, step, random_model(solution, step, **fields))
+    return folder
+
+
+def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
+    """A model whose every parameter is random, gains and biases too."""
+    model = solution.Transformer(solution.TransformerConfig(**fields)).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            is_gain = name.endswith(".w")
+            parameter.copy_(1 + 0.1 * noise if is_gain else 0.3 * noise)
+    return model
+
+
+@contextmanager
+def page_of(models: Models, learner: Any = None) -> Iterator[tuple[TestClient, Page]]:
+    """A client of the page itself, without the guard."""
+    page = Page(models, learner)
+    with TestClient(page.application(), raise_server_exceptions=False) as client:
+        try:
+            yield client, page
+        finally:
+            page.close()
+            assert page.turns.close()

@@ -1,0 +1,133 @@
+"""The guard: a request passes with the right host, origin and key alone."""
+
+import os
+import stat
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from gpt2_small.app.answers import HANDLERS
+from gpt2_small.app.guard import MOST_BYTES, Guard, names_of
+from gpt2_small.app.key import FILE, page_key
+
+KEY = "a-key-of-the-page"
+HERE = {"host": "127.0.0.1:8000"}
+
+
+async def length(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    routes = [Route("/", length, methods=["GET", "POST"])]
+    app = Starlette(routes=routes, exception_handlers=HANDLERS)
+    return TestClient(Guard(app, token=KEY), base_url="http://127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "localhost:9000", "LOCALHOST", "[::1]:8000", "localhost.:80"]
+)
+def test_every_name_of_this_machine_passes_with_any_port(client: TestClient, host: str) -> None:
+    assert client.get(f"/{KEY}/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.org",
+        "127.0.0.1.example.org",
+        "localhost@example.org",
+        "10.0.0.1",
+        "",
+        "localhost:x",
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_refused(client: TestClient, host: str) -> None:
+    response = client.get(f"/{KEY}/", headers={"host": host})
+    assert response.status_code == 403
+    assert "host" in response.json()["error"]["message"]
+
+
+def test_a_server_for_other_machines_is_called_by_its_addresses_and_names() -> None:
+    names, any_address = names_of("0.0.0.0")
+    guard = Guard(Starlette(), token=None, names=names, any_address=any_address)
+    assert guard._is_known("192.168.1.5:80")
+    assert guard._is_known("[fe80::1]:80")
+    assert not guard._is_known("example.org")
+
+
+@pytest.mark.parametrize("path", ["/", "", "/x", "/x/", f"/{KEY}", f"/{KEY}x/", f"//{KEY}/"])
+def test_an_address_without_the_key_is_refused(client: TestClient, path: str) -> None:
+    assert client.get(path, headers=HERE).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://example.org", "null", "http://127.0.0.1:8001", "file://", "http://127.0.0.1:8000/x"],
+)
+def test_a_page_of_another_origin_is_refused(client: TestClient, origin: str) -> None:
+    response = client.post(f"/{KEY}/", headers=HERE | {"origin": origin})
+    assert response.status_code == 403
+
+
+def test_the_page_behind_a_tunnel_passes(client: TestClient) -> None:
+    headers = {"host": "localhost:9000", "origin": "http://localhost:9000"}
+    assert client.post(f"/{KEY}/", headers=headers).status_code == 200
+
+
+def test_a_request_that_is_too_long_is_refused_without_being_read(client: TestClient) -> None:
+    long, longest = b"x" * (MOST_BYTES + 1), b"x" * MOST_BYTES
+    assert client.post(f"/{KEY}/", content=long, headers=HERE).status_code == 413
+    assert client.post(f"/{KEY}/", content=longest, headers=HERE).text == str(MOST_BYTES)
+
+
+@pytest.mark.parametrize("path", [f"/{KEY}/", "/", f"/{KEY}/missing"])
+def test_every_answer_carries_the_content_security_policy(client: TestClient, path: str) -> None:
+    headers = client.get(path, headers=HERE).headers
+    policy = dict(
+        directive.split(" ", 1) for directive in headers["content-security-policy"].split("; ")
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == policy["style-src"] == "'self'"
+    assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "gpt2-small"
+
+
+def test_the_key_is_the_same_at_every_start_and_for_its_user_alone(cache) -> None:
+    first = page_key()
+    assert len(first) >= 32
+    assert page_key() == first
+    if hasattr(os, "getuid"):
+        assert stat.S_IMODE((cache / FILE).stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="file modes are POSIX's")
+def test_a_key_that_others_may_read_is_not_used(cache) -> None:
+    first = page_key()
+    (cache / FILE).chmod(0o644)
+    assert page_key() != first
+
+
+def test_a_damaged_key_is_replaced(cache) -> None:
+    page_key()
+    (cache / FILE).write_text("short")
+    assert page_key() == page_key() != "short"
+
+
+def test_without_a_cache_folder_the_key_is_new(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert page_key() != page_key()

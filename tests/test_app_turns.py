@@ -1,0 +1,145 @@
+"""Turns: jobs alternate, end when their reader leaves, and are bounded in number."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gpt2_small.app import turns as turns_module
+from gpt2_small.app.turns import MOST_JOBS, TooBusy, Turns
+from gpt2_small.errors import UserError
+
+
+@pytest.fixture
+def turns() -> Iterator[Turns]:
+    made = Turns()
+    yield made
+    assert made.close()
+
+
+async def read(job: Any) -> list[Any]:
+    return [item async for items in job.batches() for item in items]
+
+
+def test_two_jobs_take_turns_item_by_item(turns: Turns) -> None:
+    order: list[str] = []
+    both_wait = threading.Event()
+
+    def work(name: str) -> Iterator[int]:
+        both_wait.wait()
+        for number in range(4):
+            order.append(name)
+            yield number
+
+    async def run() -> None:
+        with turns.start(work("a")) as first, turns.start(work("b")) as second:
+            both_wait.set()
+            found = await asyncio.gather(read(first), read(second))
+            assert found == [[0, 1, 2, 3]] * 2
+
+    asyncio.run(run())
+    assert order == ["a", "b"] * 4
+
+
+def test_a_job_whose_reader_leaves_ends_before_its_next_step(turns: Turns) -> None:
+    steps, closed = [], threading.Event()
+    may_go_on = threading.Semaphore(1)
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                may_go_on.acquire()
+                steps.append(1)
+                yield 1
+        finally:
+            closed.set()
+
+    async def run() -> None:
+        with turns.start(endless()) as job:
+            await anext(job.batches())
+        may_go_on.release()
+        assert await asyncio.to_thread(closed.wait, 5)
+
+    asyncio.run(run())
+    assert len(steps) <= 2
+
+
+def test_what_the_work_raises_reaches_its_reader(turns: Turns) -> None:
+    def work() -> Iterator[int]:
+        yield 1
+        raise UserError("no more")
+
+    async def run() -> None:
+        with turns.start(work()) as job:
+            await read(job)
+
+    with pytest.raises(UserError, match="no more"):
+        asyncio.run(run())
+
+
+def test_more_jobs_than_may_be_are_refused_and_ended_ones_do_not_count(turns: Turns) -> None:
+    def endless() -> Iterator[None]:
+        while True:
+            yield None
+
+    async def run() -> None:
+        contexts = [turns.start(endless()) for _ in range(MOST_JOBS)]
+        for context in contexts:
+            context.__enter__()
+        with pytest.raises(TooBusy, match="try again"), turns.start(endless()):
+            pass
+        for context in contexts:
+            context.__exit__(None, None, None)
+        assert await turns.result(lambda: 7) == 7
+
+    asyncio.run(run())
+
+
+def test_a_reader_who_does_not_keep_up_holds_the_work_back(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "MOST_UNREAD", 5)
+    made = []
+
+    def work() -> Iterator[int]:
+        for number in range(40):
+            made.append(number)
+            yield number
+
+    async def run() -> None:
+        with turns.start(work()) as job:
+            for _ in range(3):  # others still have their turns
+                await turns.result(lambda: None)
+            assert len(made) <= 5
+            assert await read(job) == list(range(40))
+
+    asyncio.run(run())
+
+
+def test_work_that_takes_too_long_ends_with_a_sentence(
+    turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "MOST_SECONDS", 0.0)
+
+    async def run() -> None:
+        with turns.start(iter(range(10**9))) as job:
+            await read(job)
+
+    with pytest.raises(UserError, match="took more than 0 seconds"):
+        asyncio.run(run())
+
+
+def test_closing_ends_what_is_at_work() -> None:
+    made = Turns()
+
+    def endless() -> Iterator[None]:
+        while True:
+            yield None
+
+    async def run() -> None:
+        with made.start(endless()):
+            assert await asyncio.to_thread(made.close)
+
+    asyncio.run(run())
