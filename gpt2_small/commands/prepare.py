@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gpt2_small.entry_point import INTERRUPTED
+from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
 
@@ -22,7 +23,9 @@ def prepare(
             metavar="NAME|FILE",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="A new folder for the shards.", metavar="FOLDER")],
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder for the result.", metavar="FOLDER")
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(help="gpt2, byte, char or bpe:SIZE; left out, gpt2.", metavar="T"),
@@ -46,10 +49,37 @@ def prepare(
         str | None, typer.Option(help="Which column of a data set is text.", metavar="C")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Which split of a data set; left out, train.", metavar="S")
+        str | None,
+        typer.Option(
+            help="Which split of a data set; left out, train. With --chat: tree or path.",
+            metavar="S",
+        ),
     ] = None,
     processes: Annotated[
         int | None, typer.Option(help="That tokenise; left out, one a processor.", metavar="N")
+    ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Prepare conversations: dialogues, oasst1, ...")
+    ] = False,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="oasst, messages, sharegpt or alpaca.", metavar="F"),
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="Language of oasst's trees; left out, en.", metavar="L")
+    ] = None,
+    paths: Annotated[
+        str | None, typer.Option(help="Through oasst's trees: best or all.", metavar="P")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens of a conversation; left out, 1024.", metavar="N")
+    ] = None,
+    too_long: Annotated[
+        str | None, typer.Option(help="drop-turns or drop; left out, drop-turns.", metavar="W")
+    ] = None,
+    show: Annotated[
+        int | None,
+        typer.Option(help="Show N conversations of a prepared folder.", metavar="N", min=1),
     ] = None,
 ) -> None:
     """Tokenise a text into shards that train, nanoGPT and build-nanogpt read.
@@ -59,6 +89,36 @@ def prepare(
 
     Example: gpt2-small prepare tinystories --out data/tinystories
     """
+    for_chat = {
+        "--from": from_,
+        "--lang": lang,
+        "--paths": paths,
+        "--max-length": max_length,
+        "--too-long": too_long,
+    }
+    for_text = {"--shard-tokens": shard_tokens, "--column": column, "--processes": processes}
+    if show is not None:
+        _refuse_with("--show", {**for_chat, **for_text, "--out": out, "--chat": chat or None})
+        show_chats(text, show)
+        return
+    if out is None:
+        raise UserError("there is no --out; give a new folder for the result")
+    if chat:
+        _refuse_with("--chat", for_text | {"--format": None if kind == "bin" else kind})
+        options_given = {
+            "shape": from_,
+            "tokenizer": tokenizer,
+            "lang": lang,
+            "paths": paths,
+            "split": split,
+            "max_length": max_length,
+            "too_long": too_long,
+            "validation_share": validation_share,
+            "limit": max_documents,
+        }
+        prepare_chats(text, out, options_given)
+        return
+    _refuse_without_chat(for_chat)
     with loading():
         from gpt2_small.commands.prepare_view import PrepareView
         from gpt2_small.data.prepare import prepare as steps
@@ -88,6 +148,34 @@ def prepare(
             view.interrupted()
             raise typer.Exit(128 + ended_by[0] if ended_by else INTERRUPTED) from None
     view.finished()
+
+
+def show_chats(folder: str, count: int) -> None:
+    """Print conversations of a prepared folder."""
+    with loading():
+        from gpt2_small.commands.prepare_chats import show_chat_folder
+    show_chat_folder(Path(folder), count)
+
+
+def prepare_chats(name: str, out: Path, options: dict[str, Any]) -> None:
+    """Prepare conversations with the options that were given."""
+    with loading():
+        from gpt2_small.commands.prepare_chats import prepare_chat_folder
+        from gpt2_small.data.conversations.prepare_chats import ChatOptions
+    given = {key: value for key, value in options.items() if value is not None}
+    prepare_chat_folder(name, out, ChatOptions(**given))
+
+
+def _refuse_with(flag: str, others: dict[str, Any]) -> None:
+    for other, value in others.items():
+        if value is not None:
+            raise UserError(f"{other} does not go with {flag}; leave one of them out")
+
+
+def _refuse_without_chat(flags: dict[str, Any]) -> None:
+    for flag, value in flags.items():
+        if value is not None:
+            raise UserError(f"{flag} is for conversations; add --chat, or leave it out")
 
 
 @contextmanager

@@ -109,6 +109,28 @@ def read_documents(name: str, *, max_characters: int, column: str | None = None)
             return
 
 
+def rows_of(name: str) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    """All columns of the rows of a data set's `train` split, and how to know it again.
+
+    Args:
+        name: as for `DataSet`.
+
+    Raises:
+        UserError: as `DataSet`.
+    """
+    path, config, in_name = _parts(name)
+    revision = None if Path(name).exists() else _ask_hub(path, in_name)
+    given = {"path": path, "name": config, "revision": revision}
+    splits = _load(name, _local(Path(name)) if Path(name).exists() else given)
+    split = _choose_split(name, list(splits), None)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with _told(name):
+            yield from splits[split]
+
+    return rows(), {"data_set": name, "revision": revision, "split": split}
+
+
 def file_kind(path: Path) -> str | None:
     """Whether a file is `json` or `parquet`, by its name; JSON may be compressed."""
     suffix = path.suffix.lower()

@@ -2,14 +2,18 @@
 
 from gpt2_small.generation.batch_sampling import sample_many
 from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
+from gpt2_small.generation.conversation import ChatTurn, Conversation, Reply
 from gpt2_small.generation.loaded_model import LoadedModel, open_model
 from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream, continuations
 
 __all__ = [
+    "ChatTurn",
     "Continuation",
+    "Conversation",
     "LikelyToken",
     "LoadedModel",
+    "Reply",
     "SamplingOptions",
     "Step",
     "Stream",

@@ -25,6 +25,7 @@ class Stream:
 
     prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
         reads the last n_ctx tokens of the prompt and what it wrote, at every step.
+    decoder: of this model, which is kept from stream to stream: what it has read is not read again.
 
     Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
     no end of text, and tokens that the model does not know.
@@ -36,11 +37,14 @@ class Stream:
         loaded: LoadedModel,
         prompts: Sequence[str | Sequence[int]],
         options: SamplingOptions,
+        *,
+        decoder: Decoder | None = None,
     ) -> None:
         options.check_by(solution)
         if isinstance(prompts, str) or not prompts:
             raise UserError("there are no prompts; give a list of at least one")
         self._solution, self._loaded, self.options = solution, loaded, options
+        self._decoder = decoder
         tokenizer, model = loaded.tokenizer, loaded.model
         device = next(model.parameters()).device
         self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
@@ -53,13 +57,16 @@ class Stream:
     def __iter__(self) -> Iterator[Step]:
         if not self.options.max_new_tokens:
             return
-        decoder, batch = self._loaded.new_decoder(), rows_at_once(self._loaded.model)
+        decoder = self._decoder or self._loaded.new_decoder()
+        batch = rows_at_once(self._loaded.model)
         for first in range(0, len(self.rows), batch):
             yield from self._written(decoder, self.rows[first : first + batch])
 
     def _written(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[Step]:
         numbers = sorted({row.prompt for row in rows})
-        logits = decoder.prefill([self.prompts[number] for number in numbers])
+        logits = decoder.prefill(
+            [self.prompts[number] for number in numbers], reuse=self._decoder is not None
+        )
         repeated = [numbers.index(row.prompt) for row in rows]
         if len(numbers) < len(rows):
             decoder.select(repeated)

@@ -90,11 +90,12 @@ def _after_item(
         others = {(slot, kind) for slot, kind in kinds if slot != item.slot}
         kind = grammar.slots[item.slot][item.entry].kind
         return {(frozenset({*others, (item.slot, kind)}), length): amount}
-    words = _form_length(grammar, item, dict(kinds)[item.slot]) if isinstance(item, Say) else 1
+    words = form_length(grammar, item, dict(kinds)[item.slot]) if isinstance(item, Say) else 1
     return {(kinds, length + words): amount}
 
 
-def _form_length(grammar: Grammar, item: Say, kind: str) -> int:
+def form_length(grammar: Grammar, item: Say, kind: str) -> int:
+    """How many words a form has in the entries of a kind; ValueError where they differ."""
     entries = [entry for entry in grammar.slots[item.slot].values() if entry.kind == kind]
     lengths = {len(entry.forms[item.form]) for entry in entries}
     if len(lengths) > 1:

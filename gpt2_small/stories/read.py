@@ -3,43 +3,49 @@
 import math
 from collections.abc import Sequence
 
-from gpt2_small.stories.grammar import Call, Case, Node, Say, Word
+from gpt2_small.stories.grammar import Call, Case, Grammar, Node, Say, Word
 from gpt2_small.stories.tales import BEGIN, GRAMMAR
 
 
-class _Disagrees(Exception):
+class Disagrees(Exception):
     """The tokens leave the grammar."""
 
 
-class _Ended(Exception):
+class Ended(Exception):
     """The tokens end in the middle of a story; `words` may come next."""
 
     def __init__(self, words: set[str]):
         self.words = words
 
 
-class _Reader:
-    """Walks through the grammar along given tokens, noting each token's log-probability."""
+class Reader:
+    """Walks through a grammar along given tokens, noting each token's log-probability.
 
-    def __init__(self, tokens: Sequence[str]):
-        self.tokens = tokens
+    Raises Disagrees at the first token that the grammar does not allow, and Ended where the tokens
+    end before the derivation does.
+    """
+
+    def __init__(self, tokens: Sequence[str], grammar: Grammar = GRAMMAR):
+        self.tokens, self.grammar = tokens, grammar
         self.position = 0
         self.log_probs = [0.0] * len(tokens)
 
     def hear(self, words: Sequence[str]) -> None:
+        """Take the next tokens, which must be these words."""
         for word in words:
             if self._is_at_end():
-                raise _Ended({word})
+                raise Ended({word})
             if self.tokens[self.position] != word:
-                raise _Disagrees
+                raise Disagrees
             self.position += 1
 
     def choose(self, node: Node) -> Node:
+        """The branch that the next token takes."""
         if self._is_at_end():
-            raise _Ended(set().union(*map(GRAMMAR.first_words, node.branches)))
-        found = GRAMMAR.branch_by_word(node, self.tokens[self.position])
+            raise Ended(set().union(*map(self.grammar.first_words, node.branches)))
+        found = self.grammar.branch_by_word(node, self.tokens[self.position])
         if found is None:
-            raise _Disagrees
+            raise Disagrees
         share, branch = found
         self.log_probs[self.position] += math.log(share)
         return branch
@@ -54,14 +60,14 @@ def token_log_probs(tokens: Sequence[str]) -> list[float]:
     `tokens` is a stream of stories, each led by the begin token; the last may be cut. The first
     token is given: its log-probability is 0. From the first forbidden token on, all are -inf.
     """
-    reader = _Reader(tokens)
+    reader = Reader(tokens)
     try:
         while reader.position < len(tokens):
             reader.hear((BEGIN,))
             GRAMMAR.derive(reader.choose, reader.hear)
-    except _Ended:
+    except Ended:
         pass
-    except _Disagrees:
+    except Disagrees:
         known = reader.log_probs[: reader.position]
         return known + [-math.inf] * (len(tokens) - len(known))
     return reader.log_probs
@@ -74,14 +80,14 @@ def next_word_probabilities(tokens: Sequence[str]) -> dict[str, float] | None:
     when it leaves the grammar.
     """
     story = list(tokens[_last_begin(tokens) :])
-    reader = _Reader(story)
+    reader = Reader(story)
     words: set[str] = {BEGIN}
     try:
         reader.hear((BEGIN,))
         GRAMMAR.derive(reader.choose, reader.hear)
-    except _Ended as end:
+    except Ended as end:
         words = end.words
-    except _Disagrees:
+    except Disagrees:
         return None
     if reader.position < len(story):
         return None
@@ -95,10 +101,10 @@ def _last_begin(tokens: Sequence[str]) -> int:
 
 def agrees(tokens: Sequence[str]) -> bool:
     """Whether the words (no begin token) are a whole story, in which everything agrees."""
-    reader = _Reader(tokens)
+    reader = Reader(tokens)
     try:
         GRAMMAR.derive(reader.choose, reader.hear)
-    except (_Disagrees, _Ended):
+    except (Disagrees, Ended):
         return False
     return reader.position == len(tokens)
 

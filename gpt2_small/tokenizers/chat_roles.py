@@ -87,8 +87,11 @@ class ChatTokenizer(BaseTokenizer):
         return self.base.encode(text)
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """Ids of a piece of text, as the base gives them."""
-        return self.base.encode_ordinary(text)
+        """Ids of a piece of text, as the base gives them, without the ends.
+
+        What is typed in a turn must not end it, as a line break would with a word tokenizer.
+        """
+        return [id for id in self.base.encode_ordinary(text) if id not in self.ends]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, the names of the roles among it."""

@@ -117,6 +117,7 @@ _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
     "byte-level": ByteLevelTokenizer.from_dict,
     HuggingFaceTokenizer.name: HuggingFaceTokenizer.from_dict,
     "stories": WordTokenizer.from_dict,
+    "dialogues": WordTokenizer.from_dict,
     "words": WordTokenizer.from_dict,
 }
 

@@ -1,0 +1,122 @@
+"""Open what a user names: a file of conversations, a data set of the hub, the dialogues."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.data.conversations import oasst
+from gpt2_small.data.conversations.conversation import Audit, RawConversation, RawTurn
+from gpt2_small.data.conversations.record_shapes import FROM, OASST, SHAPES, BadRow, Row, shape_of
+from gpt2_small.data.conversations.records import read_rows
+from gpt2_small.data.hub_datasets import rows_of
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files import sha256
+
+DIALOGUES = "dialogues"
+OASST1 = "oasst1"
+OASST1_ON_THE_HUB = "OpenAssistant/oasst1"
+HUB = "hub:"
+
+
+@dataclass(frozen=True)
+class ChatSource:
+    """Conversations as they are somewhere.
+
+    origin: how to know it again, as JSON values.
+    shape: the format of the rows; None for conversations that are drawn.
+    """
+
+    name: str
+    origin: dict[str, Any]
+    shape: str | None
+    conversations: Iterable[RawConversation]
+
+
+def open_chat_source(
+    name: str, *, shape: str | None, lang: str | None, paths: str, limit: int | None, audit: Audit
+) -> ChatSource:
+    """What a name stands for: `dialogues`, `oasst1`, `hub:NAME` or a file.
+
+    Args:
+        shape: of the rows, one of FROM; told by their fields when None.
+        lang: of oasst's trees; English for them when None, `all` for every language.
+        paths: through oasst's trees, `best` or `all`.
+        limit: rows, or dialogues, that are read; all when None.
+        audit: what is left out is counted there.
+
+    Raises UserError for what cannot be found or read.
+    """
+    if name == DIALOGUES:
+        return _dialogues(limit)
+    rows, origin = _rows(name, limit)
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{name} holds no rows")
+    shape = shape or shape_of(first, name)
+    rows = chain([first], rows)
+    if shape == OASST:
+        lang = None if lang == "all" else lang or "en"
+        found = oasst.conversations(rows, lang=lang, paths=paths, audit=audit)
+    else:
+        found = _plain(rows, shape, name)
+    return ChatSource(name, origin, shape, found)
+
+
+def _rows(name: str, limit: int | None) -> tuple[Iterator[Row], dict[str, Any]]:
+    if name == OASST1 or name.startswith(HUB):
+        found, origin = rows_of(OASST1_ON_THE_HUB if name == OASST1 else name.removeprefix(HUB))
+        return _limited(found, limit), origin
+    path = Path(name)
+    if not path.exists():
+        raise UserError(_missing(path))
+    return _limited(read_rows(path), limit), {"file": path.name, "sha256": _hash(path)}
+
+
+def _limited(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        if number == limit:
+            return
+        yield row
+
+
+def _plain(rows: Iterable[Row], shape: str, name: str) -> Iterator[RawConversation]:
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield SHAPES[shape](row)
+        except BadRow as error:
+            raise UserError(
+                f"row {number} of {name} is not of the format {shape}: {error}; mend or remove it, "
+                f"or give another --from ({', '.join(FROM)})"
+            ) from None
+
+
+def _dialogues(limit: int | None) -> ChatSource:
+    """The embedded dialogues, of which equal ones alone share a split."""
+    from gpt2_small.stories import dialogue_corpus
+    from gpt2_small.stories.tokenizer import join_words
+
+    drawn = dialogue_corpus.training_dialogues(0, limit or dialogue_corpus.TRAINING_DIALOGUES)
+    found = []
+    for words in drawn:
+        turns = [RawTurn(role, join_words(said)) for role, said in dialogue_corpus.turns_of(words)]
+        found.append(RawConversation(tuple(turns), key=" ".join(words)))
+    digest = hashlib.sha256("\n".join(str(each.key) for each in found).encode()).hexdigest()
+    return ChatSource(DIALOGUES, {"dialogues_seed": 0, "sha256": digest}, None, found)
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return sha256(path) if path.is_file() else None
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); give a readable file") from None
+
+
+def _missing(path: Path) -> str:
+    names = [DIALOGUES, OASST1]
+    if path.parent.is_dir():
+        names += [str(path.with_name(each.name)) for each in path.parent.iterdir()]
+    guess = did_you_mean(str(path), names, otherwise="give a file, dialogues, oasst1 or hub:NAME")
+    return f"{path} does not exist; {guess}"

@@ -1,0 +1,201 @@
+"""Build OpenAssistant's message trees by id, and take conversations from them.
+
+Köpf et al. 2023, "OpenAssistant Conversations". A tree comes as rows of messages, in any order,
+or nested, its prompt with its replies.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpt2_small.data.conversations.conversation import Audit, RawConversation, RawTurn
+from gpt2_small.data.conversations.record_shapes import BadRow, Row
+from gpt2_small.errors import UserError
+
+READY = "ready_for_export"
+PATHS = ("best", "all")
+KINDS_OF_ROLE = {"prompter": "user", "assistant": "assistant"}
+DEEPEST = 200
+"""No tree has nearly as many turns; a deeper one is damaged."""
+
+
+@dataclass
+class Message:
+    """One message of a tree, and the replies to it."""
+
+    id: str
+    parent: str | None
+    text: str
+    role: str
+    lang: str
+    rank: int | None
+    is_deleted: bool
+    is_accepted: bool | None
+    tree_state: str | None
+    replies: list["Message"] = field(default_factory=list)
+
+
+def conversations(
+    rows: Iterable[Row], *, lang: str | None, paths: str, audit: Audit
+) -> Iterator[RawConversation]:
+    """The conversations of trees: one a tree for `best`, one a leaf for `all`.
+
+    With `all` each assistant message is trained on the first path that has it, and only there.
+
+    lang: of a tree's prompt; every language when None.
+    audit: counts messages and trees that are left out.
+
+    Raises UserError for rows that make no trees.
+    """
+    for root in _trees(rows, audit):
+        if why := _refused(root, lang):
+            audit.read += 1
+            audit.dropped[why] += 1
+            continue
+        trained: set[str] = set()
+        for path in _paths(root, paths, audit.changed):
+            turns = []
+            for message in path:
+                turns.append(
+                    RawTurn(
+                        KINDS_OF_ROLE.get(message.role, message.role),
+                        message.text,
+                        is_trained=message.id not in trained,
+                    )
+                )
+                trained.add(message.id)
+            yield RawConversation(tuple(turns), key=root.text)
+
+
+def _refused(root: Message, lang: str | None) -> str | None:
+    if root.tree_state is not None and root.tree_state != READY:
+        return f"trees that are not {READY}"
+    if root.is_deleted:
+        return "trees whose prompt is deleted"
+    if root.is_accepted is False:
+        return "trees whose prompt was not accepted"
+    if lang is not None and root.lang != lang:
+        return f"trees in another language than {lang}"
+    return None
+
+
+def _paths(root: Message, paths: str, changed: Counter[str]) -> Iterator[list[Message]]:
+    """Paths from the prompt to a leaf; what is deleted or has no rank among siblings is no reply.
+
+    A path that ends with the user ends before that turn, where the rules for turns are applied.
+    """
+    waiting: list[list[Message]] = [[root]]
+    ended: set[tuple[str, ...]] = set()
+    while waiting:
+        path = waiting.pop()
+        replies = _usable(path[-1], changed)
+        if paths == "best":
+            replies = replies[:1]
+        waiting += [[*path, reply] for reply in reversed(replies)]
+        if replies:
+            continue
+        whole = path[:-1] if path[-1].role == "prompter" and len(path) > 1 else path
+        if (ids := tuple(message.id for message in whole)) not in ended:
+            ended.add(ids)
+            yield whole
+
+
+def _usable(message: Message, changed: Counter[str]) -> list[Message]:
+    """Replies in the order of their ranks; a null rank passes only without siblings."""
+    kept = [reply for reply in message.replies if not reply.is_deleted]
+    changed["deleted replies, left out"] += len(message.replies) - len(kept)
+    if len(kept) > 1:
+        ranked = [reply for reply in kept if reply.rank is not None]
+        changed["replies without a rank among siblings, left out"] += len(kept) - len(ranked)
+        kept = ranked
+    return sorted(kept, key=lambda reply: (reply.rank or 0, reply.id))
+
+
+def _trees(rows: Iterable[Row], audit: Audit) -> Iterator[Message]:
+    """The prompts of all trees with their replies, whatever the order of the rows."""
+    by_id: dict[str, Message] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            found = list(_nested(row) if "prompt" in row else [_message(row)])
+        except BadRow as error:
+            raise UserError(f"row {number} is no oasst message: {error}") from None
+        for message in found:
+            if message.id in by_id:
+                audit.changed["messages that came twice, left out"] += 1
+            else:
+                by_id[message.id] = message
+    for message in by_id.values():
+        if message.parent is not None:
+            if message.parent in by_id:
+                by_id[message.parent].replies.append(message)
+            else:
+                audit.changed["messages whose parent is missing, left out with their replies"] += 1
+    for message in by_id.values():
+        if message.parent is None:
+            yield message
+    _check_circles(by_id)
+
+
+def _check_circles(by_id: Mapping[str, Message]) -> None:
+    """Messages that answer each other hang from no prompt."""
+    settled: set[str] = set()
+    for message in by_id.values():
+        seen: set[str] = set()
+        place: Message | None = message
+        while place is not None and place.id not in settled:
+            if place.id in seen:
+                raise UserError(f"message {place.id} answers itself; the file is damaged")
+            seen.add(place.id)
+            place = by_id.get(place.parent) if place.parent is not None else None
+        settled |= seen
+
+
+def _nested(row: Row) -> Iterator[Message]:
+    """The messages of a tree that comes as one row."""
+    state = row.get("tree_state")
+    waiting: list[tuple[Any, str | None, int]] = [(row["prompt"], None, 0)]
+    while waiting:
+        found, parent, depth = waiting.pop()
+        if not isinstance(found, dict):
+            raise BadRow("a message of its tree is no object")
+        if depth > DEEPEST:
+            raise BadRow(f"its tree is deeper than {DEEPEST} turns")
+        message = _message({**found, "parent_id": parent, "tree_state": state})
+        yield message
+        replies = found.get("replies") or []
+        if not isinstance(replies, list):
+            raise BadRow("its replies are no list")
+        waiting += [(reply, message.id, depth + 1) for reply in replies]
+
+
+def _message(row: Row) -> Message:
+    id, parent, text, role = (row.get(name) for name in ("message_id", "parent_id", "text", "role"))
+    for name, value in (("message_id", id), ("text", text), ("role", role)):
+        if not isinstance(value, str):
+            raise BadRow(f"its {name} is {value!r}, not a text")
+    if parent is not None and not isinstance(parent, str):
+        raise BadRow(f"its parent_id is {parent!r}, not a text")
+    if role not in KINDS_OF_ROLE:
+        raise BadRow(f"its role is {role!r}; oasst has prompter and assistant")
+    rank = row.get("rank")
+    if isinstance(rank, float) and rank == rank and rank == int(rank):
+        rank = int(rank)  # a column of whole numbers with gaps comes as floats
+    if isinstance(rank, float) and rank != rank:
+        rank = None
+    if rank is not None and type(rank) is not int:
+        raise BadRow(f"its rank is {rank!r}, not a whole number")
+    for name in ("deleted", "review_result"):
+        if row.get(name) not in (None, True, False):
+            raise BadRow(f"its {name} is {row[name]!r}, not true or false")
+    return Message(
+        id=str(id),
+        parent=parent,
+        text=str(text),
+        role=str(role),
+        lang=str(row.get("lang")),
+        rank=rank,
+        is_deleted=bool(row.get("deleted")),
+        is_accepted=row.get("review_result"),
+        tree_state=row.get("tree_state"),
+    )

@@ -1,0 +1,187 @@
+"""Prepare conversations: read, conform, render, split, and publish them as one folder."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.data.conversations.chat_folder import SPLITS, split_writers, write_index
+from gpt2_small.data.conversations.chat_sources import DIALOGUES, open_chat_source
+from gpt2_small.data.conversations.conversation import Audit, Conversation, conform
+from gpt2_small.data.conversations.oasst import PATHS
+from gpt2_small.data.conversations.record_shapes import FROM
+from gpt2_small.data.conversations.rendering import TOO_LONG, render, role_id
+from gpt2_small.data.parallel_encoding import split_of
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files import atomic_folder
+from gpt2_small.tokenizers.protocol import Tokenizer, text_to_bytes
+from gpt2_small.tokenizers.registry import check_spec, make_tokenizer, save_tokenizer
+
+CHAT_SPLITS = ("tree", "path")
+VALIDATION_SHARE = 0.05
+DIALOGUE_TOKENIZER = "dialogues-chat"
+LARGEST_VOCABULARY = 2**16
+DUPLICATES = "word for word like an earlier one (kept)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatOptions:
+    """How conversations are prepared.
+
+    shape: the format of the rows (`--from`); told by their fields when None.
+    tokenizer: one with roles; None is `gpt2-chat`, and for the dialogues their own.
+    lang: of oasst's trees; `en` when None, `all` for every language.
+    paths: through oasst's trees: `best` of each, or `all`.
+    split: by `tree`, so that conversations that share their beginning stay together, or by `path`.
+    max_length: of a conversation, in tokens.
+    too_long: `drop-turns` leaves out the oldest turns, `drop` the conversation.
+    validation_share: of the conversations.
+    limit: rows that are read; all when None.
+
+    Raises UserError for a value that cannot be.
+    """
+
+    shape: str | None = None
+    tokenizer: str | None = None
+    lang: str | None = None
+    paths: str = "best"
+    split: str = "tree"
+    max_length: int = 1024
+    too_long: str = "drop-turns"
+    validation_share: float = VALIDATION_SHARE
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for flag, value, known in (
+            ("--from", self.shape, FROM),
+            ("--paths", self.paths, PATHS),
+            ("--split", self.split, CHAT_SPLITS),
+            ("--too-long", self.too_long, TOO_LONG),
+        ):
+            if value is not None and value not in known:
+                guess = did_you_mean(value, known, otherwise=f"give {' or '.join(known)}")
+                raise UserError(f"{flag} is {value!r}; {guess}")
+        if self.max_length < 4:
+            raise UserError(f"--max-length is {self.max_length}; give at least 4 tokens")
+        if not 0 < self.validation_share <= 0.5:
+            raise UserError(
+                f"--validation-share is {self.validation_share}; give more than 0 and at most 0.5"
+            )
+        if self.tokenizer not in (None, DIALOGUE_TOKENIZER):
+            check_spec(self.tokenizer)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made: the index, and what happened to the conversations on the way."""
+
+    folder: Path
+    index: dict[str, Any]
+    audit: Audit
+
+
+def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepared:
+    """Make a folder of conversations, whole or not at all.
+
+    Raises UserError when the source cannot be read, the folder is taken, or nothing is left.
+    """
+    folder = Path(folder)
+    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already and is left as it is; give another folder")
+    audit = Audit()
+    source = open_chat_source(
+        name,
+        shape=options.shape,
+        lang=options.lang,
+        paths=options.paths,
+        limit=options.limit,
+        audit=audit,
+    )
+    found: Iterator[Conversation] | list[Conversation] = (
+        conversation for raw in source.conversations if (conversation := conform(raw, audit))
+    )
+    spec = options.tokenizer or (DIALOGUE_TOKENIZER if name == DIALOGUES else "gpt2-chat")
+    if spec.partition(":")[0] in ("bpe", "char", "char-chat"):
+        found = list(found)
+    tokenizer = _tokenizer(spec, found)
+    with atomic_folder(folder) as aside:
+        save_tokenizer(tokenizer, aside)
+        with split_writers(aside) as writers:
+            for split, rendered in _rendered(found, tokenizer, options, audit):
+                writers[split].append(rendered)
+        for split, writer in writers.items():
+            if not writer.conversations:
+                raise UserError(_nothing_for(split, name, audit))
+        index = write_index(
+            aside,
+            tokenizer,
+            {split: writers[split].facts(aside) for split in SPLITS},
+            source={"name": name, "format": source.shape, **source.origin},
+            settings=asdict(options) | {"tokenizer": tokenizer.name},
+            audit=audit.as_json(),
+        )
+    return Prepared(folder, index, audit)
+
+
+def _rendered(
+    found: Iterator[Conversation] | list[Conversation],
+    tokenizer: Tokenizer,
+    options: ChatOptions,
+    audit: Audit,
+) -> Iterator[tuple[str, Any]]:
+    """Each conversation's split and rendering; equal ones are counted."""
+    seen: set[bytes] = set()
+    for conversation in found:
+        rendered = render(
+            conversation,
+            tokenizer,
+            max_length=options.max_length,
+            too_long=options.too_long,
+            audit=audit,
+        )
+        if rendered is None:
+            continue
+        key = "\0".join(turn.text for turn in conversation.turns)
+        digest = hashlib.blake2b(text_to_bytes(key), digest_size=12).digest()
+        audit.changed[DUPLICATES] += digest in seen
+        seen.add(digest)
+        key = conversation.key if options.split == "tree" else key
+        yield split_of(text_to_bytes(key), options.validation_share), rendered
+
+
+def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) -> Tokenizer:
+    """The tokenizer of a word; one that is learned learns from all turns.
+
+    Raises UserError for one without roles, or with more ids than two bytes hold.
+    """
+    if spec == DIALOGUE_TOKENIZER:
+        from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
+
+        return dialogue_tokenizer()
+    text = ""
+    if isinstance(found, list):
+        text = "\n".join(turn.text for conversation in found for turn in conversation.turns)
+    tokenizer = make_tokenizer(spec, text)
+    role_id(tokenizer, "user")
+    if tokenizer.vocab_size > LARGEST_VOCABULARY:
+        raise UserError(
+            f"tokenizer {spec!r} has {tokenizer.vocab_size:,} ids, more than the "
+            f"{LARGEST_VOCABULARY:,} that the files of conversations hold; give a smaller one"
+        )
+    return tokenizer
+
+
+def _nothing_for(split: str, name: str, audit: Audit) -> str:
+    dropped = "; ".join(f"{why}: {count}" for why, count in audit.dropped.items())
+    part = {"train": "training", "val": "validation"}[split]
+    return (
+        f"nothing of {name} is left for {part}: {audit.read} conversations were read"
+        f"{f', of which were dropped: {dropped}' if dropped else ''}; give more conversations, "
+        "or a larger --validation-share"
+    )
+
+
+def shares(index: dict[str, Any]) -> dict[str, float]:
+    """What part of each split's tokens is trained."""
+    return {split: facts["targets"] / facts["tokens"] for split, facts in index["splits"].items()}

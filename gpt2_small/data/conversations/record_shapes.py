@@ -1,0 +1,104 @@
+"""Tell the formats of conversations apart, and take the turns from a row of each."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from gpt2_small.data.conversations.conversation import RawConversation, RawTurn, text_of
+from gpt2_small.errors import UserError
+
+Row: TypeAlias = Mapping[str, Any]
+Shape: TypeAlias = Callable[[Row], RawConversation]
+
+OASST = "oasst"
+FROM = (OASST, "messages", "sharegpt", "alpaca")
+
+
+class BadRow(ValueError):
+    """A row that is not of the shape. The message is a clause about it."""
+
+
+def shape_of(row: Row, source: str) -> str:
+    """The format of a row, by its fields.
+
+    Raises UserError, with the fields that are there, where it cannot be told.
+    """
+    if "message_tree_id" in row and ("prompt" in row or "message_id" in row):
+        return OASST
+    if "messages" in row:
+        return "messages"
+    if "conversations" in row or "conversation" in row:
+        first = next(iter(_list(row, "conversations", "conversation")), None)
+        return "messages" if isinstance(first, dict) and "role" in first else "sharegpt"
+    if "instruction" in row and ("output" in row or "response" in row):
+        return "alpaca"
+    if "message_id" in row and "parent_id" in row:
+        return OASST
+    raise UserError(
+        f"{source} holds rows with the fields {', '.join(map(str, row)) or 'none'}, of which the "
+        f"format cannot be told; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
+    )
+
+
+def messages(row: Row) -> RawConversation:
+    """OpenAI's and TRL's shape: `messages` of `role` and `content` (UltraChat's rows, too).
+
+    `prompt` and `completion`, as messages, are TRL's other shape of the same.
+    """
+    if "messages" not in row and isinstance(row.get("prompt"), list):
+        found = [*row["prompt"], *_list(row, "completion")]
+    else:
+        found = _list(row, "messages", "conversations", "conversation")
+    return RawConversation(tuple(_turns(found, "role", "content")))
+
+
+def sharegpt(row: Row) -> RawConversation:
+    """ShareGPT's shape: `conversations` of `from` and `value`, and perhaps a `system` text."""
+    turns = list(_turns(_list(row, "conversations", "conversation", "messages"), "from", "value"))
+    system = row.get("system")
+    if isinstance(system, str) and system.strip():
+        turns.insert(0, RawTurn("system", system))
+    return RawConversation(tuple(turns))
+
+
+def alpaca(row: Row) -> RawConversation:
+    """Alpaca's shape: `instruction`, perhaps `input`, `output`; perhaps `system` and `history`.
+
+    An input follows its instruction after an empty line.
+    """
+    instruction = row.get("instruction")
+    output = row["output"] if "output" in row else row.get("response")
+    if not isinstance(instruction, str) or not isinstance(output, str):
+        raise BadRow("its instruction or its output is no text")
+    extra = row.get("input") or ""
+    if not isinstance(extra, str):
+        raise BadRow("its input is no text")
+    turns: list[RawTurn] = []
+    if isinstance(row.get("system"), str) and row["system"].strip():
+        turns.append(RawTurn("system", row["system"]))
+    for pair in row.get("history") or []:
+        if not (isinstance(pair, list | tuple) and len(pair) == 2):
+            raise BadRow("its history is no list of pairs")
+        turns += [RawTurn("user", text_of(pair[0])), RawTurn("assistant", text_of(pair[1]))]
+    asked = f"{instruction}\n\n{extra}" if extra.strip() else instruction
+    return RawConversation((*turns, RawTurn("user", asked), RawTurn("assistant", output)))
+
+
+SHAPES: Mapping[str, Shape] = {"messages": messages, "sharegpt": sharegpt, "alpaca": alpaca}
+
+
+def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
+    for number, turn in enumerate(found, start=1):
+        if not isinstance(turn, dict):
+            raise BadRow(f"its turn {number} is no object")
+        if not isinstance(turn.get(role), str):
+            raise BadRow(f"its turn {number} has no {role!r}")
+        yield RawTurn(turn[role], text_of(turn.get(content)))
+
+
+def _list(row: Row, *names: str) -> list[Any]:
+    for name in names:
+        if name in row:
+            if not isinstance(row[name], list):
+                raise BadRow(f"its {name!r} is no list")
+            return row[name]
+    raise BadRow(f"it has no {names[0]!r}")
