@@ -27,7 +27,7 @@ def test_transformers_loads_the_exported_model_and_its_tokenizer(export, tmp_pat
     saved_run(tmp_path / "run", small_model())
     code, said, _ = export(tmp_path / "run", tmp_path / "out")
     assert code == 0
-    assert said.startswith(f"{tmp_path / 'out'} is there: config.json, ")
+    assert said.startswith(f"Wrote {tmp_path / 'out'}: config.json, ")
     loaded = GPT2LMHeadModel.from_pretrained(tmp_path / "out").eval()
     torch.testing.assert_close(logits_of(loaded), logits_of(small_model()), rtol=0, atol=ROUNDING)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

@@ -1,5 +1,6 @@
 """Names of models: the cache first, the network with a limit, a sentence for all else."""
 
+import json
 import shutil
 import socket
 import threading
@@ -72,14 +73,14 @@ def test_a_cached_model_is_used_without_the_network(cache, monkeypatch, name, of
 
 @pytest.mark.parametrize("name", [*hub.HUB_NAMES, "someone/some-gpt2"])
 def test_offline_and_not_cached_is_one_sentence_at_once(name):
-    with pytest.raises(UserError, match=f"{name} is no folder here and not among the downloaded"):
+    with pytest.raises(UserError, match=f"{name} is neither a local folder nor a downloaded model"):
         gpt2_small.load_pretrained(name)
 
 
 def test_a_download_cut_short_is_not_taken_for_a_cached_model(cache):
     folder = put_into_cache(cache, "someone/gpt2", hugging_face_gpt2())
     (folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="not among the downloaded models"):
+    with pytest.raises(UserError, match="nor a downloaded model"):
         gpt2_small.load_pretrained("someone/gpt2")
 
 
@@ -116,7 +117,7 @@ def on_the_hub(online, cache, tmp_path, monkeypatch):
         (snapshot.parents[1] / "refs" / "main").write_text(COMMIT)
         return shutil.copy(there / file, snapshot / file)
 
-    def snapshot_download(name, allow_patterns):
+    def snapshot_download(name, allow_patterns, revision=None):
         asked.append((name, allow_patterns))
         folder = there
         for pattern in allow_patterns:
@@ -124,7 +125,7 @@ def on_the_hub(online, cache, tmp_path, monkeypatch):
             folder = Path(files[0]).parent if files else folder
         return str(folder)
 
-    def hf_hub_download(name, file):
+    def hf_hub_download(name, file, revision=None):
         asked.append((name, [file]))
         if (there / file).exists():
             return put(name, file)
@@ -170,7 +171,9 @@ def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, m
 def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
     put_into_cache(cache, "someone/gpt2", hugging_face_gpt2(vocab_size=50257))
     assert gpt2_small.load_pretrained("someone/gpt2").config.d_vocab == 50257
-    with pytest.raises(UserError, match="someone/gpt2 was downloaded without its tokenizer, and"):
+    with pytest.raises(
+        UserError, match="someone/gpt2 was downloaded without all files of its tokenizer, and"
+    ):
         open_model("someone/gpt2")
 
 
@@ -179,7 +182,7 @@ def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub,
     write_tokenizer_files(characters(), on_the_hub.folder)
     whole = huggingface_hub.hf_hub_download
 
-    def fail(name, file):
+    def fail(name, file, **more):
         raise LocalEntryNotFoundError("the connection was cut")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
@@ -212,10 +215,75 @@ def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_p
         ("runs/storys", r"there is no folder runs/storys; did you mean runs/stories\?"),
         ("./nowhere", r"there is no folder \./nowhere; give the folder of a run"),
         ("a.txt", r"a\.txt is a file; give the folder it is in"),
+        ("gpt2-smal", r"did you mean gpt2-small\?"),
+        ("runs/gone", r"runs/gone is a link to elsewhere, which is not there"),
     ],
 )
 def test_a_name_that_stands_for_nothing_is_said_with_the_nearest(tmp_path, name, sentence):
     (tmp_path / "runs" / "stories").mkdir(parents=True)
     (tmp_path / "a.txt").touch()
+    (tmp_path / "runs" / "gone").symlink_to("elsewhere")
     with pytest.raises(UserError, match=sentence):
         gpt2_small.load_pretrained(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("gpt2-small", "openai-community/gpt2"),
+        ("distilgpt2", "distilbert/distilgpt2"),
+        ("gpt2-xl", "openai-community/gpt2-xl"),
+    ],
+)
+def test_a_short_name_stands_for_its_owners_model_with_gpt2s_tokenizer(cache, name, repository):
+    theirs = hugging_face_gpt2(vocab_size=50257)
+    put_into_cache(cache, repository, theirs)
+    loaded = open_model(name)
+    assert (logits_of(loaded.model) - logits_of(theirs)).abs().max() < 1e-5
+    assert isinstance(loaded.tokenizer, GPT2Tokenizer)
+    assert loaded.remarks == ()
+
+
+def test_a_revision_is_asked_for_and_found_in_the_cache(on_the_hub, cache, monkeypatch):
+    theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size)
+    theirs.save_pretrained(on_the_hub.folder)
+    write_tokenizer_files(OTHER, on_the_hub.folder)
+    asked = []
+    for function in ("snapshot_download", "hf_hub_download"):
+        whole = getattr(huggingface_hub, function)
+
+        def heard(*args, whole=whole, revision=None, **more):
+            asked.append(revision)
+            return whole(*args, revision=revision, **more)
+
+        monkeypatch.setattr(huggingface_hub, function, heard)
+    assert open_model("someone/gpt2@v1.0").tokenizer.to_dict() == OTHER.to_dict()
+    assert {*asked} == {"v1.0"}
+    refs = cache / "models--someone--gpt2" / "refs"
+    (refs / "v1.0").write_text(COMMIT)
+    (refs / "main").unlink()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert open_model("someone/gpt2@v1.0").tokenizer.to_dict() == OTHER.to_dict()
+    with pytest.raises(UserError, match=r"someone/gpt2@v2\.0 is neither"):
+        open_model("someone/gpt2@v2.0")
+
+
+def test_every_file_of_the_tokenizer_is_fetched(on_the_hub):
+    theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size + 1)
+    theirs.save_pretrained(on_the_hub.folder)
+    write_tokenizer_files(OTHER, on_the_hub.folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (on_the_hub.folder / name).unlink()
+    added = {"<|end|>": OTHER.vocab_size}
+    (on_the_hub.folder / "added_tokens.json").write_text(json.dumps(added))
+    (on_the_hub.folder / "generation_config.json").write_text('{"eos_token_id": [0, 257]}')
+    tokenizer = open_model("someone/gpt2").tokenizer
+    assert tokenizer.vocab_size == OTHER.vocab_size + 1
+    assert tokenizer.ends == {0, 257}
+
+
+def test_a_tokenizer_of_another_kind_on_the_hub_is_refused(on_the_hub):
+    hugging_face_gpt2(vocab_size=50257).save_pretrained(on_the_hub.folder)
+    (on_the_hub.folder / "spiece.model").write_bytes(b"\x0a\x0e")
+    with pytest.raises(UserError, match=r"spiece\.model is of a tokenizer that cannot be read"):
+        open_model("someone/gpt2")

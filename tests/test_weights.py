@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 from small_gpt2s import D_VOCAB, PROPORTIONS, hugging_face_gpt2, logits_of, our_gpt2
+from transformers import GPT2Config
+from transformers.activations import ACT2FN
 
 import gpt2_small
 from gpt2_small.errors import UserError
@@ -62,6 +64,74 @@ def test_what_the_config_may_vary_is_heeded(tmp_path, changes):
     ours = gpt2_small.load_pretrained(saved(tmp_path, theirs))
     assert_same_function(ours, theirs)
     assert ours.config.tied_embeddings == changes.get("tie_word_embeddings", True)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("name", "alias"),
+    [
+        ("n_embd", "hidden_size"),
+        ("n_layer", "num_hidden_layers"),
+        ("n_head", "num_attention_heads"),
+        ("n_positions", "max_position_embeddings"),
+    ],
+)
+def test_an_alias_counts_before_the_name_it_stands_for(tmp_path, name, alias, first):
+    theirs = hugging_face_gpt2()
+    path = saved(tmp_path, theirs) / "config.json"
+    config = json.loads(path.read_text())
+    right = config.pop(name)
+    both = [(alias, right), (name, right * 2)]
+    path.write_text(json.dumps(config | dict(both if first else reversed(both))))
+    assert getattr(GPT2Config.from_pretrained(tmp_path), name) == right
+    assert_same_function(gpt2_small.load_pretrained(tmp_path), theirs)
+
+
+def test_an_alias_alone_is_heeded(tmp_path):
+    theirs = hugging_face_gpt2(n_head=6, n_embd=12)
+    path = saved(tmp_path, theirs) / "config.json"
+    config = json.loads(path.read_text())
+    config["num_attention_heads"] = config.pop("n_head")
+    path.write_text(json.dumps(config))
+    ours = gpt2_small.load_pretrained(tmp_path)
+    assert ours.config.n_heads == 6
+    assert_same_function(ours, theirs)
+
+
+@pytest.mark.parametrize("name", sorted({*ACT2FN} - {"prelu", "xielu"}))
+def test_an_activation_is_accepted_just_where_it_is_gelus_tanh_form(tmp_path, name):
+    grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    same = torch.allclose(ACT2FN[name](grid), ACT2FN["gelu_new"](grid), rtol=0, atol=1e-9)
+    change_config(saved(tmp_path), activation_function=name)
+    if same:
+        gpt2_small.load_pretrained(tmp_path)
+    else:
+        with pytest.raises(UserError, match="makes it another function"):
+            gpt2_small.load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_one_of_two_tied_tensors_is_enough(tmp_path, prefix):
+    theirs = hugging_face_gpt2()
+    save_model(theirs, saved(tmp_path, theirs) / "model.safetensors")
+
+    def rename(tensors):
+        for name in [name for name in tensors if name.startswith("transformer.")]:
+            tensors[prefix + name.removeprefix("transformer.")] = tensors.pop(name)
+
+    assert "transformer.wte.weight" not in load_file(tmp_path / "model.safetensors")
+    assert_same_function(type(theirs).from_pretrained(tmp_path), theirs)
+    change_tensors(tmp_path, rename)
+    ours = gpt2_small.load_pretrained(tmp_path)
+    assert ours.config.tied_embeddings
+    assert_same_function(ours, theirs)
+
+
+def test_an_untied_model_needs_both_tensors(tmp_path):
+    theirs = hugging_face_gpt2(tie_word_embeddings=False)
+    change_tensors(saved(tmp_path, theirs), lambda t: t.pop("transformer.wte.weight"))
+    with pytest.raises(UserError, match=r"missing: transformer\.wte\.weight"):
+        gpt2_small.load_pretrained(tmp_path)
 
 
 def test_weights_in_shards_are_put_together_from_their_index(tmp_path):
@@ -147,7 +217,12 @@ def test_every_tensor_that_does_not_fit_is_named_in_one_sentence(tmp_path, chang
         ({"add_cross_attention": True}, "add_cross_attention: true"),
         ({"quantization_config": {"bits": 4}}, "quantization_config:"),
         ({"n_head": 5}, r"n_heads \* d_head is 5 \* 2"),
-        ({"n_embd": "wide"}, "d_model is 'wide'"),
+        ({"n_embd": "wide"}, 'n_embd: "wide"; it must be a whole number'),
+        ({"hidden_size": None}, "hidden_size: null; it must be a whole number"),
+        ({"vocab_size": True}, "vocab_size: true; it must be a whole number"),
+        ({"layer_norm_epsilon": "1e-5"}, r'epsilon: "1e-5"; it must be a number, without quotat'),
+        ({"resid_pdrop": "0.1"}, r'resid_pdrop: "0\.1"; it must be a number'),
+        ({"pruned_heads": {"0": [1]}}, "pruned_heads:"),
         ({"tie_word_embeddings": False}, r"missing: lm_head\.weight"),
     ],
 )

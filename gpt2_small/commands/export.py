@@ -1,10 +1,11 @@
-"""`gpt2-small export`: a model for other programs."""
+"""Run `gpt2-small export`: write a trained model for other programs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gpt2_small.entry_point import bind_solution
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -14,15 +15,19 @@ def export(
         Path, typer.Argument(help="A run; its latest checkpoint is written.", metavar="RUN")
     ],
     folder: Annotated[Path, typer.Argument(help="A new folder for the model.", metavar="FOLDER")],
+    solution: Annotated[
+        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Write a trained model as a folder that transformers and TransformerLens load.
 
     It gets the weights as safetensors, the config, the tokenizer's files, and a manifest
-    with the SHA-256 of each. It is there whole or not at all.
+    with the SHA-256 of each; nothing is written of a model that is no GPT-2.
 
     Example: gpt2-small export runs/stories stories-gpt2
     """
     with loading():
+        bind_solution(solution)
         from gpt2_small.runs.folder import is_run
         from gpt2_small.weights import export_hugging_face
         from gpt2_small.weights.pretrained import missing
@@ -31,7 +36,7 @@ def export(
         raise UserError(sentence)
     if run.is_dir() and not is_run(run):
         raise UserError(f"{run} is not the folder of a run; give one that training has made")
-    typer.echo(f"{export_hugging_face(run, folder)} is there: {_listed(folder)}")
+    typer.echo(f"Wrote {export_hugging_face(run, folder)}: {_listed(folder)}")
 
 
 def _listed(folder: Path) -> str:

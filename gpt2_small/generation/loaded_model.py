@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import has_manifest, verified
 from gpt2_small.generation.decoders import Decoder, UncachedDecoder
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.model.cached_decoder import CachedDecoder
@@ -16,15 +15,10 @@ from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.folder import is_run
-from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder
 from gpt2_small.tokenizers.protocol import Tokenizer
-from gpt2_small.tokenizers.registry import GPT2Tokenizer
 from gpt2_small.weights import find_pretrained, load_hugging_face
-from gpt2_small.weights.hub import TOKENIZER_FILES, TOKENIZER_SETTINGS
-
-VOCABULARIES = ("tokenizer.json", "vocab.json")
-# GPT-2's vocabulary, and the multiple of 128 to which it is often padded.
-GPT2_VOCABULARIES = range(50257, 50304 + 1)
+from gpt2_small.weights.folder_tokenizer import tokenizer_beside
+from gpt2_small.weights.hub import has_gpt2_tokenizer
 
 
 @dataclass
@@ -32,11 +26,13 @@ class LoadedModel:
     """A model and its tokenizer, whose weights are packed once for all its decoders.
 
     name: what it is called on the screen.
+    remarks: what is worth saying about how it was opened.
     """
 
     name: str
     model: Any
     tokenizer: Tokenizer
+    remarks: tuple[str, ...] = ()
     _packed: tuple[Any, PackedTransformer] | None = field(default=None, init=False, repr=False)
 
     def new_decoder(self) -> Decoder:
@@ -90,18 +86,6 @@ def open_model(
         model = load_model(folder, device=device, dtype=dtype)
         return LoadedModel(f"{name_or_folder}, step {step:,}", model, tokenizer)
     model = load_hugging_face(folder, device=device, dtype=dtype)
-    return LoadedModel(str(name_or_folder), model, _tokenizer_beside(folder, model.config.d_vocab))
-
-
-def _tokenizer_beside(folder: Path, d_vocab: int) -> Tokenizer:
-    if any((folder / file).is_file() for file in VOCABULARIES):
-        for file in (*TOKENIZER_FILES, *TOKENIZER_SETTINGS):
-            if has_manifest(folder) and (folder / file).is_file():
-                verified(folder, file)
-        return read_tokenizer_folder(folder)
-    if d_vocab in GPT2_VOCABULARIES:
-        return GPT2Tokenizer()
-    raise UserError(
-        f"{folder} holds no tokenizer ({' or '.join(VOCABULARIES)}), and its vocabulary of "
-        f"{d_vocab} is not GPT-2's; put the tokenizer's files beside the weights"
-    )
+    is_gpt2 = has_gpt2_tokenizer(str(name_or_folder))
+    tokenizer, remarks = tokenizer_beside(folder, model.config.d_vocab, is_gpt2=is_gpt2)
+    return LoadedModel(str(name_or_folder), model, tokenizer, remarks)

@@ -1,18 +1,35 @@
-"""A model on its way out: a folder that Hugging Face's libraries and TransformerLens load."""
+"""Export a model as a folder that Hugging Face's libraries and TransformerLens load."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_folder
+from gpt2_small.files import atomic_folder, read_json_object
+from gpt2_small.model.building import fill
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
-from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
+from gpt2_small.tokenizers.chat_roles import ChatTokenizer
+from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files
 from gpt2_small.tokenizers.protocol import Tokenizer
-from gpt2_small.weights.hugging_face import make_config, to_hugging_face
+from gpt2_small.weights.hugging_face import from_hugging_face, to_hugging_face
+from gpt2_small.weights.hugging_face_config import (
+    fields_from_config,
+    make_config,
+    make_generation_config,
+)
+
+GENERATION_CONFIG = "generation_config.json"
+
+# Largest difference of logits, as a share of the largest logit, that the rounding of two
+# implementations makes in each type: 48 blocks summed in another order.
+LOGIT_TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
+HALF_PRECISION_TOLERANCE = 0.1
+COMPARED_ROWS, COMPARED_POSITIONS = 2, 32
 
 
 def export_hugging_face(
@@ -24,14 +41,16 @@ def export_hugging_face(
     """Write a model as a Hugging Face GPT-2, whole or not at all; returns the folder.
 
     The folder gets `config.json`, `generation_config.json`, `model.safetensors`, the tokenizer's
-    files, and a manifest with the SHA-256 of each. A vocabulary that was padded beyond the
-    tokenizer's is trimmed to it.
+    files, and a manifest with the SHA-256 of each. Rows that padded the vocabulary beyond the
+    tokenizer's are cut off, unless the tokenizer has roles or came from a Hugging Face folder: then
+    all rows stay, and those without a token are listed as `suppress_tokens`.
 
     run_or_model: the folder of a run (its latest checkpoint), or a model.
     tokenizer: of a model; left out, no tokenizer is written. A run has its own.
 
-    Raises UserError for a folder that is not empty, for what Hugging Face's GPT-2 cannot hold, and
-    when the disk does not allow it.
+    Raises UserError for a folder that is not empty, for what Hugging Face's GPT-2 cannot hold, for
+    a model that computes another function than the exported one would, and when the disk does not
+    allow it.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -43,27 +62,72 @@ def export_hugging_face(
         model, tokenizer = load_model(run_or_model), read_run(run_or_model).load_tokenizer()
     with atomic_folder(folder) as aside:
         _write(model, tokenizer, aside)
+        check_same_function(model, aside)
     return folder
 
 
 def _write(model: Any, tokenizer: Tokenizer | None, folder: Path) -> None:
     config = model.config
-    d_vocab = config.d_vocab if tokenizer is None else tokenizer.vocab_size
-    if d_vocab > config.d_vocab:
-        raise UserError(
-            f"the tokenizer has {d_vocab} tokens, but the model only {config.d_vocab}; "
-            "give the tokenizer it was trained with"
-        )
+    d_vocab = exported_rows(config.d_vocab, tokenizer)
     state = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
     tensors = to_hugging_face(state, config, d_vocab=d_vocab)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    end_of_text = None if tokenizer is None else tokenizer.end_of_text
     dtype = state["embed.W_E"].dtype
     written = {
-        CONFIG: make_config(config, d_vocab=d_vocab, end_of_text=end_of_text, dtype=dtype),
-        "generation_config.json": {"bos_token_id": end_of_text, "eos_token_id": end_of_text},
+        CONFIG: make_config(config, d_vocab=d_vocab, tokenizer=tokenizer, dtype=dtype),
+        GENERATION_CONFIG: make_generation_config(tokenizer, d_vocab),
     }
     for name, content in written.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if tokenizer is not None:
         write_tokenizer_files(tokenizer, folder, n_ctx=config.n_ctx)
+
+
+def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
+    """Rows of the exported embedding, of a model's `d_vocab`.
+
+    Raises UserError when the model lacks rows for its tokenizer.
+    """
+    if tokenizer is None or isinstance(tokenizer, HuggingFaceTokenizer):
+        return d_vocab
+    if tokenizer.vocab_size > d_vocab:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size} tokens, but the model only {d_vocab}; "
+            "give the tokenizer it was trained with"
+        )
+    return d_vocab if isinstance(tokenizer, ChatTokenizer) else tokenizer.vocab_size
+
+
+@torch.no_grad()
+def check_same_function(model: Any, folder: Path) -> None:
+    """Raises UserError unless the model has the logits of the GPT-2 that stands in the folder.
+
+    The folder's side is computed by the reference, from the files.
+    """
+    written, source = load_file(folder / WEIGHTS), str(folder / CONFIG)
+    fields = fields_from_config(read_json_object(folder / CONFIG), written, source)
+    reference = _reference()
+    config = reference.TransformerConfig(**fields)
+    exported = reference.Transformer(config).to(next(model.parameters()).dtype).eval()
+    fill(exported, from_hugging_face(written, config, source), source=source)
+    generator = torch.Generator().manual_seed(0)
+    length = min(config.n_ctx, COMPARED_POSITIONS)
+    tokens = torch.randint(config.d_vocab, (COMPARED_ROWS, length), generator=generator)
+    was_training = model.training
+    model.eval()
+    ours = model(tokens.to(next(model.parameters()).device)).cpu()[..., : config.d_vocab]
+    model.train(was_training)
+    difference = (ours.double() - exported(tokens).double()).abs().max()
+    allowed = LOGIT_TOLERANCES.get(ours.dtype, HALF_PRECISION_TOLERANCE)
+    if not difference <= allowed * max(1.0, float(ours.abs().max())):  # false for NaN too
+        raise UserError(
+            f"the model is no GPT-2: its logits differ by up to {float(difference):.2g} from those "
+            "of the Hugging Face GPT-2 with its weights, which would be another model; nothing was "
+            "written"
+        )
+
+
+def _reference() -> Any:
+    """The reference solution as a module, whatever is bound."""
+    bound = binding.bound()
+    return bound if binding.is_reference(bound) else binding.load(binding.reference_path())

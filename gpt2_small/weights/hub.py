@@ -1,4 +1,4 @@
-"""GPT-2s from the Hugging Face hub: from its cache, else fetched, or a sentence at once."""
+"""Fetch GPT-2s from the Hugging Face hub or its cache."""
 
 import json
 import re
@@ -12,40 +12,77 @@ from gpt2_small.tokenizers.gpt2_table import is_offline
 ANSWER_SECONDS = 5.0
 INDEX = "model.safetensors.index.json"
 WEIGHT_FILES = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors")
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt")
-TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
+VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")
+# What else decides the ids, or shows that the tokenizer is of a kind that is not read.
+TOKENIZER_SETTINGS = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+OTHER_TOKENIZERS = (
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "tiktoken.model",
+    "tekken.json",
+)
+TOKENIZER_FILES = (*VOCABULARIES, *TOKENIZER_SETTINGS, *OTHER_TOKENIZERS)
 
-# Each is kept on the hub under its owner's name, and answers to the short one too.
-HUB_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
-OWNER = "openai-community"
+# Short names, with the owner under whom the hub keeps each.
+HUB_NAMES = {
+    "gpt2": "openai-community/gpt2",
+    "gpt2-medium": "openai-community/gpt2-medium",
+    "gpt2-large": "openai-community/gpt2-large",
+    "gpt2-xl": "openai-community/gpt2-xl",
+    "distilgpt2": "distilbert/distilgpt2",
+    "gpt2-small": "openai-community/gpt2",  # as TransformerLens calls it
+}
 OTHER_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name is a short one or has the form OWNER/NAME, with or without @REVISION."""
+    bare = name.partition("@")[0]
+    return bare in HUB_NAMES or OTHER_HUB_NAME.fullmatch(bare) is not None
+
+
+def has_gpt2_tokenizer(name: str) -> bool:
+    """Whether a hub name is that of a model known to have GPT-2's own tokenizer."""
+    bare = name.partition("@")[0]
+    return bare in HUB_NAMES or bare in HUB_NAMES.values()
 
 
 def fetch(name: str, *, with_tokenizer: bool = False, answer_seconds: float | None = None) -> Path:
     """The folder with a hub model's config, weights and tokenizer; a cached one needs no network.
 
+    name: a short name or OWNER/NAME, with `@` and a branch, tag or commit after it or not.
     with_tokenizer: whether a model that another program cached without its tokenizer is completed.
     answer_seconds: how long the hub may take to say that it has the model; some when left out.
 
     Raises UserError, within that time, when it is not cached and the hub cannot be reached or
     does not have it as safetensors.
     """
-    names = [f"{OWNER}/{name}", name] if name in HUB_NAMES else [name]
-    cached = [(each, folder) for each in names if (folder := _cached(each)) is not None]
+    bare, _, revision = name.partition("@")
+    repositories = [HUB_NAMES[bare], bare] if bare in HUB_NAMES else [bare]
+    cached = [
+        (each, folder) for each in repositories if (folder := _cached(each, revision)) is not None
+    ]
     for each, folder in cached:
-        if not with_tokenizer or _tokenizer_is_known(each, folder):
+        if not with_tokenizer or _tokenizer_is_known(each, revision, folder):
             return folder
-    lack = "is no folder here and not among the downloaded models"
+    lack = "is neither a local folder nor a downloaded model"
     if cached:
-        lack = "was downloaded without its tokenizer"
+        lack = "was downloaded without all files of its tokenizer"
     if is_offline():
         raise UserError(
             f"{name} {lack}, and the network is switched off; "
             "unset HF_HUB_OFFLINE to download it, or give a folder"
         )
     try:
-        _ask(names[0], answer_seconds or ANSWER_SECONDS)
-        return _download(names[0])
+        _ask(repositories[0], revision, answer_seconds or ANSWER_SECONDS)
+        return _download(repositories[0], revision)
     except UserError:
         raise
     except Exception as error:  # the client's network errors share no base that it exports
@@ -65,50 +102,57 @@ def is_complete(folder: Path) -> bool:
     return all((folder / file).is_file() for file in files)
 
 
-def _cached(name: str) -> Path | None:
+def _cached(name: str, revision: str) -> Path | None:
     import huggingface_hub
 
-    config = huggingface_hub.try_to_load_from_cache(name, CONFIG)
+    config = huggingface_hub.try_to_load_from_cache(name, CONFIG, revision=revision or None)
     if not isinstance(config, str):
         return None
     folder = Path(config).parent
     return folder if is_complete(folder) else None
 
 
-def _tokenizer_is_known(name: str, folder: Path) -> bool:
-    """Whether the cache has a model's tokenizer, or knows that the hub has none."""
+def _tokenizer_is_known(name: str, revision: str, folder: Path) -> bool:
+    """Whether the cache has every file of a model's tokenizer, or knows that the hub has none."""
     import huggingface_hub
 
-    if name.removeprefix(f"{OWNER}/") in HUB_NAMES or (folder / TOKENIZER_FILES[0]).is_file():
+    if has_gpt2_tokenizer(name):
         return True
-    found = [huggingface_hub.try_to_load_from_cache(name, file) for file in TOKENIZER_FILES]
-    return None not in found or all(isinstance(file, str) for file in found[1:])
+
+    def known(file: str) -> bool:
+        found = huggingface_hub.try_to_load_from_cache(name, file, revision=revision or None)
+        return found is not None or (folder / file).is_file()
+
+    if (folder / VOCABULARIES[0]).is_file():
+        return all(map(known, TOKENIZER_SETTINGS))
+    return all(map(known, (*VOCABULARIES, *TOKENIZER_SETTINGS)))
 
 
-def _ask(name: str, seconds: float) -> None:
+def _ask(name: str, revision: str, seconds: float) -> None:
     """One question with a time limit, because the hub's client tries for minutes on its own."""
     import huggingface_hub
 
     def ask() -> None:
-        url = huggingface_hub.hf_hub_url(name, CONFIG)
+        url = huggingface_hub.hf_hub_url(name, CONFIG, revision=revision or None)
         huggingface_hub.get_hf_file_metadata(url, timeout=seconds)
 
     within(seconds, ask)
 
 
-def _download(name: str) -> Path:
+def _download(name: str, revision: str) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=list(WEIGHT_FILES)))
+    at, patterns = revision or None, list(WEIGHT_FILES)
+    folder = Path(huggingface_hub.snapshot_download(name, revision=at, allow_patterns=patterns))
     if not is_complete(folder):
         raise UserError(
             f"the hub has no safetensors weights of {name}, and a pickle can run any program when "
             "it is read, so none is; choose another model, or have its owner add safetensors"
         )
-    for file in (*TOKENIZER_FILES, *TOKENIZER_SETTINGS):
+    for file in TOKENIZER_FILES:
         try:
-            huggingface_hub.hf_hub_download(name, file)
+            huggingface_hub.hf_hub_download(name, file, revision=at)
         except LocalEntryNotFoundError:  # the network failed
             raise
         except EntryNotFoundError:  # the hub has none, which the client's cache keeps in mind

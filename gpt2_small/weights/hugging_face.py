@@ -1,10 +1,9 @@
-"""Hugging Face's GPT-2 and ours: the same tensors under other names, some of them rearranged.
+"""Convert tensors between Hugging Face's GPT-2 and ours.
 
 Hugging Face keeps query, key and value in one matrix, merges the head axes, and stores the
 unembedding as [d_vocab d_model].
 """
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,100 +21,6 @@ TOKEN_EMBEDDING = "transformer.wte.weight"
 
 # Causal masks that old versions saved with the weights.
 MASKS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
-
-# What GPT2Config gives a field that config.json leaves out.
-DEFAULTS = {
-    "n_embd": 768,
-    "n_layer": 12,
-    "n_head": 12,
-    "n_inner": None,
-    "n_positions": 1024,
-    "vocab_size": 50257,
-    "layer_norm_epsilon": 1e-5,
-    "initializer_range": 0.02,
-}
-
-# What would make it another function than GPT-2's, and the values that do not.
-SAME_FUNCTION: dict[str, tuple[Any, ...]] = {
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh"),
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "add_cross_attention": (False,),
-    "quantization_config": (None,),
-}
-
-DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
-
-
-def fields_from_config(
-    config: Mapping[str, Any], state: Mapping[str, Tensor], source: str
-) -> dict[str, Any]:
-    """The fields of a TransformerConfig from a Hugging Face config and the tensors it goes with.
-
-    Embeddings are tied when the config says so and no other `lm_head` is among the tensors, which
-    is how transformers 5 decides. Dropout is 0 where its three rates differ.
-
-    source: the config's file, for the message.
-
-    Raises UserError, with what differs, for a model that is not GPT-2.
-    """
-    model_type = config.get("model_type")
-    if model_type != "gpt2":
-        raise UserError(
-            f"{source} is of a model of type {model_type!r}; only those of type 'gpt2' can be used"
-        )
-    for name, same in SAME_FUNCTION.items():
-        value = config.get(name, same[0])
-        if value not in same:
-            raise UserError(
-                f"{source} says {name}: {json.dumps(value)}, which makes it another function than "
-                f"GPT-2's; only {' or '.join(json.dumps(each) for each in same)} can be used"
-            )
-    given = {name: config.get(name, default) for name, default in DEFAULTS.items()}
-    dropouts = [config.get(name, 0.1) for name in DROPOUTS]
-    return {
-        "d_model": given["n_embd"],
-        "n_layers": given["n_layer"],
-        "n_heads": given["n_head"],
-        "d_mlp": given["n_inner"],
-        "n_ctx": given["n_positions"],
-        "d_vocab": given["vocab_size"],
-        "layer_norm_eps": given["layer_norm_epsilon"],
-        "init_std": given["initializer_range"],
-        "dropout": dropouts[0] if dropouts.count(dropouts[0]) == len(dropouts) else 0.0,
-        "tied_embeddings": config.get("tie_word_embeddings", True) and not _has_own_head(state),
-    }
-
-
-def _has_own_head(state: Mapping[str, Tensor]) -> bool:
-    state = with_prefix(state)
-    return LM_HEAD in state and not torch.equal(
-        state[LM_HEAD], state.get(TOKEN_EMBEDDING, state[LM_HEAD])
-    )
-
-
-def make_config(
-    config: Any, *, d_vocab: int, end_of_text: int | None, dtype: torch.dtype
-) -> dict[str, Any]:
-    """The Hugging Face config of a TransformerConfig, with an exported vocabulary."""
-    return {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "n_embd": config.d_model,
-        "n_layer": config.n_layers,
-        "n_head": config.n_heads,
-        "n_inner": config.d_mlp,
-        "n_positions": config.n_ctx,
-        "vocab_size": d_vocab,
-        "layer_norm_epsilon": config.layer_norm_eps,
-        "initializer_range": config.init_std,
-        **dict.fromkeys(DROPOUTS, config.dropout),
-        "tie_word_embeddings": config.tied_embeddings,
-        "bos_token_id": end_of_text,
-        "eos_token_id": end_of_text,
-        "dtype": str(dtype).removeprefix("torch."),
-    }
 
 
 def _block_names(block: int) -> dict[str, str]:
@@ -151,13 +56,14 @@ def from_hugging_face(state: Mapping[str, Tensor], config: Any, source: str) -> 
     """Our parameters from the state of a GPT2LMHeadModel or a GPT2Model, mostly as views.
 
     Strict, but for the causal masks of old versions. Where config.tied_embeddings, a `lm_head` is
-    left out; elsewhere it becomes W_U, and b_U is 0.
+    left out, or stands for an embedding that is not there, since `safetensors.torch.save_model`
+    keeps one of two tied tensors; elsewhere it becomes W_U, and b_U is 0.
 
     config: the model's TransformerConfig.
 
     Raises UserError with every tensor that is missing, unexpected or of the wrong shape.
     """
-    state = with_prefix(state)
+    state = with_embedding(with_prefix(state)) if config.tied_embeddings else with_prefix(state)
     if config.tied_embeddings:
         state.pop(LM_HEAD, None)
     check_shapes(_shapes(config), state, source)
@@ -217,6 +123,21 @@ def with_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in state.items()
     }
     return {name: tensor for name, tensor in named.items() if not MASKS.fullmatch(name)}
+
+
+def with_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state of a tied model with its token embedding, which `lm_head` may stand for."""
+    if TOKEN_EMBEDDING in state or LM_HEAD not in state:
+        return dict(state)
+    return {**state, TOKEN_EMBEDDING: state[LM_HEAD]}
+
+
+def has_own_head(state: Mapping[str, Tensor]) -> bool:
+    """Whether the unembedding is another tensor than the token embedding."""
+    state = with_prefix(state)
+    return LM_HEAD in state and not torch.equal(
+        state[LM_HEAD], state.get(TOKEN_EMBEDDING, state[LM_HEAD])
+    )
 
 
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:

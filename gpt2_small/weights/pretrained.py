@@ -1,6 +1,5 @@
-"""Trained weights from a run, from a Hugging Face folder, or from the hub."""
+"""Load trained weights from a run, a Hugging Face folder or the hub."""
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,14 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, nearest
 from gpt2_small.files import has_manifest, read_json_object, verified
 from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, find_checkpoints, is_run, load_model
-from gpt2_small.weights.hub import HUB_NAMES, INDEX, OTHER_HUB_NAME, fetch
-from gpt2_small.weights.hugging_face import fields_from_config, from_hugging_face
-
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+from gpt2_small.weights.hub import HUB_NAMES, INDEX, fetch, is_hub_name
+from gpt2_small.weights.hugging_face import from_hugging_face
+from gpt2_small.weights.hugging_face_config import fields_from_config
+from gpt2_small.weights.unreadable import (
+    dangling,
+    explain_file,
+    explain_folder,
+    explain_missing_weights,
+)
 
 
 def load_pretrained(
@@ -28,8 +32,9 @@ def load_pretrained(
     """The bound solution's Transformer with trained weights, in eval mode.
 
     name_or_folder: the folder of a run (its latest checkpoint); a Hugging Face folder of a GPT-2
-        with safetensors weights; `gpt2`, `gpt2-medium`, `gpt2-large` or `gpt2-xl`; or `OWNER/NAME`
-        on the hub. What the hub gave once is kept, and used without the network.
+        with safetensors weights; `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` or `distilgpt2`; or
+        `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub. What the hub gave once is kept, and used
+        without the network.
     dtype: of the parameters; float32 when left out, whatever the source has.
 
     Raises UserError, with what is wrong and the way out, for anything else.
@@ -45,21 +50,21 @@ def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False)
 
     with_tokenizer: as in `hub.fetch`.
 
-    Raises UserError for a name that stands for nothing, and for a pickle.
+    Raises UserError for a name that stands for nothing, and for a file.
     """
     name, path = str(name_or_folder), Path(name_or_folder).expanduser()
     if path.is_dir():
         return path
-    if path.is_file() and path.suffix.lower() in PICKLES:
-        raise UserError(_pickle_sentence(name))
     if path.is_file():
-        raise UserError(f"{name} is a file; give the folder it is in")
-    if name in HUB_NAMES or (OTHER_HUB_NAME.fullmatch(name) and not _looks_like_path(path)):
+        raise UserError(explain_file(path))
+    if path.is_symlink():
+        raise UserError(f"{name} {dangling(path)}; give the folder of a run or of a GPT-2")
+    if is_hub_name(name) and not (_looks_like_path(path) and name not in HUB_NAMES):
         return fetch(name, with_tokenizer=with_tokenizer)
     raise UserError(
         missing(path, HUB_NAMES)
         or f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
-        f"or one of {', '.join(HUB_NAMES)}"
+        f"one of {', '.join(HUB_NAMES)}, or OWNER/NAME on the hub"
     )
 
 
@@ -72,10 +77,10 @@ def missing(path: Path, names: Collection[str] = ()) -> str | None:
         folders = [place.name for place in path.parent.iterdir() if place.is_dir()]
     except OSError:  # it is not there, or not for us to read
         folders = []
-    near = difflib.get_close_matches(path.name, [*folders, *names], n=1)
-    if not near:
+    near = nearest(path.name, [*folders, *names])
+    if near is None:
         return None
-    found = near[0] if near[0] in names else path.with_name(near[0])
+    found = near if near in names else path.with_name(near)
     return f"there is no folder {path}; did you mean {found}?"
 
 
@@ -91,14 +96,7 @@ def newest_run(folder: Path) -> Path | None:
 
 def _looks_like_path(path: Path) -> bool:
     """Whether OWNER/NAME is rather a folder that is not there, in one that is."""
-    return path.parts[0] in (".", "..", "~") or path.parent.is_dir()
-
-
-def _pickle_sentence(name: str) -> str:
-    return (
-        f"{name} is a pickle, which can run any program when it is read, so it is not read; "
-        "have its owner save it as safetensors, or do so yourself on a machine that may be harmed"
-    )
+    return path.parts[0] in (".", "..", "~") or (len(path.parts) > 1 and path.parent.is_dir())
 
 
 def load_hugging_face(
@@ -116,7 +114,8 @@ def load_hugging_face(
     folder = Path(folder)
     if not (folder / CONFIG).is_file():
         raise UserError(
-            f"{folder} has no {CONFIG}; give the folder of a run or of a Hugging Face GPT-2"
+            explain_folder(folder)
+            or f"{folder} has no {CONFIG}; give the folder of a run or of a Hugging Face GPT-2"
         )
     config = read_json_object(_checked(folder, CONFIG))
     if "model_type" not in config:
@@ -141,10 +140,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         return read_safetensors(_checked(folder, WEIGHTS))
     if (folder / INDEX).exists():
         return _read_shards(folder, read_json_object(_checked(folder, INDEX)))
-    pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
-    if pickles:
-        raise UserError(_pickle_sentence(str(pickles[0])))
-    raise UserError(f"{folder} has no weights; it needs {WEIGHTS}, or {INDEX} with its files")
+    raise UserError(explain_missing_weights(folder))
 
 
 def _read_shards(folder: Path, index: Mapping[str, Any]) -> dict[str, Tensor]:
