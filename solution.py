@@ -397,12 +397,15 @@ def sample(
     if temperature == 0:
         return logits.argmax(dim=-1)
 
+    float32 = torch.finfo(torch.float32)  # numbers outside its range become 0 and infinity
+    temperature = min(max(temperature, float32.tiny), float32.max)
     relative = logits.float() - logits.amax(dim=-1, keepdim=True)
     descending, token_of_rank = (relative / temperature).sort(dim=-1, descending=True)
     if top_k is not None:
         descending[:, top_k:] = -math.inf
     probabilities = descending.softmax(dim=-1)
-    if top_p is not None:
+    if top_p is not None and top_p < 1:
+        top_p = max(top_p, float32.tiny)
         probability_of_better_ranks = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(probability_of_better_ranks >= top_p, 0.0)
     rank = torch.multinomial(probabilities, num_samples=1, generator=generator)

@@ -150,7 +150,7 @@ def test_what_rows_cannot_do_is_one_sentence(make):
 
 
 def stream(loaded, prompt, **options):
-    options = {"max_new_tokens": 20, "seed": 5} | options
+    options = {"max_new_tokens": 20, "seed": 5, "candidates": 0} | options
     return Stream(binding.bound(), loaded, [prompt], SamplingOptions(**options))
 
 

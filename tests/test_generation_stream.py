@@ -18,7 +18,7 @@ from gpt2_small.generation import (
     loaded_model,
     streaming,
 )
-from gpt2_small.generation.logit_processors import shaped, without_padding
+from gpt2_small.generation.logit_processors import without_padding
 from gpt2_small.model.hooks import hooks
 from gpt2_small.tokenizers.registry import ByteTokenizer
 
@@ -163,18 +163,6 @@ def test_the_plain_path_leaves_out_dropout_and_restores_the_mode(monkeypatch):
 # What changes the logits, and what is told of them
 
 
-def seen_tokens(*tokens, d_vocab):
-    seen = torch.zeros(1, d_vocab, dtype=torch.bool)
-    seen[0, list(tokens)] = True
-    return seen
-
-
-def test_the_repetition_penalty_makes_seen_tokens_less_likely_whatever_their_sign():
-    logits = torch.tensor([[2.0, -2.0, 2.0, -2.0]])
-    changed = shaped(logits, seen_tokens(0, 1, d_vocab=4), SamplingOptions(repetition_penalty=2.0))
-    assert changed.tolist() == [[1.0, -4.0, 2.0, -2.0]]
-
-
 def test_a_large_repetition_penalty_repeats_neither_the_prompt_nor_itself():
     (continuation,) = written(["ABC"], temperature=0, repetition_penalty=1e6)
     drawn = ids(continuation)
@@ -182,18 +170,13 @@ def test_a_large_repetition_penalty_repeats_neither_the_prompt_nor_itself():
     assert not {0, 1, 2} & set(drawn)
 
 
-@pytest.mark.parametrize(("temperature", "kept"), [(0.5, 2), (1.0, 3), (2.0, 4)])
-def test_min_p_keeps_what_is_likely_enough_at_this_temperature(temperature, kept):
-    logits = torch.tensor([[0.5, 0.3, 0.12, 0.05, 0.001]]).log()
-    options = SamplingOptions(min_p=0.2, temperature=temperature)
-    changed = shaped(logits, seen_tokens(d_vocab=5), options)
-    probabilities = (logits / temperature).softmax(-1)
-    assert torch.equal(changed.isfinite(), probabilities >= 0.2 * probabilities.max())
-    assert changed.isfinite().sum() == kept
-
-
 def test_min_p_of_one_leaves_the_most_likely_token():
     assert ids(written(["A"], min_p=1.0)[0]) == ids(written(["A"], temperature=0)[0])
+
+
+def test_without_candidates_no_log_probability_is_computed(monkeypatch):
+    monkeypatch.setattr(streaming, "log_probabilities", None)
+    assert log_probs(written(["A"], candidates=None)[0]) == [None] * (N_CTX + 8)
 
 
 def test_a_padded_vocabulary_never_yields_a_padded_id():
@@ -238,6 +221,10 @@ def test_log_probabilities_and_candidates_are_those_of_the_model_before_any_cut(
         ({"top_k": 0}, "top_k is 0; give a whole number of at least 1"),
         ({"top_p": 1.5}, "top_p is 1.5; give a number above 0 and up to 1"),
         ({"min_p": 2.0}, "min_p is 2.0; give a number from 0 to 1"),
+        ({"typical_p": 0.0}, "typical_p is 0.0; give a number above 0 and up to 1"),
+        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size is -1; give a whole number"),
+        ({"frequency_penalty": math.inf}, "frequency_penalty is inf; give 0, or more"),
+        ({"presence_penalty": math.nan}, "presence_penalty is nan; give 0, or more"),
         ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0; give a number above 0"),
         ({"stop": ("",)}, "stop is .'',.; give strings of at least one character"),
     ],

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -13,11 +14,11 @@ import pytest
 import torch
 from against_reference import edited_reference
 from processes import ROOT
-from small_gpt2s import characters, hugging_face_gpt2, our_gpt2, saved_run
-from writing import small_model
+from small_gpt2s import N_CTX, characters, hugging_face_gpt2, our_gpt2, saved_run
+from writing import ROUNDING, small_model
 
 from gpt2_small import binding, cli
-from gpt2_small.commands.sample import Screen
+from gpt2_small.commands.sample_output import ContinuationPrinter
 from gpt2_small.errors import UserError
 from gpt2_small.generation import (
     LoadedModel,
@@ -27,7 +28,7 @@ from gpt2_small.generation import (
     open_model,
 )
 from gpt2_small.generation.terminal_text import visible
-from gpt2_small.tokenizers.registry import ByteTokenizer, GPT2Tokenizer
+from gpt2_small.tokenizers.registry import ByteTokenizer, GPT2Tokenizer, make_tokenizer
 from gpt2_small.weights import export_hugging_face
 
 NEW_TOKENS = 12
@@ -84,7 +85,11 @@ def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder
         ("top_k", 1),
         ("top_p", 1e-6),
         ("min_p", 1.0),
+        ("typical_p", 1e-6),
         ("repetition_penalty", 1e6),
+        ("frequency_penalty", 1e6),
+        ("presence_penalty", 1e6),
+        ("no_repeat_ngram_size", 1),
         ("max_new_tokens", 9),
         ("seed", 8),
     ],
@@ -208,11 +213,11 @@ def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
     stream = Stream(
         binding.bound(), LoadedModel("bytes", our_gpt2(d_vocab=257), tokenizer), ["A"], options
     )
-    screen, (first, second) = Screen("A", stream.rows), stream.rows
+    printer, (first, second) = ContinuationPrinter(["A"], stream.rows), stream.rows
     shown = []
     for row, id in ((second, 97), (first, 0xC3), (first, 0xA9), (second, 98), (first, 33)):
         row.take(id, 0.0, ())
-        screen.update()
+        printer.update()
         shown.append(capsys.readouterr().out)
     assert shown == ["--- 1 of 2\nA", "", "é", "", "!\n--- 2 of 2\nAab"]
 
@@ -293,6 +298,12 @@ def test_a_learners_file_is_what_samples(interrupted):
         (["--prompt", "A", "--stop", ""], "stop is"),
         (["--prompt", "A", "--device", "cuda:7"], "there is no device 'cuda:7' here"),
         (["--prompt", "A", "--dtype", "float"], "dtype is 'float'; give one of float32"),
+        (["--prompt", "A", "--typical-p", "0"], "typical_p is 0.0; give a number above 0"),
+        (["--prompt", "A", "--prompts", "b.txt"], "both --prompt and --prompts are given"),
+        (["--prompts", "no-such.txt"], "no-such.txt cannot be read: No such file"),
+        (["--prompt", "A", "--stop-token", "99"], "there is no token 99; the model knows tokens"),
+        (["--prompt", "A", "--stop-token", "AB"], "'AB' is 2 tokens, not one; give an id"),
+        (["--prompt", "A", "--score", ""], "the text to score is empty"),
         (["--prompt", "A", "--json", "no/where.json"], "there is no folder"),
         (["--prompt", "A", "--model", "no-such-run"], "there is no folder no-such-run"),
     ],
@@ -320,9 +331,144 @@ def test_the_help_fits_a_screen_and_has_an_example(command, monkeypatch, capsys)
         cli.main()
     lines = capsys.readouterr().out.splitlines()
     assert ended.value.code in (0, None)
-    assert len(lines) <= 23
+    assert len(lines) <= {"sample": 34, "export": 23}[command]
     assert max(map(len, lines)) <= 80
     assert any(line.strip().startswith(f"Example: gpt2-small {command} ") for line in lines)
+
+
+# What goes in and out
+
+
+def report_of(sample, *arguments, **settings):
+    """What `--json -` prints, which is all that it prints."""
+    code, text, _ = sample(*arguments, "--json", "-", **settings)
+    assert code == 0
+    return json.loads(text)
+
+
+def test_the_report_on_standard_output_is_the_file_and_nothing_else(sample, tmp_path):
+    path = tmp_path / "out.json"
+    sample("--prompt", "HELLO", "--json", path)
+    assert report_of(sample, "--prompt", "HELLO") == json.loads(path.read_text())
+
+
+def test_the_report_has_the_prompts_tokens(sample):
+    report = report_of(sample, "--prompt", "HELLO")
+    assert report["prompt_tokens"] == characters().encode("HELLO")
+    assert report["samples"][0]["prompt"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("prompts.txt", "HELLO\n\nWORLD\n"),
+        ("prompts.jsonl", '"HELLO"\n{"prompt": "WORLD", "id": 3}\n'),
+    ],
+)
+def test_prompts_from_a_file_each_get_their_samples(sample, run_folder, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    words = ["--prompts", tmp_path / name, "--num-samples", 2]
+    texts = {prompt: [r.text for r in expected(run_folder, prompt, num_samples=2)]
+             for prompt in ("HELLO", "WORLD")}  # fmt: skip
+    report = report_of(sample, *words)
+    assert [each["prompt"] for each in report["prompts"]] == ["HELLO", "WORLD"]
+    assert [one["prompt"] for one in report["samples"]] == [0, 0, 1, 1]
+    assert [one["text"] for one in report["samples"]] == texts["HELLO"] + texts["WORLD"]
+    _, text, _ = sample(*words)
+    assert text.endswith(f"--- 4 of 4\nWORLD{texts['WORLD'][1]}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", b"\n \n", "has no prompt; give one a line"),
+        ("a.txt", b"A\xff", "is not UTF-8 (byte 1)"),
+        ("a.jsonl", b'"A"\n{"text": 1}', "line 2 is neither a string nor"),
+        ("a.jsonl", b"A", "line 1 is not JSON"),
+    ],
+)
+def test_a_file_without_prompts_is_one_sentence(sample, tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    code, text, beside = sample("--prompts", tmp_path / name)
+    assert (code, text) == (2, "")
+    assert sentence in beside
+
+
+@pytest.fixture
+def bytes_run(tmp_path):
+    """A run whose tokenizer has a special token."""
+    return saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer()).folder
+
+
+def test_special_tokens_in_a_prompt_are_tokens_only_when_asked_for(sample, bytes_run):
+    prompt = ["--prompt", "a<|endoftext|>b"]
+    plain = report_of(sample, *prompt, model=bytes_run)
+    special = report_of(sample, *prompt, "--special-tokens", model=bytes_run)
+    assert plain["prompt_tokens"] == [*b"a<|endoftext|>b"]
+    assert special["prompt_tokens"] == [97, 256, 98]
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_stop_token_ends_the_text_before_it(sample, by_id):
+    _, text, _ = sample("--prompt", "HELLO")
+    drawn = text.removeprefix("HELLO").rstrip("\n")
+    last = next(place for place in range(3, len(drawn)) if drawn[place] not in drawn[:place])
+    named = characters().encode(drawn[last])[0] if by_id else drawn[last]
+    _, stopped, _ = sample("--prompt", "HELLO", "--stop-token", named)
+    assert stopped == f"HELLO{drawn[:last]}\n"
+
+
+def test_a_stop_token_is_beside_the_tokenizers_own_end_unless_that_is_ignored(sample, bytes_run):
+    words = ["--prompt", "a", "--stop-token", "<|endoftext|>", "--stop-token", "7"]
+    report = report_of(sample, *words, model=bytes_run)
+    assert report["options"]["stop_tokens"] == [7, 256]
+    report = report_of(
+        sample, "--prompt", "a", "--stop-token", "7", "--ignore-end", model=bytes_run
+    )
+    assert report["options"]["stop_tokens"] == [7]
+
+
+@pytest.mark.parametrize("length", [9, 3 * N_CTX])
+def test_a_text_is_scored_token_by_token_also_past_the_context(sample, length):
+    text = ("THEQUICKBROWNFOX" * 99)[:length]
+    report = report_of(sample, "--prompt", "HELLO", "--score", text)
+    model, tokens = small_model(), characters().encode("HELLO")
+    for scored, id in zip(report["score"]["tokens"], characters().encode(text), strict=True):
+        log_probs = model(torch.tensor([tokens[-N_CTX:]]))[0, -1].log_softmax(-1)
+        assert scored["id"] == id
+        assert scored["log_probability"] == pytest.approx(log_probs[id].item(), abs=ROUNDING)
+        assert scored["candidates"][0]["id"] == log_probs.argmax()
+        tokens.append(id)
+    total = sum(token["log_probability"] for token in report["score"]["tokens"])
+    assert report["score"]["log_probability"] == pytest.approx(total)
+
+
+def test_scores_are_printed_with_their_sum_and_perplexity(sample):
+    code, text, _ = sample("--prompt", "HELLO", "--score", "AB")
+    first, second, last = text.splitlines()
+    a, b = float(first.split()[0]), float(second.split()[0])
+    assert code == 0
+    assert (first.split()[1], second.split()[1]) == ('"A"', '"B"')
+    assert float(last.split()[0]) == pytest.approx(a + b, abs=2e-4)
+    assert float(last.split()[-1]) == pytest.approx(math.exp(-(a + b) / 2), rel=1e-3)
+
+
+def test_a_text_is_scored_after_the_end_of_text_where_there_is_no_prompt(sample, bytes_run):
+    report = report_of(sample, "--score", "ab", model=bytes_run)
+    assert report["prompt_tokens"] == [256]
+    assert len(report["score"]["tokens"]) == 2
+
+
+def test_a_prompt_that_ends_in_a_space_gets_a_hint_where_words_begin_with_theirs(sample, tmp_path):
+    bpe = make_tokenizer("bpe:264", "a a a the the the cat cat " * 9)
+    model = saved_run(tmp_path / "bpe", our_gpt2(d_vocab=bpe.vocab_size), bpe).folder
+    hint = "the prompt ends in a space, which belongs to the next word's token; leave it out"
+    assert sample("--prompt", "the ", model=model)[2].count(hint) == 1
+    assert hint not in sample("--prompt", "the", model=model)[2]
+
+
+def test_characters_and_bytes_get_no_hint_about_a_space(sample, bytes_run):
+    assert "ends in a space" not in sample("--prompt", "the ", model=bytes_run)[2]
 
 
 # Models and tokenizers

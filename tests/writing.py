@@ -24,7 +24,7 @@ def small_model(**changes):
 
 def written(prompts, *, model=None, solution=None, tokenizer=None, **options):
     """The continuations of a small model, past its context unless they are shortened."""
-    options = {"max_new_tokens": N_CTX + 8, "seed": 5} | options
+    options = {"max_new_tokens": N_CTX + 8, "seed": 5, "candidates": 0} | options
     return continuations(
         solution or binding.bound(),
         LoadedModel("small", model or small_model(), tokenizer or characters()),

@@ -1,11 +1,11 @@
-"""`gpt2-small sample`: a text goes on, before your eyes."""
+"""Command `gpt2-small sample`: continue a text with a trained model, or score one."""
 
-import json
 import random
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,9 @@ from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
-    from gpt2_small.generation import Continuation, Stream
-    from gpt2_small.tokenizers.protocol import Tokenizer
+    from gpt2_small.generation import LoadedModel
 
 CANDIDATES = 10
-FORMAT = "gpt2-small-sample/1"
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -29,9 +27,33 @@ def sample(
     ],
     prompt: Annotated[
         str | None,
-        typer.Option(help="What to continue; left out, read from a pipe.", metavar="TEXT"),
+        typer.Option(help="Text to continue; left out, read from a pipe.", metavar="TEXT"),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Tokens to write.", metavar="N")] = 100,
+    prompts: Annotated[
+        Path | None, typer.Option(help="File of prompts, one a line.", metavar="FILE")
+    ] = None,
+    special_tokens: Annotated[
+        bool, typer.Option("--special-tokens", help="Read <|...|> in a prompt as tokens.")
+    ] = False,
+    score: Annotated[
+        str | None, typer.Option(help="Score this text after the prompt instead.", metavar="TEXT")
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens to draw.", metavar="N")] = 100,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1 repeats less.", metavar="X")
+    ] = 1.0,
+    frequency_penalty: Annotated[
+        float,
+        typer.Option(
+            help="Lowers a token each time it was drawn.", metavar="X", show_default=False
+        ),
+    ] = 0.0,
+    presence_penalty: Annotated[
+        float, typer.Option(help="Lowers a token that was drawn.", metavar="X", show_default=False)
+    ] = 0.0,
+    no_repeat_ngram_size: Annotated[
+        int, typer.Option(help="Repeat no N tokens in a row.", metavar="N", show_default=False)
+    ] = 0,
     temperature: Annotated[
         float, typer.Option(help="Higher is wilder, 0 is greedy.", metavar="T")
     ] = 1.0,
@@ -46,23 +68,29 @@ def sample(
         float | None,
         typer.Option(help="Leave out tokens below P times the likeliest.", metavar="P"),
     ] = None,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1 repeats less.", metavar="X")
-    ] = 1.0,
+    typical_p: Annotated[
+        float | None,
+        typer.Option(help="Draw from the most typical tokens that make up P.", metavar="P"),
+    ] = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(help="End before this text; may be repeated.", metavar="TEXT"),
     ] = None,
+    stop_token: Annotated[
+        list[str] | None, typer.Option(help="End with this token: its id or text.", metavar="TOKEN")
+    ] = None,
     ignore_end: Annotated[
-        bool, typer.Option("--ignore-end", help="Write on after the end of a text.")
+        bool, typer.Option("--ignore-end", help="Go on after the end of a text.")
     ] = False,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same text.", metavar="S")
     ] = None,
-    num_samples: Annotated[int, typer.Option(help="How many continuations.", metavar="N")] = 1,
+    num_samples: Annotated[
+        int, typer.Option(help="Continuations of each prompt.", metavar="N")
+    ] = 1,
     json_path: Annotated[
         Path | None,
-        typer.Option("--json", help="Write texts, tokens and probabilities here.", metavar="PATH"),
+        typer.Option("--json", help="Write tokens and probabilities; - prints.", metavar="PATH"),
     ] = None,
     device: Annotated[
         str | None,
@@ -73,7 +101,10 @@ def sample(
         Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
     ] = None,
 ) -> None:
-    """Continue a text with a trained model, and print it as it is written.
+    """Continue a text with a trained model, and print it as it is drawn.
+
+    Penalties and cuts (--repetition-penalty to --typical-p) act in this order, as
+    transformers has it.
 
     Example: gpt2-small sample --model runs/stories --prompt "Once upon a time"
     """
@@ -82,151 +113,116 @@ def sample(
         import torch
 
         from gpt2_small.checker.report_formats import writable
+        from gpt2_small.commands import sample_output as output
         from gpt2_small.devices import find_device
-        from gpt2_small.generation import SamplingOptions, Stream, open_model
+        from gpt2_small.generation import SamplingOptions, Stream, open_model, score_text
 
-    text = read_prompt(prompt)
+    texts = read_texts(prompt, prompts, score)
     options = SamplingOptions(
         max_new_tokens=max_new_tokens,
+        repetition_penalty=repetition_penalty,
+        frequency_penalty=frequency_penalty,
+        presence_penalty=presence_penalty,
+        no_repeat_ngram_size=no_repeat_ngram_size,
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
-        repetition_penalty=repetition_penalty,
+        typical_p=typical_p,
         stop=tuple(stop or ()),
-        stop_tokens=() if ignore_end else None,
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         num_samples=num_samples,
-        candidates=0 if json_path is None else CANDIDATES,
+        candidates=None if json_path is None else CANDIDATES,
     )
     options.check_by(binding.bound())
-    if json_path is not None:
+    if json_path is not None and json_path != output.TO_STANDARD_OUTPUT:
         writable(json_path)
     if dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
     place = find_device(device)
     loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
-    stream = Stream(binding.bound(), loaded, [text], options)
-    say(f"{loaded.name}, by {binding.describe(binding.bound())}; {place}, seed {options.seed}")
-    length, n_ctx = len(stream.prompts[0]), loaded.model.config.n_ctx
-    if length > n_ctx:
-        say(f"the prompt has {length:,} tokens, of which the model reads the last {n_ctx:,}")
-
-    whole = print_as_written(shown_prompt(text), stream)
+    ids = encoded(loaded, texts, special_tokens)
+    if stop_token or ignore_end:
+        options = replace(options, stop_tokens=stop_ids(loaded, stop_token or [], ignore_end))
+    report = {"model": model, "device": str(place), "dtype": dtype}
+    report |= output.prompts_report(texts, ids)
+    quiet, whole = json_path == output.TO_STANDARD_OUTPUT, True
+    by = binding.describe(binding.bound())
+    remarks = [f"{loaded.name}, by {by}; {place}, seed {options.seed}", *hints(loaded, texts, ids)]
+    if score is None:
+        stream = Stream(binding.bound(), loaded, ids, options)
+        output.say(*remarks)
+        whole = output.run_stream([*map(shown, texts)], stream, quiet=quiet)
+        report |= output.samples_report(stream, loaded)
+    else:
+        scored = score_text(loaded, ids[0], score, CANDIDATES)
+        output.say(*remarks)
+        if not quiet:
+            output.print_scores(scored)
+        report |= output.scores_report(score, scored)
     if json_path is not None:
-        report = {"model": model, "device": str(place), "dtype": dtype, "prompt": text}
-        write_report(json_path, report, stream, loaded.tokenizer)
+        output.write_report(json_path, report)
     if not whole:
         raise typer.Exit(INTERRUPTED)
 
 
-def say(line: str) -> None:
-    """A line about the text, beside it."""
-    typer.echo(line, err=True)
+def read_texts(prompt: str | None, file: Path | None, score: str | None) -> list[str]:
+    """The prompts: of --prompt, of a file, or of a pipe, without the line break at its end.
 
-
-def read_prompt(given: str | None) -> str:
-    """The text of --prompt; else what a pipe holds, without the line break at its end.
-
-    Bytes that are not UTF-8 become the surrogates that stand for them (PEP 383).
+    A text that is scored needs none. Bytes of a pipe that are not UTF-8 become the surrogates that
+    stand for them (PEP 383).
     """
-    if given is not None:
-        return given
+    if prompt is not None and file is not None:
+        raise UserError("both --prompt and --prompts are given; leave one out")
+    if file is not None:
+        from gpt2_small.generation.prompts import read_prompts
+
+        texts = read_prompts(file)
+        if score is not None and len(texts) > 1:
+            raise UserError(f"{file} has {len(texts)} prompts; --score takes one")
+        return texts
+    if prompt is not None or score is not None:
+        return [prompt or ""]
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("there is no prompt; give --prompt TEXT, or pipe a text in")
     from gpt2_small.tokenizers.protocol import bytes_to_text
 
-    return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")
+    return [bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")]
 
 
-def shown_prompt(prompt: str) -> str:
+def shown(prompt: str) -> str:
     """The prompt with U+FFFD for bytes that are not UTF-8."""
     from gpt2_small.tokenizers.protocol import text_to_bytes
 
     return text_to_bytes(prompt).decode(errors="replace")
 
 
-def print_as_written(prompt: str, stream: "Stream") -> bool:
-    """Print every continuation after its prompt; whether they all came to their end.
+def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> list[list[int]]:
+    """The tokens of every prompt, those that special tokens' names stand for only if asked for."""
+    from gpt2_small.generation.prompts import prompt_ids
 
-    Several are printed one after the other, the first of them as it is written.
-    """
-    from gpt2_small.generation.terminal_text import print_anything
-
-    print_anything(sys.stdout)
-    screen = Screen(prompt, stream.rows)
-    try:
-        screen.update()
-        for _ in stream:
-            screen.update()
-    except KeyboardInterrupt:
-        for row in stream.rows:
-            row.interrupt()
-        screen.update()
-        say("interrupted")
-    return all(row.finish != "interrupted" for row in stream.rows)
+    tokenizer, d_vocab = loaded.tokenizer, loaded.model.config.d_vocab
+    prompts: list[str] | list[list[int]] = texts
+    if special_tokens:
+        prompts = [tokenizer.encode_special(text) for text in texts]
+    return [prompt_ids(tokenizer, prompt, d_vocab) for prompt in prompts]
 
 
-class Screen:
-    """Continuations that are written side by side, printed one after the other."""
+def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iterator[str]:
+    """A line for a prompt that is cut off, and one for a prompt that ends in a space."""
+    from gpt2_small.generation.prompts import ends_inside_a_word
 
-    def __init__(self, prompt: str, rows: "list[Continuation]") -> None:
-        self._prompt = prompt
-        self._rows = rows
-        self._current = 0
-        self._printed: int | None = None
-
-    def update(self) -> None:
-        """Print what is new of the continuation whose turn it is, and of the next ones after it."""
-        while self._current < len(self._rows):
-            row = self._rows[self._current]
-            if self._printed is None:
-                title = f"--- {self._current + 1} of {len(self._rows)}\n"
-                self._print((title if len(self._rows) > 1 else "") + self._prompt)
-                self._printed = 0
-            new, self._printed = row.text[self._printed :], len(row.text)
-            self._print(new)
-            if row.finish is None:
-                return
-            self._print("\n")
-            self._current, self._printed = self._current + 1, None
-
-    def _print(self, text: str) -> None:
-        from gpt2_small.generation.terminal_text import visible
-
-        if sys.stdout is not None:  # as it is when it was closed
-            sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
-            sys.stdout.flush()
+    longest, n_ctx = max(map(len, ids)), loaded.model.config.n_ctx
+    if longest > n_ctx:
+        yield f"the prompt has {longest:,} tokens, of which the model reads the last {n_ctx:,}"
+    if any(ends_inside_a_word(loaded.tokenizer, text) for text in texts):
+        yield "the prompt ends in a space, which belongs to the next word's token; leave it out"
 
 
-def write_report(
-    path: Path, report: dict[str, Any], stream: "Stream", tokenizer: "Tokenizer"
-) -> None:
-    """Write every continuation with the probabilities of its tokens as JSON."""
-    from gpt2_small.files import write_atomically
+def stop_ids(loaded: "LoadedModel", names: list[str], ignore_end: bool) -> tuple[int, ...]:
+    """The tokens that end a continuation: those named, and the tokenizer's own unless ignored."""
+    from gpt2_small.generation.prompts import token_named
 
-    bound = binding.bound()
-    content = {
-        "format": FORMAT,
-        "solution": str(binding.solution_path(bound)),
-        "sha256": binding.sha256(bound),
-        **report,
-        "options": asdict(stream.options),
-        "samples": [
-            {
-                "text": row.text,
-                "finish": row.finish,
-                "tokens": [
-                    {
-                        "id": step.id,
-                        "text": tokenizer.decode([step.id]),
-                        "log_probability": step.log_probability,
-                        "candidates": [asdict(candidate) for candidate in step.candidates],
-                    }
-                    for step in row.steps
-                ],
-            }
-            for row in stream.rows
-        ],
-    }
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
+    d_vocab = loaded.model.config.d_vocab
+    named = {token_named(loaded.tokenizer, name, d_vocab) for name in names}
+    return tuple(sorted(named | (frozenset() if ignore_end else loaded.tokenizer.ends)))

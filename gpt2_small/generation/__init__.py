@@ -1,10 +1,11 @@
 """Generate text with a model."""
 
 from gpt2_small.generation.batch_sampling import sample_many
-from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
+from gpt2_small.generation.continuation import Continuation, LikelyToken, ScoredToken, Step
 from gpt2_small.generation.conversation import ChatTurn, Conversation, Reply
 from gpt2_small.generation.loaded_model import LoadedModel, open_model
 from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.scoring import score_text
 from gpt2_small.generation.streaming import Stream, continuations
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "LoadedModel",
     "Reply",
     "SamplingOptions",
+    "ScoredToken",
     "Step",
     "Stream",
     "continuations",
     "open_model",
     "sample_many",
+    "score_text",
 ]

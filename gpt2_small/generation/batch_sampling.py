@@ -1,6 +1,6 @@
 """Draw many samples at once, without a record of each token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,60 +17,57 @@ FASTEST_ROWS = 256
 def sample_many(
     solution: ModuleType,
     model: Any,
-    start_token: int,
-    count: int,
+    prompts: Sequence[Sequence[int]],
     new_tokens: int,
     *,
     seed: int,
-    stop_token: int | None = None,
+    stop_tokens: Collection[int] = (),
     vocab_size: int | None = None,
 ) -> list[list[int]]:
-    """Token ids of `count` samples at temperature 1, each start_token and the tokens after it.
+    """Token ids that follow each prompt at temperature 1, up to new_tokens of them.
 
-    The samples share one stream of random numbers: another count gives others.
+    The samples share one stream of random numbers: other prompts beside one give it others.
 
-    stop_token: ends a sample, and is its last token.
+    stop_tokens: each ends a sample, and is its last token.
     vocab_size: the tokenizer's, where the model's may be padded beyond it.
     """
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     known = vocab_size or model.config.d_vocab
 
-    def drawn(logits: Tensor) -> Tensor:
+    def draw(logits: Tensor) -> Tensor:
         tokens: Tensor = solution.sample(without_padding(logits, known), generator=generator)
         return tokens
 
     samples: list[list[int]] = []
-    decoder = decoder_for(model)
-    while len(samples) < count:
-        batch = min(count - len(samples), FASTEST_ROWS, rows_at_once(model))
-        started = [[start_token] for _ in range(batch)]
-        samples += _continued(drawn, decoder, started, new_tokens, stop_token)
-    return samples
+    decoder, batch = decoder_for(model), min(FASTEST_ROWS, rows_at_once(model))
+    for first in range(0, len(prompts) if new_tokens else 0, batch):
+        rows = prompts[first : first + batch]
+        samples += _continued(draw, decoder, rows, new_tokens, frozenset(stop_tokens))
+    return samples or [[] for _ in prompts]
 
 
 @torch.no_grad()
 def _continued(
-    drawn: Callable[[Tensor], Tensor],
+    draw: Callable[[Tensor], Tensor],
     decoder: Decoder,
-    samples: list[list[int]],
+    prompts: Sequence[Sequence[int]],
     new_tokens: int,
-    stop_token: int | None,
+    stop_tokens: frozenset[int],
 ) -> list[list[int]]:
-    if not new_tokens:
-        return samples
-    logits = decoder.prefill(samples)
-    rows = list(samples)
+    samples: list[list[int]] = [[] for _ in prompts]
+    rows = samples
+    logits = decoder.prefill(prompts)
     for left in reversed(range(new_tokens)):
-        tokens = drawn(logits)
+        tokens = draw(logits)
         for sample, token in zip(rows, tokens.tolist(), strict=True):
-            if len(sample) == 1 or sample[-1] != stop_token:
+            if not (sample and sample[-1] in stop_tokens):
                 sample.append(token)
-        going_on = [number for number, sample in enumerate(rows) if sample[-1] != stop_token]
-        if not going_on or not left:
+        unfinished = [number for number, sample in enumerate(rows) if sample[-1] not in stop_tokens]
+        if not unfinished or not left:
             break
-        if 2 * len(going_on) <= len(rows):
-            decoder.select(going_on)
-            rows, tokens = [rows[number] for number in going_on], tokens[going_on]
+        if 2 * len(unfinished) <= len(rows):
+            decoder.select(unfinished)
+            rows, tokens = [rows[number] for number in unfinished], tokens[unfinished]
         logits = decoder.step(tokens)
     return samples

@@ -29,6 +29,19 @@ class LikelyToken:
 
 
 @dataclass(frozen=True)
+class ScoredToken:
+    """A token of a given text, with the log-probability of it in its place, in nats.
+
+    candidates: the most likely tokens there, the first the most likely.
+    """
+
+    id: int
+    text: str
+    log_probability: float
+    candidates: tuple[LikelyToken, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """One token of one continuation.
 
@@ -36,7 +49,7 @@ class Step:
     text: what it makes certain of the continuation's text. It is empty while a character is
         incomplete or a stop string may have begun, and then comes with a later token.
     log_probability: in nats, in the distribution that the model gives over the tokenizer's tokens,
-        before temperature, penalties and cuts.
+        before temperature, penalties and cuts; None unless candidates were asked for.
     candidates: the most likely tokens in that distribution, the first the most likely.
     finish: None while the continuation goes on, `stop` after a stop string or token, `length` after
         max_new_tokens.
@@ -46,7 +59,7 @@ class Step:
     sample: int
     id: int
     text: str
-    log_probability: float
+    log_probability: float | None
     candidates: tuple[LikelyToken, ...]
     finish: Finish | None
 
@@ -83,7 +96,9 @@ class Continuation:
         for id in prompt_ids[-TOKENS_OF_A_CHARACTER:]:
             self._decoder.push(id)
 
-    def take(self, id: int, log_probability: float, candidates: tuple[LikelyToken, ...]) -> Step:
+    def take(
+        self, id: int, log_probability: float | None, candidates: tuple[LikelyToken, ...]
+    ) -> Step:
         """Add a token."""
         text = "" if id in self._stop_tokens else self._stop_text.push(self._decoder.push(id))
         if id in self._stop_tokens or self._stop_text.is_complete:

@@ -1,8 +1,11 @@
-"""Turn a prompt into tokens that the model knows."""
+"""Read prompts, and turn them and named tokens into ids that the model knows."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 
@@ -28,3 +31,66 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) 
                 "give the tokenizer that the model was trained with"
             )
     return ids
+
+
+def read_prompts(path: Path) -> list[str]:
+    """The prompts of a text file, one a line; of a `.jsonl` file, a string or {"prompt": ...} each.
+
+    Empty lines are skipped.
+
+    Raises UserError for a file that cannot be read, has no prompt, or is not what its name says.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; check the name") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    prompts = [
+        _prompt_in(line, f"{path}, line {number}") if path.suffix == ".jsonl" else line
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    if not prompts:
+        raise UserError(f"{path} has no prompt; give one a line")
+    return prompts
+
+
+def _prompt_in(line: str, place: str) -> str:
+    try:
+        content: Any = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place} is not JSON ({error})") from None
+    prompt = content.get("prompt") if isinstance(content, dict) else content
+    if not isinstance(prompt, str):
+        raise UserError(f'{place} is neither a string nor {{"prompt": "..."}}')
+    return prompt
+
+
+def token_named(tokenizer: Tokenizer, name: str, d_vocab: int) -> int:
+    """The id of a token given as a number, as a special token's name, or as a text of one token.
+
+    Raises UserError for a number that the model does not know, and for a text of several tokens.
+    """
+    known = min(d_vocab, tokenizer.vocab_size)
+    if name.isascii() and name.isdigit():
+        if int(name) < known:
+            return int(name)
+        raise UserError(f"there is no token {name}; the model knows tokens 0 to {known - 1}")
+    if name in tokenizer.special_tokens:
+        return tokenizer.special_tokens[name]
+    ids = tokenizer.encode_ordinary(name)
+    if len(ids) != 1:
+        hint = did_you_mean(name, tokenizer.special_tokens, otherwise="give an id, or use --stop")
+        raise UserError(f"{name!r} is {len(ids)} tokens, not one; {hint}")
+    return ids[0]
+
+
+def ends_inside_a_word(tokenizer: Tokenizer, prompt: str) -> bool:
+    """Whether a prompt ends in a space that the tokenizer puts before the next word instead."""
+    if not prompt.endswith(" "):
+        return False
+    try:
+        return len(tokenizer.encode_ordinary(" a")) == 1
+    except UserError:  # an alphabet without one of them
+        return False

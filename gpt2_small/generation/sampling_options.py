@@ -1,4 +1,4 @@
-"""How a text is to go on."""
+"""Say how a text goes on: the options of sampling, checked."""
 
 import math
 from dataclasses import dataclass
@@ -11,15 +11,22 @@ from gpt2_small.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """How a text is to go on.
+    """How a text goes on. Penalties and cuts act in the order of the fields, as in transformers.
 
     max_new_tokens: 0 draws none, and the model is not run.
+    repetition_penalty: divides positive logits of tokens that the prompt or the continuation holds,
+        and multiplies negative ones (Keskar et al. 2019, "CTRL", section 4.1); 1 changes nothing.
+    frequency_penalty: subtracted from a token's logit for every time that the continuation holds
+        it; 0 changes nothing, a negative one repeats more.
+    presence_penalty: subtracted once for a token that the continuation holds.
+    no_repeat_ngram_size: no sequence of so many tokens, the prompt's included, comes twice; 0
+        allows all (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization",
+        section 2.5).
     temperature, top_k, top_p: as in the solution's `sample`, which draws every token.
-    min_p: before that, leave out tokens whose probability at this temperature is below min_p times
-        the most likely one's (Nguyen et al. 2024, "Turning Up the Heat").
-    repetition_penalty: before that, divide positive logits of tokens that the prompt or the
-        continuation holds by this, and multiply negative ones (Keskar et al. 2019, "CTRL",
-        section 4.1); 1 changes nothing.
+    min_p: of what top-k and top-p left, drop tokens less likely than min_p times the most likely
+        one (Nguyen et al. 2024, "Turning Up the Heat").
+    typical_p: of what min-p left, keep the tokens whose surprise is nearest to the expected one, up
+        to this probability (Meister et al. 2023, "Locally Typical Sampling").
     stop: strings that end a continuation; neither they nor what comes after is part of its text.
         They are looked for in the continuation alone.
     stop_tokens: ids that end a continuation, without being part of its text; left out, those that
@@ -28,37 +35,67 @@ class SamplingOptions:
         samples of a prompt has its own stream of random numbers, which depends on the seed and the
         sample's number alone.
     num_samples: continuations of each prompt.
-    candidates: how many of the most likely tokens each step tells.
+    candidates: how many of the most likely tokens each step has, beside the log-probability of its
+        own; left out, neither is computed.
 
     Raises UserError for a number that cannot be, or an empty stop string.
     """
 
     max_new_tokens: int = 100
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    no_repeat_ngram_size: int = 0
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
-    repetition_penalty: float = 1.0
+    typical_p: float | None = None
     stop: tuple[str, ...] = ()
     stop_tokens: tuple[int, ...] | None = None
     seed: int = 0
     num_samples: int = 1
-    candidates: int = 0
+    candidates: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("max_new_tokens", 0), ("num_samples", 1), ("candidates", 0)):
+        for name, least in (
+            ("max_new_tokens", 0),
+            ("no_repeat_ngram_size", 0),
+            ("num_samples", 1),
+            ("candidates", 0),
+        ):
             value = getattr(self, name)
-            if value < least:
+            if value is not None and value < least:
                 raise UserError(f"{name} is {value}; give a whole number of at least {least}")
         if self.min_p is not None and not 0 <= self.min_p <= 1:
             raise UserError(f"min_p is {self.min_p}; give a number from 0 to 1, or leave it out")
+        if self.typical_p is not None and not 0 < self.typical_p <= 1:
+            raise UserError(
+                f"typical_p is {self.typical_p}; give a number above 0 and up to 1, or leave it out"
+            )
         if not 0 < self.repetition_penalty < math.inf:
             raise UserError(
                 f"repetition_penalty is {self.repetition_penalty}; give a number above 0, and "
                 "above 1 to repeat less"
             )
+        for name in ("frequency_penalty", "presence_penalty"):
+            if not math.isfinite(getattr(self, name)):
+                raise UserError(f"{name} is {getattr(self, name)}; give 0, or more to repeat less")
         if isinstance(self.stop, str) or "" in self.stop:
             raise UserError(f"stop is {self.stop!r}; give strings of at least one character")
+
+    @property
+    def has_penalties(self) -> bool:
+        """Whether what a row holds already changes its logits."""
+        return self.repetition_penalty != 1 or bool(
+            self.frequency_penalty or self.presence_penalty or self.no_repeat_ngram_size
+        )
+
+    @property
+    def cuts_beyond_sample(self) -> bool:
+        """Whether a cut is asked for that the solution's `sample` does not know."""
+        is_asked_for = self.min_p is not None or self.typical_p is not None
+        return is_asked_for and self.temperature > 0
 
     def check_by(self, solution: ModuleType) -> None:
         """Let `sample`, the owner of temperature, top_k and top_p, refuse them before a model runs.

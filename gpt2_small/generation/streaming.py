@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,9 +12,12 @@ from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
 from gpt2_small.generation.decoders import Decoder, rows_at_once
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.logit_processors import shaped, without_padding
+from gpt2_small.generation.logit_processors import cut, penalised, without_padding
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.scoring import log_probabilities
+
+SAMPLE_OPTIONS = ("temperature", "top_k", "top_p")  # those that the solution's `sample` takes
 
 
 class Stream:
@@ -25,7 +29,7 @@ class Stream:
 
     prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
         reads the last n_ctx tokens of the prompt and what it wrote, at every step.
-    decoder: of this model, which is kept from stream to stream: what it has read is not read again.
+    decoder: of a conversation, which keeps what it holds of a single prompt; new when left out.
 
     Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
     no end of text, and tokens that the model does not know.
@@ -43,8 +47,8 @@ class Stream:
         options.check_by(solution)
         if isinstance(prompts, str) or not prompts:
             raise UserError("there are no prompts; give a list of at least one")
-        self._solution, self._loaded, self.options = solution, loaded, options
-        self._decoder = decoder
+        self._solution, self._loaded, self._decoder = solution, loaded, decoder
+        self.options = options
         tokenizer, model = loaded.tokenizer, loaded.model
         device = next(model.parameters()).device
         self.prompts = [prompt_ids(tokenizer, prompt, model.config.d_vocab) for prompt in prompts]
@@ -60,36 +64,29 @@ class Stream:
         decoder = self._decoder or self._loaded.new_decoder()
         batch = rows_at_once(self._loaded.model)
         for first in range(0, len(self.rows), batch):
-            yield from self._written(decoder, self.rows[first : first + batch])
+            yield from self._drawn_steps(decoder, self.rows[first : first + batch])
 
-    def _written(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[Step]:
+    def _drawn_steps(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[Step]:
         numbers = sorted({row.prompt for row in rows})
-        logits = decoder.prefill(
-            [self.prompts[number] for number in numbers], reuse=self._decoder is not None
-        )
-        repeated = [numbers.index(row.prompt) for row in rows]
+        logits = decoder.prefill([self.prompts[number] for number in numbers], reuse=True)
         if len(numbers) < len(rows):
+            repeated = [numbers.index(row.prompt) for row in rows]
             decoder.select(repeated)
             logits = logits[repeated]
-        seen = torch.zeros_like(logits, dtype=torch.bool)
-        for flags, row in zip(seen, rows, strict=True):
-            flags[row.prompt_ids] = True
         while True:
-            logits = without_padding(logits, self._loaded.tokenizer.vocab_size)
-            tokens = self._drawn(logits, seen, rows)
+            logits = without_padding(logits.float(), self._loaded.tokenizer.vocab_size)
+            tokens = self._draw(logits, rows)
             yield from self._steps(logits, tokens, rows)
-            going_on = [number for number, row in enumerate(rows) if row.finish is None]
-            if not going_on:
+            unfinished = [number for number, row in enumerate(rows) if row.finish is None]
+            if not unfinished:
                 return
-            if 2 * len(going_on) <= len(rows):
-                decoder.select(going_on)
-                rows = [rows[number] for number in going_on]
-                tokens, seen = tokens[going_on], seen[going_on]
-            seen.scatter_(1, tokens[:, None], True)
+            if self.options.has_penalties or 2 * len(unfinished) <= len(rows):
+                decoder.select(unfinished)
+                rows, tokens = [rows[number] for number in unfinished], tokens[unfinished]
             logits = decoder.step(tokens)
 
-    def _drawn(
-        self, logits: Float[Tensor, "batch d_vocab"], seen: Tensor, rows: list[Continuation]
+    def _draw(
+        self, logits: Float[Tensor, "batch d_vocab"], rows: list[Continuation]
     ) -> Int[Tensor, "batch"]:
         """The next token of every row, each drawn with the row's own random numbers."""
         if not logits.max(dim=-1).values.isfinite().all():
@@ -97,34 +94,33 @@ class Stream:
                 "the model gives logits that are not finite; its weights are damaged, or its "
                 "training went astray: try an earlier checkpoint"
             )
-        choice = shaped(logits, seen, self.options)
+        options = self.options
+        if options.has_penalties:
+            drawn = [[step.id for step in row.steps] for row in rows]
+            logits = penalised(logits, [row.prompt_ids for row in rows], drawn, options)
+        settings: dict[str, Any] = {"temperature": 1.0}
+        if options.cuts_beyond_sample:
+            logits = cut(logits, options)
+        else:
+            settings = {name: getattr(options, name) for name in SAMPLE_OPTIONS}
         tokens = [
-            self._solution.sample(
-                choice[number : number + 1],
-                temperature=self.options.temperature,
-                top_k=self.options.top_k,
-                top_p=self.options.top_p,
-                generator=row.generator,
-            )
+            self._solution.sample(logits[number : number + 1], generator=row.generator, **settings)
             for number, row in enumerate(rows)
         ]
         return torch.cat(tokens)
 
-    def _steps(self, logits: Tensor, tokens: Tensor, rows: list[Continuation]) -> Iterator[Step]:
-        log_probs = logits.float().log_softmax(dim=-1)
-        drawn = log_probs.gather(1, tokens[:, None]).flatten().tolist()
-        known = min(logits.shape[1], self._loaded.tokenizer.vocab_size)
-        best = log_probs.topk(min(self.options.candidates, known))
-        table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        for row, id, log_prob, (ids, values) in zip(
-            rows, tokens.tolist(), drawn, table, strict=True
-        ):
+    def _steps(
+        self, logits: Float[Tensor, "batch d_vocab"], tokens: Tensor, rows: list[Continuation]
+    ) -> Iterator[Step]:
+        if self.options.candidates is None:
+            told: Sequence[tuple[float | None, tuple[LikelyToken, ...]]] = [(None, ())] * len(rows)
+        else:
+            told = log_probabilities(
+                logits, tokens, self.options.candidates, self._loaded.tokenizer
+            )
+        for row, id, (log_probability, candidates) in zip(rows, tokens.tolist(), told, strict=True):
             if row.finish is None:
-                candidates = tuple(
-                    LikelyToken(other, self._loaded.tokenizer.decode([other]), value)
-                    for other, value in zip(ids, values, strict=True)
-                )
-                yield row.take(id, log_prob, candidates)
+                yield row.take(id, log_probability, candidates)
 
 
 def continuations(
@@ -132,12 +128,14 @@ def continuations(
     loaded: LoadedModel,
     prompts: Sequence[str | Sequence[int]],
     options: SamplingOptions,
+    *,
+    decoder: Decoder | None = None,
 ) -> list[Continuation]:
     """The rows of a `Stream`, all drawn: the samples of a prompt, then of the next.
 
     Raises UserError as `Stream` does.
     """
-    stream = Stream(solution, loaded, prompts, options)
+    stream = Stream(solution, loaded, prompts, options, decoder=decoder)
     for _ in stream:
         pass
     return stream.rows

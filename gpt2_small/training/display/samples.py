@@ -17,14 +17,13 @@ def sampled_stories(training: Training, count: int, *, seed: int) -> list[str]:
     sampled = sample_many(
         training.solution,
         training.model,
-        begin,
-        count,
+        [[begin]] * count,
         new_tokens,
         seed=seed,
-        stop_token=begin,
+        stop_tokens={begin},
         vocab_size=data.tokenizer.vocab_size,
     )
-    return [data.tokenizer.decode(ids).split("\n")[0] for ids in sampled]
+    return [data.tokenizer.decode([begin, *ids]).split("\n")[0] for ids in sampled]
 
 
 def excerpt(training: Training, *, seed: int) -> str:
@@ -36,13 +35,12 @@ def excerpt(training: Training, *, seed: int) -> str:
     (ids,) = sample_many(
         training.solution,
         training.model,
-        start,
-        1,
+        [[start]],
         EXCERPT_TOKENS,
         seed=seed,
         vocab_size=tokenizer.vocab_size,
     )
-    return tokenizer.decode(ids[1:]).strip()
+    return tokenizer.decode(ids).strip()
 
 
 def judged(training: Training, count: int) -> stories.Judgement:
