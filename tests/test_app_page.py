@@ -112,7 +112,7 @@ def test_the_end_of_a_text_longer_than_the_context_is_scored(client) -> None:
 )
 def test_what_is_drawn_from_is_the_distribution_that_is_checked(options) -> None:
     logits = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
-    found = texts.drawn_probabilities(logits, SamplingOptions(**options))
+    found = texts.drawn_probabilities(logits, [[]], [[]], SamplingOptions(**options))
     assert torch.allclose(found.double(), probabilities(logits, **options), atol=1e-6)
 
 

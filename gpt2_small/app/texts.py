@@ -12,7 +12,7 @@ from torch import Tensor
 from gpt2_small.app.models import Shown
 from gpt2_small.errors import UserError
 from gpt2_small.generation import SamplingOptions, Stream
-from gpt2_small.generation.logit_processors import shaped, without_padding
+from gpt2_small.generation.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.stories import StoriesTokenizer
 from gpt2_small.stories.read import next_word_probabilities
@@ -113,10 +113,8 @@ def next_tokens(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> J
     """
     logits = logits_of(shown, list(ids)[-shown.model.config.n_ctx :])[-1:]
     log_probs = logits[0].float().log_softmax(dim=-1)
-    seen = torch.zeros_like(logits, dtype=torch.bool)
-    seen[0, list(ids)] = True
-    drawn = drawn_probabilities(shaped(logits, seen, options), options)[0]
-    best = log_probs.topk(min(options.candidates, shown.tokenizer.vocab_size))
+    drawn = drawn_probabilities(logits, [ids], [[]], options)[0]
+    best = log_probs.topk(min(options.candidates or 0, shown.tokenizer.vocab_size))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     truths = true_distributions(shown.tokenizer, [*ids, 0])
     return {
@@ -126,23 +124,6 @@ def next_tokens(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> J
         "kept": int((drawn > 0).sum().item()),
         **truths_of(shown.tokenizer, truths[-1], log_probs, None),
     }
-
-
-def drawn_probabilities(
-    logits: Float[Tensor, "batch d_vocab"], options: SamplingOptions
-) -> Float[Tensor, "batch d_vocab"]:
-    """The distribution that `sample`, as its docstring has it, draws from."""
-    if options.temperature == 0:
-        return torch.nn.functional.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
-    descending, ids = (logits.float() / options.temperature).sort(dim=-1, descending=True)
-    if options.top_k is not None:
-        descending[:, options.top_k :] = -math.inf
-    probabilities = descending.softmax(dim=-1)
-    if options.top_p is not None:
-        before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.masked_fill(before >= options.top_p, 0.0)
-        probabilities = probabilities / probabilities.sum(dim=-1, keepdim=True)
-    return torch.zeros_like(probabilities).scatter(-1, ids, probabilities)
 
 
 def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[int, float] | None]:

@@ -111,6 +111,22 @@ def cut(logits: Logits, options: SamplingOptions) -> Logits:
     return logits
 
 
+def drawn_probabilities(
+    logits: Logits,
+    prompts: Sequence[Sequence[int]],
+    drawn: Sequence[Sequence[int]],
+    options: SamplingOptions,
+) -> Float[Tensor, "batch d_vocab"]:
+    """The distribution that a stream draws from after the penalties and all cuts.
+
+    prompts, drawn: as `penalised` takes them, and refuses them.
+    """
+    logits = penalised(logits.float(), prompts, drawn, options)
+    if options.temperature == 0:
+        return torch.nn.functional.one_hot(logits.argmax(dim=-1), logits.shape[1]).float()
+    return cut(logits, options).softmax(dim=-1)
+
+
 def top_p_cut(logits: Logits, top_p: float) -> Logits:
     """The most likely tokens that add up to top_p, the one that crosses it included."""
     ascending, token_of_rank = logits.sort(dim=-1)
