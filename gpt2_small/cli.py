@@ -9,6 +9,7 @@ with loading():
     import typer
 
     from gpt2_small.commands.app import app as page
+    from gpt2_small.commands.chat import chat
     from gpt2_small.commands.check import check
     from gpt2_small.commands.doctor import doctor
     from gpt2_small.commands.export import export
@@ -61,6 +62,7 @@ app.command(cls=ShortHelp)(grade)
 app.command(cls=ShortHelp)(prepare)
 app.command(cls=ShortHelp)(train)
 app.command(cls=ShortHelp)(sample)
+app.command(cls=ShortHelp)(chat)
 app.command()(export)
 app.command("app", cls=ShortHelp)(page)
 app.command(cls=ShortHelp)(plan)

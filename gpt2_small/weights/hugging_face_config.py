@@ -114,8 +114,13 @@ def make_config(
 
 
 def make_generation_config(tokenizer: Tokenizer | None, d_vocab: int) -> dict[str, Any]:
-    """Where a generation begins and ends, and the rows without a token, which are never drawn."""
+    """Where a generation begins and ends, and the rows without a token, which are never drawn.
+
+    A role ends an answer as an end does.
+    """
     config = _ends(tokenizer)
+    if tokenizer is not None and tokenizer.roles is not None:
+        config["eos_token_id"] = [*sorted(tokenizer.ends), *tokenizer.roles]
     nameless = [] if tokenizer is None else list(range(tokenizer.vocab_size, d_vocab))
     return config | {"suppress_tokens": nameless} if nameless else config
 

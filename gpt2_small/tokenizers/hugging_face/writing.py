@@ -6,6 +6,7 @@ from typing import Any
 
 from gpt2_small.files import write_atomically
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer
+from gpt2_small.tokenizers.hugging_face import chat_template
 from gpt2_small.tokenizers.hugging_face.engines import (
     OWN_NAMES,
     UNKNOWN,
@@ -26,7 +27,8 @@ def write_tokenizer_files(
     """Writes the tokenizer's files into an exported folder and returns their paths.
 
     All get `tokenizer.json` and `tokenizer_config.json`; byte-level ones (`gpt2`, `bpe:SIZE`,
-    `byte`, `byte-level`) `vocab.json` and `merges.txt` too. `transformers` itself reads a typed
+    `byte`, `byte-level`) `vocab.json` and `merges.txt` too, and those with roles a
+    `chat_template.jinja`. `transformers` itself reads a typed
     `<|endoftext|>` or role as the token, and a character that `char` does not know as `<unk>`, an
     id beyond the model's.
 
@@ -62,6 +64,8 @@ def write_tokenizer_files(
     config["clean_up_tokenization_spaces"] = False
     if n_ctx is not None:
         config["model_max_length"] = n_ctx
+    if tokenizer.roles is not None and end is not None:
+        files[chat_template.FILE] = chat_template.chat_template(tokenizer, end)
     files["tokenizer.json"] = engine.to_str(pretty=True)
     files["tokenizer_config.json"] = json.dumps(config, indent=2)
     paths = [Path(folder) / name for name in files]

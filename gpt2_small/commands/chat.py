@@ -1,0 +1,132 @@
+"""`gpt2-small chat`: talk with a model in the terminal, or ask it once."""
+
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.entry_point import INTERRUPTED, bind_solution
+from gpt2_small.errors import UserError
+from gpt2_small.interrupts import loading
+
+if TYPE_CHECKING:
+    from gpt2_small.commands.chat_screen import ChatScreen
+
+CANDIDATES = 5
+
+
+def chat(
+    model: Annotated[
+        str,
+        typer.Argument(help="A run or a folder of a model that was taught roles.", metavar="MODEL"),
+    ],
+    message: Annotated[
+        str | None,
+        typer.Argument(help="For one answer; so is a message from a pipe.", metavar="[MESSAGE]"),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer.", metavar="N")] = 200,
+    temperature: Annotated[
+        float, typer.Option(help="Higher is wilder, 0 is greedy.", metavar="T")
+    ] = 0.8,
+    top_k: Annotated[
+        int | None, typer.Option(help="Draw from the K most likely tokens.", metavar="K")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(help="Draw from the likeliest tokens that make up P.", metavar="P"),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Leave out tokens below P times the likeliest.", metavar="P"),
+    ] = None,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1 repeats less.", metavar="X")
+    ] = 1.0,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help="End before this text; may be repeated.", metavar="TEXT"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same answers.", metavar="S")
+    ] = None,
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the conversation and its tokens.", metavar="PATH"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D"),
+    ] = None,
+    solution: Annotated[
+        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Talk with a fine-tuned model. It keeps what was said, and stops at Ctrl-C.
+    /undo, /retry, /why, /save FILE, /new and /quit are commands.
+
+    Example: gpt2-small chat runs/chat "Tell of Mara and the crown."
+    """
+    with loading():
+        bind_solution(solution)
+        from gpt2_small.checker.report_formats import writable
+        from gpt2_small.commands.chat_screen import ChatScreen
+        from gpt2_small.devices import find_device
+        from gpt2_small.generation import Conversation, SamplingOptions, open_model
+
+    options = SamplingOptions(
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=tuple(stop or ()),
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+        candidates=CANDIDATES,
+    )
+    options.check_by(binding.bound())
+    if json_path is not None:
+        writable(json_path)
+    place = find_device(device)
+    loaded = open_model(model, device=place)
+    screen = ChatScreen(Conversation(binding.bound(), loaded, options), json_path)
+    by = binding.describe(binding.bound())
+    screen.say(f"{loaded.name}, by {by}; {place}, seed {options.seed}")
+    if message is None and sys.stdin is not None and not sys.stdin.isatty():
+        message = _piped()
+    if message is not None:
+        if not screen.answer(message):
+            raise typer.Exit(INTERRUPTED)
+        return
+    talk(screen)
+
+
+def talk(screen: "ChatScreen") -> None:
+    """Read messages and commands until the input ends."""
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  # so that a line can be edited, and called up again
+
+    screen.say("Type a message. /help lists the commands; Ctrl-D ends.")
+    while True:
+        try:
+            line = input("> ").strip()
+        except EOFError:
+            screen.say("")
+            return
+        try:
+            if not screen.take(line):
+                return
+        except UserError as error:
+            screen.say(f"error: {error}")
+
+
+def _piped() -> str:
+    """What a pipe holds, without the line break at its end."""
+    from gpt2_small.tokenizers.protocol import bytes_to_text
+
+    return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")

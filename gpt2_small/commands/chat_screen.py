@@ -1,0 +1,181 @@
+"""Print a conversation as it is written, carry out its commands, and report it as JSON."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files import write_atomically
+from gpt2_small.generation import Conversation, Reply, Step
+from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
+
+FORMAT = "gpt2-small-chat/1"
+HELP = """/undo       take the last message and its answer back
+/retry      answer the last message again
+/why        the tokens of the last answer, and what else was likely
+/save FILE  write the conversation as messages, which prepare --chat reads
+/new        begin another conversation
+/quit       end; so does Ctrl-D. Ctrl-C stops an answer."""
+WIDTH = 78
+TOKEN_WIDTH = 16
+
+
+class ChatScreen:
+    """A conversation on the terminal: answers on standard output, all else beside it.
+
+    json_path: written anew after every answer.
+    """
+
+    def __init__(self, conversation: Conversation, json_path: Path | None = None) -> None:
+        self.conversation, self._json_path = conversation, json_path
+        self._left_out = 0
+        self._commands: dict[str, Callable[[str], object]] = {
+            "/help": lambda _: self.say(HELP),
+            "/undo": lambda _: self._undo(),
+            "/retry": lambda _: self._write(conversation.retry()),
+            "/why": lambda _: self._why(),
+            "/save": self._save,
+            "/new": lambda _: self._restart(),
+        }
+        if sys.stdout is not None:  # as it is when it was closed
+            print_anything(sys.stdout)
+
+    def say(self, line: str) -> None:
+        """Print a line that is no answer."""
+        typer.echo(line, err=True)
+
+    def take(self, line: str) -> bool:
+        """Answer a line, or carry out its command; False when it ends the conversation.
+
+        Raises UserError for a message or a command that cannot be.
+        """
+        name, _, rest = line.partition(" ")
+        if name in ("/quit", "/exit"):
+            return False
+        if name in self._commands:
+            self._commands[name](rest.strip())
+        elif name.startswith("/") and name[1:].isalpha():
+            guess = did_you_mean(name, self._commands, otherwise="/help lists the commands")
+            raise UserError(f"there is no command {name}; {guess}")
+        elif line:
+            self.answer(line)
+        return True
+
+    def answer(self, message: str) -> bool:
+        """Print the answer to a message as it is written; whether it was not interrupted.
+
+        Raises UserError for a message that cannot be.
+        """
+        return self._write(self.conversation.reply(message))
+
+    def _write(self, reply: Reply) -> bool:
+        try:
+            for step in reply:
+                self._print(step.text)
+        except KeyboardInterrupt:
+            reply.stop()
+        shown = sum(len(step.text) for step in reply.steps)
+        self._print(reply.text[shown:] + "\n")
+        if reply.finish == "length":
+            self.say(f"(cut after {len(reply.steps):,} tokens)")
+        elif reply.finish == "interrupted":
+            self.say("(stopped)")
+        self._tell_of_the_context()
+        self._report()
+        return reply.finish != "interrupted"
+
+    def _tell_of_the_context(self) -> None:
+        """Say once when turns are left out, and whenever there are more."""
+        left_out, n_ctx = self.conversation.left_out, self.conversation.loaded.model.config.n_ctx
+        if left_out > self._left_out:
+            self.say(
+                f"(the first {left_out} turns no longer fit the context of {n_ctx:,} tokens; "
+                "they are not read any more)"
+            )
+        self._left_out = left_out
+
+    def _undo(self) -> None:
+        self.say(f"(took back: {on_one_line(self.conversation.undo())})")
+
+    def _restart(self) -> None:
+        self.conversation.restart()
+        self.say("(a new conversation)")
+
+    def _save(self, path: str) -> None:
+        if not path:
+            raise UserError("/save needs a file's name, such as /save chat.jsonl")
+        if Path(path).exists():
+            raise UserError(f"{path} is there already; give another name")
+        self.conversation.save(path)
+        self.say(f"Wrote {path}")
+
+    def _why(self) -> None:
+        turns = self.conversation.turns
+        if not turns:
+            raise UserError("there is no answer yet; say something first")
+        for step in turns[-1].steps:
+            self.say(_line_about(step, self.conversation.loaded.tokenizer.decode([step.id])))
+
+    def _print(self, text: str) -> None:
+        if sys.stdout is not None:
+            sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
+            sys.stdout.flush()
+
+    def _report(self) -> None:
+        if self._json_path is not None:
+            content = report(self.conversation)
+            write_atomically(self._json_path, json.dumps(content, indent=1) + "\n")
+
+
+def _line_about(step: Step, text: str) -> str:
+    """A token, its probability, and the most likely ones, within the width of a screen."""
+    line = f"{_quoted(text):{TOKEN_WIDTH}} {_percent(step.log_probability)}  "
+    likely = (f"{_quoted(each.text)} {_percent(each.log_probability)}" for each in step.candidates)
+    line += "  ".join(likely)
+    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+
+
+def _quoted(text: str) -> str:
+    return f"'{on_one_line(text)}'"[:TOKEN_WIDTH]
+
+
+def _percent(log_probability: float | None) -> str:
+    if log_probability is None:  # nobody asked for it
+        return "?"
+    return f"{math.exp(log_probability):6.1%}".strip()
+
+
+def report(conversation: Conversation) -> dict[str, Any]:
+    """A conversation with the probabilities of its tokens, as JSON values."""
+    bound, tokenizer = binding.bound(), conversation.loaded.tokenizer
+    messages: list[dict[str, Any]] = []
+    for turn in conversation.turns:
+        message: dict[str, Any] = {"role": turn.role, "content": turn.text}
+        if turn.role == "assistant":
+            message["finish"] = turn.finish
+            message["tokens"] = [
+                {
+                    "id": step.id,
+                    "text": tokenizer.decode([step.id]),
+                    "log_probability": step.log_probability,
+                    "candidates": [asdict(candidate) for candidate in step.candidates],
+                }
+                for step in turn.steps
+            ]
+        messages.append(message)
+    return {
+        "format": FORMAT,
+        "model": conversation.loaded.name,
+        "solution": str(binding.solution_path(bound)),
+        "sha256": binding.sha256(bound),
+        "options": asdict(conversation.options),
+        "left_out": conversation.left_out,
+        "messages": messages,
+    }

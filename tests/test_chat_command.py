@@ -1,0 +1,208 @@
+"""`gpt2-small chat`: one answer, a pipe, a terminal, its commands, and the report."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gpt2_small import binding, cli
+from gpt2_small.commands import chat as command
+from gpt2_small.commands.chat_screen import WIDTH, ChatScreen
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Conversation, LoadedModel, SamplingOptions
+from gpt2_small.tokenizers.registry import make_tokenizer
+from gpt2_small.weights.export import export_hugging_face
+
+SOLUTION = binding.bound()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported random model that was given roles, and one that was not."""
+    place = tmp_path_factory.mktemp("models")
+    for name in ("byte-chat", "byte"):
+        tokenizer = make_tokenizer(name)
+        torch.manual_seed(0)
+        config = SOLUTION.TransformerConfig(
+            d_model=16, n_layers=1, n_heads=2, n_ctx=64, d_vocab=tokenizer.vocab_size
+        )
+        export_hugging_face(SOLUTION.Transformer(config), place / name, tokenizer=tokenizer)
+    return place
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", "chat", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+SHORT = ("--max-new-tokens", "4", "--seed", "1", "--device", "cpu")
+
+
+def test_a_message_on_the_command_line_gets_one_answer_and_nothing_else_on_standard_output(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "chat.json"
+    assert run(monkeypatch, str(folder / "byte-chat"), "Hi", *SHORT, "--json", str(path)) == 0
+    output = capsys.readouterr()
+    content = json.loads(path.read_text())
+    assert content["format"] == "gpt2-small-chat/1"
+    assert content["messages"][0] == {"role": "user", "content": "Hi"}
+    answer = content["messages"][1]
+    assert output.out == answer["content"] + "\n"
+    assert len(answer["tokens"]) <= 4
+    assert all(len(token["candidates"]) == 5 for token in answer["tokens"])
+    assert "seed 1" in output.err
+
+
+def test_a_message_from_a_pipe_gets_the_same_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pipe:
+        buffer = type("Bytes", (), {"read": staticmethod(lambda: b"Hi\n")})
+
+        @staticmethod
+        def isatty() -> bool:
+            return False
+
+    assert run(monkeypatch, str(folder / "byte-chat"), "Hi", *SHORT) == 0
+    given = capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", Pipe)
+    assert run(monkeypatch, str(folder / "byte-chat"), *SHORT) == 0
+    assert capsys.readouterr().out == given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["byte", "Hi"], "was never taught the roles of a conversation; teach it with"),
+        (["byte-chat", ""], "the message is empty"),
+        (["byte-chat", "x" * 99], "the message has 99 tokens"),
+        (["byte-chat", "Hi", "--temperature", "-1"], "temperature is -1.0"),
+        (["byte-chta", "Hi"], "did you mean"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_exit_code_2(
+    arguments: list[str],
+    sentence: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, *others = arguments
+    assert run(monkeypatch, str(folder / model), *others, *SHORT) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert sentence in error
+    assert "Traceback" not in error
+
+
+def screen(json_path: Path | None = None, **options: Any) -> ChatScreen:
+    tokenizer = make_tokenizer("byte-chat")
+    torch.manual_seed(0)
+    config = SOLUTION.TransformerConfig(
+        d_model=16, n_layers=1, n_heads=2, n_ctx=64, d_vocab=tokenizer.vocab_size, init_std=0.2
+    )
+    loaded = LoadedModel("small", SOLUTION.Transformer(config).eval(), tokenizer)
+    given = {"max_new_tokens": 6, "candidates": 5} | options
+    return ChatScreen(Conversation(SOLUTION, loaded, SamplingOptions(**given)), json_path)
+
+
+def test_commands_act_on_the_conversation(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shown = screen()
+    assert shown.take("Hi")
+    first = shown.conversation.turns[-1].text
+    assert shown.take("/retry")
+    assert shown.conversation.turns[-1].text != first
+    assert shown.take("/undo")
+    assert shown.conversation.turns == []
+    assert "(took back: Hi)" in capsys.readouterr().err
+    shown.take("How?")
+    shown.take(f"/save {tmp_path / 'chat.jsonl'}")
+    assert json.loads((tmp_path / "chat.jsonl").read_text())["messages"][0]["content"] == "How?"
+    with pytest.raises(UserError, match="is there already"):
+        shown.take(f"/save {tmp_path / 'chat.jsonl'}")
+    assert shown.take("/new")
+    assert shown.conversation.turns == []
+    assert shown.take("")
+    assert not shown.take("/quit")
+
+
+def test_why_lists_a_line_for_each_token_that_fits_the_screen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = screen()
+    shown.take("Hi")
+    capsys.readouterr()
+    shown.take("/why")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(shown.conversation.turns[-1].steps)
+    assert all("%" in line and len(line) <= WIDTH for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("/retyr", r"there is no command /retyr; did you mean /retry\?"),
+        ("/save", "needs a file's name"),
+        ("/why", "say something first"),
+        ("/undo", "say something first"),
+    ],
+)
+def test_a_command_that_cannot_be_is_a_sentence(line: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        screen().take(line)
+
+
+def test_an_interrupt_stops_the_answer_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = screen(max_new_tokens=40, stop_tokens=())
+    drawn: list[str] = []
+
+    def interrupted(text: str) -> None:
+        drawn.append(text)
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+
+    plain, shown._print = shown._print, interrupted  # type: ignore[method-assign]
+    shown.take("Hi")
+    shown._print = plain  # type: ignore[method-assign]
+    assert shown.conversation.turns[-1].finish == "interrupted"
+    assert "(stopped)" in capsys.readouterr().err
+    shown.take("More")
+    assert len(shown.conversation.turns) == 4
+
+
+def test_turns_that_no_longer_fit_are_told_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = screen(stop_tokens=())
+    for number in range(7):
+        shown.take(f"message {number}")
+    told = [line for line in capsys.readouterr().err.splitlines() if "no longer fit" in line]
+    assert len(told) >= 2
+    assert len(told) == len(set(told))
+
+
+def test_a_terminal_ends_at_the_end_of_input_and_goes_on_after_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = iter(["/hlep", "Hi", "/undo"])
+
+    def typed(prompt: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", typed)
+    shown = screen()
+    command.talk(shown)
+    error = capsys.readouterr().err
+    assert "did you mean /help?" in error
+    assert shown.conversation.turns == []
