@@ -1,6 +1,7 @@
 """What every command does alike: one sentence for a user's mistake, and the right exit code."""
 
 import errno
+import io
 import os
 import shutil
 import sys
@@ -28,6 +29,9 @@ def run_command(app: typer.Typer) -> None:
     torchrun started, the first one alone prints the sentence; the first one of each machine does
     when it is about that machine, or about another process that is gone.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else text in another encoding ends the command
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MachineError as error:

@@ -41,3 +41,9 @@ def did_you_mean(
     """`did you mean NEAREST?`, or `otherwise` where no known name is like `name`."""
     found = nearest(name, known, cutoff=cutoff)
     return otherwise if found is None else f"did you mean {found}?"
+
+
+def printable(name: object) -> str:
+    """A file's name on one line, also one with line breaks or with bytes that are not UTF-8."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)[1:-1]

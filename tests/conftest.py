@@ -2,7 +2,9 @@
 
 import gc
 import os
+import shutil
 import signal
+import tempfile
 
 # A shell's background jobs ignore interrupts, and the processes that tests interrupt would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -19,6 +21,13 @@ from hypothesis import settings
 
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare texts in a folder of this session, which all its processes share."""
+    if "GPT2_SMALL_SHARDS" not in os.environ:
+        folder = os.environ["GPT2_SMALL_SHARDS"] = tempfile.mkdtemp(prefix="shards-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:

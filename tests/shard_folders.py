@@ -1,12 +1,15 @@
-"""Texts to prepare, and what a folder of shards holds."""
+"""Write texts to prepare, prepare them, and read what a folder of shards holds."""
 
 import hashlib
 import json
 import random
 from pathlib import Path
 
+import numpy as np
+
 from gpt2_small.data.prepare import prepare
-from gpt2_small.data.prepare_options import Options
+from gpt2_small.data.prepare_options import PrepareOptions
+from gpt2_small.tokenizers.registry import load_tokenizer
 
 WORDS = ("the", "quick", "brown fox", "jumps  ", "naïve;", "它", "didn't", "42", "\n\n", "\t.")
 
@@ -23,21 +26,37 @@ def json_lines(path, documents, column="text", **more):
     return path
 
 
-def made(name, folder, *, column=None, split=None, max_documents=None, processes=1, **options):
+CORPUS = ("column", "split", "max_documents", "skipped_share", "processes")
+
+
+def made(name, folder, **options):
     """The folder, once all of it is made."""
-    steps = prepare(
-        str(name),
-        folder,
-        Options(**options),
-        column=column,
-        split=split,
-        max_documents=max_documents,
-        processes=processes,
-        save_seconds=0,
-    )
-    for _ in steps:
+    for _ in steps_of(name, folder, **options):
         pass
     return folder
+
+
+def steps_of(name, folder, *, save_seconds=0, **options):
+    """The steps in which it is made."""
+    corpus = {key: options.pop(key) for key in CORPUS if key in options}
+    return prepare(
+        str(name),
+        folder,
+        PrepareOptions(**options),
+        save_seconds=save_seconds,
+        **{"processes": 1, **corpus},
+    )
+
+
+def tokens_of(folder, split="train"):
+    """The ids of a split in one file."""
+    return np.fromfile(folder / f"{split}.bin", dtype="<u2").tolist()
+
+
+def texts_of(folder):
+    """The text of both splits."""
+    tokenizer = load_tokenizer(folder)
+    return {split: tokenizer.decode(tokens_of(folder, split)) for split in ("train", "val")}
 
 
 def index_of(folder):
@@ -53,15 +72,23 @@ def bytes_of(folder):
     }
 
 
+def documents_of(folder):
+    """The documents of both splits, sorted; of a tokenizer with an end of text."""
+    parts = [text.split("<|endoftext|>") for text in texts_of(folder).values()]
+    assert all(part.pop() == "" for part in parts)
+    return sorted(document for part in parts for document in part)
+
+
 def share_of_hash(document):
     """Where a document's hash lies between 0 and 1."""
     return int(hashlib.blake2b(document.encode(), digest_size=8).hexdigest(), 16) / 2**64
 
 
 def divided(documents, share):
-    """Training and validation documents, by their hashes, and the tenth for validation."""
+    """Training and validation documents, by their hashes, and the tenth different one held out."""
     train, validation = [], []
-    for number, document in enumerate(documents, start=1):
-        is_held_out = number == 10 or share_of_hash(document) < share
+    tenth = list(dict.fromkeys(documents))[9]
+    for document in documents:
+        is_held_out = document == tenth or share_of_hash(document) < share
         (validation if is_held_out else train).append(document)
     return train, validation

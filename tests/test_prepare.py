@@ -1,6 +1,5 @@
-"""Texts to shards: what is written, byte for byte."""
+"""Prepare shards: what is written, byte for byte."""
 
-import gzip
 import hashlib
 import json
 import os
@@ -16,24 +15,17 @@ from shard_folders import (
     json_lines,
     made,
     share_of_hash,
+    steps_of,
+    texts_of,
+    tokens_of,
     written,
 )
 
 from gpt2_small import stories
-from gpt2_small.data import (
-    parallel_encoding as encode_many,
-)
-from gpt2_small.data import (
-    prepare,
-    sources,
-)
-from gpt2_small.data import (
-    text_files as plain_text,
-)
-from gpt2_small.data.corpora import load_corpus
-from gpt2_small.errors import UserError
+from gpt2_small.data import parallel_encoding, prepare
+from gpt2_small.data.corpora import corpus, text_files
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
-from gpt2_small.tokenizers.registry import load_tokenizer
+from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
 
 # As openai/gpt-2 has it.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -66,10 +58,10 @@ def _no_waiting_for_the_disk(monkeypatch):
 @pytest.fixture
 def small_batches(monkeypatch):
     """So that a small text is many pieces and many batches."""
-    monkeypatch.setattr(sources, "PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
     monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 300)
     monkeypatch.setattr(prepare, "BATCH_PIECES", 7)
-    monkeypatch.setattr(plain_text, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +120,13 @@ def test_a_npy_shard_is_the_file_that_numpy_would_save(tmp_path, play):
 
 
 @pytest.mark.parametrize("spec", ["gpt2", "byte", "char", "bpe:300"])
-def test_a_text_file_in_pieces_is_what_it_is_as_a_whole(tmp_path, play, spec, small_batches):
+def test_a_text_file_in_pieces_encodes_as_the_whole(tmp_path, play, spec, small_batches):
     folder = made(play, tmp_path / "out", tokenizer=spec)
-    whole = load_corpus(play, tokenizer=spec)
-    assert load_tokenizer(folder).to_dict() == whole.tokenizer.to_dict()
-    for name, expected in (("train.bin", whole.train), ("val.bin", whole.validation)):
-        assert np.array_equal(np.fromfile(folder / name, dtype="<u2"), expected)
+    cut = len(PLAY) - len(PLAY) // 10
+    tokenizer = make_tokenizer(spec, PLAY if spec == "char" else PLAY[:cut])
+    assert load_tokenizer(folder).to_dict() == tokenizer.to_dict()
+    assert tokens_of(folder, "train") == tokenizer.encode(PLAY[:cut])
+    assert tokens_of(folder, "val") == tokenizer.encode(PLAY[cut:])
 
 
 @pytest.mark.parametrize("name", ["play.txt", "documents.jsonl"])
@@ -201,7 +194,7 @@ def sha256_of(path):
 
 
 def test_ids_past_65535_take_four_bytes(tmp_path, play, monkeypatch):
-    monkeypatch.setattr(encode_many, "id_dtype", lambda size: np.uint32)
+    monkeypatch.setattr(parallel_encoding, "id_dtype", lambda size: np.uint32)
     monkeypatch.setattr(prepare, "id_dtype", lambda size: np.uint32)
     folder = made(play, tmp_path / "out", tokenizer="byte")
     cut = len(PLAY) - len(PLAY) // 10
@@ -209,33 +202,34 @@ def test_ids_past_65535_take_four_bytes(tmp_path, play, monkeypatch):
     assert np.fromfile(folder / "train.bin", dtype="<u4").tolist() == list(PLAY[:cut].encode())
 
 
-def test_all_copies_of_a_document_go_the_same_way(tmp_path):
+def test_all_copies_of_a_document_are_in_the_same_split(tmp_path):
     texts = written(60)
-    path = json_lines(tmp_path / "twice.jsonl", [*texts, *reversed(texts)])
-    folder = made(path, tmp_path / "out", tokenizer="gpt2", validation_share=0.3)
-    tokenizer = load_tokenizer(folder)
+    copies = [*texts, *reversed(texts), texts[9]]
+    path = json_lines(tmp_path / "twice.jsonl", copies)
     train, validation = (
-        set(
-            tokenizer.decode(np.fromfile(folder / name, dtype="<u2").tolist()).split(
-                "<|endoftext|>"
-            )
-        )
-        for name in ("train.bin", "val.bin")
+        set(text.split("<|endoftext|>"))
+        for text in texts_of(made(path, tmp_path / "out", validation_share=0.3)).values()
     )
-    always_held_out = {texts[9]}
     assert len(validation) > 10
-    assert (train & validation) - always_held_out == {""}
+    assert texts[9] in validation
+    assert train & validation == {""}
 
 
-def test_ten_documents_are_enough_and_nine_are_not(tmp_path):
-    ten = json_lines(tmp_path / "ten.jsonl", written(10))
-    folder = made(ten, tmp_path / "of ten", tokenizer="byte", validation_share=0.0001)
-    assert index_of(folder)["splits"]["val"]["documents"] == 1
-    nine = json_lines(tmp_path / "nine.jsonl", written(9))
-    with pytest.raises(
-        UserError, match=r"nothing of .* is left for validation: it has 9 documents"
-    ):
-        made(nine, tmp_path / "of nine", tokenizer="byte", validation_share=0.0001)
+def test_the_tenth_different_document_is_held_out_whatever_the_share(tmp_path):
+    path = json_lines(tmp_path / "ten.jsonl", [*written(9)[:1] * 5, *written(10)])
+    folder = made(path, tmp_path / "out", tokenizer="byte", validation_share=0.0001)
+    assert texts_of(folder)["val"] == f"{written(10)[9]}<|endoftext|>"
+
+
+def test_of_fewer_than_ten_different_documents_the_last_tenth_of_each_is_held_out(tmp_path):
+    texts = [*("abcdefghij" * number for number in range(1, 10)), "abcdefghij"]
+    path = json_lines(tmp_path / "nine.jsonl", texts)
+    steps = list(steps_of(path, tmp_path / "out", tokenizer="byte"))
+    assert any("the last tenth of each is held out" in line for line in steps[0].remarks)
+    found = texts_of(tmp_path / "out")
+    parts = [(text[: -len(text) // 10], text[-len(text) // 10 :]) for text in texts]
+    assert found["train"] == "".join(f"{train}<|endoftext|>" for train, _ in parts)
+    assert found["val"] == "".join(f"{held_out}<|endoftext|>" for _, held_out in parts)
 
 
 def test_the_share_for_validation_follows_the_size_where_none_was_given(tmp_path, lines):
@@ -281,22 +275,3 @@ def test_only_the_first_documents_are_read_when_asked(tmp_path, lines, documents
     folder = made(lines, tmp_path / "out", tokenizer="byte", max_documents=30)
     index = index_of(folder)
     assert sum(part["documents"] for part in index["splits"].values()) == 30
-
-
-def test_compressed_json_lines_are_read(tmp_path, lines, documents):
-    path = tmp_path / "documents.jsonl.gz"
-    path.write_bytes(gzip.compress(lines.read_bytes()))
-    folder, other = (
-        made(each, tmp_path / each.suffix, tokenizer="byte", validation_share=0.1)
-        for each in (path, lines)
-    )
-    assert (folder / "train.bin").read_bytes() == (other / "train.bin").read_bytes()
-
-
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, small_batches):
-    path = tmp_path / "marked.txt"
-    path.write_bytes(b"\xef\xbb\xbf" + PLAY.encode())
-    folder = made(path, tmp_path / "out", tokenizer="char")
-    assert np.array_equal(
-        np.fromfile(folder / "train.bin", dtype="<u2"), load_corpus(path, tokenizer="char").train
-    )

@@ -1,6 +1,5 @@
 """gpt2-small prepare: what it says, what it refuses, and the names it knows."""
 
-import hashlib
 import io
 import itertools
 import re
@@ -15,12 +14,9 @@ from shard_folders import bytes_of, json_lines, made, written
 from gpt2_small import cli
 from gpt2_small.commands import prepare_view
 from gpt2_small.commands.prepare_view import PrepareView
-from gpt2_small.data import hub_datasets as hub
-from gpt2_small.data import prepare, source_names
-from gpt2_small.data.prepare import Progress
+from gpt2_small.data.corpora.names import NAMES
+from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
-from gpt2_small.data.source_names import NAMES, open_source
-from gpt2_small.errors import UserError
 
 PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(300))
 
@@ -52,14 +48,14 @@ def test_it_says_what_there_is_at_the_end(command, play, tmp_path):
     code, said, beside = command(play, "--out", tmp_path / "out", "--tokenizer", "char")
     cut = len(PLAY) - len(PLAY) // 10
     assert (code, beside) == (0, "")
-    assert f"out: tokens of char ({len(set(PLAY))} different ones), uint16, in 0 s" in said
+    assert f"out: uint16 tokens of char (vocabulary {len(set(PLAY))}) in 0 s" in said
     assert f"training    {cut:,} tokens, 1 document, {in_bytes(2 * cut)} in train.bin" in said
 
 
 def test_the_flags_make_what_the_function_makes(command, tmp_path):
     path = json_lines(tmp_path / "some.jsonl", written(60), column="body", title="t")
     flags = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "500", "--column", "body"]
-    more = ["--validation-share", "0.2", "--max-documents", "40", "--split", "train"]
+    more = ["--validation-share", "0.2", "--max-documents", "40"]
     code, said, _ = command(path, "--out", tmp_path / "out", *flags, *more, "--processes", "1")
     expected = made(
         path,
@@ -84,11 +80,17 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
         (["--shard-tokens", "0"], "--shard-tokens is 0; give at least 1"),
         (["--validation-share", "nan"], "--validation-share is nan; give more than 0"),
         (["--validation-share", "0.6"], "--validation-share is 0.6; give more than 0"),
-        (["--validation-share", "0.1"], "of {play} the last tenth is for validation"),
+        (
+            ["--validation-share", "0.1"],
+            "{play} has too few, so that the last tenth of each is held out",
+        ),
         (["--processes", "0"], "--processes is 0; give at least 1"),
-        (["--column", "text"], "--column is for data sets of many documents, and {play} is not"),
-        (["--split", "test"], "--split is for data sets of many documents"),
-        (["--max-documents", "5"], "--max-documents is for data sets of many documents"),
+        (
+            ["--column", "text"],
+            "--column is for files and data sets of rows, and {play} is not one",
+        ),
+        (["--split", "test"], "--split is for data sets of the hub"),
+        (["--max-documents", "5"], "--max-documents is for texts of many documents"),
         (["--tokenizer", "bpe:100000"], "bpe:100000 is more than this text can fill"),
     ],
 )
@@ -119,13 +121,6 @@ def test_an_unknown_name_is_refused_with_the_nearest(command, play, tmp_path, na
     assert not (tmp_path / "out").exists()
 
 
-def test_a_split_that_a_data_set_does_not_have_is_refused_with_those_it_has(command, tmp_path):
-    path = json_lines(tmp_path / "some.jsonl", written(12))
-    code, _, beside = command(path, "--out", tmp_path / "out", "--split", "test")
-    assert code == 2
-    assert "has no split 'test'; its splits are: train" in beside
-
-
 def test_lines_that_are_no_json_are_one_sentence(command, tmp_path):
     path = tmp_path / "some.jsonl"
     path.write_text('{"text": "one"}\n{"text": tw\n')
@@ -145,133 +140,11 @@ def test_preparing_needs_no_torch(play, tmp_path):
     assert printed_by(program, tmp_path) == "done False"
 
 
-# Names that stand for data sets elsewhere
-
-
-@pytest.mark.parametrize("name", [*NAMES[:4], "hub:owner/name"])
-def test_without_a_network_a_name_is_one_sentence_at_once(command, tmp_path, name, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    code, _, beside = command(name, "--out", tmp_path / "out")
-    assert code == 2
-    assert re.search("cannot be had while the network is", beside)
-    assert beside.count("\n") == 1
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def on_the_hub(monkeypatch, tmp_path):
-    """A hub with one data set; what it was asked for, and what `datasets` was."""
-    datasets = pytest.importorskip("datasets")
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-    path, asked = json_lines(tmp_path / "on-the-hub.jsonl", written(40)), []
-    load = datasets.load_dataset
-
-    class Answer:
-        sha = "0123abc"
-
-    def dataset_info(self, name, *, revision=None, timeout):
-        asked.append((name, revision))
-        return Answer()
-
-    def load_dataset(path_or_name, name=None, *, revision=None, streaming, **more):
-        asked.append((path_or_name, name, revision))
-        return load("json", data_files=str(path), streaming=streaming)
-
-    monkeypatch.setattr(hub, "is_offline", lambda: False)
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
-    monkeypatch.setattr(datasets, "load_dataset", lambda path, **more: load_dataset(path, **more))
-    return asked
-
-
-@pytest.mark.parametrize(
-    ("name", "asked", "loaded"),
-    [
-        ("openwebtext", ("Skylion007/openwebtext", None), (None, "0123abc")),
-        ("fineweb-edu", ("HuggingFaceFW/fineweb-edu", None), ("sample-10BT", "0123abc")),
-        ("tinystories", ("roneneldan/TinyStories", None), (None, "0123abc")),
-        ("hub:a/b", ("a/b", None), (None, "0123abc")),
-        ("hub:a/b@refs/pr/1:some", ("a/b", "refs/pr/1"), ("some", "0123abc")),
-    ],
-)
-def test_a_name_stands_for_a_data_set_at_the_commit_that_the_hub_has(
-    on_the_hub, name, asked, loaded
-):
-    source = open_source(name)
-    assert on_the_hub == [asked, (asked[0], *loaded)]
-    assert source.origin["revision"] == "0123abc"
-    assert len(list(source.pieces())) == 40
-
-
-def test_an_interrupted_preparation_asks_the_hub_for_the_same_commit(on_the_hub, tmp_path):
-    options = prepare.Options(tokenizer="byte")
-    begun = prepare.prepare("hub:a/b", tmp_path / "out", options)
-    assert [next(begun).stage for _ in range(2)] == ["vocabulary", "tokens"]
-    begun.close()
-    on_the_hub.clear()
-    assert list(prepare.prepare("hub:a/b", tmp_path / "out", options))[-1].stage == "done"
-    assert on_the_hub[0] == ("a/b", "0123abc")
-
-
-def test_how_much_there_is_comes_from_the_name_when_the_hub_does_not_say(on_the_hub):
-    source = open_source("openwebtext")
-    assert (source.documents, source.bytes) == (8_013_769, 39_800_000_000)
-    some = open_source("openwebtext", limit=8014)
-    assert some.documents == 8014
-    assert some.bytes == pytest.approx(39_800_000, rel=0.001)
-
-
-def test_a_data_set_with_a_script_alone_is_told_where_its_copy_is(monkeypatch, on_the_hub):
-    import datasets
-
-    def refuse(path, **more):
-        raise RuntimeError("Dataset scripts are no longer supported, but found b.py")
-
-    monkeypatch.setattr(datasets, "load_dataset", refuse)
-    with pytest.raises(UserError, match="hub:a/b@refs/convert/parquet is the hub's own copy"):
-        open_source("hub:a/b")
-
-
-@pytest.fixture
-def shakespeare(monkeypatch, tmp_path):
-    """A stand-in for the file on the network, and where it is kept."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(source_names, "is_offline", lambda: False)
-    digest = hashlib.sha256(PLAY.encode()).hexdigest()
-    monkeypatch.setattr(source_names, "SHAKESPEARE_SHA256", digest)
-    (tmp_path / "there.txt").write_text(PLAY)
-    url = (tmp_path / "there.txt").as_uri()
-    monkeypatch.setattr(source_names, "SHAKESPEARE_URL", url)
-    return tmp_path / "cache/gpt2-small/tinyshakespeare.txt"
-
-
-def test_tiny_shakespeare_is_downloaded_once(shakespeare, tmp_path, monkeypatch):
-    source = open_source("tiny-shakespeare")
-    assert source.origin["sha256"] == hashlib.sha256(PLAY.encode()).hexdigest()
-    assert shakespeare.read_text() == PLAY
-    (tmp_path / "there.txt").unlink()
-    assert open_source("tiny-shakespeare").name == "tiny-shakespeare"
-
-
-def test_another_text_than_tiny_shakespeare_is_refused(shakespeare, tmp_path):
-    (tmp_path / "there.txt").write_text("<html>")
-    with pytest.raises(UserError, match="is not tiny-shakespeare"):
-        open_source("tiny-shakespeare")
-    assert not shakespeare.exists()
-
-
-def test_a_network_that_is_down_is_one_sentence_with_the_way_out(shakespeare, tmp_path):
-    (tmp_path / "there.txt").unlink()
-    with pytest.raises(
-        UserError, match=r"cannot be downloaded \(.*\); download it from file:.* and"
-    ):
-        open_source("tiny-shakespeare")
-
-
 # What it looks like
 
 
 def step(stage="tokens", tokens=0, fraction=0.0):
-    return Progress(
+    return PrepareProgress(
         stage=stage,
         documents=round(8e6 * fraction),
         tokens=tokens,
@@ -308,7 +181,7 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path, monkeypatch):
     lines = watched(False, STEPS, tmp_path, monkeypatch).splitlines()
     assert lines[0] == "making the tokenizer"
     assert re.fullmatch(r"2,000,000 documents  10 GB  33\.3M tokens/s  25%  180 s left", lines[2])
-    assert lines[-1] == "taking the hashes"
+    assert lines[-1] == "hashing the shards"
 
 
 def test_in_a_terminal_a_line_of_at_most_80_columns_tells_rate_and_time_left(tmp_path, monkeypatch):
@@ -324,7 +197,7 @@ def test_it_says_when_it_goes_on(tmp_path, monkeypatch):
     shown = watched(
         False, [step(tokens=3_000_000_000, fraction=0.3), STEPS[3]], tmp_path, monkeypatch
     )
-    assert shown.startswith("Going on after 3,000,000,000 tokens.")
+    assert shown.startswith("Resuming after 3,000,000,000 tokens.")
 
 
 @pytest.mark.parametrize(

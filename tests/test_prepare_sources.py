@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shard_folders import index_of, json_lines, made, written
 
-from gpt2_small.data import text_files as plain_text
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
 
@@ -39,30 +38,6 @@ def test_a_folder_of_files_is_one_data_set(tmp_path):
 def test_a_file_name_with_the_signs_of_a_pattern_is_a_name(tmp_path):
     path = json_lines(tmp_path / "part[1]*.jsonl", written(12))
     assert index_of(made(path, tmp_path / "out", tokenizer="byte"))["dtype"] == "uint16"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b" \n \n",
-        b"naive text\0more",
-        b"some na\xefve words",
-        b"cut off \xe4\xb8",
-        "text".encode("utf-16"),
-        b"\xf0\x9f\x98",
-    ],
-)
-def test_a_text_looked_through_in_blocks_is_refused_as_a_whole_one_is(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(plain_text, "BLOCK_BYTES", 4)
-    path = tmp_path / "text.txt"
-    path.write_bytes(data)
-    refusals = []
-    for read in (plain_text.read_text, plain_text.scan_text):
-        with pytest.raises(UserError) as refusal:
-            read(path)
-        refusals.append(str(refusal.value))
-    assert refusals[0] == refusals[1]
 
 
 @given(

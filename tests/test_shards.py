@@ -12,14 +12,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import printed_by
 from shard_folders import bytes_of, json_lines, made, written
 
 from gpt2_small.data.batches import batch_at, bigram_loss, evaluation_batches
-from gpt2_small.data.shards import holds_shards, open_shards
-from gpt2_small.data.token_sequence import TokenSequence
+from gpt2_small.data.shards import holds_shards, open_shards, token_sequence
+from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer, save_tokenizer
-from gpt2_small.training.training_data import ShardsData
+from gpt2_small.training.training_data import TextData
 
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
@@ -29,6 +30,10 @@ PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in ran
 def in_parts(tokens, *cuts, vocab_size=2**16):
     parts = np.split(tokens, cuts)
     return TokenSequence(parts, [f"part {number}" for number in range(len(parts))], vocab_size)
+
+
+def windows_of(folder, n_ctx, held_out_tokens=None):
+    return TextData(open_shards(folder), n_ctx, held_out_tokens)
 
 
 @pytest.fixture(scope="module")
@@ -136,16 +141,52 @@ def test_prepared_shards_are_the_text(prepared, kind):
     assert shards.remarks == ()
 
 
-def test_shards_are_mapped_and_not_loaded(folder):
+def test_shards_are_read_when_they_are_needed_and_not_loaded(folder):
     shards = open_shards(folder)
+    times = (folder / "train_000002.bin").stat()
     with (folder / "train_000002.bin").open("r+b") as file:
         file.write(b"\xff\x00")
+    os.utime(folder / "train_000002.bin", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert shards.train.windows(np.array([2000]), 1).tolist() == [[255]]
+
+
+@pytest.mark.parametrize("kept", [0, 400])
+def test_a_shard_that_is_cut_off_while_it_is_read_is_one_sentence(folder, kept):
+    shards = open_shards(folder)
+    shards.train.windows(np.array([2000]), 1)
+    os.truncate(folder / "train_000002.bin", kept)
+    with pytest.raises(UserError, match=r"train_000002\.bin was changed or cut off while it was"):
+        shards.train.windows(np.array([2900]), 60)
+
+
+def test_a_shard_that_is_replaced_before_it_is_opened_again_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(token_sequence, "OPEN_FILES", 1)
+    shards = open_shards(folder)
+    shards.train[:]
+    (folder / "train_000000.bin").write_bytes((folder / "train_000001.bin").read_bytes())
+    with pytest.raises(UserError, match=r"train_000000\.bin was changed or cut off"):
+        shards.train[:10]
+
+
+def test_more_shards_than_files_may_be_open_are_read(tmp_path, play):
+    program = (
+        "import resource, numpy as np\n"
+        "from gpt2_small.data.shards import open_shards\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "tokens = open_shards(OUT).train\n"
+        "starts = np.arange(0, len(tokens) - 50, 7)\n"
+        "print(int(tokens.windows(starts, 50).sum()))"
+    )
+    out = made(play, tmp_path / "many", tokenizer="byte", shard_tokens=40)
+    text = PLAY[: len(PLAY) - len(PLAY) // 10].encode()
+    total = sum(sum(text[start : start + 50]) for start in range(0, len(text) - 50, 7))
+    assert len(list(out.glob("train_*"))) > 150
+    assert printed_by(program.replace("OUT", repr(str(out))), tmp_path) == str(total)
 
 
 def test_what_a_step_trains_on_does_not_depend_on_the_shards(prepared):
     step = {"seed": 1, "step": 7, "batch_size": 32, "rank": 0, "world_size": 1}
-    batches = [ShardsData(folder, 50).batch(**step) for folder in prepared.values()]
+    batches = [windows_of(folder, 50).batch(**step) for folder in prepared.values()]
     assert batches[0].shape == (32, 51)
     assert torch.equal(batches[0], batches[1])
     assert torch.equal(batches[0], batches[2])
@@ -153,7 +194,7 @@ def test_what_a_step_trains_on_does_not_depend_on_the_shards(prepared):
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_the_shares_of_all_ranks_stacked_are_the_batch_of_one_process(prepared, world_size):
-    data = ShardsData(prepared["npy"], 50)
+    data = windows_of(prepared["npy"], 50)
     step = {"seed": 1, "step": 7, "batch_size": 32}
     shares = [data.batch(**step, rank=rank, world_size=world_size) for rank in range(world_size)]
     assert torch.equal(torch.cat(shares), data.batch(**step, rank=0, world_size=1))
@@ -161,9 +202,9 @@ def test_the_shares_of_all_ranks_stacked_are_the_batch_of_one_process(prepared, 
 
 def test_a_step_is_the_same_after_others_and_after_opening_again(prepared):
     step = {"seed": 1, "batch_size": 8, "rank": 0, "world_size": 1}
-    data = ShardsData(prepared["bins"], 20)
+    data = windows_of(prepared["bins"], 20)
     first = [data.batch(step=number, **step) for number in range(4)]
-    again = ShardsData(prepared["bins"], 20)
+    again = windows_of(prepared["bins"], 20)
     assert all(torch.equal(again.batch(step=number, **step), first[number]) for number in (3, 1))
 
 
@@ -171,13 +212,13 @@ def test_all_that_is_held_out_is_gone_through_once_and_less_when_asked(prepared)
     shares = {"batch_size": 3, "rank": 0, "world_size": 1}
     held_out = PLAY[len(PLAY) - len(PLAY) // 10 :].encode()
     for limit, expected in ((None, held_out), (100, held_out[:100]), (10**9, held_out)):
-        data = ShardsData(prepared["bins"], 30, held_out_tokens=limit)
+        data = windows_of(prepared["bins"], 30, limit)
         targets = [batch[:, 1:].flatten() for batch in data.held_out(**shares)]
         assert bytes(torch.cat(targets).tolist()) == expected[1:]
 
 
 def test_a_run_needs_the_rest_of_the_protocol_too(prepared):
-    data = ShardsData(prepared["bins"], 30)
+    data = windows_of(prepared["bins"], 30)
     cut = len(PLAY) - len(PLAY) // 10
     train, held_out = (np.frombuffer(part.encode(), "u1") for part in (PLAY[:cut], PLAY[cut:]))
     expected = bigram_loss(train, evaluation_batches(held_out, n_ctx=30, batch_size=9), 257)
@@ -187,15 +228,15 @@ def test_a_run_needs_the_rest_of_the_protocol_too(prepared):
 
 
 def test_without_an_end_of_text_a_sample_begins_after_the_first_token(tmp_path, play):
-    data = ShardsData(made(play, tmp_path / "out", tokenizer="char"), 30)
+    data = windows_of(made(play, tmp_path / "out", tokenizer="char"), 30)
     assert data.tokenizer.decode([data.start_token]) == PLAY[0]
 
 
 def test_a_context_longer_than_the_data_is_refused_with_both_numbers(prepared):
     length = len(PLAY) - len(PLAY) // 10
-    assert ShardsData(prepared["bins"], length - 1).n_ctx == length - 1
+    assert windows_of(prepared["bins"], length - 1).n_ctx == length - 1
     with pytest.raises(UserError, match=f"has {length} tokens, fewer than the {length + 1} of one"):
-        ShardsData(prepared["bins"], length)
+        windows_of(prepared["bins"], length)
 
 
 # What is wrong with them
@@ -242,7 +283,7 @@ def test_a_shard_that_the_index_does_not_list_is_refused_by_name(folder, name):
 
 def test_the_tokenizer_of_other_shards_is_refused(folder):
     save_tokenizer(CharTokenizer("abc"), folder)
-    with pytest.raises(UserError, match=r"tokenizer\.json is not the one that shards\.json tells"):
+    with pytest.raises(UserError, match=r"tokenizer\.json is not the one that shards\.json lists"):
         open_shards(folder)
 
 
@@ -309,7 +350,7 @@ def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):
     assert shards.tokenizer.name == "gpt2"
     assert shards.name == "theirs"
     assert "has no shards.json, so it is taken for tokens of gpt2" in shards.remarks[0]
-    batch = ShardsData(foreign, 8).batch(**STEP)
+    batch = windows_of(foreign, 8).batch(**STEP)
     assert torch.equal(batch - batch[:, :1], torch.arange(9).expand(4, 9))
 
 
@@ -382,7 +423,7 @@ def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_train
     tokens.tofile(foreign / "train.bin")
     with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
         open_shards(foreign, verify=True)
-    data = ShardsData(foreign, 200_000)
+    data = windows_of(foreign, 200_000)
     with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
         data.batch(**STEP)
 
@@ -393,7 +434,7 @@ def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_train
         (np.zeros((2, 3), np.uint16), r"holds an array \[2, 3\] of uint16"),
         (np.zeros(9, np.float32), r"holds an array \[9\] of float32"),
         (np.array([1, -1]), "holds the id -1"),
-        (np.array([Harmful()]), "is no array of tokens"),
+        (np.array([Harmful()]), r"holds an array \[1\] of object"),
     ],
 )
 def test_a_foreign_array_of_something_else_is_refused(tmp_path, array, complaint):
@@ -418,6 +459,6 @@ def test_what_is_read_as_shards_is_told_from_other_data(foreign, play, prepared)
 
 def test_shards_of_documents_train_across_their_ends(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", written(60))
-    data = ShardsData(made(path, tmp_path / "out", tokenizer="byte"), 200)
+    data = windows_of(made(path, tmp_path / "out", tokenizer="byte"), 200)
     assert (data.batch(**STEP) == 256).any()
     assert bytes_of(tmp_path / "out")

@@ -138,7 +138,7 @@ def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
         ([], "give --preset, or with --resume the --out of a run that began"),
         (["--resume"], "give --preset, or with --resume the --out of a run that began"),
         (["--preset", "shakespeare-cpu"], "give --data: a text file, a folder that"),
-        ([*SMALL, "--data", "plai.txt"], "plai.txt does not exist; did you mean play.txt?"),
+        ([*SMALL, "--data", "plai.txt"], "no data set 'plai.txt'; did you mean play.txt?"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "nan"], "--learning-rate is nan"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "-1"], "--learning-rate is -1.0"),
         ([*SMALL, "--data", "play.txt", "--set", "n_layer=2"], "did you mean 'n_layers'?"),

@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
         (["--learning-rate", "nan"], "--learning-rate is nan; give a number"),
         (["--preset", "storys"], "there is no training preset 'storys'; did you mean stories?"),
         (["--device", "cuda:9"], "there is no device 'cuda:9' here; choose from"),
-        (["--data", "plai.txt"], "plai.txt does not exist; did you mean play.txt?"),
+        (["--data", "plai.txt"], "no data set 'plai.txt'; did you mean play.txt?"),
         (["--data", "empty.txt"], "empty.txt is empty"),
         (["--data", "binary.txt"], "binary.txt is not UTF-8 text"),
         (["--data", "short.txt"], "fewer than the 129 of one window"),
@@ -96,7 +96,7 @@ def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(
 ):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "binary.txt").write_bytes(b"\x00\x01\x02")
-    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "short.txt").write_text("too short for one window")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("kept")
     code, _, err = run_demo(*arguments)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from small_runs import SMALL, flags, logged, play
 
 from gpt2_small import binding
-from gpt2_small.data.corpora import Corpus
+from gpt2_small.data.shards import Shards
+from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.simple import CharTokenizer
 from gpt2_small.training.distributed import Processes
@@ -34,7 +35,8 @@ WITHOUT_EFFECT = "attn.b_K"
 
 def counting_text() -> TextData:
     ids = np.arange(600, dtype=np.uint16) % 7
-    return TextData(Corpus("counting", CharTokenizer("abcdefg"), ids[:500], ids[500:]), n_ctx=8)
+    parts = [TokenSequence([part], ["counting"], 7) for part in (ids[:500], ids[500:])]
+    return TextData(Shards("counting", CharTokenizer("abcdefg"), *parts), n_ctx=8)
 
 
 def small_model(solution, data=None, **changes):

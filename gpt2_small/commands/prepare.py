@@ -1,4 +1,4 @@
-"""`gpt2-small prepare`: a text as shards of tokens, ready to train on."""
+"""Run `gpt2-small prepare`: turn a text into shards of tokens to train on."""
 
 import signal
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def prepare(
         str,
         typer.Argument(
             help="openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories, hub:NAME for a "
-            "data set of the hub, or a file: text, .jsonl or .parquet.",
+            "data set of the hub, or a file or folder: text, .jsonl, .csv or .parquet.",
             metavar="NAME|FILE",
         ),
     ],
@@ -28,7 +28,7 @@ def prepare(
     ] = None,
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="gpt2, byte, char or bpe:SIZE; left out, gpt2.", metavar="T"),
+        typer.Option(help="gpt2, byte, char or bpe:SIZE (default: gpt2).", metavar="T"),
     ] = None,
     kind: Annotated[
         str,
@@ -36,27 +36,30 @@ def prepare(
     ] = "bin",
     shard_tokens: Annotated[
         int | None,
-        typer.Option(help="Tokens in a file; left out, all of them, and 100M in npy.", metavar="N"),
+        typer.Option(help="Tokens per file (default: all; 100M for npy).", metavar="N"),
     ] = None,
     validation_share: Annotated[
         float | None,
-        typer.Option(help="Of the documents; left out, 0.1 or less by size.", metavar="P"),
+        typer.Option(help="Share of documents held out (default: 0.1 or less).", metavar="P"),
     ] = None,
     max_documents: Annotated[
-        int | None, typer.Option(help="Only the first of a data set.", metavar="N", min=1)
+        int | None, typer.Option(help="Read only the first N documents.", metavar="N", min=1)
     ] = None,
     column: Annotated[
-        str | None, typer.Option(help="Which column of a data set is text.", metavar="C")
+        str | None, typer.Option(help="Column or field of rows that is the text.", metavar="C")
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Which split of a data set; left out, train. With --chat: tree or path.",
+            help="Split of a hub data set (default: train). With --chat: tree or path.",
             metavar="S",
         ),
     ] = None,
+    skip_bad_rows: Annotated[
+        float, typer.Option(help="Share of rows that may be unreadable.", metavar="P")
+    ] = 0.01,
     processes: Annotated[
-        int | None, typer.Option(help="That tokenise; left out, one a processor.", metavar="N")
+        int | None, typer.Option(help="Tokeniser processes (default: one per core).", metavar="N")
     ] = None,
     chat: Annotated[
         bool, typer.Option("--chat", help="Prepare conversations: dialogues, oasst1, ...")
@@ -66,16 +69,16 @@ def prepare(
         typer.Option("--from", help="oasst, messages, sharegpt or alpaca.", metavar="F"),
     ] = None,
     lang: Annotated[
-        str | None, typer.Option(help="Language of oasst's trees; left out, en.", metavar="L")
+        str | None, typer.Option(help="Language of oasst's trees (default: en).", metavar="L")
     ] = None,
     paths: Annotated[
         str | None, typer.Option(help="Through oasst's trees: best or all.", metavar="P")
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="Tokens of a conversation; left out, 1024.", metavar="N")
+        int | None, typer.Option(help="Tokens per conversation (default: 1024).", metavar="N")
     ] = None,
     too_long: Annotated[
-        str | None, typer.Option(help="drop-turns or drop; left out, drop-turns.", metavar="W")
+        str | None, typer.Option(help="drop-turns or drop (default: drop-turns).", metavar="W")
     ] = None,
     show: Annotated[
         int | None,
@@ -84,8 +87,8 @@ def prepare(
 ) -> None:
     """Tokenise a text into shards that train, nanoGPT and build-nanogpt read.
 
-    They come with an index: counts, hashes, and where the text is from. Interrupted,
-    the same command goes on where it stopped, and the shards are the same.
+    An index holds counts, hashes and the origin of the text. After an interruption
+    the same command resumes, and makes the same shards.
 
     Example: gpt2-small prepare tinystories --out data/tinystories
     """
@@ -122,9 +125,9 @@ def prepare(
     with loading():
         from gpt2_small.commands.prepare_view import PrepareView
         from gpt2_small.data.prepare import prepare as steps
-        from gpt2_small.data.prepare_options import Options
+        from gpt2_small.data.prepare_options import PrepareOptions
 
-    options = Options(
+    options = PrepareOptions(
         tokenizer=tokenizer,
         kind=kind,
         shard_tokens=shard_tokens,
@@ -141,6 +144,7 @@ def prepare(
                     column=column,
                     split=split,
                     max_documents=max_documents,
+                    skipped_share=skip_bad_rows,
                     processes=processes,
                 ):
                     view.show(progress)
@@ -180,7 +184,7 @@ def _refuse_without_chat(flags: dict[str, Any]) -> None:
 
 @contextmanager
 def _ended_like_an_interrupt() -> Iterator[list[int]]:
-    """SIGTERM is what Ctrl-C is; the list then holds its number."""
+    """Treat SIGTERM like Ctrl-C; the list then holds its number."""
     ended_by: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A preparation as a person watches it: a live line in a terminal, plain lines elsewhere."""
+"""Show the progress of a preparation: a live line in a terminal, plain lines elsewhere."""
 
 import json
 import time
@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from gpt2_small.data.prepare import SAVE_SECONDS
-from gpt2_small.data.prepare import Progress as Step
+from gpt2_small.data.prepare import SAVE_SECONDS, PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
 from gpt2_small.data.unfinished_folder import INDEX
+from gpt2_small.errors import printable
 
 SECONDS_BETWEEN_LINES = 30.0
-STAGES = {"vocabulary": "making the tokenizer", "hashes": "taking the hashes"}
+STAGES = {"vocabulary": "making the tokenizer", "hashes": "hashing the shards"}
 
 
 class PrepareView:
@@ -34,8 +34,9 @@ class PrepareView:
         self.text, self.folder = text, folder
         self.console = console or Console(highlight=False)
         self._every = seconds_between_lines
-        self._first: Step | None = None
-        self._last: Step | None = None
+        self._first: PrepareProgress | None = None
+        self._last: PrepareProgress | None = None
+        self._remarks: list[str] = []
         self._started = self._said = time.perf_counter()
         self._progress = Progress(
             SpinnerColumn(),
@@ -48,21 +49,27 @@ class PrepareView:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._task = self._progress.add_task(escape(f"opening {text}"), total=None, left="")
+        self._task = self._progress.add_task(
+            escape(f"opening {printable(text)}"), total=None, left=""
+        )
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """While the context lasts, the line stays at the bottom of the terminal."""
+        """Keep the line at the bottom of the terminal."""
         with self._progress:
             yield
 
-    def show(self, step: Step) -> None:
+    def show(self, step: PrepareProgress) -> None:
         """Bring the line up to date; without a terminal, print a line now and then."""
         now = time.perf_counter()
+        for remark in step.remarks:
+            if remark not in self._remarks:
+                self._remarks.append(remark)
+                self.console.print(remark, soft_wrap=True, markup=False)
         if step.stage == "tokens" and self._first is None:
             self._first, self._started = step, now
             if step.tokens:
-                self.console.print(f"Going on after {step.tokens:,} tokens.", soft_wrap=True)
+                self.console.print(f"Resuming after {step.tokens:,} tokens.", soft_wrap=True)
         self._last = step
         line = STAGES.get(step.stage) or self._line(step, now - self._started)
         fraction = step.fraction
@@ -78,23 +85,23 @@ class PrepareView:
             self.console.print(line + self._left(step, now - self._started), soft_wrap=True)
 
     def interrupted(self) -> None:
-        """Say how it goes on."""
+        """Say how to resume."""
         done = f" after {self._last.tokens:,} tokens" if self._last and self._last.tokens else ""
         self.console.print(
-            f"Interrupted{done}. The same command goes on from at most {SAVE_SECONDS:.0f} seconds "
-            f"before; to begin anew, remove {self.folder}.",
+            f"Interrupted{done}. The same command resumes; at most {SAVE_SECONDS:.0f} seconds of "
+            f"work are lost. To start again, remove {printable(self.folder)}.",
             soft_wrap=True,
             markup=False,
         )
 
     def finished(self) -> None:
-        """Say what there is now."""
+        """Say what was written."""
         index: dict[str, Any] = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
         seconds = time.perf_counter() - self._started
         tokenizer = index["tokenizer"]
         self.console.print(
-            f"{self.folder}: tokens of {tokenizer['name']} ({tokenizer['vocab_size']:,} different "
-            f"ones), {index['dtype']}, in {seconds:.0f} s",
+            f"Wrote {printable(self.folder)}: {index['dtype']} tokens of {tokenizer['name']} "
+            f"(vocabulary {tokenizer['vocab_size']:,}) in {seconds:.0f} s",
             soft_wrap=True,
             markup=False,
         )
@@ -110,12 +117,12 @@ class PrepareView:
                 markup=False,
             )
 
-    def _line(self, step: Step, seconds: float) -> str:
+    def _line(self, step: PrepareProgress, seconds: float) -> str:
         before = self._first.tokens if self._first else 0
         rate = (step.tokens - before) / seconds if seconds > 0 else 0.0
         return f"{_documents(step.documents)}  {in_bytes(step.bytes)}  {_short(rate)} tokens/s"
 
-    def _left(self, step: Step, seconds: float) -> str:
+    def _left(self, step: PrepareProgress, seconds: float) -> str:
         begun_at = self._first.fraction if self._first else None
         if step.stage != "tokens" or step.fraction is None or begun_at is None:
             return ""

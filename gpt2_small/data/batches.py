@@ -1,4 +1,4 @@
-"""Windows of tokens: random ones to train on, all of them in order to evaluate on."""
+"""Cut tokens into windows: random ones to train on, all of them in order to evaluate on."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from gpt2_small.data.token_sequence import TokenSequence
+from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
 
 Tokens = np.ndarray | TokenSequence
@@ -30,7 +30,7 @@ def batch_at(
     of a single process.
 
     Args:
-        tokens: `[tokens]`, any integer type; may be memory-mapped, and in several parts.
+        tokens: `[tokens]`, any integer type; an array, or shards on the disk.
         seed: at least 0.
         step: at least 0.
         batch_size: windows over all processes together.
@@ -57,15 +57,14 @@ def batch_at(
 def evaluation_batches(
     tokens: Tokens, *, n_ctx: int, batch_size: int, rank: int = 0, world_size: int = 1
 ) -> Iterator[Int[Tensor, "batch seq_plus_1"]]:
-    """The whole split once: every token but the first is a target in exactly one window.
+    """All tokens once: every token but the first is a target in exactly one window.
 
-    Windows do not overlap but for the token that is the last target of one and the first input of
-    the next. The last window is as short as what is left, and comes as a batch of its own. Windows
-    go round the ranks, so ranks may get different numbers of batches: weigh each batch by its
-    targets, and reduce sums, once, at the end.
+    The last target of a window is the first input of the next one. The last window holds the rest,
+    and is a batch of its own. Windows are dealt to the ranks in turn, so that ranks may get
+    different numbers of batches: weight each batch by its targets, and reduce sums at the end.
 
     Args:
-        tokens: `[tokens]`, any integer type; may be memory-mapped, and in several parts.
+        tokens: `[tokens]`, any integer type; an array, or shards on the disk.
         n_ctx: targets in a window; a window holds one token more.
         batch_size: most windows in a batch of this process.
 
@@ -85,7 +84,7 @@ def evaluation_batches(
 
 
 def check_length(length: int, n_ctx: int, what: str = "the text") -> None:
-    """Refuses a text that is shorter than one window.
+    """Refuse a text that is shorter than one window.
 
     Raises:
         UserError: with both numbers.

@@ -1,19 +1,19 @@
-"""The tokenizer for a source of text: one that is the same everywhere, or learned from the text."""
+"""Make the tokenizer for a corpus: a fixed one, or one that is learned from the text."""
 
 from collections.abc import Iterable
 
-from gpt2_small.data.parallel_encoding import split_of
-from gpt2_small.data.sources import Piece, Source
-from gpt2_small.tokenizers.protocol import DOCUMENT_GAP, Tokenizer, text_to_bytes
+from gpt2_small.data.byte_pair_process import train_byte_pairs
+from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, divided
+from gpt2_small.tokenizers.protocol import DOCUMENT_GAP, Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
 
 MOST_CHARACTERS = 20_000_000  # of the training text, from which byte pairs are learned
 
 
-def learn_tokenizer(spec: str, source: Source, validation_share: float) -> Tokenizer:
+def learn_tokenizer(spec: str, corpus: Corpus, held_out: HeldOut) -> Tokenizer:
     """The tokenizer that `spec` names.
 
-    `char` has every character of the source; `bpe:SIZE` is learned from the beginning of the
+    `char` has every character of the corpus; `bpe:SIZE` is learned from the beginning of the
     training documents.
 
     Raises:
@@ -24,9 +24,10 @@ def learn_tokenizer(spec: str, source: Source, validation_share: float) -> Token
 
         return StoriesTokenizer()
     if spec == "char":
-        return make_tokenizer(spec, _alphabet(source.pieces()))
+        return make_tokenizer(spec, _alphabet(corpus.pieces()))
     if spec.startswith("bpe:"):
-        return make_tokenizer(spec, _beginning(source.pieces(), validation_share))
+        text = _training_text(corpus.pieces(), held_out)
+        return train_byte_pairs(text, int(spec.removeprefix("bpe:")))
     return make_tokenizer(spec)
 
 
@@ -39,13 +40,14 @@ def _alphabet(pieces: Iterable[Piece]) -> str:
     return "".join(sorted(characters))
 
 
-def _beginning(pieces: Iterable[Piece], validation_share: float) -> str:
+def _training_text(pieces: Iterable[Piece], held_out: HeldOut) -> str:
+    """The first MOST_CHARACTERS for training, or a document more."""
     kept, left = [], MOST_CHARACTERS
     for piece in pieces:
         if left <= 0:
             break
-        split = piece.split or split_of(text_to_bytes(piece.text), validation_share)
-        if split == "train":
-            kept += [piece.text, DOCUMENT_GAP] if piece.ends else [piece.text]
-            left -= len(piece.text)
+        for split, text in divided(piece, held_out):
+            if split == "train":
+                kept += [text, DOCUMENT_GAP] if piece.ends else [text]
+                left -= len(text)
     return "".join(kept)

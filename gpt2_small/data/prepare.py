@@ -1,21 +1,26 @@
-"""Text to shards of tokens, by several processes, taken up again where it was stopped."""
+"""Prepare shards from a text: tokenise it with several processes, and resume where it stopped."""
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpt2_small.data.hub_datasets import Place
+from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place, RowCounts
+from gpt2_small.data.corpora.names import open_corpus
+from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.learn_tokenizer import learn_tokenizer
 from gpt2_small.data.parallel_encoding import SPLITS, Batch, Encoded, encode_in_order
-from gpt2_small.data.prepare_options import Options, check_space, settings_of, suitable_processes
-from gpt2_small.data.shard_writer import SplitWriter
-from gpt2_small.data.source_names import open_source
-from gpt2_small.data.sources import Piece, Source
+from gpt2_small.data.prepare_options import (
+    PrepareOptions,
+    check_space,
+    settings_of,
+    suitable_processes,
+)
+from gpt2_small.data.shards.shard_writer import SplitWriter
 from gpt2_small.data.unfinished_folder import Unfinished
 from gpt2_small.errors import UserError
 from gpt2_small.files import sha256
@@ -29,12 +34,13 @@ SAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class PrepareProgress:
     """How far a preparation is.
 
     stage: `vocabulary`, `tokens`, `hashes` or `done`.
     documents, tokens, bytes: of text, so far, those before an interruption among them.
     total_documents, total_bytes: about how many there are, where that is known.
+    remarks: what a user should know about the text, as far as it has been read.
     """
 
     stage: str
@@ -43,6 +49,7 @@ class Progress:
     bytes: int
     total_documents: int | None
     total_bytes: int | None
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def fraction(self) -> float | None:
@@ -55,25 +62,26 @@ class Progress:
 def prepare(
     name: str,
     folder: str | Path,
-    options: Options | None = None,
+    options: PrepareOptions | None = None,
     *,
     column: str | None = None,
     split: str | None = None,
     max_documents: int | None = None,
+    skipped_share: float = SKIPPED_SHARE,
     processes: int | None = None,
     save_seconds: float = SAVE_SECONDS,
-) -> Iterator[Progress]:
-    """Make shards in `folder`, or go on making them; nothing happens before the first `next`.
+) -> Iterator[PrepareProgress]:
+    """Make shards in `folder`, or resume making them; nothing happens before the first `next`.
 
     What is made depends on the text and the options alone.
 
     Args:
-        name, column, split, max_documents: the text, as `source_names.open_source` takes them.
-        processes: that tokenise; None is chosen by the size of the text and the machine.
-        save_seconds: between the states from which an interrupted preparation can go on.
+        name, column, split, max_documents, skipped_share: the text, as for `open_corpus`.
+        processes: that tokenise; None is chosen by the size of the text and the number of cores.
+        save_seconds: between the states from which an interrupted preparation can resume.
 
     Raises:
-        UserError: the text cannot be had, the folder holds something else or was begun with other
+        UserError: the text cannot be read, the folder holds something else or was begun with other
             settings, or there is not enough space.
     """
     unfinished = Unfinished(Path(folder))
@@ -81,42 +89,59 @@ def prepare(
     revision = (
         begun_with.get("revision of the text") if begun_with.get("the text") == name else None
     )
-    source = open_source(name, column=column, split=split, limit=max_documents, revision=revision)
     if processes is not None and processes < 1:
         raise UserError(f"--processes is {processes}; give at least 1.")
-    preparation = Preparation(source, unfinished, options or Options(), save_seconds)
-    yield from preparation.run(processes or suitable_processes(source))
+    _check_outside(name, Path(folder))
+    corpus = open_corpus(
+        name,
+        column=column,
+        split=split,
+        limit=max_documents,
+        revision=revision,
+        skipped_share=skipped_share,
+    )
+    preparation = Preparation(corpus, unfinished, options or PrepareOptions(), save_seconds)
+    yield from preparation.run(processes or suitable_processes(corpus))
+
+
+def _check_outside(name: str, folder: Path) -> None:
+    """Refuse to make shards in the folder that is read."""
+    text = Path(name)
+    if text.is_dir() and folder.absolute().resolve().is_relative_to(text.resolve()):
+        raise UserError(f"{folder} lies inside {name}, which is read; give a folder elsewhere.")
 
 
 class Preparation:
-    """Shards on their way from a source to a folder.
+    """The making of the shards of a corpus in a folder.
 
     Raises UserError when the folder was begun with other settings, or there is not enough space.
     """
 
     def __init__(
-        self, source: Source, unfinished: Unfinished, options: Options, save_seconds: float
+        self, corpus: Corpus, unfinished: Unfinished, options: PrepareOptions, save_seconds: float
     ) -> None:
-        self.source, self.unfinished, self.save_seconds = source, unfinished, save_seconds
-        self.settings = settings_of(source, options)
+        self.corpus, self.unfinished, self.save_seconds = corpus, unfinished, save_seconds
+        self.settings = settings_of(corpus, options)
         unfinished.check_settings(self.settings)
-        self.share: float = self.settings["--validation-share"] or 0.0
+        self._given = options.tokenizer
+        share: float = self.settings["--validation-share"] or 0.0
+        self.held_out = HeldOut(share, corpus.always_held_out)
         self.documents = dict.fromkeys(SPLITS, 0)
         self.bytes = 0
         self.writers: dict[str, SplitWriter] = {}
         check_space(
-            unfinished.path, source, self.settings["--tokenizer"], unfinished.bytes_written()
+            unfinished.path, corpus, self.settings["--tokenizer"], unfinished.bytes_written()
         )
 
-    def run(self, processes: int) -> Iterator[Progress]:
-        """Make what is still missing."""
+    def run(self, processes: int) -> Iterator[PrepareProgress]:
+        """Make the shards that are still missing."""
         with self.unfinished.locked():
             self.unfinished.check_settings(self.settings)
             if "index" not in self.unfinished.progress:
                 yield self._progress("vocabulary")
                 tokenizer = self._tokenizer()
                 try:
-                    yield from self._tokenise(tokenizer, self._take_up(tokenizer), processes)
+                    yield from self._tokenise(tokenizer, self._resume(tokenizer), processes)
                     yield self._progress("hashes")
                     self._close(tokenizer)
                 finally:
@@ -129,16 +154,29 @@ class Preparation:
     def _tokenizer(self) -> Tokenizer:
         if "settings" in self.unfinished.progress:
             return load_tokenizer(self.unfinished.path)
-        tokenizer = learn_tokenizer(self.settings["--tokenizer"], self.source, self.share)
+        if self._given is None or isinstance(self._given, str):
+            tokenizer = learn_tokenizer(self.settings["--tokenizer"], self.corpus, self.held_out)
+        else:
+            tokenizer = self._given
         save_tokenizer(tokenizer, self.unfinished.path)
         self.unfinished.save(settings=self.settings)
         return tokenizer
 
-    def _take_up(self, tokenizer: Tokenizer) -> Place | None:
-        """Open the shards where they were saved last, and give the place in the text."""
+    def _resume(self, tokenizer: Tokenizer) -> Place | None:
+        """Open the shards as they were saved last, and give the place in the text."""
         saved = self.unfinished.progress.get("saved", {})
-        self.documents = saved.get("documents", self.documents)
-        self.bytes = saved.get("bytes", self.bytes)
+        try:
+            self._open_writers(saved, tokenizer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise self.unfinished.damaged() from None
+        place: Place | None = saved.get("place")
+        return place
+
+    def _open_writers(self, saved: dict[str, Any], tokenizer: Tokenizer) -> None:
+        self.documents = {**self.documents, **saved.get("documents", {})}
+        self.bytes = int(saved.get("bytes", self.bytes))
         self.writers = {
             split: SplitWriter(
                 self.unfinished.path,
@@ -150,21 +188,20 @@ class Preparation:
             )
             for split in SPLITS
         }
-        return saved.get("place")
 
     def _tokenise(
         self, tokenizer: Tokenizer, place: Place | None, processes: int
-    ) -> Iterator[Progress]:
+    ) -> Iterator[PrepareProgress]:
         yield self._progress("tokens")
-        places: deque[Place] = deque()  # where each batch ends that has not come back
+        places: deque[Place] = deque()  # the ends of the batches that are being encoded
 
         def batches() -> Iterator[Batch]:
-            for batch in _batches(self.source.pieces(place)):
-                places.append(self.source.place)
+            for batch in _batches(self.corpus.pieces(place)):
+                places.append(self.corpus.place)
                 yield batch
 
         saved_at = time.monotonic()
-        for encoded in encode_in_order(batches(), tokenizer, self.share, processes):
+        for encoded in encode_in_order(batches(), tokenizer, self.held_out, processes):
             self._append(encoded)
             end = places.popleft()
             if time.monotonic() - saved_at >= self.save_seconds:
@@ -184,7 +221,7 @@ class Preparation:
         self.unfinished.save(saved=saved)
 
     def _close(self, tokenizer: Tokenizer) -> None:
-        """End the last shards, and keep the index that is to be published."""
+        """Close the last shards, and save the index that is to be published."""
         for split, writer in self.writers.items():
             if writer.tokens == 0:
                 raise self._empty(split)
@@ -212,6 +249,8 @@ class Preparation:
                 for name, value in self.settings.items()
                 if name.startswith("--")
             },
+            "left_out": {"files": self.corpus.left_out, "rows": self.corpus.counts.as_json()},
+            "remarks": list(self._remarks()),
             "tokenizer": {
                 "name": tokenizer.name,
                 "vocab_size": tokenizer.vocab_size,
@@ -232,24 +271,40 @@ class Preparation:
     def _empty(self, split: str) -> UserError:
         part = {"train": "training", "val": "validation"}[split]
         return UserError(
-            f"nothing of {self.source.name} is left for {part}: it has "
+            f"nothing of {self.corpus.name} is left for {part}: it has "
             f"{sum(self.documents.values())} documents and {self.bytes} bytes of text; "
-            "give more text (ten documents, or ten characters in one file, are the least)."
+            "give more text (at least ten different documents, or ten characters)."
         )
 
-    def _progress(self, stage: str) -> Progress:
-        return Progress(
+    def _progress(self, stage: str) -> PrepareProgress:
+        return PrepareProgress(
             stage=stage,
             documents=sum(self.documents.values()),
             tokens=sum(writer.tokens for writer in self.writers.values()),
             bytes=self.bytes,
-            total_documents=self.source.documents,
-            total_bytes=self.source.bytes,
+            total_documents=self.corpus.documents,
+            total_bytes=self.corpus.bytes,
+            remarks=self._remarks() if stage in ("vocabulary", "done") else (),
         )
+
+    def _remarks(self) -> tuple[str, ...]:
+        return (*self.corpus.remarks, *_row_remarks(self.corpus.counts))
+
+
+def _row_remarks(counts: RowCounts) -> list[str]:
+    remarks = []
+    if counts.empty:
+        remarks.append(f"Passed over {counts.empty:,} of {counts.rows:,} rows, without text.")
+    if counts.unreadable:
+        remarks.append(
+            f"Left out {counts.unreadable:,} of {counts.rows:,} rows that cannot be read: "
+            f"{'; '.join(counts.examples)}{' ...' if counts.unreadable > 3 else '.'}"
+        )
+    return remarks
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
-    """Pieces together, of which none is asked for before the batch is full of those before it."""
+    """Group pieces in batches. No piece is taken before the batch of those before it is full."""
     batch: Batch = []
     size = 0
     for piece in pieces:

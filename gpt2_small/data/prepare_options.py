@@ -1,5 +1,7 @@
-"""How shards are made: what a user may choose, and what is chosen where nothing was said."""
+"""Choose how shards are made: what a user asked for, and the defaults."""
 
+import hashlib
+import json
 import math
 import os
 import shutil
@@ -7,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.data.sources import Source
+from gpt2_small.data.corpora.corpus import Corpus
 from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import check_spec
 
 KINDS = ("bin", "npy")
 NPY_SHARD_TOKENS = 100_000_000  # as build-nanogpt's
 
-# Of a small data set a tenth is for validation, of a large one what gives some five million tokens
-# of English: of OpenWebText the 0.05 % that nanoGPT keeps.
+# A tenth of a small data set is held out; of a large one about five million tokens of English,
+# which is 0.05 % of OpenWebText, as in nanoGPT.
 LARGEST_SHARE = 0.1
 VALIDATION_BYTES = 20_000_000
 SHARE_OF_UNKNOWN = 0.005
@@ -25,10 +28,11 @@ TOKENS_A_BYTE = {"gpt2": 0.3, "bpe": 0.5}  # seldom more; of the others one
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class PrepareOptions:
     """How shards are made.
 
-    tokenizer: `gpt2`, `byte`, `char` or `bpe:SIZE`; None is `gpt2`, and for the stories their own.
+    tokenizer: `gpt2`, `byte`, `char` or `bpe:SIZE`, or one that exists; None is `gpt2`, and for the
+        stories their own.
     kind: `bin` for nanoGPT's reader, `npy` for build-nanogpt's.
     shard_tokens: in a file; None is all of a split for `bin`, and NPY_SHARD_TOKENS for `npy`.
     validation_share: of the documents; None is chosen by size.
@@ -36,13 +40,13 @@ class Options:
     Raises UserError for a value that cannot be.
     """
 
-    tokenizer: str | None = None
+    tokenizer: str | Tokenizer | None = None
     kind: str = "bin"
     shard_tokens: int | None = None
     validation_share: float | None = None
 
     def __post_init__(self) -> None:
-        if self.tokenizer is not None:
+        if isinstance(self.tokenizer, str):
             check_spec(self.tokenizer)
         if self.kind not in KINDS:
             raise UserError(f"--format is {self.kind!r}; give {' or '.join(KINDS)}.")
@@ -53,61 +57,71 @@ class Options:
             raise UserError(f"--validation-share is {share}; give more than 0 and at most 0.5.")
 
 
-def settings_of(source: Source, options: Options) -> dict[str, Any]:
-    """All that decides what is made, by the name that a user knows it by.
+def settings_of(corpus: Corpus, options: PrepareOptions) -> dict[str, Any]:
+    """Everything that decides what is made, by the name that a user knows it by.
 
     Raises:
-        UserError: a share for a source that has its own split.
+        UserError: a share for a corpus of which the end of each document is held out.
     """
     share = options.validation_share
-    if source.has_own_split and share is not None:
+    if corpus.cuts_documents and share is not None:
         raise UserError(
-            f"--validation-share is for data sets of many documents; of {source.name} the last "
-            "tenth is for validation; leave it out."
+            f"--validation-share is for texts of many documents, and {corpus.name} has too few, so "
+            "that the last tenth of each is held out; leave it out."
         )
-    if not source.has_own_split and share is None:
-        share = _share(source.bytes)
-    own = "stories" if source.name == "stories" else "gpt2"
+    if not corpus.cuts_documents and share is None:
+        share = _share(corpus.bytes)
     tokens = NPY_SHARD_TOKENS if options.kind == "npy" else None
     settings = {
-        "the text": source.origin.get("file", source.name),
-        "--tokenizer": options.tokenizer or own,
+        "the text": corpus.origin.get("file", corpus.name),
+        **_tokenizer_settings(options.tokenizer, "stories" if corpus.name == "stories" else "gpt2"),
         "--format": options.kind,
         "--shard-tokens": options.shard_tokens or tokens,
         "--validation-share": share,
-        "--max-documents": source.limit,
+        "--max-documents": corpus.limit,
     }
-    origin = {key: value for key, value in source.origin.items() if key != "file"}
+    origin = {key: value for key, value in corpus.origin.items() if key != "file"}
     return settings | {f"{key} of the text": value for key, value in origin.items()}
 
 
-def suitable_processes(source: Source) -> int:
-    """As many as there are processors; fewer for a text that is done before they have started."""
+def _tokenizer_settings(tokenizer: str | Tokenizer | None, default: str) -> dict[str, Any]:
+    if tokenizer is None or isinstance(tokenizer, str):
+        return {"--tokenizer": tokenizer or default}
+    description = json.dumps(tokenizer.to_dict(), sort_keys=True).encode()
+    return {
+        "--tokenizer": tokenizer.name,
+        "the tokenizer": hashlib.sha256(description).hexdigest(),
+    }
+
+
+def suitable_processes(corpus: Corpus) -> int:
+    """A process for each core; fewer for a text that takes less time than they take to start."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if source.bytes is None:
+    if corpus.bytes is None:
         return count or 1
-    return max(1, min(count or 1, math.ceil(source.bytes / BYTES_FOR_A_PROCESS)))
+    return max(1, min(count or 1, math.ceil(corpus.bytes / BYTES_FOR_A_PROCESS)))
 
 
-def check_space(folder: Path, source: Source, tokenizer: str, already: int) -> None:
-    """Refuse a disk that is too small for what the source will probably become.
+def check_space(folder: Path, corpus: Corpus, tokenizer: str, already: int) -> None:
+    """Refuse a disk that is too small for the shards of a corpus, by their probable size.
 
     Args:
-        folder: where the shards go; need not be there yet.
-        already: bytes that are written.
+        folder: of the shards; need not exist yet.
+        already: bytes that have been written.
 
     Raises:
         UserError: with both numbers.
     """
-    if source.bytes is None:
+    if corpus.bytes is None:
         return
-    tokens = source.bytes * TOKENS_A_BYTE.get(tokenizer.partition(":")[0], 1.0)
+    tokens = corpus.bytes * TOKENS_A_BYTE.get(tokenizer.partition(":")[0], 1.0)
     needed = 2 * tokens - already
-    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    folders = (folder.absolute(), *folder.absolute().parents)
+    place = next(path for path in folders if os.path.exists(path))
     free = shutil.disk_usage(place).free
     if needed > free:
         raise UserError(
-            f"the shards of {source.name} will take about {in_bytes(needed)}, and {place} has "
+            f"the shards of {corpus.name} will take about {in_bytes(needed)}, and {place} has "
             f"{in_bytes(free)} free; make room, or give a folder on another disk."
         )
 

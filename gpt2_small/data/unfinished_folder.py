@@ -1,7 +1,7 @@
-"""A preparation on its way: one process at a time, with settings that stay, from where it stopped.
+"""Lock, resume and publish a folder of shards that is being made.
 
-The folder that it makes holds a folder `unfinished` meanwhile. At the end its files move up, and
-the index, which tells that all is there, comes last.
+Until the end the files are in a folder `unfinished` inside it. They then move up, and the index,
+without which the folder counts as unfinished, is written last.
 """
 
 import json
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json, write_atomically
+from gpt2_small.files import locked, read_json, write_atomically
 
 INDEX = "shards.json"
 UNFINISHED = "unfinished"
 PROGRESS = "progress.json"
-FORMAT = "gpt2-small-unfinished-shards/1"
+FORMAT = "gpt2-small-unfinished-shards/2"
 HASH_LENGTH = 64
 
 
@@ -27,35 +27,28 @@ class Unfinished:
 
     progress: what was saved last, empty at the beginning.
 
-    Raises UserError when `folder` holds finished shards or other things.
+    Raises UserError when `folder` holds finished shards, other things, or a link in `unfinished`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / UNFINISHED
-        if folder.exists() and not folder.is_dir():
+        if os.path.exists(folder) and not folder.is_dir():
             raise UserError(f"{folder} is a file; give the name of a folder for the shards.")
-        if (folder / INDEX).exists():
+        if os.path.exists(folder / INDEX):
             raise UserError(
                 f"{folder} holds finished shards already, and they are left as they are; "
                 "give another folder."
             )
-        if folder.is_dir() and not self.path.is_dir() and any(folder.iterdir()):
+        if os.path.isdir(folder) and not self.path.is_dir() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and holds no shards; give a new folder.")
+        self._refuse_links()
         self.progress = self._read()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """While it lasts no other process prepares the same folder."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / "lock").open("w")
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.path} ({error.strerror}); give another folder."
-            ) from None
-        with file:
-            if not _lock(file.fileno()):
-                raise UserError(f"another process is preparing {self.folder} just now.")
+        in_use = f"another process is preparing {self.folder}; wait for it, or give another folder."
+        with locked(self.path / "lock", in_use=in_use):
             self.progress = self._read()
             yield
 
@@ -66,23 +59,25 @@ class Unfinished:
             if before.get(name) != settings.get(name):
                 raise UserError(
                     f"{self.folder} was begun with {_said(name, before.get(name))}, and now it is "
-                    f"{_said(name, settings.get(name))}; give the same again to go on, "
+                    f"{_said(name, settings.get(name))}; give the same again to resume, "
                     "or another folder."
                 )
 
     def bytes_written(self) -> int:
-        """How much space its files take already."""
-        return sum(path.stat().st_size for path in self.path.glob("*"))
+        """How much space its files take."""
+        if not os.path.isdir(self.path):
+            return 0
+        return sum(path.stat().st_size for path in self.path.iterdir())
 
     def save(self, **progress: Any) -> None:
-        """Keep what is needed to go on from here, beside what was kept before."""
+        """Save what is needed to resume from here, beside what was saved before."""
         self.progress |= progress
         write_atomically(
             self.path / PROGRESS, json.dumps({"format": FORMAT, **self.progress}) + "\n"
         )
 
     def publish(self, names: Mapping[str, str], index: Mapping[str, Any]) -> None:
-        """Move files up under their last names, then write the index. May be done over again."""
+        """Move files up under their last names, then write the index. May be repeated."""
         for name, last_name in names.items():
             if (self.path / name).exists():
                 os.replace(self.path / name, self.folder / last_name)
@@ -91,19 +86,21 @@ class Unfinished:
 
     def _read(self) -> dict[str, Any]:
         path = self.path / PROGRESS
-        return read_json(path, FORMAT) if path.exists() else {}
+        progress = read_json(path, FORMAT) if os.path.exists(path) else {}
+        if not all(isinstance(progress.get(key, {}), dict) for key in ("settings", "saved")):
+            raise self.damaged()
+        return progress
 
+    def damaged(self) -> UserError:
+        """The error for a saved state that is not one."""
+        return UserError(f"{self.path / PROGRESS} is damaged; remove {self.path} and begin again.")
 
-def _lock(handle: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    def _refuse_links(self) -> None:
+        """Through a link, writing a file would change another one."""
+        files = self.path.iterdir() if os.path.isdir(self.path) else ()
+        for path in (self.path, *files, self.folder / INDEX):
+            if os.path.islink(path):
+                raise UserError(f"{path} is a link; remove it, or give another folder.")
 
 
 def _said(name: str, value: Any) -> str:

@@ -1,8 +1,8 @@
-"""Stories: a corpus whose true distribution is known.
+"""Draw and judge short stories whose true distribution is known.
 
-Short tales are drawn from a small probabilistic grammar. So it can be said exactly how well any
-model could predict them (`entropy_per_token`), how likely each token truly is
-(`token_log_probs`), and whether a sampled story is one (`judge`).
+They come from a small probabilistic grammar, so that the lowest possible loss
+(`entropy_per_token`), the probability of each token (`token_log_probs`) and whether a sampled text
+is a story (`judge`) are known exactly.
 """
 
 from gpt2_small.stories.corpus import (
@@ -11,6 +11,7 @@ from gpt2_small.stories.corpus import (
     stories_windows,
     training_stories,
     training_text,
+    training_tokens,
 )
 from gpt2_small.stories.judge import Judgement, Share, judge
 from gpt2_small.stories.measure import (
@@ -53,4 +54,5 @@ __all__ = [
     "token_log_probs",
     "training_stories",
     "training_text",
+    "training_tokens",
 ]

@@ -1,4 +1,4 @@
-"""Tales drawn from the grammar: the training text, and windows of it."""
+"""Draw stories from the grammar: the training text, and windows of it."""
 
 from bisect import bisect_right
 from functools import lru_cache
@@ -35,20 +35,31 @@ def training_text(seed: int) -> str:
 
 
 def stories_windows(
-    seed: int, step: int, batch: int, n_ctx: int, *, validation: bool = False
+    seed: int,
+    step: int,
+    batch: int,
+    n_ctx: int,
+    *,
+    order_seed: int = 0,
+    validation: bool = False,
 ) -> Tensor:
     """The windows of one step, int64 `[batch, n_ctx + 1]`: a pure function of the arguments.
 
     Every window begins at a story. Windows are cut from the training text of the seed, at stories
     drawn for this step; for validation they are made of stories drawn for these windows alone.
 
+    Args:
+        seed: of the training text.
+        order_seed: of the order in which windows are drawn from it.
+
     Raises:
         UserError: a window is longer than the training text.
     """
-    rng = Random(f"stories windows {'validation' if validation else 'training'} {seed} {step}")
+    name = f"stories windows {'validation' if validation else 'training'} {seed} {step}"
+    rng = Random(name if order_seed == 0 else f"{name} in the order of {order_seed}")
     if validation:
         return torch.stack([_fresh_window(rng, n_ctx + 1) for _ in range(batch)])
-    tokens, begins = _training_tokens(seed)
+    tokens, begins = _training_stream(seed)
     last = bisect_right(begins, len(tokens) - n_ctx - 1)
     if last == 0:
         raise UserError(
@@ -65,9 +76,14 @@ def _fresh_window(rng: Random, length: int) -> Tensor:
     return torch.tensor(ids[:length])
 
 
+def training_tokens(seed: int) -> Tensor:
+    """The ids of the training text of a seed as one stream, int64 `[tokens]`."""
+    return _training_stream(seed)[0]
+
+
 @lru_cache(maxsize=2)
-def _training_tokens(seed: int) -> tuple[Tensor, list[int]]:
-    """The training text as one stream, and where its stories begin."""
+def _training_stream(seed: int) -> tuple[Tensor, list[int]]:
+    """The training text as one stream of ids, and the positions at which stories begin."""
     stories = [_ids(story) for story in training_stories(seed)]
     begins = [0, *accumulate(map(len, stories))][:-1]
     return torch.tensor(list(chain.from_iterable(stories))), begins

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,10 @@ from gpt2_small.tokenizers.protocol import (
 CHUNK_CHARACTERS = 2**15
 CHUNKS_AT_ONCE = 64
 SMALLEST_SIZE = 257  # 256 bytes and the end of text
+LONGEST_WORD = 256  # characters of a word from which merges are learned; the time is quadratic
 
 Merge = tuple[str, str]
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
 
 
 class ByteLevelTokenizer(BaseTokenizer):
@@ -147,7 +150,8 @@ class BytePairTokenizer(ByteLevelTokenizer):
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - 1, show_progress=False, initial_alphabet=sorted(byte_letters())
         )
-        engine.train_from_iterator(chunks(escape_surrogates(text), CHUNK_CHARACTERS), trainer)
+        pieces = map(_with_short_words, chunks(escape_surrogates(text), CHUNK_CHARACTERS))
+        engine.train_from_iterator(pieces, trainer)
         tokenizer = cls([tuple(pair) for pair in json.loads(engine.to_str())["model"]["merges"]])
         if tokenizer.vocab_size < vocab_size:
             raise UserError(
@@ -164,6 +168,11 @@ class BytePairTokenizer(ByteLevelTokenizer):
     def to_dict(self) -> dict[str, Any]:
         """The merges, from which all the rest follows."""
         return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
+
+
+def _with_short_words(text: str) -> str:
+    """`text` with a space inside stretches of LONGEST_WORD characters without one."""
+    return _LONG_WORD.sub(r"\g<0> ", text)
 
 
 def _check_whole(vocabulary: dict[str, int], merges: list[Merge]) -> None:

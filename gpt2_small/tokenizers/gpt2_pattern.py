@@ -29,8 +29,14 @@ def chunks(text: str, characters: int) -> Iterator[str]:
         yield text[start:]
 
 
-def chunks_of_blocks(blocks: Iterable[str], characters: int) -> Iterator[str]:
-    """What `chunks` gives for the blocks put together, which are never held all at once."""
+def chunks_of_blocks(
+    blocks: Iterable[str], characters: int, *, longest: int | None = None
+) -> Iterator[str]:
+    """What `chunks` gives for the blocks put together, which are never held all at once.
+
+    longest: characters after which a stretch without a safe place to cut is cut all the same, so
+        that the two sides may not encode to what the whole does; never when None.
+    """
     text, searched = "", 0
     for block in blocks:
         text += block
@@ -38,6 +44,9 @@ def chunks_of_blocks(blocks: Iterable[str], characters: int) -> Iterator[str]:
         while cut := _SAFE_CUT.search(text, max(start + characters, searched)):
             yield text[start : cut.end()]
             start, searched = cut.end(), 0
+        while longest is not None and len(text) - start >= longest:
+            yield text[start : start + longest]
+            start += longest
         text = text[start:]
         searched = len(text) - 2  # a cut further on is seen by the two characters after it
     if text:

@@ -33,6 +33,7 @@ __all__ = [
 
 FILE_NAME = "tokenizer.json"
 FORMAT = "gpt2-small-tokenizer/1"
+LARGEST_SIZE = 1_000_000  # tokens of a vocabulary that is trained here
 
 
 def check_spec(spec: str) -> None:
@@ -48,6 +49,10 @@ def check_spec(spec: str) -> None:
     if kind == "bpe":
         if not (size.isascii() and size.isdigit()):
             raise UserError(f"tokenizer {spec!r} needs a whole number of tokens, as in bpe:1024.")
+        if len(size) > len(str(LARGEST_SIZE)) or int(size) > LARGEST_SIZE:
+            raise UserError(
+                f"tokenizer {spec!r} is too large; give at most bpe:{LARGEST_SIZE} tokens."
+            )
         return
     near = nearest(kind, ("gpt2", "byte", "char", "bpe"))
     guess = f"did you mean {near!r}? " if near else ""

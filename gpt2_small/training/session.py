@@ -33,7 +33,13 @@ from gpt2_small.training.settings import (
     to_bytes,
 )
 from gpt2_small.training.state import reseed, restore
-from gpt2_small.training.training_data import StoriesData, TextData, fingerprint, open_data
+from gpt2_small.training.training_data import (
+    StoriesData,
+    TextData,
+    fingerprint,
+    is_same_data,
+    open_data,
+)
 
 LOCK = ".lock"
 DATA_HASH = "data_sha256"
@@ -208,7 +214,7 @@ def _begin_or_go_on(
             create_run(folder, model_fields=model_fields, tokenizer=data.tokenizer, run=run)
             return json.dumps([]).encode()
         before = read_run(folder).settings
-        if before.get(DATA_HASH) != run[DATA_HASH]:
+        if not is_same_data(before.get(DATA_HASH), data):
             raise UserError(
                 f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
                 "another); give that with --data"

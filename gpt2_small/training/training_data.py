@@ -1,24 +1,29 @@
-"""What a run trains on: the stories, or a text of one's own."""
+"""Draw the windows that a run trains and is evaluated on, from the stories or from a text."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
-from gpt2_small.data.corpora import Corpus, load_corpus
-from gpt2_small.data.shards import Shards, holds_shards, open_shards
+from gpt2_small.data.shards import Shards
+from gpt2_small.data.shards.token_sequence import TokenSequence
+from gpt2_small.data.text_shards import open_text
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 HELD_OUT_STORY_WINDOWS = 256
 BIGRAM_STORY_WINDOWS = 4096
 BIGRAM_TOKENS = 2**22
 BIGRAM_WINDOWS = 256
-FINGERPRINT_STEPS = 16
+FINGERPRINT = "tokens-1:"  # before the hash, so that another way of hashing can be told apart
+FIRST_STEPS = 16
+WHOLE_TOKENS = 2**26  # of a part that is hashed whole; of a longer one, blocks all over it
+BLOCK_TOKENS = 2**16
+BLOCKS = 1024
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class StoriesData:
 
     def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
-        windows = stories.stories_windows(self.seed, step, batch_size, self.n_ctx)
+        windows = stories.stories_windows(self.seed, step, batch_size, self.n_ctx, order_seed=seed)
         return windows.tensor_split(world_size)[rank]
 
     def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
@@ -65,14 +70,33 @@ class StoriesData:
 class TextData:
     """Windows of a text: random ones to train on, the held-out part once through.
 
+    A window may reach over the end of a document, and from one shard into the next: what a step
+    trains on does not depend on how the text was cut into shards.
+
+    held_out_tokens: how much of the held-out part is gone through; all of it when None.
+
     Raises UserError when the text is shorter than a window.
     """
 
-    corpus: Corpus | Shards
+    corpus: Shards
     n_ctx: int
+    held_out_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        check_length(len(self.corpus.train), self.n_ctx)
+        name = self.corpus.name
+        check_length(len(self.corpus.train), self.n_ctx, f"the training part of {name}")
+        check_length(len(self._held_out), 1, f"the validation part of {name}")
+
+    @property
+    def _held_out(self) -> TokenSequence:
+        if self.held_out_tokens is None:
+            return self.corpus.validation
+        return self.corpus.validation.beginning(self.held_out_tokens)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should know about how the text was read."""
+        return self.corpus.remarks
 
     @property
     def name(self) -> str:
@@ -105,7 +129,7 @@ class TextData:
     def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """One process's share of the held-out text."""
         yield from evaluation_batches(
-            self.corpus.validation,
+            self._held_out,
             n_ctx=self.n_ctx,
             batch_size=batch_size,
             rank=rank,
@@ -113,49 +137,11 @@ class TextData:
         )
 
     def bigram_loss(self) -> float:
-        """The held-out loss of the best bigram model of the training text, in nats per token."""
-        held_out = self.held_out(batch_size=1, rank=0, world_size=1)
-        return bigram_loss(self.corpus.train[:], held_out, self.tokenizer.vocab_size)
+        """The held-out loss of the best bigram model of the training text, in nats per token.
 
-
-class ShardsData(TextData):
-    """Windows of tokens in shards: random ones to train on, the held-out part once through.
-
-    A window may reach over the end of a document, and from one shard into the next: what a step
-    trains on does not depend on how the text was cut into shards.
-
-    folder: what `open_shards` opens; `tokenizer` and `verify` are for it.
-    held_out_tokens: how much of the held-out part is gone through; all of it when None.
-
-    Raises UserError for shards that cannot be used, or that are shorter than a window.
-    """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        n_ctx: int,
-        *,
-        tokenizer: str | Tokenizer | None = None,
-        verify: bool = False,
-        held_out_tokens: int | None = None,
-    ) -> None:
-        shards = open_shards(folder, tokenizer=tokenizer, verify=verify)
-        check_length(len(shards.train), n_ctx, f"the training part of {folder}")
-        if held_out_tokens is not None:
-            shards = replace(shards, validation=shards.validation.beginning(held_out_tokens))
-        check_length(len(shards.validation), 1, f"the validation part of {folder}")
-        super().__init__(shards, n_ctx)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What is worth saying to a user about how the shards were read."""
-        return self.corpus.remarks if isinstance(self.corpus, Shards) else ()
-
-    def bigram_loss(self) -> float:
-        """As of a text, but counted and measured on the first BIGRAM_TOKENS of each part alone."""
-        train, validation = (
-            part[:BIGRAM_TOKENS] for part in (self.corpus.train, self.corpus.validation)
-        )
+        Counted and measured on the first BIGRAM_TOKENS of each part.
+        """
+        train, validation = (part[:BIGRAM_TOKENS] for part in (self.corpus.train, self._held_out))
         held_out = evaluation_batches(validation, n_ctx=self.n_ctx, batch_size=BIGRAM_WINDOWS)
         return bigram_loss(train, held_out, self.tokenizer.vocab_size)
 
@@ -167,30 +153,59 @@ def open_data(
     *,
     held_out_tokens: int | None = None,
 ) -> StoriesData | TextData:
-    """What `--data` names, cut into windows: `stories`, shards, a text file, or `hub:NAME`.
+    """What `--data` names, cut into windows: `stories`, or what `open_text` takes.
 
-    tokenizer: for a text, one that exists or how to make it; left out, what suits the source.
+    tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
     held_out_tokens: how much of a held-out text is used; left out, all of it.
 
-    Raises UserError for a source that cannot be used.
+    Raises UserError for a text that cannot be used.
     """
     if source == "stories":
         return StoriesData(n_ctx)
-    if holds_shards(source):
-        return ShardsData(source, n_ctx, tokenizer=tokenizer, held_out_tokens=held_out_tokens)
-    corpus = load_corpus(source, tokenizer=tokenizer, n_ctx=n_ctx)
-    if held_out_tokens is not None:
-        corpus = replace(corpus, validation=corpus.validation[: held_out_tokens + 1])
-    return TextData(corpus, n_ctx)
+    return TextData(open_text(source, tokenizer=tokenizer), n_ctx, held_out_tokens)
 
 
 def fingerprint(data: StoriesData | TextData) -> str:
-    """A hash of what the first steps of seed 0 train on, and of the tokenizer.
+    """A hash of what is trained and evaluated on, and of the tokenizer.
 
-    With it a run that goes on sees whether its data is still the same.
+    With it a run that is resumed sees whether its data is still the same. Of a part with more than
+    WHOLE_TOKENS, blocks all over it are hashed.
     """
+    description = json.dumps(data.tokenizer.to_dict(), sort_keys=True)
+    digest = hashlib.blake2b(description.encode(), digest_size=32)
+    if isinstance(data, StoriesData):
+        parts: tuple[TokenSequence | np.ndarray, ...] = (
+            stories.training_tokens(data.seed).numpy(),
+            *(batch.numpy().ravel() for batch in data.held_out(batch_size=1, rank=0, world_size=1)),
+        )
+    else:
+        parts = (data.corpus.train, data.corpus.validation)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        for start in _hashed_blocks(len(part)):
+            digest.update(part[start : start + BLOCK_TOKENS].astype("<u4").tobytes())
+    return FINGERPRINT + digest.hexdigest()
+
+
+def is_same_data(recorded: str | None, data: StoriesData | TextData) -> bool:
+    """Whether a run's recorded fingerprint is that of `data`.
+
+    Earlier versions recorded a hash of the windows of the first steps alone.
+    """
+    if recorded is not None and not recorded.startswith(FINGERPRINT):
+        return recorded == _hash_of_first_steps(data)
+    return recorded == fingerprint(data)
+
+
+def _hash_of_first_steps(data: StoriesData | TextData) -> str:
     digest = hashlib.sha256(json.dumps(data.tokenizer.to_dict(), sort_keys=True).encode())
-    for step in range(FINGERPRINT_STEPS):
+    for step in range(FIRST_STEPS):
         windows = data.batch(seed=0, step=step, batch_size=256, rank=0, world_size=1)
         digest.update(windows.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _hashed_blocks(tokens: int) -> Iterable[int]:
+    if tokens <= WHOLE_TOKENS:
+        return range(0, tokens, BLOCK_TOKENS)
+    return np.linspace(0, tokens - BLOCK_TOKENS, BLOCKS, dtype=np.int64).tolist()

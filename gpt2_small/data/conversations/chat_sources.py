@@ -11,7 +11,7 @@ from gpt2_small.data.conversations import oasst
 from gpt2_small.data.conversations.conversation import Audit, RawConversation, RawTurn
 from gpt2_small.data.conversations.record_shapes import FROM, OASST, SHAPES, BadRow, Row, shape_of
 from gpt2_small.data.conversations.records import read_rows
-from gpt2_small.data.hub_datasets import rows_of
+from gpt2_small.data.corpora.hub_corpus import rows_of
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import sha256
 

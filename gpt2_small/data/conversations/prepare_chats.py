@@ -12,7 +12,7 @@ from gpt2_small.data.conversations.conversation import Audit, Conversation, conf
 from gpt2_small.data.conversations.oasst import PATHS
 from gpt2_small.data.conversations.record_shapes import FROM
 from gpt2_small.data.conversations.rendering import TOO_LONG, render, role_id
-from gpt2_small.data.parallel_encoding import split_of
+from gpt2_small.data.corpora.corpus import HeldOut, document_hash
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import atomic_folder
 from gpt2_small.tokenizers.protocol import Tokenizer, text_to_bytes
@@ -147,7 +147,8 @@ def _rendered(
         audit.changed[DUPLICATES] += digest in seen
         seen.add(digest)
         key = conversation.key if options.split == "tree" else key
-        yield split_of(text_to_bytes(key), options.validation_share), rendered
+        hash = document_hash(text_to_bytes(key))
+        yield HeldOut(options.validation_share).split_of(hash), rendered
 
 
 def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) -> Tokenizer:

@@ -87,8 +87,8 @@ def _object(path: Path, row: Any, place: str) -> Row:
 
 def _parquet(path: Path) -> Iterator[Row]:
     try:
-        import pyarrow  # type: ignore[import-untyped]
-        import pyarrow.parquet  # type: ignore[import-untyped]
+        import pyarrow
+        import pyarrow.parquet
     except ImportError:
         raise UserError(
             f"reading {path} needs the `pyarrow` package: pip install pyarrow"

@@ -1,18 +1,18 @@
-"""Shards of tokens: opened without being loaded, and refused by name when they are not right.
+"""Open shards of tokens without loading them, and refuse damaged ones by name.
 
-Written by `prepare`, or by nanoGPT and build-nanogpt, whose folders have no index.
+They are written by `prepare`, or by nanoGPT and build-nanogpt, whose folders have no index.
 """
 
-import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gpt2_small.data.shard_files import SUFFIXES, Listed, read_foreign, read_listed
-from gpt2_small.data.token_sequence import TokenSequence
+from gpt2_small.data.shards.shard_files import SUFFIXES, Listed, read_foreign, read_listed
+from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import read_json, sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, make_tokenizer
@@ -23,10 +23,10 @@ PICKLE = "meta.pkl"
 
 @dataclass(frozen=True)
 class Shards:
-    """Tokenised text in two parts, memory-mapped.
+    """Tokenised text in two parts, on the disk.
 
     name: of the text.
-    remarks: what is worth saying to a user about how they were read.
+    remarks: what a user should know about how they were read.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Shards:
 def holds_shards(path: str | Path) -> bool:
     """Whether `open_shards` is the way to read it: a folder of shards, or one shard."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return any(
             child.name in (INDEX, UNFINISHED) or child.suffix in SUFFIXES
             for child in path.iterdir()
@@ -64,38 +64,64 @@ def open_shards(
         UserError: a file that is missing, damaged, or does not belong there, by name.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(_missing(path))
     if path.is_dir() and (path / INDEX).exists():
         return _open_prepared(path, tokenizer, verify)
     if path.is_dir() and (path / UNFINISHED).exists():
         raise UserError(
-            f"{path} is not finished; give the `prepare` command that began it again to go on."
+            f"{path} is not finished; give the `prepare` command that began it again to resume."
         )
     return _open_foreign(path, tokenizer, verify)
 
 
-def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
-    index = read_json(folder / INDEX, FORMAT)
-    try:
-        name, of_tokenizer = index["source"]["name"], index["tokenizer"]
-        dtype = np.dtype(index["dtype"]).newbyteorder("<")
-        shards = {
-            split: [Listed(**entry) for entry in index["splits"][split]["shards"]]
-            for split in ("train", "val")
-        }
-        listed = {entry.file for entries in shards.values() for entry in entries}
-        if not all(shards.values()):
+@dataclass(frozen=True)
+class Index:
+    """What `shards.json` says. Raises ValueError for what cannot be."""
+
+    name: str
+    dtype: str
+    tokenizer_sha256: str
+    shards: dict[str, list[Listed]]
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint16", "uint32"):
+            raise ValueError(f"dtype is {self.dtype!r}")
+        if not all(self.shards.values()):
             raise ValueError("a part has no shards")
-        expected = str(of_tokenizer["sha256"])
-    except (KeyError, TypeError, ValueError) as error:
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a prepared folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    content = read_json(folder / INDEX, FORMAT)
+    try:
+        return Index(
+            str(content["source"]["name"]),
+            content["dtype"],
+            str(content["tokenizer"]["sha256"]),
+            {
+                split: [Listed(**entry) for entry in content["splits"][split]["shards"]]
+                for split in ("train", "val")
+            },
+            tuple(map(str, content.get("remarks", ()))),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{folder / INDEX} is damaged ({error!r}); prepare the text again."
         ) from None
+
+
+def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
+    index = read_index(folder)
     tokenizer = load_tokenizer(folder)
-    if sha256(folder / FILE_NAME) != expected:
+    if sha256(folder / FILE_NAME) != index.tokenizer_sha256:
         raise UserError(
-            f"{folder / FILE_NAME} is not the one that {INDEX} tells of (its SHA-256 differs); "
+            f"{folder / FILE_NAME} is not the one that {INDEX} lists (its SHA-256 differs); "
             "copy it again from where the shards were made."
         )
     asked = wanted if wanted is None or isinstance(wanted, str) else wanted.name
@@ -103,14 +129,16 @@ def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -
         raise UserError(
             f"{folder} holds tokens of {tokenizer.name}, not of {asked}; prepare the text again."
         )
+    listed = {entry.file for entries in index.shards.values() for entry in entries}
     for child in sorted(folder.iterdir()):
         if child.suffix in SUFFIXES and child.name not in listed:
             raise UserError(f"{child} is not listed in {INDEX}; move it out of the folder.")
+    dtype = np.dtype(index.dtype).newbyteorder("<")
     sequences = {
         split: read_listed(folder, entries, dtype, tokenizer.vocab_size, verify)
-        for split, entries in shards.items()
+        for split, entries in index.shards.items()
     }
-    return Shards(name, tokenizer, sequences["train"], sequences["val"])
+    return Shards(index.name, tokenizer, sequences["train"], sequences["val"])
 
 
 def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
@@ -130,10 +158,9 @@ def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> S
 
 def _missing(path: Path) -> str:
     names = [str(path.parent / name) for name in _names(path.parent)]
-    near = difflib.get_close_matches(str(path), names, n=1)
-    guess = f"did you mean {near[0]}" if near else "make it with `gpt2-small prepare`"
-    return f"there are no shards at {path}; {guess}{'?' if near else '.'}"
+    guess = did_you_mean(str(path), names, otherwise="make them with `gpt2-small prepare`.")
+    return f"there are no shards at {path}; {guess}"
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(child.name for child in folder.iterdir()) if folder.is_dir() else []
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []

@@ -1,4 +1,4 @@
-"""Shards while they are written: tokens appended, saved now and then, taken up again."""
+"""Write shards: append tokens, save the state now and then, resume from it."""
 
 import io
 import os
@@ -24,7 +24,7 @@ class SplitWriter:
         kind: `bin` for bare tokens, `npy` for what `numpy.load` reads.
         dtype: of a token, little-endian.
         shard_tokens: in every shard but the last; all of them in one when None.
-        state: what `save` gave, to go on from there; what was written after it is dropped.
+        state: what `save` gave, to resume from there; what was written after it is dropped.
 
     Raises:
         UserError: what was saved is no longer there.
@@ -58,7 +58,7 @@ class SplitWriter:
         while len(ids):
             room = len(ids) if self._shard_tokens is None else self._shard_tokens - self._tokens
             file = self._open()
-            with _told(self._path):
+            with _as_user_error(self._path):
                 file.write(ids[:room].astype(self._dtype).tobytes())
             self._tokens += min(room, len(ids))
             ids = ids[room:]
@@ -66,9 +66,9 @@ class SplitWriter:
                 self.close()
 
     def save(self) -> dict[str, Any]:
-        """Wait until all is on the disk, and give what is needed to go on from here."""
+        """Wait until everything is on the disk, and give what is needed to resume from here."""
         if self._file is not None:
-            with _told(self._path):
+            with _as_user_error(self._path):
                 self._file.flush()
                 os.fsync(self._file.fileno())
         return {"whole": list(self._whole), "tokens": self._tokens}
@@ -78,7 +78,7 @@ class SplitWriter:
         if self._tokens == 0:
             return
         file = self._open()
-        with _told(self._path):
+        with _as_user_error(self._path):
             if self._header:
                 file.seek(0)
                 file.write(npy_header(self._dtype, self._tokens))
@@ -96,7 +96,7 @@ class SplitWriter:
         self._file, self._tokens = None, 0
 
     def leave(self) -> None:
-        """Let go of the shard that is open; what was saved of it stays."""
+        """Close the file that is open, without ending its shard."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -112,7 +112,7 @@ class SplitWriter:
 
     def _open(self) -> BinaryIO:
         if self._file is None:
-            with _told(self._path):
+            with _as_user_error(self._path):
                 self._file = self._path.open("r+b" if self._tokens else "wb")
                 self._file.seek(self._header + self._tokens * self._dtype.itemsize)
         return self._file
@@ -129,19 +129,19 @@ class SplitWriter:
         if self._tokens:
             length = self._header + self._tokens * self._dtype.itemsize
             _check_size(self._path, length)
-            with _told(self._path):
+            with _as_user_error(self._path):
                 os.truncate(self._path, length)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the disk refuses becomes a sentence."""
+def _as_user_error(path: Path) -> Iterator[None]:
+    """Turn an error of the disk into a sentence."""
     try:
         yield
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror}); mend that and give the same command again "
-            "to go on."
+            "to resume."
         ) from error
 
 
@@ -150,7 +150,7 @@ def _check_size(path: Path, least: int) -> None:
     if size < least:
         raise UserError(
             f"{path} should have at least {least:,} bytes and has {size:,}, so the preparation "
-            f"cannot go on; remove {path.parent} and begin again."
+            f"cannot resume; remove {path.parent} and begin again."
         )
 
 

@@ -1,4 +1,4 @@
-"""The files of shards: what tells a right one from a damaged or a foreign one."""
+"""Check the files of shards, and tell damaged and foreign ones apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from gpt2_small.data.shard_writer import NPY_HEADER_BYTES, npy_header
-from gpt2_small.data.token_sequence import TokenSequence, past_vocabulary
+from gpt2_small.data.shards.shard_writer import NPY_HEADER_BYTES, npy_header
+from gpt2_small.data.shards.token_sequence import (
+    OpenFiles,
+    TokenFile,
+    TokenSequence,
+    past_vocabulary,
+)
 from gpt2_small.errors import UserError
 from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import id_dtype
 
 SUFFIXES = (".bin", ".npy")
+BLOCK = 2**22  # tokens read at once
 LOOKED_AT = 2**16  # tokens at each end of a file that are looked at when it is opened
-LLM_C_MAGIC = (
-    20240520  # the first number of llm.c's and modded-nanogpt's files, which have a header
-)
+LLM_C_MAGIC = 20240520  # begins llm.c's and modded-nanogpt's files, which have a header
 LLM_C_HEADER_BYTES = 1024
 COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A shard as an index lists it. Raises ValueError for what no index of ours says."""
+    """A shard as an index lists it. Raises ValueError for an entry that cannot be one."""
 
     file: str
     tokens: int
@@ -80,10 +84,10 @@ def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequen
         cut = len(tokens) - len(tokens) // 10
         if cut == len(tokens):
             raise UserError(
-                f"{path} has {len(tokens)} tokens, too few to keep some for validation."
+                f"{path} has {len(tokens)} tokens, too few to hold some out for validation."
             )
         train, validation = (
-            TokenSequence([part], [str(path)], vocab_size) for part in (tokens[:cut], tokens[cut:])
+            TokenSequence([part], [str(path)], vocab_size) for part in tokens.divided(cut)
         )
         return train, validation
     found = {split: _of_split(path, split) for split in ("train", "val")}
@@ -112,7 +116,7 @@ def _of_split(folder: Path, split: str) -> list[Path]:
     return sorted(path for path in folder.glob("*.npy") if split in path.name)
 
 
-def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> np.ndarray:
+def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> TokenFile:
     header = 0
     if path.suffix == ".npy":
         header = NPY_HEADER_BYTES
@@ -123,10 +127,10 @@ def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> np.ndarray:
                 )
     if path.stat().st_size != header + tokens * dtype.itemsize:
         raise UserError(f"{path} does not hold the {tokens:,} tokens of the index; {COPY_AGAIN}.")
-    return _mapped(path, dtype, header)
+    return TokenFile(path, dtype, header, tokens)
 
 
-def _foreign(path: Path, vocab_size: int, verify: bool) -> np.ndarray:
+def _foreign(path: Path, vocab_size: int, verify: bool) -> TokenFile:
     if path.suffix == ".npy":
         tokens = _numpy_array(path)
     else:
@@ -138,22 +142,28 @@ def _foreign(path: Path, vocab_size: int, verify: bool) -> np.ndarray:
                 "tokens or none at all; it is damaged or holds something else."
             )
         _refuse_other_formats(path)
-        tokens = _mapped(path, dtype, 0)
+        tokens = TokenFile(path, dtype, 0, size // dtype.itemsize)
     _look_at(path, tokens, vocab_size, everything=verify)
     return tokens
 
 
-def _numpy_array(path: Path) -> np.ndarray:
+def _numpy_array(path: Path) -> TokenFile:
     try:
-        tokens = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+            shape, _, dtype = read[version[0]](file)
+            header = file.tell()
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is no array of tokens ({error}); {COPY_AGAIN}.") from None
-    if tokens.ndim != 1 or tokens.dtype.kind not in "iu" or len(tokens) == 0:
+    if len(shape) != 1 or dtype.kind not in "iu" or shape[0] == 0:
         raise UserError(
-            f"{path} holds an array {list(tokens.shape)} of {tokens.dtype}, and tokens are one row "
-            "of whole numbers; it holds something else."
+            f"{path} holds an array {list(shape)} of {dtype}, and tokens are one row of whole "
+            "numbers; it holds something else."
         )
-    return np.asarray(tokens)
+    if path.stat().st_size != header + shape[0] * dtype.itemsize:
+        raise UserError(f"{path} does not hold the {shape[0]:,} tokens it promises; {COPY_AGAIN}.")
+    return TokenFile(path, dtype, header, shape[0])
 
 
 def _refuse_other_formats(path: Path) -> None:
@@ -172,13 +182,16 @@ def _refuse_other_formats(path: Path) -> None:
         )
 
 
-def _mapped(path: Path, dtype: np.dtype[Any], header: int) -> np.ndarray:
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=header))
-
-
-def _look_at(path: Path, tokens: np.ndarray, vocab_size: int, everything: bool = False) -> None:
-    ends = [tokens] if everything else [tokens[:LOOKED_AT], tokens[-LOOKED_AT:]]
-    highest = max(int(end.max()) for end in ends)
-    lowest = min(int(end.min()) for end in ends) if tokens.dtype.kind == "i" else 0
-    if highest >= vocab_size or lowest < 0:
-        raise past_vocabulary(str(path), highest if highest >= vocab_size else lowest, vocab_size)
+def _look_at(path: Path, tokens: TokenFile, vocab_size: int, everything: bool = False) -> None:
+    length = len(tokens)
+    if everything:
+        spans = [(start, start + BLOCK) for start in range(0, length, BLOCK)]
+    else:
+        spans = [(0, LOOKED_AT), (max(0, length - LOOKED_AT), length)]
+    files = OpenFiles()
+    for start, stop in spans:
+        ids = tokens.read(start, min(stop, length), files)
+        highest, lowest = int(ids.max()), int(ids.min())
+        if highest >= vocab_size or lowest < 0:
+            wrong = highest if highest >= vocab_size else lowest
+            raise past_vocabulary(str(path), wrong, vocab_size)

@@ -1,0 +1,71 @@
+"""List the files of a folder that can be read as text, and those that are left out."""
+
+import os
+from pathlib import Path
+
+from gpt2_small.data.corpora.json_rows import is_single_object
+from gpt2_small.data.corpora.open_files import archive_of, first_bytes
+from gpt2_small.data.corpora.row_files import row_format
+from gpt2_small.errors import UserError
+
+LOOKED_AT_BYTES = 8192
+TEXT_SUFFIXES = (".txt", ".text", ".md")  # promise text, so that one without is worth a refusal
+
+
+def list_folder(folder: Path) -> tuple[list[Path], dict[str, str]]:
+    """The files to read, in the order of their paths, and those left out, with the reason.
+
+    Hidden files and folders, links to folders, archives, files that are not text and files of
+    settings are left out. Whether the others can be read is seen when they are opened.
+    """
+    files: list[Path] = []
+    left_out: dict[str, str] = {}
+    for path, reason in sorted(_walk(folder), key=lambda found: found[0].parts):
+        reason = reason or _reason(path)
+        if reason:
+            left_out[str(path.relative_to(folder))] = reason
+        else:
+            files.append(path)
+    return files, left_out
+
+
+def _walk(folder: Path) -> list[tuple[Path, str]]:
+    """Files below a folder, and what is not looked into, with the reason."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        return [(folder, f"cannot be read ({error.strerror})")]
+    found = []
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            found.append((path, "hidden"))
+        elif entry.is_dir(follow_symlinks=False):
+            found += _walk(path)
+        elif entry.is_dir():
+            found.append((path, "a link to a folder"))
+        elif not entry.is_file():
+            found.append((path, "a broken link, a pipe or a device"))
+        else:
+            found.append((path, ""))
+    return found
+
+
+def _reason(path: Path) -> str:
+    """Why a file is no text at all; empty for one that should be."""
+    try:
+        if archive := archive_of(path):
+            return f"a {archive} archive"
+        format = row_format(path)
+        if format == "parquet":
+            return ""
+        if format == "json" and is_single_object(path):
+            return "a single JSON object"
+        beginning = first_bytes(path, LOOKED_AT_BYTES)
+    except UserError:
+        return ""  # opening it says why
+    if not beginning.strip():
+        return "empty"
+    if b"\0" in beginning and path.suffix.lower() not in TEXT_SUFFIXES:
+        return "not text"
+    return ""

@@ -1,0 +1,256 @@
+"""Read a data set of the Hugging Face Hub as a corpus, streamed with the `datasets` library."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from gpt2_small.data.corpora.corpus import (
+    Piece,
+    Place,
+    RowCounts,
+    always_held_out,
+    document_hash,
+    limited,
+)
+from gpt2_small.data.corpora.rows import (
+    SKIPPED_SHARE,
+    Row,
+    check_skipped,
+    choose_column,
+    documents_of,
+    row_of,
+)
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.gpt2_table import is_offline
+
+ANSWER_SECONDS = 5.0
+ROWS_AT_ONCE = 100
+PARQUET_COPY = "refs/convert/parquet"  # which the hub makes of every data set, where it can
+
+
+class HubCorpus:
+    """The documents of one split of a data set, one a row. Only what is read is downloaded.
+
+    Args:
+        name: what the user asked for.
+        data_set: `OWNER/NAME`, with `@REVISION` and `:CONFIG` after it where wanted.
+        column: which column is the text; `text`, or the only one with text in it, when None.
+        split: `train`, or the first there is, when None.
+        revision: takes the place of the one in the name.
+        limit: how many documents are read; all when None.
+        most_characters: how much text is read at most; all when None.
+        documents, bytes: how much there is, where the data set itself does not say.
+        skipped_share: of the rows that may be left out as unreadable.
+
+    Raises UserError: `datasets` is not installed, the data set is not there or cannot be reached,
+        or no column is the text.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data_set: str,
+        *,
+        column: str | None = None,
+        split: str | None = None,
+        revision: str | None = None,
+        limit: int | None = None,
+        most_characters: int | None = None,
+        documents: int | None = None,
+        bytes: int | None = None,
+        skipped_share: float = SKIPPED_SHARE,
+    ) -> None:
+        self.name, self.limit = name, limit
+        self._data_set, self._skipped_share = data_set, skipped_share
+        self._most_characters = most_characters
+        path, config, in_name = _parts(data_set)
+        sha = _ask_hub(path, revision or in_name)
+        splits = _load(data_set, {"path": path, "name": config, "revision": sha})
+        split = _choose_split(data_set, list(splits), split)
+        rows = splits[split]
+        with _said(data_set):
+            first = list(islice(rows, ROWS_AT_ONCE))
+        if not first:
+            raise UserError(f"the data set {data_set!r} is empty.")
+        self._column = choose_column(f"the data set {data_set!r}", first, column)
+        self._rows = rows.select_columns([str(self._column).partition(".")[0]])
+        counted = (rows.info.splits or {}).get(split)
+        if counted:
+            documents, bytes = counted.num_examples or documents, counted.num_bytes or bytes
+        self.origin: dict[str, Any] = {
+            "data_set": data_set,
+            "revision": sha,
+            "split": split,
+            "column": self._column,
+        }
+        if most_characters is not None:
+            self.origin["most_characters"] = most_characters
+            documents, bytes = None, min(bytes or most_characters, most_characters)
+        self.documents, self.bytes = limited(documents, bytes, limit)
+        self.left_out: dict[str, str] = {}
+        self.remarks: list[str] = []
+        self.place: Place = {}
+        self.counts = RowCounts()
+        texts = (row.text for row in self._read(None) if row.text)
+        self.always_held_out = always_held_out(
+            document_hash(text.encode()) for text in islice(texts, limit)
+        )
+        self.cuts_documents = self.always_held_out is None
+        if self.cuts_documents:
+            self.remarks.append(
+                "Fewer than ten different documents: the last tenth of each is held out."
+            )
+
+    def pieces(self, place: Place | None = None) -> Iterator[Piece]:
+        """One piece a row with text.
+
+        Raises:
+            UserError: a row that cannot be reached, or too many that cannot be read.
+        """
+        number, read = (place["number"], place["characters"]) if place else (0, 0)
+        self.counts = RowCounts.from_json(place["counts"]) if place else RowCounts()
+        rows = self._read(place["at"] if place else None)
+        documents = documents_of(rows, self.name, self.counts, self._skipped_share)
+        while not self._is_enough(number, read) and (row := next(documents, None)):
+            number, read = number + 1, read + len(row.text)
+            counts = self.counts.as_json()
+            self.place = {"at": row.place, "number": number, "characters": read, "counts": counts}
+            yield Piece(row.text, "cut" if self.cuts_documents else None)
+        check_skipped(self.counts, self._skipped_share)
+
+    def _is_enough(self, documents: int, characters: int) -> bool:
+        most = self._most_characters
+        return documents == self.limit or (most is not None and characters >= most)
+
+    def _read(self, at: Place | None) -> Iterator[Row]:
+        state, passed = (at["rows"], at["passed"]) if at else (None, 0)
+        self._rows.load_state_dict(state)
+        with _said(self._data_set):
+            for batch in self._rows.iter(ROWS_AT_ONCE):
+                names = list(batch)
+                records = zip(*batch.values(), strict=True)
+                for number, values in enumerate(islice(records, passed, None), start=passed + 1):
+                    record = dict(zip(names, values, strict=True))
+                    yield row_of(record, self._column, {"rows": state, "passed": number})
+                state, passed = self._rows.state_dict(), 0
+
+
+def rows_of(name: str) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    """All columns of the rows of a data set's `train` split, and how to recognise it.
+
+    Args:
+        name: as `data_set` of `HubCorpus`.
+
+    Raises:
+        UserError: as `HubCorpus`.
+    """
+    path, config, in_name = _parts(name)
+    revision = _ask_hub(path, in_name)
+    splits = _load(name, {"path": path, "name": config, "revision": revision})
+    split = _choose_split(name, list(splits), None)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        with _said(name):
+            yield from splits[split]
+
+    return rows(), {"data_set": name, "revision": revision, "split": split}
+
+
+def _parts(name: str) -> tuple[str, str | None, str | None]:
+    """Path, config and revision of `PATH@REVISION:CONFIG`."""
+    path, _, config = name.partition(":")
+    path, _, revision = path.partition("@")
+    return path, config or None, revision or None
+
+
+def _load(name: str, arguments: dict[str, Any]) -> Any:
+    """The splits of a data set, by name."""
+    datasets = _import_datasets(name)
+    try:
+        return datasets.load_dataset(**arguments, streaming=True)
+    except Exception as error:  # its exceptions share no base
+        way_out = ""
+        if "scripts are no longer supported" in str(error):
+            way_out = (
+                f"; hub:{_parts(name)[0]}@{PARQUET_COPY} is the hub's own copy, if it made one"
+            )
+        raise UserError(
+            f"the data set {name!r} cannot be opened ({_line(error)}){way_out}."
+        ) from None
+
+
+def _import_datasets(name: str) -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise UserError(
+            f"reading {name} needs the `datasets` package: pip install datasets."
+        ) from None
+    return datasets
+
+
+def _ask_hub(name: str, revision: str | None) -> str | None:
+    """One question with a time limit, because `datasets` itself tries for half a minute.
+
+    Returns the commit that the answer is about.
+    """
+    _import_datasets(f"hub:{name}")
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    way_out = "use a text file of your own"
+    if is_offline():
+        raise UserError(f"the data set {name!r} is unavailable offline; {way_out}.")
+    asked: dict[str, Any] = {"revision": revision} if revision else {}
+    try:
+        answer = huggingface_hub.HfApi().dataset_info(name, timeout=ANSWER_SECONDS, **asked)
+    except HFValidationError as error:
+        raise UserError(f"{name!r} is not a name the hub could have ({_line(error)}).") from None
+    except HfHubHTTPError as error:
+        raise UserError(
+            f"the hub does not give the data set {name!r} ({_line(error)}); "
+            f"check the name, or {way_out}."
+        ) from None
+    except Exception as error:  # the client's network errors differ between its versions
+        raise UserError(
+            f"the hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}."
+        ) from None
+    return answer.sha or revision
+
+
+def _choose_split(name: str, splits: list[str], split: str | None) -> str:
+    if split is None:
+        return "train" if "train" in splits else splits[0]
+    if split not in splits:
+        raise UserError(
+            f"the data set {name!r} has no split {split!r}; its splits are: {', '.join(splits)}."
+        )
+    return split
+
+
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """What reading throws becomes a sentence, and is not said in the log too."""
+    handlers = logging.getLogger("datasets").handlers
+    for handler in handlers:
+        handler.addFilter(_no_error)
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever the network, the parsers or the hub's client throw
+        raise UserError(f"the data set {name!r} cannot be read further ({_line(error)}).") from None
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_no_error)
+
+
+def _no_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,149 @@
+"""Open the corpus that a name stands for: a known one, `hub:NAME`, or a file or folder."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpt2_small.data.corpora.corpus import Corpus
+from gpt2_small.data.corpora.file_corpus import FileCorpus
+from gpt2_small.data.corpora.hub_corpus import HubCorpus
+from gpt2_small.data.corpora.rows import SKIPPED_SHARE
+from gpt2_small.data.corpora.stories_corpus import StoriesCorpus
+from gpt2_small.data.shards import holds_shards
+from gpt2_small.errors import UserError, nearest
+from gpt2_small.files import cache_folder, write_atomically
+from gpt2_small.network import download
+from gpt2_small.tokenizers.gpt2_table import is_offline
+
+HUB_PREFIX = "hub:"
+STORIES = "stories"
+SHAKESPEARE = "tiny-shakespeare"
+SHAKESPEARE_URL = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+)
+SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A data set of the hub, and about how much text it holds, should the hub not say."""
+
+    name: str
+    documents: int
+    bytes: int
+
+
+HUB_NAMES = {
+    "openwebtext": HubName("Skylion007/openwebtext", 8_013_769, 39_800_000_000),
+    "fineweb-edu": HubName("HuggingFaceFW/fineweb-edu:sample-10BT", 9_670_000, 45_000_000_000),
+    "tinystories": HubName("roneneldan/TinyStories", 2_119_719, 1_910_000_000),
+}
+NAMES = (*HUB_NAMES, SHAKESPEARE, STORIES)
+
+
+def open_corpus(
+    name: str,
+    *,
+    column: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    revision: str | None = None,
+    most_characters: int | None = None,
+    skipped_share: float = SKIPPED_SHARE,
+) -> Corpus:
+    """The corpus that `name` stands for. This is how every command reads a text.
+
+    Args:
+        name: one of NAMES, `hub:` and a name as for `HubCorpus`, a file, or a folder of files.
+        column: of rows, the one that is the text.
+        split: of a data set of the hub.
+        limit: how many documents are read; all when None.
+        revision: the state of a data set of the hub, in place of the newest.
+        most_characters: how much of a data set of the hub is read; all when None.
+        skipped_share: of rows, and of a folder's files, that may be left out as unreadable.
+
+    Raises:
+        UserError: nothing has this name (with the nearest), or it cannot be read or reached.
+    """
+    if not 0 <= skipped_share <= 1:
+        raise UserError(f"--skip-bad-rows is {skipped_share}; give a share from 0 to 1.")
+    known = HUB_NAMES.get(name)
+    if known or name.startswith(HUB_PREFIX):
+        return HubCorpus(
+            name,
+            known.name if known else name.removeprefix(HUB_PREFIX),
+            column=column,
+            split=split,
+            revision=revision,
+            limit=limit,
+            most_characters=most_characters,
+            documents=known.documents if known else None,
+            bytes=known.bytes if known else None,
+            skipped_share=skipped_share,
+        )
+    _refuse("--split", split, name, "data sets of the hub")
+    if name == STORIES:
+        _refuse("--column", column, name, "files and data sets of rows")
+        return StoriesCorpus(limit=limit)
+    path = _shakespeare() if name == SHAKESPEARE else _there(name)
+    corpus = FileCorpus(path, name=name, column=column, limit=limit, skipped_share=skipped_share)
+    if not corpus.has_rows:
+        _refuse("--column", column, name, "files and data sets of rows")
+    if corpus.is_one_text:
+        _refuse("--max-documents", limit, name, "texts of many documents")
+    return corpus
+
+
+def _there(name: str) -> Path:
+    """The path of a file or folder of text."""
+    path = Path(name)
+    if not os.path.lexists(path):
+        folder = path.parent if path.parent.is_dir() else Path()
+        near = nearest(name, NAMES, cutoff=0.5)
+        beside = None if near else nearest(path.name, sorted(os.listdir(folder)))
+        near = str(folder / beside) if beside else near
+        guess = f"did you mean {near}? " if near else ""
+        raise UserError(
+            f"there is no file and no data set {name!r}; {guess}give a file, "
+            f"hub:OWNER/NAME, or one of {', '.join(NAMES)}."
+        )
+    if holds_shards(path):
+        raise UserError(
+            f"{name} holds tokens already; give it to `train --data`, or give the text instead."
+        )
+    return path
+
+
+def _refuse(flag: str, value: object, name: str, what_for: str) -> None:
+    if value is not None:
+        raise UserError(f"{flag} is for {what_for}, and {name} is not one; leave it out.")
+
+
+def _shakespeare() -> Path:
+    """The file of tiny Shakespeare: where it was kept, else from the network."""
+    try:
+        cache = cache_folder()
+    except FileNotFoundError as error:
+        raise UserError(f"{SHAKESPEARE} cannot be kept: {error}; set it to a folder.") from None
+    path = cache / "tinyshakespeare.txt"
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHAKESPEARE_SHA256:
+        return path
+    way_out = f"download it from {SHAKESPEARE_URL} and give the file"
+    if is_offline():
+        raise UserError(f"{SHAKESPEARE} is unavailable offline; {way_out}.")
+    try:
+        data = download(SHAKESPEARE_URL)
+    except OSError as error:
+        raise UserError(f"{SHAKESPEARE} cannot be downloaded ({error}); {way_out}.") from None
+    if hashlib.sha256(data).hexdigest() != SHAKESPEARE_SHA256:
+        raise UserError(
+            f"what {SHAKESPEARE_URL} returned is not {SHAKESPEARE} (its SHA-256 is not "
+            f"{SHAKESPEARE_SHA256[:12]}...); get the file elsewhere and give its path."
+        )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {cache} ({error.strerror}); {way_out}.") from None
+    write_atomically(path, data.decode())
+    return path

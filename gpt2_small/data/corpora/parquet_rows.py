@@ -1,0 +1,102 @@
+"""Read one column of a Parquet file, in order, from any row on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.data.corpora.corpus import Place
+from gpt2_small.data.corpora.open_files import COPY_AGAIN
+from gpt2_small.errors import UserError
+
+ROWS_AT_ONCE = 1000
+
+
+def column_kinds(path: Path) -> dict[str, str]:
+    """The columns, fields of objects as `a.b`, each with `text`, `bytes` or another kind."""
+    with _parquet(path) as file:
+        return dict(_kinds(file.schema_arrow))
+
+
+def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tuple[Any, Place]]:
+    """The values of a column, text as UTF-8 bytes, with the place after each row.
+
+    Raises:
+        UserError: a file that is damaged.
+    """
+    first_group, first_row = (place["group"], place["row"]) if place else (0, 0)
+    with _parquet(path) as file:
+        for group in range(first_group, file.num_row_groups):
+            row = 0
+            batches = file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[column])
+            for batch in batches:
+                values = batch.column(0)
+                if row + len(values) > first_row or group > first_group:
+                    for number, value in enumerate(_as_bytes(values).to_pylist(), start=row + 1):
+                        if number > first_row or group > first_group:
+                            yield value, {"group": group, "row": number}
+                row += len(values)
+
+
+def parquet_size(path: Path, column: str) -> tuple[int, int]:
+    """How many rows a file has, and about how many bytes its column takes."""
+    with _parquet(path) as file:
+        metadata = file.metadata
+        chunks = [
+            metadata.row_group(group).column(number)
+            for group in range(metadata.num_row_groups)
+            for number in range(metadata.num_columns)
+        ]
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema == column)
+        return metadata.num_rows, size
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(
+            f"reading {path} needs the `pyarrow` package: pip install pyarrow."
+        ) from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}.") from None
+
+
+def _kinds(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    from pyarrow import types
+
+    for field in fields:
+        kind = field.type
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        if types.is_struct(kind):
+            yield from _kinds(
+                [kind.field(i) for i in range(kind.num_fields)], f"{before}{field.name}."
+            )
+        elif types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+            yield f"{before}{field.name}", "text"
+        else:
+            is_bytes = types.is_binary(kind) or types.is_large_binary(kind)
+            yield f"{before}{field.name}", "bytes" if is_bytes else str(kind)
+
+
+def _as_bytes(values: Any) -> Any:
+    """A column of text as bytes, which need not be UTF-8 as Arrow's texts must."""
+    import pyarrow
+    from pyarrow import types
+
+    while types.is_struct(values.type):
+        values = pyarrow.compute.struct_field(values, [0])
+    if types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if types.is_string_view(values.type):
+        values = values.cast(pyarrow.large_string())
+    if types.is_string(values.type):
+        return values.cast(pyarrow.binary())
+    return values.cast(pyarrow.large_binary()) if types.is_large_string(values.type) else values

@@ -1,0 +1,153 @@
+"""Read files of rows (JSON lines, JSON, CSV, Parquet), of which one column is the text."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.data.corpora.corpus import Place, document_hash
+from gpt2_small.data.corpora.csv_rows import csv_header, csv_rows
+from gpt2_small.data.corpora.json_rows import is_array, json_array, json_lines
+from gpt2_small.data.corpora.open_files import (
+    BLOCK_BYTES,
+    COMPRESSED_SUFFIXES,
+    PARQUET,
+    is_plain,
+    open_bytes,
+    raw_beginning,
+)
+from gpt2_small.data.corpora.parquet_rows import column_kinds, parquet_size, parquet_values
+from gpt2_small.data.corpora.rows import (
+    LOOKED_AT_ROWS,
+    TEXT_COLUMN,
+    Row,
+    choose_column,
+    row_of,
+)
+from gpt2_small.errors import UserError
+from gpt2_small.files import sha256
+
+SUFFIXES = {
+    ".jsonl": "lines",
+    ".ndjson": "lines",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+
+
+def row_format(path: Path) -> str | None:
+    """`lines`, `json`, `csv` or `parquet` by a file's name, or None for one without rows."""
+    name = path.name.lower()
+    for suffix in COMPRESSED_SUFFIXES:
+        name = name.removesuffix(suffix)
+    found = SUFFIXES.get(Path(name).suffix)
+    return found or ("parquet" if raw_beginning(path, 4) == PARQUET else None)
+
+
+class RowFile:
+    """A file of rows; the texts of one column are the documents.
+
+    Args:
+        column: which column is the text; `text`, or the only column with text in it, when None.
+
+    Raises UserError for a file that cannot be read, or in which no column is the text.
+    """
+
+    def __init__(self, path: Path, column: str | None) -> None:
+        self.path = path
+        self._format = row_format(path)
+        if self._format == "json":
+            self._format = "array" if is_array(path) else "lines"
+        elif self._format == "lines" and is_array(path):
+            self._format = "array"
+        if self._format == "parquet":
+            self.column: str | None = _parquet_column(path, column)
+        elif self._format == "csv":
+            self.column = _csv_column(path, csv_header(path), column)
+        else:
+            records = (record for record, _ in islice(self._records(0), LOOKED_AT_ROWS))
+            self.column = choose_column(str(path), records, column)
+        self.sha256 = sha256(path)
+        self.documents, self.bytes = self._size()
+
+    def rows(self, place: Place | None = None) -> Iterator[Row]:
+        """The rows after a place, or all of them, those without text among them.
+
+        Raises:
+            UserError: a file that is damaged, or cut off.
+        """
+        if self._format == "parquet":
+            assert self.column is not None
+            for value, after in parquet_values(self.path, self.column, place):
+                yield row_of({self.column: value}, self.column, after)
+            return
+        for record, offset in self._records(place["byte"] if place else 0):
+            after = {"byte": offset}
+            if isinstance(record, ValueError):
+                yield Row("", str(record), after)
+            else:
+                yield row_of(record, self.column, after)
+
+    def hashes(self) -> Iterator[bytes]:
+        """The hash of each document."""
+        return (document_hash(row.text.encode()) for row in self.rows() if row.text)
+
+    def _records(self, offset: int) -> Iterator[tuple[Any, int]]:
+        reader = {"lines": json_lines, "array": json_array, "csv": csv_rows}[str(self._format)]
+        return reader(self.path, offset)
+
+    def _size(self) -> tuple[int | None, int | None]:
+        """About how many documents and bytes of text there are, where that is seen at once."""
+        if self._format == "parquet":
+            assert self.column is not None
+            return parquet_size(self.path, self.column)
+        if not is_plain(self.path):
+            return None, None
+        whole, read, text, rows = self.path.stat().st_size, 0, 0, 0
+        for row in islice(self.rows(), LOOKED_AT_ROWS):
+            read, text, rows = row.place["byte"], text + len(row.text.encode()), rows + 1
+        if not read:
+            return 0, 0
+        if self._format == "lines":
+            return _count_lines(self.path), whole * text // read
+        return whole * rows // read, whole * text // read
+
+
+def _parquet_column(path: Path, column: str | None) -> str:
+    kinds = column_kinds(path)
+    if column is not None and kinds.get(column) == "bytes":
+        return column
+    found = choose_column(str(path), [_example(kinds)], column)
+    assert found is not None
+    return found
+
+
+def _example(kinds: dict[str, str]) -> dict[str, Any]:
+    """A record of these columns, fields of objects by their whole names."""
+    record: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        *objects, leaf = name.split(".")
+        inner = record
+        for each in objects:
+            inner = inner.setdefault(each, {})
+        inner[leaf] = "text" if kind == "text" else 0
+    return record
+
+
+def _csv_column(path: Path, header: list[str], column: str | None) -> str:
+    """A column is never guessed, since a first line need not hold names."""
+    wanted = TEXT_COLUMN if column is None else column
+    if wanted in header:
+        return wanted
+    shown = ", ".join(name[:40] for name in header)
+    raise UserError(
+        f"{path} has no column {wanted!r} in its first line, which is: {shown}; "
+        "choose one with --column."
+    )
+
+
+def _count_lines(path: Path) -> int:
+    with open_bytes(path) as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))

@@ -1,0 +1,167 @@
+"""Check a text file and read it in pieces, without ever holding it whole."""
+
+import codecs
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gpt2_small.data.corpora import corpus
+from gpt2_small.data.corpora.corpus import Piece, Place, train_characters
+from gpt2_small.data.corpora.open_files import (
+    BLOCK_BYTES,
+    archive_of,
+    is_plain,
+    open_bytes,
+    raw_beginning,
+)
+from gpt2_small.errors import UserError
+from gpt2_small.files import sha256
+from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
+from gpt2_small.tokenizers.protocol import END_OF_TEXT
+
+LONGEST_PIECE = 2**21  # characters; where there is no space before that, the text is cut anyway
+CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x11\xe0": "Word"}
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What a text file holds.
+
+    sha256: of the bytes of the file.
+    hash: of the text, as of a document.
+    size: bytes of the text in UTF-8.
+    end_marks: how often the end of text is written out in it.
+    windows_lines: line ends of Windows (CR LF).
+    """
+
+    sha256: str
+    hash: bytes
+    size: int
+    characters: int
+    end_marks: int = 0
+    windows_lines: int = 0
+
+
+def scan_text(path: Path) -> TextFacts:
+    """Look through a text file block by block.
+
+    Raises:
+        UserError: no such file (with the nearest name), a folder, a pipe, an archive, a file that
+            is empty or damaged, or bytes that are not UTF-8 (with their offset).
+    """
+    if archive := archive_of(path):
+        raise UserError(f"{path} is a {archive} archive; unpack it, and give the file or folder.")
+    raw, text_hash = hashlib.sha256(), hashlib.blake2b(digest_size=8)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    size = characters = end_marks = windows_lines = 0
+    is_empty, tail = True, ""
+    with open_bytes(path) as file:
+        while True:
+            block = file.read(BLOCK_BYTES)
+            if (zero := block.find(b"\0")) >= 0:
+                raise _not_text(path, "a zero byte", size + zero)
+            undecoded = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                offset = size - undecoded + error.start
+                byte = f"byte 0x{error.object[error.start]:02x}"
+                raise _not_text(path, byte, offset) from None
+            is_empty = is_empty and not text.strip()
+            end_marks += (tail + text).count(END_OF_TEXT)
+            windows_lines += (tail[-1:] + text).count("\r\n")
+            tail = (tail + text)[-len(END_OF_TEXT) + 1 :]
+            characters += len(text)
+            if not block:
+                break
+            raw.update(block)
+            text_hash.update(block)
+            size += len(block)
+    if is_empty:
+        raise EmptyText(f"{path} is empty; give a file with text in it.")
+    digest = raw.hexdigest() if is_plain(path) else sha256(path)
+    return TextFacts(digest, text_hash.digest(), size, characters, end_marks, windows_lines)
+
+
+class EmptyText(UserError):
+    """A file without any text."""
+
+
+def read_pieces(path: Path, *, begin: int, characters: int, size: int) -> Iterator[str]:
+    """The next `characters` of a file in pieces of about `size` that encode to what they all do.
+
+    A stretch of LONGEST_PIECE characters without a space is cut all the same.
+
+    Args:
+        path: a file that `scan_text` has seen.
+        begin: the offset of the first character, in bytes of `open_bytes`.
+    """
+    with open_bytes(path, begin) as file:
+        yield from chunks_of_blocks(_blocks(file, characters), size, longest=LONGEST_PIECE)
+
+
+def _blocks(file: BinaryIO, characters: int) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while characters > 0 and (block := file.read(BLOCK_BYTES)):
+        text = decoder.decode(block)[:characters]
+        characters -= len(text)
+        yield text
+
+
+class TextFile:
+    """A file of text: one document.
+
+    Raises UserError as `scan_text` does.
+    """
+
+    documents: int | None = 1
+    column: str | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.facts = path, scan_text(path)
+        self.sha256, self.bytes = self.facts.sha256, self.facts.size
+
+    def hashes(self) -> Iterator[bytes]:
+        """The hash of its one document."""
+        yield self.facts.hash
+
+    def pieces(
+        self, place: Place | None, *, cut: bool, ends: bool
+    ) -> Iterator[tuple[Piece, Place]]:
+        """The text with the place after each piece.
+
+        Args:
+            cut: into the training part and the held-out tenth.
+            ends: whether the text ends a document, or is the only one there is.
+        """
+        offset, character = (place["byte"], place["character"]) if place else (0, 0)
+        whole = self.facts.characters
+        border = train_characters(whole) if cut else whole
+        parts = ((0, border, "train" if cut else None), (border, whole, "val"))
+        for first, last, split in parts:
+            left = last - max(first, character)
+            for text in read_pieces(
+                self.path, begin=offset, characters=left, size=corpus.PIECE_CHARACTERS
+            ):
+                begins = character == first
+                offset, character = offset + len(text.encode()), character + len(text)
+                after: Place = {"byte": offset, "character": character}
+                hash = None if split else self.facts.hash
+                at_end = ends and character == last
+                yield Piece(text, split, hash, begins=begins, ends=at_end), after
+            if character < last:
+                raise UserError(f"{self.path} has become shorter while it was read; start again.")
+
+
+def _not_text(path: Path, what: str, offset: int) -> UserError:
+    beginning = raw_beginning(path)
+    converter = next((c for magic, c in CONVERTERS.items() if beginning.startswith(magic)), None)
+    way_out = (
+        f"convert it to text with {converter}"
+        if converter
+        else "give a text file, or convert it to UTF-8, for instance with "
+        f"`iconv -f WINDOWS-1252 -t UTF-8 {path}` if it is of Windows"
+    )
+    return UserError(f"{path} is not UTF-8 text ({what} at offset {offset}): {way_out}.")

@@ -1,0 +1,179 @@
+"""Read tokens in several files as one sequence, without loading them."""
+
+import os
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from io import FileIO
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpt2_small.errors import UserError
+
+OPEN_FILES = 64  # at a time; systems allow a process about a thousand
+
+
+class TokenFile:
+    """The tokens of a file `[tokens]`. It is opened when they are read, and closed after a while.
+
+    It is read and not mapped: a file that is cut off while it is mapped would end the process.
+
+    Args:
+        header: bytes before the first token.
+
+    Raises UserError, also later, for a file that is not what it was when this was made.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], header: int, tokens: int) -> None:
+        self.path, self.dtype = path, dtype
+        self._header, self._tokens = header, tokens
+        self._stamp = _stamp(path.stat())
+
+    def __len__(self) -> int:
+        return self._tokens
+
+    def read(self, start: int, stop: int, files: "OpenFiles") -> np.ndarray:
+        """A copy of the tokens from `start` to `stop`."""
+        size = self.dtype.itemsize
+        data = files.read(self, self._header + start * size, (stop - start) * size)
+        if len(data) != (stop - start) * size:
+            raise self._changed()
+        return np.frombuffer(data, dtype=self.dtype)
+
+    def divided(self, at: int) -> tuple["TokenFile", "TokenFile"]:
+        """The tokens before a place, and those from it on."""
+        after = self._header + at * self.dtype.itemsize
+        return (
+            TokenFile(self.path, self.dtype, self._header, at),
+            TokenFile(self.path, self.dtype, after, len(self) - at),
+        )
+
+    def open(self) -> FileIO:
+        """The file, once it is seen to be the same as before."""
+        try:
+            file = self.path.open("rb", buffering=0)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read any more ({error.strerror}).") from None
+        if _stamp(os.fstat(file.fileno())) != self._stamp:
+            file.close()
+            raise self._changed()
+        return file
+
+    def _changed(self) -> UserError:
+        return UserError(
+            f"{self.path} was changed or cut off while it was in use; prepare the text again, or "
+            "copy it again from where it was made."
+        )
+
+
+class OpenFiles:
+    """The files that were read last; the others are closed, and opened again when needed."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[TokenFile, FileIO] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def read(self, tokens: TokenFile, offset: int, count: int) -> bytes:
+        """Bytes of a file, fewer where it ends."""
+        with self._lock:
+            file = self._files.pop(tokens, None) or tokens.open()
+            self._files[tokens] = file
+            if len(self._files) > OPEN_FILES:
+                self._files.popitem(last=False)[1].close()
+            data = b""
+            while len(data) < count and (more := _read_at(file, offset + len(data), count)):
+                data += more[: count - len(data)]
+            return data
+
+
+def _read_at(file: FileIO, offset: int, count: int) -> bytes:
+    if hasattr(os, "pread"):  # processes that were forked share the place in a file
+        return os.pread(file.fileno(), count, offset)
+    file.seek(offset)
+    return file.read(count)
+
+
+Part = np.ndarray | TokenFile
+
+
+class TokenSequence:
+    """Tokens `[tokens]`, in parts one after the other; a window may reach from one into the next.
+
+    Args:
+        parts: `[tokens]` each, of one integer type; arrays or files.
+        names: of the parts, for a message.
+        vocab_size: ids lie below it.
+    """
+
+    def __init__(self, parts: Sequence[Part], names: Sequence[str], vocab_size: int) -> None:
+        self._parts, self._names, self._vocab_size = list(parts), list(names), vocab_size
+        self._ends = np.array(list(accumulate(map(len, parts))), dtype=np.int64)
+        self._begins = np.concatenate([[0], self._ends[:-1]])
+        self.dtype = parts[0].dtype
+        self._length = int(self._ends[-1])
+        self._files = OpenFiles()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        """A copy of some tokens, in the type in which they are stored."""
+        start, stop, step = where.indices(len(self))
+        found = [np.empty(0, dtype=self.dtype)]
+        part = int(np.searchsorted(self._ends, start, side="right"))
+        while start < stop:
+            begin, end = int(self._begins[part]), min(stop, int(self._ends[part]))
+            found.append(self._read(self._parts[part], start - begin, end - begin))
+            start, part = end, part + 1
+        return np.concatenate(found)[::step]
+
+    def beginning(self, tokens: int) -> "TokenSequence":
+        """The first tokens alone."""
+        shorter = TokenSequence(self._parts, self._names, self._vocab_size)
+        shorter._length = min(tokens, len(self))
+        return shorter
+
+    def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """`[windows, length]` int64: the tokens from each start on.
+
+        Raises:
+            UserError: an id past the vocabulary, with the name of the part that holds it; or a file
+                that is not what it was.
+        """
+        result = np.empty((len(starts), length), dtype=np.int64)
+        for row, start in enumerate(starts.tolist()):
+            result[row] = self[start : start + length]
+        if result.size and result.max() >= self._vocab_size:
+            self._refuse(result, starts)
+        return result
+
+    def _read(self, part: Part, start: int, stop: int) -> np.ndarray:
+        if isinstance(part, TokenFile):
+            return part.read(start, stop, self._files)
+        return part[start:stop]
+
+    def _refuse(self, windows: np.ndarray, starts: np.ndarray) -> None:
+        row, column = np.unravel_index(windows.argmax(), windows.shape)
+        place = int(starts[row] + column)
+        name = self._names[bisect_right(self._ends.tolist(), place)]
+        raise past_vocabulary(name, int(windows.max()), self._vocab_size)
+
+
+def past_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
+    """The error for a file with an id that its tokenizer does not have."""
+    return UserError(
+        f"{name} holds the id {id}, past the {vocab_size} of its tokenizer; it is damaged or was "
+        "made with another tokenizer: give that one, or prepare the text again."
+    )
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,293 @@
+"""Text files and folders that people have: no document is lost, and what is left out is named."""
+
+import bz2
+import gzip
+import io
+import itertools
+import lzma
+import os
+import sys
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shard_folders import documents_of, index_of, json_lines, made, steps_of, texts_of, written
+
+from gpt2_small.data.corpora import open_files, text_files
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
+
+TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
+CUT = len(TEXT) - len(TEXT) // 10
+
+
+def zstd(data):
+    return pytest.importorskip("pyarrow").Codec("zstd").compress(data, asbytes=True)
+
+
+COMPRESSORS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+def file(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def folder_of(folder, texts):
+    """A folder of text files under names that have confused other programs."""
+    names = ["test_pilots.txt", "training_day.txt", "val.txt", "sub/novel.txt", "sub/deep/a b.txt"]
+    names += ["part[1]*.txt", "-rf.txt", "two\nlines.txt", "naïve 它.txt", "LICENSE", "code.py"]
+    names += ["UPPER.TXT", "m[/b]x.md", *(f"{number:03}.txt" for number in range(len(texts)))]
+    for name, text in zip(names, texts, strict=False):
+        file(folder / name, text)
+    return folder
+
+
+def remarks_of(name, folder, **options):
+    return [line for step in steps_of(name, folder, **options) for line in step.remarks]
+
+
+# Folders
+
+
+def test_a_folder_is_all_its_files_whatever_they_are_called(tmp_path):
+    texts = [f"Document {number}.\nIt has two lines." for number in range(20)]
+    out = made(folder_of(tmp_path / "texts", texts), tmp_path / "out", tokenizer="byte")
+    assert documents_of(out) == sorted(texts)
+
+
+def test_text_files_beside_files_of_rows_are_read_too(tmp_path):
+    texts = written(25)
+    file(tmp_path / "set/x.txt", "x")
+    json_lines(tmp_path / "set/a.jsonl", texts)
+    file(tmp_path / "set/b.csv", "text\n" + "".join(f'"{t}"\n' for t in ["one", "two"]))
+    file(tmp_path / "set/c.jsonl.gz", gzip.compress(b'{"text": "three"}\n'))
+    out = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
+    assert documents_of(out) == sorted([*texts, "x", "one", "two", "three"])
+    assert set(index_of(out)["source"]["files"]) == {"a.jsonl", "b.csv", "c.jsonl.gz", "x.txt"}
+
+
+def test_of_few_texts_the_last_tenth_of_each_is_held_out_and_a_line_says_so(tmp_path):
+    texts = [TEXT[:30], TEXT]
+    folder = folder_of(tmp_path / "texts", texts)
+    remarks = remarks_of(folder, tmp_path / "out", tokenizer="byte")
+    assert any("the last tenth of each is held out" in line for line in remarks)
+    end = "<|endoftext|>"
+    assert texts_of(tmp_path / "out") == {
+        "train": TEXT[:27] + end + TEXT[:CUT] + end,
+        "val": TEXT[27:30] + end + TEXT[CUT:] + end,
+    }
+
+
+def test_a_folder_of_one_text_is_that_text(tmp_path):
+    file(tmp_path / "one/play.txt", TEXT)
+    out = made(tmp_path / "one", tmp_path / "out", tokenizer="byte")
+    assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
+
+
+def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
+    folder = folder_of(tmp_path / "texts", written(15))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("inside.txt", "inside")
+    left_out = {
+        ".hidden.txt": ("hidden", "hidden text"),
+        ".git/config": ("hidden", "hidden text"),
+        "picture.png": ("not text", b"\x89PNG\r\n\x1a\n\0\0\0"),
+        "texts.zip": ("a zip archive", archive.getvalue()),
+        "settings.json": ("a single JSON object", '{"name": "x",\n "size": 3}'),
+        "nothing.txt": ("empty", " \n"),
+    }
+    for name, (_, data) in left_out.items():
+        file(folder / name, data)
+    (folder / "broken").symlink_to(folder / "nowhere")
+    (folder / "loop").symlink_to(folder)
+    remarks = "\n".join(remarks_of(folder, tmp_path / "out", tokenizer="byte"))
+    expected = {name.removesuffix("/config"): reason for name, (reason, _) in left_out.items()}
+    expected |= {"broken": "a broken link, a pipe or a device", "loop": "a link to a folder"}
+    assert index_of(tmp_path / "out")["left_out"]["files"] == expected
+    assert documents_of(tmp_path / "out") == sorted(written(15))
+    assert all(name in remarks and reason in remarks for name, reason in expected.items())
+
+
+def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(tmp_path):
+    folder = folder_of(tmp_path / "texts", written(15))
+    file(folder / "latin.txt", "naïve".encode("latin-1"))
+    with pytest.raises(UserError, match=r"1 of the 16 files .* \(latin\.txt\): .*byte 0xef"):
+        made(folder, tmp_path / "out", tokenizer="byte")
+    out = made(folder, tmp_path / "out", tokenizer="byte", skipped_share=0.1)
+    assert documents_of(out) == sorted(written(15))
+    assert "byte 0xef" in index_of(out)["left_out"]["files"]["latin.txt"]
+
+
+def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
+    file(tmp_path / "set/a.png", b"\x89PNG\0")
+    with pytest.raises(UserError, match=r"holds no text \(a\.png \(not text\)\)"):
+        made(tmp_path / "set", tmp_path / "out")
+
+
+def test_a_readme_that_names_files_elsewhere_reads_none_of_them(tmp_path):
+    json_lines(tmp_path / "secret.jsonl", ["secret"])
+    readme = "---\nconfigs:\n- config_name: default\n  data_files: ../secret.jsonl\n---\n"
+    file(tmp_path / "set/README.md", readme)
+    json_lines(tmp_path / "set/some.jsonl", written(12))
+    out = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
+    assert documents_of(out) == sorted([*written(12), readme])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names there are Unicode")
+def test_file_names_that_are_not_utf_8_are_read(tmp_path):
+    folder = folder_of(tmp_path / "texts", written(12))
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("coffee")
+    (folder / os.fsdecode(b"th\xe9.png")).write_bytes(b"\0")
+    out = made(folder, tmp_path / "out", tokenizer="byte")
+    assert documents_of(out) == sorted([*written(12), "coffee"])
+    assert os.fsdecode(b"th\xe9.png") in index_of(out)["left_out"]["files"]
+    assert any(r"th\udce9.png (not text)" in line for line in index_of(out)["remarks"])
+
+
+# Compressed files
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_compressed_text_is_the_text(tmp_path, suffix):
+    compressed = COMPRESSORS[suffix](TEXT[:300].encode()) + COMPRESSORS[suffix](TEXT[300:].encode())
+    for name in (f"play.txt{suffix}", "play.txt", "play"):
+        out = made(
+            file(tmp_path / suffix / name, compressed), tmp_path / f"{name}!", tokenizer="byte"
+        )
+        assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorter_one(
+    tmp_path, suffix
+):
+    whole = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
+    for length in (len(whole) // 2, len(whole) - 3):
+        path = file(tmp_path / f"play.txt{suffix}", whole[:length])
+        with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
+            made(path, tmp_path / "out")
+
+
+def test_a_name_that_promises_compression_alone_changes_nothing(tmp_path):
+    out = made(file(tmp_path / "play.txt.gz", TEXT), tmp_path / "out", tokenizer="byte")
+    assert texts_of(out)["val"] == TEXT[CUT:]
+
+
+def test_an_archive_is_refused_with_the_way_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "play.zip", "w") as zipped:
+        zipped.writestr("play.txt", TEXT)
+    with pytest.raises(UserError, match=r"play\.zip is a zip archive; unpack it"):
+        made(tmp_path / "play.zip", tmp_path / "out")
+
+
+def test_zstd_without_its_package_is_told_which(tmp_path, monkeypatch):
+    path = file(tmp_path / "play.txt.zst", zstd(b"text"))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UserError, match="needs the `pyarrow` package: pip install pyarrow"):
+        made(path, tmp_path / "out")
+
+
+# Encodings
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
+    tmp_path, encoding, monkeypatch
+):
+    monkeypatch.setattr(open_files, "BLOCK_BYTES", 7)
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 7)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path = file(tmp_path / "play.txt", (mark + TEXT).encode(encoding))
+    out = made(path, tmp_path / "out", tokenizer="byte")
+    assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"", "is empty"),
+        (b" \n \n", "is empty"),
+        (b"naive text\0more", r"a zero byte at offset 10"),
+        (b"some na\xefve words", r"byte 0xef at offset 7\).*iconv -f WINDOWS-1252"),
+        (b"cut off \xe4\xb8", r"byte 0xe4 at offset 8"),
+        ("text".encode("utf-16-le"), r"a zero byte at offset 1"),
+        (b"\xff\xfeo\0d", r"begins as UTF-16-LE and is not"),
+        (b"%PDF-1.7\n\xb5\xed", r"convert it to text with pdftotext"),
+    ],
+)
+def test_what_is_not_text_is_refused_by_name_and_offset(tmp_path, data, complaint, monkeypatch):
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 4)
+    path = file(tmp_path / "data.txt", data)
+    with pytest.raises(UserError, match=complaint) as refusal:
+        text_files.scan_text(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_line_ends_of_windows_stay_and_are_remarked_on(tmp_path):
+    path = file(tmp_path / "play.txt", "one\r\ntwo\r\n" * 20)
+    (remark,) = remarks_of(path, tmp_path / "out", tokenizer="byte")[:1]
+    assert remark == "40 lines end as on Windows (CR LF), and are kept so."
+    assert texts_of(tmp_path / "out")["train"] == "one\r\ntwo\r\n" * 18
+
+
+def test_an_end_of_text_that_is_written_out_is_remarked_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 5)
+    path = file(tmp_path / "play.txt", "A story.<|endoftext|>\n" * 29)
+    remarks = remarks_of(path, tmp_path / "out", tokenizer="byte")
+    assert remarks[0].startswith("<|endoftext|> is written out 29 times: it is taken for plain")
+
+
+# Unusual texts
+
+
+@pytest.mark.parametrize("spec", ["char", "byte", "gpt2"])
+def test_a_text_without_spaces_and_line_ends_is_prepared(tmp_path, spec, monkeypatch):
+    monkeypatch.setattr(text_files, "LONGEST_PIECE", 300)
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
+    text = "ACGT" * 1000
+    out = made(file(tmp_path / "genome", text), tmp_path / "out", tokenizer=spec)
+    assert texts_of(out) == {"train": text[:3600], "val": text[3600:]}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserError, match="is a pipe or a device"):
+            made(path, tmp_path / "out")
+
+
+def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
+    path = file(tmp_path / "play.txt", TEXT)
+    going = steps_of(path, tmp_path / "out", tokenizer="byte")
+    next(going)
+    path.write_text(TEXT.upper() + "more")
+    with pytest.raises(UserError, match=r"play\.txt was changed while it was read"):
+        list(going)
+
+
+def test_shards_are_not_taken_for_text(tmp_path):
+    out = made(file(tmp_path / "play.txt", TEXT), tmp_path / "out", tokenizer="byte")
+    with pytest.raises(UserError, match="holds tokens already; give it to `train --data`"):
+        made(out, tmp_path / "again")
+
+
+@given(
+    text=st.text(alphabet="ab é\n\t 它", max_size=80),
+    cuts=st.lists(st.integers(0, 80), max_size=6),
+    size=st.integers(1, 12),
+)
+def test_blocks_are_chunked_as_the_whole_is(text, cuts, size):
+    places = [0, *sorted(cuts), len(text)]
+    blocks = [text[start:end] for start, end in itertools.pairwise(places)]
+    assert list(chunks_of_blocks(blocks, size)) == list(chunks("".join(blocks), size))

@@ -1,0 +1,187 @@
+"""Preparations that are refused: other settings, other things in the folder, a full disk."""
+
+import itertools
+import json
+import os
+import shutil
+
+import pytest
+from shard_folders import bytes_of, made, steps_of
+
+from gpt2_small.data import prepare, prepare_options
+from gpt2_small.data.corpora import corpus
+from gpt2_small.data.shards import shard_writer
+from gpt2_small.errors import UserError
+
+PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
+SMALL = {"BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """These tests save after every batch; that the disk has it all is not what they are about."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(prepare, name, value)
+
+
+@pytest.fixture
+def play(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_bytes(PLAY.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ({"tokenizer": "byte"}, {}, "begun with --tokenizer byte, and now it is --tokenizer gpt2"),
+        ({}, {"kind": "npy"}, "begun with --format bin, and now it is --format npy"),
+        ({}, {"shard_tokens": 5}, "begun with no --shard-tokens, and now it is --shard-tokens 5"),
+    ],
+)
+def test_a_folder_begun_with_other_settings_is_refused_with_both(tmp_path, play, before, now, said):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, **{"tokenizer": "gpt2", **before}), 2))
+    kept = bytes_of(folder)
+    with pytest.raises(UserError, match=said):
+        list(steps_of(play, folder, **{"tokenizer": "gpt2", **now}))
+    assert bytes_of(folder) == kept
+
+
+def test_a_text_that_has_changed_meanwhile_is_refused(tmp_path, play):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 2))
+    play.write_text(PLAY + "One more line.\n")
+    with pytest.raises(UserError, match=r"begun with sha256 of the text \w{12}\.\.\., and now"):
+        list(steps_of(play, folder, tokenizer="byte"))
+
+
+def test_another_text_is_refused_with_both_names(tmp_path, play):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 2))
+    with pytest.raises(UserError, match=r"begun with the text play\.txt, .* the text stories;"):
+        list(steps_of("stories", folder, tokenizer="byte"))
+
+
+def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
+    folder = made(play, tmp_path / "out", tokenizer="byte")
+    kept = bytes_of(folder)
+    with pytest.raises(UserError, match="holds finished shards already"):
+        list(steps_of(play, folder, tokenizer="byte"))
+    assert bytes_of(folder) == kept
+
+
+def test_a_folder_with_other_things_and_a_file_are_refused(tmp_path, play):
+    with pytest.raises(UserError, match="is not empty and holds no shards"):
+        list(steps_of(play, tmp_path, tokenizer="byte"))
+    with pytest.raises(UserError, match="is a file"):
+        list(steps_of(play, play, tokenizer="byte"))
+    assert list(tmp_path.iterdir()) == [play]
+
+
+def test_a_second_process_on_the_same_folder_is_turned_away(tmp_path, play):
+    first = steps_of(play, tmp_path / "out", tokenizer="byte")
+    next(first)
+    with pytest.raises(UserError, match="another process is preparing"):
+        next(steps_of(play, tmp_path / "out", tokenizer="byte"))
+    assert list(first)[-1].stage == "done"
+
+
+def test_a_disk_that_is_too_small_is_refused_with_both_numbers_before_anything_is_made(
+    tmp_path, play, monkeypatch
+):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2000))
+    with pytest.raises(UserError, match=r"will take about 2[\d.]* kB, and .* has 2 kB free"):
+        list(steps_of(play, tmp_path / "out", tokenizer="byte"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_written_already_needs_no_more_room(tmp_path, play, small_batches, monkeypatch):
+    folder = tmp_path / "out"
+    needed = 2 * len(PLAY)
+    every = steps_of(play, folder, tokenizer="byte")
+    while 2 * next(every).tokens < needed // 2:
+        pass
+    every.close()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        prepare_options.shutil, "disk_usage", lambda path: usage._replace(free=needed // 2)
+    )
+    assert list(steps_of(play, folder, tokenizer="byte"))[-1].stage == "done"
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_saved_is_resumed(
+    tmp_path, play, small_batches, monkeypatch
+):
+    folder, opened = tmp_path / "out", []
+    real = shard_writer.SplitWriter._open
+
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    def full(self):
+        opened.append(self)
+        return Full() if len(opened) == 30 else real(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shard_writer.SplitWriter, "_open", full)
+        with pytest.raises(UserError, match=r"cannot write .*train_000000\.bin \(No space left"):
+            list(steps_of(play, folder, tokenizer="byte"))
+    assert list(steps_of(play, folder, tokenizer="byte"))[1].tokens > 0
+    assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
+
+
+def test_a_shard_that_lost_what_was_saved_is_refused(tmp_path, play, small_batches):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
+    os.truncate(folder / "unfinished/train_000000.bin", 100)
+    with pytest.raises(UserError, match=r"train_000000\.bin should have at least [\d,]+ bytes"):
+        list(steps_of(play, folder, tokenizer="byte"))
+
+
+def test_an_unfinished_state_of_another_program_is_refused(tmp_path, play):
+    (tmp_path / "out/unfinished").mkdir(parents=True)
+    (tmp_path / "out/unfinished/progress.json").write_text("{}")
+    with pytest.raises(UserError, match=r"progress\.json has the format "):
+        list(steps_of(play, tmp_path / "out", tokenizer="byte"))
+
+
+@pytest.mark.parametrize("saved", [[], {"shards": []}, {"shards": {"train": {"whole": 1}}}])
+def test_a_damaged_state_is_one_sentence(tmp_path, play, small_batches, saved):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
+    path = folder / "unfinished/progress.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "saved": saved}))
+    with pytest.raises(UserError, match=r"progress\.json is damaged; remove"):
+        list(steps_of(play, folder, tokenizer="byte"))
+
+
+@pytest.mark.parametrize("name", ["train_000000.bin", "tokenizer.json", "progress.json"])
+def test_a_link_among_unfinished_files_is_refused_and_what_it_shows_is_unharmed(
+    tmp_path, play, name
+):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "out/unfinished").mkdir(parents=True)
+    (tmp_path / "out/unfinished" / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(UserError, match=f"{name} is a link; remove it"):
+        made(play, tmp_path / "out", tokenizer="byte")
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_shards_inside_the_folder_that_is_read_are_refused(tmp_path, play):
+    with pytest.raises(UserError, match=r"lies inside .*, which is read"):
+        made(tmp_path, tmp_path / "new/out", tokenizer="byte")
+    assert list(tmp_path.iterdir()) == [play]
+
+
+def test_a_path_that_is_too_long_is_one_sentence(tmp_path, play):
+    with pytest.raises(UserError, match="File name too long"):
+        made(play, tmp_path / ("x" * 300), tokenizer="byte")

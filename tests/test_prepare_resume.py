@@ -1,0 +1,238 @@
+"""Preparations that were killed, interrupted or begun twice resume with the same bytes."""
+
+import itertools
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from prepare_kills import Kills
+from shard_folders import bytes_of, json_lines, made, steps_of, written
+
+from gpt2_small.data import prepare
+from gpt2_small.data import unfinished_folder as unfinished
+from gpt2_small.data.corpora import corpus, text_files
+from gpt2_small.data.prepare import PrepareProgress
+from gpt2_small.data.shards import shard_writer
+from gpt2_small.errors import UserError
+
+PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
+SMALL = {"BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
+
+# Calls before which, or where the number is negative after which, it is killed: while tokens are
+# appended, while a shard is closed, while a state is saved, and at the moves at the end.
+KILLS = [
+    ("writer", "append", 9),
+    ("writer", "append", -16),
+    ("writer", "close", 2),
+    ("writer", "close", -5),
+    ("writer", "save", 12),
+    ("state", "save", -4),
+    ("state", "publish", 1),
+    ("state", "publish", -1),
+]
+OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished.Unfinished}
+CUT = {"tokenizer": "byte", "kind": "npy", "shard_tokens": 1500}
+CUT_FLAGS = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "1500"]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    """These tests save after every batch; that the disk has it all is not what they are about."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(prepare, name, value)
+
+
+@pytest.fixture
+def play(tmp_path):
+    path = tmp_path / "play.txt"
+    path.write_bytes(PLAY.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def kills(tmp_path_factory):
+    kills = Kills(tmp_path_factory.mktemp("kills"))
+    yield kills
+    kills.close()
+
+
+def tokens_kept(text, folder, **options):
+    """Finish a preparation, and give how many tokens it did not have to make again."""
+    every = list(steps_of(text, folder, **options))
+    return next(step.tokens for step in every if step.stage == "tokens")
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def killed_here(text, folder, monkeypatch, where, name, number, **options):
+    """The same without another process: what follows the call never happens."""
+    whole, calls = getattr(OWNERS[where], name), 0
+
+    def counted(self, *arguments, **keywords):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            raise Killed
+        result = whole(self, *arguments, **keywords)
+        if calls == -number:
+            raise Killed
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OWNERS[where], name, counted)
+        with pytest.raises(Killed):
+            list(steps_of(text, folder, **options))
+
+
+def check_that_it_resumes(text, folder, whole, **options):
+    if not (folder / "shards.json").exists():
+        shutil.copytree(folder, folder.with_name("as left"))
+        every = list(steps_of(text, folder, **options))
+        kept = json.loads((folder.with_name("as left") / "unfinished/progress.json").read_text())
+        is_closed = "index" in kept
+        assert is_closed or next(step.tokens for step in every if step.stage == "tokens") > 0
+    assert bytes_of(folder) == bytes_of(whole)
+
+
+@pytest.mark.parametrize(("where", "name", "number"), KILLS)
+def test_stopped_at_any_place_it_ends_with_the_same_bytes(
+    tmp_path, play, small_batches, monkeypatch, where, name, number
+):
+    whole = made(play, tmp_path / "whole", **CUT)
+    killed_here(play, tmp_path / "out", monkeypatch, where, name, number, **CUT)
+    check_that_it_resumes(play, tmp_path / "out", whole, **CUT)
+
+
+@pytest.mark.parametrize("call", [KILLS[0], KILLS[3], KILLS[6]])
+def test_killed_with_kill_9_it_ends_with_the_same_bytes(tmp_path, play, small_batches, kills, call):
+    whole = made(play, tmp_path / "whole", **CUT)
+    ended = kills.run(call, signal.SIGKILL, play, "--out", tmp_path / "out", *CUT_FLAGS)
+    assert ended.code == -signal.SIGKILL, ended.err
+    check_that_it_resumes(play, tmp_path / "out", whole, **CUT)
+
+
+def test_a_preparation_of_json_lines_resumes_within_the_file(tmp_path, small_batches, monkeypatch):
+    path = json_lines(tmp_path / "some.jsonl", [*written(150), "", *written(150, seed=1)])
+    whole = made(path, tmp_path / "whole", tokenizer="byte")
+    folder = tmp_path / "out"
+    killed_here(path, folder, monkeypatch, "writer", "append", 61, tokenizer="byte")
+    check_that_it_resumes(path, folder, whole, tokenizer="byte")
+
+
+@pytest.mark.parametrize("kind", ["bin", "npy"])
+def test_stopped_again_and_again_it_ends_with_the_same_bytes(
+    tmp_path, play, small_batches, kind, monkeypatch
+):
+    options = {"tokenizer": "byte", "kind": kind, "shard_tokens": 777}
+    whole = made(play, tmp_path / "whole", **options)
+    folder, kept_tokens = tmp_path / "out", []
+    for _ in range(100):
+        several = itertools.islice(steps_of(play, folder, **options), 5)
+        kept_tokens.append(max((step.tokens for step in several), default=0))
+        if (folder / "shards.json").exists():
+            break
+    assert kept_tokens == sorted(kept_tokens)
+    assert len(kept_tokens) > 5
+    assert bytes_of(folder) == bytes_of(whole)
+
+
+def test_a_preparation_that_resumes_at_the_wrong_place_would_be_seen(
+    tmp_path, play, small_batches, monkeypatch
+):
+    whole = made(play, tmp_path / "whole", **CUT)
+    killed_here(play, tmp_path / "out", monkeypatch, "writer", "append", 21, **CUT)
+    pieces = text_files.TextFile.pieces
+
+    def one_too_many(self, place, **how):
+        every = pieces(self, place, **how)
+        next(every)
+        return every
+
+    monkeypatch.setattr(text_files.TextFile, "pieces", one_too_many)
+    list(steps_of(play, tmp_path / "out", **CUT))
+    assert bytes_of(tmp_path / "out") != bytes_of(whole)
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_says_how_to_resume(tmp_path, play, small_batches, kills, by, code):
+    folder = tmp_path / "out"
+    ended = kills.run(("writer", "append", 20), by, play, "--out", folder, "--tokenizer", "byte")
+    assert (ended.code, ended.err) == (code, "")
+    assert re.search(r"Interrupted after [\d,]+ tokens\. The same command resumes", ended.out)
+    assert tokens_kept(play, folder, tokenizer="byte") > 0
+    assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
+
+
+def test_the_processes_of_a_killed_preparation_end_with_it(tmp_path, play, kills):
+    arguments = [play, "--out", tmp_path / "out", "--processes", "2"]
+    ended = kills.run(("writer", "append", 5), signal.SIGKILL, *arguments)
+    pids = [int(pid) for pid in re.search(r"children (.*)", ended.out)[1].split()]
+    assert ended.code == -signal.SIGKILL
+    assert len(pids) == 2
+    deadline = time.monotonic() + 60
+    while any(is_running(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a process was left behind"
+        time.sleep(0.05)
+
+
+def is_running(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_process_that_is_ended_from_outside_is_one_sentence_and_nothing_is_lost(
+    tmp_path, play, small_batches
+):
+    folder = tmp_path / "out"
+    going = steps_of(play, folder, tokenizer="byte", processes=2)
+    while next(going).tokens == 0:
+        pass
+    for child in multiprocessing.active_children():
+        os.kill(child.pid, signal.SIGKILL)
+    with pytest.raises(UserError, match="a tokeniser process was killed"):
+        list(going)
+    assert tokens_kept(play, folder, tokenizer="byte") > 0
+    assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
+
+
+def test_the_same_text_elsewhere_is_resumed(tmp_path, play, small_batches):
+    folder = tmp_path / "out"
+    list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 9))
+    (tmp_path / "elsewhere").mkdir()
+    moved = play.rename(tmp_path / "elsewhere/play.txt")
+    assert tokens_kept(moved, folder, tokenizer="byte") > 0
+
+
+def test_progress_counts_what_was_there_before(tmp_path, play, small_batches):
+    folder = tmp_path / "out"
+    first = list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
+    second = list(steps_of(play, folder, tokenizer="byte"))
+    assert second[1] == first[-1]
+    assert second[-1] == PrepareProgress(
+        stage="done",
+        documents=2,
+        tokens=len(PLAY),
+        bytes=len(PLAY),
+        total_documents=None,
+        total_bytes=len(PLAY),
+    )
+    fractions = [step.fraction for step in second]
+    assert fractions[1:] == sorted(fractions[1:])
+    assert fractions[-1] == 1

@@ -1,0 +1,310 @@
+"""Rows of JSON, CSV and Parquet files: each text is there, and each row that is not is counted."""
+
+import gzip
+import itertools
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shard_folders import bytes_of, documents_of, index_of, json_lines, made, steps_of, written
+
+from gpt2_small.data import prepare
+from gpt2_small.data.corpora import json_rows, open_files
+from gpt2_small.errors import UserError
+
+TEXTS = written(30)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+def rows(path, records):
+    """A file of JSON lines; what is not a record stands as it is."""
+    lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def documents(path, **options):
+    """The documents that are read from a file."""
+    options = {"tokenizer": "byte", **options}
+    return documents_of(made(path, path.parent / "out", **options))
+
+
+def texts(*more):
+    return sorted([*TEXTS, *more])
+
+
+# JSON lines
+
+
+@pytest.mark.parametrize(
+    ("first", "counted"),
+    [
+        ({"text": None}, "empty"),
+        ({"text": ""}, "empty"),
+        ({"text": 5}, "unreadable"),
+        ({"text": ["a", "list"]}, "unreadable"),
+        ({"other": "no text"}, "unreadable"),
+        (["a", "list"], "unreadable"),
+        (b'{"text": tw', "unreadable"),
+        (b'{"text": "\xff"}', "unreadable"),
+        (b'{"text": ' + b"[" * 100_000, "unreadable"),
+    ],
+)
+def test_a_row_without_text_is_counted_wherever_it_is(tmp_path, first, counted):
+    records = [{"text": text, "n": number} for number, text in enumerate(TEXTS)]
+    for place in (0, 15, 30):
+        path = rows(tmp_path / f"{place}.jsonl", [*records[:place], first, *records[place:]])
+        out = made(path, tmp_path / f"out {place}", tokenizer="byte", skipped_share=0.1)
+        assert documents_of(out) == texts()
+        counts = index_of(out)["left_out"]["rows"]
+        assert (counts["rows"], counts[counted]) == (31, 1)
+        assert counts["empty"] + counts["unreadable"] == 1
+
+
+def test_a_type_that_changes_in_another_column_changes_nothing(tmp_path):
+    kinds = [None, 1, "one", [1], {"a": [None]}, {"a": "b"}]
+    records = [{"id": kinds[n % 6], "text": text} for n, text in enumerate(TEXTS)]
+    assert documents(rows(tmp_path / "some.jsonl", records)) == texts()
+
+
+def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path):
+    line = rb'{"text": "a \ud83d\ude00 pair, a lone \ud800 and \udcff"}'
+    path = rows(tmp_path / "some.jsonl", [line, *({"text": text} for text in TEXTS)])
+    assert documents(path) == texts("a 😀 pair, a lone � and �")
+
+
+def test_line_ends_blank_lines_marks_and_a_missing_last_line_end_change_nothing(tmp_path):
+    data = "\ufeff" + "\r\n\r\n".join(json.dumps({"text": text}) for text in TEXTS)
+    (tmp_path / "some.ndjson").write_text(data, newline="")
+    assert documents(tmp_path / "some.ndjson") == texts()
+
+
+def test_lines_that_are_texts_themselves_are_the_documents(tmp_path):
+    assert documents(rows(tmp_path / "some.jsonl", TEXTS)) == texts()
+
+
+@pytest.mark.parametrize("name", ["body", "content", "the text", "a.b"])
+def test_the_only_column_of_text_is_found(tmp_path, name):
+    path = json_lines(tmp_path / "some.jsonl", TEXTS, column=name, stars=5, tags=["a"])
+    if name == "a.b":
+        with pytest.raises(UserError, match="columns of text are: "):
+            documents(path)
+    else:
+        assert documents(path) == texts()
+
+
+def test_several_columns_of_text_ask_for_a_choice(tmp_path):
+    path = json_lines(tmp_path / "some.jsonl", TEXTS, column="body", title="t")
+    with pytest.raises(UserError, match="its columns of text are: body, title"):
+        documents(path)
+    with pytest.raises(UserError, match=r"no text in a column 'bdy'; .* did you mean body\?"):
+        documents(path, column="bdy")
+    assert documents(path, column="body") == texts()
+
+
+def test_a_field_inside_another_is_chosen_with_a_dot(tmp_path):
+    path = rows(tmp_path / "some.jsonl", [{"id": "x", "a": {"b": text}} for text in TEXTS])
+    assert documents(path, column="a.b") == texts()
+
+
+def test_more_bad_rows_than_may_be_skipped_are_refused_with_the_first_and_the_way_out(tmp_path):
+    records = [{"text": text} for text in TEXTS]
+    path = rows(tmp_path / "some.jsonl", [*records[:2], {"text": 5}, *records[2:]])
+    with pytest.raises(UserError, match=r"1 of 31 rows .* row 3: its text is a number, not") as no:
+        documents(path)
+    assert "--skip-bad-rows 0.033" in str(no.value)
+    steps = list(steps_of(path, tmp_path / "out", tokenizer="byte", skipped_share=0.033))
+    assert documents_of(tmp_path / "out") == texts()
+    assert any("Left out 1 of 31 rows" in line for line in steps[-1].remarks)
+
+
+def test_many_bad_rows_are_refused_long_before_the_end(tmp_path):
+    path = rows(
+        tmp_path / "some.jsonl", [*({"text": text} for text in TEXTS), *[{"text": 5}] * 3000]
+    )
+    with pytest.raises(UserError, match=r"11 of 41 rows cannot be read"):
+        documents(path)
+
+
+def test_bad_rows_are_counted_once_however_often_it_is_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare, "BATCH_PIECES", 3)
+    records = [*({"text": text} for text in TEXTS), {"text": 5}, {"text": None}]
+    path = rows(tmp_path / "some.jsonl", [*records[25:], *records[:25]])
+    options = {"tokenizer": "byte", "skipped_share": 0.1}
+    whole = made(path, tmp_path / "whole", **options)
+    while not (tmp_path / "out/shards.json").exists():
+        list(itertools.islice(steps_of(path, tmp_path / "out", **options), 4))
+    assert bytes_of(tmp_path / "out") == bytes_of(whole)
+    counts = index_of(whole)["left_out"]["rows"]
+    assert (counts["rows"], counts["unreadable"], counts["empty"]) == (32, 1, 1)
+
+
+def test_compressed_rows_are_read_and_cut_off_ones_refused(tmp_path):
+    data = gzip.compress(json_lines(tmp_path / "plain.jsonl", TEXTS).read_bytes())
+    (tmp_path / "some.jsonl.gz").write_bytes(data)
+    assert documents(tmp_path / "some.jsonl.gz") == texts()
+    (tmp_path / "cut.jsonl.gz").write_bytes(data[:-20])
+    with pytest.raises(UserError, match=r"cut\.jsonl\.gz is cut off or damaged"):
+        made(tmp_path / "cut.jsonl.gz", tmp_path / "cut")
+
+
+# JSON
+
+
+@pytest.mark.parametrize("name", ["some.json", "some.jsonl"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_is_read_an_element_at_a_time(tmp_path, name, indent, monkeypatch):
+    monkeypatch.setattr(json_rows, "BLOCK_BYTES", 50)
+    records = [{"n": [1, {"a": 2.5e3}], "text": f'{text} "\\ 😀'} for text in TEXTS]
+    text = json.dumps(records, indent=indent, ensure_ascii=indent is None)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert documents(tmp_path / name) == sorted(record["text"] for record in records)
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=9), st.integers(), st.booleans(), st.none()), max_size=9),
+    st.integers(1, 40),
+    st.integers(0, 8),
+)
+def test_an_array_in_blocks_is_the_array(tmp_path_factory, values, block, first):
+    path = tmp_path_factory.mktemp("array") / "some.json"
+    path.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8", errors="replace")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "BLOCK_BYTES", block)
+        found = list(json_rows.json_array(path, 0))
+        assert [value for value, _ in found] == values
+        if first < len(found):
+            again = list(json_rows.json_array(path, found[first][1]))
+            assert again == found[first + 1 :]
+
+
+@pytest.mark.parametrize("end", ["", ",", '{"text": tw}]', "] more"])
+def test_an_array_that_is_damaged_is_refused_with_the_place(tmp_path, end):
+    text = json.dumps([{"text": text} for text in TEXTS])[:-1]
+    (tmp_path / "some.json").write_text(f"{text}{end}")
+    with pytest.raises(UserError, match=r"some\.json is not JSON from about byte [\d,]+ on"):
+        documents(tmp_path / "some.json")
+
+
+def test_json_lines_under_the_name_of_json_are_read(tmp_path):
+    assert documents(json_lines(tmp_path / "some.json", TEXTS)) == texts()
+
+
+# CSV
+
+
+@pytest.mark.parametrize(("name", "by"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t")])
+def test_quoted_fields_with_line_ends_and_quotes_are_read(tmp_path, name, by):
+    more = ['says "so",\nand; goes\ton', "x" * 200_000]
+    quoted = [text.replace('"', '""') for text in [*TEXTS, *more]]
+    lines = "".join(f'{n}{by}"{text}"\r\n' for n, text in enumerate(quoted))
+    (tmp_path / name).write_text(f"id{by}text\r\n{lines}", newline="")
+    assert documents(tmp_path / name) == texts(*more)
+
+
+@pytest.mark.parametrize("row", [b"only one", b"1,2,3", b'1,"a"b', b"1,na\xefve"])
+def test_a_row_that_is_not_like_the_others_is_counted(tmp_path, row):
+    lines = [b"id,text", *(b"%d,text %d" % (n, n) for n in range(20)), row, b"9,last", b""]
+    (tmp_path / "some.csv").write_bytes(b"\n".join(lines))
+    found = documents(tmp_path / "some.csv", skipped_share=0.1)
+    assert found == sorted([*(f"text {n}" for n in range(20)), "last"])
+    assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
+
+
+def test_a_quote_that_is_never_closed_swallows_no_rows_in_silence(tmp_path):
+    lines = ["text", *(f"text {n}" for n in range(200)), '"open', *["lost"] * 50]
+    (tmp_path / "some.csv").write_text("\n".join(lines))
+    found = documents(tmp_path / "some.csv")
+    assert found == sorted(f"text {n}" for n in range(200))
+    assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
+
+
+def test_the_first_line_is_never_taken_for_names_unless_it_says_text(tmp_path):
+    (tmp_path / "some.csv").write_text("First story.\nSecond story.\n")
+    with pytest.raises(UserError, match=r"no column 'text' in its first line, which is: First"):
+        documents(tmp_path / "some.csv")
+
+
+# Parquet
+
+
+@pytest.fixture
+def arrow():
+    pytest.importorskip("pyarrow.parquet")
+    return pytest.importorskip("pyarrow")
+
+
+def parquet(arrow, path, row_group_size=7, **columns):
+    arrow.parquet.write_table(arrow.table(columns), path, row_group_size=row_group_size)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", ["string", "large_string", "string_view", "dictionary", "binary", "struct"]
+)
+def test_a_column_of_any_kind_of_text_is_read(tmp_path, arrow, kind):
+    column = arrow.array([*TEXTS, None])
+    if kind == "dictionary":
+        column = column.dictionary_encode()
+    elif kind == "struct":
+        column = arrow.StructArray.from_arrays([column, column.is_null()], ["inner", "is_null"])
+    else:
+        column = column.cast(getattr(arrow, kind)())
+    path = parquet(arrow, tmp_path / "some.parquet", text=column, id=list(map(str, range(31))))
+    assert documents(path, column="text.inner" if kind == "struct" else "text") == texts()
+    assert index_of(tmp_path / "out")["left_out"]["rows"]["empty"] == 1
+
+
+def test_text_in_parquet_that_is_not_utf_8_is_counted(tmp_path, arrow):
+    data = arrow.array([*(text.encode() for text in TEXTS), b"na\xefve"])
+    column = arrow.Array.from_buffers(arrow.string(), 31, data.buffers())
+    path = parquet(arrow, tmp_path / "some.parquet", text=column)
+    assert documents(path, skipped_share=0.1) == texts()
+    assert "is not UTF-8" in index_of(tmp_path / "out")["left_out"]["rows"]["examples"][0]
+
+
+def test_parquet_resumes_at_any_row(tmp_path, arrow, monkeypatch):
+    monkeypatch.setattr(prepare, "BATCH_PIECES", 3)
+    path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS)
+    whole = made(path, tmp_path / "whole", tokenizer="byte")
+    while not (tmp_path / "out/shards.json").exists():
+        list(itertools.islice(steps_of(path, tmp_path / "out", tokenizer="byte"), 4))
+    assert bytes_of(tmp_path / "out") == bytes_of(whole)
+
+
+def test_the_space_for_parquet_is_that_of_its_column_alone(tmp_path, arrow):
+    images = [os.urandom(100_000) for _ in TEXTS]
+    path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS, image=images)
+    (first, *_) = steps_of(path, tmp_path / "out", tokenizer="byte")
+    size = sum(len(text.encode()) for text in TEXTS)
+    assert first.total_documents == 30
+    assert size / 2 < first.total_bytes < size * 2
+
+
+def test_a_damaged_parquet_file_is_one_sentence(tmp_path, arrow):
+    path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"some\.parquet is damaged \("):
+        documents(path)
+
+
+def test_the_space_for_json_lines_is_that_of_the_text_alone(tmp_path):
+    path = json_lines(tmp_path / "some.jsonl", TEXTS, image="x" * 5000)
+    (first, *_) = steps_of(path, tmp_path / "out", tokenizer="byte", column="text")
+    size = sum(len(text.encode()) for text in TEXTS)
+    assert size / 2 < first.total_bytes < size * 2
+
+
+def test_a_line_longer_than_any_text_is_counted_and_passed(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_rows, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(open_files, "BLOCK_BYTES", 64)
+    records = [{"text": text} for text in TEXTS]
+    path = rows(tmp_path / "some.jsonl", [records[0], {"text": "x" * 9000}, *records[1:]])
+    assert documents(path, skipped_share=0.1) == texts()
