@@ -500,3 +500,10 @@ def test_control_characters_do_not_reach_a_terminal():
 
 def test_a_run_is_opened_in_the_type_that_is_asked_for(run_folder):
     assert open_model(run_folder, dtype=torch.bfloat16).model.embed.W_E.dtype == torch.bfloat16
+
+
+def test_a_line_says_where_gpt2s_tokenizer_is_assumed(sample, tmp_path):
+    hugging_face_gpt2(vocab_size=50257).save_pretrained(tmp_path / "bare")
+    code, _, said = sample("--prompt", "A", model=tmp_path / "bare")
+    assert code == 0
+    assert f"{tmp_path / 'bare'} has no tokenizer files; GPT-2's is assumed\n" in said

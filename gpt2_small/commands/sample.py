@@ -209,9 +209,10 @@ def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> li
 
 
 def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iterator[str]:
-    """A line for a prompt that is cut off, and one for a prompt that ends in a space."""
+    """What is assumed of the model, and lines for a prompt that is cut off or ends in a space."""
     from gpt2_small.generation.prompts import ends_inside_a_word
 
+    yield from loaded.remarks
     longest, n_ctx = max(map(len, ids)), loaded.model.config.n_ctx
     if longest > n_ctx:
         yield f"the prompt has {longest:,} tokens, of which the model reads the last {n_ctx:,}"

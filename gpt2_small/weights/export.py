@@ -13,6 +13,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_folder, read_json_object
 from gpt2_small.model.building import fill
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
+from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -29,6 +30,8 @@ GENERATION_CONFIG = "generation_config.json"
 # implementations makes in each type: 48 blocks summed in another order.
 LOGIT_TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 HALF_PRECISION_TOLERANCE = 0.1
+# Tokenizers that came with their model, whose rows may all have been trained.
+OF_FOLDERS = (HuggingFaceTokenizer.name, ByteLevelTokenizer.name)
 COMPARED_ROWS, COMPARED_POSITIONS = 2, 32
 
 
@@ -88,7 +91,7 @@ def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
 
     Raises UserError when the model lacks rows for its tokenizer.
     """
-    if tokenizer is None or isinstance(tokenizer, HuggingFaceTokenizer):
+    if tokenizer is None or tokenizer.name in OF_FOLDERS:
         return d_vocab
     if tokenizer.vocab_size > d_vocab:
         raise UserError(

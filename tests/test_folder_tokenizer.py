@@ -1,0 +1,77 @@
+"""The tokenizer of a folder that has none: GPT-2's where that is sure, else a sentence."""
+
+import json
+
+import pytest
+
+from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.registry import GPT2Tokenizer
+from gpt2_small.weights.folder_tokenizer import tokenizer_beside
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+@pytest.mark.parametrize("rows", [50257, 50264, 50304])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"config.json": {"eos_token_id": 50256}},
+        {"tokenizer_config.json": {"model_max_length": 1024}},
+        {"special_tokens_map.json": {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}},
+    ],
+)
+def test_gpt2s_is_assumed_where_nothing_speaks_against_it(tmp_path, rows, files):
+    write(tmp_path, files)
+    tokenizer, remarks = tokenizer_beside(tmp_path, rows)
+    assert isinstance(tokenizer, GPT2Tokenizer)
+    assert remarks == (f"{tmp_path} has no tokenizer files; GPT-2's is assumed",)
+
+
+def test_another_end_is_kept_where_gpt2s_is_assumed(tmp_path):
+    write(tmp_path, {"generation_config.json": {"eos_token_id": [50256, 198]}})
+    tokenizer, remarks = tokenizer_beside(tmp_path, 50257)
+    assert tokenizer.ends == {198, 50256}
+    assert tokenizer.encode("Hello world") == [15496, 995]
+    assert remarks
+
+
+@pytest.mark.parametrize(
+    ("rows", "files", "sentence"),
+    [
+        (50260, {}, "its vocabulary of 50260 is not GPT-2's"),
+        (21128, {"vocab.txt": "[PAD]\n"}, r"vocab\.txt is of a tokenizer that cannot be read"),
+        (50257, {"spiece.model": "\n"}, r"spiece\.model is of a tokenizer that cannot be read"),
+        (50257, {"tokenizer.model": "\n"}, r"tokenizer\.model is of a tokenizer that cannot"),
+        (50257, {"merges.txt": "#version: 0.2\n"}, r"merges\.txt is of a tokenizer that cannot"),
+        (
+            50264,
+            {"special_tokens_map.json": {"bos_token": "<|startoftext|>"}},
+            "sets a tokenizer of its own, without its vocabulary",
+        ),
+        (50264, {"added_tokens.json": {"<pad>": 50257}}, "sets a tokenizer of its own"),
+        (
+            50257,
+            {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer"}},
+            "sets a tokenizer of its own",
+        ),
+        (
+            50257,
+            {"tokenizer_config.json": {"add_prefix_space": True}},
+            "sets a tokenizer of its own",
+        ),
+        (
+            50264,
+            {"config.json": {"eos_token_id": 50258}},
+            "ends a text with token 50258, which GPT-2's tokenizer does not have",
+        ),
+    ],
+)
+def test_what_speaks_against_gpt2s_is_refused(tmp_path, rows, files, sentence):
+    write(tmp_path, files)
+    with pytest.raises(UserError, match=sentence) as refusal:
+        tokenizer_beside(tmp_path, rows)
+    assert "beside the weights" in str(refusal.value)
