@@ -81,7 +81,9 @@ def test_roles_are_exported_with_every_row(tmp_path, name):
     assert exported.generation_config.suppress_tokens == nameless
     roles = theirs.convert_tokens_to_ids(["<|user|>", "<|assistant|>"])
     assert roles == list(tokenizer.roles)
-    assert exported.generation_config.eos_token_id == tokenizer.end_of_text == theirs.eos_token_id
+    ends = [tokenizer.end_of_text, *tokenizer.roles]
+    assert exported.generation_config.eos_token_id == ends
+    assert theirs.eos_token_id == tokenizer.end_of_text
     turn = "<|user|>two<|endoftext|><|assistant|>"
     ids = theirs(turn, add_special_tokens=False)["input_ids"]
     assert ids == tokenizer.encode_special(turn)

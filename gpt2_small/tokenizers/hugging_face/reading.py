@@ -165,6 +165,7 @@ def _own_kind(engine: Engine, settings: Settings) -> Tokenizer | None:
     eos = eos if eos in vocabulary else None
     ends = {id for id in settings.ends if id < len(vocabulary)}
     ends |= {vocabulary[eos]} if eos is not None else set()
+    others = {token for token in _contents(settings.named).values() if token != eos}
     for kind in _kinds(content["model"], special, eos, settings.options):
         with contextlib.suppress(UserError):  # such as for merges in another order than ours
             tokenizer = kind()
@@ -172,7 +173,10 @@ def _own_kind(engine: Engine, settings: Settings) -> Tokenizer | None:
                 tokenizer = with_roles(tokenizer)
             if not ends and isinstance(tokenizer, WordTokenizer):
                 ends = {0}  # a line break, which no file names
-            if tokenizer.ends == ends and _is_made_of(tokenizer, content):
+            if others and isinstance(tokenizer, ByteLevelTokenizer):
+                continue  # which has no other names than the end's
+            ends_turns = set(tokenizer.roles or ()) - tokenizer.ends  # which an export lists too
+            if tokenizer.ends == ends - ends_turns and _is_made_of(tokenizer, content):
                 return tokenizer
     return None
 
