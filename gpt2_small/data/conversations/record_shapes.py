@@ -27,7 +27,8 @@ def shape_of(row: Row, source: str) -> str:
     if "messages" in row:
         return "messages"
     if "conversations" in row or "conversation" in row:
-        first = next(iter(_list(row, "conversations", "conversation")), None)
+        found = row.get("conversations") or row.get("conversation")
+        first = found[0] if isinstance(found, list) and found else None
         return "messages" if isinstance(first, dict) and "role" in first else "sharegpt"
     if "instruction" in row and ("output" in row or "response" in row):
         return "alpaca"

@@ -1,4 +1,4 @@
-"""Read one column of a Parquet file, in order, from any row on."""
+"""Read a Parquet file: one column from any row on, or whole rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +36,17 @@ def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tup
                         if number > first_row or group > first_group:
                             yield value, {"group": group, "row": number}
                 row += len(values)
+
+
+def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file with all their columns.
+
+    Raises:
+        UserError: a file that is damaged.
+    """
+    with _parquet(path) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE):
+            yield from batch.to_pylist()
 
 
 def parquet_size(path: Path, column: str) -> tuple[int, int]:
