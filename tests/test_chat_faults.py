@@ -98,14 +98,14 @@ def test_epochs_with_replacement_are_found(monkeypatch: Patch) -> None:
 
 
 def test_siblings_on_both_sides_of_the_split_are_found(monkeypatch: Patch, tmp_path: Path) -> None:
-    split_of = prepare_chats.split_of
+    document_hash = prepare_chats.document_hash
     seen: list[bytes] = []
 
-    def by_row(key: bytes, share: float) -> str:
+    def by_row(key: bytes) -> bytes:
         seen.append(key)
-        return split_of(b"%d" % len(seen), share)
+        return document_hash(b"%d" % len(seen))
 
-    monkeypatch.setattr(prepare_chats, "split_of", by_row)
+    monkeypatch.setattr(prepare_chats, "document_hash", by_row)
     assert fails(
         folders.test_conversations_that_share_their_beginning_are_in_one_split,
         folders.prepared(tmp_path),
