@@ -18,6 +18,7 @@ with loading():
     from gpt2_small.commands.plan import plan
     from gpt2_small.commands.prepare import prepare
     from gpt2_small.commands.sample import sample
+    from gpt2_small.commands.serve import serve
     from gpt2_small.commands.short_help import ShortHelp
     from gpt2_small.commands.show import show
     from gpt2_small.commands.start import start
@@ -65,6 +66,7 @@ app.command(cls=ShortHelp)(sample)
 app.command(cls=ShortHelp)(chat)
 app.command()(export)
 app.command("app", cls=ShortHelp)(page)
+app.command(cls=ShortHelp)(serve)
 app.command(cls=ShortHelp)(plan)
 app.command()(doctor)
 

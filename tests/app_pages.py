@@ -1,5 +1,6 @@
 """Small models for the page, and the page without a network."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import uvicorn
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from gpt2_small.app.models import Models
 from gpt2_small.app.page import Page
+from gpt2_small.app.server import address_of, listening_socket
 from gpt2_small.runs import create_run, save_checkpoint
 from gpt2_small.tokenizers.registry import make_tokenizer
 
@@ -18,9 +22,11 @@ SHAPE = dict(d_model=24, n_layers=2, n_heads=3, n_ctx=40)
 TEXT = "A cat sat on a mat."
 
 
-def small_run(solution: ModuleType, folder: Path, steps: tuple[int, ...] = (3,)) -> Path:
+def small_run(
+    solution: ModuleType, folder: Path, steps: tuple[int, ...] = (3,), tokenizer_name: str = "byte"
+) -> Path:
     """A run with random weights that are large enough for its heads to differ."""
-    tokenizer = make_tokenizer("byte")
+    tokenizer = make_tokenizer(tokenizer_name)
     fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3)
     create_run(folder, model_fields=fields, tokenizer=tokenizer, run={})
     for step in steps:
@@ -38,6 +44,21 @@ def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
             is_gain = name.endswith(".w")
             parameter.copy_(1 + 0.1 * noise if is_gain else 0.3 * noise)
     return model
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """The address of an application that answers over a real socket, in a thread."""
+    listener = listening_socket("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield address_of(listener)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
 
 
 @contextmanager

@@ -82,19 +82,30 @@ def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
 
 def sampling_options(fields: Mapping[str, Any]) -> SamplingOptions:
     """The options of a continuation, with a seed where none is given."""
-    top_k = fields.get("top_k")
     return SamplingOptions(
         max_new_tokens=whole(fields, "max_new_tokens", 100, 0, MOST_NEW_TOKENS),
-        temperature=number(fields, "temperature", 1.0) or 0.0,
-        top_k=None if top_k is None else whole(fields, "top_k", None, 1, 10**9),
-        top_p=number(fields, "top_p", None),
-        min_p=number(fields, "min_p", None),
-        repetition_penalty=number(fields, "repetition_penalty", 1.0) or 1.0,
         stop=stop_strings(fields.get("stop")),
         stop_tokens=() if fields.get("ignore_end") is True else None,
         seed=seed_of(fields),
         candidates=whole(fields, "candidates", CANDIDATES, 0, MOST_CANDIDATES),
+        **penalties_and_cuts(fields),
     )
+
+
+def penalties_and_cuts(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that change what is drawn from, those that are given."""
+    found: dict[str, Any] = {
+        name: number(fields, name, None)
+        for name in (
+            *("temperature", "top_p", "min_p", "typical_p"),
+            *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+        )
+    }
+    if fields.get("top_k") is not None:
+        found["top_k"] = whole(fields, "top_k", None, 1, 10**9)
+    if fields.get("no_repeat_ngram_size") is not None:
+        found["no_repeat_ngram_size"] = whole(fields, "no_repeat_ngram_size", 0, 0, 1000)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def seed_of(fields: Mapping[str, Any]) -> int:

@@ -21,7 +21,7 @@ from gpt2_small.runs.log import LOG
 Json = dict[str, Any]
 
 TICK = 0.1
-WIDTH = 88
+WIDTH = 76
 LOG_TICK = 1.0
 MOST_POINTS = 2_000
 
@@ -133,11 +133,11 @@ def plain(renderable: Any) -> str:
 
 async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
     """The log of a run, thinned to a drawable number of points, and again whenever it grows."""
-    signature = None
+    shown: object = "nothing"
     while not end.is_set():
         found = signature_of(folder / LOG)
-        if found != signature:
-            signature = found
+        if found != shown:
+            shown = found
             try:
                 yield {"records": thinned(read_log(folder))}
             except UserError as error:

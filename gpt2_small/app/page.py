@@ -15,11 +15,14 @@ from starlette.routing import Route
 from gpt2_small import __version__, binding
 from gpt2_small.app import fields, looking, texts
 from gpt2_small.app.answers import HANDLERS, LINES, Closing, json_lines, lines
+from gpt2_small.app.decoders import Decoders
 from gpt2_small.app.learning import Learner, log_of
 from gpt2_small.app.looking import Looks
 from gpt2_small.app.models import MAIN, REFERENCE, Models, Shown
+from gpt2_small.app.talking import answer, checked_messages, conversation_with
 from gpt2_small.app.turns import Turns
 from gpt2_small.errors import UserError
+from gpt2_small.generation.conversation import refuse_without_roles
 
 STATIC = Path(__file__).with_name("static")
 TYPES = {
@@ -38,6 +41,7 @@ class Page:
         self.models, self.learner = models, learner
         self.turns = Turns()
         self.looks = Looks()
+        self.decoders = Decoders()
         self.end = asyncio.Event()
 
     def application(self) -> Starlette:
@@ -55,6 +59,7 @@ class Page:
                 Route("/api/run", self.run),
                 asked("tokens", self.tokens),
                 asked("continue", self.continued),
+                asked("chat", self.chat),
                 asked("scores", self.scores),
                 asked("next", self.next),
                 asked("look", self.look),
@@ -107,6 +112,9 @@ class Page:
             state["tokenizer"] = shown.tokenizer.name
             state["vocab_size"] = shown.tokenizer.vocab_size
             state["problem"] = self.models.problem
+            state["roles"] = shown.tokenizer.roles is not None
+            if not state["roles"]:
+                state["no_roles"] = no_roles(shown)
         return state
 
     async def tokens(self, request: Request) -> Response:
@@ -124,6 +132,7 @@ class Page:
         """A text as it is written on: first its options, then a token a line."""
         asked = await fields.body_of(request)
         options = fields.sampling_options(asked)
+        conversation = fields.text(asked, "conversation", "")
 
         def work() -> Iterator[Any]:
             shown = self._shown(asked)
@@ -134,7 +143,25 @@ class Page:
                 "options": dataclasses.asdict(options),
                 "tokens": texts.pieces(shown.tokenizer, ids),
             }
-            yield from texts.continuation(shown, ids, options)
+            with self.decoders.of(shown, conversation) as decoder:
+                yield from texts.continuation(shown, ids, options, decoder)
+
+        return await lines(self.turns, work())
+
+    async def chat(self, request: Request) -> Response:
+        """The answer to the last message: first its options, then a token a line."""
+        asked = await fields.body_of(request)
+        options = fields.sampling_options(asked)
+        messages = checked_messages(asked.get("messages"))
+        conversation = fields.text(asked, "conversation", "")
+
+        def work() -> Iterator[Any]:
+            shown = self._shown(asked)
+            with self.decoders.of(shown, conversation) as decoder:
+                talk = conversation_with(shown, messages, options, decoder)
+                reply = talk.reply(messages[-1]["content"])
+                yield {"seed": options.seed, "options": dataclasses.asdict(options)}
+                yield from answer(shown, reply)
 
         return await lines(self.turns, work())
 
@@ -158,9 +185,9 @@ class Page:
         def work() -> dict[str, Any]:
             shown = self._shown(asked)
             options.check_by(shown.solution)
-            return texts.next_tokens(
-                shown, texts.checked_ids(shown, self._ids(shown, asked)), options
-            )
+            ids = texts.checked_ids(shown, self._ids(shown, asked))
+            prompt = fields.whole(asked, "prompt_length", len(ids), 0, len(ids))
+            return texts.next_tokens(shown, ids, prompt, options)
 
         return JSONResponse(await self.turns.result(work))
 
@@ -276,3 +303,12 @@ class Page:
             fields.whole(asked, "layer", None, 0, config.n_layers - 1),
             fields.whole(asked, "head", None, 0, config.n_heads - 1),
         )
+
+
+def no_roles(shown: Shown) -> str:
+    """Why this model holds no conversation, and what would teach it."""
+    try:
+        refuse_without_roles(shown.loaded)
+    except UserError as error:
+        return str(error)
+    return ""

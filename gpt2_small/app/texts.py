@@ -11,12 +11,14 @@ from torch import Tensor
 
 from gpt2_small.app.models import Shown
 from gpt2_small.errors import UserError
-from gpt2_small.generation import SamplingOptions, Stream
+from gpt2_small.generation import SamplingOptions, Step, Stream
+from gpt2_small.generation.decoders import Decoder
 from gpt2_small.generation.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.generation.prompts import prompt_ids
-from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories import VOCABULARY
 from gpt2_small.stories.read import next_word_probabilities
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
 
 Json = dict[str, Any]
 
@@ -46,18 +48,26 @@ def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:
     return prompt_ids(shown.tokenizer, list(ids), shown.model.config.d_vocab)
 
 
-def continuation(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> Iterator[Json]:
+def continuation(
+    shown: Shown, ids: Sequence[int], options: SamplingOptions, decoder: Decoder
+) -> Iterator[Json]:
     """Continue a text token by token: an object for each.
 
     The objects hold id, text, token, bytes and lp (log-probability in nats), candidates as [id,
     token, lp], and finish at the last one.
     """
-    for step in Stream(shown.solution, shown.loaded, [list(ids)], options):
-        yield piece(shown.tokenizer, step.id, step.text) | {
-            "lp": step.log_probability,
-            "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
-            "finish": step.finish,
-        }
+    stream = Stream(shown.solution, shown.loaded, [list(ids)], options, decoder=decoder)
+    for step in stream:
+        yield drawn(shown, step)
+
+
+def drawn(shown: Shown, step: Step) -> Json:
+    """One token that was drawn, as the page shows it."""
+    return piece(shown.tokenizer, step.id, step.text) | {
+        "lp": step.log_probability,
+        "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
+        "finish": step.finish,
+    }
 
 
 def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
@@ -105,7 +115,9 @@ def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
     return without_padding(logits, shown.tokenizer.vocab_size)
 
 
-def next_tokens(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> Json:
+def next_tokens(
+    shown: Shown, ids: Sequence[int], prompt_length: int, options: SamplingOptions
+) -> Json:
     """The candidates after a text, as the model gives them and as `sample` would draw them.
 
     Each is [id, token, lp, probability after temperature, penalties and cuts]; `kept` is how many
@@ -113,15 +125,14 @@ def next_tokens(shown: Shown, ids: Sequence[int], options: SamplingOptions) -> J
     """
     logits = logits_of(shown, list(ids)[-shown.model.config.n_ctx :])[-1:]
     log_probs = logits[0].float().log_softmax(dim=-1)
-    drawn = drawn_probabilities(logits, [ids], [[]], options)[0]
+    prompt, drawn = list(ids)[:prompt_length], list(ids)[prompt_length:]
+    left = drawn_probabilities(logits, [prompt], [drawn], options)[0]
     best = log_probs.topk(min(options.candidates or 0, shown.tokenizer.vocab_size))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     truths = true_distributions(shown.tokenizer, [*ids, 0])
     return {
-        "candidates": [
-            [id, shown.tokenizer.decode([id]), lp, drawn[id].item()] for id, lp in table
-        ],
-        "kept": int((drawn > 0).sum().item()),
+        "candidates": [[id, shown.tokenizer.decode([id]), lp, left[id].item()] for id, lp in table],
+        "kept": int((left > 0).sum().item()),
         **truths_of(shown.tokenizer, truths[-1], log_probs, None),
     }
 
@@ -131,10 +142,10 @@ def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[in
 
     None for another tokenizer, and once the text is no story of the grammar.
     """
-    if not isinstance(tokenizer, StoriesTokenizer):
+    if not isinstance(tokenizer, WordTokenizer) or tokenizer.vocabulary != VOCABULARY:
         return [None] * len(ids)
-    words = tokenizer.words(ids)
-    id_of = {word: id for id, word in enumerate(tokenizer.words(range(tokenizer.vocab_size)))}
+    words = [VOCABULARY[id] for id in ids]
+    id_of = {word: id for id, word in enumerate(VOCABULARY)}
     found: list[dict[int, float] | None] = [None]
     for position in range(1, len(words)):
         truth = next_word_probabilities(words[:position])

@@ -43,8 +43,8 @@ export function lineChart(series, { x, y, integerX = false, from = null, upTo = 
     if (known.length < 24) {
       chart.append(...known.map(([a, b]) => svg("circle", { cx: atX(a), cy: atY(b), r: 3, fill: colour(each.colour) })));
     }
-    let place = atY(known.at(-1)[1]) + 4;
-    while (taken.some((other) => Math.abs(other - place) < 14)) place += 14;
+    let place = Math.min(atY(known.at(-1)[1]) + 4, HEIGHT - BOTTOM);
+    while (taken.some((other) => Math.abs(other - place) < 14)) place -= 14;
     taken.push(place);
     chart.append(svg("text", { x: wide - RIGHT + 8, y: place, fill: colour(each.colour), text: each.name }));
   }

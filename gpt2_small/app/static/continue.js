@@ -14,6 +14,7 @@ const FIELDS = [
   ["top_k", "Top-k", { min: 1, step: 1 }, "Draw from the k likeliest only"],
   ["top_p", "Top-p", { min: 0.01, max: 1, step: 0.01 }, "Draw from the likeliest that make up p"],
   ["min_p", "Min-p", { min: 0, max: 1, step: 0.01 }, "Leave out tokens below this share of the likeliest"],
+  ["typical_p", "Typical-p", { min: 0.01, max: 1, step: 0.01 }, "Draw from the tokens whose surprise is nearest to the expected one"],
   ["repetition_penalty", "Repetition", { min: 0.1, max: 10, step: 0.1 }, "Above 1 repeats less"],
   ["seed", "Seed", { min: 0, step: 1 }, "The same seed gives the same text"],
 ];
@@ -165,7 +166,7 @@ export class ContinueView {
     this.hint.textContent = "Choose a token to branch there: the text so far, then that token, and the model writes on.";
     try {
       const ids = tokens.slice(0, this.selected).map((each) => each.id);
-      const asked = { ...store.options, model: this.model(), ids, candidates: 10 };
+      const asked = { ...store.options, model: this.model(), ids, candidates: 10, prompt_length: Math.min(ids.length, store.prompt.length) };
       const next = await ask("next", asked, this.inspected.signal);
       this.#rows(token, next.candidates, next.truth, next.kept);
     } catch (error) {

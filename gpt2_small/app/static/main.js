@@ -106,7 +106,7 @@ async function start() {
     if (location.hash === "#look") views.look.enter();
   });
   views = store.state.models.length
-    ? { continue: new ContinueView(model), look: new LookView(model), compare: new CompareView(), learn, chat: new ChatView() }
+    ? { continue: new ContinueView(model), look: new LookView(model), compare: new CompareView(), learn, chat: new ChatView(model) }
     : { continue: noModel(), look: noModel(), compare: noModel(), learn, chat: noModel() };
   startTabs();
   open(location.hash.slice(1) || (store.state.models.length ? "continue" : "learn"));

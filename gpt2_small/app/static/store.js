@@ -9,6 +9,8 @@ export class Store {
     this.state = null; // what the server says of itself
     this.options = { max_new_tokens: 60, temperature: 1 };
     this.draft = null;
+    // Names this tab to the server, which keeps what it has read of its text.
+    this.conversation = crypto.randomUUID?.() ?? String(Math.random());
     this.clear();
     this.#read();
   }

@@ -19,7 +19,7 @@ class Writer extends EventTarget {
     let finish = null;
     const began = performance.now();
     try {
-      const asked = { ...store.options, model };
+      const asked = { ...store.options, model, conversation: store.conversation };
       if (prompt === undefined) asked.ids = [...store.prompt, ...tokensOf(parent)].map((t) => t.id);
       else asked.text = prompt;
       let head = null;
@@ -67,7 +67,7 @@ class Writer extends EventTarget {
         for (const item of items) {
           const token = tokens[position++];
           token.lp ??= item.lp;
-          token.rank = item.rank;
+          token.rank ??= item.rank;
           token.candidates ??= item.candidates;
           if (item.truth) Object.assign(token, pick(item, ["truth", "true_lp", "divergence"]));
         }

@@ -1,0 +1,160 @@
+"""Read the requests of OpenAI's clients: what is understood, and a sentence for the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2_small.app import fields
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.generation import SamplingOptions
+
+MOST_SAMPLES = 16
+MOST_PROMPTS = 64
+MOST_LOGPROBS = 20
+DEFAULT_TOKENS = 16
+
+# What is understood of both kinds of requests.
+COMMON = (
+    *("model", "max_tokens", "n", "stop", "seed", "stream", "stream_options", "user"),
+    *("temperature", "top_p", "top_k", "min_p", "typical_p", "no_repeat_ngram_size"),
+    *("repetition_penalty", "frequency_penalty", "presence_penalty"),
+)
+OF_COMPLETIONS = (*COMMON, "prompt", "echo", "logprobs", "best_of")
+OF_CHAT = (*COMMON, "messages", "logprobs", "top_logprobs", "max_completion_tokens")
+# What may be sent as long as it changes nothing.
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "logit_bias": (None, {}),
+    "suffix": (None, ""),
+    "tools": (None, []),
+    "tool_choice": (None, "none"),
+    "response_format": (None, {"type": "text"}),
+    "metadata": (None, {}),
+    "store": (None, False),
+    "add_special_tokens": (None, True, False),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a client asked for.
+
+    prompts: texts or token ids.
+    logprobs: how many alternatives to each token; None for no log-probabilities at all.
+    """
+
+    options: SamplingOptions
+    prompts: list[str | tuple[int, ...]]
+    messages: Any
+    logprobs: int | None
+    echo: bool
+    stream: bool
+    include_usage: bool
+
+
+def completion(content: Mapping[str, Any]) -> Asked:
+    """A request for /v1/completions. Raises UserError for one that cannot be answered as asked."""
+    refuse_unknown(content, OF_COMPLETIONS)
+    samples = fields.whole(content, "n", 1, 1, MOST_SAMPLES)
+    if content.get("best_of") not in (None, samples):
+        raise UserError(f"best_of is {fields.shown(content['best_of'])}; leave it out")
+    logprobs = content.get("logprobs")
+    if isinstance(logprobs, bool):
+        raise UserError(f"logprobs is {logprobs}; give how many alternatives, 0 to {MOST_LOGPROBS}")
+    if logprobs is not None:
+        logprobs = fields.whole(content, "logprobs", None, 0, MOST_LOGPROBS)
+    return Asked(
+        options=sampling_options(content, "max_tokens", samples, logprobs),
+        prompts=prompts_of(content.get("prompt")),
+        messages=None,
+        logprobs=logprobs,
+        echo=flag(content, "echo"),
+        stream=flag(content, "stream"),
+        include_usage=includes_usage(content),
+    )
+
+
+def chat(content: Mapping[str, Any]) -> Asked:
+    """A request for /v1/chat/completions. Raises UserError as `completion` does."""
+    refuse_unknown(content, OF_CHAT)
+    if fields.whole(content, "n", 1, 1, MOST_SAMPLES) != 1:
+        raise UserError(f"n is {content['n']}; a conversation has one answer at a time")
+    logprobs = None
+    if flag(content, "logprobs"):
+        logprobs = fields.whole(content, "top_logprobs", 0, 0, MOST_LOGPROBS)
+    name = "max_completion_tokens" if "max_completion_tokens" in content else "max_tokens"
+    return Asked(
+        options=sampling_options(content, name, 1, logprobs, default=256),
+        prompts=[],
+        messages=content.get("messages"),
+        logprobs=logprobs,
+        echo=False,
+        stream=flag(content, "stream"),
+        include_usage=includes_usage(content),
+    )
+
+
+def sampling_options(
+    content: Mapping[str, Any],
+    tokens: str,
+    samples: int,
+    logprobs: int | None,
+    default: int = DEFAULT_TOKENS,
+) -> SamplingOptions:
+    """The options of a continuation. `tokens`: under which name their number is given."""
+    if content.get("top_k") == -1:  # as vLLM's clients say that there is none
+        content = {**content, "top_k": None}
+    return SamplingOptions(
+        max_new_tokens=fields.whole(content, tokens, default, 0, fields.MOST_NEW_TOKENS),
+        stop=fields.stop_strings(content.get("stop")),
+        seed=fields.seed_of(content),
+        num_samples=samples,
+        candidates=logprobs,
+        **fields.penalties_and_cuts(content),
+    )
+
+
+def refuse_unknown(content: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raises UserError for a field that would be ignored."""
+    for name, value in content.items():
+        if name in NEUTRAL and value in NEUTRAL[name]:
+            continue
+        if name not in known:
+            hint = did_you_mean(name, known, otherwise="leave it out")
+            raise UserError(f"{name} is not understood here; {hint}")
+
+
+def prompts_of(prompt: Any) -> list[str | tuple[int, ...]]:
+    """One prompt or several, as texts or token ids."""
+    if prompt is None:
+        raise UserError("there is no prompt; give a text, token ids, or a list of either")
+    given = prompt
+    if isinstance(prompt, str) or (
+        isinstance(prompt, list) and prompt and all(type(each) is int for each in prompt)
+    ):
+        given = [prompt]
+    if not isinstance(given, list) or not given:
+        raise UserError(f"prompt is {fields.shown(prompt)}; give a text or token ids")
+    if len(given) > MOST_PROMPTS:
+        raise UserError(f"there are {len(given)} prompts; give at most {MOST_PROMPTS} at a time")
+    return [
+        fields.text({"prompt": each}, "prompt")
+        if isinstance(each, str)
+        else fields.token_ids(each, "prompt")
+        for each in given
+    ]
+
+
+def flag(content: Mapping[str, Any], name: str) -> bool:
+    """A field that is true or false."""
+    value = content.get(name)
+    if value not in (None, True, False):
+        raise UserError(f"{name} is {fields.shown(value)}; give true or false")
+    return bool(value)
+
+
+def includes_usage(content: Mapping[str, Any]) -> bool:
+    """Whether a stream is to end with how many tokens there were."""
+    options = content.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise UserError(f"stream_options is {fields.shown(options)}; give an object")
+    return bool(options.get("include_usage"))

@@ -1,0 +1,74 @@
+"""Answer the last message of a conversation that the asker keeps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gpt2_small.app import fields
+from gpt2_small.app.models import Shown
+from gpt2_small.app.texts import checked_ids, drawn
+from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
+from gpt2_small.errors import UserError
+from gpt2_small.generation import ChatTurn, Conversation, Reply, SamplingOptions
+from gpt2_small.generation.decoders import Decoder
+
+MOST_MESSAGES = 500
+
+
+def conversation_with(
+    shown: Shown,
+    messages: Sequence[Mapping[str, Any]],
+    options: SamplingOptions,
+    decoder: Decoder | None = None,
+) -> Conversation:
+    """The conversation of all messages but the last, which `reply` is to be given.
+
+    messages: `role` (user or assistant) and `content`; an assistant's may hold the `ids` that were
+        drawn, which are then read as they were.
+
+    Raises UserError for a model without roles.
+    """
+    conversation = Conversation(shown.solution, shown.loaded, options)
+    if decoder is not None:
+        conversation.decoder = decoder
+    conversation.turns = [turn(shown, message) for message in messages[:-1]]
+    return conversation
+
+
+def turn(shown: Shown, message: Mapping[str, Any]) -> ChatTurn:
+    """A message as a turn of a conversation."""
+    tokenizer, role, text = shown.tokenizer, message["role"], message["content"]
+    ids = message.get("ids")
+    if role == "assistant" and ids:
+        known = checked_ids(shown, fields.token_ids(ids))
+        return ChatTurn(role, text, [role_id(tokenizer, role), *known, end_id(tokenizer)])
+    return ChatTurn(role, text, turn_ids(tokenizer, role, text))
+
+
+def checked_messages(value: Any) -> list[dict[str, Any]]:
+    """Messages as a client sends them, users' and assistants' in turns, a user's first and last.
+
+    Raises UserError for anything else.
+    """
+    if not isinstance(value, list) or not value or len(value) > MOST_MESSAGES:
+        raise UserError(
+            f"messages is {fields.shown(value)}; give 1 to {MOST_MESSAGES} messages with role and "
+            "content"
+        )
+    for number, message in enumerate(value):
+        role = ("user", "assistant")[number % 2]
+        if not isinstance(message, dict) or message.get("role") != role:
+            got = message.get("role") if isinstance(message, dict) else message
+            raise UserError(
+                f"message {number + 1} has the role {fields.shown(got)} where {role!r} is due; "
+                "user and assistant take turns, and these models know no other role"
+            )
+        fields.text(message, "content")
+    if len(value) % 2 == 0:
+        raise UserError("the last message is not a user's; give one that can be answered")
+    return value
+
+
+def answer(shown: Shown, reply: Reply) -> Iterator[dict[str, Any]]:
+    """The answer token by token, as `texts.continuation` has it."""
+    for step in reply:
+        yield drawn(shown, step)

@@ -1,0 +1,60 @@
+"""`gpt2-small serve`: a model for OpenAI's clients."""
+
+from typing import Annotated
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.commands.app import (
+    DeviceOption,
+    HostOption,
+    PortOption,
+    SolutionOption,
+    end_quietly_on_signals,
+    say,
+    warn_of,
+)
+from gpt2_small.entry_point import bind_solution
+from gpt2_small.interrupts import loading
+
+
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+    ],
+    port: PortOption = None,
+    host: HostOption = "127.0.0.1",
+    device: DeviceOption = None,
+    solution: SolutionOption = None,
+) -> None:
+    """Serve a model to OpenAI's clients: /v1/completions, /v1/chat/completions, /tokenize.
+
+    The address is printed alone on a line; clients take it with /v1 as their base URL,
+    and any API key. Ctrl-C ends it.
+
+    Example: gpt2-small serve runs/stories --port 8000
+    """
+    end_quietly_on_signals()
+    with loading():
+        bind_solution(solution)
+        from gpt2_small.app import server
+        from gpt2_small.app.guard import Guard, names_of
+        from gpt2_small.app.models import Models
+        from gpt2_small.app.openai_api import served
+        from gpt2_small.devices import find_device
+
+    listener = server.listening_socket(host, port)
+    warn_of(host)
+    interface = served(Models(model, device=find_device(device)))
+    say(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
+    names, any_address = names_of(host)
+    guarded = Guard(interface.application(), token=None, names=names, any_address=any_address)
+    address = f"{server.address_of(listener)}/"
+    server.serve(
+        guarded,
+        listener,
+        when_ready=lambda: server.say_address(address),
+        on_end=interface.close,
+    )
+    server.leave(interface.turns.close())

@@ -1,0 +1,134 @@
+"""`app` and `serve` as processes: the address they print, and how they end."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from app_pages import TEXT, small_run
+from processes import ROOT, run_python
+
+from gpt2_small.app import server
+from gpt2_small.app.server import listening_socket
+from gpt2_small.errors import UserError
+
+PROGRAM = (sys.executable, "-m", "gpt2_small")
+
+
+@pytest.fixture(scope="module")
+def run(solution, tmp_path_factory):
+    return small_run(solution, tmp_path_factory.mktemp("run") / "small")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server, and what it prints first; it must have printed nothing else at the end."""
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline()
+        assert process.stdout.read() == ""
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
+
+
+def ended_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, float]:
+    began = time.monotonic()
+    process.send_signal(number)
+    return process.wait(timeout=20), time.monotonic() - began
+
+
+def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
+    port = free_port()
+    arguments = ("app", str(run), "--no-browser", "--port", str(port))
+    with started(*arguments, cwd=tmp_path) as (process, line):
+        assert re.fullmatch(rf"http://127\.0\.0\.1:{port}/[\w-]{{32,}}/\n", line)
+        address = line.strip()
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 403
+        assert httpx.get(address).status_code == 200
+        asked = {"text": TEXT, "max_new_tokens": 4096, "ignore_end": True}
+        with (
+            httpx.stream("POST", f"{address}api/continue", json=asked, timeout=20) as stream,
+            httpx.stream("GET", f"{address}api/run", timeout=20) as log,
+        ):
+            next(stream.iter_lines())
+            next(log.iter_lines())
+            code, seconds = ended_by(process, signal.SIGTERM)
+        assert (code, seconds < 8) == (0, True)
+    with started(*arguments, cwd=tmp_path) as (process, line):
+        assert line.strip() == address
+        assert ended_by(process, signal.SIGINT)[0] == 0
+
+
+def test_serve_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
+    with started("serve", str(run), cwd=tmp_path) as (process, line):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", line)
+        asked = {"prompt": TEXT, "max_tokens": 4096, "stream": True}
+        url = f"{line.strip()}v1/completions"
+        with httpx.stream("POST", url, json=asked, timeout=20) as stream:
+            next(stream.iter_lines())
+            code, seconds = ended_by(process, signal.SIGTERM)
+        assert (code, seconds < 8) == (0, True)
+
+
+def test_a_model_that_is_missing_is_one_sentence(tmp_path) -> None:
+    arguments = ("-m", "gpt2_small", "app", "missing", "--no-browser")
+    result = run_python(*arguments, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert result.returncode == 2
+    assert "missing" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} .*give another --port"):
+            listening_socket("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no such host", "203.0.113.7"])
+def test_an_address_that_is_not_this_machine_s_is_one_sentence(host: str) -> None:
+    with pytest.raises(UserError, match=host):
+        listening_socket(host, 0)
+
+
+def test_without_a_port_any_that_is_free_is_taken(monkeypatch) -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        monkeypatch.setattr(server, "PREFERRED_PORT", taken.getsockname()[1])
+        with listening_socket("127.0.0.1", None) as other:
+            assert other.getsockname()[1] != taken.getsockname()[1]

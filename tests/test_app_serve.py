@@ -1,0 +1,244 @@
+"""`serve`: OpenAI's own client gets what the model says."""
+
+import json
+
+import httpx
+import pytest
+import torch
+from app_pages import SHAPE, TEXT, running, small_run
+from openai import BadRequestError, NotFoundError, OpenAI
+
+from gpt2_small.app.guard import Guard
+from gpt2_small.app.models import Models
+from gpt2_small.app.openai_api import served
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Conversation, SamplingOptions, Stream
+
+
+@pytest.fixture(scope="module", params=["byte-chat"])
+def interface(request, solution, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served") / "run"
+    made = served(Models(str(small_run(solution, folder, tokenizer_name=request.param))))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address(interface):
+    with running(Guard(interface.application(), token=None)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    return OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def name(client):
+    return client.models.list().data[0].id
+
+
+def expected_rows(interface, prompt, **options):
+    stream = Stream(
+        interface.shown.solution, interface.shown.loaded, [prompt], SamplingOptions(**options)
+    )
+    list(stream)
+    return stream.rows
+
+
+def prompt_log_probs(interface, ids):
+    model, known = interface.shown.model, interface.shown.tokenizer.vocab_size
+    logits = model(torch.tensor([ids]))[0, :-1, :known]
+    return logits.log_softmax(dim=-1)
+
+
+def test_the_one_model_is_listed_and_found(client, name, interface) -> None:
+    assert name == interface.models.name
+    assert client.models.retrieve(name).id == name
+
+
+def test_a_completion_is_what_a_stream_gives(client, name, interface) -> None:
+    answer = client.completions.create(
+        model=name, prompt=TEXT, max_tokens=9, seed=4, temperature=0.9, logprobs=3
+    )
+    [row] = expected_rows(interface, TEXT, max_new_tokens=9, seed=4, temperature=0.9)
+    assert answer.choices[0].text == row.text
+    assert answer.choices[0].finish_reason == row.finish
+    lps = [step.log_probability for step in row.steps]
+    assert answer.choices[0].logprobs.token_logprobs == lps
+    assert answer.usage.completion_tokens == len(row.steps)
+    assert all(3 <= len(top) <= 4 for top in answer.choices[0].logprobs.top_logprobs)
+
+
+def test_a_streamed_completion_adds_up_to_the_whole_one(client, name) -> None:
+    asked = dict(model=name, prompt=[TEXT, "Another"], max_tokens=8, seed=2, n=2, echo=True)
+    whole = client.completions.create(**asked)
+    texts, finishes = [""] * 4, {}
+    for chunk in client.completions.create(**asked, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+            finishes[choice.index] = choice.finish_reason or finishes.get(choice.index)
+    assert texts == [choice.text for choice in whole.choices]
+    assert finishes == {choice.index: choice.finish_reason for choice in whole.choices}
+
+
+def test_a_stream_ends_with_its_usage_where_that_is_asked_for(client, name) -> None:
+    options = {"include_usage": True}
+    chunks = list(
+        client.completions.create(
+            model=name, prompt="a", max_tokens=3, stream=True, stream_options=options, seed=1
+        )
+    )
+    assert chunks[-1].usage.prompt_tokens == 1
+
+
+def test_an_echo_scores_the_prompt(client, name, interface) -> None:
+    ids = interface.shown.tokenizer.encode(TEXT)
+    answer = client.completions.create(
+        model=name, prompt=ids, max_tokens=1, echo=True, logprobs=1, temperature=0
+    )
+    found = answer.choices[0].logprobs
+    log_probs = prompt_log_probs(interface, ids)
+    assert answer.choices[0].text.startswith(TEXT)
+    assert found.token_logprobs[0] is None
+    assert found.top_logprobs[0] is None
+    expected = log_probs.gather(1, torch.tensor(ids)[1:, None]).flatten().tolist()
+    assert found.token_logprobs[1:-1] == pytest.approx(expected, abs=1e-6)
+    for row, top in zip(log_probs, found.top_logprobs[1:-1], strict=True):
+        assert max(top.values()) == pytest.approx(row.max().item(), abs=1e-6)
+    assert len(found.tokens) == len(ids) + 1
+    assert found.text_offset[: len(ids)] == list(range(len(ids)))
+
+
+def test_an_echo_without_new_tokens_gives_the_prompt_alone(client, name) -> None:
+    answer = client.completions.create(model=name, prompt=TEXT, max_tokens=0, echo=True, logprobs=0)
+    assert answer.choices[0].text == TEXT
+    assert answer.usage.completion_tokens == 0
+
+
+def test_the_same_seed_gives_the_same_text(client, name) -> None:
+    asked = dict(model=name, prompt=TEXT, max_tokens=12, seed=11)
+    first, second = (client.completions.create(**asked).choices[0].text for _ in range(2))
+    assert first == second
+    assert client.completions.create(**asked | {"seed": 12}).choices[0].text != first
+
+
+def test_a_text_ends_before_a_stop_string(client, name) -> None:
+    asked = dict(model=name, prompt=TEXT, max_tokens=30, seed=3)
+    whole = client.completions.create(**asked).choices[0].text
+    stop = whole[5]
+    answer = client.completions.create(**asked, stop=[stop]).choices[0]
+    assert answer.text == whole.split(stop)[0]
+    assert answer.finish_reason == "stop"
+
+
+def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) -> None:
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": "A cat"},
+    ]
+    asked = dict(model=name, messages=messages, max_tokens=7, seed=5)
+    answer = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
+    options = SamplingOptions(max_new_tokens=7, seed=5)
+    talk = Conversation(interface.shown.solution, interface.shown.loaded, options)
+    tokenizer = interface.shown.tokenizer
+    from gpt2_small.app.talking import turn
+
+    talk.turns = [turn(interface.shown, message) for message in messages[:2]]
+    reply = talk.reply("A cat")
+    list(reply)
+    assert answer.choices[0].message.content == reply.text
+    first = answer.choices[0].logprobs.content[0]
+    assert first.logprob == reply.steps[0].log_probability
+    assert bytes(first.bytes) == tokenizer.decode_bytes([reply.steps[0].id])
+    assert len(first.top_logprobs) == 2
+    streamed = client.chat.completions.create(**asked, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in streamed) == reply.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"n": 0}, "n is 0"),
+        ({"logprobs": 99}, "logprobs"),
+        ({"presence_penalty": "much"}, "presence_penalty"),
+        ({"suffix": "end"}, "suffix"),
+        ({"best_of": 3}, "best_of"),
+        ({"prompt": ""}, ""),
+        ({"prompt": [9999]}, "9999"),
+        ({"prompt": {"a": 1}}, "prompt"),
+        ({"prompt": [1] * 50, "echo": True, "logprobs": 1}, "50 tokens"),
+        ({"extra_body": {"temprature": 1}}, "did you mean temperature"),
+        ({"extra_body": {"stream_options": 3}}, "stream_options"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_in_a_json_error(client, name, changes, word) -> None:
+    asked = {"model": name, "prompt": TEXT, "max_tokens": 2} | changes
+    if changes == {"prompt": ""}:  # begins with the end of text
+        assert client.completions.create(**asked).choices
+        return
+    with pytest.raises(BadRequestError) as caught:
+        client.completions.create(**asked)
+    assert word in caught.value.body["message"]
+    assert "\n" not in caught.value.body["message"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        "hello",
+        [{"role": "system", "content": "x"}],
+        [{"role": "user", "content": 3}],
+        [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
+    ],
+)
+def test_messages_that_are_no_conversation_are_refused(client, name, messages) -> None:
+    with pytest.raises(BadRequestError):
+        client.chat.completions.create(model=name, messages=messages)
+
+
+def test_another_model_is_not_found(client) -> None:
+    with pytest.raises(NotFoundError, match="this server has no model 'gpt-4'"):
+        client.completions.create(model="gpt-4", prompt="a")
+
+
+def test_a_model_without_roles_says_how_it_would_get_them(solution, tmp_path) -> None:
+    made = served(Models(str(small_run(solution, tmp_path / "plain"))))
+    with running(Guard(made.application(), token=None)) as found:
+        client = OpenAI(base_url=f"{found}/v1", api_key="any", max_retries=0)
+        with pytest.raises(BadRequestError, match="prepare"):
+            client.chat.completions.create(
+                model=made.name, messages=[{"role": "user", "content": "Hi"}]
+            )
+    made.close()
+
+
+def test_tokens_go_there_and_back(address, interface) -> None:
+    asked = {"prompt": TEXT, "add_special_tokens": False}
+    tokens = httpx.post(f"{address}/tokenize", json=asked).json()["tokens"]
+    assert tokens == interface.shown.tokenizer.encode_ordinary(TEXT)
+    assert httpx.post(f"{address}/detokenize", json={"tokens": tokens}).json() == {"prompt": TEXT}
+
+
+def test_the_name_of_a_special_token_alone_is_that_token(address, interface) -> None:
+    info = httpx.get(f"{address}/tokenizer_info").json()
+    asked = {"prompt": info["eos_token"], "add_special_tokens": False}
+    [end] = httpx.post(f"{address}/tokenize", json=asked).json()["tokens"]
+    assert end == interface.shown.tokenizer.end_of_text
+    assert info["model_max_length"] == SHAPE["n_ctx"]
+
+
+def test_a_page_of_another_origin_may_not_ask(address) -> None:
+    response = httpx.get(f"{address}/v1/models", headers={"origin": "http://example.org"})
+    assert response.status_code == 403
+    assert json.loads(response.text)["error"]["message"]
+
+
+def test_there_is_nothing_to_serve_without_a_model() -> None:
+    with pytest.raises(UserError, match="no model"):
+        served(Models(None))
