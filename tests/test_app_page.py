@@ -13,7 +13,6 @@ from app_pages import SHAPE, TEXT, page_of, random_model, small_run
 from gpt2_small import binding
 from gpt2_small.app import activations, looking, texts
 from gpt2_small.app.models import Models, Shown
-from gpt2_small.checker.claims.sampling import probabilities
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.model.hooks import hooks, run_with_cache
 from gpt2_small.stories import StoriesTokenizer
@@ -98,22 +97,6 @@ def test_the_end_of_a_text_longer_than_the_context_is_scored(client) -> None:
     long = [65] * (SHAPE["n_ctx"] + 5)
     found = lines(client, "scores", ids=long)
     assert [token["lp"] is None for token in found] == [n < 6 for n in range(len(long))]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        dict(temperature=0.7),
-        dict(temperature=1.4, top_k=3),
-        dict(top_p=0.6),
-        dict(temperature=0.8, top_k=5, top_p=0.7),
-    ],
-)
-def test_what_is_drawn_from_is_the_distribution_that_is_checked(options) -> None:
-    logits = torch.randn(3, 12, generator=torch.Generator().manual_seed(0))
-    found = texts.drawn_probabilities(logits, [[]], [[]], SamplingOptions(**options))
-    assert torch.allclose(found.double(), probabilities(logits, **options), atol=1e-6)
 
 
 def test_greedy_draws_the_likeliest_alone(client) -> None:

@@ -11,6 +11,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
 from gpt2_small.app.openai_api import served
+from gpt2_small.app.talking import turn
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Conversation, SamplingOptions, Stream
 
@@ -62,7 +63,7 @@ def test_a_completion_is_what_a_stream_gives(client, name, interface) -> None:
     answer = client.completions.create(
         model=name, prompt=TEXT, max_tokens=9, seed=4, temperature=0.9, logprobs=3
     )
-    [row] = expected_rows(interface, TEXT, max_new_tokens=9, seed=4, temperature=0.9)
+    [row] = expected_rows(interface, TEXT, max_new_tokens=9, seed=4, temperature=0.9, candidates=0)
     assert answer.choices[0].text == row.text
     assert answer.choices[0].finish_reason == row.finish
     lps = [step.log_probability for step in row.steps]
@@ -141,11 +142,9 @@ def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) ->
     ]
     asked = dict(model=name, messages=messages, max_tokens=7, seed=5)
     answer = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
-    options = SamplingOptions(max_new_tokens=7, seed=5)
+    options = SamplingOptions(max_new_tokens=7, seed=5, candidates=0)
     talk = Conversation(interface.shown.solution, interface.shown.loaded, options)
     tokenizer = interface.shown.tokenizer
-    from gpt2_small.app.talking import turn
-
     talk.turns = [turn(interface.shown, message) for message in messages[:2]]
     reply = talk.reply("A cat")
     list(reply)

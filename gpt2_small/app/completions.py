@@ -1,6 +1,5 @@
 """Answer completions and chat completions in the form of OpenAI's HTTP interface."""
 
-import math
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -150,7 +149,7 @@ class Completion:
         }
         return {**self.head, "choices": [choice]}
 
-    def _logprob(self, step: Step) -> tuple[int, str, float, list[tuple[int, float]]]:
+    def _logprob(self, step: Step) -> tuple[int, str, float | None, list[tuple[int, float]]]:
         best = [(other.id, other.log_probability) for other in step.candidates]
         return step.id, step.text, step.log_probability, best
 
@@ -191,7 +190,8 @@ class Chat:
         """The answer, at the end; None after every step before it."""
         content = []
         for step in self._reply:
-            content.append(self._logprob(step))
+            if self.asked.logprobs is not None:
+                content.append(self._logprob(step))
             yield None
         choice = {
             "index": 0,
@@ -232,7 +232,7 @@ class Chat:
             "top_logprobs": [self._entry(id, lp) for id, lp in best]
         }
 
-    def _entry(self, id: int, lp: float) -> Json:
+    def _entry(self, id: int, lp: float | None) -> Json:
         content = self.shown.tokenizer.decode_bytes([id])
         name = token_name(self.shown.tokenizer, id)
-        return {"token": name, "logprob": max(lp, -math.inf), "bytes": list(content)}
+        return {"token": name, "logprob": lp, "bytes": list(content)}
