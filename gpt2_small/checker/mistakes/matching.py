@@ -25,6 +25,7 @@ from gpt2_small.checker.mistakes.wrong_references import (
     explained_alone,
     explains_one,
     taps_apart,
+    without_nan,
     wrong_references,
 )
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -144,7 +145,7 @@ class _Search:
                 if not alike(self.seen[first], self.wrong.seen(mistakes, first)):
                     return False
             numeric = [name for name in self.names_of(group) if not self.raised(name)]
-            numeric.sort(key=lambda name: name not in failed)
+            numeric.sort(key=lambda name: name not in failed)  # what differs is tried first
             return all(self._fits(mistakes, name) for name in numeric)
         except EditDoesNotFit:
             return False
@@ -152,6 +153,9 @@ class _Search:
     def _fits(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
         if self.group_of(name) == "taps":
             return alike(self.seen[name], self.wrong.seen(mistakes, name))
+        if self.group_of(name) == "gradient":
+            # Which gradients a NaN in the output reaches depends on how the same is written.
+            return alike(*without_nan(self.seen[name], self.wrong.seen(mistakes, name)))
         return explains_one(self.wrong, mistakes, self.seen, name)
 
     def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -187,25 +191,25 @@ class _Search:
     def _beside(self, group: str) -> list[Mistake]:
         """A mistake, or a pair, that fails this group and leaves the function as it is."""
         about = [m for m in self.known if is_about(m, group)]
-        if group not in _COSTLY:
-            about += [m for m in self.known if m not in about]
+        rest = [m for m in self.known if m not in about]
+        numeric = [name for name in self.failed_in(group) if not self.raised(name)]
         matches = [m for m in about if self._fits_beside((m,), group)]
+        if not matches and (group not in _COSTLY or self.part not in _PAIRS_OF):
+            matches = [m for m in rest if self._fits_beside((m,), group)]
         if matches:
             return [min(matches, key=lambda m: self.left_over((m,)))]
         if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
             for pair in itertools.islice(itertools.combinations(about, 2), 120):
                 if self._fits_beside(pair, group):
                     return list(pair)
-        first = next((n for n in self.failed_in(group) if not self.raised(n)), None)
-        for mistake in about if first is not None else ():
-            is_like = explains_one(self.wrong, (mistake,), self.seen, str(first))
-            if is_like and not self._disturbs((mistake,)):
+        for mistake in about if numeric else ():
+            if self._fits((mistake,), numeric[0]) and not self._disturbs((mistake,), group):
                 self.unexplained.append(group)
                 return [mistake]
         return []
 
     def _fits_beside(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
-        if self.explains(mistakes, group) and not self._disturbs(mistakes):
+        if self.explains(mistakes, group) and not self._disturbs(mistakes, group):
             return True
         joined = (*self.function, *mistakes)
         return (
@@ -216,10 +220,11 @@ class _Search:
             and self.explains(joined, "function")
         )
 
-    def _disturbs(self, mistakes: tuple[Mistake, ...]) -> bool:
+    def _disturbs(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
         """Whether these fail what the file passes, or change the function at all."""
+        passing = [name for name in self.names_of(group) if name not in self.failed]
         return self.contradicts(mistakes) or any(
-            self.wrong.fails(mistakes, name) for name in self.names_of("function")
+            self.wrong.fails(mistakes, name) for name in (*passing, *self.names_of("function"))
         )
 
     def _explain_function(self) -> None:

@@ -109,6 +109,17 @@ def explains_one(
     return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
 
 
+def without_nan(seen: Observation, other: Observation) -> tuple[Observation, Observation]:
+    """Two observations with 0 in both wherever either is NaN."""
+    mine, theirs = dict(seen), dict(other)
+    for name in mine.keys() & theirs.keys():
+        a, b = mine[name], theirs[name]
+        if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape:
+            hidden = a.isnan() | b.isnan()
+            mine[name], theirs[name] = a.masked_fill(hidden, 0), b.masked_fill(hidden, 0)
+    return mine, theirs
+
+
 def explained_alone(
     wrong: WrongReferences, mistake: Mistake, seen: Seen
 ) -> frozenset[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """What goes wrong in MultiHeadAttention: dropout, initialisation, parameters, taps."""
 
+from gpt2_small.checker.mistakes.catalogue.families import fixed_rates, initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "MultiHeadAttention"
@@ -10,6 +11,10 @@ _WIDTH = "self.d_head = d_head"
 _OUTPUT = "return self.output_dropout(output + self.b_O)"
 _PATTERN = "pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=-1))"
 _DROPPED = "self.pattern_dropout(pattern),"
+_PATTERN_LAYER = "self.pattern_dropout = nn.Dropout(config.dropout)"
+_OUTPUT_LAYER = (
+    "self.output_dropout = nn.Dropout(config.dropout)\n        self.hook_q = nn.Identity()"
+)
 
 _DROPOUT_HINTS = (
     "Set dropout to 0.5. What is zero in training mode, and in evaluation mode?",
@@ -326,5 +331,57 @@ MISTAKES = [
         new=("pattern = self.hook_pattern(self.hook_attn_scores(scores.softmax(dim=-1)))"),
         sentence="shows the pattern at hook_attn_scores",
         hints=_TAPS_HINTS,
+    ),
+    Mistake(
+        id="attention-dropout-in-evaluation",
+        component=PART,
+        old=_DROPPED,
+        new="F.dropout(pattern, self.pattern_dropout.p),",
+        also=((_OUTPUT, "return F.dropout(output + self.b_O, self.output_dropout.p)"),),
+        sentence="drops in evaluation mode as well: F.dropout without training=self.training",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="attention-pattern-dropout-on-output-too",
+        component=PART,
+        old=_DROPPED,
+        new="self.pattern_dropout(self.pattern_dropout(pattern)),",
+        sentence="drops entries of the pattern twice",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="attention-values-dropped",
+        component=PART,
+        old=_DROPPED,
+        new="pattern,",
+        also=(("self.hook_z(z),", "self.pattern_dropout(self.hook_z(z)),"),),
+        sentence="drops elements of z instead of entries of the pattern",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
+        id="attention-w-o-init-root-added",
+        component=PART,
+        old=_W_O,
+        new=(
+            "self.W_O = normal_parameter(heads, d_head, d_model, "
+            "std=config.init_std + (2 * config.n_layers) ** -0.5)"
+        ),
+        sentence="adds 1/sqrt(2 n_layers) to init_std instead of multiplying",
+        hints=_INIT_HINTS,
+    ),
+    *fixed_rates(
+        PART, "attention", (_PATTERN_LAYER, _OUTPUT_LAYER), _DROPOUT_HINTS, (0.1, 0.2, 0.5)
+    ),
+    *initialisations(
+        PART,
+        "attention",
+        {
+            _W_Q: ("heads, d_model, d_head", "d_model"),
+            _W_Q.replace("Q", "K"): ("heads, d_model, d_head", "d_model"),
+            _W_Q.replace("Q", "V"): ("heads, d_model, d_head", "d_model"),
+            _W_O: ("heads, d_head, d_model", "d_model"),
+        },
+        _INIT_HINTS,
+        leave_out=("all-kaiming",),
     ),
 ]

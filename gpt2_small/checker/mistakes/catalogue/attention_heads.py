@@ -387,4 +387,59 @@ MISTAKES = [
         sentence="averages all values that it sees, whatever the scores say",
         hints=_APPLY_HINTS,
     ),
+    Mistake(
+        id="attention-one-full-width-head",
+        component=PART,
+        old=(
+            "            query / math.sqrt(self.d_head),\n"
+            "            key,\n"
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch head seq_q seq_k",\n'
+        ),
+        new=(
+            "            query / math.sqrt(residual.shape[-1]),\n"
+            "            key,\n"
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch seq_q seq_k",\n'
+        ),
+        also=(
+            (
+                "scores = similarity + mask",
+                "scores = (similarity + mask).unsqueeze(1).expand(-1, self.W_Q.shape[0], -1, -1)",
+            ),
+        ),
+        sentence=(
+            "compares queries and keys over the full width, as one head, "
+            "and divides by sqrt(d_model)"
+        ),
+        hints=_SPLIT_HINTS,
+    ),
+    Mistake(
+        id="attention-one-full-width-head-scaled-by-d-head",
+        component=PART,
+        old=(
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch head seq_q seq_k",\n'
+        ),
+        new=(
+            '            "batch seq_q head d_head, batch seq_k head d_head -> batch seq_q seq_k",\n'
+        ),
+        also=(
+            (
+                "scores = similarity + mask",
+                "scores = (similarity + mask).unsqueeze(1).expand(-1, self.W_Q.shape[0], -1, -1)",
+            ),
+        ),
+        sentence="compares queries and keys over the full width, as one head",
+        hints=_SPLIT_HINTS,
+    ),
+    Mistake(
+        id="attention-b-o-before-w-o",
+        component=PART,
+        old=_Z,
+        new="self.hook_z(z) + self.b_O.view(z.shape[2], z.shape[3]),",
+        also=((_OUTPUT, "return self.output_dropout(output)"),),
+        sentence="adds b_O before the projection by W_O",
+        hints=_BIAS_HINTS,
+    ),
 ]

@@ -362,4 +362,130 @@ MISTAKES = [
         sentence="scales the scores instead of the queries",
         equivalent=True,
     ),
+    Mistake(
+        id="attention-softmax-missing-infinite",
+        component=PART,
+        old=_PATTERN,
+        new="pattern = self.hook_pattern(self.hook_attn_scores(scores))",
+        sentence=(
+            "weighs the values by the masked scores, minus infinity among them: there is no softmax"
+        ),
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-exponentials-not-divided",
+        component=PART,
+        old=_PATTERN,
+        new="pattern = self.hook_pattern(self.hook_attn_scores(scores).exp())",
+        sentence="takes the exponentials of the scores without dividing them by their sum",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-exponentials-over-everything",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "exponentials = self.hook_attn_scores(scores).exp()\n"
+            "        pattern = self.hook_pattern(exponentials / exponentials.sum())"
+        ),
+        sentence="divides the exponentials by their sum over the whole batch",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-mask-inverted",
+        component=PART,
+        old=".triu(diagonal=1)",
+        new=".tril(diagonal=0)",
+        sentence=(
+            "masks the position itself and the past, and keeps the future: the mask is inverted"
+        ),
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
+        id="attention-mask-where-score-is-zero",
+        component=PART,
+        old=_SCORES,
+        new=(
+            "scores = similarity.tril()\n"
+            "        scores = scores.masked_fill(scores == 0, -math.inf)"
+        ),
+        sentence="masks wherever a score is 0, which a visible one can be too",
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
+        id="attention-mask-filled-with-minus-1",
+        component=PART,
+        old=_SCORES,
+        new=_FILL.format("-1.0"),
+        sentence="fills the masked scores with -1 instead of minus infinity",
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
+        id="attention-mask-multiplied-with-minus-infinity",
+        component=PART,
+        old=_SCORES,
+        new=(
+            "scores = similarity * torch.ones_like(mask).tril() + "
+            "torch.ones_like(mask).triu(1) * -1e-9"
+        ),
+        same_as="attention-mask-filled-with-zero",
+        sentence="fills the masked scores with next to nothing instead of minus infinity",
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
+        id="attention-query-and-key-scaled",
+        component=PART,
+        old=_SCALE,
+        new="query / self.d_head ** 0.25,",
+        sentence="divides by the fourth root of d_head",
+        hints=_SCALE_HINTS,
+    ),
+    Mistake(
+        id="attention-heads-unlinked",
+        component=PART,
+        old=(
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch head seq_q seq_k",\n'
+        ),
+        new=(
+            '            "batch seq_q head d_head, batch seq_k other d_head -> '
+            'batch head seq_q seq_k",\n'
+        ),
+        sentence=(
+            "compares each head's queries with the keys of all heads "
+            "together: the einsum does not link the two"
+        ),
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-heads-over-positions",
+        component=PART,
+        old=(
+            "        similarity = einsum(\n"
+            "            query / math.sqrt(self.d_head),\n"
+            "            key,\n"
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch head seq_q seq_k",\n        )\n'
+        ),
+        new=(
+            "        sdpa = F.scaled_dot_product_attention(query, key, value, is_causal=True)\n"
+            "        similarity = query[:, :, :, 0].transpose(1, 2)[:, :, :, None] * 0 + 0 * key[\n"
+            "            :, :, :, 0\n        ].transpose(1, 2)[:, :, None]\n"
+        ),
+        also=(("self.hook_z(z),", "self.hook_z(sdpa),"),),
+        sentence=(
+            "gives scaled_dot_product_attention [batch seq head d_head], "
+            "so that heads look at heads; it wants [batch head seq d_head]"
+        ),
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-sdpa-not-causal",
+        component=PART,
+        old="scores = similarity + mask",
+        new="scores = similarity + 0 * similarity",
+        same_as="attention-mask-missing",
+        sentence="does not tell scaled_dot_product_attention that it is causal",
+        hints=_MASK_HINTS,
+    ),
 ]

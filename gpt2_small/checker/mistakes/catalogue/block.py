@@ -361,4 +361,41 @@ MISTAKES = [
         sentence="adds in another order",
         equivalent=True,
     ),
+    Mistake(
+        id="block-drops-what-it-adds",
+        component=PART,
+        old=_MID,
+        new=(
+            "resid_mid = self.hook_resid_mid(resid_pre + "
+            "F.dropout(attn_out, self.attn.output_dropout.p, self.training))"
+        ),
+        also=(
+            (
+                _POST,
+                (
+                    "return self.hook_resid_post(resid_mid + F.dropout(mlp_out, "
+                    "self.attn.output_dropout.p, self.training))"
+                ),
+            ),
+        ),
+        sentence="drops elements of what it adds to the stream, which its parts have done already",
+        hints=_STREAM_HINTS,
+    ),
+    Mistake(
+        id="block-adds-in-place",
+        component=PART,
+        old=_MID,
+        new="resid_mid = self.hook_resid_mid(resid_pre.add_(attn_out))",
+        sentence="changes its input in place: x += attn(...) works on the caller's tensor",
+        hints=_STREAM_HINTS,
+    ),
+    Mistake(
+        id="block-mlp-reads-the-input",
+        component=PART,
+        old=_MLP,
+        new="mlp_out = self.hook_mlp_out(self.mlp(self.ln2(resid_pre)))",
+        same_as="block-in-parallel",
+        sentence="gives the MLP the block's input, without attention's output",
+        hints=_ORDER_HINTS,
+    ),
 ]

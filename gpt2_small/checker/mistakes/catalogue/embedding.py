@@ -1,5 +1,6 @@
 """What goes wrong in Embedding."""
 
+from gpt2_small.checker.mistakes.catalogue.families import initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "Embedding"
@@ -243,5 +244,35 @@ MISTAKES = [
         new="return F.embedding(tokens, self.W_E)",
         sentence="is torch's own embedding",
         equivalent=True,
+    ),
+    Mistake(
+        id="embedding-bias",
+        component=PART,
+        old=_FRESH,
+        new=_FRESH + "\n        self.bias = nn.Parameter(torch.zeros(config.d_model))",
+        also=((_LOOK_UP, "return self.W_E[tokens] + self.bias"),),
+        sentence="adds a bias of its own to the vectors, which GPT-2 has not",
+        hints=_SHAPE_HINTS,
+    ),
+    Mistake(
+        id="embedding-fresh-table",
+        component=PART,
+        old=_LOOK_UP,
+        new="return nn.Embedding(*self.W_E.shape, device=tokens.device)(tokens)",
+        sentence="makes a new table at every call, so that W_E is never used",
+        hints=_ROW_HINTS,
+    ),
+    *initialisations(
+        PART,
+        "embedding",
+        {_FRESH: ("config.d_vocab, config.d_model", "config.d_model")},
+        _INIT_HINTS,
+        leave_out=(
+            "all-standard-normal",
+            "all-zeros",
+            "all-fixed",
+            "all-by-width",
+            "all-like-linear",
+        ),
     ),
 ]

@@ -358,4 +358,12 @@ MISTAKES = [
         sentence="appends with hstack",
         equivalent=True,
     ),
+    Mistake(
+        id="generate-stops-at-50256",
+        component=PART,
+        old=_APPEND,
+        new=_APPEND + "\n            if (next_token == 50256).any():\n                break",
+        sentence="stops as soon as a row drew token 50256",
+        hints=_END_HINTS,
+    ),
 ]

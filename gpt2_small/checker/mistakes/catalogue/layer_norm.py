@@ -454,4 +454,56 @@ MISTAKES = [
         sentence="takes torch's variance with correction=0",
         equivalent=True,
     ),
+    Mistake(
+        id="layer-norm-inverse-affine",
+        component=PART,
+        old=_RESULT,
+        new="return (normalized - self.b) / self.w",
+        sentence="subtracts the bias and divides by the gain",
+        hints=_AFFINE_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-variance-over-everything",
+        component=PART,
+        old=_VARIANCE,
+        new="variance = centered.square().mean()",
+        sentence="takes the mean over d_model but the variance over everything",
+        hints=_AXES_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-variance-over-batch",
+        component=PART,
+        old=_VARIANCE,
+        new="variance = centered.square().mean(dim=0, keepdim=True)",
+        sentence="takes the mean over d_model but the variance over the rows of the batch",
+        hints=_AXES_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-statistics-over-seq-unbiased",
+        component=PART,
+        old=_CENTERED,
+        new="centered = residual - residual.mean(dim=1, keepdim=True)",
+        also=((_VARIANCE, "variance = residual.var(dim=1, keepdim=True)"),),
+        sentence=(
+            "takes mean and variance over the positions instead of over "
+            "d_model, and divides by seq - 1"
+        ),
+        hints=_AXES_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-scale-not-inverted",
+        component=PART,
+        old=_NORMALIZED,
+        new="normalized = self.hook_normalized(centered * scale)",
+        sentence="multiplies by the scale instead of dividing",
+        hints=_SPREAD_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-divides-by-variance-and-epsilon",
+        component=PART,
+        old=_SCALE,
+        new="scale = self.hook_scale(variance.sqrt().sqrt() + self.eps)",
+        sentence="takes the square root of the variance twice",
+        hints=_SPREAD_HINTS,
+    ),
 ]

@@ -328,4 +328,63 @@ MISTAKES = [
         sentence="is logsumexp minus the right logit",
         equivalent=True,
     ),
+    Mistake(
+        id="loss-one-maximum",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    largest = predictions.max()\n"
+            "    lower = predictions - largest\n"
+            "    logs = lower - lower.exp().sum(-1, keepdim=True).log()\n"
+            "    return -logs.gather(-1, targets.unsqueeze(-1)).mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="subtracts one maximum of the whole batch, so that rows far below it underflow",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-softmax-over-seq",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    return -predictions.log_softmax(1).gather(-1, targets.unsqueeze(-1)).mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="takes the softmax over the positions instead of over the vocabulary",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-of-probabilities",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    return -predictions.softmax(-1).gather(-1, targets.unsqueeze(-1)).mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="averages the probabilities of the targets, without a logarithm",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-one-minus-probability",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    return 1 - predictions.softmax(-1).gather(-1, targets.unsqueeze(-1)).mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="averages 1 minus the probabilities of the targets, without a logarithm",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-squared-error",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    wanted = F.one_hot(targets, predictions.shape[-1]).to(predictions.dtype)\n"
+            "    return F.mse_loss(predictions.softmax(-1), wanted)\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="takes the squared error of the probabilities",
+        hints=_LOGS_HINTS,
+    ),
 ]

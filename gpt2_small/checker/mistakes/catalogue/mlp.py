@@ -1,5 +1,6 @@
 """What goes wrong in the MLP."""
 
+from gpt2_small.checker.mistakes.catalogue.families import fixed_rates, initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "MLP"
@@ -13,6 +14,7 @@ _POST = "post = self.hook_post(gelu_tanh(self.hook_pre(pre)))"
 _OUTPUT = "output = F.linear(post, self.W_out.T, self.b_out)"
 _OUTPUT_WITHOUT_BIAS = "output = post @ self.W_out"
 _END = "return self.output_dropout(output)"
+_LAYER = "self.output_dropout = nn.Dropout(config.dropout)\n        self.hook_pre = nn.Identity()"
 
 _ACTIVATION_HINTS = (
     "Give your activation -1, 0, 1 and 2, and compare with gelu_tanh.",
@@ -500,5 +502,50 @@ MISTAKES = [
         ),
         sentence="writes the tanh approximation out",
         equivalent=True,
+    ),
+    Mistake(
+        id="mlp-w-out-init-root-added",
+        component=PART,
+        old=_W_OUT,
+        new=(
+            "self.W_out = normal_parameter(config.d_mlp, config.d_model, "
+            "std=config.init_std + (2 * config.n_layers) ** -0.5)"
+        ),
+        sentence="adds 1/sqrt(2 n_layers) to init_std instead of multiplying",
+        hints=_INIT_HINTS,
+    ),
+    Mistake(
+        id="mlp-softplus",
+        component=PART,
+        old=_POST,
+        new="post = self.hook_post(F.softplus(self.hook_pre(pre)))",
+        sentence="uses softplus as its activation",
+        hints=_ACTIVATION_HINTS,
+    ),
+    Mistake(
+        id="mlp-mish",
+        component=PART,
+        old=_POST,
+        new="post = self.hook_post(F.mish(self.hook_pre(pre)))",
+        sentence="uses Mish as its activation",
+        hints=_ACTIVATION_HINTS,
+    ),
+    Mistake(
+        id="mlp-softmax",
+        component=PART,
+        old=_POST,
+        new="post = self.hook_post(self.hook_pre(pre).softmax(dim=-1))",
+        sentence="uses a softmax as its activation",
+        hints=_ACTIVATION_HINTS,
+    ),
+    *fixed_rates(PART, "mlp", (_LAYER,), _DROPOUT_HINTS, (0.2, 0.5)),
+    *initialisations(
+        PART,
+        "mlp",
+        {
+            _W_IN: ("config.d_model, config.d_mlp", "config.d_model"),
+            _W_OUT: ("config.d_mlp, config.d_model", "config.d_mlp"),
+        },
+        _INIT_HINTS,
     ),
 ]

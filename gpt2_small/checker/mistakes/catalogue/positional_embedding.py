@@ -1,5 +1,6 @@
 """What goes wrong in PositionalEmbedding."""
 
+from gpt2_small.checker.mistakes.catalogue.families import initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "PositionalEmbedding"
@@ -301,5 +302,12 @@ MISTAKES = [
         new=("return self.W_pos[torch.arange(seq, device=tokens.device)].expand(batch, -1, -1)"),
         sentence="looks the positions up with arange",
         equivalent=True,
+    ),
+    *initialisations(
+        PART,
+        "positional-embedding",
+        {_FRESH: ("config.n_ctx, config.d_model", "config.d_model")},
+        _INIT_HINTS,
+        leave_out=("all-standard-normal", "all-zeros", "all-fixed", "all-by-width"),
     ),
 ]

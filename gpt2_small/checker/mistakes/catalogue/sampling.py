@@ -508,4 +508,48 @@ MISTAKES = [
         sentence="renormalises before it draws",
         equivalent=True,
     ),
+    Mistake(
+        id="sample-top-k-strictly-above",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "descending[descending <= descending[:, [min(top_k, "
+            "descending.shape[1]) - 1]]] = -math.inf"
+        ),
+        sentence="keeps what is strictly above the k-th logit, so k - 1 tokens",
+        hints=_TOP_K_HINTS,
+    ),
+    Mistake(
+        id="sample-top-p-mixes-rows",
+        component=PART,
+        old=_TOP_P,
+        new=(
+            "dropped = token_of_rank[probability_of_better_ranks >= top_p].unique()\n"
+            "        probabilities[torch.isin(token_of_rank, dropped)] = 0.0"
+        ),
+        sentence=(
+            "drops in every row what any row drops: logits[:, indices] works on all rows at once"
+        ),
+        hints=_TOP_P_HINTS,
+    ),
+    Mistake(
+        id="sample-one-threshold-for-all",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "scaled = logits / temperature\n"
+            "        least = scaled[0].topk(min(top_k, logits.shape[-1])).values[-1]\n"
+            "        descending[scaled.gather(-1, token_of_rank) < least] = -math.inf"
+        ),
+        sentence="cuts every row at the k-th logit of the first",
+        hints=_TOP_K_HINTS,
+    ),
+    Mistake(
+        id="sample-tiny-temperature-for-zero",
+        component=PART,
+        old=_GREEDY,
+        new="    temperature = max(temperature, 0.1)\n",
+        sentence="draws at a low temperature instead of taking the most likely token at 0",
+        hints=_ZERO_HINTS,
+    ),
 ]

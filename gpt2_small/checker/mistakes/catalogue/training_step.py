@@ -534,4 +534,16 @@ MISTAKES = [
         sentence="exchanges gradients with every micro-batch, which only costs time",
         equivalent=True,
     ),
+    Mistake(
+        id="train-step-zeroed-after-update",
+        component=PART,
+        old=_ZERO,
+        new="",
+        also=((_UPDATE, "    optimizer.step()\n    optimizer.zero_grad()\n"),),
+        sentence=(
+            "zeroes the gradients after the update, so that those from "
+            "before the first step are added"
+        ),
+        hints=_OLD_HINTS,
+    ),
 ]

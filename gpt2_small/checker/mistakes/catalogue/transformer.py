@@ -1,8 +1,10 @@
 """What goes wrong in Transformer."""
 
+from gpt2_small.checker.mistakes.catalogue.families import fixed_rates
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "Transformer"
+_LAYER = "self.embed_dropout = nn.Dropout(config.dropout)"
 _EMBED = "embed = self.hook_embed(self.embed(tokens))"
 _POS = "pos_embed = self.hook_pos_embed(self.pos_embed(tokens))"
 _SUM = "residual = self.embed_dropout(embed + pos_embed)"
@@ -288,7 +290,7 @@ MISTAKES = [
         old=_TIED,
         new="return final @ self.embed.W_E.T, final",
         also=((_UNTIED, "return self.unembed(final), final"),),
-        sentence="returns the stream beside the logits",
+        sentence="returns a tuple, with something beside the logits",
         hints=_LOGITS_HINTS,
     ),
     Mistake(
@@ -601,4 +603,45 @@ MISTAKES = [
         sentence="multiplies by W_E with F.linear",
         equivalent=True,
     ),
+    Mistake(
+        id="transformer-last-position-in-evaluation",
+        component=PART,
+        old=_TIED,
+        new=(
+            "logits = final @ self.embed.W_E.T\n        return logits if "
+            "self.training else logits[:, -1:]"
+        ),
+        also=(
+            (
+                _UNTIED,
+                (
+                    "logits = self.unembed(final)\n            return logits if "
+                    "self.training else logits[:, -1:]"
+                ),
+            ),
+        ),
+        sentence="returns the last position only, unless it is training",
+        hints=_LOGITS_HINTS,
+    ),
+    Mistake(
+        id="transformer-softmax-in-evaluation",
+        component=PART,
+        old=_TIED,
+        new=(
+            "logits = final @ self.embed.W_E.T\n        return logits if "
+            "self.training else logits.softmax(dim=-1)"
+        ),
+        also=(
+            (
+                _UNTIED,
+                (
+                    "logits = self.unembed(final)\n            return logits if "
+                    "self.training else logits.softmax(dim=-1)"
+                ),
+            ),
+        ),
+        sentence="returns probabilities, unless it is training",
+        hints=_LOGITS_HINTS,
+    ),
+    *fixed_rates(PART, "transformer", (_LAYER,), _DROPOUT_HINTS, (0.2, 0.5)),
 ]

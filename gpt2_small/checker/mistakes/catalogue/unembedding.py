@@ -1,5 +1,6 @@
 """What goes wrong in Unembedding."""
 
+from gpt2_small.checker.mistakes.catalogue.families import initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "Unembedding"
@@ -250,5 +251,26 @@ MISTAKES = [
         new="residual @ self.W_U",
         sentence="is a plain matrix product",
         equivalent=True,
+    ),
+    Mistake(
+        id="unembedding-bias-for-every-position",
+        component=PART,
+        old=_BIAS,
+        new="            + self.b_U * residual.shape[1]\n        )\n",
+        sentence="adds b_U once for every position",
+        hints=_AFFINE_HINTS,
+    ),
+    *initialisations(
+        PART,
+        "unembedding",
+        {_W_U: ("config.d_model, config.d_vocab", "config.d_model")},
+        _INIT_HINTS,
+        leave_out=(
+            "all-standard-normal",
+            "all-zeros",
+            "all-fixed",
+            "all-by-width",
+            "all-like-linear",
+        ),
     ),
 ]
