@@ -21,10 +21,10 @@ import torch
 from measuring import circumstances, console, show, write
 
 from gpt2_small import binding
-from gpt2_small.training import recorder as kept
-from gpt2_small.training.checkpoints import Keeper
+from gpt2_small.training.checkpoints import CheckpointWriter
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.presets import training_preset
+from gpt2_small.training.recorder import Recorder, train_run
 from gpt2_small.training.session import OpenRun, open_run
 from gpt2_small.training.settings import parsed
 
@@ -53,15 +53,15 @@ def measure(run: OpenRun) -> dict[str, Any]:
     """Train the run to its end."""
     recipe = run.settings.recipe
     inputs = Stopwatch(run.training._micro_batches)
-    waits, writes = Stopwatch(kept._keep), Stopwatch(Keeper._write)
+    waits, writes = Stopwatch(Recorder.save), Stopwatch(CheckpointWriter._write)
     # The functions that the run calls, each with a stopwatch in front.
     vars(run.training)["_micro_batches"] = inputs
-    keeping: Any = kept
-    keeping._keep = waits
-    keeper: Any = Keeper
-    keeper._write = lambda *arguments: writes(*arguments)
+    recorder: Any = Recorder
+    recorder.save = lambda *arguments: waits(*arguments)
+    writer: Any = CheckpointWriter
+    writer._write = lambda *arguments: writes(*arguments)
     steps, started, early = [], time.perf_counter(), 0
-    for record in kept.kept_records(run):
+    for record in train_run(run):
         steps.append(time.perf_counter() - started)
         if record.step == max(1, recipe.max_steps // 10):
             early = resident_bytes()

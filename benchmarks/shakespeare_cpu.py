@@ -76,11 +76,11 @@ def our_training(text: Path, steps: int, **changes: Any) -> Training:
 
 def our_steps(text: Path, **changes: Any) -> Callable[[], None]:
     """Makes some steps each time it is called."""
-    records = our_training(text, 10**6, **changes).records()
+    training = our_training(text, 10**6, **changes)
 
     def go_on() -> None:
         for _ in range(STEPS_A_ROUND):
-            next(records)
+            training.advance()
 
     return go_on
 
@@ -118,8 +118,9 @@ def train_ours(text: Path, steps: int, **changes: Any) -> dict[str, float]:
     """A whole training, with the time that a compiler takes; its seconds, and the loss after it."""
     training = our_training(text, steps, **changes)
     started = time.perf_counter()
-    for record in training.records():
-        loss = record.val_loss
+    while not training.is_done:
+        training.advance()
+    loss = training.evaluate()
     assert loss is not None
     return {"steps": steps, "seconds": time.perf_counter() - started, "validation loss": loss}
 

@@ -55,6 +55,7 @@ class Standing:
 
 def standing(run: OpenRun, console: Console, stories: int) -> Standing:
     loss, judgement = run.training.evaluate(), None
+    assert loss is not None  # nobody asks to stop
     if isinstance(run.data, StoriesData) and run.training.processes.is_main:
         console.print(f"Judging {stories:,} sampled stories ...", style="dim")
         judgement = judged(run.training, stories)

@@ -132,6 +132,12 @@ def sha256(module: ModuleType) -> str:
     return str(module.__dict__["SOURCE_SHA256"])
 
 
+def source(module: ModuleType) -> bytes:
+    """The text that a solution module was made from, whatever its file holds now."""
+    text: bytes = module.__dict__["SOURCE"]
+    return text
+
+
 def training_record(module: ModuleType) -> dict[str, str]:
     """What a run keeps of the solution that trains it: its file, or `reference`, and its SHA-256.
 
@@ -183,7 +189,7 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     """
     module = ModuleType(module_name)
     module.__file__ = str(path.absolute())
-    module.__dict__["SOURCE_SHA256"] = _sha256(source)
+    module.__dict__["SOURCE"], module.__dict__["SOURCE_SHA256"] = source, _sha256(source)
     sys.modules[module_name] = module  # dataclasses look the module of their annotations up there
     try:
         exec(compile(source, module.__file__, "exec"), module.__dict__)

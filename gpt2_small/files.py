@@ -111,15 +111,23 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
     return content
 
 
+def parse_json(text: str) -> Any:
+    """A JSON value. Raises ValueError for text that is not JSON or is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises UserError when the file is missing or damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"there is no {path}; check the folder's name") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")

@@ -31,32 +31,29 @@ def spoil(step: int, rank: int, loss: str) -> str:
     return f"""
 import signal, sys, torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from gpt2_small.training import loop as run
 from gpt2_small.training.loop import Training
+from gpt2_small.training.objective import Objective
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-whole_batches, whole_module = Training._micro_batches, run.trained_module
+whole_batches, whole_loss = Training._micro_batches, Objective.loss
 
 def batches(training, step):
     training.spoilt = (step, training.processes.rank) == ({step - 1}, {rank})
     Training.now = training
     return whole_batches(training, step)
 
-def trained_module(*arguments, **keywords):
-    module, whole_loss = whole_module(*arguments, **keywords)
-    def spoiling(module, batch):
-        loss = whole_loss(module, batch)
-        if torch.is_grad_enabled() and Training.now.spoilt:
-            {loss}
-        return loss
-    return module, spoiling
+def spoiling(objective, module, batch):
+    loss = whole_loss(objective, module, batch)
+    if torch.is_grad_enabled() and Training.now.spoilt:
+        {loss}
+    return loss
 
 def note(optimizer, *_):
     out = sys.argv[sys.argv.index("--out") + 1]
     with open(out + f".updates-{{Training.now.processes.rank}}", "a") as file:
         file.write("update\\n")
 
-Training._micro_batches, run.trained_module = batches, trained_module
+Training._micro_batches, Objective.loss = batches, spoiling
 register_optimizer_step_pre_hook(note)
 """
 

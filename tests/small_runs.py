@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.recorder import kept_records
+from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
 from gpt2_small.training.settings import Settings
 
@@ -57,10 +57,9 @@ def train(
         changes["data"] = str(play(folder.parent))
     settings = None if resume else SMALL
     with open_run(solution, folder, settings, changes, ALONE, resume=resume) as run:
-        # The run is asked within a step, whose number it has not taken yet.
-        asked = (lambda: False) if last is None else (lambda: run.training.step + 1 >= last)
-        for _ in kept_records(run, asked):
-            pass
+        made = [run.training.step]
+        for record in train_run(run, lambda: last is not None and made[-1] >= last - 1):
+            made.append(record.step)
         return run.remarks
 
 
@@ -82,7 +81,7 @@ def state_at(folder: Path, step: int) -> str:
 def logged(folder: Path) -> list[dict[str, Any]]:
     """A run's log without what time alone decides."""
     return [
-        {name: value for name, value in record.items() if name != "tokens_per_second"}
+        {name: value for name, value in record.items() if name not in ("tokens_per_second", "time")}
         for record in read_log(folder)
     ]
 

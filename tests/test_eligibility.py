@@ -16,7 +16,7 @@ from gpt2_small.generation.decoders import decoder_for
 from gpt2_small.model.eligibility import difference, stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model.twin import FastTransformer
-from gpt2_small.training.loop import trained_module
+from gpt2_small.training.objective import Objective
 
 
 def relu_mlp(solution, model):
@@ -119,7 +119,8 @@ def test_an_altered_model_trains_and_generates_as_it_is_written(solution, alter)
     alter(solution, model)
     logits = model(SMALL.tokens()).detach()
     assert torch.equal(decoder_for(model).prefill(SMALL.tokens().tolist()), logits[:, -1])
-    module, loss = trained_module(solution, model, torch.device("cpu"))
+    objective = Objective(solution, model, torch.device("cpu"))
+    module, loss = objective.module, objective.loss
     assert torch.equal(loss(module, window(SMALL)), solution.batch_loss(model, window(SMALL)))
 
 

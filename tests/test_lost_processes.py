@@ -20,11 +20,11 @@ from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import MachineError, ProcessLost
 from gpt2_small.training.distributed import joined_processes
-from gpt2_small.training.process_group import losses_told, this_machine, timeout
+from gpt2_small.training.distributed.process_group import losses_as_sentences, this_machine, timeout
 
 pytestmark = pytest.mark.timeout(300)
 HERE = socket.gethostname()
-GO_ON = "what it said last tells more, and the same command with --resume goes on from the last"
+GO_ON = "see its own last message, and resume from the last checkpoint with the same command and "
 
 
 def free_port() -> int:
@@ -107,7 +107,7 @@ def test_a_process_that_does_not_answer_is_waited_for_as_long_as_said(tmp_path):
     assert first.wait() == 1
     (tmp_path / "gate").touch()
     assert second.wait() == 1
-    assert first.err.startswith("error: another process was not heard of for 5 seconds (GPT2_SMALL")
+    assert first.err.startswith("error: another process did not answer for 5 seconds (GPT2_SMALL")
     assert second.err == ""
     assert steps_kept(tmp_path / "0/run") == [3, 6]
 
@@ -181,7 +181,7 @@ def test_a_run_goes_on_without_being_told_when_any_process_was_started_again(tmp
         world.start(rank, *begin(max_steps=9), TORCHELASTIC_RESTART_COUNT=rank) for rank in range(2)
     ]
     assert [fork.wait() for fork in forks] == [0, 0]
-    assert "going on from step 6" in forks[0].out
+    assert "resuming from step 6" in forks[0].out
 
 
 # As gloo of torch 2.13 says it, and a store.
@@ -195,7 +195,7 @@ LOSSES = [
     (
         "[/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting "
         "1800000ms for recv operation to complete",
-        "another process was not heard of for 600 seconds (GPT2_SMALL_TIMEOUT); ",
+        "another process did not answer for 600 seconds (GPT2_SMALL_TIMEOUT); ",
     ),
     (dist.DistStoreError("Broken pipe\nException raised from"), "another process is gone (Broken "),
     (dist.DistBackendError("NCCL error\nat"), "another process is gone (NCCL error); "),
@@ -206,7 +206,7 @@ LOSSES = [
 def test_what_becomes_of_another_process_is_told_of_without_advice_for_programmers(
     error, beginning
 ):
-    with pytest.raises(ProcessLost) as lost, losses_told():
+    with pytest.raises(ProcessLost) as lost, losses_as_sentences():
         raise error if isinstance(error, RuntimeError) else RuntimeError(error)
     assert str(lost.value).startswith(beginning)
     assert "GLHF" not in str(lost.value)
@@ -214,7 +214,7 @@ def test_what_becomes_of_another_process_is_told_of_without_advice_for_programme
 
 
 def test_another_error_stays_what_it_is():
-    with pytest.raises(RuntimeError, match=r"^shapes do not match$"), losses_told():
+    with pytest.raises(RuntimeError, match=r"^shapes do not match$"), losses_as_sentences():
         raise RuntimeError("shapes do not match")
 
 

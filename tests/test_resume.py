@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 import torch
+from filelock import FileLock
 from small_runs import files_under, flip, logged, play, state_at, steps_kept, train
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import load_model, read_run
-from gpt2_small.runs.folder import Checkpoint
-from gpt2_small.training import session as opening
+from gpt2_small.runs.folder import LAST_CHECKPOINT, Checkpoint, note_checkpoint
 from gpt2_small.training import state
 from gpt2_small.training.checkpoints import last_whole_checkpoint
 from gpt2_small.training.session import LOCK
@@ -36,12 +36,18 @@ def finished(solution, tmp_path_factory):
     return folder
 
 
+def forget_last(folder):
+    """Leave a run as it was before its last checkpoint, of step 12, was written."""
+    shutil.rmtree(folder / "checkpoints/step-12")
+    note_checkpoint(folder, 9)
+
+
 @pytest.fixture
 def stopped(finished, tmp_path):
     """What a run leaves that ends without a word after step 9, before its next checkpoint."""
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
-    shutil.rmtree(folder / "checkpoints/step-12")
+    forget_last(folder)
     return folder
 
 
@@ -101,9 +107,7 @@ def forget_random_states(monkeypatch):
 
 
 def forget_position(monkeypatch):
-    monkeypatch.setattr(
-        state, "read_position", lambda _: {"step": 8, "tokens": 512, "val_loss": None}
-    )
+    monkeypatch.setattr(state, "read_position", lambda _: {"step": 8, "tokens": 512})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_a_run_that_forgot_anything_would_end_with_another_hash(
 ):
     run = tmp_path / "run"
     shutil.copytree(random, run)
-    shutil.rmtree(run / "checkpoints/step-12")
+    forget_last(run)
     forget(monkeypatch)
     train(solution, run, resume=True)
     assert state_at(run, 12) != state_at(random, 12)
@@ -131,7 +135,7 @@ def test_a_run_that_forgot_anything_would_end_with_another_hash(
 
 def test_steps_after_the_last_checkpoint_are_made_and_logged_again(solution, stopped, finished):
     assert len(logged(stopped)) == 12
-    assert train(solution, stopped, resume=True) == ("going on from step 9",)
+    assert train(solution, stopped, resume=True) == ("resuming from step 9",)
     assert logged(stopped) == logged(finished)
     assert state_at(stopped, 12) == state_at(finished, 12)
 
@@ -154,8 +158,12 @@ def test_what_a_lost_machine_left_in_the_log_after_the_checkpoint_is_dropped(
 
 def test_a_run_without_a_checkpoint_begins_again(solution, stopped, finished):
     shutil.rmtree(stopped / "checkpoints")
+    (stopped / LAST_CHECKPOINT).unlink()
+    (stopped / "log.jsonl").write_text(
+        "".join((stopped / "log.jsonl").read_text().splitlines(keepends=True)[:4])
+    )
     [remark] = train(solution, stopped, resume=True)
-    assert remark == "going on from its beginning: no checkpoint yet"
+    assert remark == "starting again at step 1: the run has no checkpoint yet"
     assert state_at(stopped, 12) == state_at(finished, 12)
     assert logged(stopped) == logged(finished)
 
@@ -180,10 +188,17 @@ def test_the_data_may_have_moved(solution, stopped, finished, tmp_path):
     assert state_at(stopped, 12) == state_at(finished, 12)
 
 
-def test_a_file_that_has_changed_since_is_said_and_used(learners_file, stopped):
-    remarks = train(learners_file, stopped, resume=True)
-    assert "the solution has changed since this run began" in remarks
-    assert steps_kept(stopped)[-1] == 12
+def test_a_learners_file_that_has_changed_since_is_reported_and_used(learners_file, tmp_path):
+    train(learners_file, tmp_path / "run", last=4)
+    before = (tmp_path / "run/solution.py").read_bytes()
+    file = binding.solution_path(learners_file)
+    file.write_text(file.read_text() + "# better\n")
+    remarks = train(binding.load(file), tmp_path / "run", resume=True)
+    assert any("the solution has changed since this run began" in remark for remark in remarks)
+    assert steps_kept(tmp_path / "run")[-1] == 12
+    assert (tmp_path / "run/solution.py").read_bytes() == file.read_bytes()
+    [kept] = (tmp_path / "run").glob("solution-*.py")
+    assert kept.read_bytes() == before
 
 
 # Another run
@@ -259,7 +274,7 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_used(stop
     checkpoint, [remark] = last_whole_checkpoint(stopped)
     assert checkpoint.step == 6
     assert f"step-9/{name} is not what was written" in remark
-    assert "checkpoint 9 is set aside as step-9.damaged" in remark
+    assert "checkpoint 9 was renamed step-9.damaged" in remark
     assert (stopped / "checkpoints/step-9.damaged" / name).exists()
 
 
@@ -277,7 +292,7 @@ def test_a_run_with_two_damaged_checkpoints_ends_with_every_bit_of_one_without(
     flip_first(stopped / "checkpoints/step-9/optimizer.safetensors")
     (stopped / "checkpoints/step-6/manifest.json").unlink()
     *remarks, from_where = train(solution, stopped, resume=True)
-    assert (len(remarks), from_where) == (2, "going on from step 3")
+    assert (len(remarks), from_where) == (2, "resuming from step 3")
     assert state_at(stopped, 12) == state_at(finished, 12)
     assert logged(stopped) == logged(finished)
 
@@ -286,7 +301,9 @@ def test_when_every_checkpoint_is_damaged_it_is_said_and_nothing_is_touched(solu
     for step in (3, 6, 9):
         flip_in_the_middle(stopped / f"checkpoints/step-{step}/model.safetensors")
     files = files_under(stopped)
-    with pytest.raises(UserError, match=r"is damaged, the latest so: .*step-9/model.* to begin"):
+    with pytest.raises(
+        UserError, match=r"is damaged, the latest so: .*step-9/model.*; or begin a new run"
+    ):
         train(solution, stopped, resume=True)
     assert files_under(stopped) == files
 
@@ -295,7 +312,7 @@ def test_a_checkpoint_under_another_steps_name_is_not_used(solution, stopped, fi
     (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/step-11")
     remark, from_where = train(solution, stopped, resume=True)
     assert "step-11 holds the state after step 9" in remark
-    assert from_where == "going on from step 6"
+    assert from_where == "resuming from step 6"
     assert state_at(stopped, 12) == state_at(finished, 12)
 
 
@@ -350,13 +367,13 @@ def test_leftovers_are_swept_when_a_run_begins_anew_too(solution, stopped):
 
 def test_a_checkpoint_that_was_being_replaced_is_there_again(solution, stopped, finished):
     (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/.step-9.replaced")
-    assert train(solution, stopped, resume=True) == ("going on from step 9",)
+    assert train(solution, stopped, resume=True) == ("resuming from step 9",)
     assert state_at(stopped, 12) == state_at(finished, 12)
 
 
 def test_a_second_process_on_the_same_folder_is_turned_away(solution, stopped, monkeypatch):
     files = files_under(stopped)
-    lock = opening.FileLock(stopped / LOCK)
+    lock = FileLock(stopped / LOCK)
     with lock, pytest.raises(UserError, match="run is in use by another process; wait for it"):
         train(solution, stopped, resume=True)
     assert files_under(stopped) == files

@@ -14,7 +14,8 @@ from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
 
-from gpt2_small.training.rendezvous import meeting_place
+from gpt2_small.runs.folder import note_checkpoint
+from gpt2_small.training.distributed.rendezvous import rendezvous_store
 from gpt2_small.training.training_data import open_data
 
 pytestmark = pytest.mark.timeout(300)
@@ -48,6 +49,7 @@ def drop_after(run: Path, step: int) -> None:
     for kept in steps_kept(run):
         if kept > step:
             shutil.rmtree(run / f"checkpoints/step-{kept}")
+    note_checkpoint(run, step)
 
 
 def assert_goes_on_with_the_same_bits(begin, tmp_path, processes, before=""):
@@ -56,7 +58,7 @@ def assert_goes_on_with_the_same_bits(begin, tmp_path, processes, before=""):
     shutil.copytree(whole, parts)
     drop_after(parts, 3)
     again = run_well("train", "--out", parts, "--resume", processes=processes, before=before)
-    assert "going on from step 3" in again.out
+    assert "resuming from step 3" in again.out
     assert [state_at(parts, step) for step in STEPS] == [state_at(whole, step) for step in STEPS]
     assert logged(parts) == logged(whole)
 
@@ -74,7 +76,10 @@ def test_three_and_more_processes_go_on_with_every_bit(begin, tmp_path, processe
 
 @pytest.mark.slow
 def test_without_a_settled_order_three_processes_would_go_on_with_other_bits(begin, tmp_path):
-    unsettled = "from gpt2_small.training import distributed\ndistributed._settle = print\n"
+    unsettled = (
+        "from gpt2_small.training.distributed import processes\n"
+        "processes._make_first_pass = print\n"
+    )
     with pytest.raises(AssertionError, match="assert"):
         assert_goes_on_with_the_same_bits(begin, tmp_path, 3, before=unsettled)
 
@@ -107,7 +112,7 @@ def met(store, ranks, world_size):
     places = {}
 
     def meet(rank):
-        place = meeting_place(store, rank, world_size, timedelta(seconds=60))
+        place = rendezvous_store(store, rank, world_size, timedelta(seconds=60))
         place.set(f"from {rank}", str(rank))
         places[rank] = place
 
@@ -132,7 +137,7 @@ def test_processes_that_are_started_again_meet_where_nobody_left_anything(order)
 
 def test_a_process_waits_for_the_others_only_so_long():
     with pytest.raises(DistStoreError, match=r"wait timeout after 0\.05 seconds"):
-        meeting_place(HashStore(), 0, 2, timedelta(seconds=0.05))
+        rendezvous_store(HashStore(), 0, 2, timedelta(seconds=0.05))
 
 
 SPOILT = {
@@ -176,6 +181,6 @@ def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bit
     os.kill(workers_of(fork.pid)[rank], signal.SIGKILL)
     (tmp_path / "gate").touch()
     assert fork.wait() == 0, fork.err
-    assert "going on from step 3" in fork.out
+    assert "resuming from step 3" in fork.out
     assert state_at(run, 12) == state_at(whole, 12)
     assert logged(run) == logged(whole)

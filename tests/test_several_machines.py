@@ -84,8 +84,8 @@ def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_mach
     b.plug_in()
     back = torchrun(b)
     assert (on_a.wait(), back.wait()) == (0, 0), on_a.said + back.said
-    assert f"host-a: another process was not heard of for {PATIENCE} seconds" in on_a.said
-    assert "going on from step " in on_a.said
+    assert f"host-a: another process did not answer for {PATIENCE} seconds" in on_a.said
+    assert "resuming from step " in on_a.said
     assert "Traceback" not in on_a.said
     assert_same_run(a.folder / RUN, uncut)
     assert not (b.folder / RUN).exists()
@@ -101,7 +101,7 @@ def test_a_cable_that_is_out_for_a_moment_costs_only_the_moment(uncut, two_machi
     assert steps_logged(a.folder / RUN) <= before + 1
     b.plug_in()
     assert (on_a.wait(), on_b.wait()) == (0, 0), on_a.said + on_b.said
-    assert "going on from step" not in on_a.said
+    assert "resuming from step" not in on_a.said
     assert_same_run(a.folder / RUN, uncut)
 
 
@@ -115,7 +115,7 @@ def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_mach
     assert "host-b: another process is gone (" in on_b.said
     again = [torchrun(machine, "--out", shared) for machine in (a, b)]
     assert [running.wait() for running in again] == [0, 0], again[0].said + again[1].said
-    assert "going on from step " in again[0].said
+    assert "resuming from step " in again[0].said
     assert_same_run(shared, uncut)
 
 

@@ -90,7 +90,7 @@ def assert_goes_on_as_if_never_stopped(run, finished, processes):
     assert steps_kept(run)[-1] == 6
     again = the_forks().run("train", "--out", run, "--resume", processes=processes)
     assert (again.code, again.err) == (0, "")
-    assert "going on from step 6" in again.out
+    assert "resuming from step 6" in again.out
     whole = finished / str(processes or 1)
     assert state_at(run, 12) == state_at(whole, 12)
     assert [record["step"] for record in logged(run)] == list(range(1, 13))
@@ -113,8 +113,8 @@ def test_one_process_ends_its_step_keeps_it_and_goes_on_with_the_same_bits(
     fork.send(number)
     (tmp_path / "gate").touch()
     assert (fork.wait(), fork.err) == (0, "")
-    assert "Interrupted after step 6; everything is kept." in fork.out
-    assert re.search(r"^Go on: gpt2-small train --out \S+ --resume$", fork.out, re.MULTILINE)
+    assert "Interrupted after step 6; everything is saved." in fork.out
+    assert re.search(r"^Resume with: gpt2-small train --out \S+ --resume$", fork.out, re.MULTILINE)
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 0)
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,8 +14,13 @@ from gpt2_small.runs import read_log, read_run
 from gpt2_small.runs.folder import find_checkpoints
 from gpt2_small.training import checkpoints as keeping
 from gpt2_small.training import recorder as kept
-from gpt2_small.training.checkpoints import Keeper, check_whole, discard, last_whole_checkpoint
-from gpt2_small.training.loop import Training
+from gpt2_small.training.checkpoints import (
+    CheckpointWriter,
+    check_whole,
+    discard,
+    last_whole_checkpoint,
+)
+from gpt2_small.training.loop import RunRecord, Training
 from gpt2_small.training.state import capture, optimizer_tensors, reseed, restore
 from gpt2_small.training.training_data import open_data
 
@@ -36,18 +40,23 @@ def new_training(solution, tmp_path):
 
 
 def after(training, steps):
-    records = training.records()
     for _ in range(steps):
-        next(records)
+        training.advance()
     return training
 
 
-def checkpoint_of(training, folder, val_loss=None):
-    keeper = Keeper(folder, keep=1)
+def record(training, **changes):
+    """The record of the training's last step."""
+    fields = dict(loss=2.0, learning_rate=0.1, grad_norm=1.0, tokens_per_second=1.0)
+    return RunRecord(**{**fields, "step": training.step, "tokens": training.tokens, **changes})
+
+
+def checkpoint_of(training, folder):
+    writer = CheckpointWriter(folder, keep=1, val_losses={})
     folder.mkdir(exist_ok=True)
-    keeper.save(capture(training, val_loss))
-    keeper.wait()
-    assert keeper.failures == []
+    writer.save(capture(training, record(training), False))
+    writer.wait()
+    assert writer.failures == []
     return find_checkpoints(folder)[-1]
 
 
@@ -76,7 +85,7 @@ def test_a_restored_training_has_every_weight_moment_and_random_state_of_the_sav
 
 def test_a_state_is_a_copy_that_later_steps_leave_alone(new_training):
     training = after(new_training(), 2)
-    state = capture(training)
+    state = capture(training, record(training), False)
     weights = {name: value.clone() for name, value in state.weights.items()}
     moments = {name: value.clone() for name, value in state.optimizer.items()}
     assert equal(state.weights, dict(training.model.named_parameters()))
@@ -107,7 +116,7 @@ def test_a_parameter_that_never_had_a_gradient_does_not_keep_a_run_from_going_on
     again = with_an_idle_parameter()
     restore(again, checkpoint_of(training, tmp_path / "run"))
     assert equal(optimizer_tensors(again), optimizer_tensors(training))
-    assert "idle" in capture(again).weights
+    assert "idle" in capture(again, record(again), False).weights
     assert not any(name.startswith("idle") for name in optimizer_tensors(again))
 
 
@@ -141,13 +150,16 @@ def test_processes_draw_different_numbers_and_the_same_again():
 
 def keep_losses(training, folder, losses, keep):
     """Save a checkpoint with each of these held-out losses, after steps 1, 2 and so on."""
-    keeper = Keeper(folder, keep)
+    val_losses = {}
+    writer = CheckpointWriter(folder, keep, val_losses)
     folder.mkdir(exist_ok=True)
-    state = capture(training)
     for step, loss in enumerate(losses, start=1):
-        keeper.save(replace(state, step=step, val_loss=loss))
-    keeper.wait()
-    assert keeper.failures == []
+        writer.save(capture(training, record(training, step=step), loss is not None))
+        writer.wait()
+        if loss is not None:
+            val_losses[step] = loss
+    writer.prune()
+    assert writer.failures == []
     return [checkpoint.step for checkpoint in find_checkpoints(folder)]
 
 
@@ -168,7 +180,7 @@ def test_the_last_few_and_the_best_are_kept(new_training, tmp_path, losses, keep
 
 
 def test_a_run_keeps_the_checkpoint_of_its_best_evaluation(solution, tmp_path, monkeypatch):
-    monkeypatch.setattr(Training, "evaluate", lambda training: 1.0 + abs(training.step - 4))
+    monkeypatch.setattr(Training, "evaluate", lambda training, *_: 1.0 + abs(training.step - 4))
     train(solution, tmp_path / "run", max_steps=8, evaluate_every=2, checkpoint_every=2, keep=1)
     assert steps_kept(tmp_path / "run") == [4, 8]
 
@@ -278,10 +290,11 @@ def test_a_step_does_not_wait_for_its_checkpoint(new_training, tmp_path, monkeyp
 
     monkeypatch.setattr(keeping, "save_checkpoint", slow)
     (tmp_path / "run").mkdir()
-    keeper = Keeper(tmp_path / "run", keep=1)
-    keeper.save(capture(after(new_training(), 1)))
+    writer = CheckpointWriter(tmp_path / "run", keep=1, val_losses={})
+    training = after(new_training(), 1)
+    writer.save(capture(training, record(training), False))
     begun.append(True)  # reached only because save came back
-    keeper.wait()
+    writer.wait()
     assert len(begun) == 2
 
 
@@ -297,4 +310,4 @@ def test_what_was_kept_names_its_step_tokens_and_loss(solution, tmp_path):
     position = json.loads((checkpoint.folder / "position.json").read_text())
     last = read_log(tmp_path / "run")[-1]
     assert (position["step"], position["tokens"]) == (12, last["tokens"])
-    assert position["val_loss"] == last["val_loss"]
+    assert position["record"] == {name: last[name] for name in last if name != "val_loss"}

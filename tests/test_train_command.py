@@ -80,7 +80,7 @@ def test_the_plan_and_every_evaluation_are_on_the_screen(command):
 def test_a_run_goes_on_for_longer_when_asked(trained, command):
     code, out, _ = command("train", "--out", "run", "--resume", "--max-steps", 8)
     assert code == 0
-    assert "going on from step 6" in out
+    assert "resuming from step 6" in out
     assert [record["step"] for record in read_log(trained)] == list(range(1, 9))
 
 

@@ -16,7 +16,7 @@ from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.simple import CharTokenizer
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.loop import Training, evaluate
+from gpt2_small.training.loop import Training
 from gpt2_small.training.recipe import Recipe
 from gpt2_small.training.training_data import StoriesData, TextData
 
@@ -47,33 +47,37 @@ def small_model(solution, data=None, **changes):
     )
 
 
+def trained(solution, model, data, recipe, processes=ALONE):
+    """A training that has reached its end, and the records of its steps."""
+    training, records = Training(solution, model, data, recipe, processes), []
+    while not training.is_done:
+        records.append(training.advance())
+    return training, records
+
+
 def test_the_loss_of_a_predictable_text_falls(solution):
     model = small_model(solution)
     data, recipe = counting_text(), replace(RECIPE, max_steps=60)
-    records = list(Training(solution, model, data, recipe, ALONE).records())
+    training, records = trained(solution, model, data, recipe)
     assert records[0].loss == pytest.approx(math.log(7), abs=0.1)
-    assert records[-1].val_loss < 0.2
+    assert training.evaluate() < 0.2
 
 
-def test_a_record_is_made_for_every_step_and_evaluated_when_asked(solution):
-    records = list(
-        Training(solution, small_model(solution), counting_text(), RECIPE, ALONE).records()
-    )
+def test_a_record_is_made_for_every_step(solution):
+    _, records = trained(solution, small_model(solution), counting_text(), RECIPE)
     assert [record.step for record in records] == [1, 2, 3, 4, 5, 6]
     assert [record.tokens for record in records] == [32, 64, 96, 128, 160, 192]
-    assert [record.step for record in records if record.val_loss is not None] == [3, 6]
     assert "val_loss" not in records[0].as_json()
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(solution):
-    def trained(seed):
+    def weights(seed):
         model = small_model(solution)
-        recipe = replace(RECIPE, seed=seed)
-        list(Training(solution, model, counting_text(), recipe, ALONE).records())
+        trained(solution, model, counting_text(), replace(RECIPE, seed=seed))
         return torch.cat([parameter.flatten() for parameter in model.parameters()])
 
-    assert torch.equal(trained(1), trained(1))
-    assert not torch.equal(trained(1), trained(2))
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
 
 
 def test_evaluation_is_the_mean_over_all_held_out_targets(solution):
@@ -84,12 +88,14 @@ def test_evaluation_is_the_mean_over_all_held_out_targets(solution):
         total += solution.next_token_loss(model(batch[:, :-1]), batch).item() * targets
         count += targets
     assert count == 99
-    assert evaluate(solution, model, data, ALONE) == pytest.approx(total / count, abs=1e-5)
+    training = Training(solution, model, data, RECIPE, ALONE)
+    assert training.evaluate() == pytest.approx(total / count, abs=1e-5)
 
 
 def test_evaluation_runs_without_dropout_and_leaves_the_mode(solution):
     model, data = small_model(solution, dropout=0.5).train(), counting_text()
-    assert evaluate(solution, model, data, ALONE) == evaluate(solution, model, data, ALONE)
+    training = Training(solution, model, data, RECIPE, ALONE)
+    assert training.evaluate() == training.evaluate()
     assert model.training
 
 
@@ -106,7 +112,7 @@ def test_a_learners_file_trains_through_its_own_functions(solution, tmp_path):
     file = tmp_path / "my_gpt2.py"
     file.write_text(binding.reference_path().read_text() + NOTE_THE_KEYWORDS_OF_TRAIN)
     learners = binding.load(file)
-    list(Training(learners, small_model(learners), counting_text(), RECIPE, ALONE).records())
+    trained(learners, small_model(learners), counting_text(), RECIPE)
     assert learners.CALLS == [["max_grad_norm", "schedule"]]
 
 
@@ -117,7 +123,7 @@ def test_training_that_diverges_ends_with_a_sentence(solution):
     with pytest.raises(
         UserError, match=r"training stopped before step 1: the loss is nan .* lower learning rate"
     ):
-        list(Training(solution, model, counting_text(), RECIPE, ALONE).records())
+        trained(solution, model, counting_text(), RECIPE)
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
@@ -132,7 +138,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
         ({"max_steps": 0}, "--max-steps is 0; give a whole number of at least 1"),
         ({"batch_size": -1}, "--batch-size is -1; give a whole number of at least 1"),
         ({"learning_rate": math.nan}, "--learning-rate is nan; give a number of at least 0"),
-        ({"learning_rate": 0.0}, "--learning-rate is 0, with which nothing trains"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0, which disables training"),
         ({"weight_decay": math.inf}, "--weight-decay is inf; give a number of at least 0"),
     ],
 )
@@ -154,7 +160,7 @@ def test_windows_of_stories_begin_at_a_story_and_processes_share_them():
 def test_two_processes_end_with_the_weights_and_losses_of_one(tmp_path):
     text = play(tmp_path)
 
-    def trained(name, processes):
+    def ended(name, processes):
         run = tmp_path / name
         arguments = ["train", "--preset", "characters", "--data", text, "--out", run, *flags()]
         done = the_forks().run(*arguments, processes=processes)
@@ -166,8 +172,8 @@ def test_two_processes_end_with_the_weights_and_losses_of_one(tmp_path):
         ]
         return load_file(weights), torch.tensor(losses)
 
-    one, losses_of_one = trained("one", 0)
-    two, losses_of_two = trained("two", 2)
+    one, losses_of_one = ended("one", 0)
+    two, losses_of_two = ended("two", 2)
     assert one.keys() == two.keys()
     apart = {name: (two[name] - tensor).abs().max().item() for name, tensor in one.items()}
     found = {name for name, largest in apart.items() if largest > PROCESSES_TOLERANCE}

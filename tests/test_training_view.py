@@ -9,11 +9,10 @@ from rich.console import Console
 
 from gpt2_small.errors import UserError
 from gpt2_small.planning.flops import training_flops
-from gpt2_small.training.display import console as view_module
-from gpt2_small.training.display.console import RunView, peak_share, sparkline
+from gpt2_small.training.display.console import RunView, sparkline
 from gpt2_small.training.display.trackers import Trackers, open_trackers
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.loop import RunRecord
+from gpt2_small.training.loop import RunRecord, peak_share
 
 
 class Standing:
@@ -24,6 +23,10 @@ class Standing:
         self.processes = Processes(0, world_size, torch.device(device))
         self.recipe = type("Recipe", (), {"max_steps": 20, "dtype": "bfloat16"})
         self.step = step
+        self.peak_share = None
+
+    def share(self):
+        return peak_share(self.config, self.recipe.dtype, self.processes)
 
 
 def record(step, loss=2.0, val_loss=None):
@@ -90,19 +93,19 @@ def test_a_token_takes_its_flops_of_the_peak_of_all_devices(solution, monkeypatc
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     standing = Standing(solution, device="cuda", world_size=4)
     expected = training_flops(standing.config) / (4 * 989.4e12)
-    assert peak_share(standing) == pytest.approx(expected)
+    assert standing.share() == pytest.approx(expected)
 
 
 def test_of_a_device_without_a_known_peak_nothing_is_said(solution, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
-    assert peak_share(Standing(solution, device="cuda")) is None
-    assert peak_share(Standing(solution)) is None
+    assert Standing(solution, device="cuda").share() is None
+    assert Standing(solution).share() is None
 
 
-def test_the_share_of_the_peak_is_on_the_screen(solution, monkeypatch):
-    monkeypatch.setattr(view_module, "peak_share", lambda training: 0.0004)
-    console = Console(file=io.StringIO(), width=80)
-    shown = RunView(console, Standing(solution))
+def test_the_share_of_the_peak_is_on_the_screen(solution):
+    console, standing = Console(file=io.StringIO(), width=80), Standing(solution)
+    standing.peak_share = 0.0004
+    shown = RunView(console, standing)
     for step in (1, 2):
         shown.show(record(step))
     assert "1,000 tokens/s, 40% of peak" in console.file.getvalue()

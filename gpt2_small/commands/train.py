@@ -1,4 +1,4 @@
-"""`gpt2-small train`: a run in its folder."""
+"""Run `gpt2-small train`: create or resume a run."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ def train(
         str | None, typer.Option(help="A prepared folder, a text, stories, or hub:NAME.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")
+        bool, typer.Option("--resume", help="Continue the run in the folder, or begin it.")
     ] = False,
     init_from: Annotated[
         str | None, typer.Option(help="Begin with the weights of a run, folder or name.")
@@ -26,11 +26,15 @@ def train(
         int | None, typer.Option(help="Windows in a step, over all processes.")
     ] = None,
     micro_batch_size: Annotated[
-        int | None, typer.Option(help="Windows that a process holds at once.")
+        int | None, typer.Option(help="Windows at once in a process; else what fits.")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16, of products.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the weights and the data's order.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16, of products.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the weights, the data's order and dropout.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any field of the recipe or the model.", metavar="NAME=VALUE"),
@@ -45,12 +49,15 @@ def train(
     wandb: Annotated[
         str | None, typer.Option(help="Log to Weights & Biases, too.", metavar="PROJECT")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace three steps into RUN/profile.")
+    ] = False,
     solution: Annotated[
         Path | None, typer.Option(help="Your own file instead of the reference.")
     ] = None,
 ) -> None:
     """Train a GPT-2, alone or with the processes that torchrun starts.
-    Ctrl-C ends the step and saves; --resume goes on as if nothing had happened.
+    Ctrl-C ends the step and saves; --resume continues as if it had not stopped.
 
     Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """
@@ -72,7 +79,7 @@ def train(
     changes = {name: value for name, value in flags.items() if value is not None}
     changes |= parsed(set_ or [])
     settings = None if preset is None else training_preset(preset)
-    _train(out, settings, changes, resume, device, sample_every, tensorboard, wandb)
+    _train(out, settings, changes, resume, device, sample_every, tensorboard, wandb, profile)
 
 
 def _train(
@@ -84,12 +91,18 @@ def _train(
     sample_every: int | None,
     tensorboard: bool,
     wandb: str | None,
+    profile: bool,
 ) -> None:
+    import shlex
+    from contextlib import nullcontext
+
     import torch
-    from rich.console import Console
 
     from gpt2_small import binding
+    from gpt2_small.runs import read_run
+    from gpt2_small.training.display.output import run_console
     from gpt2_small.training.display.overview import draw, print_plan, reference_lines, watch
+    from gpt2_small.training.display.profile import profiling
     from gpt2_small.training.display.trackers import open_trackers
     from gpt2_small.training.distributed import joined_processes
     from gpt2_small.training.session import open_run
@@ -102,19 +115,25 @@ def _train(
             run.settings.as_json(),
             tensorboard=tensorboard and processes.is_main,
             wandb=wandb if processes.is_main else None,
+            run_id=read_run(out).config.id if processes.is_main else None,
+            step=run.training.step,
         ) as trackers,
     ):
         if processes.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-        console = Console(quiet=not processes.is_main)
+        console = run_console(quiet=not processes.is_main)
         print_plan(run, console, "Training a GPT-2")
         every = sample_every or run.settings.recipe.evaluate_every
-        watch(run, console, look_every=every, trackers=trackers)
+        is_traced = profile and processes.is_main
+        traced = profiling(out, processes.device, run.training.step) if is_traced else nullcontext()
+        with traced as profiler:
+            watch(run, console, look_every=every, trackers=trackers, profiler=profiler)
         draw(run, reference_lines(run.data))
         console.print(
-            f"Log, checkpoints and loss.png: {out}\n"
-            f"Next: gpt2-small sample --model {out} --prompt TEXT"
+            f"Wrote {out}: log, checkpoints and loss.png.\n"
+            f"Next: gpt2-small sample --model {shlex.quote(str(out))} --prompt TEXT"
             f"{binding.option(binding.bound())}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )

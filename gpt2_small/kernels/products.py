@@ -152,3 +152,12 @@ def affine(
         factor = gelu_tanh(flat) if gelu else flat
         output = torch.addmm(bias, factor, weight)
     return output.unflatten(0, inputs.shape[:-1])
+
+
+def rounding_choices() -> dict[str, str]:
+    """Which routines compute float32 products and the GELU of a training step on this CPU."""
+    probe = torch.zeros(1)
+    return {
+        "products": "oneDNN" if onednn_is_faster(probe) else "torch",
+        "gelu": "native" if native.serves(probe) else "torch",
+    }

@@ -15,7 +15,7 @@ from gpt2_small.model.twin import chunk_size
 from gpt2_small.planning.flops import Config, parameter_count
 
 FLOAT32_BYTES = 4
-DTYPE_BYTES = {"float32": 4, "bfloat16": 2}
+DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 TOKEN_BYTES = 8
 # AdamW keeps the mean of the gradients and of their squares.
 MOMENTS = 2
@@ -52,11 +52,13 @@ class Setting:
     dtype: of the products: `bfloat16` is autocast, `float32` is none.
     on_cpu: which of the twin's two paths runs.
     is_distributed: whether the gradients are averaged with other processes.
+    is_twin: whether the twin is trained; a file's own model holds its patterns and logits.
     """
 
     dtype: str
     on_cpu: bool
     is_distributed: bool
+    is_twin: bool = True
 
 
 def activation_bytes(config: Config, setting: Setting) -> int:
@@ -70,7 +72,19 @@ def activation_bytes(config: Config, setting: Setting) -> int:
     is_made_again = setting.on_cpu and config.d_mlp > WIDEST_KEPT
     mlp = d_model * low + config.d_mlp * low * (1 if is_made_again else 2)
     block = 2 * norm + attention + mlp
-    return config.n_layers * block + norm + _dropout_bytes(config, setting) + TOKEN_BYTES
+    total = config.n_layers * block + norm + _dropout_bytes(config, setting) + TOKEN_BYTES
+    return total if setting.is_twin else total + _plain_bytes(config)
+
+
+def _plain_bytes(config: Config) -> int:
+    """What a model that is written plainly keeps beside the twin, as an upper estimate.
+
+    Scores, masked scores and pattern; logits, their log-probabilities and gradient; and each norm's
+    and the GELU's intermediate results.
+    """
+    patterns = 3 * config.n_layers * config.n_heads * config.n_ctx
+    steps = config.n_layers * (8 * config.d_model + 6 * config.d_mlp)
+    return FLOAT32_BYTES * (patterns + steps + 4 * config.d_vocab)
 
 
 def _dropout_bytes(config: Config, setting: Setting) -> int:
@@ -119,6 +133,11 @@ def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
     scaled = kept
     mlp = positions * (3 * config.d_mlp * low + 2 * config.d_model * FLOAT32_BYTES)
     return kept + max(logits + unembedding * cast, scaled, mlp)
+
+
+def fixed_bytes(config: Config) -> int:
+    """Weights, gradients and moments: what one process holds whatever the batch."""
+    return (2 + MOMENTS) * FLOAT32_BYTES * parameter_count(config)
 
 
 def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:

@@ -1,26 +1,36 @@
-"""The folder of a run: its config, its tokenizer, its log, and its checkpoints."""
+"""Create and read the folder of a run: config, tokenizer, solution, log and checkpoints."""
 
 import json
+import shlex
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_folder, read_json, verified, write_atomically
 from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
+from gpt2_small.runs.config import CONFIG as CONFIG
+from gpt2_small.runs.config import RunConfig, read_config, write_config
 from gpt2_small.runs.log import LOG
+from gpt2_small.runs.solution import SOLUTION, store_solution
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 
-FORMAT = "gpt2-small-run/1"
-CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "model.safetensors"
+# Says which checkpoint was written last, so that one that cannot be found is missed.
+LAST_CHECKPOINT = "last_checkpoint.json"
+LAST_CHECKPOINT_FORMAT = "gpt2-small-last-checkpoint/1"
+# How often a model is read anew when training has replaced the checkpoint meanwhile.
+READ_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,45 @@ class Checkpoint:
 class Run:
     """What stands in a run's folder.
 
-    model_fields: the fields of its TransformerConfig.
-    settings: what the run was started with.
+    config: what its config.json says.
     checkpoints: the earliest first.
     """
 
     folder: Path
-    model_fields: dict[str, Any]
-    tokenizer_name: str
-    settings: dict[str, Any]
+    config: RunConfig
     checkpoints: tuple[Checkpoint, ...]
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        """The fields of its TransformerConfig."""
+        return dict(self.config.model)
+
+    @property
+    def tokenizer_name(self) -> str:
+        return self.config.tokenizer
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that the run was started with."""
+        return dict(self.config.run)
+
+    def check_solution(self) -> str | None:
+        """Compare the solution that trained the run with the one in use.
+
+        Returns a remark where an older run leaves the question open.
+
+        Raises UserError, with the file or its stored text, when another file trained the run.
+        """
+        return binding.check_trained_with(self.settings, self.folder, self.folder / SOLUTION)
+
+    def update(
+        self, settings: Mapping[str, Any], solution: ModuleType, environment: Mapping[str, Any]
+    ) -> None:
+        """Write what a resumed run is trained with, where it has changed."""
+        config = replace(self.config, run=settings, environment=environment)
+        if config != self.config:
+            write_config(self.folder, config)
+        store_solution(self.folder, solution)
 
     def load_tokenizer(self) -> Tokenizer:
         """The run's tokenizer. Raises UserError when its file is missing or damaged."""
@@ -83,18 +122,22 @@ def create_run(
     model_fields: Mapping[str, Any],
     tokenizer: Tokenizer,
     run: Mapping[str, Any],
+    solution: ModuleType | None = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Start a run's folder with its config and its tokenizer; what was logged there is dropped.
+    """Start a run's folder with its config, tokenizer and solution; what was logged is dropped.
 
     model_fields: the fields of a TransformerConfig.
-    run: what the run was started with, as JSON values.
+    run: the settings that the run was started with, as JSON values.
+    solution: the module that trains it, whose text is stored.
+    environment: as in RunConfig.
 
     Raises UserError when the folder holds checkpoints or something else than a run, when the
     vocabulary is too small for the tokenizer, or when the disk does not allow it.
     """
     folder = Path(folder)
     check_free(folder)
-    config_from_fields(model_fields, "the model")
+    config = config_from_fields(model_fields, "the model")
     if model_fields.get("d_vocab", tokenizer.vocab_size) < tokenizer.vocab_size:
         raise UserError(
             f"d_vocab is {model_fields['d_vocab']}, but tokenizer {tokenizer.name!r} has "
@@ -102,26 +145,25 @@ def create_run(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOG).unlink(missing_ok=True)
+        for name in (LOG, LAST_CHECKPOINT):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot write {folder} ({error.strerror}); give another folder") from error
     # The config first: with it the folder is known as a run's, and can be started again.
-    write_config(folder, model_fields, tokenizer.name, run)
+    write_config(
+        folder,
+        RunConfig(
+            model=asdict(config),
+            tokenizer=tokenizer.name,
+            run=run,
+            id=uuid.uuid4().hex,
+            environment=environment or {},
+        ),
+    )
     save_tokenizer(tokenizer, folder)
+    if solution is not None:
+        store_solution(folder, solution)
     return read_run(folder)
-
-
-def write_config(
-    folder: Path, model_fields: Mapping[str, Any], tokenizer_name: str, run: Mapping[str, Any]
-) -> None:
-    """Write a run's config.json. Raises UserError when the disk does not allow it."""
-    content = {
-        "format": FORMAT,
-        "model": dict(model_fields),
-        "tokenizer": tokenizer_name,
-        "run": dict(run),
-    }
-    write_atomically(folder / CONFIG, json.dumps(content, indent=1) + "\n")
 
 
 def check_free(folder: Path) -> None:
@@ -135,7 +177,8 @@ def check_free(folder: Path) -> None:
         if checkpoints:
             raise UserError(
                 f"{folder} holds a run with checkpoints up to step {checkpoints[-1].step}; "
-                f"go on with `gpt2-small train --out {folder} --resume`, or give another folder"
+                f"go on with `gpt2-small train --out {shlex.quote(str(folder))} --resume`, or give "
+                "another folder"
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise UserError(f"{folder} is not empty and holds no run; give a new folder")
@@ -165,15 +208,27 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give the folder of a run")
-    path = folder / CONFIG
-    content = read_json(path, FORMAT)
-    for name, kind in (("model", dict), ("tokenizer", str), ("run", dict)):
-        if not isinstance(content.get(name), kind):
-            raise UserError(f"{path} is damaged, its {name!r} is missing or wrong; copy it again")
-    config_from_fields(content["model"], str(path))
-    return Run(
-        folder, content["model"], content["tokenizer"], content["run"], find_checkpoints(folder)
-    )
+    return Run(folder, read_config(folder), find_checkpoints(folder))
+
+
+def note_checkpoint(folder: Path, step: int) -> None:
+    """Record that the checkpoint of a step was written. Raises UserError when it cannot be."""
+    content = {"format": LAST_CHECKPOINT_FORMAT, "step": step}
+    write_atomically(folder / LAST_CHECKPOINT, json.dumps(content) + "\n")
+
+
+def noted_checkpoint(folder: Path) -> int | None:
+    """The step of the checkpoint that was written last; None where none is recorded.
+
+    Raises UserError for a record that is damaged.
+    """
+    path = folder / LAST_CHECKPOINT
+    if not path.exists():
+        return None
+    step = read_json(path, LAST_CHECKPOINT_FORMAT).get("step")
+    if type(step) is not int:
+        raise UserError(f"{path} is damaged, its 'step' is no number; remove it")
+    return step
 
 
 def save_checkpoint(
@@ -217,17 +272,31 @@ def load_model(
     Raises UserError for a folder, a checkpoint or a device that cannot be used.
     """
     run = read_run(folder)
-    checkpoint = run.latest_checkpoint() if step is None else run.checkpoint(step)
+    run.check_solution()
+    for _ in range(READ_ATTEMPTS):
+        checkpoint = run.latest_checkpoint() if step is None else run.checkpoint(step)
+        try:
+            tensors = _weights(run, checkpoint)
+        except UserError:
+            if checkpoint.folder.exists():
+                raise
+            run = read_run(folder)  # training has discarded it for a later one
+        else:
+            break
+    else:
+        raise UserError(f"the checkpoints in {folder} are replaced too quickly; try again")
     model = build_model(
         run.model_fields, source=str(run.folder / CONFIG), device=device, dtype=dtype
     )
-    fill(model, _weights(run, checkpoint), source=str(checkpoint.folder / WEIGHTS))
+    fill(model, tensors, source=str(checkpoint.folder / WEIGHTS))
     return model
 
 
 def _weights(run: Run, checkpoint: Checkpoint) -> dict[str, Tensor]:
     try:
         return checkpoint.tensors(WEIGHTS)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing") from None
     except UserError as error:
         earlier = [other.step for other in run.checkpoints if other.step < checkpoint.step]
         if not earlier:

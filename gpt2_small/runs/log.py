@@ -1,4 +1,4 @@
-"""The log of a run: one JSON object a line."""
+"""Read and write the log of a run: one JSON object a line."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files import parse_json, write_atomically
 
 LOG = "log.jsonl"
 
@@ -35,21 +35,27 @@ def read_log(folder: str | Path) -> list[dict[str, Any]]:
     return list(_records(Path(folder) / LOG))
 
 
-def trim_log(folder: str | Path, last_step: int) -> None:
+def trim_log(folder: str | Path, last_step: int) -> list[dict[str, Any]]:
     """Drop what comes after a step's record, before a run continues from that step's checkpoint.
 
-    What is dropped may be damaged, as the end of a log is when a whole machine was cut off.
+    What is dropped may be damaged, as the end of a log is after a power cut.
+
+    Returns the records that stay.
 
     Raises UserError, with the line's number, for a damaged line before.
     """
     path = Path(folder) / LOG
     kept: list[dict[str, Any]] = []
     for record in _records(path) if last_step else ():
-        if record["step"] <= last_step:
-            kept.append(record)
-        if record["step"] >= last_step:
+        if record["step"] > last_step:
             break
-    write_atomically(path, "".join(map(_line, kept)))
+        kept.append(record)
+        if record["step"] == last_step:
+            break
+    text = "".join(map(_line, kept))
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_atomically(path, text)
+    return kept
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -63,19 +69,23 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
         yield _parse(line, number, path)
 
 
-def _line(record: Mapping[str, Any]) -> str:
-    finite = {
+def finite(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record whose numbers that are not finite are None, for JSON has none."""
+    return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in record.items()
     }
-    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(finite(record), allow_nan=False) + "\n"
 
 
 def _parse(line: str, number: int, path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         record = None
-    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+    if not isinstance(record, dict) or type(record.get("step")) is not int:
         raise UserError(f"{path}, line {number}, is damaged; remove the line")
     return record

@@ -1,12 +1,13 @@
-"""The one training loop: steps, evaluation and records, for one process or several."""
+"""Make training steps and evaluations, in one process or several."""
 
 import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -14,19 +15,25 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
-from gpt2_small.model.eligibility import stands_in_for
-from gpt2_small.model.twin import FastTransformer
+from gpt2_small.planning.device_peaks import peak_of
+from gpt2_small.planning.flops import training_flops
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.distributed import Processes
+from gpt2_small.training.micro_batch import fitted, out_of_memory_as_a_sentence
+from gpt2_small.training.objective import Loss, Objective
 from gpt2_small.training.recipe import Recipe
-
-Loss = Callable[[nn.Module, Tensor], Tensor]
+from gpt2_small.training.schedule import rate_at
+from gpt2_small.training.skipped_updates import UpdateGuard
 
 EVALUATION_ROWS = 32
 
 
 class TrainingData(Protocol):
-    """Windows of n_ctx + 1 tokens. What a step trains on depends on the seed and the step alone."""
+    """Windows of n_ctx + 1 tokens. What a step trains on depends on the seed and the step alone.
+
+    A source may have an `objective` of its own, a subclass of Objective, with which a model is
+    trained and evaluated on its batches.
+    """
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -34,10 +41,12 @@ class TrainingData(Protocol):
 
     @property
     def start_token(self) -> int:
-        """What a sample begins after."""
+        """The token that a sample begins after."""
 
-    def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
-        """One process's share [batch seq+1] of the batch_size windows of a step."""
+    def micro_batches(
+        self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int, number: int
+    ) -> list[Tensor]:
+        """One process's share of a step's windows, in this many micro-batches [batch seq+1]."""
 
     def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
         """One process's share of the held-out windows, in batches [batch seq+1]."""
@@ -52,7 +61,11 @@ class RunRecord:
     loss: mean over all processes' targets, in nats, before the update.
     learning_rate, grad_norm: the rate of the step, and the gradient's norm before clipping.
     tokens_per_second: targets of the step over its time, evaluation left out.
+    time: when the step ended, in seconds since 1970.
+    peak_share: of all devices' peak, PaLM's way of counting; None where no peak is known.
+    skipped: why the update was skipped, `overflow` or `spike`; None when it was made.
     val_loss: mean loss on held-out windows, at the steps that end with an evaluation.
+    scores: what else an evaluation measured, by name.
     """
 
     step: int
@@ -61,88 +74,25 @@ class RunRecord:
     learning_rate: float
     grad_norm: float
     tokens_per_second: float
+    time: float = 0.0
+    peak_share: float | None = None
+    skipped: str | None = None
     val_loss: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The record as the log holds it; without val_loss where nothing was evaluated."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The record as the log holds it: without the fields that are None."""
+        fields = asdict(self)
+        scores = fields.pop("scores")
+        return {name: value for name, value in (fields | scores).items() if value is not None}
 
-
-class InLowPrecision(nn.Module):
-    """A learner's model whose products are computed in another dtype; its logits are float32."""
-
-    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.model, self.device, self.dtype = model, device, dtype
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, self.dtype):
-            return self.model(tokens).float()
-
-
-def trained_module(
-    solution: ModuleType,
-    model: nn.Module,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    *,
-    recompute: bool = False,
-) -> tuple[nn.Module, Loss]:
-    """What computes the model's loss on windows [batch seq+1]: the fast twin, or the file itself.
-
-    The twin stands in for the reference while no hook is set; a learner's model runs as it is
-    written. Both hold the model's own parameters.
-
-    dtype: of products.
-    recompute: as for the twin; a file runs as it is.
-    """
-    low = dtype != torch.float32
-    if stands_in_for(model):
-
-        def twin_loss(twin: nn.Module, batch: Tensor) -> Tensor:
-            with torch.autocast(device.type, dtype, enabled=low):
-                return twin(batch)
-
-        return FastTransformer(model, recompute=recompute), twin_loss
-    module = InLowPrecision(model, device, dtype) if low else model
-    return module, lambda plain, batch: solution.next_token_loss(plain(batch[:, :-1]), batch)
-
-
-@torch.no_grad()
-def evaluate(
-    solution: ModuleType,
-    model: nn.Module,
-    data: TrainingData,
-    processes: Processes,
-    dtype: torch.dtype = torch.float32,
-) -> float:
-    """Mean loss over all held-out targets, in nats, without dropout; the processes share the work.
-
-    The model is left in the mode it was in.
-    """
-    was_training = model.training
-    module, loss = trained_module(solution, model, processes.device, dtype)
-    module.eval()
-    total, targets = 0.0, 0
-    for batch in data.held_out(
-        batch_size=EVALUATION_ROWS, rank=processes.rank, world_size=processes.world_size
-    ):
-        count = batch[:, 1:].numel()
-        total += loss(module, batch.to(processes.device)).item() * count
-        targets += count
-    model.train(was_training)
-    total, all_targets = processes.sum(total, targets)
-    return total / all_targets
-
-
-def check_for_a_compiler() -> None:
-    """Raises UserError unless torch.compile finds the C++ compiler that it needs for a CPU."""
-    name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(name) is None:
-        raise UserError(
-            f"compile is true, which needs a C++ compiler on a CPU, and there is no {name}; "
-            "install it, or leave compile out"
-        )
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "RunRecord":
+        """The record that `as_json` gave."""
+        own = {each.name for each in dataclass_fields(cls)} - {"scores"}
+        known = {name: value for name, value in content.items() if name in own}
+        scores = {name: value for name, value in content.items() if name not in own}
+        return cls(**known, scores=scores)
 
 
 def never() -> bool:
@@ -151,14 +101,19 @@ def never() -> bool:
 
 
 class Training:
-    """A model being trained with the solution's own functions, and where it stands.
+    """A model being trained with the solution's own functions, and its position in the run.
 
-    The processes share every batch, and each holds the same weights after every step.
+    The processes share every batch, and each holds the same weights after every step. The steps of
+    a run are counted here alone: those of `train`'s records begin anew when a run is resumed.
 
     step, tokens: steps made and targets seen so far, over all processes.
+    is_stopping: whether a process was asked to stop, in the step or the evaluation made last.
+    recipe: with the micro-batch that is used.
+    remarks: what is worth saying about how the model is trained.
+    peak_share: of all devices' peak, what a token a second takes; None where no peak is known.
 
-    Raises UserError when the batch cannot be shared and cut equally, or when the model is to be
-    compiled where there is no compiler.
+    Raises UserError when the batch cannot be shared and cut equally, when the device cannot hold
+    the model, or when it is to be compiled and there is no compiler.
     """
 
     def __init__(
@@ -170,11 +125,14 @@ class Training:
         processes: Processes,
     ) -> None:
         self.solution, self.model, self.data = solution, model, data
-        self.recipe, self.processes = recipe, processes
+        self.processes = processes
         self.config: Any = model.config
         self.step = self.tokens = 0
-        self.dtype = getattr(torch, recipe.dtype)
-        recipe.micro_batches(processes.world_size)
+        self.is_stopping = False
+        self.objective = self._new_objective(recipe)
+        is_twin = self.objective.is_twin
+        self.recipe, self.remarks = fitted(recipe, self.config, processes, is_twin=is_twin)
+        self.recipe.micro_batches(processes.world_size)
         if self.is_compiled and processes.device.type == "cpu":
             check_for_a_compiler()
         self.optimizer = torch.optim.AdamW(
@@ -183,10 +141,14 @@ class Training:
             betas=(recipe.beta1, recipe.beta2),
             fused=True,
         )
+        self.guard = UpdateGuard(model, self.optimizer, recipe, processes)
+        self.peak_share = peak_share(self.config, recipe.dtype, processes)
+        self._updates: Iterator[Any] | None = None
+        self._targets = 0
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the recipe has the model compiled on this device."""
+        """Whether the model is compiled on this device."""
         on_cuda = self.processes.device.type == "cuda"
         return on_cuda if self.recipe.compile is None else self.recipe.compile
 
@@ -194,89 +156,144 @@ class Training:
     def is_done(self) -> bool:
         return self.step >= self.recipe.max_steps
 
-    def evaluate(self) -> float:
-        """Mean loss over all held-out targets, in nats."""
-        return evaluate(self.solution, self.model, self.data, self.processes, self.dtype)
+    def advance(self, asked_to_stop: bool = False) -> RunRecord:
+        """Make one step: draw its batch, update the weights, count it.
 
-    def records(self, asked_to_stop: Callable[[], bool] = never) -> Iterator[RunRecord]:
-        """Train on from where it stands, and yield a record after every step.
+        asked_to_stop: when any process is, `is_stopping` is set in all after the same step.
 
-        asked_to_stop: when any process is, all end after the same step, without an evaluation.
-
-        Raises UserError when training diverges, before the update that would.
+        Raises UserError when training diverges, before the update that would, and when the device
+        has too little memory.
         """
-        recipe, processes = self.recipe, self.processes
-        trained = self._trained()
-        while not self.is_done:
-            started = time.perf_counter()
-            record = self._with_a_sentence(trained)
-            loss, votes = processes.sum(record.loss, float(asked_to_stop()))
-            seconds = time.perf_counter() - started
-            step_tokens = recipe.batch_size * self.config.n_ctx
-            self.step, self.tokens = self.step + 1, self.tokens + step_tokens
-            due = self.step % recipe.evaluate_every == 0 or self.is_done
-            yield RunRecord(
-                step=self.step,
-                tokens=self.tokens,
-                loss=loss / processes.world_size,
-                learning_rate=record.learning_rate,
-                grad_norm=record.grad_norm,
-                tokens_per_second=step_tokens / seconds,
-                val_loss=self.evaluate() if due and not votes else None,
-            )
-            if votes:
-                return
-
-    def _trained(self) -> Iterator[Any]:
-        """The solution's own loop, from here to the end."""
-        recipe, first = self.recipe, self.step
-        module, loss = trained_module(
-            self.solution,
-            self.model,
-            self.processes.device,
-            self.dtype,
-            recompute=recipe.recompute,
+        started = time.perf_counter()
+        if self._updates is None:
+            self._updates = self._begin()
+        with out_of_memory_as_a_sentence(self):
+            try:
+                update = next(self._updates)
+            except FloatingPointError as error:
+                raise UserError(f"training stopped before step {self.step + 1}: {error}") from error
+        loss, votes = self.processes.sum(update.loss, float(asked_to_stop))
+        rate = self._targets / (time.perf_counter() - started)
+        self.step, self.tokens = self.step + 1, self.tokens + self._targets
+        self.is_stopping = votes > 0
+        return RunRecord(
+            step=self.step,
+            tokens=self.tokens,
+            loss=loss / self.processes.world_size,
+            learning_rate=update.learning_rate,
+            grad_norm=update.grad_norm,
+            tokens_per_second=rate,
+            time=round(time.time(), 3),
+            peak_share=None if self.peak_share is None else rate * self.peak_share,
+            skipped=self.guard.skipped,
         )
-        keywords: dict[str, Any] = {}
-        if isinstance(module, FastTransformer):
-            keywords["loss"] = loss if self.processes.world_size == 1 else _poisoned(loss)
+
+    def _begin(self) -> Iterator[Any]:
+        """The solution's own loop over the steps from here to the end."""
+        recipe, first = self.recipe, self.step
+        keywords: dict[str, Loss] = self.objective.train_keywords
+        if self.processes.world_size > 1 and recipe.dtype != "float16":
+            keywords = {name: _poisoned(loss) for name, loss in keywords.items()}
+        module = self.objective.module
         if self.is_compiled:
             module = torch.compile(module)  # type: ignore[assignment]
-        return self.solution.train(
-            self.processes.distribute(module),
+        trained: Iterator[Any] = self.solution.train(
+            self.processes.distribute(self.guard.wrap(module)),
             (self._micro_batches(step) for step in range(first, recipe.max_steps)),
             self.optimizer,
-            schedule=lambda step: self._learning_rate(first + step),
-            max_grad_norm=recipe.max_grad_norm,
+            schedule=lambda step: rate_at(recipe, first + step, self.solution.learning_rate),
+            max_grad_norm=self.guard.max_grad_norm,
             **keywords,
         )
+        return trained
 
     def _micro_batches(self, step: int) -> list[Tensor]:
         recipe, processes = self.recipe, self.processes
-        windows = self.data.batch(
-            seed=recipe.seed,
-            step=step,
-            batch_size=recipe.batch_size,
-            rank=processes.rank,
-            world_size=processes.world_size,
-        )
-        return list(windows.to(processes.device).chunk(recipe.micro_batches(processes.world_size)))
+        batches = [
+            batch.to(processes.device)
+            for batch in self.data.micro_batches(
+                seed=recipe.seed,
+                step=step,
+                batch_size=recipe.batch_size,
+                rank=processes.rank,
+                world_size=processes.world_size,
+                number=recipe.micro_batches(processes.world_size),
+            )
+        ]
+        here = sum(self.objective.targets(batch) for batch in batches)
+        self._targets = int(processes.sum(float(here))[0])
+        self.objective.begin_step(batches, self._targets, processes.world_size)
+        return batches
 
-    def _learning_rate(self, step: int) -> float:
-        recipe = self.recipe
-        return self.solution.learning_rate(
-            step,
-            peak=recipe.learning_rate,
-            warmup_steps=min(recipe.warmup_steps, recipe.max_steps),
-            total_steps=recipe.max_steps,
-            final_fraction=recipe.final_fraction,
-        )
+    def evaluate(
+        self,
+        asked_to_stop: Callable[[], bool] = never,
+        on_batch: Callable[[int], object] = lambda targets: None,
+    ) -> float | None:
+        """Mean loss over all held-out targets, in nats, without dropout; the processes share them.
 
-    def _with_a_sentence(self, trained: Iterator[Any]) -> Any:
-        try:
-            return next(trained)
-        except FloatingPointError as error:
-            raise UserError(f"training stopped before step {self.step + 1}: {error}") from error
+        asked_to_stop: when any process is, all end the evaluation and set `is_stopping`.
+        on_batch: is told after each batch how many targets this process has evaluated.
+
+        Returns None for an evaluation that was ended.
+
+        Raises UserError when the device has too little memory.
+        """
+        was_training, processes = self.model.training, self.processes
+        objective = self._new_objective(self.recipe)
+        objective.module.eval()
+        total, targets = 0.0, 0
+        batches = self.data.held_out(
+            batch_size=EVALUATION_ROWS, rank=processes.rank, world_size=processes.world_size
+        )
+        with torch.no_grad(), out_of_memory_as_a_sentence(self):
+            while True:
+                batch = next(batches, None)
+                left, votes = processes.sum(float(batch is not None), float(asked_to_stop()))
+                if votes or not left:
+                    break
+                if batch is not None:
+                    count = objective.targets(batch)
+                    on_device = batch.to(processes.device)
+                    objective.begin_step([on_device], count, 1)
+                    total += objective.loss(objective.module, on_device).item() * count
+                    targets += count
+                    on_batch(targets)
+        self.model.train(was_training)
+        if votes:
+            self.is_stopping = True
+            return None
+        total, all_targets = processes.sum(total, targets)
+        return total / all_targets
+
+    def _new_objective(self, recipe: Recipe) -> Objective:
+        make = getattr(self.data, "objective", Objective)
+        made: Objective = make(
+            self.solution,
+            self.model,
+            self.processes.device,
+            getattr(torch, recipe.dtype),
+            recompute=recipe.recompute,
+        )
+        return made
+
+
+def peak_share(config: Any, dtype: str, processes: Processes) -> float | None:
+    """The share of all devices' peak that a token a second takes; None where it is unknown."""
+    if processes.device.type != "cuda":
+        return None
+    peak = peak_of(torch.cuda.get_device_name(processes.device), dtype)
+    return None if peak is None else training_flops(config) / (peak * processes.world_size)
+
+
+def check_for_a_compiler() -> None:
+    """Raises UserError unless torch.compile finds the C++ compiler that it needs for a CPU."""
+    name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(name) is None:
+        raise UserError(
+            f"compile is true, which needs a C++ compiler on a CPU, and there is no {name}; "
+            "install it, or leave compile out"
+        )
 
 
 def _poisoned(loss: Loss) -> Loss:

@@ -1,21 +1,30 @@
-"""How a run trains: sizes, rates and lengths, as one value."""
+"""Define how a run trains: sizes, rates and lengths, as one value."""
 
 import math
+import types
+import typing
 from dataclasses import dataclass, fields
+from typing import Any
 
 from gpt2_small.errors import UserError
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float16")
+SCHEDULES = ("cosine", "constant")
+ORDERS = ("random", "epochs")
+CHOICES = {"dtype": DTYPES, "schedule": SCHEDULES, "order": ORDERS}
 AT_LEAST_ONE = (
     "max_steps",
     "batch_size",
     "micro_batch_size",
+    "schedule_steps",
     "evaluate_every",
     "evaluation_tokens",
     "checkpoint_every",
     "keep",
 )
 ABOVE_ZERO = ("learning_rate", "max_grad_norm", "embedding_scale")
+LARGEST_SEED = 2**64 - 1
+LARGEST_NUMBER = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +33,25 @@ class Recipe:
 
     max_steps: updates of the weights.
     batch_size: windows in a step, over all processes.
-    micro_batch_size: windows that a process holds at once; left out, its whole share of a step.
+    micro_batch_size: windows that a process holds at once; left out, as many as the device's
+        memory takes.
     learning_rate: the highest rate of the schedule.
     warmup_steps: steps until that rate is reached.
-    final_fraction: what part of that rate is left at the end.
+    schedule: `cosine`, or `constant`, whose last steps fall linearly.
+    schedule_steps: length of the schedule; left out, max_steps. Later steps have its last rate.
+    decay_steps: length of the fall of a constant schedule; left out, a fifth of the schedule.
+    final_fraction: what part of the highest rate is left at the end.
     weight_decay: on matrices.
     beta1, beta2: decay of AdamW's first and second moment.
     max_grad_norm: gradients are clipped to this global norm.
-    embedding_scale: what W_E is multiplied by before the first step.
-    dtype: `bfloat16` computes products in it; weights and optimiser stay float32.
-    compile: whether the model is compiled; left out, on CUDA and nowhere else.
+    skip_spikes: skip the update of a step whose gradient norm exceeds this multiple of the median
+        of the last hundred; left out, none is skipped.
+    embedding_scale: factor of W_E before the first step.
+    order: of the training windows: `random` draws with replacement, `epochs` takes each window once
+        a pass.
+    dtype: of the products, by autocast; weights and optimiser stay float32. float16 scales the
+        loss.
+    compile: whether the model is compiled; left out, on CUDA alone.
     recompute: whether a block's activations are computed again instead of kept, by the fast twin.
     evaluate_every: steps between two evaluations on held-out text.
     evaluation_tokens: how much of the held-out text is used; left out, all of it.
@@ -49,12 +67,17 @@ class Recipe:
     learning_rate: float
     micro_batch_size: int | None = None
     warmup_steps: int = 100
+    schedule: str = "cosine"
+    schedule_steps: int | None = None
+    decay_steps: int | None = None
     final_fraction: float = 0.1
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
     max_grad_norm: float = 1.0
+    skip_spikes: float | None = None
     embedding_scale: float = 1.0
+    order: str = "random"
     dtype: str = "float32"
     compile: bool | None = None
     recompute: bool = False
@@ -65,24 +88,28 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        hints = typing.get_type_hints(Recipe)
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float):
+            _check_type(field.name, value, hints[field.name])
+            if not isinstance(value, bool) and isinstance(value, int | float):
                 _check_number(field.name, value)
-        if self.dtype not in DTYPES:
-            raise UserError(f"--dtype is {self.dtype!r}; choose {' or '.join(DTYPES)}")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise UserError(f"{flag_of(name)} is {value!r}; choose {_or(choices)}")
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the schedule."""
+        return self.schedule_steps or self.max_steps
 
     def micro_batches(self, world_size: int) -> int:
         """How many micro-batches a process accumulates in a step.
 
         Raises UserError when the batch cannot be shared and cut equally.
         """
-        share, left = divmod(self.batch_size, world_size)
-        if left:
-            raise UserError(
-                f"--batch-size is {self.batch_size}, which {world_size} processes cannot share "
-                f"equally; give a multiple of {world_size}"
-            )
+        share = self.share(world_size)
         size = self.micro_batch_size or share
         if share % size:
             raise UserError(
@@ -91,16 +118,49 @@ class Recipe:
             )
         return share // size
 
+    def share(self, world_size: int) -> int:
+        """Windows of a step for each process. Raises UserError when they cannot share equally."""
+        share, left = divmod(self.batch_size, world_size)
+        if left:
+            raise UserError(
+                f"--batch-size is {self.batch_size}, which {world_size} processes cannot share "
+                f"equally; give a multiple of {world_size}"
+            )
+        return share
+
+
+def flag_of(name: str) -> str:
+    """How a command line sets a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _or(choices: tuple[str, ...]) -> str:
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def _check_type(name: str, value: Any, hint: Any) -> None:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    is_whole_for_float = float in kinds and type(value) is int
+    if type(value) not in kinds and not is_whole_for_float:
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+        expected = next(word for kind, word in words.items() if kind in kinds)
+        raise UserError(f"{flag_of(name)} is {value!r}; give {expected}")
+
 
 def _check_number(name: str, value: float) -> None:
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     if name in AT_LEAST_ONE and value < 1:
         raise UserError(f"{flag} is {value}; give a whole number of at least 1")
     if not 0 <= value < math.inf:
         raise UserError(f"{flag} is {value}; give a number of at least 0")
+    largest = LARGEST_SEED if name == "seed" else LARGEST_NUMBER
+    if isinstance(value, int) and value > largest:
+        raise UserError(f"{flag} is {value}; give a whole number of at most {largest}")
     if name in ABOVE_ZERO and value == 0:
-        raise UserError(f"{flag} is 0, with which nothing trains; give a number above 0")
+        raise UserError(f"{flag} is 0, which disables training; give a number above 0")
     if name in ("beta1", "beta2") and value >= 1:
-        raise UserError(f"{flag} is {value}; give a number from 0 up to, but not, 1")
+        raise UserError(f"{flag} is {value}; give a number in [0, 1)")
     if name == "final_fraction" and value > 1:
         raise UserError(f"{flag} is {value}; give a number from 0 to 1")
+    if name == "skip_spikes" and value <= 1:
+        raise UserError(f"{flag} is {value}; give a number above 1, such as 10")

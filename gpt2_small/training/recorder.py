@@ -1,70 +1,136 @@
-"""A run whose every step is logged and whose state is kept, so that it can go on after anything."""
+"""Train a run: log every step, write checkpoints, evaluate."""
 
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs.log import append_log
-from gpt2_small.training.checkpoints import Keeper
-from gpt2_small.training.loop import RunRecord, Training, never
+from gpt2_small.training.checkpoints import CheckpointWriter
+from gpt2_small.training.loop import RunRecord, never
 from gpt2_small.training.session import OpenRun
 from gpt2_small.training.state import capture
 
 
-def kept_records(run: OpenRun, asked_to_stop: Callable[[], bool] = never) -> Iterator[RunRecord]:
-    """Train a run on, and yield a record after every step, once it is in the log.
+def train_run(
+    run: OpenRun,
+    asked_to_stop: Callable[[], bool] = never,
+    on_batch: Callable[[int], object] = lambda targets: None,
+) -> Iterator[RunRecord]:
+    """Train a run to its end, or until asked to stop, and yield each step's record once it is
+    logged.
 
-    A checkpoint is written at the steps that the recipe says, at the last, and when asked to stop.
-    All processes take part; the main one alone writes.
+    A step is made, then its checkpoint is written where one is due (at the steps that the recipe
+    says, at the last, and when asked to stop), then the model is evaluated where that is due, then
+    the step is logged. So nothing that an evaluation meets can lose a step; one that was
+    interrupted is made up for when the run is resumed. All processes take part; the main one alone
+    writes.
 
-    Raises UserError when training diverges, and when the disk is full; the checkpoints that were
-    there are unharmed.
+    on_batch: is told, during an evaluation, how many targets this process has evaluated.
+
+    Raises UserError when training diverges, and when the disk is full; earlier checkpoints are
+    unharmed.
     """
-    training, recipe = run.training, run.settings.recipe
-    keeper = Keeper(run.folder, recipe.keep)
-    failures: list[Exception] = []
-
-    def must_stop() -> bool:
-        return asked_to_stop() or bool(failures or keeper.failures)
-
-    saved = training.step
+    training = run.training
+    recorder = Recorder(run, asked_to_stop, on_batch)
     try:
-        for record in training.records(must_stop):
-            if training.processes.is_main:
-                _log(run, record, failures)
-            if training.step % recipe.checkpoint_every == 0 or training.is_done:
-                saved = training.step
-                _keep(training, keeper, record.val_loss, failures)
-            yield record
-        if saved < training.step:
-            _keep(training, keeper, None, failures)
+        if run.unevaluated is not None:
+            yield recorder.log(recorder.evaluated(run.unevaluated))
+        while not (training.is_done or training.is_stopping):
+            record = training.advance(recorder.must_stop())
+            is_due = recorder.is_evaluation_due
+            if recorder.is_checkpoint_due:
+                recorder.save(record, is_due)
+            if is_due and not training.is_stopping:
+                record = recorder.evaluated(record)
+            if training.is_stopping:
+                recorder.save(record, is_due)
+            yield recorder.log(record)
     finally:
-        keeper.wait()
-    training.processes.on_main(lambda: _tell([*failures, *keeper.failures]))
+        recorder.close()
+    training.processes.on_main(recorder.report)
 
 
-def _keep(
-    training: Training, keeper: Keeper, val_loss: float | None, failures: list[Exception]
-) -> None:
-    """Write a checkpoint; none after a step that is not in the log, which it must not outrun."""
-    state = capture(training, val_loss)
-    if training.processes.is_main and not failures:
-        keeper.save(state)
+class Recorder:
+    """Writes what a run does into its folder.
 
-
-def _log(run: OpenRun, record: RunRecord, failures: list[Exception]) -> None:
-    """A log that cannot be written stops every process after the next step, not one at once.
-
-    Nothing is added after the line that failed, of which a part may be there.
+    failures: why the log could not be written.
     """
-    if failures:
-        return
-    try:
-        append_log(run.folder, record.as_json())
-    except UserError as error:
-        failures.append(error)
 
+    def __init__(
+        self,
+        run: OpenRun,
+        asked_to_stop: Callable[[], bool] = never,
+        on_batch: Callable[[int], object] = lambda targets: None,
+    ) -> None:
+        self.run, self.training = run, run.training
+        self.asked_to_stop, self.on_batch = asked_to_stop, on_batch
+        self.writer = CheckpointWriter(run.folder, self.training.recipe.keep, run.val_losses)
+        self.failures: list[Exception] = []
+        self._saved = self.training.step
 
-def _tell(failures: list[Exception]) -> bytes:
-    for failure in failures:
-        raise failure
-    return b""
+    def must_stop(self) -> bool:
+        """Whether the run was asked to stop, or can no longer be written."""
+        return self.asked_to_stop() or bool(self.failures or self.writer.failures)
+
+    @property
+    def is_evaluation_due(self) -> bool:
+        training = self.training
+        return training.step % training.recipe.evaluate_every == 0 or training.is_done
+
+    @property
+    def is_checkpoint_due(self) -> bool:
+        training = self.training
+        at_this_step = training.step % training.recipe.checkpoint_every == 0
+        return at_this_step or training.is_done or training.is_stopping
+
+    def save(self, record: RunRecord, is_evaluated: bool) -> None:
+        """Write a checkpoint of the step, unless there is one or an earlier step is not logged."""
+        if self._saved == record.step:
+            return
+        self._saved = record.step
+        state = capture(self.training, record, is_evaluated)
+        if self.training.processes.is_main and not self.failures:
+            self.writer.save(state)
+
+    def evaluated(self, record: RunRecord) -> RunRecord:
+        """The record with the held-out loss; as it was when the evaluation was interrupted.
+
+        Raises UserError when the loss is not finite.
+        """
+        if self.training.is_done:
+            self.writer.wait()
+        loss = self.training.evaluate(self.must_stop, self.on_batch)
+        if loss is None:
+            return record
+        if not math.isfinite(loss):
+            raise UserError(
+                f"training diverged: the held-out loss after step {record.step} is {loss}; begin "
+                "again in another folder with a lower --learning-rate"
+            )
+        self.run.val_losses[record.step] = loss
+        return replace(record, val_loss=loss)
+
+    def log(self, record: RunRecord) -> RunRecord:
+        """Add the record to the log, and return it.
+
+        A failure stops every process after the next step, not one at once. Nothing is added after
+        the line that failed, of which a part may have been written.
+        """
+        if self.training.processes.is_main and not self.failures:
+            try:
+                append_log(self.run.folder, record.as_json())
+            except UserError as error:
+                self.failures.append(error)
+        return record
+
+    def close(self) -> None:
+        """Wait for the last checkpoint, and discard those that need not stay."""
+        self.writer.wait()
+        if self.training.processes.is_main and not self.writer.failures:
+            self.writer.prune()
+
+    def report(self) -> None:
+        """Raise the first failure, if there was any."""
+        for failure in (*self.failures, *self.writer.failures):
+            raise failure

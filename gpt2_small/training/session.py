@@ -1,38 +1,45 @@
-"""A run's folder and its training, opened together: new, or where it stopped."""
+"""Create or resume a run: its folder, settings, data and training, opened together."""
 
-import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from filelock import FileLock, Timeout
-
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation.loaded_model import open_model
+from gpt2_small.files import locked
 from gpt2_small.model.building import config_from_fields
-from gpt2_small.runs.folder import CONFIG, check_free, create_run, is_run, read_run, write_config
-from gpt2_small.runs.log import trim_log
+from gpt2_small.runs.config import CONFIG
+from gpt2_small.runs.folder import Run, check_free, create_run, is_run, read_run
+from gpt2_small.runs.log import LOG, append_log, read_log, trim_log
 from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER
+from gpt2_small.tokenizers.registry import from_dict as restored_tokenizer
 from gpt2_small.tokenizers.registry import save_tokenizer
+from gpt2_small.training import settings as settings_module
 from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
-from gpt2_small.training.checkpoints import last_whole_checkpoint, sweep
-from gpt2_small.training.distributed import Processes
-from gpt2_small.training.loop import Training
-from gpt2_small.training.rank_agreement import any_restarted, check_alike, check_main_keeps
-from gpt2_small.training.settings import (
-    Settings,
-    changed,
-    check_same_run,
-    from_bytes,
-    settings_of_run,
-    to_bytes,
+from gpt2_small.training.checkpoints import (
+    check_found,
+    last_whole_checkpoint,
+    sweep,
+    written_steps,
 )
-from gpt2_small.training.state import reseed, restore
+from gpt2_small.training.distributed import Processes
+from gpt2_small.training.distributed.rank_agreement import (
+    any_restarted,
+    check_alike,
+    check_main_has_latest,
+)
+from gpt2_small.training.environment import difference, environment_of
+from gpt2_small.training.initial_weights import InitialWeights, initialised_model
+from gpt2_small.training.loop import RunRecord, Training
+from gpt2_small.training.micro_batch import check_possible, out_of_memory_while_building
+from gpt2_small.training.schedule import extended
+from gpt2_small.training.settings import DATA_HASH, Settings, changed, resumed, settings_of_run
+from gpt2_small.training.state import read_position, reseed, restore
 from gpt2_small.training.training_data import (
     StoriesData,
     TextData,
@@ -42,8 +49,7 @@ from gpt2_small.training.training_data import (
 )
 
 LOCK = ".lock"
-DATA_HASH = "data_sha256"
-SOLUTION_HASH = "solution_sha256"
+CURVE = "loss.png"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class OpenRun:
     """A run that can be trained.
 
     remarks: what is worth saying about how it was opened.
+    val_losses: held-out losses by step, of the evaluations so far.
+    unevaluated: the last step of a resumed run whose evaluation was interrupted.
     """
 
     folder: Path
@@ -58,6 +66,30 @@ class OpenRun:
     data: StoriesData | TextData
     training: Training
     remarks: tuple[str, ...]
+    val_losses: dict[int, float] = field(default_factory=dict)
+    unevaluated: RunRecord | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the main process has found in a run's folder.
+
+    is_resumed: whether the run is resumed from a checkpoint.
+    tokenizer: of a resumed run, as JSON values.
+    """
+
+    settings: Settings
+    is_resumed: bool
+    tokenizer: dict[str, Any] | None
+    remarks: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "settings": settings_module.as_json(self.settings)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Decision":
+        """What `as_json` gave."""
+        return cls(**{**content, "settings": settings_module.from_json(content["settings"])})
 
 
 @contextmanager
@@ -72,55 +104,54 @@ def open_run(
 ) -> Iterator[OpenRun]:
     """A run in its folder, which no other process may use meanwhile. All processes take part.
 
-    preset, changes: what the run is; a run that goes on needs neither.
-    resume: go on where the run in the folder stopped, or begin when there is none. So does a
-        process that torchrun has started again.
+    preset, changes: what the run is; a resumed run needs neither.
+    resume: resume the run in the folder, or begin when there is none. A process that torchrun has
+        restarted always does.
 
     Raises UserError when the folder, the data, the model or the settings cannot be used.
     """
     resume = any_restarted(processes) or resume
     if resume:
-        check_main_keeps(processes, folder)
-    found = processes.on_main(lambda: _settle(folder, preset, changes, resume))
-    goes_on, settings = found[:1] == b"1", from_bytes(found[1:])
+        check_main_has_latest(processes, folder)
+    decision = Decision.from_json(
+        processes.on_main(lambda: decide(solution, folder, preset, changes, resume).as_json())
+    )
     if processes.device.type == "cpu":
-        (return_freed_memory if settings.recipe.recompute else keep_freed_memory)()
-    training, data = processes.together(lambda: _build(solution, settings, processes))
-    hashes = processes.together(lambda: _hashes(solution, data))
-    names = (str(settings.data), "the solution")
-    check_alike(processes, dict(zip(names, hashes.values(), strict=True)))
+        recompute = decision.settings.recipe.recompute
+        (return_freed_memory if recompute else keep_freed_memory)()
+    training, data = processes.together(lambda: _build(solution, decision, processes))
+    data_hash = processes.together(lambda: fingerprint(data))
+    hashes = {str(decision.settings.data): data_hash, "the solution": binding.sha256(solution)}
+    check_alike(processes, hashes)
     with _locked(folder, processes):
-        remarks = getattr(data, "remarks", ())
-        remarks += _begin_or_go_on(folder, settings, hashes, training, data, goes_on)
-        yield OpenRun(folder, settings, data, training, remarks)
+        yield _begin_or_resume(folder, decision, data_hash, training, data)
 
 
 @contextmanager
 def _locked(folder: Path, processes: Processes) -> Iterator[None]:
-    lock = FileLock(folder / LOCK, timeout=0)
+    in_use = f"{folder} is in use by another process; wait for it, or give another folder"
+    with ExitStack() as stack:
 
-    def acquire() -> bytes:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"{folder} is in use by another process; wait for it, or give another folder"
-            ) from None
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"cannot write {folder} ({reason}); give another folder") from error
-        return b""
+        def acquire() -> None:
+            stack.enter_context(locked(folder / LOCK, in_use=in_use))
 
-    processes.on_main(acquire)
-    try:
+        processes.on_main(acquire)
         yield
-    finally:
-        lock.release()
 
 
-def _settle(folder: Path, preset: Settings | None, changes: dict[str, Any], resume: bool) -> bytes:
-    """Whether the run in the folder goes on, as one byte, and with which settings."""
+def decide(
+    solution: ModuleType,
+    folder: Path,
+    preset: Settings | None,
+    changes: dict[str, Any],
+    resume: bool,
+) -> Decision:
+    """Whether the run in a folder is resumed, and with which settings; nothing is changed.
+
+    Raises UserError when it can neither be resumed nor begun.
+    """
+    if (folder / CURVE).is_dir():
+        raise UserError(f"{folder / CURVE} is a folder, where the picture goes; move it away")
     if not (resume and is_run(folder)):
         check_free(folder)
         if preset is None:
@@ -130,112 +161,173 @@ def _settle(folder: Path, preset: Settings | None, changes: dict[str, Any], resu
             raise UserError(
                 "give --data: a text file, a folder that `gpt2-small prepare` made, or stories"
             )
-        return b"0" + to_bytes(settings)
-    run = read_run(folder)
-    started = settings_of_run(run.model_fields, run.settings, str(folder / CONFIG))
-    base = replace(started, model={}) if preset is None else preset
-    wanted = changed(base, changes)
-    wanted = replace(
-        wanted,
-        data=wanted.data or started.data,
-        tokenizer=wanted.tokenizer or started.tokenizer,
+        return Decision(settings, False, None, [])
+    run, source = read_run(folder), str(folder / CONFIG)
+    started = settings_of_run(run.model_fields, run.settings, source)
+    settings = resumed(started, preset, changes, str(folder))
+    remarks = _compared_solutions(run, solution)
+    check_found(folder, _logged_steps(folder), started.recipe.checkpoint_every)
+    steps = max(written_steps(folder), default=0)
+    if not steps:
+        remarks.append("starting again at step 1: the run has no checkpoint yet")
+        return Decision(settings, False, None, remarks)
+    recipe, more = extended(
+        started.recipe,
+        settings.recipe,
+        "schedule_steps" in changes,
+        steps,
+        solution.learning_rate,
     )
-    # Where the data lies may change; what it is may not, as its fingerprint shows.
-    check_same_run(replace(started, data=wanted.data), wanted, str(folder))
-    return b"1" + to_bytes(replace(wanted, model=run.model_fields))
+    is_lost = not os.path.lexists(folder / TOKENIZER)  # then the data's hash includes it
+    tokenizer = None if is_lost else run.load_tokenizer().to_dict()
+    return Decision(replace(settings, recipe=recipe), True, tokenizer, [*remarks, *more])
+
+
+def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
+    """What to say of the solution of a run that is resumed.
+
+    Its own file may have changed since; another file is refused.
+    """
+    before, now = run.settings, binding.training_record(solution)
+    if before.get(binding.SHA256_KEY) in (None, now[binding.SHA256_KEY]):
+        return []
+    if before.get(binding.FILE_KEY, now[binding.FILE_KEY]) == now[binding.FILE_KEY]:
+        return ["the solution has changed since this run began; its text then is kept beside it"]
+    if before[binding.FILE_KEY] == binding.REFERENCE:
+        return [f"trained with the reference so far, from now on with {binding.describe(solution)}"]
+    remark = run.check_solution()
+    return [] if remark is None else [remark]
+
+
+def _logged_steps(folder: Path) -> int:
+    """The last step in a run's log, of which lines at the end may be damaged."""
+    try:
+        log = read_log(folder)
+    except UserError:
+        return (folder / LOG).read_bytes().count(b"\n")
+    return log[-1]["step"] if log else 0
 
 
 def _build(
-    solution: ModuleType, settings: Settings, processes: Processes
+    solution: ModuleType, decision: Decision, processes: Processes
 ) -> tuple[Training, StoriesData | TextData]:
-    recipe = settings.recipe
+    settings, recipe = decision.settings, decision.settings.recipe
     fields = dict(settings.model)
     tokenizer: str | Tokenizer | None = settings.tokenizer
-    source = None
-    if settings.init_from is not None:
-        source = open_model(settings.init_from, device=processes.device)
-        tokenizer = source.tokenizer
-        fields = _shape_of(source.model.config, fields, settings.init_from)
+    initial = None
+    if decision.tokenizer is not None:
+        tokenizer = restored_tokenizer(decision.tokenizer)
+    if settings.init_from is not None and not decision.is_resumed:
+        initial = InitialWeights.open(settings.init_from, processes.device)
+        tokenizer = initial.source.tokenizer
+        fields = initial.fields(fields)
     n_ctx = config_from_fields(fields, "the model").n_ctx
     assert settings.data is not None
-    data = open_data(settings.data, tokenizer, n_ctx, held_out_tokens=recipe.evaluation_tokens)
-    if source is not None and data.tokenizer.to_dict() != source.tokenizer.to_dict():
-        raise UserError(
-            f"{settings.data} has the tokenizer {data.tokenizer.name!r}, but {settings.init_from} "
-            f"was trained with {source.tokenizer.name!r}; prepare the text with that one"
-        )
+    data = open_data(
+        settings.data,
+        tokenizer,
+        n_ctx,
+        held_out_tokens=recipe.evaluation_tokens,
+        order=recipe.order,
+    )
+    if initial is not None:
+        initial.check_tokenizer(settings.data, data.tokenizer)
     fields.setdefault("d_vocab", data.tokenizer.vocab_size)
-    torch.manual_seed(recipe.seed)
     config = config_from_fields(fields, "the model")
-    model = solution.Transformer(config).to(processes.device)
-    if source is not None:
-        model.load_state_dict(source.model.state_dict())
-    else:
-        with torch.no_grad():
-            model.embed.W_E.mul_(recipe.embedding_scale)
-    return Training(solution, model, data, recipe, processes), data
+    check_possible(config, recipe, processes)
+    with out_of_memory_while_building(processes.device):
+        model = initialised_model(solution, config, recipe, processes.device, initial)
+        return Training(solution, model, data, recipe, processes), data
 
 
-def _hashes(solution: ModuleType, data: StoriesData | TextData) -> dict[str, str]:
-    """What is trained on and with, as a run's config.json knows it."""
-    return {DATA_HASH: fingerprint(data), SOLUTION_HASH: binding.sha256(solution)}
-
-
-def _shape_of(config: Any, given: dict[str, Any], init_from: str) -> dict[str, Any]:
-    """The fields of a model whose weights are taken, its dropout as given."""
-    fields = asdict(config)
-    for name, value in given.items():
-        if name != "dropout" and fields.get(name) != value:
-            raise UserError(
-                f"{name} is {value}, but the weights of {init_from} have {fields.get(name)}; "
-                f"leave {name} out"
-            )
-    return {**fields, **given}
-
-
-def _begin_or_go_on(
+def _begin_or_resume(
     folder: Path,
-    settings: Settings,
-    hashes: dict[str, str],
+    decision: Decision,
+    data_hash: str,
     training: Training,
     data: StoriesData | TextData,
-    goes_on: bool,
-) -> tuple[str, ...]:
+) -> OpenRun:
     """Make the folder, or bring the training to the run's last whole checkpoint."""
-    processes = training.processes
+    processes, settings = training.processes, decision.settings
     checkpoint = None
 
-    def on_disk() -> bytes:
+    def on_disk() -> dict[str, Any]:
         nonlocal checkpoint
-        run = {**settings.as_json(), **hashes}
-        model_fields = asdict(training.config)
+        trained_with = binding.training_record(training.solution)
+        run_settings = {**settings.as_json(), DATA_HASH: data_hash, **trained_with}
         sweep(folder)
-        if not goes_on:
-            create_run(folder, model_fields=model_fields, tokenizer=data.tokenizer, run=run)
-            return json.dumps([]).encode()
-        before = read_run(folder).settings
-        if not is_same_data(before.get(DATA_HASH), data):
+        if not is_run(folder) or not decision.is_resumed:
+            create_run(
+                folder,
+                model_fields=asdict(training.config),
+                tokenizer=data.tokenizer,
+                run=run_settings,
+                solution=training.solution,
+                environment=environment_of(training),
+            )
+            return {"remarks": []}
+        run = read_run(folder)
+        if not is_same_data(run.settings.get(DATA_HASH), data):
             raise UserError(
                 f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
                 "another); give that with --data"
             )
         checkpoint, remarks = last_whole_checkpoint(folder)
-        if checkpoint and checkpoint.step > settings.recipe.max_steps:
+        assert checkpoint is not None
+        if checkpoint.step > settings.recipe.max_steps:
             raise UserError(
                 f"--max-steps is {settings.recipe.max_steps}, but the run in {folder} is at step "
                 f"{checkpoint.step} already; give at least that"
             )
-        if before.get(SOLUTION_HASH) != run[SOLUTION_HASH]:
-            remarks.append("the solution has changed since this run began")
-        write_config(folder, model_fields, data.tokenizer.name, run)
-        save_tokenizer(data.tokenizer, folder)
-        trim_log(folder, checkpoint.step if checkpoint else 0)
-        at = f"step {checkpoint.step:,}" if checkpoint else "its beginning: no checkpoint yet"
-        return json.dumps([*remarks, f"going on from {at}", bool(checkpoint)]).encode()
+        environment = environment_of(training)
+        remark = difference(run.config.environment, environment)
+        remarks += [remark] if remark else []
+        run.update(run_settings, training.solution, environment)
+        if not os.path.lexists(folder / TOKENIZER):
+            save_tokenizer(data.tokenizer, folder)
+        log, unevaluated = _restore_log(folder, read_position(checkpoint))
+        return {
+            "remarks": [*remarks, f"resuming from step {checkpoint.step:,}"],
+            "val_losses": [[each["step"], each["val_loss"]] for each in log if "val_loss" in each],
+            "last": log[-training.guard.capacity :],
+            "unevaluated": unevaluated,
+        }
 
-    *remarks, has_checkpoint = json.loads(processes.on_main(on_disk)) or [False]
-    if has_checkpoint:
+    found = processes.on_main(on_disk)
+    unevaluated = None
+    if decision.is_resumed:
         restore(training, checkpoint)
+        training.guard.remember(found["last"])
+        unevaluated = found["unevaluated"]
     elif processes.rank > 0:
         reseed(training.recipe.seed, 0, processes.rank)
-    return tuple(remarks)
+    return OpenRun(
+        folder,
+        settings,
+        data,
+        training,
+        (*decision.remarks, *getattr(data, "remarks", ()), *training.remarks, *found["remarks"]),
+        {step: loss for step, loss in found.get("val_losses", ()) if loss is not None},
+        None if unevaluated is None else RunRecord.from_json(unevaluated),
+    )
+
+
+def _restore_log(
+    folder: Path, position: dict[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Bring the log to a checkpoint's step, whose own record the checkpoint has, too.
+
+    Returns the records, and the last one instead when it lacks its evaluation.
+    """
+    step = position["step"]
+    log = trim_log(folder, step)
+    has_last = bool(log) and log[-1]["step"] == step
+    if position.get("is_evaluated") and not (has_last and "val_loss" in log[-1]):
+        return trim_log(folder, step - 1), position["record"]
+    if not has_last and "record" in position:
+        append_log(folder, position["record"])
+        log.append(position["record"])
+    for number, record in enumerate(log, start=1):
+        if "loss" not in record:
+            raise UserError(f"{folder / LOG}, line {number}, is damaged: it has no loss")
+    return log, None

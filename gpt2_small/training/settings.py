@@ -1,7 +1,5 @@
-"""What decides a run, as one value: a preset, changed by flags."""
+"""Combine a preset and flags into the settings of a run, and compare those of a resumed one."""
 
-import difflib
-import json
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -9,12 +7,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
-from gpt2_small.training.recipe import Recipe
+from gpt2_small.errors import UserError, nearest
+from gpt2_small.training.recipe import Recipe, flag_of
 
-# With these a run can go on that was started with others.
+# A resumed run may change these.
 MAY_CHANGE = (
     "max_steps",
+    "schedule_steps",
     "evaluate_every",
     "checkpoint_every",
     "keep",
@@ -23,6 +22,11 @@ MAY_CHANGE = (
     "recompute",
 )
 OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str}
+# Further keys of a run's settings in its config.json.
+DATA_HASH = "data_sha256"
+FURTHER_KEYS = (DATA_HASH, binding.FILE_KEY, binding.SHA256_KEY)
+# Fields that runs of the first version lack; each then had its default.
+ADDED_FIELDS = ("schedule", "schedule_steps", "decay_steps", "skip_spikes", "order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,24 +53,34 @@ class Settings:
 def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: str) -> Settings:
     """The settings that a run was started with, from its config.json.
 
-    Raises UserError when they are not those of a run that can go on.
+    Raises UserError, with the field, when they are not those of a run that can be resumed.
     """
-    known = {each.name for each in fields(Recipe)}
+    recipe_fields = [each.name for each in fields(Recipe)]
+    known = {*recipe_fields, *OWN_FIELDS, *FURTHER_KEYS}
+    for name in run:
+        if name not in known:
+            raise UserError(
+                f"{source} has the unknown setting {name!r}{_near(name, sorted(known))}"
+            )
+    for name in (*recipe_fields, *OWN_FIELDS):
+        if name not in run and name not in ADDED_FIELDS:
+            raise UserError(f"{source} does not say how the run trains: {name!r} is missing")
+    for name in OWN_FIELDS:
+        if not isinstance(run[name], str | None):
+            raise UserError(f"{source}: {name} is {run[name]!r}; it must be a name")
     try:
-        recipe = Recipe(**{name: value for name, value in run.items() if name in known})
-    except TypeError as error:
-        raise UserError(f"{source} does not say how the run trains ({error})") from error
-    own = {name: run.get(name) for name in OWN_FIELDS}
-    return Settings(model=model, recipe=recipe, **own)
+        recipe = Recipe(**{name: value for name, value in run.items() if name in recipe_fields})
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return Settings(model=model, recipe=recipe, **{name: run[name] for name in OWN_FIELDS})
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """Settings with fields changed by name: their own, the recipe's, or the model's.
 
-    Weights from elsewhere bring the shape of their model along.
+    With init_from the shape of the model is that of its weights.
 
-    Raises UserError for a field that there is not, with the nearest, and for a value that cannot
-    be.
+    Raises UserError for an unknown field, with the nearest, and for a value that is not allowed.
     """
     model_fields = {each.name for each in fields(binding.bound().TransformerConfig)}
     recipe_fields = {each.name for each in fields(Recipe)}
@@ -92,7 +106,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 def parsed(assignments: Iterable[str]) -> dict[str, Any]:
     """Fields from `NAME=VALUE`, each as its field's type.
 
-    Raises UserError for what is no assignment, an unknown field, or a value of another type.
+    Raises UserError for text without `=`, an unknown field, or a value of another type.
     """
     types_of = {
         **typing.get_type_hints(binding.bound().TransformerConfig),
@@ -103,7 +117,7 @@ def parsed(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise UserError(f"--set {assignment} is no assignment; write --set NAME=VALUE")
+            raise UserError(f"--set {assignment} has no value; write --set NAME=VALUE")
         if name not in types_of:
             raise UserError(f"there is no field {name!r}{_near(name, sorted(types_of))}")
         found[name] = _value(name, text, types_of[name])
@@ -129,28 +143,52 @@ def _value(name: str, text: str, hint: Any) -> Any:
 
 
 def _near(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; the fields are {', '.join(names)}"
+    near = nearest(name, names)
+    return f"; did you mean {near!r}?" if near else f"; the fields are {', '.join(names)}"
 
 
 def check_same_run(started: Settings, wanted: Settings, folder: str) -> None:
-    """Raises UserError when a run cannot go on with these settings, with both values."""
+    """Raises UserError when a run cannot be resumed with these settings, with both values."""
     before = {**started.as_json(), **started.model}
     now = {**wanted.as_json(), **wanted.model}
     for name, value in now.items():
         if name not in MAY_CHANGE and before.get(name) != value:
             raise UserError(
                 f"{folder} was started with {name} = {before.get(name)}, not {value}; leave "
-                f"--{name.replace('_', '-')} out to go on, or give another folder"
+                f"{flag_of(name)} out to resume it, or give another folder"
             )
 
 
-def to_bytes(settings: Settings) -> bytes:
-    """Settings as JSON, for another process."""
-    return json.dumps([settings.as_json(), dict(settings.model)]).encode()
+def resumed(
+    started: Settings, preset: Settings | None, changes: Mapping[str, Any], folder: str
+) -> Settings:
+    """The settings of a run that is resumed: those it was started with, and what was asked for.
+
+    A preset is compared with them; of the fields that may change it changes none, so that a
+    forgotten --max-steps does not bring the preset's.
+
+    Raises UserError, with both values, for a field that may not change.
+    """
+    wanted = changed(replace(started, model={}) if preset is None else preset, changes)
+    wanted = replace(
+        wanted,
+        data=wanted.data or started.data,
+        tokenizer=wanted.tokenizer or started.tokenizer,
+        init_from=wanted.init_from or started.init_from,
+    )
+    # The path of the data may change; its content may not, which its hash shows.
+    check_same_run(replace(started, data=wanted.data), wanted, folder)
+    asked = {name: value for name, value in changes.items() if name in MAY_CHANGE}
+    return replace(
+        started, data=wanted.data, recipe=replace(started.recipe, **asked), model=started.model
+    )
 
 
-def from_bytes(content: bytes) -> Settings:
-    """What `to_bytes` wrote."""
-    run, model = json.loads(content)
-    return settings_of_run(model, run, "the first process")
+def as_json(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON values, for another process."""
+    return {"run": settings.as_json(), "model": dict(settings.model)}
+
+
+def from_json(content: Mapping[str, Any]) -> Settings:
+    """What `as_json` gave."""
+    return settings_of_run(content["model"], content["run"], "the first process")

@@ -1,4 +1,4 @@
-"""Everything that a run needs to go on as if it had never stopped, as tensors."""
+"""Capture and restore everything that a resumed run needs: weights, optimiser, random states."""
 
 import json
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from gpt2_small.errors import UserError
 from gpt2_small.files import read_json
 from gpt2_small.model.building import fill
 from gpt2_small.runs.folder import WEIGHTS, Checkpoint
-from gpt2_small.training.loop import Training
+from gpt2_small.runs.log import finite
+from gpt2_small.training.loop import RunRecord, Training
 
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 POSITION = "position.json"
 POSITION_FORMAT = "gpt2-small-position/1"
 
-# What AdamW keeps of a parameter that ever had a gradient.
+# AdamW's tensors for a parameter that ever had a gradient.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -26,24 +27,33 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class State:
     """A training's state after a step; its tensors are copies.
 
-    optimizer: by the parameter's name, a slash, and the name of what AdamW keeps of it.
+    record: the step as it stands in the log, the evaluation left out.
+    is_evaluated: whether the run evaluates after the step.
+    optimizer: by the parameter's name, a slash, and the name of AdamW's tensor.
     random: of torch's generators, a row for each process.
+    loss_scale: of float16, and steps since it changed.
     """
 
-    step: int
-    tokens: int
-    val_loss: float | None
+    record: RunRecord
+    is_evaluated: bool
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     random: dict[str, Tensor]
+    loss_scale: tuple[float, int]
+
+    @property
+    def step(self) -> int:
+        return self.record.step
 
     def files(self) -> dict[str, dict[str, Tensor] | bytes]:
-        """What a checkpoint holds besides the weights, by file name."""
+        """The files of a checkpoint besides the weights, by name."""
         position = {
             "format": POSITION_FORMAT,
-            "step": self.step,
-            "tokens": self.tokens,
-            "val_loss": self.val_loss,
+            "step": self.record.step,
+            "tokens": self.record.tokens,
+            "record": finite(self.record.as_json()),
+            "is_evaluated": self.is_evaluated,
+            "loss_scale": list(self.loss_scale),
         }
         return {
             OPTIMIZER: self.optimizer,
@@ -52,25 +62,25 @@ class State:
         }
 
 
-def capture(training: Training, val_loss: float | None = None) -> State:
-    """A copy, in main memory, of where a training stands. All processes take part.
+def capture(training: Training, record: RunRecord, is_evaluated: bool) -> State:
+    """A copy, in main memory, of a training's state after a step. All processes take part.
 
     The weights and the optimiser are copied by the main process alone.
     """
     random = {name: training.processes.gather(row) for name, row in _generators(training).items()}
     is_main = training.processes.is_main
     return State(
-        training.step,
-        training.tokens,
-        val_loss,
+        record,
+        is_evaluated,
         {name: _copy(value) for name, value in training.model.named_parameters() if is_main},
         {name: _copy(value) for name, value in optimizer_tensors(training).items() if is_main},
         random,
+        (training.guard.scale, training.guard.good_steps),
     )
 
 
 def optimizer_tensors(training: Training) -> dict[str, Tensor]:
-    """What AdamW keeps of every parameter that ever had a gradient, by `parameter/name`."""
+    """AdamW's tensors for every parameter that ever had a gradient, by `parameter/name`."""
     return {
         f"{name}/{kept}": value
         for name, parameter in training.model.named_parameters()
@@ -81,29 +91,29 @@ def optimizer_tensors(training: Training) -> dict[str, Tensor]:
 def restore(training: Training, checkpoint: Checkpoint | None) -> None:
     """Bring a new training to a checkpoint that the main process has. All processes take part.
 
-    Random states of processes that there were not then are drawn anew from the seed.
+    Random states of processes that are new are drawn from the seed.
 
     Raises UserError for a checkpoint that is damaged or belongs to another model.
     """
     processes = training.processes
     saved: dict[str, dict[str, Tensor]] = {OPTIMIZER: {}, RANDOM: {}}
 
-    def read() -> bytes:
+    def read() -> dict[str, Any]:
         assert checkpoint is not None
         fill(training.model, checkpoint.tensors(WEIGHTS), source=str(checkpoint.folder / WEIGHTS))
         for name in saved:
             saved[name] = checkpoint.tensors(name)
         source = str(checkpoint.folder / OPTIMIZER)
-        return json.dumps(
-            {
-                **read_position(checkpoint),
-                "optimised": _optimised(training, saved[OPTIMIZER], source),
-                "processes": {name: list(rows.shape) for name, rows in saved[RANDOM].items()},
-            }
-        ).encode()
+        return {
+            **read_position(checkpoint),
+            "optimised": _optimised(training, saved[OPTIMIZER], source),
+            "processes": {name: list(rows.shape) for name, rows in saved[RANDOM].items()},
+        }
 
-    position = json.loads(processes.on_main(read))
+    position = processes.on_main(read)
     training.step, training.tokens = position["step"], position["tokens"]
+    if "loss_scale" in position:
+        training.guard.scale, training.guard.good_steps = position["loss_scale"]
     processes.share(training.model.parameters())
     for name, parameter in training.model.named_parameters():
         if name not in position["optimised"]:
@@ -117,8 +127,12 @@ def restore(training: Training, checkpoint: Checkpoint | None) -> None:
 
 
 def read_position(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The step, the tokens and the held-out loss of a checkpoint. Raises UserError when damaged."""
-    return read_json(checkpoint.file(POSITION), POSITION_FORMAT)
+    """A checkpoint's position in the run. Raises UserError when it is damaged."""
+    position = read_json(checkpoint.file(POSITION), POSITION_FORMAT)
+    for name in ("step", "tokens"):
+        if type(position.get(name)) is not int:
+            raise UserError(f"{checkpoint.folder / POSITION} is damaged, its {name!r} is no number")
+    return position
 
 
 def _copy(tensor: Tensor) -> Tensor:
@@ -134,7 +148,7 @@ def _empty_moments(parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _optimised(training: Training, optimizer: dict[str, Tensor], source: str) -> list[str]:
-    """The parameters of which something is kept; it must be all that AdamW keeps of them."""
+    """The parameters that AdamW has tensors for; each must have all of them."""
     kept = {name.rpartition("/")[0] for name in optimizer}
     names = [name for name, _ in training.model.named_parameters() if name in kept]
     expected = {f"{name}/{moment}" for name in names for moment in MOMENTS}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
+from gpt2_small.data.epoch_order import epoch_batch_at
 from gpt2_small.data.shards import Shards
 from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.text_shards import open_text
+from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 HELD_OUT_STORY_WINDOWS = 256
@@ -26,8 +29,20 @@ BLOCK_TOKENS = 2**16
 BLOCKS = 1024
 
 
+class Windows(ABC):
+    """Equal windows, of which each process takes a share of every step."""
+
+    @abstractmethod
+    def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
+        """One process's share [batch seq+1] of the windows of a step."""
+
+    def micro_batches(self, *, number: int, **step: int) -> list[Tensor]:
+        """The share that `batch` gives, in this many micro-batches."""
+        return list(self.batch(**step).chunk(number))
+
+
 @dataclass(frozen=True)
-class StoriesData:
+class StoriesData(Windows):
     """Windows that each begin at the beginning of a story.
 
     seed: of the training text.
@@ -67,13 +82,14 @@ class StoriesData:
 
 
 @dataclass(frozen=True)
-class TextData:
-    """Windows of a text: random ones to train on, the held-out part once through.
+class TextData(Windows):
+    """Windows of a text to train on, and the held-out part once through.
 
     A window may reach over the end of a document, and from one shard into the next: what a step
     trains on does not depend on how the text was cut into shards.
 
     held_out_tokens: how much of the held-out part is gone through; all of it when None.
+    order: `random` draws windows with replacement, `epochs` takes each once a pass.
 
     Raises UserError when the text is shorter than a window.
     """
@@ -81,6 +97,7 @@ class TextData:
     corpus: Shards
     n_ctx: int
     held_out_tokens: int | None = None
+    order: str = "random"
 
     def __post_init__(self) -> None:
         name = self.corpus.name
@@ -116,7 +133,8 @@ class TextData:
 
     def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
-        return batch_at(
+        draw = epoch_batch_at if self.order == "epochs" else batch_at
+        return draw(
             self.corpus.train,
             seed=seed,
             step=step,
@@ -152,17 +170,21 @@ def open_data(
     n_ctx: int,
     *,
     held_out_tokens: int | None = None,
+    order: str = "random",
 ) -> StoriesData | TextData:
     """What `--data` names, cut into windows: `stories`, or what `open_text` takes.
 
     tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
     held_out_tokens: how much of a held-out text is used; left out, all of it.
+    order: of the training windows, as for TextData.
 
     Raises UserError for a text that cannot be used.
     """
     if source == "stories":
+        if order != "random":
+            raise UserError(f"order is {order!r}, but the stories are drawn at random")
         return StoriesData(n_ctx)
-    return TextData(open_text(source, tokenizer=tokenizer), n_ctx, held_out_tokens)
+    return TextData(open_text(source, tokenizer=tokenizer), n_ctx, held_out_tokens, order)
 
 
 def fingerprint(data: StoriesData | TextData) -> str:

@@ -1,4 +1,4 @@
-"""A run as a person watches it: a live line in a terminal, plain lines elsewhere."""
+"""Show a run's steps: a live line in a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,8 +17,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gpt2_small.planning.device_peaks import peak_of
-from gpt2_small.planning.flops import training_flops
 from gpt2_small.training.loop import RunRecord, Training
 
 PLAIN_LINES = 10
@@ -35,7 +32,7 @@ class RunView:
         self.console = console
         self.total_steps = training.recipe.max_steps
         self._first, self._started = training.step, time.perf_counter()
-        self._peak_share = peak_share(training)
+        self._peak_share = training.peak_share
         self._loss = self._rate = math.nan
         self._losses: list[float] = []
         self._progress = Progress(
@@ -77,29 +74,23 @@ class RunView:
         every = max(1, self.total_steps // PLAIN_LINES)
         if not self.console.is_terminal and record.step % every == 0:
             seconds = time.perf_counter() - self._started
-            left = seconds / (record.step - self._first) * (self.total_steps - record.step)
+            made = max(1, record.step - self._first)
+            left = seconds / made * (self.total_steps - record.step)
             self.console.print(
                 f"step {record.step}/{self.total_steps}  loss {self._loss:.3f}  "
                 f"{self._speed()}  {left:.0f} s left",
                 highlight=False,
             )
 
+    def show_evaluation(self, targets: int) -> None:
+        """Say in the live line how many held-out targets this process has evaluated."""
+        self._progress.update(self._task, speed=f"evaluating, {targets:,} tokens")
+
     def _speed(self) -> str:
         speed = f"{self._rate:,.0f} tokens/s"
         if self._peak_share is None:
             return speed
         return f"{speed}, {self._rate * self._peak_share:.0%} of peak"
-
-
-def peak_share(training: Training) -> float | None:
-    """What share of all devices' peak a token a second takes; None where no peak is known."""
-    device = training.processes.device
-    if device.type != "cuda":
-        return None
-    peak = peak_of(torch.cuda.get_device_name(device), training.recipe.dtype)
-    if peak is None:
-        return None
-    return training_flops(training.config) / (peak * training.processes.world_size)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

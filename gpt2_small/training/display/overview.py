@@ -1,7 +1,10 @@
-"""A run as a person watches it: what is about to happen, the steps, samples, the curve."""
+"""Show a run from start to end: the plan, its steps, samples and the loss curve."""
 
 import math
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,19 +16,20 @@ from rich.table import Table
 from gpt2_small import binding, stories
 from gpt2_small.runs import read_log
 from gpt2_small.training.display.console import RunView
+from gpt2_small.training.display.output import LastingOutput
 from gpt2_small.training.display.plot import save_loss_curve
+from gpt2_small.training.display.profile import Profiler
 from gpt2_small.training.display.samples import excerpt
 from gpt2_small.training.display.trackers import Trackers
-from gpt2_small.training.recorder import kept_records
-from gpt2_small.training.session import OpenRun
-from gpt2_small.training.signals import stop_on_signals
+from gpt2_small.training.recorder import train_run
+from gpt2_small.training.schedule import describe
+from gpt2_small.training.session import CURVE, OpenRun
+from gpt2_small.training.signals import StopRequest, stop_on_signals
 from gpt2_small.training.training_data import StoriesData, TextData
-
-CURVE = "loss.png"
 
 
 def reference_lines(data: StoriesData | TextData) -> dict[str, float]:
-    """Losses to compare with, in nats per token: a guess, one token back, the best there is."""
+    """Losses to compare with, in nats per token: a uniform guess, a bigram model, the floor."""
     lines = {
         "uniform, ln V": math.log(data.tokenizer.vocab_size),
         "best bigram": data.bigram_loss(),
@@ -36,16 +40,17 @@ def reference_lines(data: StoriesData | TextData) -> dict[str, float]:
 
 
 def print_plan(run: OpenRun, console: Console, title: str) -> None:
-    """Say what is about to happen."""
-    training, recipe = run.training, run.settings.recipe
+    """Print what the run consists of."""
+    training, recipe = run.training, run.training.recipe
     config, processes = training.config, training.processes
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
     windows = recipe.batch_size * config.n_ctx
     plan = Table.grid(padding=(0, 2))
     plan.add_column(style="bold")
     plan.add_column()
-    plan.add_row("solution", binding.describe(training.solution))
-    plan.add_row("data", f"{run.data.name}, {run.data.tokenizer.vocab_size:,} different tokens")
+    plan.add_row("solution", escape(binding.describe(training.solution)))
+    data = f"{run.data.name}, {run.data.tokenizer.vocab_size:,} different tokens"
+    plan.add_row("data", escape(data))
     plan.add_row(
         "model",
         f"{_count(config.n_layers, 'layer')} of width {config.d_model}, "
@@ -53,24 +58,22 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         f"context {config.n_ctx}: {parameters:,} parameters",
     )
     if run.settings.init_from:
-        plan.add_row("begins as", run.settings.init_from)
+        plan.add_row("begins as", escape(run.settings.init_from))
+    micro_batches = recipe.micro_batches(processes.world_size)
+    cut = "" if micro_batches == 1 else f" in {micro_batches} micro-batches"
     plan.add_row(
         "training",
-        f"{recipe.max_steps:,} steps of {recipe.batch_size} windows: "
+        f"{recipe.max_steps:,} steps of {recipe.batch_size} windows{cut}: "
         f"{recipe.max_steps * windows:,} tokens, seed {recipe.seed}",
     )
-    plan.add_row(
-        "schedule",
-        f"rate up to {recipe.learning_rate:g} in {_count(recipe.warmup_steps, 'step')}, "
-        f"cosine to {recipe.learning_rate * recipe.final_fraction:g} at step {recipe.max_steps:,}",
-    )
+    plan.add_row("schedule", describe(recipe, training.solution.learning_rate))
     threads = (
         f", {_count(torch.get_num_threads(), 'thread')}" if processes.device.type == "cpu" else ""
     )
     several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
     compiled = ", compiled before the first step" if training.is_compiled else ""
     plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}{compiled}")
-    plan.add_row("run folder", str(run.folder))
+    plan.add_row("run folder", escape(str(run.folder)))
     console.print(Panel(plan, title=title, title_align="left"))
     for remark in run.remarks:
         console.print(escape(remark), highlight=False)
@@ -88,7 +91,12 @@ def show_excerpt(run: OpenRun, console: Console, title: str, *, seed: int) -> No
 
 
 def watch(
-    run: OpenRun, console: Console, *, look_every: int, trackers: Trackers | None = None
+    run: OpenRun,
+    console: Console,
+    *,
+    look_every: int,
+    trackers: Trackers | None = None,
+    profiler: Profiler | None = None,
 ) -> bool:
     """Train to the end, or until asked to stop, with a live line and samples.
 
@@ -96,39 +104,74 @@ def watch(
 
     Returns whether the run reached its end.
     """
-    training, recipe = run.training, run.settings.recipe
+    training, seed = run.training, run.settings.recipe.seed
     view = RunView(console, training)
     first, started = training.step, time.perf_counter()
-    with stop_on_signals() as asked_to_stop, view.live():
-        for record in kept_records(run, asked_to_stop):
+    with stopping_on_signals(console) as asked_to_stop, view.live():
+        for record in train_run(run, asked_to_stop, view.show_evaluation):
             if trackers is not None and training.processes.is_main:
                 trackers.show(record)
+            if profiler is not None:
+                profiler.step()
             view.show(record)
+            if record.skipped is not None:
+                console.print(f"step {record.step:,}: update skipped, {SKIPPED[record.skipped]}")
             if record.val_loss is not None:
                 console.print(
                     f"step {record.step:,}: held-out loss {record.val_loss:.3f}", highlight=False
                 )
-            if record.step % look_every == 0 and not training.is_done:
-                show_excerpt(
-                    run, console, f"after {record.step:,} steps", seed=recipe.seed + record.step
-                )
+            is_last = training.is_done or training.is_stopping
+            if record.step % look_every == 0 and not is_last:
+                show_excerpt(run, console, f"after {record.step:,} steps", seed=seed + record.step)
     seconds = time.perf_counter() - started
     console.print(f"Trained {training.step - first:,} steps in {seconds:.0f} seconds.")
-    if not training.is_done:
+    if training.is_stopping:
         console.print(
-            f"Interrupted after step {training.step:,}; everything is kept.\n"
-            f"Go on: gpt2-small train --out {run.folder} --resume"
-            f"{binding.option(training.solution)}",
+            f"Interrupted after step {training.step:,}; everything is saved.\n"
+            f"Resume with: {resume_command(run)}",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
-    return training.is_done
+    return not training.is_stopping
+
+
+SKIPPED = {
+    "overflow": "a float16 gradient overflowed",
+    "spike": "the gradient is far larger than before",
+}
+
+
+@contextmanager
+def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
+    """Within the context, a signal or the loss of the output asks the run to stop.
+
+    The first signal is answered at once, whatever the run is doing.
+    """
+    request = StopRequest()
+    if isinstance(console.file, LastingOutput):
+        console.file.on_loss = request.make
+        if console.file.is_lost:
+            request.make()
+
+    def answer() -> None:
+        console.print("Stopping after this step; again to lose it.", style="yellow")
+
+    with stop_on_signals(request, answer):
+        yield request
+
+
+def resume_command(run: OpenRun) -> str:
+    """The command that resumes a run."""
+    folder = shlex.quote(str(run.folder))
+    solution = binding.option(run.training.solution)
+    return f"gpt2-small train --out {folder} --resume{solution}"
 
 
 def draw(run: OpenRun, lines: dict[str, float]) -> None:
-    """Save the loss curve beside the log."""
+    """Save the loss curve beside the log. Raises UserError when it cannot be written."""
     log = read_log(run.folder)
-    losses = [record["val_loss"] for record in log if "val_loss" in record]
+    losses = [record["val_loss"] for record in log if record.get("val_loss") is not None]
     last = f": held-out loss {losses[-1]:.3f}" if losses else ""
     if run.training.processes.is_main and log:
         save_loss_curve(

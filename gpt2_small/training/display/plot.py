@@ -1,4 +1,4 @@
-"""The loss curve as a picture."""
+"""Draw the loss curve of a run."""
 
 import math
 import os
@@ -8,6 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
+from gpt2_small.errors import UserError
 
 INK, ACCENT = "#222222", "#1f6feb"
 # What lies further above the worst line than this is the first steps' and tells nothing.
@@ -27,19 +29,24 @@ def save_loss_curve(
 
     log: the run's records, with `step`, `loss` and, where it was evaluated, `val_loss`.
     reference_lines: losses to compare with, in nats, by name.
+
+    Losses that are missing or not finite are left out.
+
+    Raises UserError when the picture cannot be written.
     """
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     steps = [record["step"] for record in log]
+    trained = [record for record in log if record.get("loss") is not None]
     axes.plot(
-        steps,
-        [record["loss"] for record in log],
+        [record["step"] for record in trained],
+        [record["loss"] for record in trained],
         color=ACCENT,
         alpha=0.35,
         linewidth=1,
         label="training batch",
     )
-    evaluated = [record for record in log if "val_loss" in record]
+    evaluated = [record for record in log if record.get("val_loss") is not None]
     axes.plot(
         [record["step"] for record in evaluated],
         [record["val_loss"] for record in evaluated],
@@ -63,7 +70,7 @@ def save_loss_curve(
             color=colour,
         )
     figure.legend(loc="outside lower right", ncols=2, frameon=False)
-    axes.set_title(title, loc="left", color=INK)
+    axes.set_title(title, parse_math=False, loc="left", color=INK)
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
     axes.set_yscale("log")
@@ -76,5 +83,9 @@ def save_loss_curve(
     axes.grid(alpha=0.15)
     axes.spines[["top", "right"]].set_visible(False)
     aside = path.with_name(f".{path.name}.part")
-    figure.savefig(aside, format="png")
-    os.replace(aside, path)
+    try:
+        figure.savefig(aside, format="png")
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path} ({error.strerror})") from None

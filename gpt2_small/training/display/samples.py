@@ -1,4 +1,4 @@
-"""What a model in training writes, and how good its stories are."""
+"""Sample from a model in training, and judge its stories."""
 
 from gpt2_small import stories
 from gpt2_small.generation import sample_many

@@ -1,6 +1,6 @@
-"""Programs that draw many runs side by side: TensorBoard, and Weights & Biases."""
+"""Pass a run's records on to TensorBoard and Weights & Biases."""
 
-import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ class Trackers:
             self._wandb.log(numbers, step=step)
 
     def close(self) -> None:
-        """Wait until everything is where it belongs."""
+        """Wait until everything is written."""
         if self._tensorboard is not None:
             self._tensorboard.close()
         if self._wandb is not None:
@@ -38,13 +38,21 @@ class Trackers:
 
 @contextmanager
 def open_trackers(
-    folder: Path, settings: Mapping[str, Any], *, tensorboard: bool, wandb: str | None
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    tensorboard: bool,
+    wandb: str | None,
+    run_id: str | None = None,
+    step: int = 0,
 ) -> Iterator[Trackers]:
     """The trackers that were asked for, closed at the end.
 
     wandb: the name of a project.
+    run_id: of the run, which Weights & Biases resumes by it.
+    step: steps that the run has made; TensorBoard drops what was written of later ones.
 
-    Raises UserError for one that is not installed.
+    Raises UserError for one that is not installed, and for Weights & Biases without a key.
     """
     writer = project = None
     if tensorboard:
@@ -52,25 +60,39 @@ def open_trackers(
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise UserError(_missing("TensorBoard", "tensorboard")) from None
-        writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER))
+        writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=step + 1)
     if wandb:
-        try:
-            import wandb as weights_and_biases
-        except ImportError:
-            raise UserError(_missing("Weights & Biases", "wandb")) from None
-        project = weights_and_biases.init(
-            project=wandb,
-            name=folder.name,
-            id=hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16],
-            resume="allow",
-            dir=str(folder),
-            config=dict(settings),
-        )
+        project = _open_wandb(folder, settings, wandb, run_id)
     trackers = Trackers(writer, project)
     try:
         yield trackers
     finally:
         trackers.close()
+
+
+def _open_wandb(folder: Path, settings: Mapping[str, Any], project: str, run_id: str | None) -> Any:
+    try:
+        import wandb as weights_and_biases
+    except ImportError:
+        raise UserError(_missing("Weights & Biases", "wandb")) from None
+    is_online = os.environ.get("WANDB_MODE", "online") == "online"
+    if is_online and not weights_and_biases.api.api_key:
+        raise UserError(
+            "Weights & Biases has no API key; run `wandb login`, set WANDB_MODE=offline, or leave "
+            "--wandb out"
+        )
+    try:
+        return weights_and_biases.init(
+            project=project,
+            name=folder.name,
+            id=run_id,
+            resume="allow",
+            dir=str(folder),
+            config=dict(settings),
+        )
+    except weights_and_biases.Error as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"Weights & Biases cannot be used ({reason}); leave --wandb out") from None
 
 
 def _missing(name: str, package: str) -> str:

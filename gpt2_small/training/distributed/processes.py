@@ -1,11 +1,12 @@
-"""Several processes that train as one: started by torchrun, or a single one that needs nothing."""
+"""Exchange values, tensors and failures between the processes of a training."""
 
+import json
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,7 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.devices import find_device
 from gpt2_small.errors import MachineError, UserError
-from gpt2_small.training.process_group import join, losses_told, this_machine
+from gpt2_small.training.distributed.process_group import (
+    join,
+    losses_as_sentences,
+    this_machine,
+)
 
 Result = TypeVar("Result")
 
@@ -38,13 +43,13 @@ class Processes:
         return self.rank == 0
 
     def distribute(self, model: nn.Module) -> nn.Module:
-        """The model, made to average its gradients over the processes when there are several."""
+        """The model, whose gradients are averaged over the processes when there are several."""
         if self.world_size == 1:
             return model
         if self.device.type == "cuda":
             return DistributedDataParallel(model, device_ids=[self.device])
         parallel = DistributedDataParallel(model)
-        _settle(parallel)
+        _make_first_pass(parallel)
         return parallel
 
     def sum(self, *values: float) -> list[float]:
@@ -60,24 +65,12 @@ class Processes:
         return self.sum(value)[0] / self.world_size
 
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Fill these tensors, in every process, with what the main process holds in them."""
+        """Copy the main process's values of these tensors into every process's."""
         if self.world_size > 1:
             for tensor in tensors:
                 here = tensor.detach().to(self.device, copy=True).contiguous()
                 dist.broadcast(here, src=0)
                 tensor.detach().copy_(here)
-
-    def share_bytes(self, content: bytes) -> bytes:
-        """What the main process holds, in every process."""
-        if self.world_size == 1:
-            return content
-        length = torch.tensor(len(content))
-        self.share([length])
-        buffer = torch.zeros(int(length) + 1, dtype=torch.uint8)
-        if self.is_main:
-            buffer[:-1] = torch.tensor(list(content), dtype=torch.uint8)
-        self.share([buffer])
-        return buffer[:-1].numpy().tobytes()
 
     def gather(self, row: Tensor) -> Tensor:
         """The rows of all processes, in their order; a row is as long in each."""
@@ -87,23 +80,38 @@ class Processes:
         dist.all_gather(rows, row.to(self.device))
         return torch.stack(rows).to(row.device)
 
-    def on_main(self, action: Callable[[], bytes]) -> bytes:
-        """What an action of the main process gives, in every process; all fail when it fails.
+    def on_main(self, action: Callable[[], Any]) -> Any:
+        """The JSON value that an action of the main process gives, in every process.
 
-        Raises UserError when the action does; its sentence is the main process's to tell.
+        Raises UserError in every process when the action does; the main one has its sentence.
         """
-        result, error = b"", None
+        value, error = None, None
         if self.is_main:
             try:
-                result = action()
+                value = action()
             except UserError as mistake:
                 error = mistake
+        if self.world_size == 1:
+            if error:
+                raise error
+            return value
         if any(self.sum(float(error is not None))):
-            raise error or UserError("the first process cannot go on")
-        return self.share_bytes(result)
+            raise error or UserError("the first process cannot continue")
+        content = json.dumps(value).encode() if self.is_main else b""
+        length = torch.tensor(len(content))
+        self.share([length])
+        buffer = torch.zeros(int(length), dtype=torch.uint8)
+        if self.is_main:
+            buffer[:] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        self.share([buffer])
+        return json.loads(buffer.numpy().tobytes())
+
+    def gather_json(self, value: Any) -> list[Any]:
+        """Each process's JSON value, in their order, in every process."""
+        return [json.loads(content) for content in self.gather_bytes(json.dumps(value).encode())]
 
     def gather_bytes(self, content: bytes) -> list[bytes]:
-        """What each process holds, in their order, in every process."""
+        """Each process's bytes, in their order, in every process."""
         lengths = self.gather(torch.tensor([len(content)]))[:, 0].tolist()
         row = torch.zeros(max(1, *lengths), dtype=torch.uint8)
         row[: len(content)] = torch.tensor(list(content), dtype=torch.uint8)
@@ -113,7 +121,7 @@ class Processes:
         ]
 
     def together(self, action: Callable[[], Result]) -> Result:
-        """What an action gives in this process; all fail when it fails in one.
+        """The result of an action of this process; all fail when it fails in one.
 
         Raises UserError when the action does anywhere, with the sentence of the first process in
         which it did.
@@ -129,12 +137,12 @@ class Processes:
         return result
 
 
-def _settle(parallel: DistributedDataParallel) -> None:
-    """Make the backward pass after which gradients lie where they will lie from then on.
+def _make_first_pass(parallel: DistributedDataParallel) -> None:
+    """Make a throw-away backward pass, so that DistributedDataParallel builds its buckets.
 
-    In the first pass they lie in the order of the parameters, later in the order in which they are
-    ready, and where one lies decides in which order three or more processes add it up. A run that
-    goes on adds as it would have added had it not stopped if no first pass is a step of it.
+    In the first pass its buckets follow the order of the parameters, later the order in which
+    gradients are ready, and the place in a bucket decides in which order three or more processes
+    are added up. With no first pass among its steps a resumed run adds as the uninterrupted one.
     """
     with torch.random.fork_rng(devices=[]):
         parallel.train()(torch.zeros(1, 2, dtype=torch.long)).sum().backward()
@@ -158,7 +166,7 @@ def joined_processes(device: str | None = None) -> Iterator[Processes]:
         torch.cuda.set_device(chosen)
     join("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        with losses_told():
+        with losses_as_sentences():
             yield Processes(dist.get_rank(), dist.get_world_size(), chosen)
     finally:
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""How the processes of a training find each other, and what is said when they lose one another."""
+"""Join a process group, and report a lost process in one sentence."""
 
 import math
 import os
@@ -12,22 +12,22 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from gpt2_small.errors import MachineError, ProcessLost
-from gpt2_small.training.rendezvous import meeting_place
+from gpt2_small.training.distributed.rendezvous import rendezvous_store
 
 TIMEOUT = "GPT2_SMALL_TIMEOUT"
 TIMEOUT_SECONDS = 600.0
 LONGEST_TIMEOUT_SECONDS = 1e8
 INTERFACE = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
 
-# Where gloo stood, then what it has to say, then advice for whoever builds it.
+# gloo's messages: its source line, the reason, advice for its developers.
 FROM_GLOO = re.compile(r"gloo/\S+:\d+\] (?P<reason>.*?)(?:\. This is typically .*|\.?\s*)$", re.S)
-WAITED_IN_VAIN = re.compile(r"timed out (waiting|after)|wait timeout", re.I)
+TIMED_OUT = re.compile(r"timed out (waiting|after)|wait timeout", re.I)
 
 
 def timeout() -> timedelta:
     """How long a process waits for another: the seconds of $GPT2_SMALL_TIMEOUT, or ten minutes.
 
-    Raises MachineError for what is no such number.
+    Raises MachineError for anything but a number of at least 1.
     """
     given = os.environ.get(TIMEOUT, str(TIMEOUT_SECONDS))
     try:
@@ -40,7 +40,7 @@ def timeout() -> timedelta:
 
 
 def this_machine() -> str:
-    """What a sentence begins with, where torchrun runs on several machines."""
+    """The host's name and a colon to begin a sentence with, where there are several machines."""
     several = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
     return f"{socket.gethostname()}: " if several else ""
 
@@ -51,7 +51,7 @@ def join(backend: str) -> None:
     Raises MachineError for a network interface that this machine has not, and ProcessLost when
     another process does not come or cannot be reached.
     """
-    patience = timeout()
+    limit = timeout()
     here = [name for _, name in socket.if_nameindex()]
     chosen = os.environ.get(INTERFACE["gloo"], "")
     if backend == "gloo" and not set(filter(None, chosen.split(","))) <= set(here):
@@ -60,16 +60,16 @@ def join(backend: str) -> None:
             f"this machine; give one of {', '.join(here)}"
         )
     try:
-        store, rank, world_size = next(rendezvous("env://", timeout=patience))
-        store.set_timeout(patience)
-        place = meeting_place(store, rank, world_size, patience)
+        store, rank, world_size = next(rendezvous("env://", timeout=limit))
+        store.set_timeout(limit)
+        place = rendezvous_store(store, rank, world_size, limit)
         dist.init_process_group(
-            backend, store=place, rank=rank, world_size=world_size, timeout=patience
+            backend, store=place, rank=rank, world_size=world_size, timeout=limit
         )
     except RuntimeError as error:
         reason = _reason(error) or str(error)
-        if WAITED_IN_VAIN.search(reason):
-            reason = f"not all came within {patience.total_seconds():g} seconds"
+        if TIMED_OUT.search(reason):
+            reason = f"not all came within {limit.total_seconds():g} seconds"
         raise ProcessLost(
             f"{this_machine()}the processes do not find each other ({reason}); set "
             f"{INTERFACE[backend]} on each machine to its network interface that leads to the "
@@ -78,11 +78,8 @@ def join(backend: str) -> None:
 
 
 @contextmanager
-def losses_told() -> Iterator[None]:
-    """Within the context, a process that is gone or does not answer is told of in one sentence.
-
-    Raises ProcessLost in place of what gloo or a store raises.
-    """
+def losses_as_sentences() -> Iterator[None]:
+    """Within the context, raise ProcessLost, with a sentence, for what gloo or a store raises."""
     try:
         yield
     except RuntimeError as error:
@@ -90,17 +87,17 @@ def losses_told() -> Iterator[None]:
         if reason is None:
             raise
         lost = f"another process is gone ({reason})"
-        if WAITED_IN_VAIN.search(reason):
+        if TIMED_OUT.search(reason):
             seconds = f"{timeout().total_seconds():g} seconds ({TIMEOUT})"
-            lost = f"another process was not heard of for {seconds}"
+            lost = f"another process did not answer for {seconds}"
         raise ProcessLost(
-            f"{this_machine()}{lost}; what it said last tells more, and the same "
-            "command with --resume goes on from the last checkpoint"
+            f"{this_machine()}{lost}; see its own last message, and resume from the last "
+            "checkpoint with the same command and --resume"
         ) from error
 
 
 def _reason(error: RuntimeError) -> str | None:
-    """What gloo or a store has to say of another process; None when the error is another."""
+    """The reason that gloo or a store gives for losing a process; None for another error."""
     match = FROM_GLOO.search(str(error))
     if match is not None:
         return match["reason"]

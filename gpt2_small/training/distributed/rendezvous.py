@@ -1,4 +1,4 @@
-"""Where processes meet that torchrun has started again: not where those before them met."""
+"""Give processes that torchrun has restarted a rendezvous of their own."""
 
 import time
 import uuid
@@ -10,23 +10,23 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 POLL_SECONDS = 0.01
 
 
-def meeting_place(store: Store, rank: int, world_size: int, patience: timedelta) -> Store:
+def rendezvous_store(store: Store, rank: int, world_size: int, limit: timedelta) -> Store:
     """A part of a store that these processes share, and that none before them has written to.
 
-    torchrun gives the processes that it starts again the store of those before, where they would
-    find the addresses of the dead. So each asks under a number that nobody had, and the first
-    process answers with a new name until all have come.
+    torchrun gives restarted processes the store of those before them, which holds the addresses of
+    processes that have ended. So each asks under a number of its own, and the first process answers
+    with a new prefix until all have joined.
 
     Raises DistStoreError when another process does not ask or answer in time.
     """
-    store = PrefixStore("meeting", store)
+    store = PrefixStore("rendezvous", store)
     if rank > 0:
         number = store.add("asked", 1)
         name = store.get(f"answer/{number}").decode()
         store.add(f"{name}/came", 1)
         return PrefixStore(name, store)
     name = uuid.uuid4().hex
-    end = time.monotonic() + patience.total_seconds()
+    end = time.monotonic() + limit.total_seconds()
     answered = 0
     while store.add(f"{name}/came", 0) < world_size - 1:
         asked = store.add("asked", 0)
@@ -34,6 +34,6 @@ def meeting_place(store: Store, rank: int, world_size: int, patience: timedelta)
             store.set(f"answer/{number}", name)
         answered = asked
         if time.monotonic() > end:
-            raise DistStoreError(f"wait timeout after {patience.total_seconds():g} seconds")
+            raise DistStoreError(f"wait timeout after {limit.total_seconds():g} seconds")
         time.sleep(POLL_SECONDS)
     return PrefixStore(name, store)

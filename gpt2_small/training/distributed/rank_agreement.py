@@ -1,6 +1,5 @@
-"""What must be so on every machine before its processes train, and a look whether it is."""
+"""Compare the machines of a training before it starts: checkpoints, data and solution."""
 
-import json
 import os
 import socket
 from collections.abc import Mapping
@@ -12,41 +11,41 @@ from gpt2_small.training.distributed import Processes
 
 
 def any_restarted(processes: Processes) -> bool:
-    """Whether torchrun has started any of the processes again. All take part.
+    """Whether torchrun has restarted any of the processes. All take part.
 
-    A machine that was away counts from nought, while the others have been started again.
+    On a machine that has joined anew the count begins at 0, while the others were restarted.
     """
     restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     return processes.sum(float(restarted))[0] > 0
 
 
-def check_main_keeps(processes: Processes, folder: Path) -> None:
-    """See that no machine has later checkpoints of a run than the main process. All take part.
+def check_main_has_latest(processes: Processes, folder: Path) -> None:
+    """Check that no machine has later checkpoints of a run than the main one. All take part.
 
-    It is so when the machines have no folder in common and another one has become the first.
+    One has when the machines share no folder and another one has become the first.
 
     Raises UserError with the name of the machine that has them.
     """
     steps = [checkpoint.step for checkpoint in find_checkpoints(folder)]
     mine = {"step": max(steps, default=0), "machine": socket.gethostname()}
-    main, *others = map(json.loads, processes.gather_bytes(json.dumps(mine).encode()))
+    main, *others = processes.gather_json(mine)
     for rank, other in enumerate(others, start=1):
         if other["step"] > main["step"]:
             raise UserError(
                 f"process {rank}, on {other['machine']}, finds checkpoints up to step "
                 f"{other['step']} in {folder}, but the first process, on {main['machine']}, which "
-                f"keeps the run, up to step {main['step']}; copy the folder there, or give one "
+                f"writes the run, up to step {main['step']}; copy the folder there, or give one "
                 "that all machines share"
             )
 
 
 def check_alike(processes: Processes, hashes: Mapping[str, str]) -> None:
-    """See that what these hashes are of is the same in every process. All take part.
+    """Check that these named hashes are equal in every process. All take part.
 
-    Raises UserError with what differs, and where.
+    Raises UserError with the name that differs, and the machine.
     """
     mine = {"machine": socket.gethostname(), **hashes}
-    main, *others = map(json.loads, processes.gather_bytes(json.dumps(mine).encode()))
+    main, *others = processes.gather_json(mine)
     for rank, other in enumerate(others, start=1):
         for what in hashes:
             if other[what] != main[what]:

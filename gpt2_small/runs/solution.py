@@ -1,0 +1,24 @@
+"""Store the text of the solution that a run is trained with."""
+
+from pathlib import Path
+from types import ModuleType
+
+from gpt2_small import binding
+from gpt2_small.files import sha256, write_atomically
+
+SOLUTION = "solution.py"
+SHOWN_DIGITS = 12
+
+
+def store_solution(folder: Path, module: ModuleType) -> None:
+    """Write the text of a run's solution into its folder; another text there is renamed.
+
+    Raises UserError when the disk does not allow it.
+    """
+    path, text = folder / SOLUTION, binding.source(module).decode("utf-8", "surrogateescape")
+    if path.is_file():
+        before = sha256(path)
+        if before == binding.sha256(module):
+            return
+        path.rename(path.with_stem(f"{path.stem}-{before[:SHOWN_DIGITS]}"))
+    write_atomically(path, text, errors="surrogateescape")

@@ -1,0 +1,93 @@
+"""Compute the loss that a model is trained and evaluated on."""
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.model.eligibility import stands_in_for
+from gpt2_small.model.twin import FastTransformer
+
+Loss = Callable[[nn.Module, Tensor], Tensor]
+
+
+class InLowPrecision(nn.Module):
+    """A learner's model whose products are computed in another dtype; its logits are float32."""
+
+    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model, self.device, self.dtype = model, device, dtype
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.dtype):
+            return self.model(tokens).float()
+
+
+class TwinInLowPrecision(nn.Module):
+    """The fast twin with its products in another dtype."""
+
+    def __init__(self, twin: FastTransformer, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.twin, self.device, self.dtype = twin, device, dtype
+
+    def forward(self, batch: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.dtype):
+            return self.twin(batch)
+
+
+class Objective:
+    """The next-token loss of a model on windows [batch seq+1].
+
+    The fast twin computes the loss of the reference while no hook is set; another file's model runs
+    as it is written. Both hold the model's own parameters.
+
+    dtype: of products.
+    recompute: as for the twin; a file's model ignores it.
+
+    module: takes part in training: it is compiled and distributed.
+    loss: mean loss, in nats, of a module in `module`'s place on a micro-batch.
+    is_twin: whether the twin computes it; `train` is then given `loss`.
+    """
+
+    module: nn.Module
+
+    def __init__(
+        self,
+        solution: ModuleType,
+        model: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        *,
+        recompute: bool = False,
+    ) -> None:
+        self.solution, self.model = solution, model
+        is_low = dtype != torch.float32
+        self.is_twin = stands_in_for(model)
+        if self.is_twin:
+            twin = FastTransformer(model, recompute=recompute)
+            self.module = TwinInLowPrecision(twin, device, dtype) if is_low else twin
+        else:
+            self.module = InLowPrecision(model, device, dtype) if is_low else model
+
+    def loss(self, module: nn.Module, batch: Tensor) -> Tensor:
+        if self.is_twin:
+            loss: Tensor = module(batch)
+            return loss
+        return self.solution.next_token_loss(module(batch[:, :-1]), batch)
+
+    @property
+    def train_keywords(self) -> dict[str, Loss]:
+        """What the solution's `train` is called with beside its own arguments."""
+        return {"loss": self.loss} if self.is_twin else {}
+
+    def targets(self, batch: Tensor) -> int:
+        """How many targets a batch has."""
+        return batch[:, 1:].numel()
+
+    def begin_step(self, batches: Sequence[Tensor], targets: int, world_size: int) -> None:
+        """Learn what a step consists of before its first loss; a plain mean needs none of it.
+
+        batches: this process's micro-batches.
+        targets: of the whole step, over all processes.
+        """
