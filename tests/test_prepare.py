@@ -25,6 +25,7 @@ from gpt2_small import stories
 from gpt2_small.data import parallel_encoding, prepare
 from gpt2_small.data.corpora import corpus, text_files
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
+from gpt2_small.tokenizers.protocol import BaseTokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
 
 # As openai/gpt-2 has it.
@@ -275,3 +276,28 @@ def test_only_the_first_documents_are_read_when_asked(tmp_path, lines, documents
     folder = made(lines, tmp_path / "out", tokenizer="byte", max_documents=30)
     index = index_of(folder)
     assert sum(part["documents"] for part in index["splits"].values()) == 30
+
+
+class Marking(BaseTokenizer):
+    """Letters to ids; `encode` puts `mark` before a text, as tokenizers with a BOS do."""
+
+    name, vocab_size, end_of_text, mark = "marking", 130, 128, 129
+
+    def encode(self, text):
+        return [self.mark, *self.encode_ordinary(text)]
+
+    def encode_ordinary(self, text):
+        return list(text.encode())
+
+    def to_dict(self):
+        return {"name": self.name}
+
+
+def test_what_a_tokenizer_puts_before_a_text_comes_once_for_each_document(small_batches):
+    pieces = [
+        corpus.Piece("one ", "train", ends=False),
+        corpus.Piece("two", "train", begins=False),
+        corpus.Piece("three", "train"),
+    ]
+    found = parallel_encoding.encode_batch(Marking(), pieces, corpus.HeldOut(0.1))
+    assert found.ids["train"].tolist() == [129, *b"one two", 128, 129, *b"three", 128]

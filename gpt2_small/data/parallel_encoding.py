@@ -48,15 +48,17 @@ def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encod
     """The tokens of the pieces, by split.
 
     A document ends with the tokenizer's end of text, or where it has none with an empty line. A
-    tokenizer that puts its own mark before each text, as the stories' does, needs none after it.
+    tokenizer that puts its own mark before each text, as the stories' does, or after it, needs
+    none. What a tokenizer puts before a text comes before the first piece of a document alone.
     """
     ids: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     documents, size = dict.fromkeys(SPLITS, 0), 0
     for piece in batch:
         for split, text in divided(piece, held_out):
-            tokens = encode_array(tokenizer, text)
+            tokens = _encode(tokenizer, text, piece.begins)
             ids[split].append(tokens)
-            if piece.ends and not (len(tokens) and tokens[0] == tokenizer.end_of_text):
+            marked = len(tokens) and tokenizer.end_of_text in (tokens[0], tokens[-1])
+            if piece.ends and not marked:
                 ids[split].append(_end(tokenizer))
             documents[split] += piece.begins
             size += len(text_to_bytes(text))
@@ -101,6 +103,12 @@ def encode_in_order(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _encode(tokenizer: Tokenizer, text: str, begins: bool) -> np.ndarray:
+    if begins or hasattr(tokenizer, "encode_array"):
+        return encode_array(tokenizer, text)
+    return np.array(tokenizer.encode_ordinary(text), dtype=id_dtype(tokenizer.vocab_size))
 
 
 def _end(tokenizer: Tokenizer) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Prepare shards from a text: tokenise it with several processes, and resume where it stopped."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -107,7 +108,7 @@ def prepare(
 def _check_outside(name: str, folder: Path) -> None:
     """Refuse to make shards in the folder that is read."""
     text = Path(name)
-    if text.is_dir() and folder.absolute().resolve().is_relative_to(text.resolve()):
+    if os.path.isdir(text) and folder.absolute().resolve().is_relative_to(text.resolve()):
         raise UserError(f"{folder} lies inside {name}, which is read; give a folder elsewhere.")
 
 
@@ -165,18 +166,8 @@ class Preparation:
     def _resume(self, tokenizer: Tokenizer) -> Place | None:
         """Open the shards as they were saved last, and give the place in the text."""
         saved = self.unfinished.progress.get("saved", {})
-        try:
-            self._open_writers(saved, tokenizer)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise self.unfinished.damaged() from None
-        place: Place | None = saved.get("place")
-        return place
-
-    def _open_writers(self, saved: dict[str, Any], tokenizer: Tokenizer) -> None:
-        self.documents = {**self.documents, **saved.get("documents", {})}
-        self.bytes = int(saved.get("bytes", self.bytes))
+        self.documents = saved.get("documents", self.documents)
+        self.bytes = saved.get("bytes", self.bytes)
         self.writers = {
             split: SplitWriter(
                 self.unfinished.path,
@@ -188,6 +179,8 @@ class Preparation:
             )
             for split in SPLITS
         }
+        place: Place | None = saved.get("place")
+        return place
 
     def _tokenise(
         self, tokenizer: Tokenizer, place: Place | None, processes: int

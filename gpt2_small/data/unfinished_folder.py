@@ -4,6 +4,7 @@ Until the end the files are in a folder `unfinished` inside it. They then move u
 without which the folder counts as unfinished, is written last.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -72,9 +73,8 @@ class Unfinished:
     def save(self, **progress: Any) -> None:
         """Save what is needed to resume from here, beside what was saved before."""
         self.progress |= progress
-        write_atomically(
-            self.path / PROGRESS, json.dumps({"format": FORMAT, **self.progress}) + "\n"
-        )
+        content = {"format": FORMAT, "sha256": _hash(self.progress), "progress": self.progress}
+        write_atomically(self.path / PROGRESS, json.dumps(content) + "\n")
 
     def publish(self, names: Mapping[str, str], index: Mapping[str, Any]) -> None:
         """Move files up under their last names, then write the index. May be repeated."""
@@ -86,14 +86,13 @@ class Unfinished:
 
     def _read(self) -> dict[str, Any]:
         path = self.path / PROGRESS
-        progress = read_json(path, FORMAT) if os.path.exists(path) else {}
-        if not all(isinstance(progress.get(key, {}), dict) for key in ("settings", "saved")):
-            raise self.damaged()
+        if not os.path.exists(path):
+            return {}
+        content = read_json(path, FORMAT)
+        progress = content.get("progress")
+        if not isinstance(progress, dict) or content.get("sha256") != _hash(progress):
+            raise UserError(f"{path} is damaged; remove {self.path} and begin again.")
         return progress
-
-    def damaged(self) -> UserError:
-        """The error for a saved state that is not one."""
-        return UserError(f"{self.path / PROGRESS} is damaged; remove {self.path} and begin again.")
 
     def _refuse_links(self) -> None:
         """Through a link, writing a file would change another one."""
@@ -101,6 +100,10 @@ class Unfinished:
         for path in (self.path, *files, self.folder / INDEX):
             if os.path.islink(path):
                 raise UserError(f"{path} is a link; remove it, or give another folder.")
+
+
+def _hash(progress: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(progress, sort_keys=True).encode()).hexdigest()
 
 
 def _said(name: str, value: Any) -> str:

@@ -99,7 +99,7 @@ def _there(name: str) -> Path:
     """The path of a file or folder of text."""
     path = Path(name)
     if not os.path.lexists(path):
-        folder = path.parent if path.parent.is_dir() else Path()
+        folder = path.parent if os.path.isdir(path.parent) else Path()
         near = nearest(name, NAMES, cutoff=0.5)
         beside = None if near else nearest(path.name, sorted(os.listdir(folder)))
         near = str(folder / beside) if beside else near

@@ -218,7 +218,7 @@ class _Converted(io.RawIOBase):
 
 
 def _missing(path: Path) -> str:
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f"{path} does not exist: there is no folder {path.parent}; check the path."
     near = nearest(path.name, sorted(other.name for other in path.parent.iterdir()))
     if near:
