@@ -25,7 +25,7 @@ from gpt2_small.stories.dialogue_measure import Expected, dialogue_floor, dialog
 from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
 from gpt2_small.stories.dialogues import ASSISTANT, DIALOGUES, END, USER
 from gpt2_small.stories.grammar import Entry, Grammar, Node
-from gpt2_small.stories.read import agrees, parses
+from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import VOCABULARY, split_words
 from gpt2_small.tokenizers.registry import from_dict
 

@@ -134,7 +134,7 @@ def test_the_reference_imports_nothing_of_the_package() -> None:
             "from ..model import hooks",
             "tokenizers imports model",
         ),
-        ("gpt2_small.stories.tales", "from .. import model", "stories imports model"),
+        ("gpt2_small.stories.rules", "from .. import model", "stories imports model"),
         ("gpt2_small.binding", "from .runs.folder import open_run", "binding imports runs"),
         ("gpt2_small.runs.folder", "def f():\n    import gpt2_small.training", "imports training"),
         (

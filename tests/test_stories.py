@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from gpt2_small import stories
+from gpt2_small.stories.entropy import profile, window_entropy
 from gpt2_small.stories.grammar import Entry, Grammar, Node
-from gpt2_small.stories.measure import profile, window_entropy
-from gpt2_small.stories.read import next_word_probabilities
-from gpt2_small.stories.tales import BEGIN, GRAMMAR, SLOTS
+from gpt2_small.stories.parsing import next_word_probabilities
+from gpt2_small.stories.rules import BEGIN, GRAMMAR, SLOTS
 
 N_CTX = 96
 TRAINING_TEXT_SHA256 = "57ddc29076d63b90af3258468112e53385498228f175dac519558d1e80311ded"
@@ -174,7 +174,7 @@ def test_every_drawn_story_parses_and_agrees() -> None:
 )
 def test_a_later_mention_of_something_else_still_parses_but_does_not_agree(slot: str) -> None:
     changed = 0
-    for story in drawn(100):
+    for story in drawn(30):
         mentions = [index for index, word in enumerate(story) if word in SLOTS[slot]]
         if len(mentions) < 2:
             continue
@@ -183,7 +183,7 @@ def test_a_later_mention_of_something_else_still_parses_but_does_not_agree(slot:
             if word != story[mentions[-1]] and stories.parses(other):
                 assert not stories.agrees(other)
                 changed += 1
-    assert changed >= 40
+    assert changed >= 12
 
 
 def test_a_wrong_pronoun_parses_but_does_not_agree() -> None:

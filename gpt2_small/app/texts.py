@@ -16,7 +16,7 @@ from gpt2_small.generation.decoders import Decoder
 from gpt2_small.generation.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.stories import VOCABULARY
-from gpt2_small.stories.read import next_word_probabilities
+from gpt2_small.stories.parsing import next_word_probabilities
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 from gpt2_small.tokenizers.words import WordTokenizer
 

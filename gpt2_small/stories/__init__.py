@@ -13,16 +13,16 @@ from gpt2_small.stories.corpus import (
     training_text,
     training_tokens,
 )
-from gpt2_small.stories.judge import Judgement, Share, judge
-from gpt2_small.stories.measure import (
+from gpt2_small.stories.entropy import (
     count_stories,
     entropy_per_token,
     longest_story_tokens,
     mean_story_tokens,
     story_entropy,
 )
-from gpt2_small.stories.read import agrees, parses, token_log_probs
-from gpt2_small.stories.tales import BEGIN
+from gpt2_small.stories.judge import Judgement, Share, judge
+from gpt2_small.stories.parsing import agrees, parses, token_log_probs
+from gpt2_small.stories.rules import BEGIN
 from gpt2_small.stories.tokenizer import (
     BEGIN_ID,
     VOCABULARY,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.stories.tales import GRAMMAR
+from gpt2_small.stories.rules import GRAMMAR
 from gpt2_small.stories.tokenizer import BEGIN_ID, VOCABULARY, join_words
 
 TRAINING_STORIES = 25_000
@@ -29,6 +29,7 @@ def training_stories(seed: int, count: int = TRAINING_STORIES) -> list[list[str]
     return [generate_story(rng) for _ in range(count)]
 
 
+@lru_cache(maxsize=1)
 def training_text(seed: int) -> str:
     """The whole training text of a seed, one story a line."""
     return "\n".join(map(join_words, training_stories(seed)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from gpt2_small.stories.dialogues import ASSISTANT, DIALOGUES, END, USER
-from gpt2_small.stories.read import Reader
+from gpt2_small.stories.parsing import Reader
 
 TRAINING_DIALOGUES = 40_000
 

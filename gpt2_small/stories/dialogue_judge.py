@@ -11,8 +11,8 @@ from random import Random
 from gpt2_small.stories.dialogues import ASKED, ASSISTANT, DIALOGUES, END
 from gpt2_small.stories.grammar import Node
 from gpt2_small.stories.judge import Share
-from gpt2_small.stories.read import Disagrees, Ended, Reader, parses
-from gpt2_small.stories.tales import SLOTS
+from gpt2_small.stories.parsing import Disagrees, Ended, Reader, parses
+from gpt2_small.stories.rules import SLOTS
 
 LEAST_QUESTIONS = 2
 

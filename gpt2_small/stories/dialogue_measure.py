@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from gpt2_small.stories.dialogues import ASSISTANT, DIALOGUES, END, USER
+from gpt2_small.stories.entropy import Kinds, form_length
 from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
-from gpt2_small.stories.measure import Kinds, form_length
 
 
 class State(NamedTuple):

@@ -9,7 +9,7 @@ which differ in their form alone.
 import re
 
 from gpt2_small.stories.grammar import Grammar
-from gpt2_small.stories.tales import BEGIN, RULES, SLOTS
+from gpt2_small.stories.rules import BEGIN, RULES, SLOTS
 
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
@@ -105,7 +105,7 @@ DIALOGUE_RULES = {
 
 
 def _with_the_asked(rules: dict[str, str]) -> dict[str, str]:
-    """The tales' rules with the asked slots named instead of filled.
+    """The stories' rules with the asked slots named instead of filled.
 
     Where a story begins in a way that goes with the kind of the thing, that kind decides.
     """

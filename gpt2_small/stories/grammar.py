@@ -1,4 +1,4 @@
-"""Grammars whose later words must agree with earlier ones.
+"""Compile and derive grammars whose later words must agree with earlier ones.
 
 A rule is a text with one alternative a line, which may be led by its weight (`3x The end .`).
 Words stand between blanks; braces hold what is not a word:
@@ -11,9 +11,9 @@ Words stand between blanks; braces hold what is not a word:
     {slot=} {slot}       the same two, of the form called "plain"
     {slot!entry}         fill the slot without a word
 
-Alternatives that begin alike are merged, so that a choice stands where they first differ. There its
-branches must begin with different words. So a story can be derived in one way only, and a word's
-probability given the words before it is the product of the choices made just before it.
+Alternatives that begin alike are merged, so that a choice comes where they first differ, and its
+branches must begin with different words. A story can then be derived in one way only, and a word's
+probability given the words before it is the product of the choices just before it.
 """
 
 from bisect import bisect_right
@@ -70,7 +70,7 @@ Slots: TypeAlias = Mapping[str, Mapping[str, Entry]]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """Items one after the other, and then, if there are branches, a choice among them."""
+    """A sequence of items, and then, if there are branches, a choice among them."""
 
     items: tuple[Item, ...]
     weights: tuple[int, ...] = ()
@@ -133,7 +133,7 @@ class Grammar:
         return Say(slot, form or PLAIN)
 
     def _filling(self, body: str) -> Call:
-        """A call of a rule, made when first asked for, that chooses an entry by its words."""
+        """A call of a rule, made at its first use, that chooses an entry by its words."""
         if body not in self.rules:
             slot, form = body.split("=")
             form, _, kinds = form.partition(":")
@@ -228,7 +228,7 @@ class Grammar:
 
 
 def _merge(name: str, alternatives: Iterable[Alternative]) -> Node:
-    """One node for alternatives, with what they have in common said once."""
+    """One node for alternatives, with their common beginning merged."""
     remaining = list(alternatives)
     common: list[Item] = []
     while all(items for _, items in remaining):

@@ -1,14 +1,14 @@
-"""How good sampled stories are, counted."""
+"""Count how many sampled stories parse, agree and are new."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpt2_small.stories.read import agrees, parses
+from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import split_words
 
 Z_95 = 1.959963984540054
-"""The point of the standard normal distribution that 2.5 % lie beyond."""
+"""The 97.5 % quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True)

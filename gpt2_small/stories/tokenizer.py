@@ -1,6 +1,6 @@
 """Tokenize stories into the words of their grammar."""
 
-from gpt2_small.stories.tales import BEGIN, GRAMMAR
+from gpt2_small.stories.rules import BEGIN, GRAMMAR
 from gpt2_small.tokenizers.words import WordTokenizer, join_words, split_words
 
 __all__ = ["BEGIN_ID", "VOCABULARY", "StoriesTokenizer", "join_words", "split_words"]

@@ -1,4 +1,4 @@
-"""The tales: who and what can be in them, and how they are told (syntax: `grammar.py`)."""
+"""Define the stories: the entries of their slots and the rules of their grammar."""
 
 from gpt2_small.stories.grammar import Entry, Grammar
 

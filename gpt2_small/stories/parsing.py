@@ -1,10 +1,10 @@
-"""Reading tales: how likely each token was, whether a story is one, whether all in it agrees."""
+"""Parse stories: the probability of each token, whether a text is a story, whether it agrees."""
 
 import math
 from collections.abc import Sequence
 
 from gpt2_small.stories.grammar import Call, Case, Grammar, Node, Say, Word
-from gpt2_small.stories.tales import BEGIN, GRAMMAR
+from gpt2_small.stories.rules import BEGIN, GRAMMAR
 
 
 class Disagrees(Exception):

@@ -1,4 +1,4 @@
-"""What can be known about the tales without drawing one: how many, how long, how surprising."""
+"""Compute the number, the lengths and the entropy of the stories exactly, without drawing any."""
 
 import math
 from collections import defaultdict
@@ -8,21 +8,21 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
-from gpt2_small.stories.tales import GRAMMAR
+from gpt2_small.stories.rules import GRAMMAR
 
 Kinds: TypeAlias = frozenset[tuple[str, str]]
-"""The kind of what fills each slot: all that later lengths and probabilities depend on."""
+"""The kind of what fills each slot, on which alone later lengths and probabilities depend."""
 
 Flow: TypeAlias = dict[tuple[Kinds, int], float]
-"""How much probability, or how many stories, stand at each state and number of words so far."""
+"""The probability, or the number of stories, at each state and number of words so far."""
 
 Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
-"""What part of the flow that reaches a node's choice goes to each of its branches."""
+"""The share of the flow into a choice that goes to each of its branches."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a grammar's stories are like.
+    """The stories of a grammar.
 
     Attributes:
         lengths: for each number of words, the probability that a story has it.
@@ -39,8 +39,8 @@ class Profile:
 def profile(grammar: Grammar) -> Profile:
     """The exact profile of a left-deterministic grammar.
 
-    All stories are followed at once: at each choice what stands there is split, and the entropy of
-    the choice belongs to the word that comes next. Nothing is sampled and nothing cut off.
+    All stories are followed at once: at each choice the flow is split, and the entropy of the
+    choice is that of the next word. Nothing is sampled or truncated.
     """
     surprisal: dict[int, float] = defaultdict(float)
     lengths: dict[int, float] = defaultdict(float)
@@ -64,7 +64,7 @@ def profile(grammar: Grammar) -> Profile:
 
 
 def _after(grammar: Grammar, node: Node, flow: Flow, split: Split) -> Flow:
-    """Where what stands before a node stands after it."""
+    """The flow after a node, given the flow before it."""
     for item in node.items:
         if isinstance(item, Call):
             flow = _after(grammar, grammar.rules[item.rule], flow, split)
@@ -112,28 +112,28 @@ def _joined(flows: Iterable[Flow]) -> Flow:
 
 
 @lru_cache(maxsize=1)
-def _tales() -> Profile:
+def _stories() -> Profile:
     return profile(GRAMMAR)
 
 
 def count_stories() -> int:
     """How many different stories the grammar has."""
-    return _tales().count
+    return _stories().count
 
 
 def story_entropy() -> float:
     """The entropy of one story, in nats."""
-    return sum(_tales().surprisal.values())
+    return sum(_stories().surprisal.values())
 
 
 def mean_story_tokens() -> float:
     """The expected number of tokens of a story, its begin token among them."""
-    return 1 + sum(length * mass for length, mass in _tales().lengths.items())
+    return 1 + sum(length * mass for length, mass in _stories().lengths.items())
 
 
 def longest_story_tokens() -> int:
     """The number of tokens of the longest story, its begin token among them."""
-    return 1 + max(_tales().lengths)
+    return 1 + max(_stories().lengths)
 
 
 def entropy_per_token(n_ctx: int) -> float:
@@ -142,7 +142,7 @@ def entropy_per_token(n_ctx: int) -> float:
     The first token, a begin token, is given; the other n_ctx are targets. Stories follow each other
     until the window is cut. No model has a lower expected loss on such windows.
     """
-    return window_entropy(_tales(), n_ctx) / n_ctx
+    return window_entropy(_stories(), n_ctx) / n_ctx
 
 
 def window_entropy(stories: Profile, n_ctx: int) -> float:
