@@ -3,11 +3,12 @@
 from pathlib import Path
 from types import ModuleType
 
+from closeness import assert_close
 from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache
+from gpt2_small.checker.claims import probes
 from gpt2_small.checker.oracle import ComponentCase, Reference, comparable
-from gpt2_small.checker.tolerances import assert_close
 
 
 def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
@@ -25,8 +26,17 @@ def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
     """A solution's Transformer with a reference's weights, in eval mode."""
     model = solution.Transformer(solution.TransformerConfig(**reference.config))
     model = model.to(reference.logits.dtype).eval()
-    model.load_state_dict(reference.weights)
+    load(model, reference.weights)
     return model
+
+
+def load(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load weights strictly; a file's own further name for a parameter means that parameter."""
+    named = probes.own_parameters(model, weights)
+    own = {id(parameter): name for name, parameter in named.items()}
+    every = model.named_parameters(remove_duplicate=False)
+    model.load_state_dict({name: weights[own[id(parameter)]] for name, parameter in every})
+    assert weights.keys() == named.keys()
 
 
 def gives_the_activations(
@@ -41,7 +51,8 @@ def gives_the_activations(
 
 def gives_the_gradients(module: nn.Module, expected: dict[str, Tensor], what: str) -> None:
     """Compare the gradients that a backward pass has left."""
-    gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
+    named = probes.own_parameters(module, expected)
+    gradients = {name: parameter.grad for name, parameter in named.items()}
     assert gradients.keys() == expected.keys()
     for name, gradient in gradients.items():
         assert gradient is not None, f"{name} of {what} gets no gradient"
@@ -52,7 +63,7 @@ def component_agrees(solution: ModuleType, reference: Reference, case: Component
     """One component alone: its output, inner activations and gradients."""
     module = getattr(solution, case.component)(solution.TransformerConfig(**reference.config))
     module = module.to(reference.logits.dtype).eval()
-    module.load_state_dict(case.parameters)
+    load(module, case.parameters)
     what = f"{case.component} {case.where}".strip()
 
     given = case.input.clone().requires_grad_(case.input.is_floating_point())

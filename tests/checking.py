@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpt2_small.checker.mistakes.mistake import Mistake, edited_text, reference_text
-from gpt2_small.checker.sandbox.client import Checker, Limits
+from gpt2_small.checker.sandbox.client import Checker
+from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Verdict
 
 SECONDS = 1.5
@@ -16,7 +17,8 @@ SECONDS = 1.5
 @cache
 def warm_checker() -> Checker:
     """A checker with short limits, so that what hangs costs little."""
-    checker = Checker(Limits(seconds=SECONDS, loading_seconds=3.0, memory=1 << 30))
+    limits = Limits(seconds=SECONDS, loading_seconds=3.0, wall_seconds=12.0, memory=1 << 30)
+    checker = Checker(limits)
     atexit.register(checker.close)
     return checker
 

@@ -15,9 +15,14 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from types import ModuleType
+
 import pytest
 import torch
 from hypothesis import settings
+from shape_types import check_shapes
+
+from gpt2_small import binding
 
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
@@ -33,6 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Search what is there before the first test for garbage in no test."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def solution() -> ModuleType:
+    """The bound solution, with the shapes in its signatures checked at every call."""
+    module = binding.bound()
+    check_shapes(module)
+    return module
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,9 +3,9 @@
 import copy
 
 import torch
+from closeness import assert_close
 from strategies import Case
 
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.model import cached_decoder, packed_weights
 
 

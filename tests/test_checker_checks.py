@@ -6,7 +6,7 @@ import checker_faults
 import pytest
 import torch
 
-from gpt2_small.checker.claims import Check, all_checks, checks_of
+from gpt2_small.checker.claims import Claim, all_claims, claims_of
 from gpt2_small.checker.claims import runner as judge
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import PARTS
@@ -23,8 +23,8 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def check_of(part: str, beginning: str) -> Check:
-    (found,) = [check for check in checks_of(part) if check.name.startswith(beginning)]
+def check_of(part: str, beginning: str) -> Claim:
+    (found,) = [check for check in claims_of(part) if check.name.startswith(beginning)]
     return found
 
 
@@ -56,12 +56,12 @@ def test_a_check_of_several_parts_rejects_a_fault_in_any_of_them(part, sentence,
 def test_for_every_check_there_is_such_a_fault() -> None:
     planted = checker_faults.MODULES + checker_faults.FUNCTIONS + checker_faults.TOGETHER
     caught = {check_of(part, sentence).name for part, sentence, _, _ in planted}
-    assert {check.name for check in all_checks()} - caught == {FORKS}
+    assert {check.name for check in all_claims()} - caught == {FORKS}
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_reference_passes_its_checks_with_whatever_seed(part) -> None:
-    for check in checks_of(part):
+    for check in claims_of(part):
         if check.name != FORKS:
             result = judge.judge_one(check, mistake.reference(), seed=1).result
             assert result.status == "passed", result
@@ -69,7 +69,7 @@ def test_the_reference_passes_its_checks_with_whatever_seed(part) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_other_seeds_draw_other_inputs(part) -> None:
-    first, second = ({c.name: judge.expected(c, s) for c in checks_of(part)} for s in (0, 1))
+    first, second = ({c.name: judge.expected(c, s) for c in claims_of(part)} for s in (0, 1))
     numbers = [
         (entry, second[check][name])
         for check, seen in first.items()
@@ -83,12 +83,12 @@ def test_other_seeds_draw_other_inputs(part) -> None:
 
 def test_sentences_are_unique_within_a_part() -> None:
     for part in PARTS:
-        names = [check.name for check in checks_of(part)]
+        names = [check.name for check in claims_of(part)]
         assert len(set(names)) == len(names)
 
 
 def test_every_part_begins_with_its_gate() -> None:
     for part in PARTS:
-        first, *rest = checks_of(part)
+        first, *rest = claims_of(part)
         assert first.gate
         assert not any(check.gate for check in rest)

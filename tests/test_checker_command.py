@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ from checking import check_text, reference_with, wrong_text
 from rich.console import Console
 
 from gpt2_small.checker import report_formats as reports
+from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.learner import screen
 from gpt2_small.checker.mistakes.mistake import find, reference_text
-from gpt2_small.checker.parts import PARTS, find_part, in_learning_order
+from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
@@ -38,7 +40,7 @@ def test_a_right_part_ends_with_0(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text(reference_text())
     result = run("my_gpt2.py", "--component", "Embedding", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "Embedding holds: 16 checks passed." in result.stdout
+    assert re.search(r"Embedding holds: \d+ checks passed\.", result.stdout)
     assert "my_gpt2.py  sha256 " in result.stdout
 
 
@@ -164,13 +166,13 @@ def test_control_characters_of_a_learner_do_not_break_the_xml() -> None:
 
 
 def test_a_part_is_found_whatever_its_case() -> None:
-    assert find_part("multi-head_attention") == "MultiHeadAttention"
-    assert in_learning_order(["train", "MLP", "mlp"]) == ["MLP", "train"]
+    assert GPT2.find_part("multi-head_attention") == "MultiHeadAttention"
+    assert GPT2.in_learning_order(["train", "MLP", "mlp"]) == ["MLP", "train"]
 
 
 def test_an_unknown_part_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean TransformerBlock"):
-        find_part("TransfomerBlok")
+        GPT2.find_part("TransfomerBlok")
 
 
 def test_the_checks_of_several_parts_wait_for_the_part_that_is_wrong(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from closeness import assert_close
 from decoded import draw, new_decoder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from strategies import SMALL
 from writing import same, small_model
 
 from gpt2_small import UserError, binding
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.generation.decoders import UncachedDecoder
 from gpt2_small.model import cached_decoder, kv_cache, packed_weights

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from closeness import assert_close
 from decoded import assert_cached_is_uncached, draw, new_decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from strategies import SMALL, Case, cases
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpt2_small import UserError, hooks
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.model import cached_decoder as decoding
 from gpt2_small.model import kv_cache
 from gpt2_small.model import packed_weights as packed

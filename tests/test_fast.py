@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from closeness import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planting import plant
@@ -20,7 +21,6 @@ from twin import (
 )
 
 from gpt2_small import preset
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.model import twin as fast
 from gpt2_small.model.presets import PRESETS
 

@@ -18,7 +18,7 @@ from gpt2_small.checker.grading import submissions as grade
 from gpt2_small.checker.grading.submissions import Grading, Row, submissions
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.sandbox.client import Limits
+from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from against_reference import edited_reference, model_of
+from closeness import assert_close
 
 import gpt2_small
 from gpt2_small import UserError, hooks, run_with_cache
 from gpt2_small.checker import oracle
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.model.hooks import tap_names
 
 

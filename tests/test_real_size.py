@@ -1,18 +1,20 @@
 """GPT-2 small as it is: activations at full width and depth, the loss it starts from, its size."""
 
+import live_oracle
 import pytest
 import torch
 from against_reference import model_agrees
 
 from gpt2_small import preset
-from gpt2_small.checker import oracle
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.component("Transformer")
 def test_gpt2_small_gives_the_references_activations_and_gradients(solution):
-    model_agrees(solution, oracle.live_reference({}, seed=0, batch=1, seq=32, dtype=torch.float32))
+    model_agrees(
+        solution, live_oracle.live_reference({}, seed=0, batch=1, seq=32, dtype=torch.float32)
+    )
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ import pytest
 import torch
 from against_reference import edited_reference
 from jaxtyping import TypeCheckError
+from shape_types import check_shapes
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.checker.shape_types import check_shapes
 
 CONFIG = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 1, "n_ctx": 12, "d_vocab": 29}
 WORDS = {"batch", "seq", "seq_q", "seq_k", "head", "d_head", "d_model", "d_vocab"}
@@ -98,14 +98,15 @@ def test_what_a_learner_imports_or_leaves_without_shapes_stays_as_it_is(tmp_path
         "def plain(x): return x\n"
         "def unknown(x: Nowhere) -> Nothing: return x\n"
         "def typed(x: Float[Tensor, 'batch seq']) -> Float[Tensor, 'batch seq']: return x\n"
+        "def gelu_tanh(pre: Float[Tensor, '*axes']) -> Float[Tensor, '*axes']: return pre\n"
     )
     module = gpt2_small.load(path)
     before = dict(vars(module))
     check_shapes(module)
     changed = {name for name, value in vars(module).items() if before.get(name) is not value}
-    assert changed - {"SHAPES_ARE_CHECKED"} == {"typed"}
-    with pytest.raises(TypeCheckError, match="batch seq"):
-        module.typed(torch.zeros(3))
+    assert changed - {"SHAPES_ARE_CHECKED"} == {"gelu_tanh"}
+    with pytest.raises(TypeCheckError, match="axes"):
+        module.gelu_tanh(torch.zeros(3, dtype=torch.int64))
 
 
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:

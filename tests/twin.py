@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import torch
+from closeness import assert_close
 from strategies import SMALL, Case
 
-from gpt2_small.checker.tolerances import assert_close
 from gpt2_small.kernels import products
 from gpt2_small.model import twin as fast
 

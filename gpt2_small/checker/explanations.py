@@ -6,16 +6,15 @@ import math
 from torch import Tensor
 
 from gpt2_small.checker.claims.observation import (
-    STANDARD_ERRORS,
     TAP,
     Counts,
     Distribution,
     Entry,
     Estimate,
     tensor_difference,
-    tolerance,
 )
 from gpt2_small.checker.claims.probes import text, with_axes
+from gpt2_small.checker.claims.tolerances import STANDARD_ERRORS, tolerance
 
 _LONGEST = 300
 

@@ -18,7 +18,7 @@ import torch
 import typer
 
 from gpt2_small import binding
-from gpt2_small.checker.claims import Check, checks_of
+from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.runner import judge_each, judge_one, stand_in
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, build, catalogue
@@ -42,9 +42,9 @@ class Trial:
     location: Location | None = None
 
 
-def alone(part: str) -> list[Check]:
+def alone(part: str) -> list[Claim]:
     """The checks of a part that need no other part of the file."""
-    return [check for check in checks_of(part) if not check.together]
+    return [check for check in claims_of(part) if not check.together]
 
 
 def first_rejection(module: ModuleType, part: str, seed: int = 0) -> str | None:

@@ -1,8 +1,6 @@
-"""What GPT-2 gives for given weights and tokens, by an implementation that is not ours.
+"""Read what TransformerLens and Hugging Face gave for a small GPT-2, cut into its components.
 
-`live_reference` asks TransformerLens for activations and Hugging Face for gradients, on a randomly
-initialised model; `stored_reference` reads what they answered once. `component_cases` cuts either
-into what each component alone has to give.
+The tests derive the stored references again from the two libraries and compare.
 """
 
 import dataclasses
@@ -10,7 +8,6 @@ import functools
 import hashlib
 import json
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +16,9 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 
-STORED = {
-    "tied": {"n_layers": 2, "tied_embeddings": True, "seed": 1, "seq": 11},
-    "untied": {"n_layers": 3, "tied_embeddings": False, "seed": 2, "seq": 12},
-}
-_SMALL = {"d_model": 24, "n_heads": 3, "d_head": 8, "d_mlp": 40, "n_ctx": 12, "d_vocab": 29}
+STORED = ("tied", "untied")
 _FOLDER = Path(__file__).parent / "reference"
-_GROUPS = ("weights", "activations", "gradients", "component_gradients")
+GROUPS = ("weights", "activations", "gradients", "component_gradients")
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ class Reference:
         """The same with its real numbers rounded to another dtype."""
         changed: dict[str, Any] = {
             group: {name: tensor.to(dtype) for name, tensor in getattr(self, group).items()}
-            for group in _GROUPS
+            for group in GROUPS
         }
         return dataclasses.replace(
             self, logits=self.logits.to(dtype), loss=self.loss.to(dtype), **changed
@@ -105,19 +98,9 @@ def comparable(name: str, activation: Tensor) -> Tensor:
     return activation.tril() if name.endswith("hook_attn_scores") else activation
 
 
-def live_reference(
-    fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype = torch.float64
-) -> Reference:
-    """Build a GPT-2 of this shape in Hugging Face's code, with every parameter drawn at random, and
-    ask it and TransformerLens.
-
-    fields: of TransformerConfig; GPT-2 small's where left out. Dropout is 0.
-
-    Needs transformers and transformer-lens (the `dev` extra).
-    """
-    from gpt2_small.checker import live_oracle as live
-
-    return live.ask(fields, seed=seed, batch=batch, seq=seq, dtype=dtype)
+def stored_path(name: str) -> Path:
+    """The file of a stored reference."""
+    return _FOLDER / f"{name}.safetensors"
 
 
 @functools.cache
@@ -128,16 +111,18 @@ def stored_reference(name: str) -> Reference:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = _FOLDER / f"{name}.safetensors"
+    path = stored_path(name)
     damaged = UserError(f"the stored reference {path} is damaged; install gpt2-small again")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        if about.pop("sha256", None) != _digest(tensors, about):
+        if about.pop("sha256", None) != digest(tensors, about):
             raise damaged
     except FileNotFoundError:
-        raise UserError(f"there is no stored reference {path}; choose one of {[*STORED]}") from None
+        raise UserError(
+            f"there is no stored reference {path}; choose one of {list(STORED)}"
+        ) from None
     except (SafetensorError, OSError):
         raise damaged from None
     groups: dict[str, Any] = {
@@ -146,7 +131,7 @@ def stored_reference(name: str) -> Reference:
             for key, tensor in tensors.items()
             if key.startswith(f"{group}/")
         }
-        for group in _GROUPS
+        for group in GROUPS
     }
     return Reference(
         config=json.loads(about["config"]),
@@ -158,30 +143,8 @@ def stored_reference(name: str) -> Reference:
     )
 
 
-def derive(name: str) -> Reference:
-    """Ask again what is stored under a name."""
-    recipe = dict(STORED[name])
-    seed, seq = recipe.pop("seed"), recipe.pop("seq")
-    return live_reference({**_SMALL, **recipe}, seed=seed, batch=2, seq=seq)
-
-
-def store(name: str, reference: Reference) -> Path:
-    """Write a reference to the package, with the SHA-256 of its contents and who was asked."""
-    from safetensors.torch import save_file
-
-    tensors = {field: getattr(reference, field) for field in ("tokens", "logits", "loss")}
-    for group in _GROUPS:
-        tensors |= {f"{group}/{key}": value for key, value in getattr(reference, group).items()}
-    tensors = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
-    about = {field: json.dumps(getattr(reference, field)) for field in ("config", "versions")}
-    path = _FOLDER / f"{name}.safetensors"
-    path.parent.mkdir(exist_ok=True)
-    save_file(tensors, path, metadata={**about, "sha256": _digest(tensors, about)})
-    path.chmod(0o644)
-    return path
-
-
-def _digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+def digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
+    """The SHA-256 of a stored reference's contents."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for key in sorted(tensors):
         tensor = tensors[key]
@@ -244,8 +207,3 @@ def _case(
         parameter_gradients=parameter_gradients,
         input_gradient=reference.component_gradients.get(f"{where}.input"),
     )
-
-
-def versions() -> dict[str, str]:
-    """The libraries that `live_reference` asks, with their versions."""
-    return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}

@@ -1,6 +1,6 @@
-"""The list of checks as pytest items, so that `pytest --solution FILE` works from a wheel too.
+"""Make every claim a pytest item, so that `pytest --solution FILE` works from a wheel too.
 
-The file is checked once, in processes of its own, when the first of the selected items is run.
+A session checks the file once, in processes of its own, when the first of its items is run.
 """
 
 from collections.abc import Iterator
@@ -9,79 +9,99 @@ from typing import Any
 import pytest
 
 from gpt2_small import binding
-from gpt2_small.checker.claims import Check, checks_of
-from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.pytest_plugin import NotWrittenYet
+from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.parts import NotWrittenYet
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.sandbox.client import Checker
-from gpt2_small.checker.verdict import Result, Verdict
+from gpt2_small.checker.verdict import PartReport, Result, Verdict
 
 _VERDICT = pytest.StashKey[Verdict]()
 
 
-class CheckFailed(Exception):
-    """A check does not hold, or waits."""
+class ClaimFails(Exception):
+    """A claim does not hold, or waits; the message is all that is shown."""
 
 
 class PartNode(pytest.Collector):
-    """The checks of a part."""
+    """The claims about a part."""
 
-    def collect(self) -> Iterator["CheckItem"]:
-        for check in checks_of(self.name):
-            yield CheckItem.from_parent(self, name=check.name, check=check)
-
-
-class CheckItem(pytest.Item):
-    """One check of the bound solution."""
-
-    def __init__(self, *, check: Check, **fields: Any) -> None:
+    def __init__(self, *, exercises: ExerciseSet, **fields: Any) -> None:
         super().__init__(**fields)
-        self.check = check
-        self.add_marker(pytest.mark.component(check.component))
+        self.exercises = exercises
+
+    def collect(self) -> Iterator["ClaimItem"]:
+        for claim in self.exercises.claims(self.name):
+            yield ClaimItem.from_parent(self, name=claim.name, claim=claim)
+
+
+class ClaimItem(pytest.Item):
+    """One claim about the bound solution."""
+
+    def __init__(self, *, claim: Claim, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.claim = claim
+        self.add_marker(pytest.mark.component(claim.component))
 
     def runtest(self) -> None:
-        result = self.result()
-        if result.status == "not_written":
-            raise NotWrittenYet(self.check.component)
-        if result.status != "passed":
-            raise CheckFailed(located(result))
-
-    def result(self) -> Result:
-        """What the check of this item said."""
-        verdict = self.session.stash.get(_VERDICT, None)
-        if verdict is None:
-            verdict = checked(self.session)
-            self.session.stash[_VERDICT] = verdict
-        if verdict.error is not None:
-            raise CheckFailed(verdict.error)
-        found = [result for result in verdict.of(self.check.component) if result.check == self.name]
-        if not found:
-            pytest.skip("it needs all parts to be checked")
-        return found[0]
+        raise_unless_passed(
+            result_of(self.session, self.claim), report_of(self.session, self.claim)
+        )
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        if not isinstance(excinfo.value, CheckFailed):
-            return super().repr_failure(excinfo, style)
-        verdict = self.session.stash.get(_VERDICT, None)
-        report = verdict.reports.get(self.check.component) if verdict is not None else None
-        naming = report.naming if report is not None else ""
-        return "\n".join(filter(None, [str(excinfo.value), naming]))
+        if isinstance(excinfo.value, ClaimFails):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        return self.path, None, f"{self.check.component}: {self.name}"
+        return self.path, None, f"{self.claim.component}: {self.name}"
 
 
-def checked(session: pytest.Session) -> Verdict:
-    """The verdict on the bound solution, over the parts of the selected items."""
-    parts = {item.check.component for item in session.items if isinstance(item, CheckItem)}
-    with Checker() as checker:
-        return checker.check(binding.solution_path(binding.bound()), parts)
+def raise_unless_passed(result: Result, report: PartReport | None = None) -> None:
+    """Raise ClaimFails with what is known, or NotWrittenYet, unless a claim holds."""
+    if result.status == "not_written":
+        raise NotWrittenYet(result.component)
+    if result.status != "passed":
+        naming = report.naming if report is not None else ""
+        raise ClaimFails("\n".join(filter(None, [located(result), naming])))
 
 
-def check_items(session: pytest.Session) -> list[pytest.Item]:
-    """All checks as items."""
+def result_of(session: pytest.Session, claim: Claim) -> Result:
+    """What is said of a claim about the bound solution."""
+    verdict = verdict_of(session)
+    if verdict.error is not None:
+        raise ClaimFails(verdict.error)
+    results = [result for result in verdict.of(claim.component) if result.check == claim.name]
+    if not results:
+        pytest.skip("it needs all parts to be checked")
+    return results[0]
+
+
+def report_of(session: pytest.Session, claim: Claim) -> PartReport | None:
+    """What is said of the part that a claim is about."""
+    return verdict_of(session).reports.get(claim.component)
+
+
+def verdict_of(session: pytest.Session) -> Verdict:
+    """The verdict on the bound solution, over the parts that the selected tests are about."""
+    verdict = session.stash.get(_VERDICT, None)
+    if verdict is None:
+        markers = (mark for item in session.items for mark in item.iter_markers("component"))
+        parts = {name for mark in markers for name in mark.args}
+        with Checker() as checker:
+            verdict = checker.check(binding.solution_path(binding.bound()), parts)
+        session.stash[_VERDICT] = verdict
+    return verdict
+
+
+def claim_items(session: pytest.Session) -> list[pytest.Item]:
+    """All claims about the bound solution as items."""
+    exercises = exercise_set.of_file(binding.solution_path(binding.bound()))
     items: list[pytest.Item] = []
-    for part in PARTS:
-        node = PartNode.from_parent(session, name=part, nodeid=f"checks::{part}")
+    for part in exercises.parts:
+        node = PartNode.from_parent(
+            session, name=part, nodeid=f"claims::{part}", exercises=exercises
+        )
         items += node.collect()
     return items

@@ -1,4 +1,4 @@
-"""The pytest plugin: `--solution FILE`, the `solution` fixture and the `component` marker.
+"""Define the pytest plugin: `--solution FILE`, the `solution` fixture, the `component` marker.
 
 pytest loads it in every project of an environment, so it imports nothing heavy until it is needed.
 """
@@ -10,6 +10,7 @@ from types import CodeType, ModuleType, TracebackType
 import pytest
 
 from gpt2_small import binding
+from gpt2_small.checker.parts import NotWrittenYet
 from gpt2_small.errors import UserError
 
 _CHOSEN = pytest.StashKey[str | None]()
@@ -19,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("gpt2-small").addoption(
         "--solution",
         metavar="FILE",
-        help="run the checks of the GPT-2 in FILE, and only those "
+        help="run the tests of the parts in FILE, and only those "
         f"(default: ${binding.SOLUTION_VARIABLE}, else all tests on the reference)",
     )
 
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "component(name): the part of the bound solution that a test is about"
     )
+    config.addinivalue_line("markers", "claim: a test that is a claim of `gpt2-small check`")
     option = config.getoption("--solution")
     chosen = os.environ.get(binding.SOLUTION_VARIABLE) or None if option is None else option
     config.stash[_CHOSEN] = chosen
@@ -69,9 +71,10 @@ def pytest_collection_modifyitems(
     if config.stash[_CHOSEN] is None:
         return
     if config.getoption("--solution") is not None and not _named_tests(config):
-        from gpt2_small.checker.pytest_items import check_items
+        from gpt2_small.checker.pytest_items import claim_items
 
-        items += check_items(session)
+        items[:] = [item for item in items if not item.get_closest_marker("claim")]
+        items += claim_items(session)
     wanted = [item for item in items if item.get_closest_marker("component")]
     if wanted or config.getoption("--solution") is not None:
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
@@ -109,21 +112,13 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 @pytest.fixture(scope="session")
 def solution() -> ModuleType:
-    """The bound solution, with the shapes in its signatures checked at every call."""
-    from gpt2_small.checker.shape_types import check_shapes
-
-    module = binding.bound()
-    check_shapes(module)
-    return module
+    """The bound solution."""
+    return binding.bound()
 
 
 def _named_tests(config: pytest.Config) -> bool:
     """Whether the command line says which tests to run."""
     return config.args_source == pytest.Config.ArgsSource.ARGS
-
-
-class NotWrittenYet(Exception):
-    """A part that a test is about is not in the solution."""
 
 
 def _unwritten_part(error: BaseException) -> str | None:

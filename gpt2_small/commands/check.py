@@ -46,7 +46,6 @@ def check(
     Example: gpt2-small check my_gpt2.py --component LayerNorm
     """
     from gpt2_small.checker import report_formats as reports
-    from gpt2_small.checker.parts import in_learning_order
     from gpt2_small.checker.verdict import Verdict
 
     path = file or file_in_use()
@@ -55,8 +54,7 @@ def check(
     for target in targets.values():
         reports.writable(target)
     try:
-        parts = in_learning_order(component) if component else None
-        verdict = run_checks(path, parts, seed)
+        verdict = run_checks(path, component or None, seed)
     except UserError as error:
         verdict = Verdict(str(path), error=str(error))
     for name, target in targets.items():

@@ -35,7 +35,7 @@ def grade(
     """
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.grading.submissions import Grading, submissions
-    from gpt2_small.checker.sandbox.client import Limits
+    from gpt2_small.checker.sandbox.task import Limits
 
     for target in filter(None, [csv, json]):
         reports.writable(target)

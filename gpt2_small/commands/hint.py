@@ -17,11 +17,12 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    from gpt2_small.checker import exercise_set
     from gpt2_small.checker.learner import progress, screen
-    from gpt2_small.checker.parts import find_part
     from gpt2_small.checker.sandbox.client import Checker
 
-    part, path = find_part(part), learner_file(file)
+    path = learner_file(file)
+    part = exercise_set.of_file(path).find_part(part)
     console = screen.console_for_learners()
     with Checker() as checker, console.status(f"checking {part}"):
         verdict = checker.check(path, [part])

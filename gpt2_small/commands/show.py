@@ -23,12 +23,13 @@ def show(
     """
     from rich.syntax import Syntax
 
+    from gpt2_small.checker import exercise_set
     from gpt2_small.checker.learner import progress, screen
     from gpt2_small.checker.learner.skeleton import reference_code
-    from gpt2_small.checker.parts import find_part
 
-    part = find_part(part)
     path = _file_or_none(file)
+    exercises = exercise_set.GPT2 if path is None else exercise_set.of_file(path)
+    part = exercises.find_part(part)
     if not yes and (path is None or not _holds(path, part)):
         _ask(part)
     console = screen.console_for_learners()

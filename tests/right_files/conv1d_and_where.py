@@ -98,6 +98,8 @@ class MLP(nn.Module):
 
 
 def next_token_loss(logits, labels):
+    if labels.shape[1] - logits.shape[1] not in (0, 1) or labels[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(labels.shape)} tokens for {tuple(logits.shape)} logits")
     logits = logits.float()
     if labels.shape[1] == logits.shape[1]:
         logits = logits[..., :-1, :]

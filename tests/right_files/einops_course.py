@@ -39,6 +39,8 @@ class PositionalEmbedding(nn.Module):
         nn.init.normal_(self.W_pos, std=cfg.init_std)
 
     def forward(self, tokens):
+        if tokens.shape[1] > self.W_pos.shape[0]:
+            raise ValueError(f"{tokens.shape[1]} tokens, at most {self.W_pos.shape[0]}")
         batch, seq_len = tokens.shape
         return einops.repeat(self.W_pos[:seq_len], "seq d_model -> batch seq d_model", batch=batch)
 
@@ -109,6 +111,8 @@ class Transformer(nn.Module):
         self.drop = nn.Dropout(cfg.dropout)
 
     def forward(self, tokens):
+        if tokens.shape[1] > self.config.n_ctx:
+            raise ValueError(f"{tokens.shape[1]} tokens, at most {self.config.n_ctx}")
         residual = self.drop(self.embed(tokens) + self.pos_embed(tokens))
         for block in self.blocks:
             residual = block(residual)
@@ -119,6 +123,8 @@ class Transformer(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     log_probs = logits.log_softmax(dim=-1)[:, : tokens.shape[1] - 1]
     picked = log_probs.gather(dim=-1, index=tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
     return -picked.mean()
@@ -126,6 +132,10 @@ def next_token_loss(logits, tokens):
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     """With torch.topk, which sorts, and the nucleus by the number of tokens below p."""
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature}, top_k {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}")
     if temperature == 0:
         return logits.argmax(dim=-1)
     d_vocab = logits.shape[-1]

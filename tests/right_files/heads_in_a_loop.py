@@ -158,6 +158,8 @@ class Transformer(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     losses = []
     for position in range(tokens.shape[1] - 1):
         log_probabilities = torch.log_softmax(logits[:, position], dim=-1)
@@ -167,6 +169,10 @@ def next_token_loss(logits, tokens):
 
 
 def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
+    if peak < 0 or not 0 <= final_fraction <= 1:
+        raise ValueError(f"peak {peak}, final_fraction {final_fraction}")
+    if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"{warmup_steps} of {total_steps} steps")
     if step + 1 <= warmup_steps:
         return peak / warmup_steps * (step + 1)
     first, last = max(warmup_steps, 1) - 1, total_steps - 1

@@ -106,6 +106,8 @@ class TransformerBlock(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     targets = tokens[:, 1:]
     logits = logits[:, : targets.shape[1]]
     one_hot = nn.functional.one_hot(targets, logits.shape[-1]).to(logits.dtype)
@@ -114,6 +116,10 @@ def next_token_loss(logits, tokens):
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     """The Gumbel maximum."""
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature}, top_k {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}")
     if temperature == 0:
         return logits.argmax(-1)
     order = logits.argsort(-1, descending=True)

@@ -32,7 +32,8 @@ class PositionalEmbedding(nn.Module):
         self.W_pos = normal(c.init_std, c.n_ctx, c.d_model)
 
     def forward(self, ids):
-        assert ids.shape[1] <= len(self.W_pos)
+        if ids.shape[1] > self.W_pos.shape[0]:
+            raise ValueError(f"{ids.shape[1]} tokens, at most {self.W_pos.shape[0]}")
         return self.W_pos[: ids.shape[1]] + torch.zeros_like(ids, dtype=self.W_pos.dtype)[..., None]
 
 
@@ -71,6 +72,8 @@ class MLP(nn.Module):
 
 
 def next_token_loss(logits, ids):
+    if ids.shape[1] - logits.shape[1] not in (0, 1) or ids[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(ids.shape)} tokens for {tuple(logits.shape)} logits")
     n = ids.shape[1] - 1
     log_p = logits[:, :n] - torch.logsumexp(logits[:, :n], -1, keepdim=True)
     rows, columns = torch.meshgrid(torch.arange(len(ids)), torch.arange(n), indexing="ij")

@@ -96,7 +96,8 @@ class Transformer(nn.Module):
         self.unembed = None if config.tied_embeddings else Unembedding(config)
 
     def forward(self, idx):
-        assert idx.size(1) <= self.config.n_ctx, "the sequence is longer than n_ctx"
+        if idx.shape[1] > self.config.n_ctx:
+            raise ValueError(f"{idx.shape[1]} tokens, at most {self.config.n_ctx}")
         x = self.drop(self.embed(idx) + self.pos_embed(idx))
         for block in self.blocks:
             x = block(x)
@@ -105,12 +106,18 @@ class Transformer(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     targets = tokens[:, 1:].contiguous()
     logits = logits[:, : targets.size(1)].contiguous()
     return F.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1))
 
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature}, top_k {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}")
     if temperature == 0:
         return torch.argmax(logits, dim=-1)
     logits = logits / temperature
@@ -131,6 +138,8 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
 def generate(
     model, idx, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, generator=None
 ):
+    if idx.shape[1] == 0 or max_new_tokens < 0:
+        raise ValueError(f"{idx.shape[1]} tokens and {max_new_tokens} new ones")
     mode = model.training
     model.eval()
     for _ in range(max_new_tokens):
@@ -144,6 +153,10 @@ def generate(
 
 
 def learning_rate(it, *, peak, warmup_steps, total_steps, final_fraction=0.1):
+    if peak < 0 or not 0 <= final_fraction <= 1:
+        raise ValueError(f"peak {peak}, final_fraction {final_fraction}")
+    if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"{warmup_steps} of {total_steps} steps")
     min_lr = peak * final_fraction
     if it < warmup_steps:
         return peak * (it + 1) / warmup_steps

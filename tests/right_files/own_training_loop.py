@@ -40,6 +40,10 @@ def parameter_groups(model, *, weight_decay):
 
 
 def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
+    if peak < 0 or not 0 <= final_fraction <= 1:
+        raise ValueError(f"peak {peak}, final_fraction {final_fraction}")
+    if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"{warmup_steps} of {total_steps} steps")
     done = step + 1
     if done < warmup_steps:
         return peak * done / warmup_steps
@@ -49,6 +53,8 @@ def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
 
 
 def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss):
+    if not batches or not max_grad_norm > 0:
+        raise ValueError(f"{len(batches)} micro-batches, max_grad_norm {max_grad_norm}")
     for parameter in model.parameters():
         parameter.grad = None
     counts = [batch.shape[0] * (batch.shape[1] - 1) for batch in batches]
@@ -62,6 +68,8 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
             total += float(value)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients]))
+    if not math.isfinite(total + float(norm)):
+        raise FloatingPointError(f"loss {total}, gradient {float(norm)}")
     scale = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(scale)

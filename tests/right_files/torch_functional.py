@@ -37,6 +37,8 @@ class PositionalEmbedding(nn.Module):
         self.W_pos = weight(config.n_ctx, config.d_model, std=config.init_std)
 
     def forward(self, tokens):
+        if tokens.shape[1] > self.W_pos.shape[0]:
+            raise ValueError(f"{tokens.shape[1]} tokens, at most {self.W_pos.shape[0]}")
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         return F.embedding(positions.expand_as(tokens), self.W_pos)
 
@@ -92,6 +94,8 @@ class Unembedding(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     targets = tokens[:, 1:]
     logits = logits[:, : targets.shape[1]].float()
     return F.cross_entropy(logits.transpose(1, 2), targets)

@@ -88,6 +88,10 @@ class Unembedding(nn.Module):
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     """The inverse of the cumulative distribution."""
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature}, top_k {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}")
     if temperature == 0:
         return logits.max(dim=-1).indices
     probabilities, tokens = (logits.double() / temperature).softmax(-1).sort(-1, descending=True)
@@ -108,6 +112,8 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
 def generate(
     model, tokens, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, generator=None
 ):
+    if tokens.shape[1] == 0 or max_new_tokens < 0:
+        raise ValueError(f"{tokens.shape[1]} tokens and {max_new_tokens} new ones")
     mode, n_ctx, length = model.training, model.config.n_ctx, tokens.shape[1]
     model.eval()
     try:

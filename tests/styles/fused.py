@@ -71,6 +71,8 @@ class PositionalEmbedding(nn.Module):
         self.register_buffer("positions", torch.arange(config.n_ctx), persistent=False)
 
     def forward(self, tokens):
+        if tokens.shape[1] > self.W_pos.shape[0]:
+            raise ValueError(f"{tokens.shape[1]} tokens, at most {self.W_pos.shape[0]}")
         return F.embedding(self.positions[: tokens.size(1)], self.W_pos).expand(len(tokens), -1, -1)
 
 
@@ -156,7 +158,8 @@ class Transformer(nn.Module):
         return sum(p.numel() for p in self.parameters())
 
     def forward(self, tokens):
-        assert tokens.size(1) <= self.config.n_ctx, "too long"
+        if tokens.shape[1] > self.config.n_ctx:
+            raise ValueError(f"{tokens.shape[1]} tokens, at most {self.config.n_ctx}")
         x = self.drop(self.embed(tokens) + self.pos_embed(tokens))
         for block in self.blocks:
             x = block(x)
@@ -165,6 +168,8 @@ class Transformer(nn.Module):
 
 
 def next_token_loss(logits, tokens):
+    if tokens.shape[1] - logits.shape[1] not in (0, 1) or tokens[:, 1:].numel() == 0:
+        raise ValueError(f"{tuple(tokens.shape)} tokens for {tuple(logits.shape)} logits")
     n = tokens.size(1) - 1
     log_probs = logits[:, :n].log_softmax(-1)
     return -log_probs.gather(-1, tokens[:, 1:, None]).mean()
@@ -172,6 +177,10 @@ def next_token_loss(logits, tokens):
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     """Gumbel's trick, and cuts on the unsorted logits."""
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError(f"temperature {temperature}, top_k {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p {top_p}")
     if temperature == 0:
         return logits.argmax(-1)
     logits = logits / temperature
@@ -190,6 +199,8 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
 def generate(
     model, tokens, max_new_tokens, *, temperature=1.0, top_k=None, top_p=None, generator=None
 ):
+    if tokens.shape[1] == 0 or max_new_tokens < 0:
+        raise ValueError(f"{tokens.shape[1]} tokens and {max_new_tokens} new ones")
     mode = model.training
     model.eval()
     out = torch.cat([tokens, tokens.new_zeros(len(tokens), max_new_tokens)], dim=1)
@@ -207,6 +218,10 @@ def generate(
 
 
 def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
+    if peak < 0 or not 0 <= final_fraction <= 1:
+        raise ValueError(f"peak {peak}, final_fraction {final_fraction}")
+    if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
+        raise ValueError(f"{warmup_steps} of {total_steps} steps")
     if step < warmup_steps:
         return peak / warmup_steps * (step + 1)
     done = min(1.0, (step - warmup_steps + 1) / max(1, total_steps - warmup_steps))
@@ -237,6 +252,8 @@ class TrainRecord(StepResult):
 
 
 def train_step(model, batches, optimizer, *, max_grad_norm=1.0):
+    if not batches or not max_grad_norm > 0:
+        raise ValueError(f"{len(batches)} micro-batches, max_grad_norm {max_grad_norm}")
     optimizer.zero_grad(set_to_none=True)
     total = sum(b[:, 1:].numel() for b in batches)
     loss = 0.0
@@ -247,6 +264,8 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0):
         part.backward()
         loss += part.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise FloatingPointError(f"loss {loss}, gradient {float(norm)}")
     optimizer.step()
     return StepResult(loss, float(norm), total)
 

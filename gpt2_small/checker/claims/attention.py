@@ -1,30 +1,27 @@
-"""MultiHeadAttention: the shared checks, dropout, and causality."""
+"""State the claims about MultiHeadAttention: the shared ones, dropout, and causality."""
 
 from types import ModuleType
 
 import torch
+from torch import Tensor
 
-from gpt2_small.checker.claims import Check, probes
-from gpt2_small.checker.claims.dropout import DROPOUT, dropout_checks, share
-from gpt2_small.checker.claims.modules import module_checks
+from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims.dropout import DROPOUT, dropout_claims, share
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.observation import Estimate, Observation
 from gpt2_small.checker.claims.subject import Subject
+
+_DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 
 SUBJECT = Subject("MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1))
 
 
 def causality(module: ModuleType, seed: int) -> Observation:
-    """How far each position's output moves when all later positions are replaced."""
-    model = SUBJECT.build(module, seed).double()
-    given = SUBJECT.values(seed, "causality", torch.float64)
-    other = SUBJECT.values(seed, "another future", torch.float64)
-    before = SUBJECT.run(model, given)
-    moved = []
-    for position in range(probes.SEQ):
-        changed = torch.cat([given[:, : position + 1], other[:, position + 1 :]], dim=1)
-        after = SUBJECT.run(model, changed)
-        moved.append((after - before)[:, : position + 1].abs().max())
-    return {"how far a position moves when the later ones change": torch.stack(moved)}
+    """The outputs up to each position when all later positions are replaced."""
+    model = SUBJECT.build(module, seed)
+    given, other = SUBJECT.values(seed, "causality"), SUBJECT.values(seed, "another future")
+    return futures(lambda inputs: SUBJECT.run(model, inputs), given, other)
 
 
 def dropped(module: ModuleType, seed: int) -> Observation:
@@ -40,8 +37,16 @@ def dropped(module: ModuleType, seed: int) -> Observation:
     values["b_V"] = torch.ones(shapes["b_V"])
     values["W_O"] = torch.eye(heads * d_head).reshape(shapes["W_O"])
     probes.load_values(model, values)
-    output = SUBJECT.run(model, SUBJECT.feed(seed, "dropped", batch=400))
-    zero = output.unflatten(-1, (heads, d_head)) == 0
+    return {_DROPPED: SUBJECT.run(model, SUBJECT.feed(seed, "dropped", batch=400))}
+
+
+def dropped_shares(seen: Observation) -> Observation:
+    """How often all, and how often single features of a head are zero."""
+    output = seen[_DROPPED]
+    shape = (400, probes.SEQ, probes.SIZES["d_model"])
+    if not isinstance(output, Tensor) or output.shape != shape:
+        return seen
+    zero = output.unflatten(-1, (probes.SIZES["n_heads"], -1)) == 0
     silent = zero.all(dim=-1)
     return {
         "the share of heads that are silent at the first position": share(silent[:, 0]),
@@ -58,14 +63,21 @@ def expected_dropped(_reference: ModuleType, _seed: int) -> Observation:
     }
 
 
-CHECKS = (
-    *module_checks(SUBJECT),
-    Check("MultiHeadAttention", "No position sees a later one", causality),
-    *dropout_checks(SUBJECT),
-    Check(
+CLAIMS = (
+    *module_claims(SUBJECT),
+    Claim(
+        "MultiHeadAttention",
+        "No position sees a later one",
+        causality,
+        summary=how_far_moved,
+        expect=nothing_moves,
+    ),
+    *dropout_claims(SUBJECT),
+    Claim(
         "MultiHeadAttention",
         "Dropout zeroes entries of the pattern, and elements of the output",
         dropped,
+        summary=dropped_shares,
         expect=expected_dropped,
         group="dropout",
     ),

@@ -1,12 +1,10 @@
-"""TransformerBlock: the shared checks, and that only its parts drop."""
+"""State the claims about TransformerBlock: the shared ones, and that only its parts drop."""
 
 from types import ModuleType
 
-import torch
-
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, probes
 from gpt2_small.checker.claims.dropout import DROPOUT, parts_drop_nothing
-from gpt2_small.checker.claims.modules import module_checks
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.subject import Subject
 
@@ -15,15 +13,15 @@ SUBJECT = Subject("TransformerBlock", probes.residual, scales=(1.0, 5.0, 0.05))
 
 def drops_nothing_itself(module: ModuleType, seed: int) -> Observation:
     """In training, while its parts drop nothing."""
-    model = SUBJECT.build(module, seed, dropout=DROPOUT).double().train()
+    model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
     parts_drop_nothing(model)
-    given = SUBJECT.values(seed, "own dropout", torch.float64)
+    given = SUBJECT.values(seed, "own dropout")
     return {"the output in training mode, its parts dropping nothing": SUBJECT.run(model, given)}
 
 
-CHECKS = (
-    *module_checks(SUBJECT),
-    Check(
+CLAIMS = (
+    *module_claims(SUBJECT),
+    Claim(
         "TransformerBlock",
         "It drops nothing beside what its attention and its MLP drop",
         drops_nothing_itself,

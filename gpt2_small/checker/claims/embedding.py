@@ -1,9 +1,9 @@
-"""Embedding: the shared checks."""
+"""State the claims about Embedding: the shared ones."""
 
 from gpt2_small.checker.claims import probes
-from gpt2_small.checker.claims.modules import module_checks
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.subject import Subject
 
 SUBJECT = Subject("Embedding", probes.tokens)
 
-CHECKS = module_checks(SUBJECT)
+CLAIMS = module_claims(SUBJECT)

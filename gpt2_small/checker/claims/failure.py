@@ -1,11 +1,11 @@
-"""How a check says that it does not hold."""
+"""Raise that a claim does not hold, with the reason."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class Failure(Exception):
-    """A check does not hold; the message is for the learner, with numbers where there are any.
+    """A claim does not hold; the message is for the learner, with numbers where there are any.
 
     seen: what was observed all the same, by which a mistake can be recognised.
     """

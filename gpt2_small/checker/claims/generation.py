@@ -1,4 +1,4 @@
-"""generate: greedy continuations, the window of n_ctx tokens, options passed on, modes kept."""
+"""State the claims about generate: greedy continuations, the window, options, modes, refusals."""
 
 from types import ModuleType
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, probes
 from gpt2_small.checker.claims.observation import Counts, Distribution, Entry, Observation
-from gpt2_small.checker.claims.sampling import probabilities
+from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.sampling import equalities, probabilities
 from gpt2_small.checker.claims.transformer import TIED
-from gpt2_small.checker.mistakes.mistake import reference
 
 PART = "generate"
 N_CTX = probes.SIZES["n_ctx"]
-_DRAWS = 8000
+_DRAWS = 4000
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {},
     {"temperature": 2.5},
@@ -25,9 +25,9 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
 )
 
 
-def model_of(seed: int, **changes: Any) -> nn.Module:
-    """The reference Transformer with random parameters."""
-    return TIED.build(reference(), seed, **changes)
+def model_of(module: ModuleType, seed: int, **changes: Any) -> nn.Module:
+    """The module's Transformer, which is the reference's, with random parameters."""
+    return TIED.build(module, seed, **changes)
 
 
 def prompt(seed: int, seq: int) -> Tensor:
@@ -35,14 +35,14 @@ def prompt(seed: int, seq: int) -> Tensor:
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    got = module.generate(model_of(seed), prompt(seed, 4), 3, temperature=0)
+    got = module.generate(model_of(module, seed), prompt(seed, 4), 3, temperature=0)
     got = probes.tensor(got, "what generate returns")
     return {"what generate returns": f"{got.dtype} with {got.dim()} axes"}
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
     """Prompts that stay inside n_ctx, reach it, cross it and are longer than it."""
-    model, seen = model_of(seed), {}
+    model, seen = model_of(module, seed), {}
     for seq, new in [(1, 5), (4, 7), (N_CTX - 2, 8), (N_CTX + 3, 6)]:
         name = f"the tokens after a prompt of {seq} and {new} new"
         seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
@@ -50,15 +50,19 @@ def greedy(module: ModuleType, seed: int) -> Observation:
 
 
 def nothing_new(module: ModuleType, seed: int) -> Observation:
-    return {"the tokens with max_new_tokens=0": module.generate(model_of(seed), prompt(seed, 5), 0)}
+    return {
+        "the tokens with max_new_tokens=0": module.generate(
+            model_of(module, seed), prompt(seed, 5), 0
+        )
+    }
 
 
 class Fixed(nn.Module):
     """Gives the same logits for the last position of anything, and others before it."""
 
-    def __init__(self, logits: Tensor) -> None:
+    def __init__(self, module: ModuleType, logits: Tensor) -> None:
         super().__init__()
-        self.config = probes.config(reference(), d_vocab=len(logits))
+        self.config = probes.config(module, d_vocab=len(logits))
         self.logits = logits
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -73,24 +77,32 @@ def fixed_logits() -> Tensor:
 
 
 def drawn(module: ModuleType, seed: int) -> Observation:
-    """How often each token follows, two new tokens for each row of a large batch."""
+    """Two new tokens for each row of a large batch."""
     seen: dict[str, Entry] = {}
     for setting in _SETTINGS:
         got = module.generate(
-            Fixed(fixed_logits()),
+            Fixed(module, fixed_logits()),
             torch.zeros(_DRAWS, 2, dtype=torch.int64),
             2,
             generator=probes.draws(seed, str(setting)),
             **setting,
         )
-        seen[_named(setting)] = counted(probes.tensor(got, "what generate returns"))
+        seen[_named(setting)] = probes.tensor(got, "what generate returns")
     return seen
 
 
-def counted(got: Tensor) -> Entry:
+def counted(seen: Observation) -> Observation:
     """Counts of both new tokens; a text when there are not two of them."""
-    if got.shape != (_DRAWS, 4):
+    return {name: _counted(got) for name, got in seen.items()}
+
+
+def _counted(got: Entry) -> Entry:
+    if not isinstance(got, Tensor):
+        return got
+    if got.shape != (_DRAWS, 4) or got.dtype != torch.int64:
         return probes.text(got)
+    if not bool(((got >= 0) & (got < 7)).all()):
+        return "tokens outside the vocabulary"
     return Counts(torch.stack([torch.bincount(column, minlength=7) for column in got[:, 2:].T]))
 
 
@@ -104,18 +116,23 @@ def _named(setting: dict[str, Any]) -> str:
 
 
 def repeatable(module: ModuleType, seed: int) -> Observation:
+    """Tokens generated twice, with one seed and with two."""
+
     def go(number: int) -> Tensor:
         generator = torch.Generator().manual_seed(number)
-        return module.generate(
-            model_of(seed), prompt(seed, 4), 8, temperature=3.0, generator=generator
-        )
+        model = model_of(module, seed)
+        return module.generate(model, prompt(seed, 4), 8, temperature=3.0, generator=generator)
 
-    first, again, other = go(seed), go(seed), go(seed + 1)
     return {
-        "two runs from equal generators": "the same" if torch.equal(first, again) else "different",
-        "two runs from different generators": "the same"
-        if torch.equal(first, other)
-        else "different",
+        "runs with generators seeded alike": torch.stack([go(seed), go(seed)]),
+        "runs with generators seeded differently": torch.stack([go(seed), go(seed + 1)]),
+    }
+
+
+def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
+    return {
+        "runs with generators seeded alike": "the same",
+        "runs with generators seeded differently": "different",
     }
 
 
@@ -123,7 +140,7 @@ def modes(module: ModuleType, seed: int) -> Observation:
     """Dropout is off while it generates, and the model's mode is as it was afterwards."""
     seen: dict[str, Entry] = {}
     for training in (True, False):
-        model = model_of(seed, dropout=0.4).train(training)
+        model = model_of(module, seed, dropout=0.4).train(training)
         got = module.generate(model, prompt(seed, 4), 6, temperature=0)
         before = "training" if training else "evaluation"
         seen[f"the tokens of a model in {before} mode with dropout"] = got
@@ -135,7 +152,7 @@ def modes(module: ModuleType, seed: int) -> Observation:
 
 def without_gradients(module: ModuleType, seed: int) -> Observation:
     """Whether the model's logits carry a history, which would fill the memory."""
-    model, kept = model_of(seed), []
+    model, kept = model_of(module, seed), []
     model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
     module.generate(model, prompt(seed, 4), 2, temperature=0)
     return {"gradients while generating": "kept" if any(kept) else "none"}
@@ -143,7 +160,7 @@ def without_gradients(module: ModuleType, seed: int) -> Observation:
 
 def window(module: ModuleType, seed: int) -> Observation:
     """The longest sequence that the model was given."""
-    model, lengths = model_of(seed), [0]
+    model, lengths = model_of(module, seed), [0]
     model.register_forward_pre_hook(lambda _m, given: lengths.append(given[0].shape[1]))
     module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0)
     return {"the longest sequence the model is given, for an n_ctx of 12": str(max(lengths))}
@@ -157,25 +174,39 @@ def whatever_follows(module: ModuleType, seed: int) -> Observation:
         certain[token] = 20.0
         given = torch.full((2, 3), 1)
         name = f"the tokens when {token} of {d_vocab} is drawn every time"
-        seen[name] = module.generate(Fixed(certain), given, 4, temperature=0)
+        seen[name] = module.generate(Fixed(module, certain), given, 4, temperature=0)
     return seen
 
 
 def untouched(module: ModuleType, seed: int) -> Observation:
     given = prompt(seed, 6)
-    module.generate(model_of(seed), given, 4, temperature=0)
+    module.generate(model_of(module, seed), given, 4, temperature=0)
     return {"the prompt after the call": given}
 
 
-CHECKS = (
-    Check(PART, "It is called with a model and tokens, and gives tokens", called, gate=True),
-    Check(PART, "Its greedy continuation is right, also beyond n_ctx tokens", greedy),
-    Check(PART, "The model never sees more than the last n_ctx tokens", window),
-    Check(PART, "No new tokens leave the prompt as it is", nothing_new),
-    Check(PART, "It goes on whatever token was drawn", whatever_follows),
-    Check(PART, "Temperature, top_k and top_p reach the draw", drawn, expect=exact),
-    Check(PART, "Its chance comes from the generator", repeatable, group="chance"),
-    Check(PART, "Dropout is off meanwhile, and the model's mode is kept", modes, group="dropout"),
-    Check(PART, "No gradients are kept", without_gradients, group="gradient"),
-    Check(PART, "The prompt is left unchanged", untouched, group="inputs"),
+def refusals(module: ModuleType, seed: int) -> Observation:
+    model, empty = model_of(module, seed), torch.zeros(2, 0, dtype=torch.int64)
+    return {
+        "a call with an empty prompt": ending(lambda: module.generate(model, empty, 3)),
+        "a call with max_new_tokens=-2": ending(
+            lambda: module.generate(model, prompt(seed, 4), -2)
+        ),
+    }
+
+
+CLAIMS = (
+    Claim(PART, "It is called with a model and tokens, and gives tokens", called, gate=True),
+    Claim(PART, "Its greedy continuation is right, also beyond n_ctx tokens", greedy),
+    Claim(PART, "The model never sees more than the last n_ctx tokens", window),
+    Claim(PART, "No new tokens leave the prompt as it is", nothing_new),
+    Claim(PART, "It goes on whatever token was drawn", whatever_follows),
+    Claim(PART, "Temperature, top_k and top_p reach the draw", drawn, summary=counted,
+          expect=exact),
+    Claim(PART, "Its chance comes from the generator", repeatable, summary=equalities,
+          expect=as_seeded, group="chance"),
+    Claim(PART, "Dropout is off meanwhile, and the model's mode is kept", modes, group="dropout"),
+    Claim(PART, "No gradients are kept", without_gradients, group="gradient"),
+    Claim(PART, "The prompt is left unchanged", untouched, group="inputs"),
+    Claim(PART, "An empty prompt and a negative max_new_tokens are refused with ValueError",
+          refusals, group="refusals"),
 )  # fmt: skip

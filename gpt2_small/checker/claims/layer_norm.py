@@ -1,11 +1,9 @@
-"""LayerNorm: the shared checks, constant rows, and the epsilon of the configuration."""
+"""State the claims about LayerNorm: the shared ones, constant rows, the configuration's epsilon."""
 
 from types import ModuleType
 
-import torch
-
-from gpt2_small.checker.claims import Check, probes
-from gpt2_small.checker.claims.modules import module_checks
+from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.subject import Subject
 
@@ -15,20 +13,20 @@ SUBJECT = Subject("LayerNorm", probes.residual, scales=(1.0, 30.0, 3e-4))
 
 def constant_rows(module: ModuleType, seed: int) -> Observation:
     """Positions whose elements are all equal have no variance; epsilon keeps them finite."""
-    model = SUBJECT.build(module, seed).double()
-    given = SUBJECT.values(seed, "constant rows", torch.float64)
+    model = SUBJECT.build(module, seed)
+    given = SUBJECT.values(seed, "constant rows")
     given[0, 1], given[1, 3] = 0.0, 2.5
     return {"the output for rows of equal numbers": SUBJECT.run(model, given)}
 
 
 def other_epsilon(module: ModuleType, seed: int) -> Observation:
-    model = SUBJECT.build(module, seed, layer_norm_eps=0.02).double()
-    given = SUBJECT.values(seed, "other epsilon", torch.float64, scale=0.1)
+    model = SUBJECT.build(module, seed, layer_norm_eps=0.02)
+    given = SUBJECT.values(seed, "other epsilon", scale=0.1)
     return {"the output with layer_norm_eps = 0.02": SUBJECT.run(model, given)}
 
 
-CHECKS = (
-    *module_checks(SUBJECT),
-    Check("LayerNorm", "A row of equal numbers gives the bias, not NaN", constant_rows),
-    Check("LayerNorm", "Epsilon is the configuration's layer_norm_eps", other_epsilon),
+CLAIMS = (
+    *module_claims(SUBJECT),
+    Claim("LayerNorm", "A row of equal numbers gives the bias, not NaN", constant_rows),
+    Claim("LayerNorm", "Epsilon is the configuration's layer_norm_eps", other_epsilon),
 )

@@ -1,44 +1,81 @@
-"""next_token_loss: values and gradients in every shape, large logits, what chance costs."""
+"""State the claims about next_token_loss: values, gradients, large logits, what chance costs."""
 
 import math
+from functools import partial
 from types import ModuleType
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, probes
 from gpt2_small.checker.claims.observation import Observation
+from gpt2_small.checker.claims.refusals import ending
 
 PART = "next_token_loss"
+_SIZES = ((2, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1))
+# What certainty of a wrong token costs: the difference of the logits.
+_SURE = 30.0
 
 
 def logits(seed: int, name: str, *, batch: int = 2, seq: int = 11, size: float = 2.0) -> Tensor:
-    """Random logits [batch seq d_vocab] in float64, of unequal mean."""
+    """Random logits [batch seq d_vocab] in float32, of unequal mean."""
     generator = probes.draws(seed, name)
     shape = (batch, seq, probes.SIZES["d_vocab"])
-    return size * torch.randn(shape, generator=generator, dtype=torch.float64) + 0.7
+    return (size * torch.randn(shape, generator=generator, dtype=torch.float64) + 0.7).float()
 
 
 def loss_of(module: ModuleType, given: Tensor, targets: Tensor) -> Tensor:
-    """The loss in float64; to compute it in float32 throughout is right too."""
+    """The loss in float32; to compute it in float64 is right too."""
     loss = probes.tensor(module.next_token_loss(given, targets), "the loss")
-    return loss.double() if loss.is_floating_point() else loss
+    return loss.float() if loss.is_floating_point() else loss
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    loss = module.next_token_loss(logits(seed, "call").float(), probes.tokens(seed))
+    loss = module.next_token_loss(logits(seed, "call"), probes.tokens(seed))
     return {"the shape of the loss": str(list(probes.tensor(loss, "the loss").shape))}
+
+
+def _cases(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Logits, and tokens that are as many or one more."""
+    found = {}
+    for batch, seq, longer in _SIZES:
+        given = logits(seed, f"{batch} x {seq}", batch=batch, seq=seq)
+        targets = probes.tokens(seed, f"{batch} x {seq}", batch=batch, seq=seq + longer)
+        found[f"the loss for logits at {seq} positions and {seq + longer} tokens"] = given, targets
+    return found
 
 
 def values(module: ModuleType, seed: int) -> Observation:
     """The loss for tokens as long as the logits, and one longer."""
-    seen = {}
-    for batch, seq, longer in [(2, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1)]:
-        given = logits(seed, f"{batch} x {seq}", batch=batch, seq=seq)
-        targets = probes.tokens(seed, f"{batch} x {seq}", batch=batch, seq=seq + longer)
-        name = f"the loss for logits at {seq} positions and {seq + longer} tokens"
-        seen[name] = loss_of(module, given, targets)
-    return seen
+    return {name: loss_of(module, *case) for name, case in _cases(seed).items()}
+
+
+def values_by_torch(_reference: ModuleType, seed: int) -> Observation:
+    return {name: _by_torch(*case).float() for name, case in _cases(seed).items()}
+
+
+def _by_torch(given: Tensor, tokens: Tensor) -> Tensor:
+    """Torch's cross-entropy in float64."""
+    predictions = given.double()[:, : tokens.shape[1] - 1].flatten(0, 1)
+    return F.cross_entropy(predictions, tokens[:, 1:].flatten())
+
+
+def shifted(module: ModuleType, seed: int) -> Observation:
+    """Logits of one position may all be moved by the same number."""
+    given, targets = logits(seed, "shifted"), probes.tokens(seed, "shifted")
+    return {
+        f"the loss for logits moved by {shift:+g}": loss_of(module, given + shift, targets)
+        for shift in (100.0, -100.0)
+    }
+
+
+def whole_vocabulary(module: ModuleType, seed: int) -> Observation:
+    """Token 50256, GPT-2's <|endoftext|>, is a target like any other."""
+    generator = probes.draws(seed, "whole vocabulary")
+    given = torch.randn((1, 5, 50257), generator=generator)
+    targets = torch.tensor([[3, 50256, 7, 50256, 50255]])
+    return {"the loss for targets of which some are 50256": loss_of(module, given, targets)}
 
 
 def gradients(module: ModuleType, seed: int) -> Observation:
@@ -47,25 +84,38 @@ def gradients(module: ModuleType, seed: int) -> Observation:
     return {"the gradient of the logits": "none" if given.grad is None else given.grad}
 
 
+def gradients_by_torch(_reference: ModuleType, seed: int) -> Observation:
+    given = logits(seed, "gradients").requires_grad_()
+    _by_torch(given, probes.tokens(seed)).backward()
+    assert given.grad is not None
+    return {"the gradient of the logits": given.grad}
+
+
 def large_logits(module: ModuleType, seed: int) -> Observation:
     """Logits in the thousands, whose exponentials no float holds."""
-    given = logits(seed, "large", size=2000.0).float()
-    return {
-        "the loss for logits in the thousands": module.next_token_loss(given, probes.tokens(seed))
-    }
+    given = logits(seed, "large", size=2000.0)
+    return {"the loss for logits in the thousands": loss_of(module, given, probes.tokens(seed))}
+
+
+_EQUAL = f"the loss of equal logits (ln d_vocab is {math.log(probes.SIZES['d_vocab']):.4f})"
+_RIGHT = "the loss of logits that are sure of the next token"
+_WRONG = "the loss of logits that are sure of a wrong token"
 
 
 def chance(module: ModuleType, seed: int) -> Observation:
-    """Equal logits know nothing: the loss is ln d_vocab. Sure and right, it is nearly 0."""
     targets, d_vocab = probes.tokens(seed, "chance"), probes.SIZES["d_vocab"]
-    following = torch.nn.functional.one_hot(targets.roll(-1, dims=1), d_vocab).double()
-    known = f"the loss of equal logits (ln d_vocab is {math.log(d_vocab):.4f})"
+    following = F.one_hot(targets.roll(-1, dims=1), d_vocab).float()
     return {
-        known: loss_of(module, torch.zeros_like(following), targets),
-        "the loss of logits that are sure of the next token": loss_of(
-            module, 30 * following, targets
-        ),
+        _EQUAL: loss_of(module, torch.zeros_like(following), targets),
+        _RIGHT: loss_of(module, _SURE * following, targets),
+        _WRONG: loss_of(module, _SURE * following.roll(1, dims=-1), targets),
     }
+
+
+def what_chance_costs(_reference: ModuleType, _seed: int) -> Observation:
+    """Equal logits know nothing. Sure and right costs nothing; sure and wrong, the difference."""
+    costs = {_EQUAL: math.log(probes.SIZES["d_vocab"]), _RIGHT: 0.0, _WRONG: _SURE}
+    return {name: torch.tensor(cost) for name, cost in costs.items()}
 
 
 def untouched(module: ModuleType, seed: int) -> Observation:
@@ -81,12 +131,31 @@ def strided(module: ModuleType, seed: int) -> Observation:
     return {"the loss for logits stored seq first": loss_of(module, given, turned)}
 
 
-CHECKS = (
-    Check(PART, "It is called with logits and tokens, and gives one number", called, gate=True),
-    Check(PART, "It scores every position against the token after it", values),
-    Check(PART, "The logits get the right gradient", gradients, group="gradient"),
-    Check(PART, "Knowing nothing costs ln d_vocab, and knowing all costs nothing", chance),
-    Check(PART, "Logits in the thousands overflow nothing", large_logits),
-    Check(PART, "Logits and tokens that are not contiguous give the same", strided),
-    Check(PART, "Its inputs are left unchanged", untouched, group="inputs"),
-)
+def refusals(module: ModuleType, _seed: int) -> Observation:
+    """Lengths that do not fit, and nothing to predict."""
+    found = {}
+    for batch, seq, seq_tokens in [(2, 5, 7), (2, 5, 4), (2, 5, 3), (2, 1, 1), (0, 4, 5)]:
+        given = torch.zeros(batch, seq, probes.SIZES["d_vocab"])
+        targets = torch.zeros(batch, seq_tokens, dtype=torch.int64)
+        name = f"{batch} rows of logits at {seq} positions with {seq_tokens} tokens"
+        found[name] = ending(partial(module.next_token_loss, given, targets))
+    return found
+
+
+CLAIMS = (
+    Claim(PART, "It is called with logits and tokens, and gives one number", called, gate=True),
+    Claim(PART, "It scores every position against the token after it", values,
+          also=(values_by_torch,)),
+    Claim(PART, "The logits get the right gradient", gradients, also=(gradients_by_torch,),
+          group="gradient"),
+    Claim(PART, "Knowing nothing costs ln d_vocab, and knowing all costs nothing", chance,
+          also=(what_chance_costs,)),
+    Claim(PART, "A number added to all logits changes nothing", shifted),
+    Claim(PART, "Logits in the thousands do not overflow", large_logits),
+    Claim(PART, "Token 50256 is a target like any other", whole_vocabulary),
+    Claim(PART, "Logits and tokens that are not contiguous give the same", strided,
+          group="inputs"),
+    Claim(PART, "Its inputs are left unchanged", untouched, group="inputs"),
+    Claim(PART, "Lengths that do not fit, and nothing to predict, are refused with ValueError",
+          refusals, group="refusals"),
+)  # fmt: skip

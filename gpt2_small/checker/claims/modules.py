@@ -1,4 +1,4 @@
-"""The checks that every module shares, from its construction to its gradients."""
+"""State the claims that every module shares, from its construction to its gradients."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, Observe, probes
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.parameters import (
@@ -16,54 +16,86 @@ from gpt2_small.checker.claims.parameters import (
     fresh_parameters,
     initial_statistics,
     parameters,
+    statistics,
 )
+from gpt2_small.checker.claims.stored import stored, stored_answer
 from gpt2_small.checker.claims.subject import Subject
-from gpt2_small.checker.oracle import ComponentCase, component_cases, stored_reference
+from gpt2_small.checker.claims.torch_operations import gradients_by_torch, output_by_torch
 
 _MIXED_DEVICES = re.compile("not on the expected device|on the same device|at least two devices")
 
 
-def module_checks(subject: Subject) -> tuple[Check, ...]:
-    """The shared checks, the gate first."""
+def module_claims(subject: Subject) -> tuple[Claim, ...]:
+    """The shared claims, the gate first."""
 
-    def check(name: str, observe: Callable[..., Observation], **options: Any) -> Check:
-        return Check(subject.name, name, partial(observe, subject), **options)
-
-    def in_dtype(dtype: torch.dtype) -> Callable[..., Observation]:
-        return partial(outputs, dtype=dtype)
+    def claim(name: str, observe: Callable[..., Observation], **options: Any) -> Claim:
+        return Claim(subject.name, name, partial(observe, subject), **options)
 
     return (
-        check(
+        claim(
             "It is built from a TransformerConfig, called, and gives one tensor", called, gate=True
         ),
-        check(
+        claim(
             "Its parameters have the names and shapes of the contract", parameters, group="state"
         ),
-        check("Nothing else is trainable or saved", extras, group="state"),
-        check("Its output is right in float32", in_dtype(torch.float32)),
-        check("Its output is right in float64", in_dtype(torch.float64)),
-        check(
+        claim("Nothing else is trainable or saved", extras, group="state"),
+        *output_claims(subject),
+        claim(
             "It gives what TransformerLens gives",
             stored,
             expect=lambda _reference, _seed: stored_answer(subject.name),
         ),
-        check("It works for one position, for n_ctx of them, and for other batches", lengths),
-        check("A row of the batch does not depend on the other rows", rows),
-        check("An input that is not contiguous gives the same", strided),
-        check("Its input is left unchanged", untouched, group="inputs"),
-        check(
-            "Every parameter, and the input, gets the right gradient", gradients, group="gradient"
+        claim("It works for one position, for n_ctx of them, and for other batches", lengths),
+        claim("A row of the batch does not depend on the other rows", rows),
+        claim("An input that is not contiguous gives the same", strided, group="inputs"),
+        claim("Its input is left unchanged", untouched, group="inputs"),
+        *gradient_claims(subject),
+        claim("The activations at its taps are right", taps, group="taps"),
+        claim(
+            "Without dropout, training mode gives what evaluation mode gives",
+            training_mode,
+            group="dropout",
         ),
-        check("The activations at its taps are right", taps, group="taps"),
-        check("Without dropout, training mode gives what evaluation mode gives", training_mode),
-        check("Its output is right in bfloat16", in_dtype(torch.bfloat16), group="dtypes"),
-        check("It computes on the device of its input", device, group="device"),
-        check(
+        claim("It computes on the device of its input", device, group="device"),
+        claim(
             "Fresh parameters are drawn as GPT-2 draws them",
             fresh_parameters,
+            summary=partial(statistics, subject),
             expect=lambda _reference, _seed: initial_statistics(subject),
             group="initialisation",
         ),
+    )
+
+
+def output_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
+    """The output in float32, which decides, and in two other dtypes."""
+
+    def claim(name: str, dtype: torch.dtype, **options: Any) -> Claim:
+        observe: Observe = partial(outputs, subject, dtype=dtype)
+        return Claim(subject.name, name.format(when=when), observe, **options)
+
+    torchs = (partial(output_by_torch, subject),)
+    return (
+        claim("Its output is right in float32{when}", torch.float32, also=torchs),
+        claim("Its output is right in float64{when}", torch.float64, required=False),
+        claim(
+            "Its output is right in bfloat16{when}", torch.bfloat16, required=False, group="dtypes"
+        ),
+    )
+
+
+def gradient_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
+    """The gradients in float32, which decide, and in float64."""
+
+    def claim(name: str, dtype: torch.dtype, **options: Any) -> Claim:
+        observe: Observe = partial(gradients, subject, dtype=dtype)
+        return Claim(subject.name, name.format(when=when), observe, group="gradient", **options)
+
+    torchs = (partial(gradients_by_torch, subject),)
+    right = "Every parameter, and the input, gets the right gradient"
+    return (
+        claim(right + "{when}", torch.float32, also=torchs),
+        claim(right + " in float64{when}", torch.float64, required=False),
     )
 
 
@@ -77,43 +109,7 @@ def called(subject: Subject, module: ModuleType, seed: int) -> Observation:
 def outputs(subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dtype) -> Observation:
     """The output in a dtype, at every scale of the input."""
     model = subject.build(module, seed).to(dtype)
-    if not subject.scales:
-        return {"the output": subject.run(model, subject.feed(seed))}
-    scales = subject.scales if dtype != torch.bfloat16 else (1.0,)
-    return {
-        f"the output for inputs of size {scale:g}": subject.run(
-            model, subject.values(seed, f"size {scale}", dtype, scale=scale)
-        )
-        for scale in scales
-    }
-
-
-def stored(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """The outputs for the inputs of stored cases, with the stored weights."""
-    seen = {}
-    for name, settings, case in stored_cases(subject.name):
-        model = getattr(module, subject.name)(module.TransformerConfig(**settings)).double()
-        probes.load_values(model, case.parameters)
-        seen[name] = subject.run(model.eval(), case.input.clone())
-    return seen
-
-
-def stored_answer(part: str) -> Observation:
-    """What TransformerLens gave."""
-    return {name: case.output for name, _, case in stored_cases(part)}
-
-
-def stored_cases(part: str) -> list[tuple[str, dict[str, Any], ComponentCase]]:
-    """The last place of a part in each stored model, with the model's configuration."""
-    found = []
-    for name in ("tied", "untied"):
-        reference = stored_reference(name)
-        cases = [case for case in component_cases(reference) if case.component == part]
-        if cases:
-            where = cases[-1].where or "the whole"
-            label = f"the output with the weights of {where} of the stored {name} GPT-2"
-            found.append((label, reference.config, cases[-1]))
-    return found
+    return {name: subject.run(model, given) for name, given in subject.inputs(seed, dtype).items()}
 
 
 def lengths(subject: Subject, module: ModuleType, seed: int) -> Observation:
@@ -153,10 +149,12 @@ def untouched(subject: Subject, module: ModuleType, seed: int) -> Observation:
     return {"the input after the call": given}
 
 
-def gradients(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """Gradients in float64 of a random weighting of the outputs."""
-    model = subject.build(module, seed).double()
-    given = subject.values(seed, "gradients", torch.float64)
+def gradients(
+    subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dtype
+) -> Observation:
+    """Gradients of a random weighting of the outputs."""
+    model = subject.build(module, seed).to(dtype)
+    given = subject.values(seed, "gradients", dtype)
     given.requires_grad_(given.is_floating_point())
     output = subject.run(model, given)
     if not output.requires_grad:
@@ -165,23 +163,23 @@ def gradients(subject: Subject, module: ModuleType, seed: int) -> Observation:
             "is something detached, or used through .data?",
             {"gradients": "none"},
         )
-    generator = probes.draws(seed, "weighting")
-    weighting = torch.randn(output.shape, generator=generator, dtype=torch.float64)
-    (output * weighting).sum().backward()
-    leaves = dict(model.named_parameters())
-    if given.requires_grad:
-        leaves["the input"] = given  # type: ignore[assignment]
-    return {
+    (output * probes.weighting(seed, output)).sum().backward()
+    leaves = probes.own_parameters(model, subject.contract())
+    seen = {
         f"the gradient of {name}": "no gradient at all" if leaf.grad is None else leaf.grad
         for name, leaf in leaves.items()
     }
+    if given.requires_grad:
+        mine = "no gradient at all" if given.grad is None else given.grad
+        seen["the gradient of the input"] = mine
+    return seen
 
 
 def taps(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """The output and the activations of the taps that there are, in float64."""
-    model = subject.build(module, seed).double()
+    """The activations of the taps that there are."""
+    model = subject.build(module, seed)
     with torch.no_grad(), probes.listening(model) as heard:
-        subject.run(model, subject.values(seed, "taps", torch.float64))
+        subject.run(model, subject.values(seed, "taps"))
     return probes.tap_entries(heard)
 
 

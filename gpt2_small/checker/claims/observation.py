@@ -1,30 +1,21 @@
-"""What a check sees of a module: entries by name, and how far two sightings are apart."""
+"""Describe an observation: entries by name, and how far two observations are apart."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
-# float32: as for the reference itself, where other orders of summing move results by some 1e-6.
-# float64: constants kept in float32 (a tensor holding sqrt(d_head), say) move results by 6e-8; the
-# check is that the file computes in float64 at all, where float32 would be off by 1e-7 and grow.
-# bfloat16: 8 bits a number, 0.4 % an operation, over the few operations of a part.
-TOLERANCES = {torch.float64: 1e-6, torch.float32: 2e-5, torch.bfloat16: 0.06}
-
-# Two wrong files may magnify rounding, so that float32 and bfloat16 cannot tell; float64 decides.
-ALIKE = {torch.float64: 1e-6, torch.float32: 1e-2, torch.bfloat16: math.inf}
-
-# An estimate further off than this many of its standard errors happens by chance less than once in
-# 500 million (two sides of a normal distribution).
-STANDARD_ERRORS = 6.0
-
-# All checks of drawn tokens together blame correct code at most this often.
-FALSE_ALARM = 1e-6
+from gpt2_small.checker.claims.tolerances import (
+    ALIKE,
+    CLAIMS,
+    FALSE_ALARM,
+    ROUNDING,
+    STANDARD_ERRORS,
+    Tolerances,
+    tolerance,
+)
 
 # An inner activation: a file may leave it out.
 TAP = "tap "
@@ -60,16 +51,8 @@ class Distribution:
         return self.probabilities.shape
 
 
-Tolerances = Mapping[torch.dtype, float]
 Entry = Tensor | str | Estimate | Counts | Distribution
 Observation = Mapping[str, Entry]
-
-
-def tolerance(expected: Tensor, tolerances: Tolerances = TOLERANCES) -> float:
-    """The largest allowed difference: that of the dtype, times the largest value if above 1."""
-    finite = expected[expected.isfinite()].abs()
-    largest = finite.max().item() if finite.numel() else 0.0
-    return tolerances.get(expected.dtype, 0.0) * max(1.0, largest)
 
 
 def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
@@ -80,7 +63,7 @@ def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
 
 
 def entry_distance(
-    seen: Entry | None, other: Entry | None, tolerances: Tolerances = TOLERANCES
+    seen: Entry | None, other: Entry | None, tolerances: Tolerances = CLAIMS
 ) -> float:
     """How far two entries are apart, in units of what is allowed: up to 1 is equal."""
     if isinstance(seen, Tensor) and isinstance(other, Tensor):
@@ -110,7 +93,7 @@ def _estimate_distance(seen: Estimate, other: Estimate) -> float:
     allowed = STANDARD_ERRORS * math.hypot(seen.error, other.error)
     if not math.isfinite(difference):
         return 0.0 if str(seen.value) == str(other.value) else math.inf
-    rounding = 1e-6 * max(abs(seen.value), abs(other.value))
+    rounding = ROUNDING * max(abs(seen.value), abs(other.value))
     return difference / max(allowed, rounding) if difference else 0.0
 
 
@@ -164,7 +147,7 @@ def value_distance(seen: Observation, other: Observation) -> float:
         mine = seen.get(name)
         if isinstance(entry, Tensor) and isinstance(mine, Tensor) and mine.shape == entry.shape:
             if entry.numel() and entry.dtype in (torch.float32, torch.float64):
-                scale = tolerance(entry) / TOLERANCES[entry.dtype]
+                scale = tolerance(entry) / CLAIMS[entry.dtype]
                 worst = max(worst, tensor_difference(mine, entry).max().item() / scale)
             elif entry.numel() and not entry.is_floating_point():
                 worst = max(worst, (mine != entry).double().mean().item())
@@ -174,38 +157,3 @@ def value_distance(seen: Observation, other: Observation) -> float:
         elif isinstance(entry, Estimate) and isinstance(mine, Estimate):
             worst = max(worst, abs(mine.value - entry.value))
     return worst
-
-
-def pack(observation: Observation) -> bytes:
-    """An observation as safetensors bytes, to be sent between processes."""
-    tensors: dict[str, Tensor] = {}
-    rest: dict[str, Any] = {}
-    for name, entry in observation.items():
-        if isinstance(entry, Tensor):
-            tensors[name] = entry.detach().to("cpu").contiguous().clone()
-        elif isinstance(entry, Counts):
-            tensors[name] = entry.counts.contiguous().clone()
-            rest[name] = "counts"
-        elif isinstance(entry, Estimate):
-            rest[name] = [entry.value, entry.error]
-        elif isinstance(entry, str):
-            rest[name] = {"text": entry}
-    order = json.dumps(list(observation))
-    return save(tensors, metadata={"rest": json.dumps(rest), "order": order})
-
-
-def unpack(data: bytes) -> Observation:
-    """What `pack` packed. Raises ValueError for anything else."""
-    try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        rest, order = json.loads(header["rest"]), json.loads(header["order"])
-        return {name: _unpacked(tensors.get(name), rest.get(name)) for name in order}
-    except Exception as error:
-        raise ValueError(f"not an observation: {error}") from error
-
-
-def _unpacked(tensor: Tensor | None, rest: Any) -> Entry:
-    if tensor is not None:
-        return Counts(tensor) if rest == "counts" else tensor
-    return rest["text"] if isinstance(rest, dict) else Estimate(*map(float, rest))

@@ -1,4 +1,4 @@
-"""parameter_groups: each parameter once, and only matrices decay."""
+"""State the claims about parameter_groups: each parameter once, and only matrices decay."""
 
 from collections import Counter
 from types import ModuleType
@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from gpt2_small.checker.claims import Check
+from gpt2_small.checker.claims import OPTIMISERS, Claim
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Entry, Observation
 from gpt2_small.checker.claims.transformer import TIED, UNTIED
-from gpt2_small.checker.mistakes.mistake import reference
 
 PART = "parameter_groups"
 
 
-def models(seed: int) -> dict[str, nn.Module]:
-    return {"a tied": TIED.build(reference(), seed), "an untied": UNTIED.build(reference(), seed)}
+def models(module: ModuleType, seed: int) -> dict[str, nn.Module]:
+    """The module's Transformer, which is the reference's, in both kinds."""
+    return {"a tied": TIED.build(module, seed), "an untied": UNTIED.build(module, seed)}
 
 
 def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -33,14 +33,14 @@ def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[di
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    groups(module, TIED.build(reference(), seed), 0.1)
+    groups(module, TIED.build(module, seed), 0.1)
     return {"groups": "given"}
 
 
 def each_once(module: ModuleType, seed: int) -> Observation:
     """How often each parameter is in a group."""
     seen: dict[str, Entry] = {}
-    for kind, model in models(seed).items():
+    for kind, model in models(module, seed).items():
         times = Counter(id(p) for group in groups(module, model, 0.1) for p in group["params"])
         own = {id(parameter): name for name, parameter in model.named_parameters()}
         for identity, name in own.items():
@@ -53,7 +53,7 @@ def each_once(module: ModuleType, seed: int) -> Observation:
 def decays(module: ModuleType, seed: int) -> Observation:
     """The weight decay of every parameter, in words."""
     seen: dict[str, Entry] = {}
-    for kind, model in models(seed).items():
+    for kind, model in models(module, seed).items():
         decay = {
             id(parameter): group.get("weight_decay", "not given")
             for group in groups(module, model, 0.3)
@@ -69,7 +69,7 @@ def decays(module: ModuleType, seed: int) -> Observation:
 
 def usable(module: ModuleType, seed: int) -> Observation:
     """AdamW takes the groups, and a step without gradients shrinks what decays."""
-    model = TIED.build(reference(), seed).double()
+    model = TIED.build(module, seed).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.AdamW(groups(module, model, 0.5), lr=0.1)
     for parameter in model.parameters():
@@ -81,9 +81,9 @@ def usable(module: ModuleType, seed: int) -> Observation:
     }
 
 
-CHECKS = (
-    Check(PART, "It is called with a model, and gives groups", called, gate=True),
-    Check(PART, "Every parameter is in exactly one group", each_once),
-    Check(PART, "Matrices decay; gains and biases do not", decays),
-    Check(PART, "AdamW takes the groups", usable),
+CLAIMS = (
+    Claim(PART, "It is called with a model, and gives groups", called, gate=True),
+    Claim(PART, "Every parameter is in exactly one group", each_once),
+    Claim(PART, "Matrices decay; gains and biases do not", decays),
+    Claim(PART, "AdamW takes the groups", usable, imports=OPTIMISERS),
 )

@@ -1,6 +1,8 @@
-"""What a module is made of: names and shapes of its parameters, and how they are first drawn."""
+"""Observe a module's parameters: their names and shapes, and how they are first drawn."""
 
 from types import ModuleType
+
+from torch import Tensor
 
 from gpt2_small.checker.claims import probes
 from gpt2_small.checker.claims.failure import Failure
@@ -10,7 +12,8 @@ from gpt2_small.checker.claims.subject import Subject
 
 def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     """The shape of each parameter; a Failure tells what to rename."""
-    expected, actual = subject.contract(), probes.shapes(subject.fresh(module))
+    expected = subject.contract()
+    actual = probes.shapes(subject.fresh(module), expected)
     seen = {name: str(list(actual[name])) for name in expected if name in actual}
     missing = [name for name in expected if name not in actual]
     if missing:
@@ -42,16 +45,22 @@ def what_is_missing(
 
 
 def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """Trainable tensors and saved buffers that the contract does not have, and frozen ones."""
+    """Trainable tensors and saved buffers that the contract does not have, and frozen ones.
+
+    Another name for a parameter of the contract is no other parameter.
+    """
     model, expected = subject.fresh(module), subject.contract()
-    known = {*expected, *probes.renamings(expected, probes.shapes(model))}
-    extra = {name: list(p.shape) for name, p in model.named_parameters() if name not in known}
-    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
-    saved = [name for name in model.state_dict() if name not in known and name not in extra]
+    own = probes.own_parameters(model, expected)
+    known = {*expected, *probes.renamings(expected, probes.shapes(model, expected))}
+    extra = {name: list(p.shape) for name, p in own.items() if name not in known}
+    frozen = [name for name, p in own.items() if not p.requires_grad]
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    saved = [name for name in model.state_dict() if name not in parameters and name not in known]
     if extra:
         listed = ", ".join(f"{name} {shape}" for name, shape in extra.items())
+        verb = "is" if len(extra) == 1 else "are"
         raise Failure(
-            f"{listed} is trainable and not in the contract; what is not trained is a plain "
+            f"{listed} {verb} trainable and not in the contract; what is not trained is a plain "
             "attribute, or register_buffer(name, value, persistent=False)",
             {"extra": "a parameter"},
         )
@@ -82,23 +91,38 @@ _ROOMY = {
 
 
 def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """Mean and standard deviation of every parameter as its constructor draws it."""
+    """Every parameter as its constructor draws it."""
     model, contract = subject.fresh(module, **_ROOMY), subject.contract(**_ROOMY)
-    meant = probes.renamings(contract, probes.shapes(model))
+    meant = probes.renamings(contract, probes.shapes(model, contract))
+    own = probes.own_parameters(model, contract).items()
+    return {name: p.detach() for name, p in ((meant.get(n, n), p) for n, p in own)}
+
+
+def statistics(subject: Subject, drawn: Observation) -> Observation:
+    """Mean and standard deviation of every parameter, and matrices that are copies of another.
+
+    Two that are equal were not drawn, each by itself.
+    """
     seen: dict[str, Entry] = {}
-    for name, parameter in model.named_parameters():
-        name = meant.get(name, name)
-        if name in contract:
-            drawn, count = parameter.detach().double(), parameter.numel()
-            std = drawn.std(correction=0).item()
-            seen[f"the mean of {name}"] = Estimate(drawn.mean().item(), std / count**0.5)
-            seen[f"the standard deviation of {name}"] = Estimate(std, std / (2 * count) ** 0.5)
-    return seen
+    copies = "parameters that start as copies of others"
+    first: dict[bytes, str] = {}
+    for name in subject.contract(**_ROOMY):
+        parameter = drawn.get(name)
+        if not isinstance(parameter, Tensor) or not parameter.numel():
+            continue
+        values, count = parameter.double(), parameter.numel()
+        std = values.std(correction=0).item()
+        seen[f"the mean of {name}"] = Estimate(values.mean().item(), std / count**0.5)
+        seen[f"the standard deviation of {name}"] = Estimate(std, std / (2 * count) ** 0.5)
+        twin = first.setdefault(parameter.float().numpy().tobytes(), name)
+        if twin != name and std > 0:
+            seen.setdefault(copies, f"{name} is a copy of {twin}")
+    return {copies: "none", **seen}
 
 
 def initial_statistics(subject: Subject) -> Observation:
     """GPT-2's initialisation: gains 1, biases 0, weights of init_std, less into the stream."""
-    expected: dict[str, Entry] = {}
+    expected: dict[str, Entry] = {"parameters that start as copies of others": "none"}
     for name in subject.contract(**_ROOMY):
         last = name.split(".")[-1]
         std = _ROOMY["init_std"] if last.startswith("W") else 0.0

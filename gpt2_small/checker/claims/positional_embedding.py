@@ -1,35 +1,42 @@
-"""PositionalEmbedding: the shared checks, and positions that there are not."""
+"""State the claims about PositionalEmbedding: the shared ones, and what the tokens leave alone."""
 
 from types import ModuleType
 
-from gpt2_small.checker.claims import Check, probes
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.modules import module_checks
+import torch
+
+from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.observation import Observation
+from gpt2_small.checker.claims.refusals import ending
 from gpt2_small.checker.claims.subject import Subject
 
 SUBJECT = Subject("PositionalEmbedding", probes.tokens)
-_BEYOND = "three positions more than n_ctx"
+BEYOND = f"{probes.SIZES['n_ctx'] + 3} positions where n_ctx is {probes.SIZES['n_ctx']}"
 
 
 def invents_nothing(module: ModuleType, seed: int) -> Observation:
-    """There are n_ctx vectors. More are refused here, or are missing when they are added."""
     model = SUBJECT.build(module, seed)
     given = probes.tokens(seed, "too long", seq=probes.SIZES["n_ctx"] + 3)
-    try:
-        output = SUBJECT.run(model, given)
-    except Exception:
-        return {_BEYOND: "get no vectors"}
-    if output.shape[:2] != given.shape:
-        return {_BEYOND: "get no vectors"}
-    raise Failure(f"{_BEYOND} are given vectors of other positions", {_BEYOND: "get vectors"})
+    return {BEYOND: ending(lambda: model(given))}
 
 
-CHECKS = (
-    *module_checks(SUBJECT),
-    Check(
+def whatever_the_tokens(module: ModuleType, seed: int) -> Observation:
+    """Token 50256, GPT-2's <|endoftext|>, begins no new text."""
+    model = SUBJECT.build(module, seed)
+    given = torch.tensor([[5, 50256, 7, 50256, 50256, 3], [50256, 1, 2, 3, 4, 5]])
+    return {"the output for tokens of which some are 50256": SUBJECT.run(model, given)}
+
+
+CLAIMS = (
+    *module_claims(SUBJECT),
+    Claim(
         "PositionalEmbedding",
-        "There are no vectors beyond n_ctx",
+        "Positions do not depend on which tokens there are",
+        whatever_the_tokens,
+    ),
+    Claim(
+        "PositionalEmbedding",
+        "More than n_ctx positions are refused with ValueError",
         invents_nothing,
         group="refusals",
     ),

@@ -1,4 +1,4 @@
-"""What the checks feed to a part: small, all-different sizes, random parameters, random inputs.
+"""Draw what a part is fed with: small, all-different sizes, random parameters, random inputs.
 
 No two axes have the same size, so that a mixed-up axis cannot fit by accident; every parameter is
 random, so that none of them can be forgotten unseen.
@@ -7,7 +7,7 @@ random, so that none of them can be forgotten unseen.
 import difflib
 import math
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -77,14 +77,22 @@ def tokens(
     return drawn
 
 
+def weighting(seed: int, output: Tensor) -> Tensor:
+    """Random numbers of an output's shape and dtype, by which its elements are summed."""
+    noise = torch.randn(output.shape, generator=draws(seed, "weighting"), dtype=torch.float64)
+    return noise.to(output.dtype)
+
+
 def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
     """Set a module's parameters, in place, where name and shape fit.
 
     A parameter of another name gets the value of the one that it most likely stands for.
     """
-    meant = renamings({name: tuple(v.shape) for name, v in values.items()}, shapes(model))
+    expected = {name: tuple(value.shape) for name, value in values.items()}
+    own = own_parameters(model, expected)
+    meant = renamings(expected, {name: tuple(p.shape) for name, p in own.items()})
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in own.items():
             value = values.get(meant.get(name, name))
             if value is not None and value.shape == parameter.shape:
                 parameter.copy_(value)
@@ -132,9 +140,22 @@ def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     return 0.5 * noise
 
 
-def shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a module's parameters."""
-    return {name: tuple(p.shape) for name, p in model.named_parameters()}
+def own_parameters(model: nn.Module, known: Container[str] = ()) -> dict[str, nn.Parameter]:
+    """A module's parameters, each once; one of several names is called by the known one."""
+    names: dict[int, list[str]] = {}
+    parameters: dict[int, nn.Parameter] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+        parameters[id(parameter)] = parameter
+    return {
+        next((name for name in called if name in known), called[0]): parameters[identity]
+        for identity, called in names.items()
+    }
+
+
+def shapes(model: nn.Module, known: Container[str] = ()) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a module's parameters, each once."""
+    return {name: tuple(p.shape) for name, p in own_parameters(model, known).items()}
 
 
 def tensor(value: Any, what: str) -> Tensor:

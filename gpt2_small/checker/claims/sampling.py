@@ -1,7 +1,7 @@
-"""sample: exact distributions of a small vocabulary, greedy choice, and where chance comes from.
+"""State the claims about sample: exact distributions, the greedy choice, where chance comes from.
 
 Draws are compared with probabilities that are worked out here, by counting; correct code fails one
-check in a million at most (`observation.FALSE_ALARM`), whatever the seed.
+claim in a million at most (`tolerances.FALSE_ALARM`), whatever the seed.
 """
 
 from functools import partial
@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, probes
 from gpt2_small.checker.claims.observation import Counts, Distribution, Entry, Observation
+from gpt2_small.checker.claims.refusals import ending
 
 PART = "sample"
-DRAWS = 8_000
+DRAWS = 2_000
 
 # Cumulated from the largest: 0.40 0.65 0.80 0.90 0.96 0.99 1. No top_p below is near one of them.
 _PROBABILITIES = (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01)
@@ -23,11 +24,14 @@ _ROWS = 3
 
 
 def cases(seed: int) -> Tensor:
-    """Logits [case d_vocab]: the same probabilities, each case in an order of its own."""
+    """Logits [case d_vocab]: the same probabilities, each case in an order of its own.
+
+    All logits of a case may be moved by a number, so far that their exponentials overflow.
+    """
     generator = probes.draws(seed, "sampling")
     log = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
     orders = [torch.randperm(len(log), generator=generator) for _ in range(_ROWS)]
-    shifts = torch.tensor([0.0, 3.0, -2.0])
+    shifts = torch.tensor([0.0, 100.0, -100.0])
     return torch.stack([log[order] + s for order, s in zip(orders, shifts, strict=True)]).float()
 
 
@@ -56,17 +60,24 @@ def probabilities(
 
 
 def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
-    """How often each token of each case is drawn."""
+    """The tokens drawn for each case, DRAWS times."""
     rows = cases(seed).repeat(DRAWS, 1)
     seen: dict[str, Entry] = {}
     for setting in settings:
         got = module.sample(rows.clone(), generator=probes.draws(seed, str(setting)), **setting)
-        seen[described(setting)] = counted(probes.tensor(got, "what sample returns"))
+        seen[described(setting)] = probes.tensor(got, "what sample returns")
     return seen
 
 
-def counted(got: Tensor) -> Entry:
+def counted(seen: Observation) -> Observation:
+    """How often each token of each case is drawn."""
+    return {name: _counted(got) for name, got in seen.items()}
+
+
+def _counted(got: Entry) -> Entry:
     """Counts of tokens drawn for repeated cases; a text when they are no such tokens."""
+    if not isinstance(got, Tensor):
+        return got
     if got.shape != (DRAWS * _ROWS,) or got.dtype != torch.int64:
         return probes.text(got)
     if not bool(((got >= 0) & (got < len(_PROBABILITIES))).all()):
@@ -85,12 +96,20 @@ def exact(
 
 
 def described(setting: dict[str, Any]) -> str:
-    return "the draws with " + (", ".join(f"{k}={v}" for k, v in setting.items()) or "no option")
+    return f"the draws with {_listed(setting)}"
 
 
-def distribution(name: str, *settings: dict[str, Any]) -> Check:
-    return Check(
-        PART, name, partial(drawn, settings=settings), expect=partial(exact, settings=settings)
+def _listed(setting: dict[str, Any]) -> str:
+    return ", ".join(f"{k}={v}" for k, v in setting.items()) or "no option"
+
+
+def distribution(name: str, *settings: dict[str, Any]) -> Claim:
+    return Claim(
+        PART,
+        name,
+        partial(drawn, settings=settings),
+        summary=counted,
+        expect=partial(exact, settings=settings),
     )
 
 
@@ -119,8 +138,16 @@ def only_one(module: ModuleType, seed: int) -> Observation:
     }
 
 
+_DRAWN = (
+    ("generators seeded alike", "the same"),
+    ("generators seeded differently", "different"),
+    ("torch's generator, seeded alike", "the same"),
+    ("torch's generator, seeded differently", "different"),
+)
+
+
 def chance(module: ModuleType, seed: int) -> Observation:
-    """Equal seeds draw equally, unequal ones do not, and torch's own generator is the default."""
+    """Tokens drawn twice, with one seed and with two, from a generator and from torch's own."""
     rows = torch.zeros(200, 29)
 
     def draw(number: int) -> Tensor:
@@ -130,20 +157,25 @@ def chance(module: ModuleType, seed: int) -> Observation:
         torch.default_generator.manual_seed(number)
         return module.sample(rows)
 
-    first, again, other = draw(seed), draw(seed), draw(seed + 1)
-    torchs, torchs_again = draw_from_torch(seed), draw_from_torch(seed)
-    return {
-        "two draws from equal generators": _same(first, again),
-        "two draws from different generators": _same(first, other),
-        "two draws from torch's generator, seeded alike": _same(torchs, torchs_again),
-        "two draws from torch's generator, seeded otherwise": _same(
-            torchs, draw_from_torch(seed + 1)
-        ),
-    }
+    seen: dict[str, Entry] = {}
+    for (source, _), again in zip(_DRAWN, (0, 1, 0, 1), strict=True):
+        how = draw_from_torch if source.startswith("torch") else draw
+        seen[f"draws from {source}"] = torch.stack([how(seed), how(seed + again)])
+    return seen
 
 
-def _same(a: Tensor, b: Tensor) -> str:
-    return "the same" if torch.equal(a, b) else "different"
+def equalities(seen: Observation) -> Observation:
+    """Whether the two draws of every entry are the same."""
+    return {name: _equality(pair) for name, pair in seen.items()}
+
+
+def _equality(pair: Entry) -> str:
+    assert isinstance(pair, Tensor)
+    return "the same" if torch.equal(pair[0], pair[1]) else "different"
+
+
+def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
+    return {f"draws from {source}": wanted for source, wanted in _DRAWN}
 
 
 def impossible(module: ModuleType, seed: int) -> Observation:
@@ -155,14 +187,26 @@ def impossible(module: ModuleType, seed: int) -> Observation:
 
 
 def untouched(module: ModuleType, seed: int) -> Observation:
-    rows = cases(seed)
-    module.sample(rows, temperature=0.5, top_k=3, top_p=0.7)
-    return {"the logits after the call": rows}
+    seen: dict[str, Entry] = {}
+    for setting in ({}, {"top_k": 3}, {"temperature": 0.5, "top_k": 3, "top_p": 0.7}):
+        rows = cases(seed)
+        module.sample(rows, generator=probes.draws(seed, "untouched"), **setting)
+        seen[f"the logits after the call with {_listed(setting)}"] = rows
+    return seen
 
 
-CHECKS = (
-    Check(PART, "It is called with logits, and gives one token for each row", called, gate=True),
-    Check(PART, "Temperature 0 takes the most likely token", greedy),
+def refusals(module: ModuleType, seed: int) -> Observation:
+    bad: list[dict[str, Any]] = [{"temperature": -1.0}, {"top_k": 0}, {"top_k": -3}]
+    bad += [{"top_p": 0.0}, {"top_p": -0.1}, {"top_p": 1.5}]
+    return {
+        f"a call with {_listed(setting)}": ending(partial(module.sample, cases(seed), **setting))
+        for setting in bad
+    }
+
+
+CLAIMS = (
+    Claim(PART, "It is called with logits, and gives one token for each row", called, gate=True),
+    Claim(PART, "Temperature 0 takes the most likely token", greedy),
     distribution("It draws from the softmax of the logits", {}),
     distribution("The temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
     distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
@@ -174,9 +218,11 @@ CHECKS = (
     distribution("The temperature comes before top_p", {"temperature": 2.0, "top_p": 0.6}),
     distribution("top_p counts what top_k has left", {"top_k": 3, "top_p": 0.77}),
     distribution("All three together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
-    Check(PART, "What leaves one token takes the most likely", only_one),
-    Check(PART, "Its chance comes from the generator, and from torch's when there is none", chance,
-          group="chance"),
-    Check(PART, "An impossible token is never drawn", impossible),
-    Check(PART, "The logits are left unchanged", untouched, group="inputs"),
+    Claim(PART, "What leaves one token takes the most likely", only_one),
+    Claim(PART, "Its chance comes from the generator, and from torch's when there is none", chance,
+          summary=equalities, expect=as_seeded, group="chance"),
+    Claim(PART, "An impossible token is never drawn", impossible),
+    Claim(PART, "The logits are left unchanged", untouched, group="inputs"),
+    Claim(PART, "Settings that make no sense are refused with ValueError", refusals,
+          group="refusals"),
 )  # fmt: skip

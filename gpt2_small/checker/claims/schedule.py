@@ -1,13 +1,15 @@
-"""learning_rate: the warm-up, the cosine, the ends, and the steps after the end."""
+"""State the claims about learning_rate: the warm-up, the cosine, the ends, refusals."""
 
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import Claim, probes
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Observation
+from gpt2_small.checker.claims.refusals import ending
 
 PART = "learning_rate"
 _LONG = {"peak": 6.0, "warmup_steps": 7, "total_steps": 40}
@@ -77,11 +79,25 @@ def no_warm_up(module: ModuleType, _seed: int) -> Observation:
     }
 
 
-CHECKS = (
-    Check(PART, "It is called with a step, and gives a number", called, gate=True),
-    Check(PART, "It rises linearly to the peak at step warmup_steps - 1", warm_up),
-    Check(PART, "It falls along half a cosine", cosine),
-    Check(PART, "It ends at a tenth of the peak at step total_steps - 1, and stays there", ends),
-    Check(PART, "It ends at final_fraction of the peak", fraction),
-    Check(PART, "It needs no warm-up", no_warm_up),
-)
+def refusals(module: ModuleType, _seed: int) -> Observation:
+    bad: list[dict[str, Any]] = [{"peak": -1.0}, {"final_fraction": -0.5}]
+    bad += [{"final_fraction": 1.5}, {"warmup_steps": -1}, {"warmup_steps": 41}]
+    bad += [{"total_steps": 0, "warmup_steps": 0}, {"total_steps": -5, "warmup_steps": 0}]
+    return {
+        "a call with " + ", ".join(f"{k}={v}" for k, v in setting.items()): ending(
+            partial(module.learning_rate, 3, **{**_LONG, **setting})
+        )
+        for setting in bad
+    }
+
+
+CLAIMS = (
+    Claim(PART, "It is called with a step, and gives a number", called, gate=True),
+    Claim(PART, "It rises linearly to the peak at step warmup_steps - 1", warm_up),
+    Claim(PART, "It falls along half a cosine", cosine),
+    Claim(PART, "It ends at a tenth of the peak at step total_steps - 1, and stays there", ends),
+    Claim(PART, "It ends at final_fraction of the peak", fraction),
+    Claim(PART, "It needs no warm-up", no_warm_up),
+    Claim(PART, "Numbers that make no schedule are refused with ValueError", refusals,
+          group="refusals"),
+)  # fmt: skip

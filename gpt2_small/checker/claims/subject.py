@@ -1,6 +1,6 @@
-"""A module class under check: how it is built, fed and run."""
+"""Build, fill and run a module class under check."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -9,30 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import probes
+from gpt2_small.checker.claims.contract import Shapes, parameters_of
 from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.mistakes.mistake import reference
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A module class, and how its checks build and feed it.
+    """A module class, and how its claims build and feed it.
 
     name: the part.
     feed: `probes.residual` or `probes.tokens`.
     scales: of the inputs for the values; empty for tokens.
     settings: of the configuration, beside the small sizes.
+    parameters: names and shapes of the parameters of a part, given the configuration's fields.
     """
 
     name: str
     feed: Callable[..., Tensor]
     scales: tuple[float, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    parameters: Callable[[str, Mapping[str, Any]], Shapes] = parameters_of
 
     def build(self, module: ModuleType, seed: int, **changes: Any) -> nn.Module:
         """The part with random parameters, in evaluation mode."""
         model = self.fresh(module, **changes)
-        contract = self.contract(**changes)
-        values = {n: probes.random_parameter(n, shape, seed) for n, shape in contract.items()}
+        values = {
+            name: probes.random_parameter(name, shape, seed)
+            for name, shape in self.contract(**changes).items()
+        }
         probes.load_values(model, values)
         return model.eval()
 
@@ -44,9 +48,9 @@ class Subject:
             raise Failure(f"{self.name}(config) is {probes.text(model)}, not an nn.Module")
         return model
 
-    def contract(self, **changes: Any) -> dict[str, tuple[int, ...]]:
+    def contract(self, **changes: Any) -> Shapes:
         """Names and shapes of the parameters that the part must have."""
-        return probes.shapes(self.fresh(reference(), **changes))
+        return self.parameters(self.name, probes.SIZES | self.settings | changes)
 
     def run(self, model: nn.Module, given: Tensor) -> Tensor:
         """What the part makes of an input. Raises Failure when it is no tensor."""
@@ -58,3 +62,15 @@ class Subject:
         """An input, in a dtype when it is made of real numbers."""
         given = self.feed(seed, name, **how)
         return given.to(dtype) if given.is_floating_point() else given
+
+    def inputs(self, seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """What the values are checked on, by the names of the outputs."""
+        if not self.scales:
+            return {"the output": self.feed(seed)}
+        scales = self.scales if dtype != torch.bfloat16 else (1.0,)
+        return {
+            f"the output for inputs of size {scale:g}": self.values(
+                seed, f"size {scale}", dtype, scale=scale
+            )
+            for scale in scales
+        }

@@ -1,19 +1,29 @@
-"""train: its records, the schedule, when it does what, and that the whole file learns."""
+"""State the claims about train: records, schedule, order, and that the whole file learns."""
 
 import contextlib
 import io
 import math
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import OPTIMISERS, Claim, probes
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Entry, Estimate, Observation
-from gpt2_small.checker.claims.training_step import descent, fresh_model, weights, windows
+from gpt2_small.checker.claims.training_step import (
+    NO_CLIPPING,
+    TAKES,
+    descent,
+    final_bias,
+    fresh_model,
+    takes_a_loss,
+    weights,
+    windows,
+)
 from gpt2_small.checker.parts import PARTS
 
 PART = "train"
@@ -53,11 +63,15 @@ def fields(records: list[Any], name: str) -> Tensor:
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    return {"the number of records for four steps": str(len(run(module, seed, fresh_model(seed))))}
+    return {
+        "the number of records for four steps": str(
+            len(run(module, seed, fresh_model(module, seed)))
+        )
+    }
 
 
 def records(module: ModuleType, seed: int) -> Observation:
-    found = run(module, seed, fresh_model(seed))
+    found = run(module, seed, fresh_model(module, seed))
     return {f"{name} in the records": fields(found, name) for name in _FIELDS}
 
 
@@ -65,7 +79,7 @@ def training(module: ModuleType, seed: int) -> Observation:
     """The weights at the end, with the default clipping and with a tight one."""
     seen: dict[str, Entry] = {}
     for name, options in [("", {}), (" with max_grad_norm=0.05", {"max_grad_norm": 0.05})]:
-        model = fresh_model(seed)
+        model = fresh_model(module, seed)
         run(module, seed, model, **options)
         seen |= weights(model, f"after four steps{name}")
     return seen
@@ -74,7 +88,7 @@ def training(module: ModuleType, seed: int) -> Observation:
 def schedule(module: ModuleType, seed: int) -> Observation:
     """The steps that the schedule is asked for, and the rates of all groups at each update."""
     asked: list[int] = []
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     optimizer = torch.optim.SGD([{"params": matrices}, {"params": vectors}], lr=9.0)
@@ -104,7 +118,7 @@ def lazily(module: ModuleType, seed: int) -> Observation:
             taken.append(number)
             yield batches
 
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     optimizer = descent(model)
     optimizer.register_step_post_hook(lambda *_: made.append(1))
     iterator = iter(module.train(model, giving(), optimizer, schedule=rate_of))
@@ -117,7 +131,7 @@ def lazily(module: ModuleType, seed: int) -> Observation:
 
 def in_training_mode(module: ModuleType, seed: int) -> Observation:
     """The model's mode in every step, also when the caller evaluates it in between."""
-    model = fresh_model(seed).eval()
+    model = fresh_model(module, seed).eval()
     heard: list[bool] = []
     model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
     for _ in module.train(model, plan(seed), descent(model), schedule=rate_of):
@@ -128,10 +142,13 @@ def in_training_mode(module: ModuleType, seed: int) -> Observation:
 def silently(module: ModuleType, seed: int) -> Observation:
     heard = io.StringIO()
     with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard):
-        run(module, seed, fresh_model(seed))
+        run(module, seed, fresh_model(module, seed))
     return {"what train prints": "something" if heard.getvalue() else "nothing"}
 
 
+_NOISE = "the late losses on random tokens"
+_BELOW = "how far the loss on random tokens falls below their entropy"
+_MOVED = "what training subtracts from ln_final.b"
 _LEARNING = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 32, "d_vocab": 8, "n_layers": 1}
 _STEPS = 40
 
@@ -169,25 +186,63 @@ def cannot_beat_chance(module: ModuleType, seed: int) -> Observation:
     def noise(step: int) -> Tensor:
         return torch.randint(0, 8, (32, 17), generator=probes.draws(seed, f"noise {step}"))
 
-    late = torch.tensor(losses(module, seed, noise)[-15:])
+    return {_NOISE: torch.tensor(losses(module, seed, noise)[-15:])}
+
+
+def below_entropy(seen: Observation) -> Observation:
+    late = seen[_NOISE]
+    assert isinstance(late, Tensor)
     error = 0.1 / math.sqrt(15 * 32 * 16)
-    below = min(0.0, late.mean().item() - math.log(8))
-    return {"how far the loss on random tokens falls below their entropy": Estimate(below, error)}
+    below = min(0.0, late.double().mean().item() - math.log(8))
+    return {_BELOW: Estimate(below, error)}
 
 
 def nothing_below(_reference: ModuleType, _seed: int) -> Observation:
-    return {"how far the loss on random tokens falls below their entropy": Estimate(0.0)}
+    return {_BELOW: Estimate(0.0)}
 
 
-CHECKS = (
-    Check(PART, "It is called, and gives a record for each step", called, gate=True),
-    Check(PART, "Its records count from 1 and tell what each step did", records),
-    Check(PART, "The weights are those of one step after the other", training),
-    Check(PART, "The schedule is asked for each step, counted from 0, before its update", schedule),
-    Check(PART, "It gives each record before it takes the next step", lazily),
-    Check(PART, "Every step is taken in training mode", in_training_mode),
-    Check(PART, "It prints nothing", silently),
-    Check(PART, "All parts of the file together learn to count", learns, together=PARTS),
-    Check(PART, "All parts together cannot foresee random tokens", cannot_beat_chance,
-          expect=nothing_below, together=PARTS),
+def own_loss(module: ModuleType, seed: int) -> Observation:
+    """Training on another loss; a file may not take one."""
+    if not takes_a_loss(module.train):
+        return {TAKES: "not taken"}
+    model = fresh_model(module, seed)
+    bias = dict(model.named_parameters())["ln_final.b"]
+    with torch.no_grad():
+        bias.fill_(0.25)
+    steps = module.train(
+        model,
+        plan(seed),
+        descent(model),
+        schedule=rate_of,
+        max_grad_norm=NO_CLIPPING,
+        loss=final_bias,
+    )
+    list(steps)
+    return {_MOVED: 0.25 - bias.detach()}
+
+
+def if_taken(seen: Observation) -> Observation:
+    return used_as_given(ModuleType("none"), 0) if seen == {TAKES: "not taken"} else seen
+
+
+def used_as_given(_reference: ModuleType, seed: int) -> Observation:
+    total = sum(rate_of(step) for step in range(len(plan(seed))))
+    return {_MOVED: torch.full((probes.SIZES["d_model"],), total, dtype=torch.float64)}
+
+
+_claim = partial(Claim, PART, imports=OPTIMISERS)
+
+CLAIMS = (
+    _claim("It is called, and gives a record for each step", called, gate=True),
+    _claim("Its records count from 1 and tell what each step did", records),
+    _claim("The weights are those of one step after the other", training),
+    _claim("The schedule is asked for each step, counted from 0, before its update", schedule),
+    _claim("It gives each record before it takes the next step", lazily),
+    _claim("Every step is taken in training mode", in_training_mode),
+    _claim("It prints nothing", silently),
+    _claim("A loss that is given takes the place of the next-token loss", own_loss,
+          summary=if_taken, expect=used_as_given),
+    _claim("All parts of the file together learn to count", learns, together=PARTS),
+    _claim("All parts together cannot foresee random tokens", cannot_beat_chance,
+          summary=below_entropy, expect=nothing_below, together=PARTS),
 )  # fmt: skip

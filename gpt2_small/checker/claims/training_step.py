@@ -1,26 +1,28 @@
-"""train_step: accumulation, clipping, old gradients, the update, and two processes."""
+"""State the claims about train_step: accumulation, clipping, updates, two processes, refusals."""
 
+import inspect
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import Check, probes
+from gpt2_small.checker.claims import OPTIMISERS, Claim, probes
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Entry, Observation
+from gpt2_small.checker.claims.refusals import ending
 from gpt2_small.checker.claims.transformer import TIED
 from gpt2_small.checker.claims.two_processes import step_in_two_processes
-from gpt2_small.checker.mistakes.mistake import reference
 
 PART = "train_step"
-_NO_CLIPPING = 1e9
+NO_CLIPPING = 1e9
 _RATE = 0.3
 
 
-def fresh_model(seed: int) -> nn.Module:
-    """The reference with random parameters, in float64, with one block."""
-    return TIED.build(reference(), seed, n_layers=1).double().train()
+def fresh_model(module: ModuleType, seed: int) -> nn.Module:
+    """The module's Transformer, which is the reference's, in float64, with one block."""
+    return TIED.build(module, seed, n_layers=1).double().train()
 
 
 def windows(seed: int, *sizes: tuple[int, int]) -> list[Tensor]:
@@ -57,17 +59,17 @@ def step(
     module: ModuleType,
     seed: int,
     *sizes: tuple[int, int],
-    max_grad_norm: float = _NO_CLIPPING,
+    max_grad_norm: float = NO_CLIPPING,
 ) -> Observation:
     """What a step on micro-batches of these sizes tells and does."""
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     optimizer = descent(model)
     result = module.train_step(model, windows(seed, *sizes), optimizer, max_grad_norm=max_grad_norm)
     return {**facts(result), **weights(model, "after the step")}
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     facts(module.train_step(model, windows(seed, (2, 7)), descent(model)))
     return {"a step": "done"}
 
@@ -93,7 +95,7 @@ def unequal(module: ModuleType, seed: int) -> Observation:
 
 def clipping(module: ModuleType, seed: int) -> Observation:
     """A global norm far below the gradient's, and the default of 1."""
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     result = module.train_step(model, windows(seed, (2, 9), (3, 6)), descent(model))
     default = {f"{name} (clipping left as it is)": entry for name, entry in facts(result).items()}
     default |= weights(model, "after a step with the default clipping")
@@ -102,14 +104,14 @@ def clipping(module: ModuleType, seed: int) -> Observation:
 
 def old_gradients(module: ModuleType, seed: int) -> Observation:
     """Gradients that lie around from before, and a second step after the first."""
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     for name, parameter in model.named_parameters():
         parameter.grad = torch.randn(
             parameter.shape, generator=probes.draws(seed, f"old {name}"), dtype=torch.float64
         )
     optimizer, seen = descent(model), {}
     for number, batches in enumerate([windows(seed, (2, 9)), windows(seed + 1, (2, 8), (1, 8))]):
-        module.train_step(model, batches, optimizer, max_grad_norm=_NO_CLIPPING)
+        module.train_step(model, batches, optimizer, max_grad_norm=NO_CLIPPING)
         seen.update(weights(model, f"after step {number + 1}"))
     return seen
 
@@ -125,16 +127,16 @@ class CountingDescent(torch.optim.SGD):
 
 
 def one_update(module: ModuleType, seed: int) -> Observation:
-    model = fresh_model(seed)
+    model = fresh_model(module, seed)
     optimizer = CountingDescent(model.parameters(), lr=_RATE)
     module.train_step(model, windows(seed, (2, 9), (2, 9), (2, 9)), optimizer)
     return {"the number of updates for three micro-batches": str(optimizer.steps)}
 
 
 def with_adamw(module: ModuleType, seed: int) -> Observation:
-    """Three steps of AdamW with the reference's groups, whose decay is its own affair."""
-    model = fresh_model(seed)
-    groups = reference().parameter_groups(model, weight_decay=0.5)
+    """Three steps of AdamW with the reference's groups."""
+    model = fresh_model(module, seed)
+    groups = module.parameter_groups(model, weight_decay=0.5)
     optimizer = torch.optim.AdamW(groups, lr=0.05, foreach=False)
     for number in range(3):
         module.train_step(model, windows(seed + number, (2, 9), (2, 6)), optimizer)
@@ -142,7 +144,7 @@ def with_adamw(module: ModuleType, seed: int) -> Observation:
 
 
 def untouched(module: ModuleType, seed: int) -> Observation:
-    model, batches = fresh_model(seed), windows(seed, (2, 9), (3, 5))
+    model, batches = fresh_model(module, seed), windows(seed, (2, 9), (3, 5))
     given = list(batches)
     module.train_step(model, given, descent(model))
     seen: dict[str, Entry] = {"the number of micro-batches after the step": str(len(given))}
@@ -150,56 +152,108 @@ def untouched(module: ModuleType, seed: int) -> Observation:
 
 
 def not_finite(module: ModuleType, seed: int) -> Observation:
-    """A loss that is not finite, and one that is while its gradient is not.
-
-    A step that refuses neither is let be, as one that does not refuse other bad input is.
-    """
+    """A loss that is not finite, and one that is while its gradient is not."""
     seen: dict[str, Entry] = {}
-    outcomes = []
     for what in ("loss", "gradient"):
-        model = fresh_model(seed)
+        model = fresh_model(module, seed)
         bias = dict(model.named_parameters())["ln_final.b"]
         if what == "loss":
             bias.data[0] = torch.inf
         else:
             bias.register_hook(lambda gradient: gradient * torch.inf)
-        try:
-            module.train_step(model, windows(seed, (2, 9)), descent(model))
-            outcome = "goes on"
-        except Exception:
-            outcome = "raises an error"
-        outcomes.append(outcome)
-        seen[f"a step whose {what} is not finite"] = outcome
+        optimizer, batches = descent(model), windows(seed, (2, 9))
+        seen[f"a step whose {what} is not finite"] = ending(
+            partial(module.train_step, model, batches, optimizer), FloatingPointError
+        )
         seen |= weights(model, f"after a step whose {what} is not finite")
-    return seen if "raises an error" in outcomes else not_finite(reference(), seed)
+    return seen
+
+
+def refusals(module: ModuleType, seed: int) -> Observation:
+    model = fresh_model(module, seed)
+
+    def go(batches: list[Tensor], norm: float) -> Any:
+        return module.train_step(model, batches, descent(model), max_grad_norm=norm)
+
+    return {
+        "a step without a micro-batch": ending(lambda: go([], 1.0)),
+        "a step with max_grad_norm=0.0": ending(lambda: go(windows(seed, (2, 9)), 0.0)),
+        "a step with max_grad_norm=-1.0": ending(lambda: go(windows(seed, (2, 9)), -1.0)),
+    }
+
+
+TAKES, _MOVED = "a loss given as loss=", "what the step subtracts from ln_final.b"
+
+
+def takes_a_loss(function: Any) -> bool:
+    """Whether a function can be called with loss=."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.name == "loss" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def final_bias(model: nn.Module, _batch: Tensor) -> Tensor:
+    """A loss that pulls every element of one bias down with the same force."""
+    return dict(model.named_parameters())["ln_final.b"].sum()
+
+
+def own_loss(module: ModuleType, seed: int) -> Observation:
+    """A step on another loss; a file may not take one."""
+    if not takes_a_loss(module.train_step):
+        return {TAKES: "not taken"}
+    model = fresh_model(module, seed)
+    bias = dict(model.named_parameters())["ln_final.b"]
+    with torch.no_grad():
+        bias.fill_(0.25)
+    module.train_step(
+        model,
+        windows(seed, (2, 9), (1, 5)),
+        descent(model),
+        max_grad_norm=NO_CLIPPING,
+        loss=final_bias,
+    )
+    return {_MOVED: 0.25 - bias.detach()}
+
+
+def if_taken(seen: Observation) -> Observation:
+    return used_as_given(ModuleType("none"), 0) if seen == {TAKES: "not taken"} else seen
+
+
+def used_as_given(_reference: ModuleType, _seed: int) -> Observation:
+    return {_MOVED: torch.full((probes.SIZES["d_model"],), _RATE, dtype=torch.float64)}
 
 
 def two_processes(module: ModuleType, seed: int) -> Observation:
     """The weights after two processes each took half of the rows of two micro-batches."""
     batches = windows(seed, (4, 9), (4, 9))
-    return step_in_two_processes(module.train_step, fresh_model(seed), batches, _RATE)
+    return step_in_two_processes(module.train_step, fresh_model(module, seed), batches, _RATE)
 
 
-def one_process(_reference: ModuleType, seed: int) -> Observation:
+def one_process(reference: ModuleType, seed: int) -> Observation:
     """The weights after one process took them all."""
-    model, batches = fresh_model(seed), windows(seed, (4, 9), (4, 9))
-    reference().train_step(model, batches, descent(model), max_grad_norm=1.0)
+    model, batches = fresh_model(reference, seed), windows(seed, (4, 9), (4, 9))
+    reference.train_step(model, batches, descent(model), max_grad_norm=1.0)
     return weights(model, "after the step")
 
 
-CHECKS = (
-    Check(PART, "It is called, and tells loss, grad_norm and tokens", called, gate=True),
-    Check(PART, "A step on one micro-batch is right", one_batch),
-    Check(PART, "Windows of n_ctx + 1 tokens train every position", full_window),
-    Check(PART, "Several micro-batches give the step of one large batch", accumulation),
-    Check(PART, "Every target counts the same, whatever micro-batch it is in", unequal),
-    Check(PART, "The gradient is clipped to a global norm of max_grad_norm", clipping),
-    Check(PART, "Old gradients are forgotten", old_gradients),
-    Check(PART, "There is one update for all micro-batches", one_update),
-    Check(PART, "AdamW goes the same way", with_adamw),
-    Check(PART, "Its inputs are left unchanged", untouched, group="inputs"),
-    Check(PART, "What is not finite is refused before the update, if it is refused", not_finite,
+_claim = partial(Claim, PART, imports=OPTIMISERS)
+
+CLAIMS = (
+    _claim("It is called, and tells loss, grad_norm and tokens", called, gate=True),
+    _claim("A step on one micro-batch is right", one_batch),
+    _claim("Windows of n_ctx + 1 tokens train every position", full_window),
+    _claim("Several micro-batches give the step of one large batch", accumulation),
+    _claim("Every target counts the same, whatever micro-batch it is in", unequal),
+    _claim("The gradient is clipped to a global norm of max_grad_norm", clipping),
+    _claim("Old gradients are forgotten", old_gradients),
+    _claim("There is one update for all micro-batches", one_update),
+    _claim("AdamW goes the same way", with_adamw),
+    _claim("A loss that is given takes the place of the next-token loss", own_loss,
+          summary=if_taken, expect=used_as_given),
+    _claim("Its inputs are left unchanged", untouched, group="inputs"),
+    _claim("What is not finite is refused with FloatingPointError before the update",
+          not_finite, group="refusals"),
+    _claim("No micro-batch, and no norm to clip to, are refused with ValueError", refusals,
           group="refusals"),
-    Check(PART, "A step of two processes is that of one", two_processes, expect=one_process,
+    _claim("A step of two processes is that of one", two_processes, expect=one_process,
           seconds=20.0),
 )  # fmt: skip

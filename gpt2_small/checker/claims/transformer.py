@@ -1,4 +1,4 @@
-"""Transformer: the shared checks tied and untied, dropout, loading, the loss before training."""
+"""State the claims about Transformer: the shared ones tied and untied, loading, the first loss."""
 
 import math
 from functools import partial
@@ -6,29 +6,32 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from gpt2_small.checker.claims import Check, probes
-from gpt2_small.checker.claims.dropout import DROPOUT, dropout_checks, dropped, share
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.modules import (
-    gradients,
-    module_checks,
-    outputs,
-    stored,
-    stored_answer,
-    taps,
-)
+from gpt2_small.checker.claims import Claim, Observe, probes
+from gpt2_small.checker.claims.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims.dropout import DROPOUT, dropout_claims, dropped, share
+from gpt2_small.checker.claims.modules import gradients as gradients_of
+from gpt2_small.checker.claims.modules import module_claims, outputs, taps
 from gpt2_small.checker.claims.observation import Estimate, Observation
 from gpt2_small.checker.claims.parameters import extras, parameters
+from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.stored import stored, stored_answer
 from gpt2_small.checker.claims.subject import Subject
-from gpt2_small.checker.mistakes.mistake import reference
+from gpt2_small.checker.claims.torch_operations import gradients_by_torch, output_by_torch
 from gpt2_small.checker.parts import PARTS
 
-TIED = Subject("Transformer", probes.tokens)
-UNTIED = Subject("Transformer", probes.tokens, settings={"tied_embeddings": False})
+PART = "Transformer"
+TIED = Subject(PART, probes.tokens)
+UNTIED = Subject(PART, probes.tokens, settings={"tied_embeddings": False})
 
 _LOSS_SETTINGS = {"d_model": 60, "d_head": 20, "d_mlp": 90, "d_vocab": 151, "n_ctx": 32}
 _FRESH_MODELS = 6
+_BEYOND = f"{probes.SIZES['n_ctx'] + 3} tokens where n_ctx is {probes.SIZES['n_ctx']}"
+_STREAM = "the stream, unembedded as it is, in training mode with dropout 0.25"
+_READ, _READ_IN_TRAINING = "what the first block reads", "what it reads in training mode"
+_LOSS = f"the loss of a fresh model (ln d_vocab is {math.log(_LOSS_SETTINGS['d_vocab']):.3f})"
 
 
 def keeps_its_configuration(module: ModuleType, _seed: int) -> Observation:
@@ -40,51 +43,76 @@ def keeps_its_configuration(module: ModuleType, _seed: int) -> Observation:
 def refuses_what_is_too_long(module: ModuleType, seed: int) -> Observation:
     model = TIED.build(module, seed)
     given = probes.tokens(seed, "too long", seq=probes.SIZES["n_ctx"] + 3)
-    try:
-        output = TIED.run(model, given)
-    except Exception:
-        return {"three tokens more than n_ctx": "refused"}
-    raise Failure(
-        f"three tokens more than n_ctx are not refused: the output is {probes.text(output)}",
-        {"three tokens more than n_ctx": "accepted"},
-    )
+    return {_BEYOND: ending(lambda: model(given))}
+
+
+def whole_vocabulary(module: ModuleType, seed: int) -> Observation:
+    """Token 50256, GPT-2's <|endoftext|>, is a token like any other."""
+    small = {"d_vocab": 50257, "n_layers": 1}
+    model = TIED.build(module, seed, **small)
+    given = torch.tensor([[5, 50256, 7, 50256, 3]])
+    logits = TIED.run(model, given)
+    return {"the logits of some tokens among 50256s": logits[..., 50000:]}
+
+
+def large_logits(module: ModuleType, seed: int) -> Observation:
+    """Logits far beyond those of a fresh model, as training makes them."""
+    model = TIED.build(module, seed)
+    gain = dict(probes.own_parameters(model, TIED.contract()))["ln_final.w"]
+    with torch.no_grad():
+        gain.mul_(10.0)
+    return {"the logits of a model with ten times the gain": TIED.run(model, TIED.feed(seed))}
 
 
 def loads_strictly(module: ModuleType, seed: int) -> Observation:
-    """The state dict of the reference, which is TransformerLens's, loaded with strict=True."""
+    """A state dict of TransformerLens's names, loaded with strict=True.
+
+    A file's own further name for a parameter is loaded from what it stands for.
+    """
     model, given = UNTIED.fresh(module).eval(), probes.tokens(seed, "strict")
-    weights = UNTIED.build(reference(), seed).state_dict()
+    contract = UNTIED.contract()
+    weights = {n: probes.random_parameter(n, s, seed).float() for n, s in contract.items()}
+    own = {id(p): name for name, p in probes.own_parameters(model, contract).items()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name not in weights and own[id(parameter)] in weights:
+            weights[name] = weights[own[id(parameter)]]
     model.load_state_dict(weights, strict=True)
     return {"the output with loaded weights": UNTIED.run(model, given)}
 
 
-def initial_loss(module: ModuleType, seed: int) -> Observation:
-    """The loss of fresh models on random tokens, with the standard error over the models."""
+def initial_logits(module: ModuleType, seed: int) -> Observation:
+    """What fresh models give for random tokens."""
     given = probes.tokens(seed, "initial loss", batch=8, seq=32, d_vocab=_LOSS_SETTINGS["d_vocab"])
-    losses = []
-    for _ in range(_FRESH_MODELS):
+    seen: dict[str, Tensor | str] = {"the tokens": given}
+    for number in range(_FRESH_MODELS):
         model = TIED.fresh(module, **_LOSS_SETTINGS).eval()
         with torch.no_grad():
-            losses.append(reference().next_token_loss(TIED.run(model, given), given).double())
+            seen[f"the logits of fresh model {number}"] = TIED.run(model, given)
+    return seen
+
+
+def initial_loss(seen: Observation) -> Observation:
+    """The loss of the models, with the standard error over them."""
+    tokens, losses = seen["the tokens"], []
+    assert isinstance(tokens, Tensor)
+    for number in range(_FRESH_MODELS):
+        logits = seen[f"the logits of fresh model {number}"]
+        assert isinstance(logits, Tensor)
+        predicted = logits[:, :-1].double().flatten(0, 1)
+        losses.append(F.cross_entropy(predicted, tokens[:, 1:].flatten()))
     spread = torch.stack(losses)
     error = max(spread.std().item(), 0.005) / _FRESH_MODELS**0.5
-    name = f"the loss of a fresh model (ln d_vocab is {math.log(_LOSS_SETTINGS['d_vocab']):.3f})"
-    return {name: Estimate(spread.mean().item(), error)}
+    return {_LOSS: Estimate(spread.mean().item(), error)}
 
 
 def causality(module: ModuleType, seed: int) -> Observation:
-    """How far the logits of each position move when all later tokens are drawn anew."""
-    model = TIED.build(module, seed).double()
+    """The logits up to each position when all later tokens are drawn anew."""
+    model = TIED.build(module, seed)
     given, other = probes.tokens(seed, "causality"), probes.tokens(seed, "another future")
-    before, moved = TIED.run(model, given), []
-    for position in range(probes.SEQ):
-        changed = torch.cat([given[:, : position + 1], other[:, position + 1 :]], dim=1)
-        after = TIED.run(model, changed)
-        moved.append((after - before)[:, : position + 1].abs().max())
-    return {"how far logits move when later tokens change": torch.stack(moved)}
+    return futures(lambda tokens: TIED.run(model, tokens), given, other)
 
 
-def dropped_features(module: ModuleType, seed: int) -> Observation:
+def stream_in_training(module: ModuleType, seed: int) -> Observation:
     """Features of the stream that dropout has zeroed: after the final norm they are all equal.
 
     The blocks write nothing, and the unembedding shows the stream as it is.
@@ -96,28 +124,34 @@ def dropped_features(module: ModuleType, seed: int) -> Observation:
     values["ln_final.w"] = torch.ones(contract["ln_final.w"])
     values["ln_final.b"] = torch.zeros(contract["ln_final.b"])
     probes.load_values(model, values)
-    features = UNTIED.run(model.double(), UNTIED.feed(seed, "dropped", batch=40))
-    features = features[..., : contract["ln_final.w"][0]]
-    near = (features.unsqueeze(-1) - features.unsqueeze(-2)).abs() < 1e-9
+    features = UNTIED.run(model, UNTIED.feed(seed, "dropped", batch=40))
+    return {_STREAM: features[..., : contract["ln_final.w"][0]]}
+
+
+def dropped_features(seen: Observation) -> Observation:
+    features = seen[_STREAM]
+    assert isinstance(features, Tensor)
+    near = (features.unsqueeze(-1) - features.unsqueeze(-2)).abs() < 1e-6
     return {"the share of equal features of the stream": share(near.sum(dim=-1) > 1)}
 
 
 _ZEROS = "the share of zeros in what the first block reads, in training mode with dropout 0.25"
 _KEPT = "the mean distance of its other features from those without dropout, over 0.75"
 _DROPPED = {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)}
+_NOT_CALLED = {_READ: "nothing"}
 
 
 def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
-    """In training mode, beside what it reads in evaluation mode.
+    """In evaluation mode and in training mode.
 
     A model that computes its blocks without calling them cannot be seen here, and is let be.
     """
-    model = TIED.build(module, seed, dropout=DROPOUT).double()
+    model = TIED.build(module, seed, dropout=DROPOUT)
     given, read = probes.tokens(seed, "first block", batch=8), []
     first: Any = model.blocks[0]  # type: ignore[index]
     forward = first.forward
 
-    def noted(residual: torch.Tensor) -> torch.Tensor:
+    def noted(residual: Tensor) -> Tensor:
         read.append(residual)
         return forward(residual)
 
@@ -126,62 +160,91 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
         TIED.run(model.eval(), given)
         TIED.run(model.train(), given)
     if len(read) != 2:
-        return _DROPPED
+        return _NOT_CALLED
     plain, output = (probes.tensor(one, "what the first block reads") for one in read)
-    zeroed, distance = dropped(plain, output)
+    return {_READ: plain, _READ_IN_TRAINING: output}
+
+
+def dropped_before_the_blocks(seen: Observation) -> Observation:
+    if seen == _NOT_CALLED:
+        return _DROPPED
+    plain, output = seen[_READ], seen[_READ_IN_TRAINING]
+    assert isinstance(plain, Tensor)
+    assert isinstance(output, Tensor)
+    zeroed, distance = dropped(plain.double(), output.double())
     return {_ZEROS: zeroed, _KEPT: distance}
 
 
-def untied(name: str, observe: partial[Observation], group: str = "function") -> Check:
-    return Check("Transformer", f"With untied embeddings, {name}", observe, group=group)
+def untied(name: str, observe: Observe, **options: Any) -> Claim:
+    return Claim(PART, f"With untied embeddings, {name}", observe, **options)
 
 
-CHECKS = (
-    *module_checks(TIED),
+CLAIMS = (
+    *module_claims(TIED),
     untied("its parameters are those of the contract", partial(parameters, UNTIED), group="state"),
     untied("nothing else is trainable or saved", partial(extras, UNTIED), group="state"),
-    untied("its output is right", partial(outputs, UNTIED, dtype=torch.float64)),
-    untied("every parameter gets the right gradient", partial(gradients, UNTIED), group="gradient"),
+    untied(
+        "its output is right",
+        partial(outputs, UNTIED, dtype=torch.float32),
+        also=(partial(output_by_torch, UNTIED),),
+    ),
+    untied(
+        "its output is right in float64",
+        partial(outputs, UNTIED, dtype=torch.float64),
+        required=False,
+    ),
+    untied(
+        "every parameter gets the right gradient",
+        partial(gradients_of, UNTIED, dtype=torch.float32),
+        also=(partial(gradients_by_torch, UNTIED),),
+        group="gradient",
+    ),
     untied("the activations at its taps are right", partial(taps, UNTIED), group="taps"),
-    Check("Transformer", "GPT-2's weights load strictly", loads_strictly, group="state"),
-    Check("Transformer", "No position sees a later token", causality),
-    *dropout_checks(TIED, unbiased=False),
-    Check(
-        "Transformer",
+    Claim(PART, "GPT-2's weights load strictly", loads_strictly, group="state"),
+    Claim(PART, "Logits may be as large as they come", large_logits),
+    Claim(PART, "Every token of GPT-2's vocabulary is a token like any other", whole_vocabulary),
+    Claim(
+        PART,
+        "No position sees a later token",
+        causality,
+        summary=how_far_moved,
+        expect=nothing_moves,
+    ),
+    *dropout_claims(TIED, unbiased=False),
+    Claim(
+        PART,
         "Dropout zeroes features of the sum of the embeddings",
-        dropped_features,
+        stream_in_training,
+        summary=dropped_features,
         group="dropout",
     ),
-    Check(
-        "Transformer",
+    Claim(
+        PART,
         "In training mode the first block reads a sum of which features are dropped",
         what_the_first_block_reads,
+        summary=dropped_before_the_blocks,
         expect=lambda _reference, _seed: _DROPPED,
         group="dropout",
     ),
-    Check(
-        "Transformer",
-        "More than n_ctx tokens are refused",
+    Claim(
+        PART,
+        "More than n_ctx tokens are refused with ValueError",
         refuses_what_is_too_long,
         group="refusals",
     ),
-    Check(
-        "Transformer",
-        "It keeps its configuration as config",
-        keeps_its_configuration,
-        group="state",
-    ),
-    Check(
-        "Transformer",
+    Claim(PART, "It keeps its configuration as config", keeps_its_configuration, group="state"),
+    Claim(
+        PART,
         "Before training the loss is a little above ln d_vocab, and not more",
-        initial_loss,
+        initial_logits,
+        summary=initial_loss,
         group="initialisation",
     ),
-    Check(
-        "Transformer",
+    Claim(
+        PART,
         "All eight modules of the file together give what TransformerLens gives",
         partial(stored, TIED),
-        expect=lambda _reference, _seed: stored_answer("Transformer"),
-        together=PARTS[: PARTS.index("Transformer") + 1],
+        expect=lambda _reference, _seed: stored_answer(PART),
+        together=PARTS[: PARTS.index(PART) + 1],
     ),
 )

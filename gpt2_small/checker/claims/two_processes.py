@@ -1,4 +1,4 @@
-"""A training step in two processes, each with half of every micro-batch."""
+"""Run a training step in two processes, each with half of every micro-batch."""
 
 import os
 import tempfile
@@ -69,7 +69,7 @@ def _one_rank(
     dist.init_process_group(
         "gloo",
         store=dist.FileStore(  # type: ignore[attr-defined]
-            str(folder / "meeting"), 2
+            str(folder / "rendezvous"), 2
         ),
         rank=rank,
         world_size=2,

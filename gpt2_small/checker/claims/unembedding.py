@@ -1,9 +1,9 @@
-"""Unembedding: the shared checks."""
+"""State the claims about Unembedding: the shared ones."""
 
 from gpt2_small.checker.claims import probes
-from gpt2_small.checker.claims.modules import module_checks
+from gpt2_small.checker.claims.modules import module_claims
 from gpt2_small.checker.claims.subject import Subject
 
 SUBJECT = Subject("Unembedding", probes.residual, scales=(1.0, 20.0))
 
-CHECKS = module_checks(SUBJECT)
+CLAIMS = module_claims(SUBJECT)

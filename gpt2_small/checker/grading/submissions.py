@@ -15,7 +15,8 @@ from gpt2_small import binding
 from gpt2_small.checker.grading import originality
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.report_formats import POINTS
-from gpt2_small.checker.sandbox.client import Checker, Limits
+from gpt2_small.checker.sandbox.client import Checker
+from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Result, Status, Verdict
 from gpt2_small.errors import UserError
 

@@ -9,7 +9,8 @@ from functools import cache, lru_cache
 from importlib import import_module
 from types import CodeType, ModuleType
 
-from gpt2_small import binding
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.parts import FILE_OF, PARTS
 from gpt2_small.errors import UserError
 
@@ -78,37 +79,37 @@ def find(mistake_id: str) -> Mistake:
     )
 
 
-@cache
-def reference_text() -> str:
-    return binding.reference_path().read_text(encoding="utf-8")
+def reference_text(exercises: ExerciseSet = GPT2) -> str:
+    return "".join(statement.text for statement in _statements(exercises))
 
 
-@cache
-def reference() -> ModuleType:
-    """The reference, loaded once for everything that compares with it."""
-    return binding.load(binding.reference_path())
+@lru_cache(maxsize=64)
+def code_without(parts: tuple[str, ...], exercises: ExerciseSet = GPT2) -> CodeType:
+    """The reference, compiled, without some of its parts."""
+    kept = "".join(s.text for s in _statements(exercises) if s.name not in parts)
+    return compile(kept, "<the other parts>", "exec")
 
 
-def edited_text(*mistakes: Mistake) -> str:
+def edited_text(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> str:
     """The reference's text with the edits of these mistakes made, in the first order that fits.
 
     Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
     """
-    return "".join(_edited_statements(mistakes))
+    return "".join(_edited_statements(mistakes, exercises))
 
 
-def build(*mistakes: Mistake) -> ModuleType:
+def build(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> ModuleType:
     """The reference with these mistakes in one part, and with all other parts right.
 
     Only the part, the helper functions and what is edited are run again. Raises EditDoesNotFit.
     """
     (component,) = {mistake.component for mistake in mistakes}
-    edited = _edited_statements(mistakes)
+    edited = _edited_statements(mistakes, exercises)
     wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
     wrong.__file__ = _EDITED
-    kept = {k: v for k, v in vars(reference()).items() if not k.startswith("__")}
+    kept = {k: v for k, v in vars(reference(exercises)).items() if not k.startswith("__")}
     wrong.__dict__.update(kept)
-    for statement, text in zip(_statements(), edited, strict=True):
+    for statement, text in zip(_statements(exercises), edited, strict=True):
         if text != statement.text or statement.name == component or statement.is_helper:
             exec(_compiled(text), wrong.__dict__)
     return wrong
@@ -124,17 +125,18 @@ class Statement:
 
 
 @cache
-def _statements() -> tuple[Statement, ...]:
+def _statements(exercises: ExerciseSet) -> tuple[Statement, ...]:
     """The reference cut into its statements, which together are its text."""
-    lines = reference_text().splitlines(keepends=True)
-    nodes = ast.parse(reference_text()).body
+    text = exercises.reference.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    nodes = ast.parse(text).body
     starts = [0] + [_first_line(node) - 1 for node in nodes[1:]]
     ends = [*starts[1:], len(lines)]
     return tuple(
         Statement(
             "".join(lines[start:end]),
             getattr(node, "name", ""),
-            isinstance(node, ast.FunctionDef) and node.name not in PARTS,
+            isinstance(node, ast.FunctionDef) and node.name not in exercises.parts,
         )
         for node, start, end in zip(nodes, starts, ends, strict=True)
     )
@@ -144,18 +146,18 @@ def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
 
 
-def _edited_statements(mistakes: tuple[Mistake, ...]) -> list[str]:
+def _edited_statements(mistakes: tuple[Mistake, ...], exercises: ExerciseSet) -> list[str]:
     problem = EditDoesNotFit()
     for order in itertools.permutations(mistakes):
         try:
-            return _edited_in_order(order)
+            return _edited_in_order(order, exercises)
         except EditDoesNotFit as error:
             problem = error
     raise problem
 
 
-def _edited_in_order(mistakes: Iterable[Mistake]) -> list[str]:
-    texts = [statement.text for statement in _statements()]
+def _edited_in_order(mistakes: Iterable[Mistake], exercises: ExerciseSet) -> list[str]:
+    texts = [statement.text for statement in _statements(exercises)]
     for mistake in mistakes:
         for old, new in mistake.edits:
             found = [index for index, text in enumerate(texts) if old in text]

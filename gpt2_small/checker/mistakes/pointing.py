@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims import probes, sampling
-from gpt2_small.checker.mistakes.mistake import reference, reference_text
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.mistakes.mistake import reference_text
 from gpt2_small.checker.sandbox import tracing
 from gpt2_small.checker.sandbox.tracing import Event, Trace, record
 

@@ -7,17 +7,16 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import Check, checks_of
+from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.observation import (
-    ALIKE,
     TAP,
     Observation,
     alike,
     entry_distance,
-    first_difference,
     value_distance,
 )
-from gpt2_small.checker.claims.runner import expected, look
+from gpt2_small.checker.claims.runner import difference, observed
+from gpt2_small.checker.claims.tolerances import ALIKE
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
 from gpt2_small.checker.mistakes.pointing import fingerprint
 from gpt2_small.checker.sandbox.tracing import record
@@ -30,7 +29,7 @@ class WrongReferences:
 
     def __init__(self, part: str, seed: int) -> None:
         self.part, self.seed = part, seed
-        self.checks = {check.name: check for check in checks_of(part) if not check.together}
+        self.checks = {check.name: check for check in claims_of(part) if not check.together}
         self._built: dict[tuple[Mistake, ...], ModuleType] = {}
         self._prints: dict[tuple[Mistake, ...], Tensor] = {}
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
@@ -41,7 +40,7 @@ class WrongReferences:
         if key not in self._seen:
             if mistakes not in self._built:
                 self._built[mistakes] = build(*mistakes)
-            self._seen[key] = look(self.checks[check], self._built[mistakes], self.seed)[0]
+            self._seen[key] = observed(self.checks[check], self._built[mistakes], self.seed)
         return self._seen[key]
 
     def fingerprints(self, mistakes: tuple[Mistake, ...]) -> Tensor:
@@ -63,9 +62,8 @@ class WrongReferences:
 
     def fails(self, mistakes: tuple[Mistake, ...], check: str) -> bool:
         """Whether a check rejects these mistakes."""
-        wanted: Check = self.checks[check]
-        seen = self.seen(mistakes, check)
-        return first_difference(seen, expected(wanted, self.seed)) is not None
+        claim: Claim = self.checks[check]
+        return difference(claim, self.seen(mistakes, check), self.seed) is not None
 
 
 _WRONG: dict[tuple[str, int], WrongReferences] = {}

@@ -1,43 +1,31 @@
-"""Check any file without trusting it: a server that stays warm, and a process for every part.
+"""Check any file without trusting it, from the side of who asks.
 
-`Checker` starts the server (`python -m gpt2_small.checker.sandbox.server`), which imports torch
-once and then forks a process for each part. What a file may do there is limited in time and memory,
-what it prints is kept, and what it breaks is its own process. It is no sandbox: the file runs with
-the rights of whoever checks it.
+`Checker` starts the server, which imports torch once and then forks a process for each part. What a
+file may do there is limited in time and memory, what it prints is kept, and what it breaks is its
+own process. It is no sandbox against malice: the file runs with the rights of whoever checks it.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from gpt2_small import binding
-from gpt2_small.checker.parts import PARTS, in_learning_order
+from gpt2_small.checker import exercise_set
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 from gpt2_small.errors import UserError
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may use.
-
-    seconds: for one check; a check that states more has more.
-    loading_seconds: for running the file itself.
-    memory: bytes that a part's process may take beside what torch takes.
-    """
-
-    seconds: float = 10.0
-    loading_seconds: float = 20.0
-    memory: int = 2 << 30
 
 
 class Checker:
@@ -49,6 +37,7 @@ class Checker:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._server: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
         self._errors: Any = None
 
     def __enter__(self) -> "Checker":
@@ -71,16 +60,13 @@ class Checker:
         server, self._server = self._server, None
         if server is None:
             return
-        assert server.stdin is not None
-        assert server.stdout is not None
-        with contextlib.suppress(OSError):
-            server.stdin.close()
+        assert self._socket is not None
+        self._socket.close()
         try:
             server.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            server.kill()
+            _kill(server)
             server.wait()
-        server.stdout.close()
         self._errors.close()
 
     def check(
@@ -101,11 +87,13 @@ class Checker:
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
         when there is no file to read, for an unknown part, and when the server is gone.
         """
-        wanted = list(PARTS) if parts is None else in_learning_order(parts)
         file = Path(path).expanduser()
         source = binding.read(file)
+        exercises = exercise_set.of_source(source)
+        wanted = list(exercises.parts if parts is None else exercises.in_learning_order(parts))
         verdict = Verdict(str(path), hashlib.sha256(source).hexdigest())
         request = {
+            "exercises": exercises.name,
             "path": str(file),
             "source": source.decode("latin-1"),
             "parts": wanted,
@@ -120,7 +108,9 @@ class Checker:
                 if on_result is not None:
                     on_result(Result(**answer["result"]))
             else:
-                report = PartReport(**answer["report"] | {"mistakes": tuple(answer["mistakes"])})
+                told = answer["report"]
+                told |= {key: tuple(told[key]) for key in ("mistakes", "location")}
+                report = PartReport(**told)
                 results = [Result(**fields) for fields in answer["results"]]
                 verdict.results += results
                 verdict.reports[answer["part"]] = report
@@ -129,14 +119,12 @@ class Checker:
     def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What the server says to a request, until it has said all."""
         self.warm()
-        assert self._server is not None
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
+        assert self._socket is not None
         finished = False
         try:
-            write_frame(self._server.stdin.fileno(), json.dumps(request).encode())
+            write_frame(self._socket.fileno(), json.dumps(request).encode())
             while True:
-                frame = read_frame(self._server.stdout.fileno())
+                frame = read_frame(self._socket.fileno())
                 if frame is None:
                     raise UserError(f"the checking process ended: {self._last_words()}")
                 answer = json.loads(frame)
@@ -144,7 +132,7 @@ class Checker:
                     finished = True
                     return
                 yield answer
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             raise UserError(f"the checking process ended: {self._last_words()}") from None
         finally:
             if not finished:
@@ -153,7 +141,7 @@ class Checker:
     def _end_at_once(self) -> None:
         """After an answer that was not read to its end, the next one needs a new server."""
         if self._server is not None:
-            self._server.kill()
+            _kill(self._server)
             self.close()
 
     def _started(self) -> subprocess.Popen[bytes]:
@@ -164,20 +152,29 @@ class Checker:
             "MKL_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
         }
-        command = [sys.executable, "-m", "gpt2_small.checker.sandbox.server"]
-        package_home = str(Path(__file__).resolve().parents[2])
+        package_home = str(Path(__file__).resolve().parents[3])
         paths = [package_home, *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            start_new_session=True,
-        )
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            descriptor = theirs.fileno()
+            return subprocess.Popen(
+                [sys.executable, "-m", "gpt2_small.checker.sandbox.server", str(descriptor)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                env=environment,
+                pass_fds=[descriptor],
+                start_new_session=True,
+            )
 
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _kill(server: "subprocess.Popen[bytes]") -> None:
+    """Kill a server with all that it has forked."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(server.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Messages through a pipe: a length, then so many bytes."""
+"""Send and receive messages through a pipe or socket: a length, then so many bytes."""
 
 import os
 import select
@@ -15,8 +15,10 @@ def write_frame(descriptor: int, message: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def read_frame(descriptor: int, deadline: float | None = None) -> bytes | None:
-    """The next message; None at the end of the stream.
+def read_frame(
+    descriptor: int, deadline: float | None = None, longest: int = _LONGEST
+) -> bytes | None:
+    """The next message; None at the end of the stream, and for a message that is too long.
 
     deadline: of `time.monotonic`. Raises TimeoutError when it passes first.
     """
@@ -24,7 +26,7 @@ def read_frame(descriptor: int, deadline: float | None = None) -> bytes | None:
     if header is None:
         return None
     length = int.from_bytes(header, "little")
-    return _read(descriptor, length, deadline) if length <= _LONGEST else None
+    return _read(descriptor, length, deadline) if length <= longest else None
 
 
 def _read(descriptor: int, size: int, deadline: float | None) -> bytes | None:

@@ -1,155 +1,116 @@
-"""A forked process with limits: what it may use, what it sends, how it ended."""
+"""Hold a forked child from the judge's side: what it sends, what it prints, how it ended."""
 
-import contextlib
-import faulthandler
 import json
 import os
 import re
 import signal
-import sys
-import tempfile
+import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from gpt2_small.checker.sandbox.messages import read_frame
+from gpt2_small.checker.sandbox.forker import END, FORK
+from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.task import Limits, Task
 
+# Beyond its own limits, which end it with a trace, a child is waited for so many seconds.
 _GRACE = 2.0
 _PRINTED = 4000
-_LARGEST_FILE = 64 << 20
-
-
-@dataclass(frozen=True)
-class Task:
-    """A file's text, and what it may use."""
-
-    path: Path
-    source: bytes
-    seed: int
-    seconds: float
-    loading_seconds: float
-    memory: int
+# Larger than what any claim hands over.
+_LARGEST = 64 << 20
+_SENTENCE = 600
 
 
 class Process:
-    """A forked child: a pipe from it, and the files of what it prints and of its last trace."""
+    """A child that works at a task."""
 
-    def __init__(self, work: Callable[[int], None], task: Task) -> None:
-        self.printed: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-        self.trace: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-        self.frames, sender = os.pipe()
+    def __init__(self, forker: socket.socket, task: Task) -> None:
+        self._forker = forker
+        self.task = task
         self.status: int | None = None
-        self.process = os.fork()
-        if self.process == 0:
-            _be_the_child(work, task, sender, self)
-        os.close(sender)
+        for message in (FORK, *task.packed()):
+            write_frame(forker.fileno(), message)
+        answer, (self._frames, self._printed, self._trace), *_ = socket.recv_fds(forker, 8, 3)
+        self.process = int.from_bytes(answer, "little")
 
-    def read(self, seconds: float) -> dict[str, Any] | None:
-        """The next message; None when the child has ended. Raises TimeoutError after a while."""
+    def read(self, wall_seconds: float) -> dict[str, Any] | None:
+        """The next message; None when the child has ended. Raises TimeoutError after a while.
+
+        Raises ValueError for what is no message.
+        """
+        frame = self.read_bytes(wall_seconds)
+        if frame is None:
+            return None
+        message = json.loads(frame)
+        if not isinstance(message, dict):
+            raise ValueError("not a message")
+        return message
+
+    def read_bytes(self, wall_seconds: float) -> bytes | None:
         try:
-            frame = read_frame(self.frames, time.monotonic() + seconds + _GRACE)
+            return read_frame(self._frames, time.monotonic() + wall_seconds + _GRACE, _LARGEST)
         except TimeoutError:
             self.end()
             raise
-        return None if frame is None else json.loads(frame)
-
-    def read_bytes(self, seconds: float) -> bytes:
-        return read_frame(self.frames, time.monotonic() + seconds + _GRACE) or b""
 
     def end(self) -> None:
         """End the child and whatever it started."""
         if self.status is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process, signal.SIGKILL)
-            _, self.status = os.waitpid(self.process, 0)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process, signal.SIGKILL)
-            os.close(self.frames)
+            write_frame(self._forker.fileno(), END)
+            write_frame(self._forker.fileno(), self.process.to_bytes(8, "little"))
+            self.status = int.from_bytes(read_frame(self._forker.fileno()) or b"", "little")
+            os.close(self._frames)
+
+    def close(self) -> None:
+        """End the child and forget what it printed."""
+        self.end()
+        os.close(self._printed)
+        os.close(self._trace)
 
     def last_words(self) -> str:
         """The trace that was written when it was stopped or crashed."""
-        self.trace.seek(0)
-        return self.trace.read(1 << 16).decode(errors="replace")
+        return os.pread(self._trace, 1 << 16, 0).decode(errors="replace")
 
     def prints(self) -> str:
         """The beginning of what it printed."""
-        self.printed.seek(0)
-        return self.printed.read(_PRINTED).decode(errors="replace")
+        return os.pread(self._printed, _PRINTED, 0).decode(errors="replace")
+
+    def line(self) -> int | None:
+        """The innermost line of the file in the trace, where that comes first."""
+        places = re.findall(r'File "(.*)", line (\d+)', self.last_words())
+        here = str(self.task.path.absolute())
+        return next((int(line) for file, line in places if file == here), None)
+
+    def how_it_ended(self, seconds: float) -> str:
+        """Why the child ended, as a sentence.
+
+        seconds: of processor time that it had.
+        """
+        words = self.last_words()
+        if self.status is None or "Timeout (" in words:
+            longest = max(self.task.limits.wall_seconds, seconds)
+            return f"it did not finish within {longest:g} seconds of waiting"
+        if os.WIFSIGNALED(self.status):
+            return _ended_by(os.WTERMSIG(self.status), seconds)
+        code = os.WEXITSTATUS(self.status)
+        if "MemoryError" in words or "bad_alloc" in words:
+            return f"it needs more memory than {in_gigabytes(self.task.limits)}"
+        if words:
+            return f"it ends with {words.splitlines()[-1].rstrip(': ')}"[:_SENTENCE]
+        return f"it ends the Python process (os._exit, code {code})"
 
 
-def _be_the_child(work: Callable[[int], None], task: Task, sender: int, process: Process) -> None:
-    """Do the work as a process of its own, and never come back."""
-    try:
-        os.setsid()
-        kept = os.dup(sender), os.dup(process.trace.fileno())
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(process.printed.fileno(), 1)
-        os.dup2(process.printed.fileno(), 2)
-        top = max(*kept, 2)
-        for descriptor in range(3, top + 64):
-            if descriptor not in kept:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
-        _limit_memory(task.memory)
-        trace = os.fdopen(kept[1], "w")
-        faulthandler.enable(trace, all_threads=False)
-        _STOPWATCH.append(trace)
-        work(kept[0])
-    except BaseException as error:
-        with contextlib.suppress(BaseException):
-            _STOPWATCH[0].write(f"{type(error).__name__}: {error}\n")
-            _STOPWATCH[0].flush()
-        os._exit(1)
-    os._exit(0)
-
-
-_STOPWATCH: list[Any] = []
-
-
-def stop_after(seconds: float) -> None:
-    """End this process with a trace unless it is called again within so many seconds."""
-    faulthandler.dump_traceback_later(seconds, exit=True, file=_STOPWATCH[0])
-
-
-def _limit_memory(extra: int) -> None:
-    """Let this process have so much more address space than it has now, where that can be said."""
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + extra
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def how_it_ended(process: Process, seconds: float) -> str:
-    """Why a child ended, as a sentence."""
-    words = process.last_words()
-    if "Timeout (" in words or process.status is None:
+def _ended_by(number: int, seconds: float) -> str:
+    if number == signal.SIGPROF:
         return f"it did not finish within {seconds:g} seconds"
-    if os.WIFSIGNALED(process.status):
-        number = os.WTERMSIG(process.status)
-        if number == signal.SIGKILL:
-            return (
-                f"it did not finish within {seconds:g} seconds, or took all memory, and was ended"
-            )
-        return f"it crashes the Python interpreter ({signal.Signals(number).name})"
-    code = os.WEXITSTATUS(process.status)
-    if "MemoryError" in words or "bad_alloc" in words:
-        return "it needs more memory than it may have"
-    if words:
-        return f"it ends with {words.splitlines()[-1].rstrip(': ')}"
-    return f"it ends the Python process (os._exit, code {code})"
+    if number == signal.SIGKILL:
+        return f"it did not finish within {seconds:g} seconds, or took all memory, and was ended"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"it crashes the Python interpreter ({name})"
 
 
-def line_of(task: Task, trace: str) -> int | None:
-    """The innermost line of the file in a trace of faulthandler, where that comes first."""
-    places = re.findall(r'File "(.*)", line (\d+)', trace)
-    here = str(task.path.absolute())
-    return next((int(line) for file, line in places if file == here), None)
+def in_gigabytes(limits: Limits) -> str:
+    """The memory that a part may take, in words."""
+    return f"the {limits.memory / (1 << 30):g} GiB that a part may take"

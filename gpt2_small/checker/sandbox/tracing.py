@@ -17,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from gpt2_small.checker.claims import checks_of, generation, loss, probes, sampling
+from gpt2_small.checker.claims import claims_of, generation, loss, probes, sampling
 from gpt2_small.checker.claims.subject import Subject
 from gpt2_small.checker.claims.transformer import UNTIED
 from gpt2_small.checker.parts import PARTS
@@ -165,7 +165,7 @@ def record(module: ModuleType, part: str, seed: int, variant: str = "") -> Trace
 
 
 def _subject(part: str) -> Subject | None:
-    observe = getattr(checks_of(part)[0].observe, "args", ())
+    observe = getattr(claims_of(part)[0].observe, "args", ())
     return observe[0] if observe and isinstance(observe[0], Subject) else None
 
 
@@ -182,7 +182,7 @@ def _functions() -> dict[str, Callable[[ModuleType, str, int], Trace]]:
 
 
 def _loss(module: ModuleType, file: str, seed: int) -> Trace:
-    logits, tokens = loss.logits(seed, "diagnosis"), probes.tokens(seed, "diagnosis")
+    logits, tokens = loss.logits(seed, "diagnosis").double(), probes.tokens(seed, "diagnosis")
     recorder = Recorder(file, [logits, tokens])
     try:
         with recorder:
@@ -206,7 +206,7 @@ def _sample(module: ModuleType, file: str, seed: int) -> Trace:
 
 
 def _generate(module: ModuleType, file: str, seed: int) -> Trace:
-    model = generation.model_of(seed).double()
+    model = generation.model_of(module, seed).double()
     tokens = generation.prompt(seed, generation.N_CTX - 1)
     recorder = Recorder(file, [tokens])
     whole = nn.ModuleList([model])

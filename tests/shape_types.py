@@ -1,5 +1,6 @@
-"""Shapes in signatures, checked at every call."""
+"""Check the shapes in a solution's signatures at every call."""
 
+import functools
 import typing
 from types import FunctionType, ModuleType
 from typing import Any
@@ -9,6 +10,8 @@ from beartype.roar import BeartypeDecorHintException
 from jaxtyping import AbstractArray, jaxtyped
 from torch import nn
 
+from gpt2_small import binding
+
 _DONE = "SHAPES_ARE_CHECKED"
 _TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 
@@ -16,6 +19,7 @@ _TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will 
 def check_shapes(module: ModuleType) -> None:
     """Make a loaded solution check the shapes in its signatures, in place, from now on.
 
+    Only signatures that are the reference's: what a learner annotates otherwise is not judged.
     Classes stay the same objects; their methods, and the module's functions, raise jaxtyping's
     TypeCheckError for a call that does not fit. Axes of one name must agree within a call.
     """
@@ -23,8 +27,24 @@ def check_shapes(module: ModuleType) -> None:
         return
     for owner in [module, *module_classes(module)]:
         for name, function in functions_with_shapes(owner, module).items():
-            setattr(owner, name, _checked(function))
+            if _shapes(function, module) == _reference_shapes().get(function.__qualname__):
+                setattr(owner, name, _checked(function))
     setattr(module, _DONE, True)
+
+
+@functools.cache
+def _reference_shapes() -> dict[str, dict[str, str]]:
+    """The shapes in the reference's signatures, by the full names of functions and methods."""
+    module = binding.load(binding.reference_path())
+    owners = [module, *module_classes(module)]
+    found = [f for owner in owners for f in functions_with_shapes(owner, module).values()]
+    return {function.__qualname__: _shapes(function, module) for function in found}
+
+
+def _shapes(function: FunctionType, module: ModuleType) -> dict[str, str]:
+    """The annotations of a function that mention a shape."""
+    hints = _hints(function, module)
+    return {name: str(hint) for name, hint in hints.items() if _mentions_a_shape(hint)}
 
 
 def module_classes(module: ModuleType) -> list[type[nn.Module]]:

@@ -1,10 +1,14 @@
-"""The one place that knows how TransformerLens and Hugging Face are asked.
+"""Ask TransformerLens and Hugging Face for a small GPT-2's activations and gradients.
 
-`python -m gpt2_small.checker.live_oracle` makes the stored references again.
+No other file knows how they are asked. `python tests/live_oracle.py` makes the stored references of
+the package again.
 """
 
 import copy
+import json
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,10 +31,21 @@ _HUGGING_FACE_NAMES = {
 }
 
 
-def ask(
-    fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype
+_SMALL = {"d_model": 24, "n_heads": 3, "d_head": 8, "d_mlp": 40, "n_ctx": 12, "d_vocab": 29}
+_RECIPES = {
+    "tied": ({**_SMALL, "n_layers": 2, "tied_embeddings": True}, {"seed": 1, "seq": 11}),
+    "untied": ({**_SMALL, "n_layers": 3, "tied_embeddings": False}, {"seed": 2, "seq": 12}),
+}
+
+
+def live_reference(
+    fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype = torch.float64
 ) -> oracle.Reference:
-    """See `oracle.live_reference`."""
+    """Build a GPT-2 of this shape in Hugging Face's code, with every parameter drawn at random, and
+    ask it and TransformerLens.
+
+    fields: of TransformerConfig; GPT-2 small's where left out. Dropout is 0.
+    """
     generator = torch.Generator().manual_seed(seed)
     config = hugging_face_config(fields)
     model = randomised(config, generator).to(dtype)
@@ -54,7 +69,7 @@ def ask(
         loss=loss,
         gradients=gradients,
         component_gradients=component_gradients,
-        versions=oracle.versions(),
+        versions=versions(),
     )
 
 
@@ -202,6 +217,33 @@ def gradients_by_our_names(model: Any) -> dict[str, Tensor]:
     return ours
 
 
+def versions() -> dict[str, str]:
+    """The libraries that are asked, with their versions."""
+    return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}
+
+
+def derive(name: str) -> oracle.Reference:
+    """Ask again what is stored under a name."""
+    fields, how = _RECIPES[name]
+    return live_reference(fields, batch=2, **how)
+
+
+def store(name: str, reference: oracle.Reference) -> Path:
+    """Write a reference to the package, with the SHA-256 of its contents and who was asked."""
+    from safetensors.torch import save_file
+
+    tensors = {field: getattr(reference, field) for field in ("tokens", "logits", "loss")}
+    for group in oracle.GROUPS:
+        tensors |= {f"{group}/{key}": value for key, value in getattr(reference, group).items()}
+    tensors = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
+    about = {field: json.dumps(getattr(reference, field)) for field in ("config", "versions")}
+    path = oracle.stored_path(name)
+    path.parent.mkdir(exist_ok=True)
+    save_file(tensors, path, metadata={**about, "sha256": oracle.digest(tensors, about)})
+    path.chmod(0o644)
+    return path
+
+
 if __name__ == "__main__":
     for stored in oracle.STORED:
-        oracle.store(stored, oracle.derive(stored))
+        store(stored, derive(stored))

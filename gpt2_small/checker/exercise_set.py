@@ -1,0 +1,133 @@
+"""Define an exercise set: parts to write, with the claims, mistakes and hints about them.
+
+The fifteen parts of `solution.py` are one set; every lesson is another. A learner's file says in a
+comment which set it belongs to, so that no command has to be told.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpt2_small import binding
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from gpt2_small.checker.claims import Claim
+    from gpt2_small.checker.learner.hints import Guide
+    from gpt2_small.checker.mistakes.mistake import Mistake
+
+# The file of a lesson, in `lessons/NN_name/`, that has its set under the name EXERCISES.
+_DEFINITION = "exercises.py"
+_MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ExerciseSet:
+    """Parts to write, and what judges and helps who writes them.
+
+    name: "gpt2" for the fifteen parts, else the lesson's.
+    reference: the file in which every part is written.
+    parts: names of classes and functions of the reference, in learning order.
+    claims: the claims about a part, gates first.
+    mistakes: the known mistakes in a part, each an edit of the reference.
+    guides: steps and hints for every part, by its name.
+    """
+
+    name: str
+    reference: Path
+    parts: tuple[str, ...]
+    claims: Callable[[str], tuple["Claim", ...]]
+    mistakes: Callable[[str], tuple["Mistake", ...]]
+    guides: Callable[[], Mapping[str, "Guide"]]
+
+    @property
+    def mark(self) -> str:
+        """The comment by which a learner's file says that it belongs to this set, or nothing."""
+        return "" if self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
+
+    def find_part(self, name: str) -> str:
+        """The part that a name means, whatever its case. Raises UserError with the nearest."""
+        by_lower = {_plain(part): part for part in self.parts}
+        asked = _plain(name)
+        if asked in by_lower:
+            return by_lower[asked]
+        hint = did_you_mean(name, self.parts, otherwise=f"the parts are {', '.join(self.parts)}")
+        raise UserError(f"there is no part {name!r}; {hint}")
+
+    def in_learning_order(self, names: Iterable[str]) -> list[str]:
+        """These parts, each once, in learning order. Raises UserError for an unknown name."""
+        wanted = {self.find_part(name) for name in names}
+        return [part for part in self.parts if part in wanted]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _claims(part: str) -> tuple["Claim", ...]:
+    from gpt2_small.checker.claims import claims_of
+
+    return claims_of(part)
+
+
+def _mistakes(part: str) -> tuple["Mistake", ...]:
+    from gpt2_small.checker.mistakes.mistake import catalogue
+
+    return catalogue(part)
+
+
+def _guides() -> Mapping[str, "Guide"]:
+    from gpt2_small.checker.learner.hints import GUIDES
+
+    return GUIDES
+
+
+GPT2 = ExerciseSet(
+    name="gpt2",
+    reference=binding.reference_path(),
+    parts=PARTS,
+    claims=_claims,
+    mistakes=_mistakes,
+    guides=_guides,
+)
+
+
+def of_source(source: bytes) -> ExerciseSet:
+    """The set that a file belongs to. Raises UserError for a lesson that is not installed."""
+    marked = _MARK.search(source)
+    return find(marked[1].decode(errors="replace")) if marked else GPT2
+
+
+def of_file(path: Path) -> ExerciseSet:
+    """The set that a file on disk belongs to. Raises UserError when it cannot be read."""
+    return of_source(binding.read(path.expanduser()))
+
+
+def find(name: str) -> ExerciseSet:
+    """The set of a name. Raises UserError with the nearest."""
+    folders = lesson_folders()
+    if name == GPT2.name:
+        return GPT2
+    if name in folders:
+        return _of_lesson(folders[name])
+    known = f"the lessons are {', '.join(folders)}" if folders else "no lessons are installed"
+    hint = did_you_mean(name, folders, otherwise=known)
+    raise UserError(f"there is no lesson {name!r}; {hint}")
+
+
+def lesson_folders() -> dict[str, Path]:
+    """The folders of the lessons that have exercises, by the lesson's name, in their order."""
+    found = sorted((GPT2.reference.parent / "lessons").glob(f"[0-9][0-9]_*/{_DEFINITION}"))
+    return {path.parent.name[3:].replace("_", "-"): path.parent for path in found}
+
+
+@cache
+def _of_lesson(folder: Path) -> ExerciseSet:
+    module = binding.load(folder / _DEFINITION)
+    found = vars(module).get("EXERCISES")
+    assert isinstance(found, ExerciseSet), f"{folder / _DEFINITION} defines no EXERCISES"
+    return found

@@ -1,0 +1,101 @@
+"""Fork a child for every task of the judge, and tell it how the child ended.
+
+The process that forks has imported torch and the claims, and knows no expectation, no reference and
+no mistake; so no child inherits one.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib import import_module
+
+from gpt2_small.checker import exercise_set
+from gpt2_small.checker.sandbox import child
+from gpt2_small.checker.sandbox.limits import Stopwatch, end_with_parent, limit_memory
+from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.task import Task
+
+FORK, END = b"fork", b"end"
+_WORDS = 300
+
+
+def serve(judge: socket.socket) -> None:
+    """Answer the judge until it is gone.
+
+    FORK with a task's three messages gives the child's process id and three descriptors: of what it
+    sends, what it prints, and its last trace. END with an id ends the child and gives its status.
+    """
+    while (order := read_frame(judge.fileno())) is not None:
+        if order == FORK:
+            messages = [read_frame(judge.fileno()) or b"" for _ in range(3)]
+            task = Task.unpacked(*messages)
+            import_ahead(task)
+            process, descriptors = fork(task)
+            socket.send_fds(judge, [process.to_bytes(8, "little")], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        else:
+            process = int.from_bytes(read_frame(judge.fileno()) or b"", "little")
+            write_frame(judge.fileno(), ended(process).to_bytes(8, "little"))
+
+
+def import_ahead(task: Task) -> None:
+    """Import what the claims of a task need, once for all children to come."""
+    if task.work == "look":
+        claims = exercise_set.find(task.exercises).claims(task.parts[-1])
+        for name in {name for number in task.claims for name in claims[number].imports}:
+            import_module(name)
+
+
+def fork(task: Task) -> tuple[int, Sequence[int]]:
+    """Start a child; its id, and the descriptors of what comes from it."""
+    receiver, sender = os.pipe()
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as trace:
+        process = os.fork()
+        if process == 0:
+            _be_the_child(task, sender, printed.fileno(), trace.fileno())
+        os.close(sender)
+        return process, (receiver, os.dup(printed.fileno()), os.dup(trace.fileno()))
+
+
+def ended(process: int) -> int:
+    """End a child and whatever it started; its status as `os.waitpid` gives it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
+    return status
+
+
+def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
+    """Do the work as a process of its own, and never come back."""
+    words = None
+    try:
+        os.setsid()
+        end_with_parent()
+        kept = os.dup(sender), os.dup(trace)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
+        for descriptor in range(3, max(*kept, 2) + 64):
+            if descriptor not in kept:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+        sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
+        limit_memory(task.limits.memory)
+        words = os.fdopen(kept[1], "w")
+        child.work(task, kept[0], Stopwatch(words))
+    except BaseException as error:
+        with contextlib.suppress(BaseException):
+            assert words is not None
+            words.write(f"{type(error).__name__}: {str(error)[:_WORDS]}\n")
+            words.flush()
+        child.end(1)
+    child.end(0)

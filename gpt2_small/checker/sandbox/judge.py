@@ -1,0 +1,141 @@
+"""Answer requests to check a file: judge what children saw of it, and name mistakes.
+
+This process runs no line of a checked file. It is forked before any file runs.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.runner import RAISED, Judged
+from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.pointing import locate, quoted
+from gpt2_small.checker.sandbox.limits import close_to_others
+from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.observing import Loaded, Observer
+from gpt2_small.checker.sandbox.task import Limits, Task
+from gpt2_small.checker.verdict import PartReport, Result, Status
+
+
+class Request:
+    """A file to check, and what is known of it so far."""
+
+    def __init__(self, fields: dict[str, Any], answers: int, forker: socket.socket) -> None:
+        self.exercises = exercise_set.find(fields["exercises"])
+        self.parts: list[str] = fields["parts"]
+        self.seed: int = fields["seed"]
+        self.naming: bool = fields["naming"]
+        task = Task(
+            Path(fields["path"]),
+            fields["source"].encode("latin-1"),
+            self.seed,
+            Limits(**fields["limits"]),
+            self.exercises.name,
+        )
+        self.answers = answers
+        self.observer = Observer(forker, task, self.exercises, self.say_result)
+        self.passed: set[str] = set()
+
+    def say(self, **answer: Any) -> None:
+        write_frame(self.answers, json.dumps(answer).encode())
+
+    def say_result(self, result: Result) -> None:
+        self.say(result=asdict(result))
+
+    def answer(self) -> None:
+        """Check all parts; say each result as it comes, and each part when it is done."""
+        loaded = self.observer.load()
+        if loaded.error is not None:
+            self.say(error=loaded.error)
+            return
+        for part in self.parts:
+            judged, report = self.part(part, loaded)
+            if all(one.result.status == "passed" for one in judged):
+                self.passed.add(part)
+            results = [asdict(one.result) for one in judged]
+            self.say(part=part, results=results, report=asdict(report))
+
+    def part(self, part: str, loaded: Loaded) -> tuple[list[Judged], PartReport]:
+        """A part's results, and what is said of it."""
+        if part not in loaded.names:
+            message = f"the file has no {part}{loaded.hint(part, self.exercises.parts)}"
+            results = [
+                Result(part, claim.name, "not_written", message=message)
+                for claim in self.claims(part)
+            ]
+            return [self.kept(Judged(result, {})) for result in results], PartReport()
+        alone = [claim for claim in self.claims(part) if not claim.together]
+        outcome = self.observer.look((part,), alone)
+        judged = [one.with_line(loaded.code_lines.get(part)) for one in outcome.judged]
+        statuses = {one.result.status for one in judged}
+        for claim in self.claims(part):
+            if claim.together:
+                judged += self.together(claim, part, statuses)
+        report = PartReport(printed=outcome.printed)
+        if any(one.result.status == "failed" for one in judged) and self.naming:
+            report = self.named(part, judged, outcome.printed)
+        return judged, report
+
+    def claims(self, part: str) -> list[Claim]:
+        """A part's claims; those about several parts only when all of them are checked."""
+        claims = self.exercises.claims(part)
+        return [claim for claim in claims if set(claim.together) <= set(self.parts)]
+
+    def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
+        """A claim about several parts, when all of them hold by themselves.
+
+        statuses: of the claims about the part by itself.
+        """
+        if statuses == {"not_written"}:
+            result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
+            return [self.kept(Judged(result, {}))]
+        others = [p for p in claim.together if p != part and p not in self.passed]
+        missing = others if statuses == {"passed"} else [*others, part]
+        if missing:
+            listed = (
+                missing[0] if len(missing) == 1 else f"{len(missing)} parts, first {missing[0]}"
+            )
+            result = Result(claim.component, claim.name, "waiting", message=f"waits for {listed}")
+            return [self.kept(Judged(result, {}))]
+        order: Sequence[str] = [p for p in claim.together if p != part] + [part]
+        return self.observer.look(order, [claim]).judged
+
+    def kept(self, judged: Judged) -> Judged:
+        """Say a result that no child has said."""
+        self.say_result(judged.result)
+        return judged
+
+    def named(self, part: str, judged: list[Judged], printed: str) -> PartReport:
+        """The mistakes that the observations are those of, and the line where they begin."""
+        seen = {one.result.check: one.seen for one in judged if one.seen}
+        failed = [one.result.check for one in judged if one.result.status == "failed"]
+        trace = self.observer.trace((part,))
+        naming = name_mistake(part, seen, failed, self.seed, trace)
+        function = [claim.name for claim in self.claims(part) if claim.group == "function"]
+        is_wrong = not set(function).isdisjoint(failed)
+        location = locate(part, self.seed, trace) if trace is not None and is_wrong else None
+        for index, one in enumerate(judged):
+            mistake = naming.blame(one.result.check)
+            if location is not None and one.result.check in function and RAISED not in one.seen:
+                judged[index] = one = one.moved_to(location.differs)
+            if one.result.status == "failed" and mistake is not None:
+                judged[index] = one.with_mistake(mistake)
+        ids = tuple(mistake.id for mistake in naming.mistakes)
+        lines = quoted(location, self.observer.task.source) if location else ()
+        return PartReport(ids, naming.text, printed, lines)
+
+
+def serve(client: socket.socket, forker: socket.socket) -> None:
+    """Answer requests until there are no more."""
+    close_to_others()
+    while (frame := read_frame(client.fileno())) is not None:
+        request = Request(json.loads(frame), client.fileno(), forker)
+        request.answer()
+        request.say(finished=True)
+    os._exit(0)

@@ -1,0 +1,62 @@
+"""Limit a child's processor time, waiting and memory, and leave a trace where it is stopped."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+from pathlib import Path
+from typing import IO
+
+_LARGEST_FILE = 64 << 20
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+
+
+def limit_memory(extra: int) -> None:
+    """Let this process have so much more address space than it has now, where that can be said."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + extra
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class Stopwatch:
+    """Ends this process, with a trace, when it computes or waits too long.
+
+    trace: the file that the trace is written to.
+    """
+
+    def __init__(self, trace: IO[str]) -> None:
+        self._trace = trace
+        faulthandler.enable(trace, all_threads=False)
+        faulthandler.register(signal.SIGPROF, trace, all_threads=False, chain=True)
+
+    def stop_after(self, processor_seconds: float, wall_seconds: float) -> None:
+        """End this process unless this is called again, or `stop`, within so many seconds."""
+        signal.setitimer(signal.ITIMER_PROF, processor_seconds)
+        faulthandler.dump_traceback_later(wall_seconds, exit=True, file=self._trace)
+
+    def stop(self) -> None:
+        """Let this process go on for as long as it likes."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends, where it can (Linux)."""
+    _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def close_to_others() -> None:
+    """Let no other process of this user read or write this one's memory (Linux)."""
+    _control(_PR_SET_DUMPABLE, 0)
+
+
+def _control(option: int, value: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

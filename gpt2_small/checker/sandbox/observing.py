@@ -1,0 +1,181 @@
+"""Have children run a file, and take what they hand over, from the judge's side."""
+
+import ast
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import CodeType
+
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.packing import unpack
+from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.mistakes.mistake import code_without
+from gpt2_small.checker.sandbox.process import Process
+from gpt2_small.checker.sandbox.task import Task
+from gpt2_small.checker.sandbox.tracing import Trace
+from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace
+from gpt2_small.checker.verdict import Result
+from gpt2_small.errors import nearest
+
+_CRASHES = 3
+_LONGEST = 2000
+_FAKED = "what it hands over is no observation"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What running a file told: the error's sentence, or the names that it has.
+
+    lines: where each class and function begins.
+    code_lines: the same, of a class where its `forward` begins.
+    """
+
+    error: str | None = None
+    names: frozenset[str] = frozenset()
+    lines: dict[str, int] = field(default_factory=dict)
+    code_lines: dict[str, int] = field(default_factory=dict)
+
+    def hint(self, part: str, parts: Sequence[str]) -> str:
+        """That another name of the file looks as if this part were meant."""
+        name = nearest(part, [name for name in self.lines if name not in parts], cutoff=0.75)
+        return f"; is {name}, in line {self.lines[name]}, meant? Then rename it" if name else ""
+
+
+@dataclass
+class Outcome:
+    """What is judged of a part, and what its code printed."""
+
+    judged: list[Judged] = field(default_factory=list)
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Runs one file in children of a forker."""
+
+    forker: socket.socket
+    task: Task
+    exercises: ExerciseSet
+    on_result: Callable[[Result], None]
+
+    def load(self) -> Loaded:
+        """Run the file once, to see whether it can be run, and what it defines."""
+        limits = self.task.limits
+        process = Process(self.forker, replace(self.task, work="load"))
+        try:
+            told = process.read(limits.wall_seconds)
+            error = None if told is None else told.get("error")
+            names = [] if told is None else told.get("names", [])
+        except (TimeoutError, ValueError):
+            told, error, names = None, None, []
+        process.end()
+        if told is None:
+            line = process.line()
+            place = f"{self.task.path}, line {line}" if line else str(self.task.path)
+            how = process.how_it_ended(limits.loading_seconds)
+            error = f"{place}: while the file is run, {how}"
+        process.close()
+        if error is not None:
+            return Loaded(str(error)[:_LONGEST])
+        return Loaded(None, frozenset(map(str, names)), *definition_lines(self.task.source))
+
+    def look(self, parts: Sequence[str], claims: Sequence[Claim]) -> Outcome:
+        """Judge claims about the last of these parts, in a child, or in several if one crashes."""
+        outcome, crashes = Outcome(), 0
+        while len(outcome.judged) < len(claims):
+            rest = claims[len(outcome.judged) :]
+            stopped = self._look_at_some(parts, rest, outcome)
+            if stopped is None:
+                break
+            crashes += 1
+            seen = {RAISED: "the end of the process"}
+            self._keep(outcome, Judged(stopped, seen))
+            gate = claims[len(outcome.judged) - 1].gate
+            if gate or crashes == _CRASHES or "within" in stopped.message:
+                for later in claims[len(outcome.judged) :]:
+                    self._keep(outcome, Judged(behind(stopped, later), {}))
+        return outcome
+
+    def trace(self, parts: Sequence[str]) -> Trace | None:
+        """What a part does inside; None where that cannot be said."""
+        process = Process(self.forker, self.task.to("trace", parts, self._others(parts)))
+        try:
+            return unpack_trace(process.read_bytes(self.task.limits.wall_seconds) or b"")
+        except (TimeoutError, ValueError):
+            return None
+        finally:
+            process.close()
+
+    def _others(self, parts: Sequence[str]) -> CodeType:
+        return code_without(tuple(parts), self.exercises)
+
+    def _keep(self, outcome: Outcome, one: Judged) -> None:
+        outcome.judged.append(one)
+        self.on_result(one.result)
+
+    def _look_at_some(
+        self, parts: Sequence[str], claims: Sequence[Claim], outcome: Outcome
+    ) -> Result | None:
+        """Judge claims until the child ends; the result of the claim that ended it, if one did."""
+        all_claims = self.exercises.claims(parts[-1])
+        numbers = tuple(all_claims.index(claim) for claim in claims)
+        task = replace(self.task.to("look", parts, self._others(parts)), claims=numbers)
+        process = Process(self.forker, task)
+        left, gate = list(claims), None
+        seconds, problem = task.limits.loading_seconds, ""
+        try:
+            while left and gate is None:
+                claim = left[0]
+                if process.read(task.limits.wall_seconds) is None:
+                    break
+                seconds = max(task.limits.seconds, claim.seconds)
+                one = self._sight(process, claim, max(task.limits.wall_seconds, seconds))
+                if one is None:
+                    break
+                self._keep(outcome, one)
+                left.pop(0)
+                gate = one.result if claim.gate and one.result.status != "passed" else None
+        except TimeoutError:
+            pass
+        except (ValueError, RecursionError):
+            problem = _FAKED
+        process.end()
+        outcome.printed = outcome.printed or process.prints()
+        how, line = problem or process.how_it_ended(seconds), process.line()
+        process.close()
+        if gate is not None:
+            for later in left:
+                self._keep(outcome, Judged(behind(gate, later), {}))
+            return None
+        if not left:
+            return None
+        return Result(left[0].component, left[0].name, "failed", message=how, line=line)
+
+    def _sight(self, process: Process, claim: Claim, wall_seconds: float) -> Judged | None:
+        """What a child saw of a claim, judged; None when the child has ended."""
+        told, data = process.read(wall_seconds), process.read_bytes(wall_seconds)
+        if told is None or data is None:
+            return None
+        fields = told["sight"] if isinstance(told.get("sight"), dict) else {}
+        problem, line, seconds = (fields.get(key) for key in ("problem", "line", "seconds"))
+        sight = Sight(
+            unpack(data),
+            None if problem is None else str(problem)[:_LONGEST],
+            line if type(line) is int else None,
+            fields.get("written") is not False,
+            float(seconds) if isinstance(seconds, (int, float)) else 0.0,
+        )
+        return judged(claim, sight, self.task.seed, self.exercises)
+
+
+def definition_lines(source: bytes) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each class and function of a file begins, and of a class where its `forward` does."""
+    lines, code_lines = {}, {}
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            inner = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "forward"]
+            code = inner[0] if inner and isinstance(node, ast.ClassDef) else node
+            lines[node.name] = node.lineno
+            code_lines[node.name] = min([code.lineno, *(d.lineno for d in code.decorator_list)])
+    return lines, code_lines

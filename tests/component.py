@@ -1,0 +1,72 @@
+"""Run the claims about a part, and hold it against torch's own operation in every small shape."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from closeness import assert_close
+from strategies import Case, for_every_case, parameters
+
+from gpt2_small import binding
+from gpt2_small.checker.claims import claims_of
+from gpt2_small.checker.claims.probes import own_parameters
+from gpt2_small.checker.claims.runner import judge_one
+from gpt2_small.checker.claims.torch_operations import computed
+from gpt2_small.checker.pytest_items import raise_unless_passed, result_of
+
+READS_TOKENS = ("Embedding", "PositionalEmbedding", "Transformer")
+
+
+def claims_about(part: str) -> Callable[..., None]:
+    """A test for each claim; of a learner's file what `gpt2-small check` says of it."""
+
+    @pytest.mark.component(part)
+    @pytest.mark.claim
+    @pytest.mark.parametrize("claim", claims_of(part), ids=lambda claim: claim.name)
+    def test_claim(request, solution, claim):
+        if binding.is_reference(solution):
+            result = judge_one(claim, solution, seed=1).result
+            assert result.message == ""
+        else:
+            result = result_of(request.session, claim)
+        raise_unless_passed(result)
+
+    return test_claim
+
+
+def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
+    """A test that output and gradients are those of torch's own operation, in every small shape."""
+
+    @pytest.mark.component(part)
+    @for_every_case
+    def test_operation(solution, case):
+        case = case.fit_for(solution)
+        module = case.build(solution, part, **config)
+        tokens = part in READS_TOKENS
+        equals_torch(part, module, case.tokens() if tokens else case.residual())
+        case = case.with_soft_patterns()
+        gradients_equal_torchs(part, module, case.tokens() if tokens else case.residual(), case)
+
+    return test_operation
+
+
+def equals_torch(part: str, module: torch.nn.Module, inputs: torch.Tensor) -> None:
+    """The output is torch's own, to rounding."""
+    assert_close(module(inputs), computed(part, parameters(module), inputs), "the output")
+
+
+def gradients_equal_torchs(
+    part: str, module: torch.nn.Module, inputs: torch.Tensor, case: Case
+) -> None:
+    """So are the gradients with respect to the input and every parameter."""
+    theirs = parameters(module)
+    ours: dict[str, torch.Tensor] = dict(own_parameters(module, theirs))
+    if inputs.is_floating_point():
+        inputs = inputs.clone().requires_grad_()
+        theirs["the input"] = ours["the input"] = inputs
+    expected = computed(part, theirs, inputs)
+    weights = torch.randn(expected.shape, generator=case.generator(7)).to(expected)
+    wanted = torch.autograd.grad((expected * weights).sum(), list(theirs.values()))
+    got = torch.autograd.grad((module(inputs) * weights).sum(), [ours[name] for name in theirs])
+    for name, actual, gradient in zip(theirs, got, wanted, strict=True):
+        assert_close(actual, gradient, f"the gradient with respect to {name}")
