@@ -507,7 +507,11 @@ MISTAKES = [
         old=_FINITE,
         new="if False:",
         sentence="goes on with a loss or a gradient that is not finite, and refuses nothing",
-        equivalent=True,
+        hints=(
+            "What does your step do when the loss is infinite or NaN?",
+            "Before the update, look whether the loss and the gradient's norm are finite.",
+            "if not (math.isfinite(loss) and math.isfinite(norm)): raise FloatingPointError(...)",
+        ),
     ),
     Mistake(
         id="train-step-never-exchanged",
