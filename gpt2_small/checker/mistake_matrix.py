@@ -19,10 +19,11 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
-from gpt2_small.checker.claims.runner import judge_each, judge_one, stand_in
+from gpt2_small.checker.claims.runner import RAISED, judge_each, judge_one, stand_in
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, build, catalogue
-from gpt2_small.checker.mistakes.pointing import Location, locate
+from gpt2_small.checker.mistakes.place import place_of
+from gpt2_small.checker.mistakes.pointing import Location
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import record
 
@@ -56,8 +57,8 @@ def first_rejection(module: ModuleType, part: str, seed: int = 0) -> str | None:
     return None
 
 
-def try_part(module: ModuleType, part: str, seed: int = 0) -> Trial:
-    """Run a part's checks, and name what is wrong."""
+def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") -> Trial:
+    """Run a part's checks, name what is wrong, and find its line in the source."""
     with contextlib.redirect_stdout(io.StringIO()):
         judged = list(judge_each(alone(part), module, seed))
         failed = [one.result.check for one in judged if one.result.status == "failed"]
@@ -66,7 +67,12 @@ def try_part(module: ModuleType, part: str, seed: int = 0) -> Trial:
             return Trial(part, (), (), "")
         trace = record(module, part, seed)
         naming = name_mistake(part, seen, failed, seed, trace)
-        location = locate(part, seed, trace)
+        places = (
+            place_of(one.result, part, seed, trace, source)
+            for one in judged
+            if one.result.status == "failed" and RAISED not in one.seen
+        )
+        location = next(filter(None, places), None)
     return Trial(part, tuple(failed), tuple(m.id for m in naming.mistakes), naming.text, location)
 
 
@@ -80,8 +86,13 @@ def with_reference(path: Path) -> tuple[ModuleType, list[str]]:
 
 def try_file(path: Path, seed: int = 0) -> list[Trial]:
     """Try every part that a file has."""
-    module, own = with_reference(path)
-    return [try_part(module, part, seed) for part in own]
+    _, own = with_reference(path)
+    trials = []
+    for part in own:
+        module = binding.load(path)
+        stand_in(module, [part])
+        trials.append(try_part(module, part, seed, path.read_bytes()))
+    return trials
 
 
 def named_right(mistake: Mistake, trial: Trial) -> bool:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake
-from gpt2_small.checker.mistakes.pointing import fingerprint, stages, wrong_results
+from gpt2_small.checker.mistakes.pointing import wrong_results
+from gpt2_small.checker.mistakes.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
 

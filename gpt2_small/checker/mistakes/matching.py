@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -25,7 +26,6 @@ from gpt2_small.checker.mistakes.wrong_references import (
     explained_alone,
     explains_one,
     taps_apart,
-    without_nan,
     wrong_references,
 )
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -35,7 +35,7 @@ MOST_PAIRS = 600
 _PAIRS_OF = {"Transformer": 60, "sample": 60, "generate": 40, "train_step": 60, "train": 40}
 
 # Of a part whose inside was seen, so many pairs of which it showed neither.
-_UNSEEN_PAIRS = 100
+_UNSEEN_PAIRS = 200
 
 # Groups that a wrong function makes fail too.
 _CONSEQUENCES = ("gradient", "dtypes", "taps")
@@ -121,6 +121,12 @@ class _Search:
     def failed_in(self, group: str) -> list[str]:
         return [name for name in self.failed if name in self.names_of(group)]
 
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether what the file computes has no infinity and no NaN."""
+        entries = [e for n in self.names_of("function") for e in self.seen[n].values()]
+        return all(bool(e.isfinite().all()) for e in entries if isinstance(e, Tensor))
+
     def follows(self, name: str) -> bool:
         """Whether a check says nothing of its own while the function is wrong and unexplained."""
         group, entries = self.group_of(name), self.seen[name]
@@ -153,9 +159,8 @@ class _Search:
     def _fits(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
         if self.group_of(name) == "taps":
             return alike(self.seen[name], self.wrong.seen(mistakes, name))
-        if self.group_of(name) == "gradient":
-            # Which gradients a NaN in the output reaches depends on how the same is written.
-            return alike(*without_nan(self.seen[name], self.wrong.seen(mistakes, name)))
+        if self.group_of(name) == "gradient" and not self.is_finite:
+            return True  # which gradients a NaN reaches depends on how the same is written
         return explains_one(self.wrong, mistakes, self.seen, name)
 
     def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -182,7 +187,10 @@ class _Search:
         is_open = function_failed and not (self.function and self.is_whole)
         if group in _CONSEQUENCES and (is_open or self.failed_in("state")):
             return
-        found = self._beside(group)
+        if function_failed and all(self.raised(name) for name in self.failed_in(group)):
+            return
+        # That too much is accepted is one bit, and tells no mistake from another.
+        found = [] if group == "refusals" and function_failed else self._beside(group)
         if found:
             self.beside += found
         elif not (group == "taps" and function_failed):
@@ -266,7 +274,8 @@ class _Search:
         limit = _PAIRS_OF.get(self.part, MOST_PAIRS)
         for pair in itertools.islice(self._likely_pairs(ordered, key), limit):
             try:
-                if self.explains(pair, "function") and not self.contradicts(pair):
+                fits = self.explains(pair, "function") and self.explains(pair, "gradient")
+                if fits and not self.contradicts(pair):
                     yield pair
             except EditDoesNotFit:
                 continue

@@ -5,80 +5,30 @@ scale, and a split into heads. A result that the reference does not have is stil
 one is made from it; so the first wrong line is the first of which nothing right follows.
 """
 
-import ast
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import probes, sampling
-from gpt2_small.checker.claims.runner import reference
-from gpt2_small.checker.mistakes.mistake import reference_text
-from gpt2_small.checker.sandbox import tracing
-from gpt2_small.checker.sandbox.tracing import Event, Trace, record
+from gpt2_small.checker.claims import probes
+from gpt2_small.checker.mistakes.stages import (
+    HIDDEN,
+    MASKED,
+    NAMES,
+    PLURAL,
+    Stage,
+    numbers_of,
+    same,
+    stages,
+)
+from gpt2_small.checker.sandbox.tracing import Event, Trace
 
-# Float64 all the way gives 1e-15; a constant that was kept in float32 moves results by 1e-7.
-_CLOSE = 1e-5
-# What masks a score: as good as minus infinity in a softmax.
-_HIDDEN = -1e4
-_MASKED = -54321.0
-
-# What the reference's variables hold.
-NAMES = {
-    "centered": "the input minus its mean",
-    "variance": "the variance",
-    "scale": "the scale, sqrt(variance + epsilon)",
-    "normalized": "the normalized input",
-    "query": "the queries",
-    "key": "the keys",
-    "value": "the values",
-    "similarity": "the scores before the mask",
-    "scores": "the masked scores",
-    "pattern": "the pattern",
-    "z": "z",
-    "output": "the output before dropout",
-    "pre": "the hidden layer before the activation",
-    "post": "the hidden layer after the activation",
-    "attn_out": "the attention's output",
-    "resid_mid": "the stream after attention",
-    "mlp_out": "the MLP's output",
-    "embed": "the token embedding",
-    "pos_embed": "the position embedding",
-    "residual": "the residual stream",
-    "final": "the stream after the last norm",
-    "tied_W_U": "the transposed W_E",
-    "targets": "the targets",
-    "predictions": "the logits that have a target",
-    "relative": "the logits",
-    "descending": "the sorted logits over the temperature",
-    "probabilities": "the probabilities",
-    "rank": "the drawn rank",
-    "logits": "the logits",
-    "next_token": "the next token",
-    "tokens": "the tokens so far",
-}
-_PLURAL = ("queries", "keys", "values", "scores", "logits", "probabilities", "targets", "tokens")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A result of the reference.
-
-    name: what it is; a step on the way to a named one begins with "a step".
-    """
-
-    name: str
-    value: Tensor
-    numbers: Tensor
-
-    @property
-    def is_named(self) -> bool:
-        return not self.name.startswith("a step")
+# What these operations are given was meant to be finished.
+_CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
+              "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,141 +67,6 @@ class Location:
         return f"{wrong} Line {self.agrees} is still right: {self.agrees_is}."
 
 
-def quoted(location: Location, source: bytes) -> tuple[str, ...]:
-    """The last right line and the first wrong one of a file, and in a sentence what they are."""
-    lines = source.decode("utf-8", errors="replace").splitlines()
-    shown = sorted({location.agrees or location.differs, location.differs})
-    return (
-        location.sentence(),
-        *(f"{n:>6} | {lines[n - 1].strip()}" for n in shown if n <= len(lines)),
-    )
-
-
-def numbers_of(value: Tensor) -> Tensor:
-    """A tensor's numbers in order of size, hidden scores all as one."""
-    flat = value.detach().double().flatten()
-    return torch.where(flat <= _HIDDEN, torch.full_like(flat, _MASKED), flat).sort().values
-
-
-def fingerprint(value: Tensor) -> tuple[float, float, float, float]:
-    """Four sums that tell a tensor's numbers from others, in whatever order they are."""
-    flat = value.detach().double().flatten()
-    flat = torch.where(flat <= _HIDDEN, torch.full_like(flat, _MASKED), flat)
-    largest = flat.max().item() if flat.numel() else 0.0
-    return float(flat.numel()), flat.sum().item(), flat.square().sum().item(), largest
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors of equal shape hold the same, within rounding."""
-    if a.shape != b.shape or a.isnan().any() or b.isnan().any():
-        return False
-    if not a.numel():
-        return True
-    largest = b[b != _MASKED].abs().max().item() if bool((b != _MASKED).any()) else 1.0
-    return bool(((a == b) | ((a - b).abs() <= _CLOSE * max(1.0, largest))).all())
-
-
-@cache
-def stages(part: str, seed: int, variant: str = "") -> tuple[Stage, ...]:
-    """The reference's results, in order, with names where a statement ends."""
-    trace = record(reference(), part, seed, variant)
-    targets = _targets(part)
-    found = []
-    for index, event in enumerate(trace.events):
-        target = targets.get(event.line, "")
-        if event.value is None or not event.from_data or event.value.dtype == torch.bool:
-            continue
-        if target == "mask":
-            continue
-        following = trace.events[index + 1].line if index + 1 < len(trace.events) else None
-        is_last = targets.get(following or 0, "") != target
-        name = NAMES.get(target, target.replace("_", " "))
-        if not is_last and name:
-            name = f"a step towards {name}"
-        if index == trace.output:
-            name = "the output"
-        found.append(_stage(name or "a step", event.value))
-    return (*found, *_extra_stages(part, seed, found))
-
-
-def _stage(name: str, value: Tensor) -> Stage:
-    return Stage(name, value, numbers_of(value))
-
-
-def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stage]:
-    """Right results that the reference does not make on its way, and others do."""
-    by_name = {stage.name: stage.value for stage in found}
-    if part == "MultiHeadAttention":
-        scores = by_name["the masked scores"]
-        yield _stage("a step towards the pattern", scores.exp())
-        yield _stage("a step towards the pattern", (scores - scores.amax(-1, keepdim=True)).exp())
-        packed = [by_name[name] for name in ("the queries", "the keys", "the values")]
-        yield _stage("queries, keys and values", torch.cat([v.flatten(2) for v in packed], dim=-1))
-    if part == "LayerNorm":
-        yield _stage("one over the scale", 1 / by_name["the scale, sqrt(variance + epsilon)"])
-    if part == "MLP":
-        pre = by_name["the hidden layer before the activation"]
-        inner = math.sqrt(2 / math.pi) * (pre + 0.044715 * pre**3)
-        for value in (pre**3, pre + 0.044715 * pre**3, inner, inner.tanh(), 1 + inner.tanh()):
-            yield _stage("a step towards the hidden layer after the activation", value)
-    if part == "sample":
-        yield from _ways_to_sample(seed)
-    if part == "next_token_loss":
-        logits = by_name["the logits that have a target"]
-        yield _stage("the log probabilities", logits.log_softmax(-1))
-
-
-def _ways_to_sample(seed: int) -> Iterator[Stage]:
-    """Logits and probabilities after each cut, sorted or not, as one likes."""
-    logits = sampling.cases(seed).double()
-    settings = tracing.SAMPLING
-    scaled = logits / settings["temperature"]
-    largest = scaled.amax(-1, keepdim=True)
-    least = scaled.topk(int(settings["top_k"])).values[:, -1:]
-    cut = scaled.masked_fill(scaled < least, -math.inf)
-    probabilities = sampling.probabilities(logits, **settings)
-    kept = cut.masked_fill(probabilities == 0, -math.inf)
-    shares = cut.softmax(-1)
-    for name, value in (
-        ("the logits over the temperature", scaled),
-        ("the logits over the temperature", scaled - largest),
-        ("the logits that top_k leaves", cut),
-        ("the logits that top_k leaves", cut - largest),
-        ("the probabilities that top_k leaves", shares),
-        ("the logits that top_p leaves", kept),
-        ("the logits that top_p leaves", kept - largest),
-        ("the probabilities that top_p leaves", shares.masked_fill(probabilities == 0, 0.0)),
-        ("the probabilities that top_p leaves", probabilities),
-    ):
-        yield _stage(name, value)
-        in_order = value.sort(dim=-1, descending=True).values
-        yield _stage(name, in_order)
-        if "probabilities" in name:
-            sums = in_order.cumsum(-1)
-            yield _stage(f"a step after {name}", sums)
-            yield _stage(f"a step after {name}", sums - in_order)
-
-
-@cache
-def _targets(part: str) -> dict[int, str]:
-    """For each line of the reference's part the variable that its statement assigns."""
-    found: dict[int, str] = {}
-    for node in ast.walk(ast.parse(reference_text())):
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == part:
-            for statement in ast.walk(node):
-                if isinstance(statement, ast.Assign):
-                    target = statement.targets[0]
-                    names = target.elts if isinstance(target, ast.Tuple) else [target]
-                    name = getattr(names[0], "id", "")
-                elif isinstance(statement, ast.Return):
-                    name = "output"
-                else:
-                    continue
-                for line in range(statement.lineno, (statement.end_lineno or 0) + 1):
-                    found[line] = name
-    return found
-
-
 def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
     """The stage that a result is, as nearly as possible."""
     if value.dtype == torch.bool:
@@ -261,17 +76,42 @@ def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
     found: Match | None = None
     for stage in among:
         if stage.numbers.numel() == numbers.numel():
+            if found is not None and found.kind == "right" and not stage.is_named:
+                continue
             if same(numbers, stage.numbers):
-                if _is_laid_out(value, stage.value):
-                    return Match("right", stage)
-                found = Match("scrambled", stage) if found is None else found
-            elif not is_exact:
+                if _is_laid_out(value, stage.value) or _has_the_rows(value, stage.value):
+                    found = Match("right", stage)
+                    if stage.is_named:
+                        return found
+                elif found is None:
+                    found = Match("scrambled", stage)
+            elif not is_exact and (found is None or found.kind != "right"):
                 factor = _factor(numbers, stage.numbers)
                 if factor is not None:
                     found = Match("scaled", stage, factor)
-        elif any(same(numbers, piece) for piece in _heads(stage, numbers.numel())):
-            return Match("right", stage)
+        elif _may_be_heads(found, stage) and any(
+            same(numbers, piece) for piece in _heads(stage, numbers.numel())
+        ):
+            found = Match("right", stage)
+            if stage.is_named:
+                return found
     return found
+    return found
+
+
+def _may_be_heads(found: Match | None, stage: Stage) -> bool:
+    """Whether a match by heads would be better than what was found."""
+    return found is None or (stage.is_named and not found.stage.is_named)
+
+
+def _has_the_rows(value: Tensor, stage: Tensor) -> bool:
+    """Whether each row of a matrix has the numbers of a stage's row, in whatever order."""
+    if value.dim() != 2 or value.shape != stage.shape or not value.is_floating_point():
+        return False
+    a, b = (t.double().sort(dim=-1).values for t in (value, stage))
+    return bool((a.isfinite() == b.isfinite()).all()) and same(
+        a.nan_to_num(0.0, 0.0, 0.0), b.nan_to_num(0.0, 0.0, 0.0)
+    )
 
 
 def _heads(stage: Stage, count: int) -> Iterator[Tensor]:
@@ -290,7 +130,7 @@ def _heads(stage: Stage, count: int) -> Iterator[Tensor]:
 
 def _factor(numbers: Tensor, wanted: Tensor) -> float | None:
     """By what one sorted tensor is a multiple of another."""
-    visible, expected = numbers[numbers != _MASKED], wanted[wanted != _MASKED]
+    visible, expected = numbers[numbers != MASKED], wanted[wanted != MASKED]
     if visible.numel() != expected.numel() or not visible.numel() or visible.numel() < 8:
         return None
     if not bool(visible.isfinite().all() & expected.isfinite().all()):
@@ -307,9 +147,9 @@ def _factor(numbers: Tensor, wanted: Tensor) -> float | None:
 def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
     """Whether a permutation of the stage's axes, merged or split into heads, gives the value."""
     value = _without_ones(value.double())
-    value = torch.where(value <= _HIDDEN, torch.full_like(value, _MASKED), value)
+    value = torch.where(value <= HIDDEN, torch.full_like(value, MASKED), value)
     for form in _forms(_without_ones(stage.double())):
-        form = torch.where(form <= _HIDDEN, torch.full_like(form, _MASKED), form)
+        form = torch.where(form <= HIDDEN, torch.full_like(form, MASKED), form)
         if form.dim() > 5:
             continue
         for order in itertools.permutations(range(form.dim())):
@@ -341,31 +181,167 @@ def _merges_to(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 
 def wrong_results(part: str, seed: int, trace: Trace, variant: str = "") -> list[int]:
     """The events from which nothing right follows, of those that lead to the output."""
-    known = stages(part, seed, variant)
-    matches = [match(e.value, known) if e.value is not None else None for e in trace.events]
-    return _wrong(trace, matches)
+    return _Comparison(stages(part, seed, variant), trace).wrong
 
 
-def _wrong(trace: Trace, matches: Sequence[Match | None]) -> list[int]:
-    fine = [found is not None and found.kind == "right" for found in matches]
-    for index in range(len(trace.events) - 1, -1, -1):
-        if fine[index]:
-            for source in trace.events[index].inputs:
-                fine[source] = True
-    draws = any(event.operation == "multinomial" for event in trace.events)
-    return [
-        index
-        for index in sorted(_leading_to_output(trace))
-        if not fine[index] and _is_judged(trace.events[index], draws)
-    ]
+def locate(part: str, seed: int, trace: Trace, variant: str = "") -> Location | None:
+    """Where a part's results leave the reference's; None when they do not, or none was seen."""
+    return _Comparison(stages(part, seed, variant), trace).location()
 
 
-def _is_judged(event: Event, is_drawn_from: bool) -> bool:
+class _Comparison:
+    """A trace held against the reference's stages.
+
+    wrong: the events from which nothing right follows, of those that lead to the output.
+    """
+
+    def __init__(self, known: Sequence[Stage], trace: Trace) -> None:
+        self.known, self.trace = known, trace
+        self.matches = [
+            match(event.value, known) if event.value is not None else None for event in trace.events
+        ]
+        draws = any(event.operation == "multinomial" for event in trace.events)
+        self.d_vocab = known[0].value.shape[-1] if draws and known else None
+        self.is_short = self._output_is_short()
+        self.wrong = self._wrong()
+
+    def _output_is_short(self) -> bool:
+        """Whether what is returned is a stage of the reference that comes before its output."""
+        output = self.trace.output
+        if output is None or not self.is_right(output):
+            return False
+        found = self.matches[output]
+        assert found is not None
+        final = next((stage for stage in self.known if stage.name == "the output"), None)
+        return final is not None and not same(found.stage.numbers, final.numbers)
+
+    def is_right(self, index: int) -> bool:
+        found = self.matches[index]
+        return found is not None and found.kind == "right" and self.trace.events[index].from_data
+
+    def _wrong(self) -> list[int]:
+        fine = [self.is_right(index) for index in range(len(self.matches))]
+        if self.is_short and self.trace.output is not None:
+            fine[self.trace.output] = False
+        for index in range(len(fine) - 1, -1, -1):
+            if fine[index]:
+                for source in self.trace.events[index].inputs:
+                    fine[source] = True
+        return [
+            index
+            for index in sorted(_leading_to_output(self.trace))
+            if not fine[index] and _is_judged(self.trace.events[index], self.d_vocab)
+        ]
+
+    def location(self) -> Location | None:
+        """The first wrong line, and the last one that is right."""
+        if not self.wrong:
+            return None
+        events = self.trace.events
+        index = self._last_multiple()
+        right = self._last_right(index)
+        value = events[index].value
+        if (mask := _wrong_mask(self.trace, index)) is not None:
+            return Location(*right, mask.line, "this mask is not the causal one", value)
+        if self.is_short and index == self.trace.output:
+            found = self.matches[index]
+            assert found is not None
+            said = f"what is returned is {found.stage.name}, which is not the end"
+            return Location(None, "", events[self._maker(index)].line, said, value)
+        if (step := self._unfinished(index)) is not None:
+            line, name, wanted = step
+            return Location(None, "", line, f"{name}, which never become{wanted}", value)
+        return Location(*right, events[index].line, self._how(index), value)
+
+    def _last_multiple(self) -> int:
+        """The first wrong result; of a chain of multiples of stages the last that changes by how
+        much."""
+        chosen = self.wrong[0]
+        for index in self.wrong[1:]:
+            a, b = self.matches[chosen], self.matches[index]
+            if not (a and b and a.kind == b.kind == "scaled"):
+                break
+            if not ("scores" in a.stage.name and "scores" in b.stage.name):
+                break
+            if abs(a.factor - b.factor) > 1e-6 * abs(a.factor):
+                chosen = index
+        return chosen
+
+    def _last_right(self, index: int) -> tuple[int | None, str]:
+        """The line of the last right result that a wrong one is made of, or that came before it."""
+        sources = [i for i in self.trace.events[index].inputs if self.is_right(i)]
+        earlier = [i for i in range(index) if self.is_right(i)]
+        chosen = max(sources or earlier, default=None)
+        if chosen is None:
+            return None, ""
+        found = self.matches[chosen]
+        assert found is not None
+        name = found.stage.name
+        return self.trace.events[chosen].line, (
+            name if name != "a step" else "the reference has the same"
+        )
+
+    def _unfinished(self, index: int) -> tuple[int, str, str] | None:
+        """A step towards a named stage that a wrong result is made of, where the stage is missing.
+
+        Its line, what it is, and the end of a sentence about what it does not become.
+        """
+        if self.trace.events[index].operation not in _CONSUMERS:
+            return None
+        seen = {m.stage.name for i, m in enumerate(self.matches) if m and self.is_right(i)}
+        missing = [s for s in self.known if s.is_named and s.name not in seen]
+        names = [stage.name for stage in missing]
+        bases: list[str] = []
+        for source in self._sources(index):
+            found = self.matches[source]
+            assert found is not None
+            name = found.stage.name
+            base = name.removeprefix("a step towards ")
+            line = self.trace.events[self._maker(source)].line
+            if base != name and base in names and base not in ("the output", NAMES["output"]):
+                return line, name, f"s {base}"
+            is_again = bool(names) and base in seen and (base != name or base in bases)
+            if is_again and found.stage.value.numel() == missing[0].value.numel():
+                return line, name, f"s {names[0]}"
+            bases.append(base)
+        return None
+
+    def _maker(self, index: int) -> int:
+        """The first event on the way to a right one that has the same numbers."""
+        stage = self.matches[index]
+        assert stage is not None
+        for source in self.trace.events[index].inputs:
+            other = self.matches[source]
+            if self.is_right(source) and other and same(other.stage.numbers, stage.stage.numbers):
+                return self._maker(source)
+        return index
+
+    def _sources(self, index: int) -> list[int]:
+        """The right results that a wrong one is made of."""
+        return [source for source in self.trace.events[index].inputs if self.is_right(source)]
+
+    def _how(self, index: int) -> str:
+        """How the first wrong result differs."""
+        found, value = self.matches[index], self.trace.events[index].value
+        if found is not None and found.kind == "scaled":
+            what = "they" if found.stage.name.endswith(PLURAL) else "it"
+            return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
+        if found is not None and found.kind == "scrambled":
+            return f"the numbers of {found.stage.name}, in the wrong order"
+        seen = {id(m.stage) for m in self.matches if m is not None and m.kind == "right"}
+        missing = (stage for stage in self.known if stage.is_named and id(stage) not in seen)
+        size = 0 if value is None else value.numel()
+        here = next((stage for stage in missing if stage.value.numel() == size), None)
+        return f"the reference has {here.name} here" if here else "the reference has no such result"
+
+
+def _is_judged(event: Event, d_vocab: int | None) -> bool:
     """Whether a result is compared; on the way to a draw only logits and probabilities are."""
     value = event.value
     if value is None or not event.from_data or value.dtype == torch.bool:
         return False
-    return not is_drawn_from or (value.dim() == 2 and value.shape[1] > 1)
+    is_row = value.is_floating_point() and value.dim() == 2 and value.shape[-1] == d_vocab
+    return d_vocab is None or is_row
 
 
 def _leading_to_output(trace: Trace) -> set[int]:
@@ -384,83 +360,6 @@ def _leading_to_output(trace: Trace) -> set[int]:
             found.add(index)
             left.extend(trace.events[index].inputs)
     return found
-
-
-def locate(part: str, seed: int, trace: Trace, variant: str = "") -> Location | None:
-    """Where a part's results leave the reference's; None when they do not, or none was seen."""
-    known = stages(part, seed, variant)
-    matches = [match(e.value, known) if e.value is not None else None for e in trace.events]
-    wrong = _wrong(trace, matches)
-    if not wrong:
-        return None
-    wrong = [_last_of_line(trace, matches, wrong), *wrong]
-    first = trace.events[wrong[0]]
-    if (mask := _wrong_mask(trace, wrong[0])) is not None:
-        return Location(
-            *_last_right(trace, matches, wrong[0]), mask.line, "this mask is not the causal one",
-            first.value,
-        )  # fmt: skip
-    found, size = matches[wrong[0]], 0 if first.value is None else first.value.numel()
-    return Location(
-        *_last_right(trace, matches, wrong[0]),
-        first.line,
-        _how(found, size, known, matches),
-        first.value,
-    )
-
-
-def _last_of_line(trace: Trace, matches: Sequence[Match | None], wrong: Sequence[int]) -> int:
-    """The first wrong result, or its last multiple in the same line, which scales further."""
-    chosen = wrong[0]
-    for index in wrong[1:]:
-        a, b = matches[chosen], matches[index]
-        is_further = trace.events[index].line == trace.events[chosen].line
-        if not (is_further and a and b and a.kind == b.kind == "scaled"):
-            break
-        chosen = index
-    return chosen
-
-
-def _last_right(
-    trace: Trace, matches: Sequence[Match | None], index: int
-) -> tuple[int | None, str]:
-    """The line of the last right result that a wrong one is made of, or that came before it."""
-
-    def is_right(i: int) -> bool:
-        found = matches[i]
-        return found is not None and found.kind == "right" and trace.events[i].from_data
-
-    sources = [i for i in trace.events[index].inputs if is_right(i)]
-    earlier = [i for i in range(index) if is_right(i)]
-    chosen = max(sources or earlier, default=None)
-    if chosen is None:
-        return None, ""
-    found = matches[chosen]
-    assert found is not None
-    return trace.events[chosen].line, _as_is(found.stage.name)
-
-
-def _as_is(name: str) -> str:
-    return name if name != "a step" else "the reference has the same"
-
-
-def _how(
-    found: Match | None, size: int, known: Sequence[Stage], matches: Sequence[Match | None]
-) -> str:
-    """How the first wrong result differs."""
-    if found is not None and found.kind == "scaled":
-        what = "they" if found.stage.name.endswith(_PLURAL) else "it"
-        return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
-    if found is not None and found.kind == "scrambled":
-        return f"the numbers of {found.stage.name}, in the wrong order"
-    seen = {id(m.stage) for m in matches if m is not None and m.kind == "right"}
-    missing = (stage for stage in known if stage.is_named and id(stage) not in seen)
-    here = next((stage for stage in missing if stage.value.numel() == size), None)
-    return (
-        "the reference has no such result"
-        if here is None
-        else f"the reference has {here.name} here"
-    )
 
 
 def _wrong_mask(trace: Trace, index: int) -> Event | None:

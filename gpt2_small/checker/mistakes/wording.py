@@ -38,7 +38,7 @@ def described(
         sentences.append("This explains every result exactly.")
     if besides and (function_failed or beside):
         rest = ", ".join(f'"{claim}"' for claim in besides)
-        sentences.append(f"Failing for another reason: {rest}.")
+        sentences.append(f"Failing too, and not explained by this: {rest}.")
     return " ".join(filter(None, sentences))
 
 

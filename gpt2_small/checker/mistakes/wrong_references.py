@@ -18,7 +18,7 @@ from gpt2_small.checker.claims.observation import (
 from gpt2_small.checker.claims.runner import difference, observed
 from gpt2_small.checker.claims.tolerances import ALIKE
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
-from gpt2_small.checker.mistakes.pointing import fingerprint
+from gpt2_small.checker.mistakes.stages import fingerprint
 from gpt2_small.checker.sandbox.tracing import record
 
 Seen = Mapping[str, Observation]
@@ -105,17 +105,6 @@ def explains_one(
 ) -> bool:
     """Whether a check sees of the wrong reference what it saw of the file, taps aside."""
     return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
-
-
-def without_nan(seen: Observation, other: Observation) -> tuple[Observation, Observation]:
-    """Two observations with 0 in both wherever either is NaN."""
-    mine, theirs = dict(seen), dict(other)
-    for name in mine.keys() & theirs.keys():
-        a, b = mine[name], theirs[name]
-        if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape:
-            hidden = a.isnan() | b.isnan()
-            mine[name], theirs[name] = a.masked_fill(hidden, 0), b.masked_fill(hidden, 0)
-    return mine, theirs
 
 
 def explained_alone(

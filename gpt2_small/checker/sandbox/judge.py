@@ -15,7 +15,7 @@ from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.runner import RAISED, Judged
 from gpt2_small.checker.mistakes.matching import name_mistake
-from gpt2_small.checker.mistakes.pointing import locate, quoted
+from gpt2_small.checker.mistakes.place import place_of, quoted
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.observing import Loaded, Observer
@@ -117,15 +117,19 @@ class Request:
         failed = [one.result.check for one in judged if one.result.status == "failed"]
         trace = self.observer.trace((part,))
         naming = name_mistake(part, seen, failed, self.seed, trace)
-        function = [claim.name for claim in self.claims(part) if claim.group == "function"]
-        is_wrong = not set(function).isdisjoint(failed)
-        location = locate(part, self.seed, trace) if trace is not None and is_wrong else None
+        location = None
         for index, one in enumerate(judged):
+            if one.result.status != "failed":
+                continue
             mistake = naming.blame(one.result.check)
-            if location is not None and one.result.check in function and RAISED not in one.seen:
-                judged[index] = one = one.moved_to(location.differs)
-            if one.result.status == "failed" and mistake is not None:
-                judged[index] = one.with_mistake(mistake)
+            if mistake is not None:
+                judged[index] = one = one.with_mistake(mistake)
+            if RAISED in one.seen:
+                continue
+            place = place_of(one.result, part, self.seed, trace, self.observer.task.source)
+            location = location or place
+            if place is not None:
+                judged[index] = one.moved_to(place.differs)
         ids = tuple(mistake.id for mistake in naming.mistakes)
         lines = quoted(location, self.observer.task.source) if location else ()
         return PartReport(ids, naming.text, printed, lines)

@@ -75,7 +75,8 @@ class Recorder(TorchFunctionMode):
             name = getattr(function, "__name__", "?")
             if name == "__get__":
                 name = getattr(getattr(function, "__self__", None), "__name__", name)
-            self.note(name, (args, kwargs), result)
+            # An assignment to elements gives nothing; what was assigned to is the result.
+            self.note(name, (args, kwargs), args[0] if name == "__setitem__" else result)
         return result
 
     def note(self, operation: str, given: Any, result: Any) -> None:

@@ -1,0 +1,203 @@
+"""The reference's own results inside a part, with the names of what they are."""
+
+import ast
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from gpt2_small.checker.claims import attention, sampling
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.sandbox import tracing
+from gpt2_small.checker.sandbox.tracing import record
+
+# Float64 all the way gives 1e-15; a constant that was kept in float32 moves results by 1e-7.
+CLOSE = 1e-5
+# What masks a score: as good as minus infinity in a softmax.
+HIDDEN = -1e4
+MASKED = -54321.0
+
+# What the reference's variables hold.
+NAMES = {
+    "centered": "the input minus its mean",
+    "variance": "the variance",
+    "scale": "the scale, sqrt(variance + epsilon)",
+    "normalized": "the normalized input",
+    "query": "the queries",
+    "key": "the keys",
+    "value": "the values",
+    "similarity": "the scores before the mask",
+    "scores": "the masked scores",
+    "pattern": "the pattern",
+    "z": "z",
+    "output": "the output before dropout",
+    "pre": "the hidden layer before the activation",
+    "post": "the hidden layer after the activation",
+    "attn_out": "the attention's output",
+    "resid_mid": "the stream after attention",
+    "mlp_out": "the MLP's output",
+    "embed": "the token embedding",
+    "pos_embed": "the position embedding",
+    "residual": "the residual stream",
+    "final": "the stream after the last norm",
+    "tied_W_U": "the transposed W_E",
+    "targets": "the targets",
+    "predictions": "the logits that have a target",
+    "relative": "the logits",
+    "descending": "the sorted logits over the temperature",
+    "probabilities": "the probabilities",
+    "rank": "the drawn rank",
+    "logits": "the logits",
+    "next_token": "the next token",
+    "tokens": "the tokens so far",
+}
+PLURAL = ("queries", "keys", "values", "scores", "logits", "probabilities", "targets", "tokens")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A result of the reference.
+
+    name: what it is; a step on the way to a named one begins with "a step".
+    """
+
+    name: str
+    value: Tensor
+    numbers: Tensor
+
+    @property
+    def is_named(self) -> bool:
+        return not self.name.startswith("a step")
+
+
+def numbers_of(value: Tensor) -> Tensor:
+    """A tensor's numbers in order of size, hidden scores all as one."""
+    flat = value.detach().double().flatten()
+    return torch.where(flat <= HIDDEN, torch.full_like(flat, MASKED), flat).sort().values
+
+
+def fingerprint(value: Tensor) -> tuple[float, float, float, float]:
+    """Four sums that tell a tensor's numbers from others, in whatever order they are."""
+    flat = value.detach().double().flatten()
+    flat = torch.where(flat <= HIDDEN, torch.full_like(flat, MASKED), flat)
+    largest = flat.max().item() if flat.numel() else 0.0
+    return float(flat.numel()), flat.sum().item(), flat.square().sum().item(), largest
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of equal shape hold the same, within rounding."""
+    if a.shape != b.shape or a.isnan().any() or b.isnan().any():
+        return False
+    if not a.numel():
+        return True
+    largest = b[b != MASKED].abs().max().item() if bool((b != MASKED).any()) else 1.0
+    return bool(((a == b) | ((a - b).abs() <= CLOSE * max(1.0, largest))).all())
+
+
+@cache
+def stages(part: str, seed: int, variant: str = "") -> tuple[Stage, ...]:
+    """The reference's results, in order, with names where a statement ends."""
+    trace = record(reference(), part, seed, variant)
+    targets = _targets(part)
+    found = []
+    for index, event in enumerate(trace.events):
+        target = targets.get(event.line, "")
+        if event.value is None or not event.from_data or event.value.dtype == torch.bool:
+            continue
+        if target == "mask":
+            continue
+        following = trace.events[index + 1].line if index + 1 < len(trace.events) else None
+        is_last = targets.get(following or 0, "") != target
+        name = NAMES.get(target, target.replace("_", " "))
+        if not is_last and name:
+            name = f"a step towards {name}"
+        if index == trace.output:
+            name = "the output"
+        found.append(_stage(name or "a step", event.value))
+    return (*found, *_extra_stages(part, seed, found))
+
+
+def _stage(name: str, value: Tensor) -> Stage:
+    return Stage(name, value, numbers_of(value))
+
+
+def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stage]:
+    """Right results that the reference does not make on its way, and others do."""
+    by_name = {stage.name: stage.value for stage in found}
+    if part == "MultiHeadAttention":
+        scores = by_name["the masked scores"]
+        yield _stage("a step towards the pattern", scores.exp())
+        yield _stage("a step towards the pattern", (scores - scores.amax(-1, keepdim=True)).exp())
+        packed = [by_name[name] for name in ("the queries", "the keys", "the values")]
+        yield _stage("queries, keys and values", torch.cat([v.flatten(2) for v in packed], dim=-1))
+        model = attention.SUBJECT.build(reference(), seed).double()
+        by_head = torch.einsum("bqhd,hdm->bqhm", by_name["z"], model.get_parameter("W_O"))
+        yield _stage("a step towards the output", by_head.detach())
+        yield _stage("a step towards the output", by_head.cumsum(dim=2).detach())
+    if part == "LayerNorm":
+        yield _stage("one over the scale", 1 / by_name["the scale, sqrt(variance + epsilon)"])
+    if part == "MLP":
+        pre = by_name["the hidden layer before the activation"]
+        inner = math.sqrt(2 / math.pi) * (pre + 0.044715 * pre**3)
+        for value in (pre**3, pre + 0.044715 * pre**3, inner, inner.tanh(), 1 + inner.tanh()):
+            yield _stage("a step towards the hidden layer after the activation", value)
+    if part == "sample":
+        yield from _ways_to_sample(seed)
+    if part == "next_token_loss":
+        logits = by_name["the logits that have a target"]
+        yield _stage("the log probabilities", logits.log_softmax(-1))
+
+
+def _ways_to_sample(seed: int) -> Iterator[Stage]:
+    """Logits and probabilities after each cut, sorted or not, as one likes."""
+    logits = sampling.cases(seed).double()
+    settings = tracing.SAMPLING
+    scaled = logits / settings["temperature"]
+    largest = scaled.amax(-1, keepdim=True)
+    least = scaled.topk(int(settings["top_k"])).values[:, -1:]
+    cut = scaled.masked_fill(scaled < least, -math.inf)
+    probabilities = sampling.probabilities(logits, **settings)
+    kept = cut.masked_fill(probabilities == 0, -math.inf)
+    shares = cut.softmax(-1)
+    for name, value in (
+        ("the logits over the temperature", scaled),
+        ("the logits over the temperature", scaled - largest),
+        ("the logits that top_k leaves", cut),
+        ("the logits that top_k leaves", cut - largest),
+        ("the probabilities that top_k leaves", shares),
+        ("the logits that top_p leaves", kept),
+        ("the logits that top_p leaves", kept - largest),
+        ("the probabilities that top_p leaves", shares.masked_fill(probabilities == 0, 0.0)),
+        ("the probabilities that top_p leaves", probabilities),
+    ):
+        yield _stage(name, value)
+        in_order = value.sort(dim=-1, descending=True).values
+        yield _stage(name, in_order)
+        if "probabilities" in name:
+            sums = in_order.cumsum(-1)
+            yield _stage(f"a step after {name}", sums)
+            yield _stage(f"a step after {name}", sums - in_order)
+
+
+@cache
+def _targets(part: str) -> dict[int, str]:
+    """For each line of the reference's part the variable that its statement assigns."""
+    found: dict[int, str] = {}
+    for node in ast.walk(ast.parse(reference_text())):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == part:
+            for statement in ast.walk(node):
+                if isinstance(statement, ast.Assign):
+                    target = statement.targets[0]
+                    names = target.elts if isinstance(target, ast.Tuple) else [target]
+                    name = getattr(names[0], "id", "")
+                elif isinstance(statement, ast.Return):
+                    name = "output"
+                else:
+                    continue
+                for line in range(statement.lineno, (statement.end_lineno or 0) + 1):
+                    found[line] = name
+    return found
