@@ -3,11 +3,12 @@
 import io
 import itertools
 import re
-import shutil
 import sys
+from contextlib import suppress
 
 import pytest
-from processes import ROOT, printed_by
+from pages import block
+from processes import printed_by
 from rich.console import Console
 from shard_folders import bytes_of, json_lines, made, written
 
@@ -211,21 +212,33 @@ def test_bytes_are_said_for_a_person(count, said):
 # docs/data.md
 
 
-def test_the_commands_on_the_page_have_only_flags_and_names_that_there_are(command):
-    page = (ROOT / "docs/data.md").read_text()
+def test_the_names_on_the_page_are_known_and_their_flags_exist(command):
     known = command("--help")[1]
-    calls = re.findall(r"gpt2-small prepare (\S+)(.*)", page)
-    assert len(calls) > 4
-    for name, rest in calls:
-        assert name in NAMES or name.startswith("hub:") or "." in name
+    calls = re.findall(r"gpt2-small prepare (\S+)(.*)", block("data.md", "text"))
+    assert {name for name, _ in calls if not name.startswith("hub:")} == {*NAMES} - {"stories"}
+    for _, rest in calls:
         assert {flag for flag in re.findall(r"--[a-z-]+", rest) if f"{flag} " not in known} == set()
+
+
+def test_the_commands_on_the_page_run(tmp_path, monkeypatch, capsys, play):
+    monkeypatch.chdir(tmp_path)
+    play.rename("plays.txt")
+    json_lines(tmp_path / "articles.jsonl", [PLAY] * 2 + written(30), column="body", title="t")
+    (tmp_path / "texts").mkdir()
+    for number, text in enumerate(written(12)):
+        (tmp_path / f"texts/{number}.txt").write_text(text)
+    for line in block("data.md", "bash").splitlines():
+        monkeypatch.setattr(sys, "argv", line.split())
+        with suppress(SystemExit):
+            cli.main()
+        said, beside = capsys.readouterr()
+        assert beside == ""
+        assert "Wrote " in said or "Trained 2 steps" in said
+    assert (tmp_path / "runs/articles/loss.png").exists()
 
 
 def test_the_python_on_the_page_runs(tmp_path, monkeypatch, capsys, play):
     monkeypatch.chdir(tmp_path)
     made(play, tmp_path / "data/play", tokenizer="char")
-    page = (ROOT / "docs/data.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    exec(code, {})
+    exec(block("data.md", "python"), {})
     assert capsys.readouterr().out
-    shutil.rmtree(tmp_path / "data")

@@ -177,6 +177,29 @@ def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorte
             made(path, tmp_path / "out")
 
 
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_a_file_whose_second_stream_is_damaged_is_refused(tmp_path, suffix):
+    parts = [COMPRESSORS[suffix](TEXT.encode()) for _ in range(2)]
+    for damage in (b"XX" + parts[1][2:], parts[1][:-2], b"garbage"):
+        path = file(tmp_path / f"play.txt{suffix}", parts[0] + damage)
+        with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
+            made(path, tmp_path / "out")
+
+
+def test_zstd_of_several_processes_is_read(tmp_path):
+    data = b"".join(
+        b"\x50\x2a\x4d\x18\x04\0\0\0" + b"size" + zstd(part.encode())
+        for part in (TEXT[:300], TEXT[300:])
+    )
+    out = made(file(tmp_path / "play.txt.zst", data), tmp_path / "out", tokenizer="byte")
+    assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
+
+
+def test_padding_with_zero_bytes_after_a_stream_is_no_damage(tmp_path):
+    path = file(tmp_path / "play.txt.xz", lzma.compress(TEXT.encode()) + b"\0" * 8)
+    assert texts_of(made(path, tmp_path / "out", tokenizer="byte"))["val"] == TEXT[CUT:]
+
+
 def test_a_name_that_promises_compression_alone_changes_nothing(tmp_path):
     out = made(file(tmp_path / "play.txt.gz", TEXT), tmp_path / "out", tokenizer="byte")
     assert texts_of(out)["val"] == TEXT[CUT:]

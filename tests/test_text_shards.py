@@ -46,6 +46,15 @@ def test_a_file_is_characters_unless_asked_otherwise_and_its_last_tenth_is_held_
     assert shards.name == str(play)
 
 
+def test_the_column_of_rows_can_be_chosen(tmp_path, cache):
+    path = json_lines(tmp_path / "some.jsonl", written(30), column="body", title="t")
+    data = open_data(str(path), "byte", 16, column="body")
+    assert data.name == str(path)
+    assert text_of(data.corpus)[0].startswith(divided(written(30), 0.1)[0][0])
+    with pytest.raises(UserError, match="its columns of text are: body, title"):
+        open_data(str(path), "byte", 16)
+
+
 @pytest.mark.parametrize("name", ["some.jsonl", "folder", "some.csv"])
 def test_every_text_is_read_as_prepare_reads_it(tmp_path, cache, name):
     texts = written(40)
@@ -132,6 +141,9 @@ def test_shards_are_opened_as_they_are(play, cache, tmp_path):
     out = made(play, tmp_path / "out", tokenizer="byte")
     assert text_of(open_text(out)) == (TEXT[:CUT], TEXT[CUT:])
     assert not cache.exists()
+    for name in (str(out), "stories"):
+        with pytest.raises(UserError, match=r"no columns; leave --column out"):
+            open_data(name, None, 16, column="text")
 
 
 def test_several_processes_that_open_a_text_make_it_once(play, cache):

@@ -15,6 +15,9 @@ def train(
     data: Annotated[
         str | None, typer.Option(help="A prepared folder, a text, stories, or hub:NAME.")
     ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of rows that is the text.", metavar="C")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in the folder, or begin it.")
     ] = False,
@@ -68,6 +71,7 @@ def train(
     bind_solution(solution)
     flags = {
         "data": data,
+        "column": column,
         "init_from": init_from,
         "max_steps": max_steps,
         "batch_size": batch_size,

@@ -57,6 +57,8 @@ def open_text(
     """
     name = str(name)
     if holds_shards(name):
+        if column is not None:
+            raise UserError(f"{name} holds tokens, which have no columns; leave --column out.")
         return open_shards(name, tokenizer=tokenizer, verify=verify)
     is_on_hub = name.startswith(HUB_PREFIX) or name in HUB_NAMES
     options = PrepareOptions(

@@ -227,6 +227,7 @@ def _build(
         settings.data,
         tokenizer,
         n_ctx,
+        column=settings.column,
         held_out_tokens=recipe.evaluation_tokens,
         order=recipe.order,
     )

@@ -21,12 +21,12 @@ MAY_CHANGE = (
     "compile",
     "recompute",
 )
-OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str}
+OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str, "column": str}
 # Further keys of a run's settings in its config.json.
 DATA_HASH = "data_sha256"
 FURTHER_KEYS = (DATA_HASH, binding.FILE_KEY, binding.SHA256_KEY)
 # Fields that runs of the first version lack; each then had its default.
-ADDED_FIELDS = ("schedule", "schedule_steps", "decay_steps", "skip_spikes", "order")
+ADDED_FIELDS = ("schedule", "schedule_steps", "decay_steps", "skip_spikes", "order", "column")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Settings:
 
     data: what `training.data.open_data` opens; left out, the user must say.
     tokenizer: for a text; left out, what suits the data.
+    column: of rows, the one that is the text; left out, it is found.
     init_from: a run, a folder or a name whose weights are the first; left out, they are drawn.
     model: fields of the TransformerConfig that are not its defaults.
     """
@@ -42,6 +43,7 @@ class Settings:
     data: str | None = None
     tokenizer: str | None = None
     init_from: str | None = None
+    column: str | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     recipe: Recipe
 
@@ -66,13 +68,13 @@ def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: st
         if name not in run and name not in ADDED_FIELDS:
             raise UserError(f"{source} does not say how the run trains: {name!r} is missing")
     for name in OWN_FIELDS:
-        if not isinstance(run[name], str | None):
+        if not isinstance(run.get(name), str | None):
             raise UserError(f"{source}: {name} is {run[name]!r}; it must be a name")
     try:
         recipe = Recipe(**{name: value for name, value in run.items() if name in recipe_fields})
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    return Settings(model=model, recipe=recipe, **{name: run[name] for name in OWN_FIELDS})
+    return Settings(model=model, recipe=recipe, **{name: run.get(name) for name in OWN_FIELDS})
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -175,6 +177,7 @@ def resumed(
         data=wanted.data or started.data,
         tokenizer=wanted.tokenizer or started.tokenizer,
         init_from=wanted.init_from or started.init_from,
+        column=wanted.column or started.column,
     )
     # The path of the data may change; its content may not, which its hash shows.
     check_same_run(replace(started, data=wanted.data), wanted, folder)

@@ -169,12 +169,14 @@ def open_data(
     tokenizer: str | Tokenizer | None,
     n_ctx: int,
     *,
+    column: str | None = None,
     held_out_tokens: int | None = None,
     order: str = "random",
 ) -> StoriesData | TextData:
     """What `--data` names, cut into windows: `stories`, or what `open_text` takes.
 
     tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
+    column: of rows, the one that is the text; left out, it is found.
     held_out_tokens: how much of a held-out text is used; left out, all of it.
     order: of the training windows, as for TextData.
 
@@ -183,8 +185,12 @@ def open_data(
     if source == "stories":
         if order != "random":
             raise UserError(f"order is {order!r}, but the stories are drawn at random")
+        if column is not None:
+            raise UserError("the stories have no columns; leave --column out.")
         return StoriesData(n_ctx)
-    return TextData(open_text(source, tokenizer=tokenizer), n_ctx, held_out_tokens, order)
+    return TextData(
+        open_text(source, tokenizer=tokenizer, column=column), n_ctx, held_out_tokens, order
+    )
 
 
 def fingerprint(data: StoriesData | TextData) -> str:

@@ -8,7 +8,7 @@ import lzma
 import os
 import stat
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,7 @@ COMPRESSED = {
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+SKIPPABLE_FRAME = b"\x2a\x4d\x18"  # of zstd, after a byte from 0x50 to 0x5f; pzstd begins with one
 BZIP2_BLOCK = b"1AY&SY"  # after `BZh` and a digit, so that a text may begin with BZh
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 ARCHIVES = {b"PK\3\4": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
@@ -91,6 +92,8 @@ def archive_of(path: Path) -> str | None:
 
 def compression_of(beginning: bytes) -> str | None:
     """How a file is compressed, by its first bytes."""
+    if beginning[1:4] == SKIPPABLE_FRAME and 0x50 <= beginning[0] <= 0x5F:
+        return "zstd"
     kind = next((kind for magic, kind in COMPRESSED.items() if beginning.startswith(magic)), None)
     return None if kind == "bzip2" and beginning[4:10] != BZIP2_BLOCK else kind
 
@@ -172,9 +175,9 @@ class _Decompressed(io.RawIOBase):
         if compression == "gzip":
             return gzip.GzipFile(fileobj=self._raw)
         if compression == "bzip2":
-            return bz2.BZ2File(self._raw)
+            return _Streams(self._raw, bz2.BZ2Decompressor)
         if compression == "xz":
-            return lzma.LZMAFile(self._raw)
+            return _Streams(self._raw, lzma.LZMADecompressor)
         try:
             import pyarrow
         except ImportError:
@@ -183,6 +186,40 @@ class _Decompressed(io.RawIOBase):
                 f"reading {self._path} (zstd) needs the `pyarrow` package: pip install pyarrow."
             ) from None
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(self._raw), "zstd")
+
+
+class _Streams:
+    """Compressed streams one after the other, as pbzip2 and pixz write them.
+
+    `bz2.BZ2File` and `lzma.LZMAFile` end without an error where a later one is damaged.
+    """
+
+    def __init__(self, raw: BinaryIO, new: Callable[[], Any]) -> None:
+        self._raw, self._new, self._stream = raw, new, new()
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes; none at the end. Raises EOFError for a stream that is cut off."""
+        while True:
+            data = b""
+            if self._stream.eof:
+                data = self._next_stream()
+                if not data:
+                    return b""
+                self._stream = self._new()
+            elif self._stream.needs_input and not (data := self._raw.read(BLOCK_BYTES)):
+                raise EOFError("it ends within a compressed stream")
+            if found := self._stream.decompress(data, count):
+                return bytes(found)
+
+    def close(self) -> None:
+        """Nothing to do; the file is closed by its owner."""
+
+    def _next_stream(self) -> bytes:
+        """The beginning of what follows a stream and its padding with zero bytes."""
+        data: bytes = self._stream.unused_data.lstrip(b"\0")
+        while not data and (block := self._raw.read(BLOCK_BYTES)):
+            data = block.lstrip(b"\0")
+        return data
 
 
 class _Converted(io.RawIOBase):
