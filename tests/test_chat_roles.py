@@ -3,10 +3,12 @@
 from random import Random
 
 import pytest
+import tokenizer_folders
 
 from gpt2_small.errors import UserError
 from gpt2_small.stories import StoriesTokenizer, generate_story, join_words
 from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER, with_roles
+from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder, write_tokenizer_files
 from gpt2_small.tokenizers.protocol import StreamDecoder
 from gpt2_small.tokenizers.registry import (
     BytePairTokenizer,
@@ -121,3 +123,35 @@ def test_a_name_with_chat_after_it_can_be_asked_for(spec):
 def test_an_unknown_name_with_chat_after_it_is_refused():
     with pytest.raises(UserError, match="did you mean 'gpt2'"):
         check_spec("gpt3-chat")
+
+
+def test_a_folders_own_tokenizer_gets_the_roles_after_its_last_id(tmp_path):
+    tokenizer_folders.start_answer_end_and_pad_added(tmp_path)
+    base = read_tokenizer_folder(tmp_path)
+    tokenizer = with_roles(base)
+    assert tokenizer.name == "hugging-face-chat"
+    assert tuple(tokenizer.roles) == (base.vocab_size, base.vocab_size + 1)
+    assert tokenizer.ends == base.ends
+    assert tokenizer.encode(TYPED) == base.encode(TYPED)
+    save_tokenizer(tokenizer, tmp_path)
+    assert load_tokenizer(tmp_path).to_dict() == tokenizer.to_dict()
+    (tmp_path / "out").mkdir()
+    write_tokenizer_files(tokenizer, tmp_path / "out")
+    assert read_tokenizer_folder(tmp_path / "out").to_dict() == tokenizer.to_dict()
+
+
+def test_roles_that_a_folder_has_are_its_roles(tmp_path):
+    source = tokenizer_folders.gpt2(tmp_path)
+    source.add_special_tokens({"additional_special_tokens": [ASSISTANT, USER]})
+    source.save_pretrained(tmp_path)
+    tokenizer = read_tokenizer_folder(tmp_path)
+    assert list(tokenizer.roles) == source.convert_tokens_to_ids([USER, ASSISTANT])
+    assert with_roles(tokenizer) is tokenizer
+
+
+def test_a_role_that_is_an_ordinary_token_is_refused(tmp_path):
+    source = tokenizer_folders.gpt2(tmp_path)
+    source.add_tokens([USER])
+    source.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"has <\|user\|>, but not"):
+        with_roles(read_tokenizer_folder(tmp_path))

@@ -123,15 +123,7 @@ class BytePairTokenizer(ByteLevelTokenizer):
     """
 
     def __init__(self, merges: Sequence[Merge]) -> None:
-        vocabulary = {letter: id for id, letter in enumerate(sorted(byte_letters()))}
-        for left, right in merges:
-            if left not in vocabulary or right not in vocabulary:
-                raise UserError(
-                    f"merge {left!r} {right!r} joins a token that no merge before made."
-                )
-            vocabulary.setdefault(left + right, len(vocabulary))
-        vocabulary[END_OF_TEXT] = len(vocabulary)
-        super().__init__(vocabulary, merges, end_of_text=END_OF_TEXT)
+        super().__init__(byte_pair_vocabulary(merges), merges, end_of_text=END_OF_TEXT)
         self.name = f"bpe:{self.vocab_size}"
 
     @classmethod
@@ -168,6 +160,21 @@ class BytePairTokenizer(ByteLevelTokenizer):
     def to_dict(self) -> dict[str, Any]:
         """The merges, from which all the rest follows."""
         return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
+
+
+def byte_pair_vocabulary(merges: Sequence[Merge]) -> dict[str, int]:
+    """The ids that `BytePairTokenizer` gives: of the bytes, the merges and the end of text.
+
+    Raises:
+        UserError: a merge joins what is no token yet.
+    """
+    vocabulary = {letter: id for id, letter in enumerate(sorted(byte_letters()))}
+    for left, right in merges:
+        if left not in vocabulary or right not in vocabulary:
+            raise UserError(f"merge {left!r} {right!r} joins a token that no merge before made.")
+        vocabulary.setdefault(left + right, len(vocabulary))
+    vocabulary[END_OF_TEXT] = len(vocabulary)
+    return vocabulary
 
 
 def _with_short_words(text: str) -> str:

@@ -1,9 +1,8 @@
 """Add the role tokens of a conversation to a tokenizer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
 from gpt2_small.tokenizers.protocol import (
     END_OF_TEXT,
@@ -26,7 +25,10 @@ def with_roles(tokenizer: Tokenizer) -> Tokenizer:
     Raises:
         UserError: one of the two names is already a token of another kind.
     """
-    return tokenizer if tokenizer.roles is not None else ChatTokenizer(tokenizer)
+    if tokenizer.roles is not None:
+        return tokenizer
+    own: Callable[[], Tokenizer] | None = getattr(tokenizer, "with_roles", None)
+    return ChatTokenizer(tokenizer) if own is None else own()
 
 
 class ChatTokenizer(BaseTokenizer):
@@ -36,18 +38,9 @@ class ChatTokenizer(BaseTokenizer):
 
     Args:
         base: a tokenizer without roles.
-
-    Raises:
-        UserError: a role's name is already one of its special tokens.
     """
 
     def __init__(self, base: Tokenizer) -> None:
-        taken = [role for role in (USER, ASSISTANT) if role in base.special_tokens]
-        if taken:
-            raise UserError(
-                f"tokenizer {base.name!r} has {taken[0]} but not both roles, {USER} and "
-                f"{ASSISTANT}; give one that has both or neither."
-            )
         self.base = base
         self.name = base.name + SUFFIX
         self.vocab_size = base.vocab_size + 2 + (base.end_of_text is None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import tiktoken
 
 from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
-from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
+from gpt2_small.tokenizers.gpt2_table import gpt2_ranks, ranks_to_merges
 from gpt2_small.tokenizers.protocol import (
     END_OF_TEXT,
     BaseTokenizer,
@@ -47,6 +48,11 @@ class GPT2Tokenizer(BaseTokenizer):
             special_tokens={END_OF_TEXT: self.end_of_text},
             explicit_n_vocab=self.vocab_size,
         )
+
+    @cached_property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """The pair that each rank above 255 joins, in order."""
+        return ranks_to_merges(self.ranks)
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""

@@ -89,7 +89,7 @@ def from_dict(data: dict[str, Any]) -> Tokenizer:
         UserError: an unknown name, or a field that is missing or wrong.
     """
     name = str(data.get("name"))
-    if name.endswith(SUFFIX):
+    if name.endswith(SUFFIX) and name not in _RESTORE:
         return _restore_chat(name, data)
     restore = _RESTORE.get(name.partition(":")[0])
     if restore is None:
@@ -120,7 +120,8 @@ _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
     "char": CharTokenizer.from_dict,
     "bpe": BytePairTokenizer.from_dict,
     "byte-level": ByteLevelTokenizer.from_dict,
-    HuggingFaceTokenizer.name: HuggingFaceTokenizer.from_dict,
+    HuggingFaceTokenizer.kind: HuggingFaceTokenizer.from_dict,
+    HuggingFaceTokenizer.kind + SUFFIX: HuggingFaceTokenizer.from_dict,
     "stories": WordTokenizer.from_dict,
     "dialogues": WordTokenizer.from_dict,
     "words": WordTokenizer.from_dict,

@@ -14,7 +14,7 @@ from gpt2_small.files import atomic_folder, read_json_object
 from gpt2_small.model.building import fill
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
-from gpt2_small.tokenizers.chat_roles import ChatTokenizer
+from gpt2_small.tokenizers.chat_roles import SUFFIX, ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.hugging_face import from_hugging_face, to_hugging_face
@@ -31,7 +31,7 @@ GENERATION_CONFIG = "generation_config.json"
 LOGIT_TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 HALF_PRECISION_TOLERANCE = 0.1
 # Tokenizers that came with their model, whose rows may all have been trained.
-OF_FOLDERS = (HuggingFaceTokenizer.name, ByteLevelTokenizer.name)
+OF_FOLDERS = (HuggingFaceTokenizer.kind, ByteLevelTokenizer.name)
 COMPARED_ROWS, COMPARED_POSITIONS = 2, 32
 
 
@@ -91,7 +91,7 @@ def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
 
     Raises UserError when the model lacks rows for its tokenizer.
     """
-    if tokenizer is None or tokenizer.name in OF_FOLDERS:
+    if tokenizer is None or tokenizer.name.removesuffix(SUFFIX) in OF_FOLDERS:
         return d_vocab
     if tokenizer.vocab_size > d_vocab:
         raise UserError(

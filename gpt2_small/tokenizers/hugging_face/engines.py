@@ -11,7 +11,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
-from gpt2_small.tokenizers.gpt2_table import byte_letters, ranks_to_merges
+from gpt2_small.tokenizers.gpt2_table import byte_letters
 from gpt2_small.tokenizers.hugging_face.tokenizer import HuggingFaceTokenizer
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
@@ -24,8 +24,13 @@ Merges = list[tuple[str, str]]
 # Where tokenizer_config.json keeps what this program calls a vocabulary of words.
 OWN_NAMES = "gpt2_small"
 
-# Parts of the library's description that change neither ids nor text.
-UNRELATED = ("version", "truncation", "padding")
+# Of the models; what is unknown does not count where every byte is a token.
+MODEL_OPTIONS = (
+    "dropout",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "ignore_merges",
+)
 
 
 def engine_of(tokenizer: Tokenizer, more: Sequence[str] = ()) -> Engine:
@@ -70,7 +75,7 @@ def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]
             return "".join(letter_of[byte] for byte in token)
 
         ranks = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
-        merges = [(word(left), word(right)) for left, right in ranks_to_merges(tokenizer.ranks)]
+        merges = [(word(left), word(right)) for left, right in tokenizer.merges]
         vocabulary = {word(token): rank for token, rank in ranks}
     else:
         raise UserError(
@@ -88,32 +93,32 @@ def special_names(vocabulary: Mapping[str, int], merges: Merges) -> list[str]:
     return [token for token in vocabulary if token not in of_text]
 
 
-def pipeline(engine: Engine) -> dict[str, Any]:
-    """What decides the ids and the text of a byte-level or word-level engine, to compare two."""
-    content: dict[str, Any] = json.loads(engine.to_str())
-    model = content["model"]
-    model["merges"] = [
-        tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model.get("merges", [])
-    ]
-    model["vocab"] = dict(sorted(engine.get_vocab().items(), key=lambda item: item[1]))
-    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        model[name] = model.get(name) or None
-    if all(letter in model["vocab"] for letter in byte_letters()):  # nothing is unknown
-        for name in ("unk_token", "fuse_unk", "byte_fallback"):
-            model.pop(name, None)
-    for token in content["added_tokens"]:
-        if content["normalizer"] is None:
-            token.pop("normalized")
-    splitting, decoder, around = (
-        content[p] for p in ("pre_tokenizer", "decoder", "post_processor")
+def behaviour(engine: Engine) -> dict[str, Any]:
+    """What decides ids and text beside vocabulary and merges, to compare two engines."""
+    parts = (engine.normalizer, engine.pre_tokenizer, engine.decoder, engine.post_processor)
+    normalizer, splitting, decoder, around = (
+        None if part is None else json.loads(part.__getstate__()) for part in parts
     )
     if splitting and splitting["type"] == "ByteLevel":
-        splitting.pop("trim_offsets")
+        splitting.pop("trim_offsets")  # offsets are of no concern here and below
     if decoder and decoder["type"] == "ByteLevel":
-        content["decoder"] = {"type": "ByteLevel"}
+        decoder = {"type": "ByteLevel"}
     if around and (around["type"] == "ByteLevel" or around.get("special_tokens") == {}):
-        content["post_processor"] = None
-    return {part: value for part, value in content.items() if part not in UNRELATED}
+        around = None
+    model = engine.model
+    return {
+        "model": type(model).__name__,
+        "options": {name: getattr(model, name, None) or None for name in MODEL_OPTIONS},
+        "normalizer": normalizer,
+        "pre_tokenizer": splitting,
+        "decoder": decoder,
+        "post_processor": around,
+        "flags of added tokens": {
+            (token.special, token.lstrip, token.rstrip, token.single_word)
+            for token in engine.get_added_tokens_decoder().values()
+        }
+        - {(True, False, False, False)},
+    }
 
 
 def byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:

@@ -1,9 +1,7 @@
 """Read the tokenizer of a Hugging Face folder, or refuse it."""
 
-import contextlib
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +10,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from gpt2_small.errors import UserError
 from gpt2_small.files import read_json_object
-from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
-from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER, ChatTokenizer, with_roles
-from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
-from gpt2_small.tokenizers.gpt2_table import verified_ranks
-from gpt2_small.tokenizers.hugging_face.engines import (
-    OWN_NAMES,
-    UNKNOWN,
-    byte_level_engine,
-    engine_of,
-    pipeline,
-)
+from gpt2_small.tokenizers.hugging_face.own_kinds import own_kind
 from gpt2_small.tokenizers.hugging_face.settings import (
     FILE_CLASSES,
     GPT2_CLASS,
@@ -37,14 +25,9 @@ from gpt2_small.tokenizers.hugging_face.tokenizer import (
     another_kind,
     read_engine,
 )
-from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
-from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
-from gpt2_small.tokenizers.words import WordTokenizer
+from gpt2_small.tokenizers.protocol import Tokenizer
 
 WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
-
-# SHA-256 of GPT-2's merges, a pair a line.
-GPT2_MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"
 
 
 def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
@@ -70,9 +53,10 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
         add_tokens(engine, settings)
         if content is None:
             put_around(engine, settings)
-        return _own_kind(engine, settings) or HuggingFaceTokenizer(
+        named = _contents(settings.named)
+        return own_kind(engine, named, settings.ends, settings.options) or HuggingFaceTokenizer(
             engine,
-            named=_contents(settings.named),
+            named=named,
             ends=settings.ends,
             split_special=bool(settings.options.get("split_special_tokens")),
         )
@@ -153,64 +137,3 @@ def _contents(named: Mapping[str, Any]) -> dict[str, str]:
         for name, token in named.items()
         if token is not None
     }
-
-
-def _own_kind(engine: Engine, settings: Settings) -> Tokenizer | None:
-    """The tokenizer of this program's own kinds that is exactly this one, if there is one."""
-    if settings.options.get("split_special_tokens"):
-        return None
-    content, vocabulary = pipeline(engine), engine.get_vocab()
-    special = [token["content"] for token in content["added_tokens"] if token["special"]]
-    eos = _contents(settings.named).get("eos_token")
-    eos = eos if eos in vocabulary else None
-    ends = {id for id in settings.ends if id < len(vocabulary)}
-    ends |= {vocabulary[eos]} if eos is not None else set()
-    others = {token for token in _contents(settings.named).values() if token != eos}
-    for kind in _kinds(content["model"], special, eos, settings.options):
-        with contextlib.suppress(UserError):  # such as for merges in another order than ours
-            tokenizer = kind()
-            if {USER, ASSISTANT} <= set(special):
-                tokenizer = with_roles(tokenizer)
-            if not ends and isinstance(tokenizer, WordTokenizer):
-                ends = {0}  # a line break, which no file names
-            if others and isinstance(tokenizer, ByteLevelTokenizer):
-                continue  # which has no other names than the end's
-            ends_turns = set(tokenizer.roles or ()) - tokenizer.ends  # which an export lists too
-            if tokenizer.ends == ends - ends_turns and _is_made_of(tokenizer, content):
-                return tokenizer
-    return None
-
-
-def _kinds(
-    model: dict[str, Any], special: list[str], eos: str | None, options: dict[str, Any]
-) -> list[Callable[[], Tokenizer]]:
-    """Tokenizers without roles that could have this model, the most particular first."""
-    without_roles = {w: id for w, id in model["vocab"].items() if w not in (USER, ASSISTANT)}
-    words = [word for word in model["vocab"] if word not in (*special, UNKNOWN)]
-    if model["type"] != "BPE":
-        own = options.get(OWN_NAMES, {})
-        line_break = own.get("begin", "<|story|>")
-        return [
-            lambda: CharTokenizer("".join(words)),
-            lambda: WordTokenizer([line_break, *words[1:]], name=own.get("name", "stories")),
-        ]
-    merges = model["merges"]
-    of_text = {word: id for word, id in without_roles.items() if word != END_OF_TEXT}
-    digest = hashlib.sha256("\n".join(" ".join(pair) for pair in merges).encode()).hexdigest()
-    if digest == GPT2_MERGES_SHA256 and verified_ranks(json.dumps(of_text).encode()) is not None:
-        return [GPT2Tokenizer]
-    return [
-        lambda: ByteTokenizer(end_of_text=False),
-        ByteTokenizer,
-        lambda: BytePairTokenizer(merges),
-        lambda: ByteLevelTokenizer(without_roles, merges, end_of_text=eos),
-    ]
-
-
-def _is_made_of(tokenizer: Tokenizer, content: dict[str, Any]) -> bool:
-    """Whether the library's tokenizer for ours does the same as the one with this content."""
-    base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else tokenizer
-    if isinstance(base, GPT2Tokenizer):  # whose vocabulary and merges are known by their hashes
-        known = content["model"]["vocab"], content["model"]["merges"]
-        return pipeline(byte_level_engine(*known)) == content
-    return pipeline(engine_of(tokenizer)) == content

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as Engine
 
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER
+from gpt2_small.tokenizers.chat_roles import ASSISTANT, SUFFIX, USER
 from gpt2_small.tokenizers.gpt2_table import byte_letters
 from gpt2_small.tokenizers.protocol import (
     BaseTokenizer,
@@ -35,7 +36,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         UserError: a tokenizer whose output is not bytes, or that drops or draws something.
     """
 
-    name = "hugging-face"
+    kind = "hugging-face"
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         self.vocab_size = engine.get_vocab_size()
         added = engine.get_added_tokens_decoder()
         self._special = {t.content: id for id, t in sorted(added.items()) if t.special}
+        self.name = self.kind if self.roles is None else self.kind + SUFFIX
         eos = self._id_of("eos_token", engine)
         known = {id for id in ends if 0 <= id < self.vocab_size}
         self._ends = frozenset(known if eos is None else known | {eos})
@@ -122,6 +124,25 @@ class HuggingFaceTokenizer(BaseTokenizer):
         check_ids(ids, self)
         return b"".join([self._bytes[id] for id in ids])
 
+    def with_roles(self) -> "HuggingFaceTokenizer":
+        """The tokenizer with `<|user|>` and `<|assistant|>` after the last id.
+
+        Raises:
+            UserError: one of the two is a token already, and the other or both are not special.
+        """
+        engine = self.engine()
+        for role in (USER, ASSISTANT):
+            if engine.token_to_id(role) is not None:
+                raise UserError(
+                    f"tokenizer {self.name!r} has {role}, but not {USER} and {ASSISTANT} as "
+                    "special tokens; mark both as special in its files, or take them out."
+                )
+        roles = [AddedToken(role, special=True, normalized=False) for role in (USER, ASSISTANT)]
+        engine.add_special_tokens(roles)
+        return HuggingFaceTokenizer(
+            engine, named=self.named, ends=self._ends, split_special=self.split_special
+        )
+
     def engine(self) -> Engine:
         """A copy of the library's tokenizer, which matches special tokens as transformers does."""
         return read_engine(self._engine.to_str())
@@ -180,15 +201,14 @@ def read_engine(text: str) -> Engine:
 
 def check_engine(engine: Engine) -> None:
     """Raises UserError for a tokenizer that is not byte-level byte pairs without gaps."""
-    content = json.loads(engine.to_str())
-    model, decoder = content["model"], content["decoder"] or {}
-    if model.get("type") != "BPE" or decoder.get("type") != "ByteLevel":
-        raise UserError(another_kind(content))
-    if model.get("dropout"):
-        raise UserError(f"its dropout of {model['dropout']} draws merges at random; set it to 0.")
+    model = engine.model
+    if type(model).__name__ != "BPE" or type(engine.decoder).__name__ != "ByteLevel":
+        raise UserError(another_kind(json.loads(engine.to_str())))
+    if model.dropout:
+        raise UserError(f"its dropout of {model.dropout:.3g} draws merges at random; set it to 0.")
     vocabulary = engine.get_vocab()
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
-    if missing and model.get("unk_token") is None:
+    if missing and model.unk_token is None:
         raise UserError(
             f"{len(missing)} of the 256 bytes are no tokens, so it would drop them from a text; "
             "train it with all of them (ByteLevel.alphabet())."
