@@ -8,10 +8,12 @@ import transformers
 from tokenizer_folders import BUILT, REFUSED, TEXT, change_json, write_json
 
 from gpt2_small import binding
+from gpt2_small.data.corpora.corpus import HeldOut, Piece
+from gpt2_small.data.parallel_encoding import encode_batch
 from gpt2_small.errors import UserError
 from gpt2_small.generation import SamplingOptions, continuations, open_model
 from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder
-from gpt2_small.tokenizers.protocol import StreamDecoder
+from gpt2_small.tokenizers.protocol import StreamDecoder, encode_array
 from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 
 PROMPT = "The cat sat"
@@ -178,3 +180,29 @@ def test_what_cannot_be_built_exactly_is_refused_in_a_sentence(name, tmp_path):
         read_tokenizer_folder(tmp_path)
     assert str(tmp_path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["bos_by_a_template", "both_ends_as_roberta_puts_them"])
+def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
+    tokenizer = read_tokenizer_folder(folders(name))
+    pieces = [
+        encode_array(tokenizer, "The cat", begins=True, ends=False),
+        encode_array(tokenizer, " sat", begins=False, ends=False),
+        encode_array(tokenizer, " on", begins=False, ends=True),
+    ]
+    whole = encode_array(tokenizer, "The cat sat on")
+    assert [*pieces[0], *pieces[1], *pieces[2]] == list(whole) == tokenizer.encode("The cat sat on")
+
+
+def test_a_prepared_document_has_the_marks_that_its_tokenizer_puts_there(folders):
+    texts = [Piece(text, split="train") for text in ("The cat", "sat")]
+    marked = read_tokenizer_folder(folders("both_ends_as_roberta_puts_them"))
+    plain = read_tokenizer_folder(folders("start_answer_end_and_pad_added"))
+    for tokenizer, end in ((marked, []), (plain, [plain.end_of_text])):
+        encoded = encode_batch(tokenizer, texts, HeldOut(0.0)).ids["train"]
+        assert encoded.tolist() == [
+            *tokenizer.encode("The cat"),
+            *end,
+            *tokenizer.encode("sat"),
+            *end,
+        ]

@@ -53,11 +53,11 @@ def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encod
     """
     ids: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     documents, size = dict.fromkeys(SPLITS, 0), 0
+    marked = any(tokenizer.end_of_text in marks for marks in tokenizer.around)
     for piece in batch:
         for split, text in divided(piece, held_out):
-            tokens = _encode(tokenizer, text, piece.begins)
+            tokens = encode_array(tokenizer, text, begins=piece.begins, ends=piece.ends)
             ids[split].append(tokens)
-            marked = len(tokens) and tokenizer.end_of_text in (tokens[0], tokens[-1])
             if piece.ends and not marked:
                 ids[split].append(_end(tokenizer))
             documents[split] += piece.begins
@@ -105,15 +105,9 @@ def encode_in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _encode(tokenizer: Tokenizer, text: str, begins: bool) -> np.ndarray:
-    if begins or hasattr(tokenizer, "encode_array"):
-        return encode_array(tokenizer, text)
-    return np.array(tokenizer.encode_ordinary(text), dtype=id_dtype(tokenizer.vocab_size))
-
-
 def _end(tokenizer: Tokenizer) -> np.ndarray:
     if tokenizer.end_of_text is None:
-        return encode_array(tokenizer, DOCUMENT_GAP)
+        return encode_array(tokenizer, DOCUMENT_GAP, begins=False, ends=False)
     return np.array([tokenizer.end_of_text], dtype=id_dtype(tokenizer.vocab_size))
 
 

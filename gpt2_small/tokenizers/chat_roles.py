@@ -66,6 +66,11 @@ class ChatTokenizer(BaseTokenizer):
         return {**self.base.special_tokens, **{name: id for id, name in self._names.items()}}
 
     @property
+    def around(self) -> tuple[Sequence[int], Sequence[int]]:
+        """What the base puts around a text."""
+        return self.base.around
+
+    @property
     def added_names(self) -> list[str]:
         """The names of the tokens after the base's, in the order of their ids."""
         return [self._names[id] for id in sorted(self._names)]

@@ -56,6 +56,10 @@ class Tokenizer(Protocol):
         """Names of the tokens that no typed text becomes, with their ids."""
 
     @property
+    def around(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The ids that `encode` puts before and after each text."""
+
+    @property
     def roles(self) -> Roles | None:
         """The ids that begin the turns of a conversation, where the tokenizer has them."""
 
@@ -130,6 +134,11 @@ class BaseTokenizer:
         return {} if self.end_of_text is None else {END_OF_TEXT: self.end_of_text}
 
     @property
+    def around(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Nothing."""
+        return (), ()
+
+    @property
     def roles(self) -> Roles | None:
         """None: made for texts, not for conversations."""
         return None
@@ -195,15 +204,26 @@ def check_ids(ids: Sequence[int], tokenizer: Tokenizer) -> None:
     )
 
 
-def encode_array(tokenizer: Tokenizer, text: str) -> np.ndarray:
+def encode_array(
+    tokenizer: Tokenizer, text: str, *, begins: bool = True, ends: bool = True
+) -> np.ndarray:
     """The ids of a long text as one array `[tokens]`, uint16 where the vocabulary allows it.
 
     Uses the tokenizer's own `encode_array` where it has one.
+
+    Args:
+        begins, ends: whether `text` is the beginning of a whole text, and its end.
     """
     own: Callable[[str], np.ndarray] | None = getattr(tokenizer, "encode_array", None)
     if own is not None:
         return own(text)
-    return np.array(tokenizer.encode(text), dtype=id_dtype(tokenizer.vocab_size))
+    if begins and ends:
+        ids = tokenizer.encode(text)
+    else:
+        before, after = tokenizer.around
+        ids = [*(before if begins else ()), *tokenizer.encode_ordinary(text)]
+        ids += after if ends else ()
+    return np.array(ids, dtype=id_dtype(tokenizer.vocab_size))
 
 
 def id_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:

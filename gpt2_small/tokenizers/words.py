@@ -73,6 +73,11 @@ class WordTokenizer(BaseTokenizer):
         """None: the begin token is typed as a line break."""
         return {}
 
+    @property
+    def around(self) -> tuple[Sequence[int], Sequence[int]]:
+        """The begin token before a text, and nothing after it."""
+        return (0,), ()
+
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, a begin token before each of its lines.
 

@@ -51,12 +51,13 @@ def own_kind(
     eos = eos if eos in vocabulary else None
     all_ends = {id for id in ends if id < len(vocabulary)}
     all_ends |= {vocabulary[eos]} if eos is not None else set()
-    special = _special(engine) - {UNKNOWN}
+    special = _special(engine)
     has_roles = {USER, ASSISTANT} <= special
+    is_bpe = type(engine.model).__name__ == "BPE"
     for kind in _kinds(engine, vocabulary, named, options):
         with contextlib.suppress(UserError):  # such as for merges in another order than ours
             tokenizer = with_roles(kind()) if has_roles else kind()
-            if tokenizer.special_tokens != {name: vocabulary[name] for name in special}:
+            if is_bpe and tokenizer.special_tokens != {name: vocabulary[name] for name in special}:
                 continue
             ends_turns = set(tokenizer.roles or ()) - tokenizer.ends  # which an export lists too
             if not all_ends and isinstance(tokenizer, WordTokenizer):

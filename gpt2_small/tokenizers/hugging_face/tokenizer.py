@@ -102,7 +102,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         """Ids of a whole text, with what the post-processor puts around it."""
         if not has_surrogates(text):
             return list(self._engine.encode(text).ids)
-        before, after = self._around
+        before, after = self.around
         return [*before, *self.encode_ordinary(text), *after]
 
     def encode_ordinary(self, text: str) -> list[int]:
@@ -161,9 +161,13 @@ class HuggingFaceTokenizer(BaseTokenizer):
     def _matching_engine(self) -> Engine:
         return self.engine()
 
+    @property
+    def around(self) -> tuple[Sequence[int], Sequence[int]]:
+        """What the post-processor puts before and after each text."""
+        return self._around
+
     @cached_property
     def _around(self) -> tuple[list[int], list[int]]:
-        """What the post-processor puts before and after a text."""
         bare = self._engine.encode("a", add_special_tokens=False).ids
         whole = self._engine.encode("a").ids
         first = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
