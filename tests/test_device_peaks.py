@@ -54,7 +54,9 @@ def test_a_slice_a_variant_or_a_stranger_is_met_with_silence(torch_name):
 def test_a_peak_is_that_of_the_type():
     assert peak_of("NVIDIA A100-SXM4-80GB", "bfloat16") == 312e12
     assert peak_of("NVIDIA A100-SXM4-80GB", "float32") == 156e12
-    assert peak_of("NVIDIA H200", "float16") is None
+    assert peak_of("NVIDIA H200", "float16") == 989.4e12
+    assert peak_of("Tesla T4", "float16") == 65e12
+    assert peak_of("NVIDIA H200", "float64") is None
 
 
 @pytest.mark.parametrize("torch_name", ["Tesla T4", "Tesla V100-SXM2-32GB"])

@@ -17,6 +17,7 @@ from gpt2_small.planning import planned_run
 from gpt2_small.planning.device_peaks import CPU, DEVICES
 from gpt2_small.planning.planned_run import PlannedRun
 from gpt2_small.planning.planner import Plan
+from gpt2_small.training.presets import PRESETS as RUNS
 
 PAGE = (ROOT / "docs/planning.md").read_text()
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    gpt2-small plan")]
@@ -53,6 +54,24 @@ def test_every_preset_can_be_planned_with_no_flag_but_its_name(plan, name):
     code, screen, _ = plan("--preset", name)
     assert code == 0
     assert screen.startswith(f"{name} on 1 x h200, bfloat16\n")
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name not in PRESETS])
+def test_every_preset_of_train_is_planned_with_its_own_batch_length_and_type(plan, tmp_path, name):
+    code, _, beside = plan("--preset", name, "--json", tmp_path / "plan.json")
+    assert (code, beside) == (0, "")
+    written, recipe = json.loads((tmp_path / "plan.json").read_text()), RUNS[name].recipe
+    assert written["dtype"] == recipe.dtype
+    assert written["steps"] == recipe.max_steps
+    assert written["disk"]["total"] == (recipe.keep + 2) * 12 * written["parameters"]
+
+
+def test_a_batch_that_a_card_cannot_hold_at_once_is_cut_for_it(plan, tmp_path):
+    plan("--preset", "gpt2-fineweb", "--device", "rtx-4090", "--json", tmp_path / "plan.json")
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written["fits"]
+    assert written["batch_tokens"] == 2**19
+    assert written["micro_batch"] == 32 < written["largest_micro_batch"] < 64
 
 
 def test_every_flag_reaches_the_plan(plan, tmp_path):
@@ -116,7 +135,7 @@ def test_without_a_peak_the_time_is_left_out_and_said_so(plan):
     assert "time left out: no data sheet gives the peak of cpu in bfloat16; give --peak-" in words
     assert "efficiency" not in screen
     _, screen, _ = plan("--preset", "stories", "--device", "t4")
-    assert "give --dtype float32 or --peak-tflops" in " ".join(screen.split())
+    assert "give --dtype float16 or --dtype float32 or --peak-tflops" in " ".join(screen.split())
 
 
 def test_a_given_peak_brings_the_time_back(plan):

@@ -1,4 +1,4 @@
-"""`gpt2-small plan`: what a training run costs, whether it fits, how far it scales."""
+"""Run `gpt2-small plan`: estimate what a training run costs, before it starts."""
 
 import re
 from decimal import Decimal
@@ -17,7 +17,7 @@ DOES_NOT_FIT = 1
 
 def plan(
     preset: Annotated[
-        str, typer.Option(help="gpt2 to gpt2-xl, stories, characters.", metavar="NAME")
+        str, typer.Option(help="A model (gpt2 to gpt2-xl) or a preset of train.", metavar="NAME")
     ] = "gpt2",
     device: Annotated[
         str, typer.Option(help="h200, a100-80gb, rtx-4090, ...; cpu.", metavar="D")
@@ -34,7 +34,10 @@ def plan(
     micro_batch: Annotated[
         int | None, typer.Option(help="Windows at once on a GPU; else what fits.", metavar="N")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Or float32.", metavar="T")] = "bfloat16",
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Else the preset's, or bfloat16; float16, float32.", metavar="T"),
+    ] = None,
     share_of_peak: Annotated[
         float | None, typer.Option(help="That the GPUs reach; else 0.4.", metavar="P")
     ] = None,
@@ -60,23 +63,25 @@ def plan(
     """
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.learner.screen import console_for_learners
+    from gpt2_small.commands.plan_presets import planned_preset
     from gpt2_small.commands.plan_screen import as_json, screen
-    from gpt2_small.model.presets import preset as shape_of
     from gpt2_small.planning.device_peaks import find_in_table
     from gpt2_small.planning.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
     from gpt2_small.planning.planner import Plan
 
     if json is not None:
         reports.writable(json)
+    known = planned_preset(preset)
     planned = Plan(
         PlannedRun(
-            config=shape_of(preset),
+            config=known.config,
             device=find_in_table(device),
             gpus=gpus,
             nodes=nodes,
-            dtype=dtype,
-            tokens=amount("--tokens", tokens),
-            batch_tokens=amount("--batch-tokens", batch_tokens),
+            dtype=dtype or known.dtype,
+            tokens=amount("--tokens", tokens) or known.tokens,
+            batch_tokens=amount("--batch-tokens", batch_tokens) or known.batch_tokens,
+            keep=known.keep,
             micro_batch=micro_batch,
             share_of_peak=SHARE_OF_PEAK if share_of_peak is None else share_of_peak,
             link_gbits=LINK_GBITS if link is None else link,

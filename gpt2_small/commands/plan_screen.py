@@ -38,6 +38,7 @@ def screen(plan: Plan, preset: str) -> RenderableType:
         ("step", step_line(plan)),
         ("memory", memory_table(plan)),
         ("", room_line(plan)),
+        ("disk", disk_line(plan)),
         ("time", time_line(plan)),
         ("traffic", traffic_line(plan)),
     ):
@@ -112,6 +113,14 @@ def room_line(plan: Plan) -> Text:
         way = "give fewer windows to --micro-batch" if plan.largest_micro_batch else "too large"
         return Text(f"Does not fit into {room}; {way}.", style="bold red")
     return Text(f"At most {counted(plan.largest_micro_batch or 0, 'window')} fit into {room}.")
+
+
+def disk_line(plan: Plan) -> str:
+    disk = plan.disk
+    return (
+        f"{in_bytes(disk.total)}: {disk.checkpoints} checkpoints of {in_bytes(disk.checkpoint)} "
+        f"(the last {disk.kept}, the best, one being written)"
+    )
 
 
 def time_line(plan: Plan) -> Text:
@@ -221,6 +230,7 @@ def as_json(plan: Plan, preset: str) -> str:
         "largest_micro_batch": plan.largest_micro_batch,
         "memory": {**asdict(plan.memory), "total": plan.memory.total, "room": run.room},
         "fits": plan.fits,
+        "disk": {**asdict(plan.disk), "total": plan.disk.total},
         "seconds": None if plan.step is None else plan.steps * plan.step.seconds,
         "gpu_hours": None
         if plan.step is None

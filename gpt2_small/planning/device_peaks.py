@@ -1,4 +1,4 @@
-"""What the makers' data sheets promise of a GPU: its peak, its memory and its links.
+"""Look up a GPU's peak, memory and links, as its maker's data sheet has them.
 
 Peaks are dense: where a sheet gives the figure with structured sparsity only, half of it. The peak
 of float32 is that of products in TF32, which a run switches on, where the GPU has that. A link's
@@ -21,7 +21,7 @@ class Device:
 
     name: what the planner calls it.
     torch_name: what torch.cuda.get_device_name calls it, without the maker's name before it.
-    peaks: FLOP/s of products by type, `bfloat16` or `float32`.
+    peaks: FLOP/s of products by type, `bfloat16`, `float16` or `float32`.
     memory, memory_rate: bytes, and how many of them can be read in a second.
     link, link_rate: what joins those of one machine, and its bytes a second one way.
     source: the maker's document.
@@ -49,6 +49,9 @@ T4 = "NVIDIA T4 Tensor Core GPU data sheet, 2019"
 GA102 = "NVIDIA Ampere GA102 GPU architecture white paper, 2021, appendix A"
 ADA = "NVIDIA Ada GPU architecture white paper, 2023, appendix A"
 
+# TFLOP/s in float16 of GPUs without bfloat16; the others have one peak for both.
+FLOAT16_ALONE = {"v100": 125, "v100-32gb": 125, "t4": 65}
+
 # Name; name in torch, without the maker's; TFLOP/s in bfloat16 and float32; GB; GB/s; link, GB/s.
 _TABLE: tuple[tuple[str, str, float | None, float, float, float, str, float, str], ...] = (
     ("a100", "A100-SXM4-40GB", 312, 156, 40, 1555, "NVLink", 300, A100),
@@ -72,7 +75,8 @@ _TABLE: tuple[tuple[str, str, float | None, float, float, float, str, float, str
 
 def _device(row: tuple[str, str, float | None, float, float, float, str, float, str]) -> Device:
     name, torch_name, bfloat16, float32, memory, memory_rate, link, link_rate, source = row
-    peaks = {"bfloat16": bfloat16, "float32": float32}
+    float16 = FLOAT16_ALONE.get(name, bfloat16)
+    peaks = {"bfloat16": bfloat16, "float16": float16, "float32": float32}
     return Device(
         name=name,
         torch_name=torch_name,
@@ -103,7 +107,7 @@ def device_of(torch_name: str) -> Device | None:
 def peak_of(torch_name: str, dtype: str) -> float | None:
     """FLOP/s at which this GPU's data sheet puts products of a type; None where it does not.
 
-    dtype: `bfloat16` or `float32`.
+    dtype: `bfloat16`, `float16` or `float32`.
     """
     device = device_of(torch_name)
     return None if device is None else device.peaks.get(dtype)

@@ -1,4 +1,4 @@
-"""How much arithmetic a token costs, and how many tokens a model wants.
+"""Count the arithmetic of a token, and the tokens that suit a model's size.
 
 The convention is PaLM's (Chowdhery et al. 2022, "PaLM", appendix B), which nanoGPT's `estimate_mfu`
 follows too: only matrix products count, a multiplication and an addition as two; the backward pass

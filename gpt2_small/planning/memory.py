@@ -1,4 +1,4 @@
-"""What a process that trains the fast twin holds, by kind.
+"""Estimate the memory of a process that trains, by kind.
 
 The parts that do not grow with the batch are plain: float32 weights, gradients as large, two
 moments of AdamW. The rest follows the code. What a block keeps for its backward pass is what its

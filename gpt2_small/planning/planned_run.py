@@ -1,4 +1,4 @@
-"""What is to be trained, and on what: the question that a plan answers."""
+"""Describe a run to plan: the model, the devices and the batch."""
 
 import math
 import os
@@ -16,6 +16,8 @@ from gpt2_small.planning.memory import DTYPE_BYTES, Setting
 SHARE_OF_PEAK = 0.4
 # One port of NDR InfiniBand, in Gbit/s (NVIDIA ConnectX-7 data sheet).
 LINK_GBITS = 400.0
+# Checkpoints that a run keeps unless it is told otherwise.
+KEEP = 2
 # What is left to the CUDA context, NCCL and fragmentation; on a CPU, to the C library's heap.
 GPU_RESERVE, CPU_RESERVE = 0.1, 0.3
 
@@ -26,9 +28,10 @@ class PlannedRun:
 
     config: the model's TransformerConfig.
     gpus, nodes: GPUs, or processes on a CPU, in a machine, and machines.
-    dtype: of the products, `bfloat16` (autocast) or `float32`.
+    dtype: of the products, `bfloat16` or `float16` (autocast), or `float32`.
     tokens: to train on; left out, as many as Chinchilla's rule wants.
     batch_tokens: in a step; left out, about half a million that can be shared equally.
+    keep: latest checkpoints that stay, besides the best.
     micro_batch: windows that a GPU takes at once; left out, as many as fit, up to 65,536 tokens.
     share_of_peak: what part of the peak the GPUs are expected to reach.
     link_gbits: of a machine to the others, one way.
@@ -44,6 +47,7 @@ class PlannedRun:
     dtype: str = "bfloat16"
     tokens: int | None = None
     batch_tokens: int | None = None
+    keep: int = KEEP
     micro_batch: int | None = None
     share_of_peak: float = SHARE_OF_PEAK
     link_gbits: float = LINK_GBITS

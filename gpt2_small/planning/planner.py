@@ -1,8 +1,9 @@
-"""A training run before it is paid for: what it costs, whether it fits, how far it scales."""
+"""Plan a training run: its cost, whether it fits, how far it scales."""
 
 from functools import cached_property
 
 from gpt2_small.planning import flops
+from gpt2_small.planning.disk import Disk, disk_of
 from gpt2_small.planning.memory import Memory, largest_micro_batch, memory_of
 from gpt2_small.planning.planned_run import PlannedRun, divisor_up_to
 from gpt2_small.planning.scaling import WORTH_IT, Cluster, StepTime, all_reduce_bytes, step_time
@@ -55,6 +56,11 @@ class Plan:
     def memory(self) -> Memory:
         """What one process holds."""
         return memory_of(self.run.config, self.run.setting, self.micro_batch)
+
+    @property
+    def disk(self) -> Disk:
+        """Space for checkpoints."""
+        return disk_of(self.run.config, self.run.keep)
 
     @property
     def fits(self) -> bool:

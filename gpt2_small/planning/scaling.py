@@ -1,4 +1,4 @@
-"""How a run gets faster with more GPUs, until it waits for gradients.
+"""Estimate a step's time on more GPUs, until it waits for gradients.
 
 Each GPU computes on its share of the batch, then all average their gradients: a ring sends
 2 (n - 1) / n times the gradients' bytes through every GPU, and through the link of every machine

@@ -1,0 +1,31 @@
+"""Estimate the disk space that a run's checkpoints take."""
+
+from dataclasses import dataclass
+
+from gpt2_small.planning.flops import Config, parameter_count
+from gpt2_small.planning.memory import FLOAT32_BYTES, MOMENTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """Bytes of a run's folder when it holds most.
+
+    checkpoint: one, with the weights and AdamW's moments in float32.
+    kept: how many of the latest stay. Besides them there are the best one, and one being written.
+    """
+
+    checkpoint: int
+    kept: int
+
+    @property
+    def checkpoints(self) -> int:
+        return self.kept + 2
+
+    @property
+    def total(self) -> int:
+        return self.checkpoints * self.checkpoint
+
+
+def disk_of(config: Config, kept: int) -> Disk:
+    """The disk space of a run of this model that keeps this many of its latest checkpoints."""
+    return Disk(checkpoint=(1 + MOMENTS) * FLOAT32_BYTES * parameter_count(config), kept=kept)
