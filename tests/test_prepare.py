@@ -282,6 +282,7 @@ class Marking(BaseTokenizer):
     """Letters to ids; `encode` puts `mark` before a text, as tokenizers with a BOS do."""
 
     name, vocab_size, end_of_text, mark = "marking", 130, 128, 129
+    around = (129,), ()
 
     def encode(self, text):
         return [self.mark, *self.encode_ordinary(text)]
