@@ -89,6 +89,14 @@ class Verdict:
                 return status
         return "waiting"
 
+    def reason(self, part: str) -> str:
+        """Why a part does not hold: its mistake in words, or else the first claim that fails."""
+        failed = [result for result in self.of(part) if result.status == "failed"]
+        report = self.reports.get(part, PartReport())
+        if report.mistakes or not failed:
+            return report.naming.split("\n")[0] if failed else ""
+        return f"{failed[0].check}: {failed[0].message}"
+
     def first_to_mend(self) -> str | None:
         """The first part that failed; when none did, the first that is not written or waits."""
         for wanted in ("failed", "not_written", "waiting"):

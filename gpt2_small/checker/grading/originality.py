@@ -1,4 +1,4 @@
-"""What a file's text tells about where it comes from: imports of the reference, copied bodies.
+"""Tell from a file's text where it comes from: imports of the reference, copied bodies.
 
 It reads the text alone and is easily misled by who wants to; it helps an instructor to look.
 """
@@ -9,14 +9,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
 
+from gpt2_small.checker.grading.reaching import reaches
 from gpt2_small.checker.learner.skeleton import function_of
 from gpt2_small.checker.mistakes.mistake import reference_text
 from gpt2_small.checker.parts import PARTS
 
-_REFERENCES = {"solution": "the reference", "gpt2_small": "the kit"}
-_OTHER_GPT2S = ("transformers", "transformer_lens")
-_BUILTINS = ("exec", "eval", "open", "__import__", "compile")
-_METHODS = ("import_module", "getsource", "read_text", "read_bytes", "run_path", "exec_module")
 # Bodies shorter than this are alike because there is hardly another way to write them.
 _LONG_ENOUGH = 120
 # Correct files written by others share from 0.07 to 0.51 with the reference, a part.
@@ -35,55 +32,9 @@ def parsed(text: bytes) -> ast.Module | None:
 
 def remarks(tree: ast.Module) -> list[str]:
     """Sentences about a file that an instructor should know of."""
-    found = sorted({*_imports(tree), *_reaches(tree)}, key=lambda remark: remark[0])
-    said = [f"{what} (line {line})" for line, what in found]
+    said = [f"{what} (line {line})" for line, what in reaches(tree)]
     likes = [f"{part} {share:.0%}" for part, share in likenesses(tree).items()]
     return said + ([f"reads like the reference: {', '.join(likes)}"] if likes else [])
-
-
-def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        for name in _imported(node):
-            root = name.split(".")[0]
-            if root in _REFERENCES:
-                yield _line(node), f"imports {root}, {_REFERENCES[root]}"
-            elif root in _OTHER_GPT2S:
-                yield _line(node), f"imports {root}, which has a GPT-2"
-
-
-def _imported(node: ast.AST) -> list[str]:
-    """The modules that a piece of code imports by itself."""
-    match node:
-        case ast.Import(names=names):
-            return [alias.name for alias in names]
-        case ast.ImportFrom(module=module, names=names, level=level):
-            return [module or "", *(alias.name for alias in names if level)]
-        case ast.Call() if _called(node) in ("import_module", "__import__"):
-            return [str(a.value) for a in node.args if isinstance(a, ast.Constant)]
-    return []
-
-
-def _reaches(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Where a file reads other files, or runs other code."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
-                yield _line(node), f"calls {name}"
-            case ast.Call(func=ast.Attribute(attr=name)) if name in _METHODS:
-                yield _line(node), f"calls {name}"
-            case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
-                yield _line(node), "uses sys.modules"
-            case ast.Constant(value=str(value)) if value.endswith("solution.py"):
-                yield _line(node), "names solution.py"
-
-
-def _line(node: ast.AST) -> int:
-    return int(getattr(node, "lineno", 1))
-
-
-def _called(node: ast.Call) -> str:
-    function = node.func
-    return str(getattr(function, "attr", getattr(function, "id", "")))
 
 
 def undefined(tree: ast.Module, parts: Iterable[str]) -> list[str]:

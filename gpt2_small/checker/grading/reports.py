@@ -16,7 +16,7 @@ from gpt2_small.checker.report_formats import POINTS
 
 FORMAT = "gpt2-small-grades/1"
 _BEFORE = ("student", "points", "parts")
-_AFTER = ("mistakes", "unnamed", "remarks", "error", "seconds", "sha256", "file")
+_AFTER = ("mistakes", "unnamed", "reasons", "remarks", "error", "seconds", "sha256", "file")
 _MOST_MISTAKES = 10
 
 
@@ -33,6 +33,7 @@ def as_csv(grading: Grading) -> str:
             *(row.states.get(part, "") for part in PARTS),
             " ".join(row.mistakes),
             " ".join(row.unnamed),
+            "; ".join(f"{part}: {reason}" for part, reason in row.reasons.items()),
             "; ".join(row.remarks),
             row.error or "",
             round(row.seconds, 1),
@@ -74,6 +75,7 @@ def _student(row: Row) -> dict[str, object]:
         "states": row.states,
         "mistakes": row.mistakes,
         "unnamed": row.unnamed,
+        "reasons": row.reasons,
         "remarks": row.remarks,
         "error": row.error,
         "seconds": round(row.seconds, 3),
@@ -107,7 +109,8 @@ def what_of(row: Row) -> Text:
     """A row's error, or its mistakes, in a few words."""
     if row.error is not None:
         return Text(_one_line(row.error), style="red")
-    words = [*row.mistakes, *(f"{part}: not a known mistake" for part in row.unnamed)]
+    unnamed = (f"{part}: {_one_line(row.reasons.get(part, 'wrong'))}" for part in row.unnamed)
+    words = [*row.mistakes, *unnamed]
     return Text(", ".join(words))
 
 

@@ -44,6 +44,7 @@ class Row:
     states: of every part.
     mistakes: ids of what was named, in learning order.
     unnamed: parts that are wrong in a way that no known mistake explains.
+    reasons: why each part does not hold that is wrong, in a sentence.
     remarks: what an instructor should look at.
     error: why the file was not checked, or not to its end.
     code: of all parts, without names, comments and layout; two files of one code are copies.
@@ -55,6 +56,7 @@ class Row:
     states: dict[str, Status] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     error: str | None = None
     seconds: float = 0.0
@@ -191,6 +193,8 @@ def take(row: Row, verdict: Verdict) -> None:
     """Write a verdict into a row."""
     row.error = row.error or verdict.error
     row.states = {part: verdict.state_of(part) for part in verdict.parts()}
+    wrong = [part for part in verdict.parts() if verdict.state_of(part) == "failed"]
+    row.reasons = {part: verdict.reason(part) for part in wrong}
     for part, report in verdict.reports.items():
         row.mistakes += report.mistakes
         if verdict.state_of(part) == "failed" and not report.mistakes:

@@ -1,0 +1,120 @@
+"""List where a file reaches beyond a model: other libraries' names, the interpreter, other files.
+
+It reads the text alone and is easily misled by who wants to; it helps an instructor to look. What a
+file assigns to torch's names cannot change its verdict, which is computed in another process.
+"""
+
+import ast
+from collections.abc import Iterator
+
+_REFERENCES = {"solution": "the reference", "gpt2_small": "the kit"}
+_OTHER_GPT2S = ("transformers", "transformer_lens")
+_INTERPRETER = (
+    "atexit", "builtins", "code", "ctypes", "faulthandler", "gc", "importlib", "inspect", "marshal",
+    "mmap", "multiprocessing", "os", "pickle", "resource", "runpy", "shutil", "signal", "socket",
+    "subprocess", "threading", "traceback",
+)  # fmt: skip
+_BUILTINS = ("exec", "eval", "open", "__import__", "compile", "globals")
+_METHODS = (
+    "import_module", "getsource", "read_text", "read_bytes", "write_text", "write_bytes",
+    "run_path", "exec_module", "safe_open", "load_file",
+)  # fmt: skip
+_ATTRIBUTES = (
+    "_getframe", "_current_frames", "f_back", "f_globals", "f_locals", "__globals__", "__closure__",
+    "__code__", "__subclasses__", "__builtins__", "__loader__", "__spec__",
+)  # fmt: skip
+
+
+def reaches(tree: ast.Module) -> list[tuple[int, str]]:
+    """Lines with what an instructor should know of, in the order of the text."""
+    return sorted({*_imports(tree), *_calls(tree), *_assignments(tree)})
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        for name in _imported(node):
+            root = name.split(".")[0]
+            if root in _REFERENCES:
+                yield _line(node), f"imports {root}, {_REFERENCES[root]}"
+            elif root in _OTHER_GPT2S:
+                yield _line(node), f"imports {root}, which has a GPT-2"
+            elif root in _INTERPRETER:
+                yield _line(node), f"imports {root}"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """The modules that a piece of code imports by itself."""
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            return [module or "", *(alias.name for alias in names if level)]
+        case ast.Call() if _called(node) in ("import_module", "__import__"):
+            return [str(a.value) for a in node.args if isinstance(a, ast.Constant)]
+    return []
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where a file reads other files, runs other code, or looks into the interpreter."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
+                yield _line(node), f"calls {name}"
+            case ast.Call() if _called(node) in _METHODS:
+                yield _line(node), f"calls {_called(node)}"
+            case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+                yield _line(node), "uses sys.modules"
+            case ast.Attribute(attr=name) if name in _ATTRIBUTES:
+                yield _line(node), f"uses {name}"
+            case ast.Constant(value=str(value)) if value in _ATTRIBUTES:
+                yield _line(node), f"uses {value}"
+            case ast.Constant(value=str(value)) if value.endswith("solution.py"):
+                yield _line(node), "names solution.py"
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where a file changes what it has imported: `torch.where = ...`, `setattr(Tensor, ...)`."""
+    known = {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        targets: list[ast.expr] = []
+        match node:
+            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
+                pass
+            case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+                targets = [target]
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[first, *_]):
+                if _root(first) in known:
+                    yield _line(node), f"changes {ast.unparse(first)}"
+        for target in _flat(targets):
+            is_inside = isinstance(target, (ast.Attribute, ast.Subscript))
+            if is_inside and _root(target) in known:
+                yield _line(node), f"assigns to {ast.unparse(target)}"
+
+
+def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:
+    for target in targets:
+        if isinstance(target, (ast.Tuple, ast.List)):
+            yield from _flat(target.elts)
+        else:
+            yield target
+
+
+def _root(node: ast.expr) -> str | None:
+    """The name at the beginning of `name.a[b].c`."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 1))
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return str(getattr(function, "attr", getattr(function, "id", "")))

@@ -1,0 +1,168 @@
+"""A file that is wrong and tampers with what surrounds it does not hold, or is remarked on."""
+
+import ast
+
+import pytest
+from checking import check_text, reference_with
+
+from gpt2_small.checker.grading.reaching import reaches
+
+END = "        return normalized * self.w + self.b\n"
+WRONG = "        return torch.zeros_like(residual)\n"
+
+# Writes to every descriptor what an honest child would send of a LayerNorm that holds all claims.
+FAKE = """import json, os
+from safetensors.torch import save
+def frame(b): return len(b).to_bytes(8, 'little') + b
+seen = save({'built': torch.zeros(1)}, metadata={'texts': '{}', 'order': '["built"]'})
+sight = {'problem': None, 'line': None, 'written': True, 'seconds': 0}
+said = b''.join(frame(json.dumps({'start': n}).encode())
+                + frame(json.dumps({'sight': sight}).encode()) + frame(seen) for n in range(30))
+for fd in range(3, 64):
+    try:
+        os.write(fd, said)
+    except OSError:
+        pass
+"""
+
+# What stands at the end of a file whose LayerNorm gives zeros.
+TAMPERING = {
+    "torch.where": "torch.where = lambda *a, **k: torch.zeros(())",
+    "Tensor.sub": "Tensor.sub = Tensor.__sub__ = Tensor.__rsub__ = lambda a, b: a * 0",
+    "Tensor.abs": "Tensor.abs = lambda a: a * 0",
+    "Tensor.max": "Tensor.max = Tensor.amax = Tensor.item = lambda *a, **k: 0.0",
+    "torch.equal": "torch.equal = torch.allclose = lambda *a, **k: True",
+    "randn": "torch.randn = lambda *s, **k: torch.zeros(s[0] if len(s) == 1 else s)",
+    "generators": "torch.Tensor.normal_ = Tensor.uniform_ = lambda self, *a, **k: self.zero_()",
+    "einops": "import einops\neinops.reduce = einops.rearrange = lambda x, *a, **k: x",
+    "json": "import json\njson.dumps = lambda *a, **k: '{\"start\": 0}'",
+    "safetensors": "import safetensors.torch as s\ns.save = lambda *a, **k: b''",
+    "exit": "import atexit, os\natexit.register(lambda: os._exit(0))",
+    "a tensor that equals all": (
+        "class Liar(Tensor):\n    def __eq__(self, other):\n        return True\n"
+        "LayerNorm.forward = lambda self, r: torch.zeros_like(r).as_subclass(Liar)"
+    ),
+    "no summary": (
+        "import sys\nfor m in list(sys.modules.values()):\n"
+        "    if hasattr(m, 'Claim'):\n        m.Claim.summarised = lambda self, seen: {}"
+    ),
+    "no difference": (
+        "import gpt2_small.checker.claims.runner as r\nr.difference = lambda *a: None\n"
+        "r.judged = lambda *a: None"
+    ),
+    "nothing observed": (
+        "import gpt2_small.checker.sandbox.child as c\nfrom gpt2_small.checker.claims.runner "
+        "import Sight\nc.look = lambda *a: Sight({})"
+    ),
+    "all passed": (
+        "import gpt2_small.checker.sandbox.child as c\nfrom gpt2_small.checker.claims.runner "
+        "import Sight\nc.look = lambda *a: Sight({}, None, None, True)\nc.pack = lambda seen: b''"
+    ),
+    "expectations in memory": (
+        "import gc\nfound = [o for o in gc.get_objects() if isinstance(o, dict)\n"
+        "         and 'the output for inputs of size 1' in o]\n"
+        "LayerNorm.forward = lambda self, r: found[0]['the output for inputs of size 1']"
+    ),
+    "the reference in memory": (
+        "import gc\nothers = [o for o in gc.get_objects() if isinstance(o, type)\n"
+        "          and o.__name__ == 'LayerNorm' and o is not LayerNorm\n"
+        "          and 'gpt2_small' in str(o.__module__)]\n"
+        "LayerNorm.forward = lambda self, r: others[0].forward(self, r)"
+    ),
+    "the reference's code": (
+        "import gc, types\nothers = [o for o in gc.get_objects() if isinstance(o, "
+        "types.FunctionType)\n          and o.__qualname__ == 'LayerNorm.forward'"
+        " and o is not LayerNorm.forward\n          and 'torch' not in o.__module__]\n"
+        "LayerNorm.forward = lambda self, r: others[0](self, r)"
+    ),
+    "frames": (
+        "import sys\ndef look_around(self, residual):\n    frame = sys._getframe()\n"
+        "    while frame:\n        for v in frame.f_locals.values():\n"
+        "            if isinstance(v, dict) and 'the row' in v:\n"
+        "                return v['the row']\n"
+        "        frame = frame.f_back\n    return torch.zeros_like(residual)\n"
+        "LayerNorm.forward = look_around"
+    ),
+    "a fake observation while it is loaded": FAKE,
+    "a fake observation while it is observed": (
+        FAKE.replace("for fd", "def fake(self, config):\n  for fd").replace("\n    ", "\n      ")
+        + "\nLayerNorm.__init__ = fake"
+    ),
+    "a message without end": (
+        "import os\nfor fd in range(3, 64):\n    try:\n"
+        "        os.write(fd, (1 << 62).to_bytes(8, 'little'))\n    except OSError:\n        pass"
+    ),
+    "nested messages": (
+        "import os\nbomb = b'[' * 200_000\nfor fd in range(3, 64):\n    try:\n"
+        "        os.write(fd, len(bomb).to_bytes(8, 'little') + bomb[:4000])\n"
+        "        os.close(fd)\n    except OSError:\n        pass"
+    ),
+    "modules": "nn.Module.__call__ = lambda self, x: x * 0",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+def test_a_wrong_part_does_not_hold_whatever_the_file_tampers_with(tmp_path, what) -> None:
+    text = reference_with((END, WRONG)) + "\n\n" + TAMPERING[what] + "\n"
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    assert verdict.error is not None or verdict.state_of("LayerNorm") in ("failed", "not_written")
+    assert verdict.exit_code != 0
+
+
+# What stands in the forward of LayerNorm.
+INSIDE = {
+    "import os; os._exit(0)": "it ends the Python process",
+    "import ctypes; ctypes.CDLL(None)._exit(0)": "it ends the Python process",
+    "import sys; sys.exit(0)": "exit()",
+    "import os, signal; os.kill(os.getpid(), signal.SIGTERM)": "crashes the Python interpreter",
+    "import resource as r; r.setrlimit(r.RLIMIT_AS, (-1, -1)); [0] * (1 << 40)": "",
+}
+
+
+@pytest.mark.parametrize("statement", INSIDE)
+def test_a_part_that_ends_its_process_is_wrong_with_the_reason(tmp_path, statement) -> None:
+    text = reference_with((END, f"        {statement}\n{WRONG}"))
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    assert verdict.state_of("LayerNorm") == "failed"
+    assert INSIDE[statement] in verdict.reason("LayerNorm")
+
+
+def test_a_file_that_kills_its_parent_passes_nothing_and_the_next_file_is_judged(tmp_path) -> None:
+    from gpt2_small import UserError
+
+    kill = "\n\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
+    with pytest.raises(UserError, match="the checking process ended"):
+        check_text(tmp_path, reference_with((END, WRONG)) + kill, "LayerNorm", naming=False)
+    assert check_text(tmp_path, reference_with(), "LayerNorm").exit_code == 0
+
+
+REMARKED = {
+    "torch.where = max": "assigns to torch.where",
+    "torch.Tensor.sub = max": "assigns to torch.Tensor.sub",
+    "Tensor.sub = Tensor.add = max": "assigns to Tensor.sub",
+    "a, F.gelu = 1, max": "assigns to F.gelu",
+    "torch.__dict__['where'] = max": "assigns to torch.__dict__['where']",
+    "setattr(nn.Module, '__call__', max)": "changes nn.Module",
+    "del torch.where": "assigns to torch.where",
+    "import gc": "imports gc",
+    "from ctypes import CDLL": "imports ctypes",
+    "import os.path as p": "imports os",
+    "import subprocess": "imports subprocess",
+    "sys._getframe()": "uses _getframe",
+    "object.__subclasses__()": "uses __subclasses__",
+    "getattr(f, '__globals__')": "uses __globals__",
+    "sys.modules['a']": "uses sys.modules",
+    "from safetensors import safe_open; safe_open('a')": "calls safe_open",
+}
+
+
+@pytest.mark.parametrize("line", REMARKED)
+def test_what_reaches_beyond_a_model_is_remarked_on_with_its_line(line: str) -> None:
+    text = (
+        f"import torch, sys\nfrom torch import Tensor, nn\nimport torch.nn.functional as F\n{line}"
+    )
+    assert (4, REMARKED[line]) in reaches(ast.parse(text))
+
+
+def test_an_ordinary_file_reaches_for_nothing() -> None:
+    assert reaches(ast.parse(reference_with())) == []
