@@ -12,7 +12,6 @@ from rich.console import Console
 from gpt2_small.checker.learner.state import Event, Lesson
 from gpt2_small.checker.learner.watch_screens import about_part
 from gpt2_small.checker.learner.watcher import Watch
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log
@@ -94,7 +93,7 @@ def state_of(lesson: Lesson, busy: bool) -> Json:
     """What `watch` would show, as JSON values."""
     verdict = lesson.verdict()
     parts = []
-    for part in PARTS:
+    for part in lesson.parts:
         results = verdict.of(part)
         report = verdict.reports.get(part, PartReport())
         parts.append(

@@ -49,6 +49,13 @@ class ExerciseSet:
         """The comment by which a learner's file says that it belongs to this set, or nothing."""
         return "" if self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
 
+    def find_mistake(self, mistake_id: str) -> "Mistake":
+        """The known mistake of an id. Raises UserError with the nearest."""
+        known = {mistake.id: mistake for part in self.parts for mistake in self.mistakes(part)}
+        if mistake_id in known:
+            return known[mistake_id]
+        raise UserError(f"there is no mistake {mistake_id!r}; {did_you_mean(mistake_id, known)}")
+
     def find_part(self, name: str) -> str:
         """The part that a name means, whatever its case. Raises UserError with the nearest."""
         by_lower = {_plain(part): part for part in self.parts}
@@ -107,11 +114,22 @@ def of_file(path: Path) -> ExerciseSet:
     return of_source(binding.read(path.expanduser()))
 
 
-def find(name: str) -> ExerciseSet:
-    """The set of a name. Raises UserError with the nearest."""
-    folders = lesson_folders()
-    if name == GPT2.name:
+def of_file_or_default(path: Path) -> ExerciseSet:
+    """The set that a file belongs to; the fifteen parts where that cannot be said."""
+    try:
+        return of_file(path)
+    except UserError:
         return GPT2
+
+
+def find(name: str) -> ExerciseSet:
+    """The set of a name. Raises UserError with the nearest lesson."""
+    return GPT2 if name == GPT2.name else find_lesson(name)
+
+
+def find_lesson(name: str) -> ExerciseSet:
+    """The set of a lesson. Raises UserError with the nearest."""
+    folders = lesson_folders()
     if name in folders:
         return _of_lesson(folders[name])
     known = f"the lessons are {', '.join(folders)}" if folders else "no lessons are installed"

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
@@ -69,7 +68,7 @@ def as_gradescope(verdict: Verdict) -> str:
     """Gradescope's results.json: each part is worth the same, and is all right or not."""
     if verdict.error is not None:
         return json.dumps({"score": 0.0, "output": verdict.error, "tests": []}, indent=1) + "\n"
-    most = round(POINTS / len(PARTS), 4)
+    most = round(POINTS / len(verdict.all_parts), 4)
     tests = []
     for part in verdict.parts():
         passed = verdict.state_of(part) == "passed"

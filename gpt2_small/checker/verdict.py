@@ -59,13 +59,17 @@ class PartReport:
 
 @dataclass
 class Verdict:
-    """A file, its hash, and the results of its checks in learning order."""
+    """A file, its hash, and the results of its checks in learning order.
+
+    all_parts: the parts of the exercise set that the file belongs to.
+    """
 
     solution: str
     sha256: str | None = None
     results: list[Result] = field(default_factory=list)
     reports: dict[str, PartReport] = field(default_factory=dict)
     error: str | None = None
+    all_parts: tuple[str, ...] = PARTS
 
     def counts(self) -> dict[str, int]:
         """How many checks passed, failed, are not written, are waiting."""
@@ -75,7 +79,7 @@ class Verdict:
     def parts(self) -> list[str]:
         """The parts that were checked, in learning order."""
         named = {result.component for result in self.results}
-        return [part for part in PARTS if part in named]
+        return [part for part in self.all_parts if part in named]
 
     def of(self, part: str) -> list[Result]:
         """The results of a part."""

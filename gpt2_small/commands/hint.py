@@ -22,7 +22,8 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     from gpt2_small.checker.sandbox.client import Checker
 
     path = learner_file(file)
-    part = exercise_set.of_file(path).find_part(part)
+    exercises = exercise_set.of_file(path)
+    part = exercises.find_part(part)
     console = screen.console_for_learners()
     with Checker() as checker, console.status(f"checking {part}"):
         verdict = checker.check(path, [part])
@@ -31,8 +32,8 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     if verdict.state_of(part) == "passed":
         typer.echo(f"{part} holds; there is nothing to hint at.")
         return
-    told = progress.read(path)
-    following = progress.next_hint(told, part, verdict.reports[part].mistakes)
+    told = progress.read(path, exercises)
+    following = progress.next_hint(told, part, verdict.reports[part].mistakes, exercises)
     kept = progress.write(path, told)
     console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))

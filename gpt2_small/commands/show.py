@@ -33,11 +33,11 @@ def show(
     if not yes and (path is None or not _holds(path, part)):
         _ask(part)
     console = screen.console_for_learners()
-    code = reference_code(part)
+    code = reference_code(part, exercises)
     highlighted = Syntax(code, "python", theme="ansi_dark").highlight(code)
     console.print(highlighted, soft_wrap=True, end="")
     if path is not None:
-        told = progress.read(path)
+        told = progress.read(path, exercises)
         if part not in told.shown:
             told.shown.append(part)
             progress.write(path, told)

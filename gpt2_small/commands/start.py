@@ -14,19 +14,23 @@ def start(
     file: Annotated[
         Path, typer.Argument(help="The file to make.", metavar="FILE", show_default=True)
     ] = DEFAULT,
+    lesson: Annotated[
+        str | None, typer.Option(help="Make the file of a lesson.", metavar="NAME")
+    ] = None,
 ) -> None:
-    """Make a file in which every part of GPT-2 is left for you to write.
+    """Make a file in which every part of GPT-2, or of a lesson, is left for you to write.
 
     Signatures, `__init__`, docstrings and numbered steps are there; the bodies are
     yours. A file that exists is never touched.
 
     Example: gpt2-small start my_gpt2.py
     """
+    from gpt2_small.checker import exercise_set
     from gpt2_small.checker.learner.progress import path_for
     from gpt2_small.checker.learner.skeleton import skeleton
-    from gpt2_small.checker.parts import PARTS
     from gpt2_small.files import write_atomically
 
+    exercises = exercise_set.GPT2 if lesson is None else exercise_set.find_lesson(lesson)
     if file.suffix != ".py":
         raise UserError(f"{file} is no Python file; did you mean {file}.py?")
     if os.path.lexists(file):
@@ -36,14 +40,15 @@ def start(
         )
     if not file.absolute().parent.is_dir():
         raise UserError(f"there is no folder {file.parent}; make it first")
-    write_atomically(file, skeleton())
+    write_atomically(file, skeleton(exercises))
+    parts = exercises.parts
     named = "" if file == DEFAULT else f" {file}"
     option = "" if file == DEFAULT else f" --file {file}"
     typer.echo(
-        f"{file} is there: {len(PARTS)} parts to write, from {PARTS[0]} to {PARTS[-1]}.\n\n"
+        f"Created {file}: {len(parts)} parts to write, from {parts[0]} to {parts[-1]}.\n\n"
         f"  gpt2-small watch{named}\n      says after every save how the part is doing\n"
-        f"  gpt2-small hint {PARTS[0]}{option}\n      gives the next hint\n"
-        f"  gpt2-small show {PARTS[0]}{option}\n      shows how the reference does it\n\n"
+        f"  gpt2-small hint {parts[0]}{option}\n      gives the next hint\n"
+        f"  gpt2-small show {parts[0]}{option}\n      shows how the reference does it\n\n"
         f"Hints and progress are kept in {path_for(file)}."
     )
 

@@ -81,19 +81,21 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
         for alias in node.names
     }
     for node in ast.walk(tree):
-        targets: list[ast.expr] = []
         match node:
-            case ast.Assign(targets=targets) | ast.Delete(targets=targets):
-                pass
-            case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-                targets = [target]
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[first, *_]):
                 if _root(first) in known:
                     yield _line(node), f"changes {ast.unparse(first)}"
-        for target in _flat(targets):
+        for target in _flat(_targets(node)):
             is_inside = isinstance(target, (ast.Attribute, ast.Subscript))
             if is_inside and _root(target) in known:
                 yield _line(node), f"assigns to {ast.unparse(target)}"
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    """What a statement assigns to or deletes."""
+    if isinstance(node, (ast.Assign, ast.Delete)):
+        return list(node.targets)
+    return [node.target] if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else []
 
 
 def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:

@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.checker.learner.hints import GUIDES
-from gpt2_small.checker.mistakes import mistake
-from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
 
@@ -55,7 +53,7 @@ def path_for(file: Path) -> Path:
     return file.with_name(f".{file.stem}.progress.json")
 
 
-def read(file: Path) -> Progress:
+def read(file: Path, exercises: ExerciseSet = GPT2) -> Progress:
     """The progress with a file; what is missing or damaged counts as none."""
     try:
         content = json.loads(path_for(file).read_text(encoding="utf-8"))
@@ -64,12 +62,14 @@ def read(file: Path) -> Progress:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return Progress()
     return Progress(
-        _known_parts(content.get("done")), _known_parts(content.get("shown")), _counts(content)
+        _known_parts(content.get("done"), exercises),
+        _known_parts(content.get("shown"), exercises),
+        _counts(content),
     )
 
 
-def _known_parts(names: Any) -> list[str]:
-    return [part for part in PARTS if part in names] if isinstance(names, list) else []
+def _known_parts(names: Any, exercises: ExerciseSet) -> list[str]:
+    return [part for part in exercises.parts if part in names] if isinstance(names, list) else []
 
 
 def _counts(content: dict[str, Any]) -> dict[str, int]:
@@ -89,19 +89,19 @@ def write(file: Path, progress: Progress) -> bool:
     return True
 
 
-def next_hint(progress: Progress, part: str, mistakes: Sequence[str]) -> Hint:
+def next_hint(
+    progress: Progress, part: str, mistakes: Sequence[str], exercises: ExerciseSet = GPT2
+) -> Hint:
     """The next hint for a part that behaves like these mistakes, counted in the progress.
 
     After the last hint it is given again.
     """
-    sources = [(name, _hints_about(name)) for name in mistakes]
-    sources = [(name, hints) for name, hints in sources if hints] or [(part, GUIDES[part].hints)]
+    found = [(name, exercises.find_mistake(name).hints) for name in mistakes]
+    sources = [(name, tuple(filter(None, hints))) for name, hints in found]
+    guide = exercises.guides()[part].hints
+    sources = [(name, hints) for name, hints in sources if hints] or [(part, guide)]
     left = [(n, hints) for n, hints in sources if progress.hints.get(n, 0) < len(hints)]
     about, hints = (left or sources[-1:])[0]
     number = min(progress.hints.get(about, 0) + 1, len(hints))
     progress.hints[about] = number
     return Hint(part, hints[number - 1], number, len(hints), about)
-
-
-def _hints_about(mistake_id: str) -> tuple[str, ...]:
-    return tuple(filter(None, mistake.find(mistake_id).hints))

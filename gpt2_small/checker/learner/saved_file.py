@@ -2,6 +2,7 @@
 
 import ast
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,22 +98,22 @@ def _parsed(text: bytes) -> ast.Module:
         return ast.parse(text)
 
 
-def changed_parts(before: bytes | None, after: bytes) -> list[str]:
+def changed_parts(before: bytes | None, after: bytes, parts: Sequence[str] = PARTS) -> list[str]:
     """The parts whose code differs between two texts, in learning order; all when in doubt.
 
     A part is changed, too, when a helper that it names is. Comments, blank lines and docstrings
     outside of code do not count.
     """
     if before is None or not is_python(after):
-        return list(PARTS)
+        return list(parts)
     old, new = _pieces(before), _pieces(after)
     differing = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-    helpers = {name for name in differing if name not in PARTS}
+    helpers = {name for name in differing if name not in parts}
     if "" in helpers:
-        return list(PARTS)
+        return list(parts)
     return [
         part
-        for part in PARTS
+        for part in parts
         if part in differing or any(f"'{helper}'" in new.get(part, "") for helper in helpers)
     ]
 

@@ -3,12 +3,13 @@
 It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
 """
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
 
 WIDTH = 80
@@ -108,7 +109,7 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
         sentence, *code = report.location
         lines.append(Padding(Text(sentence), (0, 0, 0, 2)))
         lines += [Text(line, style="bold", no_wrap=True, overflow="ellipsis") for line in code]
-    lines.append(Padding(Text(_sentence(first.message)), (0, 0, 0, 2)))
+    lines.append(Padding(Text(_sentence(first.message, verdict.all_parts)), (0, 0, 0, 2)))
     if others:
         lines.append(Padding(Text(_also(others), style="dim"), (0, 0, 0, 2)))
     if report.mistakes:
@@ -126,9 +127,9 @@ def _also(others: list[Result]) -> str:
     return f"Also failing: {named}{more}."
 
 
-def _sentence(message: str) -> str:
+def _sentence(message: str, parts: Sequence[str]) -> str:
     """The message as a sentence; a name like `embed.W_E` at its beginning stays as it is."""
     word, *_ = message.split(maxsplit=1) or [""]
-    is_name = "." in word or "_" in word or word in PARTS
+    is_name = "." in word or "_" in word or word in parts
     begun = message if is_name else f"{message[:1].upper()}{message[1:]}"
     return f"{begun}{'' if message.endswith('.') else '.'}"

@@ -1,12 +1,11 @@
-"""A learner's file, made from the reference: everything stays but the bodies of the parts."""
+"""Make a learner's file from the reference: everything stays but the bodies of the parts."""
 
 import ast
 import textwrap
 from functools import cache
 
-from gpt2_small.checker.learner.hints import GUIDES
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.mistake import reference_text
-from gpt2_small.checker.parts import PARTS
 
 _WIDTH = 100
 _PREFACE = """
@@ -16,35 +15,35 @@ _PREFACE = """
 """
 
 
-def skeleton() -> str:
+def skeleton(exercises: ExerciseSet = GPT2) -> str:
     """The text of a file in which every part is left to write, with its steps in comments."""
-    text = reference_text()
-    for part in PARTS:
-        text = with_body(text, part, _left_out(part))
+    text = reference_text(exercises)
+    for part in exercises.parts:
+        text = with_body(text, part, _left_out(part, exercises))
     line = _last_line(ast.parse(text).body[0])
     lines = text.splitlines(keepends=True)
-    return "".join([*lines[:line], _PREFACE, *lines[line:]])
+    return "".join([*lines[:line], _PREFACE, exercises.mark, *lines[line:]])
 
 
-def filled_in(text: str) -> str:
+def filled_in(text: str, exercises: ExerciseSet = GPT2) -> str:
     """A skeleton with the reference's bodies: the text of the reference."""
-    for part in PARTS:
-        text = with_body(text, part, reference_body(part))
-    return text.replace(_PREFACE, "", 1)
+    for part in exercises.parts:
+        text = with_body(text, part, reference_body(part, exercises))
+    return text.replace(_PREFACE + exercises.mark, "", 1)
 
 
-def reference_body(part: str) -> str:
+def reference_body(part: str, exercises: ExerciseSet = GPT2) -> str:
     """The lines of the reference that a learner writes for a part."""
-    return body_of(reference_text(), part)
+    return body_of(reference_text(exercises), part)
 
 
-def reference_code(part: str) -> str:
+def reference_code(part: str, exercises: ExerciseSet = GPT2) -> str:
     """The reference's code of a part, for reading: decorators, signature and body, no docstring."""
-    lines = reference_text().splitlines(keepends=True)
-    function = function_of(ast.parse(reference_text()), part)
+    lines = reference_text(exercises).splitlines(keepends=True)
+    function = function_of(ast.parse(reference_text(exercises)), part)
     start = min([function.lineno, *(d.lineno for d in function.decorator_list)])
     signature = "".join(lines[start - 1 : _last_line(function.returns)])
-    return textwrap.dedent(signature + reference_body(part))
+    return textwrap.dedent(signature + reference_body(part, exercises))
 
 
 def body_of(text: str, part: str) -> str:
@@ -90,11 +89,11 @@ def _last_line(node: ast.AST | None) -> int:
 
 
 @cache
-def _left_out(part: str) -> str:
+def _left_out(part: str, exercises: ExerciseSet) -> str:
     """What stands in the place of a body: the steps, and that it is not written yet."""
     indent = " " * (8 if part[0].isupper() else 4)
     lines = []
-    for number, step in enumerate(GUIDES[part].steps, start=1):
+    for number, step in enumerate(exercises.guides()[part].steps, start=1):
         lines += textwrap.wrap(
             step,
             width=_WIDTH,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.learner import progress
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 
 _UNKNOWN = "it is being checked"
@@ -35,9 +35,11 @@ class Lesson:
     complete: all parts hold, also together.
     """
 
-    def __init__(self, path: Path, shown_as: str) -> None:
+    def __init__(self, path: Path, shown_as: str, exercises: ExerciseSet = GPT2) -> None:
         self.path = path
-        self.progress = progress.read(path)
+        self.exercises = exercises
+        self.parts = exercises.parts
+        self.progress = progress.read(path, exercises)
         self.kept = True
         self.focus: str | None = None
         self.hint: progress.Hint | None = None
@@ -54,19 +56,21 @@ class Lesson:
         """All that is known, parts that were not checked yet as waiting."""
         results = [
             result
-            for part in PARTS
+            for part in self.parts
             for result in self._results.get(part, [Result(part, "", "waiting", message=_UNKNOWN)])
         ]
-        return Verdict(self._shown_as, self._sha256, results, self._reports, self.problem)
+        return Verdict(
+            self._shown_as, self._sha256, results, self._reports, self.problem, self.parts
+        )
 
     def done(self) -> list[str]:
         """The parts that hold."""
         verdict = self.verdict()
-        return [part for part in PARTS if verdict.state_of(part) == "passed"]
+        return [part for part in self.parts if verdict.state_of(part) == "passed"]
 
     def is_known(self) -> bool:
         """Whether every part has been checked."""
-        return all(part in self._results for part in PARTS)
+        return all(part in self._results for part in self.parts)
 
     def saved(self, sha256: str, changed: Sequence[str]) -> None:
         """The file has a new text, in which these parts differ."""
@@ -75,7 +79,7 @@ class Lesson:
         self._failing.clear()
         if changed:
             self.complete = False
-        if len(changed) < len(PARTS):
+        if len(changed) < len(self.parts):
             self.focus = next(iter(changed), self.focus)
 
     def is_gone(self, now: Path | None) -> list[Event]:
@@ -110,7 +114,7 @@ class Lesson:
             self._results[part] = verdict.of(part)
             self._reports[part] = verdict.reports.get(part, PartReport())
             events += self._told(part)
-        whole = len(verdict.parts()) == len(PARTS)
+        whole = len(verdict.parts()) == len(self.parts)
         if whole and not self.complete and verdict.exit_code == 0:
             self.complete = True
             events.append(Event("whole"))
@@ -134,10 +138,10 @@ class Lesson:
     def next_part(self) -> str | None:
         """Set the focus on the next part that does not hold, after the one it is on."""
         verdict = self.verdict()
-        left = [part for part in PARTS if verdict.state_of(part) != "passed"]
+        left = [part for part in self.parts if verdict.state_of(part) != "passed"]
         if left:
-            here = PARTS.index(self.focus) if self.focus else -1
-            self.focus = next((part for part in left if PARTS.index(part) > here), left[0])
+            here = self.parts.index(self.focus) if self.focus else -1
+            self.focus = next((part for part in left if self.parts.index(part) > here), left[0])
         self.hint = None
         return self.focus
 
@@ -156,7 +160,7 @@ class Lesson:
         if part is None or self.complete:
             return []
         report = self._reports.get(part, PartReport())
-        self.progress = progress.read(self.path)
-        self.hint = progress.next_hint(self.progress, part, report.mistakes)
+        self.progress = progress.read(self.path, self.exercises)
+        self.hint = progress.next_hint(self.progress, part, report.mistakes, self.exercises)
         self.keep()
         return [Event("hint", part, self.hint.text)]

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from gpt2_small.checker.learner import progress, screen
 from gpt2_small.checker.learner.state import Event, Lesson
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.verdict import PartReport
 
@@ -59,8 +58,8 @@ class Screen:
 
     def _top(self, lesson: Lesson, busy: bool) -> RenderableType:
         done = len(lesson.done())
-        bar = "#" * done + "-" * (len(PARTS) - done)
-        said = f"{done} of {len(PARTS)} parts done  "
+        bar = "#" * done + "-" * (len(lesson.parts) - done)
+        said = f"{done} of {len(lesson.parts)} parts done  "
         heading = screen.heading(lesson.verdict())
         if busy:
             heading.append("  checking ...", style="dim")
@@ -107,9 +106,9 @@ class Lines:
     def _begin(self, lesson: Lesson) -> None:
         """Say where things stand once all is known."""
         self._begun = True
-        self._print(f"{len(lesson.done())} of {len(PARTS)} parts done.")
+        self._print(f"{len(lesson.done())} of {len(lesson.parts)} parts done.")
         verdict = lesson.verdict()
-        for part in PARTS:
+        for part in lesson.parts:
             if verdict.state_of(part) == "failed":
                 self._say_of(lesson, part)
             self._said.setdefault(part, part_line(lesson, part))
@@ -129,7 +128,9 @@ def celebration(event: Event, lesson: Lesson) -> Text:
     """That a part is finished, or the whole."""
     if event.kind == "finished":
         done = len(lesson.done())
-        return Text(f"{event.part} is done! {done} of {len(PARTS)} parts.", style="bold green")
+        return Text(
+            f"{event.part} is done! {done} of {len(lesson.parts)} parts.", style="bold green"
+        )
     said = screen.all_done(lesson.verdict())
     return Text(f"{said} You have written GPT-2.", style="bold green")
 
@@ -140,7 +141,7 @@ def about_part(lesson: Lesson) -> RenderableType:
     state = verdict.state_of(part) if part is not None else "passed"
     if part is not None and state == "failed":
         return screen.mending(verdict, part)
-    if len(lesson.done()) == len(PARTS):
+    if len(lesson.done()) == len(lesson.parts):
         text = "" if lesson.complete else "Every part holds by itself; now all of them together ..."
         return Text(text)
     lines: list[RenderableType] = []

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from gpt2_small.checker import exercise_set
 from gpt2_small.checker.learner.background import Background
 from gpt2_small.checker.learner.keyboard import Keys, NoKeys
 from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts, is_python
 from gpt2_small.checker.learner.state import Event, Lesson
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import Result
 
 _TICK = 0.05
@@ -29,7 +29,7 @@ class Watch:
     """A file that is checked after every save."""
 
     def __init__(self, path: Path, shown_as: str, face: Face) -> None:
-        self.lesson = Lesson(path, shown_as)
+        self.lesson = Lesson(path, shown_as, exercise_set.of_file_or_default(path))
         self._saves = SavedFile(path)
         self._background = Background(path)
         self._face = face
@@ -73,18 +73,18 @@ class Watch:
         if isinstance(seen, Gone):
             return self.lesson.is_gone(seen.now)
         if isinstance(seen, Saved):
-            changed = changed_parts(self._text, seen.text)
+            changed = changed_parts(self._text, seen.text, self.lesson.parts)
             if is_python(seen.text):
                 self._text = seen.text
             self.lesson.saved(hashlib.sha256(seen.text).hexdigest(), changed)
-            others = [part for part in PARTS if part not in changed]
+            others = [part for part in self.lesson.parts if part not in changed]
             self._background.ask([[part] for part in (*changed, *others)])
             self._asked_for_all = False
         return []
 
     def _check_together(self) -> None:
         """When every part holds by itself, check them all together."""
-        ready = not self._background.is_busy() and len(self.lesson.done()) == len(PARTS)
+        ready = not self._background.is_busy() and len(self.lesson.done()) == len(self.lesson.parts)
         if ready and not (self._asked_for_all or self.lesson.complete or self.lesson.problem):
             self._asked_for_all = True
-            self._background.ask([PARTS])
+            self._background.ask([self.lesson.parts])

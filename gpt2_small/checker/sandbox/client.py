@@ -91,7 +91,8 @@ class Checker:
         source = binding.read(file)
         exercises = exercise_set.of_source(source)
         wanted = list(exercises.parts if parts is None else exercises.in_learning_order(parts))
-        verdict = Verdict(str(path), hashlib.sha256(source).hexdigest())
+        sha256 = hashlib.sha256(source).hexdigest()
+        verdict = Verdict(str(path), sha256, all_parts=exercises.parts)
         request = {
             "exercises": exercises.name,
             "path": str(file),

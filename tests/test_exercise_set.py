@@ -1,0 +1,96 @@
+"""An exercise set has its own reference, parts, claims and hints; a file says which is its."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from gpt2_small import UserError, binding
+from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.runner import judge, stand_in
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.learner.hints import Guide
+from gpt2_small.checker.learner.skeleton import filled_in, skeleton
+from gpt2_small.checker.mistakes.mistake import Mistake, build
+
+REFERENCE = '''"""Two small functions."""
+
+import torch
+from torch import Tensor
+
+
+def double(numbers: Tensor) -> Tensor:
+    """Twice the numbers."""
+    return 2 * numbers
+
+
+def quadruple(numbers: Tensor) -> Tensor:
+    """Four times the numbers."""
+    return double(double(numbers))
+'''
+
+
+def observe(part: str):
+    def observed(module: ModuleType, seed: int):
+        return {"the result": getattr(module, part)(torch.arange(3.0) + seed)}
+
+    return observed
+
+
+CLAIMS = {
+    part: (Claim(part, "The result is right", observe(part), gate=True),)
+    for part in ("double", "quadruple")
+}
+ADDS = Mistake(
+    id="double-adds", component="double", old="2 * numbers", new="2 + numbers", sentence="adds 2"
+)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> ExerciseSet:
+    """A set of two functions."""
+    (tmp_path / "reference.py").write_text(REFERENCE)
+    guide = Guide(steps=("Multiply.",), hints=("How often?", "Twice.", "2 * x"))
+    return ExerciseSet(
+        name="small",
+        reference=tmp_path / "reference.py",
+        parts=("double", "quadruple"),
+        claims=CLAIMS.__getitem__,
+        mistakes=lambda part: (ADDS,) if part == "double" else (),
+        guides=lambda: dict.fromkeys(CLAIMS, guide),
+    )
+
+
+def test_a_skeleton_of_a_set_leaves_its_parts_out_and_says_which_set_it_is(small) -> None:
+    text = skeleton(small)
+    assert text.count("raise NotImplementedError") == 2
+    assert "# 1. Multiply." in text
+    assert small.mark in text
+    assert filled_in(text, small) == REFERENCE
+
+
+def test_a_part_of_a_set_is_judged_with_the_sets_reference_in_the_others_place(small) -> None:
+    wrong = build(ADDS, exercises=small)
+    states = [one.result.status for one in judge(wrong, "double", exercises=small)]
+    assert states == ["failed"]
+    stand_in(wrong, ["quadruple"], exercises=small)
+    states = [one.result.status for one in judge(wrong, "quadruple", exercises=small)]
+    assert states == ["passed"]
+
+
+def test_a_mistake_and_a_part_of_a_set_are_found_by_name(small) -> None:
+    assert small.find_mistake("double-adds") is ADDS
+    assert small.in_learning_order(["Quadruple", "double"]) == ["double", "quadruple"]
+    with pytest.raises(UserError, match="did you mean double"):
+        small.find_part("duoble")
+
+
+def test_a_file_without_a_mark_belongs_to_the_fifteen_parts() -> None:
+    assert exercise_set.of_source(binding.reference_path().read_bytes()) is GPT2
+
+
+def test_a_file_of_a_lesson_that_is_not_there_is_refused_with_its_name() -> None:
+    with pytest.raises(UserError, match="there is no lesson 'no-such-lesson'"):
+        exercise_set.of_source(b"import torch\n# gpt2-small lesson: no-such-lesson\n")
