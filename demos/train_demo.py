@@ -1,6 +1,7 @@
 """Train a small GPT-2 before your eyes.
 
 python demos/train_demo.py                        short stories, about two minutes
+python demos/train_demo.py --chat                 then answers about stories, about four minutes
 python demos/train_demo.py --data plays.txt       any text
 torchrun --nproc-per-node 2 demos/train_demo.py   two processes that train as one
 """
@@ -17,8 +18,18 @@ with loading():
     from rich.table import Table
 
     from gpt2_small import binding
+    from gpt2_small.data.conversations.chat_folder import holds_chats
+    from gpt2_small.data.conversations.chat_sources import DIALOGUES
+    from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
     from gpt2_small.entry_point import bind_solution, run_command
+    from gpt2_small.errors import UserError
+    from gpt2_small.runs.folder import is_run
     from gpt2_small.stories import Judgement
+    from gpt2_small.training.display.chat_progress import (
+        chat_standing,
+        print_chat_result,
+        print_loss_by_turn,
+    )
     from gpt2_small.training.display.overview import (
         draw,
         print_plan,
@@ -27,13 +38,15 @@ with loading():
         watch,
     )
     from gpt2_small.training.display.samples import judged
-    from gpt2_small.training.distributed import joined_processes
+    from gpt2_small.training.distributed import Processes, joined_processes
     from gpt2_small.training.presets import training_preset
     from gpt2_small.training.session import OpenRun, open_run
     from gpt2_small.training.training_data import StoriesData
 
 EVALUATIONS = 10
 LOOKS_ON_THE_WAY = 4
+STORIES_RUN = Path("runs/stories")
+CHATS = Path("data/dialogues")
 JUDGED_STORIES = 1000
 JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file writes without the fast twin
 STORY_ROWS = {
@@ -108,6 +121,37 @@ def run_demo(run: OpenRun, console: Console, stories: int) -> None:
     )
 
 
+def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:
+    """Look, train answers, look again."""
+    seed, steps = run.settings.recipe.seed, run.settings.recipe.max_steps
+    print_plan(run, console, "Training a small GPT-2 to answer")
+    lines = reference_lines(run.data)
+    before = chat_standing(run, console, dialogues)
+    show_excerpt(run, console, "before training", seed=seed)
+    watch(run, console, look_every=max(1, steps // LOOKS_ON_THE_WAY))
+    draw(run, lines)
+    show_excerpt(run, console, "after training", seed=seed + 1)
+    print_loss_by_turn(run, console)
+    after = chat_standing(run, console, dialogues)
+    print_chat_result(console, lines, before, after)
+    console.print(
+        f"Loss curve: {run.folder / 'loss.png'}\n"
+        f"Next: gpt2-small chat {run.folder}{binding.option(binding.bound())}",
+        highlight=False,
+    )
+
+
+def prepare_dialogues(processes: Processes, console: Console) -> None:
+    """Make the folder of dialogues, unless it is there. All processes take part."""
+
+    def made() -> None:
+        if not holds_chats(CHATS):
+            console.print(f"Preparing {CHATS} ...", style="dim")
+            prepare_chats(DIALOGUES, CHATS, ChatOptions())
+
+    processes.on_main(made)
+
+
 def unused_folder(name: str) -> Path:
     """A folder in runs/ that is not there yet: the data's name, or with -2, -3 and so on."""
     folder, number = Path("runs") / Path(name).stem, 1
@@ -137,6 +181,12 @@ def main(
         int | None,
         typer.Option(min=1, help="Stories to sample and judge; 1000, or 100 of your own file."),
     ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Go on from the stories' run, to answers about stories.")
+    ] = False,
+    init_from: Annotated[
+        Path | None, typer.Option(help="With --chat: the stories' run; runs/stories.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
     solution: Annotated[
         Path | None, typer.Option(help="Your own file instead of the reference.")
@@ -144,23 +194,35 @@ def main(
 ) -> None:
     """Train a small GPT-2 before your eyes, on short stories or on a text of your own."""
     bind_solution(solution)
+    if chat:
+        data, preset, init_from = str(CHATS), "chat-stories", init_from or STORIES_RUN
+        if not is_run(init_from):
+            raise UserError(
+                f"there is no run in {init_from}; make it with `python demos/train_demo.py`, or "
+                "give another with --init-from"
+            )
     settings = training_preset(preset or ("stories" if data == "stories" else "characters"))
     flags: dict[str, Any] = {
         "max_steps": max_steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "tokenizer": tokenizer,
+        "init_from": None if init_from is None else str(init_from),
     }
     changes = {name: value for name, value in flags.items() if value is not None}
     steps = max_steps or settings.recipe.max_steps
     changes |= {"data": data, "seed": seed, "evaluate_every": max(1, steps // EVALUATIONS)}
     is_reference = binding.is_reference(binding.bound())
     stories = judge or (JUDGED_STORIES if is_reference else JUDGED_STORIES_OF_A_LEARNER)
-    with (
-        joined_processes(device) as processes,
-        open_run(binding.bound(), out or unused_folder(data), settings, changes, processes) as run,
-    ):
-        run_demo(run, Console(quiet=not processes.is_main), stories)
+    if chat:
+        changes["evaluate_every"] = max(1, steps // LOOKS_ON_THE_WAY)
+    folder = out or unused_folder("chat" if chat else data)
+    with joined_processes(device) as processes:
+        console = Console(quiet=not processes.is_main)
+        if chat:
+            prepare_dialogues(processes, console)
+        with open_run(binding.bound(), folder, settings, changes, processes) as run:
+            (run_chat_demo if chat else run_demo)(run, console, stories)
 
 
 if __name__ == "__main__":

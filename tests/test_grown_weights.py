@@ -65,6 +65,6 @@ def test_nothing_is_drawn_where_nothing_grows() -> None:
     before = state()
     torch.set_rng_state(position)
     assert all(
-        torch.equal(before[name], each) for name, each in grown(before, config(), 300).items()
+        torch.equal(before[name], each) for name, each in grown(before, config(), None).items()
     )
     assert torch.equal(torch.get_rng_state(), position)

@@ -104,6 +104,8 @@ def _train(
 
     from gpt2_small import binding
     from gpt2_small.runs import read_run
+    from gpt2_small.training.chat_data import ChatData
+    from gpt2_small.training.display.chat_progress import print_loss_by_turn
     from gpt2_small.training.display.output import run_console
     from gpt2_small.training.display.overview import draw, print_plan, reference_lines, watch
     from gpt2_small.training.display.profile import profiling
@@ -133,10 +135,13 @@ def _train(
         with traced as profiler:
             watch(run, console, look_every=every, trackers=trackers, profiler=profiler)
         draw(run, reference_lines(run.data))
+        next_command = f"sample --model {shlex.quote(str(out))} --prompt TEXT"
+        if isinstance(run.data, ChatData):
+            print_loss_by_turn(run, console)
+            next_command = f"chat {shlex.quote(str(out))}"
         console.print(
             f"Wrote {out}: log, checkpoints and loss.png.\n"
-            f"Next: gpt2-small sample --model {shlex.quote(str(out))} --prompt TEXT"
-            f"{binding.option(binding.bound())}",
+            f"Next: gpt2-small {next_command}{binding.option(binding.bound())}",
             highlight=False,
             soft_wrap=True,
             markup=False,

@@ -11,6 +11,7 @@ from gpt2_small.tokenizers.protocol import (
     Tokenizer,
     check_ids,
 )
+from gpt2_small.tokenizers.words import WordTokenizer
 
 USER, ASSISTANT = "<|user|>", "<|assistant|>"
 SUFFIX = "-chat"
@@ -29,6 +30,16 @@ def with_roles(tokenizer: Tokenizer) -> Tokenizer:
         return tokenizer
     own: Callable[[], Tokenizer] | None = getattr(tokenizer, "with_roles", None)
     return ChatTokenizer(tokenizer) if own is None else own()
+
+
+def extends(tokenizer: Tokenizer, other: Tokenizer) -> bool:
+    """Whether a tokenizer with roles has all ids of another one, and more after them."""
+    if not isinstance(tokenizer, ChatTokenizer):
+        return False
+    base = tokenizer.base
+    if isinstance(base, WordTokenizer) and isinstance(other, WordTokenizer):
+        return base.vocabulary[: other.vocab_size] == other.vocabulary
+    return base.to_dict() == other.to_dict()
 
 
 class ChatTokenizer(BaseTokenizer):

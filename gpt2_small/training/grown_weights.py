@@ -11,7 +11,9 @@ OF_TOKENS = {"embed.W_E": 0, "unembed.W_U": 1, "unembed.b_U": 0}
 OF_POSITIONS = "pos_embed.W_pos"
 
 
-def grown(weights: Mapping[str, Tensor], config: Any, known_tokens: int) -> dict[str, Tensor]:
+def grown(
+    weights: Mapping[str, Tensor], config: Any, known_tokens: int | None
+) -> dict[str, Tensor]:
     """Weights for a model of this config, which may have more tokens and positions.
 
     A new token's row is drawn from a normal distribution with the mean and the standard deviation
@@ -20,11 +22,12 @@ def grown(weights: Mapping[str, Tensor], config: Any, known_tokens: int) -> dict
     model's is. The numbers come from torch's global generator.
 
     Args:
-        known_tokens: rows that stand for tokens of the weights' own tokenizer.
+        known_tokens: rows that stand for tokens of the weights' own tokenizer; None for weights
+            whose vocabulary stays as it is.
     """
     result = dict(weights)
     for name, axis in OF_TOKENS.items():
-        if name in result:
+        if known_tokens is not None and name in result:
             result[name] = _more_tokens(result[name], config.d_vocab, known_tokens, axis)
     positions = result[OF_POSITIONS]
     new = config.n_ctx - len(positions)

@@ -197,7 +197,7 @@ class Training:
         module = self.objective.module
         if self.is_compiled:
             module = torch.compile(module)  # type: ignore[assignment]
-        trained: Iterator[Any] = self.solution.train(
+        trained: Iterator[Any] = self.objective.stepped_by.train(
             self.processes.distribute(self.guard.wrap(module)),
             (self._micro_batches(step) for step in range(first, recipe.max_steps)),
             self.optimizer,

@@ -48,9 +48,11 @@ class Objective:
     module: takes part in training: it is compiled and distributed.
     loss: mean loss, in nats, of a module in `module`'s place on a micro-batch.
     is_twin: whether the twin computes it; `train` is then given `loss`.
+    twin_class: the twin that does.
     """
 
     module: nn.Module
+    twin_class: type[FastTransformer] = FastTransformer
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Objective:
         is_low = dtype != torch.float32
         self.is_twin = stands_in_for(model)
         if self.is_twin:
-            twin = FastTransformer(model, recompute=recompute)
+            twin = self.twin_class(model, recompute=recompute)
             self.module = TwinInLowPrecision(twin, device, dtype) if is_low else twin
         else:
             self.module = InLowPrecision(model, device, dtype) if is_low else model
@@ -80,6 +82,11 @@ class Objective:
     def train_keywords(self) -> dict[str, Loss]:
         """What the solution's `train` is called with beside its own arguments."""
         return {"loss": self.loss} if self.is_twin else {}
+
+    @property
+    def stepped_by(self) -> ModuleType:
+        """The solution whose `train` makes the steps."""
+        return self.solution
 
     def targets(self, batch: Tensor) -> int:
         """How many targets a batch has."""

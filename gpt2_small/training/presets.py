@@ -114,6 +114,33 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 checkpoint_every=1000,
             ),
         ),
+        # From the weights of `stories` to answers about stories: docs/chat.md.
+        "chat-stories": Settings(
+            model=dict(n_ctx=128),
+            recipe=Recipe(
+                max_steps=2200,
+                batch_size=16,
+                learning_rate=2e-3,
+                warmup_steps=50,
+                final_fraction=0.0,
+                weight_decay=0.0,
+                beta2=0.98,
+                evaluate_every=550,
+                checkpoint_every=550,
+            ),
+        ),
+        # In the published GPT-2, 2e-5 to 2e-6 in five epochs of oasst1's best paths.
+        "chat-oasst": Settings(
+            recipe=Recipe(
+                max_steps=1,  # the epochs decide
+                epochs=5,
+                batch_size=32,
+                learning_rate=2e-5,
+                final_fraction=0.1,
+                weight_decay=0.0,
+                beta2=0.95,
+            ),
+        ),
         # nanoGPT's config/finetune_shakespeare.py, with a warm-up that is as short.
         "finetune": Settings(
             tokenizer="gpt2",

@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from gpt2_small.errors import UserError
@@ -16,6 +16,7 @@ AT_LEAST_ONE = (
     "max_steps",
     "batch_size",
     "micro_batch_size",
+    "epochs",
     "schedule_steps",
     "evaluate_every",
     "evaluation_tokens",
@@ -23,6 +24,7 @@ AT_LEAST_ONE = (
     "keep",
 )
 ABOVE_ZERO = ("learning_rate", "max_grad_norm", "embedding_scale")
+WARMUP_SHARE = 0.03
 LARGEST_SEED = 2**64 - 1
 LARGEST_NUMBER = 2**63 - 1
 
@@ -37,6 +39,8 @@ class Recipe:
         memory takes.
     learning_rate: the highest rate of the schedule.
     warmup_steps: steps until that rate is reached.
+    epochs: passes over conversations, which decide max_steps, warmup_steps and checkpoint_every;
+        left out, those are as they are.
     schedule: `cosine`, or `constant`, whose last steps fall linearly.
     schedule_steps: length of the schedule; left out, max_steps. Later steps have its last rate.
     decay_steps: length of the fall of a constant schedule; left out, a fifth of the schedule.
@@ -66,6 +70,7 @@ class Recipe:
     batch_size: int
     learning_rate: float
     micro_batch_size: int | None = None
+    epochs: int | None = None
     warmup_steps: int = 100
     schedule: str = "cosine"
     schedule_steps: int | None = None
@@ -164,3 +169,20 @@ def _check_number(name: str, value: float) -> None:
         raise UserError(f"{flag} is {value}; give a number from 0 to 1")
     if name == "skip_spikes" and value <= 1:
         raise UserError(f"{flag} is {value}; give a number above 1, such as 10")
+
+
+def in_steps(recipe: Recipe, conversations: int, max_steps: int | None = None) -> Recipe:
+    """The recipe with its epochs in steps, a checkpoint after each epoch, and 3 % of warm-up.
+
+    max_steps: given by the user, in the place of the epochs.
+    """
+    assert recipe.epochs is not None
+    epoch = math.ceil(conversations / recipe.batch_size)
+    steps = max_steps or math.ceil(recipe.epochs * conversations / recipe.batch_size)
+    return replace(
+        recipe,
+        max_steps=steps,
+        warmup_steps=max(1, round(WARMUP_SHARE * steps)),
+        evaluate_every=epoch,
+        checkpoint_every=epoch,
+    )

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import binding
+from gpt2_small.data.conversations.chat_folder import holds_chats, open_chats
 from gpt2_small.errors import UserError
 from gpt2_small.files import locked
 from gpt2_small.model.building import config_from_fields
@@ -37,12 +38,19 @@ from gpt2_small.training.environment import difference, environment_of
 from gpt2_small.training.initial_weights import InitialWeights, initialised_model
 from gpt2_small.training.loop import RunRecord, Training
 from gpt2_small.training.micro_batch import check_possible, out_of_memory_while_building
+from gpt2_small.training.recipe import in_steps
 from gpt2_small.training.schedule import extended
-from gpt2_small.training.settings import DATA_HASH, Settings, changed, resumed, settings_of_run
+from gpt2_small.training.settings import (
+    DATA_HASH,
+    Settings,
+    changed,
+    needs_weights,
+    resumed,
+    settings_of_run,
+)
 from gpt2_small.training.state import read_position, reseed, restore
 from gpt2_small.training.training_data import (
-    StoriesData,
-    TextData,
+    Data,
     fingerprint,
     is_same_data,
     open_data,
@@ -63,7 +71,7 @@ class OpenRun:
 
     folder: Path
     settings: Settings
-    data: StoriesData | TextData
+    data: Data
     training: Training
     remarks: tuple[str, ...]
     val_losses: dict[int, float] = field(default_factory=dict)
@@ -150,6 +158,7 @@ def decide(
 
     Raises UserError when it can neither be resumed nor begun.
     """
+    preset = None if preset is None else _with_steps(folder, preset, changes)
     if (folder / CURVE).is_dir():
         raise UserError(f"{folder / CURVE} is a folder, where the picture goes; move it away")
     if not (resume and is_run(folder)):
@@ -160,6 +169,11 @@ def decide(
         if settings.data is None:
             raise UserError(
                 "give --data: a text file, a folder that `gpt2-small prepare` made, or stories"
+            )
+        if settings.init_from is None and needs_weights(settings):
+            raise UserError(
+                "give --init-from: the run, the folder or the name of the model that this preset "
+                "goes on training"
             )
         return Decision(settings, False, None, [])
     run, source = read_run(folder), str(folder / CONFIG)
@@ -181,6 +195,28 @@ def decide(
     is_lost = not os.path.lexists(folder / TOKENIZER)  # then the data's hash includes it
     tokenizer = None if is_lost else run.load_tokenizer().to_dict()
     return Decision(replace(settings, recipe=recipe), True, tokenizer, [*remarks, *more])
+
+
+def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Settings:
+    """A preset whose length in epochs, where it has one, is turned into steps."""
+    epochs = changes.get("epochs", preset.recipe.epochs)
+    if epochs is None:
+        return preset
+    data = changes.get("data", preset.data)
+    if data is None and is_run(folder):
+        data = read_run(folder).settings.get("data")
+    if data is None or not holds_chats(data):
+        raise UserError(
+            f"epochs is {epochs}, which is for a folder of conversations, and --data is {data}; "
+            "make one with `gpt2-small prepare NAME|FILE --chat --out FOLDER`"
+        )
+    recipe = replace(
+        preset.recipe,
+        epochs=epochs,
+        batch_size=changes.get("batch_size", preset.recipe.batch_size),
+    )
+    conversations = len(open_chats(data).train)
+    return replace(preset, recipe=in_steps(recipe, conversations, changes.get("max_steps")))
 
 
 def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
@@ -208,9 +244,7 @@ def _logged_steps(folder: Path) -> int:
     return log[-1]["step"] if log else 0
 
 
-def _build(
-    solution: ModuleType, decision: Decision, processes: Processes
-) -> tuple[Training, StoriesData | TextData]:
+def _build(solution: ModuleType, decision: Decision, processes: Processes) -> tuple[Training, Data]:
     settings, recipe = decision.settings, decision.settings.recipe
     fields = dict(settings.model)
     tokenizer: str | Tokenizer | None = settings.tokenizer
@@ -232,12 +266,14 @@ def _build(
         order=recipe.order,
     )
     if initial is not None:
-        initial.check_tokenizer(settings.data, data.tokenizer)
-    fields.setdefault("d_vocab", data.tokenizer.vocab_size)
+        fields["d_vocab"] = initial.vocabulary(settings.data, data.tokenizer)
+    fields.setdefault("d_vocab", data.tokenizer.d_vocab)
     config = config_from_fields(fields, "the model")
     check_possible(config, recipe, processes)
     with out_of_memory_while_building(processes.device):
-        model = initialised_model(solution, config, recipe, processes.device, initial)
+        model = initialised_model(
+            solution, config, recipe, processes.device, initial, data.tokenizer
+        )
         return Training(solution, model, data, recipe, processes), data
 
 
@@ -246,7 +282,7 @@ def _begin_or_resume(
     decision: Decision,
     data_hash: str,
     training: Training,
-    data: StoriesData | TextData,
+    data: Data,
 ) -> OpenRun:
     """Make the folder, or bring the training to the run's last whole checkpoint."""
     processes, settings = training.processes, decision.settings

@@ -26,7 +26,15 @@ OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str, "column": str}
 DATA_HASH = "data_sha256"
 FURTHER_KEYS = (DATA_HASH, binding.FILE_KEY, binding.SHA256_KEY)
 # Fields that runs of the first version lack; each then had its default.
-ADDED_FIELDS = ("schedule", "schedule_steps", "decay_steps", "skip_spikes", "order", "column")
+ADDED_FIELDS = (
+    "schedule",
+    "schedule_steps",
+    "decay_steps",
+    "skip_spikes",
+    "order",
+    "column",
+    "epochs",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +100,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
                 f"there is no field {name!r}{_near(name, sorted(model_fields | recipe_fields))}"
             )
     if changes.get("init_from"):
-        kept = {name: settings.model[name] for name in ("dropout",) if name in settings.model}
+        kept = settings.model if needs_weights(settings) else _only(settings.model, "dropout")
         settings = replace(settings, model=kept)
     own = {name: value for name, value in changes.items() if name in OWN_FIELDS}
     of_model = {name: value for name, value in changes.items() if name in model_fields}
@@ -103,6 +111,15 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         model={**settings.model, **of_model},
         recipe=replace(settings.recipe, **of_recipe),
     )
+
+
+def needs_weights(settings: Settings) -> bool:
+    """Whether the model's shape is left to the weights that the run begins with."""
+    return settings.model.keys() <= {"dropout", "n_ctx"}
+
+
+def _only(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {name: fields[name]} if name in fields else {}
 
 
 def parsed(assignments: Iterable[str]) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
+from gpt2_small.data.conversations.chat_folder import holds_chats
 from gpt2_small.data.epoch_order import epoch_batch_at
 from gpt2_small.data.shards import Shards
 from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.text_shards import open_text
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.training.chat_data import ChatData, open_chat_data
 
 HELD_OUT_STORY_WINDOWS = 256
 BIGRAM_STORY_WINDOWS = 4096
@@ -164,6 +166,9 @@ class TextData(Windows):
         return bigram_loss(train, held_out, self.tokenizer.vocab_size)
 
 
+Data = StoriesData | TextData | ChatData
+
+
 def open_data(
     source: str,
     tokenizer: str | Tokenizer | None,
@@ -172,8 +177,8 @@ def open_data(
     column: str | None = None,
     held_out_tokens: int | None = None,
     order: str = "random",
-) -> StoriesData | TextData:
-    """What `--data` names, cut into windows: `stories`, or what `open_text` takes.
+) -> Data:
+    """What `--data` names: `stories`, a folder of conversations, or what `open_text` takes.
 
     tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
     column: of rows, the one that is the text; left out, it is found.
@@ -188,17 +193,21 @@ def open_data(
         if column is not None:
             raise UserError("the stories have no columns; leave --column out.")
         return StoriesData(n_ctx)
+    if holds_chats(source):
+        return open_chat_data(source, n_ctx, held_out_tokens)
     return TextData(
         open_text(source, tokenizer=tokenizer, column=column), n_ctx, held_out_tokens, order
     )
 
 
-def fingerprint(data: StoriesData | TextData) -> str:
+def fingerprint(data: Data) -> str:
     """A hash of what is trained and evaluated on, and of the tokenizer.
 
     With it a run that is resumed sees whether its data is still the same. Of a part with more than
     WHOLE_TOKENS, blocks all over it are hashed.
     """
+    if isinstance(data, ChatData):
+        return data.fingerprint()
     description = json.dumps(data.tokenizer.to_dict(), sort_keys=True)
     digest = hashlib.blake2b(description.encode(), digest_size=32)
     if isinstance(data, StoriesData):
@@ -215,11 +224,13 @@ def fingerprint(data: StoriesData | TextData) -> str:
     return FINGERPRINT + digest.hexdigest()
 
 
-def is_same_data(recorded: str | None, data: StoriesData | TextData) -> bool:
+def is_same_data(recorded: str | None, data: Data) -> bool:
     """Whether a run's recorded fingerprint is that of `data`.
 
     Earlier versions recorded a hash of the windows of the first steps alone.
     """
+    if isinstance(data, ChatData):
+        return recorded == data.fingerprint()
     if recorded is not None and not recorded.startswith(FINGERPRINT):
         return recorded == _hash_of_first_steps(data)
     return recorded == fingerprint(data)

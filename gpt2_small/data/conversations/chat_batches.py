@@ -73,9 +73,18 @@ def masked_batch(chats: ChatSplit, numbers: Sequence[int] | np.ndarray) -> Int[T
 
 
 def held_out_batches(
-    chats: ChatSplit, *, batch_size: int, rank: int = 0, world_size: int = 1
+    chats: ChatSplit,
+    *,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    first: int | None = None,
 ) -> Iterator[Int[Tensor, "batch seq"]]:
-    """One process's share of all conversations, once, those of about one length together."""
-    order = np.argsort(chats.lengths, kind="stable")[rank::world_size]
+    """One process's share of conversations, once, those of about one length together.
+
+    Args:
+        first: only so many conversations; all when None.
+    """
+    order = np.argsort(chats.lengths[:first], kind="stable")[rank::world_size]
     for start in range(0, len(order), batch_size):
         yield masked_batch(chats, order[start : start + batch_size])

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from gpt2_small import binding, stories
 from gpt2_small.runs import read_log
+from gpt2_small.stories.dialogue_measure import dialogue_floor
+from gpt2_small.training.chat_data import ChatData
 from gpt2_small.training.display.console import RunView
 from gpt2_small.training.display.output import LastingOutput
 from gpt2_small.training.display.plot import save_loss_curve
@@ -25,15 +27,15 @@ from gpt2_small.training.recorder import train_run
 from gpt2_small.training.schedule import describe
 from gpt2_small.training.session import CURVE, OpenRun
 from gpt2_small.training.signals import StopRequest, stop_on_signals
-from gpt2_small.training.training_data import StoriesData, TextData
+from gpt2_small.training.training_data import Data, StoriesData
 
 
-def reference_lines(data: StoriesData | TextData) -> dict[str, float]:
+def reference_lines(data: Data) -> dict[str, float]:
     """Losses to compare with, in nats per token: a uniform guess, a bigram model, the floor."""
-    lines = {
-        "uniform, ln V": math.log(data.tokenizer.vocab_size),
-        "best bigram": data.bigram_loss(),
-    }
+    lines = {"uniform, ln V": math.log(data.tokenizer.vocab_size)}
+    if isinstance(data, ChatData):
+        return lines | ({"floor": dialogue_floor()} if data.holds_dialogues else {})
+    lines["best bigram"] = data.bigram_loss()
     if isinstance(data, StoriesData):
         lines["floor"] = stories.entropy_per_token(data.n_ctx)
     return lines
@@ -49,6 +51,8 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     plan.add_column(style="bold")
     plan.add_column()
     plan.add_row("solution", escape(binding.describe(training.solution)))
+    if training.objective.stepped_by is not training.solution:
+        plan.add_row("", "its model, with the reference's training step")
     data = f"{run.data.name}, {run.data.tokenizer.vocab_size:,} different tokens"
     plan.add_row("data", escape(data))
     plan.add_row(
@@ -61,10 +65,14 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         plan.add_row("begins as", escape(run.settings.init_from))
     micro_batches = recipe.micro_batches(processes.world_size)
     cut = "" if micro_batches == 1 else f" in {micro_batches} micro-batches"
+    if isinstance(run.data, ChatData):
+        epochs = recipe.max_steps * recipe.batch_size / len(run.data.chats.train)
+        what = f"conversations{cut}: {epochs:.1f} epochs"
+    else:
+        what = f"windows{cut}: {recipe.max_steps * windows:,} tokens"
     plan.add_row(
         "training",
-        f"{recipe.max_steps:,} steps of {recipe.batch_size} windows{cut}: "
-        f"{recipe.max_steps * windows:,} tokens, seed {recipe.seed}",
+        f"{recipe.max_steps:,} steps of {recipe.batch_size} {what}, seed {recipe.seed}",
     )
     plan.add_row("schedule", describe(recipe, training.solution.learning_rate))
     threads = (

@@ -2,6 +2,8 @@
 
 from gpt2_small import stories
 from gpt2_small.generation import sample_many
+from gpt2_small.training.chat_data import ChatData
+from gpt2_small.training.display.chat_samples import chat_excerpt
 from gpt2_small.training.loop import Training
 from gpt2_small.training.training_data import StoriesData
 
@@ -31,6 +33,8 @@ def excerpt(training: Training, *, seed: int) -> str:
     if isinstance(training.data, StoriesData):
         written = sampled_stories(training, STORIES_TO_CHOOSE_FROM, seed=seed)
         return next((story for story in written if story), "(it ended before the first word)")
+    if isinstance(training.data, ChatData):
+        return chat_excerpt(training, seed=seed)
     start, tokenizer = training.data.start_token, training.data.tokenizer
     (ids,) = sample_many(
         training.solution,

@@ -1,0 +1,73 @@
+"""Print what became of a chat: the loss turn by turn, and answers before and after."""
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from gpt2_small.stories.dialogue_judge import DialogueJudgement
+from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
+from gpt2_small.training.session import OpenRun
+
+ROWS = {
+    "ended": "turns that end",
+    "parsed": "stories that parse",
+    "as_asked": "hero and thing as asked",
+    "agreed": "stories that agree, too",
+    "exact": "exact answers",
+}
+
+
+def print_loss_by_turn(run: OpenRun, console: Console) -> None:
+    """Print the held-out loss of each of the assistant's turns."""
+    if not run.training.processes.is_main:
+        return
+    table = Table(title="Held-out loss by turn", title_justify="left")
+    for heading in ("the assistant's turn", "nats per target", "targets"):
+        table.add_column(heading, justify="right")
+    for turn, (loss, targets) in loss_by_turn(run.training).items():
+        table.add_row(f"{turn}", f"{loss:.3f}", f"{targets:,}")
+    console.print(table)
+
+
+@dataclass(frozen=True)
+class ChatStanding:
+    """How good a chat is at a moment: its held-out loss, and what is judged of its dialogues.
+
+    judgement: the main process's alone.
+    """
+
+    loss: float
+    judgement: DialogueJudgement | None
+
+
+def chat_standing(run: OpenRun, console: Console, dialogues: int) -> ChatStanding:
+    """Measure the chat in training."""
+    loss = run.training.evaluate()
+    assert loss is not None  # nobody asks to stop
+    console.print(f"Judging {dialogues:,} dialogues ...", style="dim")
+    is_main = run.training.processes.is_main
+    return ChatStanding(loss, judged_dialogues(run.training, dialogues) if is_main else None)
+
+
+def print_chat_result(
+    console: Console, lines: dict[str, float], before: ChatStanding, after: ChatStanding
+) -> None:
+    """Print the table at the end: before and after, with the floor."""
+    if before.judgement is None or after.judgement is None:
+        return
+    table = Table(title="Before and after", title_justify="left")
+    table.add_column("")
+    for heading in ("before", "after", "95 % interval"):
+        table.add_column(heading, justify="right")
+    table.add_row("held-out loss, nats per target", f"{before.loss:.3f}", f"{after.loss:.3f}")
+    for name, value in lines.items():
+        table.add_row(f"  {name}", "", f"{value:.3f}", style="dim")
+    table.add_section()
+    for name, label in ROWS.items():
+        first, last = getattr(before.judgement, name), getattr(after.judgement, name)
+        low, high = last.interval
+        table.add_row(label, f"{first.share:.1%}", f"{last.share:.1%}", f"{low:.1%} to {high:.1%}")
+    console.print(table)
+    above = after.loss / lines["floor"] - 1
+    console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")

@@ -1,0 +1,250 @@
+"""Training on conversations: from other weights, in epochs, resumed, by two processes."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import test_chat_folder as folders
+import torch
+from forked import the_forks
+from small_runs import ALONE, SMALL, logged, state_at, train
+
+from gpt2_small import binding
+from gpt2_small.data.conversations.chat_folder import open_chats
+from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
+from gpt2_small.errors import UserError
+from gpt2_small.generation import Conversation, SamplingOptions, open_model
+from gpt2_small.runs import load_model, read_log, read_run
+from gpt2_small.training.chat_data import open_chat_data
+from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
+from gpt2_small.training.presets import training_preset
+from gpt2_small.training.recipe import Recipe, in_steps
+from gpt2_small.training.recorder import train_run
+from gpt2_small.training.session import open_run
+from gpt2_small.training.settings import Settings
+
+SOLUTION = binding.bound()
+CHAT = Settings(
+    model={},
+    recipe=replace(
+        SMALL.recipe, max_steps=8, evaluate_every=4, checkpoint_every=4, evaluation_tokens=None
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `base`, a run on bytes, and `chats`, conversations for it."""
+    place = tmp_path_factory.mktemp("chat")
+    train(SOLUTION, place / "base", tokenizer="byte", max_steps=2, n_ctx=40)
+    folders.prepared(place)
+    return place
+
+
+def chat_run(
+    place: Path,
+    folder: Path,
+    preset: Settings | None = CHAT,
+    *,
+    resume: bool = False,
+    **changes: Any,
+) -> Any:
+    """Train from the base on the conversations, and give what was opened."""
+    given = {} if resume else {"data": str(place / "chats"), "init_from": str(place / "base")}
+    with open_run(SOLUTION, folder, preset, given | changes, ALONE, resume=resume) as run:
+        for _ in train_run(run):
+            pass
+        return run
+
+
+def test_the_vocabulary_grows_by_the_roles_and_the_weights_are_kept(
+    place: Path, tmp_path: Path
+) -> None:
+    with open_run(
+        SOLUTION,
+        tmp_path / "run",
+        CHAT,
+        {"data": str(place / "chats"), "init_from": str(place / "base"), "n_ctx": 48},
+        ALONE,
+    ) as run:
+        model = run.training.model
+        base = load_model(place / "base")
+        assert (model.config.d_vocab, model.config.n_ctx) == (259, 48)
+        tokens = torch.randint(257, (2, 40))
+        torch.testing.assert_close(model(tokens)[..., :257], base(tokens))
+        assert model.unembed is None
+
+
+def test_the_log_counts_targets(place: Path, tmp_path: Path) -> None:
+    run = chat_run(place, tmp_path / "run")
+    chats = open_chats(place / "chats").train
+    per_conversation = chats.is_target.sum() / len(chats)
+    log = read_log(tmp_path / "run")
+    assert log[-1]["tokens"] == run.training.tokens
+    assert log[-1]["tokens"] == pytest.approx(8 * 4 * per_conversation, rel=0.3)
+    assert log[-1]["tokens"] < 8 * 4 * 40
+    assert log[-1]["val_loss"] < log[0]["loss"]
+
+
+def test_the_held_out_loss_is_the_mean_over_targets(place: Path, tmp_path: Path) -> None:
+    run = chat_run(place, tmp_path / "run")
+    total = targets = 0.0
+    chats = open_chats(place / "chats").val
+    for number in range(len(chats)):
+        ids, is_target = chats.conversation(number)
+        tokens = torch.from_numpy(ids.astype("int64"))
+        log_probs = run.training.model(tokens[None, :-1])[0].log_softmax(dim=-1)
+        chosen = torch.from_numpy(is_target[1:].nonzero()[0])
+        total -= float(log_probs[chosen, tokens[1:][chosen]].sum().detach())
+        targets += len(chosen)
+    assert run.training.evaluate() == pytest.approx(total / targets, rel=1e-5)
+    by_turn = loss_by_turn(run.training)
+    assert sum(loss * count for loss, count in by_turn.values()) / sum(
+        count for _, count in by_turn.values()
+    ) == pytest.approx(total / targets, rel=1e-5)
+
+
+def test_a_resumed_chat_ends_with_the_same_bits(place: Path, tmp_path: Path) -> None:
+    chat_run(place, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(tmp_path / "parts/checkpoints/step-8")
+    (tmp_path / "parts/last_checkpoint.json").unlink()
+    log = tmp_path / "parts/log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:4]))
+    chat_run(place, tmp_path / "parts", None, resume=True)
+    assert state_at(tmp_path / "parts", 8) == state_at(tmp_path / "whole", 8)
+    assert logged(tmp_path / "parts") == logged(tmp_path / "whole")
+
+
+def test_micro_batches_change_nothing_but_rounding(place: Path, tmp_path: Path) -> None:
+    losses = []
+    for size in (4, 1):
+        chat_run(place, tmp_path / f"{size}", micro_batch_size=size)
+        losses.append([record["loss"] for record in read_log(tmp_path / f"{size}")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_train_as_one(place: Path, tmp_path: Path) -> None:
+    losses = []
+    for processes in (0, 2):
+        folder = tmp_path / str(processes)
+        fork = the_forks().run(
+            *["train", "--preset", "chat-stories", "--data", place / "chats", "--out", folder],
+            *["--init-from", place / "base", "--batch-size", 4, "--max-steps", 3],
+            *["--set", "n_ctx=40", "--set", "warmup_steps=1"],
+            processes=processes,
+        )
+        assert (fork.code, fork.err) == (0, "")
+        losses.append([record["loss"] for record in read_log(folder)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_trained_chat_answers(place: Path, tmp_path: Path) -> None:
+    chat_run(place, tmp_path / "run")
+    loaded = open_model(tmp_path / "run")
+    reply = Conversation(SOLUTION, loaded, SamplingOptions(max_new_tokens=5)).reply("question 3")
+    assert 0 < len(list(reply)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"d_vocab": 300}, "d_vocab is 300, but the weights of .* have 257; leave d_vocab out"),
+        ({"n_ctx": 16}, "n_ctx is 16, but the weights of .* have 40"),
+        ({"d_model": 32}, "d_model is 32, but the weights"),
+        ({"epochs": 0}, "epochs is 0"),
+    ],
+)
+def test_nothing_else_of_the_weights_may_change(
+    changes: dict[str, Any], sentence: str, place: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        chat_run(place, tmp_path / "run", **changes)
+
+
+def test_another_vocabulary_than_the_weights_own_with_roles_is_refused(
+    place: Path, tmp_path: Path
+) -> None:
+    options = ChatOptions(validation_share=0.3, limit=40)
+    prepare_chats("dialogues", tmp_path / "dialogues", options)
+    with pytest.raises(UserError, match=r"'dialogues-chat', but .* was trained with 'byte'"):
+        chat_run(place, tmp_path / "run", data=str(tmp_path / "dialogues"), n_ctx=128)
+
+
+def test_a_conversation_longer_than_the_context_is_refused_before_training(
+    place: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.jsonl"
+    row = {"instruction": "a" * 60, "output": "b"}
+    long.write_text("".join(json.dumps({**row, "id": n}) + "\n" for n in range(9)))
+    options = ChatOptions(tokenizer="byte-chat", validation_share=0.4, split="path")
+    with pytest.raises(UserError, match="is left for"):
+        prepare_chats(str(long), tmp_path / "same", options)
+    long.write_text(
+        "".join(json.dumps(row | {"instruction": f"{n}" * 60}) + "\n" for n in range(9))
+    )
+    prepare_chats(str(long), tmp_path / "long", options)
+    with pytest.raises(UserError, match=r"a conversation of \d+ tokens, more than a context of 40"):
+        chat_run(place, tmp_path / "run", data=str(tmp_path / "long"))
+
+
+def test_a_preset_for_given_weights_asks_for_them(place: Path, tmp_path: Path) -> None:
+    changes = {"data": str(place / "chats")}
+    preset = training_preset("chat-stories")
+    with (
+        pytest.raises(UserError, match="give --init-from"),
+        open_run(SOLUTION, tmp_path / "run", preset, changes, ALONE),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_epochs_are_turned_into_steps_with_a_warm_up_and_a_checkpoint_each(
+    place: Path, tmp_path: Path
+) -> None:
+    recipe = in_steps(Recipe(max_steps=1, batch_size=32, learning_rate=1.0, epochs=5), 1000)
+    assert (recipe.max_steps, recipe.warmup_steps) == (157, 5)
+    assert recipe.evaluate_every == recipe.checkpoint_every == 32
+    preset = replace(CHAT, recipe=replace(CHAT.recipe, epochs=2, learning_rate=1e-3))
+    run = chat_run(place, tmp_path / "run", preset)
+    count = len(open_chats(place / "chats").train)
+    assert run.training.step == -(-2 * count // 4)
+    assert read_run(tmp_path / "run").settings["epochs"] == 2
+    chat_run(place, tmp_path / "run", preset, resume=True)
+
+
+def test_epochs_are_for_conversations(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="epochs is 2, which is for a folder of conversations"):
+        train(SOLUTION, tmp_path / "run", epochs=2)
+
+
+def test_a_run_on_other_conversations_is_not_resumed(place: Path, tmp_path: Path) -> None:
+    chat_run(place, tmp_path / "run", max_steps=4)
+    other = folders.prepared(tmp_path, 50)
+    with pytest.raises(UserError, match="is not the data that"):
+        chat_run(place, tmp_path / "run", None, resume=True, data=str(other), max_steps=8)
+
+
+def test_part_of_the_held_out_conversations_can_be_used(place: Path) -> None:
+    whole = open_chat_data(str(place / "chats"), 64)
+    part = open_chat_data(str(place / "chats"), 64, held_out_tokens=60)
+    rows = [
+        sum(len(batch) for batch in data.held_out(batch_size=8, rank=0, world_size=1))
+        for data in (whole, part)
+    ]
+    assert 0 < rows[1] < rows[0]
+
+
+def test_a_chat_in_training_is_judged(tmp_path: Path) -> None:
+    prepare_chats("dialogues", tmp_path / "chats", ChatOptions(limit=60, validation_share=0.3))
+    preset = replace(SMALL, recipe=replace(SMALL.recipe, max_steps=1))
+    changes = {"data": str(tmp_path / "chats"), "n_ctx": 128}
+    with open_run(SOLUTION, tmp_path / "run", preset, changes, ALONE) as run:
+        judgement = judged_dialogues(run.training, 5)
+    assert judgement.parsed.total == 5
+    assert judgement.exact.total >= 10
