@@ -1,0 +1,1 @@
+"""Score models: texts, multiple choice, and the tasks of lm-evaluation-harness."""

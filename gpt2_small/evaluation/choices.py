@@ -1,0 +1,247 @@
+"""Answer multiple-choice questions in HellaSwag's format by two definitions that differ.
+
+`completion` is build-nanogpt's: the context as it stands in the file. `harness` is
+lm-evaluation-harness's: the activity's label before the context, brackets removed, and the score
+normalised by the ending's characters. The same model scores about one point apart.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.errors import UserError
+from gpt2_small.evaluation import intervals
+from gpt2_small.evaluation.scoring import ContinuationScorer, Score
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+DEFINITIONS = ("completion", "harness")
+TEXTS = ("ctx", "ctx_a", "ctx_b", "activity_label")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A line of the file: a context in one and in two parts, its label, the endings, the answer."""
+
+    ctx: str
+    ctx_a: str
+    ctx_b: str
+    activity_label: str
+    endings: tuple[str, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class ChoiceResult:
+    """How often the right ending scored best, with standard errors.
+
+    acc: by the log-probability of the whole ending.
+    acc_norm: by that of a token (`completion`) or of a character (`harness`).
+    bits_per_byte: of the right endings; it moves before accuracy does.
+    """
+
+    definition: str
+    examples: int
+    acc: float
+    acc_norm: float
+    acc_stderr: float | None
+    acc_norm_stderr: float | None
+    bits_per_byte: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A question as token ids: a context, and for each ending its ids, norm and bytes."""
+
+    context: list[int]
+    endings: list[list[int]]
+    norms: list[float]
+    right: int
+    right_bytes: int
+
+
+def read_questions(path: Path, limit: int | None = None) -> list[Question]:
+    """Read the questions of a JSON-lines file, at most `limit` of them.
+
+    Raises UserError, with the line, for a file that is missing or not in HellaSwag's format.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit is {limit}; give a whole number of at least 1")
+    questions: list[Question] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if len(questions) == limit:
+                    break
+                if line.strip():
+                    questions.append(_question(line, f"{path}, line {number}"))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}; check the name") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text; give a JSON-lines file") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if not questions:
+        raise UserError(f"{path} holds no question; give a JSON-lines file in HellaSwag's format")
+    return questions
+
+
+def _question(line: str, place: str) -> Question:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        raise UserError(f"{place} is not JSON; give a file with one object a line") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{place} is not a JSON object; give HellaSwag's format")
+    missing = [name for name in ("endings", "label") if name not in fields]
+    if "ctx" not in fields and "ctx_a" not in fields:
+        missing.append("ctx")
+    if missing:
+        raise UserError(f"{place} has no {missing[0]!r}; give HellaSwag's format")
+    endings = fields["endings"]
+    if not isinstance(endings, list) or not all(isinstance(each, str) for each in endings):
+        raise UserError(f"{place}: endings is not a list of texts")
+    if len(endings) < 2:
+        raise UserError(f"{place} has {len(endings)} endings; at least 2 are needed")
+    texts = {name: fields.get(name, "") for name in TEXTS}
+    for name, text in texts.items():
+        if not isinstance(text, str):
+            raise UserError(f"{place}: {name} is {text!r}, not a text")
+    if "ctx" not in fields:
+        texts["ctx"] = " ".join(filter(None, [texts["ctx_a"], texts["ctx_b"]]))
+    elif "ctx_a" not in fields:
+        texts["ctx_a"] = texts["ctx"]
+    label = str(fields["label"])
+    if not label.isdecimal() or int(label) >= len(endings):
+        raise UserError(
+            f"{place}: label is {fields['label']!r}; give the number of the right ending, "
+            f"0 to {len(endings) - 1} (HellaSwag's test split has none)"
+        )
+    return Question(endings=tuple(endings), label=int(label), **texts)
+
+
+def without_brackets(text: str) -> str:
+    """Text as the harness reads HellaSwag: no [title], no brackets, double spaces collapsed once."""
+    text = text.strip().replace(" [title]", ". ")
+    return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
+
+
+def as_texts(question: Question, definition: str) -> tuple[str, list[str], list[float] | None]:
+    """The context, the endings and their norms; None for the number of tokens."""
+    if definition == "completion":
+        return question.ctx, list(question.endings), None
+    context = f"{question.activity_label}: {question.ctx_a} {question.ctx_b.capitalize()}"
+    endings = [without_brackets(ending) for ending in question.endings]
+    return without_brackets(context), endings, [float(len(ending)) for ending in endings]
+
+
+def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> Prepared:
+    """Encode a question: every ending is joined to the context by a space.
+
+    `completion` encodes the two apart, as build-nanogpt does. `harness` encodes them together and
+    moves a context's trailing spaces to the ending, as lm-evaluation-harness does.
+    """
+    context, endings, norms = as_texts(question, definition)
+    if definition == "completion":
+        context_ids = tokenizer.encode(context)
+        ids = [tokenizer.encode_ordinary(f" {ending}") for ending in endings]
+    else:
+        context_ids, ids = [], []
+        for ending in endings:
+            context_ids, ending_ids = encode_pair(tokenizer, context, f" {ending}")
+            ids.append(ending_ids)
+    right = question.label
+    return Prepared(
+        context_ids,
+        ids,
+        [float(len(each)) for each in ids] if norms is None else norms,
+        right,
+        len(f" {endings[right]}".encode()),
+    )
+
+
+def encode_pair(
+    tokenizer: Tokenizer, context: str, continuation: str
+) -> tuple[list[int], list[int]]:
+    """Encode a context and its continuation as the harness does, trailing spaces moved."""
+    spaces = len(context) - len(context.rstrip())
+    if spaces:
+        continuation = context[-spaces:] + continuation
+        context = context[:-spaces]
+    whole, context_ids = tokenizer.encode(context + continuation), tokenizer.encode(context)
+    return context_ids, whole[len(context_ids) :]
+
+
+def answer(
+    model: Any,
+    tokenizer: Tokenizer,
+    questions: Sequence[Question],
+    definition: str,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    total: Callable[[list[float]], list[float]] = lambda sums: sums,
+    is_packed: bool | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ChoiceResult:
+    """Answer questions with a model.
+
+    rank, world_size: this process's share is every world_size-th question from rank on.
+    total: adds up a list of sums over all processes; the identity for one process.
+    is_packed: as in `ContinuationScorer`.
+    progress: called with the number of endings scored so far.
+
+    Raises UserError for an ending without tokens, or longer than the model reads.
+    """
+    prepared = [
+        prepare(question, definition, tokenizer) for question in questions[rank::world_size]
+    ]
+    requests = [(each.context, ending) for each in prepared for ending in each.endings]
+    n_ctx = model.config.n_ctx
+    for context, ending in requests:
+        if not context or not ending or len(ending) > n_ctx:
+            raise UserError(
+                f"a context of {len(context)} and an ending of {len(ending)} tokens cannot be "
+                f"scored by a model that reads {n_ctx}; leave that question out"
+            )
+    scores = iter(ContinuationScorer(model, is_packed=is_packed).score(requests, progress=progress))
+    sums = [0.0] * 5
+    for each in prepared:
+        own = [next(scores) for _ in each.endings]
+        sums = [a + b for a, b in zip(sums, _counted(each, own), strict=True)]
+    return _result(definition, total(sums))
+
+
+def _counted(question: Prepared, scores: Sequence[Score]) -> list[float]:
+    """1 for the question, 1 if acc, 1 if acc_norm holds, and bits and bytes of the right ending."""
+    totals = [score.total for score in scores]
+    normed = [
+        total / norm if norm else -math.inf
+        for total, norm in zip(totals, question.norms, strict=True)
+    ]
+    return [
+        1.0,
+        float(totals.index(max(totals)) == question.right),
+        float(normed.index(max(normed)) == question.right),
+        -totals[question.right] / math.log(2),
+        float(question.right_bytes),
+    ]
+
+
+def _result(definition: str, sums: Sequence[float]) -> ChoiceResult:
+    examples, right, right_normed, bits, byte_count = sums
+    count = int(examples)
+    acc, acc_norm = (_share(int(number), count) for number in (right, right_normed))
+    return ChoiceResult(
+        definition, count, acc.value, acc_norm.value, acc.error, acc_norm.error, bits / byte_count
+    )
+
+
+def _share(number: int, count: int) -> intervals.Estimate:
+    """A share of questions with the standard error of the sample mean, as the harness reports."""
+    value = number / count
+    error = math.sqrt(value * (1 - value) / (count - 1)) if count > 1 else None
+    return intervals.Estimate(value, error, count)

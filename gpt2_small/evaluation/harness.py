@@ -1,0 +1,191 @@
+"""Run tasks of lm-evaluation-harness on a model (extra `eval`).
+
+`HarnessModel` gives the harness the log-likelihoods of its `hf` model on the same weights, with
+`logits_cache=False`. Two rules differ in name only: a special token's name in a text is encoded as
+its characters, and the endings of one context are computed together.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval import utils
+from lm_eval.api.model import TemplateLM
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.generation import Options, Stream
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+# What the harness lets a task write that says nothing about it.
+MOST_NEW_TOKENS = 256
+LENGTH_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+
+
+class HarnessModel(TemplateLM):  # type: ignore[misc]
+    """A Transformer and its tokenizer as the harness asks a model.
+
+    The prefix token, before a text without a context, is the tokenizer's end of text; a tokenizer
+    without one uses its line break, and where it has none such requests are refused.
+
+    is_packed: as in `ContinuationScorer`.
+    progress: called with the number of continuations scored so far.
+
+    Raises UserError for a prefix that the tokenizer does not have, for a continuation of more than
+    n_ctx tokens, and for a task that wants to write more tokens than fit.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        *,
+        is_packed: bool | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._model, self._ids, self._progress = model, tokenizer, progress
+        self._scorer = ContinuationScorer(model, is_packed=is_packed)
+        self.max_length: int = model.config.n_ctx
+
+    @property
+    def eot_token_id(self) -> int:
+        """The id before a text without a context."""
+        if self._ids.end_of_text is not None:
+            return self._ids.end_of_text
+        try:
+            return self._ids.encode_ordinary("\n")[0]
+        except UserError:
+            raise UserError(
+                f"tokenizer {self._ids.name!r} has neither an end of text nor a line break to put "
+                "before a text without a context; choose other tasks"
+            ) from None
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The tokenizer's name, for the harness's own records."""
+        return self._ids.name
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, **_: Any
+    ) -> list[int]:
+        """The ids of a text; without what the tokenizer adds to it where that is asked for."""
+        if add_special_tokens is False:
+            return self._ids.encode_ordinary(string)
+        return self._ids.encode(string)
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: Any
+    ) -> list[tuple[float, bool]]:
+        pairs = [(context, continuation) for _, context, continuation in requests]
+        for _, continuation in pairs:
+            if not 0 < len(continuation) <= self.max_length:
+                raise UserError(
+                    f"a continuation of {len(continuation)} tokens cannot be scored by a model "
+                    f"that reads {self.max_length}"
+                )
+        scores = self._scorer.score(pairs, progress=self._progress)
+        return [(score.total, score.is_greedy) for score in scores]
+
+    def loglikelihood_rolling(
+        self, requests: Sequence[Any], disable_tqdm: bool = False
+    ) -> list[float]:
+        """The log-likelihood of each whole text, every token scored once, in the harness's windows."""
+        totals = []
+        for request in requests:
+            (text,) = request.args
+            windows = utils.get_rolling_token_windows(
+                token_list=self.tok_encode(text),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            )
+            pairs = [("", *utils.make_disjoint_window(window)) for window in windows]
+            totals.append(sum(total for total, _ in self._loglikelihood_tokens(pairs)))
+        return totals
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Continue each context until one of its stops or the end of text."""
+        return [self._continued(*request.args) for request in requests]
+
+    def _continued(self, context: str, asked: dict[str, Any]) -> str:
+        lengths = [asked[key] for key in LENGTH_KEYS if key in asked]
+        length = int(lengths[0]) if lengths else MOST_NEW_TOKENS
+        if not 0 < length < self.max_length:
+            raise UserError(
+                f"the task writes up to {length} tokens, and the model reads {self.max_length}; "
+                "choose a task that writes less"
+            )
+        until = asked.get("until") or []
+        stops = [until] if isinstance(until, str) else list(until)
+        does_sample = asked.get("do_sample", float(asked.get("temperature") or 0) > 0)
+        options = Options(
+            max_new_tokens=length,
+            temperature=float(asked.get("temperature") or 1.0) if does_sample else 0.0,
+            top_p=asked.get("top_p") if does_sample else None,
+            top_k=asked.get("top_k") if does_sample else None,
+            stop=tuple(stop for stop in stops if stop),
+        )
+        ids = self.tok_encode(context)[-(self.max_length - length) :]
+        stream = Stream(binding.bound(), self._model, self._ids, [ids], options)
+        for _ in stream:
+            pass
+        return stream.rows[0].text
+
+
+def run_tasks(
+    model: HarnessModel,
+    names: Sequence[str],
+    *,
+    include_path: Path | None = None,
+    limit: int | None = None,
+    num_fewshot: int | None = None,
+) -> dict[str, Any]:
+    """Run tasks by name and return the harness's results.
+
+    include_path: a folder with task files of the user's own.
+
+    Raises UserError for a task that is unknown, and for data that cannot be had.
+    """
+    from lm_eval import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    manager = TaskManager(include_path=include_path, include_defaults=False)
+    if not set(names) <= set(manager.all_tasks):
+        manager = TaskManager(include_path=include_path)
+    for name in names:
+        if name not in manager.all_tasks:
+            raise UserError(unknown_task(name, manager.all_tasks))
+    try:
+        results: dict[str, Any] = simple_evaluate(
+            model=model,
+            tasks=list(names),
+            task_manager=manager,
+            limit=limit,
+            num_fewshot=num_fewshot,
+            log_samples=False,
+        )
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(_why_no_data(names, error)) from error
+    return results
+
+
+def unknown_task(name: str, known: Sequence[str]) -> str:
+    """A sentence about a task that is not there, with the nearest name."""
+    from gpt2_small.errors import did_you_mean
+
+    guess = did_you_mean(name, known, otherwise="lm_eval ls tasks lists all")
+    return f"there is no task {name!r}; {guess}"
+
+
+def _why_no_data(names: Sequence[str], error: Exception) -> str:
+    reason = " ".join(str(error).split())
+    return (
+        f"the data of {', '.join(names)} cannot be loaded ({reason[:200]}); connect to the hub, or "
+        "give --include-path with a task file that includes the task and names local data_files"
+    )

@@ -1,0 +1,213 @@
+"""Score texts: nats per token, perplexity and bits per byte, over windows of a stated stride."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gpt2_small.errors import UserError
+from gpt2_small.evaluation import intervals
+from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+# Windows that are sorted by length together, so that a batch holds little padding.
+WINDOWS_SORTED_TOGETHER = 256
+
+
+class Tokens(Protocol):
+    """Token ids [tokens] in memory or mapped from files."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: slice) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Document:
+    """Token ids that are scored together; the first is read and not scored.
+
+    group: what the interval is computed over; None where every window is a group of its own.
+    """
+
+    tokens: Tokens
+    group: int | None = None
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How well a model predicts texts.
+
+    tokens, bytes: of what was scored, special tokens counted as tokens without bytes.
+    nats: summed over the tokens.
+    interval: 95 %, of nats per token over `groups` documents or windows; None for a single group.
+    windows, n_ctx, stride: how the texts were cut; each token but those at the beginning of a
+        document was scored with at least n_ctx - stride tokens before it.
+    """
+
+    tokens: int
+    bytes: int
+    nats: float
+    interval: tuple[float, float] | None
+    groups: int
+    windows: int
+    n_ctx: int
+    stride: int
+
+    @property
+    def nats_per_token(self) -> float:
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(self.nats_per_token) if self.nats_per_token < 700 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """None where nothing scored has bytes."""
+        return self.nats / math.log(2) / self.bytes if self.bytes else None
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Ids [inputs+1] of which the last `scored` are targets."""
+
+    ids: np.ndarray
+    scored: int
+    group: int
+
+
+def context_prefix(tokenizer: Tokenizer) -> list[int]:
+    """What is read before a document so that its first token is scored too: its end of text.
+
+    Empty for a tokenizer without one; then a document's first token is not scored.
+    """
+    return [] if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+
+
+def document(tokenizer: Tokenizer, text: str, group: int) -> Document:
+    """A text's ids behind the end of text, unless its tokenizer begins each text with a token."""
+    ids, prefix = tokenizer.encode(text), context_prefix(tokenizer)
+    begins_by_itself = ids != tokenizer.encode_ordinary(text)
+    return Document(np.array(ids if begins_by_itself else prefix + ids), group)
+
+
+def score_documents(
+    model: Any,
+    documents: Iterable[Document],
+    tokenizer: Tokenizer,
+    *,
+    stride: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TextScore:
+    """Score every token of the documents but each one's first.
+
+    model: a Transformer of the bound solution, read in eval mode.
+    stride: how many tokens a window adds to the one before; left out, n_ctx, so that windows do not
+        overlap.
+    progress: called with the number of tokens scored so far.
+
+    Raises UserError for a stride outside 1 to n_ctx, for ids that the model does not know, and when
+    no document has a token to score.
+    """
+    n_ctx = model.config.n_ctx
+    stride = n_ctx if stride is None else stride
+    if not 1 <= stride <= n_ctx:
+        raise UserError(f"stride is {stride}; give a whole number from 1 to n_ctx = {n_ctx}")
+    nats: dict[int, float] = defaultdict(float)
+    sizes: dict[int, int] = defaultdict(int)
+    byte_count = windows = 0
+    scorer = _WindowScorer(model)
+    for batch in _batches(_windows(documents, n_ctx, stride), scorer.tokens_per_batch):
+        losses = scorer.losses(batch)
+        for window, loss in zip(batch, losses, strict=True):
+            nats[window.group] += loss
+            sizes[window.group] += window.scored
+            byte_count += _byte_length(tokenizer, window)
+            windows += 1
+        if progress is not None:
+            progress(sum(sizes.values()))
+    if not sizes:
+        raise UserError("there is no token to score; give a longer text")
+    groups = sorted(sizes)
+    estimate = intervals.ratio([nats[group] for group in groups], [sizes[group] for group in groups])
+    return TextScore(
+        tokens=sum(sizes.values()),
+        bytes=byte_count,
+        nats=math.fsum(nats.values()),
+        interval=estimate.interval,
+        groups=len(groups),
+        windows=windows,
+        n_ctx=n_ctx,
+        stride=stride,
+    )
+
+
+def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator[_Window]:
+    """Windows in which every token but each document's first is a target exactly once."""
+    own_group = 0
+    for each in documents:
+        length = len(each.tokens)
+        stop = 1
+        while stop < length:
+            begin_of_targets = stop
+            stop = min(length, stop + (n_ctx if stop == 1 else stride))
+            ids = np.asarray(each.tokens[max(0, stop - n_ctx - 1) : stop]).astype(np.int64)
+            group = own_group if each.group is None else each.group
+            own_group += 1
+            yield _Window(ids, stop - begin_of_targets, group)
+
+
+def _batches(windows: Iterable[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:
+    """Windows of similar length together."""
+    waiting: list[_Window] = []
+    for window in windows:
+        waiting.append(window)
+        if len(waiting) == WINDOWS_SORTED_TOGETHER:
+            yield from _by_length(waiting, tokens_per_batch)
+            waiting = []
+    yield from _by_length(waiting, tokens_per_batch)
+
+
+def _by_length(windows: Sequence[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:
+    batch: list[_Window] = []
+    for window in sorted(windows, key=lambda window: -len(window.ids)):
+        if batch and len(batch[0].ids) * (len(batch) + 1) > tokens_per_batch:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+class _WindowScorer:
+    """Sums the losses of windows by a model, or by its fast twin."""
+
+    def __init__(self, model: Any) -> None:
+        self._continuations = ContinuationScorer(model, is_packed=False)
+        self.tokens_per_batch = self._continuations.tokens_per_batch
+        self._d_vocab = model.config.d_vocab
+
+    def losses(self, windows: Sequence[_Window]) -> list[float]:
+        """The loss of each window, in nats, summed over its targets."""
+        for window in windows:
+            if window.ids.max(initial=0) >= self._d_vocab:
+                raise UserError(
+                    f"the text holds the id {window.ids.max()}, past the model's {self._d_vocab} "
+                    "tokens; prepare it with the model's own tokenizer"
+                )
+        requests = [
+            (window.ids[: -window.scored].tolist(), window.ids[-window.scored :].tolist())
+            for window in windows
+        ]
+        return [-score.total for score in self._continuations.score(requests)]
+
+
+def _byte_length(tokenizer: Tokenizer, window: _Window) -> int:
+    """The length of what the targets decode to; an id's bytes may depend on the one before it."""
+    special = set(tokenizer.special_tokens.values())
+    before = [id for id in window.ids[: -window.scored][-1:].tolist() if id not in special]
+    targets = [id for id in window.ids[-window.scored :].tolist() if id not in special]
+    return len(tokenizer.decode_bytes(before + targets)) - len(tokenizer.decode_bytes(before))
