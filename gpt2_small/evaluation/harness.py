@@ -14,10 +14,9 @@ from lm_eval import utils
 from lm_eval.api.model import TemplateLM
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.evaluation.scoring import ContinuationScorer
-from gpt2_small.generation import Options, Stream
-from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
 
 # What the harness lets a task write that says nothing about it.
 MOST_NEW_TOKENS = 256
@@ -25,7 +24,7 @@ LENGTH_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_t
 
 
 class HarnessModel(TemplateLM):  # type: ignore[misc]
-    """A Transformer and its tokenizer as the harness asks a model.
+    """A model and its tokenizer as the harness asks a model.
 
     The prefix token, before a text without a context, is the tokenizer's end of text; a tokenizer
     without one uses its line break, and where it has none such requests are refused.
@@ -39,16 +38,15 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: Any,
-        tokenizer: Tokenizer,
+        loaded: LoadedModel,
         *,
         is_packed: bool | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
-        self._model, self._ids, self._progress = model, tokenizer, progress
-        self._scorer = ContinuationScorer(model, is_packed=is_packed)
-        self.max_length: int = model.config.n_ctx
+        self._loaded, self._ids, self._progress = loaded, loaded.tokenizer, progress
+        self._scorer = ContinuationScorer(loaded.model, is_packed=is_packed)
+        self.max_length: int = loaded.model.config.n_ctx
 
     @property
     def eot_token_id(self) -> int:
@@ -108,9 +106,19 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Continue each context until one of its stops or the end of text."""
-        return [self._continued(*request.args) for request in requests]
+        texts = [""] * len(requests)
+        groups: dict[SamplingOptions, list[int]] = {}
+        for place, request in enumerate(requests):
+            groups.setdefault(self._options(request.args[1]), []).append(place)
+        for options, places in groups.items():
+            room = self.max_length - options.max_new_tokens
+            contexts = [self.tok_encode(requests[place].args[0])[-room:] for place in places]
+            rows = continuations(binding.bound(), self._loaded, contexts, options)
+            for place, row in zip(places, rows, strict=True):
+                texts[place] = row.text
+        return texts
 
-    def _continued(self, context: str, asked: dict[str, Any]) -> str:
+    def _options(self, asked: dict[str, Any]) -> SamplingOptions:
         lengths = [asked[key] for key in LENGTH_KEYS if key in asked]
         length = int(lengths[0]) if lengths else MOST_NEW_TOKENS
         if not 0 < length < self.max_length:
@@ -119,20 +127,16 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
                 "choose a task that writes less"
             )
         until = asked.get("until") or []
-        stops = [until] if isinstance(until, str) else list(until)
-        does_sample = asked.get("do_sample", float(asked.get("temperature") or 0) > 0)
-        options = Options(
+        stops = [until] if isinstance(until, str) else until
+        temperature = float(asked.get("temperature") or 0.0)
+        does_sample = asked.get("do_sample", temperature > 0)
+        return SamplingOptions(
             max_new_tokens=length,
-            temperature=float(asked.get("temperature") or 1.0) if does_sample else 0.0,
+            temperature=(temperature or 1.0) if does_sample else 0.0,
             top_p=asked.get("top_p") if does_sample else None,
             top_k=asked.get("top_k") if does_sample else None,
             stop=tuple(stop for stop in stops if stop),
         )
-        ids = self.tok_encode(context)[-(self.max_length - length) :]
-        stream = Stream(binding.bound(), self._model, self._ids, [ids], options)
-        for _ in stream:
-            pass
-        return stream.rows[0].text
 
 
 def run_tasks(
@@ -177,8 +181,6 @@ def run_tasks(
 
 def unknown_task(name: str, known: Sequence[str]) -> str:
     """A sentence about a task that is not there, with the nearest name."""
-    from gpt2_small.errors import did_you_mean
-
     guess = did_you_mean(name, known, otherwise="lm_eval ls tasks lists all")
     return f"there is no task {name!r}; {guess}"
 

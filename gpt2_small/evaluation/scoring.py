@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gpt2_small.kernels.products import affine
+from gpt2_small.kernels.projection import query_key_value
 from gpt2_small.model.eligibility import stands_in_for
-from gpt2_small.model.projection import query_key_value
 from gpt2_small.model.twin import layer_norm, mlp
 
 # Tokens of a batch, padding included; more only cost memory.
@@ -49,12 +49,12 @@ class Score:
 class _Row:
     """One row of a batch: a context and the endings that are scored after it.
 
-    places: of each ending, its index in the result.
+    places: of each ending, its indices in the result; equal endings are computed once.
     """
 
     context: list[int]
     endings: list[list[int]]
-    places: list[int]
+    places: list[list[int]]
 
     @property
     def length(self) -> int:
@@ -110,7 +110,7 @@ class ContinuationScorer:
             for batch in self._batches(self._rows(requests)):
                 for place, score in self._scored(batch):
                     scores[place] = score
-                done += sum(len(row.places) for row in batch)
+                done += sum(len(places) for row in batch for places in row.places)
                 if progress is not None:
                     progress(done)
         finally:
@@ -125,8 +125,11 @@ class ContinuationScorer:
             kept, ending = list(context)[-room:], list(continuation)
             key = (*kept,) if self.is_packed else (place,)
             row = rows.setdefault(key, _Row(kept, [], []))
-            row.endings.append(ending)
-            row.places.append(place)
+            if ending in row.endings:
+                row.places[row.endings.index(ending)].append(place)
+            else:
+                row.endings.append(ending)
+                row.places.append([place])
         return sorted(rows.values(), key=lambda row: -row.length)
 
     def _check(self, place: int, context: Sequence[int], continuation: Sequence[int]) -> None:
@@ -172,9 +175,10 @@ class ContinuationScorer:
         )
         begin = 0
         for row in batch:
-            for place, ending in zip(row.places, row.endings, strict=True):
+            for places, ending in zip(row.places, row.endings, strict=True):
                 part = slice(begin, begin + len(ending))
-                yield place, Score(log_probabilities[part], bool(best[part].all()))
+                score = Score(log_probabilities[part], bool(best[part].all()))
+                yield from ((place, score) for place in places)
                 begin += len(ending)
 
     def _at(
@@ -250,17 +254,19 @@ def packed_residual(
     """
     residual = model.embed.W_E[tokens] + model.pos_embed.W_pos[positions]
     for block in model.blocks:
+        attn = block.attn
+        weights, biases = (attn.W_Q, attn.W_K, attn.W_V), (attn.b_Q, attn.b_K, attn.b_V)
         query, key, value = rearrange(
-            query_key_value(block.attn, layer_norm(block.ln1, residual)),
+            query_key_value(layer_norm(block.ln1, residual), weights, biases),
             "batch seq (three head d_head) -> three batch head seq d_head",
             three=3,
-            d_head=block.attn.d_head,
+            d_head=attn.d_head,
         )
         z = F.scaled_dot_product_attention(
             query, key, value, attn_mask=visible, is_causal=visible is None
         )
         z = rearrange(z, "batch head seq d_head -> batch seq (head d_head)")
-        residual = residual + affine(z, block.attn.W_O.flatten(end_dim=1), block.attn.b_O)
+        residual = residual + affine(z, attn.W_O.flatten(end_dim=1), attn.b_O)
         residual = residual + mlp(block.mlp, layer_norm(block.ln2, residual))
     return layer_norm(model.ln_final, residual)
 

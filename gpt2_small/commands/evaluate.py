@@ -1,0 +1,228 @@
+"""`gpt2-small evaluate`: score a model on texts or on multiple-choice questions."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.entry_point import bind_solution
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.interrupts import loading
+
+if TYPE_CHECKING:
+    from gpt2_small.generation import LoadedModel
+
+FORMAT = "gpt2-small-evaluation/1"
+DEFINITION_CHOICES = ("completion", "harness", "both")
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Prepared shards (the held-out part), or a text.", metavar="PATH"),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens by which windows advance; left out, windows do not overlap.", metavar="N"
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Of rows, the one that is the text.", metavar="NAME")
+    ] = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option(help="Multiple-choice questions in HellaSwag's format.", metavar="FILE"),
+    ] = None,
+    definition: Annotated[
+        str, typer.Option(help="completion, harness or both.", metavar="NAME")
+    ] = "both",
+    limit: Annotated[
+        int | None, typer.Option(help="Answer the first N questions.", metavar="N")
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the numbers here.", metavar="PATH")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.", metavar="D")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")
+    ] = "float32",
+    solution: Annotated[
+        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Score a model: bits per byte on texts, accuracy on multiple choice.
+
+    Example: gpt2-small evaluate runs/stories --data stories.txt
+    """
+    check_flags(data, stride, choices, definition, limit)
+    with loading():
+        bind_solution(solution)
+        import torch
+
+        from gpt2_small.checker.report_formats import writable
+        from gpt2_small.devices import find_device
+        from gpt2_small.evaluation.choices import read_questions
+        from gpt2_small.generation import open_model
+
+    if json_path is not None:
+        writable(json_path)
+    questions = None if choices is None else read_questions(choices, limit)
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise UserError(f"dtype is {dtype!r}; give float32, bfloat16 or float16")
+    place = find_device(device)
+    loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
+    print_line(f"{loaded.name}, by {binding.describe(binding.bound())}; {place}")
+    report: dict[str, Any] = {"format": FORMAT, "model": model, "dtype": dtype}
+    if data is not None:
+        report |= score_text(loaded, data, stride, column)
+    if questions is not None:
+        report |= score_choices(loaded, questions, definition)
+    if json_path is not None:
+        from gpt2_small.files import write_atomically
+
+        write_atomically(json_path, json.dumps(report, indent=1) + "\n")
+        print_line(f"Wrote {json_path}")
+
+
+def check_flags(
+    data: str | None, stride: int | None, choices: Path | None, definition: str, limit: int | None
+) -> None:
+    """Refuse flags that do not belong together, before anything is loaded."""
+    if data is None and choices is None:
+        raise UserError("there is nothing to evaluate on; give --data PATH or --choices FILE")
+    if stride is not None and data is None:
+        raise UserError("--stride is for --data; leave it out")
+    if limit is not None and choices is None:
+        raise UserError("--limit is for --choices; leave it out")
+    if definition not in DEFINITION_CHOICES:
+        guess = did_you_mean(definition, DEFINITION_CHOICES, otherwise="")
+        known = ", ".join(DEFINITION_CHOICES)
+        raise UserError(f"definition is {definition!r}; {guess} give one of {known}")
+
+
+def score_text(
+    loaded: "LoadedModel", data: str, stride: int | None, column: str | None
+) -> dict[str, Any]:
+    """Score a text, print the result and return its fields of the report."""
+    from gpt2_small.evaluation.open_texts import open_texts
+    from gpt2_small.evaluation.texts import score_documents
+
+    texts = open_texts(data, loaded.tokenizer, column=column)
+    begun = time.perf_counter()
+    with counting("tokens") as count:
+        score = score_documents(
+            loaded.model, texts.documents, loaded.tokenizer, stride=stride, progress=count
+        )
+    seconds = time.perf_counter() - begun
+    low_high = score.interval
+    bits = score.bits_per_byte
+    rows = [
+        ("nats per token", f"{score.nats_per_token:.4f}"),
+        ("  95 % interval", f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "one window"),
+        ("perplexity", f"{score.perplexity:,.2f}"),
+        ("bits per byte", "no bytes" if bits is None else f"{bits:.4f}"),
+        ("tokens", f"{score.tokens:,}"),
+        ("bytes", f"{score.bytes:,}"),
+        ("windows", f"{score.windows:,}, {windows_in_words(score.n_ctx, score.stride)}"),
+        ("first tokens", texts.first_tokens),
+        ("time", f"{seconds:.1f} s"),
+    ]
+    print_line(f"Scored {texts.source}")
+    print_rows(rows)
+    return {
+        "data": str(data),
+        "tokens": score.tokens,
+        "bytes": score.bytes,
+        "nats_per_token": score.nats_per_token,
+        "interval": low_high,
+        "perplexity": score.perplexity,
+        "bits_per_byte": bits,
+        "windows": score.windows,
+        "n_ctx": score.n_ctx,
+        "stride": score.stride,
+        "first_tokens": texts.first_tokens,
+        "seconds": seconds,
+    }
+
+
+def windows_in_words(n_ctx: int, stride: int) -> str:
+    """How a text was cut."""
+    if stride == n_ctx:
+        return f"{n_ctx:,} tokens each, not overlapping"
+    least = n_ctx - stride
+    return f"a token has at least {least:,} of {n_ctx:,} before it, where the text has"
+
+
+def score_choices(loaded: "LoadedModel", questions: Any, definition: str) -> dict[str, Any]:
+    """Answer multiple-choice questions, print the results and return their fields."""
+    from gpt2_small.evaluation.choices import DEFINITIONS, answer
+
+    names = DEFINITIONS if definition == "both" else (definition,)
+    found: dict[str, Any] = {}
+    begun = time.perf_counter()
+    for name in names:
+        with counting("endings") as count:
+            result = answer(loaded.model, loaded.tokenizer, questions, name, progress=count)
+        print_line(f"{name}: {result.examples:,} questions")
+        print_rows(
+            [
+                ("acc", with_error(result.acc, result.acc_stderr)),
+                ("acc_norm", with_error(result.acc_norm, result.acc_norm_stderr)),
+                ("bits per byte of the right ending", f"{result.bits_per_byte:.4f}"),
+            ]
+        )
+        fields = asdict(result)
+        del fields["definition"], fields["examples"]
+        found[name] = fields
+    seconds = time.perf_counter() - begun
+    print_rows([("time", f"{seconds:.1f} s")])
+    return {"examples": len(questions), "choices": found, "choices_seconds": seconds}
+
+
+def with_error(share: float, error: float | None) -> str:
+    """A share with its standard error, in percent."""
+    return f"{share:.2%}" + ("" if error is None else f" ± {error:.2%}")
+
+
+def print_line(line: str) -> None:
+    """Print a line of any characters as it is."""
+    from gpt2_small.generation.terminal_text import print_anything
+
+    print_anything(f"{line}\n")
+
+
+def print_rows(rows: list[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print_line(f"  {name:<{width}}  {value}")
+
+
+def counting(what: str) -> Any:
+    """Show on a terminal how many have been scored; a context that gives the counter."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    @contextmanager
+    def shown() -> Any:
+        console = Console(stderr=True)
+        columns = TextColumn("{task.completed:,.0f} " + what), TimeElapsedColumn()
+        with Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        ) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done: bar.update(task, completed=done)
+
+    return shown()

@@ -1,0 +1,72 @@
+"""Open the texts that an evaluation scores: the held-out part of shards, or all of a text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_small.data.corpora import Corpus, open_corpus
+from gpt2_small.data.shards import holds_shards, open_shards
+from gpt2_small.errors import UserError
+from gpt2_small.evaluation.texts import Document, context_prefix
+from gpt2_small.tokenizers.protocol import Tokenizer
+
+
+@dataclass(frozen=True)
+class EvaluationTexts:
+    """Documents to score, and how they were found, in a few words.
+
+    source: what was read.
+    first_tokens: whether each document's first token is scored, and after what.
+    """
+
+    documents: Iterator[Document]
+    source: str
+    first_tokens: str
+
+
+def open_texts(name: str | Path, tokenizer: Tokenizer, *, column: str | None = None) -> EvaluationTexts:
+    """Open prepared shards, of which the held-out part is scored, or a text, which is scored whole.
+
+    name: a folder of shards, or anything that `prepare` reads.
+    column: of rows, the one that is the text.
+
+    Raises UserError for what cannot be read, and for shards of another tokenizer than the model's.
+    """
+    if holds_shards(name):
+        shards = open_shards(name, tokenizer=tokenizer)
+        if shards.tokenizer.to_dict() != tokenizer.to_dict():
+            raise UserError(
+                f"{name} was prepared with the tokenizer {shards.tokenizer.name!r}, and the model "
+                f"has {tokenizer.name!r}; give the text itself, or prepare it with the model's"
+            )
+        return EvaluationTexts(
+            iter([Document(shards.validation)]),
+            f"the held-out part of {name}, as one stream",
+            "the first token is not scored",
+        )
+    corpus = open_corpus(str(name), column=column)
+    prefix = context_prefix(tokenizer)
+    return EvaluationTexts(
+        _documents(corpus, tokenizer),
+        f"all of {name}",
+        "each document's first token is scored after an end of text"
+        if prefix
+        else "each document's first token is not scored",
+    )
+
+
+def _documents(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[Document]:
+    """Every document as token ids behind the end of text."""
+    prefix, ids, number = context_prefix(tokenizer), list[int](), 0
+    for piece in corpus.pieces():
+        if piece.begins:
+            ids = tokenizer.encode(piece.text)
+            if ids == tokenizer.encode_ordinary(piece.text):
+                ids = prefix + ids
+        else:
+            ids += tokenizer.encode_ordinary(piece.text)
+        if piece.ends:
+            yield Document(np.array(ids), number)
+            number += 1
