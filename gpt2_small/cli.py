@@ -12,9 +12,11 @@ with loading():
     from gpt2_small.commands.chat import chat
     from gpt2_small.commands.check import check
     from gpt2_small.commands.doctor import doctor
+    from gpt2_small.commands.evaluate import evaluate
     from gpt2_small.commands.export import export
     from gpt2_small.commands.grade import grade
     from gpt2_small.commands.hint import hint
+    from gpt2_small.commands.lm_eval import lm_eval
     from gpt2_small.commands.plan import plan
     from gpt2_small.commands.prepare import prepare
     from gpt2_small.commands.sample import sample
@@ -64,6 +66,8 @@ app.command(cls=ShortHelp)(prepare)
 app.command(cls=ShortHelp)(train)
 app.command(cls=ShortHelp)(sample)
 app.command(cls=ShortHelp)(chat)
+app.command(cls=ShortHelp)(evaluate)
+app.command("lm-eval", cls=ShortHelp)(lm_eval)
 app.command()(export)
 app.command("app", cls=ShortHelp)(page)
 app.command(cls=ShortHelp)(serve)

@@ -1,7 +1,10 @@
 """`gpt2-small evaluate`: score a model on texts or on multiple-choice questions."""
 
 import json
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,9 +24,7 @@ DEFINITION_CHOICES = ("completion", "harness", "both")
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")
-    ],
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")],
     data: Annotated[
         str | None,
         typer.Option(help="Prepared shards (the held-out part), or a text.", metavar="PATH"),
@@ -73,7 +74,9 @@ def evaluate(
         from gpt2_small.devices import find_device
         from gpt2_small.evaluation.choices import read_questions
         from gpt2_small.generation import open_model
+        from gpt2_small.generation.terminal_text import print_anything
 
+    print_anything(sys.stdout)
     if json_path is not None:
         writable(json_path)
     questions = None if choices is None else read_questions(choices, limit)
@@ -128,7 +131,10 @@ def score_text(
     bits = score.bits_per_byte
     rows = [
         ("nats per token", f"{score.nats_per_token:.4f}"),
-        ("  95 % interval", f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "one window"),
+        (
+            "  95 % interval",
+            f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "one window",
+        ),
         ("perplexity", f"{score.perplexity:,.2f}"),
         ("bits per byte", "no bytes" if bits is None else f"{bits:.4f}"),
         ("tokens", f"{score.tokens:,}"),
@@ -195,10 +201,10 @@ def with_error(share: float, error: float | None) -> str:
 
 
 def print_line(line: str) -> None:
-    """Print a line of any characters as it is."""
-    from gpt2_small.generation.terminal_text import print_anything
+    """Print a line with control characters made visible."""
+    from gpt2_small.generation.terminal_text import visible
 
-    print_anything(f"{line}\n")
+    typer.echo(visible(line))
 
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
@@ -208,21 +214,15 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
         print_line(f"  {name:<{width}}  {value}")
 
 
-def counting(what: str) -> Any:
-    """Show on a terminal how many have been scored; a context that gives the counter."""
-    from contextlib import contextmanager
-
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many have been scored; gives the function that is told the number."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-    @contextmanager
-    def shown() -> Any:
-        console = Console(stderr=True)
-        columns = TextColumn("{task.completed:,.0f} " + what), TimeElapsedColumn()
-        with Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done: bar.update(task, completed=done)
-
-    return shown()
+    console = Console(stderr=True)
+    columns = TextColumn("{task.completed:,.0f} " + what), TimeElapsedColumn()
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done: bar.update(task, completed=done)

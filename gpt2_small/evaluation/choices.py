@@ -124,7 +124,7 @@ def _question(line: str, place: str) -> Question:
 
 
 def without_brackets(text: str) -> str:
-    """Text as the harness reads HellaSwag: no [title], no brackets, double spaces collapsed once."""
+    """Remove WikiHow's brackets and double spaces as lm-evaluation-harness does."""
     text = text.strip().replace(" [title]", ". ")
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 

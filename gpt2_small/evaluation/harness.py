@@ -5,6 +5,7 @@
 its characters, and the endings of one context are computed together.
 """
 
+import importlib.metadata
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ MOST_NEW_TOKENS = 256
 LENGTH_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
 
-class HarnessModel(TemplateLM):  # type: ignore[misc]
+class HarnessModel(TemplateLM):
     """A model and its tokenizer as the harness asks a model.
 
     The prefix token, before a text without a context, is the tokenizer's end of text; a tokenizer
@@ -90,7 +91,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
     ) -> list[float]:
-        """The log-likelihood of each whole text, every token scored once, in the harness's windows."""
+        """The log-likelihood of each whole text, in the harness's windows."""
         totals = []
         for request in requests:
             (text,) = request.args
@@ -177,6 +178,11 @@ def run_tasks(
             raise
         raise UserError(_why_no_data(names, error)) from error
     return results
+
+
+def version() -> str:
+    """The installed version of lm-eval."""
+    return importlib.metadata.version("lm_eval")
 
 
 def unknown_task(name: str, known: Sequence[str]) -> str:

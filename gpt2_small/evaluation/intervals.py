@@ -50,8 +50,12 @@ def student_quantile(degrees: int) -> float:
         y = math.expm1(a * y**2)
     else:
         y = (
-            (1 / (((degrees + 6) / (degrees * y) - 0.089 * d - 0.822) * (degrees + 2) * 3)
-             + 0.5 / (degrees + 4)) * y - 1
+            (
+                1 / (((degrees + 6) / (degrees * y) - 0.089 * d - 0.822) * (degrees + 2) * 3)
+                + 0.5 / (degrees + 4)
+            )
+            * y
+            - 1
         ) * (degrees + 1) / (degrees + 2) + 1 / y
     return math.sqrt(degrees * y)
 

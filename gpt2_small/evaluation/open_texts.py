@@ -26,7 +26,9 @@ class EvaluationTexts:
     first_tokens: str
 
 
-def open_texts(name: str | Path, tokenizer: Tokenizer, *, column: str | None = None) -> EvaluationTexts:
+def open_texts(
+    name: str | Path, tokenizer: Tokenizer, *, column: str | None = None
+) -> EvaluationTexts:
     """Open prepared shards, of which the held-out part is scored, or a text, which is scored whole.
 
     name: a folder of shards, or anything that `prepare` reads.

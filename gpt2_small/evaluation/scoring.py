@@ -227,7 +227,9 @@ def _layout(
         for segment, ending in enumerate(row.endings, start=1):
             stop = at + len(ending) - 1
             tokens[number, at:stop] = torch.tensor(ending[:-1], dtype=torch.long)
-            positions[number, at:stop] = torch.arange(len(row.context), len(row.context) + stop - at)
+            positions[number, at:stop] = torch.arange(
+                len(row.context), len(row.context) + stop - at
+            )
             segments[number, at:stop] = segment
             at = stop
     return tokens, positions, segments

@@ -132,7 +132,9 @@ def score_documents(
     if not sizes:
         raise UserError("there is no token to score; give a longer text")
     groups = sorted(sizes)
-    estimate = intervals.ratio([nats[group] for group in groups], [sizes[group] for group in groups])
+    estimate = intervals.ratio(
+        [nats[group] for group in groups], [sizes[group] for group in groups]
+    )
     return TextScore(
         tokens=sum(sizes.values()),
         bytes=byte_count,
@@ -152,12 +154,13 @@ def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator
         length = len(each.tokens)
         stop = 1
         while stop < length:
-            begin_of_targets = stop
+            first = stop
             stop = min(length, stop + (n_ctx if stop == 1 else stride))
-            ids = np.asarray(each.tokens[max(0, stop - n_ctx - 1) : stop]).astype(np.int64)
+            begin = max(0, first - 1 - (n_ctx - stride))
+            ids = np.asarray(each.tokens[begin:stop]).astype(np.int64)
             group = own_group if each.group is None else each.group
             own_group += 1
-            yield _Window(ids, stop - begin_of_targets, group)
+            yield _Window(ids, stop - first, group)
 
 
 def _batches(windows: Iterable[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:

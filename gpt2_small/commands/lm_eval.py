@@ -1,0 +1,112 @@
+"""`gpt2-small lm-eval`: run tasks of lm-evaluation-harness on a model."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.commands.evaluate import counting, print_line, print_rows, with_error
+from gpt2_small.entry_point import bind_solution
+from gpt2_small.errors import UserError
+from gpt2_small.interrupts import loading
+
+FORMAT = "gpt2-small-lm-eval/1"
+SHARES = ("acc", "acc_norm", "exact_match")
+
+
+def lm_eval(
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")],
+    tasks: Annotated[
+        str, typer.Option(help="Names, such as hellaswag,lambada_openai.", metavar="NAMES")
+    ],
+    include_path: Annotated[
+        Path | None, typer.Option(help="A folder with task files of your own.", metavar="FOLDER")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Of each task, the first N examples.", metavar="N", min=1)
+    ] = None,
+    num_fewshot: Annotated[
+        int | None, typer.Option(help="Examples before each question.", metavar="N", min=0)
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write the results here.", metavar="PATH")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.", metavar="D")
+    ] = None,
+    solution: Annotated[
+        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Run tasks of lm-evaluation-harness (extra `eval`) on a model.
+
+    Example: gpt2-small lm-eval gpt2 --tasks hellaswag --limit 100
+    """
+    names = [name.strip() for name in tasks.split(",") if name.strip()]
+    if not names:
+        raise UserError("--tasks names no task; give for example --tasks hellaswag")
+    if include_path is not None and not include_path.is_dir():
+        raise UserError(f"{include_path} is not a folder; give the folder with your task files")
+    with loading():
+        bind_solution(solution)
+        harness = harness_module()
+        from gpt2_small.checker.report_formats import writable
+        from gpt2_small.devices import find_device
+        from gpt2_small.generation import open_model
+
+    if json_path is not None:
+        writable(json_path)
+    loaded = open_model(model, device=find_device(device))
+    print_line(f"{loaded.name}, by {binding.describe(binding.bound())}")
+    with counting("continuations") as count:
+        results = harness.run_tasks(
+            harness.HarnessModel(loaded, progress=count),
+            names,
+            include_path=include_path,
+            limit=limit,
+            num_fewshot=num_fewshot,
+        )
+    for task, values in results["results"].items():
+        print_line(f"{task}: {values['sample_len']:,} examples")
+        print_rows(rows_of(values))
+    if json_path is not None:
+        from gpt2_small.files import write_atomically
+
+        report = {
+            "format": FORMAT,
+            "model": model,
+            "results": results["results"],
+            "versions": results["versions"],
+            "lm_eval": harness.version(),
+        }
+        write_atomically(json_path, json.dumps(report, indent=1, default=str) + "\n")
+        print_line(f"Wrote {json_path}")
+
+
+def harness_module() -> Any:
+    """The room's harness module. Raises UserError where lm-eval is not installed."""
+    try:
+        from gpt2_small.evaluation import harness
+    except ImportError as error:
+        if (error.name or "").split(".")[0] != "lm_eval":
+            raise
+        raise UserError(
+            "lm-eval is not installed; install it with pip install 'gpt2-small[eval]'"
+        ) from None
+    return harness
+
+
+def rows_of(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """A task's metrics as rows for the screen."""
+    rows = []
+    for key, value in values.items():
+        name, _, kind = key.partition(",")
+        if not kind or name.endswith("_stderr") or not isinstance(value, int | float):
+            continue
+        error = values.get(f"{name}_stderr,{kind}")
+        error = float(error) if isinstance(error, int | float) else None
+        shown = with_error(value, error) if name in SHARES else f"{value:.4f}"
+        rows.append((name, shown))
+    return rows or [("no metric", "")]
