@@ -84,9 +84,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "hellaswag.yaml").write_text(HELLASWAG.format(folder=own, file=file))
     pages = OTHER.format(task="pages_here", file=file, kind="loglikelihood_rolling", given="")
     (folder / "pages.yaml").write_text(pages + PAGES)
-    given = OTHER.format(
-        task="continue_here", file=file, kind="generate_until", given="{{ctx_a}}"
-    )
+    given = OTHER.format(task="continue_here", file=file, kind="generate_until", given="{{ctx_a}}")
     (folder / "continue.yaml").write_text(given + CONTINUE)
     return folder
 
@@ -151,8 +149,9 @@ def test_every_metric_of_whole_tasks_is_the_harness_own(
             assert ours["results"][name][metric] == (
                 pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
             ), (name, metric)
-    assert ours["results"]["hellaswag_here"]["acc,none"] == (
-        theirs["results"]["hellaswag_here"]["acc,none"]
+    assert (
+        ours["results"]["hellaswag_here"]["acc,none"]
+        == (theirs["results"]["hellaswag_here"]["acc,none"])
     )
 
 
@@ -170,9 +169,7 @@ def test_the_harness_cache_mixes_requests_that_are_cut_differently(
     together = [total for total, _ in ours._loglikelihood_tokens(requests)]
     assert together == pytest.approx(alone, rel=1e-6)
     monkeypatch.setattr(hugging_face, "logits_cache", True)
-    cached = [
-        total for total, _ in hugging_face._loglikelihood_tokens(requests, disable_tqdm=True)
-    ]
+    cached = [total for total, _ in hugging_face._loglikelihood_tokens(requests, disable_tqdm=True)]
     assert cached != pytest.approx(alone, rel=1e-3)
 
 

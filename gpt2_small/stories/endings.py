@@ -1,0 +1,86 @@
+"""Draw multiple-choice questions: a story's beginning, its right ending and three wrong ones.
+
+A wrong ending is the right one with a word of the same kind in the place of another, so that every
+sentence is well formed and the story contradicts itself. The grammar gives it probability 0: who
+knows the stories answers every question.
+"""
+
+from functools import cache
+from random import Random
+from typing import Any
+
+from gpt2_small.stories.corpus import generate_story
+from gpt2_small.stories.read import agrees, parses
+from gpt2_small.stories.tales import GRAMMAR
+from gpt2_small.stories.tokenizer import join_words
+
+WRONG_ENDINGS = 3
+# The arrival and the closing sentence, which refer to what came before.
+SENTENCES_OF_AN_ENDING = 2
+TRIES = 200
+
+
+def story_questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Questions in HellaSwag's format, the same for the same count and seed."""
+    rng = Random(f"stories endings {seed}")
+    questions: list[dict[str, Any]] = []
+    while len(questions) < count:
+        question = _question(rng)
+        if question is not None:
+            questions.append({"ind": len(questions), **question})
+    return questions
+
+
+def _question(rng: Random) -> dict[str, Any] | None:
+    """A question on a new story; None for a story with too few wrong endings."""
+    words = generate_story(rng)
+    cut = _beginning_of_ending(words)
+    begin, right = words[:cut], words[cut:]
+    endings = [join_words(right)]
+    for _ in range(TRIES):
+        wrong = _with_another_word(right, rng)
+        text = join_words(wrong)
+        if text not in endings and parses(begin + wrong) and not agrees(begin + wrong):
+            endings.append(text)
+        if len(endings) == 1 + WRONG_ENDINGS:
+            break
+    else:
+        return None
+    order = rng.sample(range(len(endings)), len(endings))
+    context = join_words(begin)
+    return {
+        "activity_label": "",
+        "ctx": context,
+        "ctx_a": context,
+        "ctx_b": "",
+        "endings": [endings[place] for place in order],
+        "label": order.index(0),
+    }
+
+
+def _beginning_of_ending(words: list[str]) -> int:
+    """The index of the first word of the last sentences."""
+    ends = [at for at, word in enumerate(words) if word == "."]
+    return ends[-SENTENCES_OF_AN_ENDING - 1] + 1
+
+
+def _with_another_word(words: list[str], rng: Random) -> list[str]:
+    """The words with one replaced by another of its kind."""
+    kinds = _words_of_the_same_kind()
+    places = [at for at, word in enumerate(words) if word in kinds]
+    at = rng.choice(places)
+    return [*words[:at], rng.choice(kinds[words[at]]), *words[at + 1 :]]
+
+
+@cache
+def _words_of_the_same_kind() -> dict[str, list[str]]:
+    """For each word that fills a slot, the other words that may stand at its place."""
+    kinds: dict[str, set[str]] = {}
+    for entries in GRAMMAR.slots.values():
+        forms = {form for entry in entries.values() for form in entry.forms}
+        for form in forms:
+            texts = [entry.forms[form] for entry in entries.values() if form in entry.forms]
+            for column in zip(*(text for text in texts if len(text) == len(texts[0])), strict=True):
+                for word in column:
+                    kinds.setdefault(word, set()).update(column)
+    return {word: sorted(others - {word}) for word, others in kinds.items() if len(others) > 1}
