@@ -24,7 +24,10 @@ DEFINITION_CHOICES = ("completion", "harness", "both")
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+    ],
     data: Annotated[
         str | None,
         typer.Option(help="Prepared shards (the held-out part), or a text.", metavar="PATH"),
@@ -40,7 +43,7 @@ def evaluate(
     ] = None,
     choices: Annotated[
         Path | None,
-        typer.Option(help="Multiple-choice questions in HellaSwag's format.", metavar="FILE"),
+        typer.Option(help="Questions in HellaSwag's format, or stories.", metavar="FILE"),
     ] = None,
     definition: Annotated[
         str, typer.Option(help="completion, harness or both.", metavar="NAME")

@@ -17,7 +17,10 @@ SHARES = ("acc", "acc_norm", "exact_match")
 
 
 def lm_eval(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+    ],
     tasks: Annotated[
         str, typer.Option(help="Names, such as hellaswag,lambada_openai.", metavar="NAMES")
     ],

@@ -16,9 +16,11 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.scoring import ContinuationScorer, Score
+from gpt2_small.stories.endings import story_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 DEFINITIONS = ("completion", "harness")
+STORIES = "stories"
 TEXTS = ("ctx", "ctx_a", "ctx_b", "activity_label")
 
 
@@ -66,10 +68,14 @@ class Prepared:
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     """Read the questions of a JSON-lines file, at most `limit` of them.
 
+    `stories`, where no file has that name, stands for 1,000 questions on the embedded stories.
+
     Raises UserError, with the line, for a file that is missing or not in HellaSwag's format.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit is {limit}; give a whole number of at least 1")
+    if path == Path(STORIES) and not path.exists():
+        return [Question(**_fields(each, STORIES)) for each in story_questions(limit or 1000)]
     questions: list[Question] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -94,6 +100,11 @@ def _question(line: str, place: str) -> Question:
         fields = json.loads(line)
     except (ValueError, RecursionError):
         raise UserError(f"{place} is not JSON; give a file with one object a line") from None
+    return Question(**_fields(fields, place))
+
+
+def _fields(fields: Any, place: str) -> dict[str, Any]:
+    """The fields of a question, checked."""
     if not isinstance(fields, dict):
         raise UserError(f"{place} is not a JSON object; give HellaSwag's format")
     missing = [name for name in ("endings", "label") if name not in fields]
@@ -120,7 +131,7 @@ def _question(line: str, place: str) -> Question:
             f"{place}: label is {fields['label']!r}; give the number of the right ending, "
             f"0 to {len(endings) - 1} (HellaSwag's test split has none)"
         )
-    return Question(endings=tuple(endings), label=int(label), **texts)
+    return {"endings": tuple(endings), "label": int(label), **texts}
 
 
 def without_brackets(text: str) -> str:

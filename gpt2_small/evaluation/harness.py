@@ -76,9 +76,9 @@ class HarnessModel(TemplateLM):
         return self._ids.encode(string)
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[tuple[Any, list[int], list[int]]], **_: Any
+        self, requests: Sequence[tuple[Any, list[int], list[int]]], **options: Any
     ) -> list[tuple[float, bool]]:
-        pairs = [(context, continuation) for _, context, continuation in requests]
+        pairs = [(context, ending) for _, context, ending in requests]
         for _, continuation in pairs:
             if not 0 < len(continuation) <= self.max_length:
                 raise UserError(

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gpt2_small.data.corpora import Corpus, open_corpus
 from gpt2_small.data.shards import holds_shards, open_shards
 from gpt2_small.errors import UserError
-from gpt2_small.evaluation.texts import Document, context_prefix
+from gpt2_small.evaluation.texts import Document, context_prefix, document
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 
@@ -51,7 +49,7 @@ def open_texts(
     corpus = open_corpus(str(name), column=column)
     prefix = context_prefix(tokenizer)
     return EvaluationTexts(
-        _documents(corpus, tokenizer),
+        (document(tokenizer, text, number) for number, text in enumerate(whole_texts(corpus))),
         f"all of {name}",
         "each document's first token is scored after an end of text"
         if prefix
@@ -59,16 +57,14 @@ def open_texts(
     )
 
 
-def _documents(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[Document]:
-    """Every document as token ids behind the end of text."""
-    prefix, ids, number = context_prefix(tokenizer), list[int](), 0
+def whole_texts(corpus: Corpus) -> Iterator[str]:
+    """Every document whole, what `prepare` would hold out of it included."""
+    pieces: list[str] = []
     for piece in corpus.pieces():
-        if piece.begins:
-            ids = tokenizer.encode(piece.text)
-            if ids == tokenizer.encode_ordinary(piece.text):
-                ids = prefix + ids
-        else:
-            ids += tokenizer.encode_ordinary(piece.text)
-        if piece.ends:
-            yield Document(np.array(ids), number)
-            number += 1
+        is_rest_of_a_cut_text = piece.split == "val"
+        if piece.begins and pieces and not is_rest_of_a_cut_text:
+            yield "".join(pieces)
+            pieces = []
+        pieces.append(piece.text)
+    if pieces:
+        yield "".join(pieces)

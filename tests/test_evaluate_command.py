@@ -1,0 +1,134 @@
+"""`gpt2-small evaluate` and `lm-eval` on a small run: numbers, formats, and sentences."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Ran, run_in_an_empty_folder
+from small_gpt2s import our_gpt2, saved_run
+
+from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories.corpus import training_text
+from gpt2_small.stories.endings import story_questions
+from gpt2_small.stories.read import agrees, parses
+from gpt2_small.stories.tokenizer import split_words
+from gpt2_small.tokenizers.simple import ByteTokenizer
+
+run = run_in_an_empty_folder
+
+
+@pytest.fixture
+def a_run() -> Path:
+    saved_run(Path("run"), our_gpt2(d_vocab=257, n_ctx=32), ByteTokenizer())
+    Path("text.txt").write_text("To be, or not to be.\n" * 20)
+    return Path("run")
+
+
+@pytest.fixture
+def a_story_run() -> Path:
+    tokenizer = StoriesTokenizer()
+    saved_run(Path("run"), our_gpt2(d_vocab=tokenizer.vocab_size, n_ctx=72), tokenizer)
+    return Path("run")
+
+
+def test_a_text_gets_its_numbers_on_the_screen_and_in_the_file(
+    run: Callable[..., Ran], a_run: Path
+) -> None:
+    ran = run("evaluate", "run", "--data", "text.txt", "--json", "out.json")
+    report = json.loads(Path("out.json").read_text())
+    assert ran.code == 0, ran.err
+    assert report["format"] == "gpt2-small-evaluation/1"
+    assert report["model"] == "run"
+    assert report["bytes"] == report["tokens"] == Path("text.txt").stat().st_size
+    assert f"{report['bits_per_byte']:.4f}" in ran.out
+    assert {"nats_per_token", "perplexity", "stride", "interval", "seconds"} <= set(report)
+
+
+def test_questions_get_both_definitions(run: Callable[..., Ran], a_run: Path) -> None:
+    row = {"ctx": "To be", "endings": ["or not", "x"], "label": 0}
+    Path("q.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
+    ran = run("evaluate", "run", "--choices", "q.jsonl", "--json", "out.json")
+    report = json.loads(Path("out.json").read_text())
+    assert ran.code == 0, ran.err
+    assert report["examples"] == 3
+    assert set(report["choices"]) == {"completion", "harness"}
+    assert set(report["choices"]["harness"]) == {
+        "acc",
+        "acc_norm",
+        "acc_stderr",
+        "acc_norm_stderr",
+        "bits_per_byte",
+    }
+
+
+def test_the_questions_on_the_stories_need_no_file(
+    run: Callable[..., Ran], a_story_run: Path
+) -> None:
+    ran = run(
+        "evaluate", "run", "--choices", "stories", "--definition", "completion", "--limit", "40"
+    )
+    assert ran.code == 0, ran.err
+    assert "completion: 40 questions" in ran.out
+
+
+def words(question: dict[str, Any], ending: str) -> list[str]:
+    return split_words(f"{question['ctx']} {ending}")
+
+
+def test_of_a_storys_endings_the_right_one_agrees_and_the_others_only_parse() -> None:
+    for question in story_questions(50):
+        for number, ending in enumerate(question["endings"]):
+            assert parses(words(question, ending))
+            assert agrees(words(question, ending)) is (number == question["label"])
+
+
+def test_the_right_ending_stands_at_every_place() -> None:
+    assert {question["label"] for question in story_questions(50)} == {0, 1, 2, 3}
+
+
+def test_a_data_set_of_the_stories_is_scored_below_a_guess(
+    run: Callable[..., Ran], a_story_run: Path
+) -> None:
+    Path("tales.txt").write_text("\n".join(training_text(0).split("\n")[:20]))
+    ran = run("evaluate", "run", "--data", "tales.txt", "--stride", "8")
+    assert ran.code == 0, ran.err
+    assert "at least 64 of 72" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "nothing to evaluate on; give --data PATH or --choices FILE"),
+        (["--choices", "no.jsonl"], "there is no file no.jsonl"),
+        (["--data", "no.txt"], "there is no file and no data set"),
+        (["--data", "text.txt", "--stride", "99"], "stride is 99"),
+        (["--data", "text.txt", "--limit", "3"], "--limit is for --choices"),
+        (["--choices", "q.jsonl", "--stride", "3"], "--stride is for --data"),
+        (["--choices", "text.txt"], "line 1 is not JSON"),
+        (["--data", "text.txt", "--definition", "harnes"], "did you mean harness?"),
+        (["--data", "text.txt", "--json", "no/folder/out.json"], "no/folder"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_sentence(
+    run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = run("evaluate", "run", *arguments)
+    assert ran.code == 2
+    assert sentence in " ".join(ran.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--tasks", " , "], "names no task"),
+        (["--tasks", "hellaswag", "--include-path", "no"], "no is not a folder"),
+    ],
+)
+def test_tasks_that_cannot_be_run_are_one_sentence(
+    run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = run("lm-eval", "run", *arguments)
+    assert ran.code == 2
+    assert sentence in ran.err
