@@ -9,6 +9,7 @@ torchrun --nproc-per-node 2 demos/train_demo.py   two processes that train as on
 from gpt2_small.interrupts import loading
 
 with loading():
+    import shlex
     from dataclasses import dataclass
     from pathlib import Path
     from typing import Annotated, Any
@@ -23,8 +24,10 @@ with loading():
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
+    from gpt2_small.evaluation.choices import answer, read_questions
+    from gpt2_small.evaluation.floor import sees_targets, warning
     from gpt2_small.runs.folder import is_run
-    from gpt2_small.stories import Judgement
+    from gpt2_small.stories import Judgement, Share
     from gpt2_small.training.display.chat_progress import (
         chat_standing,
         print_chat_result,
@@ -60,19 +63,33 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True)
 class Standing:
-    """How good the model is at a moment: its held-out loss, and its stories where it writes any."""
+    """How good the model is at a moment.
+
+    loss: held-out, in nats per token.
+    judgement: of stories that it writes; None for other texts.
+    endings: how often it tells a story's right ending from wrong ones; None for other texts.
+    """
 
     loss: float
     judgement: Judgement | None
+    endings: Share | None
 
 
 def standing(run: OpenRun, console: Console, stories: int) -> Standing:
-    loss, judgement = run.training.evaluate(), None
+    loss, judgement, endings = run.training.evaluate(), None, None
     assert loss is not None  # nobody asks to stop
     if isinstance(run.data, StoriesData) and run.training.processes.is_main:
         console.print(f"Judging {stories:,} sampled stories ...", style="dim")
         judgement = judged(run.training, stories)
-    return Standing(loss, judgement)
+        endings = right_endings(run, stories)
+    return Standing(loss, judgement, endings)
+
+
+def right_endings(run: OpenRun, count: int) -> Share:
+    """How many of the stories' right endings the model finds likelier than three wrong ones."""
+    questions = read_questions(Path("stories"), count)
+    result = answer(run.training.model, run.data.tokenizer, questions, "completion")
+    return Share(round(result.acc * count), count)
 
 
 def print_result(
@@ -96,10 +113,23 @@ def print_result(
                 for judgement in (before.judgement, after.judgement)
             ]
             table.add_row(label, *shares, f"{low:.1%} to {high:.1%}")
+    if before.endings and after.endings:
+        low, high = after.endings.interval
+        shares = [f"{endings.share:.1%}" for endings in (before.endings, after.endings)]
+        table.add_row("right endings, of four", *shares, f"{low:.1%} to {high:.1%}")
     console.print(table)
-    if "floor" in lines:
-        above = after.loss / lines["floor"] - 1
-        console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")
+    if "floor" not in lines:
+        return
+    if sees_targets(after.loss, lines["floor"]):
+        console.print(warning(after.loss, lines["floor"], check_command()))
+        return
+    above = after.loss / lines["floor"] - 1
+    console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")
+
+
+def check_command() -> str:
+    """The command that checks the solution in use."""
+    return f"gpt2-small check {shlex.quote(str(binding.solution_path(binding.bound())))}"
 
 
 def run_demo(run: OpenRun, console: Console, stories: int) -> None:
@@ -112,13 +142,16 @@ def run_demo(run: OpenRun, console: Console, stories: int) -> None:
     watch(run, console, look_every=max(1, steps // LOOKS_ON_THE_WAY))
     draw(run, lines)
     show_excerpt(run, console, "after training", seed=seed + 1)
-    print_result(console, lines, before, standing(run, console, stories))
+    after = standing(run, console, stories)
+    print_result(console, lines, before, after)
     console.print(
         f"Loss curve: {run.folder / 'loss.png'}\n"
         f"Next: python demos/generate_demo.py --model {run.folder}"
         f"{binding.option(binding.bound())}",
         highlight=False,
     )
+    if "floor" in lines and sees_targets(after.loss, lines["floor"]):
+        raise typer.Exit(1)
 
 
 def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:

@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 from gpt2_small.stories.corpus import generate_story
-from gpt2_small.stories.read import agrees, parses
-from gpt2_small.stories.tales import GRAMMAR
+from gpt2_small.stories.parsing import agrees, parses
+from gpt2_small.stories.rules import GRAMMAR
 from gpt2_small.stories.tokenizer import join_words
 
 WRONG_ENDINGS = 3
