@@ -1,6 +1,7 @@
 """Tokenizer folders of others: the ids, the text and the end that transformers gives."""
 
 import json
+from functools import cache
 
 import pytest
 import torch
@@ -46,6 +47,10 @@ def folders(tmp_path_factory):
     return folder_of
 
 
+ours_of = cache(read_tokenizer_folder)
+
+
+@cache
 def theirs_of(folder):
     return transformers.AutoTokenizer.from_pretrained(folder)
 
@@ -101,7 +106,7 @@ shapes = pytest.mark.parametrize("name", BUILT)
 
 @shapes
 def test_each_text_gets_the_ids_that_transformers_gives(name, folders):
-    ours, theirs = read_tokenizer_folder(folders(name)), theirs_of(folders(name))
+    ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
     split = name == "an_end_that_is_no_special_token"  # "cat" is special, so a text's is no token
     for text in TEXTS:
         ids = theirs(text, split_special_tokens=split)["input_ids"]
@@ -111,14 +116,14 @@ def test_each_text_gets_the_ids_that_transformers_gives(name, folders):
 
 @shapes
 def test_special_tokens_in_a_text_count_as_in_transformers_when_asked(name, folders):
-    ours, theirs = read_tokenizer_folder(folders(name)), theirs_of(folders(name))
+    ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
     text = "A" + " cat".join(ours.special_tokens) + "the  end "
     assert ours.encode_special(text) == theirs(text)["input_ids"]
 
 
 @shapes
 def test_a_typed_special_token_is_its_characters(name, folders):
-    ours, theirs = read_tokenizer_folder(folders(name)), theirs_of(folders(name))
+    ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
     text = "A" + " cat".join(ours.special_tokens) + "the  end "
     typed = theirs(text, split_special_tokens=True)["input_ids"]
     assert ours.encode(text) == typed
@@ -156,7 +161,7 @@ def test_greedy_text_ends_where_transformers_ends_it(name, folders):
 
 @shapes
 def test_a_stream_adds_up_to_the_whole_text(name, folders):
-    tokenizer = read_tokenizer_folder(folders(name))
+    tokenizer = ours_of(folders(name))
     ids = [*tokenizer.encode(TEXT), *range(tokenizer.vocab_size)]
     stream = StreamDecoder(tokenizer)
     assert "".join(map(stream.push, ids)) + stream.finish() == tokenizer.decode(ids)
@@ -164,7 +169,7 @@ def test_a_stream_adds_up_to_the_whole_text(name, folders):
 
 @shapes
 def test_a_run_keeps_the_tokenizer(name, folders, tmp_path):
-    tokenizer = read_tokenizer_folder(folders(name))
+    tokenizer = ours_of(folders(name))
     save_tokenizer(tokenizer, tmp_path)
     restored = load_tokenizer(tmp_path)
     assert restored.to_dict() == tokenizer.to_dict()
@@ -184,7 +189,7 @@ def test_what_cannot_be_built_exactly_is_refused_in_a_sentence(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["bos_by_a_template", "both_ends_as_roberta_puts_them"])
 def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
-    tokenizer = read_tokenizer_folder(folders(name))
+    tokenizer = ours_of(folders(name))
     pieces = [
         encode_array(tokenizer, "The cat", begins=True, ends=False),
         encode_array(tokenizer, " sat", begins=False, ends=False),
@@ -196,8 +201,8 @@ def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
 
 def test_a_prepared_document_has_the_marks_that_its_tokenizer_puts_there(folders):
     texts = [Piece(text, split="train") for text in ("The cat", "sat")]
-    marked = read_tokenizer_folder(folders("both_ends_as_roberta_puts_them"))
-    plain = read_tokenizer_folder(folders("start_answer_end_and_pad_added"))
+    marked = ours_of(folders("both_ends_as_roberta_puts_them"))
+    plain = ours_of(folders("start_answer_end_and_pad_added"))
     for tokenizer, end in ((marked, []), (plain, [plain.end_of_text])):
         encoded = encode_batch(tokenizer, texts, HeldOut(0.0)).ids["train"]
         assert encoded.tolist() == [

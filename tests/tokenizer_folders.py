@@ -501,3 +501,15 @@ def eos_by_name(folder: Path) -> None:
 def eos_that_is_a_number(folder: Path) -> None:
     gpt2(folder).save_pretrained(folder)
     change_json(folder, "tokenizer_config.json", eos_token=50256)
+
+
+@refused("its add_prefix_space is 1; give true or false")
+def switch_that_is_a_number(folder: Path) -> None:
+    write_base(folder)
+    write_json(folder, "tokenizer_config.json", {"add_prefix_space": 1})
+
+
+@refused("'' is no token; give a string")
+def token_without_a_name(folder: Path) -> None:
+    gpt2(folder).save_pretrained(folder)
+    change_json(folder, "tokenizer_config.json", eos_token="")

@@ -29,6 +29,7 @@ NAMES = (
     "mask_token",
 )
 GPT2_CLASS = "GPT2Tokenizer"
+SWITCHES = ("add_prefix_space", "add_bos_token", "add_eos_token", "split_special_tokens")
 # Classes that take tokenizer.json as it stands.
 FILE_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 
@@ -163,7 +164,15 @@ def put_around(engine: Engine, settings: Settings) -> None:
     engine.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
 
 
+def _check_switches(options: Mapping[str, Any]) -> None:
+    """Raises UserError for a switch that is neither on nor off."""
+    for name in SWITCHES:
+        if not isinstance(options.get(name), (bool, type(None))):
+            raise UserError(f"its {name} is {options[name]!r}; give true or false.")
+
+
 def _settings(folder: Path, options: dict[str, Any], content: Mapping[str, Any] | None) -> Settings:
+    _check_switches(options)
     if not options.get("extra_special_tokens"):
         options["extra_special_tokens"] = options.pop("additional_special_tokens", None) or []
     named: dict[str, Any] = {name: options.pop(name) for name in NAMES if name in options}
@@ -222,9 +231,10 @@ def _read_older_files(
 
 def _token(value: Any) -> Any:
     """A token as the files write it: a string, or an object with its content and flags."""
-    if isinstance(value, (str, AddedToken)):
+    content = value.get("content") if isinstance(value, dict) else value
+    if isinstance(value, AddedToken) or (isinstance(value, str) and value):
         return value
-    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+    if not isinstance(value, dict) or not (isinstance(content, str) and content):
         raise UserError(f"{value!r} is no token; give a string, or an object with a content.")
     flags = {name: flag for name, flag in value.items() if name not in ("__type", "id")}
     return AddedToken(flags.pop("content"), **flags)
