@@ -93,6 +93,8 @@ def chat(
     place = find_device(device)
     loaded = open_model(model, device=place)
     screen = ChatScreen(Conversation(binding.bound(), loaded, options), json_path)
+    for remark in loaded.remarks:
+        screen.say(remark)
     by = binding.describe(binding.bound())
     screen.say(f"{loaded.name}, by {by}; {place}, seed {options.seed}")
     if message is None and sys.stdin is not None and not sys.stdin.isatty():

@@ -136,10 +136,13 @@ class ChatScreen:
 
 def _line_about(step: Step, text: str) -> str:
     """A token, its probability, and the most likely ones, within the width of a screen."""
-    line = f"{_quoted(text):{TOKEN_WIDTH}} {_percent(step.log_probability)}  "
-    likely = (f"{_quoted(each.text)} {_percent(each.log_probability)}" for each in step.candidates)
-    line += "  ".join(likely)
-    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+    line = f"{_quoted(text):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
+    for each in step.candidates:
+        likely = f"   {_quoted(each.text)} {_percent(each.log_probability)}"
+        if len(line + likely) > WIDTH:
+            break
+        line += likely
+    return line
 
 
 def _quoted(text: str) -> str:
@@ -149,7 +152,7 @@ def _quoted(text: str) -> str:
 def _percent(log_probability: float | None) -> str:
     if log_probability is None:  # nobody asked for it
         return "?"
-    return f"{math.exp(log_probability):6.1%}".strip()
+    return f"{math.exp(log_probability):.1%}"
 
 
 def report(conversation: Conversation) -> dict[str, Any]:

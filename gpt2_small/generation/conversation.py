@@ -227,8 +227,9 @@ def refuse_without_roles(loaded: LoadedModel) -> None:
         return
     stories = loaded.tokenizer.name == "stories"
     data, preset = ("dialogues", "chat-stories") if stories else ("oasst1", "chat-oasst")
+    folder = loaded.name.partition(", step ")[0]
     raise UserError(
         f"{loaded.name} was never taught the roles of a conversation; teach it with "
         f"`gpt2-small prepare {data} --chat --out data/{data}` and `gpt2-small train --preset "
-        f"{preset} --data data/{data} --init-from {loaded.name} --out runs/chat`"
+        f"{preset} --data data/{data} --init-from {folder} --out runs/chat`"
     )

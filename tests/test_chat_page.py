@@ -1,0 +1,69 @@
+"""docs/chat.md: what it shows runs, and what it names is there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from processes import ROOT
+from small_gpt2s import saved_run
+from test_grown_weights import config
+
+from gpt2_small import binding, cli
+from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
+from gpt2_small.training.presets import PRESETS
+
+PAGE = (ROOT / "docs/chat.md").read_text(encoding="utf-8")
+
+
+def help_of(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", command, "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    return capsys.readouterr().out
+
+
+def test_the_python_on_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shape = config(n_ctx=240, d_vocab=len(DIALOGUE_WORDS))
+    model = binding.bound().Transformer(shape)
+    saved_run(tmp_path / "runs/chat", model, dialogue_tokenizer())
+    exec(PAGE.split("```python\n")[1].split("```")[0], {})
+    assert "'role': 'user'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["prepare", "train", "chat", "export"])
+def test_the_commands_on_the_page_have_only_flags_that_there_are(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = help_of(command, monkeypatch, capsys)
+    lines = re.findall(rf"^(?:\$ )?gpt2-small {command} (.*)$", PAGE, flags=re.MULTILINE)
+    lines += re.findall(rf"`gpt2-small {command} (.*?)`", PAGE)
+    assert lines
+    flags = {flag for line in lines for flag in re.findall(r"--[a-z][a-z-]+", line)}
+    assert {flag for flag in flags if flag not in known} == set()
+
+
+def test_every_flag_of_prepare_that_the_page_explains_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = help_of("prepare", monkeypatch, capsys)
+    for flag in ("--from", "--lang", "--paths", "--split", "--max-length", "--too-long", "--show"):
+        assert f"`{flag}" in PAGE or f"{flag} " in PAGE
+        assert flag in known
+
+
+def test_the_page_names_presets_and_tests_that_there_are() -> None:
+    for preset in re.findall(r"`(chat-[a-z]+)`", PAGE):
+        assert preset in PRESETS
+    named = set(re.findall(r"`(tests/\w+\.py)`", PAGE))
+    assert len(named) >= 6
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_the_number_of_words_on_the_page_is_that_of_the_vocabulary() -> None:
+    assert f"It knows {len(DIALOGUE_WORDS) - 3} words." in PAGE  # but the end and the roles
