@@ -1,5 +1,6 @@
 """Training on conversations: from other weights, in epochs, resumed, by two processes."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 import test_chat_folder as folders
 import torch
 from forked import the_forks
+from rich.console import Console
 from small_runs import ALONE, SMALL, logged, state_at, train
 
 from gpt2_small import binding
@@ -20,6 +22,7 @@ from gpt2_small.generation import Conversation, SamplingOptions, open_model
 from gpt2_small.runs import load_model, read_log, read_run
 from gpt2_small.training.chat_data import open_chat_data
 from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
+from gpt2_small.training.display.overview import print_plan
 from gpt2_small.training.presets import training_preset
 from gpt2_small.training.recipe import Recipe, in_steps
 from gpt2_small.training.recorder import train_run
@@ -248,3 +251,17 @@ def test_a_chat_in_training_is_judged(tmp_path: Path) -> None:
         judgement = judged_dialogues(run.training, 5)
     assert judgement.parsed.total == 5
     assert judgement.exact.total >= 10
+
+
+def test_the_screen_says_when_a_learners_model_is_trained_by_the_references_step(
+    place: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "my_gpt2.py"
+    copy.write_text(binding.reference_path().read_text())
+    changes = {"data": str(place / "chats"), "init_from": str(place / "base")}
+    console = Console(record=True, width=80, file=io.StringIO())
+    with open_run(binding.load(copy), tmp_path / "run", CHAT, changes, ALONE) as run:
+        print_plan(run, console, "Training")
+        record = run.training.advance()
+    assert "its model, with the reference's training step" in console.export_text()
+    assert record.step == 1

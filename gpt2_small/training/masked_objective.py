@@ -4,6 +4,7 @@ A batch carries its mask: a token that is no target is stored as `~token`, which
 """
 
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 
 import torch.nn.functional as F
@@ -85,8 +86,7 @@ class MaskedObjective(Objective):
     @property
     def stepped_by(self) -> ModuleType:
         """The reference, whose step takes `loss`; a learner's may ignore it."""
-        is_reference = binding.is_reference(self.solution)
-        return self.solution if is_reference else binding.load(binding.reference_path())
+        return self.solution if binding.is_reference(self.solution) else _reference()
 
     def targets(self, batch: Tensor) -> int:
         """How many targets a batch has."""
@@ -99,3 +99,8 @@ class MaskedObjective(Objective):
         tokens, is_target = tokens_and_mask(batch)
         logits = module(tokens[:, :-1])[is_target[:, 1:]]
         return F.cross_entropy(logits, tokens[:, 1:][is_target[:, 1:]], reduction="sum")
+
+
+@cache
+def _reference() -> ModuleType:
+    return binding.load(binding.reference_path())
