@@ -24,6 +24,7 @@ from gpt2_small.tokenizers.hugging_face.tokenizer import (
     HuggingFaceTokenizer,
     another_kind,
     read_engine,
+    refusing_panics,
 )
 from gpt2_small.tokenizers.protocol import Tokenizer
 
@@ -68,6 +69,12 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
 
 def _engine(path: Path, content: dict[str, Any] | None, settings: Settings) -> Engine:
     """The library's tokenizer as transformers' class makes it of the files."""
+    model = (content or {}).get("model") or {}
+    is_bpe = model.get("type", "BPE") == "BPE"
+    if is_bpe and model.get(
+        "continuing_subword_prefix"
+    ):  # on which the library panics, with a stack trace
+        raise UserError("its subwords have a prefix, which byte-level byte pairs do not.")
     if settings.class_name in FILE_CLASSES:
         if content is None:
             raise UserError(f"its class {settings.class_name} needs {WHOLE}, which is not there.")
@@ -85,10 +92,8 @@ def _engine(path: Path, content: dict[str, Any] | None, settings: Settings) -> E
         return engine
     if not (path.parent / MERGES).is_file():
         raise UserError(f"{MERGES} is missing beside it.")
-    try:
+    with refusing_panics():
         engine = Engine(models.BPE.from_file(str(path), str(path.parent / MERGES)))
-    except Exception as error:  # the library raises nothing narrower
-        raise UserError(f"the tokenizers library cannot read it ({error}).") from None
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     engine.decoder = decoders.ByteLevel()
     name_as_gpt2(engine, settings)
@@ -110,7 +115,6 @@ def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: Settings) 
     listed |= {*_contents(settings.named).values()}
     differing = {
         "dropout": model.get("dropout"),
-        "a prefix of subwords": model.get("continuing_subword_prefix"),
         "a suffix of words": model.get("end_of_word_suffix"),
         "ignore_merges": model.get("ignore_merges"),
         "a normalizer": content.get("normalizer") is not None,

@@ -1,7 +1,8 @@
 """Tokenize exactly as the `tokenizers` library does with a folder's files."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -197,9 +198,18 @@ def read_engine(text: str) -> Engine:
     Raises:
         UserError: the library cannot read it.
     """
-    try:
+    with refusing_panics():
         return Engine.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
+
+
+@contextmanager
+def refusing_panics() -> Iterator[None]:
+    """Raises UserError for whatever the library raises, a panic of its Rust code included."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic is no Exception, and the library raises bare ones
         raise UserError(f"the tokenizers library cannot read it ({error}).") from None
 
 
