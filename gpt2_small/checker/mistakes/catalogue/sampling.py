@@ -135,6 +135,7 @@ MISTAKES = [
         component=PART,
         old=_GREEDY,
         new="",
+        also=(("    temperature = min(max(temperature, float32.tiny), float32.max)\n", ""),),
         sentence="divides by a temperature of 0",
         hints=_ZERO_HINTS,
     ),

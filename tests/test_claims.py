@@ -1,0 +1,227 @@
+"""Every claim rejects something, and accepts the reference whatever is drawn."""
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+import torch
+from checking import check_text, reference_with, wrong_text
+from torch import nn
+
+from gpt2_small.checker.claims import Claim, claims_of
+from gpt2_small.checker.claims import runner as judge
+from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.parts import PARTS
+
+MODULES = [part for part in PARTS if part[0].isupper()]
+# It starts processes, and is tried in the sandbox alone.
+FORKS = "A step of two processes is that of one"
+
+# Known mistakes that together are rejected by every claim that a mistake of the list can break.
+MISTAKES = {
+    "LayerNorm": (
+        "layer-norm-gain-frozen",
+        "layer-norm-in-place",
+        "layer-norm-tap-normalized-after-gain",
+    ),
+    "Embedding": ("embedding-transposed", "embedding-init-standard-normal", "embedding-frozen"),
+    "PositionalEmbedding": (
+        "positional-embedding-buffer",
+        "positional-embedding-beyond-the-last",
+        "positional-embedding-on-cpu",
+        "positional-embedding-frozen",
+    ),
+    "MultiHeadAttention": (
+        "attention-mask-diagonal",
+        "attention-w-o-init-like-the-rest",
+        "attention-mask-saved",
+        "attention-mask-on-cpu",
+        "attention-returns-pattern-too",
+        "attention-other-names",
+    ),
+    "MLP": ("mlp-fixed-width", "mlp-dropout-missing", "mlp-w-out-init-like-w-in"),
+    "TransformerBlock": ("block-one-norm", "block-in-place"),
+    "Unembedding": ("unembedding-transposed", "unembedding-init-standard-normal"),
+    "Transformer": (
+        "transformer-list-of-blocks",
+        "transformer-tied-with-bias",
+        "transformer-last-position",
+        "transformer-returns-hidden-too",
+        "transformer-crops",
+        "transformer-config-missing",
+        "transformer-dropout-of-tokens-alone",
+    ),
+    "next_token_loss": ("loss-no-shift", "loss-not-reduced", "loss-in-place"),
+    "sample": (
+        "sample-softmax-over-batch",
+        "sample-zero-is-one",
+        "sample-generator-ignored",
+        "sample-keeps-axis",
+        "sample-in-place",
+    ),
+    "generate": (
+        "generate-new-tokens-only",
+        "generate-generator-forgotten",
+        "generate-keeps-gradients",
+        "generate-not-cropped",
+        "generate-changes-prompt",
+    ),
+    "learning_rate": ("schedule-steps-from-one",),
+    "parameter_groups": ("parameter-groups-matrices-twice",),
+    "train_step": (
+        "train-step-updates-each-batch",
+        "train-step-empties-its-list",
+        "train-step-tells-tensors",
+    ),
+    "train": ("train-step-twice", "train-prints", "train-skips-first"),
+}
+
+Fault = Callable[[ModuleType, str], None]
+
+
+def gives_nothing(module: ModuleType, part: str) -> None:
+    """The part returns None."""
+    replace(module, part, lambda right: lambda *given, **options: None)
+
+
+def changes_its_input(module: ModuleType, part: str) -> None:
+    def changing(right):
+        def forward(self, given):
+            output = right(self, given).clone()
+            given.zero_()
+            return output
+
+        return forward
+
+    replace(module, part, changing)
+
+
+def computes_on_the_cpu(module: ModuleType, part: str) -> None:
+    replace(
+        module, part, lambda right: lambda self, given: right(self, given) + torch.zeros(1).cpu()
+    )
+
+
+def saves_a_buffer(module: ModuleType, part: str) -> None:
+    class Saving(getattr(module, part)):
+        def __init__(self, config):
+            super().__init__(config)
+            self.register_buffer("mask", torch.ones(1))
+
+    setattr(module, part, Saving)
+
+
+def refuses_nothing(module: ModuleType, part: str) -> None:
+    """What raises ValueError gives None."""
+    right = getattr(module, part)
+
+    def lenient(*given, **options):
+        try:
+            return right(*given, **options)
+        except ValueError:
+            return None
+
+    setattr(module, part, lenient)
+
+
+def replace(module: ModuleType, part: str, edit: Callable) -> None:
+    """Put another function, or another forward of a subclass, in the place of a part."""
+    right = getattr(module, part)
+    if isinstance(right, type) and issubclass(right, nn.Module):
+        setattr(module, part, type(part, (right,), {"forward": edit(right.forward)}))
+    else:
+        setattr(module, part, edit(right))
+
+
+# What the list of known mistakes does not have, by the parts that it is tried on.
+FAULTS: dict[Fault, list[str]] = {
+    gives_nothing: list(PARTS),
+    changes_its_input: MODULES,
+    computes_on_the_cpu: MODULES,
+    saves_a_buffer: MODULES,
+    refuses_nothing: [part for part in PARTS if part not in MODULES],
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def with_fault(fault: Fault, part: str) -> ModuleType:
+    module = ModuleType("faulty")
+    module.__dict__.update(vars(mistake.reference()))
+    fault(module, part)
+    return module
+
+
+def rejected(claims: list[Claim], module: ModuleType) -> set[str]:
+    """The claims that reject a module; those that are no requirement remark on it."""
+    results = [judge.judge_one(claim, module, seed=0).result for claim in claims]
+    return {result.check for result in results if result.message}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_claim_rejects_a_known_mistake_or_a_planted_fault(part: str) -> None:
+    left = [c for c in claims_of(part) if not c.together and c.name != FORKS]
+    wrong = [mistake.build(mistake.find(name)) for name in MISTAKES[part]]
+    wrong += [with_fault(fault, part) for fault, parts in FAULTS.items() if part in parts]
+    for module in wrong:
+        found = rejected(left, module)
+        left = [claim for claim in left if claim.name not in found]
+    without_taps = part in ("Embedding", "PositionalEmbedding", "Unembedding")
+    assert [c.name for c in left if not (c.group == "taps" and without_taps)] == []
+
+
+# A fault in another part than the one whose claim about several parts rejects it.
+TOGETHER = {
+    "All eight modules of the file": ("Transformer", "layer-norm-gain-unused"),
+    "All parts of the file together learn": ("train", "parameter-groups-blocks-only"),
+    "All parts together cannot foresee": ("train", "attention-mask-missing"),
+}
+
+
+@pytest.mark.parametrize("beginning", TOGETHER)
+def test_a_claim_about_several_parts_rejects_a_mistake_in_any_of_them(beginning: str) -> None:
+    part, name = TOGETHER[beginning]
+    (claim,) = [claim for claim in claims_of(part) if claim.name.startswith(beginning)]
+    module = ModuleType("faulty")
+    module.__file__ = "<faulty>"
+    exec(wrong_text(mistake.find(name)), module.__dict__)
+    assert judge.judge_one(claim, module, seed=0).result.status == "failed"
+
+
+def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -> None:
+    text = wrong_text(mistake.find("train-step-never-exchanged"))
+    verdict = check_text(tmp_path, text, "train_step", naming=False)
+    failed = [result for result in verdict.results if result.status == "failed"]
+    assert [result.check for result in failed] == [FORKS]
+    assert "the gradients were not exchanged" in failed[0].message
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_reference_holds_with_whatever_seed(part: str) -> None:
+    for claim in claims_of(part):
+        if claim.name != FORKS:
+            result = judge.judge_one(claim, mistake.reference(), seed=2).result
+            assert (result.status, result.message) == ("passed", "")
+
+
+def test_another_dtype_than_float32_fails_no_part_and_is_remarked_on(tmp_path) -> None:
+    end = "return normalized * self.w + self.b"
+    text = reference_with((end, "return (normalized * self.w + self.b).float()"))
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    assert verdict.exit_code == 0
+    remarks = [result.check for result in verdict.results if result.message]
+    assert remarks
+    assert all("float64" in check or "bfloat16" in check for check in remarks)
+
+
+def test_sentences_are_unique_within_a_part_and_the_gate_comes_first() -> None:
+    for part in PARTS:
+        names = [claim.name for claim in claims_of(part)]
+        assert len(set(names)) == len(names)
+        assert [claim.gate for claim in claims_of(part)] == [True] + [False] * (len(names) - 1)
