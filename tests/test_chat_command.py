@@ -62,6 +62,14 @@ def test_a_message_on_the_command_line_gets_one_answer_and_nothing_else_on_stand
     assert "seed 1" in output.err
 
 
+def test_json_to_standard_output_takes_the_answers_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, str(folder / "byte-chat"), "Hi", *SHORT, "--json", "-") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["messages"][0] == {"role": "user", "content": "Hi"}
+
+
 def test_a_message_from_a_pipe_gets_the_same_answer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.sampling_flags import (
+    Device,
+    MinP,
+    RepetitionPenalty,
+    Solution,
+    Stop,
+    Temperature,
+    TopK,
+    TopP,
+)
 from gpt2_small.entry_point import INTERRUPTED, bind_solution
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -28,41 +38,21 @@ def chat(
         typer.Argument(help="For one answer; so is a message from a pipe.", metavar="[MESSAGE]"),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer.", metavar="N")] = 200,
-    temperature: Annotated[
-        float, typer.Option(help="Higher is wilder, 0 is greedy.", metavar="T")
-    ] = 0.8,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from the K most likely tokens.", metavar="K")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="Draw from the likeliest tokens that make up P.", metavar="P"),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(help="Leave out tokens below P times the likeliest.", metavar="P"),
-    ] = None,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1 repeats less.", metavar="X")
-    ] = 1.0,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(help="End before this text; may be repeated.", metavar="TEXT"),
-    ] = None,
+    temperature: Temperature = 0.8,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    repetition_penalty: RepetitionPenalty = 1.0,
+    stop: Stop = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same answers.", metavar="S")
     ] = None,
     json_path: Annotated[
         Path | None,
-        typer.Option("--json", help="Write the conversation and its tokens.", metavar="PATH"),
+        typer.Option("--json", help="Write turns and tokens; - prints.", metavar="PATH"),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D"),
-    ] = None,
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
-    ] = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Talk with a fine-tuned model. It keeps what was said, and stops at Ctrl-C.
     /undo, /retry, /why, /save FILE, /new and /quit are commands.
@@ -73,6 +63,7 @@ def chat(
         bind_solution(solution)
         from gpt2_small.checker.report_formats import writable
         from gpt2_small.commands.chat_screen import ChatScreen
+        from gpt2_small.commands.sample_output import TO_STANDARD_OUTPUT
         from gpt2_small.devices import find_device
         from gpt2_small.generation import Conversation, SamplingOptions, open_model
 
@@ -88,7 +79,7 @@ def chat(
         candidates=CANDIDATES,
     )
     options.check_by(binding.bound())
-    if json_path is not None:
+    if json_path not in (None, TO_STANDARD_OUTPUT):
         writable(json_path)
     place = find_device(device)
     loaded = open_model(model, device=place)
@@ -103,6 +94,8 @@ def chat(
         if not screen.answer(message):
             raise typer.Exit(INTERRUPTED)
         return
+    if json_path == TO_STANDARD_OUTPUT:
+        raise UserError("--json - prints one answer; give a message, or the path of a file")
     talk(screen)
 
 

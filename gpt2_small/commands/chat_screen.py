@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.sample_output import TO_STANDARD_OUTPUT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import write_atomically
 from gpt2_small.generation import Conversation, Reply, Step
@@ -30,7 +31,7 @@ TOKEN_WIDTH = 16
 class ChatScreen:
     """A conversation on the terminal: answers on standard output, all else beside it.
 
-    json_path: written anew after every answer.
+    json_path: written anew after every answer; `-` prints it in the answer's place.
     """
 
     def __init__(self, conversation: Conversation, json_path: Path | None = None) -> None:
@@ -124,14 +125,17 @@ class ChatScreen:
             self.say(_line_about(step, self.conversation.loaded.tokenizer.decode([step.id])))
 
     def _print(self, text: str) -> None:
-        if sys.stdout is not None:
+        if sys.stdout is not None and self._json_path != TO_STANDARD_OUTPUT:
             sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
             sys.stdout.flush()
 
     def _report(self) -> None:
         if self._json_path is not None:
-            content = report(self.conversation)
-            write_atomically(self._json_path, json.dumps(content, indent=1) + "\n")
+            text = json.dumps(report(self.conversation), indent=1)
+            if self._json_path == TO_STANDARD_OUTPUT:
+                typer.echo(text)
+            else:
+                write_atomically(self._json_path, text + "\n")
 
 
 def _line_about(step: Step, text: str) -> str:

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.sampling_flags import (
+    Device,
+    MinP,
+    RepetitionPenalty,
+    Solution,
+    Stop,
+    Temperature,
+    TopK,
+    TopP,
+)
 from gpt2_small.entry_point import INTERRUPTED, bind_solution
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -39,9 +49,7 @@ def sample(
         str | None, typer.Option(help="Score this text after the prompt instead.", metavar="TEXT")
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens to draw.", metavar="N")] = 100,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1 repeats less.", metavar="X")
-    ] = 1.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
     frequency_penalty: Annotated[
         float,
         typer.Option(
@@ -54,28 +62,15 @@ def sample(
     no_repeat_ngram_size: Annotated[
         int, typer.Option(help="Repeat no N tokens in a row.", metavar="N", show_default=False)
     ] = 0,
-    temperature: Annotated[
-        float, typer.Option(help="Higher is wilder, 0 is greedy.", metavar="T")
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, typer.Option(help="Draw from the K most likely tokens.", metavar="K")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(help="Draw from the likeliest tokens that make up P.", metavar="P"),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(help="Leave out tokens below P times the likeliest.", metavar="P"),
-    ] = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
     typical_p: Annotated[
         float | None,
         typer.Option(help="Draw from the most typical tokens that make up P.", metavar="P"),
     ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(help="End before this text; may be repeated.", metavar="TEXT"),
-    ] = None,
+    stop: Stop = None,
     stop_token: Annotated[
         list[str] | None, typer.Option(help="End with this token: its id or text.", metavar="TOKEN")
     ] = None,
@@ -92,14 +87,9 @@ def sample(
         Path | None,
         typer.Option("--json", help="Write tokens and probabilities; - prints.", metavar="PATH"),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D"),
-    ] = None,
+    device: Device = None,
     dtype: Annotated[str, typer.Option(help="Or bfloat16, float16.", metavar="T")] = "float32",
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
-    ] = None,
+    solution: Solution = None,
 ) -> None:
     """Continue a text with a trained model, and print it as it is drawn.
 
