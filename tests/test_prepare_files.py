@@ -120,11 +120,12 @@ def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
 def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(tmp_path):
     folder = folder_of(tmp_path / "texts", written(15))
     file(folder / "latin.txt", "naïve".encode("latin-1"))
-    with pytest.raises(UserError, match=r"1 of the 16 files .* \(latin\.txt\): .*byte 0xef"):
+    with pytest.raises(UserError, match=r"1 of the 16 files .* \(latin\.txt; .*byte 0xef.* 0\.063"):
         made(folder, tmp_path / "out", tokenizer="byte")
     out = made(folder, tmp_path / "out", tokenizer="byte", skipped_share=0.1)
     assert documents_of(out) == sorted(written(15))
-    assert "byte 0xef" in index_of(out)["left_out"]["files"]["latin.txt"]
+    assert index_of(out)["left_out"]["files"] == {"latin.txt": "not UTF-8 (byte 0xef at offset 2)"}
+    assert "Left out: latin.txt (not UTF-8)." in index_of(out)["remarks"]
 
 
 def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
@@ -242,7 +243,8 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
         (b"naive text\0more", r"a zero byte at offset 10"),
         (b"some na\xefve words", r"byte 0xef at offset 7\).*iconv -f WINDOWS-1252"),
         (b"cut off \xe4\xb8", r"byte 0xe4 at offset 8"),
-        ("text".encode("utf-16-le"), r"a zero byte at offset 1"),
+        ("text".encode("utf-16-le"), r"a zero byte at offset 1\).* `iconv -f UTF-16LE -t UTF-8"),
+        ("text".encode("utf-16-be"), r"a zero byte at offset 0\).* `iconv -f UTF-16BE -t UTF-8"),
         (b"\xff\xfeo\0d", r"begins as UTF-16-LE and is not"),
         (b"%PDF-1.7\n\xb5\xed", r"convert it to text with pdftotext"),
     ],

@@ -15,8 +15,8 @@ from gpt2_small.data.corpora.corpus import (
 )
 from gpt2_small.data.corpora.folders import list_folder
 from gpt2_small.data.corpora.row_files import RowFile, row_format
-from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of
-from gpt2_small.data.corpora.text_files import EmptyText, TextFile
+from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of, rounded_up
+from gpt2_small.data.corpora.text_files import EmptyText, NotText, TextFile
 from gpt2_small.errors import UserError, printable
 
 SHOWN_NAMES = 20
@@ -105,7 +105,7 @@ class FileCorpus:
             return [_open(self._path, column)]
         paths, self.left_out = list_folder(self._path)
         files: list[TextFile | RowFile] = []
-        problems: dict[str, str] = {}
+        problems: dict[str, UserError] = {}
         for path in paths:
             name = str(path.relative_to(self._path))
             try:
@@ -113,13 +113,16 @@ class FileCorpus:
             except EmptyText:
                 self.left_out[name] = "empty"
             except UserError as error:
-                problems[name] = str(error)
+                problems[name] = error
         if len(problems) > self._skipped_share * len(paths):
+            first = str(next(iter(problems.values()))).rstrip(".")
             raise UserError(
                 f"{len(problems):,} of the {len(paths):,} files of {self._path} cannot be read "
-                f"({_shown(list(problems))}): {next(iter(problems.values()))}"
+                f"({_shown(list(problems))}; {first}); mend them or move them elsewhere, or leave "
+                f"them out with --skip-bad-rows {rounded_up(len(problems) / len(paths))}."
             )
-        self.left_out |= problems
+        for name, problem in problems.items():
+            self.left_out[name] = problem.reason if isinstance(problem, NotText) else str(problem)
         if not files:
             listed = "; ".join(_grouped(self.left_out)) or "nothing is in it"
             raise UserError(f"{self._path} holds no text ({listed}); give a folder of text files.")
@@ -185,10 +188,10 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _grouped(left_out: dict[str, str]) -> list[str]:
-    """The names of files by the reason for which they are left out."""
+    """The names of files by the reason for which they are left out, without its details."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
-        by_reason.setdefault(reason.rstrip("."), []).append(name)
+        by_reason.setdefault(reason.partition(" (")[0].rstrip("."), []).append(name)
     return [f"{_shown(names)} ({reason})" for reason, names in by_reason.items()]
 
 

@@ -114,11 +114,12 @@ def check_skipped(counts: RowCounts, share: float, *, at_least: int = 0) -> None
     raise UserError(
         f"{counts.unreadable:,} of {counts.rows:,} rows cannot be read ({counts.examples[0]}); "
         f"mend them, choose another --column, or leave out more than {share:.2%} of the rows with "
-        f"--skip-bad-rows {_rounded_up(counts.unreadable / counts.rows)}."
+        f"--skip-bad-rows {rounded_up(counts.unreadable / counts.rows)}."
     )
 
 
-def _rounded_up(share: float) -> float:
+def rounded_up(share: float) -> float:
+    """A share as a flag's value that includes it."""
     return min(1.0, -(-share * 1000 // 1) / 1000)
 
 

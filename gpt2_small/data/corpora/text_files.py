@@ -22,6 +22,7 @@ from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 
 LONGEST_PIECE = 2**21  # characters; where there is no space before that, the text is cut anyway
+ZERO_BYTE = "a zero byte"
 CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x11\xe0": "Word"}
 
 
@@ -61,7 +62,7 @@ def scan_text(path: Path) -> TextFacts:
         while True:
             block = file.read(BLOCK_BYTES)
             if (zero := block.find(b"\0")) >= 0:
-                raise _not_text(path, "a zero byte", size + zero)
+                raise _not_text(path, ZERO_BYTE, size + zero)
             undecoded = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(block, final=not block)
@@ -87,6 +88,14 @@ def scan_text(path: Path) -> TextFacts:
 
 class EmptyText(UserError):
     """A file without any text."""
+
+
+class NotText(UserError):
+    """A file that is not UTF-8. `reason` says where, in short."""
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(sentence)
+        self.reason = f"not UTF-8 ({reason})"
 
 
 def read_pieces(path: Path, *, begin: int, characters: int, size: int) -> Iterator[str]:
@@ -155,13 +164,20 @@ class TextFile:
                 raise UserError(f"{self.path} has become shorter while it was read; start again.")
 
 
-def _not_text(path: Path, what: str, offset: int) -> UserError:
+def _not_text(path: Path, what: str, offset: int) -> "NotText":
+    reason = f"{what} at offset {offset:,}"
+    return NotText(f"{path} is not UTF-8 text ({reason}): {_way_out(path, what, offset)}.", reason)
+
+
+def _way_out(path: Path, what: str, offset: int) -> str:
     beginning = raw_beginning(path)
-    converter = next((c for magic, c in CONVERTERS.items() if beginning.startswith(magic)), None)
-    way_out = (
-        f"convert it to text with {converter}"
-        if converter
-        else "give a text file, or convert it to UTF-8, for instance with "
-        f"`iconv -f WINDOWS-1252 -t UTF-8 {path}` if it is of Windows"
+    for magic, converter in CONVERTERS.items():
+        if beginning.startswith(magic):
+            return f"convert it to text with {converter}"
+    encoding, when = "WINDOWS-1252", "if it is of Windows"
+    if what == ZERO_BYTE:  # of a Latin letter in UTF-16, the higher byte
+        encoding, when = ("UTF-16LE" if offset % 2 else "UTF-16BE"), "if it is UTF-16"
+    return (
+        "give a text file, or convert it, for instance with "
+        f"`iconv -f {encoding} -t UTF-8 {path}` {when}"
     )
-    return UserError(f"{path} is not UTF-8 text ({what} at offset {offset}): {way_out}.")
