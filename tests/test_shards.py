@@ -1,23 +1,18 @@
 """Shards that are read: right ones as one sequence, damaged and foreign ones refused by name."""
 
-import itertools
 import json
 import math
 import os
-import pickle
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from processes import printed_by
-from shard_folders import bytes_of, json_lines, made, written
+from shard_folders import made
 
-from gpt2_small.data.batches import batch_at, bigram_loss, evaluation_batches
+from gpt2_small.data.batches import bigram_loss, evaluation_batches
 from gpt2_small.data.shards import holds_shards, open_shards, token_sequence
-from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer, save_tokenizer
 from gpt2_small.training.training_data import TextData
@@ -25,11 +20,6 @@ from gpt2_small.training.training_data import TextData
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
 PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(200))
-
-
-def in_parts(tokens, *cuts, vocab_size=2**16):
-    parts = np.split(tokens, cuts)
-    return TokenSequence(parts, [f"part {number}" for number in range(len(parts))], vocab_size)
 
 
 def windows_of(folder, n_ctx, held_out_tokens=None):
@@ -68,64 +58,6 @@ def foreign(tmp_path):
     TOKENS.tofile(folder / "train.bin")
     TOKENS[:100].tofile(folder / "val.bin")
     return folder
-
-
-# One sequence
-
-
-@given(
-    cuts=st.lists(st.integers(1, 59), max_size=5),
-    start=st.integers(0, 60),
-    length=st.integers(1, 60),
-)
-def test_a_slice_is_that_of_the_whole(cuts, start, length):
-    tokens = in_parts(TOKENS[:60], *sorted(cuts))
-    assert len(tokens) == 60
-    assert np.array_equal(tokens[start : start + length], TOKENS[:60][start : start + length])
-
-
-@given(
-    cuts=st.lists(st.integers(0, 60), max_size=6),
-    starts=st.lists(st.integers(0, 40), min_size=1, max_size=9),
-    length=st.integers(1, 20),
-)
-def test_windows_reach_from_one_part_into_the_next(cuts, starts, length):
-    tokens = in_parts(TOKENS[:60], *sorted(cuts))
-    expected = np.array(starts)[:, None] + np.arange(length)
-    assert np.array_equal(tokens.windows(np.array(starts), length), expected)
-
-
-@given(cuts=st.lists(st.integers(1, 999), max_size=40))
-def test_a_batch_of_parts_is_that_of_the_whole(cuts):
-    tokens = in_parts(TOKENS, *sorted(cuts))
-    assert torch.equal(batch_at(tokens, **BATCH), batch_at(TOKENS, **BATCH))
-
-
-@given(
-    cuts=st.lists(st.integers(1, 89), max_size=4),
-    n_ctx=st.integers(1, 30),
-    batch_size=st.integers(1, 5),
-    world_size=st.integers(1, 3),
-)
-def test_evaluation_goes_through_parts_as_through_the_whole(cuts, n_ctx, batch_size, world_size):
-    for rank in range(world_size):
-        share = {"n_ctx": n_ctx, "batch_size": batch_size, "rank": rank, "world_size": world_size}
-        ours = evaluation_batches(in_parts(TOKENS[:90], *sorted(cuts)), **share)
-        theirs = evaluation_batches(TOKENS[:90], **share)
-        assert all(itertools.starmap(torch.equal, zip(ours, theirs, strict=True)))
-
-
-@given(cuts=st.lists(st.integers(1, 59), max_size=5), length=st.integers(1, 80))
-def test_the_beginning_is_that_of_the_whole(cuts, length):
-    beginning = in_parts(TOKENS[:60], *sorted(cuts)).beginning(length)
-    assert np.array_equal(beginning[:], TOKENS[:60][:length])
-
-
-def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
-    tokens = in_parts(TOKENS, 300, 600, vocab_size=640)
-    assert tokens.windows(np.array([500]), 140).shape == (1, 140)
-    with pytest.raises(UserError, match="part 2 holds the id 640, past the 640 of its tokenizer"):
-        tokens.windows(np.array([3, 500]), 141)
 
 
 # What was prepared
@@ -339,126 +271,3 @@ def test_a_folder_that_is_not_there_is_refused_with_the_nearest(folder):
         UserError, match=r"there are no shards at .*shrads; did you mean .*shards\?"
     ):
         open_shards(folder.with_name("shrads"))
-
-
-# What others wrote
-
-
-def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):
-    shards = open_shards(foreign)
-    assert (len(shards.train), len(shards.validation)) == (1000, 100)
-    assert shards.tokenizer.name == "gpt2"
-    assert shards.name == "theirs"
-    assert "has no shards.json, so it is taken for tokens of gpt2" in shards.remarks[0]
-    batch = windows_of(foreign, 8).batch(**STEP)
-    assert torch.equal(batch - batch[:, :1], torch.arange(9).expand(4, 9))
-
-
-STEP = {"seed": 0, "step": 0, "batch_size": 4, "rank": 0, "world_size": 1}
-
-
-class Harmful:
-    """What runs a program when it is unpickled."""
-
-    def __reduce__(self):
-        return os._exit, (1,)
-
-
-def test_a_pickle_beside_them_is_left_alone_with_a_word(foreign):
-    (foreign / "meta.pkl").write_bytes(pickle.dumps(Harmful()))
-    assert "meta.pkl is a pickle and is never read" in open_shards(foreign).remarks[1]
-
-
-def test_the_tokenizer_of_foreign_shards_is_the_one_given_else_the_one_beside_them(foreign):
-    tokenizer = CharTokenizer("".join(map(chr, range(2000))))
-    assert open_shards(foreign, tokenizer=tokenizer).tokenizer is tokenizer
-    save_tokenizer(tokenizer, foreign)
-    assert open_shards(foreign).tokenizer.name == "char"
-
-
-def test_one_file_alone_keeps_its_last_tenth_for_validation(foreign):
-    shards = open_shards(foreign / "train.bin")
-    assert np.array_equal(shards.train[:], TOKENS[:900])
-    assert np.array_equal(shards.validation[:], TOKENS[900:])
-
-
-def test_a_folder_of_build_nanogpts_is_accepted(tmp_path):
-    for number, part in enumerate(np.split(TOKENS, [100, 700])):
-        split = "train" if number else "val"
-        np.save(tmp_path / f"edufineweb_{split}_{number:06d}.npy", part)
-    shards = open_shards(tmp_path)
-    assert np.array_equal(shards.train[:], TOKENS[100:])
-    assert np.array_equal(shards.validation[:], TOKENS[:100])
-
-
-def words_of_4_bytes():
-    return np.arange(1000, dtype="<u4").tobytes()
-
-
-def with_a_header_of_llm_c():
-    return np.array([20240520, 1, 1000, *[0] * 253], dtype="<i4").tobytes() + TOKENS.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("data", "complaint"),
-    [
-        (b"\0" * 11, r"train\.bin has 11 bytes, which is no whole number of 2-byte tokens"),
-        (b"", r"train\.bin has 0 bytes"),
-        (np.array([5, 50257], "<u2").tobytes(), r"train\.bin holds the id 50257, past the 50257"),
-        (with_a_header_of_llm_c(), r"train\.bin is a shard of llm\.c, with a header"),
-        (words_of_4_bytes(), r"train\.bin seems to hold tokens of four bytes"),
-    ],
-)
-def test_a_foreign_file_that_holds_something_else_is_refused_by_name(foreign, data, complaint):
-    (foreign / "train.bin").write_bytes(data)
-    with pytest.raises(UserError, match=complaint):
-        open_shards(foreign)
-
-
-def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_training(
-    foreign, monkeypatch
-):
-    tokens = np.zeros(400_000, dtype=np.uint16)
-    tokens[200_000] = 60_000
-    tokens.tofile(foreign / "train.bin")
-    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
-        open_shards(foreign, verify=True)
-    data = windows_of(foreign, 200_000)
-    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
-        data.batch(**STEP)
-
-
-@pytest.mark.parametrize(
-    ("array", "complaint"),
-    [
-        (np.zeros((2, 3), np.uint16), r"holds an array \[2, 3\] of uint16"),
-        (np.zeros(9, np.float32), r"holds an array \[9\] of float32"),
-        (np.array([1, -1]), "holds the id -1"),
-        (np.array([Harmful()]), r"holds an array \[1\] of object"),
-    ],
-)
-def test_a_foreign_array_of_something_else_is_refused(tmp_path, array, complaint):
-    np.save(tmp_path / "a_val_0.npy", TOKENS)
-    np.save(tmp_path / "a_train_0.npy", array)
-    with pytest.raises(UserError, match=f"a_train_0.npy {complaint}"):
-        open_shards(tmp_path)
-
-
-def test_a_folder_without_validation_is_refused_with_what_there_is(foreign):
-    (foreign / "val.bin").unlink()
-    with pytest.raises(UserError, match=r"has no val\.bin .*its shards: train\.bin"):
-        open_shards(foreign)
-
-
-def test_what_is_read_as_shards_is_told_from_other_data(foreign, play, prepared):
-    shards = [foreign, foreign / "val.bin", prepared["bin"], prepared["npy"]]
-    assert all(holds_shards(path) for path in shards)
-    others = [play, play.parent, foreign / "not there"]
-    assert not any(holds_shards(path) for path in others)
-
-
-def test_shards_of_documents_train_across_their_ends(tmp_path):
-    path = json_lines(tmp_path / "some.jsonl", written(60))
-    data = windows_of(made(path, tmp_path / "out", tokenizer="byte"), 200)
-    assert (data.batch(**STEP) == 256).any()
-    assert bytes_of(tmp_path / "out")

@@ -6,11 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place, RowCounts
+from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place
 from gpt2_small.data.corpora.names import open_corpus
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.learn_tokenizer import learn_tokenizer
@@ -21,14 +20,13 @@ from gpt2_small.data.prepare_options import (
     settings_of,
     suitable_processes,
 )
+from gpt2_small.data.shards.index import index_content
 from gpt2_small.data.shards.shard_writer import SplitWriter
 from gpt2_small.data.unfinished_folder import Unfinished
 from gpt2_small.errors import UserError
-from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, save_tokenizer
 
-FORMAT = "gpt2-small-shards/1"
 BATCH_CHARACTERS = 2**20
 BATCH_PIECES = 4096
 SAVE_SECONDS = 5.0
@@ -225,41 +223,19 @@ class Preparation:
             for entry in entries:
                 alone = self.settings["--format"] == "bin" and len(entries) == 1
                 names[entry["file"]] = f"{split}.bin" if alone else entry["file"]
-        self.unfinished.save(index=self._index(tokenizer, shards, names), names=names)
-
-    def _index(
-        self, tokenizer: Tokenizer, shards: dict[str, list[dict[str, Any]]], names: dict[str, str]
-    ) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "source": {
-                name.removesuffix(" of the text").replace("the text", "name"): value
-                for name, value in self.settings.items()
-                if not name.startswith("--")
-            },
-            "settings": {
-                name.removeprefix("--").replace("-", "_"): value
-                for name, value in self.settings.items()
-                if name.startswith("--")
-            },
-            "left_out": {"files": self.corpus.left_out, "rows": self.corpus.counts.as_json()},
-            "remarks": list(self._remarks()),
-            "tokenizer": {
-                "name": tokenizer.name,
-                "vocab_size": tokenizer.vocab_size,
-                "end_of_text": tokenizer.end_of_text,
-                "sha256": sha256(self.unfinished.path / FILE_NAME),
-            },
-            "dtype": np.dtype(id_dtype(tokenizer.vocab_size)).name,
-            "splits": {
-                split: {
-                    "documents": self.documents[split],
-                    "tokens": sum(entry["tokens"] for entry in entries),
-                    "shards": [{**entry, "file": names[entry["file"]]} for entry in entries],
-                }
+        index = index_content(
+            settings=self.settings,
+            left_out={"files": self.corpus.left_out, "rows": self.corpus.counts.as_json()},
+            remarks=self._remarks(),
+            tokenizer=tokenizer,
+            folder=self.unfinished.path,
+            documents=self.documents,
+            shards={
+                split: [{**entry, "file": names[entry["file"]]} for entry in entries]
                 for split, entries in shards.items()
             },
-        }
+        )
+        self.unfinished.save(index=index, names=names)
 
     def _empty(self, split: str) -> UserError:
         part = {"train": "training", "val": "validation"}[split]
@@ -281,19 +257,7 @@ class Preparation:
         )
 
     def _remarks(self) -> tuple[str, ...]:
-        return (*self.corpus.remarks, *_row_remarks(self.corpus.counts))
-
-
-def _row_remarks(counts: RowCounts) -> list[str]:
-    remarks = []
-    if counts.empty:
-        remarks.append(f"Passed over {counts.empty:,} of {counts.rows:,} rows, without text.")
-    if counts.unreadable:
-        remarks.append(
-            f"Left out {counts.unreadable:,} of {counts.rows:,} rows that cannot be read: "
-            f"{'; '.join(counts.examples)}{' ...' if counts.unreadable > 3 else '.'}"
-        )
-    return remarks
+        return (*self.corpus.remarks, *self.corpus.counts.remarks())
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.data.corpora.corpus import Corpus
+from gpt2_small.data.shards.index import GIVEN_TOKENIZER
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import check_spec
@@ -90,7 +91,7 @@ def _tokenizer_settings(tokenizer: str | Tokenizer | None, default: str) -> dict
     description = json.dumps(tokenizer.to_dict(), sort_keys=True).encode()
     return {
         "--tokenizer": tokenizer.name,
-        "the tokenizer": hashlib.sha256(description).hexdigest(),
+        GIVEN_TOKENIZER: hashlib.sha256(description).hexdigest(),
     }
 
 

@@ -16,7 +16,7 @@ from gpt2_small.data.corpora.names import HUB_NAMES, HUB_PREFIX, open_corpus
 from gpt2_small.data.prepare import SAVE_SECONDS, Preparation, PrepareProgress
 from gpt2_small.data.prepare_options import PrepareOptions, settings_of, suitable_processes
 from gpt2_small.data.shards import Shards, holds_shards, open_shards
-from gpt2_small.data.shards.opening import read_index
+from gpt2_small.data.shards.index import read_index
 from gpt2_small.data.unfinished_folder import INDEX, Unfinished
 from gpt2_small.errors import UserError
 from gpt2_small.files import cache_folder, locked

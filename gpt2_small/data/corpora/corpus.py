@@ -70,6 +70,19 @@ class RowCounts:
         if len(self.examples) < self.MOST_EXAMPLES:
             self.examples.append(reason)
 
+    def remarks(self) -> list[str]:
+        """A sentence for each kind of row that was not read."""
+        remarks = []
+        if self.empty:
+            remarks.append(f"Passed over {self.empty:,} of {self.rows:,} rows, without text.")
+        if self.unreadable:
+            more = " ..." if self.unreadable > len(self.examples) else "."
+            remarks.append(
+                f"Left out {self.unreadable:,} of {self.rows:,} rows that cannot be read: "
+                f"{'; '.join(self.examples)}{more}"
+            )
+        return remarks
+
     def as_json(self) -> dict[str, Any]:
         """What `from_json` restores."""
         return {

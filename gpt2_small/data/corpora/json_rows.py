@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gpt2_small.data.corpora.open_files import BLOCK_BYTES, COPY_AGAIN, first_bytes, open_bytes
+from gpt2_small.data.corpora.decompression import BLOCK_BYTES, COPY_AGAIN
+from gpt2_small.data.corpora.open_files import first_bytes, open_bytes
 from gpt2_small.errors import UserError
 
 LONGEST_LINE = 2**30  # bytes

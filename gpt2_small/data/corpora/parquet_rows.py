@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.data.corpora.corpus import Place
-from gpt2_small.data.corpora.open_files import COPY_AGAIN
+from gpt2_small.data.corpora.decompression import COPY_AGAIN
 from gpt2_small.errors import UserError
 
 ROWS_AT_ONCE = 1000

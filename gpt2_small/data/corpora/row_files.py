@@ -7,9 +7,9 @@ from typing import Any
 
 from gpt2_small.data.corpora.corpus import Place, document_hash
 from gpt2_small.data.corpora.csv_rows import csv_header, csv_rows
+from gpt2_small.data.corpora.decompression import BLOCK_BYTES
 from gpt2_small.data.corpora.json_rows import is_array, json_array, json_lines
 from gpt2_small.data.corpora.open_files import (
-    BLOCK_BYTES,
     COMPRESSED_SUFFIXES,
     PARQUET,
     is_plain,

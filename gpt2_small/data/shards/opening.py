@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_small.data.shards.shard_files import SUFFIXES, Listed, read_foreign, read_listed
+from gpt2_small.data.shards.index import SUFFIXES, read_index
+from gpt2_small.data.shards.shard_files import read_foreign, read_listed
 from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import read_json, sha256
+from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, make_tokenizer
 
-FORMAT = "gpt2-small-shards/1"
 PICKLE = "meta.pkl"
 
 
@@ -73,47 +73,6 @@ def open_shards(
             f"{path} is not finished; give the `prepare` command that began it again to resume."
         )
     return _open_foreign(path, tokenizer, verify)
-
-
-@dataclass(frozen=True)
-class Index:
-    """What `shards.json` says. Raises ValueError for what cannot be."""
-
-    name: str
-    dtype: str
-    tokenizer_sha256: str
-    shards: dict[str, list[Listed]]
-    remarks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("uint16", "uint32"):
-            raise ValueError(f"dtype is {self.dtype!r}")
-        if not all(self.shards.values()):
-            raise ValueError("a part has no shards")
-
-
-def read_index(folder: Path) -> Index:
-    """The index of a prepared folder.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    content = read_json(folder / INDEX, FORMAT)
-    try:
-        return Index(
-            str(content["source"]["name"]),
-            content["dtype"],
-            str(content["tokenizer"]["sha256"]),
-            {
-                split: [Listed(**entry) for entry in content["splits"][split]["shards"]]
-                for split in ("train", "val")
-            },
-            tuple(map(str, content.get("remarks", ()))),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{folder / INDEX} is damaged ({error!r}); prepare the text again."
-        ) from None
 
 
 def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:

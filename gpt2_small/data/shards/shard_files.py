@@ -1,12 +1,12 @@
 """Check the files of shards, and tell damaged and foreign ones apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpt2_small.data.shards.index import Listed
 from gpt2_small.data.shards.shard_writer import NPY_HEADER_BYTES, npy_header
 from gpt2_small.data.shards.token_sequence import (
     OpenFiles,
@@ -18,28 +18,11 @@ from gpt2_small.errors import UserError
 from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import id_dtype
 
-SUFFIXES = (".bin", ".npy")
 BLOCK = 2**22  # tokens read at once
 LOOKED_AT = 2**16  # tokens at each end of a file that are looked at when it is opened
 LLM_C_MAGIC = 20240520  # begins llm.c's and modded-nanogpt's files, which have a header
 LLM_C_HEADER_BYTES = 1024
 COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A shard as an index lists it. Raises ValueError for an entry that cannot be one."""
-
-    file: str
-    tokens: int
-    bytes: int
-    sha256: str
-
-    def __post_init__(self) -> None:
-        if Path(self.file).name != self.file or Path(self.file).suffix not in SUFFIXES:
-            raise ValueError(f"{self.file!r} is no shard's name")
-        if not (type(self.tokens) is type(self.bytes) is int and self.tokens > 0):
-            raise ValueError(f"{self.file!r} has no tokens")
 
 
 def read_listed(

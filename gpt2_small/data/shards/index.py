@@ -1,0 +1,126 @@
+"""Write and read the index of a folder of shards, `shards.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpt2_small.data.unfinished_folder import INDEX
+from gpt2_small.errors import UserError
+from gpt2_small.files import read_json, sha256
+from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype
+from gpt2_small.tokenizers.registry import FILE_NAME
+
+FORMAT = "gpt2-small-shards/1"
+SUFFIXES = (".bin", ".npy")
+GIVEN_TOKENIZER = "the tokenizer"  # a setting that the index holds elsewhere
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A shard as an index lists it. Raises ValueError for an entry that cannot be one."""
+
+    file: str
+    tokens: int
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if Path(self.file).name != self.file or Path(self.file).suffix not in SUFFIXES:
+            raise ValueError(f"{self.file!r} is no shard's name")
+        if not (type(self.tokens) is type(self.bytes) is int and self.tokens > 0):
+            raise ValueError(f"{self.file!r} has no tokens")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What `shards.json` says. Raises ValueError for what cannot be."""
+
+    name: str
+    dtype: str
+    tokenizer_sha256: str
+    shards: dict[str, list[Listed]]
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint16", "uint32"):
+            raise ValueError(f"dtype is {self.dtype!r}")
+        if not all(self.shards.values()):
+            raise ValueError("a part has no shards")
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a prepared folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    content = read_json(folder / INDEX, FORMAT)
+    try:
+        return Index(
+            str(content["source"]["name"]),
+            content["dtype"],
+            str(content["tokenizer"]["sha256"]),
+            {
+                split: [Listed(**entry) for entry in content["splits"][split]["shards"]]
+                for split in ("train", "val")
+            },
+            tuple(map(str, content.get("remarks", ()))),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{folder / INDEX} is damaged ({error!r}); prepare the text again."
+        ) from None
+
+
+def index_content(
+    *,
+    settings: Mapping[str, Any],
+    left_out: Mapping[str, Any],
+    remarks: tuple[str, ...],
+    tokenizer: Tokenizer,
+    folder: Path,
+    documents: Mapping[str, int],
+    shards: Mapping[str, list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """The JSON values of an index.
+
+    Args:
+        settings: flags with `--`; the others say where the text is from.
+        left_out: files and rows that were not read.
+        folder: of the tokenizer's file.
+        documents: by split.
+        shards: by split, the entries of `Listed`.
+    """
+    return {
+        "format": FORMAT,
+        "source": {
+            name.removesuffix(" of the text").replace("the text", "name"): value
+            for name, value in settings.items()
+            if not name.startswith("--") and name != GIVEN_TOKENIZER
+        },
+        "settings": {
+            name.removeprefix("--").replace("-", "_"): value
+            for name, value in settings.items()
+            if name.startswith("--")
+        },
+        "left_out": dict(left_out),
+        "remarks": list(remarks),
+        "tokenizer": {
+            "name": tokenizer.name,
+            "vocab_size": tokenizer.vocab_size,
+            "end_of_text": tokenizer.end_of_text,
+            "sha256": sha256(folder / FILE_NAME),
+        },
+        "dtype": np.dtype(id_dtype(tokenizer.vocab_size)).name,
+        "splits": {
+            split: {
+                "documents": documents[split],
+                "tokens": sum(entry["tokens"] for entry in entries),
+                "shards": entries,
+            }
+            for split, entries in shards.items()
+        },
+    }
