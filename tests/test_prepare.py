@@ -24,6 +24,7 @@ from shard_folders import (
 from gpt2_small import stories
 from gpt2_small.data import parallel_encoding, prepare
 from gpt2_small.data.corpora import corpus, text_files
+from gpt2_small.data.shards import index
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.protocol import BaseTokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
@@ -195,8 +196,8 @@ def sha256_of(path):
 
 
 def test_ids_past_65535_take_four_bytes(tmp_path, play, monkeypatch):
-    monkeypatch.setattr(parallel_encoding, "id_dtype", lambda size: np.uint32)
-    monkeypatch.setattr(prepare, "id_dtype", lambda size: np.uint32)
+    for module in (parallel_encoding, prepare, index):
+        monkeypatch.setattr(module, "id_dtype", lambda size: np.uint32)
     folder = made(play, tmp_path / "out", tokenizer="byte")
     cut = len(PLAY) - len(PLAY) // 10
     assert index_of(folder)["dtype"] == "uint32"
