@@ -117,6 +117,7 @@ def state_of(lesson: Lesson, busy: bool) -> Json:
         "hint": None
         if lesson.hint is None
         else {"title": lesson.hint.title, "text": lesson.hint.text},
+        "is_known": lesson.is_known(),
         "is_complete": lesson.complete,
         "is_busy": busy,
     }

@@ -56,12 +56,20 @@ class Shown:
 class Models:
     """The models of one page, by key. Used by the thread that runs them alone.
 
+    solution: the module that the main model is made of; the bound one when left out. A learner's
+        is loaded again after every save.
     problem: why there is no main model, in a sentence; None where there is.
     """
 
-    def __init__(self, name: str | None, *, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        solution: ModuleType | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
         self.name = name
-        self.solution = binding.bound()
+        self.solution = solution or binding.bound()
         self.problem: str | None = None
         self._device = device
         self._main: Shown | None = None
@@ -76,6 +84,10 @@ class Models:
             return
         try:
             loaded = open_model(self.name, device=self._device)
+            if self.solution is not binding.bound():
+                fields, weights, *_ = weights_of(loaded)
+                model = build(self.solution, fields, weights, self._device)
+                loaded = LoadedModel(loaded.name, model, loaded.tokenizer)
         except UserError:
             raise
         except Exception as error:  # whatever a learner's unfinished Transformer raises
@@ -90,6 +102,7 @@ class Models:
 
     def choices(self) -> list[dict[str, Any]]:
         """The models that `get` gives, as JSON values, the main one first."""
+        self._reload()
         found: list[dict[str, Any]] = []
         if self._main is not None:
             found.append({"key": MAIN, "label": self._main.label, "kind": MAIN})
@@ -116,14 +129,15 @@ class Models:
 
     def _current(self) -> Shown:
         """The main model, made anew when the learner's file was saved since."""
-        if self._is_learners():
-            self._reload()
+        self._reload()
         if self._main is None:
             raise UserError(self.problem or "there is no model")
         return self._main
 
     def _reload(self) -> None:
         """Build the main model from the learner's file as it is saved now."""
+        if not self._is_learners():
+            return
         path = binding.solution_path(self.solution)
         try:
             text = binding.read(path)
@@ -142,7 +156,8 @@ class Models:
         except Exception as error:
             self.problem, self._main = learners_error(module, error), None
         else:
-            self.problem = None
+            self.problem, self.solution = None, module
+            self._beside.clear()
             self._main = Shown(MAIN, module, LoadedModel(label, model, tokenizer))
 
     def _opened(self, key: str) -> Shown:
@@ -163,8 +178,7 @@ class Models:
         main = self._main
         if main is None:
             return self._weights_of_run(None)
-        parameters = dict(main.model.named_parameters())
-        return config_fields(main.model.config), parameters, main.tokenizer, main.label
+        return weights_of(main.loaded)
 
     def _weights_of_run(self, step: int | None) -> Weights:
         run = self.run()
@@ -200,6 +214,12 @@ def build(
 def config_fields(config: Any) -> dict[str, Any]:
     """The fields of a TransformerConfig."""
     return {name: getattr(config, name) for name in type(config).__dataclass_fields__}
+
+
+def weights_of(loaded: LoadedModel) -> Weights:
+    """What another module needs to build the same model."""
+    parameters = dict(loaded.model.named_parameters())
+    return config_fields(loaded.model.config), parameters, loaded.tokenizer, loaded.name
 
 
 def learners_error(solution: ModuleType, error: Exception) -> str:

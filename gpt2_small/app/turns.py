@@ -109,12 +109,14 @@ class Turns:
     """One thread that gives every job a turn after the other.
 
     Everything that runs a model goes through here: models, caches and torch are used by one thread.
+
+    active: how many jobs are at work.
     """
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._change = threading.Condition()
-        self._active = 0
+        self.active = 0
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -125,17 +127,17 @@ class Turns:
 
         Raises TooBusy when MOST_JOBS are at work.
         """
-        if self._active >= MOST_JOBS or self._is_closed:
-            raise TooBusy(f"{self._active} requests are at work already; try again in a moment")
+        if self.active >= MOST_JOBS or self._is_closed:
+            raise TooBusy(f"{self.active} requests are at work already; try again in a moment")
         job = Job(_generator(work), asyncio.get_running_loop(), self._wake)
-        self._active += 1
+        self.active += 1
         with self._change:
             self._jobs.append(job)
             self._change.notify()
         try:
             yield job
         finally:
-            self._active -= 1
+            self.active -= 1
             job.cancel()
 
     async def result(self, work: Callable[[], Any] | Iterator[Any]) -> Any:

@@ -77,7 +77,7 @@ export class LearnView {
     const press = (key) => ask("learn/key", { key }).catch((error) => this.#problem(sentence(error)));
     return el("div", { class: "columns" },
       card("The first thing to mend", { actions: [
-        el("button", { class: "plain", text: "Hint", onclick: () => press("h") }),
+        this.hint = el("button", { class: "plain", text: "Hint", disabled: true, onclick: () => press("h") }),
         el("button", { class: "plain", text: "Next part", onclick: () => press("n") }),
       ] }, help("How does this work?", "Your file is checked after every save, part by part, with the reference in place of the other parts. What stands here is what gpt2-small watch would say: the first thing to mend, the mistake by name where it is known, and hints, one at a time, when you ask for them."), this.advice, this.hintBox),
       card("Parts", {}, this.heading, el("div", { class: "progress", "aria-hidden": "true" }, this.fill), this.list));
@@ -93,6 +93,7 @@ export class LearnView {
       el("span", { "aria-hidden": "true", text: SIGNS[part.state] }), el("span", { text: part.name }),
       el("span", { class: "state", text: part.state === "failed" ? `wrong, ${part.wrong} of ${part.checks}` : WORDS[part.state] }))));
     this.advice.textContent = state.problem ?? state.advice;
+    this.hint.disabled = !state.is_known;
     this.hintBox.hidden = !state.hint;
     if (state.hint) show(this.hintBox, el("b", { text: `${state.hint.title}: ` }), state.hint.text);
   }

@@ -128,12 +128,13 @@ export class LookView {
     const compare = store.state.models.some((model) => model.kind === "reference");
     try {
       for await (const items of lines("look", { model: this.model(), ids, compare }, control.signal)) {
+        if (control !== this.control) return;
         for (const item of items) this.#take(item);
       }
       this.status.textContent = "";
       this.#warn();
       if (this.layers.length * this.headCount <= QUICK_HEADS) await this.#measure();
-      if (!this.chosen) this.#choose(...this.#firstChoice());
+      if (control === this.control && !this.chosen) this.#choose(...this.#firstChoice());
     } catch (error) {
       if (!isStop(error)) this.status.textContent = sentence(error);
     }
@@ -333,9 +334,10 @@ export class LookView {
   }
 
   async #measure() {
+    const { control } = this;
     this.measure.disabled = true;
     try {
-      for await (const items of lines("ablations", { model: this.model(), ids: this.ids }, this.control.signal)) {
+      for await (const items of lines("ablations", { model: this.model(), ids: this.ids }, control.signal)) {
         for (const { layer, head, loss } of items) {
           this.effects.set(`${layer},${head}`, loss - this.loss);
           const small = document.getElementById(`head-${layer}-${head}`)?.querySelector(".effect");
@@ -347,7 +349,7 @@ export class LookView {
     } catch (error) {
       if (!isStop(error)) this.status.textContent = sentence(error);
     }
-    this.measure.disabled = false;
+    if (control === this.control) this.measure.disabled = false;
   }
 
   #effectText(layer, number) {

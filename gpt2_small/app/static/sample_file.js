@@ -26,8 +26,9 @@ export function asSample() {
     samples: (ends.length ? ends : [0]).map((end) => {
       const path = store.path(end);
       return {
+        prompt: 0,
         text: path.map((node) => node.token.text).join(""),
-        finish: path.at(-1)?.token.finish ?? null,
+        finish: path.length ? path.at(-1).token.finish ?? "interrupted" : "length",
         tokens: path.map(({ token }) => sampleToken(token)),
       };
     }),
@@ -49,11 +50,12 @@ export function openSample(content) {
   if (content?.format !== FORMAT || !Array.isArray(content.samples)) {
     throw new Refused(`this file's format is ${JSON.stringify(content?.format)}, not ${FORMAT}`);
   }
+  const { prompt, prompt_tokens } = content.prompts?.[0] ?? content;
   store.clear();
-  store.promptText = String(content.prompt ?? "");
-  store.prompt = (content.prompt_tokens ?? []).map((id) => piece({ id, text: "" }, "prompt"));
+  store.promptText = String(prompt ?? "");
+  store.prompt = (prompt_tokens ?? []).map((id) => piece({ id, text: "" }, "prompt"));
   store.runs = [{ after: 0, seed: content.options?.seed, options: content.options }];
-  for (const sample of content.samples) {
+  for (const sample of content.samples.filter((each) => !each.prompt)) {
     let parent = 0;
     for (const token of sample.tokens ?? []) {
       const known = store.children(parent).find((node) => node.token.id === token.id);

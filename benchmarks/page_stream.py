@@ -1,0 +1,98 @@
+"""What the page's way to the browser costs: its stream beside the stream it is made of.
+
+    python benchmarks/page_stream.py --preset gpt2 --new-tokens 64
+
+Both continue the same prompt with the same options and ten candidates a token, in turns in every
+round; the page's comes over HTTP, from a server in a thread, and is read line by line.
+"""
+
+import argparse
+import json
+import tempfile
+import threading
+from pathlib import Path
+
+import httpx
+import torch
+import uvicorn
+from measuring import circumstances, console, interleaved, median_ratio, write
+
+from gpt2_small import binding
+from gpt2_small.app.guard import Guard
+from gpt2_small.app.models import Models
+from gpt2_small.app.page import Page
+from gpt2_small.app.server import address_of, listening_socket
+from gpt2_small.generation import SamplingOptions, Stream
+from gpt2_small.model.presets import PRESETS
+from gpt2_small.runs import create_run, save_checkpoint
+from gpt2_small.tokenizers.registry import make_tokenizer
+
+KEY = "benchmark"
+TINY = dict(d_model=32, n_layers=2, n_heads=2, n_ctx=64, d_vocab=257)
+
+
+def saved_model(folder: Path, preset: str) -> Path:
+    """A run with fresh weights of this shape; how a text reads does not matter here."""
+    fields = TINY if preset == "tiny" else {"d_vocab": 50257, **PRESETS[preset]}
+    fields["d_vocab"] = max(257, fields["d_vocab"])
+    torch.manual_seed(0)
+    solution = binding.bound()
+    model = solution.Transformer(solution.TransformerConfig(**fields))
+    create_run(folder, model_fields=fields, tokenizer=make_tokenizer("byte"), run={})
+    save_checkpoint(folder, 1, model)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="gpt2", choices=["tiny", *PRESETS])
+    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--ceiling-size", type=int, help="not used here")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        models = Models(str(saved_model(Path(folder) / "run", options.preset)))
+    shown, prompt = models.get("main"), "Once upon a time"
+    asked = {"max_new_tokens": options.new_tokens, "seed": 1, "candidates": 10}
+    sampling = SamplingOptions(**asked, stop_tokens=())
+    decoder = shown.loaded.new_decoder()
+
+    page = Page(models, None)
+    listener = listening_socket("127.0.0.1", 0)
+    config = uvicorn.Config(
+        Guard(page.application(), token=KEY), log_level="critical", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    client = httpx.Client(base_url=f"{address_of(listener)}/{KEY}/", timeout=None)
+
+    def plain() -> None:
+        stream = Stream(shown.solution, shown.loaded, [prompt], sampling, decoder=decoder)
+        assert sum(1 for _ in stream) == options.new_tokens
+
+    def page_stream() -> None:
+        body = {"text": prompt, "ignore_end": True, **asked}
+        with client.stream("POST", "api/continue", json=body) as response:
+            found = [json.loads(line) for line in response.iter_lines()]
+        assert len(found) == options.new_tokens + 1
+
+    seconds = interleaved({"plain": plain, "page": page_stream}, options.rounds, "cpu")
+    cost = 1 - median_ratio(seconds["plain"], seconds["page"])
+    speed = {name: options.new_tokens / min(values) for name, values in seconds.items()}
+    console.print(
+        f"{options.preset}: the plain stream makes {speed['plain']:,.0f} tokens a second, the "
+        f"page's {speed['page']:,.0f}; the page costs {100 * cost:.1f} % (median of rounds)"
+    )
+    client.close()
+    page.close()
+    server.should_exit = True
+    thread.join()
+    if options.json is not None:
+        results = {"tokens a second": speed, "cost": cost, "seconds": seconds}
+        write(options.json, circumstances("cpu") | results)
+
+
+if __name__ == "__main__":
+    main()

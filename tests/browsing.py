@@ -1,0 +1,115 @@
+"""A browser and a page for the tests that need them."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from app_pages import running
+
+from gpt2_small.app.guard import Guard
+from gpt2_small.app.models import Models
+from gpt2_small.app.page import Page
+
+KEY = "the-key-of-the-tests"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+# Enough for a busy machine; what is waited for comes in a fraction of it.
+PATIENCE = 20_000
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium; skips where it or Playwright is missing."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page]]:
+    """The address of a page over a real socket, and the page."""
+    page = Page(models, learner)
+    with running(Guard(page.application(), token=KEY)) as address:
+        try:
+            yield f"{address}/{KEY}/", page
+        finally:
+            page.close()
+    if learner is not None:
+        learner.stop()
+    assert page.turns.close()
+
+
+class Tab:
+    """A tab that keeps an eye on what it must not do.
+
+    At the end its console must be empty, and it must have asked its own server alone.
+    """
+
+    def __init__(self, browser: Any, address: str, **context: Any) -> None:
+        context = {"viewport": {"width": 1280, "height": 900}, **context}
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.problems: list[str] = []
+        self.address = address
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", self._see)
+        self.page.goto(address)
+
+    def _see(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "blob:")):
+            self.problems.append(f"it asked {request.url}")
+
+    def __enter__(self) -> "Tab":
+        return self
+
+    def __exit__(self, kind: type | None, *_: Any) -> None:
+        self.context.close()
+        if kind is None:
+            assert not self.problems, self.problems
+
+    def open(self, view: str) -> None:
+        """Open a view by its tab."""
+        self.page.locator(f"#tab-{view}").click()
+
+    def write(self, prompt: str, tokens: int | None = None) -> None:
+        """Let the model continue a prompt to its end."""
+        if tokens is not None:
+            self.set_option("max_new_tokens", str(tokens))
+        self.page.locator("#prompt").fill(prompt)
+        self.page.locator("#go").click()
+        self.wait_until_written()
+
+    def set_option(self, name: str, value: str) -> None:
+        """Set a sampling option."""
+        if not self.page.locator("#option-seed").is_visible():
+            self.page.get_by_text("Sampling options").click()
+        field = self.page.locator(f"#option-{name}")
+        field.fill(value)
+        field.blur()
+
+    def wait_until_written(self) -> None:
+        """Wait for the end of the writing."""
+        self.page.locator("#stop:disabled").wait_for()
+        self.page.locator("#more:not(:disabled)").wait_for()
+
+    def tokens(self) -> Any:
+        """The tokens of the text."""
+        return self.page.locator(".tokens").first.locator(".tok")
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    """Wait until something outside the browser holds."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not happen")

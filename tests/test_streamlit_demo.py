@@ -1,0 +1,90 @@
+"""demos/streamlit_app.py: it writes, chats, stops, and shows text as text."""
+
+import sys
+
+import pytest
+from app_pages import small_run
+from processes import ROOT
+
+from gpt2_small import binding
+from gpt2_small.generation import SamplingOptions, Stream, open_model
+
+pytest.importorskip("streamlit", reason="Streamlit is not installed")
+from streamlit.runtime.scriptrunner import RerunData, RerunException
+from streamlit.testing.v1 import AppTest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = ROOT / "demos/streamlit_app.py"
+
+
+@pytest.fixture(params=["byte", "byte-chat"])
+def run(request, solution, tmp_path):
+    return small_run(solution, tmp_path / "run", tokenizer_name=request.param)
+
+
+@pytest.fixture
+def app(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", str(run)])
+    return AppTest.from_file(str(SCRIPT), default_timeout=120)
+
+
+def written(app: AppTest) -> None:
+    next(button for button in app.button if button.label == "Write").click().run()
+    assert not app.exception
+
+
+def htmls(app: AppTest) -> list[str]:
+    return [element.proto.body for element in app.get("html")]
+
+
+@pytest.mark.parametrize("run", ["byte"], indirect=True)
+def test_a_prompt_is_continued_as_a_stream_continues_it(app, run) -> None:
+    app.run()
+    app.number_input[0].set_value(7)
+    app.text_area[0].set_value("A <b>cat</b>")
+    written(app)
+    loaded = open_model(run)
+    stream = Stream(
+        binding.bound(), loaded, ["A <b>cat</b>"], SamplingOptions(max_new_tokens=7, seed=0)
+    )
+    list(stream)
+    [shown] = htmls(app)
+    assert shown.count("<span") == 7
+    app.run()
+    assert htmls(app) == [shown]  # it stays when something else is clicked
+
+
+@pytest.mark.parametrize("run", ["byte"], indirect=True)
+def test_stop_keeps_what_was_written(app, monkeypatch) -> None:
+    def stopped(stream: Stream):
+        for number, step in enumerate(original(stream)):
+            if number == 3:
+                raise RerunException(RerunData())  # what a click on Stop raises in the script
+            yield step
+
+    app.run()
+    original = Stream.__iter__
+    monkeypatch.setattr(Stream, "__iter__", stopped)
+    written(app)
+    [shown] = htmls(app)
+    assert shown.count("<span") == 3
+
+
+@pytest.mark.parametrize("run", ["byte-chat"], indirect=True)
+def test_a_conversation_is_held_and_hostile_text_is_text(app) -> None:
+    app.run()
+    app.chat_input[0].set_value("<img src=x> ![](y)").run()
+    assert not app.exception
+    assert app.chat_message[0].text[0].value == "<img src=x> ![](y)"
+    assert not app.markdown
+    app.chat_input[0].set_value("again").run()
+    assert len(app.chat_message) == 4
+
+
+@pytest.mark.parametrize("run", ["byte"], indirect=True)
+def test_a_model_that_is_missing_is_one_sentence(run, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", "missing"])
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
+    assert not app.exception
+    assert "missing" in app.text[0].value
