@@ -507,3 +507,12 @@ def test_a_line_says_where_gpt2s_tokenizer_is_assumed(sample, tmp_path):
     code, _, said = sample("--prompt", "A", model=tmp_path / "bare")
     assert code == 0
     assert f"{tmp_path / 'bare'} has no tokenizer files; GPT-2's is assumed\n" in said
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_line_says_where_a_special_token_is_read_as_its_characters(sample, tmp_path, asked):
+    saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer())
+    words = ["--prompt", "A<|endoftext|>", *(["--special-tokens"] if asked else [])]
+    code, _, said = sample(*words, model=tmp_path / "bytes")
+    assert code == 0
+    assert ("<|endoftext|> is read as its characters" in said) == (not asked)

@@ -13,6 +13,7 @@ from gpt2_small.data.corpora.corpus import HeldOut, Piece
 from gpt2_small.data.parallel_encoding import encode_batch
 from gpt2_small.errors import UserError
 from gpt2_small.generation import SamplingOptions, continuations, open_model
+from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder
 from gpt2_small.tokenizers.protocol import StreamDecoder, encode_array
 from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
@@ -211,3 +212,13 @@ def test_a_prepared_document_has_the_marks_that_its_tokenizer_puts_there(folders
             *tokenizer.encode("sat"),
             *end,
         ]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins_with"),
+    [("start_answer_end_and_pad_added", "<|startoftext|>"), ("pad_alone_added", "<|endoftext|>")],
+)
+def test_an_empty_prompt_begins_with_the_bos_token(name, begins_with, folders):
+    tokenizer, theirs = ours_of(folders(name)), theirs_of(folders(name))
+    expected = [theirs.convert_tokens_to_ids(begins_with)]
+    assert prompt_ids(tokenizer, "", tokenizer.vocab_size) == expected == [theirs.bos_token_id]

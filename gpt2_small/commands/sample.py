@@ -199,10 +199,14 @@ def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> li
 
 
 def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iterator[str]:
-    """What is assumed of the model, and lines for a prompt that is cut off or ends in a space."""
-    from gpt2_small.generation.prompts import ends_inside_a_word
+    """What is assumed of the model, and what the user may not expect of the prompts."""
+    from gpt2_small.generation.prompts import ends_inside_a_word, special_tokens_in
 
     yield from loaded.remarks
+    names = [name for text in texts for name in special_tokens_in(loaded.tokenizer, text)]
+    known = {id for row in ids for id in row}
+    if any(loaded.tokenizer.special_tokens[name] not in known for name in names):
+        yield f"{names[0]} is read as its characters; --special-tokens reads it as the token"
     longest, n_ctx = max(map(len, ids)), loaded.model.config.n_ctx
     if longest > n_ctx:
         yield f"the prompt has {longest:,} tokens, of which the model reads the last {n_ctx:,}"

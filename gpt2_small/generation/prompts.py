@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.protocol import Tokenizer, split_at_names
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) -> list[int]:
-    """The tokens of a prompt; of an empty one, the end of text.
+    """The tokens of a prompt; of an empty one, the token that a text begins with.
 
-    Raises UserError for an empty prompt when there is no end of text, and for a token that the
+    Raises UserError for an empty prompt when there is no such token, and for a token that the
     model does not know.
     """
     ids = tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-    if not ids and tokenizer.end_of_text is not None:
-        ids = [tokenizer.end_of_text]
+    if not ids and tokenizer.start_of_text is not None:
+        ids = [tokenizer.start_of_text]
     if not ids:
         raise UserError(
             f"the prompt is empty, and tokenizer {tokenizer.name!r} has no token that a text "
@@ -31,6 +31,11 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) 
                 "give the tokenizer that the model was trained with"
             )
     return ids
+
+
+def special_tokens_in(tokenizer: Tokenizer, prompt: str) -> list[str]:
+    """The names of special tokens in a prompt, in their order."""
+    return split_at_names(prompt, tokenizer.special_tokens)[1::2]
 
 
 def read_prompts(path: Path) -> list[str]:

@@ -1,1 +1,1 @@
-"""Tokenizers: GPT-2's, byte pairs, bytes, characters, and tokenizer files of Hugging Face."""
+"""Encode text as token ids: GPT-2's tokenizer, byte pairs, bytes, characters, words."""

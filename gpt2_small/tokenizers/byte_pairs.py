@@ -1,4 +1,4 @@
-"""Byte-pair vocabularies with the `tokenizers` library: trained here, or made elsewhere."""
+"""Train and apply byte-level byte-pair encodings with the `tokenizers` library."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""GPT-2's own tokenizer: byte-level byte-pair encoding with the published table."""
+"""Tokenize as GPT-2 does: byte-level byte-pair encoding with the published table."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""GPT-2's splitting of text into words, and where a long text may be cut without changing it."""
+"""Split text into GPT-2's pre-tokens, and cut long texts where that changes no token."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""GPT-2's table of 50,256 byte-pair ranks: where it is found, and the proof that it is the one."""
+"""Find and verify GPT-2's table of 50,256 byte-pair ranks."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Tokenizers with no table: one id a byte, one id a character."""
+"""Tokenize text into bytes or characters."""
 
 from collections.abc import Sequence
 from typing import Any

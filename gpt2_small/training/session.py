@@ -253,6 +253,7 @@ def _build(solution: ModuleType, decision: Decision, processes: Processes) -> tu
         tokenizer = restored_tokenizer(decision.tokenizer)
     if settings.init_from is not None and not decision.is_resumed:
         initial = InitialWeights.open(settings.init_from, processes.device)
+        decision.remarks.extend(initial.source.remarks)
         tokenizer = initial.source.tokenizer
         fields = initial.fields(fields)
     n_ctx = config_from_fields(fields, "the model").n_ctx

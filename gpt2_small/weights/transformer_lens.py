@@ -1,4 +1,4 @@
-"""TransformerLens's names and ours: the same, but for the unembedding, which it never ties."""
+"""Convert parameters between TransformerLens and ours, which differ in the unembedding alone."""
 
 from collections.abc import Mapping
 from typing import Any
