@@ -1,6 +1,5 @@
 """Which file the kit runs on: the reference, or a learner's own."""
 
-import difflib
 import hashlib
 import os
 import shlex
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, nearest
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # No file has this name, in a wheel neither, so that nothing but `bind` can put a module there.
@@ -228,8 +227,8 @@ def read(path: Path) -> bytes:
         source = path.read_bytes()
     except FileNotFoundError:
         names = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        near = difflib.get_close_matches(path.name, names, n=1)
-        hint = f"did you mean {path.with_name(near[0])}?" if near else "check the name"
+        near = nearest(path.name, names)
+        hint = f"did you mean {path.with_name(near)}?" if near else "check the name"
         raise UserError(f"there is no file {path}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,7 +1,6 @@
 """Weights into the bound model: built without drawing them, filled strictly, read without code."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 
 NAMES_SHOWN = 8
 
@@ -36,8 +35,7 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
     known = [field.name for field in dataclasses.fields(config_class)]
     for name in fields:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
+            hint = did_you_mean(name, known, otherwise=f"the fields are {', '.join(known)}")
             raise UserError(f"{source} has the unknown field {name!r}; {hint}")
     try:
         return config_class(**fields)

@@ -1,13 +1,12 @@
 """Inner activations by TransformerLens's names: read them, or change them on the way."""
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 
 Hook = Callable[[Tensor], Tensor | None]
 
@@ -39,8 +38,7 @@ def hooks(model: nn.Module, functions: Mapping[str, Hook]) -> Iterator[None]:
     names = tap_names(model)
     for name in functions:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else "tap_names(model) lists those it has"
+            hint = did_you_mean(name, names, otherwise="tap_names(model) lists those it has")
             raise UserError(f"the model has no tap {name!r}; {hint}")
     with ExitStack() as stack:
         for name, function in functions.items():

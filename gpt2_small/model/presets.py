@@ -1,12 +1,11 @@
 """Shapes with a name: the four published GPT-2s, and small ones that train in minutes."""
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 
 # GPT-2, table 2; the width of a head is 64 in all four.
 PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
@@ -27,8 +26,7 @@ def preset(name: str, **changes: Any) -> Any:
     Raises UserError for an unknown preset or a field that cannot be.
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(PRESETS)}"
+        hint = did_you_mean(name, PRESETS, otherwise=f"choose one of {', '.join(PRESETS)}")
         raise UserError(f"there is no preset {name!r}; {hint}")
     try:
         return binding.bound().TransformerConfig(**{**PRESETS[name], **changes})

@@ -6,13 +6,12 @@ rate is one way, half of what the sheets add up over both. Apple publishes no pe
 its chips, so they are not here.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +119,6 @@ def find_in_table(name: str) -> Device:
     """
     device = DEVICES.get(name.lower().replace(" ", "-").replace("_", "-")) or device_of(name)
     if device is None:
-        near = difflib.get_close_matches(name.lower(), DEVICES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(DEVICES)}"
+        hint = did_you_mean(name, DEVICES, otherwise=f"choose one of {', '.join(DEVICES)}")
         raise UserError(f"there is no data sheet for a device {name!r} here; {hint}")
     return device

@@ -1,7 +1,6 @@
 """A known mistake: an edit of the reference's text, and what to say to who made it."""
 
 import ast
-import difflib
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from types import CodeType, ModuleType
 from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.parts import FILE_OF, PARTS
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, did_you_mean
 
 # The file name in the code objects of what `build` has run again.
 _EDITED = "<reference with a mistake>"
@@ -73,10 +72,8 @@ def find(mistake_id: str) -> Mistake:
     by_id = {mistake.id: mistake for mistake in catalogue()}
     if mistake_id in by_id:
         return by_id[mistake_id]
-    near = difflib.get_close_matches(mistake_id, by_id, n=1)
-    raise UserError(
-        f"there is no mistake {mistake_id!r}" + (f"; did you mean {near[0]}?" if near else "")
-    )
+    hint = did_you_mean(mistake_id, by_id, otherwise="check the name")
+    raise UserError(f"there is no mistake {mistake_id!r}; {hint}")
 
 
 def reference_text(exercises: ExerciseSet = GPT2) -> str:

@@ -5,7 +5,6 @@ other; `SPLIT.mask`, a byte a token that is 1 where it is a target; `SPLIT.start
 (int64, in tokens) of each conversation. All are little-endian and have no header.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gpt2_small.data.conversations.rendering import Rendered
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, nearest
 from gpt2_small.files import read_json, sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer
@@ -164,7 +163,7 @@ def _split(folder: Path, split: str, facts: Mapping[str, Any], tokenizer: Tokeni
     for kind, dtype in KINDS.items():
         path = folder / f"{split}.{kind}"
         _check_hash(path, facts["files"][path.name])
-        data = np.memmap(path, dtype="u1", mode="r") if path.stat().st_size else np.empty(0, "u1")
+        data = np.fromfile(path, dtype="u1")  # mapped, a file cut off later would end the process
         if len(data) % dtype.itemsize:
             raise UserError(f"{path} ends within a number; make the folder again")
         found[kind] = data.view(dtype)
@@ -213,7 +212,7 @@ def _check_hash(path: Path, expected: str) -> None:
 def _missing(folder: Path) -> str:
     parent = folder.parent
     names: Sequence[str] = [each.name for each in parent.iterdir()] if parent.is_dir() else []
-    near = difflib.get_close_matches(folder.name, names, n=1)
+    near = nearest(folder.name, names)
     if not folder.exists() and near:
-        return f"there is no folder {folder}; did you mean {folder.with_name(near[0])}?"
+        return f"there is no folder {folder}; did you mean {folder.with_name(near)}?"
     return f"{folder} holds no conversations; make them with `gpt2-small prepare NAME|FILE --chat`"
