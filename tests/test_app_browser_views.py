@@ -226,15 +226,15 @@ def test_a_wrong_mask_shows_is_named_and_goes_when_the_file_is_mended(
         tab.page.locator("#looks-ahead").wait_for()
         assert tab.page.locator(".head.odd").count() == 6
         tab.page.locator("#named-mistake").get_by_text("attention-mask-too-late").wait_for(
-            timeout=60_000
+            timeout=300_000
         )
         tab.open("learn")
         tab.page.locator("#parts li.failed").get_by_text("MultiHeadAttention").wait_for()
-        tab.page.locator("button:not(:disabled)", has_text="Hint").click(timeout=60_000)
-        tab.page.get_by_text("MultiHeadAttention, hint 1 of").wait_for(timeout=60_000)
+        tab.page.locator("button:not(:disabled)", has_text="Hint").click(timeout=300_000)
+        tab.page.get_by_text("MultiHeadAttention, hint 1 of").wait_for(timeout=300_000)
         mine.write_text(mine.read_text().replace(*reversed(WRONG)))
         tab.page.locator("#parts li.passed").get_by_text("MultiHeadAttention").wait_for(
-            timeout=60_000
+            timeout=300_000
         )
         tab.open("look")
         tab.page.locator(".head").first.wait_for()

@@ -16,6 +16,10 @@ class Decoders:
     def __init__(self) -> None:
         self._idle: OrderedDict[tuple[int, str], tuple[Shown, Decoder]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many are kept, those at work not counted."""
+        return len(self._idle)
+
     @contextmanager
     def of(self, shown: Shown, conversation: str) -> Iterator[Decoder]:
         """This conversation's decoder, which nobody else gets while the context lasts.
