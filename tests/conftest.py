@@ -75,5 +75,5 @@ def kept(tmp_path, monkeypatch):
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     library.compiled.cache_clear()
-    yield tmp_path / "cache" / "gpt2-small"
+    yield tmp_path / "cache" / "gpt2-small" / "compiled"
     library.compiled.cache_clear()

@@ -50,17 +50,57 @@ def test_a_damaged_library_is_made_anew(kept, monkeypatch, tmp_path):
     assert native.unavailable(FLOAT32, CPU) is None
     (whole,) = kept.iterdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    damaged = tmp_path / "elsewhere" / "gpt2-small" / whole.name
+    damaged = tmp_path / "elsewhere" / "gpt2-small" / "compiled" / whole.name
     damaged.parent.mkdir(parents=True)
+    damaged.parent.chmod(0o700)
     damaged.write_bytes(b"damaged")
+    damaged.chmod(0o700)
     native.compiled.cache_clear()
     assert native.unavailable(FLOAT32, CPU) is None
     assert damaged.stat().st_size == whole.stat().st_size
 
 
+def plant(library):
+    """Put another file in a library's place; the one that is loaded stays as it is."""
+    library.unlink()
+    library.write_bytes(b"planted")
+    library.chmod(0o700)
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+@pytest.mark.parametrize("which", ["the library", "its folder"])
+@needs_compiler
+def test_a_cached_library_that_others_can_write_to_is_not_loaded(kept, monkeypatch, which, mode):
+    assert native.unavailable(FLOAT32, CPU) is None
+    (whole,) = kept.iterdir()
+    loaded, load = [], c_library.ctypes.CDLL
+    monkeypatch.setattr(c_library.ctypes, "CDLL", lambda path: loaded.append(path) or load(path))
+    native.compiled.cache_clear()
+    assert native.unavailable(FLOAT32, CPU) is None
+    assert loaded == [str(whole)]
+    plant(whole)
+    (whole if which == "the library" else kept).chmod(mode)
+    loaded.clear()
+    native.compiled.cache_clear()
+    assert native.unavailable(FLOAT32, CPU) is None
+    assert (str(whole) in loaded) == (which == "the library")  # which was compiled anew
+    assert (whole.read_bytes() == b"planted") == (which == "its folder")
+
+
+@needs_compiler
+def test_a_cached_library_of_another_user_is_not_loaded(kept, monkeypatch):
+    assert native.unavailable(FLOAT32, CPU) is None
+    (whole,) = kept.iterdir()
+    plant(whole)
+    monkeypatch.setattr(c_library.os, "getuid", lambda: kept.stat().st_uid + 1)
+    native.compiled.cache_clear()
+    assert native.unavailable(FLOAT32, CPU) is None
+    assert whole.read_bytes() == b"planted"
+
+
 @needs_compiler
 def test_a_cache_that_cannot_be_written_to_is_done_without(kept):
-    kept.parent.mkdir()
+    kept.parent.mkdir(parents=True)
     kept.write_text("a file where the folder should be")
     assert native.unavailable(FLOAT32, CPU) is None
 

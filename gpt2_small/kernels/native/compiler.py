@@ -1,4 +1,4 @@
-"""Makes a C source into a library that Python can call, with this machine's own compiler."""
+"""Compile a C source with this machine's compiler, and cache the library."""
 
 import ctypes
 import hashlib
@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from gpt2_small.files import cache_folder
 
-# On macOS a second OpenMP beside torch's would end the process; one thread has to do there.
+# On macOS a second OpenMP beside torch's would end the process, so it runs one thread there.
 OPENMP = () if sys.platform == "darwin" else ("-fopenmp",)
 FLAGS = ("-O3", "-march=native", *OPENMP, "-shared", "-fPIC")
 COMPILERS = ("cc", "gcc", "clang")
@@ -24,7 +25,7 @@ MOST_SECONDS = 60
 
 
 class CannotCompile(Exception):
-    """Why there is no library, in a clause."""
+    """There is no library; the message says why, in a clause."""
 
 
 def compiler() -> list[str]:
@@ -47,23 +48,27 @@ def compiler() -> list[str]:
 def library(source: Path, *macros: str) -> ctypes.CDLL:
     """The library of a C file, from the cache where it was compiled before on such a machine.
 
-    macros: names that the source finds defined.
+    A cached library that is not this user's, or that others can write to, is not loaded.
+
+    macros: names that are defined in the source.
 
     Raises CannotCompile without a compiler, and where the compiler or the loader fails.
     """
     command = [*compiler(), *FLAGS, *(f"-D{macro}" for macro in macros), "-x", "c"]
     name = f"{source.stem}-{_fingerprint(source.read_text(), command)}.so"
     with suppress(OSError):
-        return ctypes.CDLL(str(cache_folder() / name))
+        cached = _folder() / name
+        if _is_private(cached.parent) and _is_private(cached):
+            return ctypes.CDLL(str(cached))
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             made = Path(folder) / name
             _run([*command, str(source), "-lm", "-o", str(made)])
             with suppress(OSError):
-                return ctypes.CDLL(str(_keep(made)))
+                return ctypes.CDLL(str(_cached(made)))
             return ctypes.CDLL(str(made))
     except OSError as error:
-        raise CannotCompile(f"what {command[0]} makes cannot be loaded ({error})") from None
+        raise CannotCompile(f"what {command[0]} made cannot be loaded ({error})") from None
 
 
 def _run(command: list[str]) -> None:
@@ -81,29 +86,45 @@ def _run(command: list[str]) -> None:
     except subprocess.TimeoutExpired:
         raise CannotCompile(f"{command[0]} took more than {MOST_SECONDS} seconds") from None
     if result.returncode:
-        said = next((line for line in result.stderr.splitlines() if "error" in line), "no word")
+        said = next((line for line in result.stderr.splitlines() if "error" in line), "no message")
         raise CannotCompile(f"{command[0]} failed ({said.strip()})")
 
 
-def _keep(made: Path) -> Path:
-    """Where it lies in the cache now."""
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+def _folder() -> Path:
+    return cache_folder() / "compiled"
+
+
+def _is_private(path: Path) -> bool:
+    """Whether a file or folder is this user's, and nobody else may write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = path.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _cached(made: Path) -> Path:
+    """The path of the library's copy in the cache. Raises OSError where it cannot be kept there."""
+    folder = _folder()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not _is_private(folder):
+        raise PermissionError(f"{folder} is not this user's alone")
     with tempfile.TemporaryDirectory(dir=folder) as unfinished:
         copied = shutil.copy(made, unfinished)
+        os.chmod(copied, 0o700)
         os.replace(copied, folder / made.name)
     return folder / made.name
 
 
 def _fingerprint(source: str, command: Iterable[str]) -> str:
-    """Of all that a library depends on: a home folder may be shared by different processors."""
+    """A hash of all that a library depends on; different processors may share a home folder."""
     described = "\n".join([source, *command, *_processor()])
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 @cache
 def _processor() -> tuple[str, ...]:
-    """Its kind, and on Linux what it can do."""
+    """The processor's kind, and on Linux its features."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text().splitlines() if described.exists() else []
     abilities = {line for line in lines if line.startswith(("flags", "Features", "model name"))}
