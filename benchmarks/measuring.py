@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -58,41 +59,63 @@ def median_ratio(theirs: list[float], ours: list[float]) -> float:
 def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, float]:
     """The most this machine was seen to do: products a second, and bytes read a second.
 
-    A matrix product of torch's own in float32 and bfloat16, in FLOP/s; in float32 on a CPU also
-    oneDNN's, and the larger counts; matrices are size x size. Bytes a second of the sum of a large
-    tensor, of a product of one row with packed weights, and on a CPU of a step in C of one block
-    with a large vocabulary; again the largest.
+    FLOP/s of matrix products in float32 and bfloat16, the best of several shapes and of torch's
+    and oneDNN's routine. Bytes a second of the sum of a large tensor, of a product of one row with
+    packed weights, and on a CPU of a step in C of one block with a large vocabulary, the best too.
+
+    size: side of the square product, about which the other shapes lie.
     """
-    from gpt2_small.kernels.products import product
     from gpt2_small.model.packed_weights import PackedAffine
 
     size = size or (8192 if device == "cuda" else 2048)
     big = 16 * size**2
-    square = torch.randn(size, size, device=device)
-    low, stream = square.bfloat16(), torch.ones(big, device=device)
     with torch.no_grad():
+        products = products_of(size, device)
+        row, stream = torch.randn(1, size, device=device), torch.ones(big, device=device)
         wide = torch.randn(size, big // size, device=device)
-        row, packed = square[:1], PackedAffine(wide, None, with_one_row=True)
+        packed = PackedAffine(wide, None, with_one_row=True)
         readers: dict[str, tuple[int, Callable[[], object]]] = {
             "sum": (4 * big, stream.sum),
             "product": (4 * big, lambda: packed(row)),
         }
         if step := step_in_c(size, big // size, device):
             readers["step in C"] = step
-        products = {
-            "float32": lambda: square @ square,
-            "float32, oneDNN": lambda: product(square, square),
-            "bfloat16": lambda: low @ low,
-        }
-        reads = {name: read for name, (_, read) in readers.items()}
-        seconds = interleaved({**products, **reads}, rounds, device)
-    best = {name: min(values) for name, values in seconds.items()}
-    flop = 2 * size**3
+        calls = {name: call for name, (_, call) in (products | readers).items()}
+        seconds = interleaved(calls, rounds, device)
+    rates = {name: count / min(seconds[name]) for name, (count, _) in (products | readers).items()}
     return {
-        "float32 FLOP/s": flop / min(best["float32"], best["float32, oneDNN"]),
-        "bfloat16 FLOP/s": flop / best["bfloat16"],
-        "bytes/s": max(count / best[name] for name, (count, _) in readers.items()),
+        **{
+            f"{dtype} FLOP/s": max(rate for name, rate in rates.items() if name.startswith(dtype))
+            for dtype in ("float32", "bfloat16")
+        },
+        "bytes/s": max(rates[name] for name in readers),
     }
+
+
+def products_of(size: int, device: str) -> dict[str, tuple[int, Callable[[], object]]]:
+    """The FLOP of matrix products, and the products, by name: type, shape and routine."""
+    from gpt2_small.kernels.products import onednn_serves
+
+    found: dict[str, tuple[int, Callable[[], object]]] = {}
+    shapes = [
+        (size, size, size),
+        (size // 2, size // 2, 2 * size),
+        (size // 4, size // 2, 8 * size),
+    ]
+    for dtype in (torch.float32, torch.bfloat16):
+        for rows, inner, out in shapes:
+            left = torch.randn(rows, inner, device=device, dtype=dtype)
+            right = torch.randn(inner, out, device=device, dtype=dtype)
+            name = f"{str(dtype).removeprefix('torch.')}, {rows} x {inner} x {out}"
+            flop = 2 * rows * inner * out
+            found[name] = flop, partial(torch.matmul, left, right)
+            if dtype == torch.float32 and onednn_serves(left):
+                onednn = torch.ops.mkldnn._linear_pointwise
+                found[f"{name}, oneDNN"] = (
+                    flop,
+                    partial(onednn, left, right.mT, None, "none", [], ""),
+                )
+    return found
 
 
 def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[], object]] | None:

@@ -5,10 +5,10 @@
         --dtype bfloat16 --models twin nanoGPT --memory-batch 64 --memory-seq 1024
 
 Forward and backward alone, then with clipping and the optimiser; all models take turns in every
-round. With --keep-freed-memory they do so in a process that keeps freed memory, as a training run
-on a CPU does, so that none waits for new pages. Memory is the peak of a fresh process for each
-model, batch 4 x 512 unless told otherwise; with recomputation freed memory is given back at once,
-as a run with recompute=true does.
+round. On a CPU the process keeps freed memory, as a training run does, so that no model waits for
+new pages; --no-keep-freed-memory leaves that to the C library. Memory is the peak of a fresh
+process for each model, batch 4 x 512 unless told otherwise; with recomputation freed memory is
+given back at once, as a run with recompute=true does.
 """
 
 import argparse
@@ -52,8 +52,6 @@ from gpt2_small.planning.flops import training_flops
 from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
 
 RECOMPUTING = "twin, recomputing"
-# As a run on a CPU does; measured in a process of its own alone, since it holds for the process.
-KEEPING = "twin, keeping freed memory"
 
 SETTINGS = {
     "twin": "FastTransformer, fused AdamW; compiled on CUDA",
@@ -176,7 +174,7 @@ def measure_memory_here(arguments: argparse.Namespace) -> None:
     """Two whole steps of one model in this process; prints the peak in bytes and the seconds."""
     if arguments.measure_memory == RECOMPUTING:
         return_freed_memory()
-    elif arguments.measure_memory == KEEPING:
+    elif arguments.keep_freed_memory:
         keep_freed_memory()
     runner = Runner(arguments.measure_memory, arguments)
     shape, dtype = SHAPES[arguments.preset], getattr(torch, arguments.dtype[0])
@@ -201,6 +199,8 @@ def measure_memory(arguments: argparse.Namespace, names: list[str], dtype: str) 
             command += ["--positions-per-chunk", str(arguments.positions_per_chunk)]
         if arguments.no_compile:
             command += ["--no-compile"]
+        if not arguments.keep_freed_memory:
+            command += ["--no-keep-freed-memory"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         measured[name] = json.loads(done.stdout.splitlines()[-1])
     return measured
@@ -219,7 +219,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--positions-per-chunk", type=int)
     parser.add_argument("--memory-batch", type=int, default=4)
     parser.add_argument("--memory-seq", type=int, default=512)
-    parser.add_argument("--keep-freed-memory", action="store_true", help="for every model's times")
+    parser.add_argument("--keep-freed-memory", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
@@ -264,8 +264,6 @@ def main() -> None:
             show(f"Training step, {kind}: {size}; peak {peak / 1e12:.2f} TFLOP/s", rows)
             results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
     names = [runner.name for runner in runners]
-    if arguments.device == "cpu":
-        names.append(KEEPING)
     runners.clear()
     gc.collect()
     torch.cuda.empty_cache()

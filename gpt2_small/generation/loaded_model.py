@@ -13,8 +13,7 @@ from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.model.cached_decoder import CachedDecoder
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
-from gpt2_small.runs import load_model, read_run
-from gpt2_small.runs.folder import is_run
+from gpt2_small.runs.folder import is_run, load_run
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights import find_pretrained, load_hugging_face
 from gpt2_small.weights.folder_tokenizer import tokenizer_beside
@@ -81,10 +80,10 @@ def open_model(
     """
     folder = find_pretrained(name_or_folder, with_tokenizer=True)
     if is_run(folder):
-        run = read_run(folder)
-        tokenizer, step = run.load_tokenizer(), run.latest_checkpoint().step
-        model = load_model(folder, device=device, dtype=dtype)
-        return LoadedModel(f"{name_or_folder}, step {step:,}", model, tokenizer)
+        loaded = load_run(folder, device=device, dtype=dtype)
+        remarks: tuple[str, ...] = (loaded.remark,) if loaded.remark else ()
+        name = f"{name_or_folder}, step {loaded.step:,}"
+        return LoadedModel(name, loaded.model, loaded.run.load_tokenizer(), remarks)
     model = load_hugging_face(folder, device=device, dtype=dtype)
     is_gpt2 = has_gpt2_tokenizer(str(name_or_folder))
     tokenizer, remarks = tokenizer_beside(folder, model.config.d_vocab, is_gpt2=is_gpt2)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -257,6 +257,18 @@ def save_checkpoint(
     return path
 
 
+class LoadedRun(NamedTuple):
+    """A run with the weights of one of its checkpoints.
+
+    remark: as `Run.check_solution` gives it.
+    """
+
+    run: Run
+    step: int
+    model: Any
+    remark: str | None
+
+
 def load_model(
     folder: str | Path,
     *,
@@ -264,15 +276,27 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Any:
-    """The bound solution's Transformer with a run's weights, in eval mode.
+    """The bound solution's Transformer with a run's weights, in eval mode; as `load_run`."""
+    return load_run(folder, step=step, device=device, dtype=dtype).model
+
+
+def load_run(
+    folder: str | Path,
+    *,
+    step: int | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> LoadedRun:
+    """A run, and the bound solution's Transformer with its weights, in eval mode.
 
     step: which checkpoint; the latest when left out.
     dtype: of the parameters; float32 when left out.
 
-    Raises UserError for a folder, a checkpoint or a device that cannot be used.
+    Raises UserError for a folder, a checkpoint or a device that cannot be used, and for weights
+    that another learner's file trained.
     """
     run = read_run(folder)
-    run.check_solution()
+    remark = run.check_solution()
     for _ in range(READ_ATTEMPTS):
         checkpoint = run.latest_checkpoint() if step is None else run.checkpoint(step)
         try:
@@ -289,7 +313,7 @@ def load_model(
         run.model_fields, source=str(run.folder / CONFIG), device=device, dtype=dtype
     )
     fill(model, tensors, source=str(checkpoint.folder / WEIGHTS))
-    return model
+    return LoadedRun(run, checkpoint.step, model, remark)
 
 
 def _weights(run: Run, checkpoint: Checkpoint) -> dict[str, Tensor]:
