@@ -4,10 +4,11 @@ import types
 from pathlib import Path
 from types import ModuleType
 
-from gpt2_small.kernels import chunked_loss, products, projection
+from gpt2_small.kernels import activation, attention, chunked_loss, embedding, products, projection
 from gpt2_small.model import cached_decoder, kv_cache, packed_weights, twin
 
-MODULES = (products, projection, chunked_loss, twin, packed_weights, kv_cache, cached_decoder)
+KERNELS = (activation, products, projection, attention, embedding, chunked_loss)
+MODULES = (*KERNELS, twin, packed_weights, kv_cache, cached_decoder)
 
 
 def plant(monkeypatch, module: ModuleType, old: str, new: str) -> None:

@@ -46,12 +46,12 @@ def test_the_published_shapes_agree_at_small_widths(solution, name, native):
 
 
 @pytest.mark.parametrize("lengths", [[5, 2], [5]])
-@pytest.mark.parametrize("mkl_is_at_home", [True, False])
+@pytest.mark.parametrize("has_mkl_on_intel", [True, False])
 @pytest.mark.parametrize("onednn_serves", [True, False])
 def test_whatever_library_multiplies_the_logits_are_the_same(
-    solution, monkeypatch, onednn_serves, mkl_is_at_home, lengths
+    solution, monkeypatch, onednn_serves, has_mkl_on_intel, lengths
 ):
-    monkeypatch.setattr(packed, "mkl_is_at_home", lambda: mkl_is_at_home)
+    monkeypatch.setattr(packed, "has_mkl_on_intel", lambda: has_mkl_on_intel)
     if not onednn_serves:
         monkeypatch.setattr(packed, "onednn_serves", lambda *tensors: False)
     case = replace(SMALL, dtype=torch.float32)

@@ -21,6 +21,7 @@ from twin import (
 )
 
 from gpt2_small import preset
+from gpt2_small.kernels.chunked_loss import chunk_size
 from gpt2_small.model import twin as fast
 from gpt2_small.model.presets import PRESETS
 
@@ -100,13 +101,13 @@ def test_the_logits_of_more_than_a_chunk_never_exist(solution, tied):
 
 @pytest.mark.parametrize("d_vocab", [65, 1000, 50257, 200_000])
 def test_on_a_cpu_a_chunk_has_at_least_128_positions_and_no_more_logits_than_gpt_2s(d_vocab):
-    chunk = fast.chunk_size(10**6, d_vocab, on_cpu=True)
+    chunk = chunk_size(10**6, d_vocab, on_cpu=True)
     assert chunk >= 128
     assert chunk * d_vocab <= 128 * max(d_vocab, 50_304)
 
 
 def test_on_a_cpu_the_logits_of_a_small_vocabulary_come_at_once():
-    assert fast.chunk_size(12 * 64, 65, on_cpu=True) == 12 * 64
+    assert chunk_size(12 * 64, 65, on_cpu=True) == 12 * 64
 
 
 @pytest.mark.parametrize("batch", [FEW, MANY])
@@ -216,7 +217,7 @@ def test_windows_that_do_not_fit_are_refused(solution, tokens, sentence):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("dropout.p if dropout.training", "0.5 * dropout.p if dropout.training"),
+        ("pattern_dropout.p if", "pattern_dropout.p / 2 if"),
         ("return attn.output_dropout(affine(", "return (affine("),
         ("return part.output_dropout(affine(", "return (affine("),
         ("model.embed_dropout(", "("),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from planting import plant
 from strategies import SMALL
-from twin import FEW, MANY, WIDE, assert_as_near_in_bfloat16, assert_same_function
+from twin import FEW, MANY, assert_as_near_in_bfloat16, assert_same_function
 
-from gpt2_small.kernels import chunked_loss, products, projection
+from gpt2_small.kernels import activation, attention, chunked_loss, embedding, products, projection
 from gpt2_small.model import twin as fast
 
 PLANTED = [
@@ -19,24 +19,20 @@ PLANTED = [
     (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
     (projection, "product(grad, kept.mT)", "product(-grad, kept.mT)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
-    (products, "torch.addmm(bias, factor, weight)\n    return", "factor @ weight\n    return"),
-    (fast, "is_causal=True", "is_causal=False"),
-    (fast, "is_causal=True", "is_causal=True, scale=1.0"),
-    (fast, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
-    (products, 'else F.gelu(pre, approximate="tanh")', "else F.gelu(pre)"),
-    (products, "gelu_forward(inputs) if ctx", "inputs if ctx"),
-    (products, 'gelu_backward(grad, pre, approximate="tanh")', "gelu_backward(grad, pre)"),
-    (products, "gelu_backward(inputs_grad, inputs)", "inputs_grad"),
-    (fast, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
+    (products, "torch.addmm(bias, flat, weight)", "flat @ weight"),
+    (attention, "is_causal=True", "is_causal=False"),
+    (attention, "is_causal=True", "is_causal=True, scale=1.0"),
+    (attention, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
+    (activation, 'F.gelu(pre, approximate="tanh")', "F.gelu(pre)"),
+    (fast, "gelu_tanh(affine(", "(affine("),
+    (embedding, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
     (fast, "norm.eps", "1e-6"),
     (fast, "return residual + mlp(", "return mlp("),
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
     (fast, "W_pos[:seq]", "W_pos[-seq:]"),
-    (fast, "return layer_norm(model.ln_final, residual)", "return residual"),
-    (fast, "bias = unembed.W_U, unembed.b_U", "bias = unembed.W_U, None"),
-    (fast, "targets = batch[:, 1:]", "targets = batch[:, :-1]"),
-    (products, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
-    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+    (fast, "return layer_norm(model.ln_final, residual),", "return residual,"),
+    (fast, "model.unembed.W_U, model.unembed.b_U", "model.unembed.W_U, None"),
+    (fast, "batch[:, 1:].flatten(),", "batch[:, :-1].flatten(),"),
     (chunked_loss, "torch.stack(losses).sum() / positions", "torch.stack(losses).mean()"),
     (chunked_loss, "torch.full_like(target, -share,", "torch.full_like(target, share,"),
     (chunked_loss, "else grad * loss_grad.to(grad.dtype)", "else grad"),
@@ -53,7 +49,6 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
         assert_same_function(solution, case, tied=False, positions_per_chunk=5)
         assert_same_function(solution, case, tied=True, positions_per_chunk=5)
-        assert_same_function(solution, WIDE, tied=True, positions_per_chunk=5)
 
 
 PLANTED_IN_CASTS = [
@@ -65,7 +60,7 @@ PLANTED_IN_CASTS = [
     (chunked_loss, "unembedding[:, columns], block_bias", "unembedding[:, columns], None"),
     (chunked_loss, "unembedding[:, columns]", "unembedding[:, columns].flip(1)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
-    (products, "product(factor.mT, grad)", "product(inputs.mT, grad)"),
+    (products, "product(inputs.mT, grad)", "product(-inputs.mT, grad)"),
     (products, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
     (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
 ]  # fmt: skip

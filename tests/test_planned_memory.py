@@ -13,6 +13,7 @@ from processes import ROOT, printed_by
 
 import gpt2_small
 from gpt2_small import preset
+from gpt2_small.kernels import attention
 from gpt2_small.model import twin as fast
 from gpt2_small.model.twin import FastTransformer
 from gpt2_small.planning.memory import (
@@ -122,7 +123,7 @@ def test_the_compiler_keeps_what_was_planned(dtype, monkeypatch):
     def compiled(twin):
         return torch.compile(twin, backend=split_only)
 
-    monkeypatch.setattr(fast, "attends_in_full", lambda device: False)
+    monkeypatch.setattr(attention, "attends_in_full", lambda device: False)
     config = gpt2_small.TransformerConfig(**SHAPES["tied"])
     planned = planned_bytes(config, setting(dtype, on_cpu=False))
     assert kept_bytes(config, dtype, wrap=compiled) == pytest.approx(planned, rel=PROMISED)

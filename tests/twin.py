@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 from closeness import assert_close
-from strategies import SMALL, Case
+from strategies import Case
 
 from gpt2_small.kernels import products
 from gpt2_small.model import twin as fast
@@ -16,8 +16,6 @@ BFLOAT16_SLACK = 1.5
 # Windows of so many tokens; so few that weights which were cast are kept, and so many that not.
 SEQ = 64
 FEW, MANY = 4, products.ROWS_TO_CAST_AGAIN // SEQ + 1
-
-WIDE = replace(SMALL, d_mlp=products.WIDEST_KEPT + 8)
 
 
 def gradients(model, loss):

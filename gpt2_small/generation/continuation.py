@@ -1,4 +1,4 @@
-"""Continuations while they are written, and what is told of each step."""
+"""Record a continuation as its tokens are drawn, and find its end."""
 
 import hashlib
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Step:
 
 
 class Continuation:
-    """What follows a prompt, while it is written and after.
+    """What follows a prompt, while it is drawn and after.
 
     prompt, sample: whose, both counted from 0.
     text: what is certain of it so far.

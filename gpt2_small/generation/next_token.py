@@ -1,4 +1,4 @@
-"""One step from near: what a model thinks comes next, and what the solution's `sample` draws."""
+"""Compare a model's next-token logits with what the solution's `sample` draws."""
 
 from types import ModuleType
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stop strings in a text that comes piece by piece."""
+"""Find stop strings in a text that arrives in pieces."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 class StopText:
     """Lets a text through up to the first stop string, however the text is cut into pieces.
 
-    What could still become a stop string is held back. The first stop string is the one that is
+    The beginning of a possible stop string is held back. The first stop string is the one that is
     complete first; of several that end together, the longest.
     """
 

@@ -1,4 +1,4 @@
-"""Text of a model on a terminal."""
+"""Print a model's text on a terminal, which none of it controls."""
 
 import io
 import unicodedata
@@ -8,7 +8,7 @@ _KEPT = "\n\t"
 
 
 def visible(text: str) -> str:
-    """The text with control characters made visible, so that none of them steers a terminal."""
+    """The text with control characters replaced by visible ones."""
     return "".join(
         character
         if character in _KEPT or unicodedata.category(character) != "Cc"

@@ -1,4 +1,4 @@
-"""Unembedding and next-token loss in one, a chunk of positions at a time.
+"""Compute the unembedding and the next-token loss a chunk of positions at a time.
 
 The logits are the largest tensor of a training step: d_vocab numbers for every position. Here they
 exist for one chunk only. While a chunk's are at hand, its share of the gradients is computed too,
@@ -13,11 +13,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.kernels.products import product, product_dtype
+from gpt2_small.kernels.products import cpu_version_runs, product, product_dtype
+
+# Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
+# the smaller the vocabulary is, and twice as many still go at once, since the little memory would
+# not be worth a second pass over W_U.
+CPU_POSITIONS_PER_CHUNK = 128
+CPU_LOGITS_PER_CHUNK = CPU_POSITIONS_PER_CHUNK * 50_304
+CUDA_POSITIONS_PER_CHUNK = 8192
 
 # On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache:
 # of so many of the vocabulary's tokens.
 CPU_TOKENS_PER_BLOCK = 8192
+
+
+def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
+    """How many of these positions' logits exist at once by default."""
+    if not on_cpu:
+        return min(positions, CUDA_POSITIONS_PER_CHUNK)
+    chunk = max(CPU_POSITIONS_PER_CHUNK, CPU_LOGITS_PER_CHUNK // d_vocab)
+    return positions if positions <= 2 * chunk else chunk
 
 
 def add_product(
@@ -41,7 +56,7 @@ def logits_of(
     inputs: Tensor, unembedding: Tensor, bias: Tensor | None, dtype: torch.dtype
 ) -> Float[Tensor, "rows d_vocab"]:
     """inputs @ unembedding + bias, cast to this type."""
-    if inputs.device.type != "cpu" or inputs.dtype == dtype or torch.compiler.is_compiling():
+    if inputs.dtype == dtype or not cpu_version_runs(inputs):
         return product(inputs, unembedding, bias).to(dtype)
     logits = inputs.new_empty(len(inputs), unembedding.shape[1], dtype=dtype)
     for start in range(0, logits.shape[1], CPU_TOKENS_PER_BLOCK):
@@ -55,7 +70,7 @@ def logits_gradient(
     weighted: Float[Tensor, "rows d_vocab"], target: Int[Tensor, "rows 1"], share: float
 ) -> Float[Tensor, "rows d_vocab"]:
     """A position's share of its probabilities, less the same share where the target is."""
-    if weighted.device.type == "cpu" and not torch.compiler.is_compiling():
+    if cpu_version_runs(weighted):
         return weighted.scatter_add_(
             -1, target, torch.full_like(target, -share, dtype=weighted.dtype)
         )
@@ -113,11 +128,7 @@ class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, loss_grad: Tensor) -> tuple[Tensor | None, ...]:
-        is_one = (
-            loss_grad.device.type == "cpu"
-            and not torch.compiler.is_compiling()
-            and loss_grad.item() == 1
-        )
+        is_one = cpu_version_runs(loss_grad) and loss_grad.item() == 1
         grads = (
             grad if grad is None or is_one else grad * loss_grad.to(grad.dtype)
             for grad in ctx.saved_tensors
@@ -132,16 +143,19 @@ def chunked_loss(
     targets: Int[Tensor, "positions"],
     *,
     is_transposed: bool,
-    positions_per_chunk: int,
+    positions_per_chunk: int | None = None,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy, in nats, of the targets under softmax(final @ weight + bias).
 
-    Holds the logits of positions_per_chunk positions at a time. Products run in autocast's type
-    where that is on, the softmax in float32 at least. It can be differentiated once.
+    Holds the logits of positions_per_chunk positions at a time, `chunk_size` when left out.
+    Products run in autocast's type where that is on, the softmax in float32 at least. It can be
+    differentiated once.
 
     weight: [d_model d_vocab], or [d_vocab d_model] where is_transposed; its gradient is contiguous.
     """
-    dtype = product_dtype(final)
+    dtype, on_cpu = product_dtype(final), final.device.type == "cpu"
+    d_vocab = weight.shape[0] if is_transposed else weight.shape[1]
+    default = chunk_size(len(targets), d_vocab, on_cpu=on_cpu)
     with torch.autocast(final.device.type, enabled=False):
         loss: Tensor = _ChunkedLoss.apply(
             final,
@@ -149,7 +163,7 @@ def chunked_loss(
             bias,
             targets,
             is_transposed,
-            positions_per_chunk,
+            positions_per_chunk or max(1, default),
             torch.is_grad_enabled(),
             dtype,
         )

@@ -1,4 +1,4 @@
-"""Queries, keys and values of all heads as one product, from the reference's three weights."""
+"""Project to queries, keys and values of all heads by one product, from three weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,14 +8,20 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.compiler import is_compiling
 
-from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN, affine, product, product_dtype
+from gpt2_small.kernels.products import (
+    ROWS_TO_CAST_AGAIN,
+    affine,
+    cpu_version_runs,
+    product,
+    product_dtype,
+)
 
 
 def side_by_side(
     *weights: Float[Tensor, "head d_model d_head"],
 ) -> Float[Tensor, "d_model weight_head_d_head"]:
+    """One weight whose columns are those of each weight in turn."""
     columns = [
         rearrange(weight, "head d_model d_head -> d_model head d_head") for weight in weights
     ]
@@ -25,7 +31,7 @@ def side_by_side(
 def apart(
     joined: Float[Tensor, "d_model three_head_d_head"], head: int, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "head d_model d_head"], ...]:
-    """What was `side_by_side`, as tensors of their own and of this type."""
+    """The tensors that were put `side_by_side`, cast to this type."""
     parts = rearrange(
         joined, "d_model (three head d_head) -> three head d_model d_head", three=3, head=head
     )
@@ -58,10 +64,10 @@ def fused_weight(
 
 
 class _Projection(torch.autograd.Function):
-    """The product with three weights side by side, which are laid so again for the backward pass.
+    """The CPU's: three weights are put side by side again for the backward pass.
 
-    Only where few rows are multiplied by weights that were cast are they kept: to cast them again
-    takes longer then, and they are half as large.
+    They are kept only where few rows are multiplied by cast weights: casting again takes longer
+    then, and they are half as large.
     """
 
     @staticmethod
@@ -99,7 +105,7 @@ def query_key_value(
 ) -> Float[Tensor, "batch seq three_head_d_head"]:
     """Queries, then keys, then values, of all heads, from W_Q, W_K, W_V and their biases."""
     bias, dtype = torch.cat([*biases]).flatten(), product_dtype(residual)
-    if residual.device.type != "cpu" or is_compiling():
+    if not cpu_version_runs(residual):
         return affine(residual, fused_weight(weights, dtype), bias)
     projected: Tensor = _Projection.apply(residual.flatten(end_dim=-2), bias, dtype, *weights)
     return projected.unflatten(0, residual.shape[:-1])

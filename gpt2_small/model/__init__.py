@@ -1,1 +1,1 @@
-"""The model's surroundings: presets, activations by name, weights."""
+"""The fast twin, its decoding with a cache, hooks, presets, and building a model from weights."""

@@ -1,4 +1,4 @@
-"""Weights into the bound model: built without drawing them, filled strictly, read without code."""
+"""Build the bound model without drawing weights, and fill it strictly from safetensors files."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +44,7 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
 
 
 class UndrawnWeights(TorchFunctionMode):
-    """Leaves out the drawing of initial weights, which take time and are overwritten anyway."""
+    """Skips the drawing of initial weights, which takes time and is overwritten anyway."""
 
     def __torch_function__(
         self,

@@ -1,4 +1,4 @@
-"""Inner activations by TransformerLens's names: read them, or change them on the way."""
+"""Read or patch inner activations by TransformerLens's names."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager

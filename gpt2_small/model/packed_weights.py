@@ -10,7 +10,7 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.kernels.native.decode_step import Map, NativeStep
 from gpt2_small.kernels.native.library import unavailable
-from gpt2_small.kernels.products import mkl_is_at_home, onednn_serves
+from gpt2_small.kernels.products import has_mkl_on_intel, onednn_serves
 from gpt2_small.kernels.projection import side_by_side
 from gpt2_small.model.eligibility import Part, refuse_others
 
@@ -25,7 +25,7 @@ class PackedAffine:
     other devices [out in].
 
     with_one_row: whether it also keeps the weight [in out] to multiply a single row of float32 by,
-        where MKL is at home, which reads that faster still.
+        where MKL runs on an Intel processor, which reads that faster still.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PackedAffine:
     ) -> None:
         self.bias = bias
         self.is_packed = onednn_packs(weight)
-        is_read_by_mkl = self.is_packed and weight.dtype == torch.float32 and mkl_is_at_home()
+        is_read_by_mkl = self.is_packed and weight.dtype == torch.float32 and has_mkl_on_intel()
         self.for_one_row = weight.contiguous() if with_one_row and is_read_by_mkl else None
         if self.is_packed:
             rows_first = weight.mT.contiguous()

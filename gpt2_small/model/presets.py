@@ -1,4 +1,4 @@
-"""Shapes with a name: the four published GPT-2s, and small ones that train in minutes."""
+"""Name the shapes of the four published GPT-2s, and of small models that train in minutes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -2,16 +2,16 @@
 
 The parts that do not grow with the batch are plain: float32 weights, gradients as large, two
 moments of AdamW. The rest follows the code. What a block keeps for its backward pass is what its
-operations save (`gpt2_small/model/twin.py`, `products.py`); on a CPU the twin makes a wide GELU
-again instead of keeping it. The loss (`chunked_loss.py`) holds logits for a chunk of positions, and
-its finished gradients until the backward pass takes them.
+operations save (`gpt2_small/model/twin.py` and `gpt2_small/kernels/`). The loss
+(`chunked_loss.py`) holds logits for a chunk of positions, and its finished gradients until the
+backward pass takes them.
 """
 
 from bisect import bisect_left
 from dataclasses import dataclass, fields
 
-from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN, WIDEST_KEPT
-from gpt2_small.model.twin import chunk_size
+from gpt2_small.kernels.chunked_loss import chunk_size
+from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN
 from gpt2_small.planning.flops import Config, parameter_count
 
 FLOAT32_BYTES = 4
@@ -69,8 +69,7 @@ def activation_bytes(config: Config, setting: Setting) -> int:
     # On a CPU attention is computed in float32, and z is cast for the product that reads it.
     exact, cast = (FLOAT32_BYTES, low % FLOAT32_BYTES) if setting.on_cpu else (low, 0)
     attention = d_model * (low + 4 * exact + cast) + FLOAT32_BYTES * config.n_heads
-    is_made_again = setting.on_cpu and config.d_mlp > WIDEST_KEPT
-    mlp = d_model * low + config.d_mlp * low * (1 if is_made_again else 2)
+    mlp = d_model * low + 2 * config.d_mlp * low
     block = 2 * norm + attention + mlp
     total = config.n_layers * block + norm + _dropout_bytes(config, setting) + TOKEN_BYTES
     return total if setting.is_twin else total + _plain_bytes(config)

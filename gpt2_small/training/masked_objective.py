@@ -13,7 +13,7 @@ from torch import Tensor, nn, where
 
 from gpt2_small import binding
 from gpt2_small.kernels.chunked_loss import chunked_loss
-from gpt2_small.model.twin import FastTransformer, chunk_size, embeddings, final_residual
+from gpt2_small.model.twin import FastTransformer
 from gpt2_small.training.objective import Loss, Objective
 
 
@@ -34,20 +34,15 @@ class MaskedTwin(FastTransformer):
     def forward(self, batch: Int[Tensor, "batch seq_plus_1"]) -> Float[Tensor, ""]:
         """Summed cross-entropy, in nats; 0 for a batch without a target."""
         tokens, is_target = tokens_and_mask(batch)
-        embed, weight = embeddings(self.model, tokens[:, :-1])
-        unembed, bias = self.model.unembed, None
-        if unembed is not None:
-            weight, bias = unembed.W_U, unembed.b_U
-        final = final_residual(self.model, embed, recompute=self.recompute)
+        final, weight, bias = self.before_logits(tokens[:, :-1])
         targets = tokens[:, 1:][is_target[:, 1:]]
-        size = chunk_size(len(targets), self.config.d_vocab, on_cpu=batch.device.type == "cpu")
         mean = chunked_loss(
             final[is_target[:, 1:]],
             weight,
             bias,
             targets,
-            is_transposed=unembed is None,
-            positions_per_chunk=self.positions_per_chunk or max(1, size),
+            is_transposed=self.config.tied_embeddings,
+            positions_per_chunk=self.positions_per_chunk,
         )
         return mean * len(targets)
 

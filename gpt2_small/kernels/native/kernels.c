@@ -1,4 +1,4 @@
-/* What a CPU does faster in C than by torch's operators: the GELU, and a decoding step.
+/* A decoding step, which a CPU does faster in C than by torch's operators.
 
    Numbers are kept as Number, and all arithmetic is float's. */
 
@@ -55,14 +55,7 @@ static inline float read_number(Number number) { return number; }
 static inline void write_lanes(Number *to, Lanes lanes) { memcpy(to, &lanes, sizeof lanes); }
 #endif
 
-/* Up to LANES numbers; those that are not there are 0. */
-static inline Lanes read_some(const Number *from, long count) {
-    if (count >= LANES) return read_lanes(from);
-    Number numbers[LANES] = {0};
-    memcpy(numbers, from, count * sizeof *from);
-    return read_lanes(numbers);
-}
-
+/* Up to LANES floats; those that are not there are 0. */
 static inline Lanes read_floats(const float *from, long count) {
     Lanes lanes = {0};
     if (count >= LANES)
@@ -104,28 +97,6 @@ static inline Lanes gate(Lanes x) {
 }
 
 static inline Lanes gelu_of_lanes(Lanes x) { return x * gate(x); }
-
-static inline Lanes gelu_slope_of_lanes(Lanes x) {
-    Lanes open = gate(x);
-    return open + x * open * (1 - open) * 1.5957691216f * (1 + 3 * 0.044715f * x * x);
-}
-
-void gelu(Number *outputs, const Number *inputs, long count, long threads) {
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long at = 0; at < count; at += LANES)
-        write_some(outputs + at, gelu_of_lanes(read_some(inputs + at, count - at)), count - at);
-}
-
-/* The gradient with regard to the inputs; it may take the place of the one that is given. */
-void gelu_backward(
-    Number *inputs_grads, const Number *grads, const Number *inputs, long count, long threads
-) {
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long at = 0; at < count; at += LANES) {
-        Lanes slope = gelu_slope_of_lanes(read_some(inputs + at, count - at));
-        write_some(inputs_grads + at, slope * read_some(grads + at, count - at), count - at);
-    }
-}
 
 /* ---- A decoding step: what one new token of every row takes ----
 
@@ -238,7 +209,7 @@ static void layer_norm(
     }
 }
 
-/* The same of floats, in their place. */
+/* The GELU of floats, in place. */
 static void gelu_of_floats(float *values, long count, long threads) {
     #pragma omp parallel for num_threads(threads) schedule(static)
     for (long at = 0; at < count; at += LANES) {

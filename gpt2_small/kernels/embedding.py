@@ -1,0 +1,39 @@
+"""Look tokens up in a weight that a tied unembedding shares."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from gpt2_small.kernels.products import cpu_version_runs
+
+
+class _SharedEmbedding(torch.autograd.Function):
+    """The CPU's: both gradients arrive together, and the rows' is added into the other in place.
+
+    The other is made by the unembedding for nobody else.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(tokens)
+        return weight[tokens], weight.view_as(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, rows_grad: Tensor, weight_grad: Tensor) -> tuple[Tensor, None]:
+        (tokens,) = ctx.saved_tensors
+        return weight_grad.index_add_(0, tokens.flatten(), rows_grad.flatten(end_dim=-2)), None
+
+
+def shared_embedding(
+    weight: Float[Tensor, "d_vocab d_model"], tokens: Int[Tensor, "batch seq"]
+) -> tuple[Float[Tensor, "batch seq d_model"], Float[Tensor, "d_vocab d_model"]]:
+    """The tokens' vectors, and the weight for the unembedding to use."""
+    if cpu_version_runs(weight, tokens):
+        embed, weight = _SharedEmbedding.apply(weight, tokens)
+        return embed, weight
+    return F.embedding(tokens, weight), weight
