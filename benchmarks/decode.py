@@ -1,4 +1,4 @@
-"""Speed of greedy decoding, ours against transformers, nanoGPT and TransformerLens.
+"""Measure the speed of greedy decoding, ours against transformers, nanoGPT and TransformerLens.
 
     python benchmarks/decode.py --nanogpt FOLDER
     python benchmarks/decode.py --device cuda --dtype bfloat16

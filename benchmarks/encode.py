@@ -1,4 +1,4 @@
-"""Speed of GPT-2's tokenizer on a long text, ours against the engine that it runs on, tiktoken.
+"""Measure the speed of GPT-2's tokenizer on a long text, ours against its engine, tiktoken.
 
     python benchmarks/encode.py
     python benchmarks/encode.py --text FILE --megabytes 100

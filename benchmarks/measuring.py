@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved timing, this machine's ceilings, tables and JSON."""
+"""Time functions in turns, find this machine's ceilings, print tables and write JSON."""
 
 import json
 import os

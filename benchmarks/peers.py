@@ -1,4 +1,4 @@
-"""The models to measure ours against, each in its fastest documented mode; None when absent."""
+"""Load the models to compare with, each in its fastest documented mode; None when absent."""
 
 import contextlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""What keeping a run costs beside its steps: its input, its checkpoints, its memory.
+"""Measure what a run costs beside its steps: its input, its checkpoints, its memory.
 
     python benchmarks/run_costs.py --text input.txt
     python benchmarks/run_costs.py --text input.txt --preset gpt2 --steps 12 \\

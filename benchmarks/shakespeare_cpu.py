@@ -1,4 +1,4 @@
-"""nanoGPT's setting for a laptop: which validation loss in which time, ours beside its own.
+"""Compare validation loss and time with nanoGPT's, in its setting for a laptop.
 
     python benchmarks/shakespeare_cpu.py --text input.txt --nanogpt FOLDER
 

@@ -1,4 +1,4 @@
-"""Time and memory of a training step, ours against nanoGPT, transformers and TransformerLens.
+"""Measure time and memory of a training step, ours against nanoGPT's and others'.
 
     python benchmarks/train_step.py --nanogpt FOLDER
     python benchmarks/train_step.py --device cuda --preset gpt2-padded --batch 64 --seq 1024 \\

@@ -1,4 +1,4 @@
-"""How long a learner waits: from saving a part to its verdict in `watch`, and a whole check.
+"""Measure how long a learner waits for the verdict of `watch`, and for a whole check.
 
     python benchmarks/watch.py
 

@@ -1,4 +1,4 @@
-"""Say how a text goes on: the options of sampling, checked."""
+"""Define and check the options of sampling."""
 
 import math
 from dataclasses import dataclass

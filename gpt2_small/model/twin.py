@@ -49,7 +49,7 @@ class FastTransformer(nn.Module):
     in DistributedDataParallel or torch.compile, and train it with
     `train_step(twin, batches, optimizer, loss=lambda twin, batch: twin(batch))`.
 
-    positions_per_chunk: how many positions' logits exist at once; left out, as the device likes it.
+    positions_per_chunk: how many positions' logits exist at once; left out, the device's default.
     recompute: keep of each block only what it reads, and compute it again in the backward pass
         (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4).
 

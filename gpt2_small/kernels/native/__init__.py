@@ -1,1 +1,1 @@
-"""C kernels for a CPU, compiled at first use and cached."""
+"""Run a decoding step in C on a CPU, compiled at first use and cached."""
