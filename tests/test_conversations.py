@@ -91,6 +91,16 @@ def said(conversation: Conversation | None) -> list[tuple[str, str]] | None:
             [("user", "<|assistant|>x"), ("assistant", "b<|endoftext|>")],
             [SPECIAL],
         ),
+        (
+            [("user", "<|im_start|>"), ("assistant", "a <| b |> c")],
+            [("user", "<|im_start|>"), ("assistant", "a <| b |> c")],
+            [SPECIAL],
+        ),
+        (
+            [("user", "a <| b |> c"), ("assistant", "|> and <|")],
+            [("user", "a <| b |> c"), ("assistant", "|> and <|")],
+            [],
+        ),
     ],
 )
 def test_every_awkward_turn_has_a_rule_that_is_counted(
@@ -214,12 +224,12 @@ def test_the_format_of_a_row_is_told_by_its_fields(
     assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == expected
 
 
-def test_from_reads_trl_prompts_and_completions_as_messages(tmp_path: Path) -> None:
+def test_trl_prompts_and_completions_are_read_as_messages(tmp_path: Path) -> None:
     row = {
         "prompt": [{"role": "user", "content": "Hi"}],
         "completion": [{"role": "assistant", "content": "Ho"}],
     }
-    assert read(write_lines(tmp_path / "rows.jsonl", [row]), "messages")[0] == ONE
+    assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == ONE
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.jsonl.gz", "rows.parquet"])

@@ -198,6 +198,19 @@ def test_a_mean_of_means_is_found() -> None:
         assert_same(gradients, wanted)
 
 
+def test_targets_that_are_shifted_by_one_are_found() -> None:
+    class Shifted(MaskedObjective):
+        def _summed(self, module: nn.Module, batch: Tensor) -> Tensor:
+            tokens, is_target = tokens_and_mask(batch)
+            return super()._summed(module, torch.where(is_target.roll(1, dims=1), tokens, ~tokens))
+
+    rows, trained = conversations(), model()
+    _, wanted = expected(trained, rows)
+    _, gradients = stepped(trained, [padded(rows)], targets_of(rows), kind=Shifted)
+    with pytest.raises(AssertionError):
+        assert_same(gradients, wanted)
+
+
 def test_padding_changes_nothing() -> None:
     rows, trained = conversations(), model()
     _, wanted = stepped(trained, [padded(rows)], targets_of(rows))

@@ -25,7 +25,8 @@ def prepare_chat_folder(name: str, out: Path, options: ChatOptions) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if options.split == "path":
         Console(stderr=True, soft_wrap=True).print(f"warning: {SPLIT_BY_PATH}", style="yellow")
-    prepared = prepare_chats(name, out, options)
+    with Console(stderr=True).status(f"Preparing {name} ..."):
+        prepared = prepare_chats(name, out, options)
     console.print(f"Wrote {out}/: {', '.join(sorted(path.name for path in out.iterdir()))}")
     for line in audit_lines(prepared.index):
         console.print(line, markup=False)

@@ -139,6 +139,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 final_fraction=0.1,
                 weight_decay=0.0,
                 beta2=0.95,
+                dtype="bfloat16",
             ),
         ),
         # nanoGPT's config/finetune_shakespeare.py, with a warm-up that is as short.

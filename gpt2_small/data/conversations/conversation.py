@@ -1,5 +1,6 @@
 """Define a conversation, and bring what people have into its shape: user, assistant, user, ..."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -86,10 +87,10 @@ EMPTY = "ended before an empty turn"
 SAME_ROLE = "turns of one role in a row, joined"
 BEGINS = "began with the assistant, whose first turns were left out"
 TRAILING = "ended with the user, whose last turn was left out"
-SPECIAL = "texts that spell a role or an end, kept as plain characters"
+SPECIAL = "texts with <|...|> in them, kept as plain characters"
 NO_ANSWER = "no answer of the assistant after a user's turn"
 
-SPELLED = ("<|user|>", "<|assistant|>", "<|endoftext|>", "<|story|>")
+SPELLED = re.compile(r"<\|[^\s|]*\|>")
 
 
 def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
@@ -112,7 +113,7 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
     if not any(turn.role == "assistant" and turn.is_trained for turn in turns):
         audit.dropped["nothing that is not trained elsewhere already"] += 1
         return None
-    if any(name in turn.text for turn in turns for name in SPELLED):
+    if any(SPELLED.search(turn.text) for turn in turns):
         applied.add(SPECIAL)
     audit.changed.update(applied)
     return Conversation(tuple(turns), raw.key if raw.key is not None else turns[0].text)

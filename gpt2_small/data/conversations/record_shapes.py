@@ -24,7 +24,7 @@ def shape_of(row: Row, source: str) -> str:
     """
     if "message_tree_id" in row and ("prompt" in row or "message_id" in row):
         return OASST
-    if "messages" in row:
+    if "messages" in row or isinstance(row.get("prompt"), list):
         return "messages"
     if "conversations" in row or "conversation" in row:
         found = row.get("conversations") or row.get("conversation")
