@@ -93,7 +93,7 @@ def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
         ".git/config": ("hidden", "hidden text"),
         "picture.png": ("not text", b"\x89PNG\r\n\x1a\n\0\0\0"),
         "texts.zip": ("a zip archive", archive.getvalue()),
-        "settings.json": ("a single JSON object", '{"name": "x",\n "size": 3}'),
+        "settings.json": ("a JSON object without text", '{"name": "x",\n "size": 3}'),
         "nothing.txt": ("empty", " \n"),
     }
     for name, (_, data) in left_out.items():

@@ -4,6 +4,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import random
 import re
 import shutil
 import signal
@@ -236,3 +237,24 @@ def test_progress_counts_what_was_there_before(tmp_path, play, small_batches):
     fractions = [step.fraction for step in second]
     assert fractions[1:] == sorted(fractions[1:])
     assert fractions[-1] == 1
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times_at_random_it_ends_with_the_same_bytes(
+    tmp_path, play, small_batches, kills
+):
+    rng, ends, number = random.Random(0), 0, 0
+    whole = bytes_of(made(play, tmp_path / "whole", **CUT))
+    folder = tmp_path / "out 0"
+    for _ in range(100):
+        owner, method = rng.choice(
+            [("writer", "append"), ("writer", "close"), ("writer", "save"), ("state", "save")]
+        )
+        call = (owner, method, rng.choice([-1, 1]) * rng.randrange(1, 30))
+        ended = kills.run(call, signal.SIGKILL, play, "--out", folder, *CUT_FLAGS)
+        assert ended.code in (0, -signal.SIGKILL), ended.err
+        if (folder / "shards.json").exists():
+            assert bytes_of(folder) == whole
+            number, ends = number + 1, ends + 1
+            folder = tmp_path / f"out {number}"
+    assert ends > 5

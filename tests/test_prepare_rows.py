@@ -193,6 +193,25 @@ def test_an_array_that_is_damaged_is_refused_with_the_place(tmp_path, end):
         documents(tmp_path / "some.json")
 
 
+def test_a_folder_of_documents_that_are_objects_each_is_read(tmp_path):
+    (tmp_path / "set").mkdir()
+    for number, text in enumerate(TEXTS):
+        record = {"title": "t", "text": text, "size": {"words": 3}}
+        indent = number % 3 or None
+        (tmp_path / f"set/{number:02}.json").write_text(json.dumps(record, indent=indent))
+    (tmp_path / "set/settings.json").write_text('{"name": "the only text"}')
+    assert documents(tmp_path / "set") == texts()
+    left_out = index_of(tmp_path / "out")["left_out"]["files"]
+    assert left_out == {"settings.json": "a JSON object without text"}
+
+
+@pytest.mark.parametrize("text", ['{"name": "x"}', '{"data":\n [{"text": "x"}]}', '{"text": 5}'])
+def test_an_object_without_text_is_refused_with_the_way_out(tmp_path, text):
+    (tmp_path / "some.json").write_text(text)
+    with pytest.raises(UserError, match=r"is one JSON object without a text in 'text'; give an"):
+        documents(tmp_path / "some.json")
+
+
 def test_json_lines_under_the_name_of_json_are_read(tmp_path):
     assert documents(json_lines(tmp_path / "some.json", TEXTS)) == texts()
 

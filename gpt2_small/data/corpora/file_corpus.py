@@ -14,7 +14,7 @@ from gpt2_small.data.corpora.corpus import (
     limited,
 )
 from gpt2_small.data.corpora.folders import list_folder
-from gpt2_small.data.corpora.row_files import RowFile, row_format
+from gpt2_small.data.corpora.row_files import ObjectWithoutText, RowFile, row_format
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of, rounded_up
 from gpt2_small.data.corpora.text_files import EmptyText, NotText, TextFile
 from gpt2_small.errors import UserError, printable
@@ -112,6 +112,8 @@ class FileCorpus:
                 files.append(_open(path, column))
             except EmptyText:
                 self.left_out[name] = "empty"
+            except ObjectWithoutText:
+                self.left_out[name] = "a JSON object without text"
             except UserError as error:
                 problems[name] = error
         if len(problems) > self._skipped_share * len(paths):

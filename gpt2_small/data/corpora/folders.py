@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from gpt2_small.data.corpora.json_rows import is_single_object
 from gpt2_small.data.corpora.open_files import archive_of, first_bytes
 from gpt2_small.data.corpora.row_files import row_format
 from gpt2_small.errors import UserError
@@ -15,8 +14,8 @@ TEXT_SUFFIXES = (".txt", ".text", ".md")  # promise text, so that one without is
 def list_folder(folder: Path) -> tuple[list[Path], dict[str, str]]:
     """The files to read, in the order of their paths, and those left out, with the reason.
 
-    Hidden files and folders, links to folders, archives, files that are not text and files of
-    settings are left out. Whether the others can be read is seen when they are opened.
+    Hidden files and folders, links to folders, archives, empty files and files that are not text
+    are left out. Whether the others can be read is seen when they are opened.
     """
     files: list[Path] = []
     left_out: dict[str, str] = {}
@@ -56,11 +55,8 @@ def _reason(path: Path) -> str:
     try:
         if archive := archive_of(path):
             return f"a {archive} archive"
-        format = row_format(path)
-        if format == "parquet":
+        if row_format(path) == "parquet":
             return ""
-        if format == "json" and is_single_object(path):
-            return "a single JSON object"
         beginning = first_bytes(path, LOOKED_AT_BYTES)
     except UserError:
         return ""  # opening it says why

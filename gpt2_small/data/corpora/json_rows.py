@@ -27,12 +27,30 @@ def is_array(path: Path) -> bool:
 
 
 def is_single_object(path: Path) -> bool:
-    """Whether a file is one JSON object, such as a file of settings."""
-    beginning = first_bytes(path).strip()
-    if not beginning.startswith(b"{"):
-        return False
-    first, _, rest = beginning.partition(b"\n")
-    return not rest.strip() or not _is_json(first)
+    """Whether a file is one JSON object, such as a document or settings, rather than lines."""
+    with open_bytes(path) as file:
+        first = b""
+        while not first.strip() and (line := file.readline(LONGEST_LINE)):
+            first = line
+        rest = file.read(BLOCK_BYTES).strip()
+    return first.lstrip().startswith(b"{") and not (rest and _is_json(first))
+
+
+def json_object(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
+    """The one object of a file, with the offset after it.
+
+    Raises:
+        UserError: as `open_bytes`, or the file is not JSON.
+    """
+    with open_bytes(path, offset) as file:
+        text = _Window(path, file, offset)
+        text.skip(_BETWEEN)
+        if text.rest():
+            value = text.value()
+            text.skip(_BETWEEN)
+            if text.rest():
+                raise text.damaged("more follows the object")
+            yield value, text.offset
 
 
 def json_lines(path: Path, offset: int) -> Iterator[tuple[Any, int]]:

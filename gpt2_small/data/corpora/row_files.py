@@ -1,6 +1,6 @@
 """Read files of rows (JSON lines, JSON, CSV, Parquet), of which one column is the text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,13 @@ from typing import Any
 from gpt2_small.data.corpora.corpus import Place, document_hash
 from gpt2_small.data.corpora.csv_rows import csv_header, csv_rows
 from gpt2_small.data.corpora.decompression import BLOCK_BYTES
-from gpt2_small.data.corpora.json_rows import is_array, json_array, json_lines
+from gpt2_small.data.corpora.json_rows import (
+    is_array,
+    is_single_object,
+    json_array,
+    json_lines,
+    json_object,
+)
 from gpt2_small.data.corpora.open_files import (
     COMPRESSED_SUFFIXES,
     PARQUET,
@@ -23,6 +29,7 @@ from gpt2_small.data.corpora.rows import (
     Row,
     choose_column,
     row_of,
+    value_of,
 )
 from gpt2_small.errors import UserError
 from gpt2_small.files import sha256
@@ -46,6 +53,10 @@ def row_format(path: Path) -> str | None:
     return found or ("parquet" if raw_beginning(path, 4) == PARQUET else None)
 
 
+class ObjectWithoutText(UserError):
+    """A file with one JSON object that is no document."""
+
+
 class RowFile:
     """A file of rows; the texts of one column are the documents.
 
@@ -59,13 +70,16 @@ class RowFile:
         self.path = path
         self._format = row_format(path)
         if self._format == "json":
-            self._format = "array" if is_array(path) else "lines"
+            single = "object" if is_single_object(path) else "lines"
+            self._format = "array" if is_array(path) else single
         elif self._format == "lines" and is_array(path):
             self._format = "array"
         if self._format == "parquet":
             self.column: str | None = _parquet_column(path, column)
         elif self._format == "csv":
             self.column = _csv_column(path, csv_header(path), column)
+        elif self._format == "object":
+            self.column = _object_column(path, next(json_object(path, 0))[0], column)
         else:
             records = (record for record, _ in islice(self._records(0), LOOKED_AT_ROWS))
             self.column = choose_column(str(path), records, column)
@@ -95,8 +109,13 @@ class RowFile:
         return (document_hash(row.text.encode()) for row in self.rows() if row.text)
 
     def _records(self, offset: int) -> Iterator[tuple[Any, int]]:
-        reader = {"lines": json_lines, "array": json_array, "csv": csv_rows}[str(self._format)]
-        return reader(self.path, offset)
+        readers = {
+            "lines": json_lines,
+            "array": json_array,
+            "object": json_object,
+            "csv": csv_rows,
+        }
+        return readers[str(self._format)](self.path, offset)
 
     def _size(self) -> tuple[int | None, int | None]:
         """About how many documents and bytes of text there are, where that is seen at once."""
@@ -134,6 +153,17 @@ def _example(kinds: dict[str, str]) -> dict[str, Any]:
             inner = inner.setdefault(each, {})
         inner[leaf] = "text" if kind == "text" else 0
     return record
+
+
+def _object_column(path: Path, record: Any, column: str | None) -> str:
+    """A column is never guessed, since an object may be settings."""
+    wanted = TEXT_COLUMN if column is None else column
+    if isinstance(record, Mapping) and isinstance(value_of(record, wanted), str):
+        return wanted
+    raise ObjectWithoutText(
+        f"{path} is one JSON object without a text in {wanted!r}; give an array of objects or an "
+        "object a line, or choose a field with --column."
+    )
 
 
 def _csv_column(path: Path, header: list[str], column: str | None) -> str:
