@@ -76,6 +76,7 @@ class Models:
         self._beside: OrderedDict[str, Shown] = OrderedDict()
         self._run = Path(name) if name is not None and is_run(Path(name)) else None
         self._text = binding.sha256(self.solution)
+        self.remarks: tuple[str, ...] = ()
         self._open()
 
     def _open(self) -> None:
@@ -84,6 +85,7 @@ class Models:
             return
         try:
             loaded = open_model(self.name, device=self._device)
+            self.remarks = loaded.remarks
             if self.solution is not binding.bound():
                 fields, weights, *_ = weights_of(loaded)
                 model = build(self.solution, fields, weights, self._device)

@@ -71,8 +71,8 @@ def app(
     warn_of(host)
     models = Models(model, device=find_device(device))
     say(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
-    if models.problem is not None:
-        say(models.problem)
+    for line in (*models.remarks, *filter(None, [models.problem])):
+        say(line)
     file = learners_file()
     page = Page(models, None if file is None else Learner(file, shown_path(file)))
     key = page_key()

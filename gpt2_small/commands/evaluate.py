@@ -87,7 +87,11 @@ def evaluate(
         raise UserError(f"dtype is {dtype!r}; give float32, bfloat16 or float16")
     place = find_device(device)
     loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
-    print_line(f"{loaded.name}, by {binding.describe(binding.bound())}; {place}")
+    for line in (
+        f"{loaded.name}, by {binding.describe(binding.bound())}; {place}",
+        *loaded.remarks,
+    ):
+        print_line(line)
     report: dict[str, Any] = {"format": FORMAT, "model": model, "dtype": dtype}
     if data is not None:
         report |= score_text(loaded, data, stride, column)

@@ -62,7 +62,8 @@ def lm_eval(
     if json_path is not None:
         writable(json_path)
     loaded = open_model(model, device=find_device(device))
-    print_line(f"{loaded.name}, by {binding.describe(binding.bound())}")
+    for line in (f"{loaded.name}, by {binding.describe(binding.bound())}", *loaded.remarks):
+        print_line(line)
     with counting("continuations") as count:
         results = harness.run_tasks(
             harness.HarnessModel(loaded, progress=count),

@@ -175,14 +175,14 @@ def read_texts(prompt: str | None, file: Path | None, score: str | None) -> list
         return [prompt or ""]
     if sys.stdin is None or sys.stdin.isatty():
         raise UserError("there is no prompt; give --prompt TEXT, or pipe a text in")
-    from gpt2_small.tokenizers.protocol import bytes_to_text
+    from gpt2_small.tokenizers.surrogates import bytes_to_text
 
     return [bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")]
 
 
 def shown(prompt: str) -> str:
     """The prompt with U+FFFD for bytes that are not UTF-8."""
-    from gpt2_small.tokenizers.protocol import text_to_bytes
+    from gpt2_small.tokenizers.surrogates import text_to_bytes
 
     return text_to_bytes(prompt).decode(errors="replace")
 

@@ -16,14 +16,9 @@ import numpy as np
 
 from gpt2_small.data.corpora.corpus import HeldOut, Piece, divided
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.protocol import (
-    DOCUMENT_GAP,
-    Tokenizer,
-    encode_array,
-    id_dtype,
-    text_to_bytes,
-)
+from gpt2_small.tokenizers.protocol import DOCUMENT_GAP, Tokenizer, encode_array, id_dtype
 from gpt2_small.tokenizers.registry import from_dict
+from gpt2_small.tokenizers.surrogates import text_to_bytes
 
 SPLITS = ("train", "val")
 WAITING = 2  # batches for each process: one being encoded, and the next

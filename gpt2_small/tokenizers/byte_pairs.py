@@ -12,14 +12,8 @@ from tokenizers import models, pre_tokenizers, trainers
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2_pattern import chunks
 from gpt2_small.tokenizers.gpt2_table import byte_letters
-from gpt2_small.tokenizers.protocol import (
-    END_OF_TEXT,
-    BaseTokenizer,
-    bytes_to_text,
-    check_ids,
-    encode_around_escapes,
-    escape_surrogates,
-)
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids
+from gpt2_small.tokenizers.surrogates import bytes_to_text, encode_around_escapes, escape_surrogates
 
 CHUNK_CHARACTERS = 2**15
 CHUNKS_AT_ONCE = 64

@@ -11,14 +11,8 @@ import tiktoken
 
 from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks, ranks_to_merges
-from gpt2_small.tokenizers.protocol import (
-    END_OF_TEXT,
-    BaseTokenizer,
-    bytes_to_text,
-    check_ids,
-    encode_around_escapes,
-    has_surrogates,
-)
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids
+from gpt2_small.tokenizers.surrogates import bytes_to_text, encode_around_escapes, has_surrogates
 
 # Large enough that the cost of a call vanishes, small enough that what the engine allocates stays
 # small, and far below the million whitespace characters on which it runs out of stack.

@@ -6,14 +6,8 @@ from typing import Any
 import numpy as np
 
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.protocol import (
-    END_OF_TEXT,
-    BaseTokenizer,
-    bytes_to_text,
-    check_ids,
-    id_dtype,
-    text_to_bytes,
-)
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids, id_dtype
+from gpt2_small.tokenizers.surrogates import bytes_to_text, text_to_bytes
 
 
 class ByteTokenizer(BaseTokenizer):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from gpt2_small.tokenizers.protocol import text_to_bytes
+from gpt2_small.tokenizers.surrogates import text_to_bytes
 
 Place = dict[str, Any]
 Hash = bytes

@@ -12,13 +12,8 @@ from tokenizers import Tokenizer as Engine
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.chat_roles import ASSISTANT, SUFFIX, USER
 from gpt2_small.tokenizers.gpt2_table import byte_letters
-from gpt2_small.tokenizers.protocol import (
-    BaseTokenizer,
-    Roles,
-    check_ids,
-    encode_around_escapes,
-    has_surrogates,
-)
+from gpt2_small.tokenizers.protocol import BaseTokenizer, Roles, check_ids
+from gpt2_small.tokenizers.surrogates import encode_around_escapes, has_surrogates
 
 
 class HuggingFaceTokenizer(BaseTokenizer):
@@ -102,7 +97,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
     def encode(self, text: str) -> list[int]:
         """Ids of a whole text, with what the post-processor puts around it."""
         if not has_surrogates(text):
-            return list(self._engine.encode(text).ids)
+            return _ids(self._engine, text)
         before, after = self.around
         return [*before, *self.encode_ordinary(text), *after]
 
@@ -114,7 +109,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         """Ids of a whole text as transformers gives them, special tokens matched in it."""
         if self.split_special or has_surrogates(text):
             return super().encode_special(text) if not self.split_special else self.encode(text)
-        return list(self._matching_engine.encode(text).ids)
+        return _ids(self._matching_engine, text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens among it."""
@@ -169,8 +164,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @cached_property
     def _around(self) -> tuple[list[int], list[int]]:
-        bare = self._engine.encode("a", add_special_tokens=False).ids
-        whole = self._engine.encode("a").ids
+        bare, whole = _ids(self._engine, "a", around=False), _ids(self._engine, "a")
         first = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
         return whole[:first], whole[first + len(bare) :]
 
@@ -189,7 +183,12 @@ class HuggingFaceTokenizer(BaseTokenizer):
         return None if token is None else engine.token_to_id(token)
 
     def _encode_clean(self, text: str) -> list[int]:
-        return list(self._engine.encode(text, add_special_tokens=False).ids)
+        return _ids(self._engine, text, around=False)
+
+
+def _ids(engine: Engine, text: str, *, around: bool = True) -> list[int]:
+    """The ids of a text by the library's call that computes no offsets."""
+    return list(engine.encode_batch_fast([text], add_special_tokens=around)[0].ids)
 
 
 def read_engine(text: str) -> Engine:
