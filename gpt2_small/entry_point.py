@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -31,7 +32,8 @@ def run_command(app: typer.Typer) -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else text in another encoding ends the command
-            stream.reconfigure(errors="backslashreplace")
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except MachineError as error:
@@ -60,10 +62,13 @@ def run_command(app: typer.Typer) -> None:
         _discard_output()
         sys.exit(1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            _discard_output()
+            _say("the output cannot be written, its disk is full; free some space")
+        elif error.filename is not None:
+            _say(f"{error.filename} cannot be used ({error.strerror}); give another path")
+        else:
             raise
-        _discard_output()
-        _say("the output cannot be written, its disk is full; free some space")
         sys.exit(CANNOT_BE_USED)
 
 

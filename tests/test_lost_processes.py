@@ -135,7 +135,7 @@ def test_text_that_another_machine_has_not_is_told_of_by_the_first_process(tmp_p
     (tmp_path / "1").mkdir()
     first, second = World(tmp_path).run(*begin())
     assert (first.code, second.code, second.err) == (2, 2, "")
-    assert f"error: process 1, on {HERE}: play.txt does not exist" in first.err
+    assert f"error: process 1, on {HERE}: there is no file and no data set 'play.txt'" in first.err
     assert not (tmp_path / "0/run").exists()
 
 

@@ -1,0 +1,51 @@
+"""A small, fixed slice of tests/fuzz.py: random command lines and damaged files."""
+
+import pytest
+from fuzz import Case, Fuzz, commands, failure_of, make_fixtures
+
+from gpt2_small import cli
+
+pytestmark = pytest.mark.timeout(300)
+COMMANDS, FILES = 8, 8
+
+
+@pytest.fixture(scope="module")
+def fuzz(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "fixtures").mkdir()
+    make_fixtures(folder / "fixtures")
+    return Fuzz(0, folder / "fixtures", folder)
+
+
+def test_random_command_lines_end_with_a_sentence(fuzz):
+    assert list(fuzz.failures(map(fuzz.command_case, range(COMMANDS)))) == []
+
+
+def test_damaged_files_end_with_a_sentence(fuzz):
+    assert list(fuzz.failures(map(fuzz.file_case, range(FILES)))) == []
+
+
+def test_every_command_of_the_program_is_known():
+    assert set(commands()) == {
+        command.name or command.callback.__name__ for command in cli.app.registered_commands
+    }
+
+
+def test_a_traceback_and_a_strange_exit_code_are_failures(fuzz, monkeypatch):
+    import fuzz as module
+
+    class Ended:
+        out, code = "", 1
+
+        def __init__(self, err, code):
+            self.err, self.code = err, code
+
+        def poll(self):
+            return self.code
+
+    case = Case(["plan"], fuzz.fixtures, "a case")
+    for err, code in (("Traceback (most recent call last):\nKeyError", 1), ("", -11), ("", 2)):
+        monkeypatch.setattr(module, "start", lambda _, err=err, code=code: Ended(err, code))
+        assert failure_of(case) is not None
+    monkeypatch.setattr(module, "start", lambda _: Ended("error: a sentence", 2))
+    assert failure_of(case) is None
