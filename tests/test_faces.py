@@ -115,6 +115,7 @@ def test_a_reference_whose_errors_are_reworded_holds_on_every_face(tmp_path, par
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", [FUSED, *RIGHT], ids=lambda path: path.stem)
 def test_what_pytest_adds_fails_no_right_file(path: Path) -> None:
     module = binding.load(path)
