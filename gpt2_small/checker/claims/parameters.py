@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpt2_small.checker.claims import probes
 from gpt2_small.checker.claims.failure import Failure
@@ -13,9 +13,18 @@ from gpt2_small.checker.claims.subject import Subject
 def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     """The shape of each parameter; a Failure tells what to rename."""
     expected = subject.contract()
-    actual = probes.shapes(subject.fresh(module), expected)
+    model = subject.fresh(module)
+    actual = probes.shapes(model, expected)
     seen = {name: str(list(actual[name])) for name in expected if name in actual}
     missing = [name for name in expected if name not in actual]
+    linear = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
+    if missing and linear:
+        first, size = missing[0], probes.with_axes(expected[missing[0]])
+        raise Failure(
+            f"{linear[0]} is an nn.Linear, whose parameters have other names and whose weight is "
+            f"[out in]; make them yourself: self.{first} = nn.Parameter(...) of the shape {size}",
+            seen,
+        )
     if missing:
         raise Failure(what_is_missing(expected, actual, missing), seen)
     for name, shape in expected.items():

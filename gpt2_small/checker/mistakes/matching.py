@@ -39,6 +39,8 @@ _UNSEEN_PAIRS = 200
 
 # Groups that a wrong function makes fail too.
 _CONSEQUENCES = ("gradient", "dtypes", "taps")
+# Entries that are wrong when the function is, whatever the check is about.
+_OF_THE_FUNCTION = ("the output", "the tokens", "the loss")
 # Groups whose checks draw much; only mistakes that are about them are tried.
 _COSTLY = ("dropout", "initialisation", "device")
 # What a mistake's edit is about when it can make a group fail and leave the function right.
@@ -129,10 +131,15 @@ class _Search:
 
     def follows(self, name: str) -> bool:
         """Whether a check says nothing of its own while the function is wrong and unexplained."""
-        group, entries = self.group_of(name), self.seen[name]
-        if group == "initialisation":
-            return any("the loss" in entry for entry in entries)
-        return group == "dropout" and any(isinstance(e, Tensor) for e in entries.values())
+        return self.group_of(name) not in ("function", "state") and any(
+            entry.startswith(_OF_THE_FUNCTION) for entry in self.seen[name]
+        )
+
+    @property
+    def has_other_names(self) -> bool:
+        """Whether parameters are missing, so that no weights could be loaded."""
+        missing = [name for name in self.failed_in("state") if "names and shapes" in name]
+        return bool(missing)
 
     def raised(self, name: str) -> bool:
         return RAISED in self.seen[name]
@@ -185,7 +192,9 @@ class _Search:
             return
         function_failed = bool(self.failed_in("function"))
         is_open = function_failed and not (self.function and self.is_whole)
-        if group in _CONSEQUENCES and (is_open or self.failed_in("state")):
+        if group in _CONSEQUENCES and is_open:
+            return
+        if self.has_other_names and group in (*_CONSEQUENCES, "initialisation"):
             return
         if function_failed and all(self.raised(name) for name in self.failed_in(group)):
             return
@@ -326,7 +335,7 @@ class _Search:
             self.function,
             self.beside,
             is_whole=self.is_whole,
-            function_failed=bool(self.failed_in("function")),
+            function_failed=bool(self.failed_in("function")) and not self.has_other_names,
             next_closest=others[0].id if others else None,
             besides=besides,
         )

@@ -488,4 +488,37 @@ MISTAKES = [
         sentence="does not tell scaled_dot_product_attention that it is causal",
         hints=_MASK_HINTS,
     ),
+    Mistake(
+        id="attention-mask-inverted-for-sdpa",
+        component=PART,
+        old=".triu(diagonal=1)",
+        new=".tril(diagonal=0)",
+        also=(
+            (
+                _PATTERN,
+                "pattern = self.hook_pattern("
+                "self.hook_attn_scores(scores).softmax(dim=-1).nan_to_num(0.0))",
+            ),
+        ),
+        sentence=(
+            "hides what it should see: in the mask of scaled_dot_product_attention True stands for "
+            "a key that may be seen"
+        ),
+        hints=_MASK_HINTS,
+    ),
+    Mistake(
+        id="attention-mask-diagonal-for-sdpa",
+        component=PART,
+        old=".triu(diagonal=1)",
+        new=".triu(diagonal=0)",
+        also=(
+            (
+                _PATTERN,
+                "pattern = self.hook_pattern("
+                "self.hook_attn_scores(scores).softmax(dim=-1).nan_to_num(0.0))",
+            ),
+        ),
+        sentence="masks the position itself too, in scaled_dot_product_attention",
+        hints=_MASK_HINTS,
+    ),
 ]

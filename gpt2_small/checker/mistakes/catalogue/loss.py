@@ -387,4 +387,44 @@ MISTAKES = [
         sentence="takes the squared error of the probabilities",
         hints=_LOGS_HINTS,
     ),
+    Mistake(
+        id="loss-nothing-shifted-nor-left-out",
+        component=PART,
+        old=_TARGETS,
+        new="targets = tokens[:, :seq]",
+        also=((_PREDICTIONS, "predictions = logits"),),
+        sentence="scores every position against its own token, the last one too",
+        hints=_SHIFT_HINTS,
+    ),
+    Mistake(
+        id="loss-logits-clamped",
+        component=PART,
+        old=_PREDICTIONS,
+        new="predictions = logits[:, : seq_tokens - 1].clamp(-10, 10)",
+        sentence="clamps the logits to 10, so that sure predictions cost too much",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-exponentials-overflow",
+        component=PART,
+        old=_CALL,
+        new=(
+            "    shares = predictions.exp() / predictions.exp().sum(-1, keepdim=True)\n"
+            "    return -shares.gather(-1, targets.unsqueeze(-1)).log().mean()\n"
+            "    return F.cross_entropy(\n"
+        ),
+        sentence="takes exponentials without subtracting the maximum, which overflow",
+        hints=_LOGS_HINTS,
+    ),
+    Mistake(
+        id="loss-ignores-50256",
+        component=PART,
+        old=_END,
+        new=(
+            '        rearrange(targets, "batch seq -> (batch seq)"),\n'
+            "        ignore_index=50256,\n    )\n"
+        ),
+        sentence="leaves out targets that are 50256, <|endoftext|>",
+        hints=_MEAN_HINTS,
+    ),
 ]

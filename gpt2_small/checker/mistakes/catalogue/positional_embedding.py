@@ -310,4 +310,17 @@ MISTAKES = [
         _INIT_HINTS,
         leave_out=("all-standard-normal", "all-zeros", "all-fixed", "all-by-width"),
     ),
+    Mistake(
+        id="positional-embedding-restarts-after-50256",
+        component=PART,
+        old='return repeat(self.W_pos[:seq], "seq d_model -> batch seq d_model", batch=batch)',
+        new=(
+            "ends = (tokens == 50256).long().cumsum(dim=1)\n"
+            "        ends = torch.cat([torch.zeros_like(ends[:, :1]), ends[:, :-1]], dim=1)\n"
+            "        earlier = (ends[:, :, None] == ends[:, None]).tril(-1)\n"
+            "        return self.W_pos[earlier.sum(dim=-1)]"
+        ),
+        sentence="counts positions anew after every token 50256",
+        hints=_PLACE_HINTS,
+    ),
 ]

@@ -553,4 +553,26 @@ MISTAKES = [
         sentence="draws at a low temperature instead of taking the most likely token at 0",
         hints=_ZERO_HINTS,
     ),
+    Mistake(
+        id="sample-exponentials-overflow",
+        component=PART,
+        old=_SOFTMAX,
+        new=(
+            "exponentials = (descending + logits.amax(dim=-1, keepdim=True) / temperature).exp()\n"
+            "    probabilities = exponentials / exponentials.sum(dim=-1, keepdim=True)"
+        ),
+        sentence="takes exponentials without subtracting the maximum, which overflow",
+        hints=_TEMPERATURE_HINTS,
+    ),
+    Mistake(
+        id="sample-in-place-division",
+        component=PART,
+        old="relative = logits.float() - logits.amax(dim=-1, keepdim=True)",
+        new=(
+            "logits /= temperature\n"
+            "    relative = temperature * (logits - logits.amax(dim=-1, keepdim=True))"
+        ),
+        sentence="divides the caller's logits in place: logits /= temperature",
+        hints=_TEMPERATURE_HINTS,
+    ),
 ]

@@ -423,4 +423,12 @@ MISTAKES = [
         sentence="counts with zip",
         equivalent=True,
     ),
+    Mistake(
+        id="train-ignores-loss",
+        component=PART,
+        old=_STEP,
+        new="result = train_step(model, batches, optimizer, max_grad_norm=max_grad_norm)",
+        sentence="takes loss= and does not pass it on",
+        hints=_ARGUMENTS_HINTS,
+    ),
 ]

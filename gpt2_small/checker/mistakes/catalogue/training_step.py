@@ -550,4 +550,12 @@ MISTAKES = [
         ),
         hints=_OLD_HINTS,
     ),
+    Mistake(
+        id="train-step-ignores-loss",
+        component=PART,
+        old=_WEIGHTED,
+        new=_WEIGHTED.replace("loss(model, batch)", "batch_loss(model, batch)"),
+        sentence="takes loss= and does not use it",
+        hints=_SHARE_HINTS,
+    ),
 ]

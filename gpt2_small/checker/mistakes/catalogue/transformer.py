@@ -644,4 +644,16 @@ MISTAKES = [
         hints=_LOGITS_HINTS,
     ),
     *fixed_rates(PART, "transformer", (_LAYER,), _DROPOUT_HINTS, (0.2, 0.5)),
+    Mistake(
+        id="transformer-blocks-start-as-copies",
+        component=PART,
+        old=_BLOCKS,
+        new=(
+            "import copy\n\n        first = TransformerBlock(config)\n"
+            "        copies = (copy.deepcopy(first) for _ in range(config.n_layers))\n"
+            "        self.blocks = nn.ModuleList(copies)"
+        ),
+        sentence="starts with blocks that are copies of one another",
+        hints=_INIT_HINTS,
+    ),
 ]
