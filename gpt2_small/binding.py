@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from gpt2_small import notebooks
 from gpt2_small.errors import UserError, nearest
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
@@ -195,21 +196,24 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise UserError(explain(path, error)) from error
+        raise UserError(explain(path, error, source)) from error
     finally:
         sys.modules.pop(module_name, None)
     return module
 
 
-def explain(path: Path, error: BaseException) -> str:
-    """An exception from the code of a solution file as a sentence with the line."""
+def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
+    """An exception from the code of a solution file as a sentence with the line.
+
+    source: the file's text, which says in which cell of a notebook a line is.
+    """
     file = str(path.absolute())
     if isinstance(error, SyntaxError):
         place = path if error.filename in (None, file) else error.filename
-        return f"{place}, line {error.lineno or 1}: {error.msg}"
+        return f"{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
-    place = f"{path}, line {lines[-1]}" if lines else path
+    place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
     if isinstance(error, SystemExit):
         return f"{place}: the file ends Python while it is run; take the exit out"
     return f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
@@ -220,7 +224,10 @@ def _sha256(content: bytes) -> str:
 
 
 def read(path: Path) -> bytes:
-    """The text of a solution file. Raises UserError, with the nearest name, when there is none."""
+    """The Python of a solution file or notebook, as `notebooks.python_of` joins its cells.
+
+    Raises UserError, with the nearest name, when there is none.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the Python file with your solution")
     try:
@@ -234,4 +241,4 @@ def read(path: Path) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     if b"\0" in source:
         raise UserError(f"{path} is not a Python file: it contains null bytes")
-    return source
+    return notebooks.python_of(path, source) if notebooks.is_notebook(path) else source

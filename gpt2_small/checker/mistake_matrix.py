@@ -33,7 +33,8 @@ class Trial:
     """What the checker says of a wrong part.
 
     failed: the sentences of the checks that reject it. named: ids of the mistakes that it is said
-    to be. text: what is said beside. location: where the part leaves the reference.
+    to be. text: what is said beside. location: where the part leaves the reference. raised_at: the
+        line where a check raised.
     """
 
     part: str
@@ -41,6 +42,12 @@ class Trial:
     named: tuple[str, ...]
     text: str
     location: Location | None = None
+    raised_at: int | None = None
+
+    @property
+    def line(self) -> int | None:
+        """The line that the screen points at."""
+        return self.raised_at if self.location is None else self.location.differs
 
 
 def alone(part: str) -> list[Claim]:
@@ -73,7 +80,9 @@ def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") 
             if one.result.status == "failed" and RAISED not in one.seen
         )
         location = next(filter(None, places), None)
-    return Trial(part, tuple(failed), tuple(m.id for m in naming.mistakes), naming.text, location)
+        raised = (one.result.line for one in judged if RAISED in one.seen)
+    named = tuple(m.id for m in naming.mistakes)
+    return Trial(part, tuple(failed), named, naming.text, location, next(raised, None))
 
 
 def with_reference(path: Path) -> tuple[ModuleType, list[str]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from gpt2_small import notebooks
 from gpt2_small.checker.parts import PARTS
 
 Status = Literal["passed", "failed", "not_written", "waiting"]
@@ -62,6 +63,7 @@ class Verdict:
     """A file, its hash, and the results of its checks in learning order.
 
     all_parts: the parts of the exercise set that the file belongs to.
+    source: the Python that was checked, which says in which cell of a notebook a line is.
     """
 
     solution: str
@@ -70,6 +72,11 @@ class Verdict:
     reports: dict[str, PartReport] = field(default_factory=dict)
     error: str | None = None
     all_parts: tuple[str, ...] = PARTS
+    source: bytes = field(default=b"", repr=False)
+
+    def place(self, line: int) -> str:
+        """A line in words: `line 14`, or `code cell 3, line 5`."""
+        return notebooks.place(self.source, line)
 
     def counts(self) -> dict[str, int]:
         """How many checks passed, failed, are not written, are waiting."""

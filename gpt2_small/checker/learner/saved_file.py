@@ -1,12 +1,15 @@
 """A file on disk that somebody is editing: when it is saved, and which parts that changed."""
 
 import ast
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpt2_small import notebooks
 from gpt2_small.checker.parts import PARTS
+from gpt2_small.errors import UserError
 
 # Editors write in two steps, or take the old file away first: so many looks are patience.
 _PATIENCE = 6
@@ -14,9 +17,13 @@ _PATIENCE = 6
 
 @dataclass(frozen=True)
 class Saved:
-    """A new text of the file."""
+    """A new text of the file; of a notebook the code of its cells.
+
+    sha256: of the file.
+    """
 
     text: bytes
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,10 @@ class SavedFile:
             signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if signature == self._signature and not self._unfinished and not self._missed:
                 return None
-            text = self.path.read_bytes()
+            content = self.path.read_bytes()
         except OSError:
             return self._miss()
+        text = self._python(content)
         self._missed = 0
         if text == self._text:
             self._signature, self._inode, self._unfinished = signature, stat.st_ino, 0
@@ -64,7 +72,15 @@ class SavedFile:
                 return None
         self._signature, self._inode, self._unfinished = signature, stat.st_ino, 0
         self._text = text
-        return Saved(text)
+        return Saved(text, hashlib.sha256(content).hexdigest())
+
+    def _python(self, content: bytes) -> bytes:
+        if not notebooks.is_notebook(self.path):
+            return content
+        try:
+            return notebooks.python_of(self.path, content)
+        except UserError:
+            return b""  # saved half-way
 
     def _miss(self) -> Gone | None:
         self._missed += 1

@@ -80,7 +80,7 @@ def advice(verdict: Verdict) -> RenderableType:
         return mending(verdict, part)
     if state == "not_written":
         (first, *_) = (r for r in verdict.of(part) if r.status == "not_written")
-        where = f" (line {first.line})" if first.line is not None else ""
+        where = f" ({verdict.place(first.line)})" if first.line is not None else ""
         return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
     return Text(f"{part}: {first.check}: {first.message}")
@@ -99,7 +99,7 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
     failed = [result for result in verdict.of(part) if result.status == "failed"]
     first, others = failed[0], failed[1:]
     report = verdict.reports.get(part, PartReport())
-    where = f", line {first.line}" if first.line is not None else ""
+    where = f", {verdict.place(first.line)}" if first.line is not None else ""
     lines: list[RenderableType] = [
         Text.assemble((f"{part}{where}. ", "bold red"), (f"Not so: {first.check}.", "bold")),
     ]

@@ -1,6 +1,5 @@
 """Check a file after every save: the parts that were changed first, then the others."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -76,7 +75,7 @@ class Watch:
             changed = changed_parts(self._text, seen.text, self.lesson.parts)
             if is_python(seen.text):
                 self._text = seen.text
-            self.lesson.saved(hashlib.sha256(seen.text).hexdigest(), changed)
+            self.lesson.saved(seen.sha256, changed)
             others = [part for part in self.lesson.parts if part not in changed]
             self._background.ask([[part] for part in (*changed, *others)])
             self._asked_for_all = False

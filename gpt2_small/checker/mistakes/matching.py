@@ -51,7 +51,7 @@ _ABOUT = {
     "chance": r"generator|seed|multinomial|rand",
     "dtypes": r"float|double|dtype|half",
     "device": r"device|torch\.(ones|zeros|arange|full|tensor|tril|triu|empty|eye)|cpu",
-    "initialisation": r"std|init|zeros|ones|rand|empty|xavier|kaiming",
+    "initialisation": r"std|init|zeros|ones|rand|empty|xavier|kaiming|copy",
     "inputs": r"_\(|[-+*/]=|\] =|\bout=|pop|del |clear",
     "refusals": r"if |raise|n_ctx|clamp|%|finite|assert|len|numel",
     "taps": r"hook",

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from gpt2_small import notebooks
 from gpt2_small.checker.claims import claims_of
 from gpt2_small.checker.mistakes.elsewhere import line_elsewhere
 from gpt2_small.checker.mistakes.pointing import Location, locate
@@ -44,6 +45,6 @@ def quoted(location: Location, source: bytes) -> tuple[str, ...]:
     lines = source.decode("utf-8", errors="replace").splitlines()
     shown = sorted({location.agrees or location.differs, location.differs})
     return (
-        location.sentence(),
+        location.sentence(lambda line: notebooks.place(source, line)),
         *(f"{n:>6} | {lines[n - 1].strip()}" for n in shown if n <= len(lines)),
     )

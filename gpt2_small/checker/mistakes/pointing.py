@@ -6,7 +6,7 @@ one is made from it; so the first wrong line is the first of which nothing right
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,12 +59,21 @@ class Location:
     differs_is: str
     first_wrong: Tensor | None = None
 
-    def sentence(self) -> str:
-        """The two lines in words, the wrong one first."""
-        wrong = f"Line {self.differs} is the first that differs: {self.differs_is}."
+    def sentence(self, place: Callable[[int], str] = "line {}".format) -> str:
+        """The two lines in words, the wrong one first.
+
+        place: how a line is called.
+        """
+        wrong = f"{_begun(place(self.differs))} is the first that differs: {self.differs_is}."
+        if not self.differs_is:
+            return f"It begins in {place(self.differs)}."
         if self.agrees is None or self.agrees == self.differs:
             return wrong
-        return f"{wrong} Line {self.agrees} is still right: {self.agrees_is}."
+        return f"{wrong} {_begun(place(self.agrees))} is still right: {self.agrees_is}."
+
+
+def _begun(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
@@ -153,6 +162,11 @@ def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
         if form.dim() > 5:
             continue
         for order in itertools.permutations(range(form.dim())):
+            if any(
+                a > b and form.shape[a] == form.shape[b]
+                for a, b in itertools.combinations(order, 2)
+            ):
+                continue  # equal axes that change places are a transpose, and no other layout
             turned = form.permute(order)
             if _merges_to(turned.shape, value.shape) and same(value, turned.reshape(value.shape)):
                 return True

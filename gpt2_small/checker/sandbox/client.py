@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gpt2_small import binding
+from gpt2_small import binding, notebooks
 from gpt2_small.checker import exercise_set
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import Limits
@@ -91,8 +91,8 @@ class Checker:
         source = binding.read(file)
         exercises = exercise_set.of_source(source)
         wanted = list(exercises.parts if parts is None else exercises.in_learning_order(parts))
-        sha256 = hashlib.sha256(source).hexdigest()
-        verdict = Verdict(str(path), sha256, all_parts=exercises.parts)
+        sha256 = sha256_of(file, source)
+        verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
         request = {
             "exercises": exercises.name,
             "path": str(file),
@@ -179,3 +179,9 @@ def _kill(server: "subprocess.Popen[bytes]") -> None:
     """Kill a server with all that it has forked."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(server.pid, signal.SIGKILL)
+
+
+def sha256_of(file: Path, source: bytes) -> str:
+    """The hash of a file: of what was checked, or of the notebook that it was taken from."""
+    content = file.read_bytes() if notebooks.is_notebook(file) else source
+    return hashlib.sha256(content).hexdigest()

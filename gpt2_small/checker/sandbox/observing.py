@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType
 
+from gpt2_small import notebooks
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.packing import unpack
 from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.mistake import code_without
+from gpt2_small.checker.mistakes.other_names import meant_by
 from gpt2_small.checker.sandbox.process import Process
 from gpt2_small.checker.sandbox.task import Task
 from gpt2_small.checker.sandbox.tracing import Trace
 from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace
 from gpt2_small.checker.verdict import Result
-from gpt2_small.errors import nearest
 
 _CRASHES = 3
 _LONGEST = 2000
@@ -27,19 +28,27 @@ _FAKED = "what it hands over is no observation"
 class Loaded:
     """What running a file told: the error's sentence, or the names that it has.
 
+    source: its text.
     lines: where each class and function begins.
     code_lines: the same, of a class where its `forward` begins.
     """
 
     error: str | None = None
+    source: bytes = b""
     names: frozenset[str] = frozenset()
     lines: dict[str, int] = field(default_factory=dict)
     code_lines: dict[str, int] = field(default_factory=dict)
 
     def hint(self, part: str, parts: Sequence[str]) -> str:
         """That another name of the file looks as if this part were meant."""
-        name = nearest(part, [name for name in self.lines if name not in parts], cutoff=0.75)
-        return f"; is {name}, in line {self.lines[name]}, meant? Then rename it" if name else ""
+        name = meant_by(part, [name for name in self.lines if name not in parts])
+        if name is None:
+            return ""
+        return f"; {name} ({notebooks.place(self.source, self.lines[name])}) looks like it: " + (
+            f"rename it to {part}, with the parameters of the contract"
+            if part[0].isupper()
+            else f"rename it to {part}"
+        )
 
 
 @dataclass
@@ -72,13 +81,19 @@ class Observer:
         process.end()
         if told is None:
             line = process.line()
-            place = f"{self.task.path}, line {line}" if line else str(self.task.path)
+            where = f", {notebooks.place(self.task.source, line)}" if line else ""
+            place = f"{self.task.path}{where}"
             how = process.how_it_ended(limits.loading_seconds)
             error = f"{place}: while the file is run, {how}"
         process.close()
         if error is not None:
             return Loaded(str(error)[:_LONGEST])
-        return Loaded(None, frozenset(map(str, names)), *definition_lines(self.task.source))
+        return Loaded(
+            None,
+            self.task.source,
+            frozenset(map(str, names)),
+            *definition_lines(self.task.source),
+        )
 
     def look(self, parts: Sequence[str], claims: Sequence[Claim]) -> Outcome:
         """Judge claims about the last of these parts, in a child, or in several if one crashes."""

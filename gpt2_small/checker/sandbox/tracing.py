@@ -26,6 +26,8 @@ from gpt2_small.checker.parts import PARTS
 MOST_EVENTS = 1500
 _MOST_NUMBERS = 20_000
 # Both cuts cut, and a temperature that is no default.
+# So that an epsilon of one's own shows.
+_CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
 SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
 
 
@@ -154,7 +156,7 @@ def record(module: ModuleType, part: str, seed: int, variant: str = "") -> Trace
     subject = UNTIED if variant == "untied" else _subject(part)
     if subject is None:
         return Trace()
-    model = subject.build(module, seed).double()
+    model = subject.build(module, seed, **_CHANGES.get(part, {})).double()
     given = _input(subject, seed)
     recorder = Recorder(file, [given, *model.parameters()])
     try:

@@ -1,0 +1,39 @@
+"""Names that others give to the parts: recognise a part that a file calls otherwise."""
+
+from collections.abc import Iterable
+
+from gpt2_small.errors import nearest
+
+_CALLED = {
+    "LayerNorm": "LayerNormalization LN Norm MyLayerNorm",
+    "Embedding": "Embed TokenEmbedding TokenEmbeddings Embeddings WordEmbedding",
+    "PositionalEmbedding": "PosEmbed PositionEmbedding PositionalEncoding PositionalEmbeddings",
+    "MultiHeadAttention": "CausalSelfAttention SelfAttention Attention MultiHead CausalAttention "
+    "MaskedMultiHeadAttention MultiHeadSelfAttention MaskedSelfAttention MHA",
+    "MLP": "FeedForward FeedFoward FFN FFWD PositionwiseFeedForward FeedForwardNetwork",
+    "TransformerBlock": "Block DecoderBlock TransformerLayer DecoderLayer GPTBlock GPT2Block Layer",
+    "Unembedding": "Unembed LMHead LanguageModelHead OutputHead",
+    "Transformer": "GPT GPT2 GPTModel GPT2Model DemoTransformer GPTLanguageModel LanguageModel "
+    "BigramLanguageModel TransformerLM Model MyGPT",
+    "next_token_loss": "loss loss_fn compute_loss get_loss calc_loss calc_loss_batch lm_loss "
+    "cross_entropy_loss lm_cross_entropy_loss",
+    "sample": "sample_next_token sample_token sample_with_temperature sample_logits",
+    "generate": "generate_text generate_text_simple generate_tokens sample_text",
+    "learning_rate": "get_lr lr_schedule get_learning_rate cosine_schedule lr_lambda",
+    "parameter_groups": "configure_optimizers get_param_groups param_groups get_parameter_groups",
+    "train_step": "training_step step one_step",
+    "train": "train_loop training_loop train_model fit",
+}
+
+
+def meant_by(part: str, names: Iterable[str]) -> str | None:
+    """The name in a file that most likely stands for a part that it lacks."""
+    there = {_plain(name): name for name in names}
+    for other in _CALLED.get(part, "").split():
+        if _plain(other) in there:
+            return there[_plain(other)]
+    return nearest(part, list(there.values()), cutoff=0.75)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")

@@ -1,0 +1,56 @@
+"""Read the code of a notebook as one Python text whose lines lead back to its cells.
+
+The format is nbformat 4 (JSON). The code cells are joined in their order; what only IPython
+understands (%, !, ? at the beginning of a line) becomes a comment.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.errors import UserError
+
+_MARK = "# %% code cell {}"
+_MARKED = re.compile(rb"^# %% code cell (\d+)\r?$")
+_MAGIC = re.compile(r"^(\s*)([%!?].*|[\w.]+\?{1,2}\s*)$")
+
+
+def is_notebook(path: Path) -> bool:
+    """Whether a file is a notebook, by its name."""
+    return path.suffix == ".ipynb"
+
+
+def python_of(path: Path, content: bytes) -> bytes:
+    """The code of a notebook as Python, a comment before each cell. Raises UserError."""
+    try:
+        notebook = json.loads(content)
+        cells = notebook["cells"]
+        texts = [_text_of(cell) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a notebook of format 4 ({type(error).__name__}); save it again in "
+            "Jupyter, or export it as a .py file"
+        ) from error
+    if not texts:
+        raise UserError(f"{path} has no code cells")
+    joined = [f"{_MARK.format(number)}\n{text}" for number, text in enumerate(texts, start=1)]
+    return "\n".join(joined).encode()
+
+
+def _text_of(cell: dict[str, Any]) -> str:
+    source = cell["source"]
+    lines = (source if isinstance(source, str) else "".join(source)).splitlines()
+    if lines and lines[0].lstrip().startswith("%%"):
+        return "\n".join(f"# {line}" for line in lines) + "\n"
+    return "\n".join(_MAGIC.sub(r"\1pass  # \2", line) for line in lines) + "\n"
+
+
+def place(source: bytes, line: int) -> str:
+    """Where a line of a Python text is, in words: `line 14`, or `code cell 3, line 5`."""
+    lines = source.split(b"\n")
+    for index in range(min(line, len(lines)) - 1, -1, -1):
+        marked = _MARKED.match(lines[index])
+        if marked is not None:
+            return f"code cell {int(marked[1])}, line {line - index - 1}"
+    return f"line {line}"
