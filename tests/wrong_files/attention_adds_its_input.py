@@ -1,4 +1,7 @@
-"""Attention that adds its input, as a block does."""
+"""Attention that adds its input, as a block does.
+
+MultiHeadAttention: attention-output-of-query
+"""
 
 import math
 
@@ -32,4 +35,4 @@ class MultiHeadAttention(nn.Module):
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(later, float("-inf"))
         z = self.attn_dropout(scores.softmax(-1)) @ v
-        return x + self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)
+        return x + self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)  # <-

@@ -1,4 +1,7 @@
-"""Attention that adds b_O to every head before they are added up."""
+"""Attention that adds b_O to every head before they are added up.
+
+MultiHeadAttention: attention-b-o-for-every-head
+"""
 
 import math
 
@@ -34,5 +37,5 @@ class MultiHeadAttention(nn.Module):
         scores = q @ k.mT / math.sqrt(q.shape[-1])
         later = torch.ones(seq, seq, device=x.device, dtype=torch.bool).triu(1)
         pattern = scores.masked_fill(later, -torch.inf).softmax(dim=-1)
-        heads = self.attn_dropout(pattern) @ v @ self.W_O + self.b_O
+        heads = self.attn_dropout(pattern) @ v @ self.W_O + self.b_O  # <-
         return self.resid_dropout(heads.sum(dim=1))

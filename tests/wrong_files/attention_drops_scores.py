@@ -1,4 +1,7 @@
-"""Attention that drops scores instead of entries of the pattern."""
+"""Attention that drops scores instead of entries of the pattern.
+
+MultiHeadAttention: attention-scores-dropped
+"""
 
 import math
 
@@ -30,6 +33,6 @@ class MultiHeadAttention(nn.Module):
         k = torch.einsum("bsm,hmd->bhsd", x, self.W_K) + self.b_K[:, None]
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
-        scores = self.attn_dropout(q @ k.mT / math.sqrt(q.shape[-1]))
+        scores = self.attn_dropout(q @ k.mT / math.sqrt(q.shape[-1]))  # <-
         z = scores.masked_fill(later, float("-inf")).softmax(-1) @ v
         return self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)

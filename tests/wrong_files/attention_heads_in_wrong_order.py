@@ -1,4 +1,7 @@
-"""Attention that flattens heads and positions before they are swapped back."""
+"""Attention that flattens heads and positions before they are swapped back.
+
+MultiHeadAttention: attention-merged-without-transpose
+"""
 
 import math
 
@@ -32,5 +35,5 @@ class MultiHeadAttention(nn.Module):
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(later, float("-inf"))
         z = self.attn_dropout(scores.softmax(-1)) @ v
-        z = z.reshape(batch, seq, width)
+        z = z.reshape(batch, seq, width)  # <-
         return self.resid_dropout(z @ self.W_O.reshape(width, width) + self.b_O)

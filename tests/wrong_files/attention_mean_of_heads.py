@@ -1,4 +1,7 @@
-"""Attention that averages its heads instead of adding them up."""
+"""Attention that averages its heads instead of adding them up.
+
+MultiHeadAttention: attention-heads-averaged
+"""
 
 import math
 
@@ -33,4 +36,4 @@ class MultiHeadAttention(nn.Module):
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
         pattern = scores.masked_fill(later, float("-inf")).softmax(-1)
         per_head = self.attn_dropout(pattern) @ v @ self.W_O
-        return self.resid_dropout(per_head.mean(1) + self.b_O)
+        return self.resid_dropout(per_head.mean(1) + self.b_O)  # <-

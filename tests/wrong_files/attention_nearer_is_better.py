@@ -1,4 +1,7 @@
-"""Attention that takes the distance off the scores."""
+"""Attention that takes the distance off the scores.
+
+MultiHeadAttention: unknown
+"""
 
 import math
 
@@ -31,7 +34,7 @@ class MultiHeadAttention(nn.Module):
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
         place = torch.arange(seq, device=x.device)
         distance = place[:, None] - place[None, :]
-        scores = q @ k.mT / math.sqrt(q.shape[-1]) - 0.1 * distance.to(x.dtype)
+        scores = q @ k.mT / math.sqrt(q.shape[-1]) - 0.1 * distance.to(x.dtype)  # <-
         scores = scores.masked_fill(distance < 0, float("-inf"))
         z = self.attn_dropout(scores.softmax(-1)) @ v
         return self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)

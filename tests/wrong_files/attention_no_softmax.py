@@ -1,4 +1,7 @@
-"""Attention without a softmax: the masked scores weigh the values."""
+"""Attention without a softmax: the masked scores weigh the values.
+
+MultiHeadAttention: unknown
+"""
 
 import math
 
@@ -30,6 +33,6 @@ class MultiHeadAttention(nn.Module):
         k = torch.einsum("bsm,hmd->bhsd", x, self.W_K) + self.b_K[:, None]
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-        scores = scores.tril() / seq
+        scores = scores.tril() / seq  # <-
         out = torch.einsum("bhsd,hdm->bsm", self.attn_dropout(scores) @ v, self.W_O)
         return self.resid_dropout(out + self.b_O)

@@ -1,4 +1,7 @@
-"""Attention that masks what the softmax gives."""
+"""Attention that masks what the softmax gives.
+
+MultiHeadAttention: attention-mask-after-softmax
+"""
 
 import math
 
@@ -29,7 +32,7 @@ class MultiHeadAttention(nn.Module):
         q = torch.einsum("bsm,hmd->bhsd", x, self.W_Q) + self.b_Q[:, None]
         k = torch.einsum("bsm,hmd->bhsd", x, self.W_K) + self.b_K[:, None]
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
-        pattern = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
+        pattern = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)  # <-
         pattern = self.attn_dropout(pattern * torch.ones(seq, seq, device=x.device).tril())
         z = pattern @ v
         return self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)

@@ -1,4 +1,7 @@
-"""Attention that scales the queries before their bias is added."""
+"""Attention that scales the queries before their bias is added.
+
+MultiHeadAttention: unknown
+"""
 
 import math
 
@@ -26,7 +29,7 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x):
         seq = x.shape[1]
-        q = torch.einsum("bsm,hmd->bhsd", x, self.W_Q) * self.W_Q.shape[-1] ** -0.5
+        q = torch.einsum("bsm,hmd->bhsd", x, self.W_Q) * self.W_Q.shape[-1] ** -0.5  # <-
         q = q + self.b_Q[:, None]
         k = torch.einsum("bsm,hmd->bhsd", x, self.W_K) + self.b_K[:, None]
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]

@@ -1,4 +1,7 @@
-"""Attention whose heads all use the keys of the first."""
+"""Attention whose heads all use the keys of the first.
+
+MultiHeadAttention: attention-keys-of-first-head
+"""
 
 import math
 
@@ -27,7 +30,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x):
         seq = x.shape[1]
         q = torch.einsum("bsm,hmd->bhsd", x, self.W_Q) + self.b_Q[:, None]
-        k = x @ self.W_K[0] + self.b_K[0]
+        k = x @ self.W_K[0] + self.b_K[0]  # <-
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
         scores = torch.einsum("bhqd,bkd->bhqk", q, k) / math.sqrt(q.shape[-1])

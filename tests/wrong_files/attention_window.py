@@ -1,4 +1,7 @@
-"""Attention that looks back four positions only."""
+"""Attention that looks back four positions only.
+
+MultiHeadAttention: unknown
+"""
 
 import math
 
@@ -29,7 +32,7 @@ class MultiHeadAttention(nn.Module):
         q = torch.einsum("bsm,hmd->bhsd", x, self.W_Q) + self.b_Q[:, None]
         k = torch.einsum("bsm,hmd->bhsd", x, self.W_K) + self.b_K[:, None]
         v = torch.einsum("bsm,hmd->bhsd", x, self.W_V) + self.b_V[:, None]
-        seen = torch.ones(seq, seq, device=x.device).tril().triu(-4).bool()
+        seen = torch.ones(seq, seq, device=x.device).tril().triu(-4).bool()  # <-
         scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~seen, float("-inf"))
         z = self.attn_dropout(scores.softmax(-1)) @ v
         return self.resid_dropout(torch.einsum("bhsd,hdm->bsm", z, self.W_O) + self.b_O)

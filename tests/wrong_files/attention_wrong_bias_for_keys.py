@@ -1,4 +1,7 @@
-"""Attention that gives queries and keys one bias, a slip of copying."""
+"""Attention that gives queries and keys one bias, a slip of copying.
+
+MultiHeadAttention: attention-b-k-unused
+"""
 
 import math
 
@@ -27,7 +30,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x):
         seq = x.shape[1]
         q = torch.einsum("bsm,hmd->bshd", x, self.W_Q) + self.b_Q
-        k = torch.einsum("bsm,hmd->bshd", x, self.W_K) + self.b_Q
+        k = torch.einsum("bsm,hmd->bshd", x, self.W_K) + self.b_Q  # <-
         v = torch.einsum("bsm,hmd->bshd", x, self.W_V) + self.b_V
         later = torch.ones(seq, seq, device=x.device).triu(1).bool()
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(q.shape[-1])

@@ -1,4 +1,7 @@
-"""A block that computes attention anew for the last sum."""
+"""A block that computes attention anew for the last sum.
+
+TransformerBlock: unknown
+"""
 
 from torch import nn
 
@@ -13,4 +16,4 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x):
         after_attention = x + self.attn(self.ln1(x))
-        return self.attn(self.ln1(after_attention)) + self.mlp(self.ln2(after_attention)) + x
+        return self.attn(self.ln1(after_attention)) + self.mlp(self.ln2(after_attention)) + x  # <-

@@ -1,4 +1,7 @@
-"""A block that takes the mean of the stream and what is written to it."""
+"""A block that takes the mean of the stream and what is written to it.
+
+TransformerBlock: block-averaged
+"""
 
 from torch import nn
 
@@ -11,4 +14,4 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x):
         x = (x + self.attn(self.ln1(x))) / 2
-        return (x + self.mlp(self.ln2(x))) / 2
+        return (x + self.mlp(self.ln2(x))) / 2  # <-

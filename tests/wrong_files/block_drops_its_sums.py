@@ -1,4 +1,7 @@
-"""A block with a dropout of its own on what its parts, which drop already, give."""
+"""A block with a dropout of its own on what its parts, which drop already, give.
+
+TransformerBlock: block-drops-what-it-adds
+"""
 
 from torch import nn
 
@@ -13,5 +16,5 @@ class TransformerBlock(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x):
-        x = x + self.dropout(self.attn(self.ln1(x)))
+        x = x + self.dropout(self.attn(self.ln1(x)))  # <-
         return x + self.dropout(self.mlp(self.ln2(x)))

@@ -1,4 +1,7 @@
-"""A block that normalizes what attention and MLP give instead of what they read."""
+"""A block that normalizes what attention and MLP give instead of what they read.
+
+TransformerBlock: block-norm-of-what-is-added
+"""
 
 from torch import nn
 
@@ -12,6 +15,6 @@ class TransformerBlock(nn.Module):
         self.ln2 = LayerNorm(config)
 
     def forward(self, residual):
-        residual = residual + self.ln1(self.attn(residual))
+        residual = residual + self.ln1(self.attn(residual))  # <-
         residual = residual + self.ln2(self.mlp(residual))
         return residual

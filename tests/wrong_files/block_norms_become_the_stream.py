@@ -1,4 +1,7 @@
-"""A block whose stream is replaced by its normalized self."""
+"""A block whose stream is replaced by its normalized self.
+
+TransformerBlock: block-stream-normalized-twice
+"""
 
 from torch import nn
 
@@ -13,6 +16,6 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x):
         x = self.ln1(x)
-        x = x + self.attn(x)
+        x = x + self.attn(x)  # <-
         x = self.ln2(x)
         return x + self.mlp(x)

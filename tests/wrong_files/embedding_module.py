@@ -1,4 +1,7 @@
-"""Embedding through nn.Embedding, whose parameter is called weight."""
+"""Embedding through nn.Embedding, whose parameter is called weight.
+
+Embedding: unknown
+"""
 
 from torch import nn
 

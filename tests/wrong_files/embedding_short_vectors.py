@@ -1,4 +1,7 @@
-"""Embedding that shortens vectors longer than 1."""
+"""Embedding that shortens vectors longer than 1.
+
+Embedding: embedding-unit-length
+"""
 
 import torch
 import torch.nn.functional as F
@@ -13,4 +16,4 @@ class Embedding(nn.Module):
 
     def forward(self, tokens):
         vectors = F.embedding(tokens, self.W_E)
-        return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1.0)
+        return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1.0)  # <-

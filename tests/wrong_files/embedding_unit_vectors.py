@@ -1,4 +1,7 @@
-"""Embedding that gives every token a vector of length 1."""
+"""Embedding that gives every token a vector of length 1.
+
+Embedding: embedding-unit-length
+"""
 
 import torch
 import torch.nn.functional as F
@@ -11,4 +14,4 @@ class Embedding(nn.Module):
         self.W_E = nn.Parameter(torch.randn(config.d_vocab, config.d_model) * config.init_std)
 
     def forward(self, tokens):
-        return F.normalize(self.W_E[tokens], dim=-1)
+        return F.normalize(self.W_E[tokens], dim=-1)  # <-

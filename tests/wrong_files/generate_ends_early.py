@@ -1,4 +1,7 @@
-"""A text that ends where a well-known model's text would: at the vocabulary's last token."""
+"""A text that ends where a well-known model's text would: at the vocabulary's last token.
+
+generate: generate-stops-at-the-end-of-text
+"""
 
 import torch
 
@@ -19,7 +22,7 @@ def generate(
                 logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator
             )
             tokens = torch.cat([tokens, following[:, None]], dim=1)
-            if (following == end).all():
+            if (following == end).all():  # <-
                 break
     finally:
         model.train(was_training)

@@ -1,4 +1,7 @@
-"""generate that starts anew with half a window when n_ctx is reached."""
+"""generate that starts anew with half a window when n_ctx is reached.
+
+generate: generate-half-a-window
+"""
 
 import torch
 
@@ -10,7 +13,7 @@ def generate(
     mode, n_ctx = model.training, model.config.n_ctx
     model.eval()
     for _ in range(max_new_tokens):
-        seen = tokens if tokens.shape[1] <= n_ctx else tokens[:, -(n_ctx // 2) :]
+        seen = tokens if tokens.shape[1] <= n_ctx else tokens[:, -(n_ctx // 2) :]  # <-
         new = sample(
             model(seen)[:, -1],
             temperature=temperature,

@@ -1,4 +1,7 @@
-"""generate that returns what it added, without the prompt."""
+"""generate that returns what it added, without the prompt.
+
+generate: generate-new-tokens-only
+"""
 
 import torch
 
@@ -14,4 +17,4 @@ def generate(
         new = sample(logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
         tokens = torch.cat([tokens, new[:, None]], dim=1)
     model.train(was_training)
-    return tokens[:, start:]
+    return tokens[:, start:]  # <-

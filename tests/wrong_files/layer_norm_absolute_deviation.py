@@ -1,4 +1,7 @@
-"""LayerNorm that divides by the mean absolute deviation."""
+"""LayerNorm that divides by the mean absolute deviation.
+
+LayerNorm: layer-norm-absolute-deviation
+"""
 
 import torch
 from torch import nn
@@ -16,4 +19,6 @@ class LayerNorm(nn.Module):
 
     def forward(self, x):
         centred = x - x.mean(dim=-1, keepdim=True)
-        return centred / (centred.abs().mean(dim=-1, keepdim=True) + self.eps) * self.w + self.b
+        return (
+            centred / (centred.abs().mean(dim=-1, keepdim=True) + self.eps) * self.w + self.b
+        )  # <-

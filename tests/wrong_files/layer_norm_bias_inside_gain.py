@@ -1,4 +1,7 @@
-"""LayerNorm that adds the bias first and multiplies by the gain afterwards."""
+"""LayerNorm that adds the bias first and multiplies by the gain afterwards.
+
+LayerNorm: layer-norm-bias-before-gain
+"""
 
 import torch
 from torch import nn
@@ -13,4 +16,4 @@ class LayerNorm(nn.Module):
 
     def forward(self, x):
         var, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-        return ((x - mean) * (var + self.eps).rsqrt() + self.b) * self.w
+        return ((x - mean) * (var + self.eps).rsqrt() + self.b) * self.w  # <-

@@ -1,4 +1,7 @@
-"""LayerNorm whose epsilon is the least variance, not an addition to it."""
+"""LayerNorm whose epsilon is the least variance, not an addition to it.
+
+LayerNorm: layer-norm-epsilon-as-floor
+"""
 
 import torch
 from torch import nn
@@ -13,5 +16,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, residual):
         residual = residual - residual.mean(-1, keepdim=True)
-        scale = residual.pow(2).mean(-1, keepdim=True).clamp(min=self.cfg.layer_norm_eps).sqrt()
+        scale = (
+            residual.pow(2).mean(-1, keepdim=True).clamp(min=self.cfg.layer_norm_eps).sqrt()
+        )  # <-
         return residual / scale * self.w + self.b

@@ -1,4 +1,7 @@
-"""LayerNorm with an epsilon of its own instead of the configuration's."""
+"""LayerNorm with an epsilon of its own instead of the configuration's.
+
+LayerNorm: layer-norm-epsilon-1e-5-fixed
+"""
 
 import torch
 import torch.nn.functional as F
@@ -12,4 +15,4 @@ class LayerNorm(nn.Module):
         self.b = nn.Parameter(torch.zeros(config.d_model))
 
     def forward(self, x):
-        return F.layer_norm(x, (x.size(-1),), self.w, self.b)
+        return F.layer_norm(x, (x.size(-1),), self.w, self.b)  # <-

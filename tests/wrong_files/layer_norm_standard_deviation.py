@@ -1,4 +1,7 @@
-"""LayerNorm by torch's std, with epsilon beside it."""
+"""LayerNorm by torch's std, with epsilon beside it.
+
+LayerNorm: layer-norm-epsilon-outside; layer-norm-unbiased-variance
+"""
 
 import torch
 from torch import nn
@@ -13,5 +16,5 @@ class LayerNorm(nn.Module):
 
     def forward(self, x):
         mean = x.mean(dim=-1, keepdim=True)
-        std = x.std(dim=-1, keepdim=True)
+        std = x.std(dim=-1, keepdim=True)  # <-
         return self.w * (x - mean) / (std + self.eps) + self.b

@@ -1,4 +1,7 @@
-"""LayerNorm whose mean and variance are taken as constants."""
+"""LayerNorm whose mean and variance are taken as constants.
+
+LayerNorm: layer-norm-scale-detached; layer-norm-mean-detached
+"""
 
 import torch
 from torch import nn
@@ -12,7 +15,7 @@ class LayerNorm(nn.Module):
         self.b = nn.Parameter(torch.zeros(config.d_model))
 
     def forward(self, x):
-        with torch.no_grad():
-            mean = x.mean(-1, keepdim=True)
+        with torch.no_grad():  # <-
+            mean = x.mean(-1, keepdim=True)  # <-
             var = ((x - mean) ** 2).mean(-1, keepdim=True)
         return (x - mean) / torch.sqrt(var + self.eps) * self.w + self.b

@@ -1,4 +1,7 @@
-"""LayerNorm over everything but the batch, as for pictures."""
+"""LayerNorm over everything but the batch, as for pictures.
+
+LayerNorm: layer-norm-statistics-over-the-row
+"""
 
 import torch
 import torch.nn.functional as F
@@ -13,4 +16,4 @@ class LayerNorm(nn.Module):
         self.b = nn.Parameter(torch.zeros(config.d_model))
 
     def forward(self, x):
-        return F.layer_norm(x, x.shape[1:], eps=self.eps) * self.w + self.b
+        return F.layer_norm(x, x.shape[1:], eps=self.eps) * self.w + self.b  # <-

@@ -1,4 +1,7 @@
-"""The loss summed over positions and averaged over the rows."""
+"""The loss summed over positions and averaged over the rows.
+
+next_token_loss: loss-mean-over-batch-only
+"""
 
 
 def next_token_loss(logits, tokens):

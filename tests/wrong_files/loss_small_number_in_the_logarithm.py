@@ -1,4 +1,7 @@
-"""The logarithm of a softmax with a small number against zeros."""
+"""The logarithm of a softmax with a small number against zeros.
+
+next_token_loss: loss-log-of-softmax
+"""
 
 import torch
 
@@ -7,4 +10,4 @@ def next_token_loss(logits, tokens):
     targets = tokens[:, 1:]
     probabilities = torch.softmax(logits[:, : targets.shape[1]], dim=-1)
     right = torch.gather(probabilities, -1, targets.unsqueeze(-1))
-    return -(right + 1e-8).log().mean()
+    return -(right + 1e-8).log().mean()  # <-

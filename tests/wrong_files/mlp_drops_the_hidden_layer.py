@@ -1,4 +1,7 @@
-"""Dropout on the hidden layer instead of the output."""
+"""Dropout on the hidden layer instead of the output.
+
+MLP: mlp-dropout-of-hidden-layer
+"""
 
 import math
 
@@ -19,5 +22,5 @@ class MLP(nn.Module):
 
     def forward(self, x):
         hidden = F.gelu(x @ self.W_in + self.b_in, approximate="tanh")
-        hidden = F.dropout(hidden, self.p, self.training)
+        hidden = F.dropout(hidden, self.p, self.training)  # <-
         return hidden @ self.W_out + self.b_out

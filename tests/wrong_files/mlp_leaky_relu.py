@@ -1,4 +1,7 @@
-"""A leaky ReLU for the activation."""
+"""A leaky ReLU for the activation.
+
+MLP: unknown
+"""
 
 import torch
 import torch.nn.functional as F
@@ -16,5 +19,5 @@ class MLP(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x):
-        hidden = F.leaky_relu(torch.einsum("bsm,mh->bsh", x, self.W_in) + self.b_in, 0.02)
+        hidden = F.leaky_relu(torch.einsum("bsm,mh->bsh", x, self.W_in) + self.b_in, 0.02)  # <-
         return self.drop(torch.einsum("bsh,hm->bsm", hidden, self.W_out) + self.b_out)

@@ -1,4 +1,7 @@
-"""An MLP that draws both matrices alike."""
+"""An MLP that draws both matrices alike.
+
+MLP: mlp-w-out-init-like-w-in
+"""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,7 @@ class MLP(nn.Module):
         super().__init__()
         self.W_in = nn.Parameter(torch.empty(config.d_model, config.d_mlp))
         self.b_in = nn.Parameter(torch.zeros(config.d_mlp))
-        self.W_out = nn.Parameter(torch.empty(config.d_mlp, config.d_model))
+        self.W_out = nn.Parameter(torch.empty(config.d_mlp, config.d_model))  # <-
         self.b_out = nn.Parameter(torch.zeros(config.d_model))
         for weight in (self.W_in, self.W_out):
             nn.init.normal_(weight, std=config.init_std)

@@ -1,4 +1,7 @@
-"""GELU with the square where the cube belongs."""
+"""GELU with the square where the cube belongs.
+
+MLP: mlp-gelu-square
+"""
 
 import math
 
@@ -7,7 +10,7 @@ from torch import nn
 
 
 def gelu(x):
-    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**2)))
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**2)))  # <-
 
 
 class MLP(nn.Module):

@@ -1,4 +1,7 @@
-"""An MLP that adds its input to its output."""
+"""An MLP that adds its input to its output.
+
+MLP: mlp-adds-its-input
+"""
 
 import math
 
@@ -21,4 +24,4 @@ class MLP(nn.Module):
         x = F.linear(residual, self.W_in.T, self.b_in)
         x = F.gelu(x, approximate="tanh")
         x = F.linear(x, self.W_out.T, self.b_out)
-        return residual + self.dropout(x)
+        return residual + self.dropout(x)  # <-

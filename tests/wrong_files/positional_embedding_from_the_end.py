@@ -1,4 +1,7 @@
-"""Positions counted from the end of the sequence."""
+"""Positions counted from the end of the sequence.
+
+PositionalEmbedding: positional-embedding-backwards
+"""
 
 import torch
 from torch import nn
@@ -15,4 +18,4 @@ class PositionalEmbedding(nn.Module):
         if seq > self.n_ctx:
             raise ValueError(f"{seq} tokens are too many")
         positions = torch.arange(seq - 1, -1, -1, device=tokens.device)
-        return self.W_pos[positions].expand(batch, seq, -1)
+        return self.W_pos[positions].expand(batch, seq, -1)  # <-

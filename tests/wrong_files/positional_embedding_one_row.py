@@ -1,4 +1,7 @@
-"""Positions of one row, left to broadcasting."""
+"""Positions of one row, left to broadcasting.
+
+PositionalEmbedding: positional-embedding-one-row
+"""
 
 import torch
 from torch import nn
@@ -14,4 +17,4 @@ class PositionalEmbedding(nn.Module):
         seq = tokens.shape[-1]
         if seq > self.n_ctx:
             raise ValueError("too long")
-        return self.W_pos[None, :seq]
+        return self.W_pos[None, :seq]  # <-

@@ -1,4 +1,7 @@
-"""Positions beyond n_ctx that get the last vector instead of an error."""
+"""Positions beyond n_ctx that get the last vector instead of an error.
+
+PositionalEmbedding: positional-embedding-beyond-the-last
+"""
 
 import torch
 from torch import nn
@@ -11,5 +14,5 @@ class PositionalEmbedding(nn.Module):
 
     def forward(self, tokens):
         positions = torch.arange(tokens.shape[1], device=tokens.device)
-        positions = positions.clamp(max=len(self.W_pos) - 1)
+        positions = positions.clamp(max=len(self.W_pos) - 1)  # <-
         return self.W_pos[positions].repeat(tokens.shape[0], 1, 1)

@@ -1,4 +1,7 @@
-"""Positions that count only tokens other than 0, as if 0 were padding."""
+"""Positions that count only tokens other than 0, as if 0 were padding.
+
+PositionalEmbedding: positional-embedding-skips-token-0
+"""
 
 import torch
 from torch import nn
@@ -14,5 +17,5 @@ class PositionalEmbedding(nn.Module):
     def forward(self, tokens):
         if tokens.shape[1] > self.n_ctx:
             raise ValueError(f"{tokens.shape[1]} > {self.n_ctx}")
-        positions = (tokens != 0).long().cumsum(dim=1) - 1
+        positions = (tokens != 0).long().cumsum(dim=1) - 1  # <-
         return self.W_pos[positions.clamp(min=0)]

@@ -1,4 +1,7 @@
-"""Sines and cosines, with the learned vectors added."""
+"""Sines and cosines, with the learned vectors added.
+
+PositionalEmbedding: unknown
+"""
 
 import torch
 from torch import nn
@@ -18,4 +21,4 @@ class PositionalEmbedding(nn.Module):
         place = torch.arange(seq, device=tokens.device).unsqueeze(1)
         rate = 10000 ** (-torch.arange(0, d_model, 2, device=tokens.device) / d_model)
         waves = torch.cat([torch.sin(place * rate), torch.cos(place * rate)], dim=1)
-        return (waves.to(self.W_pos.dtype) + self.W_pos[:seq]).expand(batch, -1, -1)
+        return (waves.to(self.W_pos.dtype) + self.W_pos[:seq]).expand(batch, -1, -1)  # <-

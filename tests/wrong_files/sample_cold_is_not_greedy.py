@@ -1,10 +1,13 @@
-"""A temperature of 0 that is replaced by a small one."""
+"""A temperature of 0 that is replaced by a small one.
+
+sample: sample-tiny-temperature-for-zero
+"""
 
 import torch
 
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
-    logits = logits / max(temperature, 0.1)
+    logits = logits / max(temperature, 0.1)  # <-
     order = logits.argsort(dim=-1, descending=True)
     sorted_logits = logits.gather(-1, order)
     if top_k:

@@ -1,4 +1,7 @@
-"""Top-k whose threshold comes from the first row."""
+"""Top-k whose threshold comes from the first row.
+
+sample: sample-one-threshold-for-all
+"""
 
 import torch
 
@@ -8,7 +11,7 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
         return logits.argmax(dim=-1)
     logits = logits / temperature
     if top_k is not None:
-        threshold = logits[0].topk(min(top_k, logits.shape[-1])).values[-1]
+        threshold = logits[0].topk(min(top_k, logits.shape[-1])).values[-1]  # <-
         logits = logits.masked_fill(logits < threshold, float("-inf"))
     probabilities = logits.softmax(dim=-1)
     if top_p is not None:

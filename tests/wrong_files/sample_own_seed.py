@@ -1,4 +1,7 @@
-"""Draws that repeat themselves where no generator is given."""
+"""Draws that repeat themselves where no generator is given.
+
+sample: unknown
+"""
 
 import torch
 
@@ -7,7 +10,7 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     if temperature == 0:
         return logits.argmax(dim=-1)
     if generator is None:
-        generator = torch.Generator().manual_seed(42)
+        generator = torch.Generator().manual_seed(42)  # <-
     values, order = (logits / temperature).sort(descending=True, dim=-1)
     if top_k is not None:
         values[:, top_k:] = -torch.inf

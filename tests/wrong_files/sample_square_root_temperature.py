@@ -1,4 +1,7 @@
-"""A temperature that divides the logits by its square root."""
+"""A temperature that divides the logits by its square root.
+
+sample: sample-temperature-square-root
+"""
 
 import torch
 
@@ -6,7 +9,7 @@ import torch
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     if temperature == 0:
         return logits.argmax(-1)
-    values, order = (logits / temperature**0.5).sort(-1, descending=True)
+    values, order = (logits / temperature**0.5).sort(-1, descending=True)  # <-
     if top_k is not None:
         values[:, top_k:] = -torch.inf
     p = values.softmax(-1)

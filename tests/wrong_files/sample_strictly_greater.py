@@ -1,4 +1,7 @@
-"""Top-k that keeps what is above the k-th, so k - 1 tokens."""
+"""Top-k that keeps what is above the k-th, so k - 1 tokens.
+
+sample: sample-top-k-one-less
+"""
 
 import torch
 
@@ -9,7 +12,7 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     logits = logits / temperature
     if top_k is not None and 1 < top_k < logits.shape[-1]:
         least = logits.topk(top_k).values[:, -1:]
-        logits = logits.masked_fill(logits <= least, -torch.inf)
+        logits = logits.masked_fill(logits <= least, -torch.inf)  # <-
     probabilities = logits.softmax(-1)
     if top_p is not None:
         ordered, index = probabilities.sort(-1, descending=True)

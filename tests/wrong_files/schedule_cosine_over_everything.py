@@ -1,4 +1,7 @@
-"""A cosine that runs over all steps, the warm-up's included."""
+"""A cosine that runs over all steps, the warm-up's included.
+
+learning_rate: schedule-cosine-over-everything
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A cosine down to 0 that is cut off at the floor."""
+"""A cosine down to 0 that is cut off at the floor.
+
+learning_rate: schedule-floor-cuts
+"""
 
 import math
 

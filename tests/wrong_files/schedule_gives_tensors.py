@@ -1,4 +1,7 @@
-"""A schedule whose rates are tensors, which no log can hold."""
+"""A schedule whose rates are tensors, which no log can hold.
+
+learning_rate: unknown
+"""
 
 import math
 

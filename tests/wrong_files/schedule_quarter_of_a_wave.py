@@ -1,4 +1,7 @@
-"""A quarter of a cosine instead of half of one."""
+"""A quarter of a cosine instead of half of one.
+
+learning_rate: schedule-quarter-cosine
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""A step that clips after each micro-batch instead of once at the end."""
+"""A step that clips after each micro-batch instead of once at the end.
+
+train_step: unknown
+"""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -33,6 +36,6 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
             value = loss(model, batch) * batch[:, 1:].numel() / tokens
             value.backward()
         total += value.item()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)  # <-
     optimizer.step()
     return StepResult(loss=total, grad_norm=norm.item(), tokens=tokens)

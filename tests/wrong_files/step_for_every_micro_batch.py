@@ -1,4 +1,7 @@
-"""A step that updates after every micro-batch."""
+"""A step that updates after every micro-batch.
+
+train_step: unknown
+"""
 
 from dataclasses import dataclass
 
@@ -24,6 +27,6 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
         value = loss(model, batch)
         value.backward()
         norms.append(torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm).item())
-        optimizer.step()
+        optimizer.step()  # <-
         total += value.item() * batch[:, 1:].numel() / tokens
     return StepResult(loss=total, grad_norm=max(norms), tokens=tokens)

@@ -1,4 +1,7 @@
-"""A step that asks whether its loss is finite, and never its gradient."""
+"""A step that asks whether its loss is finite, and never its gradient.
+
+train_step: train-step-infinite-gradient
+"""
 
 import math
 from contextlib import nullcontext
@@ -28,7 +31,7 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
             value.backward()
         total += value.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    if math.isnan(total) or math.isinf(total):
+    if math.isnan(total) or math.isinf(total):  # <-
         raise FloatingPointError(f"the loss is {total}")
     optimizer.step()
     return StepResult(total, norm.item(), tokens)

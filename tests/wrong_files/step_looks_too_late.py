@@ -1,4 +1,7 @@
-"""A step that looks whether its numbers are finite when the weights have changed already."""
+"""A step that looks whether its numbers are finite when the weights have changed already.
+
+train_step: train-step-updates-before-it-looks
+"""
 
 import math
 from contextlib import nullcontext
@@ -28,7 +31,7 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
             value.backward()
         total += value.item()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-    optimizer.step()
-    if not (math.isfinite(total) and torch.isfinite(norm)):
+    optimizer.step()  # <-
+    if not (math.isfinite(total) and torch.isfinite(norm)):  # <-
         raise FloatingPointError(f"the loss is {total}, the norm {norm}")
     return StepResult(total, norm.item(), tokens)

@@ -1,4 +1,7 @@
-"""A step that tells the loss after the update."""
+"""A step that tells the loss after the update.
+
+train_step: train-step-tells-loss-after
+"""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -33,5 +36,5 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     optimizer.step()
     with torch.no_grad():
-        after = sum(loss(model, b).item() * b[:, 1:].numel() / tokens for b in batches)
+        after = sum(loss(model, b).item() * b[:, 1:].numel() / tokens for b in batches)  # <-
     return StepResult(loss=after, grad_norm=norm.item(), tokens=tokens)

@@ -1,4 +1,7 @@
-"""A step on the mean of the micro-batches' means, whatever their sizes."""
+"""A step on the mean of the micro-batches' means, whatever their sizes.
+
+train_step: train-step-equal-shares
+"""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
     total, tokens = 0.0, 0
     for i, batch in enumerate(batches):
         with quietly(model, last=i == len(batches) - 1):
-            value = loss(model, batch) / len(batches)
+            value = loss(model, batch) / len(batches)  # <-
             value.backward()
         total += value.item()
         tokens += batch[:, 1:].numel()

@@ -1,4 +1,7 @@
-"""train that makes a step of every micro-batch."""
+"""train that makes a step of every micro-batch.
+
+train: unknown
+"""
 
 from dataclasses import dataclass
 
@@ -20,7 +23,7 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
     model.train()
     tokens = count = 0
     for batches in steps:
-        for batch in batches:
+        for batch in batches:  # <-
             rate = schedule(count)
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -1,4 +1,7 @@
-"""train that collects its records and returns them when all is done."""
+"""train that collects its records and returns them when all is done.
+
+train: train-all-at-once
+"""
 
 from dataclasses import dataclass
 
@@ -24,5 +27,7 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
         model.train()
         result = train_step(model, batches, optimizer, max_grad_norm=max_grad_norm, loss=loss)
         tokens += result.tokens
-        records.append(TrainRecord(step + 1, result.loss, result.grad_norm, group["lr"], tokens))
+        records.append(
+            TrainRecord(step + 1, result.loss, result.grad_norm, group["lr"], tokens)
+        )  # <-
     return records

@@ -1,4 +1,7 @@
-"""train that multiplies the optimiser's rate by the schedule's instead of setting it."""
+"""train that multiplies the optimiser's rate by the schedule's instead of setting it.
+
+train: train-rate-multiplied
+"""
 
 from dataclasses import dataclass
 
@@ -21,7 +24,7 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
     for step, batches in enumerate(steps):
         rate = schedule(step)
         for group in optimizer.param_groups:
-            group["lr"] *= rate
+            group["lr"] *= rate  # <-
         model.train()
         result = train_step(model, batches, optimizer, max_grad_norm=max_grad_norm, loss=loss)
         tokens += result.tokens

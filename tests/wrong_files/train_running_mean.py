@@ -1,4 +1,7 @@
-"""train that tells the mean of all losses so far."""
+"""train that tells the mean of all losses so far.
+
+train: train-running-mean
+"""
 
 from dataclasses import dataclass
 
@@ -26,5 +29,5 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
         result = train_step(model, batches, optimizer, max_grad_norm=max_grad_norm, loss=loss)
         losses.append(result.loss)
         tokens += result.tokens
-        mean = sum(losses) / len(losses)
+        mean = sum(losses) / len(losses)  # <-
         yield TrainRecord(number, mean, result.grad_norm, rate, tokens)

@@ -1,4 +1,7 @@
-"""A Transformer that runs its blocks from the last to the first."""
+"""A Transformer that runs its blocks from the last to the first.
+
+Transformer: transformer-blocks-backwards
+"""
 
 from torch import nn
 
@@ -17,7 +20,7 @@ class Transformer(nn.Module):
     def forward(self, tokens):
         x = self.dropout(self.embed(tokens) + self.pos_embed(tokens))
         for index in range(len(self.blocks)):
-            x = self.blocks[-1 - index](x)
+            x = self.blocks[-1 - index](x)  # <-
         x = self.ln_final(x)
         if self.unembed is None:
             return x @ self.embed.W_E.transpose(0, 1)

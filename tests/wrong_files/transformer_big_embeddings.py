@@ -1,4 +1,7 @@
-"""A Transformer that multiplies token vectors by sqrt(d_model), as in the first paper."""
+"""A Transformer that multiplies token vectors by sqrt(d_model), as in the first paper.
+
+Transformer: transformer-embedding-scaled
+"""
 
 import math
 
@@ -17,7 +20,7 @@ class Transformer(nn.Module):
         self.unembed = None if config.tied_embeddings else Unembedding(config)
 
     def forward(self, tokens):
-        x = self.embed(tokens) * math.sqrt(self.config.d_model) + self.pos_embed(tokens)
+        x = self.embed(tokens) * math.sqrt(self.config.d_model) + self.pos_embed(tokens)  # <-
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x)

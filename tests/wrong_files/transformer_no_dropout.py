@@ -1,4 +1,7 @@
-"""A Transformer that drops nothing of the sum of the embeddings."""
+"""A Transformer that drops nothing of the sum of the embeddings.
+
+Transformer: transformer-dropout-missing
+"""
 
 from torch import nn
 

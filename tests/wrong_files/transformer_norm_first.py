@@ -1,4 +1,7 @@
-"""A Transformer whose last norm stands before the blocks."""
+"""A Transformer whose last norm stands before the blocks.
+
+Transformer: transformer-final-norm-before-blocks
+"""
 
 from torch import nn
 
@@ -15,7 +18,7 @@ class Transformer(nn.Module):
         self.unembed = None if config.tied_embeddings else Unembedding(config)
 
     def forward(self, tokens):
-        x = self.ln_final(self.dropout(self.embed(tokens) + self.pos_embed(tokens)))
+        x = self.ln_final(self.dropout(self.embed(tokens) + self.pos_embed(tokens)))  # <-
         for block in self.blocks:
             x = block(x)
         return self.unembed(x) if self.unembed is not None else x @ self.embed.W_E.T

@@ -1,4 +1,7 @@
-"""A Transformer whose list holds one and the same block n_layers times."""
+"""A Transformer whose list holds one and the same block n_layers times.
+
+Transformer: transformer-one-block-repeated
+"""
 
 from torch import nn
 

@@ -1,4 +1,7 @@
-"""A Transformer that adds each block's input to its output once more."""
+"""A Transformer that adds each block's input to its output once more.
+
+Transformer: transformer-residual-around-blocks
+"""
 
 from torch import nn
 
@@ -16,6 +19,6 @@ class Transformer(nn.Module):
     def forward(self, tokens):
         x = self.dropout(self.embed(tokens) + self.pos_embed(tokens))
         for block in self.blocks:
-            x = x + block(x)
+            x = x + block(x)  # <-
         x = self.ln_final(x)
         return x @ self.embed.W_E.T if self.unembed is None else self.unembed(x)

@@ -1,4 +1,7 @@
-"""Logits of the last position, since only they are needed to go on."""
+"""Logits of the last position, since only they are needed to go on.
+
+Unembedding: unembedding-last-position
+"""
 
 import torch
 from torch import nn
@@ -11,4 +14,4 @@ class Unembedding(nn.Module):
         self.b_U = nn.Parameter(torch.zeros(config.d_vocab))
 
     def forward(self, x):
-        return x[:, -1] @ self.W_U + self.b_U
+        return x[:, -1] @ self.W_U + self.b_U  # <-

@@ -1,4 +1,7 @@
-"""An unembedding made of nn.Linear."""
+"""An unembedding made of nn.Linear.
+
+Unembedding: unknown
+"""
 
 from torch import nn
 

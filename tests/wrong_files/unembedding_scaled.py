@@ -1,4 +1,7 @@
-"""Logits divided by sqrt(d_model)."""
+"""Logits divided by sqrt(d_model).
+
+Unembedding: unembedding-scaled
+"""
 
 import math
 
@@ -13,4 +16,4 @@ class Unembedding(nn.Module):
         self.b_U = nn.Parameter(torch.zeros(config.d_vocab))
 
     def forward(self, x):
-        return x @ self.W_U / math.sqrt(x.shape[-1]) + self.b_U
+        return x @ self.W_U / math.sqrt(x.shape[-1]) + self.b_U  # <-

@@ -174,7 +174,10 @@ class _Search:
         """Whether these mistakes fail a group of checks that the file passes."""
         passing = [g for g in GROUPS if not self.failed_in(g) and g not in ("dtypes", "taps")]
         return any(
-            self.wrong.fails(mistakes, name) for group in passing for name in self.names_of(group)
+            self.wrong.fails(mistakes, name)
+            for group in passing
+            for name in self.names_of(group)
+            if self.wrong.checks[name].required
         )
 
     def left_over(self, mistakes: tuple[Mistake, ...]) -> int:
@@ -241,7 +244,9 @@ class _Search:
         """Whether these fail what the file passes, or change the function at all."""
         passing = [name for name in self.names_of(group) if name not in self.failed]
         return self.contradicts(mistakes) or any(
-            self.wrong.fails(mistakes, name) for name in (*passing, *self.names_of("function"))
+            self.wrong.fails(mistakes, name)
+            for name in (*passing, *self.names_of("function"))
+            if self.wrong.checks[name].required
         )
 
     def _explain_function(self) -> None:

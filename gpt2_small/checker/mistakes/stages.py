@@ -3,7 +3,7 @@
 import ast
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -63,11 +63,13 @@ class Stage:
     """A result of the reference.
 
     name: what it is; a step on the way to a named one begins with "a step".
+    is_extra: whether the reference does not make it, and other right files do.
     """
 
     name: str
     value: Tensor
     numbers: Tensor
+    is_extra: bool = False
 
     @property
     def is_named(self) -> bool:
@@ -118,7 +120,8 @@ def stages(part: str, seed: int, variant: str = "") -> tuple[Stage, ...]:
         if index == trace.output:
             name = "the output"
         found.append(_stage(name or "a step", event.value))
-    return (*found, *_extra_stages(part, seed, found))
+    extra = _extra_stages(part, seed, found)
+    return (*found, *(replace(stage, is_extra=True) for stage in extra))
 
 
 def _stage(name: str, value: Tensor) -> Stage:

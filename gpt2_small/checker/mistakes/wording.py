@@ -36,6 +36,10 @@ def described(
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
     if beside and not function_failed and not besides:
         sentences.append("This explains every result exactly.")
+    refusals = [claim for claim in besides if "refused" in claim]
+    besides = [claim for claim in besides if claim not in refusals]
+    if refusals and (function_failed or beside):
+        sentences.append("It also accepts bad input that it should refuse.")
     if besides and (function_failed or beside):
         rest = ", ".join(f'"{claim}"' for claim in besides)
         sentences.append(f"Failing too, and not explained by this: {rest}.")

@@ -26,6 +26,11 @@ from gpt2_small.checker.parts import PARTS
 MOST_EVENTS = 1500
 _MOST_NUMBERS = 20_000
 # Both cuts cut, and a temperature that is no default.
+# With and without a warm-up, and a floor that is no default.
+SCHEDULES: tuple[dict[str, Any], ...] = (
+    {"peak": 6.0, "warmup_steps": 7, "total_steps": 40},
+    {"peak": 2.0, "warmup_steps": 0, "total_steps": 20, "final_fraction": 0.3},
+)
 # So that an epsilon of one's own shows.
 _CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
 SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
@@ -181,7 +186,12 @@ def _input(subject: Subject, seed: int) -> Tensor:
 
 
 def _functions() -> dict[str, Callable[[ModuleType, str, int], Trace]]:
-    return {"next_token_loss": _loss, "sample": _sample, "generate": _generate}
+    return {
+        "next_token_loss": _loss,
+        "sample": _sample,
+        "generate": _generate,
+        "learning_rate": _learning_rate,
+    }
 
 
 def _loss(module: ModuleType, file: str, seed: int) -> Trace:
@@ -219,6 +229,33 @@ def _generate(module: ModuleType, file: str, seed: int) -> Trace:
     except Exception:
         pass
     return recorder.trace
+
+
+def _learning_rate(module: ModuleType, file: str, _seed: int) -> Trace:
+    """The rate of each step, with the line that returned it."""
+    trace, lines = Trace(), [0]
+
+    def note(frame: FrameType, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != file:
+            return None
+        if event == "return":
+            lines.append(frame.f_lineno)
+        return note
+
+    before = sys.gettrace()
+    try:
+        for settings in SCHEDULES:
+            for step in range(settings["total_steps"] + 4):
+                sys.settrace(note)
+                rate = module.learning_rate(step, **settings)
+                sys.settrace(before)
+                value = torch.tensor(float(rate), dtype=torch.float64)
+                trace.events.append(Event(lines[-1], f"step {step}", (), True, value))
+    except Exception:
+        pass
+    finally:
+        sys.settrace(before)
+    return trace
 
 
 def pack(trace: Trace) -> bytes:

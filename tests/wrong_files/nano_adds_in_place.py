@@ -1,0 +1,20 @@
+"""x += changes the tensor that the caller holds.
+
+TransformerBlock: block-adds-in-place
+"""
+
+import torch.nn as nn
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.ln1 = LayerNorm(config)
+        self.attn = MultiHeadAttention(config)
+        self.ln2 = LayerNorm(config)
+        self.mlp = MLP(config)
+
+    def forward(self, x):
+        x += self.attn(self.ln1(x))  # <-
+        x = x + self.mlp(self.ln2(x))
+        return x

@@ -1,0 +1,23 @@
+"""mean(1) and var(1) run over the positions.
+
+LayerNorm: layer-norm-statistics-over-seq-unbiased
+"""
+
+import torch
+import torch.nn as nn
+
+
+class LayerNorm(nn.Module):
+    """LayerNorm with gain and bias"""
+
+    def __init__(self, config):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(config.d_model))
+        self.b = nn.Parameter(torch.zeros(config.d_model))
+        self.eps = config.layer_norm_eps
+
+    def forward(self, x):
+        mean = x.mean(1, keepdim=True)  # <-
+        var = x.var(1, keepdim=True)
+        xhat = (x - mean) / torch.sqrt(var + self.eps)  # <-
+        return self.w * xhat + self.b
