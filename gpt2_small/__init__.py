@@ -15,6 +15,7 @@ from gpt2_small.errors import UserError
 __version__ = "0.1.0"
 
 _HOMES = {
+    "check": "gpt2_small.checker.learner.notebook_check",
     "load_pretrained": "gpt2_small.weights",
     "preset": "gpt2_small.model.presets",
     "run_with_cache": "gpt2_small.model.hooks",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gpt2_small.binding import bind as bind
 from gpt2_small.binding import load as load
+from gpt2_small.checker.learner.notebook_check import check as check
 from gpt2_small.errors import UserError as UserError
 from gpt2_small.model.hooks import hooks as hooks
 from gpt2_small.model.hooks import run_with_cache as run_with_cache
@@ -31,6 +32,7 @@ __all__ = [
     "Unembedding",
     "UserError",
     "bind",
+    "check",
     "generate",
     "hooks",
     "learning_rate",

@@ -80,7 +80,10 @@ def bind(path: str | Path) -> ModuleType:
             f"cannot bind {path}: {in_use} is in use already; start a new Python for it"
         )
     if sha256(module) != _sha256(read(path)):
-        raise UserError(f"{path} has changed since it was bound; start a new Python to run it")
+        raise UserError(
+            f"{path} has changed since it was bound; gpt2_small.check() checks the "
+            "new text, and a new Python (in a notebook: restart the kernel) can bind it"
+        )
     return module
 
 

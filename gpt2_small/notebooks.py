@@ -6,6 +6,7 @@ understands (%, !, ? at the beginning of a line) becomes a comment.
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ def python_of(path: Path, content: bytes) -> bytes:
         ) from error
     if not texts:
         raise UserError(f"{path} has no code cells")
-    joined = [f"{_MARK.format(number)}\n{text}" for number, text in enumerate(texts, start=1)]
-    return "\n".join(joined).encode()
+    return joined(dict(enumerate(texts, start=1)))
+
+
+def joined(cells: Mapping[int, str]) -> bytes:
+    """Cells as one Python text, each behind a comment with its number."""
+    return "\n".join(f"{_MARK.format(n)}\n{text}" for n, text in cells.items()).encode()
 
 
 def _text_of(cell: dict[str, Any]) -> str:

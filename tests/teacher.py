@@ -39,6 +39,7 @@ def opinions(path: Path) -> list[Opinion]:
         for node in tree.body
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name in PARTS
     }
+    marked = [n for line in marked for n in _statement_at(tree, line)]
     found = []
     for part, said in re.findall(r"^(\w+): (.+)$", ast.get_docstring(tree) or "", re.MULTILINE):
         ids = {one.strip() for one in said.split(";")}
@@ -46,3 +47,14 @@ def opinions(path: Path) -> list[Opinion]:
         lines = {n for n in marked if not any(n in rows for rows in others)}
         found.append(Opinion(part, frozenset(ids - {UNKNOWN}), UNKNOWN in ids, frozenset(lines)))
     return found
+
+
+def _statement_at(tree: ast.Module, line: int) -> range:
+    """The lines of the innermost statement that a line is in."""
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    inner = max(around, key=lambda node: (node.lineno, -(node.end_lineno or 0)))
+    return range(inner.lineno, line + 1)

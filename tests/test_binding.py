@@ -161,7 +161,8 @@ for change in (lambda path: path.write_text("x = 1"), pathlib.Path.unlink):
         print(error)
 """
     assert printed_by(program, learner.parent) == (
-        f"{learner} has changed since it was bound; start a new Python to run it\n"
+        f"{learner} has changed since it was bound; gpt2_small.check() checks the new text, "
+        "and a new Python (in a notebook: restart the kernel) can bind it\n"
         f"there is no file {learner}; check the name"
     )
 

@@ -141,4 +141,7 @@ def test_in_a_notebook_bind_chooses_the_file_and_says_when_it_was_edited(elsewhe
     ).execute()
     texts = [output["text"] for cell in notebook.cells for output in cell["outputs"]]
     assert texts[0] == "mine\n"
-    assert texts[1] == f"{mine} has changed since it was bound; start a new Python to run it\n"
+    assert texts[1] == (
+        f"{mine} has changed since it was bound; gpt2_small.check() checks the new text, "
+        "and a new Python (in a notebook: restart the kernel) can bind it\n"
+    )

@@ -130,7 +130,7 @@ def test_the_screen_of_a_failing_file_fits_80_by_24(tmp_path: Path) -> None:
 def test_the_first_part_to_mend_is_a_failed_one_before_one_that_is_not_written() -> None:
     verdict = whole_verdict(("LayerNorm", "not_written"), ("MLP", "failed"))
     assert verdict.first_to_mend() == "MLP"
-    assert "MLP. Not so: It holds." in shown(verdict)
+    assert "MLP. Failed: It holds." in shown(verdict)
 
 
 def test_when_nothing_failed_the_first_unwritten_part_is_next() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import re
 
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from gpt2_small.checker.claims.observation import (
     Estimate,
     tensor_difference,
 )
-from gpt2_small.checker.claims.probes import text, with_axes
+from gpt2_small.checker.claims.probes import AXES, text, with_axes
 from gpt2_small.checker.claims.tolerances import STANDARD_ERRORS, tolerance
 
 _LONGEST = 300
@@ -28,7 +29,7 @@ def explain_error(error: BaseException) -> str:
         reason = reason[:_LONGEST] + " ..."
     match error:
         case SystemExit():
-            return "it ends Python with exit(); a part returns or raises"
+            return "it calls exit(); return or raise instead"
         case RecursionError():
             return "it calls itself without end (RecursionError)"
         case OSError(errno=errno.EFBIG):
@@ -39,7 +40,18 @@ def explain_error(error: BaseException) -> str:
             return f"it waits for input, which a part cannot have (EOFError: {reason})"
         case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
             return f"it needs more memory than it may have ({reason})"
-    return f"{type(error).__name__}: {reason}" if reason else f"it raises {type(error).__name__}"
+    if not reason:
+        return f"it raises {type(error).__name__}"
+    return f"{type(error).__name__}: {reason}{_sizes_in(reason)}"
+
+
+def _sizes_in(reason: str) -> str:
+    """Which axes of the probes have the sizes that an error about shapes names."""
+    if not re.search(r"\b(size|shape|dimension|mat1|broadcast|axis|subscript|index)", reason):
+        return ""
+    numbers = dict.fromkeys(map(int, re.findall(r"(?<![\w.])\d+(?![\w.])", reason)))
+    named = [f"{number} is {AXES[number]}" for number in numbers if number in AXES]
+    return f" (here {', '.join(named)})" if named else ""
 
 
 def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:

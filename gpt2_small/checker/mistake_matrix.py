@@ -1,6 +1,6 @@
-"""What the checker says of every known mistake, and of wrong files: `docs/mistakes.md`.
+"""Try every known mistake on the checker, and publish what it says as `docs/mistakes.md`.
 
-python -m gpt2_small.checker.mistake_matrix --wrong-files tests/wrong_files --out docs/mistakes.md
+python -m gpt2_small.checker.mistake_matrix --out docs/mistakes.md
 """
 
 import contextlib
@@ -124,9 +124,7 @@ def wrong_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.py"))
 
 
-def page(
-    matrix: Sequence[tuple[Mistake, Trial]], files: Sequence[tuple[Path, Trial]], seconds: float
-) -> str:
+def page(matrix: Sequence[tuple[Mistake, Trial]], seconds: float) -> str:
     """The published page."""
     wrong = [(m, trial) for m, trial in matrix if not m.equivalent]
     right = [(m, trial) for m, trial in matrix if m.equivalent]
@@ -145,7 +143,7 @@ def page(
         *(_row(part, wrong, right) for part in PARTS),
         "",
         *_confusions(wrong),
-        *_files(files),
+        *_FILES,
     ]
     for part in PARTS:
         lines += _catalogue(part, wrong, right)
@@ -183,27 +181,15 @@ def _confusions(wrong: Sequence[tuple[Mistake, Trial]]) -> list[str]:
     return ["Not named right:", "", *found, ""] if found else []
 
 
-def _files(files: Sequence[tuple[Path, Trial]]) -> list[str]:
-    rejected = sum(bool(trial.failed) for _, trial in files)
-    named = sum(bool(trial.named) for _, trial in files)
-    lines = [
-        "## Files written without the catalogue",
-        "",
-        "Whole parts, written from their docstrings alone, each wrong in a way of its own:",
-        f"{rejected} of {len(files)} are rejected. {named} behave like a known mistake, or like",
-        "two; of the others the checker shows, where it can, what differs first. The files came",
-        "before most of the list, from the same hand: that they are rejected says more than that",
-        "many have a name.",
-        "",
-        "| file | first check that does not hold | named | or what is said |",
-        "|---|---|---|---|",
-    ]
-    for path, trial in files:
-        named_as = " and ".join(f"`{name}`" for name in trial.named)
-        said = "" if trial.named else " ".join(trial.text.split())
-        first = trial.failed[0] if trial.failed else "none"
-        lines.append(f"| `{path.stem}` | {first} | {named_as} | {said} |")
-    return [*lines, ""]
+_FILES = [
+    "## Files written without the catalogue",
+    "",
+    "`tests/wrong_files` holds whole parts and whole models as learners write them, each wrong in",
+    "a way of its own, with the names and the line that a teacher would give. All of their wrong",
+    "parts are rejected; how many get their name and their line is what `pytest -m slow",
+    "tests/test_mistake_matrix.py` measures.",
+    "",
+]
 
 
 def _catalogue(
@@ -224,24 +210,18 @@ def _catalogue(
 
 
 def main(
-    folder: Annotated[Path, typer.Option("--wrong-files", help="A folder of wrong files.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
     seed: Annotated[int, typer.Option(help="What is drawn for the checks.")] = 0,
     jobs: Annotated[int, typer.Option(help="How many processes share the work.")] = 2,
 ) -> None:
-    """Try every known mistake and the wrong files of a folder, and write down what is said."""
-    paths = wrong_files(folder)
+    """Try every known mistake, and write down what is said."""
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=spawned) as pool:
         found = list(pool.map(tried_part, PARTS, [seed] * len(PARTS)))
-        of_files = list(pool.map(try_file, paths, [seed] * len(paths), chunksize=8))
     matrix = [pair for pairs, _ in found for pair in pairs]
     seconds = sum(taken for _, taken in found)
-    files = [
-        (path, trial) for path, trials in zip(paths, of_files, strict=True) for trial in trials
-    ]
-    out.write_text(page(matrix, files, seconds), encoding="utf-8")
-    typer.echo(f"{out}: {len(matrix)} entries, {seconds:.0f} seconds of one core")
+    out.write_text(page(matrix, seconds), encoding="utf-8")
+    typer.echo(f"Wrote {out}: {len(matrix)} entries, {seconds:.0f} seconds of one core.")
 
 
 if __name__ == "__main__":

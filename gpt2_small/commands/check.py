@@ -35,7 +35,7 @@ def check(
     gradescope: Annotated[
         Path | None, typer.Option(help="Write Gradescope's results.json.", metavar="PATH")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that the checks draw.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the checks' random inputs.", min=0)] = 0,
 ) -> None:
     """Check your GPT-2 part by part, and name the first mistake.
 

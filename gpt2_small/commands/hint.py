@@ -30,7 +30,7 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     if verdict.error is not None:
         raise UserError(verdict.error)
     if verdict.state_of(part) == "passed":
-        typer.echo(f"{part} holds; there is nothing to hint at.")
+        typer.echo(f"{part} holds already; no hint is needed.")
         return
     told = progress.read(path, exercises)
     following = progress.next_hint(told, part, verdict.reports[part].mistakes, exercises)
@@ -38,7 +38,9 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))
     if following.number == following.of:
-        console.print(f"That was the last one. The reference: gpt2-small show {part}", style="dim")
+        option = screen.file_option(str(shown_path(path)))
+        said = f"That was the last one. The reference: gpt2-small show {part}{option}"
+        console.print(said, style="dim")
     if not kept:
         where = shown_path(progress.path_for(path))
         console.print(f"{where} cannot be written, so hints are not counted.", style="dim")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.commands.learner import FileOption, PartArgument, learner_file
+from gpt2_small.commands.learner import FileOption, PartArgument, learner_file, shown_path
 from gpt2_small.errors import UserError
 
 
@@ -31,7 +31,7 @@ def show(
     exercises = exercise_set.GPT2 if path is None else exercise_set.of_file(path)
     part = exercises.find_part(part)
     if not yes and (path is None or not _holds(path, part)):
-        _ask(part)
+        _ask(part, path)
     console = screen.console_for_learners()
     code = reference_code(part, exercises)
     highlighted = Syntax(code, "python", theme="ansi_dark").highlight(code)
@@ -62,11 +62,14 @@ def _holds(path: Path, part: str) -> bool:
     return verdict.error is None and verdict.state_of(part) == "passed"
 
 
-def _ask(part: str) -> None:
+def _ask(part: str, path: Path | None) -> None:
     """Go on only when the learner says so. Raises UserError where nobody can be asked."""
     if not sys.stdin.isatty():
+        from gpt2_small.checker.learner.screen import file_option
+
+        option = "" if path is None else file_option(shown_path(path))
         raise UserError(
             f"your {part} does not hold yet, and nobody can be asked here; "
-            f"to see the reference all the same: gpt2-small show {part} --yes"
+            f"to see the reference all the same: gpt2-small show {part}{option} --yes"
         )
     typer.confirm(f"Your {part} does not hold yet. Show the reference?", abort=True)

@@ -3,6 +3,7 @@
 It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
 """
 
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,8 @@ from rich.text import Text
 from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
 
 WIDTH = 80
+# The file that commands are about when none is named.
+DEFAULT_FILE = "my_gpt2.py"
 _WORDS: dict[Status, tuple[str, str]] = {
     "passed": ("done", "green"),
     "failed": ("wrong", "bold red"),
@@ -35,7 +38,10 @@ def whole(verdict: Verdict) -> RenderableType:
     """The screen of a verdict: file and hash, the parts, the first thing to mend."""
     if verdict.error is not None:
         return Group(heading(verdict), Text(verdict.error, style="red"))
-    return Group(heading(verdict), "", table(verdict), "", advice(verdict))
+    rows: list[RenderableType] = [heading(verdict), "", table(verdict), ""]
+    if any(verdict.state_of(part) == "waiting" for part in verdict.parts()):
+        rows.append(Text("waiting: cannot be judged before other checks hold", style="dim"))
+    return Group(*rows, advice(verdict))
 
 
 def heading(verdict: Verdict) -> Text:
@@ -81,9 +87,11 @@ def advice(verdict: Verdict) -> RenderableType:
     if state == "not_written":
         (first, *_) = (r for r in verdict.of(part) if r.status == "not_written")
         where = f" ({verdict.place(first.line)})" if first.line is not None else ""
+        if "looks like it" in first.message:
+            return Text(f"Next: {part}. {_sentence(first.message)}")
         return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
-    return Text(f"{part}: {first.check}: {first.message}")
+    return Text(f"{part} waits: {first.check}: {first.message}")
 
 
 def all_done(verdict: Verdict) -> str:
@@ -101,7 +109,7 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
     report = verdict.reports.get(part, PartReport())
     where = f", {verdict.place(first.line)}" if first.line is not None else ""
     lines: list[RenderableType] = [
-        Text.assemble((f"{part}{where}. ", "bold red"), (f"Not so: {first.check}.", "bold")),
+        Text.assemble((f"{part}{where}. ", "bold red"), (f"Failed: {first.check}.", "bold")),
     ]
     if report.naming:
         lines.append(Padding(Text(report.naming, style="cyan"), (0, 0, 0, 2)))
@@ -114,11 +122,25 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
         lines.append(Padding(Text(_also(others), style="dim"), (0, 0, 0, 2)))
     if report.mistakes:
         names = " and ".join(report.mistakes)
-        lines.append(Text(f"Mistake: {names}. For a hint: gpt2-small hint {part}"))
+        option = file_option(verdict.solution)
+        lines.append(Text(f"Mistake: {names}. For a hint: gpt2-small hint {part}{option}"))
     if report.printed:
-        shown = report.printed.strip().splitlines()[:_PRINTED_LINES]
-        lines.append(Text("It printed: " + "\n            ".join(shown), style="dim"))
+        lines.append(Text(printed(report.printed), style="dim"))
     return Group(*lines)
+
+
+def printed(text: str) -> str:
+    """The last lines of what a part printed, and how many came before them."""
+    lines = text.strip().splitlines()
+    shown, earlier = lines[-_PRINTED_LINES:], len(lines) - _PRINTED_LINES
+    more = f" ({earlier} more lines before)" if earlier > 0 else ""
+    return f"It printed{more}: " + "\n            ".join(shown)
+
+
+def file_option(solution: str) -> str:
+    """What a command needs to be about this file: nothing for `my_gpt2.py` here."""
+    is_file = solution.endswith((".py", ".ipynb"))
+    return f" --file {shlex.quote(solution)}" if is_file and solution != DEFAULT_FILE else ""
 
 
 def _also(others: list[Result]) -> str:

@@ -10,7 +10,8 @@ from gpt2_small.checker.mistakes.mistake import reference_text
 _WIDTH = 100
 _PREFACE = """
 # Write the parts from top to bottom: put your code in the place of each `raise`. The names,
-# `__init__` and the helpers are given. `gpt2-small watch` tells after every save how a part does.
+# `__init__` and the helpers are given. A tap is called with an activation and returns it, so that
+# others can read it: pre = self.hook_pre(pre). `gpt2-small watch FILE` checks after every save.
 # ruff: noqa: F401
 """
 

@@ -161,7 +161,7 @@ def part_line(lesson: Lesson, part: str) -> str:
         return f"{part}: {words[state]}"
     first = next(result for result in verdict.of(part) if result.status == "failed")
     naming = verdict.reports.get(part, PartReport()).naming.replace("\n", " ")
-    return " ".join(filter(None, [f"{part}: wrong. Not so: {located(first)}.", naming]))
+    return " ".join(filter(None, [f"{part}: wrong. Failed: {located(first)}.", naming]))
 
 
 def hint_line(hint: progress.Hint) -> Text:

@@ -32,10 +32,17 @@ from gpt2_small.checker.sandbox.tracing import Trace
 
 # A pair takes about 2 milliseconds; in these parts up to 30.
 MOST_PAIRS = 600
-_PAIRS_OF = {"Transformer": 60, "sample": 60, "generate": 40, "train_step": 60, "train": 40}
+_PAIRS_OF = {
+    "Transformer": 40,
+    "sample": 40,
+    "generate": 30,
+    "train_step": 40,
+    "train": 30,
+}
+_PAIRS_WHERE_SEEN = 150
 
 # Of a part whose inside was seen, so many pairs of which it showed neither.
-_UNSEEN_PAIRS = 200
+_UNSEEN_PAIRS = 100
 
 # Groups that a wrong function makes fail too.
 _CONSEQUENCES = ("gradient", "dtypes", "taps")
@@ -285,7 +292,8 @@ class _Search:
 
     def _pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
         """Pairs of mistakes that explain the function, likely ones first, up to a limit."""
-        limit = _PAIRS_OF.get(self.part, MOST_PAIRS)
+        usual = _PAIRS_WHERE_SEEN if self.evidence.is_seen else MOST_PAIRS
+        limit = _PAIRS_OF.get(self.part, usual)
         for pair in itertools.islice(self._likely_pairs(ordered, key), limit):
             try:
                 fits = self.explains(pair, "function") and self.explains(pair, "gradient")
@@ -298,7 +306,7 @@ class _Search:
 
     def _likely_pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
         """Pairs with a mistake that the trace shows; then those that explain most alone."""
-        evident = self.evidence.ranked()
+        evident = self.evidence.ranked()[:2]
         tried = set()
         for first in evident:
             for second in ordered:

@@ -34,7 +34,8 @@ NAMES = {
     "scores": "the masked scores",
     "pattern": "the pattern",
     "z": "z",
-    "output": "the output before dropout",
+    "output": "the output before b_O and dropout",
+    "returned": "the output",
     "pre": "the hidden layer before the activation",
     "post": "the hidden layer after the activation",
     "attn_out": "the attention's output",
@@ -198,7 +199,7 @@ def _targets(part: str) -> dict[int, str]:
                     names = target.elts if isinstance(target, ast.Tuple) else [target]
                     name = getattr(names[0], "id", "")
                 elif isinstance(statement, ast.Return):
-                    name = "output"
+                    name = "returned"
                 else:
                     continue
                 for line in range(statement.lineno, (statement.end_lineno or 0) + 1):

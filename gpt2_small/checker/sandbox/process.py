@@ -71,8 +71,13 @@ class Process:
         return os.pread(self._trace, 1 << 16, 0).decode(errors="replace")
 
     def prints(self) -> str:
-        """The beginning of what it printed."""
-        return os.pread(self._printed, _PRINTED, 0).decode(errors="replace")
+        """The end of what it printed, and how many characters came before."""
+        size = os.fstat(self._printed).st_size
+        start = max(0, size - _PRINTED)
+        last = os.pread(self._printed, _PRINTED, start).decode(errors="replace")
+        if start:
+            last = last.partition("\n")[2] or last
+        return f"[{start} characters before]\n{last}" if start else last
 
     def line(self) -> int | None:
         """The innermost line of the file in the trace, where that comes first."""

@@ -1,0 +1,83 @@
+"""Check a solution from Python, in a notebook above all, and show the screen of `check`."""
+
+import ast
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gpt2_small import binding
+from gpt2_small.checker.learner import screen
+from gpt2_small.checker.sandbox.client import Checker
+from gpt2_small.checker.verdict import Verdict
+from gpt2_small.errors import UserError
+from gpt2_small.notebooks import joined
+
+# What a cell must have to be part of a solution; a cell that trains or plots has none of them.
+_DEFINES = (ast.ClassDef, ast.FunctionDef, ast.Import, ast.ImportFrom)
+
+
+def check(
+    path: str | Path | None = None, parts: Iterable[str] | None = None, *, seed: int = 0
+) -> Verdict:
+    """Check a file, or the parts that this notebook's cells define, and print what is wrong.
+
+    path: a Python file or a notebook; left out, the bound file, or else the cells that were run.
+    parts: LayerNorm and so on; left out, those that are there.
+    seed: for the checks' random inputs.
+
+    The text is checked as it is now, in processes of its own: nothing here is changed. Raises
+    UserError when there is nothing to check.
+    """
+    module = sys.modules.get(binding.BOUND_MODULE)
+    if path is None and module is not None and not binding.is_reference(module):
+        path = binding.solution_path(module)
+    if path is not None:
+        return _checked(Path(path), str(path), parts, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "notebook.py"
+        file.write_bytes(joined(cells_run()))
+        return _checked(file, "this notebook", parts, seed)
+
+
+def cells_run() -> dict[int, str]:
+    """The cells of this notebook that define or import something, by the number they were run as.
+
+    A cell that was run again counts with its last text only. Raises UserError outside of IPython.
+    """
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        raise UserError(
+            "there is no notebook here to check; give a file: gpt2_small.check('my_gpt2.py')"
+        )
+    texts = {number: text for number, text in enumerate(shell.user_ns["In"]) if _defines(text)}
+    last = {name: number for number, text in texts.items() for name in _names(text)}
+    kept = {n: t for n, t in texts.items() if not _names(t) or n in last.values()}
+    if not any(_names(text) for text in kept.values()):
+        raise UserError(
+            "no cell that was run defines a part; run the cells with your classes first"
+        )
+    return kept
+
+
+def _defines(text: str) -> bool:
+    try:
+        return any(isinstance(node, _DEFINES) for node in ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def _names(text: str) -> list[str]:
+    nodes = ast.parse(text).body
+    return [node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+
+
+def _checked(file: Path, shown_as: str, parts: Iterable[str] | None, seed: int) -> Verdict:
+    with Checker() as checker:
+        verdict = checker.check(file, parts, seed=seed)
+    verdict.solution = shown_as
+    if verdict.error is not None:
+        raise UserError(verdict.error.replace(str(file), shown_as))
+    screen.console_for_learners().print(screen.whole(verdict))
+    return verdict

@@ -1,0 +1,100 @@
+"""A notebook is checked like a file: its code cells in order, with cell and line in messages."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from checking import check_text, warm_checker
+
+import gpt2_small
+from gpt2_small import notebooks
+from gpt2_small.checker.learner import screen
+from gpt2_small.errors import UserError
+
+IMPORTS = "%matplotlib inline\n!pip list\nimport torch\nfrom torch import nn\ntorch?"
+LAYER_NORM = """class LayerNorm(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(config.d_model))
+        self.b = nn.Parameter(torch.zeros(config.d_model))
+        self.eps = config.layer_norm_eps
+
+    def forward(self, x):
+        mean = x.mean(-1, keepdim=True)
+        var = x.var(-1, keepdim=True)
+        return (x - mean) / (var + self.eps).sqrt() * self.w + self.b
+"""
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells]
+    path = folder / "mine.ipynb"
+    text = {"cells": [{"cell_type": "markdown", "source": "# GPT-2"}, *code], "nbformat": 4}
+    path.write_text(json.dumps(text))
+    return path
+
+
+def test_the_code_cells_of_a_notebook_are_checked_in_order(tmp_path: Path) -> None:
+    path = notebook(tmp_path, IMPORTS, LAYER_NORM)
+    verdict = warm_checker().check(path, ["LayerNorm"])
+    assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
+    with screen.console_for_learners().capture() as captured:
+        screen.console_for_learners().print(verdict.place(verdict.results[3].line or 0))
+    assert verdict.place(verdict.results[3].line or 0) == "code cell 2, line 10"
+    assert captured.get() == ""
+
+
+def test_a_cell_that_fails_is_told_by_its_number_and_line(tmp_path: Path) -> None:
+    path = notebook(tmp_path, IMPORTS, "x = 1\ny = z + 1")
+    error = warm_checker().check(path).error
+    assert error is not None
+    assert error.endswith("code cell 2, line 2: NameError: name 'z' is not defined")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cells": 3}', "null"])
+def test_what_is_no_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.ipynb"
+    path.write_text(text)
+    with pytest.raises(UserError, match="is not a notebook of format 4"):
+        warm_checker().check(path)
+
+
+def test_a_line_of_a_file_that_is_no_notebook_is_just_a_line() -> None:
+    assert notebooks.place(b"a = 1\nb = 2\n", 2) == "line 2"
+
+
+def test_a_part_under_another_name_is_found_and_told_its_own(tmp_path: Path) -> None:
+    text = "from torch import nn\n\n\nclass CausalSelfAttention(nn.Module):\n    pass\n"
+    (result, *_) = check_text(tmp_path, text, "MultiHeadAttention").results
+    assert "CausalSelfAttention (line 4) looks like it: rename it to MultiHead" in result.message
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch):
+    """Pretend to be IPython in which these cells were run."""
+
+    def pretend(*cells: str) -> None:
+        ipython = ModuleType("IPython")
+        shell = SimpleNamespace(user_ns={"In": ["", *cells]})
+        ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "IPython", ipython)
+
+    monkeypatch.setattr(gpt2_small.binding, "BOUND_MODULE", "nothing.is.bound")
+    return pretend
+
+
+def test_check_in_a_notebook_checks_the_last_text_of_each_cell(run, capsys) -> None:
+    right = LAYER_NORM.replace("x.var(-1, keepdim=True)", "x.var(-1, False, keepdim=True)")
+    run("import torch\nfrom torch import nn", LAYER_NORM, right, "raise KeyError")
+    verdict = gpt2_small.check(parts=["LayerNorm"])
+    assert verdict.exit_code == 0
+    assert "LayerNorm holds" in capsys.readouterr().out
+
+
+def test_check_outside_of_a_notebook_asks_for_a_file(run) -> None:
+    run()
+    sys.modules["IPython"].get_ipython = lambda: None  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="give a file"):
+        gpt2_small.check()
