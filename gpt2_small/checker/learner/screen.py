@@ -88,7 +88,7 @@ def advice(verdict: Verdict) -> RenderableType:
         (first, *_) = (r for r in verdict.of(part) if r.status == "not_written")
         where = f" ({verdict.place(first.line)})" if first.line is not None else ""
         if "looks like it" in first.message:
-            return Text(f"Next: {part}. {_sentence(first.message)}")
+            return Text(f"Next: {part}. {_sentence(first.message, verdict.all_parts)}")
         return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
     return Text(f"{part} waits: {first.check}: {first.message}")
