@@ -32,7 +32,7 @@ class MaskedTwin(FastTransformer):
     """
 
     def forward(self, batch: Int[Tensor, "batch seq_plus_1"]) -> Float[Tensor, ""]:
-        """Summed cross-entropy, in nats; 0 for a batch without a target."""
+        """Summed cross-entropy, in nats, of a batch with at least one target."""
         tokens, is_target = tokens_and_mask(batch)
         final, weight, bias = self.before_logits(tokens[:, :-1])
         targets = tokens[:, 1:][is_target[:, 1:]]
