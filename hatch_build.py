@@ -1,4 +1,4 @@
-"""Puts the reference, `solution.py`, inside the package when a wheel is built."""
+"""Put the reference and the lessons inside the package when a wheel is built."""
 
 from typing import Any
 
@@ -11,3 +11,4 @@ class ReferenceInWheel(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "editable":
             build_data["force_include"]["solution.py"] = "gpt2_small/solution.py"
+            build_data["force_include"]["lessons"] = "gpt2_small/lessons"

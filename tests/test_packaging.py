@@ -64,7 +64,12 @@ def test_the_wheel_holds_every_file_of_the_package_and_the_reference(wheel: Path
         for path in (ROOT / "gpt2_small").rglob("*")
         if path.is_file() and not NOT_PACKAGED & set(path.parts)
     }
-    assert packaged == expected | {"gpt2_small/solution.py"}
+    lessons = {
+        f"gpt2_small/{path.relative_to(ROOT).as_posix()}"
+        for path in (ROOT / "lessons").rglob("*")
+        if path.is_file() and not NOT_PACKAGED & set(path.parts)
+    }
+    assert packaged == expected | lessons | {"gpt2_small/solution.py"}
 
 
 def test_the_reference_in_the_wheel_is_the_one_at_the_root(wheel: Path) -> None:
@@ -155,7 +160,7 @@ def test_every_declared_dependency_has_a_pinned_version() -> None:
 
 def test_every_folder_of_ours_but_the_tests_is_type_checked() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
-    folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")} - {"tests"}
+    folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")} - {"tests", "lessons"}
     assert set(tools["mypy"]["files"]) == folders | {"solution.py"}
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.observation import alike
 from gpt2_small.checker.claims.runner import RAISED
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.evidence import Evidence
-from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, catalogue, distinct
+from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, distinct
 from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import (
     Seen,
@@ -82,13 +83,18 @@ class Naming:
 
 
 def name_mistake(
-    part: str, seen: Seen, failed: Sequence[str], seed: int, trace: Trace | None = None
+    part: str,
+    seen: Seen,
+    failed: Sequence[str],
+    seed: int,
+    trace: Trace | None = None,
+    exercises: ExerciseSet = GPT2,
 ) -> Naming:
     """The mistakes that behave like what was seen, group by group.
 
     seen: by the sentence of the check. failed: the checks that do not hold. trace: of the part.
     """
-    search = _Search(part, seen, failed, seed, trace)
+    search = _Search(part, seen, failed, seed, trace, exercises)
     if not search.failed:
         return Naming((), "", {})
     for group in GROUPS:
@@ -106,13 +112,19 @@ class _Search:
     """
 
     def __init__(
-        self, part: str, seen: Seen, failed: Sequence[str], seed: int, trace: Trace | None
+        self,
+        part: str,
+        seen: Seen,
+        failed: Sequence[str],
+        seed: int,
+        trace: Trace | None,
+        exercises: ExerciseSet,
     ) -> None:
         self.part = part
-        self.wrong = wrong_references(part, seed)
+        self.wrong = wrong_references(part, seed, exercises)
         self.seen = {n: entries for n, entries in seen.items() if n in self.wrong.checks}
         self.failed = [name for name in failed if name in self.seen]
-        self.known = distinct(catalogue(part))
+        self.known = distinct(exercises.mistakes(part))
         self.evidence = Evidence(self.wrong, self.known, trace)
         self.function: tuple[Mistake, ...] = ()
         self.is_whole = True

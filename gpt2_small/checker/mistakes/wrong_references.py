@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import Claim, claims_of
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.observation import (
     TAP,
     Observation,
@@ -17,6 +18,7 @@ from gpt2_small.checker.claims.observation import (
 )
 from gpt2_small.checker.claims.runner import difference, observed
 from gpt2_small.checker.claims.tolerances import ALIKE
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
 from gpt2_small.checker.mistakes.stages import fingerprint
 from gpt2_small.checker.sandbox.tracing import record
@@ -27,9 +29,10 @@ Seen = Mapping[str, Observation]
 class WrongReferences:
     """Observations of wrong references of a part for a seed, made when they are asked for."""
 
-    def __init__(self, part: str, seed: int) -> None:
-        self.part, self.seed = part, seed
-        self.checks = {check.name: check for check in claims_of(part) if not check.together}
+    def __init__(self, part: str, seed: int, exercises: ExerciseSet = GPT2) -> None:
+        self.part, self.seed, self.exercises = part, seed, exercises
+        claims = exercises.claims(part)
+        self.checks = {claim.name: claim for claim in claims if not claim.together}
         self._built: dict[tuple[Mistake, ...], ModuleType] = {}
         self._prints: dict[tuple[Mistake, ...], Tensor] = {}
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
@@ -39,7 +42,7 @@ class WrongReferences:
         key = mistakes, check
         if key not in self._seen:
             if mistakes not in self._built:
-                self._built[mistakes] = build(*mistakes)
+                self._built[mistakes] = build(*mistakes, exercises=self.exercises)
             self._seen[key] = observed(self.checks[check], self._built[mistakes], self.seed)
         return self._seen[key]
 
@@ -47,7 +50,7 @@ class WrongReferences:
         """Fingerprints of every result inside the part [result 4]. Raises EditDoesNotFit."""
         if mistakes not in self._prints:
             if mistakes not in self._built:
-                self._built[mistakes] = build(*mistakes)
+                self._built[mistakes] = build(*mistakes, exercises=self.exercises)
             trace = record(self._built[mistakes], self.part, self.seed)
             values = (event.value for event in trace.events if event.from_data)
             prints = [fingerprint(value) for value in values if value is not None]
@@ -63,15 +66,13 @@ class WrongReferences:
     def fails(self, mistakes: tuple[Mistake, ...], check: str) -> bool:
         """Whether a check rejects these mistakes."""
         claim: Claim = self.checks[check]
-        return difference(claim, self.seen(mistakes, check), self.seed) is not None
+        return difference(claim, self.seen(mistakes, check), self.seed, self.exercises) is not None
 
 
-_WRONG: dict[tuple[str, int], WrongReferences] = {}
-
-
-def wrong_references(part: str, seed: int) -> WrongReferences:
+@cache
+def wrong_references(part: str, seed: int, exercises: ExerciseSet = GPT2) -> WrongReferences:
     """The wrong references of a part, kept for the process."""
-    return _WRONG.setdefault((part, seed), WrongReferences(part, seed))
+    return WrongReferences(part, seed, exercises)
 
 
 def distance_to(

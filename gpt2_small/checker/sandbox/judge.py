@@ -116,7 +116,7 @@ class Request:
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
         trace = self.observer.trace((part,))
-        naming = name_mistake(part, seen, failed, self.seed, trace)
+        naming = name_mistake(part, seen, failed, self.seed, trace, self.exercises)
         location = None
         for index, one in enumerate(judged):
             if one.result.status != "failed":
@@ -126,7 +126,8 @@ class Request:
                 judged[index] = one = one.with_mistake(mistake)
             if RAISED in one.seen:
                 continue
-            place = place_of(one.result, part, self.seed, trace, self.observer.task.source)
+            source = self.observer.task.source
+            place = place_of(one.result, part, self.seed, trace, source, self.exercises)
             location = location or place
             if place is not None:
                 judged[index] = one.moved_to(place.differs)

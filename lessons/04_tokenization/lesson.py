@@ -1,0 +1,154 @@
+"""Lesson 04, as a notebook in percent format; lesson.ipynb is generated from it."""
+
+# %% [markdown]
+# # 04 Tokenization
+#
+# A model reads ids. Where they come from decides what it can see: you write the byte-pair encoder of GPT-2 in five
+# functions, compare it with the libraries that everybody uses, and then look at what GPT-2's own table does to
+# numbers, capitals and other scripts.
+#
+# ```
+# gpt2-small start my_bpe.py --lesson tokenization
+# gpt2-small watch my_bpe.py
+# ```
+#
+# This notebook runs on your file if `my_bpe.py` lies beside it, and on the reference otherwise.
+
+# %%
+try:
+    import gpt2_small
+except ImportError:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "gpt2-small"], check=True)
+    import gpt2_small
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from gpt2_small.checker.exercise_set import find_lesson
+
+reference = find_lesson("tokenization").reference
+mine = Path("my_bpe.py")
+bpe = gpt2_small.load(mine if mine.exists() else reference)
+print(f"This notebook runs on {bpe.__file__}")
+
+# %% [markdown]
+# ## Bytes and words
+#
+# Every text is bytes in UTF-8, so 256 ids are enough for all of them. Byte-pair encoding adds an id for a pair of
+# neighbours that is frequent, again and again. GPT-2 first splits the text into words, so that no id spans two of them.
+
+# %%
+print(bpe.PATTERN.findall("It's 2026:  naïve café, 東京!"))
+print(list("é東🙂".encode()))
+
+# %% [markdown]
+# ## Counting, merging, training
+#
+# **Exercises: `count_pairs`, `merge`, `train_bpe`.** On the first 50,000 characters of tiny Shakespeare, the first
+# merges are what you would expect of English.
+
+# %%
+text = (reference.parents[1] / "tiny_shakespeare.txt").read_text(encoding="utf-8")[:50_000]
+merges = bpe.train_bpe(text, 400)
+names = {byte: bytes([byte]) for byte in range(256)}
+for number, (left, right) in enumerate(merges):
+    names[256 + number] = names[left] + names[right]
+print([names[256 + number].decode(errors="replace") for number in range(24)])
+
+# %% [markdown]
+# ## The oracle
+#
+# The `tokenizers` library learns the same merges, as long as no two pairs occur equally often: it numbers the bytes in
+# another order, and so breaks ties differently.
+
+# %%
+from collections import Counter
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+learner = Tokenizer(models.BPE())
+learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+alphabet = pre_tokenizers.ByteLevel.alphabet()
+trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+learner.train_from_iterator([text], trainer)
+theirs = [learner.id_to_token(256 + number).replace("Ġ", " ") for number in range(len(merges))]
+ours = [names[256 + number].decode(errors="replace") for number in range(len(merges))]
+same = next((n for n, (a, b) in enumerate(zip(ours, theirs)) if a != b), len(ours))
+print(f"The first {same} of {len(merges)} merges are the same.")
+if same < len(merges):
+    words = bpe.words_of(text)
+    for number, pair in enumerate(merges[:same]):
+        merged = Counter()
+        for word, count in words.items():
+            merged[bpe.merge(word, pair, 256 + number)] += count
+        words = merged
+    counts = bpe.count_pairs(words)
+    print(f"Then ours takes {ours[same]!r} and theirs {theirs[same]!r}: a tie, both occur", end=" ")
+    print(f"{counts[merges[same]]} times.")
+
+# %% [markdown]
+# ## Encoding and decoding
+#
+# **Exercises: `encode`, `decode`.** With the same ranks, `tiktoken` gives the same ids. More ids make a text shorter;
+# each of them is harder to predict, which is why losses of different tokenizers are compared per byte.
+
+# %%
+import tiktoken
+
+ranks = {name: id for id, name in names.items()}
+engine = tiktoken.Encoding(
+    "lesson", pat_str=bpe.PATTERN.pattern, mergeable_ranks=ranks, special_tokens={}
+)
+sample = text[20_000:22_000] + " naïve café, 東京 🙂"
+assert bpe.encode(sample, merges) == engine.encode_ordinary(sample)
+assert bpe.decode(bpe.encode(sample, merges), merges) == sample
+sizes = [256, 280, 300, 330, 360, 400]
+lengths = [len(bpe.encode(sample, merges[: size - 256])) for size in sizes]
+plt.figure(figsize=(7, 3))
+plt.plot(sizes, [len(sample.encode()) / length for length in lengths], marker="o")
+plt.xlabel("ids")
+plt.ylabel("bytes per token")
+plt.show()
+
+# %% [markdown]
+# ## GPT-2's own table
+#
+# 50,000 merges learned on web pages. What a model stumbles over is often what its tokenizer does: digits are grouped by
+# chance, a capital makes another token, and a script that was rare on those pages is cut into bytes.
+
+# %%
+from gpt2_small.tokenizers.registry import make_tokenizer
+
+gpt2 = make_tokenizer("gpt2")
+
+
+def pieces(text):
+    """The text of every token."""
+    return [gpt2.decode([id]) for id in gpt2.encode(text)]
+
+
+for text_shown in ("1275+6773", "egg Egg EGG", " egg", "hello  ", " SolidGoldMagikarp"):
+    print(f"{text_shown!r:24} {pieces(text_shown)}")
+english = "The quick brown fox jumps over the lazy dog."
+korean = "빠른 갈색 여우가 게으른 개를 뛰어넘는다."
+for sentence in (english, korean):
+    per_token = len(sentence.encode()) / len(gpt2.encode(sentence))
+    print(f"{per_token:.2f} bytes per token: {sentence}")
+
+# %% [markdown]
+# `<|endoftext|>` is a token of its own, 50256, that separates documents. What a user types must never become it: this
+# kit encodes the name as its characters.
+
+# %%
+print(gpt2.encode("<|endoftext|>"), "is not", [gpt2.end_of_text])
+
+# %% [markdown]
+# ## What to take along
+#
+# - A tokenizer is learned before the model, by counting, and decides what the model can tell apart.
+# - Merges are applied in the order in which they were learned, inside words only.
+# - Implementations agree but for ties. State the rule.

@@ -1,0 +1,224 @@
+"""Lessons have outside oracles and known mistakes, and their notebooks are current."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from make_notebooks import notebook, sources
+from processes import ROOT
+
+from gpt2_small import binding
+from gpt2_small.checker.claims.runner import judge, reference
+from gpt2_small.checker.exercise_set import ExerciseSet, find_lesson, lesson_folders
+from gpt2_small.checker.learner.skeleton import filled_in, skeleton
+from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.mistake import Mistake, build, reference_text
+
+LESSONS = tuple(lesson_folders())
+MISTAKES = [
+    pytest.param(lesson, mistake, id=mistake.id)
+    for lesson in LESSONS
+    for part in find_lesson(lesson).parts
+    for mistake in find_lesson(lesson).mistakes(part)
+]
+
+
+def text() -> str:
+    return (ROOT / "lessons" / "tiny_shakespeare.txt").read_text(encoding="utf-8")
+
+
+def module_of(lesson: str) -> ModuleType:
+    return reference(find_lesson(lesson))
+
+
+def statuses(module: ModuleType, part: str, exercises: ExerciseSet) -> list[str]:
+    return [judged.result.status for judged in judge(module, part, exercises=exercises)]
+
+
+def test_there_are_lessons() -> None:
+    assert {"bigram", "attention", "tokenization"} <= set(LESSONS)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_reference_of_a_lesson_passes_its_own_claims(lesson: str) -> None:
+    exercises = find_lesson(lesson)
+    for part in exercises.parts:
+        found = statuses(reference(exercises), part, exercises)
+        assert found
+        assert set(found) == {"passed"}
+
+
+@pytest.mark.parametrize(("lesson", "mistake"), MISTAKES)
+def test_a_mistake_of_a_lesson_is_rejected(lesson: str, mistake: Mistake) -> None:
+    exercises = find_lesson(lesson)
+    wrong = build(mistake, exercises=exercises)
+    assert set(statuses(wrong, mistake.component, exercises)) != {"passed"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lesson", "mistake"), MISTAKES)
+def test_a_mistake_of_a_lesson_is_called_by_its_name(lesson: str, mistake: Mistake) -> None:
+    exercises, part = find_lesson(lesson), mistake.component
+    judged = judge(build(mistake, exercises=exercises), part, exercises=exercises)
+    seen = {one.result.check: one.seen for one in judged if one.seen}
+    failed = [one.result.check for one in judged if one.result.status == "failed"]
+    naming = name_mistake(part, seen, failed, 0, None, exercises)
+    assert [each.id for each in naming.mistakes] == [mistake.id]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_exercise_has_at_least_eight_mistakes_and_three_hints(lesson: str) -> None:
+    exercises = find_lesson(lesson)
+    for part in exercises.parts:
+        assert len(exercises.mistakes(part)) >= 8, part
+        assert len(exercises.guides()[part].hints) == 3
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_skeleton_filled_in_is_the_reference(lesson: str) -> None:
+    exercises = find_lesson(lesson)
+    assert filled_in(skeleton(exercises), exercises) == reference_text(exercises)
+
+
+@pytest.mark.parametrize("source", sources(), ids=lambda path: path.parent.name)
+def test_a_notebook_is_what_its_source_makes(source: Path) -> None:
+    made = notebook(source.read_text(encoding="utf-8"))
+    written = source.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert written == made, "run python tests/make_notebooks.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", sources(), ids=lambda path: path.parent.name)
+def test_a_notebook_runs_in_an_empty_folder(source: Path, tmp_path: Path) -> None:
+    import nbclient
+    import nbformat
+
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4)  # type: ignore[no-untyped-call]
+    nbclient.NotebookClient(cells, timeout=300, cwd=str(tmp_path)).execute()
+    assert not any(
+        output.output_type == "error"
+        for cell in cells.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+
+
+def test_a_lessons_file_is_checked_by_the_command(tmp_path: Path) -> None:
+    path = tmp_path / "my_bigram.py"
+    right = reference_text(find_lesson("bigram"))
+    wrong = right.replace(
+        "tokens[:-1] * d_vocab + tokens[1:]", "tokens[1:] * d_vocab + tokens[:-1]"
+    )
+    path.write_text(find_lesson("bigram").mark + wrong)
+    command = [sys.executable, "-m", "gpt2_small", "check", str(path), "--json", "out.json"]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    named = {result["mistake"] for result in report["results"] if result["status"] == "failed"}
+    assert "count-pairs-transposed" in named
+
+
+# 01 Bigram
+
+
+@pytest.fixture(scope="module")
+def shakespeare() -> torch.Tensor:
+    characters = sorted(set(text()))
+    index = {character: id for id, character in enumerate(characters)}
+    return torch.tensor([index[character] for character in text()])
+
+
+def test_counting_reaches_the_floor_that_the_lesson_states(shakespeare: torch.Tensor) -> None:
+    bigram, border = module_of("bigram"), len(shakespeare) * 9 // 10
+    counts = bigram.count_pairs(shakespeare[:border], 65)
+    floor = bigram.mean_loss(bigram.probabilities(counts, 0), shakespeare[:border])
+    held_out = bigram.mean_loss(bigram.probabilities(counts, 1), shakespeare[border:])
+    assert float(floor) == pytest.approx(2.4519, abs=5e-5)
+    assert float(held_out) == pytest.approx(2.4819, abs=5e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gradient_run_ends_at_the_floor_of_counting(shakespeare: torch.Tensor, seed: int) -> None:
+    bigram, border = module_of("bigram"), len(shakespeare) * 9 // 10
+    counts = bigram.count_pairs(shakespeare[:border], 65).double()
+    floor = float(bigram.mean_loss(bigram.probabilities(counts, 0), shakespeare[:border]))
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(65, 65, generator=generator, dtype=torch.float64).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    for step in range(400):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - step / 400)
+        loss = -(counts * logits.log_softmax(dim=1)).sum() / counts.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert 0 < float(loss.detach()) - floor < 0.004
+
+
+# 02 Attention
+
+
+@pytest.mark.parametrize("d_head", [4, 16, 64])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_scale_keeps_the_variance_of_scores_at_one(d_head: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    query, key = (torch.randn(4000, 16, d_head, generator=generator) for _ in range(2))
+    scores = (query[:, :1] * key).sum(dim=-1)
+    assert float(scores.var()) == pytest.approx(d_head, rel=0.1)
+    assert float((scores / math.sqrt(d_head)).var()) == pytest.approx(1, rel=0.1)
+
+
+# 04 Tokenization
+
+
+def test_the_merges_of_a_real_text_are_those_of_tokenizers_up_to_the_first_tie() -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    lesson, beginning = module_of("tokenization"), text()[:50_000]
+    merges = lesson.train_bpe(beginning, 256 + 31)
+    names = {byte: bytes([byte]) for byte in range(256)}
+    for number, (left, right) in enumerate(merges):
+        names[256 + number] = names[left] + names[right]
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=256 + 31, initial_alphabet=alphabet, show_progress=False
+    )
+    learner.train_from_iterator([beginning], trainer)
+    theirs = [learner.id_to_token(256 + number).replace("Ġ", " ") for number in range(31)]
+    assert [names[256 + number].decode() for number in range(31)] == theirs
+
+
+def test_every_text_comes_back_from_its_ids() -> None:
+    lesson = module_of("tokenization")
+    merges = lesson.train_bpe(text()[:20_000], 300)
+    for sample in (text()[20_000:30_000], "naïve café, 東京 🙂\t\n  x", ""):
+        assert lesson.decode(lesson.encode(sample, merges), merges) == sample
+
+
+@pytest.mark.parametrize(
+    ("sample", "pieces"),
+    [
+        ("1275+6773", ["12", "75", "+", "67", "73"]),
+        ("egg Egg EGG", ["egg", " Egg", " E", "GG"]),
+        (" SolidGoldMagikarp", [" SolidGoldMagikarp"]),
+    ],
+)
+def test_gpt2s_table_cuts_as_the_lesson_shows(sample: str, pieces: list[str]) -> None:
+    from gpt2_small.tokenizers.registry import make_tokenizer
+
+    gpt2 = make_tokenizer("gpt2")
+    assert [gpt2.decode([id]) for id in gpt2.encode(sample)] == pieces
+
+
+def test_the_text_of_the_lessons_is_tiny_shakespeare() -> None:
+    import hashlib
+
+    digest = hashlib.sha256(text().encode()).hexdigest()
+    assert digest == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert binding.reference_path().parent == ROOT
