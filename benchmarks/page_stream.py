@@ -3,16 +3,20 @@
     python benchmarks/page_stream.py --preset gpt2 --new-tokens 64
 
 Both continue the same prompt with the same options and ten candidates a token, in turns in every
-round; the page's comes over HTTP, from a server in a thread, and is read line by line.
+round; the page's comes over HTTP, from a server in a thread, and is read to its end.
 """
 
 import argparse
 import json
 import tempfile
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 
-import httpx
 import torch
 import uvicorn
 from measuring import circumstances, console, interleaved, median_ratio, write
@@ -21,13 +25,14 @@ from gpt2_small import binding
 from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
 from gpt2_small.app.page import Page
-from gpt2_small.app.server import address_of, listening_socket
+from gpt2_small.app.server import listening_socket
 from gpt2_small.generation import SamplingOptions, Stream
 from gpt2_small.model.presets import PRESETS
 from gpt2_small.runs import create_run, save_checkpoint
 from gpt2_small.tokenizers.registry import make_tokenizer
 
 KEY = "benchmark"
+CONTENT_TYPE = {"Content-Type": "application/json"}
 TINY = dict(d_model=32, n_layers=2, n_heads=2, n_ctx=64, d_vocab=257)
 
 
@@ -43,21 +48,16 @@ def saved_model(folder: Path, preset: str) -> Path:
     return folder
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="gpt2", choices=["tiny", *PRESETS])
-    parser.add_argument("--new-tokens", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--ceiling-size", type=int, help="not used here")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        models = Models(str(saved_model(Path(folder) / "run", options.preset)))
-    shown, prompt = models.get("main"), "Once upon a time"
-    asked = {"max_new_tokens": options.new_tokens, "seed": 1, "candidates": 10}
-    sampling = SamplingOptions(**asked, stop_tokens=())
-    decoder = shown.loaded.new_decoder()
+def counted(function: Callable[[], None], work: list[float]) -> None:
+    """Call it, and note the processor time that this process took meanwhile."""
+    began = time.process_time()
+    function()
+    work.append(time.process_time() - began)
 
+
+@contextmanager
+def served(models: Models) -> Iterator[HTTPConnection]:
+    """A connection to the page, which answers in a thread."""
     page = Page(models, None)
     listener = listening_socket("127.0.0.1", 0)
     config = uvicorn.Config(
@@ -66,32 +66,55 @@ def main() -> None:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    client = httpx.Client(base_url=f"{address_of(listener)}/{KEY}/", timeout=None)
+    connection = HTTPConnection(*listener.getsockname())
+    yield connection
+    connection.close()
+    page.close()
+    server.should_exit = True
+    thread.join()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="gpt2", choices=["tiny", *PRESETS])
+    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        models = Models(str(saved_model(Path(folder) / "run", options.preset)))
+    shown, prompt = models.get("main"), "Once upon a time"
+    asked = {"max_new_tokens": options.new_tokens, "seed": 1, "candidates": 10}
+    sampling = SamplingOptions(**asked, stop_tokens=())
+    decoder = shown.loaded.new_decoder()
+    body = json.dumps({"text": prompt, "ignore_end": True, **asked})
 
     def plain() -> None:
         stream = Stream(shown.solution, shown.loaded, [prompt], sampling, decoder=decoder)
         assert sum(1 for _ in stream) == options.new_tokens
 
     def page_stream() -> None:
-        body = {"text": prompt, "ignore_end": True, **asked}
-        with client.stream("POST", "api/continue", json=body) as response:
-            found = [json.loads(line) for line in response.iter_lines()]
-        assert len(found) == options.new_tokens + 1
+        connection.request("POST", f"/{KEY}/api/continue", body, CONTENT_TYPE)
+        assert connection.getresponse().read().count(b"\n") == options.new_tokens + 1
+        connection.close()  # a slow round between two requests would outlast it
 
-    seconds = interleaved({"plain": plain, "page": page_stream}, options.rounds, "cpu")
-    cost = 1 - median_ratio(seconds["plain"], seconds["page"])
+    work: dict[str, list[float]] = {"plain": [], "page": []}
+    functions = {
+        "plain": partial(counted, plain, work["plain"]),
+        "page": partial(counted, page_stream, work["page"]),
+    }
+    with served(models) as connection:
+        seconds = interleaved(functions, options.rounds, "cpu")
     speed = {name: options.new_tokens / min(values) for name, values in seconds.items()}
+    cost = 1 - median_ratio(seconds["plain"], seconds["page"])
+    more = median_ratio(work["page"][1:], work["plain"][1:]) - 1
     console.print(
         f"{options.preset}: the plain stream makes {speed['plain']:,.0f} tokens a second, the "
-        f"page's {speed['page']:,.0f}; the page costs {100 * cost:.1f} % (median of rounds)"
+        f"page's {speed['page']:,.0f}: {100 * cost:.1f} % fewer (median of rounds); it takes "
+        f"{100 * more:.1f} % more processor time"
     )
-    client.close()
-    page.close()
-    server.should_exit = True
-    thread.join()
-    if options.json is not None:
-        results = {"tokens a second": speed, "cost": cost, "seconds": seconds}
-        write(options.json, circumstances("cpu") | results)
+    results = {"tokens a second": speed, "cost": cost, "seconds": seconds, "processor": work}
+    write(options.json, circumstances("cpu") | results)
 
 
 if __name__ == "__main__":

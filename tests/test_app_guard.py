@@ -61,9 +61,15 @@ def test_a_server_for_other_machines_is_called_by_its_addresses_and_names() -> N
     assert not guard._is_known("example.org")
 
 
-@pytest.mark.parametrize("path", ["/", "", "/x", "/x/", f"/{KEY}", f"/{KEY}x/", f"//{KEY}/"])
+@pytest.mark.parametrize("path", ["/", "", "/x", "/x/", f"/{KEY}x/", f"//{KEY}/"])
 def test_an_address_without_the_key_is_refused(client: TestClient, path: str) -> None:
     assert client.get(path, headers=HERE).status_code == 403
+
+
+def test_an_address_whose_last_stroke_is_missing_is_told_so(client: TestClient) -> None:
+    response = client.get(f"/{KEY}", headers=HERE)
+    assert response.status_code == 404
+    assert "/ at its end" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,11 @@ class Guard:
         """Take the token off the path; a sentence where there is another, or none."""
         if self._token is None:
             return None
-        _, first, *rest = scope["path"].split("/", 2)
-        if not rest or not secrets.compare_digest(first.encode(), self._token.encode()):
+        first = scope["path"].split("/", 2)[1]
+        if not secrets.compare_digest(first.encode(), self._token.encode()):
             return 403, "this address lacks its key; open the one that gpt2-small printed"
+        if scope["path"] == f"/{first}":
+            return 404, "this address lacks the / at its end"
         scope["root_path"] = scope.get("root_path", "") + "/" + first
         return None
 

@@ -59,6 +59,7 @@ class Models:
     solution: the module that the main model is made of; the bound one when left out. A learner's
         is loaded again after every save.
     problem: why there is no main model, in a sentence; None where there is.
+    remarks: what there is to say about how the main model was opened.
     """
 
     def __init__(

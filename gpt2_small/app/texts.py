@@ -39,8 +39,8 @@ def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[Json]:
 
 def piece(tokenizer: Tokenizer, id: int, text: str) -> Json:
     """One token as the page shows it."""
-    own = tokenizer.decode_bytes([id])
-    return {"id": id, "text": text, "token": tokenizer.decode([id]), "bytes": own.hex()}
+    content = tokenizer.decode_bytes([id])
+    return {"id": id, "text": text, "token": tokenizer.decode([id]), "bytes": content.hex()}
 
 
 def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:

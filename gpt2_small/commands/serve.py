@@ -48,6 +48,8 @@ def serve(
     warn_of(host)
     interface = served(Models(model, device=find_device(device)))
     say(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
+    for remark in interface.models.remarks:
+        say(remark)
     names, any_address = names_of(host)
     guarded = Guard(interface.application(), token=None, names=names, any_address=any_address)
     address = f"{server.address_of(listener)}/"
