@@ -15,7 +15,7 @@ from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.config import content_hash
 from gpt2_small.training import settings as settings_module
 from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.session import decide
+from gpt2_small.training.resuming import decide
 
 
 @pytest.fixture(scope="module")

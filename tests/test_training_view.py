@@ -165,3 +165,65 @@ def test_without_trackers_nothing_is_written(tmp_path):
     with open_trackers(tmp_path, {}, tensorboard=False, wandb=None) as trackers:
         trackers.show(record(1))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_run_drops_what_tensorboard_has_of_later_steps(tmp_path, monkeypatch):
+    seen = {}
+
+    class Writer(Told):
+        def __init__(self, folder, purge_step):
+            super().__init__()
+            seen.update(folder=folder, purge_step=purge_step)
+
+    module = type("tensorboard", (), {"SummaryWriter": Writer})
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", module)
+    with open_trackers(tmp_path, {}, tensorboard=True, wandb=None, step=100):
+        pass
+    assert seen == {"folder": str(tmp_path / "tensorboard"), "purge_step": 101}
+
+
+class Wandb:
+    """As much of Weights & Biases as is used."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self, key):
+        self.api = type("Api", (), {"api_key": key})
+        self.begun = []
+
+    def init(self, **settings):
+        self.begun.append(settings)
+        return Told()
+
+
+def test_weights_and_biases_without_a_key_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "wandb", Wandb(None))
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    wanted = open_trackers(tmp_path, {}, tensorboard=False, wandb="p", run_id="one")
+    with pytest.raises(UserError, match="has no API key; run `wandb login`"), wanted:
+        pass
+
+
+def test_weights_and_biases_resumes_the_run_of_this_id_and_no_other(tmp_path, monkeypatch):
+    wandb = Wandb("a key")
+    monkeypatch.setitem(__import__("sys").modules, "wandb", wandb)
+    with open_trackers(tmp_path, {}, tensorboard=False, wandb="p", run_id="one"):
+        pass
+    assert (wandb.begun[0]["id"], wandb.begun[0]["resume"]) == ("one", "allow")
+
+
+def test_two_runs_in_one_place_have_two_ids(solution, tmp_path):
+    import shutil
+
+    from small_runs import train
+
+    from gpt2_small.runs import read_run
+
+    ids = set()
+    for _ in range(2):
+        train(solution, tmp_path / "run", last=1)
+        train(solution, tmp_path / "run", resume=True, last=2)
+        ids.add(read_run(tmp_path / "run").config.id)
+        shutil.rmtree(tmp_path / "run")
+    assert len(ids) == 2

@@ -24,8 +24,9 @@ from gpt2_small.training.display.profile import Profiler
 from gpt2_small.training.display.samples import excerpt
 from gpt2_small.training.display.trackers import Trackers
 from gpt2_small.training.recorder import train_run
+from gpt2_small.training.resuming import CURVE
 from gpt2_small.training.schedule import describe
-from gpt2_small.training.session import CURVE, OpenRun
+from gpt2_small.training.session import OpenRun
 from gpt2_small.training.signals import StopRequest, stop_on_signals
 from gpt2_small.training.training_data import Data, StoriesData
 

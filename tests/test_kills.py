@@ -1,0 +1,114 @@
+"""Killed at random, again and again: preparing and training end with the bits of an unharmed run.
+
+Each life lasts a random part of the time that an unharmed one takes, so that kills land in the
+start, in steps, in evaluations, in saves and in the last save. Nothing is waited for but the end.
+"""
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+from forked import the_forks
+from small_runs import PLAY, files_under, flags, logged, state_at, steps_kept
+
+from gpt2_small.runs.folder import find_checkpoints
+
+STEPS = 24
+# Large enough for a save and an evaluation to take a good part of the time.
+SHAPE = dict(d_model=48, n_layers=2, n_heads=2, n_ctx=16, dropout=0.1, batch_size=4)
+OFTEN = dict(max_steps=STEPS, evaluate_every=4, checkpoint_every=3, keep=2, evaluation_tokens=800)
+
+
+class Work:
+    """A command that is started again until it is done, and what it leaves."""
+
+    def __init__(
+        self,
+        words: Callable[[Path], list[object]],
+        outcome: Callable[[Path], object],
+        folder: Path,
+        progress: Callable[[Path], int] = lambda out: 0,
+    ) -> None:
+        self.words, self.outcome, self.folder = words, outcome, folder
+        self.progress = progress
+
+    def expected(self) -> tuple[object, float]:
+        """The outcome of an unharmed life, and the seconds that it took."""
+        begun = time.monotonic()
+        fork = the_forks().run(*self.words(self.folder / "whole"))
+        assert (fork.code, fork.err) == (0, "")
+        return self.outcome(self.folder / "whole"), time.monotonic() - begun
+
+    def survive(self, kills: int, rng: random.Random) -> None:
+        """Kill it so many times, and compare every outcome that it reaches between the kills."""
+        expected, longest = self.expected()
+        done = killed = 0
+        while killed < kills or not done:
+            out = self.folder / f"out-{done}"
+            before = self.progress(out)
+            fork, until = the_forks().start(*self.words(out)), rng.uniform(0, 1.2 * longest)
+            begun = time.monotonic()
+            while fork.poll() is None and (killed >= kills or time.monotonic() - begun < until):
+                time.sleep(0.001)
+            if fork.poll() is None:
+                fork.send(SIGKILL)
+                fork.wait()
+                killed += 1
+                assert self.progress(out) >= before, "a checkpoint was lost"
+                continue
+            assert (fork.code, fork.err) == (0, ""), fork.err
+            assert self.outcome(out) == expected
+            shutil.rmtree(out)
+            done += 1
+
+
+def training(folder: Path) -> Work:
+    """A small run that evaluates and saves often."""
+    text = folder / "play.txt"
+    text.write_text(PLAY)
+
+    def words(out: Path) -> list[object]:
+        fields = flags(**SHAPE, **OFTEN)
+        begin = ["train", "--preset", "characters", "--data", text, "--out", out, "--resume"]
+        return [*begin, "--sample-every", 1000, *fields]
+
+    def outcome(out: Path) -> object:
+        assert [record["step"] for record in logged(out)] == list(range(1, STEPS + 1))
+        return state_at(out, STEPS), logged(out), steps_kept(out)
+
+    def latest(out: Path) -> int:
+        return max((checkpoint.step for checkpoint in find_checkpoints(out)), default=0)
+
+    return Work(words, outcome, folder, latest)
+
+
+def preparing(folder: Path) -> Work:
+    """A text that is prepared into several shards."""
+    text = folder / "play.txt"
+    text.write_text(PLAY * 20)
+
+    def words(out: Path) -> list[object]:
+        options = ["--tokenizer", "byte", "--shard-tokens", 2000, "--processes", 1]
+        return ["prepare", text, "--out", out, *options]
+
+    def outcome(out: Path) -> object:
+        return {
+            name: content
+            for name, content in files_under(out).items()
+            if name.endswith((".bin", ".npy", ".json")) and "manifest" not in name
+        }
+
+    return Work(words, outcome, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("work", "kills"), [(training, 150), (preparing, 50)])
+def test_two_hundred_kills_lose_no_more_than_the_steps_since_the_last_checkpoint(
+    tmp_path, work, kills
+):
+    work(tmp_path).survive(kills, random.Random(kills))
