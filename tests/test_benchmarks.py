@@ -84,3 +84,16 @@ def test_a_folder_that_is_no_nanogpt_is_one_sentence(tmp_path):
     assert (
         done.stderr.strip() == f"{tmp_path} has no model.py; give the folder of a nanoGPT checkout"
     )
+
+
+@pytest.mark.slow
+def test_the_page_s_benchmark_compares_the_same_tokens(tmp_path):
+    path = tmp_path / "results.json"
+    command = [sys.executable, BENCHMARKS / "page_stream.py", "--preset", "tiny", "--rounds", "2"]
+    done = subprocess.run(
+        [*command, "--new-tokens", "5", "--json", path], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert set(written["tokens a second"]) == {"plain", "page"}
+    assert all(speed > 0 for speed in written["tokens a second"].values())
