@@ -251,13 +251,29 @@ class _Search:
         if self.explains(mistakes, group) and not self._disturbs(mistakes, group):
             return True
         joined = (*self.function, *mistakes)
-        return (
-            bool(self.function)
-            and self.is_whole
-            and not set(mistakes) & set(self.function)
-            and self.explains(joined, group)
-            and self.explains(joined, "function")
-        )
+        if not self.function or not self.is_whole or set(mistakes) & set(self.function):
+            return False
+        if self.explains(joined, group) and self.explains(joined, "function"):
+            return True
+        return self._fits_apart(mistakes, group)
+
+    def _fits_apart(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
+        """Whether the function's mistakes explain what follows from it, and these the rest.
+
+        For two edits of the same line of the reference, which cannot be made together.
+        """
+        names = [name for name in self.names_of(group) if not self.raised(name)]
+        own = [name for name in names if not self.follows(name)]
+        if not set(own) & set(self.failed):
+            return False
+        try:
+            return (
+                all(self._fits(mistakes, name) for name in own)
+                and all(self._fits(self.function, name) for name in names if name not in own)
+                and not self._disturbs(mistakes, group)
+            )
+        except EditDoesNotFit:
+            return False
 
     def _disturbs(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
         """Whether these fail what the file passes, or change the function at all."""

@@ -521,4 +521,12 @@ MISTAKES = [
         sentence="masks the position itself too, in scaled_dot_product_attention",
         hints=_MASK_HINTS,
     ),
+    Mistake(
+        id="attention-mask-adds-one-to-the-future",
+        component=PART,
+        old=_SCORES,
+        new="scores = similarity + torch.ones_like(mask).triu(1)",
+        sentence="adds 1 to the scores of the future instead of minus infinity",
+        hints=_MASK_HINTS,
+    ),
 ]

@@ -424,7 +424,7 @@ MISTAKES = [
             '        rearrange(targets, "batch seq -> (batch seq)"),\n'
             "        ignore_index=50256,\n    )\n"
         ),
-        sentence="leaves out targets that are 50256, <|endoftext|>",
+        sentence="leaves out targets that are 50256, GPT-2's end of text",
         hints=_MEAN_HINTS,
     ),
 ]
