@@ -5,13 +5,13 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+import mistake_matrix as matrix
 import pytest
 import torch
 from _pytest.mark import ParameterSet
 from teacher import opinions
 
 from gpt2_small import binding
-from gpt2_small.checker import mistake_matrix as matrix
 from gpt2_small.checker.claims.runner import stand_in
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import PARTS

@@ -1,26 +1,26 @@
-"""Proof that a solution is GPT-2, and the name of the mistake when it is not.
+"""Prove that a solution is GPT-2, and name the mistake when it is not.
 
 The words:
 
-part         a class or function of `solution.py` that a learner writes, in learning order
-             (`parts.PARTS`). A part is judged with the reference in the place of all others.
-check        `checks.Check`: a part, a sentence, and `observe(module, seed) -> Observation`, a plain
-             function over a loaded module. It holds when what it observes equals what the same
-             function observes on the reference (or `expect` states), within the entries'
-             tolerances. `checks.checks_of(part)` gives them in the order in which they are run.
-observation  `observation.Observation`: entries by name, each a tensor, a text, an estimate with
-             its standard error, or counts of draws. Two observations have a distance.
-mistake      `mistake.Mistake`: one edit of the reference's text, a sentence, three hints.
-             `mistake.catalogue()` has them all, from `mistakes/<part>.py`, each a list MISTAKES.
-             `mistake.build(*mistakes)` is the reference with the edits made.
-naming       `naming.name(part, seen, seed)`: which mistake's, or pair of mistakes', observations
-             are those of a file; if none, which inner activation is the first to differ.
-judging      `judge.judge(module, part, seed)`: results of a part, in this process, nothing guarded;
+exercise set `exercise_set.ExerciseSet`: parts to write with their reference, claims, mistakes and
+             hints; the fifteen parts of `solution.py` are one, every lesson is another.
+part         a class or function of a reference that a learner writes. It is judged with the
+             reference in the place of all others.
+claim        `claims.Claim`: a part, a sentence, and `observe(module, seed)`, which runs beside the
+             file's code and gives tensors and texts by name. What is expected (the reference,
+             torch's own operation, a property) is compared elsewhere and sees nothing else.
+observation  `claims.observation.Observation`: entries by name, each a tensor or a text, and after
+             the claim's summary an estimate with its standard error, or counts of draws.
+mistake      `mistakes.mistake.Mistake`: one edit of the reference's text, a sentence, three hints.
+             `mistakes.mistake.build(*mistakes)` is the reference with the edits made.
+naming       `mistakes.matching.name_mistake`: which mistake's, or pair of mistakes', observations
+             are those of a file.
+sandbox      `sandbox.client.Checker` starts a server, which forks the judge and then a child for
+             every part. The child runs the file and hands observations over; the judge, which
+             never runs it, compares and names. It is warm between calls.
+runner       `claims.runner.judge(module, part, seed)`: the same in this process, nothing guarded;
              for modules that can be trusted, such as the reference and the mistakes.
-worker       `worker.Checker`: the same for any file, in processes of its own, with limits. It is
-             warm between calls: `watch` and `grade` keep one open.
-verdict      `verdict.Verdict`: a file, its hash, a `Result` for each check; counts, exit code.
-faces        `screen` (80 columns), `reports` (JSON, JUnit, Gradescope), the pytest plugin.
+verdict      `verdict.Verdict`: a file, its hash, a `Result` for each claim; counts, exit code.
 
 How the rest is built on this:
 
@@ -30,15 +30,15 @@ How the rest is built on this:
         verdict = checker.check(path, parts=["LayerNorm"], seed=7, on_result=print)
     verdict.state_of("LayerNorm")                    # passed failed not_written waiting
     verdict.first_to_mend()                          # the part to show in full, or None
-    mistake.find("attention-scale-d-model").hints    # three, from nudge to formula
+    verdict.reason("LayerNorm")                      # why it does not hold, in a sentence
 
-`parts`, `mistake`, `verdict`, `screen`, `reports` and `worker`'s client side load no torch.
-
-To add a mistake: append a `Mistake` to `mistakes/<part>.py`; `old` must stand in the reference
-exactly once, inside the part or a helper of it, and be as short as it can, so that two mistakes can
-be in one file. `equivalent=True` marks an edit that changes no behaviour and must be accepted. When
-the part's checks do not reject it, add a check.
-To add a check: a function of (module, seed) in `checks/<part>.py` that returns an observation, and
-a `Check` in the file's CHECKS. It must see what distinguishes right from wrong, and nothing else:
-what two right files may do differently is left out of the observation.
+To add a mistake: append a `Mistake` to `mistakes/catalogue/<part>.py`; `old` must stand in the
+reference exactly once, inside the part or a helper of it, and be as short as it can, so that two
+mistakes can be in one file. `equivalent=True` marks an edit that changes no behaviour and must be
+accepted. When the part's claims do not reject it, add a claim.
+To add a claim: a function of (module, seed) in `claims/<part>.py` that returns tensors and texts,
+and a `Claim` in the file's CLAIMS. It must see what distinguishes right from wrong, and nothing
+else: what two right files may do differently is left out. Only float32 fails a part; what other
+dtypes show is `required=False`, a remark. An error that a docstring promises is observed by its
+type (`claims.refusals`).
 """

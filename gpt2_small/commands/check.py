@@ -40,8 +40,9 @@ def check(
     """Check your GPT-2 part by part, and name the first mistake.
 
     Every part is judged with the reference in place of the others. A check may take
-    10 seconds (two processes: 20), a part 2 GiB of memory. The exit code is 0 when all
-    holds, 1 when something is wrong or not written yet, 2 when the file cannot be run.
+    10 seconds of a processor (two processes: 20), a part 2 GiB of memory. The exit code
+    is 0 when all holds, 1 when something is wrong or not written yet, 2 when the file
+    cannot be run.
 
     Example: gpt2-small check my_gpt2.py --component LayerNorm
     """

@@ -153,7 +153,7 @@ def generate(
 
 
 def learning_rate(it, *, peak, warmup_steps, total_steps, final_fraction=0.1):
-    if peak < 0 or not 0 <= final_fraction <= 1:
+    if not peak >= 0 or not 0 <= final_fraction <= 1:
         raise ValueError(f"peak {peak}, final_fraction {final_fraction}")
     if total_steps < 1 or not 0 <= warmup_steps <= total_steps:
         raise ValueError(f"{warmup_steps} of {total_steps} steps")

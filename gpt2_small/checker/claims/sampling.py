@@ -138,6 +138,30 @@ def only_one(module: ModuleType, seed: int) -> Observation:
     }
 
 
+_PAIRS = 1500
+_OF_THREE = (0.5, 0.2, 0.3)
+_JOINT = "pairs of tokens drawn for two rows of one call"
+
+
+def pairs(module: ModuleType, seed: int) -> Observation:
+    """Tokens for many rows of the same logits, in one call."""
+    rows = torch.tensor(_OF_THREE).log().repeat(2 * _PAIRS, 1)
+    got = module.sample(rows, generator=probes.draws(seed, "pairs"))
+    return {_JOINT: probes.tensor(got, "what sample returns")}
+
+
+def joint_counts(seen: Observation) -> Observation:
+    got = seen[_JOINT]
+    assert isinstance(got, Tensor)
+    first, second = got.view(_PAIRS, 2).T
+    return {_JOINT: Counts(torch.bincount(3 * first + second, minlength=9)[None])}
+
+
+def independent(_reference: ModuleType, _seed: int) -> Observation:
+    shares = torch.tensor(_OF_THREE, dtype=torch.float64)
+    return {_JOINT: Distribution(torch.outer(shares, shares).flatten()[None])}
+
+
 _DRAWN = (
     ("generators seeded alike", "the same"),
     ("generators seeded differently", "different"),
@@ -221,6 +245,8 @@ CLAIMS = (
     Claim(PART, "What leaves one token takes the most likely", only_one),
     Claim(PART, "Its chance comes from the generator, and from torch's when there is none", chance,
           summary=equalities, expect=as_seeded, group="chance"),
+    Claim(PART, "Every row is drawn by itself", pairs, summary=joint_counts, expect=independent,
+          group="chance"),
     Claim(PART, "An impossible token is never drawn", impossible),
     Claim(PART, "The logits are left unchanged", untouched, group="inputs"),
     Claim(PART, "Settings that make no sense are refused with ValueError", refusals,

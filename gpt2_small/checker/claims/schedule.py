@@ -1,5 +1,6 @@
 """State the claims about learning_rate: the warm-up, the cosine, the ends, refusals."""
 
+import math
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -80,7 +81,7 @@ def no_warm_up(module: ModuleType, _seed: int) -> Observation:
 
 
 def refusals(module: ModuleType, _seed: int) -> Observation:
-    bad: list[dict[str, Any]] = [{"peak": -1.0}, {"final_fraction": -0.5}]
+    bad: list[dict[str, Any]] = [{"peak": -1.0}, {"peak": math.nan}, {"final_fraction": -0.5}]
     bad += [{"final_fraction": 1.5}, {"warmup_steps": -1}, {"warmup_steps": 41}]
     bad += [{"total_steps": 0, "warmup_steps": 0}, {"total_steps": -5, "warmup_steps": 0}]
     return {
