@@ -21,6 +21,8 @@ PROCESS_LOST = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
 TIME_TO_SPEAK = 0.5  # seconds
+# What pathlib says, in a RuntimeError, of links in a circle and of the home of an unknown user.
+UNUSABLE_PATHS = ("Symlink loop", "Could not determine home directory")
 
 
 def run_command(app: typer.Typer) -> None:
@@ -61,15 +63,25 @@ def run_command(app: typer.Typer) -> None:
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _discard_output()
-            _say("the output cannot be written, its disk is full; free some space")
-        elif error.filename is not None:
-            _say(f"{error.filename} cannot be used ({error.strerror}); give another path")
-        else:
+    except (RuntimeError, OSError) as error:
+        sentence = _about_a_path(error)
+        if sentence is None:
             raise
+        _say(sentence)
         sys.exit(CANNOT_BE_USED)
+
+
+def _about_a_path(error: RuntimeError | OSError) -> str | None:
+    """The sentence for a path that cannot be used, or a full disk; None for another error."""
+    if isinstance(error, RuntimeError):
+        is_path = str(error).startswith(UNUSABLE_PATHS)
+        return f"a path cannot be used ({error}); give another one" if is_path else None
+    if error.errno == errno.ENOSPC:
+        _discard_output()
+        return "the output cannot be written, its disk is full; free some space"
+    if error.filename is None:
+        return None
+    return f"{error.filename} cannot be used ({error.strerror}); give another path"
 
 
 def _discard_output() -> None:

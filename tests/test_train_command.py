@@ -174,3 +174,29 @@ def test_a_run_does_not_go_on_with_another_rate_or_other_data(trained, command):
     Path("other.txt").write_text(PLAY.replace("crown", "thorn"))
     code, _, err = command("train", "--out", "run", "--resume", "--data", "other.txt")
     assert (code, "other.txt is not the data that run was started with" in err) == (2, True)
+
+
+def test_a_path_that_cannot_be_used_is_one_sentence(command):
+    Path("loop").symlink_to("loop")
+    flags = [*SHORT, "--data", "play.txt"]
+    for words in (
+        ["--out", "run", "--solution", "loop"],
+        ["--out", "x" * 300],
+        ["--out", "x" * 300, "--resume"],
+    ):
+        code, _, err = command("train", *flags, *words)
+        assert (code, err.startswith("error: "), "Traceback" in err) == (2, True, False), err
+
+
+def test_the_printed_command_of_a_folder_with_markup_in_its_name_works(command):
+    code, out, err = command("train", *SHORT, "--data", "play.txt", "--out", "m[/b] [exp1]")
+    assert (code, err) == (0, "")
+    assert "gpt2-small sample --model 'm[/b] [exp1]' --prompt TEXT" in out
+
+
+def test_the_smallest_profile_is_written(command):
+    flags = [*SHORT, "--data", "play.txt", "--out", "run", "--profile"]
+    code, _, err = command("train", *flags, "--max-steps", "8")
+    assert code == 0, err
+    [trace] = Path("run/profile").glob("*.json")
+    assert "traceEvents" in json.loads(trace.read_text())
