@@ -123,6 +123,7 @@ export class HeadMap {
   }
 
   #point(event) {
+    if (!this.words) return;
     const box = this.canvas.getBoundingClientRect();
     const scale = (this.margin + this.cell * this.words.length + 8) / box.width;
     const column = Math.floor(((event.clientX - box.left) * scale - this.margin) / this.cell);
@@ -137,7 +138,7 @@ export class HeadMap {
   #key(event) {
     const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
     const step = steps[event.key];
-    if (!step) return;
+    if (!step || !this.words) return;
     event.preventDefault();
     const last = this.words.length - 1;
     const [row, column] = this.at.map((n, axis) => Math.max(0, Math.min(last, n + step[axis])));

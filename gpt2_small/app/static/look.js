@@ -112,10 +112,11 @@ export class LookView {
   }
 
   async #look(ids) {
-    this.control?.abort();
+    for (const each of [this.control, this.picked, this.ablating, this.lensing]) each?.abort();
     const control = new AbortController();
     this.control = control;
     this.ids = ids;
+    this.position = ids.length - 1;
     this.shownModel = this.model();
     this.layers = [];
     this.effects = new Map();
