@@ -4,7 +4,7 @@ import ast
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpt2_small import notebooks
@@ -23,7 +23,7 @@ class Saved:
     """
 
     text: bytes
-    sha256: str
+    sha256: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
