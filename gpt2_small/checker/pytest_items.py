@@ -88,9 +88,11 @@ def verdict_of(session: pytest.Session) -> Verdict:
     verdict = session.stash.get(_VERDICT, None)
     if verdict is None:
         markers = (mark for item in session.items for mark in item.iter_markers("component"))
-        parts = {name for mark in markers for name in mark.args}
+        path = binding.solution_path(binding.bound())
+        known = exercise_set.of_file(path).parts
+        parts = {name for mark in markers for name in mark.args if name in known}
         with Checker() as checker:
-            verdict = checker.check(binding.solution_path(binding.bound()), parts)
+            verdict = checker.check(path, parts)
         session.stash[_VERDICT] = verdict
     return verdict
 

@@ -5,6 +5,7 @@ pytest loads it in every project of an environment, so it imports nothing heavy 
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 
 import pytest
@@ -64,6 +65,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.stash[_CHOSEN] is None and not in_the_kit:
         return None
     return f"solution: {binding.describe(binding.bound())}"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files that mark no test with a part: of a bound file none of them would be run."""
+    if config.getoption("--solution") is None or collection_path.suffix != ".py":
+        return None
+    return True if b"component" not in collection_path.read_bytes() else None
 
 
 @pytest.hookimpl(tryfirst=True)
