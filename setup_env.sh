@@ -28,7 +28,7 @@ since the last set-up, it runs COMMAND at once.
 What is installed
     For python, gpt2-small and any other COMMAND: PyTorch and what the kit needs to run
     (1.2 GB with a CPU build). pytest, ruff, mypy, mkdocs and pre-commit add the development
-    tools (TransformerLens, transformers, datasets and more; 2 GB in all), and so does
+    tools (TransformerLens, transformers, datasets and more; 2.6 GB in all), and so does
     ./setup_env.sh without a COMMAND.
 
 Choosing Python
@@ -197,7 +197,7 @@ write_constraints() {
 
 install() {
     local torch=${TORCH_SPEC:-} extras="" size="1.2 GB"
-    if needs_dev_tools "$@" || [ -e "$dev_tools" ]; then extras="[dev]" size="2 GB"; fi
+    if needs_dev_tools "$@" || [ -e "$dev_tools" ]; then extras="[dev]" size="2.6 GB"; fi
     [ -n "$torch" ] || torch=$(remembered_torch)
     make_venv "$torch"
     rm -f -- "$stamp"
