@@ -25,6 +25,7 @@ with loading():
     from gpt2_small.commands.show import show
     from gpt2_small.commands.start import start
     from gpt2_small.commands.train import train
+    from gpt2_small.commands.variant import variant
     from gpt2_small.commands.watch import watch
     from gpt2_small.entry_point import run_command
 
@@ -69,6 +70,7 @@ app.command(cls=ShortHelp)(chat)
 app.command(cls=ShortHelp)(evaluate)
 app.command("lm-eval", cls=ShortHelp)(lm_eval)
 app.command()(export)
+app.command(cls=ShortHelp)(variant)
 app.command("app", cls=ShortHelp)(page)
 app.command(cls=ShortHelp)(serve)
 app.command(cls=ShortHelp)(plan)

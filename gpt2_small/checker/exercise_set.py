@@ -6,7 +6,7 @@ comment which set it belongs to, so that no command has to be told.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The file of a lesson, in `lessons/NN_name/`, that has its set under the name EXERCISES.
 _DEFINITION = "exercises.py"
+# Begins the names of sets whose reference is the fifteen parts' with named edits in it.
+VARIANT = "gpt2 with "
 _MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -35,6 +37,8 @@ class ExerciseSet:
     claims: the claims about a part, gates first.
     mistakes: the known mistakes in a part, each an edit of the reference.
     guides: steps and hints for every part, by its name.
+    text: the reference's, where it is not that of the file.
+    axes: for parts whose parameters are not those of GPT-2, the axes of each, by its name.
     """
 
     name: str
@@ -43,11 +47,22 @@ class ExerciseSet:
     claims: Callable[[str], tuple["Claim", ...]]
     mistakes: Callable[[str], tuple["Mistake", ...]]
     guides: Callable[[], Mapping[str, "Guide"]]
+    text: str | None = None
+    axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict, hash=False)
+
+    def reference_text(self) -> str:
+        """The Python of the reference."""
+        return self.reference.read_text(encoding="utf-8") if self.text is None else self.text
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the reference is the fifteen parts' with named edits in it."""
+        return self.name.startswith(VARIANT)
 
     @property
     def mark(self) -> str:
         """The comment by which a learner's file says that it belongs to this set, or nothing."""
-        return "" if self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
+        return "" if self.text or self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
 
     def find_mistake(self, mistake_id: str) -> "Mistake":
         """The known mistake of an id. Raises UserError with the nearest."""
@@ -124,6 +139,10 @@ def of_file_or_default(path: Path) -> ExerciseSet:
 
 def find(name: str) -> ExerciseSet:
     """The set of a name. Raises UserError with the nearest lesson."""
+    if name.startswith(VARIANT):
+        from gpt2_small.checker.variants import variant_set
+
+        return variant_set(tuple(name.removeprefix(VARIANT).split(",")))
     return GPT2 if name == GPT2.name else find_lesson(name)
 
 

@@ -35,6 +35,12 @@ def check(
     gradescope: Annotated[
         Path | None, typer.Option(help="Write Gradescope's results.json.", metavar="PATH")
     ] = None,
+    as_: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="Check that it is the reference with these edits.", metavar="ID[,ID...]"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed for the checks' random inputs.", min=0)] = 0,
 ) -> None:
     """Check your GPT-2 part by part, and name the first mistake.
@@ -55,7 +61,7 @@ def check(
     for target in targets.values():
         reports.writable(target)
     try:
-        verdict = run_checks(path, component or None, seed)
+        verdict = run_checks(path, component or None, seed, named_edits(as_))
     except UserError as error:
         verdict = Verdict(str(path), error=str(error))
     for name, target in targets.items():
@@ -65,7 +71,17 @@ def check(
     raise typer.Exit(verdict.exit_code)
 
 
-def run_checks(path: Path, parts: list[str] | None, seed: int) -> "Verdict":
+def named_edits(text: str | None) -> tuple[str, ...]:
+    """The ids of `--as`. Raises UserError where the option names none."""
+    ids = tuple(one.strip() for one in (text or "").split(",") if one.strip())
+    if text is not None and not ids:
+        raise UserError("--as names no edit; give ids, such as --as block-post-norm,mlp-relu")
+    return ids
+
+
+def run_checks(
+    path: Path, parts: list[str] | None, seed: int, variant: tuple[str, ...] = ()
+) -> "Verdict":
     """Check a file, with a line that says at which part it is, and show the verdict."""
     from gpt2_small.checker.learner import screen
     from gpt2_small.checker.sandbox.client import Checker
@@ -78,6 +94,7 @@ def run_checks(path: Path, parts: list[str] | None, seed: int) -> "Verdict":
             path,
             parts,
             seed=seed,
+            variant=variant,
             on_result=lambda result: status.update(f"checking {result.component}"),
         )
     if verdict.error is None:

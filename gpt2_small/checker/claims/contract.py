@@ -1,11 +1,15 @@
 """State the names and shapes of every module's parameters: TransformerLens's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 Shapes = dict[str, tuple[int, ...]]
 
-_Axes = dict[str, tuple[str, ...]]
+_Axes = Mapping[str, tuple[str, ...]]
+# The axes of the parameters of parts that are not GPT-2's, while a variant is checked.
+_OTHER_AXES: ContextVar[Mapping[str, _Axes]] = ContextVar("other axes", default={})  # noqa: B039
 
 _NORM: _Axes = {"w": ("d_model",), "b": ("d_model",)}
 _ATTENTION: _Axes = {
@@ -35,15 +39,29 @@ _PARTS: dict[str, _Axes] = {
 _BLOCK = {"ln1": "LayerNorm", "attn": "MultiHeadAttention", "ln2": "LayerNorm", "mlp": "MLP"}
 
 
+@contextmanager
+def other_axes(axes: Mapping[str, _Axes]) -> Iterator[None]:
+    """Have some parts' parameters be others while the context lasts."""
+    token = _OTHER_AXES.set(axes)
+    try:
+        yield
+    finally:
+        _OTHER_AXES.reset(token)
+
+
+def axes_of(part: str) -> dict[str, tuple[str, ...]]:
+    """The axes of each of GPT-2's parameters in a part that has no parts."""
+    return dict(_PARTS[part])
+
+
 def parameters_of(part: str, settings: Mapping[str, Any]) -> Shapes:
     """Names and shapes of a module's parameters, in the order in which the reference has them.
 
     settings: the fields of its configuration, d_head and d_mlp among them.
     """
     if part in _PARTS:
-        return {
-            name: tuple(int(settings[axis]) for axis in axes) for name, axes in _PARTS[part].items()
-        }
+        named = _OTHER_AXES.get().get(part, _PARTS[part])
+        return {name: tuple(int(settings[axis]) for axis in axes) for name, axes in named.items()}
     found: Shapes = {}
     for place, inner in _inside(part, settings).items():
         found |= {f"{place}.{name}": s for name, s in parameters_of(inner, settings).items()}

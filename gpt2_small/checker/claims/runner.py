@@ -8,9 +8,11 @@ import inspect
 import time
 import traceback
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -67,10 +69,15 @@ class Judged:
 
 def reference(exercises: ExerciseSet = GPT2) -> ModuleType:
     """The reference, loaded once for everything that compares with it."""
-    return _loaded(exercises.reference)
+    return _loaded(exercises.reference, exercises.text)
 
 
-_loaded = cache(binding.load)
+@cache
+def _loaded(path: Path, text: str | None) -> ModuleType:
+    if text is None:
+        return binding.load(path)
+    name = f"gpt2_small_reference_{zlib.crc32(text.encode()):08x}"
+    return binding.execute(text.encode(), Path("<the reference with edits>"), name)
 
 
 def expected(claim: Claim, seed: int, exercises: ExerciseSet = GPT2) -> tuple[Observation, ...]:
@@ -129,6 +136,8 @@ def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2)
     if problem is None:
         seen = summarised(claim, seen)
         problem = difference(claim, seen, seed, exercises)
+    elif exercises.is_variant and difference(claim, seen, seed, exercises) is None:
+        problem = None  # the reference with these edits is stopped there too
     status: Status = "passed" if problem is None else "failed" if sight.written else "not_written"
     if status == "failed" and not claim.required:
         status, problem = "passed", f"remark: {problem}"

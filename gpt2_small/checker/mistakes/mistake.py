@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
 from types import CodeType, ModuleType
+from typing import Protocol
 
 from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
@@ -50,6 +51,16 @@ class Mistake:
         return ((self.old, self.new), *self.also)
 
 
+class Edit(Protocol):
+    """Pieces of the reference's text, each with what stands there instead."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def edits(self) -> tuple[tuple[str, str], ...]: ...
+
+
 class EditDoesNotFit(ValueError):
     """A text to replace that does not stand in the reference exactly once, or spoils another."""
 
@@ -87,7 +98,7 @@ def code_without(parts: tuple[str, ...], exercises: ExerciseSet = GPT2) -> CodeT
     return compile(kept, "<the other parts>", "exec")
 
 
-def edited_text(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> str:
+def edited_text(*mistakes: Edit, exercises: ExerciseSet = GPT2) -> str:
     """The reference's text with the edits of these mistakes made, in the first order that fits.
 
     Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
@@ -124,7 +135,7 @@ class Statement:
 @cache
 def _statements(exercises: ExerciseSet) -> tuple[Statement, ...]:
     """The reference cut into its statements, which together are its text."""
-    text = exercises.reference.read_text(encoding="utf-8")
+    text = exercises.reference_text()
     lines = text.splitlines(keepends=True)
     nodes = ast.parse(text).body
     starts = [0] + [_first_line(node) - 1 for node in nodes[1:]]
@@ -143,7 +154,7 @@ def _first_line(node: ast.stmt) -> int:
     return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
 
 
-def _edited_statements(mistakes: tuple[Mistake, ...], exercises: ExerciseSet) -> list[str]:
+def _edited_statements(mistakes: tuple[Edit, ...], exercises: ExerciseSet) -> list[str]:
     problem = EditDoesNotFit()
     for order in itertools.permutations(mistakes):
         try:
@@ -153,7 +164,7 @@ def _edited_statements(mistakes: tuple[Mistake, ...], exercises: ExerciseSet) ->
     raise problem
 
 
-def _edited_in_order(mistakes: Iterable[Mistake], exercises: ExerciseSet) -> list[str]:
+def _edited_in_order(mistakes: Iterable[Edit], exercises: ExerciseSet) -> list[str]:
     texts = [statement.text for statement in _statements(exercises)]
     for mistake in mistakes:
         for old, new in mistake.edits:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 from gpt2_small import binding
 from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.packing import pack
 from gpt2_small.checker.claims.runner import Sight, look, stand_in
 from gpt2_small.checker.sandbox.limits import Stopwatch
@@ -31,7 +32,8 @@ def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
     module = load(task)
     stand_in(module, task.parts, _other_parts(task))
     if task.work == "look":
-        _look(task, module, sender, stopwatch)
+        with other_axes(task.axes):
+            _look(task, module, sender, stopwatch)
     else:
         write_frame(sender, _trace(task, module))
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Any
 
 from gpt2_small import binding, notebooks
 from gpt2_small.checker import exercise_set
+from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
@@ -76,12 +77,14 @@ class Checker:
         *,
         seed: int = 0,
         naming: bool = True,
+        variant: Sequence[str] = (),
         on_result: Callable[[Result], None] | None = None,
     ) -> Verdict:
         """Check a file, all of it or some parts.
 
         seed: of everything that the checks draw.
         naming: whether mistakes are looked for.
+        variant: ids of edits; the file must equal the reference with them.
         on_result: called with each result as it comes, before its mistake is known.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
@@ -90,6 +93,8 @@ class Checker:
         file = Path(path).expanduser()
         source = binding.read(file)
         exercises = exercise_set.of_source(source)
+        if variant:
+            exercises = self._variant(exercises, variant)
         wanted = list(exercises.parts if parts is None else exercises.in_learning_order(parts))
         sha256 = sha256_of(file, source)
         verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
@@ -116,6 +121,14 @@ class Checker:
                 verdict.results += results
                 verdict.reports[answer["part"]] = report
         return verdict
+
+    def _variant(self, exercises: ExerciseSet, ids: Sequence[str]) -> ExerciseSet:
+        """The set of the reference with edits. Raises UserError where there is none."""
+        from gpt2_small.checker.variants import variant_set
+
+        if exercises is not exercise_set.GPT2:
+            raise UserError(f"variants are of GPT-2, and this is a file of {exercises.name!r}")
+        return variant_set(tuple(ids))
 
     def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What the server says to a request, until it has said all."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.runner import RAISED, Judged
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.place import place_of, quoted
@@ -36,7 +37,8 @@ class Request:
             fields["source"].encode("latin-1"),
             self.seed,
             Limits(**fields["limits"]),
-            self.exercises.name,
+            exercise_set.GPT2.name if self.exercises.is_variant else self.exercises.name,
+            axes=self.exercises.axes,
         )
         self.answers = answers
         self.observer = Observer(forker, task, self.exercises, self.say_result)
@@ -115,7 +117,7 @@ class Request:
         """The mistakes that the observations are those of, and the line where they begin."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
-        trace = self.observer.trace((part,))
+        trace = self.observer.trace((part,)) if self.exercises is exercise_set.GPT2 else None
         naming = name_mistake(part, seen, failed, self.seed, trace, self.exercises)
         location = None
         for index, one in enumerate(judged):
@@ -141,6 +143,7 @@ def serve(client: socket.socket, forker: socket.socket) -> None:
     close_to_others()
     while (frame := read_frame(client.fileno())) is not None:
         request = Request(json.loads(frame), client.fileno(), forker)
-        request.answer()
+        with other_axes(request.exercises.axes):
+            request.answer()
         request.say(finished=True)
     os._exit(0)

@@ -2,8 +2,8 @@
 
 import json
 import marshal
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any, Literal
@@ -35,6 +35,7 @@ class Task:
     parts: for which the file's own code is used; the last is the one under check.
     claims: numbers of the claims about that part to look at.
     others: the reference's code without these parts, compiled.
+    axes: of the parameters of parts that are not GPT-2's, by their names.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Task:
     parts: tuple[str, ...] = ()
     claims: tuple[int, ...] = ()
     others: CodeType | None = None
+    axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
         """The same file, with other work."""

@@ -1,0 +1,70 @@
+"""`gpt2-small variant`: another model, made of named edits of the reference."""
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpt2_small.errors import UserError
+
+_PLACE = re.compile(r"@@ -(\d+)")
+
+
+def variant(
+    with_: Annotated[
+        list[str],
+        typer.Option(
+            "--with", help="An edit, by its id; repeat it for further ones.", metavar="ID"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The file to make.", metavar="FILE")],
+) -> None:
+    """Make a file of the reference with named edits, and show what is changed.
+
+    An edit is a mistake of docs/mistakes.md made on purpose, or one of rotary,
+    no-positions, positional-embedding-sinusoidal, embedding-times-root, rms-norm and
+    mlp-gated. The file can be trained and sampled from with --solution.
+
+    Example: gpt2-small variant --with block-post-norm --with mlp-relu --out v.py
+    """
+    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.mistakes.mistake import reference_text
+    from gpt2_small.checker.variants import variant_set
+    from gpt2_small.files import write_atomically
+
+    if out.suffix != ".py":
+        raise UserError(f"{out} is no Python file; did you mean {out}.py?")
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists already and stays as it is; give another name to --out")
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {out.parent}; make it first")
+    ids = tuple(dict.fromkeys(with_))
+    text = variant_set(ids).reference_text()
+    write_atomically(out, text)
+    console = screen.console_for_learners()
+    before, after = reference_text().splitlines(), text.splitlines()
+    for line, style in _changes(before, after):
+        console.print(line, style=style, markup=False, highlight=False)
+    changed = sum(style == "green" for _, style in _changes(before, after))
+    name = shlex.quote(str(out))
+    console.print(
+        f"\nWrote {out}: the reference with {', '.join(ids)} ({changed} lines are new).\n"
+        "To prove that it is that, and after changes of your own:",
+        markup=False,
+        highlight=False,
+    )
+    typer.echo(f"  gpt2-small check {name} --as {','.join(ids)}")
+
+
+def _changes(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
+    """The lines that differ, each with its colour, and where they stand in the reference."""
+    for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]:
+        if place := _PLACE.match(line):
+            yield f"line {place[1]} of the reference:", "dim"
+        else:
+            yield line, "green" if line.startswith("+") else "red"

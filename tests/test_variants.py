@@ -1,0 +1,229 @@
+"""Variants: files made of named edits, and the proof that a file is one."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from checking import check_text, reference_text
+from pages import page
+from processes import ROOT
+from small_runs import PLAY, flags
+from typer.testing import CliRunner
+
+from gpt2_small import binding
+from gpt2_small.checker import variants
+from gpt2_small.checker.claims.contract import parameters_of
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.mistakes.mistake import edited_text, find
+from gpt2_small.checker.variants import variant_set
+from gpt2_small.cli import app
+from gpt2_small.errors import UserError
+
+DECODER = ("block-post-norm", "mlp-relu", "positional-embedding-sinusoidal")
+SMALL = {"d_model": 24, "n_layers": 2, "n_heads": 3, "n_ctx": 12, "d_vocab": 29}
+
+
+def text_of(*ids: str) -> str:
+    return variant_set(ids).reference_text()
+
+
+def model_of(*ids: str) -> torch.nn.Module:
+    module = reference(variant_set(ids)) if ids else reference()
+    torch.manual_seed(0)
+    return module.Transformer(module.TransformerConfig(**SMALL)).eval()
+
+
+def test_a_variant_passes_as_itself(tmp_path: Path) -> None:
+    parts = ("PositionalEmbedding", "MLP", "TransformerBlock")
+    verdict = check_text(tmp_path, text_of(*DECODER), *parts, variant=DECODER)
+    assert {result.status for result in verdict.results} == {"passed"}
+    assert len(verdict.results) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ids", [DECODER, *((edit.id,) for edit in variants.EDITS)])
+def test_every_part_of_a_variant_passes_as_itself(tmp_path: Path, ids: tuple[str, ...]) -> None:
+    verdict = check_text(tmp_path, text_of(*ids), variant=ids)
+    assert verdict.exit_code == 0
+
+
+def test_a_variant_is_no_right_gpt_2(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, text_of("rotary"), "MultiHeadAttention", naming=False)
+    assert verdict.state_of("MultiHeadAttention") == "failed"
+
+
+@pytest.mark.parametrize("edit_id", ["rms-norm", "mlp-gated", "no-positions", "rotary"])
+def test_the_reference_is_no_variant(tmp_path: Path, edit_id: str) -> None:
+    part = variants.find_edit(edit_id).component
+    verdict = check_text(tmp_path, reference_text(), part, variant=(edit_id,), naming=False)
+    assert verdict.state_of(part) == "failed"
+
+
+def test_an_edit_that_was_left_out_is_named(tmp_path: Path) -> None:
+    verdict = check_text(
+        tmp_path, reference_text(), "TransformerBlock", variant=("block-post-norm",)
+    )
+    assert verdict.reports["TransformerBlock"].mistakes == ("block-post-norm-left-out",)
+
+
+def test_one_more_mistake_in_a_variant_is_named(tmp_path: Path) -> None:
+    wrong = edited_text(find("mlp-b-in-unused"), exercises=variant_set(DECODER))
+    verdict = check_text(tmp_path, wrong, "MLP", variant=DECODER)
+    assert verdict.reports["MLP"].mistakes == ("mlp-b-in-unused",)
+
+
+def test_a_missing_parameter_of_a_variant_is_told(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, reference_text(), "MLP", variant=("mlp-gated",), naming=False)
+    told = [r.message for r in verdict.results if "names and shapes" in r.check]
+    assert "W_gate" in told[0]
+
+
+@pytest.mark.parametrize("edit", variants.EDITS, ids=lambda edit: edit.id)
+def test_an_edit_has_the_parameters_that_it_says(edit: variants.VariantEdit) -> None:
+    from gpt2_small.checker.claims.contract import other_axes
+
+    settings = SMALL | {"d_head": 8, "d_mlp": 96}
+    with other_axes(variant_set((edit.id,)).axes):
+        expected = parameters_of("Transformer", settings)
+    assert {n: tuple(p.shape) for n, p in model_of(edit.id).named_parameters()} == expected
+
+
+@pytest.mark.parametrize("edit", variants.EDITS, ids=lambda edit: edit.id)
+def test_an_edit_changes_the_logits(edit: variants.VariantEdit) -> None:
+    tokens = torch.tensor([[3, 1, 4, 1, 5]])
+    right = model_of()
+    other = model_of(edit.id)
+    other.load_state_dict(right.state_dict(), strict=False)
+    assert (other(tokens) - right(tokens)).abs().max() > 1e-4
+
+
+def test_rotary_scores_depend_on_distance_alone() -> None:
+    rotated = reference(variant_set(("rotary",))).rotated
+    same = torch.randn(1, 1, 1, 8, generator=torch.Generator().manual_seed(0)).expand(1, 9, 1, 8)
+    turned = rotated(same.double())[0, :, 0]
+    scores = turned @ turned.T
+    for distance in range(9):
+        along = scores.diagonal(-distance)
+        torch.testing.assert_close(along, along[:1].expand_as(along))
+
+
+def test_sinusoids_are_those_of_the_paper() -> None:
+    waves = reference(variant_set(("positional-embedding-sinusoidal",))).sinusoids(6, 8)
+    assert waves[5, 2].item() == pytest.approx(
+        torch.sin(torch.tensor(5 / 10000 ** (2 / 8))).item(), abs=1e-5
+    )
+    assert waves[5, 3].item() == pytest.approx(
+        torch.cos(torch.tensor(5 / 10000 ** (2 / 8))).item(), abs=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_every_edit_and_mistake_alone_gives_python_or_is_refused() -> None:
+    for edit_id in variants.edits():
+        compile(variants.variant_text((edit_id,)), edit_id, "exec")
+
+
+def refusal(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert isinstance(result.exception, UserError), result.output
+    return str(result.exception)
+
+
+def test_an_unknown_edit_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    out = tmp_path / "v.py"
+    assert "did you mean rotary?" in refusal("variant", "--with", "rotari", "--out", str(out))
+    assert not out.exists()
+
+
+def test_edits_that_exclude_each_other_are_refused_with_both_names(tmp_path: Path) -> None:
+    out = tmp_path / "v.py"
+    both = ("--with", "no-positions", "--with", "positional-embedding-sinusoidal")
+    told = refusal("variant", *both, "--out", str(out))
+    assert "no-positions" in told
+    assert "positional-embedding-sinusoidal" in told
+    assert not out.exists()
+
+
+def test_a_file_that_exists_stays_as_it_is(tmp_path: Path) -> None:
+    out = tmp_path / "v.py"
+    out.write_text("mine")
+    assert "exists already" in refusal("variant", "--with", "rotary", "--out", str(out))
+    assert out.read_text() == "mine"
+
+
+def test_the_screen_shows_the_edits_in_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["variant", "--with", "mlp-relu", "--out", "v.py"])
+    assert result.exit_code == 0
+    assert '-    return F.gelu(pre, approximate="tanh")\n+    return pre.relu()' in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    assert Path("v.py").read_text() == text_of("mlp-relu")
+
+
+def test_check_refuses_an_unknown_edit(tmp_path: Path) -> None:
+    path = tmp_path / "v.py"
+    path.write_text(reference_text())
+    assert "mlp-relu" in refusal("check", str(path), "--as", "mlp-rel")
+
+
+def test_the_page_makes_the_variant_that_it_checks(tmp_path: Path) -> None:
+    made, checked = re.findall(r"^gpt2-small (.*)$", page("variants.md"), flags=re.MULTILINE)
+    arguments = shlex.split(made)
+    arguments[-1] = str(tmp_path / "v.py")
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    ids = shlex.split(checked)[-1].split(",")
+    assert (tmp_path / "v.py").read_text() == text_of(*ids)
+    binding.load(tmp_path / "v.py")
+
+
+def test_the_page_lists_every_edit() -> None:
+    for edit in variants.EDITS:
+        assert f"| `{edit.id}` |" in page("variants.md")
+
+
+# One process for all commands, as a program of one's own would run them.
+COMMANDS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from gpt2_small import binding
+binding.bind("v.py")
+from typer.testing import CliRunner
+from gpt2_small.cli import app
+for line in sys.stdin.read().splitlines():
+    result = CliRunner().invoke(app, line.split(" "))
+    if result.exit_code != 0:
+        sys.exit(f"{line}: {result.exception!r} {result.output}")
+"""
+
+
+def test_a_variant_trains_resumes_samples_and_is_evaluated(tmp_path: Path) -> None:
+    ids = ("rotary", "no-positions", "rms-norm", "mlp-gated")
+    (tmp_path / "v.py").write_text(text_of(*ids))
+    (tmp_path / "play.txt").write_text(PLAY)
+    preset = ["--preset", "shakespeare-cpu", "--data", "play.txt", "--out", "run"]
+    lines = [
+        ["train", *preset, *flags(max_steps=2), "--tokenizer", "byte"],
+        ["train", "--resume", "--out", "run", "--max-steps", "4"],
+        ["sample", "--model", "run", "--prompt", "KING", "--max-new-tokens", "3", "--json", "s"],
+        ["evaluate", "run", "--data", "play.txt", "--json", "e"],
+    ]
+    told = subprocess.run(
+        [sys.executable, "-c", COMMANDS, str(ROOT)],
+        input="\n".join(" ".join(map(str, line)) for line in lines),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]
+    assert len(json.loads((tmp_path / "s").read_text())["samples"][0]["tokens"]) == 3
+    assert 0 < json.loads((tmp_path / "e").read_text())["nats_per_token"] < 10
+    assert (tmp_path / "run" / "solution.py").read_text() == text_of(*ids)
