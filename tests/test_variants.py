@@ -209,7 +209,7 @@ def test_a_variant_trains_resumes_samples_and_is_evaluated(tmp_path: Path) -> No
     (tmp_path / "play.txt").write_text(PLAY)
     preset = ["--preset", "shakespeare-cpu", "--data", "play.txt", "--out", "run"]
     lines = [
-        ["train", *preset, *flags(max_steps=2), "--tokenizer", "byte"],
+        ["train", *preset, *flags(max_steps=2)],
         ["train", "--resume", "--out", "run", "--max-steps", "4"],
         ["sample", "--model", "run", "--prompt", "KING", "--max-new-tokens", "3", "--json", "s"],
         ["evaluate", "run", "--data", "play.txt", "--json", "e"],
