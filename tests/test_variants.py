@@ -174,7 +174,9 @@ def test_check_refuses_an_unknown_edit(tmp_path: Path) -> None:
 
 
 def test_the_page_makes_the_variant_that_it_checks(tmp_path: Path) -> None:
-    made, checked = re.findall(r"^gpt2-small (.*)$", page("variants.md"), flags=re.MULTILINE)
+    made, checked, _layout = re.findall(
+        r"^gpt2-small (.*)$", page("variants.md"), flags=re.MULTILINE
+    )
     arguments = shlex.split(made)
     arguments[-1] = str(tmp_path / "v.py")
     assert CliRunner().invoke(app, arguments).exit_code == 0

@@ -41,6 +41,13 @@ def check(
             "--as", help="Check that it is the reference with these edits.", metavar="ID[,ID...]"
         ),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="Read parameters as nanogpt, hugging-face, linear or llms-from-scratch name them.",
+            metavar="NAME",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed for the checks' random inputs.", min=0)] = 0,
 ) -> None:
     """Check your GPT-2 part by part, and name the first mistake.
@@ -61,7 +68,7 @@ def check(
     for target in targets.values():
         reports.writable(target)
     try:
-        verdict = run_checks(path, component or None, seed, named_edits(as_))
+        verdict = run_checks(path, component or None, seed, named_edits(as_), layout)
     except UserError as error:
         verdict = Verdict(str(path), error=str(error))
     for name, target in targets.items():
@@ -80,7 +87,11 @@ def named_edits(text: str | None) -> tuple[str, ...]:
 
 
 def run_checks(
-    path: Path, parts: list[str] | None, seed: int, variant: tuple[str, ...] = ()
+    path: Path,
+    parts: list[str] | None,
+    seed: int,
+    variant: tuple[str, ...] = (),
+    layout: str | None = None,
 ) -> "Verdict":
     """Check a file, with a line that says at which part it is, and show the verdict."""
     from gpt2_small.checker.learner import screen
@@ -95,10 +106,15 @@ def run_checks(
             parts,
             seed=seed,
             variant=variant,
+            layout=layout,
             on_result=lambda result: status.update(f"checking {result.component}"),
         )
     if verdict.error is None:
         console.print(screen.whole(verdict))
+        if layout is not None:
+            from gpt2_small.checker.layouts import find_layout
+
+            console.print("\n".join(find_layout(layout).remarks()))
     return verdict
 
 

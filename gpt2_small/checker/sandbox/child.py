@@ -44,6 +44,10 @@ def load(task: Task) -> ModuleType:
     sys.path.insert(0, str(task.path.absolute().parent))
     module = binding.execute(task.source, task.path, _MODULE)
     sys.modules[_MODULE] = module
+    if task.layout is not None:
+        from gpt2_small.checker.layouts import adapted_module, find_layout
+
+        return adapted_module(module, find_layout(task.layout))
     return module
 
 

@@ -78,6 +78,7 @@ class Checker:
         seed: int = 0,
         naming: bool = True,
         variant: Sequence[str] = (),
+        layout: str | None = None,
         on_result: Callable[[Result], None] | None = None,
     ) -> Verdict:
         """Check a file, all of it or some parts.
@@ -85,6 +86,7 @@ class Checker:
         seed: of everything that the checks draw.
         naming: whether mistakes are looked for.
         variant: ids of edits; the file must equal the reference with them.
+        layout: how the file names its parameters; only parts of that layout are judged.
         on_result: called with each result as it comes, before its mistake is known.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
@@ -95,7 +97,10 @@ class Checker:
         exercises = exercise_set.of_source(source)
         if variant:
             exercises = self._variant(exercises, variant)
-        wanted = list(exercises.parts if parts is None else exercises.in_learning_order(parts))
+        known = exercises.parts if layout is None else self._parts_of(layout, exercises)
+        wanted = list(known if parts is None else exercises.in_learning_order(parts))
+        if beyond := [part for part in wanted if part not in known]:
+            raise UserError(f"the layout {layout} has no {beyond[0]}; it has {', '.join(known)}")
         sha256 = sha256_of(file, source)
         verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
         request = {
@@ -105,6 +110,7 @@ class Checker:
             "parts": wanted,
             "seed": seed,
             "naming": naming,
+            "layout": layout,
             "limits": asdict(self.limits),
         }
         for answer in self._answers(request):
@@ -121,6 +127,14 @@ class Checker:
                 verdict.results += results
                 verdict.reports[answer["part"]] = report
         return verdict
+
+    def _parts_of(self, layout: str, exercises: ExerciseSet) -> tuple[str, ...]:
+        """The parts that a layout has. Raises UserError for an unknown one."""
+        from gpt2_small.checker.layouts import find_layout
+
+        if exercises is not exercise_set.GPT2:
+            raise UserError("--layout is for GPT-2 itself, not for a lesson or with --as")
+        return tuple(find_layout(layout).parts)
 
     def _variant(self, exercises: ExerciseSet, ids: Sequence[str]) -> ExerciseSet:
         """The set of the reference with edits. Raises UserError where there is none."""

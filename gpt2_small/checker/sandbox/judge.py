@@ -15,6 +15,7 @@ from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.runner import RAISED, Judged
+from gpt2_small.checker.layouts import find_layout
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.place import place_of, quoted
 from gpt2_small.checker.sandbox.limits import close_to_others
@@ -39,7 +40,9 @@ class Request:
             Limits(**fields["limits"]),
             exercise_set.GPT2.name if self.exercises.is_variant else self.exercises.name,
             axes=self.exercises.axes,
+            layout=fields["layout"],
         )
+        self.layout = None if task.layout is None else find_layout(task.layout)
         self.answers = answers
         self.observer = Observer(forker, task, self.exercises, self.say_result)
         self.passed: set[str] = set()
@@ -87,7 +90,12 @@ class Request:
     def claims(self, part: str) -> list[Claim]:
         """A part's claims; those about several parts only when all of them are checked."""
         claims = self.exercises.claims(part)
-        return [claim for claim in claims if set(claim.together) <= set(self.parts)]
+        return [
+            claim
+            for claim in claims
+            if set(claim.together) <= set(self.parts)
+            and not (self.layout and self.layout.not_judged(part, claim.name, claim.group))
+        ]
 
     def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
         """A claim about several parts, when all of them hold by themselves.

@@ -36,6 +36,7 @@ class Task:
     claims: numbers of the claims about that part to look at.
     others: the reference's code without these parts, compiled.
     axes: of the parameters of parts that are not GPT-2's, by their names.
+    layout: of the file's parameters, where it is not the contract's.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class Task:
     claims: tuple[int, ...] = ()
     others: CodeType | None = None
     axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    layout: str | None = None
 
     def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
         """The same file, with other work."""
