@@ -167,7 +167,7 @@ def test_a_missing_part_is_not_written_and_a_near_name_is_pointed_out(tmp_path: 
     verdict = check_text(tmp_path, text, "LayerNorm", "Embedding")
     assert {result.status for result in verdict.of("LayerNorm")} == {"not_written"}
     line = line_of(text, "class Layernorm(")
-    assert f"is Layernorm, in line {line}, meant?" in verdict.of("LayerNorm")[0].message
+    assert f"Layernorm (line {line}) looks like it" in verdict.of("LayerNorm")[0].message
     assert verdict.state_of("Embedding") == "passed"
 
 
