@@ -19,7 +19,7 @@ MARK = "  # here"
 STATEMENTS = {
     "while True: pass": "did not finish within",
     "import time; time.sleep(1000)": "did not finish within",
-    "exit()": "ends Python with exit()",
+    "exit()": "calls exit(); return or raise instead",
     "import os; os._exit(0)": "ends the Python process",
     "import ctypes; ctypes.string_at(0)": "crashes the Python interpreter (SIGSEGV)",
     "import os, signal; os.kill(os.getpid(), signal.SIGABRT)": "crashes the Python interpreter",

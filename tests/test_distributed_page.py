@@ -18,16 +18,8 @@ from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, dynami
 from typer.main import get_command
 
 from gpt2_small.cli import app
-from gpt2_small.training import (
-    distributed,
-    recipe,
-)
-from gpt2_small.training import (
-    process_group as joining,
-)
-from gpt2_small.training import (
-    rank_agreement as alike,
-)
+from gpt2_small.training import recipe
+from gpt2_small.training.distributed import process_group, processes, rank_agreement
 
 NAME = "distributed.md"
 COMMANDS = [
@@ -61,7 +53,7 @@ def test_every_flag_in_the_text_is_known():
 
 
 def test_what_the_page_sets_is_read_by_torch_or_by_us():
-    modules = (c10d_rendezvous_backend, dynamic_rendezvous, torchrun, joining)
+    modules = (c10d_rendezvous_backend, dynamic_rendezvous, torchrun, process_group)
     read = "".join(map(inspect.getsource, modules))
     named = set(re.findall(r"(?:TORCH|GPT2)\w*_[A-Z_]+", page(NAME)))
     named |= set(re.findall(r"\b(?:is_host|[a-z_]+_timeout)\b", page(NAME)))
@@ -70,7 +62,7 @@ def test_what_the_page_sets_is_read_by_torch_or_by_us():
 
 
 def test_the_sentences_on_the_page_are_said():
-    source = "".join(map(inspect.getsource, (alike, distributed, joining, recipe)))
+    source = "".join(map(inspect.getsource, (rank_agreement, processes, process_group, recipe)))
     said = re.sub(r'"\s*\n\s*f?"', "", source)
     table = page(NAME).partition("| sentence |")[2].partition("\n\n")[0]
     sentences = re.findall(r"^\| `(.*?)` \|", table, flags=re.MULTILINE)
@@ -128,7 +120,7 @@ def job(tmp_path):
     path = [str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     return tmp_path, os.environ | {
         "PATH": os.pathsep.join(path),
-        "PYTHONPATH": str(Path(alike.__file__).parents[2]),
+        "PYTHONPATH": str(Path(rank_agreement.__file__).parents[2]),
         "OMP_NUM_THREADS": "1",
         "SLURM_JOB_ID": "7",
         "SLURM_JOB_NODELIST": "localhost",
