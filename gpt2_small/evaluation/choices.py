@@ -186,6 +186,24 @@ def encode_pair(
     return context_ids, whole[len(context_ids) :]
 
 
+def check_scorable(
+    questions: Sequence[Question], definition: str, tokenizer: Tokenizer, n_ctx: int
+) -> list[Prepared]:
+    """The questions as token ids, which a model that reads n_ctx tokens can score.
+
+    Raises UserError for an ending without tokens, or longer than the model reads.
+    """
+    prepared = [prepare(question, definition, tokenizer) for question in questions]
+    for each in prepared:
+        for ending in each.endings:
+            if not each.context or not ending or len(ending) > n_ctx:
+                raise UserError(
+                    f"a context of {len(each.context)} and an ending of {len(ending)} tokens "
+                    f"cannot be scored by a model that reads {n_ctx}; leave that question out"
+                )
+    return prepared
+
+
 def answer(
     model: Any,
     tokenizer: Tokenizer,
@@ -207,17 +225,9 @@ def answer(
 
     Raises UserError for an ending without tokens, or longer than the model reads.
     """
-    prepared = [
-        prepare(question, definition, tokenizer) for question in questions[rank::world_size]
-    ]
+    share = questions[rank::world_size]
+    prepared = check_scorable(share, definition, tokenizer, model.config.n_ctx)
     requests = [(each.context, ending) for each in prepared for ending in each.endings]
-    n_ctx = model.config.n_ctx
-    for context, ending in requests:
-        if not context or not ending or len(ending) > n_ctx:
-            raise UserError(
-                f"a context of {len(context)} and an ending of {len(ending)} tokens cannot be "
-                f"scored by a model that reads {n_ctx}; leave that question out"
-            )
     scores = iter(ContinuationScorer(model, is_packed=is_packed).score(requests, progress=progress))
     sums = [0.0] * 5
     for each in prepared:

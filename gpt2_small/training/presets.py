@@ -111,6 +111,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 dtype="bfloat16",
                 evaluate_every=250,
                 evaluation_tokens=10_485_760,
+                choices="hellaswag",
                 checkpoint_every=1000,
             ),
         ),

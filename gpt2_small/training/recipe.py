@@ -22,6 +22,8 @@ AT_LEAST_ONE = (
     "evaluation_tokens",
     "checkpoint_every",
     "keep",
+    "choices_every",
+    "choices_limit",
 )
 ABOVE_ZERO = ("learning_rate", "max_grad_norm", "embedding_scale")
 WARMUP_SHARE = 0.03
@@ -59,6 +61,10 @@ class Recipe:
     recompute: whether a block's activations are computed again instead of kept, by the fast twin.
     evaluate_every: steps between two evaluations on held-out text.
     evaluation_tokens: how much of the held-out text is used; left out, all of it.
+    choices: a file of multiple-choice questions in HellaSwag's format that are answered at
+        evaluations, or `stories`, or `hellaswag`; left out, none are.
+    choices_every: steps between two evaluations with the questions; left out, evaluate_every.
+    choices_limit: how many of the questions are answered; left out, all.
     checkpoint_every: steps between two checkpoints.
     keep: how many of the latest checkpoints are kept, besides the best.
     seed: of the weights, the order of the data and dropout.
@@ -88,6 +94,9 @@ class Recipe:
     recompute: bool = False
     evaluate_every: int = 100
     evaluation_tokens: int | None = None
+    choices: str | None = None
+    choices_every: int | None = None
+    choices_limit: int | None = 1000
     checkpoint_every: int = 100
     keep: int = 2
     seed: int = 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from gpt2_small.errors import UserError
 from gpt2_small.runs.log import append_log
 from gpt2_small.training.checkpoints import CheckpointWriter
+from gpt2_small.training.choice_scores import choice_scores
 from gpt2_small.training.loop import RunRecord, never
 from gpt2_small.training.session import OpenRun
 from gpt2_small.training.state import capture
@@ -76,7 +77,14 @@ class Recorder:
     @property
     def is_evaluation_due(self) -> bool:
         training = self.training
-        return training.step % training.recipe.evaluate_every == 0 or training.is_done
+        at_this_step = training.step % training.recipe.evaluate_every == 0
+        return at_this_step or self.are_choices_due or training.is_done
+
+    @property
+    def are_choices_due(self) -> bool:
+        training, recipe = self.training, self.training.recipe
+        every = recipe.choices_every or recipe.evaluate_every
+        return bool(self.run.questions) and (training.step % every == 0 or training.is_done)
 
     @property
     def is_checkpoint_due(self) -> bool:
@@ -94,7 +102,9 @@ class Recorder:
             self.writer.save(state)
 
     def evaluated(self, record: RunRecord) -> RunRecord:
-        """The record with the held-out loss; as it was when the evaluation was interrupted.
+        """The record with the held-out loss and the answered questions' scores.
+
+        When the evaluation was interrupted, the record as it was.
 
         Raises UserError when the loss is not finite.
         """
@@ -109,7 +119,8 @@ class Recorder:
                 "again in another folder with a lower --learning-rate"
             )
         self.run.val_losses[record.step] = loss
-        return replace(record, val_loss=loss)
+        scores = choice_scores(self.training, self.run.questions) if self.are_choices_due else {}
+        return replace(record, val_loss=loss, scores={**record.scores, **scores})
 
     def log(self, record: RunRecord) -> RunRecord:
         """Add the record to the log, and return it.

@@ -18,6 +18,7 @@ from gpt2_small.training.checkpoints import (
     check_found,
     written_steps,
 )
+from gpt2_small.training.choice_scores import with_hellaswag_found
 from gpt2_small.training.recipe import in_steps
 from gpt2_small.training.schedule import extended
 from gpt2_small.training.settings import (
@@ -81,11 +82,13 @@ def decide(
                 "give --init-from: the run, the folder or the name of the model that this preset "
                 "goes on training"
             )
-        return Decision(settings, False, None, [])
+        settings, found = with_hellaswag_found(settings, is_asked="choices" in changes)
+        return Decision(settings, False, None, found)
     run, source = read_run(folder), str(folder / CONFIG)
     started = settings_of_run(run.model_fields, run.settings, source)
     settings = resumed(started, preset, changes, str(folder))
-    remarks = _compared_solutions(run, solution)
+    settings, found = with_hellaswag_found(settings, is_asked=True)
+    remarks = [*_compared_solutions(run, solution), *found]
     check_found(folder, _logged_steps(folder), started.recipe.checkpoint_every)
     steps = max(written_steps(folder), default=0)
     if not steps:

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
+from gpt2_small.evaluation.choices import Question
 from gpt2_small.files import locked
 from gpt2_small.model.building import config_from_fields
 from gpt2_small.runs.folder import create_run, is_run, read_run
@@ -23,6 +24,7 @@ from gpt2_small.training.checkpoints import (
     last_whole_checkpoint,
     sweep,
 )
+from gpt2_small.training.choice_scores import hash_of, read_choices
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.distributed.rank_agreement import (
     any_restarted,
@@ -56,6 +58,7 @@ class OpenRun:
     remarks: what is worth saying about how it was opened.
     val_losses: held-out losses by step, of the evaluations so far.
     unevaluated: the last step of a resumed run whose evaluation was interrupted.
+    questions: multiple-choice questions that are answered at evaluations.
     """
 
     folder: Path
@@ -65,6 +68,7 @@ class OpenRun:
     remarks: tuple[str, ...]
     val_losses: dict[int, float] = field(default_factory=dict)
     unevaluated: RunRecord | None = None
+    questions: tuple[Question, ...] = ()
 
 
 @contextmanager
@@ -95,11 +99,15 @@ def open_run(
         recompute = decision.settings.recipe.recompute
         (return_freed_memory if recompute else keep_freed_memory)()
     training, data = processes.together(lambda: _build(solution, decision, processes))
+    questions = processes.together(
+        lambda: read_choices(training.recipe, data.tokenizer, training.config.n_ctx)
+    )
     data_hash = processes.together(lambda: fingerprint(data))
     hashes = {str(decision.settings.data): data_hash, "the solution": binding.sha256(solution)}
-    check_alike(processes, hashes)
+    check_alike(processes, hashes | {str(training.recipe.choices): hash_of(questions)})
     with _locked(folder, processes):
-        yield _begin_or_resume(folder, decision, data_hash, training, data)
+        run = _begin_or_resume(folder, decision, data_hash, training, data)
+        yield replace(run, questions=questions)
 
 
 @contextmanager

@@ -17,6 +17,9 @@ MAY_CHANGE = (
     "evaluate_every",
     "checkpoint_every",
     "keep",
+    "choices",
+    "choices_every",
+    "choices_limit",
     "micro_batch_size",
     "compile",
     "recompute",
@@ -34,6 +37,9 @@ ADDED_FIELDS = (
     "order",
     "column",
     "epochs",
+    "choices",
+    "choices_every",
+    "choices_limit",
 )
 
 

@@ -3,7 +3,7 @@
 import math
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gpt2_small import binding, stories
 from gpt2_small.runs import read_log
 from gpt2_small.stories.dialogue_measure import dialogue_floor
 from gpt2_small.training.chat_data import ChatData
+from gpt2_small.training.choice_scores import ACC, ACC_NORM, BITS_PER_BYTE, chance
 from gpt2_small.training.display.console import RunView
 from gpt2_small.training.display.output import LastingOutput
 from gpt2_small.training.display.plot import save_loss_curve
@@ -81,6 +82,10 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     )
     several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
     compiled = ", compiled before the first step" if training.is_compiled else ""
+    if run.questions:
+        every = recipe.choices_every or recipe.evaluate_every
+        what = f"{len(run.questions):,} questions of {recipe.choices} every {every:,} steps"
+        plan.add_row("choices", escape(what))
     plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}{compiled}")
     plan.add_row("run folder", escape(str(run.folder)))
     console.print(Panel(plan, title=title, title_align="left"))
@@ -127,7 +132,9 @@ def watch(
                 console.print(f"step {record.step:,}: update skipped, {SKIPPED[record.skipped]}")
             if record.val_loss is not None:
                 console.print(
-                    f"step {record.step:,}: held-out loss {record.val_loss:.3f}", highlight=False
+                    f"step {record.step:,}: held-out loss {record.val_loss:.3f}"
+                    f"{_choices_line(record.scores)}",
+                    highlight=False,
                 )
             is_last = training.is_done or training.is_stopping
             if record.step % look_every == 0 and not is_last:
@@ -143,6 +150,15 @@ def watch(
             markup=False,
         )
     return not training.is_stopping
+
+
+def _choices_line(scores: Mapping[str, float]) -> str:
+    if ACC not in scores:
+        return ""
+    return (
+        f", choices acc {scores[ACC]:.1%}, acc_norm {scores[ACC_NORM]:.1%}, "
+        f"{scores[BITS_PER_BYTE]:.3f} bits per byte"
+    )
 
 
 SKIPPED = {
@@ -188,4 +204,5 @@ def draw(run: OpenRun, lines: dict[str, float]) -> None:
             log,
             title=f"{Path(run.data.name).name}, {len(log):,} steps{last}",
             reference_lines=lines,
+            chance=chance(run.questions),
         )

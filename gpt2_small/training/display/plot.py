@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from gpt2_small.errors import UserError
+from gpt2_small.training.choice_scores import ACC, ACC_NORM
 
 INK, ACCENT = "#222222", "#1f6feb"
 # What lies further above the worst line than this is the first steps' and tells nothing.
@@ -24,18 +25,24 @@ def save_loss_curve(
     *,
     title: str,
     reference_lines: Mapping[str, float],
+    chance: float | None = None,
 ) -> None:
     """Draw a run's training and validation loss over its steps into a PNG, whole or not at all.
 
     log: the run's records, with `step`, `loss` and, where it was evaluated, `val_loss`.
     reference_lines: losses to compare with, in nats, by name.
+    chance: accuracy of a guess at the multiple-choice questions. Where the log has their scores, a
+        second panel shows them.
 
     Losses that are missing or not finite are left out.
 
     Raises UserError when the picture cannot be written.
     """
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
+    answered = [record for record in log if record.get(ACC) is not None]
+    axes, below = _panels(figure, has_choices=bool(answered))
+    if below is not None:
+        _draw_choices(below, answered, chance)
     steps = [record["step"] for record in log]
     trained = [record for record in log if record.get("loss") is not None]
     axes.plot(
@@ -71,7 +78,7 @@ def save_loss_curve(
         )
     figure.legend(loc="outside lower right", ncols=2, frameon=False)
     axes.set_title(title, parse_math=False, loc="left", color=INK)
-    axes.set_xlabel("step")
+    (axes if below is None else below).set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=LABELLED))
@@ -89,3 +96,27 @@ def save_loss_curve(
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise UserError(f"cannot write {path} ({error.strerror})") from None
+
+
+def _panels(figure: Figure, *, has_choices: bool) -> tuple[Any, Any]:
+    """The axes of the losses, and below them those of the accuracies where there are any."""
+    if not has_choices:
+        return figure.add_subplot(), None
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    return axes, below
+
+
+def _draw_choices(axes: Any, answered: Sequence[Mapping[str, Any]], chance: float | None) -> None:
+    """Draw the accuracies on multiple-choice questions, in percent, over the steps."""
+    steps = [record["step"] for record in answered]
+    for name, label, colour in (
+        (ACC, "choices, acc", REFERENCE_COLOURS[1]),
+        (ACC_NORM, "choices, acc_norm", REFERENCE_COLOURS[2]),
+    ):
+        values = [100 * record[name] for record in answered]
+        axes.plot(steps, values, color=colour, marker="o", markersize=3.5, label=label)
+    if chance is not None:
+        axes.axhline(100 * chance, color=REFERENCE_COLOURS[0], linestyle="--", linewidth=1)
+    axes.set_ylabel("right, %")
+    axes.grid(alpha=0.15)
+    axes.spines[["top", "right"]].set_visible(False)
