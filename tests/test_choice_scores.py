@@ -106,7 +106,10 @@ def test_the_stories_need_no_file(solution, tmp_path):
         (["choices=stories", "choices_every=0"], "--choices-every is 0"),
         (["choices=stories", "choices_limit=0"], "--choices-limit is 0"),
         (["choices=stories", "choices_limit=some"], "choices_limit=some: give a whole number"),
-        (["choices=stories", "choices_limit=3", "n_ctx=1"], "cannot be scored by a model that reads 1"),
+        (
+            ["choices=stories", "choices_limit=3", "n_ctx=1"],
+            "cannot be scored by a model that reads 1",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_the_run_begins(
