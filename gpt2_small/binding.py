@@ -242,6 +242,11 @@ def read(path: Path) -> bytes:
         raise UserError(f"there is no file {path}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    return python_of(path, source)
+
+
+def python_of(path: Path, source: bytes) -> bytes:
+    """The Python of a file or notebook of this content. Raises UserError for other content."""
     if b"\0" in source:
         raise UserError(f"{path} is not a Python file: it contains null bytes")
     return notebooks.python_of(path, source) if notebooks.is_notebook(path) else source

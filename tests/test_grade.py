@@ -12,14 +12,18 @@ import pytest
 from rich.console import Console
 
 from gpt2_small import binding
-from gpt2_small.checker.grading import originality
+from gpt2_small.checker import kit_version
+from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.grading import feedback, originality, picture, rows, screen
+from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading import reports as grade_reports
-from gpt2_small.checker.grading import submissions as grade
-from gpt2_small.checker.grading.submissions import Grading, Row, submissions
+from gpt2_small.checker.grading.grading import Grading
+from gpt2_small.checker.grading.rows import Row
+from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.task import Limits
-from gpt2_small.checker.verdict import Result, Verdict
+from gpt2_small.checker.verdict import PartReport, Result, Verdict
 from gpt2_small.errors import UserError
 
 
@@ -48,7 +52,11 @@ CLASS = {
     "bert/notes.py": "",
     "carl/one.py": "",
     "carl/two.py": "",
-    ".hidden/x.py": "",
+    ".DS_Store": "",
+    "dora.zip": "PK",
+    "emil.txt": "x = 1",
+    "fay.ipynb": "{",
+    "gus/report.pdf": "",
 }
 
 
@@ -74,12 +82,26 @@ def row(grading: Grading, request: pytest.FixtureRequest) -> Row:
     return row
 
 
+def shown_on_screen(grading: Grading) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(screen.on_screen(grading))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
 def of(student: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", [student], indirect=True)
 
 
 def test_there_is_one_row_a_student_by_name(grading: Grading) -> None:
-    assert [row.student for row in grading.rows] == ["ann", "bert", "carl"]
+    assert [row.student for row in grading.rows] == [
+        "ann",
+        "bert",
+        "carl",
+        "dora",
+        "emil",
+        "fay",
+        "gus",
+    ]
 
 
 @of("ann")
@@ -112,12 +134,111 @@ def test_a_file_that_imports_the_kit_is_reported_with_the_line(row: Row) -> None
 
 @of("carl")
 def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: Row) -> None:
-    assert row.error == "the folder holds 2 Python files, none of them called my_gpt2.py"
+    assert row.not_graded == "the folder holds 2 Python files, not one of them my_gpt2.py"
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("dora", "archive"),
+        ("emil", "a .txt file"),
+        ("fay", "not a notebook"),
+        ("gus", "holds report.pdf"),
+    ],
+    indirect=["row"],
+)
+def test_whoever_is_not_graded_is_listed_with_the_reason(
+    grading: Grading, row: Row, why: str
+) -> None:
+    assert why in str(row.not_graded)
+    shown = shown_on_screen(grading)
+    assert f"{row.student}: " in shown.split("Not graded")[1]
+
+
+def test_the_reason_for_an_unknown_failure_is_in_every_report() -> None:
+    grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
+    row = Row("a")
+    failed = Result("Embedding", "It runs", "failed", message="it did not finish in 10 seconds")
+    row.take(Verdict("a.py", None, [failed], {"Embedding": PartReport(naming="not known")}))
+    grading.rows = [row]
+    (in_csv,) = csv.DictReader(io.StringIO(grade_reports.as_csv(grading)))
+    (student,) = json.loads(grade_reports.as_json(grading))["students"]
+    assert in_csv["reasons"] == "Embedding: It runs: it did not finish in 10 seconds"
+    assert student["reasons"] == {"Embedding": "It runs: it did not finish in 10 seconds"}
+    assert "did not finish" in shown_on_screen(grading)
+
+
+def test_given_code_that_an_older_version_had_otherwise_is_listed() -> None:
+    text = exercises.skeleton().replace(kit_version.mark(), kit_version.mark("0.0.9"))
+    older = text.replace("self.eps =", "self.epsilon =")
+    assert older != text
+    remark = kit_version.remark(older.encode(), GPT2)
+    assert remark is not None
+    assert "begun with gpt2-small 0.0.9, judged by" in remark
+    assert remark.endswith("given code that differs: LayerNorm.__init__")
+    assert kit_version.remark(exercises.skeleton().encode(), GPT2) is None
+
+
+@pytest.mark.parametrize(("change", "word"), [(Path.unlink, "disappeared"), (None, "changed")])
+def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
+    tmp_path: Path, change: object, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("a = 1")
+
+    def check(self: Grading, checker: object, submission: Submission, row: Row) -> None:
+        file.unlink() if change else file.write_text("a = 2")
+        row.states = {"MLP": "passed"}
+
+    monkeypatch.setattr(Grading, "_check", check)
+    monkeypatch.setattr(grade.Checker, "warm", lambda self: None)
+    grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
+    grading.run(submissions(tmp_path), lambda row: None)
+    assert grading.alarms == grading.rows
+    assert word in grading.rows[0].remarks[0]
+    assert grading.rows[0].points == 6.67
+
+
+def test_feedback_says_what_is_right_and_what_is_wrong(tmp_path: Path, grading: Grading) -> None:
+    feedback.write(tmp_path, grading.rows)
+    text = (tmp_path / "ann.md").read_text()
+    assert "**6.67 of 100 points**" in text
+    assert "| Embedding | right |" in text
+    assert "Known mistake: `layer-norm-no-epsilon`" in text
+    assert "imports gpt2_small" not in text
+    assert "Not graded" in (tmp_path / "dora.md").read_text()
+
+
+def test_feedback_replaces_its_own_files_and_nothing_else(tmp_path: Path, grading: Grading) -> None:
+    feedback.write(tmp_path, grading.rows)
+    feedback.write(tmp_path, grading.rows)
+    (tmp_path / "ann.md").write_text("my notes")
+    with pytest.raises(UserError, match="not overwritten"):
+        feedback.write(tmp_path, grading.rows)
+    assert (tmp_path / "ann.md").read_text() == "my notes"
+
+
+def test_feedback_is_refused_inside_the_folder_of_the_hand_ins(folder: Path) -> None:
+    with pytest.raises(UserError, match="another folder"):
+        feedback.prepare(folder / "feedback", folder, [])
+    assert not (folder / "feedback").exists()
+
+
+def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading: Grading) -> None:
+    counted = picture.cells(grading.rows, GPT2)
+    assert (1, "layer-norm-no-epsilon") in counted["LayerNorm"]
+    assert counted["Embedding"][0] == (1, "")
+    picture.write(tmp_path / "class.png", grading.rows)
+    assert (tmp_path / "class.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_mean_is_over_those_who_were_graded(grading: Grading) -> None:
+    assert rows.mean_points(grading.rows) == 2.22
 
 
 def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
-    rows = [Row("a", mistakes=["x", "y", "x"]), Row("b", mistakes=["y"]), Row("c")]
-    assert grade.mistake_counts(rows) == [("y", 2), ("x", 1)]
+    some = [Row("a", mistakes=["x", "y", "x"]), Row("b", mistakes=["y"]), Row("c")]
+    assert rows.mistake_counts(some) == [("y", 2), ("x", 1)]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), ("empty", "no Python")])
@@ -180,24 +301,25 @@ def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() ->
         LayerNorm=body("LayerNorm", "centered", "c").replace("c = ", "# mine\n        c   =   ")
     )
     codes = [originality.fingerprint(ast.parse(text)) for text in (one, two, written())]
-    rows = [
+    some = [
         Row(name, code=code, states={"LayerNorm": "passed"})
         for name, code in zip("abc", codes, strict=True)
     ]
-    grade.note_copies(rows)
-    assert [row.remarks for row in rows] == [["the same code as b"], ["the same code as a"], []]
+    rows.note_copies(some)
+    assert [row.remarks for row in some] == [["the same code as b"], ["the same code as a"], []]
 
 
 def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
     row = Row("a", states={"MLP": "passed", "sample": "passed"})
-    (remark,) = grade.remarks_on(ast.parse("def sample(logits): pass"), row)
+    handed_in = Submission("a", Path("a.py"), source=b"def sample(logits): pass")
+    (remark,) = grade.remarks_on(handed_in, row)
     assert remark == "MLP holds, but is not defined in the file"
 
 
 class Slow:
     """A checker whose results keep coming."""
 
-    def check(self, file: Path, *, seed: int, on_result: object) -> Verdict:
+    def check(self, file: Path, *, source: bytes, seed: int, on_result: object) -> Verdict:
         while True:
             for part in PARTS:
                 on_result(Result(part, "A claim", "passed"))  # type: ignore[operator]
@@ -207,15 +329,16 @@ def test_a_file_that_takes_too_long_keeps_the_parts_that_were_checked(tmp_path: 
     (tmp_path / "a.py").write_text("a = 1")
     grading = Grading(seed=1, seconds=0.0, limits=Limits(), jobs=1)
     row = Row("a", file=str(tmp_path / "a.py"))
-    grading._check(Slow(), tmp_path / "a.py", row)  # type: ignore[arg-type]
-    assert row.error == "it took more than 0 seconds and was stopped"
+    (handed_in,) = submissions(tmp_path)
+    grading._check(Slow(), handed_in, row)  # type: ignore[arg-type]
+    assert row.error == "stopped after 0 seconds; the parts before count"
     assert row.done == []
     assert row.states["LayerNorm"] == "waiting"
 
 
 def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
     results = [Result("LayerNorm", "A", "passed"), Result("Embedding", "A", "passed")]
-    verdict = Verdict("a.py", None, grade.before_the_last_part(results))
+    verdict = Verdict("a.py", None, grade.before_the_last_part(results, PARTS))
     assert (verdict.state_of("LayerNorm"), verdict.state_of("Embedding")) == ("passed", "waiting")
 
 
@@ -223,7 +346,7 @@ def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
     begun = threading.Event()
 
-    def check(self: Grading, checker: object, file: Path, row: Row) -> None:
+    def check(self: Grading, checker: object, submission: object, row: Row) -> None:
         begun.set()
 
     monkeypatch.setattr(Grading, "_check", check)
@@ -265,16 +388,14 @@ def test_json_has_the_seed_that_repeats_it_and_the_mistakes_of_the_class(grading
 
 
 def test_the_screen_shows_rows_remarks_and_the_mistakes_of_the_class(grading: Grading) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    console.print(grade_reports.on_screen(grading))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = shown_on_screen(grading)
     assert "ann: imports gpt2_small" in shown
     assert "1  layer-norm-no-epsilon: LayerNorm uses no epsilon" in shown
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:
-    assert grade_reports.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"
+    assert screen.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"
 
 
 def test_the_reference_itself_is_recognised_as_such() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
+from gpt2_small import __version__
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
@@ -66,26 +67,35 @@ def _printable(text: str) -> str:
 
 def as_gradescope(verdict: Verdict) -> str:
     """Gradescope's results.json: each part is worth the same, and is all right or not."""
-    if verdict.error is not None:
-        return json.dumps({"score": 0.0, "output": verdict.error, "tests": []}, indent=1) + "\n"
+    parts = verdict.parts() or list(verdict.all_parts)
     most = round(POINTS / len(verdict.all_parts), 4)
     tests = []
-    for part in verdict.parts():
-        passed = verdict.state_of(part) == "passed"
-        problems = [located(r) for r in verdict.of(part) if r.status in ("failed", "not_written")]
-        naming = verdict.reports[part].naming if part in verdict.reports else ""
+    for part in parts:
+        passed = verdict.error is None and verdict.state_of(part) == "passed"
         tests.append(
             {
                 "name": part,
                 "score": most if passed else 0.0,
                 "max_score": most,
                 "status": "passed" if passed else "failed",
-                "output": "\n".join(filter(None, [naming, *dict.fromkeys(problems)])),
+                "output": verdict.error or _explained(verdict, part),
                 "visibility": "visible",
             }
         )
     seconds = round(sum(result.seconds for result in verdict.results), 3)
-    return json.dumps({"tests": tests, "execution_time": seconds}, indent=1) + "\n"
+    content: dict[str, object] = {"tests": tests, "execution_time": seconds}
+    content["output"] = verdict.error or f"Checked by gpt2-small {__version__}."
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _explained(verdict: Verdict, part: str) -> str:
+    """Why a part has its points, or has none."""
+    results = verdict.of(part)
+    if verdict.state_of(part) == "passed":
+        return f"All {len(results)} checks passed."
+    naming = verdict.reports[part].naming if part in verdict.reports else ""
+    problems = [located(result) for result in results if result.status != "passed"]
+    return "\n".join(filter(None, [naming, *dict.fromkeys(problems)])) or "It was not checked."
 
 
 def located(result: Result) -> str:

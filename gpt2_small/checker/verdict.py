@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from gpt2_small import notebooks
+from gpt2_small import __version__, notebooks
 from gpt2_small.checker.parts import PARTS
 
 Status = Literal["passed", "failed", "not_written", "waiting"]
@@ -101,12 +101,14 @@ class Verdict:
         return "waiting"
 
     def reason(self, part: str) -> str:
-        """Why a part does not hold: its mistake in words, or else the first claim that fails."""
-        failed = [result for result in self.of(part) if result.status == "failed"]
-        report = self.reports.get(part, PartReport())
-        if report.mistakes or not failed:
-            return report.naming.split("\n")[0] if failed else ""
-        return f"{failed[0].check}: {failed[0].message}"
+        """Why a part does not hold: its mistake, or the first claim that does not; else empty."""
+        state, report = self.state_of(part), self.reports.get(part, PartReport())
+        if state == "passed":
+            return ""
+        if state == "failed" and report.mistakes:
+            return report.naming.split("\n")[0]
+        first = [result for result in self.of(part) if result.status == state]
+        return f"{first[0].check}: {first[0].message}".removeprefix(": ") if first else ""
 
     def first_to_mend(self) -> str | None:
         """The first part that failed; when none did, the first that is not written or waits."""
@@ -129,6 +131,7 @@ class Verdict:
         return {
             "solution": self.solution,
             "sha256": self.sha256,
+            "version": __version__,
             **self.counts(),
             "error": self.error,
             "results": [result.as_json() for result in self.results],

@@ -8,38 +8,56 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from gpt2_small.checker.grading.submissions import Grading, Submission
+    from gpt2_small.checker.grading.grading import Grading
+    from gpt2_small.checker.grading.submissions import Submission
 
 
 def grade(
     folder: Annotated[Path, typer.Argument(help="Holds a file, or a folder with one, a student.")],
     csv: Annotated[Path | None, typer.Option(help="Write a CSV file.", metavar="PATH")] = None,
     json: Annotated[Path | None, typer.Option(help="Write a JSON file.", metavar="PATH")] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(help="Write a Markdown file for each student.", metavar="FOLDER"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw parts by mistakes (.png, .pdf, .svg).", metavar="PATH")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat the grading that had this seed.", metavar="N", min=0)
     ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="That one file may take in all.", metavar="S", min=1)
-    ] = 300,
+    seconds: Annotated[float, typer.Option(help="Limit for one file.", metavar="S", min=1)] = 300,
     memory: Annotated[
-        float, typer.Option(help="GiB that a part may take.", metavar="GIB", min=0.5)
+        float, typer.Option(help="Memory limit for one part.", metavar="GIB", min=0.5)
     ] = 2,
-    jobs: Annotated[int | None, typer.Option(help="Files at a time.", metavar="N", min=1)] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Files checked at a time (default: one per core).", metavar="N", min=1),
+    ] = None,
 ) -> None:
-    """Check a folder of files, one row a student, with time and memory limits.
+    """Grade a folder of files, one row a student, with time and memory limits.
 
-    Inputs are drawn anew each time. This is no sandbox: the files run with your
-    rights; grade strangers' files in a container, or on a machine of their own.
+    Takes Python files and notebooks of GPT-2 or of a lesson; lists whoever is not graded.
+    All files are read before any runs. Inputs are drawn anew each time.
+    This is no sandbox: the files run with your rights; grade strangers' files in a container.
+    The exit code is 1 when a file changed or disappeared during grading.
 
-    Example: gpt2-small grade handed_in --csv grades.csv
+    Example: gpt2-small grade handed_in --csv grades.csv --feedback feedback
     """
     from gpt2_small.checker import report_formats as reports
-    from gpt2_small.checker.grading.submissions import Grading, submissions
+    from gpt2_small.checker.grading import feedback as feedback_files
+    from gpt2_small.checker.grading import picture as pictures
+    from gpt2_small.checker.grading.grading import Grading
+    from gpt2_small.checker.grading.submissions import submissions
     from gpt2_small.checker.sandbox.task import Limits
 
-    for target in filter(None, [csv, json]):
+    for target in filter(None, [csv, json, picture]):
         reports.writable(target)
+    if picture is not None:
+        pictures.writable(picture)
     handed_in = submissions(folder)
+    if feedback is not None:
+        feedback_files.prepare(feedback, folder, handed_in)
     grading = Grading(
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         seconds=seconds,
@@ -50,6 +68,9 @@ def grade(
         _run(grading, handed_in)
     finally:
         _report(grading, len(handed_in), csv, json)
+        _hand_back(grading, feedback, picture)
+    if grading.alarms:
+        raise typer.Exit(1)
 
 
 def _processors() -> int:
@@ -73,15 +94,29 @@ def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | No
     """Show and write what has been found out, also when it was interrupted."""
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.grading import reports as grade_reports
+    from gpt2_small.checker.grading import screen
     from gpt2_small.checker.learner.screen import console_for_learners
 
     console = console_for_learners()
-    console.print(grade_reports.on_screen(grading))
+    console.print(screen.on_screen(grading))
     written = {csv: grade_reports.as_csv, json: grade_reports.as_json}
     for path, form in written.items():
         if path is not None:
             reports.write(path, form(grading))
-            console.print(f"Written: {path}", markup=False)
+            console.print(f"Wrote {path}", markup=False)
     if len(grading.rows) < expected:
         console.print(f"Interrupted after {len(grading.rows)} of {expected}.", style="red")
-    console.print(f"To repeat it with the same inputs: --seed {grading.seed}")
+    console.print(f"To repeat with the same inputs: --seed {grading.seed}")
+
+
+def _hand_back(grading: "Grading", feedback: Path | None, picture: Path | None) -> None:
+    """Write the students' feedback and the picture of the class."""
+    from gpt2_small.checker.grading import feedback as feedback_files
+    from gpt2_small.checker.grading import picture as pictures
+
+    if feedback is not None:
+        feedback_files.write(feedback, grading.rows)
+        typer.echo(f"Wrote {feedback}: {len(grading.rows)} files of feedback")
+    if picture is not None:
+        pictures.write(picture, grading.rows)
+        typer.echo(f"Wrote {picture}")

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from gpt2_small.checker.grading.reaching import reaches
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.grading.reaching import is_grave, reaches
 from gpt2_small.checker.learner.skeleton import function_of
 from gpt2_small.checker.mistakes.mistake import reference_text
-from gpt2_small.checker.parts import PARTS
 
 # Bodies shorter than this are alike because there is hardly another way to write them.
 _LONG_ENOUGH = 120
@@ -30,11 +30,15 @@ def parsed(text: bytes) -> ast.Module | None:
             return None
 
 
-def remarks(tree: ast.Module) -> list[str]:
-    """Sentences about a file that an instructor should know of."""
-    said = [f"{what} (line {line})" for line, what in reaches(tree)]
-    likes = [f"{part} {share:.0%}" for part, share in likenesses(tree).items()]
-    return said + ([f"reads like the reference: {', '.join(likes)}"] if likes else [])
+def remarks(tree: ast.Module, exercises: ExerciseSet = GPT2) -> list[str]:
+    """Sentences about a file that an instructor should know of, the most important first."""
+    reached = [(what, f"{what} (line {line})") for line, what in reaches(tree)]
+    likes = [f"{part} {share:.0%}" for part, share in likenesses(tree, exercises).items()]
+    return [
+        *(said for what, said in reached if is_grave(what)),
+        *([f"reads like the reference: {', '.join(likes)}"] if likes else []),
+        *(said for what, said in reached if not is_grave(what)),
+    ]
 
 
 def undefined(tree: ast.Module, parts: Iterable[str]) -> list[str]:
@@ -44,11 +48,11 @@ def undefined(tree: ast.Module, parts: Iterable[str]) -> list[str]:
     return [part for part in parts if part not in defined]
 
 
-def likenesses(tree: ast.Module) -> dict[str, float]:
+def likenesses(tree: ast.Module, exercises: ExerciseSet = GPT2) -> dict[str, float]:
     """The longer parts whose code is that of the reference but for names, and how much of it."""
     found = {}
-    for part in PARTS:
-        reference, own = _reference_code(part), _code(tree, part)
+    for part in exercises.parts:
+        reference, own = _reference_code(part, exercises), _code(tree, part)
         if len(reference) >= _LONG_ENOUGH and 0 < len(own) < 2 * len(reference):
             share = difflib.SequenceMatcher(None, reference, own, autojunk=False).ratio()
             if share >= _ALIKE:
@@ -56,14 +60,14 @@ def likenesses(tree: ast.Module) -> dict[str, float]:
     return found
 
 
-def fingerprint(tree: ast.Module) -> str:
+def fingerprint(tree: ast.Module, exercises: ExerciseSet = GPT2) -> str:
     """The code of all parts without names, comments and layout, to find two files that are one."""
-    return "\n".join(" ".join(_code(tree, part)) for part in PARTS)
+    return "\n".join(" ".join(_code(tree, part)) for part in exercises.parts)
 
 
 @cache
-def _reference_code(part: str) -> list[str]:
-    return _code(ast.parse(reference_text()), part)
+def _reference_code(part: str, exercises: ExerciseSet) -> list[str]:
+    return _code(ast.parse(reference_text(exercises)), part)
 
 
 def _code(tree: ast.Module, part: str) -> list[str]:

@@ -30,6 +30,13 @@ def reaches(tree: ast.Module) -> list[tuple[int, str]]:
     return sorted({*_imports(tree), *_calls(tree), *_assignments(tree)})
 
 
+def is_grave(what: str) -> bool:
+    """Whether a file reaches for a finished GPT-2, or changes what it has imported."""
+    return what.startswith(("assigns to", "changes", "names")) or (
+        what.startswith("imports") and "," in what
+    )
+
+
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         for name in _imported(node):

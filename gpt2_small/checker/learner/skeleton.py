@@ -4,6 +4,7 @@ import ast
 import textwrap
 from functools import cache
 
+from gpt2_small.checker import kit_version
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.mistake import reference_text
 
@@ -23,14 +24,14 @@ def skeleton(exercises: ExerciseSet = GPT2) -> str:
         text = with_body(text, part, _left_out(part, exercises))
     line = _last_line(ast.parse(text).body[0])
     lines = text.splitlines(keepends=True)
-    return "".join([*lines[:line], _PREFACE, exercises.mark, *lines[line:]])
+    return "".join([*lines[:line], _PREFACE, kit_version.mark(), exercises.mark, *lines[line:]])
 
 
 def filled_in(text: str, exercises: ExerciseSet = GPT2) -> str:
     """A skeleton with the reference's bodies: the text of the reference."""
     for part in exercises.parts:
         text = with_body(text, part, reference_body(part, exercises))
-    return text.replace(_PREFACE + exercises.mark, "", 1)
+    return kit_version.without_mark(text).replace(_PREFACE + exercises.mark, "", 1)
 
 
 def reference_body(part: str, exercises: ExerciseSet = GPT2) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,23 +98,24 @@ class Request:
         ]
 
     def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
-        """A claim about several parts, when all of them hold by themselves.
+        """A claim about a part beside others of the file, when it holds by itself.
+
+        The reference stands in for the others that do not hold, so that a mistake in one part costs
+        that part alone.
 
         statuses: of the claims about the part by itself.
         """
         if statuses == {"not_written"}:
             result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
             return [self.kept(Judged(result, {}))]
-        others = [p for p in claim.together if p != part and p not in self.passed]
-        missing = others if statuses == {"passed"} else [*others, part]
-        if missing:
-            listed = (
-                missing[0] if len(missing) == 1 else f"{len(missing)} parts, first {missing[0]}"
-            )
-            result = Result(claim.component, claim.name, "waiting", message=f"waits for {listed}")
+        if statuses != {"passed"}:
+            result = Result(part, claim.name, "waiting", message=f"waits for {part}")
             return [self.kept(Judged(result, {}))]
-        order: Sequence[str] = [p for p in claim.together if p != part] + [part]
-        return self.observer.look(order, [claim]).judged
+        others = [p for p in claim.together if p != part]
+        order: Sequence[str] = [p for p in others if p in self.passed] + [part]
+        replaced = [p for p in others if p not in self.passed]
+        judged = self.observer.look(order, [claim]).judged
+        return [_with_stand_ins(one, replaced) for one in judged]
 
     def kept(self, judged: Judged) -> Judged:
         """Say a result that no child has said."""
@@ -144,6 +145,15 @@ class Request:
         ids = tuple(mistake.id for mistake in naming.mistakes)
         lines = quoted(location, self.observer.task.source) if location else ()
         return PartReport(ids, naming.text, printed, lines)
+
+
+def _with_stand_ins(judged: Judged, replaced: Sequence[str]) -> Judged:
+    """What was judged, with a remark about the parts that the reference stood in for."""
+    if not replaced or judged.result.status != "passed":
+        return judged
+    names = replaced[0] if len(replaced) == 1 else f"{len(replaced)} parts, first {replaced[0]}"
+    message = f"remark: judged with the reference's code for {names}"
+    return replace(judged, result=replace(judged.result, message=message))
 
 
 def serve(client: socket.socket, forker: socket.socket) -> None:

@@ -1,0 +1,113 @@
+"""Write a Markdown file of feedback for each student."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpt2_small import __version__
+from gpt2_small.checker.grading.rows import Row
+from gpt2_small.checker.grading.submissions import Submission
+from gpt2_small.checker.report_formats import POINTS
+from gpt2_small.errors import UserError
+from gpt2_small.files import write_atomically
+
+# Only a file that begins with this is ever replaced.
+_MARK = "<!-- written by gpt2-small grade -->"
+_WORDS = {
+    "passed": "right",
+    "failed": "wrong",
+    "not_written": "not written yet",
+    "waiting": "not judged",
+}
+
+
+def prepare(folder: Path, handed_in: Path, submissions: Sequence[Submission]) -> None:
+    """Make the folder, and raise UserError now where feedback could not be written later.
+
+    Refused: a folder inside the hand-ins, and one that has another file under a student's name.
+    """
+    inside = folder.absolute().resolve()
+    if inside.is_relative_to(handed_in.resolve()):
+        raise UserError(f"{folder} is inside {handed_in}; give another folder for the feedback")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {folder} ({error.strerror})") from error
+    for submission in submissions:
+        _refuse_another(path_of(folder, submission.student))
+
+
+def path_of(folder: Path, student: str) -> Path:
+    """Where a student's feedback is written."""
+    return folder / f"{student}.md"
+
+
+def write(folder: Path, rows: Sequence[Row]) -> None:
+    """Write a file for each row. Raises UserError for one that this command did not write."""
+    for row in rows:
+        path = path_of(folder, row.student)
+        _refuse_another(path)
+        write_atomically(path, as_markdown(row), errors="replace")
+
+
+def _refuse_another(path: Path) -> None:
+    """Raise UserError when something is at `path` that is no feedback of this command."""
+    if not os.path.lexists(path):
+        return
+    try:
+        is_ours = not path.is_symlink() and path.read_text(errors="replace").startswith(_MARK)
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        raise UserError(f"{path} exists and is not feedback of `grade`; it is not overwritten")
+
+
+def as_markdown(row: Row) -> str:
+    """A student's feedback: points, a table of the parts, and a section for each that is wrong.
+
+    Remarks are for the instructor and are left out.
+    """
+    name = Path(row.file).name
+    lines = [_MARK, "", f"# Feedback for {_text(row.student)}", ""]
+    if row.not_graded is not None:
+        return "\n".join([*lines, f"Not graded: {_text(row.not_graded)}.", ""])
+    parts = row.exercises.parts
+    lines += [
+        f"**{row.points:g} of {POINTS:g} points**: {len(row.done)} of {len(parts)} parts are "
+        "right.",
+        "",
+        f"File `{_code(name)}`, SHA-256 `{(row.sha256 or '')[:12]}`; judged by gpt2-small "
+        f"{__version__}.",
+    ]
+    if row.error is not None:
+        lines += ["", f"The file was not checked to its end: {_text(row.error)}."]
+    if row.states:
+        lines += ["", "| part | result |", "|---|---|"]
+        lines += [f"| {part} | {_WORDS[state]} |" for part, state in row.states.items()]
+    for part, state in row.states.items():
+        if state in ("failed", "waiting"):
+            lines += ["", f"## {part}", "", *_section(row, part)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(row: Row, part: str) -> list[str]:
+    """What is wrong with a part, and the command that helps."""
+    said = [row.reasons.get(part, ""), *row.advice.get(part, "").split("\n")]
+    lines = [_text(sentence) for sentence in dict.fromkeys(said) if sentence]
+    named = row.named.get(part, ())
+    if named:
+        lines.append(f"Known mistake: {', '.join(f'`{one}`' for one in named)}.")
+    if row.states[part] == "failed":
+        lines.append(f"For a hint: `gpt2-small hint {part} --file {_code(Path(row.file).name)}`")
+    return "\n\n".join(lines).split("\n")
+
+
+def _text(text: str) -> str:
+    """Text from a student's file as plain Markdown: one line, no markup."""
+    plain = "".join(c if c.isprintable() else "?" for c in " ".join(text.split())).rstrip(".")
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#!" else c for c in plain)
+
+
+def _code(text: str) -> str:
+    """Text for between backticks."""
+    return "".join(c if c.isprintable() and c != "`" else "?" for c in text)

@@ -1,0 +1,116 @@
+"""Collect a student's result in a row, and count over the rows of a class."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.mistake import Mistake
+from gpt2_small.checker.report_formats import POINTS
+from gpt2_small.checker.verdict import Status, Verdict
+
+
+@dataclass
+class Row:
+    """The result of a student's file.
+
+    states: of every part.
+    mistakes: ids of the named mistakes, in learning order.
+    named: the same, by part.
+    unnamed: parts that are wrong in a way that no known mistake explains.
+    reasons: why each part does not hold, in a sentence.
+    advice: sentences about each wrong part, and the file's lines, for the student.
+    remarks: for the instructor, the most important first.
+    not_graded: why the submission was not graded at all.
+    error: why the file could not be run, or not to its end.
+    code: of all parts, without names, comments and layout; two files of one code are copies.
+    """
+
+    student: str
+    file: str = ""
+    sha256: str | None = None
+    exercises: ExerciseSet = GPT2
+    begun_with: str | None = None
+    states: dict[str, Status] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    named: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    advice: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    not_graded: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    code: str = ""
+
+    @property
+    def done(self) -> list[str]:
+        return [part for part in self.exercises.parts if self.states.get(part) == "passed"]
+
+    @property
+    def points(self) -> float:
+        """Each part is worth the same, and is all right or not."""
+        return round(POINTS * len(self.done) / len(self.exercises.parts), 2)
+
+    def take(self, verdict: Verdict) -> None:
+        """Write a verdict into the row."""
+        self.error = self.error or verdict.error
+        self.states = {part: verdict.state_of(part) for part in verdict.parts()}
+        for part, state in self.states.items():
+            if state == "passed":
+                continue
+            self.reasons[part] = verdict.reason(part)
+            report = verdict.reports.get(part)
+            if state != "failed" or report is None:
+                continue
+            self.mistakes += report.mistakes
+            self.named[part] = report.mistakes
+            self.advice[part] = report.naming
+            if not report.mistakes:
+                self.unnamed.append(part)
+
+
+def mean_points(rows: Iterable[Row]) -> float | None:
+    """The mean over those who were graded; None when nobody was."""
+    points = [row.points for row in rows if row.not_graded is None]
+    return round(mean(points), 2) if points else None
+
+
+def sets_of(rows: Iterable[Row]) -> list[ExerciseSet]:
+    """The exercise sets of the graded rows, each once, the fifteen parts of GPT-2 first."""
+    found = {row.exercises.name: row.exercises for row in rows if row.not_graded is None}
+    return sorted(found.values() or [GPT2], key=lambda one: (one.name != GPT2.name, one.name))
+
+
+def state_counts(rows: Sequence[Row], exercises: ExerciseSet) -> dict[str, Counter[str]]:
+    """For each part how many graded files are in which state; `not_run` for a file's error."""
+    mine = [r for r in rows if r.exercises.name == exercises.name and r.not_graded is None]
+    return {
+        part: Counter(row.states.get(part, "not_run") for row in mine) for part in exercises.parts
+    }
+
+
+def mistake_counts(rows: Iterable[Row]) -> list[tuple[str, int]]:
+    """Mistakes by id with the number of students who made them, the most frequent first."""
+    counts = Counter(mistake for row in rows for mistake in set(row.mistakes))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def known(mistake_id: str, rows: Iterable[Row]) -> Mistake:
+    """The mistake of an id, from the exercise set of a row that has it."""
+    exercises = next(row.exercises for row in rows if mistake_id in row.mistakes)
+    return exercises.find_mistake(mistake_id)
+
+
+def note_copies(rows: Iterable[Row]) -> None:
+    """Remark on rows of the same code of which something holds."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.code and row.done:
+            groups.setdefault((row.exercises.name, row.code), []).append(row)
+    for group in groups.values():
+        for row in group:
+            others = [other.student for other in group if other is not row]
+            if others:
+                row.remarks.insert(0, f"the same code as {', '.join(others)}")
