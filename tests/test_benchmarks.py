@@ -97,3 +97,21 @@ def test_the_page_s_benchmark_compares_the_same_tokens(tmp_path):
     written = json.loads(path.read_text())
     assert set(written["tokens a second"]) == {"plain", "page"}
     assert all(speed > 0 for speed in written["tokens a second"].values())
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_multiple_choice_compares_the_same_answers(tmp_path):
+    pytest.importorskip("lm_eval")
+    path = tmp_path / "results.json"
+    command = [sys.executable, BENCHMARKS / "choices.py", "--preset", "tiny", "--rounds", "1"]
+    done = subprocess.run(
+        [*command, "--tokenizer", "byte", "--examples", "3", "--json", path],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert written["accuracy"]["ours"] == written["accuracy"]["harness"]
+    assert written["ratio"] > 0
+    assert "times as fast" in done.stdout

@@ -1,5 +1,6 @@
 """Run `gpt2-small prepare`: turn a text into shards of tokens to train on."""
 
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,16 @@ from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
+HELLASWAG = "hellaswag"
+
 
 def prepare(
     text: Annotated[
         str,
         typer.Argument(
             help="openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories, hub:NAME for a "
-            "data set of the hub, or a file or folder: text, .jsonl, .csv or .parquet.",
+            "data set of the hub, or a file or folder: text, .jsonl, .csv or .parquet; or "
+            "hellaswag, for its questions.",
             metavar="NAME|FILE",
         ),
     ],
@@ -122,6 +126,17 @@ def prepare(
         prepare_chats(text, out, options_given)
         return
     _refuse_without_chat(for_chat)
+    if text == HELLASWAG and not Path(text).exists():
+        others = {
+            "--tokenizer": tokenizer,
+            "--format": None if kind == "bin" else kind,
+            "--validation-share": validation_share,
+            "--max-documents": max_documents,
+            "--split": split,
+        }
+        _refuse_with(HELLASWAG, for_text | others)
+        prepare_questions(out)
+        return
     with loading():
         from gpt2_small.commands.prepare_view import PrepareView
         from gpt2_small.data.prepare import prepare as steps
@@ -152,6 +167,15 @@ def prepare(
             view.interrupted()
             raise typer.Exit(128 + ended_by[0] if ended_by else INTERRUPTED) from None
     view.finished()
+
+
+def prepare_questions(out: Path) -> None:
+    """Fetch HellaSwag's validation questions, and say what was written."""
+    with loading():
+        from gpt2_small.data.hellaswag import prepare_hellaswag
+    path, count = prepare_hellaswag(out)
+    typer.echo(f"Wrote {path}: {count:,} questions.")
+    typer.echo(f"Next: gpt2-small evaluate MODEL --choices {shlex.quote(str(path))}")
 
 
 def show_chats(folder: str, count: int) -> None:

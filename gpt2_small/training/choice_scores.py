@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gpt2_small.data.hellaswag import FILE_NAME as HELLASWAG_FILE
+from gpt2_small.data.hellaswag import NAME as HELLASWAG
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import Question, answer, check_scorable, read_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -18,8 +20,6 @@ from gpt2_small.training.recipe import Recipe
 from gpt2_small.training.settings import Settings
 
 DEFINITION = "completion"
-HELLASWAG = "hellaswag"
-HELLASWAG_FILE = "hellaswag_val.jsonl"
 ACC, ACC_NORM, BITS_PER_BYTE = "choices_acc", "choices_acc_norm", "choices_bits_per_byte"
 GET_IT = f"make it with `gpt2-small prepare {HELLASWAG} --out FOLDER`"
 

@@ -137,11 +137,14 @@ class HubCorpus:
                 state, passed = self._rows.state_dict(), 0
 
 
-def rows_of(name: str) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
-    """All columns of the rows of a data set's `train` split, and how to recognise it.
+def rows_of(
+    name: str, *, split: str | None = None
+) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    """All columns of the rows of a data set's split, and how to recognise it.
 
     Args:
         name: as `data_set` of `HubCorpus`.
+        split: as of `HubCorpus`.
 
     Raises:
         UserError: as `HubCorpus`.
@@ -149,13 +152,13 @@ def rows_of(name: str) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
     path, config, in_name = _parts(name)
     revision = _ask_hub(path, in_name)
     splits = _load(name, {"path": path, "name": config, "revision": revision})
-    split = _choose_split(name, list(splits), None)
+    chosen = _choose_split(name, list(splits), split)
 
     def rows() -> Iterator[dict[str, Any]]:
         with _said(name):
-            yield from splits[split]
+            yield from splits[chosen]
 
-    return rows(), {"data_set": name, "revision": revision, "split": split}
+    return rows(), {"data_set": name, "revision": revision, "split": chosen}
 
 
 def _parts(name: str) -> tuple[str, str | None, str | None]:

@@ -1,0 +1,85 @@
+"""HellaSwag's questions, fetched through `datasets` and written in its own format."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Ran, run_in_an_empty_folder  # noqa: F401
+from evaluation_oracles import as_json, questions
+
+from gpt2_small import files
+from gpt2_small.data.corpora import hub_corpus
+from gpt2_small.evaluation.choices import read_questions
+
+COMMAND = ("prepare", "hellaswag", "--out", "data")
+FILE = Path("data/hellaswag_val.jsonl")
+
+
+@pytest.fixture
+def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The rows of the hub's validation split, which a test may change; train has others."""
+    datasets = pytest.importorskip("datasets")
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    rows = [as_json(each) | {"ind": number} for number, each in enumerate(questions(5))]
+
+    class Answer:
+        sha = "0123abc"
+
+    def load_dataset(path: str, **options: Any) -> dict[str, list[dict[str, Any]]]:
+        assert (path, options["revision"]) == ("Rowan/hellaswag", "0123abc")
+        return {"train": rows[:1], "validation": rows}
+
+    monkeypatch.setattr(hub_corpus, "is_offline", lambda: False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Answer())
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return rows
+
+
+def test_what_is_written_reads_back_as_the_validation_split(run: Any, on_the_hub: Any) -> None:
+    done: Ran = run(*COMMAND)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Wrote {FILE}: 5 questions.\n")
+    assert read_questions(FILE) == questions(5)
+
+
+def test_offline_it_is_one_sentence(run: Any) -> None:
+    pytest.importorskip("datasets")
+    done: Ran = run(*COMMAND)
+    assert done.code == 2
+    assert "'Rowan/hellaswag' is unavailable offline" in done.err
+    assert not Path("data").exists()
+
+
+def test_a_file_that_is_there_is_kept(run: Any, on_the_hub: Any) -> None:
+    FILE.parent.mkdir()
+    FILE.write_text("mine")
+    done: Ran = run(*COMMAND)
+    assert done.code == 2
+    assert f"{FILE} is there already" in " ".join(done.err.split())
+    assert FILE.read_text() == "mine"
+
+
+def test_rows_in_another_format_are_refused(run: Any, on_the_hub: list[dict[str, Any]]) -> None:
+    del on_the_hub[3]["endings"]
+    done: Ran = run(*COMMAND)
+    assert done.code == 2
+    assert "row 4 of Rowan/hellaswag has no 'endings'" in " ".join(done.err.split())
+    assert not FILE.exists()
+
+
+def test_a_write_that_fails_leaves_no_file(
+    run: Any, on_the_hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full)
+    done: Ran = run(*COMMAND)
+    assert done.code == 2
+    assert list(FILE.parent.iterdir()) == []
+
+
+def test_a_flag_for_texts_is_refused(run: Any) -> None:
+    done: Ran = run(*COMMAND, "--tokenizer", "byte")
+    assert done.code == 2
+    assert "--tokenizer does not go with hellaswag" in " ".join(done.err.split())
