@@ -233,7 +233,7 @@ def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading
 
 
 def test_the_mean_is_over_those_who_were_graded(grading: Grading) -> None:
-    assert rows.mean_points(grading.rows) == 2.22
+    assert rows.mean_points(grading.rows) == 3.33
 
 
 def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
