@@ -5,8 +5,8 @@
 
 Both score the endings of the same examples by the definition `harness`, tokenising included, with
 the same weights in float32, in turns in every round, and must agree. The harness (extra `eval`)
-has batch_size 16 and logits_cache=False. Without a file the questions are made up, as long as
-HellaSwag's: a context of about 50 tokens and endings of about 25.
+has batch_size 16 and logits_cache=False. Without a file the questions are made up, with
+contexts of 20 to 80 words and endings of 10 to 40.
 """
 
 import argparse
