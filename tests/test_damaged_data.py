@@ -60,7 +60,7 @@ def originals():
         "a.csv": table.getvalue().encode(),
         "a.txt": text.encode(),
         "b.txt": text.encode("utf-16"),
-        "a.txt.gz": gzip.compress(text.encode()),
+        "a.txt.gz": gzip.compress(text.encode(), mtime=0),
         "a.jsonl.bz2": bz2.compress(lines),
         "a.csv.xz": lzma.compress(table.getvalue().encode()),
     }
