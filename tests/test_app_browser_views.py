@@ -367,6 +367,8 @@ def test_every_picture_can_be_saved(tab, view: str, card: str, kind: str) -> Non
     tab.open(view)
     if view == "look":
         look_at(tab)
+    if kind == "png":
+        tab.page.get_by_role("region", name=card).locator("canvas").last.wait_for()
     if view == "learn":
         tab.page.locator("svg.chart polyline").first.wait_for()
     with tab.page.expect_download() as download:
