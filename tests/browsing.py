@@ -1,5 +1,6 @@
 """A browser and a page for the tests that need them."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ KEY = "the-key-of-the-tests"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 # Enough for a busy machine; what is waited for comes in a fraction of it.
 PATIENCE = 20_000
+# How many times slower the page's processor is to be: a test must hold on a slow machine too.
+SLOWDOWN = float(os.environ.get("GPT2_SMALL_BROWSER_SLOWDOWN", "1"))
 
 
 @contextmanager
@@ -56,6 +59,9 @@ class Tab:
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
+        if SLOWDOWN > 1:
+            devtools = self.context.new_cdp_session(self.page)
+            devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
         self.problems: list[str] = []
         self.address = address
         self.page.on("console", lambda message: self.problems.append(message.text))

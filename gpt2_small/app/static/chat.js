@@ -27,7 +27,7 @@ export class ChatView {
     }
     if (this.list) return;
     this.list = el("div", { class: "messages", role: "log", "aria-label": "The conversation" });
-    this.box = el("textarea", { id: "message", rows: 2, dir: "auto", placeholder: "Say something …", onkeydown: (event) => this.#key(event) });
+    this.box = el("textarea", { id: "message", rows: 2, dir: "auto", placeholder: "Say something …", value: this.draft ?? "", onkeydown: (event) => this.#key(event) });
     this.send = el("button", { class: "main", text: "Send", onclick: () => this.#say() });
     this.stop = el("button", { class: "plain", text: "Stop", onclick: () => this.control?.abort() });
     this.undo = el("button", { class: "plain", text: "Undo", title: "Take the last message and its answer back", onclick: () => this.#undo() });
@@ -110,10 +110,7 @@ export class ChatView {
       this.status.textContent = "";
     } catch (error) {
       this.status.textContent = isStop(error) ? "Stopped." : sentence(error);
-      if (!isStop(error) && !answer.tokens.length) {
-        this.messages.pop();
-        this.box.value = this.messages.pop().content;
-      }
+      if (!answer.tokens.length) this.box.value ||= this.#takeBack();
     }
     this.isWriting = false;
     this.#draw();
@@ -164,6 +161,12 @@ export class ChatView {
     save("chat.json", `${JSON.stringify(content, null, 1)}\n`, "application/json");
   }
 
+  /** Called when the page is left: keep the conversation, an answer that is being written too. */
+  leave() {
+    this.control?.abort();
+    this.#keep();
+  }
+
   #keep() {
     try {
       sessionStorage.setItem(KEY, JSON.stringify(this.messages));
@@ -175,6 +178,8 @@ export class ChatView {
   #read() {
     try {
       this.messages = JSON.parse(sessionStorage.getItem(KEY)) ?? [];
+      const last = this.messages.at(-1);
+      if (last?.role === "assistant" && !last.tokens.length) this.draft = this.#takeBack();
     } catch {
       this.messages = [];
     }

@@ -205,7 +205,7 @@ export class ContinueView {
   }
 
   /** Put a candidate in the chosen token's place and write on from there. */
-  async #branch(row) {
+  #branch(row) {
     writer.stop();
     const at = this.selected - store.prompt.length;
     if (at < 0) {
@@ -223,32 +223,19 @@ export class ContinueView {
     const { truth, divergence } = path[at].token;
     const rank = this.rows.indexOf(row) + 1;
     const token = { id: row.id, text: row.word, token: row.word, bytes: "", lp: row.lp, rank, candidates, truth, divergence, kind: "chosen" };
-    await this.#pieces(parent, token);
     store.leaf = store.add(parent, token);
-    await writer.write(this.model(), store.leaf);
+    writer.write(this.model(), store.leaf);
   }
 
   /** A token in the prompt's place: what comes before it becomes the prompt of a new text. */
-  async #branchPrompt(row) {
+  #branchPrompt(row) {
     const before = store.prompt.slice(0, this.selected);
     const token = { id: row.id, text: row.word, token: row.word, bytes: "", lp: row.lp, rank: this.rows.indexOf(row) + 1, kind: "chosen" };
     store.clear();
     store.prompt = before;
     store.promptText = before.map((each) => each.text).join("");
-    await this.#pieces(0, token);
     store.leaf = store.add(0, token);
-    await writer.write(this.model(), store.leaf);
-  }
-
-  /** The text and bytes of a token in its place. */
-  async #pieces(parent, token) {
-    const ids = [...store.prompt, ...store.path(parent).map((node) => node.token), token].map((each) => each.id);
-    try {
-      const { tokens } = await ask("tokens", { model: this.model(), ids });
-      Object.assign(token, tokens.at(-1));
-    } catch {
-      // The candidate's own text stands.
-    }
+    writer.write(this.model(), store.leaf);
   }
 
   #walk(leaf) {

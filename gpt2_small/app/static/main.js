@@ -14,7 +14,7 @@ import { writer } from "./writer.js";
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const main = document.getElementById("view");
 const notice = document.getElementById("notice");
-let views = {};
+let views = null;
 
 /** The key of the model that the page asks. */
 function model() {
@@ -23,7 +23,7 @@ function model() {
 
 function theme(name) {
   document.documentElement.dataset.theme = name;
-  for (const view of Object.values(views)) view.recolour?.();
+  for (const view of Object.values(views ?? {})) view.recolour?.();
 }
 
 function startTheme() {
@@ -40,11 +40,16 @@ function startTheme() {
   });
 }
 
-function open(name) {
-  const view = views[name] ? name : "continue";
+/** Open the view that the address names; before the server's state is known, mark its tab alone. */
+function open() {
+  const known = tabs.map(viewOf);
+  const [first] = known;
+  const named = location.hash.slice(1);
+  const fallback = store.state && !store.state.models.length ? "learn" : first;
+  const view = known.includes(named) ? named : fallback;
   hideTip();
   for (const tab of tabs) {
-    const isOpen = tab.dataset.view === view;
+    const isOpen = viewOf(tab) === view;
     tab.setAttribute("aria-selected", String(isOpen));
     tab.tabIndex = isOpen ? 0 : -1;
     if (isOpen) {
@@ -52,22 +57,29 @@ function open(name) {
       tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     }
   }
+  if (!views) return;
   show(main, views[view].element);
   views[view].enter();
 }
 
+function viewOf(tab) {
+  return tab.hash.slice(1);
+}
+
+/** The tabs are links, so that one that is chosen while the page still loads opens as well. */
 function startTabs() {
   for (const tab of tabs) {
-    tab.addEventListener("click", () => { location.hash = tab.dataset.view; });
     tab.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
+      const step = { ArrowRight: 1, ArrowLeft: -1, " ": 0 }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
       const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
       next.focus();
-      location.hash = next.dataset.view;
+      location.hash = next.hash;
     });
   }
-  window.addEventListener("hashchange", () => open(location.hash.slice(1)));
+  window.addEventListener("hashchange", open);
+  open();
 }
 
 function say(text) {
@@ -89,18 +101,27 @@ function noModel() {
   return { element, enter() {} };
 }
 
+/** Ask for the server's state until it comes: the server may be busy, or away, at first. */
+async function firstState() {
+  for (;;) {
+    try {
+      await takeState();
+      return;
+    } catch (error) {
+      say(`${sentence(error)}; trying again …`);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+}
+
 async function start() {
   startTheme();
+  startTabs();
   onAway((isAway) => {
     document.getElementById("away").hidden = !isAway;
-    if (!isAway) takeState().catch(() => {});
+    if (!isAway && views) takeState().catch(() => {});
   });
-  try {
-    await takeState();
-  } catch (error) {
-    say(sentence(error));
-    return;
-  }
+  await firstState();
   const learn = new LearnView(async () => {
     await takeState();
     if (location.hash === "#look") views.look.enter();
@@ -108,9 +129,12 @@ async function start() {
   views = store.state.models.length
     ? { continue: new ContinueView(model), look: new LookView(model), compare: new CompareView(), learn, chat: new ChatView(model) }
     : { continue: noModel(), look: noModel(), compare: noModel(), learn, chat: noModel() };
-  startTabs();
-  open(location.hash.slice(1) || (store.state.models.length ? "continue" : "learn"));
-  window.addEventListener("pagehide", () => writer.stop());
+  open();
+  window.addEventListener("pagehide", () => {
+    writer.stop();
+    store.keep();
+    views.chat.leave?.();
+  });
 }
 
 start();

@@ -9,7 +9,10 @@ class Writer extends EventTarget {
   status = "";
   #control = null;
 
-  /** Continue the branch that ends at a node; `prompt` is a text to begin anew with. */
+  /**
+   * Continue the branch that ends at a node; `prompt` is a text to begin anew with. It counts as
+   * writing from the call on.
+   */
   async write(model, parent, { prompt } = {}) {
     this.stop();
     const control = new AbortController();
@@ -24,7 +27,7 @@ class Writer extends EventTarget {
       else asked.text = prompt;
       let head = null;
       for await (const items of lines("continue", asked, control.signal)) {
-        if (control.signal.aborted) break;
+        control.signal.throwIfAborted();
         const rest = head ? items : items.slice(1);
         if (!head) {
           head = items[0];
@@ -43,6 +46,7 @@ class Writer extends EventTarget {
         this.status = `Writing: ${written} tokens, ${speed.toFixed(0)} a second`;
         if (added.length) this.dispatchEvent(new CustomEvent("added", { detail: added }));
       }
+      control.signal.throwIfAborted();
       this.#tell(false, ended(finish, written));
     } catch (error) {
       if (control !== this.#control) return;
@@ -87,7 +91,7 @@ class Writer extends EventTarget {
     } else {
       // The texts of single tokens depend on what stands before them: take the server's.
       const before = [...store.prompt, ...tokensOf(parent)];
-      head.tokens.forEach((token, n) => Object.assign(before[n], { text: token.text }));
+      head.tokens.forEach((token, n) => Object.assign(before[n], pick(token, ["text", "token", "bytes"])));
     }
     store.leaf = prompt !== undefined ? 0 : parent;
     store.runs.push({ after: store.leaf, seed: head.seed, options: head.options });
