@@ -1,0 +1,47 @@
+"""Give a test what a lesson measured: as it is stored, and, in a slow test, measured again."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from measure_lessons import LESSONS, experiment
+
+Values = dict[str, list[float]]
+
+
+@cache
+def stored(lesson: str) -> Values:
+    """The values of every seed, by name, as they stand beside the lesson."""
+    path = LESSONS / lesson / "measurements.json"
+    values: Values = json.loads(path.read_text(encoding="utf-8"))["values"]
+    return values
+
+
+@cache
+def measured_again(lesson: str) -> Values:
+    """The same, measured now."""
+    found = experiment(lesson)
+    values: Values = found.small_models.measured(found.measure, found.SEEDS)
+    return values
+
+
+def values_fixture(lesson: str) -> Any:
+    """A fixture that gives a test the stored values, and those of a new measurement.
+
+    A test of a claim so holds twice: now, of what the lesson draws, and slowly, of what the code
+    gives.
+    """
+    sources: list[Callable[[str], Values]] = [stored, measured_again]
+    parameters = [
+        pytest.param(sources[0], id="stored"),
+        pytest.param(sources[1], id="measured-again", marks=pytest.mark.slow),
+    ]
+
+    @pytest.fixture(name="values", params=parameters)
+    def values(request: pytest.FixtureRequest) -> Values:
+        found: Values = request.param(lesson)
+        return found
+
+    return values
