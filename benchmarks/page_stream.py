@@ -22,10 +22,10 @@ import uvicorn
 from measuring import circumstances, console, interleaved, median_ratio, write
 
 from gpt2_small import binding
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.page import Page
-from gpt2_small.app.server import listening_socket
+from gpt2_small.app.page.page import Page
+from gpt2_small.app.serving.guard import Guard
+from gpt2_small.app.serving.server import listening_socket
 from gpt2_small.generation import SamplingOptions, Stream
 from gpt2_small.model.presets import PRESETS
 from gpt2_small.runs import create_run, save_checkpoint

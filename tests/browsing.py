@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from app_pages import running
 
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.page import Page
+from gpt2_small.app.page.page import Page
+from gpt2_small.app.serving.guard import Guard
 
 KEY = "the-key-of-the-tests"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

@@ -9,10 +9,10 @@ from app_pages import TEXT, small_run
 from browsing import KEY, Tab, chromium, served_page, wait_for
 
 from gpt2_small import binding
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.page import Page
-from gpt2_small.app.server import address_of, listening_socket
+from gpt2_small.app.page.page import Page
+from gpt2_small.app.serving.guard import Guard
+from gpt2_small.app.serving.server import address_of, listening_socket
 from gpt2_small.commands import sample_output
 from gpt2_small.generation import SamplingOptions, Stream, open_model
 

@@ -12,8 +12,8 @@ from app_pages import TEXT, random_model, small_run
 from browsing import Tab, chromium, served_page
 
 from gpt2_small import binding
-from gpt2_small.app.learning import Learner
 from gpt2_small.app.models import Models
+from gpt2_small.app.page.learning import Learner
 from gpt2_small.generation import open_model
 from gpt2_small.model.hooks import hooks, run_with_cache
 from gpt2_small.runs import append_log, create_run, save_checkpoint

@@ -16,8 +16,8 @@ import pytest
 from app_pages import TEXT, small_run
 from processes import ROOT, run_python
 
-from gpt2_small.app import server
-from gpt2_small.app.server import listening_socket
+from gpt2_small.app.serving import server
+from gpt2_small.app.serving.server import listening_socket
 from gpt2_small.errors import UserError
 
 PROGRAM = (sys.executable, "-m", "gpt2_small")

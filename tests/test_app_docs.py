@@ -7,9 +7,9 @@ from app_pages import running, small_run
 from pages import page
 from typer.testing import CliRunner
 
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.openai_api import served
+from gpt2_small.app.openai.interface import served
+from gpt2_small.app.serving.guard import Guard
 from gpt2_small.cli import app
 
 PAGE = page("page.md")

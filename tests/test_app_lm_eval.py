@@ -8,9 +8,9 @@ import torch
 from app_pages import running, small_run
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.openai_api import served
+from gpt2_small.app.openai.interface import served
+from gpt2_small.app.serving.guard import Guard
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -14,7 +14,7 @@ from browsing import wait_for
 
 from gpt2_small.app.decoders import MOST_IDLE
 from gpt2_small.app.models import Models
-from gpt2_small.app.page import Page
+from gpt2_small.app.page.page import Page
 
 CONVERSATIONS = 20
 MEGABYTE = 1 << 20

@@ -82,6 +82,15 @@ def test_a_text_is_continued_as_a_stream_continues_it(client, shown) -> None:
     assert head["seed"] == 5
 
 
+def test_a_branch_inside_a_character_adds_up_to_the_text_of_its_tokens(client, shown, ids) -> None:
+    inside = [*ids, *"é".encode()[:1]]
+    head, *steps = lines(client, "continue", ids=inside, seed=5, max_new_tokens=30)
+    drawn = [step["id"] for step in steps]
+    assert "".join(piece["text"] for piece in [*head["tokens"], *steps]) == (
+        shown.tokenizer.decode([*inside, *drawn])
+    )
+
+
 def test_scores_are_the_log_probabilities_and_ranks_of_the_model(client, shown, ids) -> None:
     found = lines(client, "scores", ids=ids)
     logits = shown.model(torch.tensor([ids]))[0, :, : shown.tokenizer.vocab_size]

@@ -8,9 +8,9 @@ import torch
 from app_pages import SHAPE, TEXT, running, small_run
 from openai import BadRequestError, NotFoundError, OpenAI
 
-from gpt2_small.app.guard import Guard
 from gpt2_small.app.models import Models
-from gpt2_small.app.openai_api import served
+from gpt2_small.app.openai.interface import served
+from gpt2_small.app.serving.guard import Guard
 from gpt2_small.app.talking import turn
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Conversation, SamplingOptions, Stream

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpt2_small.app import turns as turns_module
-from gpt2_small.app.turns import MOST_JOBS, TooBusy, Turns
+from gpt2_small.app.serving import turns as turns_module
+from gpt2_small.app.serving.turns import MOST_JOBS, TooBusy, Turns
 from gpt2_small.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""Look into a model at work: attention by head, logit lens, residual norms, heads left out."""
+"""Look into a model at work: attention by head, logit lens, residual norms."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from gpt2_small.app.activations import (
     observe,
     pattern,
     unembed,
-    without_heads,
 )
+from gpt2_small.app.losses import finite, loss_of, token_log_probs
 from gpt2_small.app.models import Shown
-from gpt2_small.app.texts import fitting, logits_of, pieces, scored
+from gpt2_small.app.texts import fitting, pieces, scored
 from gpt2_small.generation.logit_processors import without_padding
 
 Json = dict[str, Any]
@@ -31,7 +31,6 @@ MOST_BYTES_KEPT = 256 << 20
 NOTICEABLE = 1e-4
 LENS_CANDIDATES = 5
 MOST_LENS_POSITIONS = 64
-ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -227,73 +226,3 @@ def lens_cell(shown: Shown, log_probs: Float[Tensor, "d_vocab"], following: int 
     if following is None:
         del cell["rank"], cell["lp"]
     return cell
-
-
-def ablated(
-    shown: Shown,
-    looks: Looks,
-    ids: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    position: int,
-    candidates: int,
-) -> Json:
-    """The loss, and the candidates after a position, with and without these heads (layer, head).
-
-    What a head would add to the residual stream is left out of it.
-    """
-    seen = looks.at(shown, ids)
-    with without_heads(shown.model, list(heads)):
-        logits = logits_of(shown, seen.ids)
-    whole = without_padding(seen.logits, shown.tokenizer.vocab_size)
-    found: Json = {}
-    for name, rows in (("before", whole), ("after", logits)):
-        log_probs = token_log_probs(shown, rows, seen.ids)
-        at = rows[position].float().log_softmax(dim=-1)
-        best = scored(shown, at, 0, candidates)["candidates"]
-        found[name] = {"loss": loss_of(log_probs), "lps": [None, *log_probs], "candidates": best}
-        found[name]["lp_of"] = {}
-    for name, rows in (("before", whole), ("after", logits)):
-        at = rows[position].float().log_softmax(dim=-1)
-        wanted = {c[0] for side in ("before", "after") for c in found[side]["candidates"]}
-        found[name]["lp_of"] = {str(id): finite(at[id].item()) for id in sorted(wanted)}
-    return found
-
-
-def every_ablation(shown: Shown, looks: Looks, ids: Sequence[int]) -> Iterator[Json]:
-    """The loss on the text without each head in turn."""
-    seen = looks.at(shown, ids)
-    config = shown.model.config
-    for layer in range(config.n_layers):
-        for head in range(config.n_heads):
-            with without_heads(shown.model, [(layer, head)]):
-                logits = logits_of(shown, seen.ids)
-            loss = loss_of(token_log_probs(shown, logits, seen.ids))
-            yield {"layer": layer, "head": head, "loss": loss}
-
-
-def token_log_probs(
-    shown: Shown, logits: Float[Tensor, "seq d_vocab"], ids: Sequence[int]
-) -> list[float | None]:
-    """The log-probability of each token but the first."""
-    found: list[float | None] = []
-    targets = torch.tensor(ids[1:], device=logits.device)
-    for start in range(0, len(targets), ROWS_AT_ONCE):
-        rows = without_padding(
-            logits[start : start + ROWS_AT_ONCE][: len(targets) - start],
-            shown.tokenizer.vocab_size,
-        )
-        chosen = targets[start : start + ROWS_AT_ONCE, None]
-        log_probs = rows.float().log_softmax(dim=-1).gather(1, chosen)
-        found += [finite(value) for value in log_probs.flatten().tolist()]
-    return found
-
-
-def loss_of(log_probs: Sequence[float | None]) -> float | None:
-    """The mean loss, in nats; None without a token, or where one is not finite."""
-    known = [value for value in log_probs if value is not None]
-    return -sum(known) / len(known) if known and len(known) == len(log_probs) else None
-
-
-def finite(value: float) -> float | None:
-    """A number that JSON can hold; None for the others."""
-    return value if abs(value) < float("inf") else None

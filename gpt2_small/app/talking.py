@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gpt2_small.app import fields
 from gpt2_small.app.models import Shown
+from gpt2_small.app.serving import fields
 from gpt2_small.app.texts import checked_ids, drawn
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError

@@ -22,17 +22,16 @@ from gpt2_small.tokenizers.words import WordTokenizer
 
 Json = dict[str, Any]
 
-ROWS_AT_ONCE = 64
 
-
-def pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[Json]:
+def pieces(tokenizer: Tokenizer, ids: Sequence[int], *, goes_on: bool = False) -> list[Json]:
     """Each token as the page shows it.
 
     text: what the token makes certain of the whole text; `token`: its own text; `bytes`: in hex.
+    goes_on: whether other tokens follow, which may complete a character that these begin.
     """
     decoder = StreamDecoder(tokenizer)
     found = [piece(tokenizer, id, decoder.push(id)) for id in ids]
-    if found:
+    if found and not goes_on:
         found[-1]["text"] += decoder.finish()
     return found
 

@@ -56,12 +56,18 @@ def app(
     end_quietly_on_signals()
     with loading():
         bind_solution(solution)
-        from gpt2_small.app.guard import Guard, names_of
-        from gpt2_small.app.key import page_key
-        from gpt2_small.app.learning import Learner
         from gpt2_small.app.models import Models
-        from gpt2_small.app.page import Page
-        from gpt2_small.app.server import address_of, leave, listening_socket, say_address, serve
+        from gpt2_small.app.page.learning import Learner
+        from gpt2_small.app.page.page import Page
+        from gpt2_small.app.serving.guard import Guard, names_of
+        from gpt2_small.app.serving.key import page_key
+        from gpt2_small.app.serving.server import (
+            address_of,
+            leave,
+            listening_socket,
+            say_address,
+            serve,
+        )
         from gpt2_small.devices import find_device
         from gpt2_small.weights import newest_run
 
@@ -110,7 +116,7 @@ def shown_path(path: Path) -> str:
 
 def warn_of(host: str) -> None:
     """Say it when others than this machine's users can reach the server."""
-    from gpt2_small.app.guard import LOOPBACK_NAMES
+    from gpt2_small.app.serving.guard import LOOPBACK_NAMES
 
     if host not in LOOPBACK_NAMES:
         say(

@@ -38,10 +38,10 @@ def serve(
     end_quietly_on_signals()
     with loading():
         bind_solution(solution)
-        from gpt2_small.app import server
-        from gpt2_small.app.guard import Guard, names_of
         from gpt2_small.app.models import Models
-        from gpt2_small.app.openai_api import served
+        from gpt2_small.app.openai.interface import served
+        from gpt2_small.app.serving import server
+        from gpt2_small.app.serving.guard import Guard, names_of
         from gpt2_small.devices import find_device
 
     listener = server.listening_socket(host, port)

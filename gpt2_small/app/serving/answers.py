@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gpt2_small.app.guard import TooLong
-from gpt2_small.app.turns import Job, TooBusy, Turns
+from gpt2_small.app.serving.guard import TooLong
+from gpt2_small.app.serving.turns import Job, TooBusy, Turns
 from gpt2_small.errors import UserError
 
 LINES = "application/x-ndjson"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpt2_small.app import fields
+from gpt2_small.app.serving import fields
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.generation import SamplingOptions
 

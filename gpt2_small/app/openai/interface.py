@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gpt2_small.app import completion_fields, fields
-from gpt2_small.app.answers import HANDLERS, error_answer, streamed
-from gpt2_small.app.completion_fields import Asked
-from gpt2_small.app.completions import Chat, Completion
 from gpt2_small.app.models import Models, Shown
-from gpt2_small.app.turns import Turns
+from gpt2_small.app.openai import completion_fields
+from gpt2_small.app.openai.completion_fields import Asked
+from gpt2_small.app.openai.completions import Chat, Completion
+from gpt2_small.app.serving import fields
+from gpt2_small.app.serving.answers import HANDLERS, error_answer, streamed
+from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
 
 EVENTS = "text/event-stream"

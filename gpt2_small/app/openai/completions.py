@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gpt2_small.app.completion_fields import Asked
-from gpt2_small.app.fields import encoded
 from gpt2_small.app.models import Shown
+from gpt2_small.app.openai.completion_fields import Asked
+from gpt2_small.app.serving.fields import encoded
 from gpt2_small.app.talking import checked_messages, conversation_with
 from gpt2_small.app.texts import checked_ids, logits_of, pieces, scored
 from gpt2_small.errors import UserError

@@ -1,0 +1,1 @@
+"""Serve a model in the form of OpenAI's HTTP interface."""

@@ -1,0 +1,1 @@
+"""Answer the page's questions."""

@@ -1,0 +1,119 @@
+"""Answer the page's questions about what happens inside a model on a text."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gpt2_small.app import ablation, looking
+from gpt2_small.app.looking import Looks
+from gpt2_small.app.models import REFERENCE, Models, Shown
+from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.serving import fields
+from gpt2_small.app.serving.answers import lines
+from gpt2_small.app.serving.turns import Turns
+from gpt2_small.errors import UserError
+
+MOST_ABLATED = 64
+
+
+class LookAnswers:
+    """Answers about the inside of a model."""
+
+    def __init__(self, subjects: Subjects, turns: Turns, models: Models) -> None:
+        self._subjects, self._turns, self._models = subjects, turns, models
+        self._looks = Looks()
+
+    def routes(self) -> list[Route]:
+        """Where they are asked for."""
+        return [
+            Route("/api/look", self.look, methods=["POST"]),
+            Route("/api/head", self.head, methods=["POST"]),
+            Route("/api/lens", self.lens, methods=["POST"]),
+            Route("/api/ablate", self.ablate, methods=["POST"]),
+            Route("/api/ablations", self.ablations, methods=["POST"]),
+        ]
+
+    async def look(self, request: Request) -> Response:
+        """What happens in the model on a text: an overview, then a line for each layer."""
+        asked = await fields.body_of(request)
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            reference = None
+            if asked.get("compare") is True and shown.key != REFERENCE:
+                reference = self._models.get(REFERENCE)
+            yield from looking.overview(
+                shown, self._looks, self._subjects.ids(shown, asked), reference
+            )
+
+        return await lines(self._turns, work())
+
+    async def head(self, request: Request) -> Response:
+        """One head's attention pattern, as float32."""
+        asked = await fields.body_of(request)
+
+        def work() -> bytes:
+            shown = self._subjects.shown(asked)
+            layer, head = self._head(shown, asked.get("layer"), asked.get("head"))
+            return looking.head_pattern(
+                shown, self._looks, self._subjects.ids(shown, asked), layer, head
+            )
+
+        content = await self._turns.result(work)
+        return Response(content, media_type="application/octet-stream")
+
+    async def lens(self, request: Request) -> Response:
+        """What each layer would say: a line for each."""
+        asked = await fields.body_of(request)
+        start = fields.whole(asked, "start", 0, 0, fields.MOST_TOKENS)
+        stop = fields.whole(asked, "stop", start + 1, start + 1, fields.MOST_TOKENS)
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            yield from looking.lens(
+                shown, self._looks, self._subjects.ids(shown, asked), start, stop
+            )
+
+        return await lines(self._turns, work())
+
+    async def ablate(self, request: Request) -> Response:
+        """Loss and candidates without some heads."""
+        asked = await fields.body_of(request)
+
+        def work() -> dict[str, Any]:
+            shown = self._subjects.shown(asked)
+            ids = self._subjects.ids(shown, asked)
+            heads = asked.get("heads")
+            if not isinstance(heads, list) or len(heads) > MOST_ABLATED:
+                raise UserError(f"heads is {fields.shown(heads)}; give pairs of layer and head")
+            pairs = [self._head(shown, *self._pair(pair)) for pair in heads]
+            position = fields.whole(asked, "position", max(0, len(ids) - 1), 0, len(ids) - 1)
+            return ablation.ablated(shown, self._looks, ids, pairs, position, fields.CANDIDATES)
+
+        return JSONResponse(await self._turns.result(work))
+
+    async def ablations(self, request: Request) -> Response:
+        """The loss without each head in turn: a line for each."""
+        asked = await fields.body_of(request)
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            yield from ablation.every_ablation(shown, self._looks, self._subjects.ids(shown, asked))
+
+        return await lines(self._turns, work())
+
+    def _pair(self, pair: Any) -> tuple[Any, Any]:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise UserError(f"a head is {fields.shown(pair)}; give its layer and its number")
+        return pair[0], pair[1]
+
+    def _head(self, shown: Shown, layer: Any, head: Any) -> tuple[int, int]:
+        config = shown.model.config
+        asked = {"layer": layer, "head": head}
+        return (
+            fields.whole(asked, "layer", None, 0, config.n_layers - 1),
+            fields.whole(asked, "head", None, 0, config.n_heads - 1),
+        )

@@ -1,0 +1,144 @@
+"""Answer the page's questions about the model, the learner's file and the run."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from gpt2_small import __version__, binding
+from gpt2_small.app import texts
+from gpt2_small.app.decoders import Decoders
+from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.page.learning import Learner, log_of
+from gpt2_small.app.page.look_answers import LookAnswers
+from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.page.text_answers import TextAnswers
+from gpt2_small.app.serving import fields
+from gpt2_small.app.serving.answers import HANDLERS, LINES, Closing, json_lines
+from gpt2_small.app.serving.turns import Turns
+from gpt2_small.errors import UserError
+from gpt2_small.generation.conversation import refuse_without_roles
+
+STATIC = Path(__file__).parents[1] / "static"
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
+
+
+class Page:
+    """The page of one model, one learner's file, one run: each may be missing."""
+
+    def __init__(self, models: Models, learner: Learner | None) -> None:
+        self.models, self.learner = models, learner
+        self.turns = Turns()
+        self.decoders = Decoders()
+        self.end = asyncio.Event()
+
+    def application(self) -> Starlette:
+        """The routes."""
+        subjects = Subjects(self.models)
+        return Starlette(
+            routes=[
+                Route("/", self.index),
+                Route("/static/{name}", self.static),
+                Route("/api/state", self.state),
+                Route("/api/learn", self.learn),
+                Route("/api/run", self.run),
+                Route("/api/learn/key", self.press, methods=["POST"]),
+                *TextAnswers(subjects, self.turns, self.decoders).routes(),
+                *LookAnswers(subjects, self.turns, self.models).routes(),
+            ],
+            exception_handlers=HANDLERS,
+        )
+
+    def close(self) -> None:
+        """End every stream."""
+        self.end.set()
+        self.turns.cancel_all()
+
+    async def index(self, _request: Request) -> Response:
+        """The page itself."""
+        return FileResponse(STATIC / "index.html", media_type=TYPES[".html"])
+
+    async def static(self, request: Request) -> Response:
+        """A file of the page."""
+        name = request.path_params["name"]
+        path = STATIC / name
+        if path.suffix not in TYPES or name not in {file.name for file in STATIC.iterdir()}:
+            raise UserError(f"the page has no file {name!r}")
+        return FileResponse(path, media_type=TYPES[path.suffix])
+
+    async def state(self, _request: Request) -> Response:
+        """What there is to see."""
+        return JSONResponse(await self.turns.result(self._state))
+
+    def _state(self) -> dict[str, Any]:
+        choices = self.models.choices()
+        run = self.models.run()
+        learner = self.learner
+        state: dict[str, Any] = {
+            "version": __version__,
+            "models": choices,
+            "problem": self.models.problem,
+            "learner": None if learner is None else {"file": learner.shown_as},
+            "run": None if run is None else str(run.folder),
+            "bound": binding.describe(self.models.solution),
+            "limits": {"new_tokens": fields.MOST_NEW_TOKENS, "tokens": fields.MOST_TOKENS},
+        }
+        if choices:
+            shown = self.models.get(choices[0]["key"])
+            state |= texts.provenance(shown, self.models.name)
+            state["tokenizer"] = shown.tokenizer.name
+            state["vocab_size"] = shown.tokenizer.vocab_size
+            state["problem"] = self.models.problem
+            state["roles"] = shown.tokenizer.roles is not None
+            if not state["roles"]:
+                state["no_roles"] = no_roles(shown)
+        return state
+
+    async def learn(self, _request: Request) -> Response:
+        """The state of the learner's file, again after every change."""
+        if self.learner is None:
+            raise UserError("there is no file to check; start one with gpt2-small start my_gpt2.py")
+        return self._followed(self.learner.states())
+
+    async def press(self, request: Request) -> Response:
+        """A hint, or the next part."""
+        asked = await fields.body_of(request)
+        key = asked.get("key")
+        if self.learner is None or key not in ("h", "n"):
+            raise UserError(f"the key is {fields.shown(key)}; press h or n, with a file to check")
+        self.learner.press(key)
+        return JSONResponse({})
+
+    async def run(self, _request: Request) -> Response:
+        """The log of the run, again whenever it grows."""
+        run = await self.turns.result(self.models.run)
+        if run is None:
+            raise UserError("this model is no run, so it has no log")
+        return self._followed(log_of(run.folder, self.end))
+
+    def _followed(self, states: AsyncIterator[Any]) -> Response:
+        async def written() -> AsyncIterator[str]:
+            async for state in states:
+                yield json_lines([state])
+
+        return Closing(written(), ExitStack(), LINES)
+
+
+def no_roles(shown: Shown) -> str:
+    """Why this model holds no conversation, and what would teach it."""
+    try:
+        refuse_without_roles(shown.loaded)
+    except UserError as error:
+        return str(error)
+    return ""

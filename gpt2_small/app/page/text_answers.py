@@ -1,0 +1,111 @@
+"""Answer the page's questions about texts: their tokens, what follows them, how likely they are."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gpt2_small.app import texts
+from gpt2_small.app.decoders import Decoders
+from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.serving import fields
+from gpt2_small.app.serving.answers import lines
+from gpt2_small.app.serving.turns import Turns
+from gpt2_small.app.talking import answer, checked_messages, conversation_with
+
+
+class TextAnswers:
+    """Answers about texts.
+
+    decoders: what was read of each conversation.
+    """
+
+    def __init__(self, subjects: Subjects, turns: Turns, decoders: Decoders) -> None:
+        self._subjects, self._turns, self._decoders = subjects, turns, decoders
+
+    def routes(self) -> list[Route]:
+        """Where they are asked for."""
+        return [
+            Route("/api/tokens", self.tokens, methods=["POST"]),
+            Route("/api/continue", self.continued, methods=["POST"]),
+            Route("/api/chat", self.chat, methods=["POST"]),
+            Route("/api/scores", self.scores, methods=["POST"]),
+            Route("/api/next", self.next, methods=["POST"]),
+        ]
+
+    async def tokens(self, request: Request) -> Response:
+        """The tokens of a text."""
+        asked = await fields.body_of(request)
+
+        def work() -> dict[str, Any]:
+            shown = self._subjects.shown(asked)
+            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            return {"tokens": texts.pieces(shown.tokenizer, ids)}
+
+        return JSONResponse(await self._turns.result(work))
+
+    async def continued(self, request: Request) -> Response:
+        """A text as it is written on: first its options, then a token a line."""
+        asked = await fields.body_of(request)
+        options = fields.sampling_options(asked)
+        conversation = fields.text(asked, "conversation", "")
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            options.check_by(shown.solution)
+            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            yield {
+                "seed": options.seed,
+                "options": dataclasses.asdict(options),
+                "tokens": texts.pieces(shown.tokenizer, ids, goes_on=True),
+            }
+            with self._decoders.of(shown, conversation) as decoder:
+                yield from texts.continuation(shown, ids, options, decoder)
+
+        return await lines(self._turns, work())
+
+    async def chat(self, request: Request) -> Response:
+        """The answer to the last message: first its options, then a token a line."""
+        asked = await fields.body_of(request)
+        options = fields.sampling_options(asked)
+        messages = checked_messages(asked.get("messages"))
+        conversation = fields.text(asked, "conversation", "")
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            with self._decoders.of(shown, conversation) as decoder:
+                talk = conversation_with(shown, messages, options, decoder)
+                reply = talk.reply(messages[-1]["content"])
+                yield {"seed": options.seed, "options": dataclasses.asdict(options)}
+                yield from answer(shown, reply)
+
+        return await lines(self._turns, work())
+
+    async def scores(self, request: Request) -> Response:
+        """How likely each token of a text is."""
+        asked = await fields.body_of(request)
+        candidates = fields.whole(asked, "candidates", fields.CANDIDATES, 1, fields.MOST_CANDIDATES)
+
+        def work() -> Iterator[Any]:
+            shown = self._subjects.shown(asked)
+            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            yield from texts.scores(shown, ids, candidates)
+
+        return await lines(self._turns, work())
+
+    async def next(self, request: Request) -> Response:
+        """The candidates after a text, before and after temperature and cuts."""
+        asked = await fields.body_of(request)
+        options = fields.sampling_options(asked)
+
+        def work() -> dict[str, Any]:
+            shown = self._subjects.shown(asked)
+            options.check_by(shown.solution)
+            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            prompt = fields.whole(asked, "prompt_length", len(ids), 0, len(ids))
+            return texts.next_tokens(shown, ids, prompt, options)
+
+        return JSONResponse(await self._turns.result(work))

@@ -1,0 +1,1 @@
+"""Serve HTTP: the guard, its key, requests' fields, answers, turns of the model's thread."""
