@@ -23,6 +23,9 @@ PARTS = (
     "train",
 )
 
+# Those that a model is made of.
+MODULES = PARTS[: PARTS.index("next_token_loss")]
+
 # The file in `claims/`, and the one in `mistakes/catalogue/`, about a part.
 FILE_OF = {
     "LayerNorm": "layer_norm",
