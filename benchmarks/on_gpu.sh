@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Check and measure this kit on one GPU, in under eight minutes; writes on_gpu.json and prints tables.
 #
-#     benchmarks/on_gpu.sh [--nanogpt FOLDER] [--text FILE] [--json PATH] [--minutes N]
+#     benchmarks/on_gpu.sh [--nanogpt FOLDER] [--text FILE] [--json PATH] [--minutes N] [--sections NAME ...]
 #
 # Nothing is installed. It needs Python 3.11 or later with torch, einops, jaxtyping, tiktoken,
 # safetensors, matplotlib, rich and transformers; PYTHON names another interpreter than python3.

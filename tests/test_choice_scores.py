@@ -5,15 +5,18 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import torch
 from evaluation_oracles import as_json, questions
 from forked import the_forks
 from matplotlib.figure import Figure
 from rich.console import Console
 from small_runs import ALONE, SMALL, flags, logged, play, train
+from torch import nn
 
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import answer, read_questions
 from gpt2_small.runs.folder import load_run
+from gpt2_small.training import choice_scores
 from gpt2_small.training.choice_scores import HELLASWAG_FILE
 from gpt2_small.training.display import overview, plot
 from gpt2_small.training.session import open_run
@@ -77,6 +80,24 @@ def test_the_questions_change_nothing_else_in_the_run(solution, answered, tmp_pa
 def test_they_are_answered_every_so_many_steps_and_at_the_end(solution, choices, tmp_path):
     train(solution, tmp_path / "run", choices=str(choices), choices_every=5, **MODEL)
     assert list(scores(tmp_path / "run")) == [5, 10, 12]
+
+
+def test_a_compiled_run_answers_with_the_plain_model(
+    solution, answered, choices, tmp_path, monkeypatch
+):
+    compiled, models = [], []
+    monkeypatch.setattr(
+        torch, "compile", lambda module: compiled.append(nn.Sequential(module)) or compiled[-1]
+    )
+    monkeypatch.setattr(
+        choice_scores,
+        "answer",
+        lambda model, *rest, **how: models.append(model) or answer(model, *rest, **how),
+    )
+    train(solution, tmp_path / "run", choices=str(choices), compile=True, **MODEL)
+    assert compiled
+    assert [type(model) for model in models] == [solution.Transformer] * 3
+    assert scores(tmp_path / "run") == scores(answered)
 
 
 def test_a_resumed_run_goes_on_answering(solution, answered, choices, tmp_path):

@@ -30,6 +30,7 @@ def test_every_section_holds_at_a_tiny_size_and_is_written(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "on_gpu.json").read_text())
     assert [results[name]["holds"] for name in SECTIONS] == [True] * len(SECTIONS)
+    assert all(row["steps"] > 0 for row in results["decoding"]["table"])
     assert results["resume"]["table"][0]["same bits"] is True
     assert {row["model"] for row in results["training"]["table"]} >= {"twin"}
     assert "nanoGPT: left out, it is not at hand" in done.stdout
