@@ -84,6 +84,13 @@ def test_of_a_storys_endings_the_right_one_agrees_and_the_others_only_parse() ->
             assert agrees(words(question, ending)) is (number == question["label"])
 
 
+def test_the_endings_of_a_story_differ_in_one_and_the_same_word() -> None:
+    for question in story_questions(50):
+        columns = zip(*(split_words(each) for each in question["endings"]), strict=True)
+        assert [len(set(column)) for column in columns].count(4) == 1
+        assert len({tuple(split_words(each)) for each in question["endings"]}) == 4
+
+
 def test_the_right_ending_stands_at_every_place() -> None:
     assert {question["label"] for question in story_questions(50)} == {0, 1, 2, 3}
 

@@ -2,7 +2,8 @@
 
 A wrong ending is the right one with a word of the same kind in the place of another, so that every
 sentence is well formed and the story contradicts itself. The grammar gives it probability 0: who
-knows the stories answers every question.
+knows the stories answers every question. The wrong endings of a question differ in one and the same
+place, so that a model that knows nothing finds each of the four as likely as the others.
 """
 
 from functools import cache
@@ -17,7 +18,6 @@ from gpt2_small.stories.tokenizer import join_words
 WRONG_ENDINGS = 3
 # The arrival and the closing sentence, which refer to what came before.
 SENTENCES_OF_AN_ENDING = 2
-TRIES = 200
 
 
 def story_questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -32,20 +32,25 @@ def story_questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _question(rng: Random) -> dict[str, Any] | None:
-    """A question on a new story; None for a story with too few wrong endings."""
+    """A question on a new story; None for a story with no word that three others contradict."""
     words = generate_story(rng)
     cut = _beginning_of_ending(words)
     begin, right = words[:cut], words[cut:]
-    endings = [join_words(right)]
-    for _ in range(TRIES):
-        wrong = _with_another_word(right, rng)
-        text = join_words(wrong)
-        if text not in endings and parses(begin + wrong) and not agrees(begin + wrong):
-            endings.append(text)
-        if len(endings) == 1 + WRONG_ENDINGS:
-            break
-    else:
-        return None
+    kinds = _words_of_the_same_kind()
+    places = [at for at, word in enumerate(right) if word in kinds]
+    for at in rng.sample(places, len(places)):
+        wrong = []
+        for word in rng.sample(kinds[right[at]], len(kinds[right[at]])):
+            ending = [*right[:at], word, *right[at + 1 :]]
+            if parses(begin + ending) and not agrees(begin + ending):
+                wrong.append(ending)
+            if len(wrong) == WRONG_ENDINGS:
+                return _as_a_question(begin, [right, *wrong], rng)
+    return None
+
+
+def _as_a_question(begin: list[str], endings: list[list[str]], rng: Random) -> dict[str, Any]:
+    """The fields of a question; the first of the endings is right."""
     order = rng.sample(range(len(endings)), len(endings))
     context = join_words(begin)
     return {
@@ -53,7 +58,7 @@ def _question(rng: Random) -> dict[str, Any] | None:
         "ctx": context,
         "ctx_a": context,
         "ctx_b": "",
-        "endings": [endings[place] for place in order],
+        "endings": [join_words(endings[place]) for place in order],
         "label": order.index(0),
     }
 
@@ -62,14 +67,6 @@ def _beginning_of_ending(words: list[str]) -> int:
     """The index of the first word of the last sentences."""
     ends = [at for at, word in enumerate(words) if word == "."]
     return ends[-SENTENCES_OF_AN_ENDING - 1] + 1
-
-
-def _with_another_word(words: list[str], rng: Random) -> list[str]:
-    """The words with one replaced by another of its kind."""
-    kinds = _words_of_the_same_kind()
-    places = [at for at, word in enumerate(words) if word in kinds]
-    at = rng.choice(places)
-    return [*words[:at], rng.choice(kinds[words[at]]), *words[at + 1 :]]
 
 
 @cache
