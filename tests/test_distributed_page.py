@@ -61,10 +61,10 @@ def test_what_the_page_sets_is_read_by_torch_or_by_us():
     assert {name for name in named if name not in read} == set()
 
 
-def test_the_sentences_on_the_page_are_said():
+def test_the_messages_on_the_page_are_those_of_the_code():
     source = "".join(map(inspect.getsource, (rank_agreement, processes, process_group, recipe)))
     said = re.sub(r'"\s*\n\s*f?"', "", source)
-    table = page(NAME).partition("| sentence |")[2].partition("\n\n")[0]
+    table = page(NAME).partition("| message |")[2].partition("\n\n")[0]
     sentences = re.findall(r"^\| `(.*?)` \|", table, flags=re.MULTILINE)
     assert len(sentences) == 8
     for sentence in sentences:
