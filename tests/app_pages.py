@@ -23,11 +23,15 @@ TEXT = "A cat sat on a mat."
 
 
 def small_run(
-    solution: ModuleType, folder: Path, steps: tuple[int, ...] = (3,), tokenizer_name: str = "byte"
+    solution: ModuleType,
+    folder: Path,
+    steps: tuple[int, ...] = (3,),
+    tokenizer_name: str = "byte",
+    **shape: Any,
 ) -> Path:
     """A run with random weights that are large enough for its heads to differ."""
     tokenizer = make_tokenizer(tokenizer_name)
-    fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3)
+    fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3) | shape
     create_run(folder, model_fields=fields, tokenizer=tokenizer, run={})
     for step in steps:
         save_checkpoint(folder, step, random_model(solution, step, **fields))

@@ -17,7 +17,7 @@ from gpt2_small.app.serving.guard import Guard
 KEY = "the-key-of-the-tests"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 # Enough for a busy machine; what is waited for comes in a fraction of it.
-PATIENCE = 20_000
+PATIENCE = 60_000
 # How many times slower the page's processor is to be: a test must hold on a slow machine too.
 SLOWDOWN = float(os.environ.get("GPT2_SMALL_BROWSER_SLOWDOWN", "1"))
 
@@ -111,7 +111,7 @@ class Tab:
         return self.page.locator(".tokens").first.locator(".tok")
 
 
-def wait_for(condition: Any, seconds: float = 20) -> None:
+def wait_for(condition: Any, seconds: float = 60) -> None:
     """Wait until something outside the browser holds."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):

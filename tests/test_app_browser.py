@@ -85,12 +85,46 @@ def test_choosing_a_candidate_branches_and_the_tree_leads_back(tab) -> None:
     assert tab.page.locator(".tokens").first.inner_text() == after
 
 
-def test_a_candidate_of_the_prompt_begins_a_new_text(tab) -> None:
+def test_a_candidate_of_the_prompt_branches_there_and_nothing_is_lost(tab) -> None:
     tab.write(TEXT, 3)
+    before = tab.page.locator(".tokens").first.inner_text()
     tab.tokens().nth(5).click()
     tab.page.locator("#candidates button:not(.taken)").nth(2).click()
-    wait_for(lambda: tab.tokens().count() == 5 + 1 + 3)
     tab.wait_until_written()
+    assert tab.tokens().count() == 5 + 1 + 3
+    branches = tab.page.locator(".tree button")
+    assert branches.count() == 2
+    branches.first.click()
+    assert tab.page.locator(".tokens").first.inner_text() == before
+
+
+def test_the_same_prompt_once_more_is_another_branch(tab) -> None:
+    tab.set_option("seed", "1")
+    tab.write(TEXT, 6)
+    before = tab.page.locator(".tokens").first.inner_text()
+    tab.set_option("seed", "2")
+    tab.write(TEXT, 6)
+    branches = tab.page.locator(".tree button")
+    assert branches.count() == 2
+    assert tab.page.locator(".tokens").first.inner_text() != before
+    branches.first.click()
+    assert tab.page.locator(".tokens").first.inner_text() == before
+    tab.write("Another prompt", 6)
+    assert tab.page.locator(".tree button:visible").count() == 0
+
+
+def test_a_candidate_keeps_the_focus_when_its_numbers_come(tab) -> None:
+    tab.write(TEXT, 5)
+    held: list = []
+    tab.page.route("**/api/next", lambda route: held.append(route))
+    tab.tokens().nth(len(TEXT) + 2).click()
+    button = tab.page.locator("#candidates button").nth(1)
+    button.focus()
+    wait_for(lambda: tab.page.title() and held)
+    with tab.page.expect_response("**/api/next"):
+        held[0].continue_()
+    tab.page.unroute_all()
+    assert button.evaluate("button => button === document.activeElement")
 
 
 def test_writing_on_adds_to_the_text(tab) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from app_pages import TEXT, random_model, small_run
-from browsing import Tab, chromium, served_page
+from browsing import Tab, chromium, served_page, wait_for
 
 from gpt2_small import binding
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.learning import Learner
 from gpt2_small.generation import open_model
 from gpt2_small.model.hooks import hooks, run_with_cache
-from gpt2_small.runs import append_log, create_run, save_checkpoint
+from gpt2_small.runs import append_log, create_run, read_run, save_checkpoint
 from gpt2_small.stories import StoriesTokenizer
 
 pytestmark = pytest.mark.browser
@@ -153,7 +153,7 @@ def test_the_loss_of_a_run_grows_live(tab, run) -> None:
     assert tab.page.locator("svg.chart polyline").first.get_attribute("points") != before
 
 
-def test_a_conversation_is_held_stopped_taken_back_and_changed(tab) -> None:
+def test_a_conversation_is_held_taken_back_and_changed(tab) -> None:
     tab.set_option("seed", "5")
     tab.open("chat")
     messages = tab.page.locator(".message")
@@ -161,8 +161,6 @@ def test_a_conversation_is_held_stopped_taken_back_and_changed(tab) -> None:
     tab.page.keyboard.press("Enter")
     retry = tab.page.get_by_role("button", name="Retry")
     tab.page.locator(".message .tok").first.wait_for()
-    tab.page.get_by_role("button", name="Stop").dispatch_event("click")  # it may have ended
-    retry.wait_for()
     tab.page.locator("button:not(:disabled)", has_text="Retry").wait_for()
     assert messages.count() == 2
     tab.page.locator(".message .tok").first.click()
@@ -181,6 +179,58 @@ def test_a_conversation_is_held_stopped_taken_back_and_changed(tab) -> None:
     tab.page.locator("button:not(:disabled)", has_text="Undo").click()
     assert messages.count() == 0
     assert tab.page.locator("main b").count() == 0
+
+
+@pytest.fixture
+def endless(solution, tmp_path) -> Models:
+    """A model with roles that reads long texts and never draws the end of a turn."""
+    folder = tmp_path / "endless"
+    small_run(
+        solution, folder, tokenizer_name="byte-chat", n_ctx=5000, tied_embeddings=False, steps=()
+    )
+    run = read_run(folder)
+    model = random_model(solution, 3, **run.model_fields)
+    with torch.no_grad():
+        model.unembed.b_U[256:] = -1e4  # bytes alone: no end, no role
+    save_checkpoint(folder, 3, model)
+    return Models(str(folder))
+
+
+def test_stop_ends_an_answer_while_it_is_written_and_keeps_what_was_written(
+    browser, endless
+) -> None:
+    with served_page(endless) as (address, page), Tab(browser, address) as tab:
+        tab.set_option("max_new_tokens", "4096")
+        tab.open("chat")
+        tab.page.locator("#message").fill("Hi")
+        tab.page.keyboard.press("Enter")
+        tokens = tab.page.locator(".message .tok")
+        tokens.nth(20).wait_for()
+        assert page.turns.active > 0
+        tab.page.get_by_role("button", name="Stop").click()
+        tab.page.get_by_text("Stopped.").wait_for()
+        wait_for(lambda: page.turns.active == 0)
+        assert 20 < tokens.count() < 4096
+        written = tab.page.locator(".message .tokens").inner_text()
+        tab.page.reload()
+        tokens.nth(20).wait_for()
+        assert tab.page.locator(".message .tokens").inner_text() == written
+        tab.page.get_by_role("button", name="Retry").click()
+        tab.page.get_by_role("button", name="Stop").click()
+        tab.page.locator("button:not(:disabled)", has_text="Send").wait_for()
+        assert tab.page.locator(".message").count() in (0, 2)
+
+
+def test_leaving_the_page_ends_an_answer(browser, endless) -> None:
+    with served_page(endless) as (address, page):
+        with Tab(browser, address) as tab:
+            tab.set_option("max_new_tokens", "4096")
+            tab.open("chat")
+            tab.page.locator("#message").fill("Hi")
+            tab.page.keyboard.press("Enter")
+            tab.page.locator(".message .tok").nth(20).wait_for()
+            assert page.turns.active > 0
+        wait_for(lambda: page.turns.active == 0)
 
 
 def test_a_model_without_roles_says_what_would_teach_it(browser, solution, tmp_path) -> None:

@@ -1,30 +1,42 @@
 // Candidates as bars, and as a picture.
 
-import { colour, el, label, percent, show, svg } from "./dom.js";
+import { colour, el, label, percent, svg } from "./dom.js";
 
 /**
- * Show candidates: rows of {word, lanes: [{kind, p}], taken, cut}. With `onpick(row)` a row is a
- * button.
+ * Show candidates: rows of {word, lanes: [{kind, name, p}], taken, cut}. With `onpick(row)` a row is a
+ * button. A row that stays is changed in its place: it keeps the focus, and a click that has begun.
  */
 export function showBars(list, rows, onpick = null) {
-  show(list, rows.map((row) => {
-    const lanes = row.lanes.map(({ kind, p }) => {
-      const fill = el("i");
-      fill.style.width = `${Math.max(0, Math.min(100, 100 * (p ?? 0)))}%`;
-      return el("span", { class: `lane ${kind}` }, fill);
-    });
-    const said = row.lanes.map(({ name, p }) => `${name} ${percent(p)}`).join(", ");
-    const inside = [
-      el("span", { class: "word", text: label(row.word), dir: "auto" }),
-      el("span", { class: "lanes", "aria-hidden": "true" }, lanes),
-      el("span", { class: "percent", text: percent(row.lanes[0].p) }),
-    ];
-    const kind = `bar${row.taken ? " taken" : ""}${row.cut ? " cut" : ""}`;
-    const name = `${label(row.word)}: ${said}${row.taken ? ", taken" : ""}`;
-    return el("li", {}, onpick
-      ? el("button", { class: kind, "aria-label": name, title: said, onclick: () => onpick(row) }, inside)
-      : el("div", { class: kind, "aria-label": name, role: "img", title: said }, inside));
-  }));
+  const fresh = rows.map((row) => barOf(row, onpick));
+  [...list.children].slice(fresh.length).forEach((item) => item.remove());
+  fresh.forEach((bar, n) => {
+    const old = list.children[n]?.firstChild;
+    if (!old) list.append(el("li", {}, bar));
+    else if (old.dataset.word !== bar.dataset.word || old.tagName !== bar.tagName) old.replaceWith(bar);
+    else takeOver(old, bar);
+    list.children[n].firstChild.onclick = onpick && (() => onpick(rows[n]));
+  });
+}
+
+function takeOver(old, bar) {
+  for (const { name, value } of bar.attributes) old.setAttribute(name, value);
+  old.replaceChildren(...bar.childNodes);
+}
+
+function barOf(row, onpick) {
+  const lanes = row.lanes.map(({ kind, p }) => {
+    const fill = el("i");
+    fill.style.width = `${Math.max(0, Math.min(100, 100 * (p ?? 0)))}%`;
+    return el("span", { class: `lane ${kind}` }, fill);
+  });
+  const said = row.lanes.map(({ name, p }) => `${name} ${percent(p)}`).join(", ");
+  return el(onpick ? "button" : "div", {
+    class: `bar${row.taken ? " taken" : ""}${row.cut ? " cut" : ""}`, role: onpick ? null : "img", title: said,
+    "aria-label": `${label(row.word)}: ${said}${row.taken ? ", taken" : ""}`, "data-word": label(row.word),
+  },
+  el("span", { class: "word", text: label(row.word), dir: "auto" }),
+  el("span", { class: "lanes", "aria-hidden": "true" }, lanes),
+  el("span", { class: "percent", text: percent(row.lanes[0].p) }));
 }
 
 /** The same bars as an SVG that stands by itself. */

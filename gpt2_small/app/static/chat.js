@@ -7,7 +7,7 @@ import { store } from "./store.js";
 import { TokenView, legend } from "./tokens.js";
 
 const KEY = `gpt2-small-chat:${location.pathname}`;
-const LENGTH = 200;
+const LENGTH = 200; // tokens of an answer, unless the options ask for more
 
 /** The view; `model()` gives the key of the model that is asked. */
 export class ChatView {
@@ -96,7 +96,8 @@ export class ChatView {
     this.#draw();
     const view = this.views.at(-1);
     try {
-      const options = { ...store.options, max_new_tokens: LENGTH, model: this.model(), conversation: store.conversation };
+      const length = Math.max(LENGTH, store.options.max_new_tokens ?? 0);
+      const options = { ...store.options, max_new_tokens: length, model: this.model(), conversation: store.conversation };
       let isFirst = true;
       for await (const items of lines("chat", { ...options, messages: asked }, control.signal)) {
         const added = isFirst ? items.slice(1) : items;

@@ -11,6 +11,7 @@ const SIGNS = { passed: "✓", failed: "✗", not_written: "○", waiting: "…"
 let latest = null;
 let isFollowed = false;
 const followers = new Set();
+const naming = new Map(); // part -> the follower that names its mistakes
 
 /** Follow the learner's file as long as the page is open. */
 async function follow() {
@@ -29,7 +30,7 @@ async function follow() {
   }
 }
 
-/** Tell, as soon as it is known, which mistake `check` names for a part. */
+/** Tell, as soon as it is known, which mistake `check` names for a part; the last that asks is told. */
 export function mistakesOf(part, tell) {
   if (!store.state.learner) return;
   const look = (state) => {
@@ -39,6 +40,8 @@ export function mistakesOf(part, tell) {
     else if (found.state === "failed") tell(`check finds it wrong too, but names no mistake: see Learn.`);
     else tell("check finds nothing wrong with the attention itself: see Learn for the other parts.");
   };
+  followers.delete(naming.get(part));
+  naming.set(part, look);
   followers.add(look);
   look(latest);
   follow();

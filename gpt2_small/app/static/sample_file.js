@@ -42,7 +42,7 @@ function sampleToken(token) {
     log_probability: token.lp ?? null,
     candidates: (token.candidates ?? []).map(([id, text, lp]) => ({ id, text, log_probability: lp })),
   };
-  return token.kind === "chosen" ? { ...written, chosen_by_hand: true } : written;
+  return token.kind ? { ...written, chosen_by_hand: true } : written;
 }
 
 /** Take over what such a file holds; branches that begin alike share their beginning. */

@@ -24,6 +24,30 @@ export class Store {
     this.runs = []; // seed and options of each writing, with the node it began after
   }
 
+  /** Begin a new text with a prompt of these tokens. */
+  begin(prompt, tokens) {
+    this.clear();
+    this.promptText = prompt;
+    this.prompt = tokens.map((token) => ({ ...token, lp: null, kind: "prompt" }));
+  }
+
+  /** Keep the beginning of the prompt; its other tokens become part of the tree, so that it can branch there. */
+  shortenPrompt(length) {
+    const firsts = this.children(0);
+    let end = 0;
+    for (const token of this.prompt.slice(length)) end = this.add(end, token);
+    for (const node of firsts) node.parent = end;
+    if (this.leaf === 0) this.leaf = end;
+    this.prompt = this.prompt.slice(0, length);
+    this.promptText = this.prompt.map((token) => token.text).join("");
+  }
+
+  /** The node of a token after a node: the one that is there, or a new one. */
+  follow(parent, token) {
+    const known = this.children(parent).find((node) => node.token.id === token.id);
+    return known ? known.number : this.add(parent, token);
+  }
+
   /** Add a token after a node and return its number. */
   add(parent, token) {
     const number = this.nodes.size ? Math.max(...this.#lastNumbers()) + 1 : 1;

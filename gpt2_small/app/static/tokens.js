@@ -1,6 +1,6 @@
 // Show a text as its tokens: shaded, hovered, walked by keyboard.
 
-import { el, label, percent, show, visible } from "./dom.js";
+import { el, label, percent, visible } from "./dom.js";
 import { hideTip, showTip } from "./tip.js";
 
 /** From which probability on a token has which shade; the likeliest have none. */
@@ -19,6 +19,17 @@ export function change(difference) {
   const size = Math.abs(difference);
   const step = size < 0.05 ? 0 : size < 0.4 ? 1 : size < 1.5 ? 2 : 3;
   return step ? `${difference < 0 ? "w" : "b"}${step}` : "";
+}
+
+/** The tokens whose log-probability is known. */
+export function scored(tokens) {
+  return tokens.filter((token) => token.lp !== null && token.lp !== undefined);
+}
+
+/** The mean loss of those; null where there are none. */
+export function meanLoss(tokens) {
+  const known = scored(tokens);
+  return known.length ? -known.reduce((sum, token) => sum + token.lp, 0) / known.length : null;
 }
 
 /** What stands for the shades. */
@@ -70,8 +81,15 @@ export class TokenView {
   show(tokens, classOf = (token) => shade(token.lp)) {
     this.classOf = classOf;
     this.tokens = tokens;
-    show(this.element, tokens.map((token, index) => this.#span(token, index)));
     if (this.selected >= tokens.length) this.selected = -1;
+    // What is the same stays in its place, so that a click that has begun still finds its token.
+    const spans = this.element.children;
+    tokens.forEach((token, index) => {
+      const span = this.#span(token, index);
+      if (!spans[index]) this.element.append(span);
+      else if (!spans[index].isEqualNode(span)) spans[index].replaceWith(span);
+    });
+    while (spans.length > tokens.length) spans[tokens.length].remove();
     this.#mark();
   }
 
@@ -98,7 +116,7 @@ export class TokenView {
       class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""}`,
       role: "option", id: `${this.prefix}${index}`, "data-index": index,
       "aria-label": `${label(token.token || token.text) || "empty"}${said}`,
-      "aria-selected": "false",
+      "aria-selected": String(index === this.selected),
     }, word ? space : null, el("span", { class: `word ${this.classOf(token, index)}`, text: word || space }));
   }
 

@@ -37,7 +37,7 @@ class Writer extends EventTarget {
         const added = [];
         for (const token of rest) {
           added.push(knownRank(token));
-          parent = store.add(parent, added.at(-1));
+          parent = store.follow(parent, added.at(-1));
           finish = token.finish ?? finish;
         }
         written += rest.length;
@@ -85,9 +85,9 @@ class Writer extends EventTarget {
 
   #begin(head, parent, prompt) {
     if (prompt !== undefined) {
-      store.clear();
-      store.promptText = prompt;
-      store.prompt = head.tokens.map((token) => ({ ...token, lp: null, kind: "prompt" }));
+      // The same prompt once more: a new branch of the same tree.
+      const isSame = String(head.tokens.map((token) => token.id)) === String(store.prompt.map((token) => token.id));
+      if (!isSame) store.begin(prompt, head.tokens);
     } else {
       // The texts of single tokens depend on what stands before them: take the server's.
       const before = [...store.prompt, ...tokensOf(parent)];

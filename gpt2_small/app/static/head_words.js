@@ -1,0 +1,57 @@
+// Say in words what an attention head does, and what is wrong with it.
+
+import { fixed, percent } from "./dom.js";
+
+/** Above this, weight on a later position, or a row's distance from 1, is no rounding. */
+export const AHEAD = 1e-4;
+/** Above this, a head's distance from the reference's is no rounding. */
+export const UNLIKE = 1e-3;
+
+const KINDS = {
+  previous: "the token before", first: "the first token", itself: "itself",
+  same: "earlier copies of itself", after: "what followed earlier copies of itself",
+};
+const SHORT = { previous: "previous", first: "first", itself: "itself", same: "copies", after: "induction" };
+const NAMED = 0.3; // from this share of its weight on, a head is named by a place
+const EVEN = 0.85;
+
+function main(head) {
+  const shares = Object.keys(KINDS).map((name) => [name, head.share[name] ?? 0]);
+  return shares.sort((a, b) => b[1] - a[1])[0];
+}
+
+/** Where a head's weight goes. */
+export function what(head) {
+  const [name, share] = main(head);
+  if (share >= NAMED) return `${KINDS[name]} (${percent(share)} of its weight)`;
+  if ((head.share.even ?? 0) > EVEN) return "all tokens so far, evenly";
+  return `tokens chosen by what they are (${KINDS[name]} gets ${percent(share)})`;
+}
+
+/** The same in two words. */
+export function shortly(head) {
+  const [name, share] = main(head);
+  if (share >= NAMED) return `${SHORT[name]} ${Math.round(100 * share)} %`;
+  return (head.share.even ?? 0) > EVEN ? "evenly" : "by content";
+}
+
+/** Whether a head attends to later positions. */
+export function looksAhead(head) {
+  return head.ahead === null || head.ahead > AHEAD;
+}
+
+/** What is wrong with a head; empty where nothing is. */
+export function oddity(head) {
+  if (!head.is_finite) return "it holds numbers that are not finite";
+  if (head.ahead > AHEAD) return `it looks ahead (up to ${fixed(head.ahead, 2)})`;
+  if (head.sums > AHEAD) return "its rows do not add up to 1";
+  if (head.unlike > UNLIKE) return `it differs from the reference by up to ${fixed(head.unlike, 3)}`;
+  return "";
+}
+
+/** A change with its sign. */
+export function signed(value, digits = 3) {
+  if (!Number.isFinite(value)) return "–";
+  const size = Math.abs(value).toFixed(digits);
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
+}
