@@ -1,12 +1,13 @@
-"""Measure what a lesson's text says again: `python tests/measure_lessons.py 03_gpt`.
+"""Measure a lesson's experiment again: `python tests/measure_lessons.py 03_gpt --processes 2`.
 
 The experiment of a lesson is `lessons/NN_name/experiment.py`: SEEDS, and `measure(seed)`, which
 gives numbers by name. What it gives is stored beside it in measurements.json, from which the lesson
 draws its intervals and the tests take their values.
 """
 
+import argparse
 import json
-import sys
+import multiprocessing
 from pathlib import Path
 from types import ModuleType
 
@@ -28,18 +29,31 @@ def experiments() -> list[str]:
     return sorted(path.parent.name for path in LESSONS.glob("[0-9][0-9]_*/experiment.py"))
 
 
-def main(lesson: str) -> None:
-    """Measure with every seed, and store what was measured after each."""
-    found = experiment(lesson)
-    path = LESSONS / lesson / "measurements.json"
-    values: dict[str, list[float]] = {}
-    for number, seed in enumerate(found.SEEDS, start=1):
-        for name, value in found.measure(seed).items():
-            values.setdefault(name, []).append(round(value, 4))
-        content = {"torch": torch.__version__, "seeds": found.SEEDS[:number], "values": values}
-        files.write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
-        print(f"Wrote {path}: seed {seed}", flush=True)
+def measured(lesson: str, seed: int) -> dict[str, float]:
+    """What an experiment gives for a seed, on one thread."""
+    torch.set_num_threads(1)
+    found: dict[str, float] = experiment(lesson).measure(seed)
+    return found
+
+
+def main() -> None:
+    """Measure with every seed, and store what was measured."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lesson", choices=experiments())
+    parser.add_argument("--processes", type=int, default=1, help="how many seeds at a time")
+    parser.add_argument("--out", type=Path, help="left out, measurements.json beside the lesson")
+    arguments = parser.parse_args()
+    path = arguments.out or LESSONS / arguments.lesson / "measurements.json"
+    seeds = experiment(arguments.lesson).SEEDS
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        rows = pool.starmap(measured, [(arguments.lesson, seed) for seed in seeds], chunksize=1)
+    values = {name: [round(row[name], 4) for row in rows] for name in rows[0]}
+    content = {"torch": torch.__version__, "seeds": seeds, "values": values}
+    files.write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    print(f"Wrote {path}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

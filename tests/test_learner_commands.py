@@ -1,5 +1,6 @@
 """`gpt2-small start`, `hint`, `show`, `doctor`, and what all subcommands have in common."""
 
+import json
 import sys
 from collections.abc import Callable
 from io import StringIO
@@ -57,6 +58,37 @@ def test_start_does_not_write_through_a_link_that_leads_nowhere(run: Callable[..
     Path("my_gpt2.py").symlink_to("nowhere.py")
     assert run("start").code == 2
     assert not Path("nowhere.py").exists()
+
+
+def test_start_puts_the_notebook_of_a_lesson_beside_its_file(run: Callable[..., Ran]) -> None:
+    ran = run("start", "mine.py", "--lesson", "bigram")
+    assert "Created 01_bigram.ipynb" in ran.out
+    code = "".join(
+        line
+        for cell in json.loads(Path("01_bigram.ipynb").read_text())["cells"]
+        for line in cell["source"]
+    )
+    assert 'Path("mine.py")' in code
+    assert "my_bigram" not in code
+
+
+def test_start_leaves_a_notebook_that_is_there(run: Callable[..., Ran]) -> None:
+    Path("01_bigram.ipynb").write_text("mine")
+    ran = run("start", "mine.py", "--lesson", "bigram")
+    assert ran.code == 0
+    assert "01_bigram.ipynb exists already and stays as it is" in ran.out
+    assert Path("01_bigram.ipynb").read_text() == "mine"
+
+
+def test_start_without_a_lesson_makes_no_notebook(run: Callable[..., Ran]) -> None:
+    run("start")
+    assert [path.name for path in Path().iterdir()] == ["my_gpt2.py"]
+
+
+def test_a_file_of_functions_says_nothing_of_classes_and_taps(run: Callable[..., Ran]) -> None:
+    run("start", "mine.py", "--lesson", "bigram")
+    assert "tap" not in Path("mine.py").read_text()
+    assert "__init__" not in Path("mine.py").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpt2_small.commands.learner import DEFAULT
 from gpt2_small.errors import UserError
+
+if TYPE_CHECKING:
+    from gpt2_small.checker.exercise_set import ExerciseSet
 
 
 def start(
@@ -21,7 +24,8 @@ def start(
     """Make a file in which every part of GPT-2, or of a lesson, is left for you to write.
 
     Signatures, `__init__`, docstrings and numbered steps are there; the bodies are
-    yours. A file that exists is never touched.
+    yours. The notebook of a lesson is put beside the file. A file that exists is
+    never touched.
 
     Example: gpt2-small start my_gpt2.py
     """
@@ -41,16 +45,33 @@ def start(
     if not file.absolute().parent.is_dir():
         raise UserError(f"there is no folder {file.parent}; make it first")
     write_atomically(file, skeleton(exercises))
+    notebook = _put_notebook(exercises, file)
     parts = exercises.parts
     named = "" if file == DEFAULT else f" {file}"
     option = "" if file == DEFAULT else f" --file {file}"
     typer.echo(
-        f"Created {file}: {len(parts)} parts to write, from {parts[0]} to {parts[-1]}.\n\n"
+        f"Created {file}: {len(parts)} parts to write, from {parts[0]} to {parts[-1]}.\n"
+        f"{notebook}\n"
         f"  gpt2-small watch{named}\n      says after every save how the part is doing\n"
         f"  gpt2-small hint {parts[0]}{option}\n      gives the next hint\n"
         f"  gpt2-small show {parts[0]}{option}\n      shows how the reference does it\n\n"
         f"Hints and progress are kept in {path_for(file)}."
     )
+
+
+def _put_notebook(exercises: "ExerciseSet", file: Path) -> str:
+    """Copy a lesson's notebook beside a file that it then runs on, and say so."""
+    from gpt2_small.checker.learner.lesson_notebook import notebook_for
+    from gpt2_small.files import write_atomically
+
+    found = notebook_for(exercises, file)
+    if found is None:
+        return ""
+    path, text = found
+    if os.path.lexists(path):
+        return f"{path} exists already and stays as it is.\n"
+    write_atomically(path, text)
+    return f"Created {path}: the lesson, which runs on {file}. Open it in Jupyter.\n"
 
 
 def _free_name(file: Path) -> Path:

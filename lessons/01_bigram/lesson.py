@@ -13,7 +13,8 @@
 # gpt2-small watch my_bigram.py
 # ```
 #
-# This notebook runs on your file if `my_bigram.py` lies beside it, and on the reference otherwise.
+# This notebook runs on your file if `my_bigram.py` lies beside it, and on the reference otherwise. After a change to your
+# file, run the next cell again.
 
 # %%
 try:

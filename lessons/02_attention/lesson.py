@@ -11,7 +11,8 @@
 # gpt2-small watch my_attention.py
 # ```
 #
-# This notebook runs on your file if `my_attention.py` lies beside it, and on the reference otherwise.
+# This notebook runs on your file if `my_attention.py` lies beside it, and on the reference otherwise. After a change to your
+# file, run the next cell again.
 
 # %%
 try:

@@ -9,10 +9,15 @@ from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.mistake import reference_text
 
 _WIDTH = 100
-_PREFACE = """
+_PREFACE_OF_CLASSES = """
 # Write the parts from top to bottom: put your code in the place of each `raise`. The names,
 # `__init__` and the helpers are given. A tap is called with an activation and returns it, so that
 # others can read it: pre = self.hook_pre(pre). `gpt2-small watch FILE` checks after every save.
+# ruff: noqa: F401
+"""
+_PREFACE_OF_FUNCTIONS = """
+# Write the functions from top to bottom: put your code in the place of each `raise`.
+# `gpt2-small watch FILE` checks after every save.
 # ruff: noqa: F401
 """
 
@@ -24,14 +29,20 @@ def skeleton(exercises: ExerciseSet = GPT2) -> str:
         text = with_body(text, part, _left_out(part, exercises))
     line = _last_line(ast.parse(text).body[0])
     lines = text.splitlines(keepends=True)
-    return "".join([*lines[:line], _PREFACE, kit_version.mark(), exercises.mark, *lines[line:]])
+    marks = [_preface(exercises), kit_version.mark(), exercises.mark]
+    return "".join([*lines[:line], *marks, *lines[line:]])
 
 
 def filled_in(text: str, exercises: ExerciseSet = GPT2) -> str:
     """A skeleton with the reference's bodies: the text of the reference."""
     for part in exercises.parts:
         text = with_body(text, part, reference_body(part, exercises))
-    return kit_version.without_mark(text).replace(_PREFACE + exercises.mark, "", 1)
+    return kit_version.without_mark(text).replace(_preface(exercises) + exercises.mark, "", 1)
+
+
+def _preface(exercises: ExerciseSet) -> str:
+    has_classes = any(part[0].isupper() for part in exercises.parts)
+    return _PREFACE_OF_CLASSES if has_classes else _PREFACE_OF_FUNCTIONS
 
 
 def reference_body(part: str, exercises: ExerciseSet = GPT2) -> str:
