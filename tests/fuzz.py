@@ -29,103 +29,23 @@ import typer.main
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from forked import Fork, the_forks
+from fuzz_words import ASSIGNMENTS, FILES, NUMBERS, TEXTS, USUAL, values_of
 from small_runs import PLAY, flags
 
 from gpt2_small import cli
 
 LIMIT = 60.0
+QUESTION = {
+    "ctx": "A man sits",
+    "ctx_a": "A man",
+    "ctx_b": "sits",
+    "activity_label": "Sitting",
+    "endings": ["on a chair.", "under a king.", "in the air.", "no."],
+    "label": 0,
+}
 INTERRUPT_AFTER, AGAIN_AFTER = 15.0, 3.0
 EXPECTED_CODES = {0, 1, 2, 130, 128 + signal.SIGINT, -signal.SIGINT}
 NOT_OURS = ("Traceback (most recent call last)", "Segmentation fault", "panicked at")
-
-NUMBERS = (
-    *("0", "1", "2", "3", "-1", "-0", "0.5", "1e-3", "1e30", "1e-46", "5e-324", "nan", "inf"),
-    *("-inf", "1000000000", "18446744073709551616", "1" + "0" * 30, "", " ", "one", "0x10", "1_0"),
-)
-TEXTS = (
-    *(
-        "",
-        " ",
-        "KING",
-        "KING:\n",
-        "a" * 300,
-        "/" * 40,
-        "m[/b]x",
-        "m[exp1]",
-        "[red]",
-        "😀",
-        "\x1b[31m",
-    ),
-    *(
-        "你好",
-        "a\udcff",
-        "\ufeff",
-        "\u202e",
-        "-",
-        "--",
-        "--help",
-        "%s",
-        "{}",
-        "$(date)",
-        "a b",
-        "\t",
-    ),
-    *(
-        "hub:none/none",
-        "gpt2",
-        "stories",
-        "byte",
-        "char",
-        "bpe:300",
-        "bpe:0",
-        "none",
-        "true",
-        "1,2",
-    ),
-)
-FILES = (
-    *(
-        "play.txt",
-        "run",
-        "shards",
-        "export",
-        "rows.jsonl",
-        "my_gpt2.py",
-        "wrong.py",
-        "empty",
-        "new",
-    ),
-    *("nowhere/x", ".", "/dev/null", "loop", "dangling", "binary", "folder", "x" * 300),
-)
-ASSIGNMENTS = (
-    *("d_model=16", "n_layers=1", "n_heads=3", "n_ctx=0", "dropout=2", "beta2=nan", "keep=0", "="),
-    *(
-        "d_model",
-        "d_model=",
-        "dtype=float64",
-        "schedule=constant",
-        "order=epochs",
-        "seed=-1",
-        "a=b",
-    ),
-    *("max_steps=1e3", "compile=perhaps", "skip_spikes=2", "n_layers=1000000000", "init_std=1e38"),
-)
-# Words that make a case of a command small and likely to reach its work.
-USUAL: dict[str, list[str]] = {
-    "train": ["--preset", "characters", "--data", "play.txt", "--out", "new", *flags(max_steps=2)],
-    "prepare": ["play.txt", "--out", "new"],
-    "sample": ["--model", "run", "--prompt", "KING", "--max-new-tokens", "4"],
-    "export": ["run", "new"],
-    "chat": ["run", "Hello"],
-    "evaluate": ["run", "--data", "play.txt"],
-    "variant": ["--with", "mlp-relu", "--out", "new.py"],
-    "start": ["new.py"],
-    "show": ["LayerNorm"],
-    "hint": ["LayerNorm"],
-    "grade": ["folder"],
-    "app": ["run", "--no-browser"],
-    "serve": ["run"],
-}
 
 
 @dataclass(frozen=True)
@@ -169,6 +89,9 @@ def value_for(parameter: Any, rng: random.Random) -> str:
     """A value that a parameter may get: often of its type, sometimes anything."""
     if parameter.name in ("set_", "set"):
         return rng.choice(ASSIGNMENTS)
+    known = values_of(parameter.name)
+    if known and rng.random() < 0.7:
+        return rng.choice(known)
     kind = kind_of(parameter) if rng.random() < 0.9 else "text"
     if kind in ("int", "float"):
         return rng.choice(NUMBERS)
@@ -198,13 +121,32 @@ def make_fixtures(folder: Path) -> None:
     (folder / "dangling").symlink_to("nothing")
     settings = flags(max_steps=6, checkpoint_every=2, keep=2)
     train = ["train", "--preset", "characters", "--data", "play.txt", "--out", "run", *settings]
+    (folder / "talks.jsonl").write_text("".join(map(conversation, range(40))))
+    (folder / "choices.jsonl").write_text((json.dumps(QUESTION) + "\n") * 3)
+    (folder / "class").mkdir()
+    for name in ("ann", "bob"):
+        (folder / "class" / f"{name}.py").write_text("def f(:\n")
+    (folder / "tasks").mkdir()
+    (folder / "tasks" / "broken.yaml").write_text("task: [\n")
+    chat = ["train", "--preset", "chat-oasst", "--data", "chats", "--out", "chat-run", *settings]
+    chat += ["--set", "n_ctx=32"]
     for words in (
         train,
         ["prepare", "play.txt", "--out", "shards", "--tokenizer", "byte"],
+        ["prepare", "talks.jsonl", "--chat", "--out", "chats", "--tokenizer", "byte-chat"],
+        chat,
         ["export", "run", "export"],
+        ["start", "begun.py"],
+        ["start", "lesson.py", "--lesson", "bigram"],
     ):
         fork = start(Case(words, folder, ""))
         assert fork.wait() == 0, fork.err
+
+
+def conversation(number: int) -> str:
+    """A line of a file of conversations."""
+    turns = (("user", f"Is it {number}?"), ("assistant", "It is."))
+    return json.dumps({"messages": [dict(role=r, content=text) for r, text in turns]}) + "\n"
 
 
 def start(case: Case) -> Fork:
@@ -327,7 +269,22 @@ READERS: dict[str, list[list[str]]] = {
         ["sample", "--model", "export", "--prompt", "KING", "--max-new-tokens", "2"],
         ["evaluate", "export", "--data", "play.txt"],
     ],
+    "chats": [
+        ["train", "--preset", "chat-oasst", "--data", "chats", "--out", "new", *flags(n_ctx=32)],
+        ["prepare", "chats", "--show", "2"],
+        ["prepare", "talks.jsonl", "--chat", "--out", "chats", "--tokenizer", "byte-chat"],
+    ],
+    "chat-run": [
+        ["chat", "chat-run", "Hello", "--max-new-tokens", "3"],
+        ["train", "--out", "chat-run", "--resume", "--max-steps", "7"],
+    ],
     "rows.jsonl": [["prepare", "rows.jsonl", "--out", "new", "--tokenizer", "byte"]],
+    "talks.jsonl": [
+        ["prepare", "talks.jsonl", "--chat", "--out", "new", "--tokenizer", "byte-chat"]
+    ],
+    "choices.jsonl": [["evaluate", "run", "--choices", "choices.jsonl"]],
+    "begun.py": [["check", "begun.py", "--component", "LayerNorm"], ["show", "MLP"]],
+    "lesson.py": [["check", "lesson.py"]],
 }
 
 
