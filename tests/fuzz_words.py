@@ -7,7 +7,6 @@ from small_runs import flags
 from gpt2_small.checker.exercise_set import GPT2, lesson_folders
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.variants import EDITS
-from gpt2_small.stories.dialogues import DIALOGUES
 from gpt2_small.training.presets import PRESETS
 
 
@@ -75,7 +74,7 @@ def values_of(parameter: str) -> tuple[str, ...]:
         "kind": ("bin", "npy"),
         "tokenizer": ("gpt2", "byte", "char", "bpe:300", "gpt2-chat", "byte-chat"),
         "from_": ("oasst", "messages", "sharegpt", "alpaca"),
-        "text": (DIALOGUES, "stories", "hellaswag", "talks.jsonl", "chats", "shards", "folder"),
+        "text": ("dialogues", "stories", "hellaswag", "talks.jsonl", "chats", "shards", "folder"),
         "lang": ("en", "de"),
         "paths": ("best", "all"),
         "split": ("tree", "path", "train"),
