@@ -12,6 +12,7 @@ from typing import Any
 
 from gpt2_small import notebooks
 from gpt2_small.errors import UserError, nearest
+from gpt2_small.pipes import refuse_pipe
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # No file has this name, in a wheel neither, so that nothing but `bind` can put a module there.
@@ -233,6 +234,7 @@ def read(path: Path) -> bytes:
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the Python file with your solution")
+    refuse_pipe(path)
     try:
         source = path.read_bytes()
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from gpt2_small import binding
+from gpt2_small import binding, network
 from gpt2_small.errors import MachineError, ProcessLost, UserError
 
 NOT_WRITTEN = 1
@@ -26,6 +26,32 @@ UNUSABLE_PATHS = ("Symlink loop", "Could not determine home directory")
 
 
 def run_command(app: typer.Typer) -> None:
+    """Run a command line as `_run_command`, and end, whatever is still being downloaded."""
+    try:
+        _run_command(app)
+    except SystemExit as end:
+        if end.code == INTERRUPTED and (sentence := _interrupt_of(end)):
+            _print_error(sentence)
+        if network.is_being_asked():  # whose threads Python would wait for
+            _end_at_once(end.code)
+        raise
+
+
+def _interrupt_of(error: BaseException | None) -> str:
+    """What a KeyboardInterrupt says that an exit comes from; typer turned it into the exit."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error)
+
+
+def _end_at_once(code: str | int | None) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _run_command(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code: 2 for input that cannot be used.
 
     A part of the solution that is not written yet ends it with exit code 1. Of the processes that
@@ -94,10 +120,14 @@ def _say(sentence: str, rank: str = "RANK") -> None:
 
     torchrun ends all processes as soon as one has ended.
     """
-    if os.environ.get(rank, "0") == "0":
-        print(_wrapped(f"error: {sentence}"), file=sys.stderr)  # noqa: T201
-    else:
+    _print_error(f"error: {sentence}", rank)
+    if os.environ.get(rank, "0") != "0":
         time.sleep(TIME_TO_SPEAK)
+
+
+def _print_error(sentence: str, rank: str = "RANK") -> None:
+    if os.environ.get(rank, "0") == "0":
+        print(_wrapped(sentence), file=sys.stderr)  # noqa: T201
 
 
 def _wrapped(sentence: str) -> str:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from gpt2_small.errors import UserError
+from gpt2_small.pipes import refuse_pipe
 
 
 def cache_folder() -> Path:
@@ -121,6 +122,7 @@ def parse_json(text: str) -> Any:
 
 def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises UserError when the file is missing or damaged."""
+    refuse_pipe(path)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,21 +1,25 @@
-"""What the network gives, or an error, within a time limit."""
+"""Ask the network within a time limit, so that Ctrl-C is answered at once."""
 
 import queue
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 NETWORK_SECONDS = 20.0
+THREAD = "asking the network"
 
 Answer = TypeVar("Answer")
 
 
-def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns or raises.
+def within(seconds: float | None, ask: Callable[[], Answer]) -> Answer:
+    """What `ask` returns or raises, run in a thread of its own that Ctrl-C leaves behind.
 
-    Looking up a name has no time limit of its own, and clients try again for minutes, so it is
-    asked beside.
+    Looking up a name has no time limit of its own, clients try again for minutes, and those that
+    download with several threads, or in native code, answer Ctrl-C only at the end.
+
+    Args:
+        seconds: the time limit; None for none.
 
     Raises:
         TimeoutError: there is no answer within `seconds`.
@@ -28,14 +32,29 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
         except Exception as error:
             answers.put((None, error))
 
-    threading.Thread(target=answer, daemon=True).start()
+    threading.Thread(target=answer, name=THREAD, daemon=True).start()
     try:
         result, error = answers.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no answer within {seconds:.0f} seconds") from None
+        raise TimeoutError(f"no answer within {seconds or 0:.0f} seconds") from None
     if error is not None:
         raise error
     return result  # type: ignore[return-value]
+
+
+def interruptible(items: Iterable[Answer]) -> Iterator[Answer]:
+    """The items, each taken as by `within`: while the next one is downloaded, Ctrl-C is answered.
+
+    Nothing is taken ahead.
+    """
+    iterator, end = iter(items), object()
+    while (item := within(None, lambda: next(iterator, end))) is not end:
+        yield item  # type: ignore[misc]
+
+
+def is_being_asked() -> bool:
+    """Whether a question is still unanswered, although nobody waits for its answer any more."""
+    return any(thread.name == THREAD for thread in threading.enumerate())
 
 
 def download(url: str, *, seconds: float | None = None) -> bytes:

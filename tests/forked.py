@@ -169,6 +169,7 @@ def serve() -> None:
 def become(question: dict[str, Any]) -> None:
     """Be the process that was asked for, and end as it ends."""
     os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, ending in ((1, "out"), (2, "err")):
         path = f"{question['name']}.{ending}"

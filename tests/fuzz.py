@@ -3,6 +3,7 @@
     python tests/fuzz.py                                2,000 command lines, 500 damaged files
     python tests/fuzz.py --commands 50 --files 0 --seed 7
     python tests/fuzz.py --only train,prepare
+    python tests/fuzz.py --patience 5                   on a machine that does other things, too
 
 The commands and their options are read from the program itself, so that new ones are covered. Every
 case runs in a process and a folder of its own, from a seed that is printed with a failure. A
@@ -156,11 +157,14 @@ def start(case: Case) -> Fork:
     return the_forks().start(*case.arguments, before=before)
 
 
-def failure_of(case: Case) -> str | None:
-    """Run a case to its end, and say what was wrong with it; None when nothing was."""
+def failure_of(case: Case, patience: float = 1.0) -> str | None:
+    """Run a case to its end, and say what was wrong with it; None when nothing was.
+
+    patience: how many times longer than usual everything may take.
+    """
     fork, begun, interrupts = start(case), time.monotonic(), 0
     while fork.poll() is None:
-        taken = time.monotonic() - begun
+        taken = (time.monotonic() - begun) / patience
         if taken > LIMIT:
             os.killpg(fork.pid, signal.SIGKILL)
             fork.wait()
@@ -314,6 +318,7 @@ class Fuzz:
     fixtures: Path
     scratch: Path
     only: tuple[str, ...] = ()
+    patience: float = 1.0
 
     def command_case(self, number: int) -> Case:
         rng = random.Random(f"command {self.seed} {number}")
@@ -332,7 +337,7 @@ class Fuzz:
     def failures(self, cases: Iterator[Case]) -> Iterator[str]:
         """Run each case; yield a line for each that failed."""
         for case in cases:
-            failure = failure_of(case)
+            failure = failure_of(case, self.patience)
             shutil.rmtree(case.folder, ignore_errors=True)
             if failure is not None:
                 yield f"{case.about}: {case.arguments!r}: {failure}"
@@ -345,6 +350,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", default="", help="commands, with commas between them")
+    parser.add_argument("--patience", type=float, default=1.0, help="factor of every time limit")
     arguments = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
@@ -352,7 +358,7 @@ def main() -> None:
         fixtures.mkdir()
         make_fixtures(fixtures)
         only = tuple(filter(None, arguments.only.split(",")))
-        fuzz = Fuzz(arguments.seed, fixtures, Path(folder), only)
+        fuzz = Fuzz(arguments.seed, fixtures, Path(folder), only, arguments.patience)
         first = arguments.first
         for count, make in (
             (arguments.commands, fuzz.command_case),

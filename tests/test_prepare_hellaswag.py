@@ -25,9 +25,10 @@ def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     class Answer:
         sha = "0123abc"
 
-    def load_dataset(path: str, **options: Any) -> dict[str, list[dict[str, Any]]]:
+    def load_dataset(path: str, **options: Any) -> dict[str, Any]:
         assert (path, options["revision"]) == ("Rowan/hellaswag", "0123abc")
-        return {"train": rows[:1], "validation": rows}
+        splits = {"train": rows[:1], "validation": rows}
+        return {name: datasets.Dataset.from_list(splits[name]) for name in splits}
 
     monkeypatch.setattr(hub_corpus, "is_offline", lambda: False)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: Answer())

@@ -17,6 +17,7 @@ PACKAGE = "gpt2_small"
 # A room may import from lower floors and from itself; neighbours on one floor do not meet.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "network"),
+    ("pipes",),
     ("files", "notebooks"),
     ("binding", "devices"),
     ("entry_point",),

@@ -1,9 +1,11 @@
 """Show the progress of a preparation: a live line in a terminal, plain lines elsewhere."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from gpt2_small.data.unfinished_folder import INDEX
 from gpt2_small.errors import printable
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_UNSHOWN = 1.0
 STAGES = {"vocabulary": "making the tokenizer", "hashes": "hashing the shards"}
+SHOWN_STAGES = (*STAGES, "tokens")
 
 
 class PrepareView:
@@ -58,6 +62,14 @@ class PrepareView:
         """Keep the line at the bottom of the terminal."""
         with self._progress:
             yield
+
+    def begin(self) -> None:
+        """Begin to show the line, until `end`."""
+        self._progress.start()
+
+    def end(self) -> None:
+        """Take the line away."""
+        self._progress.stop()
 
     def show(self, step: PrepareProgress) -> None:
         """Bring the line up to date; without a terminal, print a line now and then."""
@@ -131,6 +143,49 @@ class PrepareView:
             return ""
         left = seconds / done * (1 - step.fraction)
         return f"  {step.fraction:.0%}  {left:,.0f} s left"
+
+
+class PreparingBeside:
+    """Shows that a command prepares a text first, where that takes more than a moment.
+
+    A thread shows it, since reading a large text, or learning its tokenizer, takes no steps.
+
+    after: seconds until it is shown.
+    """
+
+    def __init__(self, console: Console, text: str, after: float = SECONDS_UNSHOWN) -> None:
+        self.console, self.text, self.after = console, text, after
+        self._view: PrepareView | None = None
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+
+    def show(self, step: PrepareProgress) -> None:
+        """Bring what is shown up to date; take it away when the text is prepared."""
+        with self._lock:
+            if step.stage == "done":
+                self._end()
+            elif self._timer is None:
+                self._timer = threading.Timer(self.after, self._begin)
+                self._timer.daemon = True
+                self._timer.start()
+            if self._view is not None and step.stage in SHOWN_STAGES:
+                self._view.show(replace(step, remarks=()))
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._timer is None:
+                return
+            self._view = PrepareView(self.text, Path(), console=self.console)
+            self._view.begin()
+            if not self.console.is_terminal:
+                self.console.print(f"Preparing {printable(self.text)}", markup=False)
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._view is not None:
+            self._view.end()
+        self._timer = self._view = None
 
 
 def _documents(count: int) -> str:

@@ -103,6 +103,7 @@ def _train(
     import torch
 
     from gpt2_small import binding
+    from gpt2_small.commands.prepare_view import PreparingBeside
     from gpt2_small.runs import read_run
     from gpt2_small.training.chat_data import ChatData
     from gpt2_small.training.display.chat_progress import print_loss_by_turn
@@ -115,7 +116,17 @@ def _train(
 
     with (
         joined_processes(device) as processes,
-        open_run(binding.bound(), out, preset, changes, processes, resume=resume) as run,
+        open_run(
+            binding.bound(),
+            out,
+            preset,
+            changes,
+            processes,
+            resume=resume,
+            progress=PreparingBeside(
+                run_console(quiet=not processes.is_main), changes.get("data", "the text")
+            ).show,
+        ) as run,
         open_trackers(
             out,
             run.settings.as_json(),

@@ -24,7 +24,7 @@ def prepare_hellaswag(folder: Path) -> tuple[Path, int]:
     rows, _ = rows_of(DATA_SET, split="validation")
     lines = []
     for number, row in enumerate(rows, start=1):
-        missing = [name for name in ("endings", "label", "ctx") if name not in row]
+        missing = [name for name in ("endings", "label", "ctx") if row.get(name) is None]
         if missing:
             raise UserError(
                 f"row {number} of {DATA_SET} has no {missing[0]!r}; nothing was written"

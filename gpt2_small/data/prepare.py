@@ -36,18 +36,18 @@ SAVE_SECONDS = 5.0
 class PrepareProgress:
     """How far a preparation is.
 
-    stage: `vocabulary`, `tokens`, `hashes` or `done`.
+    stage: `opening`, `vocabulary`, `tokens`, `hashes` or `done`.
     documents, tokens, bytes: of text, so far, those before an interruption among them.
     total_documents, total_bytes: about how many there are, where that is known.
     remarks: what a user should know about the text, as far as it has been read.
     """
 
     stage: str
-    documents: int
-    tokens: int
-    bytes: int
-    total_documents: int | None
-    total_bytes: int | None
+    documents: int = 0
+    tokens: int = 0
+    bytes: int = 0
+    total_documents: int | None = None
+    total_bytes: int | None = None
     remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property

@@ -50,11 +50,12 @@ def open_text(
             file, and `bpe:4096` for a data set of the hub.
         column: of rows, the one that is the text.
         verify: read everything in shards that are given, and compare their hashes.
-        progress: called now and then while a text is being prepared.
+        progress: called now and then while a text is opened and prepared, at the end with `done`.
 
     Raises:
         UserError: the text or the shards cannot be used.
     """
+    tell = progress or (lambda step: None)
     name = str(name)
     if holds_shards(name):
         if column is not None:
@@ -65,13 +66,21 @@ def open_text(
         tokenizer=tokenizer or (HUB_TOKENIZER if is_on_hub else FILE_TOKENIZER)
     )
     most = HUB_CHARACTERS if is_on_hub else None
-    corpus = open_corpus(name, column=column, most_characters=most)
-    folder = _cached(corpus, options)
-    busy = f"another process is preparing {folder}."
-    with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
-        shards = _open_or_prepare(folder, corpus, options, progress)
-        (folder / INDEX).touch()
-        _remove_old(folder.parent)
+    tell(PrepareProgress(stage="opening"))
+    try:
+        corpus = open_corpus(name, column=column, most_characters=most)
+        folder = _cached(corpus, options)
+        busy = f"another process is preparing {folder}."
+        with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
+            shards = _open_or_prepare(folder, corpus, options, tell)
+            (folder / INDEX).touch()
+            _remove_old(folder.parent)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted while preparing {name}; the same command goes on with it."
+        ) from None
+    finally:
+        tell(PrepareProgress(stage="done"))
     return replace(shards, name=name, remarks=(*read_index(folder).remarks, *shards.remarks))
 
 
@@ -79,7 +88,7 @@ def _open_or_prepare(
     folder: Path,
     corpus: Corpus,
     options: PrepareOptions,
-    progress: Callable[[PrepareProgress], object] | None,
+    tell: Callable[[PrepareProgress], object],
 ) -> Shards:
     if (folder / INDEX).exists():
         try:
@@ -88,8 +97,7 @@ def _open_or_prepare(
             shutil.rmtree(folder, ignore_errors=True)
     preparation = Preparation(corpus, Unfinished(folder), options, SAVE_SECONDS)
     for step in preparation.run(suitable_processes(corpus)):
-        if progress is not None:
-            progress(step)
+        tell(step)
     return open_shards(folder)
 
 

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.pipes import refuse_pipe
 
 NAMES_SHOWN = 8
 
@@ -134,6 +135,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
     Raises UserError for a file that is missing, cut short, or something else.
     """
+    refuse_pipe(path)
     try:
         path.open("rb").close()  # safetensors would call a file missing that may not be read
         return load_file(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.files import parse_json, write_atomically
+from gpt2_small.pipes import refuse_pipe
 
 LOG = "log.jsonl"
 
@@ -45,6 +46,7 @@ def trim_log(folder: str | Path, last_step: int) -> list[dict[str, Any]]:
     Raises UserError, with the line's number, for a damaged line before.
     """
     path = Path(folder) / LOG
+    refuse_pipe(path)
     kept: list[dict[str, Any]] = []
     for record in _records(path) if last_step else ():
         if record["step"] > last_step:
@@ -59,6 +61,7 @@ def trim_log(folder: str | Path, last_step: int) -> list[dict[str, Any]]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
+    refuse_pipe(path)
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:

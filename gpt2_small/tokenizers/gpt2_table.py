@@ -15,6 +15,7 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
 from gpt2_small.network import download
+from gpt2_small.pipes import refuse_pipe
 
 Ranks = dict[bytes, int]
 
@@ -140,6 +141,7 @@ def _read_given(path: Path) -> Ranks:
                 "or a .tiktoken file."
             )
         file = found[0]
+    refuse_pipe(file)
     try:
         data = file.read_bytes()
     except OSError as error:

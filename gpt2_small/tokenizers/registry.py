@@ -7,6 +7,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError, nearest
 from gpt2_small.files import write_atomically
+from gpt2_small.pipes import refuse_pipe
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, with_roles
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
@@ -144,6 +145,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         UserError: no file there, a damaged one, or one that another program wrote.
     """
     path = Path(folder) / FILE_NAME
+    refuse_pipe(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Create or resume a run: its folder, settings, data and training, opened together."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import binding
+from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import Question
 from gpt2_small.files import locked
@@ -80,12 +81,14 @@ def open_run(
     processes: Processes,
     *,
     resume: bool = False,
+    progress: Callable[[PrepareProgress], object] | None = None,
 ) -> Iterator[OpenRun]:
     """A run in its folder, which no other process may use meanwhile. All processes take part.
 
     preset, changes: what the run is; a resumed run needs neither.
     resume: resume the run in the folder, or begin when there is none. A process that torchrun has
         restarted always does.
+    progress: called now and then while a text is being prepared.
 
     Raises UserError when the folder, the data, the model or the settings cannot be used.
     """
@@ -98,7 +101,7 @@ def open_run(
     if processes.device.type == "cpu":
         recompute = decision.settings.recipe.recompute
         (return_freed_memory if recompute else keep_freed_memory)()
-    training, data = processes.together(lambda: _build(solution, decision, processes))
+    training, data = processes.together(lambda: _build(solution, decision, processes, progress))
     questions = processes.together(
         lambda: read_choices(training.recipe, data.tokenizer, training.config.n_ctx)
     )
@@ -122,7 +125,12 @@ def _locked(folder: Path, processes: Processes) -> Iterator[None]:
         yield
 
 
-def _build(solution: ModuleType, decision: Decision, processes: Processes) -> tuple[Training, Data]:
+def _build(
+    solution: ModuleType,
+    decision: Decision,
+    processes: Processes,
+    progress: Callable[[PrepareProgress], object] | None,
+) -> tuple[Training, Data]:
     settings, recipe = decision.settings, decision.settings.recipe
     fields = dict(settings.model)
     tokenizer: str | Tokenizer | None = settings.tokenizer
@@ -143,6 +151,7 @@ def _build(solution: ModuleType, decision: Decision, processes: Processes) -> tu
         column=settings.column,
         held_out_tokens=recipe.evaluation_tokens,
         order=recipe.order,
+        progress=progress,
     )
     if initial is not None:
         fields["d_vocab"] = initial.vocabulary(settings.data, data.tokenizer)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
 from gpt2_small.data.conversations.chat_folder import holds_chats
 from gpt2_small.data.epoch_order import epoch_batch_at
+from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import Shards
 from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.text_shards import open_text
@@ -177,6 +178,7 @@ def open_data(
     column: str | None = None,
     held_out_tokens: int | None = None,
     order: str = "random",
+    progress: Callable[[PrepareProgress], object] | None = None,
 ) -> Data:
     """What `--data` names: `stories`, a folder of conversations, or what `open_text` takes.
 
@@ -184,6 +186,7 @@ def open_data(
     column: of rows, the one that is the text; left out, it is found.
     held_out_tokens: how much of a held-out text is used; left out, all of it.
     order: of the training windows, as for TextData.
+    progress: as for open_text.
 
     Raises UserError for a text that cannot be used.
     """
@@ -195,9 +198,8 @@ def open_data(
         return StoriesData(n_ctx)
     if holds_chats(source):
         return open_chat_data(source, n_ctx, held_out_tokens)
-    return TextData(
-        open_text(source, tokenizer=tokenizer, column=column), n_ctx, held_out_tokens, order
-    )
+    shards = open_text(source, tokenizer=tokenizer, column=column, progress=progress)
+    return TextData(shards, n_ctx, held_out_tokens, order)
 
 
 def fingerprint(data: Data) -> str:

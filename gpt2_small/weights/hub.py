@@ -82,7 +82,11 @@ def fetch(name: str, *, with_tokenizer: bool = False, answer_seconds: float | No
         )
     try:
         _ask(repositories[0], revision, answer_seconds or ANSWER_SECONDS)
-        return _download(repositories[0], revision)
+        return within(None, lambda: _download(repositories[0], revision))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Interrupted while downloading {name}; the same command downloads what is missing."
+        ) from None
     except UserError:
         raise
     except Exception as error:  # the client's network errors share no base that it exports

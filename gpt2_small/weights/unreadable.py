@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 from gpt2_small.files import read_json_object
+from gpt2_small.pipes import refuse_pipe
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, is_run
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -39,6 +40,7 @@ SHOWN = 3
 
 def explain_file(path: Path) -> str:
     """Why a file is no model's folder, by its first bytes and its name."""
+    refuse_pipe(path)
     try:
         with path.open("rb") as file:
             first = file.read(64)

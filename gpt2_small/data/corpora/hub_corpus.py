@@ -23,6 +23,7 @@ from gpt2_small.data.corpora.rows import (
     row_of,
 )
 from gpt2_small.errors import UserError
+from gpt2_small.network import interruptible, within
 from gpt2_small.tokenizers.gpt2_table import is_offline
 
 ANSWER_SECONDS = 5.0
@@ -71,7 +72,7 @@ class HubCorpus:
         split = _choose_split(data_set, list(splits), split)
         rows = splits[split]
         with _said(data_set):
-            first = list(islice(rows, ROWS_AT_ONCE))
+            first = list(islice(_records(rows), ROWS_AT_ONCE))
         if not first:
             raise UserError(f"the data set {data_set!r} is empty.")
         self._column = choose_column(f"the data set {data_set!r}", first, column)
@@ -128,11 +129,9 @@ class HubCorpus:
         state, passed = (at["rows"], at["passed"]) if at else (None, 0)
         self._rows.load_state_dict(state)
         with _said(self._data_set):
-            for batch in self._rows.iter(ROWS_AT_ONCE):
-                names = list(batch)
-                records = zip(*batch.values(), strict=True)
-                for number, values in enumerate(islice(records, passed, None), start=passed + 1):
-                    record = dict(zip(names, values, strict=True))
+            for batch in interruptible(self._rows.iter(ROWS_AT_ONCE)):
+                records = islice(_records_of(batch), passed, None)
+                for number, record in enumerate(records, start=passed + 1):
                     yield row_of(record, self._column, {"rows": state, "passed": number})
                 state, passed = self._rows.state_dict(), 0
 
@@ -156,9 +155,20 @@ def rows_of(
 
     def rows() -> Iterator[dict[str, Any]]:
         with _said(name):
-            yield from splits[chosen]
+            yield from _records(splits[chosen])
 
     return rows(), {"data_set": name, "revision": revision, "split": chosen}
+
+
+def _records(rows: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a split, each with all of its columns."""
+    for batch in interruptible(rows.iter(ROWS_AT_ONCE)):
+        yield from _records_of(batch)
+
+
+def _records_of(batch: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in zip(*batch.values(), strict=True):
+        yield dict(zip(batch, values, strict=True))
 
 
 def _parts(name: str) -> tuple[str, str | None, str | None]:
@@ -172,7 +182,7 @@ def _load(name: str, arguments: dict[str, Any]) -> Any:
     """The splits of a data set, by name."""
     datasets = _import_datasets(name)
     try:
-        return datasets.load_dataset(**arguments, streaming=True)
+        return within(None, lambda: datasets.load_dataset(**arguments, streaming=True))
     except Exception as error:  # its exceptions share no base
         way_out = ""
         if "scripts are no longer supported" in str(error):
@@ -208,7 +218,8 @@ def _ask_hub(name: str, revision: str | None) -> str | None:
         raise UserError(f"the data set {name!r} is unavailable offline; {way_out}.")
     asked: dict[str, Any] = {"revision": revision} if revision else {}
     try:
-        answer = huggingface_hub.HfApi().dataset_info(name, timeout=ANSWER_SECONDS, **asked)
+        ask = huggingface_hub.HfApi().dataset_info
+        answer = within(None, lambda: ask(name, timeout=ANSWER_SECONDS, **asked))
     except HFValidationError as error:
         raise UserError(f"{name!r} is not a name the hub could have ({_line(error)}).") from None
     except HfHubHTTPError as error:

@@ -1,0 +1,131 @@
+"""A text that `train` prepares first: shown when it takes more than a moment, ended by Ctrl-C."""
+
+import io
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+from forked import the_forks, wait_until
+from rich.console import Console
+from small_runs import ALONE, SMALL, flags, play, steps_kept, train
+
+from gpt2_small import binding
+from gpt2_small.commands.prepare_view import PreparingBeside
+from gpt2_small.data.prepare import PrepareProgress
+from gpt2_small.entry_point import INTERRUPTED
+from gpt2_small.training import initial_weights
+from gpt2_small.training.display.overview import print_plan
+from gpt2_small.training.session import open_run
+
+OPENING, DONE = PrepareProgress(stage="opening"), PrepareProgress(stage="done")
+TOKENS = PrepareProgress(stage="tokens", documents=3, tokens=50, bytes=70, total_bytes=140)
+
+
+def console(is_terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
+
+
+def said(shown: Console) -> str:
+    assert isinstance(shown.file, io.StringIO)
+    return shown.file.getvalue()
+
+
+def test_a_text_that_is_prepared_in_a_moment_is_not_spoken_of():
+    shown = console(is_terminal=False)
+    beside = PreparingBeside(shown, "play.txt", after=3600)
+    for step in (OPENING, TOKENS, DONE):
+        beside.show(step)
+    assert said(shown) == ""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):  # one that is called off ends at once
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+
+def test_a_text_that_takes_longer_is_named_although_no_step_comes():
+    shown = console(is_terminal=False)
+    beside = PreparingBeside(shown, "play.txt", after=0)
+    beside.show(OPENING)
+    wait_until(lambda: "Preparing play.txt" in said(shown))
+    beside.show(DONE)
+
+
+def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
+    shown = console(is_terminal=True)
+    beside = PreparingBeside(shown, "play.txt", after=0)
+    beside.show(OPENING)
+    wait_until(lambda: "opening play.txt" in said(shown))
+    beside.show(TOKENS)
+    wait_until(lambda: "3 documents" in said(shown))
+    beside.show(DONE)
+    length = len(said(shown))
+    beside.show(DONE)
+    assert len(said(shown)) == length
+
+
+def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path):
+    stages = []
+    changes = {"data": str(play(tmp_path))}
+    with open_run(
+        binding.bound(),
+        tmp_path / "run",
+        SMALL,
+        changes,
+        ALONE,
+        progress=lambda step: stages.append(step.stage),
+    ):
+        pass
+    assert stages[0] == "opening"
+    assert {"vocabulary", "tokens", "hashes"} <= set(stages)
+    assert stages[-1] == "done"
+
+
+SLOW_READING = """
+from gpt2_small.data import text_shards
+
+open_corpus = text_shards.open_corpus
+
+def slow(name, **options):
+    print("reading", flush=True)
+    import time
+    time.sleep(3600)
+
+text_shards.open_corpus = slow
+"""
+
+
+def test_ctrl_c_while_a_text_is_prepared_ends_train_with_a_sentence(tmp_path):
+    words = ["train", "--preset", "characters", "--data", play(tmp_path), *flags()]
+    fork = the_forks().start(*words, "--out", tmp_path / "run", before=SLOW_READING)
+    wait_until(lambda: "reading" in fork.out or fork.poll() is not None)
+    wait_until(lambda: "Preparing" in fork.out or fork.poll() is not None)
+    fork.send(signal.SIGINT)
+    assert fork.wait() == INTERRUPTED
+    assert "play.txt; the same command goes on with it." in fork.err
+    assert "Traceback" not in fork.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A run to begin with, about whose files there is something to say."""
+    train(binding.bound(), tmp_path / "first", last=3)
+    opened = initial_weights.open_model
+
+    def open_model(name, **how):
+        return replace(opened(name, **how), remarks=("a remark about [first]",))
+
+    monkeypatch.setattr(initial_weights, "open_model", open_model)
+    return tmp_path / "first"
+
+
+def test_remarks_about_the_weights_that_a_run_begins_with_are_kept_and_printed(tmp_path, begun):
+    changes = {"data": str(tmp_path / "play.txt"), "init_from": str(begun)}
+    settings = replace(SMALL, model={})
+    with open_run(binding.bound(), tmp_path / "run", settings, changes, ALONE) as run:
+        assert "a remark about [first]" in run.remarks
+        shown = console(is_terminal=False)
+        print_plan(run, shown, "Training")
+        assert "a remark about [first]" in said(shown)
+    assert steps_kept(tmp_path / "run") == []
