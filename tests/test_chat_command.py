@@ -10,7 +10,7 @@ import torch
 
 from gpt2_small import binding, cli
 from gpt2_small.commands import chat as command
-from gpt2_small.commands.chat_screen import WIDTH, ChatScreen
+from gpt2_small.commands.chat_screen import WIDTH, ChatScreen, token_names
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Conversation, LoadedModel, SamplingOptions
 from gpt2_small.tokenizers.registry import make_tokenizer
@@ -154,6 +154,15 @@ def test_why_lists_a_line_for_each_token_that_fits_the_screen(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == len(shown.conversation.turns[-1].steps)
     assert all("%" in line and len(line) <= WIDTH for line in lines)
+
+
+def test_why_names_tokens_that_have_no_text() -> None:
+    tokenizer = make_tokenizer("byte-chat")
+    name = token_names(tokenizer)
+    assert tokenizer.roles is not None
+    assert name(tokenizer.roles.user) == "<|user|>"
+    assert all(name(id) not in ("", "''") for id in tokenizer.ends)
+    assert name(ord("a")) == "'a'"
 
 
 @pytest.mark.parametrize(

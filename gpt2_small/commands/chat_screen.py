@@ -16,6 +16,7 @@ from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import write_atomically
 from gpt2_small.generation import Conversation, Reply, Step
 from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
+from gpt2_small.tokenizers.protocol import Tokenizer
 
 FORMAT = "gpt2-small-chat/1"
 HELP = """/undo       take the last message and its answer back
@@ -121,8 +122,9 @@ class ChatScreen:
         turns = self.conversation.turns
         if not turns:
             raise UserError("there is no answer yet; say something first")
+        names = token_names(self.conversation.loaded.tokenizer)
         for step in turns[-1].steps:
-            self.say(_line_about(step, self.conversation.loaded.tokenizer.decode([step.id])))
+            self.say(_line_about(step, names))
 
     def _print(self, text: str) -> None:
         if sys.stdout is not None and self._json_path != TO_STANDARD_OUTPUT:
@@ -138,11 +140,18 @@ class ChatScreen:
                 write_atomically(self._json_path, text + "\n")
 
 
-def _line_about(step: Step, text: str) -> str:
+def token_names(tokenizer: Tokenizer) -> Callable[[int], str]:
+    """The text of a token in quotes, or the name of a token that has no text."""
+    names = {id: "<end>" for id in tokenizer.ends}
+    names |= {id: name for name, id in tokenizer.special_tokens.items()}
+    return lambda id: names.get(id) or _quoted(tokenizer.decode([id]))
+
+
+def _line_about(step: Step, name: Callable[[int], str]) -> str:
     """A token, its probability, and the most likely ones, within the width of a screen."""
-    line = f"{_quoted(text):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
+    line = f"{name(step.id):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
     for each in step.candidates:
-        likely = f"   {_quoted(each.text)} {_percent(each.log_probability)}"
+        likely = f"   {name(each.id)} {_percent(each.log_probability)}"
         if len(line + likely) > WIDTH:
             break
         line += likely
