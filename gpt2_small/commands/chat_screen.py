@@ -142,7 +142,7 @@ class ChatScreen:
 
 def token_names(tokenizer: Tokenizer) -> Callable[[int], str]:
     """The text of a token in quotes, or the name of a token that has no text."""
-    names = {id: "<end>" for id in tokenizer.ends}
+    names = dict.fromkeys(tokenizer.ends, "<end>")
     names |= {id: name for name, id in tokenizer.special_tokens.items()}
     return lambda id: names.get(id) or _quoted(tokenizer.decode([id]))
 
