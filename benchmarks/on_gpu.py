@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from decode import decode_ours, decode_transformers
 from measuring import circumstances, console, data_sheet, interleaved, show, write
-from peers import SHAPES, hugging_face, reference
+from peers import SHAPES, config_of, hugging_face, reference
 from safetensors.torch import load_file
 from torch import Tensor
 from train_step import Runner
@@ -152,7 +152,7 @@ def distance(found: list[Tensor], truth: list[Tensor]) -> float:
     """
     least = 0.01 * max(tensor.norm() for tensor in truth)
     return max(
-        ((a - b).norm() / torch.maximum(b.norm(), least)).item()
+        float((a - b).norm() / torch.maximum(b.norm(), least))
         for a, b in zip(found, truth, strict=True)
     )
 
@@ -259,7 +259,7 @@ def training(bench: Bench) -> dict[str, Any]:
     known = data_sheet(device)
     rows: list[dict[str, Any]] = []
     peak = known.peaks.get("bfloat16") if known else None
-    flops = training_flops(shape, seq=shape.n_ctx)
+    flops = training_flops(config_of(shape), seq=shape.n_ctx)
     found: dict[str, Any] = {"holds": True}
     for name in ("twin", "nanoGPT", "transformers"):
         try:

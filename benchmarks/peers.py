@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+import gpt2_small
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -37,18 +39,20 @@ SHAPES = {
 }
 
 
-def reference(shape: Shape) -> Any:
-    """Our own model."""
-    import gpt2_small
-
-    config = gpt2_small.TransformerConfig(
+def config_of(shape: Shape) -> "gpt2_small.TransformerConfig":
+    """Our own config of this shape."""
+    return gpt2_small.TransformerConfig(
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
         d_model=shape.d_model,
         n_ctx=shape.n_ctx,
         d_vocab=shape.d_vocab,
     )
-    return gpt2_small.Transformer(config)
+
+
+def reference(shape: Shape) -> "gpt2_small.Transformer":
+    """Our own model."""
+    return gpt2_small.Transformer(config_of(shape))
 
 
 def hugging_face(shape: Shape) -> nn.Module | None:

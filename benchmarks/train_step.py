@@ -38,6 +38,7 @@ from measuring import (
 from peers import (
     SHAPES,
     Shape,
+    config_of,
     hugging_face,
     nanogpt,
     nanogpt_optimizer,
@@ -157,7 +158,7 @@ def time_rows(
     times: dict[str, list[float]], arguments: argparse.Namespace, peak: float
 ) -> list[dict[str, Any]]:
     tokens = arguments.batch * arguments.seq
-    flop = tokens * training_flops(SHAPES[arguments.preset], seq=arguments.seq)
+    flop = tokens * training_flops(config_of(SHAPES[arguments.preset]), seq=arguments.seq)
     return [
         {
             "model": name,

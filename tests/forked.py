@@ -1,26 +1,31 @@
-"""Training processes without a start-up: one Python loads torch and forks for each of them.
+"""Start processes in milliseconds: one Python loads torch and forks for each of them.
 
 Loading torch takes seconds, and a run that is killed fifty times starts fifty times. A process that
-has loaded everything and trained nothing forks in milliseconds what then runs the command's own
-code, from the parsing of its flags to its exit code, alone or under torchrun's agent. Nothing of
-torch runs in the parent, which has one thread, so that no lock and no thread is lost on the way.
+has loaded everything and trained nothing forks what then runs the command's own code, from the
+parsing of its flags to its exit code, alone or under torchrun's agent, or any other program.
+Nothing of torch runs in the parent, which has one thread, so that no lock and no thread is lost on
+the way.
 
 Run as a program this is that parent; `Forks` starts it and talks to it.
 """
 
+import atexit
 import functools
 import importlib
 import json
 import os
 import resource
+import runpy
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from processes import ROOT
@@ -28,7 +33,7 @@ from processes import ROOT
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 
-LONGEST_WAIT = 120.0
+LONGEST_WAIT = 300.0
 POLL = 0.002
 
 LOADED = (
@@ -81,7 +86,7 @@ class Fork:
 
     def wait(self) -> int:
         """Its exit code, or minus the signal that ended it."""
-        wait_until(lambda: self.poll() is not None)
+        wait_until(lambda: self.poll() is not None, every=0.01)
         assert self.code is not None
         return self.code
 
@@ -124,19 +129,44 @@ class Forks:
         processes: how many torchrun's agent shall start in its stead, which then is the process.
         max_restarts: how often it may start them again.
         """
-        self._made += 1
-        name = self.folder / str(self._made)
         question = {
             "arguments": [str(argument) for argument in arguments],
             "before": before,
             "largest_file": largest_file,
             "processes": processes,
             "max_restarts": max_restarts,
-            "name": str(name),
         }
+        return self._fork(question)
+
+    def start_python(
+        self, *arguments: object, cwd: Path, stdin: str = "", stdout: str = "", **variables: str
+    ) -> Fork:
+        """Run Python with these arguments, which is not waited for.
+
+        It differs from `python ARGUMENTS` in that torch and other libraries are loaded already. The
+        package is not: it comes from where the path has it.
+
+        stdin: what it reads.
+        stdout: a file that takes what it prints, in place of the fork's.
+        variables: of the environment, beside this process's own; no solution is chosen.
+        """
+        kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        question = {
+            "python": [str(argument) for argument in arguments],
+            "cwd": str(cwd),
+            "stdin": stdin,
+            "stdout": stdout,
+            "environment": kept | variables,
+            "largest_file": None,
+        }
+        return self._fork(question)
+
+    def _fork(self, question: dict[str, Any]) -> Fork:
+        self._made += 1
+        name = self.folder / str(self._made)
         for ending in (".out", ".err"):
             name.with_suffix(ending).touch()
-        return Fork(self, self.ask(question)["pid"], name)
+        return Fork(self, self.ask(question | {"name": str(name)})["pid"], name)
 
     def run(self, *arguments: object, **how: Any) -> Fork:
         """Run `gpt2-small` with these arguments in another process, to its end."""
@@ -176,6 +206,8 @@ def become(question: dict[str, Any]) -> None:
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
     if question["largest_file"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (question["largest_file"],) * 2)
+    if "python" in question:
+        end_as(lambda: run_python(question))
     end_as(lambda: (launch if question["processes"] else run_the_command)(question))
 
 
@@ -187,6 +219,9 @@ def end_as(program: Callable[[], object]) -> None:
         code = 0
     except SystemExit as end:
         code = end.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -195,8 +230,45 @@ def end_as(program: Callable[[], object]) -> None:
         os._exit(code)
 
 
+def run_python(question: dict[str, Any]) -> None:
+    """Do what Python does with these arguments: `-c PROGRAM`, `-m MODULE` or a script first."""
+    if question["stdin"]:
+        file = Path(f"{question['name']}.in")
+        file.write_text(question["stdin"])
+        os.dup2(os.open(file, os.O_RDONLY), 0)
+    if question["stdout"]:
+        os.dup2(os.open(question["stdout"], os.O_WRONLY), 1)
+    os.environ.clear()
+    os.environ.update(question["environment"])
+    os.chdir(question["cwd"])
+    for module in [name for name in sys.modules if name.split(".")[0] == "gpt2_small"]:
+        del sys.modules[module]
+    kind, *rest = question["python"]
+    first = {"-c": "", "-m": os.getcwd()}.get(kind, os.path.dirname(kind))
+    named = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    own = (str(ROOT), os.path.dirname(__file__))
+    sys.path[:] = [first, *named, *(folder for folder in sys.path if folder not in own), str(ROOT)]
+    try:
+        if kind == "-c":
+            sys.argv = [kind, *rest[1:]]
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(rest[0], "<string>", "exec"), vars(main))
+        elif kind == "-m":
+            sys.argv = rest
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = [kind, *rest]
+            runpy.run_path(kind, run_name="__main__")
+    finally:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+
+
 def run_the_command(question: dict[str, Any]) -> None:
-    """Do what `gpt2-small` does with these arguments."""
+    """Do what `gpt2-small` does with these arguments, but for the picture at a training's end."""
+    from gpt2_small.training.display import overview
+
+    overview.save_loss_curve = lambda *_, **__: None
     exec(question["before"], {})
     sys.argv = ["gpt2-small", *question["arguments"]]
     from gpt2_small.cli import app
@@ -251,15 +323,13 @@ def launch(question: dict[str, Any]) -> None:
 
 
 def load_everything() -> None:
-    """Load what a training needs; the picture at its end is left to other tests."""
+    """Load what a training needs."""
     for name in LOADED:
         importlib.import_module(name)
     from gpt2_small.cli import app
-    from gpt2_small.training.display import overview as watched
 
     with suppress(UserError):
         app(["train", "--preset", "", "--out", ""], standalone_mode=False)
-    watched.save_loss_curve = lambda *_, **__: None
 
 
 if __name__ == "__main__":

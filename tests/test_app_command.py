@@ -1,11 +1,8 @@
 """`app` and `serve` as processes: the address they print, and how they end."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from app_pages import TEXT, small_run
+from forked import Fork, the_forks, wait_until
 from processes import ROOT, run_python
 
 from gpt2_small.app.serving import server
 from gpt2_small.app.serving.server import listening_socket
 from gpt2_small.errors import UserError
-
-PROGRAM = (sys.executable, "-m", "gpt2_small")
 
 
 @pytest.fixture(scope="module")
@@ -43,33 +39,25 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(*arguments: str, cwd: Path) -> Iterator[tuple[Fork, str]]:
     """A server, and what it prints first; it must have printed nothing else at the end."""
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = ("-m", "gpt2_small", *arguments)
+    process = the_forks().start_python(*command, cwd=cwd, PYTHONPATH=str(ROOT))
     try:
-        assert process.stdout is not None
-        yield process, process.stdout.readline()
-        assert process.stdout.read() == ""
-        assert process.stderr is not None
-        assert "Traceback" not in process.stderr.read()
+        wait_until(lambda: process.out.endswith("\n") or process.poll() is not None)
+        printed = process.out
+        yield process, printed
+        assert process.out == printed
+        assert "Traceback" not in process.err
     finally:
-        process.kill()
+        process.send(signal.SIGKILL)
         process.wait()
-        for stream in (process.stdout, process.stderr):
-            stream.close()
 
 
-def ended_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, float]:
+def ended_by(process: Fork, number: signal.Signals) -> tuple[int, float]:
     began = time.monotonic()
-    process.send_signal(number)
-    return process.wait(timeout=20), time.monotonic() - began
+    process.send(number)
+    return process.wait(), time.monotonic() - began
 
 
 def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:

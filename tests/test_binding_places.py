@@ -6,7 +6,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import pytest
-from processes import ROOT, printed_by, run_python
+from processes import ROOT, printed_by, run_fresh_python, run_python
 
 IDENTITY = """
 import sys
@@ -87,7 +87,7 @@ def test_spawned_workers_run_on_the_file_that_was_bound(elsewhere):
     mine = elsewhere / "mine.py"
     mine.write_text("class Transformer:\n    name = 'mine'\n")
     (elsewhere / "spawning.py").write_text(SPAWNING)
-    result = run_python("spawning.py", cwd=elsewhere)
+    result = run_fresh_python("spawning.py", cwd=elsewhere)
     assert result.stdout.strip() == str([("mine", str(mine))] * 2), result.stderr
 
 
@@ -118,7 +118,7 @@ def test_under_torchrun_every_process_runs_on_the_chosen_file(elsewhere, chosen_
         variables = {}
     (elsewhere / "script.py").write_text(script)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    result = run_python(*torchrun, "script.py", cwd=elsewhere, **variables)
+    result = run_fresh_python(*torchrun, "script.py", cwd=elsewhere, **variables)
     bound = "gpt2_small.bound_solution"
     assert result.stdout.strip() == str([(rank, "mine", bound) for rank in range(2)]), result.stderr
 

@@ -1,15 +1,14 @@
 """`gpt2-small check`: the screen, the exit codes and the reports."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from checking import check_text, reference_with, wrong_text
+from processes import ROOT, run_python
 from rich.console import Console
 
 from gpt2_small.checker import report_formats as reports
@@ -25,15 +24,7 @@ COUNTS = ("passed", "failed", "not_written", "waiting")
 
 
 def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gpt2_small", "check", *arguments]
-    root = str(Path(__file__).parents[1])
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": root} | env,
-    )
+    return run_python("-m", "gpt2_small", "check", *arguments, cwd=cwd, PYTHONPATH=str(ROOT), **env)
 
 
 def test_a_right_part_ends_with_0(tmp_path: Path) -> None:

@@ -1,26 +1,24 @@
 """pytest --solution FILE runs the list of checks, and agrees with `gpt2-small check`."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from checking import check_text, reference_with, wrong_text
+from processes import ROOT, run_python
 
 from gpt2_small.checker.mistakes.mistake import find
 
-ROOT = Path(__file__).parents[1]
 LOOK_UP = "        return self.W_E[tokens]\n"
 
 
 def pytest_on(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Pytest in a folder that has a learner's file and no tests."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "gpt2_small"]
+    command = ["-m", "pytest", "-p", "no:cacheprovider", "-p", "gpt2_small"]
     command += ["--solution", "my_gpt2.py", "--junitxml", "a.xml", *options]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
+    variables = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return run_python(*command, cwd=folder, **variables)
 
 
 @pytest.fixture(scope="module")

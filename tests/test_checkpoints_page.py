@@ -2,10 +2,9 @@
 
 import re
 import shlex
-import subprocess
-import sys
 
 from pages import page
+from processes import run_python
 from small_gpt2s import characters, our_gpt2, saved_run
 
 from gpt2_small.weights import folder_tokenizer, hub
@@ -18,8 +17,8 @@ def test_what_the_page_shows_runs(tmp_path, monkeypatch, capsys):
     saved_run(tmp_path / "runs" / "play", our_gpt2(), characters())
     [commands] = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     for line in commands.splitlines():
-        words = [sys.executable, "-m", *shlex.split(line.replace("gpt2-small", "gpt2_small", 1))]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+        words = shlex.split(line.replace("gpt2-small", "gpt2_small", 1))
+        done = run_python("-m", *words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     [python] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     monkeypatch.chdir(tmp_path)

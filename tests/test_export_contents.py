@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import tokenizer_folders
 import torch
+from processes import run_python
 from small_gpt2s import hugging_face_gpt2, our_gpt2
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
@@ -41,8 +40,7 @@ def test_a_run_from_a_folder_with_tokens_of_its_own_keeps_rows_tokens_and_ends(f
     (tmp_path / "play.txt").write_text("The cat sat on the mat. " * 200)
     arguments = ["train", "--preset", "shakespeare-cpu", "--data", "play.txt", "--out", "run"]
     arguments += ["--init-from", "theirs", "--max-steps", "1", "--device", "cpu"]
-    command = [sys.executable, "-m", "gpt2_small", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = run_python("-m", "gpt2_small", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = export_hugging_face(tmp_path / "run", tmp_path / "out")
     theirs, again = map(AutoTokenizer.from_pretrained, (fine_tune, folder))

@@ -2,15 +2,13 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from make_notebooks import notebook, sources
-from processes import ROOT
+from processes import ROOT, run_python
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.runner import judge, reference
@@ -115,8 +113,8 @@ def test_a_lessons_file_is_checked_by_the_command(tmp_path: Path) -> None:
         "tokens[:-1] * d_vocab + tokens[1:]", "tokens[1:] * d_vocab + tokens[:-1]"
     )
     path.write_text(find_lesson("bigram").mark + wrong)
-    command = [sys.executable, "-m", "gpt2_small", "check", str(path), "--json", "out.json"]
-    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = ["-m", "gpt2_small", "check", path, "--json", "out.json"]
+    checked = run_python(*command, cwd=tmp_path)
     report = json.loads((tmp_path / "out.json").read_text())
     assert checked.returncode == 1, checked.stdout + checked.stderr
     named = {result["mistake"] for result in report["results"] if result["status"] == "failed"}

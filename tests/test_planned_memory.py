@@ -179,6 +179,7 @@ def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, pr
     grown = printed_by(
         Path(__file__).with_name("growth_in_training.py").read_text(),
         cwd=tmp_path,
+        fresh=True,
         PYTHONPATH=str(ROOT),
         GROWTH=json.dumps(wanted),
         # Otherwise the C library keeps what was freed between what was not.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from against_reference import edited_reference
-from processes import ROOT, run_python
+from processes import ROOT, run_fresh_python, run_python
 
 from gpt2_small import binding
 
@@ -50,10 +50,11 @@ def project(tmp_path) -> Path:
 
 
 def pytest_with_all_plugins(
-    project: Path, *options: str, **variables: str
+    project: Path, *options: str, fresh: bool = False, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     variables = {"COLUMNS": "300", **variables}
-    return run_python("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=project, **variables)
+    run = run_fresh_python if fresh else run_python
+    return run("-m", "pytest", "-p", "no:cacheprovider", *options, cwd=project, **variables)
 
 
 def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -186,10 +187,12 @@ def test_a_project_that_has_nothing_to_do_with_it_is_left_alone(project):
         "    assert not {'torch', 'beartype', 'einops', 'transformers'} & set(sys.modules)\n"
     )
     without = ("-p", "no:jaxtyping", "-p", "no:hypothesispytest")
-    result = pytest_with_all_plugins(project, *without)
+    result = pytest_with_all_plugins(project, *without, fresh=True)
     assert result.returncode == 0, result.stdout
     assert "solution" not in result.stdout
-    with_variable = pytest_with_all_plugins(project, *without, GPT2_SMALL_SOLUTION="my_gpt2.py")
+    with_variable = pytest_with_all_plugins(
+        project, *without, fresh=True, GPT2_SMALL_SOLUTION="my_gpt2.py"
+    )
     assert "1 passed" in with_variable.stdout
 
 

@@ -6,14 +6,13 @@ import math
 import os
 import re
 import signal
-import subprocess
 import sys
 from dataclasses import asdict
 
 import pytest
 import torch
 from against_reference import edited_reference
-from processes import ROOT
+from forked import the_forks, wait_until
 from small_gpt2s import N_CTX, characters, hugging_face_gpt2, our_gpt2, saved_run
 from writing import ROUNDING, small_model
 
@@ -192,17 +191,10 @@ def test_what_is_no_file_is_written_to_and_not_replaced(sample, tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
 def test_a_full_disk_under_the_output_is_one_sentence(run_folder):
     words = ["sample", "--model", run_folder, "--prompt", "A", "--max-new-tokens", 3, "--seed", 1]
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "gpt2_small", *map(str, words)],
-            env=dict(os.environ, PYTHONPATH=str(ROOT)),
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=100,
-        )
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[1:] == [
+    command = ("-m", "gpt2_small", *words)
+    done = the_forks().start_python(*command, cwd=run_folder.parent, stdout="/dev/full")
+    assert done.wait() == 2
+    assert done.err.splitlines()[1:] == [
         "error: the output cannot be written, its disk is full; free some space"
     ]
 
@@ -253,21 +245,10 @@ def interrupted(tmp_path_factory):
     path = edited_reference(folder, (greedy, "        return 0 * logits.argmax(dim=-1)\n"))
     words = ["sample", "--model", "run", "--prompt", "HELLO", "--max-new-tokens", 10**7]
     words += ["--temperature", 0, "--solution", path]
-    # A test in the background ignores interrupts, and its children would with it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gpt2_small", *map(str, words)],
-        cwd=folder,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    signal.signal(signal.SIGINT, before)
-    begun = process.stdout.read(40)
-    process.send_signal(signal.SIGINT)
-    text, beside = process.communicate(timeout=60)
-    return process.returncode, begun + text, beside.splitlines()
+    process = the_forks().start_python("-m", "gpt2_small", *words, cwd=folder)
+    wait_until(lambda: len(process.out) > 40 or process.poll() is not None)
+    process.send(signal.SIGINT)
+    return process.wait(), process.out, process.err.splitlines()
 
 
 def test_ctrl_c_keeps_the_text_and_exits_with_130(interrupted):

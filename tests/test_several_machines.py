@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from machines import Machine, Running, joined_machines, why_no_machines
 from pages import block
-from processes import ROOT, run_python
+from processes import ROOT, run_fresh_python
 from small_runs import PLAY, SMALL, flags, logged, state_at
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,9 @@ def uncut(tmp_path_factory) -> Path:
     (folder / "play.txt").write_text(PLAY)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
     train = ["-m", "gpt2_small", "train", "--preset", "shakespeare-cpu", "--data", "play.txt"]
-    result = run_python(*launch, *train, "--out", "run", *SMALLER, cwd=folder, PYTHONPATH=str(ROOT))
+    result = run_fresh_python(
+        *launch, *train, "--out", "run", *SMALLER, cwd=folder, PYTHONPATH=str(ROOT)
+    )
     assert result.returncode == 0, result.stderr
     return folder / "run"
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from processes import ROOT, run_python
+from processes import ROOT, run_fresh_python, run_python
 
 from gpt2_small.entry_point import run_command
 from gpt2_small.runs import load_model, read_log, read_run
@@ -141,7 +141,7 @@ def test_under_torchrun_one_process_prints_and_keeps_the_run(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     flags = ["--data", "play.txt", "--max-steps", "2", "--batch-size", "2", "--device", "cpu"]
-    result = run_python(*torchrun, DEMO, *flags, cwd=tmp_path, OMP_NUM_THREADS="1")
+    result = run_fresh_python(*torchrun, DEMO, *flags, cwd=tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("Before and after") == 1
     assert [record["step"] for record in read_log(tmp_path / "runs" / "play")] == [1, 2]

@@ -3,15 +3,13 @@
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from checking import check_text, reference_text
 from pages import page
-from processes import ROOT
+from processes import ROOT, run_python
 from small_runs import PLAY, flags
 from typer.testing import CliRunner
 
@@ -216,13 +214,8 @@ def test_a_variant_trains_resumes_samples_and_is_evaluated(tmp_path: Path) -> No
         ["sample", "--model", "run", "--prompt", "KING", "--max-new-tokens", "3", "--json", "s"],
         ["evaluate", "run", "--data", "play.txt", "--json", "e"],
     ]
-    told = subprocess.run(
-        [sys.executable, "-c", COMMANDS, str(ROOT)],
-        input="\n".join(" ".join(map(str, line)) for line in lines),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    commands = "\n".join(" ".join(map(str, line)) for line in lines)
+    told = run_python("-c", COMMANDS, str(ROOT), cwd=tmp_path, stdin=commands)
     assert told.returncode == 0, told.stderr
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]

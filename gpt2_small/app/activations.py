@@ -10,6 +10,8 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gpt2_small.model_protocol import Model, Unembed
+
 # How far values that name their position may be from what they should be.
 PROBE_TOLERANCE = 1e-4
 
@@ -51,7 +53,7 @@ class Pattern:
 
 
 @torch.no_grad()
-def observe(model: Any, ids: tuple[int, ...]) -> Observation:
+def observe(model: Model, ids: tuple[int, ...]) -> Observation:
     """Run a model once, with hooks on its modules; no taps are needed."""
     found: dict[str, list[Tensor]] = {"attn_in": [], "attn_out": [], "mlp_out": [], "resid": []}
 
@@ -82,13 +84,13 @@ def observe(model: Any, ids: tuple[int, ...]) -> Observation:
     return Observation(ids, logits, **found)
 
 
-def as_batch(model: Any, ids: tuple[int, ...]) -> Tensor:
+def as_batch(model: Model, ids: tuple[int, ...]) -> Tensor:
     """The ids as a batch of one, where the model is."""
     return torch.tensor([ids], device=next(model.parameters()).device)
 
 
 @torch.no_grad()
-def pattern(model: Any, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> Pattern:
+def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> Pattern:
     """The attention pattern of one layer, for what its attention read."""
     attn = model.blocks[layer].attn
     if isinstance(getattr(attn, "hook_pattern", None), nn.Module):
@@ -176,23 +178,22 @@ def _from_weights(
     project = "seq d_model, head d_model d_head -> head seq d_head"
     query = einsum(attn_in, attn.W_Q, project) + attn.b_Q[:, None]
     key = einsum(attn_in, attn.W_K, project) + attn.b_K[:, None]
-    scores = query @ key.mT / attn.W_Q.shape[2] ** 0.5
+    scores: Tensor = query @ key.mT / attn.W_Q.shape[2] ** 0.5
     later = torch.ones_like(scores[0], dtype=torch.bool).triu(diagonal=1)
     return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
 
 
 @torch.no_grad()
-def unembed(model: Any, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, "seq d_vocab"]:
+def unembed(model: Model, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, "seq d_vocab"]:
     """What the model would say if its blocks ended here: the final norm, then the unembedding."""
     final = model.ln_final(resid[None])
-    if getattr(model, "unembed", None) is not None:
-        logits: Tensor = model.unembed(final)[0]
-        return logits
-    return (final @ model.embed.W_E.T)[0]
+    unembed: Unembed | None = getattr(model, "unembed", None)
+    logits = final @ model.embed.W_E.T if unembed is None else unembed(final)
+    return logits[0]
 
 
 @contextmanager
-def without_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[None]:
+def without_heads(model: Model, heads: list[tuple[int, int]]) -> Iterator[None]:
     """While the context lasts, these heads (layer, head) add nothing to the residual stream.
 
     Their rows of W_O are zero meanwhile, which does what zeroing hook_z would, without a tap.

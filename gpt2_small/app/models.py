@@ -15,6 +15,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.generation import LoadedModel, open_model
 from gpt2_small.model.building import fill
+from gpt2_small.model_protocol import Config
 from gpt2_small.runs import Run, read_run
 from gpt2_small.runs.folder import WEIGHTS, is_run
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -214,7 +215,7 @@ def build(
     return model.to(device).eval()
 
 
-def config_fields(config: Any) -> dict[str, Any]:
+def config_fields(config: Config) -> dict[str, Any]:
     """The fields of a TransformerConfig."""
     return {name: getattr(config, name) for name in type(config).__dataclass_fields__}
 

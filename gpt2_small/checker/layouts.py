@@ -17,6 +17,7 @@ from torch.func import functional_call
 
 from gpt2_small.checker.claims.contract import parameters_of
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.model_protocol import Config
 
 # A tensor of theirs (names that it may have, with | between): the parameters of the contract that
 # it holds, stacked in front when they are several, and the pattern from theirs to the contract's.
@@ -39,7 +40,7 @@ def adapted(factory: Factory, tensors: Tensors, part: str | None = None) -> type
     class Adapted(nn.Module):
         _inner: nn.Module
 
-        def __init__(self, config: Any) -> None:
+        def __init__(self, config: Config) -> None:
             super().__init__()
             inner = factory(config)
             object.__setattr__(self, "_inner", inner)  # its parameters are not this module's
@@ -61,7 +62,7 @@ def adapted(factory: Factory, tensors: Tensors, part: str | None = None) -> type
                 name: _ours_to_theirs([getattr(self, one) for one in ours], pattern)
                 for name, (ours, pattern) in self._tensors.items()
             }
-            output = functional_call(self._inner, theirs, (given,))
+            output: Tensor | tuple[Tensor, ...] = functional_call(self._inner, theirs, (given,))
             return output[0] if isinstance(output, tuple) else output
 
         def train(self, mode: bool = True) -> Any:
@@ -70,7 +71,7 @@ def adapted(factory: Factory, tensors: Tensors, part: str | None = None) -> type
 
         def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
             self._inner._apply(fn, recurse)
-            return super()._apply(fn, recurse)
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     Adapted.__name__ = Adapted.__qualname__ = part or "Adapted"
     return Adapted
@@ -178,11 +179,11 @@ def _mlp(first: str, second: str, pattern: str = _TURNED) -> Tensors:
     return found
 
 
-def _from_config(made: type[nn.Module], config: Any) -> nn.Module:
+def _from_config(made: type[nn.Module], config: Config) -> nn.Module:
     return made(config)
 
 
-def _nanogpt_config(config: Any) -> SimpleNamespace:
+def _nanogpt_config(config: Config) -> SimpleNamespace:
     return SimpleNamespace(
         n_embd=config.d_model,
         n_head=config.n_heads,
@@ -194,7 +195,7 @@ def _nanogpt_config(config: Any) -> SimpleNamespace:
     )
 
 
-def _book_config(config: Any) -> dict[str, Any]:
+def _book_config(config: Config) -> dict[str, Any]:
     return {
         "emb_dim": config.d_model,
         "n_heads": config.n_heads,
@@ -206,7 +207,7 @@ def _book_config(config: Any) -> dict[str, Any]:
     }
 
 
-def _book_attention(made: Any, config: Any) -> nn.Module:
+def _book_attention(made: Any, config: Config) -> nn.Module:
     module: nn.Module = made(
         d_in=config.d_model,
         d_out=config.d_model,
@@ -218,7 +219,7 @@ def _book_attention(made: Any, config: Any) -> nn.Module:
     return module
 
 
-def _hugging_face_config(config: Any) -> Any:
+def _hugging_face_config(config: Config) -> Any:
     from transformers import GPT2Config
 
     return GPT2Config(

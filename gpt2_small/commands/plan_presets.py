@@ -6,6 +6,7 @@ from typing import Any
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.model.presets import PRESETS as SHAPES
 from gpt2_small.model.presets import preset as shape_of
+from gpt2_small.model_protocol import Config
 from gpt2_small.planning.planned_run import KEEP
 from gpt2_small.training.presets import PRESETS as RUNS
 from gpt2_small.training.settings import Settings
@@ -23,7 +24,7 @@ class PlannedPreset:
     keep: latest checkpoints that stay.
     """
 
-    config: Any
+    config: Config
     dtype: str = DTYPE
     tokens: int | None = None
     batch_tokens: int | None = None

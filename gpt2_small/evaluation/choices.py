@@ -16,6 +16,7 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.scoring import ContinuationScorer, Score
+from gpt2_small.model_protocol import Model
 from gpt2_small.stories.endings import story_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
 
@@ -205,7 +206,7 @@ def check_scorable(
 
 
 def answer(
-    model: Any,
+    model: Model,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     definition: str,

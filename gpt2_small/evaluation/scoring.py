@@ -8,18 +8,19 @@ model reads a row for each ending.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpt2_small.kernels.products import affine
 from gpt2_small.kernels.projection import query_key_value
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.twin import layer_norm, mlp
+from gpt2_small.model_protocol import Model
 
 # Tokens of a batch, padding included; more only cost memory.
 CPU_TOKENS = 2048
@@ -71,7 +72,7 @@ class ContinuationScorer:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         *,
         is_packed: bool | None = None,
         tokens_per_batch: int | None = None,
@@ -190,14 +191,14 @@ class ContinuationScorer:
         targets: Int[Tensor, "targets"],
     ) -> tuple[Float[Tensor, "targets"], Bool[Tensor, "targets"]]:
         """Log-probability of each target and whether it is the likeliest, on the CPU."""
+        unembed: Callable[[Tensor], Tensor] = lambda rows: rows  # noqa: E731
         if self.uses_twin:
             final = packed_residual(self.model, tokens, positions, visible)
             states = rearrange(final, "batch seq d_model -> (batch seq) d_model")
-            unembed = lambda rows: _logits(self.model, rows)  # noqa: E731
+            unembed = partial(_logits, self.model)
         else:
             logits = self.model(tokens)
             states = rearrange(logits, "batch seq d_vocab -> (batch seq) d_vocab")
-            unembed = lambda rows: rows  # noqa: E731
         log_probabilities, best = [], []
         for rows, wanted in zip(
             where.split(POSITIONS_PER_CHUNK), targets.split(POSITIONS_PER_CHUNK), strict=True
@@ -245,7 +246,7 @@ def _visible(segments: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq_q 
 
 
 def packed_residual(
-    model: Any,
+    model: Model,
     tokens: Int[Tensor, "batch seq"],
     positions: Int[Tensor, "batch seq"],
     visible: Bool[Tensor, "batch 1 seq_q seq_k"] | None,
@@ -273,9 +274,8 @@ def packed_residual(
     return layer_norm(model.ln_final, residual)
 
 
-def _logits(model: Any, final: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_vocab"]:
-    unembed: nn.Module | None = model.unembed
+def _logits(model: Model, final: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_vocab"]:
+    unembed = model.unembed
     if unembed is None:
-        logits: Tensor = final @ model.embed.W_E.mT
-        return logits
+        return final @ model.embed.W_E.mT
     return rearrange(unembed(rearrange(final, "rows d -> 1 rows d")), "1 rows d -> rows d")

@@ -4,13 +4,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.model_protocol import Model
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 # Windows that are sorted by length together, so that a batch holds little padding.
@@ -95,7 +96,7 @@ def document(tokenizer: Tokenizer, text: str, group: int) -> Document:
 
 
 def score_documents(
-    model: Any,
+    model: Model,
     documents: Iterable[Document],
     tokenizer: Tokenizer,
     *,
@@ -188,7 +189,7 @@ def _by_length(windows: Sequence[_Window], tokens_per_batch: int) -> Iterator[li
 class _WindowScorer:
     """Sums the losses of windows by a model, or by its fast twin."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         self._continuations = ContinuationScorer(model, is_packed=False)
         self.tokens_per_batch = self._continuations.tokens_per_batch
         self._d_vocab = model.config.d_vocab

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpt2_small.generation.decoders import Decoder, decoder_for, rows_at_once
 from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.model_protocol import Model
 
 # More rows than this are no faster for each.
 FASTEST_ROWS = 256
@@ -16,7 +16,7 @@ FASTEST_ROWS = 256
 
 def sample_many(
     solution: ModuleType,
-    model: Any,
+    model: Model,
     prompts: Sequence[Sequence[int]],
     new_tokens: int,
     *,

@@ -3,16 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.cached_decoder import CachedDecoder
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
+from gpt2_small.model_protocol import Model
 
 # What the rows of one batch may take together, in caches or in logits.
 BATCH_BYTES = 2**31
@@ -59,8 +60,8 @@ class UncachedDecoder:
     dropout and is left in the mode it was in.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model: Any = model
+    def __init__(self, model: Model) -> None:
+        self.model = model
         self._rows: list[list[int]] = []
 
     @property
@@ -131,7 +132,7 @@ class UncachedDecoder:
 
 
 @contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
+def without_dropout(model: Model) -> Iterator[None]:
     """While the context lasts, the model is in eval mode."""
     was_training = model.training
     model.eval()
@@ -141,7 +142,7 @@ def without_dropout(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def decoder_for(model: nn.Module) -> Decoder:
+def decoder_for(model: Model) -> Decoder:
     """The twin's cached decoder, of weights packed now, for the reference; else the model itself.
 
     `LoadedModel.new_decoder` packs the weights once for several.
@@ -151,7 +152,7 @@ def decoder_for(model: nn.Module) -> Decoder:
     return UncachedDecoder(model)
 
 
-def rows_at_once(model: Any) -> int:
+def rows_at_once(model: Model) -> int:
     """How many rows a batch may have so that its caches, or its logits, stay within memory."""
     config = model.config
     if stands_in_for(model):

@@ -13,6 +13,7 @@ from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.model.cached_decoder import CachedDecoder
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
+from gpt2_small.model_protocol import Model
 from gpt2_small.runs.folder import is_run, load_run
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights import find_pretrained, load_hugging_face
@@ -29,7 +30,7 @@ class LoadedModel:
     """
 
     name: str
-    model: Any
+    model: Model
     tokenizer: Tokenizer
     remarks: tuple[str, ...] = ()
     _packed: tuple[Any, PackedTransformer] | None = field(default=None, init=False, repr=False)

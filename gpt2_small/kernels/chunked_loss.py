@@ -157,7 +157,7 @@ def chunked_loss(
     d_vocab = weight.shape[0] if is_transposed else weight.shape[1]
     default = chunk_size(len(targets), d_vocab, on_cpu=on_cpu)
     with torch.autocast(final.device.type, enabled=False):
-        loss: Tensor = _ChunkedLoss.apply(
+        loss: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
             final,
             weight,
             bias,

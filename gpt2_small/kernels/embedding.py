@@ -34,6 +34,6 @@ def shared_embedding(
 ) -> tuple[Float[Tensor, "batch seq d_model"], Float[Tensor, "d_vocab d_model"]]:
     """The tokens' vectors, and the weight for the unembedding to use."""
     if cpu_version_runs(weight, tokens):
-        embed, weight = _SharedEmbedding.apply(weight, tokens)
+        embed, weight = _SharedEmbedding.apply(weight, tokens)  # type: ignore[no-untyped-call]
         return embed, weight
     return F.embedding(tokens, weight), weight

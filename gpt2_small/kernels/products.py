@@ -61,7 +61,8 @@ def product(
 ) -> Float[Tensor, "rows out"]:
     """left @ right + bias, contiguous, outside of autograd."""
     if onednn_is_faster(left, right):
-        return torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
+        return made
     return left @ right if bias is None else torch.addmm(bias, left, right)
 
 
@@ -109,7 +110,8 @@ def affine(
     flat, dtype = inputs.flatten(end_dim=-2), product_dtype(inputs)
     is_cast = dtype != weight.dtype
     if cpu_version_runs(flat) and (is_cast or onednn_is_faster(flat, weight)):
-        output: Tensor = _Affine.apply(flat, weight, bias, dtype)
+        output: Tensor = _Affine.apply(flat, weight, bias, dtype)  # type: ignore[no-untyped-call]
     else:
         output = torch.addmm(bias, flat, weight)
-    return output.unflatten(0, inputs.shape[:-1])
+    unflattened: Tensor = output.unflatten(0, inputs.shape[:-1])
+    return unflattened

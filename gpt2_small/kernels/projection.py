@@ -58,7 +58,7 @@ def fused_weight(
 ) -> Float[Tensor, "d_model three_head_d_head"]:
     """The weight of one product that gives queries, then keys, then values, of all heads."""
     if dtype != weights[0].dtype:
-        cast: Tensor = _SideBySideCast.apply(dtype, *weights)
+        cast: Tensor = _SideBySideCast.apply(dtype, *weights)  # type: ignore[no-untyped-call]
         return cast
     return side_by_side(*weights)
 
@@ -107,5 +107,6 @@ def query_key_value(
     bias, dtype = torch.cat([*biases]).flatten(), product_dtype(residual)
     if not cpu_version_runs(residual):
         return affine(residual, fused_weight(weights, dtype), bias)
-    projected: Tensor = _Projection.apply(residual.flatten(end_dim=-2), bias, dtype, *weights)
-    return projected.unflatten(0, residual.shape[:-1])
+    projected: Tensor = _Projection.apply(residual.flatten(end_dim=-2), bias, dtype, *weights)  # type: ignore[no-untyped-call]
+    unflattened: Tensor = projected.unflatten(0, residual.shape[:-1])
+    return unflattened

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,7 +13,11 @@ from torch.overrides import TorchFunctionMode
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.model_protocol import Model
 from gpt2_small.pipes import refuse_pipe
+
+if TYPE_CHECKING:
+    from gpt2_small import Transformer, TransformerConfig
 
 NAMES_SHOWN = 8
 
@@ -25,7 +29,7 @@ DRAWS = frozenset(
 )
 
 
-def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
+def config_from_fields(fields: Mapping[str, Any], source: str) -> "TransformerConfig":
     """The bound solution's TransformerConfig with these fields.
 
     source: what the fields came from, for the message.
@@ -39,9 +43,10 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> Any:
             hint = did_you_mean(name, known, otherwise=f"the fields are {', '.join(known)}")
             raise UserError(f"{source} has the unknown field {name!r}; {hint}")
     try:
-        return config_class(**fields)
+        config: TransformerConfig = config_class(**fields)
     except (TypeError, ValueError) as error:
         raise UserError(f"{source}: {error}") from error
+    return config
 
 
 class UndrawnWeights(TorchFunctionMode):
@@ -66,7 +71,7 @@ def build_model(
     source: str,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-) -> Any:
+) -> "Transformer":
     """The bound solution's Transformer in eval mode, its parameters not yet set.
 
     torch's global generator is left as it was.
@@ -75,7 +80,7 @@ def build_model(
     """
     config = config_from_fields(fields, source)
     with torch.random.fork_rng(devices=[]), UndrawnWeights():
-        model = binding.bound().Transformer(config)
+        model: Transformer = binding.bound().Transformer(config)
     try:
         return model.to(device=device, dtype=dtype).eval()
     except (RuntimeError, AssertionError) as error:
@@ -84,7 +89,7 @@ def build_model(
 
 
 @torch.no_grad()
-def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
+def fill(model: Model | nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
     """Copy tensors into the model's parameters of the same names, which must be the same names.
 
     Raises UserError with every tensor that is missing, unexpected or of the wrong shape; then the

@@ -126,7 +126,8 @@ class CachedDecoder:
         if longest > self.config.n_ctx:
             raise UserError(f"{longest} tokens do not fit n_ctx = {self.config.n_ctx}; give fewer")
         residual = self._read(tokens.to(self.device))
-        return self.weights.logits(residual.flatten(end_dim=1)).unflatten(0, tokens.shape)
+        logits: Tensor = self.weights.logits(residual.flatten(end_dim=1)).unflatten(0, tokens.shape)
+        return logits
 
     def _check(self, tokens: Tensor, has_the_axes: bool) -> None:
         if not (self._lengths and has_the_axes and len(tokens) == len(self._lengths)):
@@ -185,7 +186,8 @@ class CachedDecoder:
             z = rearrange(z, "batch head seq d_head -> (batch seq) (head d_head)")
             residual = residual + block.output(z)
             residual = residual + block.mlp(residual)
-        return residual.unflatten(0, tokens.shape)
+        unflattened: Tensor = residual.unflatten(0, tokens.shape)
+        return unflattened
 
     def _advanced(self, cache: KeyValueCache, span: int) -> Float[Tensor, "batch d_vocab"]:
         """Read every row's next token, which attends within the first `span` places."""

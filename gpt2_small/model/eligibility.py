@@ -18,9 +18,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.model.building import UndrawnWeights
-
-# A module of the reference; its parameters are attributes that nn.Module does not declare.
-Part = Any
+from gpt2_small.model_protocol import Config, Model
 
 # What the reference's modules hold beside each other. A dropout's probability may be changed.
 PLAIN_MODULES = (nn.ModuleList, nn.Identity, nn.Dropout)
@@ -28,18 +26,18 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 OF_A_PARAMETRIZATION = "parametrizations"
 
 
-def stands_in_for(model: Part) -> bool:
+def stands_in_for(model: Model) -> bool:
     """Whether the twin computes this model's function."""
     return difference(model) is None
 
 
-def refuse_others(model: Part) -> None:
+def refuse_others(model: Model) -> None:
     """Raises UserError, with the first difference, for a model that the twin does not compute."""
     if why_not := difference(model):
         raise UserError(f"{why_not}; the fast twin cannot compute it; run the model itself")
 
 
-def difference(model: Part) -> str | None:
+def difference(model: Model) -> str | None:
     """The first way in which a model is not the reference, in a clause; None where it is."""
     reference = sys.modules.get(type(model).__module__)
     if type(model).__name__ != "Transformer" or not _is_reference(reference):
@@ -59,7 +57,7 @@ def difference(model: Part) -> str | None:
 
 
 def _part_difference(
-    part: Part, kind: type, shapes: dict[str, torch.Size], attributes: dict[str, Any]
+    part: nn.Module, kind: type, shapes: dict[str, torch.Size], attributes: dict[str, Any]
 ) -> str | None:
     own = type(part).__bases__[0] if is_parametrized(part) else type(part)
     if own is not kind:
@@ -80,7 +78,7 @@ def _part_difference(
 
 @lru_cache(maxsize=8)
 def _structure(
-    kind: type[nn.Module], config: Any
+    kind: type[nn.Module], config: Config
 ) -> dict[str, tuple[type, dict[str, torch.Size], dict[str, Any]]]:
     """Type, parameters' shapes and other attributes of every module of a model of this config."""
     with UndrawnWeights():
@@ -123,9 +121,9 @@ def _changed_function(reference: Any) -> str | None:
         if "jaxtyping" in Path(_file_of(function)).parts:  # a check of shapes around it
             function = getattr(function, "__wrapped__", None)
         if _file_of(function) != reference.__file__:
-            return name
+            return str(name)
     return None
 
 
 def _file_of(function: Any) -> str:
-    return getattr(getattr(function, "__code__", None), "co_filename", "")
+    return str(getattr(getattr(function, "__code__", None), "co_filename", ""))

@@ -1,12 +1,13 @@
 """Hold the keys and values of the tokens read so far, in memory allocated once."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from gpt2_small.model_protocol import Config
 
 
 class KeyValueCache:
@@ -19,7 +20,9 @@ class KeyValueCache:
     rows [batch 1]: their numbers.
     """
 
-    def __init__(self, config: Any, batch: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, batch: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
         shape = (batch, config.n_heads, config.n_ctx, config.d_head)
         layers = range(config.n_layers)
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]

@@ -12,7 +12,8 @@ from gpt2_small.kernels.native.decode_step import Map, NativeStep
 from gpt2_small.kernels.native.library import unavailable
 from gpt2_small.kernels.products import has_mkl_on_intel, onednn_serves
 from gpt2_small.kernels.projection import side_by_side
-from gpt2_small.model.eligibility import Part, refuse_others
+from gpt2_small.model.eligibility import refuse_others
+from gpt2_small.model_protocol import Block, Model
 
 # A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
 PACKING_ROWS = 64
@@ -51,9 +52,10 @@ class PackedAffine:
         if self.for_one_row is not None and len(inputs) == 1:
             return self._multiplied(inputs, self.for_one_row)
         if self.is_packed:
-            return torch.ops.mkldnn._linear_pointwise(
+            made: Tensor = torch.ops.mkldnn._linear_pointwise(
                 inputs, self.weight, self.bias, "none", [], ""
             )
+            return made
         return self._multiplied(inputs, self.weight)
 
     def _multiplied(self, inputs: Tensor, weight: Tensor) -> Tensor:
@@ -97,7 +99,7 @@ class PackedBlock:
         return self.mlp_out(post)
 
 
-def block_maps(block: Part) -> dict[str, Map]:
+def block_maps(block: Block) -> dict[str, Map]:
     """Gain and bias of a block's norms, weight [in out] and bias of its affine maps, by name."""
     attn, mlp = block.attn, block.mlp
     fused_bias = torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
@@ -127,7 +129,7 @@ class PackedTransformer:
 
     @torch.no_grad()
     def __init__(
-        self, model: Part, *, dtype: torch.dtype | None = None, native: bool | None = None
+        self, model: Model, *, dtype: torch.dtype | None = None, native: bool | None = None
     ) -> None:
         refuse_others(model)
         self.config, self.device = model.config, model.embed.W_E.device

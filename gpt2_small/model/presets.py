@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from gpt2_small import TransformerConfig
 
 # GPT-2, table 2; the width of a head is 64 in all four.
 PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
@@ -20,7 +23,7 @@ PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
 )
 
 
-def preset(name: str, **changes: Any) -> Any:
+def preset(name: str, **changes: Any) -> "TransformerConfig":
     """The bound solution's TransformerConfig of a preset, with fields changed by keyword.
 
     Raises UserError for an unknown preset or a field that cannot be.
@@ -29,6 +32,7 @@ def preset(name: str, **changes: Any) -> Any:
         hint = did_you_mean(name, PRESETS, otherwise=f"choose one of {', '.join(PRESETS)}")
         raise UserError(f"there is no preset {name!r}; {hint}")
     try:
-        return binding.bound().TransformerConfig(**{**PRESETS[name], **changes})
+        config: TransformerConfig = binding.bound().TransformerConfig(**PRESETS[name] | changes)
     except (TypeError, ValueError) as error:
         raise UserError(f"preset {name}: {error}") from error
+    return config

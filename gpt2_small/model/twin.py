@@ -15,16 +15,17 @@ from gpt2_small.kernels.chunked_loss import chunked_loss
 from gpt2_small.kernels.embedding import shared_embedding
 from gpt2_small.kernels.products import affine
 from gpt2_small.kernels.projection import query_key_value
-from gpt2_small.model.eligibility import Part, refuse_others
+from gpt2_small.model.eligibility import refuse_others
+from gpt2_small.model_protocol import Attention, Block, Hidden, Model, Norm
 
 Residual = Float[Tensor, "batch seq d_model"]
 
 
-def layer_norm(norm: Part, residual: Residual) -> Residual:
+def layer_norm(norm: Norm, residual: Residual) -> Residual:
     return F.layer_norm(residual, norm.w.shape, norm.w, norm.b, norm.eps)
 
 
-def attention(attn: Part, residual: Residual) -> Residual:
+def attention(attn: Attention, residual: Residual) -> Residual:
     weights, biases = (attn.W_Q, attn.W_K, attn.W_V), (attn.b_Q, attn.b_K, attn.b_V)
     projected = query_key_value(residual, weights, biases)
     dropout = attn.pattern_dropout.p if attn.pattern_dropout.training else 0.0
@@ -32,12 +33,12 @@ def attention(attn: Part, residual: Residual) -> Residual:
     return attn.output_dropout(affine(z, attn.W_O.flatten(end_dim=1), attn.b_O))
 
 
-def mlp(part: Part, residual: Residual) -> Residual:
+def mlp(part: Hidden, residual: Residual) -> Residual:
     post = gelu_tanh(affine(residual, part.W_in, part.b_in))
     return part.output_dropout(affine(post, part.W_out, part.b_out))
 
 
-def block_output(block: Part, residual: Residual) -> Residual:
+def block_output(block: Block, residual: Residual) -> Residual:
     residual = residual + attention(block.attn, layer_norm(block.ln1, residual))
     return residual + mlp(block.mlp, layer_norm(block.ln2, residual))
 
@@ -58,7 +59,7 @@ class FastTransformer(nn.Module):
     """
 
     def __init__(
-        self, model: Part, *, positions_per_chunk: int | None = None, recompute: bool = False
+        self, model: Model, *, positions_per_chunk: int | None = None, recompute: bool = False
     ) -> None:
         super().__init__()
         refuse_others(model)

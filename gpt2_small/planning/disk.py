@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gpt2_small.planning.flops import Config, parameter_count
+from gpt2_small.model_protocol import Config
+from gpt2_small.planning.flops import parameter_count
 from gpt2_small.planning.memory import FLOAT32_BYTES, MOMENTS
 
 

@@ -9,7 +9,7 @@ So that shares of a peak can be compared with published ones, everything in this
 a share of peak uses the convention as it stands.
 """
 
-from typing import Any
+from gpt2_small.model_protocol import Config
 
 # Forward, then a product for each of the two gradients (Kaplan et al. 2020, "Scaling Laws for
 # Neural Language Models", section 2.1).
@@ -18,9 +18,6 @@ FORWARDS_IN_A_STEP = 3
 # Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", table 3: 8.0 billion
 # tokens for 400 million parameters, 20.2 billion for a billion.
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
-
-# A TransformerConfig of whichever solution is bound.
-Config = Any
 
 
 def product_weights(config: Config) -> int:

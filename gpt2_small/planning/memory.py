@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields
 
 from gpt2_small.kernels.chunked_loss import chunk_size
 from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN
-from gpt2_small.planning.flops import Config, parameter_count
+from gpt2_small.model_protocol import Config
+from gpt2_small.planning.flops import parameter_count
 
 FLOAT32_BYTES = 4
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

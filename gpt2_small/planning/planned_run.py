@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 
 from gpt2_small.errors import UserError
+from gpt2_small.model_protocol import Config
 from gpt2_small.planning.device_peaks import CPU, Device
-from gpt2_small.planning.flops import Config
 from gpt2_small.planning.memory import DTYPE_BYTES, Setting
 
 # Karpathy's PyTorch trainer of GPT-2 small, by DistributedDataParallel and torch.compile, took 45

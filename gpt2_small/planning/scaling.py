@@ -11,9 +11,9 @@ which come last, are never hidden. Only bytes and rates are counted, no latency.
 
 from dataclasses import dataclass
 
+from gpt2_small.model_protocol import Config
 from gpt2_small.planning.flops import (
     FORWARDS_IN_A_STEP,
-    Config,
     embedding_parameters,
     parameter_count,
     training_flops,

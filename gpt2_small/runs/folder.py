@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -23,6 +23,9 @@ from gpt2_small.runs.log import LOG
 from gpt2_small.runs.solution import SOLUTION, store_solution
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
+
+if TYPE_CHECKING:
+    from gpt2_small import Transformer
 
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "model.safetensors"
@@ -265,7 +268,7 @@ class LoadedRun(NamedTuple):
 
     run: Run
     step: int
-    model: Any
+    model: "Transformer"
     remark: str | None
 
 
@@ -275,7 +278,7 @@ def load_model(
     step: int | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-) -> Any:
+) -> "Transformer":
     """The bound solution's Transformer with a run's weights, in eval mode; as `load_run`."""
     return load_run(folder, step=step, device=device, dtype=dtype).model
 

@@ -1,10 +1,11 @@
 """Grow weights: more rows of the vocabulary, and a longer context."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from gpt2_small.model_protocol import Config
 
 # The parameters that have a row (or, of W_U, a column) for each token.
 OF_TOKENS = {"embed.W_E": 0, "unembed.W_U": 1, "unembed.b_U": 0}
@@ -12,7 +13,7 @@ OF_POSITIONS = "pos_embed.W_pos"
 
 
 def grown(
-    weights: Mapping[str, Tensor], config: Any, known_tokens: int | None
+    weights: Mapping[str, Tensor], config: Config, known_tokens: int | None
 ) -> dict[str, Tensor]:
     """Weights for a model of this config, which may have more tokens and positions.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.generation.loaded_model import LoadedModel, open_model
+from gpt2_small.model_protocol import Config, Model
 from gpt2_small.tokenizers.chat_roles import extends
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.grown_weights import grown
@@ -68,7 +69,7 @@ class InitialWeights:
             f"{own.name!r}; prepare the data with that one{with_them}"
         )
 
-    def state(self, config: Any, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    def state(self, config: Config, tokenizer: Tokenizer) -> dict[str, Tensor]:
         """The weights for a model of this config, grown where it has more than they have."""
         weights, own = self.source.model.state_dict(), self.source.tokenizer
         known = own.vocab_size if tokenizer.to_dict() != own.to_dict() else None
@@ -77,18 +78,18 @@ class InitialWeights:
 
 def initialised_model(
     solution: ModuleType,
-    config: Any,
+    config: Config,
     recipe: Recipe,
     device: torch.device,
     initial: InitialWeights | None,
     tokenizer: Tokenizer,
-) -> Any:
+) -> Model:
     """A Transformer with its first weights: drawn from the recipe's seed, or those given.
 
     tokenizer: of the data.
     """
     torch.manual_seed(recipe.seed)
-    model = solution.Transformer(config).to(device)
+    model: Model = solution.Transformer(config).to(device)
     if initial is not None:
         model.load_state_dict(initial.state(config, tokenizer))
     else:

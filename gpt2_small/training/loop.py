@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
+from gpt2_small.model_protocol import Config, Model
 from gpt2_small.planning.device_peaks import peak_of
 from gpt2_small.planning.flops import training_flops
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -119,14 +120,14 @@ class Training:
     def __init__(
         self,
         solution: ModuleType,
-        model: nn.Module,
+        model: Model,
         data: TrainingData,
         recipe: Recipe,
         processes: Processes,
     ) -> None:
         self.solution, self.model, self.data = solution, model, data
         self.processes = processes
-        self.config: Any = model.config
+        self.config = model.config
         self.step = self.tokens = 0
         self.is_stopping = False
         self.objective = self._new_objective(recipe)
@@ -278,7 +279,7 @@ class Training:
         return made
 
 
-def peak_share(config: Any, dtype: str, processes: Processes) -> float | None:
+def peak_share(config: Config, dtype: str, processes: Processes) -> float | None:
     """The share of all devices' peak that a token a second takes; None where it is unknown."""
     if processes.device.type != "cuda":
         return None

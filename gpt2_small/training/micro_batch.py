@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from gpt2_small.errors import UserError
+from gpt2_small.model_protocol import Config
 from gpt2_small.planning.memory import Setting, fixed_bytes, largest_micro_batch
 from gpt2_small.planning.planned_run import GPU_RESERVE, divisor_up_to, memory_here
 from gpt2_small.training.distributed import Processes
@@ -30,7 +31,7 @@ OUT_OF_MEMORY = re.compile(
 
 
 def fitted(
-    recipe: Recipe, config: Any, processes: Processes, *, is_twin: bool
+    recipe: Recipe, config: Config, processes: Processes, *, is_twin: bool
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with the micro-batch that is used, and remarks on it.
 
@@ -59,7 +60,7 @@ def fitted(
 
 
 def largest_fit(
-    recipe: Recipe, config: Any, processes: Processes, room: float, *, is_twin: bool
+    recipe: Recipe, config: Config, processes: Processes, room: float, *, is_twin: bool
 ) -> int:
     """How many windows the planner finds room for; 0 when not even one."""
     setting = Setting(
@@ -90,7 +91,7 @@ def room_on(device: torch.device) -> float | None:
     return memory * (1 - GPU_RESERVE)
 
 
-def check_possible(config: Any, recipe: Recipe, processes: Processes) -> None:
+def check_possible(config: Config, recipe: Recipe, processes: Processes) -> None:
     """Raises UserError for a model or a batch that the device's memory can never hold.
 
     Only what is certain is counted: weights, gradients and the optimiser, and the tokens of a step.

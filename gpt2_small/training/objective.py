@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.twin import FastTransformer
+from gpt2_small.model_protocol import Model
 
 Loss = Callable[[nn.Module, Tensor], Tensor]
 
@@ -15,7 +17,7 @@ Loss = Callable[[nn.Module, Tensor], Tensor]
 class InLowPrecision(nn.Module):
     """A learner's model whose products are computed in another dtype; its logits are float32."""
 
-    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
         self.model, self.device, self.dtype = model, device, dtype
 
@@ -33,7 +35,8 @@ class TwinInLowPrecision(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.dtype):
-            return self.twin(batch)
+            loss: Tensor = self.twin(batch)
+            return loss
 
 
 class Objective:
@@ -57,7 +60,7 @@ class Objective:
     def __init__(
         self,
         solution: ModuleType,
-        model: nn.Module,
+        model: Model,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         *,
@@ -70,13 +73,15 @@ class Objective:
             twin = self.twin_class(model, recompute=recompute)
             self.module = TwinInLowPrecision(twin, device, dtype) if is_low else twin
         else:
-            self.module = InLowPrecision(model, device, dtype) if is_low else model
+            self.module = InLowPrecision(model, device, dtype) if is_low else cast(nn.Module, model)
 
     def loss(self, module: nn.Module, batch: Tensor) -> Tensor:
+        loss: Tensor
         if self.is_twin:
-            loss: Tensor = module(batch)
-            return loss
-        return self.solution.next_token_loss(module(batch[:, :-1]), batch)
+            loss = module(batch)
+        else:
+            loss = self.solution.next_token_loss(module(batch[:, :-1]), batch)
+        return loss
 
     @property
     def train_keywords(self) -> dict[str, Loss]:

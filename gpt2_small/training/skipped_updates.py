@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gpt2_small.model_protocol import Model
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipe import Recipe
 
@@ -44,7 +45,7 @@ class WithScaledGradient(nn.Module):
         self._guard = guard
 
     def forward(self, batch: Tensor) -> Tensor:
-        scaled: Tensor = _ScaleGradient.apply(self.module(batch), self._guard.scale)
+        scaled: Tensor = _ScaleGradient.apply(self.module(batch), self._guard.scale)  # type: ignore[no-untyped-call]
         return scaled
 
 
@@ -58,7 +59,7 @@ class UpdateGuard:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         processes: Processes,

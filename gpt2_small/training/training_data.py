@@ -249,4 +249,4 @@ def _hash_of_first_steps(data: StoriesData | TextData) -> str:
 def _hashed_blocks(tokens: int) -> Iterable[int]:
     if tokens <= WHOLE_TOKENS:
         return range(0, tokens, BLOCK_TOKENS)
-    return np.linspace(0, tokens - BLOCK_TOKENS, BLOCKS, dtype=np.int64).tolist()
+    return map(int, np.linspace(0, tokens - BLOCK_TOKENS, BLOCKS, dtype=np.int64))

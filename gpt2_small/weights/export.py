@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_folder, read_json_object
 from gpt2_small.model.building import fill
+from gpt2_small.model_protocol import Model
 from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, ChatTokenizer
@@ -36,7 +36,7 @@ COMPARED_ROWS, COMPARED_POSITIONS = 2, 32
 
 
 def export_hugging_face(
-    run_or_model: str | Path | nn.Module,
+    run_or_model: str | Path | Model,
     folder: str | Path,
     *,
     tokenizer: Tokenizer | None = None,
@@ -60,16 +60,18 @@ def export_hugging_face(
         raise UserError(f"{folder} is a file; give a new folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; give a new folder")
-    model: Any = run_or_model
-    if not isinstance(run_or_model, nn.Module):
+    model: Model
+    if isinstance(run_or_model, str | Path):
         model, tokenizer = load_model(run_or_model), read_run(run_or_model).load_tokenizer()
+    else:
+        model = run_or_model
     with atomic_folder(folder) as aside:
         _write(model, tokenizer, aside)
         check_same_function(model, aside)
     return folder
 
 
-def _write(model: Any, tokenizer: Tokenizer | None, folder: Path) -> None:
+def _write(model: Model, tokenizer: Tokenizer | None, folder: Path) -> None:
     config = model.config
     d_vocab = exported_rows(config.d_vocab, tokenizer)
     state = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
@@ -102,7 +104,7 @@ def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
 
 
 @torch.no_grad()
-def check_same_function(model: Any, folder: Path) -> None:
+def check_same_function(model: Model, folder: Path) -> None:
     """Raises UserError unless the model has the logits of the GPT-2 that stands in the folder.
 
     The folder's side is computed by the reference, from the files.

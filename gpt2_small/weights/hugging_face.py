@@ -6,7 +6,6 @@ unembedding as [d_vocab d_model].
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.building import check_shapes
+from gpt2_small.model_protocol import Config
 
 PREFIX = "transformer."
 LM_HEAD = "lm_head.weight"
@@ -52,7 +52,9 @@ def _names(n_layers: int) -> dict[str, str]:
     return names
 
 
-def from_hugging_face(state: Mapping[str, Tensor], config: Any, source: str) -> dict[str, Tensor]:
+def from_hugging_face(
+    state: Mapping[str, Tensor], config: Config, source: str
+) -> dict[str, Tensor]:
     """Our parameters from the state of a GPT2LMHeadModel or a GPT2Model, mostly as views.
 
     Strict, but for the causal masks of old versions. Where config.tied_embeddings, a `lm_head` is
@@ -86,7 +88,9 @@ def from_hugging_face(state: Mapping[str, Tensor], config: Any, source: str) -> 
     return ours
 
 
-def to_hugging_face(state: Mapping[str, Tensor], config: Any, *, d_vocab: int) -> dict[str, Tensor]:
+def to_hugging_face(
+    state: Mapping[str, Tensor], config: Config, *, d_vocab: int
+) -> dict[str, Tensor]:
     """The state of a GPT2LMHeadModel from our parameters, for the first d_vocab tokens.
 
     Raises UserError for a b_U that is not 0, since a GPT2LMHeadModel has none.
@@ -140,7 +144,7 @@ def has_own_head(state: Mapping[str, Tensor]) -> bool:
     )
 
 
-def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
+def _shapes(config: Config) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a GPT2LMHeadModel's tensors."""
     d_model, d_mlp = config.d_model, config.d_mlp
     shapes: dict[str, tuple[int, ...]] = {

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
+from gpt2_small.model_protocol import Config
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.hugging_face import has_own_head
 
@@ -87,7 +88,7 @@ def fields_from_config(
 
 
 def make_config(
-    config: Any, *, d_vocab: int, tokenizer: Tokenizer | None, dtype: torch.dtype
+    config: Config, *, d_vocab: int, tokenizer: Tokenizer | None, dtype: torch.dtype
 ) -> dict[str, Any]:
     """The Hugging Face config of a TransformerConfig, with an exported vocabulary.
 

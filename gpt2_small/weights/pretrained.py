@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,13 +22,16 @@ from gpt2_small.weights.unreadable import (
     explain_missing_weights,
 )
 
+if TYPE_CHECKING:
+    from gpt2_small import Transformer
+
 
 def load_pretrained(
     name_or_folder: str | Path,
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-) -> Any:
+) -> "Transformer":
     """The bound solution's Transformer with trained weights, in eval mode.
 
     name_or_folder: the folder of a run (its latest checkpoint); a Hugging Face folder of a GPT-2
@@ -104,7 +107,7 @@ def load_hugging_face(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-) -> Any:
+) -> "Transformer":
     """The bound solution's Transformer with the weights of a Hugging Face folder, in eval mode.
 
     Files that this program exported are checked against their hashes.

@@ -121,7 +121,10 @@ def repeatable(module: ModuleType, seed: int) -> Observation:
     def go(number: int) -> Tensor:
         generator = torch.Generator().manual_seed(number)
         model = model_of(module, seed)
-        return module.generate(model, prompt(seed, 4), 8, temperature=3.0, generator=generator)
+        tokens: Tensor = module.generate(
+            model, prompt(seed, 4), 8, temperature=3.0, generator=generator
+        )
+        return tokens
 
     return {
         "runs with generators seeded alike": torch.stack([go(seed), go(seed)]),

@@ -108,7 +108,7 @@ def _surprise(counts: Tensor, probabilities: Tensor) -> float:
     q, p = counts.to(torch.float64) / draws, probabilities.to(torch.float64)
     kl = torch.special.xlogy(q, q) - torch.special.xlogy(q, p)
     kl = kl + torch.special.xlogy(1 - q, 1 - q) - torch.special.xlogy(1 - q, 1 - p)
-    surprise = (draws * kl).max().item()
+    surprise = float((draws * kl).max())
     return surprise / math.log(2 * counts.numel() / FALSE_ALARM)
 
 

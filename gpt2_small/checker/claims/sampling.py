@@ -175,11 +175,13 @@ def chance(module: ModuleType, seed: int) -> Observation:
     rows = torch.zeros(200, 29)
 
     def draw(number: int) -> Tensor:
-        return module.sample(rows, generator=torch.Generator().manual_seed(number))
+        tokens: Tensor = module.sample(rows, generator=torch.Generator().manual_seed(number))
+        return tokens
 
     def draw_from_torch(number: int) -> Tensor:
         torch.default_generator.manual_seed(number)
-        return module.sample(rows)
+        tokens: Tensor = module.sample(rows)
+        return tokens
 
     seen: dict[str, Entry] = {}
     for (source, _), again in zip(_DRAWN, (0, 1, 0, 1), strict=True):

@@ -153,7 +153,8 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
 
     def noted(residual: Tensor) -> Tensor:
         read.append(residual)
-        return forward(residual)
+        output: Tensor = forward(residual)
+        return output
 
     first.forward = noted
     with torch.no_grad():

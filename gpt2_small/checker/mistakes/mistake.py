@@ -151,7 +151,8 @@ def _statements(exercises: ExerciseSet) -> tuple[Statement, ...]:
 
 
 def _first_line(node: ast.stmt) -> int:
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
 
 
 def _edited_statements(mistakes: tuple[Edit, ...], exercises: ExerciseSet) -> list[str]:

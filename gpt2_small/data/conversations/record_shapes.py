@@ -99,7 +99,8 @@ def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
 def _list(row: Row, *names: str) -> list[Any]:
     for name in names:
         if name in row:
-            if not isinstance(row[name], list):
+            found = row[name]
+            if not isinstance(found, list):
                 raise BadRow(f"its {name!r} is no list")
-            return row[name]
+            return found
     raise BadRow(f"it has no {names[0]!r}")

@@ -47,7 +47,7 @@ def csv_rows(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
             yield dict(zip(header, fields, strict=True)), end
 
 
-def _records(path: Path, delimiter: str, offset: int) -> Iterator[tuple[Any, int]]:
+def _records(path: Path, delimiter: str, offset: int) -> Iterator[tuple[list[str] | NotCsv, int]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # 131,072 characters otherwise
     with open_bytes(path, offset) as file:
 

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from gpt2_small.data.corpora.decompression import (
     BLOCK_BYTES,
@@ -69,7 +69,8 @@ def raw_beginning(path: Path, count: int = 512) -> bytes:
         UserError: a file that is not there, is not a regular one, or may not be read.
     """
     with _open(path) as file:
-        return file.read(count)
+        beginning: bytes = file.read(count)
+    return beginning
 
 
 def archive_of(path: Path) -> str | None:
@@ -99,7 +100,7 @@ def open_bytes(path: Path, offset: int = 0) -> BinaryIO:
         UserError: a file that cannot be read, also later, while it is read: one that is cut off or
             damaged is never taken for a shorter one.
     """
-    file = _open(path)
+    file: BinaryIO = _open(path)
     beginning = file.read(16)
     compression = compression_of(beginning)
     file.seek(0)
@@ -120,7 +121,7 @@ def open_bytes(path: Path, offset: int = 0) -> BinaryIO:
     return file
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path) -> BinaryIO:
     check_regular(path)
     try:
         return path.open("rb")

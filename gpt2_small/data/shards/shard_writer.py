@@ -51,7 +51,7 @@ class SplitWriter:
     @property
     def tokens(self) -> int:
         """How many have been appended in all."""
-        return sum(shard["tokens"] for shard in self._whole) + self._tokens
+        return self._tokens + sum(int(shard["tokens"]) for shard in self._whole)
 
     def append(self, ids: np.ndarray) -> None:
         """Write tokens behind those before; full shards are closed on the way."""

@@ -5,7 +5,6 @@ import mmap
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from gpt2_small.kernels.native import library as native
 from gpt2_small.kernels.native.library import Pointer
+from gpt2_small.model_protocol import Config
 
 MOST_ROWS = 8
 LINE_BYTES = 64
@@ -69,7 +69,7 @@ class NativeStep:
     @torch.no_grad()
     def __init__(
         self,
-        config: Any,
+        config: Config,
         blocks: Iterable[Mapping[str, Map]],
         ln_final: Map,
         unembedding: Map,
@@ -145,7 +145,7 @@ class NativeStep:
 class _Weights:
     """Memory for every matrix of a model, each aligned to a line of the processor's cache."""
 
-    def __init__(self, config: Any, dtype: torch.dtype) -> None:
+    def __init__(self, config: Config, dtype: torch.dtype) -> None:
         numbers = config.n_layers * config.d_model * (4 * config.d_model + 2 * config.d_mlp)
         numbers += config.d_vocab * config.d_model
         matrices = 4 * config.n_layers + 1
