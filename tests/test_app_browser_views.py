@@ -18,6 +18,7 @@ from gpt2_small.generation import open_model
 from gpt2_small.model.hooks import hooks, run_with_cache
 from gpt2_small.runs import append_log, create_run, read_run, save_checkpoint
 from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
 
 pytestmark = pytest.mark.browser
 
@@ -165,6 +166,10 @@ def test_a_conversation_is_held_taken_back_and_changed(tab) -> None:
     assert messages.count() == 2
     tab.page.locator(".message .tok").first.click()
     tab.page.locator(".bars .bar").nth(9).wait_for()
+    words = tab.page.locator(".bars .bar").evaluate_all("all => all.map((bar) => bar.className)")
+    taken = [place for place, name in enumerate(words, start=1) if "taken" in name]
+    said = tab.page.get_by_role("tooltip").inner_text()
+    assert f"rank {taken[0] if taken else 'over 10'}\n" in said
     retry.click()
     tab.page.locator("button:not(:disabled)", has_text="Retry").wait_for()
     assert messages.count() == 2
@@ -231,6 +236,19 @@ def test_leaving_the_page_ends_an_answer(browser, endless) -> None:
             tab.page.locator(".message .tok").nth(20).wait_for()
             assert page.turns.active > 0
         wait_for(lambda: page.turns.active == 0)
+
+
+def test_a_model_of_few_words_offers_messages_that_it_knows(browser, solution, tmp_path) -> None:
+    tokenizer, fields = dialogue_tokenizer(), dict(d_model=24, n_layers=1, n_heads=2, n_ctx=200)
+    fields["d_vocab"] = tokenizer.vocab_size
+    create_run(tmp_path / "run", model_fields=fields, tokenizer=tokenizer, run={})
+    save_checkpoint(tmp_path / "run", 1, random_model(solution, 1, **fields))
+    with served_page(Models(str(tmp_path / "run"))) as (address, _), Tab(browser, address) as tab:
+        tab.open("chat")
+        tab.page.get_by_role("button", name="Tell of Rosa and the hat.").click()
+        tab.page.locator(".message.user").get_by_text("Tell of Rosa and the hat.").wait_for()
+        tab.page.locator("button:not(:disabled)", has_text="Retry").wait_for()
+        assert tab.page.locator(".examples button").count() == 0
 
 
 def test_a_model_without_roles_says_what_would_teach_it(browser, solution, tmp_path) -> None:

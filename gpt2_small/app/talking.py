@@ -1,6 +1,7 @@
 """Answer the last message of a conversation that the asker keeps."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from random import Random
 from typing import Any
 
 from gpt2_small.app.models import Shown
@@ -10,8 +11,23 @@ from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
 from gpt2_small.generation import ChatTurn, Conversation, Reply, SamplingOptions
 from gpt2_small.generation.decoders import Decoder
+from gpt2_small.stories.dialogue_corpus import generate_dialogue, turns_of
+from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS
+from gpt2_small.tokenizers.chat_roles import ChatTokenizer
+from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
 
 MOST_MESSAGES = 500
+EXAMPLES = 4
+
+
+def examples(tokenizer: Tokenizer) -> list[str]:
+    """First messages for a model of the stories' dialogues, whose words are few; else none."""
+    base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else None
+    if not isinstance(base, WordTokenizer) or base.vocabulary != DIALOGUE_WORDS[:-2]:
+        return []
+    openings = (turns_of(generate_dialogue(Random(seed)))[0][1] for seed in range(EXAMPLES))
+    return [base.decode(base.encode(" ".join(words))) for words in openings]
 
 
 def conversation_with(

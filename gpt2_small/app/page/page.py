@@ -22,6 +22,7 @@ from gpt2_small.app.page.text_answers import TextAnswers
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import HANDLERS, LINES, Closing, json_lines
 from gpt2_small.app.serving.turns import Turns
+from gpt2_small.app.talking import examples
 from gpt2_small.errors import UserError
 from gpt2_small.generation.conversation import refuse_without_roles
 
@@ -101,6 +102,7 @@ class Page:
             state["vocab_size"] = shown.tokenizer.vocab_size
             state["problem"] = self.models.problem
             state["roles"] = shown.tokenizer.roles is not None
+            state["examples"] = examples(shown.tokenizer)
             if not state["roles"]:
                 state["no_roles"] = no_roles(shown)
         return state

@@ -2,9 +2,9 @@
 
 import { isStop, lines, sentence } from "./api.js";
 import { barsPicture, showBars } from "./bars.js";
-import { card, el, help, label, percent, save, saveSvg, show } from "./dom.js";
+import { card, el, help, label, percent, save, saveSvg, show, withCommands } from "./dom.js";
 import { store } from "./store.js";
-import { TokenView, legend } from "./tokens.js";
+import { TokenView, legend, ranked } from "./tokens.js";
 
 const KEY = `gpt2-small-chat:${location.pathname}`;
 const LENGTH = 200; // tokens of an answer, unless the options ask for more
@@ -22,7 +22,7 @@ export class ChatView {
   /** Called when the view is shown. */
   enter() {
     if (!store.state.roles) {
-      show(this.element, card("Chat", {}, el("p", { id: "no-roles", text: `${store.state.no_roles}.` })));
+      show(this.element, card("Chat", {}, el("p", { id: "no-roles" }, withCommands(`${store.state.no_roles}.`))));
       return;
     }
     if (this.list) return;
@@ -41,7 +41,7 @@ export class ChatView {
     show(this.element, el("div", { class: "columns" },
       card("Conversation", { actions: [shading, el("button", { class: "quiet", text: "Save JSON", onclick: () => this.#save() })] },
         help("What is this?", "You and the model take turns. The model reads the whole conversation, as far as it fits, and writes the assistant's turn token by token, shaded by probability. Stop keeps what was written. Undo takes the last message and its answer back, Retry answers again with other random numbers, Edit lets you change your last message. The sampling options are those of Continue."),
-        this.list, this.legend = legend(), el("div", { class: "composer" }, el("label", { class: "visually-hidden", for: "message", text: "Your message" }), this.box, this.send),
+        this.list, this.examples = el("div", { class: "actions examples" }), this.legend = legend(), el("div", { class: "composer" }, el("label", { class: "visually-hidden", for: "message", text: "Your message" }), this.box, this.send),
         el("div", { class: "actions" }, this.stop, this.undo, this.retry, this.edit, this.status)),
       el("div", { class: "sticky" }, card("What else could have come", { actions: [el("button", { class: "quiet", text: "Save SVG", onclick: () => this.rows && saveSvg("candidates.svg", barsPicture(this.word.textContent, this.rows)) })] }, this.word, this.bars, this.hint))));
     this.#draw();
@@ -100,7 +100,7 @@ export class ChatView {
       const options = { ...store.options, max_new_tokens: length, model: this.model(), conversation: store.conversation };
       let isFirst = true;
       for await (const items of lines("chat", { ...options, messages: asked }, control.signal)) {
-        const added = isFirst ? items.slice(1) : items;
+        const added = (isFirst ? items.slice(1) : items).map(ranked);
         if (isFirst) Object.assign(answer, { seed: items[0].seed, options: items[0].options });
         isFirst = false;
         answer.tokens.push(...added);
@@ -129,11 +129,20 @@ export class ChatView {
       return el("div", { class: "message" }, who, view.element);
     }));
     const last = this.messages.at(-1);
+    show(this.examples, last ? [] : this.#examples());
     this.send.disabled = this.isWriting;
     this.stop.disabled = !this.isWriting;
     for (const button of [this.undo, this.retry, this.edit]) button.disabled = this.isWriting || !last;
     this.views.at(-1)?.element.classList.toggle("caret", Boolean(this.isWriting));
     this.list.lastElementChild?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** First messages that this model knows, to begin with one. */
+  #examples() {
+    const { examples } = store.state;
+    if (!examples.length) return [];
+    const begin = (text) => () => { this.box.value = text; this.#say(); };
+    return ["This model knows few words. Ask, for example:", ...examples.map((text) => el("button", { class: "plain small", text, onclick: begin(text) }))];
   }
 
   #shade(isOn) {

@@ -4,7 +4,7 @@ import { isStop, lines, sentence } from "./api.js";
 import { showBars } from "./bars.js";
 import { card, el, fixed, help, label, percent, show } from "./dom.js";
 import { store } from "./store.js";
-import { TokenView, about, change, changeLegend, legend } from "./tokens.js";
+import { TokenView, about, change, changeLegend, legend, ranked } from "./tokens.js";
 import { tokenized } from "./writer.js";
 
 /** The view. */
@@ -142,7 +142,7 @@ export class CompareView {
       this.texts[side].show([]);
       let isFirst = true;
       for await (const items of lines("continue", { ...store.options, seed, model: at.key, ids: this.ids }, control.signal)) {
-        this.texts[side].add(isFirst ? items.slice(1) : items);
+        this.texts[side].add((isFirst ? items.slice(1) : items).map(ranked));
         isFirst = false;
       }
     };

@@ -25,7 +25,7 @@ export class ContinueView {
   constructor(model) {
     this.model = model;
     this.selected = -1;
-    this.view = new TokenView({ name: "The text, token by token", onselect: (n) => this.select(n) });
+    this.view = new TokenView({ name: "The text, token by token", empty: "Press Write: the text appears here, token by token.", onselect: (n) => this.select(n) });
     this.inspector = new Inspector({ model, onpick: (row) => this.#branch(row) });
     this.branches = new Branches((leaf) => this.#walk(leaf));
     this.element = el("div", { class: "columns" }, this.#left(), this.inspector.element);
@@ -108,7 +108,6 @@ export class ContinueView {
   refresh() {
     const tokens = store.tokens();
     this.view.show(tokens);
-    if (!tokens.length) this.view.element.textContent = "";
     if (this.selected >= tokens.length) this.selected = -1;
     this.view.select(this.selected);
     this.#losses(tokens);

@@ -22,6 +22,12 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** A sentence whose commands, `between such marks`, are shown as commands. */
+export function withCommands(sentence) {
+  const parts = sentence.split("`").map((part, n) => (n % 2 ? el("code", { class: "command", text: part }) : part));
+  return parts.at(-1) === "." ? parts.slice(0, -1) : parts;
+}
+
 /** Replace an element's children. */
 export function show(element, ...children) {
   element.replaceChildren(...children.flat().filter((child) => child !== null));
@@ -74,7 +80,9 @@ export function percent(p) {
 
 /** A number with a fixed count of decimals; a dash for none. */
 export function fixed(value, digits = 3) {
-  return value === null || value === undefined ? "–" : value.toFixed(digits);
+  if (value === null || value === undefined) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 /** Save a file on the reader's side. */

@@ -20,6 +20,7 @@ export class HeadGrid {
     const picture = el("button", { class: "quiet", text: "Save PNG", onclick: () => savePng("heads.png", this.#sheet()) });
     this.element = card("Attention heads", { actions: [this.measure, picture] },
       help("What do the heads do?", "A head lets each token (a row) take something over from tokens before it (columns); the darker a cell, the more. The word under a picture says where most of its weight goes, and the number how much the loss on this text rises without the head: heads with a high number matter here. Choose a head to see it whole. Orange cells look ahead, which a GPT-2 never does: there the causal mask is wrong."),
+      el("p", { class: "muted small", text: "Under each head: where its weight goes, and how much the loss on this text rises without it." }),
       this.list);
     this.clear();
   }

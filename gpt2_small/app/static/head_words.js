@@ -31,7 +31,7 @@ export function what(head) {
 /** The same in two words. */
 export function shortly(head) {
   const [name, share] = main(head);
-  if (share >= NAMED) return `${SHORT[name]} ${Math.round(100 * share)} %`;
+  if (share >= NAMED) return `${SHORT[name]} ${Math.round(100 * share)}\u00a0%`;
   return (head.share.even ?? 0) > EVEN ? "evenly" : "by content";
 }
 

@@ -21,6 +21,12 @@ export function change(difference) {
   return step ? `${difference < 0 ? "w" : "b"}${step}` : "";
 }
 
+/** A token with its rank, where it is among its candidates. */
+export function ranked(token) {
+  const place = token.candidates.findIndex(([id]) => id === token.id);
+  return place < 0 ? token : { ...token, rank: place + 1 };
+}
+
 /** The tokens whose log-probability is known. */
 export function scored(tokens) {
   return tokens.filter((token) => token.lp !== null && token.lp !== undefined);
@@ -61,7 +67,7 @@ export function about(token) {
 
 /** A view of a text's tokens; `onselect(index)` is called for the one that is chosen. */
 export class TokenView {
-  constructor({ name, onselect = () => {}, isShort = false, describe = about }) {
+  constructor({ name, onselect = () => {}, isShort = false, describe = about, empty = "" }) {
     this.tokens = [];
     this.selected = -1;
     this.describe = describe;
@@ -69,7 +75,7 @@ export class TokenView {
     this.prefix = `t${Math.random().toString(36).slice(2, 8)}-`;
     this.element = el("div", {
       class: `tokens${isShort ? " short" : ""}`, role: "listbox", tabindex: 0, dir: "auto",
-      "aria-label": name, "aria-orientation": "horizontal",
+      "aria-label": name, "aria-orientation": "horizontal", "data-empty": empty,
       onclick: (event) => this.#pick(event.target),
       onkeydown: (event) => this.#key(event),
       onpointermove: (event) => this.#hover(event),
@@ -107,10 +113,10 @@ export class TokenView {
   }
 
   #span(token, index) {
-    const isMark = token.text === "";
+    const isMark = token.text === "" || token.token === "";
     const lp = token.lp;
     const said = lp === null || lp === undefined ? "" : `, ${percent(Math.exp(lp))}`;
-    const text = isMark ? (token.token ? "·" : "¶") : visible(token.text).replace(/\n/g, "↵\n");
+    const text = isMark ? (token.token ? "·" : `¶${token.text}`) : visible(token.text).replace(/\n/g, "↵\n");
     const [, space, word] = text.match(/^(\s*)([^]*)$/);
     return el("span", {
       class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""}`,

@@ -2,6 +2,7 @@
 
 import { ask, isStop, lines, sentence } from "./api.js";
 import { store } from "./store.js";
+import { ranked } from "./tokens.js";
 
 /** Tells its listeners: `text` when the text changed, `state` when writing began or ended. */
 class Writer extends EventTarget {
@@ -36,7 +37,7 @@ class Writer extends EventTarget {
         }
         const added = [];
         for (const token of rest) {
-          added.push(knownRank(token));
+          added.push(ranked(token));
           parent = store.follow(parent, added.at(-1));
           finish = token.finish ?? finish;
         }
@@ -109,11 +110,6 @@ class Writer extends EventTarget {
 
 function tokensOf(leaf) {
   return store.path(leaf).map((node) => node.token);
-}
-
-function knownRank(token) {
-  const place = token.candidates.findIndex(([id]) => id === token.id);
-  return place < 0 ? token : { ...token, rank: place + 1 };
 }
 
 function ended(finish, written) {
