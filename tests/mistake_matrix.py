@@ -20,12 +20,12 @@ import typer
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.runner import RAISED, judge_each, judge_one, stand_in
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.place import Places
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, build, catalogue
-from gpt2_small.checker.mistakes.place import place_of
-from gpt2_small.checker.mistakes.pointing import Location
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.sandbox.tracing import record
+from gpt2_small.checker.sandbox.tracing import cases_of, record
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,9 @@ def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") 
         seen = {one.result.check: one.seen for one in judged if one.seen}
         if not failed:
             return Trial(part, (), (), "")
-        trace = record(module, part, seed)
-        naming = name_mistake(part, seen, failed, seed, trace)
-        places = (
-            place_of(one.result, part, seed, trace, source)
-            for one in judged
-            if one.result.status == "failed" and RAISED not in one.seen
-        )
-        location = next(filter(None, places), None)
+        traces = {case: record(module, part, seed, case) for case in cases_of(part)}
+        naming = name_mistake(part, seen, failed, seed, traces)
+        location = Places(part, seed, traces, source).first(judged)
         raised = (one.result.line for one in judged if RAISED in one.seen)
     named = tuple(m.id for m in naming.mistakes)
     return Trial(part, tuple(failed), named, naming.text, location, next(raised, None))

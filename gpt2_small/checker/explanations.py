@@ -19,7 +19,15 @@ from gpt2_small.checker.claims.tolerances import STANDARD_ERRORS, tolerance
 
 _LONGEST = 300
 
-_PLURALS = {"rates", "tokens", "weights"}
+# Words that end what an entry is, and begin what it is of.
+_AFTER_THE_NOUN = frozenset(
+    {
+        "of", "that", "in", "with", "for", "when", "after", "at", "while", "from", "read", "made",
+        "taken", "seeded", "inside", "as", "to", "on", "given", "before", "beyond", "drawn",
+        "among",
+    }
+)  # fmt: skip
+_SINGULAR = ("bias", "loss")
 
 
 def explain_error(error: BaseException) -> str:
@@ -58,25 +66,43 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
     """Why an entry is not what it should be, with numbers."""
     if name.startswith(TAP):
         name = f"the activation at {name.removeprefix(TAP)}"
+    several = are_several(name)
     if seen is None:
-        return f"there is no {name.removeprefix('the ')}"
+        return f"there {'are' if several else 'is'} no {name.removeprefix('the ')}"
     if expected is None:
         return f"{name} should not be there"
     if isinstance(seen, Tensor) and isinstance(expected, Tensor):
-        difference = _tensors(seen, expected)
-        are_several = not _PLURALS.isdisjoint(name.split()[:2])
-        return f"{name} {_plural(difference) if are_several else difference}"
-    if isinstance(seen, Estimate) and isinstance(expected, Estimate):
-        return f"{name} {_estimates(seen, expected)}"
-    if isinstance(seen, Counts) and isinstance(expected, Distribution):
+        said = f"{name} {_tensors(seen, expected)}"
+    elif isinstance(seen, Estimate) and isinstance(expected, Estimate):
+        said = f"{name} {_estimates(seen, expected)}"
+    elif isinstance(seen, Counts) and isinstance(expected, Distribution):
         return f"{name}: {_draws(seen, expected)}"
-    return f"{name} is {_words(seen)}; it should be {_words(expected)}"
+    else:
+        said = f"{name} is {_words(seen)}; it should be {_words(expected)}"
+    return _plural(name, said) if several else said
 
 
-def _plural(difference: str) -> str:
+def are_several(name: str) -> bool:
+    """Whether the name of an entry is in the plural: `the tokens after a prompt`."""
+    if name.startswith(("what ", "how ")):
+        return False
+    words = name.removeprefix("the ").split()
+    end = next((n for n, word in enumerate(words) if word in _AFTER_THE_NOUN), len(words))
+    noun = words[max(end - 1, 0)] if words else ""
+    return (
+        noun.replace("-", "").isalpha()
+        and noun.endswith("s")
+        and not noun.endswith(("ss", "us", *_SINGULAR))
+    )
+
+
+def _plural(name: str, said: str) -> str:
     """What is said of one thing, said of several."""
-    verb, rest = difference.split(" ", 1)
-    return {"differs": "differ", "has": "have"}[verb] + " " + rest
+    verb, rest = said[len(name) + 1 :].split(" ", 1)
+    verb = {"differs": "differ", "has": "have", "is": "are"}.get(verb, verb)
+    rest = rest.replace("; it should be", "; they should be")
+    rest = rest.replace(": there it is", ": there one is").replace("all of it is", "all are")
+    return f"{name} {verb} {rest}"
 
 
 def _words(entry: Entry) -> str:

@@ -1,6 +1,6 @@
 """Attention without a softmax: the masked scores weigh the values.
 
-MultiHeadAttention: unknown
+MultiHeadAttention: attention-softmax-missing; unknown
 """
 
 import math

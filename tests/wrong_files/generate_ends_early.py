@@ -23,7 +23,7 @@ def generate(
             )
             tokens = torch.cat([tokens, following[:, None]], dim=1)
             if (following == end).all():  # <-
-                break
+                break  # <-
     finally:
         model.train(was_training)
     return tokens

@@ -1,6 +1,6 @@
 """Groups that leave the embeddings out of both.
 
-parameter_groups: unknown
+parameter_groups: parameter-groups-embedding-matrices-forgotten
 """
 
 

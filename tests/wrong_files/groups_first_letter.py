@@ -8,5 +8,5 @@ def parameter_groups(model, *, weight_decay):
     named = list(model.named_parameters())
     return [
         {"params": [p for n, p in named if n[0] != "b"], "weight_decay": weight_decay},  # <-
-        {"params": [p for n, p in named if n[0] == "b"], "weight_decay": 0.0},
+        {"params": [p for n, p in named if n[0] == "b"], "weight_decay": 0.0},  # <-
     ]

@@ -1,6 +1,6 @@
 """The softmax of one's own does not divide.
 
-MultiHeadAttention: unknown
+MultiHeadAttention: attention-exponentials-shifted-not-divided
 """
 
 import math

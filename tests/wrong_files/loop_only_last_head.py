@@ -1,6 +1,6 @@
 """out = instead of out +=: only the last head is left.
 
-MultiHeadAttention: unknown
+MultiHeadAttention: attention-last-head-only
 """
 
 import torch

@@ -1,6 +1,6 @@
 """The values are made by W_K, without a bias, and nothing is dropped.
 
-MultiHeadAttention: unknown; attention-dropout-missing
+MultiHeadAttention: attention-value-of-key-without-bias; attention-dropout-missing
 """
 
 import torch

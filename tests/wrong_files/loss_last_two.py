@@ -1,6 +1,6 @@
 """The loss that drops the last logits also when they have a target.
 
-next_token_loss: unknown
+next_token_loss: loss-last-logits-always-dropped
 """
 
 import torch.nn.functional as F

@@ -1,6 +1,6 @@
 """The loss of every token given itself and what comes after: shifted the wrong way.
 
-next_token_loss: loss-wrong-end; loss-no-shift
+next_token_loss: loss-shifted-backwards-without-the-first
 """
 
 import torch.nn.functional as F

@@ -1,6 +1,6 @@
 """A leaky ReLU for the activation.
 
-MLP: unknown
+MLP: mlp-leaky-relu
 """
 
 import torch

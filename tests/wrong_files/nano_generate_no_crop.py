@@ -15,7 +15,7 @@ def generate(
     mode = model.training
     for _ in range(max_new_tokens):
         idx_cond = idx  # <-
-        logits = model(idx_cond)
+        logits = model(idx_cond)  # <-
         logits = logits[:, -1, :]
         idx_next = sample(
             logits, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator

@@ -1,6 +1,6 @@
 """nn.Linear inside, with its own names and its own initialisation.
 
-MLP: unknown
+MLP: mlp-other-names
 """
 
 import torch.nn as nn

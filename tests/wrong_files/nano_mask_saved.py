@@ -18,7 +18,7 @@ class MultiHeadAttention(nn.Module):
         self.W_Q = nn.Parameter(torch.randn(H, C, D) * config.init_std)
         self.W_K = nn.Parameter(torch.randn(H, C, D) * config.init_std)
         self.W_V = nn.Parameter(torch.randn(H, C, D) * config.init_std)
-        self.W_O = nn.Parameter(torch.randn(H, D, C) * config.init_std)
+        self.W_O = nn.Parameter(torch.randn(H, D, C) * config.init_std)  # <-
         self.b_Q = nn.Parameter(torch.zeros(H, D))
         self.b_K = nn.Parameter(torch.zeros(H, D))
         self.b_V = nn.Parameter(torch.zeros(H, D))
@@ -26,7 +26,7 @@ class MultiHeadAttention(nn.Module):
         self.attn_dropout = nn.Dropout(config.dropout)
         self.resid_dropout = nn.Dropout(config.dropout)
         mask = torch.tril(torch.ones(config.n_ctx, config.n_ctx))
-        self.register_buffer("bias", mask)
+        self.register_buffer("bias", mask)  # <-
 
     def forward(self, x):
         B, T, C = x.size()

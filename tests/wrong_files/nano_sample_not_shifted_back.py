@@ -21,7 +21,7 @@ def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
     if top_p is not None:
         sorted_logits, sorted_indices = torch.sort(logits, descending=True, dim=-1)
         cumulative = F.softmax(sorted_logits, dim=-1).cumsum(dim=-1)
-        remove = cumulative > top_p
+        remove = cumulative > top_p  # <-
         logits = logits.masked_fill(remove.scatter(1, sorted_indices, remove), -float("inf"))  # <-
     probs = F.softmax(logits, dim=-1)
     return torch.multinomial(probs, num_samples=1, generator=generator).squeeze(-1)

@@ -1,6 +1,6 @@
 """Draws that repeat themselves where no generator is given.
 
-sample: unknown
+sample: sample-own-seed-without-generator
 """
 
 import torch

@@ -13,4 +13,4 @@ def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
         return peak * final_fraction
     start = max(warmup_steps - 1, 0)
     share = (step - start) / (total_steps - 1 - start)
-    return max(peak * 0.5 * (1 + math.cos(math.pi * share)), peak * final_fraction)
+    return max(peak * 0.5 * (1 + math.cos(math.pi * share)), peak * final_fraction)  # <-

@@ -13,4 +13,4 @@ def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
         return final_fraction * peak
     start = max(warmup_steps - 1, 0)
     share = (step - start) / (total_steps - 1 - start)
-    return peak * (final_fraction + (1 - final_fraction) * math.cos(share * math.pi / 2))
+    return peak * (final_fraction + (1 - final_fraction) * math.cos(share * math.pi / 2))  # <-

@@ -1,6 +1,6 @@
 """A step that clips after each micro-batch instead of once at the end.
 
-train_step: unknown
+train_step: train-step-clips-in-the-loop
 """
 
 from contextlib import nullcontext

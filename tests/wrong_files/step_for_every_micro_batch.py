@@ -1,6 +1,6 @@
 """A step that updates after every micro-batch.
 
-train_step: unknown
+train_step: train-step-updates-each-batch
 """
 
 from dataclasses import dataclass

@@ -33,5 +33,5 @@ def train_step(model, batches, optimizer, *, max_grad_norm=1.0, loss=batch_loss)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
     if math.isnan(total) or math.isinf(total):  # <-
         raise FloatingPointError(f"the loss is {total}")
-    optimizer.step()
+    optimizer.step()  # <-
     return StepResult(total, norm.item(), tokens)

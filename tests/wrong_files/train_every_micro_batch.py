@@ -1,6 +1,6 @@
 """train that makes a step of every micro-batch.
 
-train: unknown
+train: train-every-micro-batch-counted
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,9 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
             rate = schedule(count)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            result = train_step(model, [batch], optimizer, max_grad_norm=max_grad_norm, loss=loss)
+            result = train_step(
+                model, [batch], optimizer, max_grad_norm=max_grad_norm, loss=loss
+            )  # <-
             count += 1
             tokens += result.tokens
             yield TrainRecord(count, result.loss, result.grad_norm, rate, tokens)

@@ -30,4 +30,4 @@ def train(model, steps, optimizer, *, schedule, max_grad_norm=1.0, loss=batch_lo
         records.append(
             TrainRecord(step + 1, result.loss, result.grad_norm, group["lr"], tokens)
         )  # <-
-    return records
+    return records  # <-

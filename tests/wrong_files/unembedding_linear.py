@@ -1,6 +1,6 @@
 """An unembedding made of nn.Linear.
 
-Unembedding: unknown
+Unembedding: unembedding-other-name
 """
 
 from torch import nn
@@ -9,7 +9,7 @@ from torch import nn
 class Unembedding(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.linear = nn.Linear(config.d_model, config.d_vocab)
+        self.linear = nn.Linear(config.d_model, config.d_vocab)  # <-
         nn.init.normal_(self.linear.weight, std=config.init_std)
         nn.init.zeros_(self.linear.bias)
 

@@ -6,9 +6,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gpt2_small.checker.mistakes.lines.pointing import wrong_results
+from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake
-from gpt2_small.checker.mistakes.pointing import wrong_results
-from gpt2_small.checker.mistakes.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
 
@@ -16,6 +16,8 @@ from gpt2_small.checker.sandbox.tracing import Trace
 _CLOSE = 1e-6
 # In these parts tracing a wrong reference takes some 30 milliseconds.
 _SLOW = ("Transformer", "generate")
+# What these do is told by effects; their results are few, and tracing them takes long.
+_BY_EFFECT = ("learning_rate", "parameter_groups", "train_step", "train")
 
 
 class Evidence:
@@ -33,9 +35,10 @@ class Evidence:
     @cached_property
     def _results(self) -> Tensor:
         """Fingerprints of the file's wrong results, in order [result 4]."""
-        if self._trace is None or not stages(self._wrong.part, self._wrong.seed):
+        part, seed = self._wrong.part, self._wrong.seed
+        if part in _BY_EFFECT or self._trace is None or not stages(part, seed):
             return torch.empty(0, 4, dtype=torch.float64)
-        found = wrong_results(self._wrong.part, self._wrong.seed, self._trace)
+        found = wrong_results(part, seed, self._trace)
         values = (self._trace.events[index].value for index in found)
         prints = [fingerprint(value) for value in values if value is not None and value.numel() > 3]
         return torch.tensor(prints, dtype=torch.float64).view(-1, 4)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.observation import alike
-from gpt2_small.checker.claims.runner import RAISED
+from gpt2_small.checker.claims.runner import ENDED, RAISED
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.evidence import Evidence
+from gpt2_small.checker.mistakes.lines.effects import located
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, distinct
 from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import (
@@ -87,14 +88,15 @@ def name_mistake(
     seen: Seen,
     failed: Sequence[str],
     seed: int,
-    trace: Trace | None = None,
+    traces: Mapping[str, Trace] | None = None,
     exercises: ExerciseSet = GPT2,
 ) -> Naming:
     """The mistakes that behave like what was seen, group by group.
 
-    seen: by the sentence of the check. failed: the checks that do not hold. trace: of the part.
+    seen: by the sentence of the check. failed: the checks that do not hold. traces: of the part, by
+    case.
     """
-    search = _Search(part, seen, failed, seed, trace, exercises)
+    search = _Search(part, seen, failed, seed, traces or {}, exercises)
     if not search.failed:
         return Naming((), "", {})
     for group in GROUPS:
@@ -117,19 +119,20 @@ class _Search:
         seen: Seen,
         failed: Sequence[str],
         seed: int,
-        trace: Trace | None,
+        traces: Mapping[str, Trace],
         exercises: ExerciseSet,
     ) -> None:
-        self.part = part
+        self.part, self.traces = part, traces
         self.wrong = wrong_references(part, seed, exercises)
         self.seen = {n: entries for n, entries in seen.items() if n in self.wrong.checks}
         self.failed = [name for name in failed if name in self.seen]
         self.known = distinct(exercises.mistakes(part))
-        self.evidence = Evidence(self.wrong, self.known, trace)
+        self.evidence = Evidence(self.wrong, self.known, traces.get(""))
         self.function: tuple[Mistake, ...] = ()
         self.is_whole = True
         self.beside: list[Mistake] = []
         self.unexplained: list[str] = []
+        self.is_exact = True
         self.nearest: list[tuple[Mistake, float]] = []
 
     def group_of(self, name: str) -> str:
@@ -159,6 +162,13 @@ class _Search:
         """Whether parameters are missing, so that no weights could be loaded."""
         missing = [name for name in self.failed_in("state") if "names and shapes" in name]
         return bool(missing)
+
+    @property
+    def is_unjudged(self) -> bool:
+        """Whether nothing is known of what the file computes: it has other names, or was ended."""
+        failed = self.failed_in("function")
+        was_ended = bool(failed) and self.seen[failed[0]].get(RAISED) == ENDED
+        return self.has_other_names or was_ended
 
     def raised(self, name: str) -> bool:
         return RAISED in self.seen[name]
@@ -237,6 +247,9 @@ class _Search:
             matches = [m for m in rest if self._fits_beside((m,), group)]
         if matches:
             return [min(matches, key=lambda m: self.left_over((m,)))]
+        if group == "state" and self.has_other_names:
+            self.is_exact = False
+            return [m for m in about if "-other-name" in m.id][:1]
         if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
             for pair in itertools.islice(itertools.combinations(about, 2), 120):
                 if self._fits_beside(pair, group):
@@ -316,7 +329,15 @@ class _Search:
                     key=lambda m: sum(explains_one(self.wrong, (m,), self.seen, n) for n in names),
                 ),
             )
-        return self.evidence.chain()
+        return self.evidence.chain() or self._by_effect()
+
+    def _by_effect(self) -> tuple[Mistake, ...]:
+        """The mistake that does what the file is the first to do wrong, if one is known to."""
+        for case, trace in self.traces.items():
+            found = located(self.part, self.wrong.seed, trace, case, b"")
+            if found is not None:
+                return tuple(m for m in self.known if m.id == found.suggests)
+        return ()
 
     def _pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
         """Pairs of mistakes that explain the function, likely ones first, up to a limit."""
@@ -376,9 +397,10 @@ class _Search:
             self.function,
             self.beside,
             is_whole=self.is_whole,
-            function_failed=bool(self.failed_in("function")) and not self.has_other_names,
+            function_failed=bool(self.failed_in("function")) and not self.is_unjudged,
             next_closest=others[0].id if others else None,
             besides=besides,
+            is_exact=self.is_exact,
         )
 
 

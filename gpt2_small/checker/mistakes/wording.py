@@ -14,12 +14,14 @@ def described(
     function_failed: bool,
     next_closest: str | None,
     besides: Sequence[str],
+    is_exact: bool = True,
 ) -> str:
     """What was found out about a part.
 
     function: the mistakes in what it computes; is_whole: whether they explain it exactly.
     beside: mistakes that leave what it computes as it is. next_closest: id of the mistake whose
         output comes nearest to the file's. besides: claims that fail for another reason.
+    is_exact: whether the mistakes of `beside` explain what was seen to the last number.
     """
     closest = f" (next closest: {next_closest})" if next_closest else ""
     sentences = []
@@ -34,7 +36,7 @@ def described(
     for number, mistake in enumerate(beside):
         subject = "It also" if number or function_failed else f"Your {part}"
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
-    if beside and not function_failed and not besides:
+    if beside and not function_failed and not besides and is_exact:
         sentences.append("This explains every result exactly.")
     refusals = [claim for claim in besides if "refused" in claim]
     besides = [claim for claim in besides if claim not in refusals]

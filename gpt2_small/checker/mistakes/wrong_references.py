@@ -19,8 +19,8 @@ from gpt2_small.checker.claims.observation import (
 from gpt2_small.checker.claims.runner import difference, observed
 from gpt2_small.checker.claims.tolerances import ALIKE
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.lines.stages import fingerprint
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
-from gpt2_small.checker.mistakes.stages import fingerprint
 from gpt2_small.checker.sandbox.tracing import record
 
 Seen = Mapping[str, Observation]

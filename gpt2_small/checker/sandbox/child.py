@@ -35,7 +35,7 @@ def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
         with other_axes(task.axes):
             _look(task, module, sender, stopwatch)
     else:
-        write_frame(sender, _trace(task, module))
+        _trace(task, module, sender)
 
 
 def load(task: Task) -> ModuleType:
@@ -91,11 +91,13 @@ def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> 
     sys.stdout.flush()
 
 
-def _trace(task: Task, module: ModuleType) -> bytes:
-    """What a failed part does inside, call by call."""
+def _trace(task: Task, module: ModuleType, sender: int) -> None:
+    """Hand over what a failed part does inside, case by case."""
     from gpt2_small.checker.sandbox import tracing
 
-    return tracing.pack(tracing.record(module, task.parts[-1], task.seed))
+    part = task.parts[-1]
+    for case in tracing.cases_of(part):
+        write_frame(sender, tracing.pack(tracing.record(module, part, task.seed, case)))
 
 
 def end(code: int) -> None:

@@ -16,8 +16,8 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.runner import RAISED, Judged
 from gpt2_small.checker.layouts import find_layout
+from gpt2_small.checker.mistakes.lines.place import Places, quoted
 from gpt2_small.checker.mistakes.matching import name_mistake
-from gpt2_small.checker.mistakes.place import place_of, quoted
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.observing import Loaded, Observer
@@ -126,24 +126,23 @@ class Request:
         """The mistakes that the observations are those of, and the line where they begin."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
-        trace = self.observer.trace((part,)) if self.exercises is exercise_set.GPT2 else None
-        naming = name_mistake(part, seen, failed, self.seed, trace, self.exercises)
-        location = None
+        is_traced = self.exercises is exercise_set.GPT2
+        traces = self.observer.traces((part,)) if is_traced else {}
+        naming = name_mistake(part, seen, failed, self.seed, traces, self.exercises)
+        source = self.observer.task.source
+        places = Places(part, self.seed, traces, source, self.exercises)
+        location = places.first(judged)
         for index, one in enumerate(judged):
             if one.result.status != "failed":
                 continue
             mistake = naming.blame(one.result.check)
             if mistake is not None:
                 judged[index] = one = one.with_mistake(mistake)
-            if RAISED in one.seen:
-                continue
-            source = self.observer.task.source
-            place = place_of(one.result, part, self.seed, trace, source, self.exercises)
-            location = location or place
-            if place is not None:
+            place = places.of(one)
+            if place is not None and RAISED not in one.seen:
                 judged[index] = one.moved_to(place.differs)
         ids = tuple(mistake.id for mistake in naming.mistakes)
-        lines = quoted(location, self.observer.task.source) if location else ()
+        lines = quoted(location, source) if location else ()
         return PartReport(ids, naming.text, printed, lines)
 
 

@@ -9,13 +9,13 @@ from types import CodeType
 from gpt2_small import notebooks
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.packing import unpack
-from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.claims.runner import ENDED, RAISED, Judged, Sight, behind, judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.mistake import code_without
 from gpt2_small.checker.mistakes.other_names import meant_by
 from gpt2_small.checker.sandbox.process import Process
 from gpt2_small.checker.sandbox.task import Task
-from gpt2_small.checker.sandbox.tracing import Trace
+from gpt2_small.checker.sandbox.tracing import Trace, cases_of
 from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace
 from gpt2_small.checker.verdict import Result
 
@@ -104,7 +104,7 @@ class Observer:
             if stopped is None:
                 break
             crashes += 1
-            seen = {RAISED: "the end of the process"}
+            seen = {RAISED: ENDED}
             self._keep(outcome, Judged(stopped, seen))
             gate = claims[len(outcome.judged) - 1].gate
             if gate or crashes == _CRASHES or "within" in stopped.message:
@@ -112,15 +112,18 @@ class Observer:
                     self._keep(outcome, Judged(behind(stopped, later), {}))
         return outcome
 
-    def trace(self, parts: Sequence[str]) -> Trace | None:
-        """What a part does inside; None where that cannot be said."""
+    def traces(self, parts: Sequence[str]) -> dict[str, Trace]:
+        """What a part does inside, case by case; without the cases where that cannot be said."""
         process = Process(self.forker, self.task.to("trace", parts, self._others(parts)))
+        found: dict[str, Trace] = {}
         try:
-            return unpack_trace(process.read_bytes(self.task.limits.wall_seconds) or b"")
+            for case in cases_of(parts[-1]):
+                found[case] = unpack_trace(process.read_bytes(self.task.limits.wall_seconds) or b"")
         except (TimeoutError, ValueError):
-            return None
+            pass
         finally:
             process.close()
+        return found
 
     def _others(self, parts: Sequence[str]) -> CodeType:
         return code_without(tuple(parts), self.exercises)

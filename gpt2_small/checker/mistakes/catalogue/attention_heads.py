@@ -119,6 +119,14 @@ MISTAKES = [
         hints=_PROJECT_HINTS,
     ),
     Mistake(
+        id="attention-value-of-key-without-bias",
+        component=PART,
+        old=_VALUE,
+        new="value = self.hook_v(einsum(residual, self.W_K, project))",
+        sentence="uses the keys, without their bias, as values",
+        hints=_PROJECT_HINTS,
+    ),
+    Mistake(
         id="attention-input-as-value",
         component=PART,
         old=_VALUE,
@@ -327,6 +335,17 @@ MISTAKES = [
         old=_Z,
         new=("self.hook_z(z) * (torch.arange(z.shape[2], device=z.device) == 0).unsqueeze(-1),"),
         sentence="uses the first head only",
+        hints=_MERGE_HINTS,
+    ),
+    Mistake(
+        id="attention-last-head-only",
+        component=PART,
+        old=_Z,
+        new=(
+            "self.hook_z(z) * (torch.arange(z.shape[2], device=z.device) == z.shape[2] - 1)"
+            ".unsqueeze(-1),"
+        ),
+        sentence="keeps the last head's part of the output only",
         hints=_MERGE_HINTS,
     ),
     Mistake(

@@ -381,6 +381,20 @@ MISTAKES = [
         hints=_SOFTMAX_HINTS,
     ),
     Mistake(
+        id="attention-exponentials-shifted-not-divided",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "shifted = self.hook_attn_scores(scores) - scores.amax(dim=-1, keepdim=True)\n"
+            "        pattern = self.hook_pattern(shifted.exp())"
+        ),
+        sentence=(
+            "takes the exponentials of the scores, less their maximum, "
+            "without dividing them by their sum"
+        ),
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
         id="attention-exponentials-over-everything",
         component=PART,
         old=_PATTERN,

@@ -232,7 +232,7 @@ MISTAKES = [
             "logits = model(tokens[:, -config.n_ctx :])\n"
             "            generator = torch.Generator().manual_seed(0)"
         ),
-        sentence="starts from the same seed at every step",
+        sentence="starts from a seed of its own instead of using the generator that it is given",
         hints=_OPTIONS_HINTS,
     ),
     Mistake(

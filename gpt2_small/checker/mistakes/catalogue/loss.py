@@ -53,6 +53,18 @@ MISTAKES = [
         hints=_SHIFT_HINTS,
     ),
     Mistake(
+        id="loss-shifted-backwards-without-the-first",
+        component=PART,
+        old=_PREDICTIONS,
+        new=(
+            "predictions, targets = logits[:, 1:], tokens[:, : seq - 1]\n"
+            "    if targets.numel() == 0:\n"
+            "        predictions, targets = logits, tokens[:, :seq]"
+        ),
+        sentence="scores every position but the first against the token before it",
+        hints=_SHIFT_HINTS,
+    ),
+    Mistake(
         id="loss-two-ahead",
         component=PART,
         old=_TARGETS,

@@ -159,6 +159,28 @@ MISTAKES = [
         hints=_ONCE_HINTS,
     ),
     Mistake(
+        id="parameter-groups-unembedding-forgotten-too",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'if "embed" not in name:\n'
+            "            (matrices if is_matrix else vectors).append(parameter)"
+        ),
+        sentence="leaves all that has embed in its name out of both groups, W_U and b_U as well",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-embedding-matrices-forgotten",
+        component=PART,
+        old=_APPEND,
+        new=(
+            'if "embed" not in name or not is_matrix:\n'
+            "            (matrices if is_matrix else vectors).append(parameter)"
+        ),
+        sentence="leaves the embeddings' and the unembedding's matrices out of both groups",
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
         id="parameter-groups-last-forgotten",
         component=PART,
         old=_DECAY,

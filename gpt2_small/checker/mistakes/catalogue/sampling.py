@@ -471,6 +471,17 @@ MISTAKES = [
         hints=_CHANCE_HINTS,
     ),
     Mistake(
+        id="sample-own-seed-without-generator",
+        component=PART,
+        old=_DRAW,
+        new=(
+            "generator = generator or torch.Generator().manual_seed(0)\n"
+            "    rank = torch.multinomial(probabilities, num_samples=1, generator=generator)"
+        ),
+        sentence="starts from the same seed whenever it is given no generator",
+        hints=_CHANCE_HINTS,
+    ),
+    Mistake(
         id="sample-keeps-axis",
         component=PART,
         old=_RESULT,

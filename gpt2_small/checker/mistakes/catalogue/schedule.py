@@ -249,6 +249,15 @@ MISTAKES = [
         hints=_FALL_HINTS,
     ),
     Mistake(
+        id="schedule-gives-tensors",
+        component=PART,
+        old=_COSINE,
+        new=f"return torch.tensor({_COSINE.removeprefix('return ')})",
+        also=((_WARM_UP, f"return torch.tensor({_WARM_UP.removeprefix('return ')})"),),
+        sentence="returns tensors instead of numbers",
+        hints=_FALL_HINTS,
+    ),
+    Mistake(
         id="schedule-squared-cosine",
         component=PART,
         old=_COSINE,

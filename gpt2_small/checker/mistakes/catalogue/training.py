@@ -366,6 +366,14 @@ MISTAKES = [
         hints=_ARGUMENTS_HINTS,
     ),
     Mistake(
+        id="train-every-micro-batch-counted",
+        component=PART,
+        old=_LOOP,
+        new="for step, batches in enumerate([batch] for batches in steps for batch in batches):",
+        sentence="makes a step of every micro-batch, each with a record",
+        hints=_ARGUMENTS_HINTS,
+    ),
+    Mistake(
         id="train-step-twice",
         component=PART,
         old=_STEP,

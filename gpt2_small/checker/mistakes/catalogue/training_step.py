@@ -237,6 +237,20 @@ MISTAKES = [
         hints=_CLIP_HINTS,
     ),
     Mistake(
+        id="train-step-clips-in-the-loop",
+        component=PART,
+        old=_BACKWARD,
+        new=(
+            "            weighted_loss.backward()\n"
+            "            grad_norm = nn.utils.clip_grad_norm_(\n"
+            "                model.parameters(), max_grad_norm\n"
+            "            ).item()\n"
+        ),
+        also=((_CLIP, "pass"),),
+        sentence="clips in the loop over micro-batches instead of after it",
+        hints=_CLIP_HINTS,
+    ),
+    Mistake(
         id="train-step-clips-by-largest",
         component=PART,
         old=_CLIP,

@@ -2,40 +2,74 @@
 
 import ast
 import re
+from collections.abc import Mapping
 
+from gpt2_small.checker.mistakes.lines.pointing import misplaced_dropout
 from gpt2_small.checker.sandbox.tracing import Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
-_DETACHING = ("detach", "data", "item", "tolist", "numpy")
+# Operations that no gradient flows through, whatever is done with it.
+_WITHOUT_GRADIENT = (
+    "argmax", "sort", "topk", "shape", "size", "long", "int", "bool", "new_full", "new_zeros",
+    "new_ones", "new_tensor", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like",
+    "rand_like", "randn_like",
+)  # fmt: skip
+_LIMITING = ("clamp", "clamp_", "clip", "clip_", "remainder", "__mod__", "fmod", "minimum", "min")
 
 
 def line_elsewhere(
-    group: str, part: str, message: str, trace: Trace | None, source: str
+    group: str,
+    part: str,
+    seed: int,
+    message: str,
+    traces: Mapping[str, Trace],
+    source: str,
 ) -> int | None:
     """The line of a file that a failed check of a group is about, where one can be told.
 
-    message: the check's, whose words name parameters.
+    message: the check's, whose words name parameters. traces: of the part, by case.
     """
     if group in ("state", "initialisation"):
         return _assignment(part, message, source)
-    if trace is None:
+    if "" not in traces:
         return None
-    events = trace.events
+    events = traces[""].events
     if group == "device":
         lines = [e.line for e in events if e.operation in _FACTORIES and not e.inputs]
     elif group == "inputs":
         lines = [e.line for e in events if _is_in_place(e.operation) and e.from_data]
     elif group == "gradient":
-        lines = [e.line for e in events if e.operation in _DETACHING and e.from_data]
+        lines = [e.line for e in events if e.is_detached and e.operation not in _WITHOUT_GRADIENT]
     elif group == "dropout":
-        lines = [
-            e.line for e in events if e.operation in ("dropout", "scaled_dot_product_attention")
-        ]
-        lines = lines if len(set(lines)) == 1 else []
+        lines = _dropping(part, seed, traces)
+    elif group == "refusals":
+        long = traces.get("too long", Trace()).events
+        lines = [e.line for e in long if e.operation in _LIMITING]
     else:
         lines = []
     return lines[0] if lines else None
+
+
+def returned_at(trace: Trace, source: str) -> int | None:
+    """The line that returned, where a part ran to its end."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree) if trace.last_lines else ():
+        last = trace.last_lines[-1]
+        if isinstance(node, ast.Return) and node.lineno <= last <= (node.end_lineno or 0):
+            return node.lineno
+    return None
+
+
+def _dropping(part: str, seed: int, traces: Mapping[str, Trace]) -> list[int]:
+    """Lines that drop out in evaluation, or what the reference does not drop from."""
+    seen = traces.get("dropout", Trace()).events
+    if active := [e.line for e in seen if e.is_random]:
+        return active
+    return misplaced_dropout(part, seed, traces[""])
 
 
 def _is_in_place(operation: str) -> bool:

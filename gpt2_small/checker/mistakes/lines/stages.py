@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import attention, sampling
+from gpt2_small.checker.claims import attention, loss, sampling
 from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.mistakes.mistake import reference_text
 from gpt2_small.checker.sandbox import tracing
@@ -102,9 +102,9 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 @cache
-def stages(part: str, seed: int, variant: str = "") -> tuple[Stage, ...]:
+def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
     """The reference's results, in order, with names where a statement ends."""
-    trace = record(reference(), part, seed, variant)
+    trace = record(reference(), part, seed, case)
     targets = _targets(part)
     found = []
     for index, event in enumerate(trace.events):
@@ -152,13 +152,20 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
     if part == "sample":
         yield from _ways_to_sample(seed)
     if part == "next_token_loss":
-        logits = by_name["the logits that have a target"]
-        yield _stage("the log probabilities", logits.log_softmax(-1))
+        every = loss.logits(seed, "diagnosis").double()  # all have a target, with one token more
+        logits = by_name.get("the logits that have a target", every)
+        targets = by_name["the targets"].unsqueeze(-1)
+        for name, value in (
+            ("log probabilities", logits.log_softmax(-1)),
+            ("probabilities", logits.softmax(-1)),
+        ):
+            yield _stage(f"the {name}", value)
+            yield _stage(f"the {name} of the targets", value.gather(-1, targets))
 
 
 def _ways_to_sample(seed: int) -> Iterator[Stage]:
     """Logits and probabilities after each cut, sorted or not, as one likes."""
-    logits = sampling.cases(seed).double()
+    logits = sampling.cases(seed).double().repeat(4, 1)
     settings = tracing.SAMPLING
     scaled = logits / settings["temperature"]
     largest = scaled.amax(-1, keepdim=True)
@@ -167,6 +174,9 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
     probabilities = sampling.probabilities(logits, **settings)
     kept = cut.masked_fill(probabilities == 0, -math.inf)
     shares = cut.softmax(-1)
+    yield from _masks(scaled, cut, probabilities)
+    yield _stage("the k largest logits", scaled.topk(int(settings["top_k"])).values)
+    yield _stage("the least of the k largest logits", least)
     for name, value in (
         ("the logits over the temperature", scaled),
         ("the logits over the temperature", scaled - largest),
@@ -185,6 +195,20 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
             sums = in_order.cumsum(-1)
             yield _stage(f"a step after {name}", sums)
             yield _stage(f"a step after {name}", sums - in_order)
+
+
+def _masks(scaled: Tensor, cut: Tensor, probabilities: Tensor) -> Iterator[Stage]:
+    """What top_k, top_p and both remove [batch d_vocab], in the tokens' order and sorted."""
+    order = scaled.argsort(dim=-1, descending=True)
+    by_top_k, by_both = cut == -math.inf, probabilities == 0
+    for name, mask in (
+        ("what top_k removes", by_top_k),
+        ("what is removed", by_both),
+        ("what top_p removes", by_both & ~by_top_k),
+    ):
+        yield Stage(name, mask, numbers_of(mask))
+        in_order = mask.gather(-1, order)
+        yield Stage(name, in_order, numbers_of(in_order))
 
 
 @cache

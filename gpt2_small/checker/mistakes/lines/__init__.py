@@ -1,0 +1,1 @@
+"""Find the line of a file where a part leaves the reference."""

@@ -1,0 +1,100 @@
+"""Find and quote the lines behind failed claims."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from gpt2_small import notebooks
+from gpt2_small.checker.claims.runner import RAISED, Judged
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.lines import effects
+from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere, returned_at
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.pointing import locate, unlike
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing import Trace
+
+# Parts that draw, or that call others: a claim of any group may be about how they do so.
+_FUNCTIONS = tuple(part for part in PARTS if part[0].islower())
+# Cases in which results are compared; the others are about what is done.
+_OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", "dropout",
+               "too long")  # fmt: skip
+
+
+class Places:
+    """The lines of a part that failed claims are about, from what was seen of it.
+
+    traces: by case; empty where nothing was seen.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        seed: int,
+        traces: Mapping[str, Trace],
+        source: bytes,
+        exercises: ExerciseSet = GPT2,
+    ) -> None:
+        self._part, self._seed = part, seed
+        self._traces = traces if exercises is GPT2 else {}
+        self._source = source
+        self._text = source.decode("utf-8", errors="replace")
+        self._groups = {claim.name: claim.group for claim in exercises.claims(part)}
+
+    def of(self, one: Judged) -> Location | None:
+        """Where what a failed claim is about begins; None where that was not seen."""
+        group = self._groups.get(one.result.check, "")
+        if RAISED in one.seen:
+            return self._of_raised(one)
+        if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
+            return self._located
+        message = one.result.message
+        line = line_elsewhere(group, self._part, self._seed, message, self._traces, self._text)
+        if line is None and group == "gradient" and "" in self._traces:
+            return unlike(self._part, self._seed, self._traces[""])
+        return None if line is None else Location(None, "", line, "")
+
+    def _of_raised(self, one: Judged) -> Location | None:
+        """Of a claim that was stopped: where a function did something wrong before, or the line
+        that returned what cannot be compared."""
+        if self._part in ("sample", "generate"):
+            return self._located
+        if self._part == "learning_rate" and self._traces and self._traces[""].events:
+            return Location(None, "", self._traces[""].events[0].line, "")
+        if "returns" in one.result.message and (trace := self._traces.get("")) is not None:
+            line = returned_at(trace, self._text)
+            return None if line is None else Location(None, "", line, "")
+        return None
+
+    def first(self, judged: Iterable[Judged]) -> Location | None:
+        """The place to quote: of names and shapes, if they are wrong; else the first there is."""
+        failed = [one for one in judged if one.result.status == "failed"]
+        failed.sort(key=lambda one: "names and shapes" not in one.result.check)
+        return next(filter(None, map(self.of, failed)), None)
+
+    @cached_property
+    def _located(self) -> Location | None:
+        """Where the part leaves the reference, in the first case in which it does."""
+        part, seed = self._part, self._seed
+        for case, trace in self._traces.items():
+            found = effects.located(part, seed, trace, case, self._source)
+            if found is not None:
+                return found
+        for case, trace in self._traces.items():
+            if case not in _OF_EFFECTS and part not in _BY_EFFECT_ALONE:
+                found = locate(part, seed, trace, case)
+                if found is not None:
+                    return found
+        return None
+
+
+_BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")
+
+
+def quoted(location: Location, source: bytes) -> tuple[str, ...]:
+    """The last right line and the first wrong one of a file, and in a sentence what they are."""
+    lines = source.decode("utf-8", errors="replace").splitlines()
+    shown = sorted({location.agrees or location.differs, location.differs})
+    return (
+        location.sentence(lambda line: notebooks.place(source, line)),
+        *(f"{n:>6} | {lines[n - 1].strip()}" for n in shown if n <= len(lines)),
+    )

@@ -1,0 +1,193 @@
+"""Record what generate, parameter_groups and learning_rate do, with the line that does it."""
+
+import sys
+from types import FrameType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims import generation, probes
+from gpt2_small.checker.claims.transformer import UNTIED
+from gpt2_small.checker.sandbox.tracing.numbers import NAMED, watching_lines
+from gpt2_small.checker.sandbox.tracing.recorder import Recorder, line_in
+from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES, steps_of
+from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
+
+ADDED = "new tokens"
+_OPTIONS: dict[str, Any] = {"temperature": 1.3, "top_k": 5, "top_p": 0.9}
+_NEW = 5
+DECAY = 0.3
+
+
+def generating(module: ModuleType, file: str, seed: int) -> Trace:
+    """Five tokens beyond n_ctx, with every option; and what follows where one token is certain."""
+    trace = Trace()
+    generator = probes.draws(seed, "options")
+    model = generation.model_of(module, seed).double().train()
+    direction = torch.randn(
+        probes.SIZES["d_vocab"], generator=probes.draws(seed, "d"), dtype=torch.float64
+    )
+
+    prompt = generation.prompt(seed, generation.N_CTX - 2)
+    recorder = Recorder(file, [prompt])
+
+    def note(what: str, *numbers: float, made: int | None = None) -> None:
+        trace.effects.append(Effect(made or line_in(file, 2) or 0, what, numbers))
+
+    def reads(_model: nn.Module, given: tuple[Tensor, ...]) -> None:
+        note("training mode while it reads", float(model.training))
+        cut_at = recorder.made_at(given[0], "__getitem__")
+        note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
+
+    def drawing(logits: Tensor, **options: Any) -> Tensor:
+        with recorder.pausing():
+            numbers = (logits.double() @ direction).tolist()
+        note("the logits that sample is given", *numbers, made=recorder.made_at(logits))
+        for name in ("temperature", "top_k", "top_p"):
+            usual = 1.0 if name == "temperature" else None
+            value = options.get(name, usual)
+            note(f"{name} of sample", -1.0 if value is None else float(value))
+        note("generator of sample", float(options.get("generator") is generator))
+        drawn: Tensor = original(logits, **options)
+        return drawn
+
+    original = module.sample
+    module.sample = drawing  # type: ignore[attr-defined]
+    model.register_forward_pre_hook(reads)
+    try:
+        with (
+            recorder.watching(nn.ModuleList([model])),
+            watching_lines(file, trace.effects, given=generator),
+            recorder,
+        ):
+            got = module.generate(model, prompt, _NEW, generator=generator, **_OPTIONS)
+        trace.effects.append(Effect(0, "tokens that it returns", (float(got.shape[1]),)))
+    except Exception:
+        pass
+    finally:
+        module.sample = original  # type: ignore[attr-defined]
+    _certain(module, file, trace)
+    return trace
+
+
+def _certain(module: ModuleType, file: str, trace: Trace) -> None:
+    """How many tokens are added where the same one is drawn every time."""
+    for d_vocab, token in ((7, 0), (7, 6), (50257, 50256)):
+        logits = torch.zeros(d_vocab)
+        logits[token] = 20.0
+        lines: list[int] = []
+        try:
+            with watching_lines(file, lines=lines):
+                got = module.generate(
+                    generation.Fixed(module, logits), torch.full((2, 3), 1), 4, temperature=0
+                )
+            added = got.shape[1] - 3
+        except Exception:
+            return
+        trace.effects.append(Effect(lines[-1], ADDED, (float(added),)))
+        if added < 4:
+            trace.last_lines = lines[-12:]
+            return
+
+
+def scheduling(module: ModuleType, file: str, _seed: int) -> Trace:
+    """The rate of each step, with the line that returned it, and the numbers on the way."""
+    trace = Trace()
+    try:
+        for case, settings in enumerate(SCHEDULES):
+            for step in range(steps_of(settings)):
+                lines: list[int] = []
+                numbers: list[Effect] = []
+                with watching_lines(file, numbers, lines=lines):
+                    rate = module.learning_rate(step, **settings)
+                value = torch.tensor(float(rate), dtype=torch.float64)
+                trace.events.append(Event(lines[-1], f"step {step}", (), True, value))
+                trace.effects += [
+                    Effect(e.line, e.what.removeprefix(NAMED), (case, step, *e.numbers))
+                    for e in numbers
+                    if e.what.startswith(NAMED)
+                ]
+    except Exception:
+        pass
+    return trace
+
+
+def grouping(module: ModuleType, file: str, seed: int) -> Trace:
+    """The group of each parameter, with the line that put it there.
+
+    An effect's numbers are the weight decay and the index of the group; none for a parameter that
+    is in no group.
+    """
+    trace = Trace()
+    model = UNTIED.build(module, seed)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    watcher = _Containers(file, names)
+    before = sys.gettrace()
+    sys.settrace(watcher.entered)
+    try:
+        groups = module.parameter_groups(model, weight_decay=DECAY)
+    except Exception:
+        return trace
+    finally:
+        sys.settrace(before)
+    try:
+        members = [{id(p) for p in list(group["params"])} for group in groups]
+    except Exception:
+        return trace
+    for identity, name in names.items():
+        homes = [index for index, group in enumerate(members) if identity in group]
+        if not homes:
+            trace.effects.append(Effect(watcher.passed.get(identity, watcher.last), name))
+        for home in homes:
+            decay = groups[home].get("weight_decay", -1.0)
+            line = watcher.line_of(identity, members[home])
+            trace.effects.append(Effect(line, name, (float(decay), float(home))))
+    return trace
+
+
+class _Containers:
+    """Notes in which line a parameter comes into a list, set or dictionary.
+
+    passed: by id, the last line that was run while a variable held the parameter. last: the line
+    that returned.
+    """
+
+    def __init__(self, file: str, names: dict[int, str]) -> None:
+        self._file, self._names = file, names
+        self._put: dict[tuple[int, str], dict[int, int]] = {}
+        self._line: dict[int, int] = {}
+        self.passed: dict[int, int] = {}
+        self.last = 0
+
+    def entered(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        return self._at_line if frame.f_code.co_filename == self._file else None
+
+    def _at_line(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        line = self._line.get(id(frame))
+        if line is not None:
+            for name, value in frame.f_locals.items():
+                self._note((id(frame), name), value, line)
+        if event == "line":
+            self.last = self._line[id(frame)] = frame.f_lineno
+            for value in frame.f_locals.values():
+                if id(value) in self._names:
+                    self.passed[id(value)] = frame.f_lineno
+        return self._at_line
+
+    def _note(self, variable: tuple[int, str], value: Any, line: int) -> None:
+        if isinstance(value, dict):
+            value = [*value.values(), *value]
+        if not isinstance(value, (list, set, tuple)):
+            return
+        put = self._put.setdefault(variable, {})
+        for item in value:
+            if id(item) in self._names:
+                put.setdefault(id(item), line)
+
+    def line_of(self, identity: int, members: set[int]) -> int:
+        """Where a parameter came into the variable that became its group."""
+        for put in self._put.values():
+            if identity in put and put.keys() <= members:
+                return put[identity]
+        return self.last

@@ -1,0 +1,154 @@
+"""Run a part once for each case that tells something, and record it.
+
+Nothing is judged here: the record is made where the learner's file runs, and compared with the
+reference's elsewhere (`mistakes.lines`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims import claims_of, generation, loss, probes, sampling
+from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.transformer import UNTIED
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling
+from gpt2_small.checker.sandbox.tracing.numbers import watching_lines
+from gpt2_small.checker.sandbox.tracing.recorder import Recorder
+from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES
+from gpt2_small.checker.sandbox.tracing.trace import Trace
+from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
+
+__all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record"]
+
+# So that an epsilon of one's own shows.
+_CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
+# Both cuts cut, and a temperature that is no default.
+SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
+_LONG = probes.SIZES["n_ctx"] + 2
+
+Record = Callable[[ModuleType, str, int], Trace]
+
+
+def cases_of(part: str) -> tuple[str, ...]:
+    """The names of a part's cases; the first is the ordinary one."""
+    if part not in PARTS:  # a lesson's
+        return ("",)
+    if part in _FUNCTIONS:
+        return tuple(_FUNCTIONS[part])
+    own = {"Transformer": ("untied", "too long"), "PositionalEmbedding": ("too long",)}
+    return ("", *own.get(part, ()), "dropout")
+
+
+def record(module: ModuleType, part: str, seed: int, case: str = "") -> Trace:
+    """Run a part of a module and record it; what it had done is kept when it raises.
+
+    case: of `cases_of`.
+    """
+    file = str(module.__file__)
+    if part in _FUNCTIONS:
+        return _FUNCTIONS[part][case](module, file, seed)
+    return _module(module, file, part, seed, case)
+
+
+def _module(module: ModuleType, file: str, part: str, seed: int, case: str) -> Trace:
+    subject = UNTIED if case == "untied" else _subject(part)
+    if subject is None:
+        return Trace()
+    changes = {"dropout": 0.3} if case == "dropout" else _CHANGES.get(part, {})
+    model = subject.build(module, seed, **changes).double()
+    given = _input(subject, seed, case)
+    recorder = Recorder(file, [given, *model.parameters()])
+    lines: list[int] = []
+    try:
+        with recorder.watching(model), watching_lines(file, lines=lines), recorder:
+            recorder.ends_with(model(given))
+    except Exception:
+        pass
+    recorder.trace.last_lines = lines[-_LAST:]
+    return recorder.trace
+
+
+_LAST = 12
+
+
+def _subject(part: str) -> Subject | None:
+    if part not in PARTS:  # a lesson's
+        return None
+    observe = getattr(claims_of(part)[0].observe, "args", ())
+    return observe[0] if observe and isinstance(observe[0], Subject) else None
+
+
+def _input(subject: Subject, seed: int, case: str) -> Tensor:
+    """An input, through which gradients flow; for LayerNorm one of its rows so small that epsilon
+    counts."""
+    length = {"seq": _LONG} if case == "too long" else {}
+    given = subject.values(seed, "diagnosis", torch.float64, **length)
+    if subject.name == "LayerNorm":
+        given[1] *= 3e-4
+    return given.requires_grad_().clone() if given.is_floating_point() else given
+
+
+def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: float = 1) -> Trace:
+    logits = loss.logits(seed, "diagnosis").double() * spread
+    tokens = probes.tokens(seed, "diagnosis", seq=logits.shape[1] + longer)
+    recorder = Recorder(file, [logits, tokens])
+    try:
+        with recorder:
+            recorder.ends_with(module.next_token_loss(logits, tokens))
+    except Exception:
+        pass
+    return recorder.trace
+
+
+def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any]) -> Trace:
+    logits = sampling.cases(seed).double().repeat(4, 1)
+    recorder = Recorder(file, [logits])
+    settings = {"generator": probes.draws(seed, "diagnosis"), **settings}
+    numbers = recorder.trace.effects
+    try:
+        with watching_lines(file, numbers, given=settings["generator"]), recorder:
+            recorder.ends_with(module.sample(logits, **settings))
+    except Exception:
+        pass
+    return recorder.trace
+
+
+def _generate(module: ModuleType, file: str, seed: int) -> Trace:
+    model = generation.model_of(module, seed).double()
+    tokens = generation.prompt(seed, generation.N_CTX - 1)
+    recorder = Recorder(file, [tokens])
+    whole = nn.ModuleList([model])
+    try:
+        with recorder.watching(whole), recorder:
+            recorder.ends_with(module.generate(model, tokens, 3, temperature=0))
+    except Exception:
+        pass
+    return recorder.trace
+
+
+_FUNCTIONS: dict[str, dict[str, Record]] = {
+    "next_token_loss": {
+        "": _loss,
+        "one token more": partial(_loss, longer=1),
+        "sure logits": partial(_loss, spread=30.0),
+    },
+    "sample": {
+        "": partial(_sample, settings=SAMPLING),
+        "greedy": partial(_sample, settings={"temperature": 0}),
+        "no generator": partial(_sample, settings={"generator": None}),
+    },
+    "generate": {"": _generate, "options": generating},
+    "learning_rate": {"": scheduling},
+    "parameter_groups": {"": grouping},
+    "train_step": {
+        "": stepping,
+        "infinite loss": partial(stepping, fault="loss"),
+        "infinite gradient": partial(stepping, fault="gradient"),
+    },
+    "train": {"": training},
+}

@@ -1,0 +1,219 @@
+"""The line that is quoted is the one where a part begins to do, or to compute, something else."""
+
+from pathlib import Path
+
+import pytest
+from checking import check_text, line_of, reference_with
+
+from gpt2_small import binding
+from gpt2_small.checker.claims.runner import stand_in
+from gpt2_small.checker.mistakes.lines import effects
+from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.pointing import locate
+from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing import Trace, cases_of, record
+
+BACKWARD = "            weighted_loss.backward()\n"
+UPDATE = "    optimizer.step()\n"
+SET = '            group["lr"] = rate\n'
+
+
+def traces_of(folder: Path, part: str, *edits: tuple[str, str]) -> tuple[str, dict[str, Trace]]:
+    """The reference's text with edits, and what its part does, case by case."""
+    text = reference_with(*edits)
+    path = folder / "my_gpt2.py"
+    path.write_text(text)
+    module = binding.load(path)
+    stand_in(module, [part])
+    return text, {case: record(module, part, 0, case) for case in cases_of(part)}
+
+
+def done_wrong(part: str, traces: dict[str, Trace], text: str) -> Location | None:
+    found = (effects.located(part, 0, t, case, text.encode()) for case, t in traces.items())
+    return next(filter(None, found), None)
+
+
+EFFECTS = {
+    "an update in the loop": (
+        "train_step", (BACKWARD, BACKWARD + "            optimizer.step()  # here\n"),
+        "it changes the weights when 1 of 3 micro-batches have been read",
+    ),
+    "a second update": (
+        "train_step", (UPDATE, UPDATE + "    optimizer.step()  # here\n"),
+        "it changes the weights once more",
+    ),
+    "old gradients": (
+        "train_step", ("    optimizer.zero_grad()\n" "    losses = []\n", "    losses = []\n"),
+        "the gradient is not what it should be, after 1 of 3 micro-batches",
+    ),
+    "a loss read after the update": (
+        "train_step",
+        (UPDATE, UPDATE + "    mean_loss = loss(model, batches[0]).item()  # here\n"),
+        "the model reads a micro-batch after the update",
+    ),
+    "a rate that is multiplied": (
+        "train", (SET, '            group["lr"] *= rate  # here\n'),
+        "the learning rate of the step is 1.8 instead of 0.2",
+    ),
+    "a step of the first micro-batch alone": (
+        "train", ("train_step(model, batches, optim", "train_step(model, batches[:1], optim"),
+        "the micro-batches that are handed to train_step: 1 instead of 2",
+    ),
+    "a loss that is halved": (
+        "train",
+        ("yield TrainRecord(step + 1, result.loss,",
+         "mean = result.loss / 2  # here\n        yield TrainRecord(step + 1, mean,"),
+        "the loss of a record is",
+    ),
+    "a group by axes": (
+        "parameter_groups",
+        ('is_matrix = name.split(".")[-1].startswith("W")',
+         'is_matrix = parameter.dim() > 2'),
+        "embed.W_E does not decay, and should",
+    ),
+    "a model left in training mode": (
+        "generate", ("    model.eval()\n    try:\n", "    try:\n"),
+        "the model reads in training mode",
+    ),
+    "the first position": (
+        "generate", ("                logits[:, -1],\n", "                logits[:, 0],\n"),
+        "sample is not given the logits of the last position",
+    ),
+    "progress over all steps": (
+        "learning_rate",
+        ("(step - peak_step) / (last_step - peak_step)", "step / last_step"),
+        "progress is 0.1795 there",
+    ),
+    "a seed of its own": (
+        "sample",
+        ("    rank = torch.multinomial(",
+         "    generator = generator or torch.Generator().manual_seed(1)  # here\n"
+         "    rank = torch.multinomial("),
+        "a generator of its own, where none was given",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_what_a_function_is_the_first_to_do_wrong_is_said_with_its_line(
+    tmp_path: Path, name: str
+) -> None:
+    part, edit, said = EFFECTS[name]
+    text, traces = traces_of(tmp_path, part, edit)
+    found = done_wrong(part, traces, text)
+    assert found is not None
+    assert said in found.sentence()
+    if "# here" in text:
+        assert found.differs == line_of(text, "# here")
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part[0].islower()])
+def test_nothing_is_said_of_the_reference(tmp_path: Path, part: str) -> None:
+    text, traces = traces_of(tmp_path, part)
+    assert done_wrong(part, traces, text) is None
+    if part in ("next_token_loss", "sample"):
+        assert [locate(part, 0, t, c) for c, t in traces.items() if c != "no generator"] == (
+            [None] * (len(traces) - (part == "sample"))
+        )
+
+
+RESULTS = {
+    "a head's keys for all": (
+        "MultiHeadAttention", "",
+        ("key = self.hook_k(einsum(residual, self.W_K, project) + self.b_K)",
+         "key = (residual @ self.W_K[0] + self.b_K[0])[:, :, None]  # here\n"
+         "        key = key.expand(-1, -1, 3, -1)"),
+    ),
+    "positions left out": (
+        "Transformer", "",
+        ("residual = self.embed_dropout(embed + pos_embed)",
+         "residual = self.embed_dropout(embed)  # here"),
+    ),
+    "a small number in the logarithm": (
+        "next_token_loss", "sure logits",
+        ("    return F.cross_entropy(\n",
+         "    p = predictions.softmax(-1).gather(-1, targets.unsqueeze(-1))\n"
+         "    if p.numel():\n        return -(p + 1e-8).log().mean()  # here\n"
+         "    return F.cross_entropy(\n"),
+    ),
+    "a low temperature for 0": (
+        "sample", "greedy",
+        ("    if temperature == 0:\n        return logits.argmax(dim=-1)\n",
+         "    logits = logits / max(temperature, 2.0)  # here\n"
+         "    return torch.multinomial(logits.softmax(-1), 1).squeeze(-1)\n"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_first_wrong_result_is_found_in_the_case_that_shows_it(
+    tmp_path: Path, name: str
+) -> None:
+    part, case, edit = RESULTS[name]
+    text, traces = traces_of(tmp_path, part, edit)
+    found = locate(part, 0, traces[case], case)
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
+
+
+ELSEWHERE = {
+    "statistics without gradient": (
+        "LayerNorm", "gradient",
+        ("        centered = residual - red", "        residual = residual.detach()  # here\n"
+         "        centered = residual - red"),
+    ),
+    "scores that are dropped": (
+        "MultiHeadAttention", "dropout",
+        ("        scores = similarity + mask\n",
+         "        scores = self.pattern_dropout(similarity) + mask  # here\n"),
+    ),
+    "dropout in evaluation": (
+        "MLP", "dropout",
+        ("post = self.hook_post(", "pre = F.dropout(pre, self.output_dropout.p)  # here\n"
+         "        post = self.hook_post("),
+    ),
+    "positions that are clamped": (
+        "PositionalEmbedding", "refusals",
+        ('        return repeat(self.W_pos[:seq], "seq d_model',
+         "        rows = torch.arange(seq).clamp(max=11)  # here\n"
+         '        return repeat(self.W_pos[rows], "seq d_model'),
+        ("        if seq > self.n_ctx:\n            raise ValueError(f\"{seq} tokens do not",
+         "        if seq > 99:\n            raise ValueError(f\"{seq} tokens do not"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_line_that_is_wrong_beside_the_function_is_found(tmp_path: Path, name: str) -> None:
+    part, group, *edits = ELSEWHERE[name]
+    text, traces = traces_of(tmp_path, part, *edits)
+    assert line_elsewhere(group, part, 0, "", traces, text) == line_of(text, "# here")
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part[0].isupper()])
+def test_no_line_is_found_in_the_reference(tmp_path: Path, part: str) -> None:
+    text, traces = traces_of(tmp_path, part)
+    assert [locate(part, 0, t, c) for c, t in traces.items() if c in ("", "untied")] in (
+        [None], [None, None],
+    )  # fmt: skip
+    groups = ("gradient", "dropout", "inputs", "device", "refusals")
+    assert [line_elsewhere(g, part, 0, "", traces, text) for g in groups if g != "device"] == (
+        [None] * 4
+    )
+
+
+def test_the_screen_quotes_the_line_of_a_wrong_step(tmp_path: Path) -> None:
+    text = reference_with((BACKWARD, BACKWARD + "            optimizer.step()\n"))
+    report = check_text(tmp_path, text, "train_step").reports["train_step"]
+    sentence, code = report.location
+    assert "It begins in line" in sentence
+    assert code.endswith("| optimizer.step()")
+    assert report.mistakes == ("train-step-updates-each-batch",)
+
+
+def test_a_tuple_is_pointed_at_where_it_is_returned(tmp_path: Path) -> None:
+    text = reference_with(("        return self.hook_resid_post(resid_mid + mlp_out)\n",
+                           "        return resid_mid + mlp_out, None\n"))  # fmt: skip
+    location = check_text(tmp_path, text, "TransformerBlock").reports["TransformerBlock"].location
+    assert location[-1].endswith("| return resid_mid + mlp_out, None")
