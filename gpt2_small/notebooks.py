@@ -28,7 +28,7 @@ def python_of(path: Path, content: bytes) -> bytes:
         notebook = json.loads(content)
         cells = notebook["cells"]
         texts = [_text_of(cell) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a notebook of format 4 ({type(error).__name__}); save it again in "
             "Jupyter, or export it as a .py file"

@@ -8,6 +8,7 @@ import pytest
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
+from gpt2_small.evaluation.choices import read_questions
 from gpt2_small.files import read_json_object
 from gpt2_small.model.building import read_safetensors
 from gpt2_small.pipes import refuse_pipe
@@ -24,6 +25,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "log.jsonl": lambda path: read_log(path.parent),
     "tokenizer.json": lambda path: load_tokenizer(path.parent),
     "gpt2.tiktoken": gpt2_ranks,
+    "choices.jsonl": read_questions,
 }
 
 

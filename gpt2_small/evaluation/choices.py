@@ -17,6 +17,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.scoring import ContinuationScorer, Score
 from gpt2_small.model_protocol import Model
+from gpt2_small.pipes import refuse_pipe
 from gpt2_small.stories.endings import story_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
 
@@ -78,6 +79,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     if path == Path(STORIES) and not path.exists():
         return [Question(**_fields(each, STORIES)) for each in story_questions(limit or 1000)]
     questions: list[Question] = []
+    refuse_pipe(path)
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):

@@ -74,7 +74,7 @@ def verified_ranks(data: bytes) -> Ranks | None:
         ranks = _parse(data)
         rows = sorted((rank, token) for token, rank in ranks.items())
         text = b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in rows)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return ranks if hashlib.sha256(text).hexdigest() == TABLE_SHA256 else None
 

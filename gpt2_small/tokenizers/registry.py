@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError, nearest
-from gpt2_small.files import write_atomically
+from gpt2_small.files import parse_json, write_atomically
 from gpt2_small.pipes import refuse_pipe
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, with_roles
@@ -147,7 +147,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     path = Path(folder) / FILE_NAME
     refuse_pipe(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: is {folder} the folder of a run?") from None
     except (OSError, ValueError) as error:

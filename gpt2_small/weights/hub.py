@@ -1,10 +1,10 @@
 """Fetch GPT-2s from the Hugging Face hub or its cache."""
 
-import json
 import re
 from pathlib import Path
 
 from gpt2_small.errors import UserError
+from gpt2_small.files import parse_json
 from gpt2_small.network import within
 from gpt2_small.runs.folder import CONFIG, WEIGHTS
 from gpt2_small.tokenizers.gpt2_table import is_offline
@@ -100,7 +100,8 @@ def is_complete(folder: Path) -> bool:
     if (folder / WEIGHTS).is_file():
         return True
     try:
-        files = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
+        index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
+        files = index["weight_map"].values()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return all((folder / file).is_file() for file in files)

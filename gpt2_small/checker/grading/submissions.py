@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpt2_small import binding, notebooks
+from gpt2_small import binding
 from gpt2_small.checker import exercise_set
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.errors import UserError
@@ -172,9 +172,6 @@ def _read(submission: Submission) -> Submission:
         return replace(submission, source=source, exercises=exercise_set.of_source(source))
     except UserError as error:
         return replace(submission, problem=str(error).removeprefix(f"{file} "))
-    except RecursionError:
-        assert notebooks.is_notebook(file)
-        return replace(submission, problem="not a notebook: its JSON is nested too deep")
 
 
 def _named_apart(found: Iterable[Submission]) -> list[Submission]:

@@ -57,7 +57,7 @@ def read(file: Path, exercises: ExerciseSet = GPT2) -> Progress:
     """The progress with a file; what is missing or damaged counts as none."""
     try:
         content = json.loads(path_for(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return Progress()
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         return Progress()
