@@ -1,6 +1,7 @@
 """The page in a browser: writing, branches, stop, reload, restart, two pages, hostile text."""
 
 import json
+import re
 import threading
 
 import pytest
@@ -111,6 +112,17 @@ def test_the_same_prompt_once_more_is_another_branch(tab) -> None:
     assert tab.page.locator(".tokens").first.inner_text() == before
     tab.write("Another prompt", 6)
     assert tab.page.locator(".tree button:visible").count() == 0
+
+
+def test_candidates_stand_before_and_after_temperature_and_cuts(tab) -> None:
+    tab.set_option("top_k", "2")
+    tab.write(TEXT, 5)
+    tab.tokens().nth(len(TEXT) + 2).click()
+    tab.page.get_by_text("after temperature and cuts (2 left)").wait_for()
+    assert tab.page.locator("#candidates .bar.cut").count() == 8
+    said = tab.page.locator("#candidates .bar").first.get_attribute("aria-label")
+    before, after = (float(share) for share in re.findall(r"([0-9.]+) %", said))
+    assert after > before
 
 
 def test_a_candidate_keeps_the_focus_when_its_numbers_come(tab) -> None:
@@ -349,6 +361,47 @@ def test_a_file_that_sample_wrote_can_be_opened(tab, run, tmp_path) -> None:
     tab.page.locator("#open-file").set_input_files(tmp_path / "sample.json")
     tab.page.locator(".tree button").nth(2).wait_for()
     assert tab.tokens().count() == len(TEXT) + 6
+
+
+SAMPLE = {"format": "gpt2-small-sample/1", "prompt": "A", "prompt_tokens": [65], "model": "x"}
+DAMAGED = {
+    "no tokens": ({"samples": [{"prompt": 0}]}, "sample 1 of this file has no tokens"),
+    "no id": ({"samples": [{"tokens": [{"text": "b"}]}]}, "token 1 of sample 1 of this file lacks"),
+    "null": ({"samples": [None]}, "sample 1 of this file has no tokens"),
+    "another tokenizer": (
+        {"samples": [{"tokens": [{"id": 66, "text": "dog", "log_probability": -1.0}]}]},
+        'token 66 is "dog" in this file and "B" here',
+    ),
+    "another vocabulary": (
+        {"samples": [{"tokens": [{"id": 4000, "text": "B", "log_probability": -1.0}]}]},
+        "4000",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_refused_and_the_text_kept(tab, tmp_path, content, sentence) -> None:
+    tab.write(TEXT, 4)
+    before = tab.page.locator(".tokens").first.inner_text()
+    (tmp_path / "sample.json").write_text(json.dumps(SAMPLE | content))
+    tab.page.locator("#open-file").set_input_files(tmp_path / "sample.json")
+    tab.page.get_by_text(sentence).wait_for()
+    assert tab.page.locator(".tokens").first.inner_text() == before
+    tab.problems = [each for each in tab.problems if "400" not in each]
+
+
+def test_what_another_model_wrote_says_so_and_stays_text(tab, tmp_path) -> None:
+    text = "<img src=x onerror=alert(1)>"
+    tokens = [{"id": id, "text": chr(id), "log_probability": -1.0} for id in text.encode()]
+    tokens[0]["candidates"] = [{"id": 1, "text": text, "log_probability": -0.5}]
+    content = SAMPLE | {"samples": [{"tokens": tokens, "text": text}]}
+    (tmp_path / "sample.json").write_text(json.dumps(content))
+    tab.page.locator("#open-file").set_input_files(tmp_path / "sample.json")
+    tab.page.get_by_text("Opened. Its probabilities are those of x.").wait_for()
+    tab.tokens().nth(1).click()
+    assert "36.8 %" in tab.page.get_by_role("tooltip").inner_text()
+    assert tab.page.locator("img").count() == 0
+    assert text in tab.page.locator(".tokens").first.inner_text()
 
 
 def test_a_file_of_another_kind_is_refused_in_a_sentence(tab, tmp_path) -> None:

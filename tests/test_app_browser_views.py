@@ -145,6 +145,23 @@ def test_two_checkpoints_are_compared_on_a_text(tab, loaded, solution, run) -> N
     ).wait_for()
 
 
+def test_a_learner_s_file_is_compared_with_the_reference(browser, run, mine) -> None:
+    models = Models(str(run), solution=binding.load(mine))
+    with served_page(models) as (address, page), Tab(browser, address) as tab:
+        tab.open("compare")
+        said = tab.page.get_by_text(re.compile("Loss: "))
+        said.wait_for()
+        losses = []
+        for key in ("reference", "main"):
+            shown = page.models.get(key)
+            ids = torch.tensor([shown.tokenizer.encode("Once upon a time")])
+            logits = shown.model(ids)[0, :-1, : shown.tokenizer.vocab_size]
+            log_probs = logits.log_softmax(dim=-1)
+            losses.append(-log_probs.gather(1, ids[0, 1:, None]).mean().item())
+        assert f"{losses[0]:.3f} nats a token for the first, {losses[1]:.3f}" in said.inner_text()
+        assert abs(losses[0] - losses[1]) > 0.01
+
+
 def test_the_loss_of_a_run_grows_live(tab, run) -> None:
     tab.open("learn")
     tab.page.get_by_text("Step 9:").wait_for()

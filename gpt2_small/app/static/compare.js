@@ -1,8 +1,8 @@
 // The view Compare: two models on one text.
 
 import { isStop, lines, sentence } from "./api.js";
-import { showBars } from "./bars.js";
-import { card, el, fixed, help, label, percent, show } from "./dom.js";
+import { barsPicture, showBars } from "./bars.js";
+import { card, el, fixed, help, label, percent, saveSvg, show } from "./dom.js";
 import { store } from "./store.js";
 import { TokenView, about, change, changeLegend, legend, ranked } from "./tokens.js";
 import { tokenized } from "./writer.js";
@@ -37,13 +37,17 @@ export class CompareView {
     this.go = el("button", { class: "main", text: "Let both write on", onclick: () => this.#write() });
     this.stop = el("button", { class: "plain", text: "Stop", onclick: () => this.writing?.abort(), disabled: true });
     show(this.element,
-      card("Two models", {}, help("What is compared?", "Both models read the same text. Blue tokens are likelier to the second model, orange ones less likely; choose one to see both models' candidates. Then let both write on with the same seed, side by side. For a run, the slider walks along its checkpoints, so you can watch what training taught."), choose,
-        el("p", { class: "muted small", text: "" })),
+      card("Two models", {}, help("What is compared?", "Both models read the same text. Blue tokens are likelier to the second model, orange ones less likely; choose one to see both models' candidates. Then let both write on with the same seed, side by side. For a run, the slider walks along its checkpoints, so you can watch what training taught."), choose),
       card("One text", {}, this.view.element, changeLegend("less likely to the second", "more likely to the second"), this.status,
         el("div", { class: "composer" }, this.own, el("button", { class: "plain", text: "Compare", onclick: () => this.#other() }))),
-      el("div", { class: "halves" }, card("First model's candidates", {}, this.bars.a), card("Second model's candidates", {}, this.bars.b)),
+      el("div", { class: "halves" }, this.#candidates("a", "First model's candidates"), this.#candidates("b", "Second model's candidates")),
       card("Both write on", { actions: [this.go, this.stop] }, el("div", { class: "halves" },
         el("div", {}, this.titles.a, this.texts.a.element), el("div", {}, this.titles.b, this.texts.b.element)), legend()));
+  }
+
+  #candidates(side, title) {
+    const picture = el("button", { class: "quiet", text: "Save SVG", onclick: () => this.sides[side].rows?.length && saveSvg("candidates.svg", barsPicture(title, this.sides[side].rows)) });
+    return card(title, { actions: [picture] }, this.bars[side]);
   }
 
   #chooser(side, title) {
@@ -123,9 +127,10 @@ export class CompareView {
     this.view.select(index);
     for (const [side, at] of Object.entries(this.sides)) {
       const token = at.tokens[index];
-      showBars(this.bars[side], (token?.candidates ?? []).map(([id, word, lp]) => ({
+      at.rows = (token?.candidates ?? []).map(([id, word, lp]) => ({
         word: label(word) || "¶", lanes: [{ kind: "model", name: "probability", p: Math.exp(lp) }], taken: id === token.id,
-      })));
+      }));
+      showBars(this.bars[side], at.rows);
     }
   }
 

@@ -7,7 +7,7 @@ import { Inspector } from "./inspector.js";
 import { asSample, openSample } from "./sample_file.js";
 import { store } from "./store.js";
 import { TokenView, legend, meanLoss, scored } from "./tokens.js";
-import { tokenized, writer } from "./writer.js";
+import { writer } from "./writer.js";
 
 const FIELDS = [
   ["max_new_tokens", "Tokens", { min: 1, max: 4096, step: 1 }, "How many to write at most"],
@@ -171,15 +171,14 @@ export class ContinueView {
     this.file.value = "";
     if (!file) return;
     try {
-      openSample(JSON.parse(await file.text()));
+      writer.stop();
+      const tokensOf = async (what) => (await ask("tokens", { ...what, model: this.model() })).tokens;
+      const said = await openSample(JSON.parse(await file.text()), tokensOf);
       this.prompt.value = store.promptText;
-      if (!store.prompt.length) {
-        store.prompt = (await tokenized(this.model(), store.promptText)).map((token) => ({ ...token, lp: null, kind: "prompt" }));
-      }
-      const { tokens } = await ask("tokens", { model: this.model(), ids: store.ids() });
-      store.tokens().forEach((token, n) => Object.assign(token, tokens[n]));
+      this.selected = -1;
+      this.status.textContent = said;
       this.refresh();
-      await writer.complete(this.model());
+      if (!said) await writer.complete(this.model()); // another model's numbers are not mixed with this one's
     } catch (error) {
       this.status.textContent = error instanceof SyntaxError ? "this file is not JSON" : sentence(error);
     }

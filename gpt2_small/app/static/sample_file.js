@@ -2,6 +2,7 @@
 
 import { Refused } from "./api.js";
 import { store } from "./store.js";
+import { ranked } from "./tokens.js";
 
 const FORMAT = "gpt2-small-sample/1";
 
@@ -45,32 +46,49 @@ function sampleToken(token) {
   return token.kind ? { ...written, chosen_by_hand: true } : written;
 }
 
-/** Take over what such a file holds; branches that begin alike share their beginning. */
-export function openSample(content) {
+/**
+ * Take over such a file; branches that begin alike share their beginning. `ask(what)` gives the
+ * tokens of a text or of ids, as the model's tokenizer has them. The text at hand is replaced only
+ * once all of the file is read. Gives a sentence on who wrote it, empty for the model that is shown.
+ *
+ * Throws Refused for a file of another kind, one that is damaged, and one of another tokenizer.
+ */
+export async function openSample(content, ask) {
   if (content?.format !== FORMAT || !Array.isArray(content.samples)) {
     throw new Refused(`this file's format is ${JSON.stringify(content?.format)}, not ${FORMAT}`);
   }
   const { prompt, prompt_tokens } = content.prompts?.[0] ?? content;
-  store.clear();
-  store.promptText = String(prompt ?? "");
-  store.prompt = (prompt_tokens ?? []).map((id) => piece({ id, text: "" }, "prompt"));
-  store.runs = [{ after: 0, seed: content.options?.seed, options: content.options }];
-  for (const sample of content.samples.filter((each) => !each.prompt)) {
-    let parent = 0;
-    for (const token of sample.tokens ?? []) {
-      const known = store.children(parent).find((node) => node.token.id === token.id);
-      parent = known?.number ?? store.add(parent, opened(token));
-    }
-    if (!store.leaf) store.leaf = parent;
+  const asked = Array.isArray(prompt_tokens) ? { ids: prompt_tokens } : { text: String(prompt ?? "") };
+  const before = await ask(asked);
+  const branches = [];
+  for (const sample of content.samples.filter((each) => !each?.prompt)) {
+    const tokens = tokensOf(sample, branches.length);
+    const whole = await ask({ ids: [...before, ...tokens].map((token) => token.id) });
+    const pieces = whole.slice(before.length);
+    pieces.forEach((piece, n) => checkText(tokens[n], piece));
+    branches.push(tokens.map((token, n) => ({ ...token, ...pieces[n] })));
   }
+  store.begin(String(prompt ?? ""), before);
+  store.runs = [{ after: 0, seed: content.options?.seed, options: content.options }];
+  const ends = branches.map((tokens) => tokens.reduce((parent, token) => store.follow(parent, token), 0));
+  store.leaf = ends[0] ?? 0;
+  store.keep();
+  const isOther = content.model !== store.state.model || content.sha256 !== store.state.sha256;
+  return isOther ? `Opened. Its probabilities are those of ${content.model ?? "another model"}.` : "";
 }
 
-function opened(token) {
-  const candidates = (token.candidates ?? []).map((c) => [c.id, c.text, c.log_probability]);
-  const kind = token.chosen_by_hand ? "chosen" : undefined;
-  return { ...piece(token, kind), lp: token.log_probability, candidates };
+function tokensOf(sample, number) {
+  if (!Array.isArray(sample?.tokens)) throw new Refused(`sample ${number + 1} of this file has no tokens`);
+  return sample.tokens.map((token, n) => {
+    const { id, text, log_probability: lp, candidates = [], chosen_by_hand } = token ?? {};
+    const isWhole = Number.isInteger(id) && typeof text === "string" && Array.isArray(candidates) && (lp === null || Number.isFinite(lp));
+    if (!isWhole) throw new Refused(`token ${n + 1} of sample ${number + 1} of this file lacks its id, text or log-probability`);
+    const kind = chosen_by_hand ? "chosen" : undefined;
+    return ranked({ id, token: text, lp, kind, rank: "over 10", candidates: candidates.map((c) => [c?.id, String(c?.text), c?.log_probability]) });
+  });
 }
 
-function piece({ id, text }, kind) {
-  return { id, text: String(text), token: String(text), bytes: "", lp: null, kind };
+function checkText(token, piece) {
+  if (token.token === piece.token) return;
+  throw new Refused(`token ${token.id} is ${JSON.stringify(token.token)} in this file and ${JSON.stringify(piece.token)} here: another tokenizer wrote it`);
 }
