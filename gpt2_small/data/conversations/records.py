@@ -1,10 +1,11 @@
-"""Read the rows of a file of conversations: JSON lines, a JSON array, Parquet."""
+"""Read the rows of a file of conversations: JSON lines, a JSON array, Parquet, Arrow."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gpt2_small.data.conversations.record_shapes import Row
+from gpt2_small.data.corpora.arrow_rows import arrow_rows
 from gpt2_small.data.corpora.json_rows import NotJson, is_array, json_array, json_lines
 from gpt2_small.data.corpora.parquet_rows import parquet_rows
 from gpt2_small.data.corpora.row_files import row_format
@@ -19,10 +20,10 @@ def read_rows(path: Path) -> Iterator[Row]:
     if not path.is_file():
         raise UserError(f"{path} is a folder; give one file of conversations")
     kind = row_format(path)
-    if kind not in ("lines", "json", "parquet"):
+    if kind not in ("lines", "json", "parquet", "arrow"):
         raise UserError(
-            f"{path} is not named as JSON lines (.jsonl), JSON (.json) or Parquet (.parquet); give "
-            "a file of conversations in one of these"
+            f"{path} is not named as JSON lines (.jsonl), JSON (.json), Parquet (.parquet) or "
+            "Arrow (.arrow); give a file of conversations in one of these"
         )
     number = 0
     for number, record in enumerate(_records(path, kind), start=1):
@@ -36,8 +37,9 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _records(path: Path, kind: str) -> Iterator[Any]:
-    if kind == "parquet":
-        yield from parquet_rows(path)
+    columnar = {"parquet": parquet_rows, "arrow": arrow_rows}
+    if kind in columnar:
+        yield from columnar[kind](path)
         return
     records = json_array if is_array(path) else json_lines
     for record, _ in records(path, 0):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from gpt2_small.data.corpora.open_files import archive_of, first_bytes
-from gpt2_small.data.corpora.row_files import row_format
+from gpt2_small.data.corpora.row_files import COLUMNAR, row_format
 from gpt2_small.errors import UserError
 
 LOOKED_AT_BYTES = 8192
@@ -55,7 +55,7 @@ def _reason(path: Path) -> str:
     try:
         if archive := archive_of(path):
             return f"a {archive} archive"
-        if row_format(path) == "parquet":
+        if row_format(path) in COLUMNAR:
             return ""
         beginning = first_bytes(path, LOOKED_AT_BYTES)
     except UserError:

@@ -12,10 +12,10 @@ from gpt2_small.errors import UserError
 ROWS_AT_ONCE = 1000
 
 
-def column_kinds(path: Path) -> dict[str, str]:
+def parquet_kinds(path: Path) -> dict[str, str]:
     """The columns, fields of objects as `a.b`, each with `text`, `bytes` or another kind."""
     with _parquet(path) as file:
-        return dict(_kinds(file.schema_arrow))
+        return dict(kinds_of(file.schema_arrow))
 
 
 def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tuple[Any, Place]]:
@@ -32,7 +32,7 @@ def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tup
             for batch in batches:
                 values = batch.column(0)
                 if row + len(values) > first_row or group > first_group:
-                    for number, value in enumerate(_as_bytes(values).to_pylist(), start=row + 1):
+                    for number, value in enumerate(as_bytes(values).to_pylist(), start=row + 1):
                         if number > first_row or group > first_group:
                             yield value, {"group": group, "row": number}
                 row += len(values)
@@ -64,13 +64,10 @@ def parquet_size(path: Path, column: str) -> tuple[int, int]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError(
-            f"reading {path} needs the `pyarrow` package: pip install pyarrow."
-        ) from None
+    check_pyarrow(path)
+    import pyarrow
+    import pyarrow.parquet
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield file
@@ -79,7 +76,18 @@ def _parquet(path: Path) -> Iterator[Any]:
         raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}.") from None
 
 
-def _kinds(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
+def check_pyarrow(path: Path) -> None:
+    """Raise UserError, with the file that needs it, when `pyarrow` is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise UserError(
+            f"reading {path} needs the `pyarrow` package: pip install pyarrow."
+        ) from None
+
+
+def kinds_of(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of a schema, those of objects as `a.b`, with `text`, `bytes` or another kind."""
     from pyarrow import types
 
     for field in fields:
@@ -87,7 +95,7 @@ def _kinds(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
         if types.is_dictionary(kind):
             kind = kind.value_type
         if types.is_struct(kind):
-            yield from _kinds(
+            yield from kinds_of(
                 [kind.field(i) for i in range(kind.num_fields)], f"{before}{field.name}."
             )
         elif types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
@@ -97,7 +105,7 @@ def _kinds(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
             yield f"{before}{field.name}", "bytes" if is_bytes else str(kind)
 
 
-def _as_bytes(values: Any) -> Any:
+def as_bytes(values: Any) -> Any:
     """A column of text as bytes, which need not be UTF-8 as Arrow's texts must."""
     import pyarrow
     from pyarrow import types

@@ -1,10 +1,11 @@
-"""Read files of rows (JSON lines, JSON, CSV, Parquet), of which one column is the text."""
+"""Read files of rows (JSON lines, JSON, CSV, Parquet, Arrow), of which one column is the text."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gpt2_small.data.corpora.arrow_rows import arrow_kinds, arrow_size, arrow_values
 from gpt2_small.data.corpora.corpus import Place, document_hash
 from gpt2_small.data.corpora.csv_rows import csv_header, csv_rows
 from gpt2_small.data.corpora.decompression import BLOCK_BYTES
@@ -22,7 +23,7 @@ from gpt2_small.data.corpora.open_files import (
     open_bytes,
     raw_beginning,
 )
-from gpt2_small.data.corpora.parquet_rows import column_kinds, parquet_size, parquet_values
+from gpt2_small.data.corpora.parquet_rows import parquet_kinds, parquet_size, parquet_values
 from gpt2_small.data.corpora.rows import (
     LOOKED_AT_ROWS,
     TEXT_COLUMN,
@@ -41,11 +42,17 @@ SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+# Formats that keep each column by itself: how its columns, a column and its size are read.
+COLUMNAR = {
+    "parquet": (parquet_kinds, parquet_values, parquet_size),
+    "arrow": (arrow_kinds, arrow_values, arrow_size),
 }
 
 
 def row_format(path: Path) -> str | None:
-    """`lines`, `json`, `csv` or `parquet` by a file's name, or None for one without rows."""
+    """`lines`, `json`, `csv`, `parquet` or `arrow` by a file's name; None for one without rows."""
     name = path.name.lower()
     for suffix in COMPRESSED_SUFFIXES:
         name = name.removesuffix(suffix)
@@ -74,8 +81,9 @@ class RowFile:
             self._format = "array" if is_array(path) else single
         elif self._format == "lines" and is_array(path):
             self._format = "array"
-        if self._format == "parquet":
-            self.column: str | None = _parquet_column(path, column)
+        if self._format in COLUMNAR:
+            kinds = COLUMNAR[self._format][0](path)
+            self.column: str | None = _columnar_column(path, kinds, column)
         elif self._format == "csv":
             self.column = _csv_column(path, csv_header(path), column)
         elif self._format == "object":
@@ -92,9 +100,9 @@ class RowFile:
         Raises:
             UserError: a file that is damaged, or cut off.
         """
-        if self._format == "parquet":
+        if self._format in COLUMNAR:
             assert self.column is not None
-            for value, after in parquet_values(self.path, self.column, place):
+            for value, after in COLUMNAR[self._format][1](self.path, self.column, place):
                 yield row_of({self.column: value}, self.column, after)
             return
         for record, offset in self._records(place["byte"] if place else 0):
@@ -119,9 +127,9 @@ class RowFile:
 
     def _size(self) -> tuple[int | None, int | None]:
         """About how many documents and bytes of text there are, where that is seen at once."""
-        if self._format == "parquet":
+        if self._format in COLUMNAR:
             assert self.column is not None
-            return parquet_size(self.path, self.column)
+            return COLUMNAR[self._format][2](self.path, self.column)
         if not is_plain(self.path):
             return None, None
         whole, read, text, rows = self.path.stat().st_size, 0, 0, 0
@@ -134,8 +142,7 @@ class RowFile:
         return whole * rows // read, whole * text // read
 
 
-def _parquet_column(path: Path, column: str | None) -> str:
-    kinds = column_kinds(path)
+def _columnar_column(path: Path, kinds: dict[str, str], column: str | None) -> str:
     if column is not None and kinds.get(column) == "bytes":
         return column
     found = choose_column(str(path), [_example(kinds)], column)
