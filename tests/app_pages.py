@@ -20,6 +20,8 @@ from gpt2_small.tokenizers.registry import make_tokenizer
 
 SHAPE = dict(d_model=24, n_layers=2, n_heads=3, n_ctx=40)
 TEXT = "A cat sat on a mat."
+BYTES = 256
+NEVER = -1e4  # a bias of the logits
 
 
 def small_run(
@@ -29,7 +31,10 @@ def small_run(
     tokenizer_name: str = "byte",
     **shape: Any,
 ) -> Path:
-    """A run with random weights that are large enough for its heads to differ."""
+    """A run with random weights that are large enough for its heads to differ.
+
+    tokenizer_name: byte or byte-chat. An untied model never draws an end or a role.
+    """
     tokenizer = make_tokenizer(tokenizer_name)
     fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3) | shape
     create_run(folder, model_fields=fields, tokenizer=tokenizer, run={})
@@ -39,7 +44,10 @@ def small_run(
 
 
 def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
-    """A model whose every parameter is random, gains and biases too."""
+    """A model whose every parameter is random, gains and biases too.
+
+    An untied one never draws an id above the bytes: neither an end nor a role.
+    """
     model = solution.Transformer(solution.TransformerConfig(**fields)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -47,6 +55,8 @@ def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
             noise = torch.randn(parameter.shape, generator=generator)
             is_gain = name.endswith(".w")
             parameter.copy_(1 + 0.1 * noise if is_gain else 0.3 * noise)
+        if not model.config.tied_embeddings:
+            model.unembed.b_U[BYTES:] = NEVER
     return model
 
 

@@ -16,9 +16,9 @@ from gpt2_small.app.serving.guard import Guard
 
 KEY = "the-key-of-the-tests"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-# Enough for a busy machine; what is waited for comes in a fraction of it.
+# Milliseconds, enough for a busy machine; a test waits for a state, never for a time.
 PATIENCE = 60_000
-# How many times slower the page's processor is to be: a test must hold on a slow machine too.
+# Slows the page's processor by this factor: a test must hold on a slow machine too.
 SLOWDOWN = float(os.environ.get("GPT2_SMALL_BROWSER_SLOWDOWN", "1"))
 
 
@@ -49,7 +49,7 @@ def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page
 
 
 class Tab:
-    """A tab that keeps an eye on what it must not do.
+    """A tab whose requests and console are watched.
 
     At the end its console must be empty, and it must have asked its own server alone.
     """

@@ -28,7 +28,8 @@ def browser():
 
 @pytest.fixture(scope="module")
 def run(solution, tmp_path_factory):
-    return small_run(solution, tmp_path_factory.mktemp("run") / "small")
+    # It writes on until it is stopped.
+    return small_run(solution, tmp_path_factory.mktemp("run") / "small", tied_embeddings=False)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from gpt2_small.app.models import Models
 from gpt2_small.app.page.learning import Learner
 from gpt2_small.generation import open_model
 from gpt2_small.model.hooks import hooks, run_with_cache
-from gpt2_small.runs import append_log, create_run, read_run, save_checkpoint
+from gpt2_small.runs import append_log, create_run, save_checkpoint
 from gpt2_small.stories import StoriesTokenizer
 from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
 
@@ -34,7 +34,7 @@ def browser():
 @pytest.fixture(scope="module")
 def run(solution, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "small"
-    small_run(solution, folder, steps=(3, 9), tokenizer_name="byte-chat")
+    small_run(solution, folder, (3, 9), tokenizer_name="byte-chat", tied_embeddings=False)
     for step in range(1, 10):
         append_log(folder, {"step": step, "tokens": step * 8, "loss": 9.0 / step})
     return folder
@@ -206,16 +206,10 @@ def test_a_conversation_is_held_taken_back_and_changed(tab) -> None:
 @pytest.fixture
 def endless(solution, tmp_path) -> Models:
     """A model with roles that reads long texts and never draws the end of a turn."""
-    folder = tmp_path / "endless"
-    small_run(
-        solution, folder, tokenizer_name="byte-chat", n_ctx=5000, tied_embeddings=False, steps=()
+    shape = dict(n_ctx=5000, tied_embeddings=False)
+    return Models(
+        str(small_run(solution, tmp_path / "endless", tokenizer_name="byte-chat", **shape))
     )
-    run = read_run(folder)
-    model = random_model(solution, 3, **run.model_fields)
-    with torch.no_grad():
-        model.unembed.b_U[256:] = -1e4  # bytes alone: no end, no role
-    save_checkpoint(folder, 3, model)
-    return Models(str(folder))
 
 
 def test_stop_ends_an_answer_while_it_is_written_and_keeps_what_was_written(

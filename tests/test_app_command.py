@@ -21,7 +21,7 @@ from gpt2_small.errors import UserError
 
 @pytest.fixture(scope="module")
 def run(solution, tmp_path_factory):
-    return small_run(solution, tmp_path_factory.mktemp("run") / "small")
+    return small_run(solution, tmp_path_factory.mktemp("run") / "small", tied_embeddings=False)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gpt2_small.model_protocol import Model, Unembed
 
-# How far values that name their position may be from what they should be.
+# Tolerance of the values that name their position.
 PROBE_TOLERANCE = 1e-4
 
 Origin = Literal["tap", "probe", "weights"]
@@ -20,9 +20,10 @@ Origin = Literal["tap", "probe", "weights"]
 
 @dataclass(frozen=True)
 class Observation:
-    """A text, and what the model made of it; attn_in, attn_out and mlp_out have an entry a layer.
+    """A text and the model's activations on it.
 
-    resid: [seq d_model] for each layer what its block reads, and at the end what ln_final reads.
+    attn_in, attn_out, mlp_out: an entry for each layer.
+    resid: [seq d_model], each block's input, and ln_final's at the end.
     """
 
     ids: tuple[int, ...]
@@ -41,7 +42,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where the heads of one layer attend.
+    """The attention patterns of one layer.
 
     origin: `tap`: the file's own hook_pattern; `probe`: observed, by giving the file's attention
         values that name their position; `weights`: computed from W_Q and W_K with a causal mask,
@@ -91,7 +92,7 @@ def as_batch(model: Model, ids: tuple[int, ...]) -> Tensor:
 
 @torch.no_grad()
 def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> Pattern:
-    """The attention pattern of one layer, for what its attention read."""
+    """The attention pattern of one layer for the input of its attention."""
     attn = model.blocks[layer].attn
     if isinstance(getattr(attn, "hook_pattern", None), nn.Module):
         tapped = _tapped(attn, attn_in)
@@ -154,7 +155,7 @@ def _probed(
 def _called(
     attn: Any, inputs: Float[Tensor, "seq d_model"], changed: Mapping[str, Tensor]
 ) -> Float[Tensor, "seq d_model"]:
-    """What an attention gives in float64 when some of its parameters are replaced."""
+    """An attention's output in float64 with some of its parameters replaced."""
     own = {name: value.double() for name, value in attn.named_parameters() if name not in changed}
     output: Tensor = torch.func.functional_call(attn, {**own, **changed}, (inputs[None],))
     return output[0]
@@ -163,7 +164,7 @@ def _called(
 def _explains(
     attn: Any, inputs: Float[Tensor, "seq d_model"], values: Float[Tensor, "head seq seq"]
 ) -> bool:
-    """Whether a pattern, with the true values, gives the attention's own output."""
+    """True when a pattern, with the true values, gives the attention's own output."""
     value = einsum(inputs, attn.W_V.double(), "seq d_model, head d_model d -> head seq d")
     value = value + attn.b_V.double()[:, None]
     z = einsum(values, value, "head seq_q seq_k, head seq_k d -> seq_q head d")
@@ -185,7 +186,7 @@ def _from_weights(
 
 @torch.no_grad()
 def unembed(model: Model, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, "seq d_vocab"]:
-    """What the model would say if its blocks ended here: the final norm, then the unembedding."""
+    """The logits of a residual stream: the final norm, then the unembedding."""
     final = model.ln_final(resid[None])
     unembed: Unembed | None = getattr(model, "unembed", None)
     logits = final @ model.embed.W_E.T if unembed is None else unembed(final)
@@ -196,7 +197,7 @@ def unembed(model: Model, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, 
 def without_heads(model: Model, heads: list[tuple[int, int]]) -> Iterator[None]:
     """While the context lasts, these heads (layer, head) add nothing to the residual stream.
 
-    Their rows of W_O are zero meanwhile, which does what zeroing hook_z would, without a tap.
+    Their rows of W_O are zero meanwhile, which equals zeroing hook_z and needs no tap.
     """
     kept = []
     with torch.no_grad():

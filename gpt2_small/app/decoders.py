@@ -17,7 +17,7 @@ class Decoders:
         self._idle: OrderedDict[tuple[int, str], tuple[Shown, Decoder]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept, those at work not counted."""
+        """The number of idle decoders."""
         return len(self._idle)
 
     @contextmanager

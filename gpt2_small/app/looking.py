@@ -40,7 +40,7 @@ class _Kept:
 
 
 class Looks:
-    """What was observed last, so that a second question about a text needs no second run."""
+    """The latest observations, so that a second question about a text needs no second run."""
 
     def __init__(self) -> None:
         self._kept: list[_Kept] = []
@@ -65,7 +65,7 @@ class Looks:
 def overview(
     shown: Shown, looks: Looks, ids: Sequence[int], reference: Shown | None
 ) -> Iterator[Json]:
-    """The text's tokens, loss and residual norms; then, layer by layer, what every head does.
+    """The text's tokens, loss and residual norms; then, layer by layer, a summary of every head.
 
     reference: a model of the same weights, whose heads each head is compared with.
     """
@@ -97,7 +97,7 @@ def head_summary(
     weights: Float[Tensor, "seq seq"],
     expected: Float[Tensor, "seq seq"] | None,
 ) -> Json:
-    """What one head does on a text, in numbers, with a thumbnail of its pattern.
+    """A summary of one head on a text: its numbers and a thumbnail of its pattern.
 
     ahead: the largest weight on a later position; `sums`: the largest distance of a row's sum from
     1; `unlike`: the largest distance from the reference's head, where there is one.
@@ -159,9 +159,9 @@ def thumbnail(weights: Float[Tensor, "seq seq"]) -> Json:
 
 
 def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
-    """Whether an earlier position's logits change with the last token, which they must not.
+    """The largest change of earlier logits when the last token changes; None where there is none.
 
-    It is tried by changing that token; attention patterns are not asked.
+    In a GPT-2 there is none. Attention patterns are not asked.
     """
     if len(seen.ids) < 2:
         return None
@@ -178,9 +178,9 @@ def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
 
 
 def norms(seen: Observation) -> Json:
-    """Lengths of the residual stream before each layer and at the end, and of what is written.
+    """Norms of the residual stream, and of the outputs of attention and MLP.
 
-    Each is a list of rows [layer][position].
+    The stream's are before each layer and at the end. Each is a list of rows [layer][position].
     """
     lists = {"resid": seen.resid, "attn_out": seen.attn_out, "mlp_out": seen.mlp_out}
     return {
@@ -199,11 +199,11 @@ def head_pattern(shown: Shown, looks: Looks, ids: Sequence[int], layer: int, hea
 def lens(
     shown: Shown, looks: Looks, ids: Sequence[int], start: int, stop: int
 ) -> Iterator[Json | None]:
-    """What each layer would say after the positions from start to stop: a row for each layer.
+    """The logit lens at the positions from start to stop: a row for each layer.
 
     The residual stream before each block, and after the last, goes through the model's own final
     norm and unembedding (nostalgebraist 2020, "interpreting GPT: the logit lens"). The last row is
-    what the model does say. A cell holds the likeliest tokens and the true next one's rank and lp.
+    the model's own. A cell holds the likeliest tokens and the true next one's rank and lp.
     """
     seen = looks.at(shown, ids)
     stop = min(stop, len(seen.ids), start + MOST_LENS_POSITIONS)

@@ -50,7 +50,7 @@ class Shown:
 
     @property
     def label(self) -> str:
-        """What it is called on the screen."""
+        """Its name on the screen."""
         return self.loaded.name
 
 
@@ -60,7 +60,7 @@ class Models:
     solution: the module that the main model is made of; the bound one when left out. A learner's
         is loaded again after every save.
     problem: why there is no main model, in a sentence; None where there is.
-    remarks: what there is to say about how the main model was opened.
+    remarks: sentences about the opening of the main model.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ def build(
 ) -> Any:
     """This module's Transformer with these weights, in eval mode.
 
-    Raises UserError when the weights do not fit, and what the module raises.
+    Raises UserError when the weights do not fit, and the module's own exceptions.
     """
     with torch.random.fork_rng(devices=[]):
         model = solution.Transformer(solution.TransformerConfig(**fields))
@@ -221,11 +221,11 @@ def config_fields(config: Config) -> dict[str, Any]:
 
 
 def weights_of(loaded: LoadedModel) -> Weights:
-    """What another module needs to build the same model."""
+    """The fields, weights, tokenizer and label from which another module builds the same model."""
     parameters = dict(loaded.model.named_parameters())
     return config_fields(loaded.model.config), parameters, loaded.tokenizer, loaded.name
 
 
 def learners_error(solution: ModuleType, error: Exception) -> str:
-    """Why a learner's file gives no model, with its line."""
+    """The reason that a learner's file gives no model, with its line."""
     return binding.explain(Path(str(solution.__file__)), error)

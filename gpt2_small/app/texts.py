@@ -1,4 +1,4 @@
-"""Texts as the page shows them: tokens with their probabilities, candidates, the stories' truth."""
+"""Describe a text's tokens: probabilities, candidates, the distribution of the stories' grammar."""
 
 import dataclasses
 import math
@@ -26,7 +26,8 @@ Json = dict[str, Any]
 def pieces(tokenizer: Tokenizer, ids: Sequence[int], *, goes_on: bool = False) -> list[Json]:
     """Each token as the page shows it.
 
-    text: what the token makes certain of the whole text; `token`: its own text; `bytes`: in hex.
+    text: the part of the whole text that is certain with this token; `token`: its own text;
+    `bytes`: in hex.
     goes_on: whether other tokens follow, which may complete a character that these begin.
     """
     decoder = StreamDecoder(tokenizer)
@@ -70,7 +71,7 @@ def drawn(shown: Shown, step: Step) -> Json:
 
 
 def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
-    """How likely the model finds each token of a text: an object for each, in order.
+    """The log-probability of each token of a text: an object for each, in order.
 
     The objects are those of `continuation` with the token's rank (from 1). The first token has
     nothing before it and no lp. Of a text longer than n_ctx the last n_ctx tokens are scored; the
@@ -137,7 +138,7 @@ def next_tokens(
 
 
 def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[int, float] | None]:
-    """For stories, the grammar's probabilities of what may stand at each position but the first.
+    """For stories, the grammar's distribution at each position but the first.
 
     None for another tokenizer, and once the text is no story of the grammar.
     """
@@ -159,7 +160,7 @@ def truths_of(
     log_probs: Float[Tensor, "d_vocab"],
     id: int | None,
 ) -> Json:
-    """What the grammar says beside a model's distribution; empty where it says nothing.
+    """The grammar's distribution beside a model's; empty where the grammar has none.
 
     divergence: the Kullback-Leibler divergence of the model from the grammar, in nats.
     """
@@ -179,7 +180,7 @@ def truths_of(
 
 
 def provenance(shown: Shown, name: str | None) -> Json:
-    """Which model and which solution, as `sample --json` says it."""
+    """The model and the solution, in the fields of `sample --json`."""
     from gpt2_small import binding
 
     parameter = next(shown.model.parameters())

@@ -1,4 +1,4 @@
-"""Read the requests of OpenAI's clients: what is understood, and a sentence for the rest."""
+"""Read the requests of OpenAI's clients, and refuse unknown fields with a sentence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client asked for.
+    """A request for completions.
 
     prompts: texts or token ids.
     logprobs: how many alternatives to each token; None for no log-probabilities at all.
@@ -153,7 +153,7 @@ def flag(content: Mapping[str, Any], name: str) -> bool:
 
 
 def includes_usage(content: Mapping[str, Any]) -> bool:
-    """Whether a stream is to end with how many tokens there were."""
+    """True when a stream ends with the counts of tokens."""
     options = content.get("stream_options") or {}
     if not isinstance(options, dict):
         raise UserError(f"stream_options is {fields.shown(options)}; give an object")

@@ -40,7 +40,7 @@ class Logprobs:
         self._offset = 0
 
     def add(self, id: int, text: str, lp: float | None, best: Sequence[tuple[int, float]]) -> None:
-        """Add a token; `text`: what it makes certain of the choice's text."""
+        """Add a token; `text`: the part of the choice's text that is certain with it."""
         name = token_name(self._tokenizer, id)
         self.tokens.append(name)
         self.token_logprobs.append(lp)
@@ -128,7 +128,7 @@ class Completion:
             yield {**self.head, "choices": [], "usage": self.usage()}
 
     def usage(self) -> Json:
-        """How many tokens there were."""
+        """The counts of tokens."""
         prompt = sum(map(len, self.prompts))
         completion = sum(len(row.steps) for row in self._stream.rows)
         return {
@@ -211,7 +211,7 @@ class Chat:
             yield {**self.head, "choices": [], "usage": self.usage()}
 
     def usage(self) -> Json:
-        """How many tokens there were."""
+        """The counts of tokens."""
         prompt, completion = self._prompt_tokens, len(self._reply.steps)
         return {
             "prompt_tokens": prompt,

@@ -109,7 +109,7 @@ class Interface:
     async def tokenize(self, request: Request) -> Response:
         """The ids of a text; of a special token's name alone, that token.
 
-        add_special_tokens: whether what the tokenizer puts around a whole text comes with it.
+        add_special_tokens: whether to add the tokens that the tokenizer puts around a whole text.
         """
         content = await fields.body_of(request)
         refusal = self._refusal(content.get("model"))
@@ -134,7 +134,7 @@ class Interface:
         return JSONResponse({"prompt": self.shown.tokenizer.decode(list(ids))})
 
     async def tokenizer_info(self, _request: Request) -> Response:
-        """What a client must know to use /tokenize as its tokenizer."""
+        """The facts that a client needs to use /tokenize as its tokenizer."""
         tokenizer = self.shown.tokenizer
         names = {id: name for name, id in tokenizer.special_tokens.items()}
         end, start = tokenizer.end_of_text, tokenizer.start_of_text

@@ -1,4 +1,4 @@
-"""Follow a learner's file and a run's log for the page, as `watch` and `train` tell of them."""
+"""Follow a learner's file and a run's log for the page."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ MOST_POINTS = 2_000
 
 
 class Learner:
-    """A learner's file, checked after every save while somebody looks on."""
+    """A learner's file, checked after every save while the page is open."""
 
     def __init__(self, path: Path, shown_as: str) -> None:
         self.path, self.shown_as = path, shown_as
@@ -38,7 +38,7 @@ class Learner:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to check, unless that has begun."""
+        """Start the checking thread, once."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
             self._thread.start()
@@ -50,7 +50,7 @@ class Learner:
             self._thread.join(timeout=2)
 
     def press(self, key: str) -> None:
-        """What the keys h (a hint) and n (the next part) of `watch` do."""
+        """Press a key of `watch`: h for a hint, n for the next part."""
         with self._lock:
             self._pressed.append(key)
 
@@ -77,7 +77,7 @@ class Learner:
             watch.stop()
 
     def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
-        """Take over what is known, when it has changed."""
+        """Store the lesson's state when it has changed."""
         state = state_of(lesson, busy)
         state["news"] = [event.part for event in events if event.kind == "finished"]
         with self._lock:
@@ -90,7 +90,7 @@ class Learner:
 
 
 def state_of(lesson: Lesson, busy: bool) -> Json:
-    """What `watch` would show, as JSON values."""
+    """The lesson's state, as `watch` shows it, in JSON values."""
     verdict = lesson.verdict()
     parts = []
     for part in lesson.parts:
@@ -124,7 +124,7 @@ def state_of(lesson: Lesson, busy: bool) -> Json:
 
 
 def plain(renderable: Any) -> str:
-    """What the terminal would show, without colours."""
+    """The text of a renderable, without colours."""
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(renderable)
@@ -147,7 +147,7 @@ async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
 
 
 def signature_of(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is written."""
+    """The modification time and size of a file; None where it is missing."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Answer the page's questions about what happens inside a model on a text."""
+"""Answer the page's questions about a model's activations on a text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +20,14 @@ MOST_ABLATED = 64
 
 
 class LookAnswers:
-    """Answers about the inside of a model."""
+    """Answers about attention heads, the logit lens and ablation."""
 
     def __init__(self, subjects: Subjects, turns: Turns, models: Models) -> None:
         self._subjects, self._turns, self._models = subjects, turns, models
         self._looks = Looks()
 
     def routes(self) -> list[Route]:
-        """Where they are asked for."""
+        """The routes of the answers."""
         return [
             Route("/api/look", self.look, methods=["POST"]),
             Route("/api/head", self.head, methods=["POST"]),
@@ -37,7 +37,7 @@ class LookAnswers:
         ]
 
     async def look(self, request: Request) -> Response:
-        """What happens in the model on a text: an overview, then a line for each layer."""
+        """Loss and residual norms on a text, then a line for each layer's attention heads."""
         asked = await fields.body_of(request)
 
         def work() -> Iterator[Any]:
@@ -66,7 +66,7 @@ class LookAnswers:
         return Response(content, media_type="application/octet-stream")
 
     async def lens(self, request: Request) -> Response:
-        """What each layer would say: a line for each."""
+        """The logit lens: a line for each layer."""
         asked = await fields.body_of(request)
         start = fields.whole(asked, "start", 0, 0, fields.MOST_TOKENS)
         stop = fields.whole(asked, "stop", start + 1, start + 1, fields.MOST_TOKENS)

@@ -79,7 +79,7 @@ class Page:
         return FileResponse(path, media_type=TYPES[path.suffix])
 
     async def state(self, _request: Request) -> Response:
-        """What there is to see."""
+        """The models, the learner's file and the run that can be shown."""
         return JSONResponse(await self.turns.result(self._state))
 
     def _state(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Page:
 
 
 def no_roles(shown: Shown) -> str:
-    """Why this model holds no conversation, and what would teach it."""
+    """The reason that this model cannot chat, with the commands that train it to."""
     try:
         refuse_without_roles(shown.loaded)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Answer the page's questions about texts: their tokens, what follows them, how likely they are."""
+"""Answer the page's questions about texts: tokens, continuations, probabilities, candidates."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from gpt2_small.app.talking import answer, checked_messages, conversation_with
 class TextAnswers:
     """Answers about texts.
 
-    decoders: what was read of each conversation.
+    decoders: the decoder and cache of each conversation.
     """
 
     def __init__(self, subjects: Subjects, turns: Turns, decoders: Decoders) -> None:
         self._subjects, self._turns, self._decoders = subjects, turns, decoders
 
     def routes(self) -> list[Route]:
-        """Where they are asked for."""
+        """The routes of the answers."""
         return [
             Route("/api/tokens", self.tokens, methods=["POST"]),
             Route("/api/continue", self.continued, methods=["POST"]),
@@ -85,7 +85,7 @@ class TextAnswers:
         return await lines(self._turns, work())
 
     async def scores(self, request: Request) -> Response:
-        """How likely each token of a text is."""
+        """The log-probability and rank of each token of a text."""
         asked = await fields.body_of(request)
         candidates = fields.whole(asked, "candidates", fields.CANDIDATES, 1, fields.MOST_CANDIDATES)
 

@@ -37,7 +37,7 @@ async def streamed(
     last: str = "",
     media_type: str = LINES,
 ) -> Response:
-    """What the work yields, as it comes. What is wrong before the first item is raised here.
+    """A stream of the work's items. Raises an exception of the work before its first item.
 
     write: the text of some items; `write_error`: of a sentence when the work fails later.
     """
@@ -76,7 +76,7 @@ async def lines(turns: Turns, work: Iterator[Any]) -> Response:
 
 
 def sentence(error: Exception) -> str:
-    """What a user is told of an exception."""
+    """The sentence for an exception."""
     if isinstance(error, UserError):
         return str(error)
     return f"this failed: {type(error).__name__}: {' '.join(str(error).split())}"[:500]
@@ -96,7 +96,7 @@ async def for_users(_request: Request, error: Exception) -> Response:
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
-    """Our mistake, or a learner's file that fails while it runs."""
+    """An unexpected exception: a defect, or a learner's file that fails while it runs."""
     return error_answer(500, sentence(error), "server_error")
 
 

@@ -93,7 +93,7 @@ def sampling_options(fields: Mapping[str, Any]) -> SamplingOptions:
 
 
 def penalties_and_cuts(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that change what is drawn from, those that are given."""
+    """The given penalties and cuts of the distribution."""
     found: dict[str, Any] = {
         name: number(fields, name, None)
         for name in (

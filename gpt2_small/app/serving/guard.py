@@ -1,4 +1,4 @@
-"""Refuse requests that do not come from this page, and bound what they may bring."""
+"""Refuse requests that do not come from this page, and bound their size."""
 
 import ipaddress
 import json
@@ -38,7 +38,7 @@ HEADERS = {
 
 
 class Guard:
-    """Passes a request on only when its Host, its Origin and its token are right.
+    """Pass a request on only when its Host, its Origin and its token are right.
 
     token: the first part of the path of every address; None asks for none.
     names: the names by which this machine may be called; an address in digits passes beside them
@@ -120,7 +120,7 @@ class TooLong(Exception):
 
 
 def with_headers(send: Send) -> Send:
-    """The same, which adds the safety headers to every response."""
+    """A `send` that adds the security headers to every response."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -154,7 +154,7 @@ def host_name(host: str) -> str | None:
 
 
 def origin_host(origin: str) -> str | None:
-    """What the Host header of a page of this origin is; None for an origin that is no page's."""
+    """The Host header that belongs to an origin; None for an origin that is no page's."""
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
         return None
@@ -170,7 +170,7 @@ def _is_address(name: str) -> bool:
 
 
 def names_of(host: str) -> tuple[tuple[str, ...], bool]:
-    """By which names a server on this address may be called, and whether by any address, too."""
+    """The names of a server on this address, and True where any address is one, too."""
     if host in LOOPBACK_NAMES:
         return LOOPBACK_NAMES, False
     return (*LOOPBACK_NAMES, host, socket.gethostname(), socket.getfqdn()), True

@@ -25,9 +25,9 @@ class TooBusy(UserError):
 
 
 class Job:
-    """Work that yields items; what it yields is read by `batches`, None is only an end of a turn.
+    """Work that yields items, which `batches` reads; None only ends a turn.
 
-    The job is at an end when `is_over`; `error` is then what it raised, if anything.
+    is_over: whether it has ended; `error`: the exception that ended it, if any.
     """
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop, resume: Callable[[], None]):
@@ -68,11 +68,11 @@ class Job:
         self._end()
 
     def is_held_back(self) -> bool:
-        """Whether so much is unread that the job waits."""
+        """True when the job waits for its reader."""
         return len(self._unread) >= MOST_UNREAD and not self.is_cancelled
 
     async def batches(self) -> AsyncIterator[list[Any]]:
-        """The items as they come, several at a time. Raises what the work raised."""
+        """The items as they come, several at a time. Raises the work's exception."""
         while True:
             await self._has_news.wait()
             self._has_news.clear()
@@ -123,7 +123,7 @@ class Turns:
 
     @contextmanager
     def start(self, work: Iterator[Any]) -> Iterator[Job]:
-        """Give work its turns while the context lasts; leaving it cancels what is not done.
+        """Give work its turns while the context lasts; leaving it cancels the rest.
 
         Raises TooBusy when MOST_JOBS are at work.
         """
@@ -141,7 +141,7 @@ class Turns:
             job.cancel()
 
     async def result(self, work: Callable[[], Any] | Iterator[Any]) -> Any:
-        """What a function returns, or the last item of work that takes several turns."""
+        """The result of a function, or the last item of work that takes several turns."""
         found = None
         with self.start(_one_turn(work) if callable(work) else work) as job:
             async for items in job.batches():

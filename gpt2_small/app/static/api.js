@@ -1,6 +1,6 @@
 // Ask the server: one answer, or lines of JSON as they come.
 
-/** An answer that says, in one sentence, what is wrong. */
+/** A refusal, with the server's sentence. */
 export class Refused extends Error {}
 
 let isAway = false;
@@ -50,7 +50,7 @@ async function request(path, body, signal) {
     try {
       message = (await response.json()).error.message;
     } catch {
-      // No sentence came with it.
+      // The answer had no sentence.
     }
     throw new Refused(message);
   }
@@ -91,12 +91,12 @@ export async function* lines(path, body, signal) {
   }
 }
 
-/** Whether an error only says that the user stopped something, or left it. */
+/** True for the error of a request that the user stopped. */
 export function isStop(error) {
   return error.name === "AbortError";
 }
 
-/** What to tell of an error. */
+/** The sentence for an error. */
 export function sentence(error) {
   if (error instanceof Refused) return error.message;
   return "the connection to the server was lost";

@@ -39,7 +39,7 @@ function barOf(row, onpick) {
   el("span", { class: "percent", text: percent(row.lanes[0].p) }));
 }
 
-/** The same bars as an SVG that stands by itself. */
+/** The same bars as a self-contained SVG. */
 export function barsPicture(title, rows) {
   const colours = { model: "bar", after: "bar-2", truth: "bar-3" };
   const height = 34 + rows.length * 30;

@@ -1,4 +1,4 @@
-// Line charts as SVG that stands by itself.
+// Draw line charts as self-contained SVG.
 
 import { colour, svg } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// The view Continue: a prompt, the text that follows, and what else could have come.
+// The view Continue: a prompt, its continuation, and the candidates of each token.
 
 import { ask, sentence } from "./api.js";
 import { Branches } from "./branches.js";
@@ -104,7 +104,7 @@ export class ContinueView {
     this.status.textContent = writer.status;
   }
 
-  /** Show the text at hand anew. */
+  /** Redraw the text. */
   refresh() {
     const tokens = store.tokens();
     this.view.show(tokens);
@@ -125,7 +125,7 @@ export class ContinueView {
     this.loss.textContent = parts.join(" · ");
   }
 
-  /** Show what could have stood in a token's place. */
+  /** Show a token's candidates. */
   select(index) {
     this.selected = index;
     this.#inspect();

@@ -1,4 +1,4 @@
-// Make elements. Text only ever becomes text.
+// Make elements; a text becomes a text node, never markup.
 
 /** An element with attributes, properties (on..., text, class) and children. */
 export function el(tag, attributes = {}, ...children) {
@@ -40,7 +40,7 @@ export function card(title, { actions = [], id } = {}, ...children) {
   return el("section", { class: "card", id, "aria-label": title }, head, ...children);
 }
 
-/** A few sentences that can be opened. */
+/** A collapsed help text. */
 export function help(question, text) {
   return el("details", { class: "help" }, el("summary", { text: question }), el("p", { text }));
 }
@@ -100,7 +100,7 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-/** Save an SVG element as a file that stands by itself. */
+/** Save an SVG element as a self-contained file. */
 export function saveSvg(name, element) {
   const copy = element.cloneNode(true);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");

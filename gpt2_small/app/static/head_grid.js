@@ -1,4 +1,4 @@
-// The card of all attention heads: a thumbnail each, what it does, and what the loss is without it.
+// The card of all attention heads: a thumbnail, a label and the ablated loss of each.
 
 import { card, colour, el, help, savePng, show } from "./dom.js";
 import { looksAhead, oddity, shortly, signed, what } from "./head_words.js";
@@ -25,7 +25,7 @@ export class HeadGrid {
     this.clear();
   }
 
-  /** Take all heads away. */
+  /** Remove all heads. */
   clear() {
     this.layers = [];
     this.effects = new Map(); // "layer,number" -> change of the loss
@@ -92,7 +92,7 @@ export class HeadGrid {
     }
   }
 
-  /** Draw everything anew in the colours of the theme. */
+  /** Redraw in the colours of the theme. */
   redraw() {
     for (const { layer, number, head } of this.all()) drawThumbnail(canvasOf(layer, number), head.image, looksAhead(head));
   }

@@ -1,10 +1,10 @@
-// Say in words what an attention head does, and what is wrong with it.
+// Describe an attention head, and its faults, in words.
 
 import { fixed, percent } from "./dom.js";
 
-/** Above this, weight on a later position, or a row's distance from 1, is no rounding. */
+/** The largest weight on a later position, or distance of a row's sum from 1, that rounding explains. */
 export const AHEAD = 1e-4;
-/** Above this, a head's distance from the reference's is no rounding. */
+/** The largest distance from the reference's head that rounding explains. */
 export const UNLIKE = 1e-3;
 
 const KINDS = {
@@ -20,7 +20,7 @@ function main(head) {
   return shares.sort((a, b) => b[1] - a[1])[0];
 }
 
-/** Where a head's weight goes. */
+/** The tokens that a head attends to, in words. */
 export function what(head) {
   const [name, share] = main(head);
   if (share >= NAMED) return `${KINDS[name]} (${percent(share)} of its weight)`;
@@ -28,19 +28,19 @@ export function what(head) {
   return `tokens chosen by what they are (${KINDS[name]} gets ${percent(share)})`;
 }
 
-/** The same in two words. */
+/** The same as a short label. */
 export function shortly(head) {
   const [name, share] = main(head);
   if (share >= NAMED) return `${SHORT[name]} ${Math.round(100 * share)}\u00a0%`;
   return (head.share.even ?? 0) > EVEN ? "evenly" : "by content";
 }
 
-/** Whether a head attends to later positions. */
+/** True when a head attends to later positions. */
 export function looksAhead(head) {
   return head.ahead === null || head.ahead > AHEAD;
 }
 
-/** What is wrong with a head; empty where nothing is. */
+/** A head's fault in words; empty without one. */
 export function oddity(head) {
   if (!head.is_finite) return "it holds numbers that are not finite";
   if (head.ahead > AHEAD) return `it looks ahead (up to ${fixed(head.ahead, 2)})`;

@@ -64,7 +64,7 @@ export class HeadMap {
     this.draw();
   }
 
-  /** Draw it, at the width it has. */
+  /** Draw at the present width. */
   draw() {
     const { words } = this;
     if (!words) return;

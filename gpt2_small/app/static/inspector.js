@@ -1,4 +1,4 @@
-// The card of one token: its numbers, and what else could have stood in its place.
+// The card of one token: its numbers and its candidates.
 
 import { ask, isStop, sentence } from "./api.js";
 import { barsPicture, showBars } from "./bars.js";
@@ -23,7 +23,7 @@ export class Inspector {
       this.word, this.facts, this.bars, this.key, this.hint);
   }
 
-  /** Show what could have stood in a token's place; -1 for no token. */
+  /** Show the candidates of a token; -1 for no token. */
   async inspect(index) {
     const tokens = store.tokens();
     const token = tokens[index];

@@ -30,7 +30,7 @@ async function follow() {
   }
 }
 
-/** Tell, as soon as it is known, which mistake `check` names for a part; the last that asks is told. */
+/** Report the mistake that `check` names for a part, once it is known; one listener for each part. */
 export function mistakesOf(part, tell) {
   if (!store.state.learner) return;
   const look = (state) => {
@@ -142,13 +142,13 @@ export class LearnView {
     show(this.chart, chart);
   }
 
-  /** Draw the chart anew in the colours of the theme. */
+  /** Redraw in the colours of the theme. */
   recolour() {
     if (this.records) this.#draw();
   }
 }
 
-/** The highest loss to draw: what comes in the first hundredth of a long run would flatten the rest. */
+/** The highest loss to draw: the first steps of a long run would flatten the rest. */
 function highest(records) {
   const later = records.slice(Math.floor(records.length / 50)).map((record) => record.loss);
   return records.length < 100 ? Infinity : Math.max(...later.filter(Number.isFinite));

@@ -1,4 +1,4 @@
-// The card of the logit lens: what each layer would say.
+// The card of the logit lens: the next token by each layer.
 
 import { isStop, lines, sentence } from "./api.js";
 import { card, colour, el, help, label, percent, saveSvg, show, svg } from "./dom.js";

@@ -1,4 +1,4 @@
-// The view Look inside: what each head attends to, what each layer would say.
+// The view Look inside: attention heads, one of them whole, logit lens, residual norms.
 
 import { isStop, lines, sentence } from "./api.js";
 import { card, el, show } from "./dom.js";
@@ -150,7 +150,7 @@ export class LookView {
     if (control === this.control) this.grid.measure.disabled = false;
   }
 
-  /** Draw everything anew in the colours of the theme. */
+  /** Redraw in the colours of the theme. */
   recolour() {
     if (!this.subject.tokens) return;
     this.grid.redraw();

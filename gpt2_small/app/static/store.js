@@ -9,7 +9,7 @@ export class Store {
     this.state = null; // what the server says of itself
     this.options = { max_new_tokens: 60, temperature: 1 };
     this.draft = null;
-    // Names this tab to the server, which keeps what it has read of its text.
+    // Names this tab to the server, which keeps the cache of its text.
     this.conversation = crypto.randomUUID?.() ?? String(Math.random());
     this.clear();
     this.#read();
@@ -93,7 +93,7 @@ export class Store {
     return this.tokens().map((token) => token.id);
   }
 
-  /** Keep all of it for a reload; what is too large is kept without candidates. */
+  /** Keep everything for a reload; without the candidates where that would be too large. */
   keep() {
     const whole = this.#content((token) => token);
     let text = JSON.stringify(whole);

@@ -1,4 +1,4 @@
-// One small box that says more of what the pointer is on.
+// The tooltip beside the pointer.
 
 const box = document.getElementById("tip");
 
@@ -13,7 +13,7 @@ export function showTip(text, x, y) {
   box.style.top = `${above ? Math.max(6, y - height - 12) : y + 20}px`;
 }
 
-/** Take it away. */
+/** Hide it. */
 export function hideTip() {
   box.hidden = true;
 }

@@ -3,7 +3,7 @@
 import { el, label, percent, visible } from "./dom.js";
 import { hideTip, showTip } from "./tip.js";
 
-/** From which probability on a token has which shade; the likeliest have none. */
+/** The shade from each probability on; the likeliest tokens have none. */
 const SHADES = [[0.5, ""], [0.2, "s1"], [0.05, "s2"], [0.01, "s3"], [0.001, "s4"], [0, "s5"]];
 
 /** The class of a token's shade, by its log-probability. */
@@ -38,21 +38,21 @@ export function meanLoss(tokens) {
   return known.length ? -known.reduce((sum, token) => sum + token.lp, 0) / known.length : null;
 }
 
-/** What stands for the shades. */
+/** The legend of the shades. */
 export function legend() {
   const names = ["over 50 %", "20–50 %", "5–20 %", "1–5 %", "0.1–1 %", "under 0.1 %"];
   const items = SHADES.map(([, shade], n) => el("span", {}, el("i", { class: shade }), names[n]));
   return el("div", { class: "legend", "aria-hidden": "true" }, "Probability of each token:", items);
 }
 
-/** The same for changes. */
+/** The legend of the changes. */
 export function changeLegend(worse, better) {
   const box = (name) => el("i", { class: name });
   return el("div", { class: "legend", "aria-hidden": "true" },
     el("span", {}, box("w3"), box("w1"), worse), el("span", {}, box("b1"), box("b3"), better));
 }
 
-/** What the box beside the pointer says of a token. */
+/** The tooltip of a token. */
 export function about(token) {
   const bytes = token.bytes.replace(/(..)(?=.)/g, "$1 ");
   const first = `“${label(token.token)}”`;
@@ -88,7 +88,7 @@ export class TokenView {
     this.classOf = classOf;
     this.tokens = tokens;
     if (this.selected >= tokens.length) this.selected = -1;
-    // What is the same stays in its place, so that a click that has begun still finds its token.
+    // Unchanged tokens stay, so that a click that has begun still finds its token.
     const spans = this.element.children;
     tokens.forEach((token, index) => {
       const span = this.#span(token, index);

@@ -1,12 +1,12 @@
-// What is wrong with a model's attention, in sentences.
+// Describe the faults of a model's attention.
 
 import { el, label } from "./dom.js";
 import { AHEAD, UNLIKE, looksAhead } from "./head_words.js";
 import { mistakesOf } from "./learn.js";
 
 /**
- * The notes on a model: `heads` are what `look` says of each, `ahead` is what it says of the whole
- * model, `origins` where the patterns come from.
+ * The notes on a model: `heads` are the summaries of its heads, `ahead` the change of earlier logits
+ * with the last token, `origins` the origins of the patterns.
  */
 export function warnings({ heads, ahead, origins, tokens }) {
   return [aheadNote(heads, ahead, tokens), sumsNote(heads), unlikeNote(heads), ...originNotes(origins)].filter(Boolean);

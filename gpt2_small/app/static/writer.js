@@ -1,4 +1,4 @@
-// Let the model write on from a place in the tree; one writing at a time.
+// Continue the text from a node of the tree; one continuation at a time.
 
 import { ask, isStop, lines, sentence } from "./api.js";
 import { store } from "./store.js";
@@ -62,7 +62,7 @@ class Writer extends EventTarget {
     this.#control?.abort();
   }
 
-  /** Fill in what only a look at the whole text gives: ranks, the prompt's and the true numbers. */
+  /** Fill in ranks, the prompt's log-probabilities and the grammar's, which need the whole text. */
   async complete(model) {
     const tokens = store.tokens();
     if (!tokens.length) return;
@@ -123,7 +123,7 @@ function pick(object, names) {
 
 export const writer = new Writer();
 
-/** Tokens of a text, as the server cuts it. */
+/** The tokens of a text. */
 export async function tokenized(model, text) {
   return (await ask("tokens", { model, text })).tokens;
 }
