@@ -70,9 +70,13 @@ def two_threads():
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """An empty folder for compiled C code, and nothing in memory of what was compiled before."""
-    from gpt2_small.kernels.native import library
+    """An empty folder for compiled C code, and nothing in memory of what was compiled before.
 
+    It is compiled without optimisation, which is quicker.
+    """
+    from gpt2_small.kernels.native import compiler, library
+
+    monkeypatch.setattr(compiler, "FLAGS", ("-O0", *compiler.FLAGS[1:]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     library.compiled.cache_clear()
     yield tmp_path / "cache" / "gpt2-small" / "compiled"

@@ -50,6 +50,12 @@ class FakeCheckout:
         path.chmod(0o755)
         return path
 
+    def tool(self, name: str) -> None:
+        """A command that does nothing."""
+        path = self.pythons / name
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+
     def gpu(self, is_there: bool) -> None:
         path = self.pythons / "nvidia-smi"
         path.write_text(f"#!/bin/sh\nexit {0 if is_there else 9}\n")

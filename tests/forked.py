@@ -105,6 +105,10 @@ class Forks:
             stdout=subprocess.PIPE,
             text=True,
         )
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        self._process.communicate()  # it ends with its input
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
         """Put a question to the process that forks."""

@@ -1,12 +1,12 @@
 """`serve`: OpenAI's own client gets what the model says."""
 
+import importlib
 import json
 
 import httpx
 import pytest
 import torch
 from app_pages import SHAPE, TEXT, running, small_run
-from openai import BadRequestError, NotFoundError, OpenAI
 
 from gpt2_small.app.models import Models
 from gpt2_small.app.openai.interface import served
@@ -14,6 +14,12 @@ from gpt2_small.app.serving.guard import Guard
 from gpt2_small.app.talking import turn
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Conversation, SamplingOptions, Stream
+
+
+@pytest.fixture(scope="module")
+def openai():
+    """OpenAI's package, which takes a second to load."""
+    return importlib.import_module("openai")
 
 
 @pytest.fixture(scope="module", params=["byte-chat"])
@@ -31,8 +37,8 @@ def address(interface):
 
 
 @pytest.fixture(scope="module")
-def client(address):
-    return OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+def client(address, openai):
+    return openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
 
 
 @pytest.fixture(scope="module")
@@ -175,12 +181,14 @@ def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) ->
         ({"extra_body": {"stream_options": 3}}, "stream_options"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_in_a_json_error(client, name, changes, word) -> None:
+def test_what_cannot_be_is_one_sentence_in_a_json_error(
+    openai, client, name, changes, word
+) -> None:
     asked = {"model": name, "prompt": TEXT, "max_tokens": 2} | changes
     if changes == {"prompt": ""}:  # begins with the end of text
         assert client.completions.create(**asked).choices
         return
-    with pytest.raises(BadRequestError) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         client.completions.create(**asked)
     assert word in caught.value.body["message"]
     assert "\n" not in caught.value.body["message"]
@@ -196,21 +204,21 @@ def test_what_cannot_be_is_one_sentence_in_a_json_error(client, name, changes, w
         [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
     ],
 )
-def test_messages_that_are_no_conversation_are_refused(client, name, messages) -> None:
-    with pytest.raises(BadRequestError):
+def test_messages_that_are_no_conversation_are_refused(openai, client, name, messages) -> None:
+    with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=name, messages=messages)
 
 
-def test_another_model_is_not_found(client) -> None:
-    with pytest.raises(NotFoundError, match="this server has no model 'gpt-4'"):
+def test_another_model_is_not_found(openai, client) -> None:
+    with pytest.raises(openai.NotFoundError, match="this server has no model 'gpt-4'"):
         client.completions.create(model="gpt-4", prompt="a")
 
 
-def test_a_model_without_roles_says_how_it_would_get_them(solution, tmp_path) -> None:
+def test_a_model_without_roles_says_how_it_would_get_them(openai, solution, tmp_path) -> None:
     made = served(Models(str(small_run(solution, tmp_path / "plain"))))
     with running(Guard(made.application(), token=None)) as found:
-        client = OpenAI(base_url=f"{found}/v1", api_key="any", max_retries=0)
-        with pytest.raises(BadRequestError, match="prepare"):
+        client = openai.OpenAI(base_url=f"{found}/v1", api_key="any", max_retries=0)
+        with pytest.raises(openai.BadRequestError, match="prepare"):
             client.chat.completions.create(
                 model=made.name, messages=[{"role": "user", "content": "Hi"}]
             )

@@ -106,9 +106,8 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize(
-    "chosen_by", ["the environment", pytest.param("bind", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen_by", ["the environment", "bind"])
 def test_under_torchrun_every_process_runs_on_the_chosen_file(elsewhere, chosen_by):
     (elsewhere / "mine.py").write_text("class Transformer:\n    name = 'mine'\n")
     script = UNDER_TORCHRUN
@@ -118,7 +117,7 @@ def test_under_torchrun_every_process_runs_on_the_chosen_file(elsewhere, chosen_
         variables = {}
     (elsewhere / "script.py").write_text(script)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    result = run_fresh_python(*torchrun, "script.py", cwd=elsewhere, **variables)
+    result = run_python(*torchrun, "script.py", cwd=elsewhere, **variables)
     bound = "gpt2_small.bound_solution"
     assert result.stdout.strip() == str([(rank, "mine", bound) for rank in range(2)]), result.stderr
 

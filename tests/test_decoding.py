@@ -28,7 +28,7 @@ BFLOAT16 = 0.05
     lengths=st.lists(st.integers(1, 16), min_size=1, max_size=4),
     new_tokens=st.integers(0, 8),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new_tokens):
     case = replace(case, scale=1.0)
     model = case.build(solution, "Transformer", tied_embeddings=tied)
@@ -37,9 +37,9 @@ def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new
 
 @pytest.mark.parametrize("native", [False, None])
 @pytest.mark.parametrize("name", ["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"])
-def test_the_published_shapes_agree_at_small_widths(solution, name, native):
-    heads, layers = PRESETS[name]["n_heads"], PRESETS[name]["n_layers"]
-    shape = {"n_layers": layers, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
+def test_the_published_numbers_of_heads_agree_at_small_widths(solution, name, native):
+    heads = PRESETS[name]["n_heads"]
+    shape = {"n_layers": 2, "n_heads": heads, "d_head": 4, "d_mlp": 16 * heads}
     case = replace(SMALL, dtype=torch.float32, **shape)
     model = case.build(solution, "Transformer")
     assert_cached_is_uncached(model, case, [3, 11], 3, native=native)

@@ -1,10 +1,9 @@
 """On a CPU a run keeps the memory of freed tensors, or gives it back where memory is short."""
 
 import platform
-import subprocess
-import sys
 
 import pytest
+from processes import ROOT, printed_by
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to do"
@@ -41,9 +40,7 @@ del tensors
 def before_and_after(call: str, measure: str) -> list[float]:
     """What is measured in a process, and again in the same after a call."""
     code = BEGIN + measure + call + measure
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [float(line) for line in done.stdout.split()]
+    return [float(line) for line in printed_by(code, ROOT).split()]
 
 
 def test_a_tensor_in_the_place_of_a_freed_one_needs_no_new_pages() -> None:

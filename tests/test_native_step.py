@@ -26,7 +26,7 @@ ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)
     lengths=st.lists(st.integers(1, 16), min_size=1, max_size=native_step.MOST_ROWS),
     new_tokens=st.integers(1, 8),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_it_equals_the_uncached_model_at_every_step(solution, case, tied, lengths, new_tokens):
     case = replace(case, scale=1.0, dtype=FLOAT32)
     model = case.build(solution, "Transformer", tied_embeddings=tied)

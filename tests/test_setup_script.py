@@ -24,6 +24,8 @@ def checkout(tmp_path: Path) -> FakeCheckout:
     for name in CANDIDATES:
         checkout.python("none", name)
     checkout.python("3.11")
+    for name in ("pytest", "ruff", "mypy"):
+        checkout.tool(name)
     return checkout
 
 

@@ -10,8 +10,18 @@ from processes import ROOT, run_fresh_python, run_python
 
 from gpt2_small.entry_point import run_command
 from gpt2_small.runs import load_model, read_log, read_run
+from gpt2_small.training.display import samples
 
 DEMO = ROOT / "demos" / "train_demo.py"
+SHORT_EXCERPT = 8
+# Runs the demo with short samples.
+QUICK_DEMO = f"""
+import runpy, sys
+from gpt2_small.training.display import samples
+samples.EXCERPT_TOKENS = {SHORT_EXCERPT}
+sys.argv[0] = {str(DEMO)!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40
 
 
@@ -30,6 +40,7 @@ def run_demo(demo, tmp_path, monkeypatch, capfd):
     """Run the demo in an empty folder; gives its exit code and what it printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(samples, "EXCERPT_TOKENS", SHORT_EXCERPT)
     (tmp_path / "play.txt").write_text(PLAY)
 
     def run(*arguments):
@@ -122,7 +133,8 @@ def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     (tmp_path / "my_gpt2.py").write_text((ROOT / "solution.py").read_text())
     flags = ["--data", "play.txt", "--max-steps", 1, "--batch-size", 1]
-    result = run_python(DEMO, *map(str, flags), "--solution", "my_gpt2.py", cwd=tmp_path)
+    command = ["-c", QUICK_DEMO, *map(str, flags), "--solution", "my_gpt2.py"]
+    result = run_python(*command, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "my_gpt2.py (sha256 " in result.stdout
     assert result.stdout.rstrip().endswith("--solution my_gpt2.py")
