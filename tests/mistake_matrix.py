@@ -74,7 +74,7 @@ def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") 
             return Trial(part, (), (), "")
         traces = {case: record(module, part, seed, case) for case in cases_of(part)}
         naming = name_mistake(part, seen, failed, seed, traces)
-        location = Places(part, seed, traces, source).first(judged)
+        location = Places(part, seed, traces, source, failed=failed).first(judged)
         raised = (one.result.line for one in judged if RAISED in one.seen)
     named = tuple(m.id for m in naming.mistakes)
     return Trial(part, tuple(failed), named, naming.text, location, next(raised, None))

@@ -85,6 +85,18 @@ EFFECTS = {
         ("(step - peak_step) / (last_step - peak_step)", "step / last_step"),
         "progress is 0.1795 there",
     ),
+    "a cosine one step late": (
+        "learning_rate",
+        ("peak_step, last_step = max(warmup_steps - 1, 0), total_steps - 1",
+         "peak_step, last_step = warmup_steps, total_steps"),
+        "progress is 0 there",
+    ),
+    "a rank for the token": (
+        "sample",
+        ("    return token_of_rank.gather(dim=-1, index=rank).squeeze(-1)\n",
+         "    return rank.squeeze(-1)  # here\n"),
+        "it returns the drawn rank among the sorted tokens, not the token",
+    ),
     "a seed of its own": (
         "sample",
         ("    rank = torch.multinomial(",

@@ -152,7 +152,8 @@ def _factor(seen: Tensor, expected: Tensor) -> str:
     factor = ((a * b).sum() / norm).item()
     if (a - factor * b).abs().max() > 1e-4 * abs(factor) * b.abs().max():
         return ""
-    return f"; all of it is {factor:.4g} times what it should be"
+    said = f"{factor:.4g}"
+    return "" if said == "1" else f"; all of it is {said} times what it should be"
 
 
 def _estimates(seen: Estimate, expected: Estimate) -> str:

@@ -27,8 +27,6 @@ from gpt2_small.checker.explanations import explain_difference, explain_error
 from gpt2_small.checker.verdict import Result, Status
 
 RAISED = "raised"
-# What is seen of a claim whose process has ended: by a limit, by a crash, or by itself.
-ENDED = "the end of the process"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.observation import alike
-from gpt2_small.checker.claims.runner import ENDED, RAISED
+from gpt2_small.checker.claims.runner import RAISED
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.evidence import Evidence
 from gpt2_small.checker.mistakes.lines.effects import located
@@ -26,6 +26,7 @@ from gpt2_small.checker.mistakes.wrong_references import (
     Seen,
     distance_to,
     explained_alone,
+    explains_finite,
     explains_one,
     taps_apart,
     wrong_references,
@@ -165,10 +166,9 @@ class _Search:
 
     @property
     def is_unjudged(self) -> bool:
-        """Whether nothing is known of what the file computes: it has other names, or was ended."""
+        """Whether nothing is known of what the file computes: it has other names, or raises."""
         failed = self.failed_in("function")
-        was_ended = bool(failed) and self.seen[failed[0]].get(RAISED) == ENDED
-        return self.has_other_names or was_ended
+        return self.has_other_names or (bool(failed) and all(map(self.raised, failed)))
 
     def raised(self, name: str) -> bool:
         return RAISED in self.seen[name]
@@ -227,6 +227,9 @@ class _Search:
         if group in _CONSEQUENCES and is_open:
             return
         if self.has_other_names and group in (*_CONSEQUENCES, "initialisation"):
+            return
+        if self.has_other_names and group == "state":
+            self.beside += self._beside(group)
             return
         if function_failed and all(self.raised(name) for name in self.failed_in(group)):
             return
@@ -320,7 +323,9 @@ class _Search:
 
     def _partly(self, ordered: Sequence[Mistake], key: str) -> tuple[Mistake, ...]:
         """What explains the first failed check alone, or else the first wrong result inside."""
-        matches = [m for m in ordered if explains_one(self.wrong, (m,), self.seen, key)]
+        matches = [m for m in ordered if explains_one(self.wrong, (m,), self.seen, key)] or [
+            m for m in ordered if explains_finite(self.wrong, (m,), self.seen, key)
+        ]
         if matches:
             names = self.names_of("function")
             return (

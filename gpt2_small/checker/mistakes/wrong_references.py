@@ -108,6 +108,17 @@ def explains_one(
     return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
 
 
+def explains_finite(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
+) -> bool:
+    """Whether a check sees of both the same, but for entries that are NaN in the file's."""
+    mine, theirs = without_taps(seen[name]), without_taps(wrong.seen(mistakes, name))
+    finite = {n: e for n, e in mine.items() if not isinstance(e, Tensor) or e.isfinite().all()}
+    if not 0 < len(finite) < len(mine) or mine.keys() != theirs.keys():
+        return False
+    return alike(finite, {n: theirs[n] for n in finite}) and wrong.fails(mistakes, name)
+
+
 def explained_alone(
     wrong: WrongReferences, mistake: Mistake, seen: Seen
 ) -> frozenset[tuple[str, str]]:

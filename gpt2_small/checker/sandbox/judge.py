@@ -130,7 +130,7 @@ class Request:
         traces = self.observer.traces((part,)) if is_traced else {}
         naming = name_mistake(part, seen, failed, self.seed, traces, self.exercises)
         source = self.observer.task.source
-        places = Places(part, self.seed, traces, source, self.exercises)
+        places = Places(part, self.seed, traces, source, self.exercises, failed)
         location = places.first(judged)
         for index, one in enumerate(judged):
             if one.result.status != "failed":

@@ -9,7 +9,7 @@ from types import CodeType
 from gpt2_small import notebooks
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.packing import unpack
-from gpt2_small.checker.claims.runner import ENDED, RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.mistake import code_without
 from gpt2_small.checker.mistakes.other_names import meant_by
@@ -104,7 +104,7 @@ class Observer:
             if stopped is None:
                 break
             crashes += 1
-            seen = {RAISED: ENDED}
+            seen = {RAISED: "the end of the process"}
             self._keep(outcome, Judged(stopped, seen))
             gate = claims[len(outcome.judged) - 1].gate
             if gate or crashes == _CRASHES or "within" in stopped.message:

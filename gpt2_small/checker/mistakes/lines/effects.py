@@ -355,22 +355,46 @@ def _rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | Non
 def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
     """The first number of a step that no right schedule has on its way, one that is not the same
     at every step."""
-    case, step = place
-    mine = [effect for effect in trace.effects if effect.numbers[:2] == place]
-    for effect in mine:
-        others = [e for e in trace.effects if e.what == effect.what and e.numbers[0] == case]
-        varies = len({other.numbers[-1] for other in others}) > 1
-        right = right_numbers(step, **SCHEDULES[case])
-        if varies and not any(_close(effect.numbers[-1:], [number]) for number in right):
+    case, _ = place
+    for effect in [effect for effect in trace.effects if effect.numbers[:2] == place]:
+        same = [e for e in trace.effects if (e.what, e.line) == (effect.what, effect.line)]
+        same = [other for other in same if other.numbers[0] == case]
+        varies = len({other.numbers[-1] for other in same}) > 1
+        rights = [right_numbers(int(e.numbers[1]), **SCHEDULES[case]) for e in same]
+        kinds = range(min(map(len, rights)))
+        if varies and not any(
+            all(_close(e.numbers[-1:], [right[k]]) for e, right in zip(same, rights, strict=True))
+            for k in kinds
+        ):
             return effect
     return None
 
 
 def _sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+    if case == "" and (line := _returned_rank(trace)) is not None:
+        said = "it returns the drawn rank among the sorted tokens, not the token"
+        return _effect(line, said, "sample-returns-rank")
     own = _of_kind(trace, OWN_GENERATOR)
     if case == "no generator" and own:
         return _effect(own[0].line, "a generator of its own, where none was given")
     return None
+
+
+def _returned_rank(trace: Trace) -> int | None:
+    """The line that returned what was drawn from sorted probabilities, which look no token up."""
+    events, index = trace.events, trace.output
+    while index is not None and events[index].operation in _SAME_TOKENS:
+        index = max(events[index].inputs, default=None)
+    if index is None or events[index].operation != "multinomial" or not events[index].inputs:
+        return None
+    drawn_from = events[max(events[index].inputs)].value
+    if drawn_from is None or not bool((drawn_from.diff(dim=-1) <= 0).all()):
+        return None
+    assert trace.output is not None
+    return events[trace.output].line
+
+
+_SAME_TOKENS = ("squeeze", "view", "reshape", "flatten", "__getitem__", "long", "to", "rearrange")
 
 
 _FINDERS: dict[str, Find] = {

@@ -23,7 +23,7 @@ _OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", 
 class Places:
     """The lines of a part that failed claims are about, from what was seen of it.
 
-    traces: by case; empty where nothing was seen.
+    traces: by case; empty where nothing was seen. failed: the claims that do not hold.
     """
 
     def __init__(
@@ -33,7 +33,10 @@ class Places:
         traces: Mapping[str, Trace],
         source: bytes,
         exercises: ExerciseSet = GPT2,
+        failed: Iterable[str] = (),
     ) -> None:
+        # Without its parameters a part cannot be given any, and computes with others.
+        self._has_other_names = any("names and shapes" in name for name in failed)
         self._part, self._seed = part, seed
         self._traces = traces if exercises is GPT2 else {}
         self._source = source
@@ -43,8 +46,10 @@ class Places:
     def of(self, one: Judged) -> Location | None:
         """Where what a failed claim is about begins; None where that was not seen."""
         group = self._groups.get(one.result.check, "")
-        if RAISED in one.seen:
+        if RAISED in one.seen and group != "state":
             return self._of_raised(one)
+        if self._has_other_names and group not in ("state", "initialisation"):
+            return None
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located
         message = one.result.message
@@ -66,9 +71,10 @@ class Places:
         return None
 
     def first(self, judged: Iterable[Judged]) -> Location | None:
-        """The place to quote: of names and shapes, if they are wrong; else the first there is."""
+        """The place to quote: of wrong names and shapes, else of what is computed, else any."""
         failed = [one for one in judged if one.result.status == "failed"]
-        failed.sort(key=lambda one: "names and shapes" not in one.result.check)
+        first = "state" if self._has_other_names else "function"
+        failed.sort(key=lambda one: self._groups.get(one.result.check) != first)
         return next(filter(None, map(self.of, failed)), None)
 
     @cached_property

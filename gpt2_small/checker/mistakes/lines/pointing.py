@@ -14,7 +14,14 @@ from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stage_matching import match
-from gpt2_small.checker.mistakes.lines.stages import NAMES, PLURAL, Stage, same, stages
+from gpt2_small.checker.mistakes.lines.stages import (
+    BEFORE_LOG,
+    NAMES,
+    PLURAL,
+    Stage,
+    same,
+    stages,
+)
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Event, Trace, record
 
@@ -72,6 +79,8 @@ class _Comparison:
     """
 
     def __init__(self, known: Sequence[Stage], trace: Trace) -> None:
+        if not any(event.operation.startswith("log") for event in trace.events):
+            known = [stage for stage in known if BEFORE_LOG not in stage.name]
         self.known, self.trace = known, trace
         self.matches = [
             match(event.value, known) if event.value is not None else None for event in trace.events

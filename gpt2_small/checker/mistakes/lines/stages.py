@@ -21,6 +21,9 @@ CLOSE = 1e-5
 HIDDEN = -1e4
 MASKED = -54321.0
 
+# Right only where a logarithm is taken of it.
+BEFORE_LOG = "probabilities before the logarithm"
+
 # What the reference's variables hold.
 NAMES = {
     "centered": "the input minus its mean",
@@ -157,7 +160,7 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
         targets = by_name["the targets"].unsqueeze(-1)
         for name, value in (
             ("log probabilities", logits.log_softmax(-1)),
-            ("probabilities", logits.softmax(-1)),
+            (BEFORE_LOG, logits.softmax(-1)),
         ):
             yield _stage(f"the {name}", value)
             yield _stage(f"the {name} of the targets", value.gather(-1, targets))
