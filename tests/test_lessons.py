@@ -97,7 +97,8 @@ def test_a_notebook_runs_in_an_empty_folder(source: Path, tmp_path: Path) -> Non
     import nbformat
 
     cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4)  # type: ignore[no-untyped-call]
-    nbclient.NotebookClient(cells, timeout=300, cwd=str(tmp_path)).execute()
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(cells, timeout=600, resources=resources).execute()
     assert not any(
         output.output_type == "error"
         for cell in cells.cells

@@ -12,8 +12,8 @@
 # gpt2-small watch my_circuits.py
 # ```
 #
-# This notebook runs on your file if `my_circuits.py` lies beside it, and on the reference otherwise. It takes about a
-# minute on two cores.
+# This notebook runs on your file if `my_circuits.py` lies beside it, and on the reference otherwise. After a change to your
+# file, run the next cell again. The notebook takes about a minute on two cores.
 
 # %%
 try:
