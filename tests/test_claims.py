@@ -210,6 +210,15 @@ def test_the_reference_holds_with_whatever_seed(part: str) -> None:
             assert (result.status, result.message) == ("passed", "")
 
 
+@pytest.mark.parametrize("power", [0.9, 1.1])
+def test_probabilities_to_another_power_are_rejected(tmp_path, power: float) -> None:
+    draw = "torch.multinomial(probabilities,"
+    text = reference_with((draw, draw.replace("probabilities", f"probabilities ** {power}")))
+    verdict = check_text(tmp_path, text, "sample", naming=False)
+    failed = {result.check for result in verdict.results if result.status == "failed"}
+    assert "It draws from the softmax of a large vocabulary" in failed
+
+
 def test_another_dtype_than_float32_fails_no_part_and_is_remarked_on(tmp_path) -> None:
     end = "return normalized * self.w + self.b"
     text = reference_with((end, "return (normalized * self.w + self.b).float()"))

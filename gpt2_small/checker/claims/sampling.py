@@ -4,6 +4,7 @@ Draws are compared with probabilities that are worked out here, by counting; cor
 claim in a million at most (`tolerances.FALSE_ALARM`), whatever the seed.
 """
 
+import math
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -162,6 +163,36 @@ def independent(_reference: ModuleType, _seed: int) -> Observation:
     return {_JOINT: Distribution(torch.outer(shares, shares).flatten()[None])}
 
 
+_RARE = 255
+_RARE_DRAWS = 3_000
+_LIKELY = "how often the likely token of a large vocabulary is drawn"
+
+
+def beside_rare(module: ModuleType, seed: int) -> Observation:
+    """Draws between one token of probability 1/2 and many that share the other half.
+
+    Probabilities to the power of 1 + x divide the share of the rare ones by _RARE to the power of
+    x: of all distributions with as many draws this one shows it best.
+    """
+    logits = torch.zeros(_RARE + 1)
+    logits[0] = math.log(_RARE)
+    rows = logits.repeat(_RARE_DRAWS, 1)
+    got = module.sample(rows, generator=probes.draws(seed, "beside rare"))
+    return {_LIKELY: probes.tensor(got, "what sample returns")}
+
+
+def likely_counts(seen: Observation) -> Observation:
+    got = seen[_LIKELY]
+    if not isinstance(got, Tensor) or got.shape != (_RARE_DRAWS,):
+        return {_LIKELY: probes.text(got)}
+    likely = int((got == 0).sum())
+    return {_LIKELY: Counts(torch.tensor([[likely, _RARE_DRAWS - likely]]))}
+
+
+def half(_reference: ModuleType, _seed: int) -> Observation:
+    return {_LIKELY: Distribution(torch.full((1, 2), 0.5, dtype=torch.float64))}
+
+
 _DRAWN = (
     ("generators seeded alike", "the same"),
     ("generators seeded differently", "different"),
@@ -234,6 +265,8 @@ CLAIMS = (
     Claim(PART, "It is called with logits, and gives one token for each row", called, gate=True),
     Claim(PART, "Temperature 0 takes the most likely token", greedy),
     distribution("It draws from the softmax of the logits", {}),
+    Claim(PART, "It draws from the softmax of a large vocabulary", beside_rare,
+          summary=likely_counts, expect=half),
     distribution("The temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
     distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
     distribution("A top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
