@@ -22,7 +22,7 @@ def prepare(
         str,
         typer.Argument(
             help="openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories, hub:NAME for a "
-            "data set of the hub, or a file or folder: text, .jsonl, .csv or .parquet; or "
+            "data set of the hub, or a file or folder: text, .jsonl, .csv, .parquet, .arrow; or "
             "hellaswag, for its questions.",
             metavar="NAME|FILE",
         ),
