@@ -37,11 +37,15 @@ class Work:
         self.progress = progress
 
     def expected(self) -> tuple[object, float]:
-        """The outcome of an unharmed life, and the seconds that it took."""
-        begun = time.monotonic()
-        fork = the_forks().run(*self.words(self.folder / "whole"))
-        assert (fork.code, fork.err) == (0, "")
-        return self.outcome(self.folder / "whole"), time.monotonic() - begun
+        """The outcome of an unharmed life, and the seconds that the shorter of two took."""
+        seconds = []
+        for name in ("whole", "again"):  # the first one starts the process that forks, too
+            begun = time.monotonic()
+            fork = the_forks().run(*self.words(self.folder / name))
+            assert (fork.code, fork.err) == (0, "")
+            seconds.append(time.monotonic() - begun)
+        assert self.outcome(self.folder / "again") == self.outcome(self.folder / "whole")
+        return self.outcome(self.folder / "whole"), min(seconds)
 
     def survive(self, kills: int, rng: random.Random) -> None:
         """Kill it so many times, and compare every outcome that it reaches between the kills."""
