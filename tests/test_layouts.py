@@ -1,18 +1,21 @@
-"""Modules with other names and shapes of parameters, judged by the same claims."""
+"""Models with other names and shapes of parameters, judged by the same claims."""
 
 import re
 import shlex
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
-from checking import check_text
+from checking import check_text, reference_with
 from pages import block, page
 from torch import nn
 from typer.testing import CliRunner
 
 from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.layouts import LAYOUTS, adapted
+from gpt2_small.checker.sandbox.client import Checker
+from gpt2_small.checker.verdict import Verdict
 from gpt2_small.cli import app
 from gpt2_small.errors import UserError
 
@@ -21,64 +24,233 @@ TURNED = {
     "weight": (["W_in"], "d_out d_in -> d_in d_out"),
     "bias": (["b_in"], "d_out -> d_out"),
 }
+PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transformer"]
 
 
 def text_of(layout: str) -> str:
     return (FILES / f"{layout.replace('-', '_')}.py").read_text()
 
 
-@pytest.mark.parametrize("layout", ["linear", "llms-from-scratch"])
-def test_a_right_file_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
-    verdict = check_text(tmp_path, text_of(layout), layout=layout)
-    assert [r for r in verdict.results if r.status != "passed"] == []
-    assert verdict.parts() == ["LayerNorm", "MultiHeadAttention", "MLP"]
-    assert len(verdict.results) > 50
+def changed(layout: str, old: str, new: str) -> str:
+    """A file of a layout with a piece of its text replaced, wherever it stands."""
+    text = text_of(layout)
+    assert old in text
+    return text.replace(old, new)
 
 
-@pytest.mark.slow
-def test_transformers_own_parts_pass() -> None:
-    pytest.importorskip("transformers")
-    from gpt2_small.checker.sandbox.client import Checker
-
-    with Checker() as checker:
-        verdict = checker.check(FILES / "hugging_face.py", layout="hugging-face")
-    assert verdict.exit_code == 0
-
-
-def test_nanogpts_exact_gelu_is_named(tmp_path: Path) -> None:
-    verdict = check_text(tmp_path, text_of("nanogpt"), layout="nanogpt")
-    assert verdict.reports["MLP"].mistakes == ("mlp-exact-gelu",)
-    assert verdict.state_of("LayerNorm") == verdict.state_of("MultiHeadAttention") == "passed"
+def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:
+    """The parts that do not hold, with their mistakes."""
+    return {
+        part: verdict.reports[part].mistakes
+        for part in verdict.parts()
+        if verdict.state_of(part) != "passed"
+    }
 
 
 @pytest.mark.parametrize(
-    ("layout", "old", "new", "part", "mistake"),
-    [
-        (
-            "linear",
-            "x.shape[-1] // self.heads)",
-            "x.shape[-1] // self.heads)\n        x = 1 * x + 1e-2",
-            "MultiHeadAttention",
-            None,
-        ),
-        ("nanogpt", "self.bias, 1e-5)", "None, 1e-5)", "LayerNorm", "layer-norm-bias-unused"),
-        (
-            "llms-from-scratch",
-            "unbiased=False",
-            "unbiased=True",
-            "LayerNorm",
-            "layer-norm-unbiased-variance",
-        ),
-    ],
+    "layout", ["linear", pytest.param("llms-from-scratch", marks=pytest.mark.slow)]
 )
-def test_a_mistake_in_a_layout_is_found(
-    tmp_path: Path, layout: str, old: str, new: str, part: str, mistake: str | None
+def test_a_right_model_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
+    verdict = check_text(tmp_path, text_of(layout), layout=layout)
+    assert [
+        (r.component, r.check, r.message) for r in verdict.results if r.status != "passed"
+    ] == []
+    assert verdict.parts() == PARTS
+    assert len(verdict.results) > 85
+
+
+@pytest.mark.slow
+def test_transformers_own_model_passes() -> None:
+    pytest.importorskip("transformers")
+    with Checker() as checker:  # with the usual limits: it takes seconds to import
+        verdict = checker.check(FILES / "hugging_face.py", layout="hugging-face")
+    assert wrong_of(verdict) == {}
+    assert verdict.parts() == PARTS
+
+
+def test_nanogpts_exact_gelu_is_named_and_costs_the_mlp_alone(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, text_of("nanogpt"), layout="nanogpt")
+    assert wrong_of(verdict) == {"MLP": ("mlp-exact-gelu",)}
+    assert verdict.parts() == PARTS
+    assert "Transformer is compared with the reference with mlp-exact-gelu." in verdict.remarks
+
+
+TANH = "nn.GELU()", 'nn.GELU(approximate="tanh")'
+
+
+@pytest.mark.slow
+def test_nanogpt_with_gpt_2s_gelu_passes(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, changed("nanogpt", *TANH), layout="nanogpt")
+    assert verdict.exit_code == 0
+
+
+class Planted(NamedTuple):
+    layout: str
+    old: str
+    new: str
+    part: str
+    mistake: str
+
+
+POST_NORM = (
+    "x = x + self.attn(self.ln_1(x))\n        return x + self.mlp(self.ln_2(x))",
+    "x = self.ln_1(x + self.attn(x))\n        return self.ln_2(x + self.mlp(x))",
+)
+QUICK = [
+    Planted("nanogpt", "self.bias, 1e-5)", "None, 1e-5)", "LayerNorm", "layer-norm-bias-unused"),
+    Planted(
+        "llms-from-scratch",
+        "unbiased=False",
+        "unbiased=True",
+        "LayerNorm",
+        "layer-norm-unbiased-variance",
+    ),
+    Planted("linear", ', approximate="tanh"', "", "MLP", "mlp-exact-gelu"),
+]
+SLOW = [
+    Planted("nanogpt", "self.bias, 1e-5)", "self.bias, 1e-6)", "LayerNorm",
+            "layer-norm-epsilon-1e-6"),
+    Planted("nanogpt", "is_causal=True", "is_causal=False", "MultiHeadAttention",
+            "attention-mask-missing"),
+    Planted("nanogpt", "is_causal=True", "is_causal=True, scale=1.0", "MultiHeadAttention",
+            "attention-scale-missing"),
+    Planted("nanogpt", *POST_NORM, "TransformerBlock", "block-post-norm"),
+    Planted("nanogpt", "x = self.transformer.ln_f(x)", "x = 1 * x", "Transformer",
+            "transformer-final-norm-missing"),
+    Planted("llms-from-scratch", "keys.shape[-1] ** 0.5", "keys.shape[-1]", "MultiHeadAttention",
+            "attention-scale-without-root"),
+    Planted("llms-from-scratch", "x + self.drop_shortcut(self.ff(self.norm2(x)))",
+            "self.drop_shortcut(self.ff(self.norm2(x)))", "TransformerBlock",
+            "block-mlp-residual-missing"),
+    Planted("llms-from-scratch", "places)", "0 * places)", "Transformer",
+            "positional-embedding-first-row-only"),
+    Planted("linear", "self.tok_emb(tokens) + self.pos_emb(places)", "self.tok_emb(tokens)",
+            "Transformer", "transformer-positions-missing"),
+    Planted("linear", "return x + self.ff(self.norm2(x))", "return x + self.ff(x)",
+            "TransformerBlock", "block-ln2-missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)],
+    ids=lambda planted: f"{planted.layout}-{planted.mistake}",
+)
+def test_a_mistake_in_a_layout_is_named_and_costs_its_part_alone(
+    tmp_path: Path, planted: Planted
 ) -> None:
-    text = text_of(layout)
-    assert text.count(old) == 1
-    verdict = check_text(tmp_path, text.replace(old, new), part, layout=layout)
-    assert verdict.state_of(part) == "failed"
-    assert mistake is None or verdict.reports[part].mistakes == (mistake,)
+    text = changed(planted.layout, planted.old, planted.new)
+    own = {} if planted.layout != "nanogpt" else {"MLP": ("mlp-exact-gelu",)}
+    only = [planted.part] if planted in QUICK else []
+    verdict = check_text(tmp_path, text, *only, layout=planted.layout)
+    own = own if not only else {}
+    assert wrong_of(verdict) == own | {planted.part: (planted.mistake,)}
+
+
+def test_a_head_that_is_not_tied_is_told(tmp_path: Path) -> None:
+    text = changed("nanogpt", "self.transformer.wte.weight = self.lm_head.weight", "pass")
+    verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
+    told = next(r.message for r in verdict.of("Transformer") if r.status != "passed")
+    assert "waits for MLP" in told  # its GELU has no name while none is looked for
+    text = text.replace("nn.GELU()", 'nn.GELU(approximate="tanh")')
+    verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
+    assert wrong_of(verdict) == {"Transformer": ()}
+    told = next(r.message for r in verdict.of("Transformer") if r.status == "failed")
+    assert "lm_head.weight is a parameter of its own" in told
+
+
+@pytest.mark.slow
+def test_a_block_of_parts_whose_mistake_has_no_name_waits(tmp_path: Path) -> None:
+    odd = "return self.drop(self.fc2(F.gelu(1.07 * self.fc1(x)"
+    text = changed("linear", "return self.drop(self.fc2(F.gelu(self.fc1(x)", odd)
+    verdict = check_text(tmp_path, text, "TransformerBlock", layout="linear")
+    assert wrong_of(verdict) == {"MLP": (), "TransformerBlock": ()}
+    assert {r.message for r in verdict.of("TransformerBlock")} == {
+        "waits for MLP, of which it is made"
+    }
+
+
+def test_a_norm_of_torch_is_judged_inside_its_block(tmp_path: Path) -> None:
+    text = text_of("nanogpt")
+    start, end = text.index("class LayerNorm"), text.index("class CausalSelfAttention")
+    inner = (text[:start] + text[end:]).replace("= LayerNorm(", "= nn.LayerNorm(")
+    verdict = check_text(tmp_path, inner, "LayerNorm", layout="nanogpt")
+    assert wrong_of(verdict) == {}
+    wrong = inner.replace("bias=config.bias)\n        self.attn", "1e-6)\n        self.attn")
+    verdict = check_text(tmp_path, wrong, "LayerNorm", layout="nanogpt")
+    assert wrong_of(verdict) == {"LayerNorm": ("layer-norm-epsilon-1e-6",)}
+
+
+def test_parts_that_a_file_lacks_are_said_and_not_judged(tmp_path: Path) -> None:
+    text = text_of("linear")
+    only_mlp = text[: text.index("class LayerNorm")] + text[text.index("class MLP") :]
+    only_mlp = only_mlp[: only_mlp.index("class Block")]
+    verdict = check_text(tmp_path, only_mlp, layout="linear", naming=False)
+    assert verdict.parts() == ["MLP"]
+    assert verdict.exit_code == 0
+    assert any(line.startswith("Not in the file: LayerNorm, ") for line in verdict.remarks)
+
+
+def test_a_file_without_any_class_of_the_layout_is_refused(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, "a = 1\n", layout="nanogpt")
+    assert verdict.exit_code == 2
+    assert "has no class of the layout nanogpt" in (verdict.error or "")
+    assert "CausalSelfAttention" in (verdict.error or "")
+
+
+@pytest.mark.parametrize("layout", ["linear", "nanogpt", "llms-from-scratch"])
+def test_check_proposes_the_layout_that_a_file_has(tmp_path: Path, layout: str) -> None:
+    verdict = check_text(tmp_path, text_of(layout), "Transformer", naming=False)
+    assert verdict.exit_code == 1
+    assert f"in the layout {layout} (" in verdict.remarks[0]
+    assert verdict.remarks[0].endswith(f"my_gpt2.py --layout {layout}")
+
+
+def test_no_layout_is_proposed_for_a_file_with_the_contracts_names(tmp_path: Path) -> None:
+    wrong = reference_with(('approximate="tanh"', 'approximate="none"'))
+    verdict = check_text(tmp_path, wrong + "\nhead = nn.Linear(2, 3)\n", "MLP", naming=False)
+    assert verdict.exit_code == 1
+    assert verdict.remarks == []
+
+
+WIDTH = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
+
+
+def fixed_width() -> str:
+    """The reference with an MLP of four times d_model, whatever the configuration says."""
+    return reference_with(
+        (WIDTH, WIDTH.replace("config.d_mlp", "4 * config.d_model")),
+        ("self.b_in = nn.Parameter(torch.zeros(config.d_mlp))",
+         "self.b_in = nn.Parameter(torch.zeros(4 * config.d_model))"),
+        ("normal_parameter(config.d_mlp, config.d_model, std=residual_std(config))",
+         "normal_parameter(4 * config.d_model, config.d_model, std=residual_std(config))"),
+    )  # fmt: skip
+
+
+def test_a_fixed_width_is_a_mistake(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, fixed_width(), "MLP")
+    assert wrong_of(verdict) == {"MLP": ("mlp-fixed-width",)}
+
+
+def test_a_fixed_width_that_the_file_states_is_not_judged_and_said(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, fixed_width() + '\nFIXED = ("d_mlp",)\n', "MLP")
+    assert verdict.exit_code == 0
+    assert verdict.remarks[0].startswith("Not judged of MLP: d_mlp, which it fixes")
+
+
+def test_another_mistake_of_a_part_with_a_fixed_width_is_named(tmp_path: Path) -> None:
+    text = fixed_width().replace('approximate="tanh"', 'approximate="none"')
+    verdict = check_text(tmp_path, text + '\nFIXED = ("d_mlp",)\n', "MLP")
+    assert wrong_of(verdict) == {"MLP": ("mlp-exact-gelu",)}
+
+
+@pytest.mark.parametrize("stated", ['("d_model",)', "4", "4 * d_model"])
+def test_only_the_width_of_the_mlp_can_be_fixed(tmp_path: Path, stated: str) -> None:
+    text = f"d_model = 3\nFIXED = {stated}\n"
+    verdict = check_text(tmp_path, text, "MLP")
+    assert verdict.exit_code == 2
+    assert "line 2: FIXED is" in (verdict.error or "")
+    assert '"d_mlp"' in (verdict.error or "")
 
 
 def test_without_its_layout_such_a_file_fails(tmp_path: Path) -> None:
@@ -140,6 +312,7 @@ def test_the_page_has_every_layout_and_a_pattern_that_works() -> None:
 
 
 def test_what_is_not_judged_is_printed() -> None:
-    told = "\n".join(LAYOUTS["nanogpt"].remarks())
+    told = "\n".join(LAYOUTS["nanogpt"].all_remarks(PARTS))
     assert "initialisation" in told
     assert "Epsilon" in told
+    assert "d_mlp, which it fixes" in told

@@ -64,6 +64,7 @@ class Verdict:
 
     all_parts: the parts of the exercise set that the file belongs to.
     source: the Python that was checked, which says in which cell of a notebook a line is.
+    remarks: what was not judged, and the layout that the file seems to have.
     """
 
     solution: str
@@ -73,6 +74,7 @@ class Verdict:
     error: str | None = None
     all_parts: tuple[str, ...] = PARTS
     source: bytes = field(default=b"", repr=False)
+    remarks: list[str] = field(default_factory=list)
 
     def place(self, line: int) -> str:
         """A line in words: `line 14`, or `code cell 3, line 5`."""

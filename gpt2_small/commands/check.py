@@ -111,10 +111,8 @@ def run_checks(
         )
     if verdict.error is None:
         console.print(screen.whole(verdict))
-        if layout is not None:
-            from gpt2_small.checker.layouts import find_layout
-
-            console.print("\n".join(find_layout(layout).remarks()))
+        for remark in verdict.remarks:
+            console.print(remark, markup=False)
     return verdict
 
 

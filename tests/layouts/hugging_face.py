@@ -1,6 +1,5 @@
-"""The parts of transformers' GPT-2 themselves."""
+"""GPT-2 of transformers itself."""
 
-from torch.nn import LayerNorm
-from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention
+from transformers import GPT2LMHeadModel
 
-__all__ = ["GPT2MLP", "GPT2Attention", "LayerNorm"]
+__all__ = ["GPT2LMHeadModel"]

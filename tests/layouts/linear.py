@@ -1,5 +1,6 @@
-"""Parts whose projections are nn.Linears of their own."""
+"""A GPT whose projections are nn.Linears of their own, and its norms and tables torch's."""
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -38,3 +39,36 @@ class MLP(nn.Module):
 
     def forward(self, x):
         return self.drop(self.fc2(F.gelu(self.fc1(x), approximate="tanh")))
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.norm1 = LayerNorm(config)
+        self.attn = MultiHeadAttention(config)
+        self.norm2 = LayerNorm(config)
+        self.ff = MLP(config)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.ff(self.norm2(x))
+
+
+class GPT(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.tok_emb = nn.Embedding(config.d_vocab, config.d_model)
+        self.pos_emb = nn.Embedding(config.n_ctx, config.d_model)
+        self.drop = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.ln_f = LayerNorm(config)
+        self.head = nn.Linear(config.d_model, config.d_vocab, bias=not config.tied_embeddings)
+        if config.tied_embeddings:
+            self.head.weight = self.tok_emb.weight
+
+    def forward(self, tokens):
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.drop(self.tok_emb(tokens) + self.pos_emb(places))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.ln_f(x))

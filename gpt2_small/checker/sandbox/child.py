@@ -29,6 +29,9 @@ def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
     if task.work == "load":
         write_frame(sender, json.dumps(_loaded(task)).encode())
         return
+    if task.work == "propose":
+        write_frame(sender, json.dumps(_proposed(task)).encode())
+        return
     module = load(task)
     stand_in(module, task.parts, _other_parts(task))
     if task.work == "look":
@@ -47,8 +50,21 @@ def load(task: Task) -> ModuleType:
     if task.layout is not None:
         from gpt2_small.checker.layouts import adapted_module, find_layout
 
-        return adapted_module(module, find_layout(task.layout))
+        return adapted_module(module, find_layout(task.layout), task.fixed)
+    if task.fixed:
+        from gpt2_small.checker.layouts.fixed import free_width
+
+        free_width(module)
     return module
+
+
+def _proposed(task: Task) -> dict[str, object]:
+    """The layout that fits the file, and the parts that it fits."""
+    from gpt2_small.checker.claims.probes import config
+    from gpt2_small.checker.layouts.built_in import proposed_layout
+
+    found = proposed_layout(load(task), config(_other_parts(task)))
+    return {} if found is None else {"layout": found[0], "parts": list(found[1])}
 
 
 def _loaded(task: Task) -> dict[str, object]:

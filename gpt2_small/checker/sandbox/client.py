@@ -88,7 +88,8 @@ class Checker:
         seed: of everything that the checks draw.
         naming: whether mistakes are looked for.
         variant: ids of edits; the file must equal the reference with them.
-        layout: how the file names its parameters; only parts of that layout are judged.
+        layout: how the file names its parameters; only parts of that layout are judged, each
+            with those that it is made of.
         on_result: called with each result as it comes, before its mistake is known.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
@@ -104,6 +105,8 @@ class Checker:
         wanted = list(known if parts is None else exercises.in_learning_order(parts))
         if beyond := [part for part in wanted if part not in known]:
             raise UserError(f"the layout {layout} has no {beyond[0]}; it has {', '.join(known)}")
+        if layout is not None:
+            wanted = self._with_insides(layout, wanted)
         sha256 = hashlib.sha256(source).hexdigest() if was_read else sha256_of(file, source)
         verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
         request = {
@@ -114,11 +117,14 @@ class Checker:
             "seed": seed,
             "naming": naming,
             "layout": layout,
+            "every_part": parts is None,
             "limits": asdict(self.limits),
         }
         for answer in self._answers(request):
             if "error" in answer:
                 verdict.error = answer["error"]
+            elif "remarks" in answer:
+                verdict.remarks = answer["remarks"]
             elif "result" in answer:
                 if on_result is not None:
                     on_result(Result(**answer["result"]))
@@ -133,11 +139,17 @@ class Checker:
 
     def _parts_of(self, layout: str, exercises: ExerciseSet) -> tuple[str, ...]:
         """The parts that a layout has. Raises UserError for an unknown one."""
-        from gpt2_small.checker.layouts import find_layout
-
         if exercises is not exercise_set.GPT2:
             raise UserError("--layout is for GPT-2 itself, not for a lesson or with --as")
+        from gpt2_small.checker.layouts import find_layout
+
         return tuple(find_layout(layout).parts)
+
+    def _with_insides(self, layout: str, parts: list[str]) -> list[str]:
+        """These parts, and those that they are made of."""
+        from gpt2_small.checker.layouts import find_layout
+
+        return find_layout(layout).with_insides(parts)
 
     def _variant(self, exercises: ExerciseSet, ids: Sequence[str]) -> ExerciseSet:
         """The set of the reference with edits. Raises UserError where there is none."""

@@ -15,7 +15,8 @@ from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.runner import RAISED, Judged
-from gpt2_small.checker.layouts import find_layout
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.layouts.judging import LayoutRequest
 from gpt2_small.checker.mistakes.lines.place import Places, quoted
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
@@ -42,7 +43,8 @@ class Request:
             axes=self.exercises.axes,
             layout=fields["layout"],
         )
-        self.layout = None if task.layout is None else find_layout(task.layout)
+        self.layout = LayoutRequest(task, self.parts, fields["every_part"])
+        task = replace(task, fixed=self.layout.fixed)
         self.answers = answers
         self.observer = Observer(forker, task, self.exercises, self.say_result)
         self.passed: set[str] = set()
@@ -56,45 +58,60 @@ class Request:
     def answer(self) -> None:
         """Check all parts; say each result as it comes, and each part when it is done."""
         loaded = self.observer.load()
-        if loaded.error is not None:
-            self.say(error=loaded.error)
+        error = loaded.error or self.layout.error(loaded.names)
+        if error is not None:
+            self.say(error=error)
             return
-        for part in self.parts:
-            judged, report = self.part(part, loaded)
-            if all(one.result.status == "passed" for one in judged):
+        for part in self.layout.parts:
+            exercises = self.layout.exercises(part, self.exercises)
+            judged, report = self.part(part, loaded, exercises)
+            statuses = {one.result.status for one in judged}
+            if statuses == {"passed"}:
                 self.passed.add(part)
+            self.layout.was_judged(part, statuses == {"passed"}, report.mistakes)
             results = [asdict(one.result) for one in judged]
             self.say(part=part, results=results, report=asdict(report))
+        self.say(remarks=self.layout.remarks(self.passed, self.observer))
 
-    def part(self, part: str, loaded: Loaded) -> tuple[list[Judged], PartReport]:
-        """A part's results, and what is said of it."""
+    def part(
+        self, part: str, loaded: Loaded, exercises: ExerciseSet | str
+    ) -> tuple[list[Judged], PartReport]:
+        """A part's results, and what is said of it.
+
+        exercises: the set that has the reference to compare with, or for what the part waits.
+        """
+        if isinstance(exercises, str):
+            results = [
+                Result(part, claim.name, "waiting", message=exercises)
+                for claim in self.claims(part, self.exercises)
+            ]
+            return [self.kept(Judged(result, {})) for result in results], PartReport()
         if part not in loaded.names:
             message = f"the file has no {part}{loaded.hint(part, self.exercises.parts)}"
             results = [
                 Result(part, claim.name, "not_written", message=message)
-                for claim in self.claims(part)
+                for claim in self.claims(part, exercises)
             ]
             return [self.kept(Judged(result, {})) for result in results], PartReport()
-        alone = [claim for claim in self.claims(part) if not claim.together]
-        outcome = self.observer.look((part,), alone)
+        alone = [claim for claim in self.claims(part, exercises) if not claim.together]
+        outcome = replace(self.observer, exercises=exercises).look((part,), alone)
         judged = [one.with_line(loaded.code_lines.get(part)) for one in outcome.judged]
         statuses = {one.result.status for one in judged}
-        for claim in self.claims(part):
+        for claim in self.claims(part, exercises):
             if claim.together:
                 judged += self.together(claim, part, statuses)
         report = PartReport(printed=outcome.printed)
         if any(one.result.status == "failed" for one in judged) and self.naming:
-            report = self.named(part, judged, outcome.printed)
+            report = self.named(part, judged, outcome.printed, exercises)
+            report = self.layout.with_mistake_inside(report, part, judged, self.seed)
         return judged, report
 
-    def claims(self, part: str) -> list[Claim]:
+    def claims(self, part: str, exercises: ExerciseSet) -> list[Claim]:
         """A part's claims; those about several parts only when all of them are checked."""
-        claims = self.exercises.claims(part)
         return [
             claim
-            for claim in claims
-            if set(claim.together) <= set(self.parts)
-            and not (self.layout and self.layout.not_judged(part, claim.name, claim.group))
+            for claim in exercises.claims(part)
+            if set(claim.together) <= set(self.parts) and not self.layout.leaves_out(part, claim)
         ]
 
     def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
@@ -122,15 +139,17 @@ class Request:
         self.say_result(judged.result)
         return judged
 
-    def named(self, part: str, judged: list[Judged], printed: str) -> PartReport:
+    def named(
+        self, part: str, judged: list[Judged], printed: str, exercises: ExerciseSet
+    ) -> PartReport:
         """The mistakes that the observations are those of, and the line where they begin."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
-        is_traced = self.exercises is exercise_set.GPT2
+        is_traced = exercises is exercise_set.GPT2
         traces = self.observer.traces((part,)) if is_traced else {}
-        naming = name_mistake(part, seen, failed, self.seed, traces, self.exercises)
+        naming = name_mistake(part, seen, failed, self.seed, traces, exercises)
         source = self.observer.task.source
-        places = Places(part, self.seed, traces, source, self.exercises, failed)
+        places = Places(part, self.seed, traces, source, exercises, failed)
         location = places.first(judged)
         for index, one in enumerate(judged):
             if one.result.status != "failed":

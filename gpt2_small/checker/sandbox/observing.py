@@ -11,8 +11,10 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.packing import unpack
 from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
 from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.mistakes.mistake import code_without
 from gpt2_small.checker.mistakes.other_names import meant_by
+from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.process import Process
 from gpt2_small.checker.sandbox.task import Task
 from gpt2_small.checker.sandbox.tracing import Trace, cases_of
@@ -111,6 +113,20 @@ class Observer:
                 for later in claims[len(outcome.judged) :]:
                     self._keep(outcome, Judged(behind(stopped, later), {}))
         return outcome
+
+    def proposal(self) -> tuple[str, list[str]] | None:
+        """The layout that fits the file, with the parts that it fits; None where none does."""
+        task = self.task.to("propose", (), self._others(()))
+        process = Process(self.forker, task)
+        try:
+            told = process.read(self.task.limits.wall_seconds) or {}
+            name, parts = str(told["layout"]), [str(part) for part in told["parts"]]
+            return (name, [part for part in PARTS if part in parts]) if name in LAYOUTS else None
+        except (TimeoutError, ValueError, KeyError, TypeError):
+            return None
+        finally:
+            process.end()
+            process.close()
 
     def traces(self, parts: Sequence[str]) -> dict[str, Trace]:
         """What a part does inside, case by case; without the cases where that cannot be said."""

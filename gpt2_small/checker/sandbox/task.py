@@ -8,7 +8,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Literal
 
-Work = Literal["load", "look", "trace"]
+Work = Literal["load", "look", "trace", "propose"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Task:
     others: the reference's code without these parts, compiled.
     axes: of the parameters of parts that are not GPT-2's, by their names.
     layout: of the file's parameters, where it is not the contract's.
+    fixed: fields of the configuration that the file says it fixes.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Task:
     others: CodeType | None = None
     axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     layout: str | None = None
+    fixed: tuple[str, ...] = ()
 
     def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
         """The same file, with other work."""
@@ -66,5 +68,5 @@ class Task:
         """What `packed` gave."""
         fields: dict[str, Any] = json.loads(header)
         fields |= {"path": Path(fields["path"]), "limits": Limits(**fields["limits"])}
-        fields |= {"parts": tuple(fields["parts"]), "claims": tuple(fields["claims"])}
+        fields |= {name: tuple(fields[name]) for name in ("parts", "claims", "fixed")}
         return cls(source=source, others=marshal.loads(others), **fields)

@@ -1,0 +1,150 @@
+"""Adapt modules whose parameters have other names and shapes, so that the same claims judge them.
+
+One einops pattern for each tensor says how theirs becomes the contract's. The adapted module owns
+the contract's parameters; every call makes the module's own tensors of them and runs the module
+with those (torch.func.functional_call), so that gradients reach the contract's names.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gpt2_small.checker.claims.contract import parameters_of
+from gpt2_small.checker.layouts.fixed import resized
+from gpt2_small.model_protocol import Config
+
+# A tensor of theirs: the parameters of the contract that it holds, stacked in front when they are
+# several, and the pattern from theirs to the contract's. Its name may have alternatives, such as
+# `(q_proj|W_Q).weight`; one that ends in `?` may be missing. One that holds no parameter of the
+# contract must not be there, and has the reason in place of the pattern.
+Tensors: TypeAlias = Mapping[str, tuple[Sequence[str], str]]
+Factory = Callable[[Any], nn.Module]
+# Calls the module on an input, given the function that runs it.
+Call = Callable[[nn.Module, Callable[..., Any], Tensor], Any]
+
+
+def adapted(
+    factory: Factory,
+    tensors: Tensors | Callable[[Any], Tensors],
+    part: str | None = None,
+    *,
+    fixed: Sequence[str] = (),
+    call: Call = lambda _module, run, given: run(given),
+    lacks: Sequence[str] = (),
+) -> type[nn.Module]:
+    """A module class with the contract's parameters that computes what another class computes.
+
+    factory: makes the other module from a TransformerConfig.
+    tensors: for every parameter of the other module the contract's, and the pattern, such as
+        `"c_attn.weight": (["W_Q", "W_K", "W_V"], "(qkv head d_head) d_model -> qkv head d_model
+        d_head")`. It is read in both directions. Or a function of the TransformerConfig that gives
+        these.
+    part: whose shapes the parameters have; left out, those of the module's own tensors.
+    fixed: fields of the TransformerConfig that the other class does not take: `d_mlp`.
+    call: how the other module is called; left out, on the input alone.
+    lacks: a bias of the contract that the other module does not have, added to its output.
+
+    The class's constructor raises ValueError for a parameter that is in one of the two alone.
+    """
+
+    class Adapted(nn.Module):
+        _inner: nn.Module
+
+        def __init__(self, config: Config) -> None:
+            super().__init__()
+            inner = factory(config)
+            object.__setattr__(self, "_inner", inner)  # its parameters are not this module's
+            self.config = config
+            own = dict(inner.named_parameters())
+            by_name = tensors(config) if callable(tensors) else tensors
+            self._tensors = _by_own_name(by_name, own)
+            sizes = {"head": config.n_heads, "d_head": config.d_head}
+            shapes = parameters_of(part, asdict(config)) if part else {}
+            for name, (ours, pattern) in self._tensors.items():
+                values = _theirs_to_ours(own[name], ours, pattern, sizes)
+                for mine, value in zip(ours, values, strict=True):
+                    if part and fixed:
+                        value = resized(value, mine, part, config)
+                    _register(self, mine, value)
+            self._added = [name for name in lacks if name in shapes]
+            for name in self._added:
+                _register(self, name, torch.zeros(shapes[name]))
+
+        def forward(self, given: Tensor) -> Tensor:
+            ours = dict(self.named_parameters())
+            theirs = {
+                name: _ours_to_theirs([ours[one] for one in names], pattern)
+                for name, (names, pattern) in self._tensors.items()
+            }
+
+            def run(*inputs: Any) -> Any:
+                return functional_call(self._inner, theirs, inputs)
+
+            output = call(self._inner, run, given)
+            logits: Any = getattr(output, "logits", output)
+            result: Tensor = logits[0] if isinstance(logits, tuple) else logits
+            for name in self._added:
+                result = result + ours[name]
+            return result
+
+        def train(self, mode: bool = True) -> Any:
+            self._inner.train(mode)
+            return super().train(mode)
+
+        def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+            self._inner._apply(fn, recurse)
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    Adapted.__name__ = Adapted.__qualname__ = part or "Adapted"
+    return Adapted
+
+
+def _register(module: nn.Module, name: str, value: Tensor) -> None:
+    """Make a parameter of a dotted name, unless there is one."""
+    *path, last = name.split(".")
+    for piece in path:
+        if piece not in dict(module.named_children()):
+            module.add_module(piece, nn.Module())
+        module = getattr(module, piece)
+    if last not in dict(module.named_parameters(recurse=False)):
+        module.register_parameter(last, nn.Parameter(value.detach().clone()))
+
+
+def _by_own_name(
+    tensors: Tensors, own: Mapping[str, nn.Parameter]
+) -> dict[str, tuple[Sequence[str], str]]:
+    """The patterns by the names that the module has. Raises ValueError for what is left over."""
+    found = {}
+    for names, how in tensors.items():
+        wanted = re.compile(names.removesuffix("?").replace(".", r"\."))
+        name = next((one for one in own if wanted.fullmatch(one)), None)
+        if name is not None and not how[0]:
+            raise ValueError(f"{name} {how[1]}")
+        if name is not None:
+            found[name] = how
+        elif not names.endswith("?"):
+            raise ValueError(f"there is no parameter {names}; it has {', '.join(own)}")
+    if extra := sorted(own.keys() - found.keys()):
+        raise ValueError(f"{', '.join(extra)} is in the module and not in the layout")
+    return found
+
+
+def _theirs_to_ours(
+    tensor: Tensor, ours: Sequence[str], pattern: str, sizes: Mapping[str, int]
+) -> list[Tensor]:
+    left = pattern.split("->")[0].replace("(", " ").replace(")", " ").split()
+    known = {name: size for name, size in sizes.items() if name in left}
+    value = rearrange(tensor, pattern, **known)
+    return list(value) if len(ours) > 1 else [value]
+
+
+def _ours_to_theirs(ours: Sequence[Tensor], pattern: str) -> Tensor:
+    left, right = pattern.split("->")
+    value = torch.stack(list(ours)) if len(ours) > 1 else ours[0]
+    return rearrange(value, f"{right} -> {left}")

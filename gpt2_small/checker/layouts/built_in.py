@@ -1,0 +1,34 @@
+"""List the built-in layouts, and find the one that a file has."""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+from gpt2_small.checker.layouts.hugging_face import HUGGING_FACE
+from gpt2_small.checker.layouts.layout import Layout, fitting_parts
+from gpt2_small.checker.layouts.linear import LINEAR
+from gpt2_small.checker.layouts.llms_from_scratch import LLMS_FROM_SCRATCH
+from gpt2_small.checker.layouts.nanogpt import NANOGPT
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.model_protocol import Config
+
+LAYOUTS = {layout.name: layout for layout in (NANOGPT, HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH)}
+# A norm's parameters are named alike in several layouts.
+_TELLING = ("MultiHeadAttention", "MLP", "TransformerBlock", "Transformer")
+
+
+def find_layout(name: str) -> Layout:
+    """The built-in layout of a name. Raises UserError with the nearest."""
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    hint = did_you_mean(name, LAYOUTS, otherwise=f"there are {', '.join(LAYOUTS)}")
+    raise UserError(f"there is no layout {name!r}; {hint}")
+
+
+def proposed_layout(module: ModuleType, config: Config) -> tuple[str, Sequence[str]] | None:
+    """The layout in which most parts of a file can be built and read, and those parts.
+
+    config: a small TransformerConfig.
+    """
+    found = {name: fitting_parts(module, layout, config) for name, layout in LAYOUTS.items()}
+    name = max(found, key=lambda name: len(found[name]))
+    return (name, found[name]) if set(found[name]) & set(_TELLING) else None

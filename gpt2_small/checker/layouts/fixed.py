@@ -1,0 +1,72 @@
+"""Judge a part whose width is fixed: `FIXED = ("d_mlp",)` in its file says so.
+
+Its parameters are replaced by ones of the width that is asked for, with which it computes; what
+cannot be judged then is that the width is the configuration's, and how the parameters are drawn.
+"""
+
+import ast
+from dataclasses import asdict
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims.contract import parameters_of
+from gpt2_small.errors import UserError
+from gpt2_small.model_protocol import Config
+
+MAY_BE_FIXED = ("d_mlp",)
+# The part that has the width.
+WIDE_PART = "MLP"
+
+
+def fixed_fields(source: bytes, path: str) -> tuple[str, ...]:
+    """The fields that a file says it fixes. Raises UserError for any that it may not."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "FIXED" for target in node.targets
+        ):
+            try:
+                found = ast.literal_eval(node.value)
+            except ValueError:
+                found = ast.unparse(node.value)
+            fields = (found,) if isinstance(found, str) else found
+            if not isinstance(fields, (tuple, list, set)) or not set(fields) <= set(MAY_BE_FIXED):
+                raise UserError(
+                    f"{path}, line {node.lineno}: FIXED is {found!r}; "
+                    'only d_mlp can be fixed: FIXED = ("d_mlp",)'
+                )
+            return tuple(fields)
+    return ()
+
+
+def resized(value: Tensor, name: str, part: str, config: Config) -> Tensor:
+    """A parameter of the width that the configuration asks for, drawn, where it has another."""
+    settings = asdict(config)
+    wanted = parameters_of(part, settings).get(name)
+    shape = tuple(value.shape)
+    if wanted is None or shape == wanted:
+        return value
+    for width in shape:
+        if parameters_of(part, settings | {"d_mlp": width})[name] == shape:
+            return torch.randn(wanted) * config.init_std
+    return value
+
+
+def free_width(module: ModuleType) -> None:
+    """Let the MLP of a file that fixes its width be built with any, in place."""
+    made = getattr(module, WIDE_PART, None)
+    if not isinstance(made, type) or not issubclass(made, nn.Module):
+        return
+
+    class Resized(made):  # type: ignore[misc, valid-type]
+        def __init__(self, config: Config) -> None:
+            super().__init__(config)
+            for name, parameter in list(self.named_parameters(recurse=False)):
+                value = resized(parameter.detach(), name, WIDE_PART, config)
+                if value.shape != parameter.shape:
+                    setattr(self, name, nn.Parameter(value))
+
+    Resized.__name__ = Resized.__qualname__ = WIDE_PART
+    Resized.__module__ = made.__module__
+    setattr(module, WIDE_PART, Resized)

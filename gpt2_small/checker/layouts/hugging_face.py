@@ -1,0 +1,92 @@
+"""The layout of transformers' GPT-2: its modules, or others with their names."""
+
+from typing import Any
+
+from torch import nn
+
+from gpt2_small.checker.layouts import patterns
+from gpt2_small.checker.layouts.adapter import Tensors
+from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
+from gpt2_small.checker.layouts.nanogpt import UNTIED
+from gpt2_small.model_protocol import Config
+
+# transformers' Conv1D takes a view of its input.
+_STRIDED = "An input that is not contiguous gives the same"
+_NORM = patterns.norm("weight", "bias")
+_ATTENTION = patterns.joint_projections(
+    "d_model (qkv head d_head) -> qkv head d_model d_head",
+    "(head d_head) d_model -> head d_head d_model",
+)
+_MLP = patterns.two_layers("c_fc", "c_proj", patterns.STRAIGHT)
+_BLOCK: Tensors = {
+    **patterns.inside("ln_1", "ln1", _NORM),
+    **patterns.inside("attn", "attn", _ATTENTION),
+    **patterns.inside("ln_2", "ln2", _NORM),
+    **patterns.inside("mlp", "mlp", _MLP),
+}
+_BODY = patterns.model(
+    tokens="transformer.wte.weight",
+    positions="transformer.wpe.weight",
+    blocks="transformer.h",
+    final="transformer.ln_f",
+    block=_BLOCK,
+    final_norm=_NORM,
+)
+
+
+def _config(config: Config) -> Any:
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        n_embd=config.d_model,
+        n_head=config.n_heads,
+        n_layer=config.n_layers,
+        n_positions=config.n_ctx,
+        n_inner=config.d_mlp,
+        vocab_size=config.d_vocab,
+        attn_pdrop=config.dropout,
+        resid_pdrop=config.dropout,
+        embd_pdrop=config.dropout,
+        layer_norm_epsilon=config.layer_norm_eps,
+        tie_word_embeddings=config.tied_embeddings,
+        bos_token_id=0,
+        eos_token_id=0,
+        attn_implementation="sdpa",  # type: ignore[call-arg]
+    )
+
+
+def _made(made: type[nn.Module], config: Config) -> nn.Module:
+    return made(_config(config))
+
+
+def _model_tensors(config: Config) -> Tensors:
+    return {**_BODY(config), "lm_head.weight?": patterns.OWN_HEAD}
+
+
+HUGGING_FACE = Layout(
+    "hugging-face",
+    {
+        "LayerNorm": AdaptedPart(
+            ("LayerNorm",),
+            lambda made, config: made(config.d_model, eps=config.layer_norm_eps),
+            _NORM,
+            ("TransformerBlock", "ln_1"),
+        ),
+        "MultiHeadAttention": AdaptedPart(
+            ("GPT2Attention",), _made, _ATTENTION, ("TransformerBlock", "attn"), (_STRIDED,)
+        ),
+        "MLP": AdaptedPart(
+            ("GPT2MLP",),
+            lambda made, config: made(config.d_mlp, _config(config)),
+            _MLP,
+            ("TransformerBlock", "mlp"),
+            (_STRIDED,),
+        ),
+        "TransformerBlock": AdaptedPart(
+            ("GPT2Block",), _made, _BLOCK, ("Transformer", "transformer.h.0"), (_STRIDED,)
+        ),
+        "Transformer": AdaptedPart(
+            ("GPT2LMHeadModel",), _made, _model_tensors, not_judged=(*UNTIED, _STRIDED)
+        ),
+    },
+)

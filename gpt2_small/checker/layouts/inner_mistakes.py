@@ -1,0 +1,37 @@
+"""Name the mistake of an inner part by what the part around it does."""
+
+from collections.abc import Sequence
+
+from gpt2_small.checker.claims.observation import alike
+from gpt2_small.checker.claims.runner import Judged, observed, reference
+from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct
+from gpt2_small.checker.mistakes.wrong_references import without_taps
+from gpt2_small.checker.variants import variant_set
+from gpt2_small.errors import UserError
+
+
+def explained_inside(
+    inner: str, ids: Sequence[str], judged: Sequence[Judged], seed: int
+) -> Mistake | None:
+    """The mistake of an inner part that explains every failed claim about the part around it.
+
+    ids: of the mistakes that are known already.
+    """
+    claims = {claim.name: claim for claim in GPT2.claims(judged[0].result.component)}
+    failed = {
+        one.result.check: without_taps(one.seen)
+        for one in judged
+        if one.result.status == "failed" and one.seen
+    }
+    for mistake in distinct(catalogue(inner)) if failed else ():
+        try:
+            wrong = reference(variant_set((*ids, mistake.id)))
+        except UserError:
+            continue
+        if all(
+            alike(seen, without_taps(observed(claims[name], wrong, seed)))
+            for name, seen in failed.items()
+        ):
+            return mistake
+    return None
