@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import notebooks
-from gpt2_small.errors import UserError, nearest
+from gpt2_small.errors import UserError, nearest, shell_word
 from gpt2_small.pipes import refuse_pipe
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
@@ -123,7 +122,7 @@ def describe(module: ModuleType) -> str:
 def option(module: ModuleType) -> str:
     """What makes a command use this solution, to be put behind it: nothing for the reference."""
     path = solution_path(module)
-    return "" if is_reference(module) else f" --solution {shlex.quote(str(_from_here(path)))}"
+    return "" if is_reference(module) else f" --solution {shell_word(_from_here(path))}"
 
 
 def _from_here(path: Path) -> Path:
@@ -177,7 +176,7 @@ def check_trained_with(
     file = kept if kept is not None and kept.is_file() else trained_by
     raise UserError(
         f"{source} was trained with {trained_by} (sha256 {str(trained_sha256)[:12]}), and "
-        f"{describe(module)} is another model; add --solution {shlex.quote(str(file))}"
+        f"{describe(module)} is another model; add --solution {shell_word(file)}"
     )
 
 

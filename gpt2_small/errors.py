@@ -1,6 +1,9 @@
 """Report a user's mistakes in one sentence, with the nearest known name."""
 
 import difflib
+import os
+import shlex
+import string
 from collections.abc import Iterable
 
 
@@ -41,6 +44,17 @@ def did_you_mean(
     """`did you mean NEAREST?`, or `otherwise` where no known name is like `name`."""
     found = nearest(name, known, cutoff=cutoff)
     return otherwise if found is None else f"did you mean {found}?"
+
+
+def shell_word(name: object) -> str:
+    """A file's name as a word of a command that a shell reads, whatever bytes are in it."""
+    text = str(name)
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = set(string.printable.encode()) - set(string.whitespace.encode()) - set(b"\\'")
+    return "".join(
+        ["$'", *(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(text)), "'"]
+    )
 
 
 def printable(name: object) -> str:

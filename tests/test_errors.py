@@ -1,12 +1,13 @@
 """What users are told: the nearest known name, locks that are held, files that are damaged."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.errors import UserError, did_you_mean, shell_word
 from gpt2_small.files import MANIFEST, MANIFEST_FORMAT, locked, read_json_object, verified
 
 NAMES = ("openwebtext", "TinyStories", "stories")
@@ -67,3 +68,13 @@ def test_a_manifest_whose_files_are_a_list_is_refused(tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps({"format": MANIFEST_FORMAT, "files": []}))
     with pytest.raises(UserError, match=r"does not list config\.json"):
         verified(tmp_path, "config.json")
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain.txt", b"two words", b"it's", b"caf\xe9", b"a\nb\\c'd", "ünï".encode(), b""]
+)
+def test_a_printed_command_names_the_very_file(name):
+    word = shell_word(os.fsdecode(name))
+    assert word.isprintable()
+    said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert said.stdout == name

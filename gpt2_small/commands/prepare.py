@@ -1,6 +1,5 @@
 """Run `gpt2-small prepare`: turn a text into shards of tokens to train on."""
 
-import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gpt2_small.entry_point import INTERRUPTED
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 from gpt2_small.interrupts import loading
 
 HELLASWAG = "hellaswag"
@@ -175,7 +174,7 @@ def prepare_questions(out: Path) -> None:
         from gpt2_small.data.hellaswag import prepare_hellaswag
     path, count = prepare_hellaswag(out)
     typer.echo(f"Wrote {path}: {count:,} questions.")
-    typer.echo(f"Next: gpt2-small evaluate MODEL --choices {shlex.quote(str(path))}")
+    typer.echo(f"Next: gpt2-small evaluate MODEL --choices {shell_word(path)}")
 
 
 def show_chats(folder: str, count: int) -> None:

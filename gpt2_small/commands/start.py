@@ -35,6 +35,8 @@ def start(
     from gpt2_small.files import write_atomically
 
     exercises = exercise_set.GPT2 if lesson is None else exercise_set.find_lesson(lesson)
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; give the name of a Python file in it")
     if file.suffix != ".py":
         raise UserError(f"{file} is no Python file; did you mean {file}.py?")
     if os.path.lexists(file):

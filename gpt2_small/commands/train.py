@@ -97,13 +97,13 @@ def _train(
     wandb: str | None,
     profile: bool,
 ) -> None:
-    import shlex
     from contextlib import nullcontext
 
     import torch
 
     from gpt2_small import binding
     from gpt2_small.commands.prepare_view import PreparingBeside
+    from gpt2_small.errors import shell_word
     from gpt2_small.runs import read_run
     from gpt2_small.training.chat_data import ChatData
     from gpt2_small.training.display.chat_progress import print_loss_by_turn
@@ -146,10 +146,10 @@ def _train(
         with traced as profiler:
             watch(run, console, look_every=every, trackers=trackers, profiler=profiler)
         draw(run, reference_lines(run.data))
-        next_command = f"sample --model {shlex.quote(str(out))} --prompt TEXT"
+        next_command = f"sample --model {shell_word(out)} --prompt TEXT"
         if isinstance(run.data, ChatData):
             print_loss_by_turn(run, console)
-            next_command = f"chat {shlex.quote(str(out))}"
+            next_command = f"chat {shell_word(out)}"
         console.print(
             f"Wrote {out}: log, checkpoints and loss.png.\n"
             f"Next: gpt2-small {next_command}{binding.option(binding.bound())}",

@@ -3,14 +3,13 @@
 import difflib
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 
 _PLACE = re.compile(r"@@ -(\d+)")
 
@@ -37,6 +36,8 @@ def variant(
     from gpt2_small.checker.variants import variant_set
     from gpt2_small.files import write_atomically
 
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; give the name of a Python file in it")
     if out.suffix != ".py":
         raise UserError(f"{out} is no Python file; did you mean {out}.py?")
     if os.path.lexists(out):
@@ -51,7 +52,7 @@ def variant(
     for line, style in _changes(before, after):
         console.print(line, style=style, markup=False, highlight=False)
     changed = sum(style == "green" for _, style in _changes(before, after))
-    name = shlex.quote(str(out))
+    name = shell_word(out)
     console.print(
         f"\nWrote {out}: the reference with {', '.join(ids)} ({changed} lines are new).\n"
         "To prove that it is that, and after changes of your own:",

@@ -1,7 +1,6 @@
 """Create and read the folder of a run: config, tokenizer, solution, log and checkpoints."""
 
 import json
-import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 from gpt2_small.files import atomic_folder, read_json, verified, write_atomically
 from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.config import CONFIG as CONFIG
@@ -180,7 +179,7 @@ def check_free(folder: Path) -> None:
         if checkpoints:
             raise UserError(
                 f"{folder} holds a run with checkpoints up to step {checkpoints[-1].step}; "
-                f"go on with `gpt2-small train --out {shlex.quote(str(folder))} --resume`, or give "
+                f"go on with `gpt2-small train --out {shell_word(folder)} --resume`, or give "
                 "another folder"
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):

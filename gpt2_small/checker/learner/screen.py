@@ -3,7 +3,6 @@
 It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
 """
 
-import shlex
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
+from gpt2_small.errors import shell_word
 
 WIDTH = 80
 # The file that commands are about when none is named.
@@ -140,7 +140,7 @@ def printed(text: str) -> str:
 def file_option(solution: str) -> str:
     """What a command needs to be about this file: nothing for `my_gpt2.py` here."""
     is_file = solution.endswith((".py", ".ipynb"))
-    return f" --file {shlex.quote(solution)}" if is_file and solution != DEFAULT_FILE else ""
+    return f" --file {shell_word(solution)}" if is_file and solution != DEFAULT_FILE else ""
 
 
 def _also(others: list[Result]) -> str:

@@ -1,7 +1,6 @@
 """Show a run from start to end: the plan, its steps, samples and the loss curve."""
 
 import math
-import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from gpt2_small import binding, stories
+from gpt2_small.errors import shell_word
 from gpt2_small.runs import read_log
 from gpt2_small.stories.dialogue_measure import dialogue_floor
 from gpt2_small.training.chat_data import ChatData
@@ -188,7 +188,7 @@ def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
 
 def resume_command(run: OpenRun) -> str:
     """The command that resumes a run."""
-    folder = shlex.quote(str(run.folder))
+    folder = shell_word(run.folder)
     solution = binding.option(run.training.solution)
     return f"gpt2-small train --out {folder} --resume{solution}"
 
