@@ -41,22 +41,38 @@ def write_atomically(path: Path, text: str, *, errors: str = "strict") -> None:
     Raises:
         UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
     """
-    aside = None
     if path.is_symlink() or (path.exists() and not path.is_file()):
         _write_into(path, text, errors)
         return
+    with atomic_file(path) as aside:
+        aside.write_text(text, encoding="utf-8", errors=errors, newline="")
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+    """An empty file beside `path` for the context to write, then synced and moved into place.
+
+    Args:
+        mode: the file's permissions.
+
+    Raises:
+        UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
+    """
+    aside = None
     try:
-        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", errors=errors, newline="") as file:
-            file.write(text)
-            file.flush()
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        aside = Path(name)
+        yield aside
+        with aside.open("r+b") as file:
             os.fsync(file.fileno())
-        os.chmod(aside, 0o644)
+        aside.chmod(mode)
         os.replace(aside, path)
     except OSError as error:
-        if aside:
-            Path(aside).unlink(missing_ok=True)
         raise UserError(f"cannot write {path} ({error.strerror}); nothing was changed.") from None
+    finally:
+        if aside:
+            aside.unlink(missing_ok=True)
 
 
 def _write_into(path: Path, text: str, errors: str) -> None:

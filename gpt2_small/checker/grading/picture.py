@@ -1,6 +1,5 @@
 """Draw a class as a heat map: parts by results and mistakes."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.grading.rows import Row, mistake_counts, sets_of, state_counts
 from gpt2_small.errors import UserError
+from gpt2_small.files import atomic_file
 
 # The most frequent mistakes of a part have a column each; the others share one.
 _RANKS = 3
@@ -38,13 +38,8 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     panels = figure.subplots(len(sets), 1, squeeze=False, height_ratios=lines)[:, 0]
     for panel, exercises in zip(panels, sets, strict=True):
         _draw(panel, rows, exercises)
-    aside = path.with_name(f".{path.name}.part")
-    try:
+    with atomic_file(path) as aside:
         figure.savefig(aside, format=path.suffix[1:].lower())
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path} ({error.strerror})") from None
 
 
 def cells(rows: Sequence[Row], exercises: ExerciseSet) -> dict[str, list[Cell]]:

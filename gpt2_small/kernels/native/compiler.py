@@ -15,7 +15,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from gpt2_small.files import cache_folder
+from gpt2_small.errors import UserError
+from gpt2_small.files import atomic_file, cache_folder
 
 # On macOS a second OpenMP beside torch's would end the process, so it runs one thread there.
 OPENMP = () if sys.platform == "darwin" else ("-fopenmp",)
@@ -64,7 +65,7 @@ def library(source: Path, *macros: str) -> ctypes.CDLL:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             made = Path(folder) / name
             _run([*command, str(source), "-lm", "-o", str(made)])
-            with suppress(OSError):
+            with suppress(OSError, UserError):
                 return ctypes.CDLL(str(_cached(made)))
             return ctypes.CDLL(str(made))
     except OSError as error:
@@ -103,16 +104,17 @@ def _is_private(path: Path) -> bool:
 
 
 def _cached(made: Path) -> Path:
-    """The path of the library's copy in the cache. Raises OSError where it cannot be kept there."""
+    """The path of the library's copy in the cache.
+
+    Raises OSError or UserError where it cannot be kept there.
+    """
     folder = _folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     if not _is_private(folder):
         raise PermissionError(f"{folder} is not this user's alone")
-    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
-        copied = shutil.copy(made, unfinished)
-        os.chmod(copied, 0o700)
-        os.replace(copied, folder / made.name)
+    with atomic_file(folder / made.name, mode=0o700) as aside:
+        shutil.copyfile(made, aside)
     return folder / made.name
 
 

@@ -1,7 +1,6 @@
 """Draw the loss curve of a run."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from gpt2_small.errors import UserError
+from gpt2_small.files import atomic_file
 from gpt2_small.training.choice_scores import ACC, ACC_NORM
 
 INK, ACCENT = "#222222", "#1f6feb"
@@ -89,13 +88,8 @@ def save_loss_curve(
     axes.margins(x=0.01)
     axes.grid(alpha=0.15)
     axes.spines[["top", "right"]].set_visible(False)
-    aside = path.with_name(f".{path.name}.part")
-    try:
+    with atomic_file(path) as aside:
         figure.savefig(aside, format="png")
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path} ({error.strerror})") from None
 
 
 def _panels(figure: Figure, *, has_choices: bool) -> tuple[Any, Any]:
