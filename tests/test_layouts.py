@@ -73,6 +73,7 @@ def test_nanogpts_exact_gelu_is_named_and_costs_the_mlp_alone(tmp_path: Path) ->
     assert wrong_of(verdict) == {"MLP": ("mlp-exact-gelu",)}
     assert verdict.parts() == PARTS
     assert "Transformer is compared with the reference with mlp-exact-gelu." in verdict.remarks
+    assert verdict.reports["MLP"].naming.split(". ")[0] in page("variants.md")
 
 
 TANH = "nn.GELU()", 'nn.GELU(approximate="tanh")'

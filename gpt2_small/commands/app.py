@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.entry_point import bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -55,7 +55,11 @@ def app(
     """
     end_quietly_on_signals()
     with loading():
-        bind_solution(solution)
+        from gpt2_small.weights import newest_run
+
+        if model is None and (newest := newest_run(RUNS)) is not None:
+            model = str(newest)
+        bind_solution_of(solution, model)
         from gpt2_small.app.models import Models
         from gpt2_small.app.page.learning import Learner
         from gpt2_small.app.page.page import Page
@@ -69,10 +73,7 @@ def app(
             serve,
         )
         from gpt2_small.devices import find_device
-        from gpt2_small.weights import newest_run
 
-    if model is None and (newest := newest_run(RUNS)) is not None:
-        model = str(newest)
     listener = listening_socket(host, port)
     warn_of(host)
     models = Models(model, device=find_device(device))

@@ -18,7 +18,8 @@ from gpt2_small.commands.sampling_flags import (
     TopK,
     TopP,
 )
-from gpt2_small.entry_point import INTERRUPTED, bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -60,7 +61,7 @@ def chat(
     Example: gpt2-small chat runs/chat "Tell of Mara and the crown."
     """
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, model)
         from gpt2_small.checker.report_formats import writable
         from gpt2_small.commands.chat_screen import ChatScreen
         from gpt2_small.commands.sample_output import TO_STANDARD_OUTPUT

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpt2_small import binding
-from gpt2_small.entry_point import bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.interrupts import loading
 
@@ -70,7 +70,7 @@ def evaluate(
     """
     check_flags(data, stride, choices, definition, limit)
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, model)
         import torch
 
         from gpt2_small.checker.report_formats import writable

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.entry_point import bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -27,7 +27,7 @@ def export(
     Example: gpt2-small export runs/stories stories-gpt2
     """
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, run)
         from gpt2_small.runs.folder import is_run
         from gpt2_small.weights import export_hugging_face
         from gpt2_small.weights.pretrained import missing

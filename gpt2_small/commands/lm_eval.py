@@ -8,7 +8,7 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.evaluate import counting, print_line, print_rows, with_error
-from gpt2_small.entry_point import bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -53,7 +53,7 @@ def lm_eval(
     if include_path is not None and not include_path.is_dir():
         raise UserError(f"{include_path} is not a folder; give the folder with your task files")
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, model)
         harness = harness_module()
         from gpt2_small.checker.report_formats import writable
         from gpt2_small.devices import find_device

@@ -20,7 +20,8 @@ from gpt2_small.commands.sampling_flags import (
     TopK,
     TopP,
 )
-from gpt2_small.entry_point import INTERRUPTED, bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -99,7 +100,7 @@ def sample(
     Example: gpt2-small sample --model runs/stories --prompt "Once upon a time"
     """
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, model)
         import torch
 
         from gpt2_small.checker.report_formats import writable

@@ -14,7 +14,7 @@ from gpt2_small.commands.app import (
     say,
     warn_of,
 )
-from gpt2_small.entry_point import bind_solution
+from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.interrupts import loading
 
 
@@ -37,7 +37,7 @@ def serve(
     """
     end_quietly_on_signals()
     with loading():
-        bind_solution(solution)
+        bind_solution_of(solution, model)
         from gpt2_small.app.models import Models
         from gpt2_small.app.openai.interface import served
         from gpt2_small.app.serving import server

@@ -64,11 +64,11 @@ def train(
 
     Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """
-    from gpt2_small.entry_point import bind_solution
+    from gpt2_small.commands.solution_of_run import bind_solution_of
     from gpt2_small.training.presets import training_preset
     from gpt2_small.training.settings import parsed
 
-    bind_solution(solution)
+    bind_solution_of(solution, out if resume else None)
     flags = {
         "data": data,
         "column": column,

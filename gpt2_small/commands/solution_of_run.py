@@ -1,0 +1,57 @@
+"""Bind the solution that trained a run: it runs only when the user names it, or agrees."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from gpt2_small import binding
+from gpt2_small.entry_point import bind_solution
+from gpt2_small.errors import UserError
+from gpt2_small.files import read_json_object, sha256
+
+
+def bind_solution_of(solution: Path | None, model: str | Path | None) -> None:
+    """Bind the file of `--solution`; left out, the one that trained a run, if the user agrees.
+
+    Without a terminal nobody is asked: loading the run then names the file. $GPT2_SMALL_SOLUTION
+    counts as `--solution`.
+    """
+    is_named = solution is not None or binding.SOLUTION_VARIABLE in os.environ
+    kept = None if is_named or model is None else kept_solution(Path(model))
+    if kept is not None and at_a_terminal() and agreed(Path(str(model)), kept):
+        solution = kept
+    bind_solution(solution)
+
+
+def kept_solution(folder: Path) -> Path | None:
+    """The text that a run keeps of the file that trained it; None for the reference's runs.
+
+    None also where the text is not the one that trained it.
+    """
+    try:
+        run = read_json_object(folder / "config.json")["run"]
+        trained_by, trained_sha256 = run[binding.FILE_KEY], run[binding.SHA256_KEY]
+        kept = folder / "solution.py"
+        if trained_by != binding.REFERENCE and sha256(kept) == trained_sha256:
+            return kept
+    except (UserError, OSError, KeyError, TypeError):
+        pass
+    return None
+
+
+def at_a_terminal() -> bool:
+    """Whether a user can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agreed(folder: Path, kept: Path) -> bool:
+    """Ask whether to run the text that a run keeps; the first answer is no."""
+    run = read_json_object(folder / "config.json")["run"]
+    typer.echo(
+        f"{folder} was trained with {run[binding.FILE_KEY]} (sha256 {sha256(kept)[:12]}), which "
+        f"is not the reference. The run keeps its text in {kept}.",
+        err=True,
+    )
+    return typer.confirm("Run it?", default=False, err=True)
