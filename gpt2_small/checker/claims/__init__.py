@@ -51,6 +51,7 @@ class Claim:
         the reference.
     also: further expectations, each on some of the entries: torch's own operation, a property.
     required: whether a part fails that does not hold it; else the difference is a remark.
+    optional: whether a file may leave out what it is about; it passes then, and tells nothing.
     gate: when it does not hold, the claims after it cannot be judged, and wait.
     together: parts that take part with the file's own code; it waits until all of them pass, and
         the reference stands in for the rest as always.
@@ -66,6 +67,7 @@ class Claim:
     expect: Observe | None = None
     also: tuple[Observe, ...] = ()
     required: bool = True
+    optional: bool = False
     gate: bool = False
     together: tuple[str, ...] = ()
     group: str = "function"

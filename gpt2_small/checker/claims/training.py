@@ -241,7 +241,7 @@ CLAIMS = (
     _claim("Every step is taken in training mode", in_training_mode),
     _claim("It prints nothing", silently),
     _claim("A loss that is given takes the place of the next-token loss", own_loss,
-          summary=if_taken, expect=used_as_given),
+          summary=if_taken, expect=used_as_given, optional=True),
     _claim("All parts of the file together learn to count", learns, together=PARTS),
     _claim("All parts together cannot foresee random tokens", cannot_beat_chance,
           summary=below_entropy, expect=nothing_below, together=PARTS),

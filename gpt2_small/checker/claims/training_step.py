@@ -248,7 +248,7 @@ CLAIMS = (
     _claim("There is one update for all micro-batches", one_update),
     _claim("AdamW goes the same way", with_adamw),
     _claim("A loss that is given takes the place of the next-token loss", own_loss,
-          summary=if_taken, expect=used_as_given),
+          summary=if_taken, expect=used_as_given, optional=True),
     _claim("Its inputs are left unchanged", untouched, group="inputs"),
     _claim("What is not finite is refused with FloatingPointError before the update",
           not_finite, group="refusals"),

@@ -71,6 +71,19 @@ class Evidence:
         found = [m for m in self._known if self._by_mistake.get(m.id, (False, 0))[0]]
         return sorted(found, key=lambda m: -self._by_mistake[m.id][1])
 
+    def draws_alike(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these mistakes draw from the very probabilities of the trace, as far as seen.
+
+        A thousand draws do not tell a temperature from its root; the probabilities do.
+        """
+        mine = None if self._trace is None else _drawn_from(self._trace)
+        if mine is None:
+            return True
+        theirs = _drawn_from(self._wrong.trace(mistakes))
+        if theirs is None or theirs.shape != mine.shape:
+            return theirs is None
+        return bool((mine - theirs).abs().max() < _CLOSE)
+
     def chain(self) -> tuple[Mistake, ...]:
         """The mistake that gives the first wrong result, and others that give what follows.
 
@@ -90,3 +103,12 @@ class Evidence:
                 break
             chain, count = (*chain, winners[0]), best
         return chain
+
+
+def _drawn_from(trace: Trace) -> Tensor | None:
+    """The probabilities of the first draw, each row in order of size; None where none was seen."""
+    draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
+    value = trace.events[max(draws[0].inputs)].value if draws else None
+    if value is None or value.dim() != 2 or not value.is_floating_point():
+        return None
+    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1).values.double()

@@ -19,7 +19,7 @@ from gpt2_small.checker.claims.observation import alike
 from gpt2_small.checker.claims.runner import RAISED
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.evidence import Evidence
-from gpt2_small.checker.mistakes.lines.effects import located
+from gpt2_small.checker.mistakes.lines.effects import located, suggested
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, distinct
 from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import (
@@ -125,7 +125,12 @@ class _Search:
     ) -> None:
         self.part, self.traces = part, traces
         self.wrong = wrong_references(part, seed, exercises)
-        self.seen = {n: entries for n, entries in seen.items() if n in self.wrong.checks}
+        self.seen = {
+            name: entries
+            for name, entries in seen.items()
+            if name in self.wrong.checks
+            and (name in failed or not self.wrong.checks[name].optional)
+        }
         self.failed = [name for name in failed if name in self.seen]
         self.known = distinct(exercises.mistakes(part))
         self.evidence = Evidence(self.wrong, self.known, traces.get(""))
@@ -311,6 +316,10 @@ class _Search:
         ]
         if not matches and not self.raised(key):
             matches = list(itertools.islice(self._pairs(ordered, key), 1))
+        if self.part == "sample":
+            refuted = [one for one in matches if not self.evidence.draws_alike(one)]
+            matches = [one for one in matches if one not in refuted]
+            ordered = [mistake for mistake in ordered if (mistake,) not in refuted]
         if matches:
             self.function = min(
                 matches,
@@ -360,10 +369,12 @@ class _Search:
 
     def _likely_pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
         """Pairs with a mistake that the trace shows; then those that explain most alone."""
-        evident = self.evidence.ranked()[:2]
+        by_effect = suggested(self.part, self.wrong.seed, self.traces)
+        evident = [m for m in self.known if m.id in by_effect] or self.evidence.ranked()[:2]
+        evident.sort(key=lambda m: m.id not in by_effect)
         tried = set()
         for first in evident:
-            for second in ordered:
+            for second in [*evident, *ordered]:
                 pair = frozenset((first.id, second.id))
                 if second is not first and pair not in tried:
                     tried.add(pair)

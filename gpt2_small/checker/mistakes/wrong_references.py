@@ -21,7 +21,7 @@ from gpt2_small.checker.claims.tolerances import ALIKE
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.stages import fingerprint
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
-from gpt2_small.checker.sandbox.tracing import record
+from gpt2_small.checker.sandbox.tracing import Trace, record
 
 Seen = Mapping[str, Observation]
 
@@ -49,13 +49,17 @@ class WrongReferences:
     def fingerprints(self, mistakes: tuple[Mistake, ...]) -> Tensor:
         """Fingerprints of every result inside the part [result 4]. Raises EditDoesNotFit."""
         if mistakes not in self._prints:
-            if mistakes not in self._built:
-                self._built[mistakes] = build(*mistakes, exercises=self.exercises)
-            trace = record(self._built[mistakes], self.part, self.seed)
-            values = (event.value for event in trace.events if event.from_data)
+            events = self.trace(mistakes).events
+            values = (event.value for event in events if event.from_data)
             prints = [fingerprint(value) for value in values if value is not None]
             self._prints[mistakes] = torch.tensor(prints, dtype=torch.float64).view(-1, 4)
         return self._prints[mistakes]
+
+    def trace(self, mistakes: tuple[Mistake, ...]) -> Trace:
+        """What the part does inside with these mistakes. Raises EditDoesNotFit."""
+        if mistakes not in self._built:
+            self._built[mistakes] = build(*mistakes, exercises=self.exercises)
+        return record(self._built[mistakes], self.part, self.seed)
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
         """Drop what is kept of a pair; there are too many of them."""

@@ -6,9 +6,10 @@ too early says more than the gradient that it leaves.
 
 import ast
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.explanations import are_several
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.pointing import locate_number
 from gpt2_small.checker.mistakes.lines.schedule import right_numbers
@@ -69,8 +70,9 @@ def _unlike_facts(trace: Trace, right: Trace, facts: Sequence[str]) -> Location 
         found = _first_unlike(trace, right, what)
         if found is not None:
             mine, theirs = found
-            wanted = "" if theirs is None else f"; it should be {_number(theirs)}"
-            return _effect(_named_before(trace, mine), f"{what} is {_number(mine)}{wanted}")
+            said = f"{what} {'are' if are_several(what) else 'is'} {_number(mine)}"
+            wanted = "" if theirs is None else f" instead of {_number(theirs)}"
+            return _effect(_named_before(trace, mine), said + wanted)
     return None
 
 
@@ -189,18 +191,30 @@ def _train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | No
     )  # fmt: skip
 
 
-def _handed_on(trace: Trace, right: Trace) -> Location | None:
-    for what in _OF_TRAIN:
+def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:
+    """The mistakes that explain some of what a function does; of train, what it hands on."""
+    if part != "train" or "" not in traces:
+        return []
+    right = record(reference(), part, seed)
+    found = (_handed_on(traces[""], right, (what,)) for what in _OF_TRAIN)
+    return [place.suggests for place in found if place is not None and place.suggests]
+
+
+def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = _OF_TRAIN) -> Location | None:
+    for what in facts:
         found = _first_unlike(trace, right, what)
         if found is None:
             continue
         mine, theirs = found
         if what.startswith("training mode"):
             said = "the model is not in training mode during the step"
-            return _effect(mine.line, said, "train-mode-not-set")
+            is_first = mine is _of_kind(trace, what)[0]
+            return _effect(mine.line, said, f"train-mode-{'not-set' if is_first else 'set-once'}")
         if what.startswith("the step that is") and mine.numbers == (-1.0,):
             return _effect(mine.line, "train_step gets other micro-batches than the step has")
         suggests = "train-limit-forgotten" if what.startswith("max_grad_norm") else ""
+        if what.startswith("asks") and theirs is not None:
+            suggests = "train-next-rate" if mine.numbers[0] == theirs.numbers[0] + 1 else ""
         if what.startswith("the micro-batches") and mine.numbers == (1.0,):
             more = len(_of_kind(trace, what)) > len(_of_kind(right, what))
             suggests = "train-every-micro-batch" if more else "train-first-micro-batch"
