@@ -1,0 +1,65 @@
+"""Compare what a function does with what the reference does, kind by kind."""
+
+import math
+from collections.abc import Sequence
+
+from gpt2_small.checker.explanations import are_several
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.sandbox.tracing import Effect, Trace
+from gpt2_small.checker.sandbox.tracing.numbers import NAMED
+
+_CLOSE = 1e-6
+
+
+def placed_at(line: int, said: str, suggests: str = "") -> Location | None:
+    """A line that does something wrong, in words, with the mistake that does this if one does."""
+    return Location(None, "", line, said, None, True, suggests) if line else None
+
+
+def of_kind(trace: Trace, what: str) -> list[Effect]:
+    """The effects of a kind, in order."""
+    return [effect for effect in trace.effects if effect.what == what]
+
+
+def close(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two lists of numbers are the same within rounding."""
+    return len(a) == len(b) and all(
+        x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _CLOSE * max(1.0, abs(y))
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def first_unlike(trace: Trace, right: Trace, what: str) -> tuple[Effect, Effect | None] | None:
+    """The first effect of a kind that differs, with the reference's."""
+    wanted = of_kind(right, what)
+    for index, mine in enumerate(of_kind(trace, what)):
+        theirs = wanted[index] if index < len(wanted) else None
+        if theirs is None or not close(mine.numbers, theirs.numbers):
+            return mine, theirs
+    return None
+
+
+def _named_before(trace: Trace, effect: Effect) -> int:
+    """The line that gave the number of an effect a name; the effect's own where none did."""
+    for other in trace.effects[: trace.effects.index(effect)]:
+        is_named = other.what.startswith(NAMED) and effect.numbers[0] not in (0.0, 1.0)
+        if is_named and close(other.numbers, effect.numbers):
+            return other.line
+    return effect.line
+
+
+def unlike_facts(trace: Trace, right: Trace, facts: Sequence[str]) -> Location | None:
+    """The first of these numbers that differs, in a sentence."""
+    for what in facts:
+        found = first_unlike(trace, right, what)
+        if found is not None:
+            mine, theirs = found
+            said = f"{what} {'are' if are_several(what) else 'is'} {in_words(mine)}"
+            wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
+            return placed_at(_named_before(trace, mine), said + wanted)
+    return None
+
+
+def in_words(effect: Effect) -> str:
+    """The numbers of an effect."""
+    return ", ".join(f"{number:.5g}" for number in effect.numbers)

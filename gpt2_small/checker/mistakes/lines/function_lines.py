@@ -1,0 +1,185 @@
+"""Find the line where generate, sample or another function first does something else than the
+reference."""
+
+import ast
+from collections.abc import Sequence
+
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.mistakes.lines.effect_comparison import (
+    close,
+    first_unlike,
+    in_words,
+    of_kind,
+    placed_at,
+)
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.schedule import right_numbers
+from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record
+from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
+from gpt2_small.checker.sandbox.tracing.numbers import OWN_GENERATOR
+from gpt2_small.checker.sandbox.tracing.schedules import steps_of
+
+# What is compared of generate, and the mistake that a difference is.
+_OF_GENERATE = {
+    "training mode while it reads": "generate-under-dropout",
+    "the number of tokens that the model reads": "",
+    "the logits that sample is given": "",
+    "temperature of sample": "generate-temperature-forgotten",
+    "top_k of sample": "generate-top-k-forgotten",
+    "top_p of sample": "generate-top-p-forgotten",
+}
+
+
+def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
+    """The first line of generate that does something else, if one does."""
+    right = record(reference(), "generate", seed, "options")
+    own = of_kind(trace, OWN_GENERATOR)
+    if own:
+        return placed_at(own[0].line, "this generator is not the one that was given")
+    for what in _OF_GENERATE:
+        found = first_unlike(trace, right, what)
+        if found is not None:
+            suggests = _OF_GENERATE[what]
+            return placed_at(found[0].line, _said_of_generate(what, *found), suggests)
+    for drawing in of_kind(trace, "generator of sample"):
+        if drawing.numbers != (1.0,):
+            said = "sample does not get the generator that was given"
+            return placed_at(drawing.line, said, "generate-generator-forgotten")
+    found = first_unlike(trace, right, ADDED)
+    if found is None or found[1] is None:
+        return None
+    added, wanted = found[0].numbers[0], found[1].numbers[0]
+    said = f"after {added:.0f} of {wanted:.0f} new tokens it ends"
+    return placed_at(_leaving(trace.last_lines, source) or found[0].line, said)
+
+
+def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
+    if what.startswith("training"):
+        return "the model reads in training mode"
+    if what.startswith("the logits"):
+        return "sample is not given the logits of the last position"
+    if theirs is None:
+        return "the model reads once more"
+    return f"{what} is {in_words(mine)} instead of {in_words(theirs)}"
+
+
+def _leaving(lines: Sequence[int], source: bytes) -> int | None:
+    """The last of the lines that leaves a loop."""
+    leaving = {node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Break)}
+    return next((line for line in reversed(lines) if line in leaving), None)
+
+
+def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
+    """The line that puts the first parameter into a wrong group."""
+    right = record(reference(), "parameter_groups", seed)
+    decays = {effect.what: effect.numbers[0] for effect in right.effects}
+    for name, decay in decays.items():
+        mine = of_kind(trace, name)
+        for number, effect in enumerate(mine):
+            if not effect.numbers:
+                said = f"{name} comes into no group"
+            elif number:
+                said = f"{name} comes into a second group"
+            elif effect.numbers[0] == decay:
+                continue
+            else:
+                what = "does not decay" if effect.numbers[0] == 0 else "decays"
+                said = f"{name} {what}, and should{' not' if decay == 0 else ''}"
+            group = int(effect.numbers[1]) if effect.numbers else None
+            line = effect.line
+            if group is None:
+                line, group = _sibling(trace, decays, name) or (line, None)
+            return placed_at(_deciding(line, group, source), said)
+    return None
+
+
+def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, int] | None:
+    """Line and group of a parameter that belongs where one without a group belongs."""
+    for effect in trace.effects:
+        if effect.numbers and decays.get(effect.what) == decays[name] == effect.numbers[0]:
+            return effect.line, int(effect.numbers[1])
+    return None
+
+
+def _deciding(line: int, group: int | None, source: bytes) -> int:
+    """The condition that a line depends on, or of a list that is returned the group's own line."""
+    tree = ast.parse(source)
+    conditions = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If)
+        and any(n.lineno <= line <= (n.end_lineno or 0) for n in [*node.body, *node.orelse])
+    ]
+    if conditions:
+        return max(conditions, key=lambda node: node.lineno).lineno
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and node.lineno <= line <= (node.end_lineno or 0):
+            groups = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else []
+            if group is not None and group < len(groups):
+                return groups[group].lineno
+    return line
+
+
+def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
+    """The line behind the first wrong rate: the first number that no right schedule has, or the
+    line that returned it."""
+    right = record(reference(), "learning_rate", seed)
+    numbers = [(case, step) for case, s in enumerate(SCHEDULES) for step in range(steps_of(s))]
+    for ours, theirs, place in zip(trace.events, right.events, numbers, strict=False):
+        assert ours.value is not None
+        assert theirs.value is not None
+        if abs(ours.value.item() - theirs.value.item()) > 1e-5 * max(1.0, theirs.value.item()):
+            said = f"for {ours.operation} it returns {ours.value.item():.4g}"
+            wanted = f"not {theirs.value.item():.4g}"
+            strange = _strange_number(trace, place)
+            if strange is None:
+                return Location(None, "", ours.line, f"{said}, {wanted}")
+            name = f"{strange.what} is {strange.numbers[-1]:.4g} there"
+            return Location(None, "", strange.line, f"{said}, {wanted}; {name}")
+    return None
+
+
+def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
+    """The first number of a step that no right schedule has on its way, one that is not the same
+    at every step."""
+    case, _ = place
+    for effect in [effect for effect in trace.effects if effect.numbers[:2] == place]:
+        same = [e for e in trace.effects if (e.what, e.line) == (effect.what, effect.line)]
+        same = [other for other in same if other.numbers[0] == case]
+        varies = len({other.numbers[-1] for other in same}) > 1
+        rights = [right_numbers(int(e.numbers[1]), **SCHEDULES[case]) for e in same]
+        kinds = range(min(map(len, rights)))
+        if varies and not any(
+            all(close(e.numbers[-1:], [right[k]]) for e, right in zip(same, rights, strict=True))
+            for k in kinds
+        ):
+            return effect
+    return None
+
+
+def sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+    """The first line of sample that does something else, if one does."""
+    if case == "" and (line := _returned_rank(trace)) is not None:
+        said = "it returns the drawn rank among the sorted tokens, not the token"
+        return placed_at(line, said, "sample-returns-rank")
+    own = of_kind(trace, OWN_GENERATOR)
+    if case == "no generator" and own:
+        return placed_at(own[0].line, "a generator of its own, where none was given")
+    return None
+
+
+def _returned_rank(trace: Trace) -> int | None:
+    """The line that returned what was drawn from sorted probabilities, which look no token up."""
+    events, index = trace.events, trace.output
+    while index is not None and events[index].operation in _SAME_TOKENS:
+        index = max(events[index].inputs, default=None)
+    if index is None or events[index].operation != "multinomial" or not events[index].inputs:
+        return None
+    drawn_from = events[max(events[index].inputs)].value
+    if drawn_from is None or not bool((drawn_from.diff(dim=-1) <= 0).all()):
+        return None
+    assert trace.output is not None
+    return events[trace.output].line
+
+
+_SAME_TOKENS = ("squeeze", "view", "reshape", "flatten", "__getitem__", "long", "to", "rearrange")

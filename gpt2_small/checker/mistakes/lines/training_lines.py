@@ -1,0 +1,190 @@
+"""Find the line where train_step or train first does something that the reference does not do.
+
+An update too early says more than the gradient that it leaves, and is looked for first.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.mistakes.lines.effect_comparison import (
+    close,
+    first_unlike,
+    in_words,
+    of_kind,
+    placed_at,
+    unlike_facts,
+)
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.pointing import locate_number
+from gpt2_small.checker.sandbox.tracing import Trace, record
+from gpt2_small.checker.sandbox.tracing.training_effects import GRADIENT, LEFT, READS, WEIGHTS
+
+
+def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+    """The first line of train_step that does something else, if one does."""
+    right = record(reference(), "train_step", seed, case)
+    if case:
+        updates = of_kind(trace, WEIGHTS)
+        said = f"it updates the weights although the {case.removeprefix('infinite ')} is not finite"
+        return placed_at(updates[0].line, said) if updates else None
+    return (
+        _early_update(trace, right)
+        or _left(trace)
+        or _wrong_loss(seed, trace)
+        or _wrong_gradient(trace, right)
+        or _late_reading(trace)
+        or unlike_facts(trace, right, ("the loss", "the grad_norm", "the tokens"))
+    )
+
+
+def _early_update(trace: Trace, right: Trace) -> Location | None:
+    """An update before all micro-batches were read, and more than one."""
+    read, updates = 0, 0
+    number = len(of_kind(right, READS))
+    for effect in trace.effects:
+        read += effect.what == READS
+        updates += effect.what == WEIGHTS
+        if effect.what == WEIGHTS and read < number:
+            said = f"it changes the weights when {read} of {number} micro-batches have been read"
+            return placed_at(effect.line, said, "train-step-updates-each-batch" if read else "")
+        if effect.what == WEIGHTS and updates > 1:
+            said = "it changes the weights once more"
+            return placed_at(effect.line, said, "train-step-updates-twice")
+    return None
+
+
+def _left(trace: Trace) -> Location | None:
+    changed = of_kind(trace, LEFT)
+    said = "it changes the caller's list"
+    return placed_at(changed[0].line, said, "train-step-empties-its-list") if changed else None
+
+
+def _wrong_loss(seed: int, trace: Trace) -> Location | None:
+    """Where the first loss that `backward` is called on becomes wrong."""
+    for index, event in enumerate(trace.events):
+        if event.operation == "backward":
+            found = locate_number("train_step", seed, trace, index)
+            if found is not None:
+                return found
+    return None
+
+
+def _wrong_gradient(trace: Trace, right: Trace) -> Location | None:
+    """The first line that leaves a gradient which the reference never has."""
+    wanted = [(0.0, 0.0, 0.0), *(effect.numbers for effect in of_kind(right, GRADIENT))]
+    read = 0
+    for effect in trace.effects:
+        read += effect.what == READS
+        if effect.what != GRADIENT or any(close(effect.numbers, w) for w in wanted):
+            continue
+        factors = (_factor(effect.numbers, one) for one in wanted[1:])
+        factor = next((f for f in factors if f is not None), None)
+        said = "the gradient is not what it should be" if factor is None else (
+            f"the gradient becomes {factor:.4g} times what it should be")  # fmt: skip
+        number = len(of_kind(right, READS))
+        backward = {event.line for event in trace.events if event.operation == "backward"}
+        is_smaller = factor is not None and 0 < factor < 1 and read < number
+        is_clipped = is_smaller and effect.line not in backward
+        suggests = "train-step-clips-each-batch" if is_clipped else ""
+        return placed_at(effect.line, f"{said}, after {read} of {number} micro-batches", suggests)
+    return None
+
+
+def _factor(numbers: Sequence[float], wanted: Sequence[float]) -> float | None:
+    """By what one gradient is a multiple of another."""
+    if not all(map(math.isfinite, numbers)) or not wanted[0]:
+        return None
+    factor = numbers[0] / wanted[0]
+    return factor if close(numbers, [factor * w for w in wanted]) else None
+
+
+def _late_reading(trace: Trace) -> Location | None:
+    has_updated = False
+    for effect in trace.effects:
+        has_updated = has_updated or effect.what == WEIGHTS
+        if has_updated and effect.what == READS:
+            said = "the model reads a micro-batch after the update"
+            return placed_at(effect.line, said, "train-step-tells-loss-after")
+    return None
+
+
+_OF_TRAIN = (
+    "the micro-batches that are handed to train_step",
+    "the step that is handed to train_step",
+    "asks the schedule for step",
+    "training mode during the step",
+    "max_grad_norm of train_step",
+)
+
+
+def train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
+    """The first line of train that does something else, if one does."""
+    right = record(reference(), "train", seed)
+    return (
+        _handed_on(trace, right)
+        or _wrong_rate(trace, right)
+        or _late_record(trace, right)
+        or unlike_facts(
+            trace,
+            right,
+            [f"the {n} of a record" for n in ("step", "loss", "grad_norm", "learning_rate",
+                                             "tokens")],
+        )
+    )  # fmt: skip
+
+
+def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:
+    """The mistakes that explain some of what a function does; of train, what it hands on."""
+    if part != "train" or "" not in traces:
+        return []
+    right = record(reference(), part, seed)
+    found = (_handed_on(traces[""], right, (what,)) for what in _OF_TRAIN)
+    return [place.suggests for place in found if place is not None and place.suggests]
+
+
+def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = _OF_TRAIN) -> Location | None:
+    for what in facts:
+        found = first_unlike(trace, right, what)
+        if found is None:
+            continue
+        mine, theirs = found
+        if what.startswith("training mode"):
+            said = "the model is not in training mode during the step"
+            is_first = mine is of_kind(trace, what)[0]
+            return placed_at(mine.line, said, f"train-mode-{'not-set' if is_first else 'set-once'}")
+        if what.startswith("the step that is") and mine.numbers == (-1.0,):
+            return placed_at(mine.line, "train_step gets other micro-batches than the step has")
+        suggests = "train-limit-forgotten" if what.startswith("max_grad_norm") else ""
+        if what.startswith("asks") and theirs is not None:
+            suggests = "train-next-rate" if mine.numbers[0] == theirs.numbers[0] + 1 else ""
+        if what.startswith("the micro-batches") and mine.numbers == (1.0,):
+            more = len(of_kind(trace, what)) > len(of_kind(right, what))
+            suggests = "train-every-micro-batch" if more else "train-first-micro-batch"
+        wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
+        is_verb = what.startswith("asks")
+        said = f"it {what} {in_words(mine)}" if is_verb else f"{what}: {in_words(mine)}"
+        return placed_at(mine.line, said + wanted, suggests)
+    return None
+
+
+def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
+    """The line that set the rate of the first step whose rate is wrong."""
+    found = first_unlike(trace, right, "the learning rate of the step")
+    if found is None:
+        return None
+    mine, theirs = found
+    before = trace.effects[: trace.effects.index(mine)]
+    setting = [effect.line for effect in before if effect.what == "sets"]
+    wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
+    said = f"the learning rate of the step is {in_words(mine)}{wanted}"
+    return placed_at(setting[-1] if setting else mine.line, said)
+
+
+def _late_record(trace: Trace, right: Trace) -> Location | None:
+    found = first_unlike(trace, right, "steps taken when a record comes")
+    if found is None:
+        return None
+    mine, theirs = found
+    wanted = "" if theirs is None else f", and should come after {in_words(theirs)}"
+    return placed_at(mine.line, f"a record comes when {in_words(mine)} steps were taken{wanted}")
