@@ -68,6 +68,11 @@ export function label(text) {
   return visible(text).replace(/\n/g, "↵").replace(/\t/g, "⇥");
 }
 
+/** A token's text without the spaces around it: ¶ for the end of a text, ␣ for a space alone. */
+export function word(text) {
+  return text === "" ? "¶" : label(text).trim() || "␣";
+}
+
 /** A probability as a percentage of about two digits. */
 export function percent(p) {
   if (p === null || p === undefined || Number.isNaN(p)) return "–";

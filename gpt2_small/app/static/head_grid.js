@@ -51,10 +51,10 @@ export class HeadGrid {
     const canvas = el("canvas", { "aria-hidden": "true" });
     drawThumbnail(canvas, head.image, looksAhead(head));
     const odd = oddity(head);
-    const tip = () => [`Layer ${layer}, head ${number}`, what(head), odd, this.#effectText(layer, number)].filter(Boolean).join("\n");
+    const tip = () => [`Layer ${layer}, head ${number}`, `attends ${what(head)}`, odd, this.#effectText(layer, number)].filter(Boolean).join("\n");
     return el("button", {
       class: `head${odd ? " odd" : ""}`, id: `head-${layer}-${number}`, "aria-pressed": "false",
-      "aria-label": `Layer ${layer}, head ${number}: ${what(head)}${odd ? `. ${odd}` : ""}`,
+      "aria-label": `Layer ${layer}, head ${number} attends ${what(head)}${odd ? `. ${odd}` : ""}`,
       onclick: () => this.onpick(layer, number),
       onpointermove: (event) => showTip(tip(), event.clientX, event.clientY),
       onpointerleave: hideTip,

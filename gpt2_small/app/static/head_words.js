@@ -20,12 +20,12 @@ function main(head) {
   return shares.sort((a, b) => b[1] - a[1])[0];
 }
 
-/** The tokens that a head attends to, in words. */
+/** The tokens that a head attends to, in words: "mostly to the token before (90 % of its weight)". */
 export function what(head) {
   const [name, share] = main(head);
-  if (share >= NAMED) return `${KINDS[name]} (${percent(share)} of its weight)`;
-  if ((head.share.even ?? 0) > EVEN) return "all tokens so far, evenly";
-  return `tokens chosen by what they are (${KINDS[name]} gets ${percent(share)})`;
+  if (share >= NAMED) return `mostly to ${KINDS[name]} (${percent(share)} of its weight)`;
+  if ((head.share.even ?? 0) > EVEN) return "to all tokens so far, evenly";
+  return `to tokens chosen by their content (${KINDS[name]}: ${percent(share)})`;
 }
 
 /** The same as a short label. */

@@ -1,6 +1,6 @@
 // Draw attention patterns on canvases: a small one for each head, and one at its full size.
 
-import { colour, label } from "./dom.js";
+import { colour, word as wordOf } from "./dom.js";
 
 /** The colours from no weight to all of it, as [red, green, blue]; they differ in lightness. */
 const RAMPS = {
@@ -73,7 +73,7 @@ export class HeadMap {
     const scale = Math.min(2, window.devicePixelRatio || 1);
     const shows = seq <= 48;
     const font = Math.max(9, Math.min(14, (width - 90) / seq * 0.8));
-    this.margin = shows ? Math.min(110, 12 + font * 0.6 * Math.max(...words.map((w) => label(w).trim().length))) : 14;
+    this.margin = shows ? Math.min(110, 12 + font * 0.6 * Math.max(...words.map((w) => wordOf(w).length))) : 14;
     this.cell = (width - this.margin - 8) / seq;
     const height = this.margin + this.cell * seq + 8;
     Object.assign(this.canvas, { width: width * scale, height: height * scale });
@@ -97,7 +97,7 @@ export class HeadMap {
     context.font = `${font}px ${colour("sans")}`;
     context.textBaseline = "middle";
     this.words.forEach((word, n) => {
-      const text = label(word).trim() || "·";
+      const text = wordOf(word);
       const short = text.length > 12 ? `${text.slice(0, 11)}…` : text;
       const at = this.margin + this.cell * (n + 0.5);
       context.fillStyle = this.at && n === this.at[0] ? colour("accent") : colour("muted");

@@ -65,7 +65,7 @@ export class Inspector {
       const lanes = [{ kind: "model", name: "the model", p: Math.exp(lp) }];
       if (isShaped) lanes.push({ kind: "after", name: "after temperature and cuts", p: after });
       if (shares.size) lanes.push({ kind: "truth", name: "the grammar", p: shares.get(id) ?? 0 });
-      return { id, word: word || "¶ (a new story)", lp, lanes, taken: id === token.id, cut: after === 0 };
+      return { id, word: word || "¶ (the end)", lp, lanes, taken: id === token.id, cut: after === 0 };
     });
     showBars(this.bars, this.rows, index > 0 ? this.onpick : null);
     const key = [el("span", {}, el("i", { class: "k1" }), "the model")];

@@ -2,7 +2,7 @@
 
 import { ask, askBytes, isStop, sentence } from "./api.js";
 import { showBars } from "./bars.js";
-import { card, el, fixed, label, percent, savePng, show } from "./dom.js";
+import { card, el, fixed, label, percent, savePng, show, word } from "./dom.js";
 import { AHEAD, oddity, signed, what } from "./head_words.js";
 import { HeadMap } from "./heat.js";
 import { hideTip, showTip } from "./tip.js";
@@ -50,7 +50,7 @@ export class OneHead {
     this.chosen = [layer, number];
     this.title.textContent = `Layer ${layer}, head ${number}`;
     const odd = oddity(head);
-    this.sentence.textContent = `It attends mostly to ${what(head)}.${odd ? ` But ${odd}.` : ""}`;
+    this.sentence.textContent = `It attends ${what(head)}.${odd ? ` But ${odd}.` : ""}`;
     this.#buttons();
     this.picked?.abort();
     this.picked = new AbortController();
@@ -78,10 +78,9 @@ export class OneHead {
       }
     }
     links.sort((a, b) => b.weight - a.weight);
-    const word = (n) => label(tokens[n].token).trim() || "¶";
     const seen = new Map();
     for (const { row, column, weight } of links) {
-      const name = `${word(row)} → ${word(column)}`;
+      const name = `${word(tokens[row].token)} → ${word(tokens[column].token)}`;
       if (!seen.has(name) && seen.size < MOST_LINKS) seen.set(name, weight);
     }
     show(this.pairs, [...seen].map(([name, weight]) => el("li", {}, name, el("small", { text: `  ${percent(weight)}` }))));
@@ -92,9 +91,9 @@ export class OneHead {
       hideTip();
       return;
     }
-    const word = (n) => `“${label(this.subject.tokens[n].token) || "¶"}”`;
+    const quoted = (n) => `“${label(this.subject.tokens[n].token) || "¶"}”`;
     const ahead = cell.column > cell.row && cell.weight > AHEAD ? "\nit looks ahead" : "";
-    showTip(`${word(cell.row)} attends to ${word(cell.column)}\nweight ${cell.weight.toFixed(4)}${ahead}`, cell.x, cell.y);
+    showTip(`${quoted(cell.row)} attends to ${quoted(cell.column)}\nweight ${cell.weight.toFixed(4)}${ahead}`, cell.x, cell.y);
   }
 
   #buttons() {
@@ -143,7 +142,7 @@ export class OneHead {
     const rows = [...words].map(([id, word]) => {
       const lanes = [{ kind: "model", name: "as it is", p: Math.exp(before.lp_of[id]) }];
       if (isOut) lanes.push({ kind: "after", name: "without", p: Math.exp(after.lp_of[id]) });
-      return { word: word || "¶ (a new story)", lanes, taken: id === following };
+      return { word: word || "¶ (the end)", lanes, taken: id === following };
     });
     const largest = (row) => Math.max(...row.lanes.map((lane) => lane.p));
     rows.sort((a, b) => largest(b) - largest(a));
