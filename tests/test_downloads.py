@@ -15,6 +15,12 @@ from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 
 pytestmark = pytest.mark.timeout(300)
 LONG = "600"  # seconds, for which the hub's client itself would go on waiting
+PATIENT = """
+from gpt2_small.data.corpora import hub_corpus
+from gpt2_small.weights import hub
+
+hub.ANSWER_SECONDS = hub_corpus.ANSWER_SECONDS = 100.0
+"""
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def start(hub: SlowHub, folder: Path, *words: object) -> Fork:
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DOWNLOAD_TIMEOUT": LONG,
     }
-    before = f"import os\nos.environ.update({environment!r})\n"
+    before = f"import os\nos.environ.update({environment!r})\n{PATIENT}"
     return the_forks().start(*words, before=before)
 
 

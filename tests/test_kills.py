@@ -54,7 +54,7 @@ class Work:
         while killed < kills or not done:
             out = self.folder / f"out-{done}"
             before = self.progress(out)
-            fork, until = the_forks().start(*self.words(out)), rng.uniform(0, 1.2 * longest)
+            fork, until = the_forks().start(*self.words(out)), rng.uniform(0, 0.9 * longest)
             begun = time.monotonic()
             while fork.poll() is None and (killed >= kills or time.monotonic() - begun < until):
                 time.sleep(0.001)
