@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TINY = ["--preset", "tiny", "--rounds", "1", "--ceiling-size", "64"]
@@ -47,12 +48,8 @@ def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_p
     text.write_text("It's 3,141 cats; 中文 😀.\n" * 1000, encoding="utf-8")
     source = ["--text", text] if threads == "1" else []
     options = ["--megabytes", "0.02", "--rounds", "1", "--threads", threads, "--json", path]
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "encode.py", *source, *options],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    command = [BENCHMARKS / "encode.py", *source, *options]
+    done = run_python(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     written = json.loads(path.read_text())
     assert 19_000 < written["bytes"] <= 20_000

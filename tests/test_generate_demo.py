@@ -55,6 +55,8 @@ def demo_of(module, prompt=PROMPT, **console):
 
 
 def shown(module, model=None, prompt=PROMPT, **console):
+    """What it prints, with shorter texts and fewer draws."""
+    module.NEW_TOKENS, module.DRAWS = min(8, module.NEW_TOKENS), min(50, module.DRAWS)
     demo = demo_of(module, prompt, **console)
     module.run_demo(demo, model)
     return demo.console.file.getvalue()
