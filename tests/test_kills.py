@@ -15,7 +15,7 @@ import pytest
 from forked import the_forks
 from small_runs import PLAY, files_under, flags, logged, state_at, steps_kept
 
-from gpt2_small.runs.folder import find_checkpoints
+from gpt2_small.runs.checkpoint_folders import find_checkpoints
 
 STEPS = 24
 # Large enough for a save and an evaluation to take a good part of the time.

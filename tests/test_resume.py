@@ -12,7 +12,7 @@ from small_runs import files_under, flip, logged, play, state_at, steps_kept, tr
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import load_model, read_run
-from gpt2_small.runs.folder import LAST_CHECKPOINT, Checkpoint, note_checkpoint
+from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT, Checkpoint, note_checkpoint
 from gpt2_small.training import state
 from gpt2_small.training.checkpoints import last_whole_checkpoint
 from gpt2_small.training.session import LOCK

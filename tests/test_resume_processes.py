@@ -14,7 +14,7 @@ from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
 
-from gpt2_small.runs.folder import note_checkpoint
+from gpt2_small.runs.checkpoint_folders import note_checkpoint
 from gpt2_small.training.distributed.rendezvous import rendezvous_store
 from gpt2_small.training.training_data import open_data
 

@@ -169,7 +169,7 @@ def test_a_tokenizer_that_is_a_link_is_not_written_through(solution, run, tmp_pa
 def test_a_model_is_read_from_the_next_checkpoint_when_training_has_discarded_the_latest(
     tmp_path, monkeypatch
 ):
-    from gpt2_small.runs.folder import Checkpoint, save_checkpoint
+    from gpt2_small.runs.checkpoint_folders import Checkpoint, save_checkpoint
     from gpt2_small.training.checkpoints import discard
 
     run = saved_run(tmp_path / "run", our_gpt2(), step=1)

@@ -11,7 +11,7 @@ from small_runs import ALONE, SMALL, files_under, flip, play, steps_kept, train
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
-from gpt2_small.runs.folder import find_checkpoints
+from gpt2_small.runs.checkpoint_folders import find_checkpoints
 from gpt2_small.training import checkpoints as keeping
 from gpt2_small.training import recorder as kept
 from gpt2_small.training.checkpoints import (
@@ -20,7 +20,8 @@ from gpt2_small.training.checkpoints import (
     discard,
     last_whole_checkpoint,
 )
-from gpt2_small.training.loop import RunRecord, Training
+from gpt2_small.training.loop import Training
+from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.state import capture, optimizer_tensors, reseed, restore
 from gpt2_small.training.training_data import open_data
 

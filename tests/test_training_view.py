@@ -12,7 +12,8 @@ from gpt2_small.planning.flops import training_flops
 from gpt2_small.training.display.console import RunView, sparkline
 from gpt2_small.training.display.trackers import Trackers, open_trackers
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.loop import RunRecord, peak_share
+from gpt2_small.training.loop import peak_share
+from gpt2_small.training.run_record import RunRecord
 
 
 class Standing:

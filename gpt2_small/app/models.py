@@ -17,7 +17,8 @@ from gpt2_small.generation import LoadedModel, open_model
 from gpt2_small.model.building import fill
 from gpt2_small.model_protocol import Config
 from gpt2_small.runs import Run, read_run
-from gpt2_small.runs.folder import WEIGHTS, is_run
+from gpt2_small.runs.checkpoint_folders import WEIGHTS
+from gpt2_small.runs.folder import is_run
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 MAIN, REFERENCE, STEP = "main", "reference", "step:"

@@ -1,6 +1,5 @@
-"""Create and read the folder of a run: config, tokenizer, solution, log and checkpoints."""
+"""Create and read the folder of a run: config, tokenizer, solution and log; load its model."""
 
-import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -9,13 +8,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, shell_word
-from gpt2_small.files import atomic_folder, read_json, verified, write_atomically
-from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
+from gpt2_small.model.building import build_model, config_from_fields, fill
+from gpt2_small.runs.checkpoint_folders import (
+    LAST_CHECKPOINT,
+    WEIGHTS,
+    Checkpoint,
+    find_checkpoints,
+)
 from gpt2_small.runs.config import CONFIG as CONFIG
 from gpt2_small.runs.config import RunConfig, read_config, write_config
 from gpt2_small.runs.log import LOG
@@ -26,33 +29,8 @@ from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 if TYPE_CHECKING:
     from gpt2_small import Transformer
 
-CHECKPOINTS = "checkpoints"
-WEIGHTS = "model.safetensors"
-# Says which checkpoint was written last, so that one that cannot be found is missed.
-LAST_CHECKPOINT = "last_checkpoint.json"
-LAST_CHECKPOINT_FORMAT = "gpt2-small-last-checkpoint/1"
 # How often a model is read anew when training has replaced the checkpoint meanwhile.
 READ_ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state of a run after a step.
-
-    step: counted from 1; 0 is the state before the first.
-    folder: where its files are.
-    """
-
-    step: int
-    folder: Path
-
-    def file(self, name: str) -> Path:
-        """The path of one of its files, its hash verified. Raises UserError for a damaged one."""
-        return verified(self.folder, name)
-
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one of its safetensors files. Raises UserError for a damaged one."""
-        return read_safetensors(self.file(name))
 
 
 @dataclass(frozen=True)
@@ -192,16 +170,6 @@ def is_run(folder: Path) -> bool:
     return config.is_file() and b'"gpt2-small-run/' in config.read_bytes()
 
 
-def find_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
-    """The checkpoints in a run's folder, the earliest first."""
-    found = []
-    for path in (folder / CHECKPOINTS).glob("step-*"):
-        number = path.name.removeprefix("step-")
-        if number.isascii() and number.isdigit():
-            found.append(Checkpoint(int(number), path))
-    return tuple(sorted(found, key=lambda checkpoint: checkpoint.step))
-
-
 def read_run(folder: str | Path) -> Run:
     """Read what a run's folder says of itself; no weights yet.
 
@@ -211,52 +179,6 @@ def read_run(folder: str | Path) -> Run:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give the folder of a run")
     return Run(folder, read_config(folder), find_checkpoints(folder))
-
-
-def note_checkpoint(folder: Path, step: int) -> None:
-    """Record that the checkpoint of a step was written. Raises UserError when it cannot be."""
-    content = {"format": LAST_CHECKPOINT_FORMAT, "step": step}
-    write_atomically(folder / LAST_CHECKPOINT, json.dumps(content) + "\n")
-
-
-def noted_checkpoint(folder: Path) -> int | None:
-    """The step of the checkpoint that was written last; None where none is recorded.
-
-    Raises UserError for a record that is damaged.
-    """
-    path = folder / LAST_CHECKPOINT
-    if not path.exists():
-        return None
-    step = read_json(path, LAST_CHECKPOINT_FORMAT).get("step")
-    if type(step) is not int:
-        raise UserError(f"{path} is damaged, its 'step' is no number; remove it")
-    return step
-
-
-def save_checkpoint(
-    folder: str | Path,
-    step: int,
-    model: nn.Module | Mapping[str, Tensor],
-    more: Mapping[str, Mapping[str, Tensor] | bytes] | None = None,
-) -> Path:
-    """Write a model's parameters to `checkpoints/step-N`, whole or not at all.
-
-    model: the model, or its parameters by name.
-    more: further files by name, either tensors (written as safetensors) or bytes.
-
-    Returns the checkpoint's folder. Raises UserError when the disk does not allow it; earlier
-    checkpoints are unharmed.
-    """
-    path = Path(folder) / CHECKPOINTS / f"step-{step}"
-    named = model.named_parameters() if isinstance(model, nn.Module) else model.items()
-    weights = {name: value.detach() for name, value in named}
-    with atomic_folder(path) as aside:
-        for name, content in {WEIGHTS: weights, **(more or {})}.items():
-            if isinstance(content, bytes):
-                (aside / name).write_bytes(content)
-            else:
-                save_file({key: value.contiguous() for key, value in content.items()}, aside / name)
-    return path
 
 
 class LoadedRun(NamedTuple):

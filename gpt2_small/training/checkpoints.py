@@ -9,8 +9,7 @@ from threading import Thread
 
 from gpt2_small.errors import UserError
 from gpt2_small.files import sync
-from gpt2_small.runs.config import CONFIG
-from gpt2_small.runs.folder import (
+from gpt2_small.runs.checkpoint_folders import (
     CHECKPOINTS,
     LAST_CHECKPOINT,
     WEIGHTS,
@@ -20,6 +19,7 @@ from gpt2_small.runs.folder import (
     noted_checkpoint,
     save_checkpoint,
 )
+from gpt2_small.runs.config import CONFIG
 from gpt2_small.runs.log import LOG
 from gpt2_small.runs.solution import SOLUTION
 from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER

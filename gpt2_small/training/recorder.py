@@ -8,7 +8,8 @@ from gpt2_small.errors import UserError
 from gpt2_small.runs.log import append_log
 from gpt2_small.training.checkpoints import CheckpointWriter
 from gpt2_small.training.choice_scores import choice_scores
-from gpt2_small.training.loop import RunRecord, never
+from gpt2_small.training.loop import never
+from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.session import OpenRun
 from gpt2_small.training.state import capture
 

@@ -10,9 +10,10 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.files import read_json
 from gpt2_small.model.building import fill
-from gpt2_small.runs.folder import WEIGHTS, Checkpoint
+from gpt2_small.runs.checkpoint_folders import WEIGHTS, Checkpoint
 from gpt2_small.runs.log import finite
-from gpt2_small.training.loop import RunRecord, Training
+from gpt2_small.training.loop import Training
+from gpt2_small.training.run_record import RunRecord
 
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"

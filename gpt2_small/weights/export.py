@@ -12,7 +12,8 @@ from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_folder, read_json_object
 from gpt2_small.model.building import fill
 from gpt2_small.model_protocol import Model
-from gpt2_small.runs.folder import CONFIG, WEIGHTS, load_model, read_run
+from gpt2_small.runs.checkpoint_folders import WEIGHTS
+from gpt2_small.runs.folder import CONFIG, load_model, read_run
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files

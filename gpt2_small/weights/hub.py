@@ -6,7 +6,8 @@ from pathlib import Path
 from gpt2_small.errors import UserError
 from gpt2_small.files import parse_json
 from gpt2_small.network import within
-from gpt2_small.runs.folder import CONFIG, WEIGHTS
+from gpt2_small.runs.checkpoint_folders import WEIGHTS
+from gpt2_small.runs.folder import CONFIG
 from gpt2_small.tokenizers.gpt2_table import is_offline
 
 ANSWER_SECONDS = 5.0

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gpt2_small.files import read_json_object
 from gpt2_small.pipes import refuse_pipe
-from gpt2_small.runs.folder import CONFIG, WEIGHTS, is_run
+from gpt2_small.runs.checkpoint_folders import WEIGHTS
+from gpt2_small.runs.folder import CONFIG, is_run
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 

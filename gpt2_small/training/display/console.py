@@ -17,7 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gpt2_small.training.loop import RunRecord, Training
+from gpt2_small.training.loop import Training
+from gpt2_small.training.run_record import RunRecord
 
 PLAIN_LINES = 10
 SMOOTHING = 0.95

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gpt2_small.errors import UserError
-from gpt2_small.runs.folder import find_checkpoints
+from gpt2_small.runs.checkpoint_folders import find_checkpoints
 from gpt2_small.training.distributed import Processes
 
 
