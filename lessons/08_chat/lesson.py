@@ -1,0 +1,163 @@
+"""Lesson 08, as a notebook in percent format; lesson.ipynb is generated from it."""
+
+# %% [markdown]
+# # 08 Chat
+#
+# A language model continues a text. To make it answer, nothing new is needed in the model: conversations are written as
+# one text with roles in it, the vocabulary grows by those roles, and the loss is taken on the answers. You write these
+# pieces, and teach a small model that tells stories to answer.
+#
+# ```
+# gpt2-small start my_chat.py --lesson chat
+# gpt2-small watch my_chat.py
+# ```
+#
+# This notebook runs on your file if `my_chat.py` lies beside it, and on the reference otherwise. After a change to your
+# file, run the next cell again. The notebook takes about a minute on two cores.
+
+# %%
+try:
+    import gpt2_small
+except ImportError:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "gpt2-small"], check=True)
+    import gpt2_small
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+
+from gpt2_small.checker.exercise_set import find_lesson
+
+reference = find_lesson("chat").reference
+mine = Path("my_chat.py")
+lesson = gpt2_small.load(mine if mine.exists() else reference)
+experiment = gpt2_small.load(reference.with_name("experiment.py"))
+experiment.lesson = lesson
+small_models, words = experiment.small_models, experiment.words
+stored = small_models.stored("08_chat")
+print(f"This notebook runs on {lesson.__file__}")
+
+# %% [markdown]
+# ## A conversation is a text
+#
+# **Exercises: `render`, `batch_of`.** The dialogues of this kit are drawn from a grammar: somebody asks for a story of a
+# hero and a thing, and then asks questions about it. Targets are in capitals below: what the assistant says, and the end
+# after it (`<|story|>` ends turns here).
+
+# %%
+conversation = experiment.dialogues(1, "an example")[0]
+ids, is_target = lesson.render(conversation, words)
+shown = [words.decode([id]) for id in ids.tolist()]
+print(" ".join(word.upper() if asked else word for word, asked in zip(shown, is_target)))
+tokens, mask = lesson.batch_of(
+    [lesson.render(turns, words) for turns in experiment.dialogues(12, "a batch")]
+)
+figure, axes = plt.subplots(figsize=(9, 2))
+axes.imshow(mask + (tokens > 0).int(), cmap="viridis", aspect="auto", interpolation="nearest")
+axes.set(xlabel="position", ylabel="conversation", title="padding, read only, target")
+plt.show()
+
+# %% [markdown]
+# ## The loss of the targets
+#
+# **Exercise: `masked_loss`.** It is a mean over targets. Rows have different numbers of them, so the mean of the rows'
+# means is another number: a target in a row with few of them would count more.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+logits = torch.randn(*tokens.shape, len(experiment.DIALOGUE_WORDS), generator=generator)
+each = [lesson.masked_loss(logits[[row]], tokens[[row]], mask[[row]]) for row in range(len(tokens))]
+counts = mask[:, 1:].sum(dim=1)
+print(f"mean over the targets {lesson.masked_loss(logits, tokens, mask):.4f}")
+print(f"mean of the rows' means {torch.stack(each).mean():.4f}")
+print(f"targets in a row: {int(counts.min())} to {int(counts.max())}")
+
+# %% [markdown]
+# ## A model that tells stories
+#
+# It has read stories, and no question.
+
+# %%
+seed = 0
+base = experiment.base_model(seed, name="stories")
+
+# %% [markdown]
+# ## New tokens
+#
+# **Exercise: `grow`.** The words of questions and the two roles need rows in the table of embeddings, which is the
+# unembedding, too. Small rows as in a fresh model, or rows that look like the others?
+
+# %%
+model = experiment.grown(base, seed)
+old = base.embed.W_E.detach()
+new = model.embed.W_E.detach()[len(old) :]
+print(f"{len(old)} old rows of length {old.norm(dim=1).mean():.2f}, ", end="")
+print(f"{len(new)} new ones of length {new.norm(dim=1).mean():.2f}")
+print(f"loss on answers before any training: {experiment.answer_loss(model):.3f}")
+for rows in ("like the others", "small"):
+    print(
+        f"rows {rows:16} before {small_models.interval(stored['before, rows ' + rows])}, ", end=""
+    )
+    print(f"after {small_models.interval(stored['after, rows ' + rows])}")
+
+# %% [markdown]
+# Over three seeds the two end within each other's intervals: in 250 steps rows are learned from either start. A choice
+# that is argued for at length may not show at this size; say so, and do not claim it.
+#
+# ## Learning to answer
+#
+# 250 steps on eight dialogues each, with the loss on the answers alone. The dotted line is the floor: the answers'
+# entropy, below which no model can get, since the grammar is known.
+#
+# **Exercise: `reply`.**
+
+# %%
+losses = experiment.fine_tuned(model, seed, name="dialogues")
+ended, as_asked, story = experiment.answers(model)
+request = experiment.dialogues(1, "held out")[0][0][1]
+print(f"> {request}\n{story}")
+figure, axes = plt.subplots(figsize=(8, 3))
+axes.plot(small_models.smoothed(losses))
+axes.axhline(experiment.FLOOR, color="black", linestyle=":")
+axes.set(xlabel="step", ylabel="nats per target")
+plt.show()
+for name, value in (("stories that end", ended), ("as asked", as_asked)):
+    print(f"{name:20} now {value:.2f}, over three seeds {small_models.interval(stored[name])}")
+
+# %% [markdown]
+# It has learned the form: it answers a request with a story and ends it. It has not learned to obey: the hero and the
+# thing are its own. That takes longer than the form; the preset `chat-stories` takes 3,300 steps from a better model, and
+# then 99 % of the stories are as asked (`docs/chat.md`).
+#
+# ## What it was worth
+#
+# Over three seeds: trained on the answers alone, on all tokens of the same dialogues, and without having read stories
+# first. All with the same number of steps.
+
+# %%
+names = {
+    "answers alone": "after, rows like the others",
+    "all tokens": "after, all tokens",
+    "no stories before": "after, no stories",
+}
+figure, axes = plt.subplots(figsize=(8, 2))
+compared = {name: stored[key] for name, key in names.items()}
+small_models.draw_intervals(axes, compared, "loss on held-out answers, nats per target")
+axes.axvline(experiment.FLOOR, color="black", linestyle=":")
+plt.show()
+for name, seeds in compared.items():
+    print(f"{name:20} {small_models.interval(seeds)} (floor {experiment.FLOOR:.3f})")
+
+# %% [markdown]
+# Stories read before are worth 0.1 nats, many times what a seed moves. Whether the questions are trained too makes no
+# difference that three seeds could show: they are short here, and drawn from few forms.
+#
+# ## What to take along
+#
+# - A chat is a language model whose texts have roles in them. What a user types must never become a role.
+# - The mask decides what is learned: the answers, and to end them. The loss is a mean over targets.
+# - The same in full: `gpt2-small prepare dialogues --chat`, `train --preset chat-stories`, `chat`, in `docs/chat.md`.
