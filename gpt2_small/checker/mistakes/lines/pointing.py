@@ -240,7 +240,8 @@ class _Comparison:
         names = [stage.name for stage in self.known if stage.is_named]
         wanted = _FED.get(event.operation)
         seen = {m.stage.name for i, m in enumerate(self.matches) if m and self.is_right(i)}
-        if wanted is None or wanted not in names or wanted in seen or given.stage.name == wanted:
+        is_given = given.stage.name.removeprefix("a step towards ") == wanted
+        if wanted is None or wanted not in names or wanted in seen or is_given:
             return None
         line = self.trace.events[source].line
         said = f"{event.operation} is given {given.stage.name}, and not {wanted}"
