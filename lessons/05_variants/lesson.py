@@ -1,0 +1,189 @@
+"""Lesson 05, as a notebook in percent format; lesson.ipynb is generated from it."""
+
+# %% [markdown]
+# # 05 Variants
+#
+# GPT-2 is one of many transformers. Here you write what others do differently, change one thing at a time in a small
+# GPT-2, train it on tiny Shakespeare, and see what the change is worth at this size.
+#
+# ```
+# gpt2-small start my_variants.py --lesson variants
+# gpt2-small watch my_variants.py
+# ```
+#
+# This notebook runs on your file if `my_variants.py` lies beside it, and on the reference otherwise. After a change to your
+# file, run the next cell again. The notebook takes about a minute on two cores.
+
+# %%
+try:
+    import gpt2_small
+except ImportError:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "gpt2-small"], check=True)
+    import gpt2_small
+
+import difflib
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+
+from gpt2_small.checker.exercise_set import find_lesson
+
+reference = find_lesson("variants").reference
+mine = Path("my_variants.py")
+lesson = gpt2_small.load(mine if mine.exists() else reference)
+experiment = gpt2_small.load(reference.with_name("experiment.py"))
+small_models = experiment.small_models
+print(f"This notebook runs on {lesson.__file__}")
+
+# %% [markdown]
+# ## A variant is a file
+#
+# Flags in a model hide what it computes. Here a variant is the reference with named edits, a file that you can read:
+# `gpt2-small variant --with mlp-relu --out v.py` writes one, and `gpt2-small check v.py --as mlp-relu` proves that a file
+# is that variant. These are the lines that change for one with norms after the sums and ReLU.
+
+# %%
+from gpt2_small.checker.variants import variant_text
+
+original = experiment.binding.reference_path().read_text(encoding="utf-8").splitlines()
+changed = variant_text(("block-post-norm", "mlp-relu")).splitlines()
+print("\n".join(line for line in difflib.unified_diff(original, changed, lineterm="", n=0)))
+
+# %% [markdown]
+# ## Positions: sines and cosines
+#
+# **Exercise: `sinusoids`.** The first transformer learns no vectors for its positions. Every pair of features is a clock
+# hand of its own speed; two positions compare the same way wherever they are, as long as they are equally far apart.
+
+# %%
+waves = lesson.sinusoids(64, 64)
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
+left.imshow(waves, cmap="RdBu", aspect="auto")
+left.set(xlabel="feature", ylabel="position", title="sinusoids")
+right.imshow(waves @ waves.T, cmap="magma")
+right.set(xlabel="position", ylabel="position", title="their dot products")
+plt.show()
+
+# %% [markdown]
+# ## Positions: rotary
+#
+# **Exercise: `rotary`.** Instead of adding something to the stream, turn queries and keys by an angle that grows with
+# the position. The score of a query and a key then depends on their distance alone, in every layer. Below, one query and
+# one key are compared at all pairs of positions.
+
+# %%
+generator = torch.Generator().manual_seed(3)
+query = torch.randn(16, generator=generator)
+turned = lesson.rotary(query.expand(1, 64, 1, 16))[0, :, 0]
+scores = turned @ turned.T / 4
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
+left.imshow(scores, cmap="magma")
+left.set(xlabel="key's position", ylabel="query's position", title="scores of equal vectors")
+for position in (20, 40, 60):
+    right.plot(range(position + 1), scores[position, : position + 1].flip(0), label=f"{position}")
+right.set(xlabel="distance", ylabel="score", title="the same curve from each position")
+right.legend(title="query's position")
+plt.show()
+
+# %% [markdown]
+# Your functions and the variants' own are the same.
+
+# %%
+in_file = experiment.module_of("sinusoids").sinusoids(64, 64)
+print(f"sinusoids: largest difference {(in_file - waves).abs().max():.1e}")
+vectors = torch.randn(2, 10, 4, 16, generator=generator)
+difference = experiment.module_of("rotary").rotated(vectors) - lesson.rotary(vectors)
+print(f"rotary: largest difference {difference.abs().max():.1e}")
+
+# %% [markdown]
+# ## Activations
+#
+# **Exercise: `gelu`.** GPT-2's activation is smooth and dips below zero. Its tanh form and the exact one differ by less
+# than a thousandth.
+
+# %%
+x = torch.linspace(-4, 4, 401)
+tanh_form, exact = lesson.gelu(x), torch.nn.functional.gelu(x)
+plt.figure(figsize=(7, 3))
+plt.plot(x, tanh_form, label="GELU, tanh form")
+plt.plot(x, x.relu(), label="ReLU", linestyle="--")
+plt.plot(x, 100 * (tanh_form - exact), label="100 times what the exact form differs by")
+plt.legend()
+plt.show()
+print(f"tanh form and exact form differ by at most {(tanh_form - exact).abs().max():.5f}")
+
+# %% [markdown]
+# ## Norms
+#
+# **Exercises: `rms_norm`, `post_norm_block`.** A norm that centres nothing is cheaper, and has no bias. Where the norms
+# stand matters more: after the sums, as in the first transformer, every block rescales the whole stream. Below is the
+# size of the gradient that each layer's MLP gets before the first step, in a model of eight layers. Xiong et al. (2020,
+# "On Layer Normalization in the Transformer Architecture") find that with norms after the sums the last layers' is the
+# largest, and that such models need a warm-up for it. With GPT-2's small weights that does not show here: both lines are
+# flat. What shows is that the gradient is far smaller with norms after the sums.
+
+# %%
+plt.figure(figsize=(7, 3))
+for color, name in enumerate(("GPT-2", "norms after")):
+    sizes = torch.tensor([experiment.gradient_sizes(name, seed) for seed in range(3)])
+    plt.plot(sizes.mean(dim=0), color=f"C{color}", marker="o", label=name)
+    plt.fill_between(range(8), sizes.amin(dim=0), sizes.amax(dim=0), color=f"C{color}", alpha=0.3)
+    print(f"{name:12} mean {sizes.mean():.3f}, last layer over first {sizes[:, -1] / sizes[:, 0]}")
+plt.xlabel("layer")
+plt.ylabel("gradient of W_out")
+plt.yscale("log")
+plt.legend()
+plt.show()
+
+# %% [markdown]
+# ## Training each
+#
+# Two layers of width 64 that see 32 characters, 300 steps, one seed. Each differs from GPT-2 by its edits and by nothing
+# else, the learning rate included: a variant that wants another rate is at a disadvantage here.
+
+# %%
+curves, held_out = {}, {}
+for name in experiment.VARIANTS:
+    curves[name], held_out[name], _ = experiment.train(name, seed=0, is_shown=True)
+
+# %% [markdown]
+# On the left, these trainings. On the right, three seeds of each, as they are stored beside this lesson: the loss on
+# held-out text less that of GPT-2 with the same seed, which is given the same windows. Dots are seeds, bars the 95 %
+# intervals of their means. Where a bar reaches zero, nothing is claimed.
+
+# %%
+differences = experiment.differences(small_models.stored("05_variants"))
+figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5))
+for number, (name, losses) in enumerate(curves.items()):
+    style = "black" if name == "GPT-2" else f"C{number - 1}"
+    left.plot(small_models.smoothed(losses, 30), color=style, label=name)
+left.set(xlabel="step", ylabel="nats per character, training text", ylim=(2.2, 3.6))
+left.legend(fontsize=8)
+small_models.draw_intervals(right, differences, "nats per character above GPT-2, held-out text")
+right.axvline(0, color="black", linestyle=":")
+figure.tight_layout()
+plt.show()
+zero = small_models.Interval(0, 0)
+for name, values in differences.items():
+    found = small_models.interval(values)
+    verdict = "better" if found.is_below(zero) else "worse" if zero.is_below(found) else "no claim"
+    print(f"{name:14} {found}   here {held_out[name] - held_out['GPT-2']:+.3f}   {verdict}")
+print(f"The characters' own frequencies give {experiment.frequency_loss():.3f} nats.")
+
+# %% [markdown]
+# What three seeds show at this size:
+#
+# - Sinusoids, put into GPT-2 as they are, learn nothing but how frequent each character is: the waves are many times as
+#   large as the token embeddings, which GPT-2 draws with a standard deviation of 0.02. With embeddings times
+#   sqrt(d_model), as their paper has it (section 3.4), they learn, and still end above learned positions here.
+# - Without residual sums, two layers learn the frequencies and no more.
+# - With norms after the sums, some seeds stay at the frequencies and others learn: at this rate and with so short a
+#   warm-up the start is a matter of luck, which agrees with Xiong et al. Of the mean nothing can be claimed.
+# - Rotary positions end below learned ones.
+# - For no positions at all, ReLU, RMS norm and a larger embedding of the tokens nothing is claimed: their bars reach
+#   zero. That a causal model can do without positions is known of larger ones (Haviv et al. 2022, "Transformer Language
+#   Models without Positional Encodings Still Learn Positional Information").
