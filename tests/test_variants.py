@@ -196,14 +196,43 @@ from gpt2_small import binding
 binding.bind("v.py")
 from typer.testing import CliRunner
 from gpt2_small.cli import app
+from gpt2_small.errors import UserError
 for line in sys.stdin.read().splitlines():
     result = CliRunner().invoke(app, line.split(" "))
-    if result.exit_code != 0:
+    if isinstance(result.exception, UserError):
+        print(result.exception)
+    elif result.exit_code != 0:
         sys.exit(f"{line}: {result.exception!r} {result.output}")
 """
 
+# A run with roles of the solution that is bound, to talk with, and its page.
+PAGE = """
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from app_pages import page_of, small_run
+from gpt2_small.app.models import Models
+folder = small_run(binding.bound(), Path("talk"), tokenizer_name="byte-chat", n_ctx=64)
+result = CliRunner().invoke(app, ["chat", "talk", "Hi", "--max-new-tokens", "3", "--json", "c"])
+if result.exit_code != 0:
+    sys.exit(f"chat: {result.exception!r} {result.output}")
+ids = list(b"A cat")
+with page_of(Models(str(folder))) as (client, _):
+    for path, asked in {
+        "continue": {"text": "A cat", "max_new_tokens": 3},
+        "chat": {"messages": [{"role": "user", "content": "Hi"}], "max_new_tokens": 3},
+        "scores": {"ids": ids},
+        "look": {"ids": ids},
+        "head": {"ids": ids, "layer": 0, "head": 0},
+        "lens": {"ids": ids, "start": 0, "stop": 3},
+        "ablations": {"ids": ids},
+    }.items():
+        answer = client.post(f"/api/{path}", json=asked)
+        if answer.status_code != 200 or '"error"' in answer.text:
+            sys.exit(f"{path}: {answer.status_code} {answer.text}")
+"""
 
-def test_a_variant_trains_resumes_samples_and_is_evaluated(tmp_path: Path) -> None:
+
+def test_a_variant_trains_samples_is_evaluated_chats_and_opens_in_the_page(tmp_path: Path) -> None:
     ids = ("rotary", "no-positions", "rms-norm", "mlp-gated")
     (tmp_path / "v.py").write_text(text_of(*ids))
     (tmp_path / "play.txt").write_text(PLAY)
@@ -213,12 +242,17 @@ def test_a_variant_trains_resumes_samples_and_is_evaluated(tmp_path: Path) -> No
         ["train", "--resume", "--out", "run", "--max-steps", "4"],
         ["sample", "--model", "run", "--prompt", "KING", "--max-new-tokens", "3", "--json", "s"],
         ["evaluate", "run", "--data", "play.txt", "--json", "e"],
+        ["export", "run", "exported"],
     ]
     commands = "\n".join(" ".join(map(str, line)) for line in lines)
-    told = run_python("-c", COMMANDS, str(ROOT), cwd=tmp_path, stdin=commands)
+    program, places = COMMANDS + PAGE, (str(ROOT), str(ROOT / "tests"))
+    told = run_python("-c", program, *places, cwd=tmp_path, stdin=commands)
     assert told.returncode == 0, told.stderr
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in log] == [1, 2, 3, 4]
     assert len(json.loads((tmp_path / "s").read_text())["samples"][0]["tokens"]) == 3
     assert 0 < json.loads((tmp_path / "e").read_text())["nats_per_token"] < 10
     assert (tmp_path / "run" / "solution.py").read_text() == text_of(*ids)
+    assert json.loads((tmp_path / "c").read_text())["messages"][1]["role"] == "assistant"
+    assert "the model is no GPT-2: it has no parameter pos_embed.W_pos" in told.stdout
+    assert not (tmp_path / "exported").exists()

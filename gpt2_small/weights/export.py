@@ -76,7 +76,13 @@ def _write(model: Model, tokenizer: Tokenizer | None, folder: Path) -> None:
     config = model.config
     d_vocab = exported_rows(config.d_vocab, tokenizer)
     state = {name: parameter.detach().cpu() for name, parameter in model.named_parameters()}
-    tensors = to_hugging_face(state, config, d_vocab=d_vocab)
+    try:
+        tensors = to_hugging_face(state, config, d_vocab=d_vocab)
+    except KeyError as missing:
+        raise UserError(
+            f"the model is no GPT-2: it has no parameter {missing.args[0]}, which Hugging Face's "
+            "GPT-2 has; nothing was written"
+        ) from None
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     dtype = state["embed.W_E"].dtype
     written = {
