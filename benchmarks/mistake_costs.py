@@ -3,11 +3,11 @@
     python benchmarks/mistake_costs.py --processes 2
     python benchmarks/mistake_costs.py --only block-post-norm --out costs.json
 
-Every mistake of the catalogue is edited into the reference, which then trains 300 steps with the
-recipe of the preset `stories`, 2 layers of width 64 at a rate of 1e-2, in float32 on one thread;
-its held-out loss is compared with the stories' exact entropy. What a run shows nothing of, to the
-last bit, is tried in the next variation: with an untied unembedding, then with dropout. The right
-model is trained with several seeds, so that a difference can be told from chance.
+Every mistake of the catalogue is edited into the reference, which then trains as `train --preset
+stories --max-steps 300` does, in float32 on one thread; its held-out loss is compared with the
+stories' exact entropy. What a run shows nothing of, to the last bit, is tried in the next
+variation: with an untied unembedding, then with dropout. The right model is trained with several
+seeds, so that a difference can be told from chance.
 
 The results are stored after each run, and a run that is stored is not made again. `python
 tests/mistake_matrix.py` writes them into docs/mistakes.md.
@@ -22,10 +22,9 @@ import multiprocessing
 import os
 import time
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -51,9 +50,6 @@ from gpt2_small.training.presets import training_preset
 from gpt2_small.training.training_data import StoriesData
 
 PRESET = training_preset("stories")
-# A third of the preset's processor time, with the same order of what mistakes cost.
-MODEL = {**PRESET.model, "d_model": 64, "n_layers": 2, "n_heads": 4}
-RECIPE = replace(PRESET.recipe, learning_rate=1e-2)
 STEPS = 300
 SEEDS = 5
 # Steps after which a mistake that changes nothing is told from one that does.
@@ -70,10 +66,10 @@ class Windows:
 
 def drawn_windows(steps: int) -> Windows:
     """The windows of the preset's first steps, and the held-out ones in batches as large."""
-    data = StoriesData(MODEL["n_ctx"])
-    share = dict(batch_size=RECIPE.batch_size, rank=0, world_size=1)
+    data = StoriesData(PRESET.model["n_ctx"])
+    share = dict(batch_size=PRESET.recipe.batch_size, rank=0, world_size=1)
     return Windows(
-        [data.batch(seed=RECIPE.seed, step=step, **share) for step in range(steps)],
+        [data.batch(seed=PRESET.recipe.seed, step=step, **share) for step in range(steps)],
         list(data.held_out(**share)),
     )
 
@@ -87,15 +83,15 @@ class Trial:
         self.solution, self.windows = solution, windows
         torch.manual_seed(seed)
         vocabulary = {"d_vocab": len(stories.VOCABULARY)}
-        config = solution.TransformerConfig(**{**MODEL, **vocabulary, **changes})
+        config = solution.TransformerConfig(**{**PRESET.model, **vocabulary, **changes})
         self.model: nn.Module = solution.Transformer(config)
         with torch.no_grad():
             for table in self.model.embed.parameters():
-                table.mul_(RECIPE.embedding_scale)
+                table.mul_(PRESET.recipe.embedding_scale)
 
     def train(self, stop_after: int | None = None) -> list[float]:
         """Train, and return the loss of each step."""
-        recipe, steps = RECIPE, len(self.windows.training)
+        recipe, steps = PRESET.recipe, len(self.windows.training)
         optimizer = torch.optim.AdamW(
             self.solution.parameter_groups(self.model, weight_decay=recipe.weight_decay),
             lr=recipe.learning_rate,
@@ -134,7 +130,7 @@ class Trial:
         """How far the held-out loss is above the entropy after the whole run."""
         self.train()
         losses = self.held_out_losses()
-        floor = stories.entropy_per_token(MODEL["n_ctx"])
+        floor = stories.entropy_per_token(PRESET.model["n_ctx"])
         return 100 * (sum(losses) / len(losses) / floor - 1)
 
 
@@ -230,7 +226,7 @@ def main() -> None:
     """Measure what is not stored yet."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=COSTS, help="where the results are stored")
-    parser.add_argument("--only", nargs="*", metavar="ID", help="these mistakes, stored or not")
+    parser.add_argument("--only", nargs="*", metavar="ID", help="these mistakes alone")
     parser.add_argument("--steps", type=int, default=STEPS, help="of each run")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the right model")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once")
@@ -249,7 +245,7 @@ def main() -> None:
 
 def measure_all(pool: ProcessPoolExecutor, results: Results, options: argparse.Namespace) -> None:
     """Fill in what is missing, the right model first."""
-    results.content["circumstances"] = circumstances("cpu") | {"threads": 1}
+    results.content["circumstances"] = circumstances("cpu")
     right = {
         name: [pool.submit(right_trained, name, seed) for seed in range(options.seeds)]
         for name in VARIATIONS
@@ -258,12 +254,10 @@ def measure_all(pool: ProcessPoolExecutor, results: Results, options: argparse.N
     todo = [
         mistake
         for mistake in model_mistakes()
-        if (mistake.id in options.only if options.only else not results.has(mistake))
+        if not results.has(mistake) and (not options.only or mistake.id in options.only)
     ]
-    # The parts in turn, so that measurements that are cut off have some of each.
-    numbers: Counter[str] = Counter()
-    turn = {m.id: numbers[m.component] for m in todo if numbers.update([m.component]) is None}
-    todo.sort(key=lambda mistake: turn[mistake.id])
+    if options.only:
+        todo.sort(key=lambda mistake: options.only.index(mistake.id))
     jobs = {pool.submit(mistake_measured, mistake): mistake for mistake in todo}
     for name, runs in right.items():
         results.right(name, [run.result() for run in runs])

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
+import costs_on_the_page
 import torch
 import typer
 
@@ -142,7 +143,7 @@ def page(matrix: Sequence[tuple[Mistake, Trial]], seconds: float) -> str:
     ]
     for part in PARTS:
         lines += _catalogue(part, wrong, right)
-    return "\n".join(lines).rstrip() + "\n"
+    return costs_on_the_page.with_costs("\n".join(lines).rstrip() + "\n")
 
 
 def _counted(wrong: Sequence[tuple[Mistake, Trial]]) -> str:
@@ -208,8 +209,15 @@ def main(
     out: Annotated[Path, typer.Option(help="The page to write.")],
     seed: Annotated[int, typer.Option(help="What is drawn for the checks.")] = 0,
     jobs: Annotated[int, typer.Option(help="How many processes share the work.")] = 2,
+    only_costs: Annotated[
+        bool, typer.Option("--only-costs", help="Write the costs into the page, and try nothing.")
+    ] = False,
 ) -> None:
     """Try every known mistake, and write down what is said."""
+    if only_costs:
+        out.write_text(costs_on_the_page.with_costs(out.read_text("utf-8")), encoding="utf-8")
+        typer.echo(f"Wrote {out}: the costs of mistakes.")
+        return
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=spawned) as pool:
         found = list(pool.map(tried_part, PARTS, [seed] * len(PARTS)))

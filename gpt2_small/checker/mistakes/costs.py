@@ -56,26 +56,25 @@ class Costs:
     right: Mapping[str, tuple[float, ...]]
     mistakes: Mapping[str, Cost]
 
-    def is_within_seeds(self, cost: Cost) -> bool:
-        """Whether a right model ends as high or as low with another seed."""
-        if cost.above_floor is None or cost.variation is None:
-            return cost.error is None
-        right = self.right[cost.variation]
-        return min(right) <= cost.above_floor <= max(right)
-
 
 @cache
 def measured_costs() -> Costs:
-    """The costs that were measured. Raises UserError where their file cannot be read."""
+    """The costs that were measured. Raises UserError where their file cannot be read.
+
+    A mistake whose edits have changed since is left out.
+    """
     stored = read_json(COSTS, FORMAT)
-    return Costs(
-        steps=stored["steps"],
-        right={name: tuple(values) for name, values in stored["right"].items()},
-        mistakes={
-            mistake_id: Cost(**{k: v for k, v in entry.items() if k != "edit"})
-            for mistake_id, entry in stored["mistakes"].items()
-        },
-    )
+    known = {mistake.id: mistake for mistake in model_mistakes()}
+    found = {
+        mistake_id: Cost(**{k: v for k, v in entry.items() if k != "edit"})
+        for mistake_id, entry in stored["mistakes"].items()
+        if mistake_id in known and entry["edit"] == edit_hash(known[mistake_id])
+    }
+    for mistake in known.values():
+        if mistake.same_as in found:
+            found.setdefault(mistake.id, found[mistake.same_as])
+    right = {name: tuple(values) for name, values in stored["right"].items()}
+    return Costs(stored["steps"], right, found)
 
 
 def model_mistakes() -> list[Mistake]:
