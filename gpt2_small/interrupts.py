@@ -1,4 +1,4 @@
-"""What Ctrl-C does before there is anything to interrupt."""
+"""End quietly on Ctrl-C while libraries are being imported."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""What the commands for a learner's own file share."""
+"""Define the options that the commands for a learner's file share."""
 
 from pathlib import Path
 from typing import Annotated

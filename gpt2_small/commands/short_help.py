@@ -1,4 +1,4 @@
-"""Help for a command with many options: a line each, so that it fits a screen."""
+"""Print a command's help with a line for each option, so that it fits a screen."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What becomes of the memory of freed tensors on a CPU, where the C library is glibc's.
+"""Keep or return the memory of freed tensors on a CPU, where the C library is glibc's.
 
 As it comes, glibc hands large blocks back to the system, which has to find, clear and map pages for
 the next step's; and blocks up to 32 MB, once it has seen one freed, it keeps in one heap, in which
