@@ -336,6 +336,7 @@ class _Search:
         matches = [m for m in ordered if explains_one(self.wrong, (m,), self.seen, key)] or [
             m for m in ordered if explains_finite(self.wrong, (m,), self.seen, key)
         ]
+        matches = [m for m in matches if self.wrong.fails((m,), key)]
         if matches:
             names = self.names_of("function")
             return (
