@@ -22,6 +22,7 @@ SHAPE = dict(d_model=24, n_layers=2, n_heads=3, n_ctx=40)
 TEXT = "A cat sat on a mat."
 BYTES = 256
 NEVER = -1e4  # a bias of the logits
+MASK, WRONG_MASK = "triu(diagonal=1)", "triu(diagonal=2)"
 
 
 def small_run(

@@ -1,6 +1,7 @@
 """A browser and a page for the tests that need them."""
 
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from app_pages import running
+from app_pages import TEXT, running
 
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
@@ -109,6 +110,17 @@ class Tab:
     def tokens(self) -> Any:
         """The tokens of the text."""
         return self.page.locator(".tokens").first.locator(".tok")
+
+
+def look_at(tab: Tab, text: str = TEXT) -> None:
+    """Look inside at a text, until every head is measured."""
+    tab.open("look")
+    tab.page.locator("#look-text").fill(text)
+    tab.page.locator("#look-text").press("Enter")
+    tab.page.get_by_role("listbox", name="The text that is looked at").get_by_role("option").nth(
+        len(text) - 1
+    ).wait_for()
+    tab.page.locator("#head-1-2 .effect").filter(has_text=re.compile(r"\d")).wait_for()
 
 
 def wait_for(condition: Any, seconds: float = 60) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from app_pages import SHAPE, TEXT, page_of, random_model, small_run
+from app_pages import MASK, SHAPE, TEXT, WRONG_MASK, page_of, random_model, small_run
 
 from gpt2_small import binding
 from gpt2_small.app import activations, looking, texts
@@ -292,7 +292,7 @@ def learners(solution: ModuleType, before: str, after: str, *, taps: bool = True
 
 
 MASKS = {
-    "one_too_late": ("triu(diagonal=1)", "triu(diagonal=2)"),
+    "one_too_late": (MASK, WRONG_MASK),
     "none": ("scores = similarity + mask", "scores = similarity"),
     "filled_with_zero": (
         "scores = similarity + mask",

@@ -1,0 +1,116 @@
+"""Browser tests of the views Look inside and Compare."""
+
+import json
+import re
+
+import pytest
+import torch
+from app_pages import TEXT, random_model
+from browsing import Tab, look_at, served_page
+
+from gpt2_small import binding
+from gpt2_small.app.models import Models
+from gpt2_small.generation import open_model
+from gpt2_small.model.hooks import hooks, run_with_cache
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def loaded(run):
+    return open_model(run)
+
+
+def test_the_hovered_weight_is_the_cache_s(tab, loaded) -> None:
+    ids = loaded.tokenizer.encode(TEXT)
+    _, cache = run_with_cache(loaded.model, torch.tensor([ids]))
+    look_at(tab)
+    tab.page.locator("#head-1-2").click()
+    tab.page.locator("#one-head").get_by_text("Layer 1, head 2").wait_for()
+    tab.page.get_by_label("Attention of layer 1, head 2").focus()
+    for _ in range(4):
+        tab.page.keyboard.press("ArrowUp")
+    for _ in range(6):
+        tab.page.keyboard.press("ArrowRight")
+    said = tab.page.get_by_role("tooltip").inner_text()
+    weight = cache["blocks.1.attn.hook_pattern"][0, 2, len(ids) - 5, 6].item()
+    assert f"weight {weight:.4f}" in said
+    assert f"“{TEXT[len(ids) - 5]}” attends to “{TEXT[6]}”" in said
+
+
+def test_the_last_row_of_the_lens_names_what_the_model_says(tab, loaded) -> None:
+    ids = loaded.tokenizer.encode(TEXT)
+    logits = loaded.model(torch.tensor([ids]))[0, :, : loaded.tokenizer.vocab_size]
+    look_at(tab)
+    last = tab.page.locator("#lens tbody tr").last
+    assert last.locator("th").inner_text() == "the model"
+    cell = last.locator("td").last
+    cell.hover()
+    said = tab.page.get_by_role("tooltip").inner_text()
+    best = logits[-1].softmax(dim=-1).max().item()
+    assert float(re.search(r"([\d.]+) %", said)[1]) == pytest.approx(100 * best, rel=0.02)
+
+
+def test_leaving_a_head_out_shows_the_loss_that_a_hook_gives(tab, loaded) -> None:
+    ids = loaded.tokenizer.encode(TEXT)
+
+    def zero(z: torch.Tensor) -> torch.Tensor:
+        z = z.clone()
+        z[:, :, 1] = 0
+        return z
+
+    with hooks(loaded.model, {"blocks.0.attn.hook_z": zero}):
+        logits = loaded.model(torch.tensor([ids]))[0, :-1, : loaded.tokenizer.vocab_size]
+    log_probs = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[1:, None])
+    look_at(tab)
+    tab.page.locator("#head-0-1").click()
+    tab.page.locator("#one-head").get_by_text("Layer 0, head 1").first.wait_for()
+    tab.page.locator("#ablate").click()
+    said = tab.page.get_by_text(re.compile("Without layer 0, head 1 the loss goes from"))
+    said.wait_for()
+    assert f"to {-log_probs.mean().item():.3f} nats" in said.inner_text()
+    tab.page.locator("#ablate").click()
+    tab.page.get_by_text(re.compile("Loss on this text:")).wait_for()
+
+
+def test_a_right_model_has_no_warning(tab) -> None:
+    look_at(tab)
+    assert tab.page.locator(".note.warn").count() == 0
+    assert tab.page.locator(".head.odd").count() == 0
+
+
+def test_two_checkpoints_are_compared_on_a_text(tab, loaded, solution, run) -> None:
+    tab.open("compare")
+    tab.page.locator("#compare-a").select_option("step:3")
+    loss = tab.page.get_by_text(re.compile("Loss: "))
+    loss.wait_for()
+    ids = torch.tensor([loaded.tokenizer.encode("Once upon a time")])
+    expected = []
+    for step in (3, 9):
+        fields = json.loads((run / "config.json").read_text())["model"]
+        model = random_model(solution, step, **fields)
+        logits = model(ids)[0, :-1, : loaded.tokenizer.vocab_size].log_softmax(dim=-1)
+        expected.append(-logits.gather(1, ids[0, 1:, None]).mean().item())
+    for value in expected:
+        tab.page.get_by_text(f"{value:.3f}").first.wait_for()
+    tab.page.get_by_role("button", name="Let both write on").click()
+    tab.page.get_by_role("listbox", name="The second model's text").locator(".tok").nth(
+        5
+    ).wait_for()
+
+
+def test_a_learner_s_file_is_compared_with_the_reference(browser, run, mine) -> None:
+    models = Models(str(run), solution=binding.load(mine))
+    with served_page(models) as (address, page), Tab(browser, address) as tab:
+        tab.open("compare")
+        said = tab.page.get_by_text(re.compile("Loss: "))
+        said.wait_for()
+        losses = []
+        for key in ("reference", "main"):
+            shown = page.models.get(key)
+            ids = torch.tensor([shown.tokenizer.encode("Once upon a time")])
+            logits = shown.model(ids)[0, :-1, : shown.tokenizer.vocab_size]
+            log_probs = logits.log_softmax(dim=-1)
+            losses.append(-log_probs.gather(1, ids[0, 1:, None]).mean().item())
+        assert f"{losses[0]:.3f} nats a token for the first, {losses[1]:.3f}" in said.inner_text()
+        assert abs(losses[0] - losses[1]) > 0.01
