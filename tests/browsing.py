@@ -87,7 +87,9 @@ class Tab:
         self.page.locator(f"#tab-{view}").click()
 
     def write(self, prompt: str, tokens: int | None = None) -> None:
-        """Let the model continue a prompt to its end."""
+        """Let the model continue a prompt to its end, with seed 1 unless another is set."""
+        if not self.page.locator("#option-seed").input_value():
+            self.set_option("seed", "1")
         if tokens is not None:
             self.set_option("max_new_tokens", str(tokens))
         self.page.locator("#prompt").fill(prompt)

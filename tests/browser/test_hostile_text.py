@@ -42,6 +42,14 @@ def test_hostile_text_is_only_ever_text(tab, text: str) -> None:
     assert not any(character in shown for character in "\x00\x07\x1b\x7f\u202e\u2066")
 
 
+def test_every_token_takes_room_to_be_pointed_at(tab) -> None:
+    text = "a\u00adb\u200bc\u0301d\u034f\u2028e"
+    tab.write(text, 1)
+    assert tab.tokens().count() == len(text.encode()) + 1
+    widths = tab.tokens().evaluate_all("all => all.map((tok) => tok.getBoundingClientRect().width)")
+    assert min(widths) > 0
+
+
 def test_a_text_of_a_hundred_thousand_characters_is_answered(tab) -> None:
     tab.set_option("max_new_tokens", "2")
     tab.page.locator("#prompt").evaluate("prompt => { prompt.value = 'x'.repeat(100000) }")

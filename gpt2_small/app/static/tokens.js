@@ -6,6 +6,9 @@ import { hideTip, showTip } from "./tip.js";
 /** The shade from each probability on; the likeliest tokens have none. */
 const SHADES = [[0.5, ""], [0.2, "s1"], [0.05, "s2"], [0.01, "s3"], [0.001, "s4"], [0, "s5"]];
 
+/** Texts that take no room of their own, such as a soft hyphen or a combining accent. */
+const NARROW = /^[\p{DI}\p{M}\p{Zl}\p{Zp}]+$/u;
+
 /** The class of a token's shade, by its log-probability. */
 export function shade(lp) {
   if (lp === null || lp === undefined) return "";
@@ -119,7 +122,7 @@ export class TokenView {
     const text = isMark ? (token.token ? "·" : `¶${token.text}`) : visible(token.text).replace(/\n/g, "↵\n");
     const [, space, word] = text.match(/^(\s*)([^]*)$/);
     return el("span", {
-      class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""}`,
+      class: `tok ${token.kind ?? ""} ${isMark ? "mark" : ""} ${NARROW.test(token.text) ? "narrow" : ""}`,
       role: "option", id: `${this.prefix}${index}`, "data-index": index,
       "aria-label": `${label(token.token || token.text) || "empty"}${said}`,
       "aria-selected": String(index === this.selected),
