@@ -138,7 +138,7 @@ def test_preparing_needs_no_torch(play, tmp_path):
         f"every = list(prepare({str(play)!r}, {str(tmp_path / 'out')!r}))\n"
         "print(every[-1].stage, 'torch' in sys.modules)"
     )
-    assert printed_by(program, tmp_path) == "done False"
+    assert printed_by(program, tmp_path, fresh=True) == "done False"
 
 
 # What it looks like

@@ -64,7 +64,8 @@ def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
     assert len(said(shown)) == length
 
 
-def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path):
+def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("GPT2_SMALL_SHARDS", str(tmp_path / "shards"))  # of no other test
     stages = []
     changes = {"data": str(play(tmp_path))}
     with open_run(
