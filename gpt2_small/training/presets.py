@@ -119,15 +119,15 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         "chat-stories": Settings(
             model=dict(n_ctx=128),
             recipe=Recipe(
-                max_steps=2400,
+                max_steps=3300,
                 batch_size=12,
                 learning_rate=3e-3,
                 warmup_steps=50,
                 final_fraction=0.0,
                 weight_decay=0.0,
                 beta2=0.98,
-                evaluate_every=600,
-                checkpoint_every=600,
+                evaluate_every=825,
+                checkpoint_every=825,
             ),
         ),
         # In the published GPT-2, 2e-5 to 2e-6 in five epochs of oasst1's best paths.

@@ -130,7 +130,7 @@ for name, value in (("stories that end", ended), ("as asked", as_asked)):
 
 # %% [markdown]
 # It has learned the form: it answers a request with a story and ends it. It has not learned to obey: the hero and the
-# thing are its own. That takes longer than the form; the preset `chat-stories` takes 2,400 steps from a better model, and
+# thing are its own. That takes longer than the form; the preset `chat-stories` takes 3,300 steps from a better model, and
 # then 99 % of the stories are as asked (`docs/chat.md`).
 #
 # ## What it was worth
