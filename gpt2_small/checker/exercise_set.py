@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpt2_small import binding
 from gpt2_small.checker.parts import PARTS
@@ -168,3 +168,30 @@ def _of_lesson(folder: Path) -> ExerciseSet:
     found = vars(module).get("EXERCISES")
     assert isinstance(found, ExerciseSet), f"{folder / _DEFINITION} defines no EXERCISES"
     return found
+
+
+def exercise_mistake(
+    guides: Mapping[str, "Guide"],
+    part: str,
+    name: str,
+    old: str,
+    new: str,
+    sentence: str,
+    hint: str,
+    **more: Any,
+) -> "Mistake":
+    """An edit of an exercise's reference, with one hint of its own before the part's.
+
+    more: further fields of Mistake.
+    """
+    from gpt2_small.checker.mistakes.mistake import Mistake
+
+    return Mistake(
+        id=f"{part.replace('_', '-')}-{name}",
+        component=part,
+        old=old,
+        new=new,
+        sentence=sentence,
+        hints=(hint, guides[part].hints[1], guides[part].hints[2]),
+        **more,
+    )

@@ -11,9 +11,8 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.observation import Counts, Distribution, Observation
 from gpt2_small.checker.claims.probes import draws
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 D_VOCAB = 7
 
@@ -233,18 +232,6 @@ CLAIMS = {
 }  # fmt: skip
 
 
-def mistake(part: str, name: str, old: str, new: str, sentence: str, hint: str) -> Mistake:
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-    )
-
-
 GUIDES = {
     "count_pairs": Guide(
         steps=(
@@ -313,6 +300,8 @@ _TOTAL = "total = smoothed.sum(dim=1, keepdim=True)"
 _LOSS = "return -table[tokens[:-1], tokens[1:]].log().mean()"
 _DRAW = "text.append(int(torch.multinomial(table[text[-1]], num_samples=1, generator=generator)))"
 _LOGITS = "return F.cross_entropy(logits[tokens[:-1]], tokens[1:])"
+
+mistake = partial(exercise_mistake, GUIDES)
 
 MISTAKES = {
     "count_pairs": (

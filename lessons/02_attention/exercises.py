@@ -1,5 +1,6 @@
 """Define the exercises of the attention lesson: claims, known mistakes and hints."""
 
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -10,9 +11,8 @@ from torch import Tensor
 from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.probes import draws
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 BATCH, SEQ, D_HEAD, D_MODEL = 2, 7, 4, 5
 AVERAGES = ("average_by_loop", "average_by_matrix", "average_by_softmax")
@@ -164,16 +164,7 @@ GUIDES = {
 }
 
 
-def mistake(part: str, name: str, old: str, new: str, sentence: str, hint: str) -> Mistake:
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _LOOP = "values[:, : position + 1].mean(dim=1)"

@@ -14,9 +14,8 @@ from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.probes import draws, random_parameter
 from gpt2_small.checker.claims.refusals import ending
 from gpt2_small.checker.claims.stored import stored_input
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 BATCH, SEQ, HEADS, D_HEAD, D_MODEL, D_MLP = 2, 7, 3, 4, 12, 10
 N_LAYERS, N_CTX, D_VOCAB = 3, 9, 11
@@ -375,20 +374,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str,
-    also: tuple[tuple[str, str], ...] = (),
-) -> Mistake:  # fmt: skip
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        also=also,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _PROJECTED = "query, key, value = residual @ W_Q, residual @ W_K, residual @ W_V"

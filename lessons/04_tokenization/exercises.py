@@ -12,9 +12,8 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 TEXT = (
     "low low low low low lower lower newest newest newest newest newest newest widest widest "
@@ -276,20 +275,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str,
-    also: tuple[tuple[str, str], ...] = (),
-) -> Mistake:  # fmt: skip
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        also=also,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _NEIGHBOURS = "for pair in pairwise(word):"

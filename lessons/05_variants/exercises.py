@@ -13,9 +13,8 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.probes import draws
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 BATCH, SEQ, HEADS, D_HEAD, D_MODEL, D_MLP = 2, 7, 3, 8, 12, 10
 SIZES = ((50, 6), (3, 16), (9, 7), (1, 2))
@@ -405,20 +404,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str,
-    also: tuple[tuple[str, str], ...] = (),
-) -> Mistake:  # fmt: skip
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        also=also,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _RATES = "rates = 10_000.0 ** (-torch.arange(0, d_model, 2) / d_model)"

@@ -3,7 +3,6 @@
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,8 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.probes import draws, tensor, text
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.oracle import activation_names, comparable, stored_reference
 
 NAME = "blocks.0.hook_resid_pre"
@@ -451,19 +449,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str, **more: Any
-) -> Mistake:
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        **more,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _STORE = "            cache[name] = activation.detach()\n"

@@ -4,7 +4,6 @@ import math
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,8 @@ from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Observation
 from gpt2_small.checker.claims.probes import draws, text
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 
 def number(given: object, what: str) -> Tensor:
@@ -359,19 +357,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str, **more: Any
-) -> Mistake:
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        **more,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _RISING = "rising = (step + 1) / warmup_steps if step < warmup_steps else 1.0"

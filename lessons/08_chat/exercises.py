@@ -4,7 +4,6 @@ from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +15,8 @@ from gpt2_small.checker.claims.failure import Failure
 from gpt2_small.checker.claims.observation import Estimate, Observation
 from gpt2_small.checker.claims.probes import draws, tensor, text
 from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_set import ExerciseSet, exercise_mistake
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.mistakes.mistake import Mistake
 
 
 class Letters:
@@ -429,19 +427,7 @@ GUIDES = {
 }
 
 
-def mistake(
-    part: str, name: str, old: str, new: str, sentence: str, hint: str, **more: Any
-) -> Mistake:
-    """An edit of the reference with one hint of its own before the part's."""
-    return Mistake(
-        id=f"{part.replace('_', '-')}-{name}",
-        component=part,
-        old=old,
-        new=new,
-        sentence=sentence,
-        hints=(hint, *GUIDES[part].hints[1:3]),
-        **more,
-    )
+mistake = partial(exercise_mistake, GUIDES)
 
 
 _SAID = "said = [*tokenizer.encode(text), tokenizer.end]"
