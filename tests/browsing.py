@@ -119,9 +119,7 @@ def look_at(tab: Tab, text: str = TEXT) -> None:
     tab.open("look")
     tab.page.locator("#look-text").fill(text)
     tab.page.locator("#look-text").press("Enter")
-    tab.page.get_by_role("listbox", name="The text that is looked at").get_by_role("option").nth(
-        len(text) - 1
-    ).wait_for()
+    tab.page.locator(".looking[aria-busy=false]").wait_for()
     tab.page.locator("#head-1-2 .effect").filter(has_text=re.compile(r"\d")).wait_for()
 
 

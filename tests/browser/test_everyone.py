@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from app_pages import TEXT
-from browsing import Tab, look_at
+from browsing import Tab, look_at, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -173,3 +173,17 @@ def test_every_picture_can_be_saved(tab, view: str, card: str, kind: str) -> Non
         assert content.startswith(b"<svg")
         assert b"var(" not in content
         assert b"xmlns" in content
+
+
+def test_a_picture_can_be_saved_once_it_stands(tab) -> None:
+    held: list = []
+    tab.page.route("**/api/lens", lambda route: held.append(route))
+    tab.open("look")
+    save = tab.page.get_by_role("region", name="What each layer would say").get_by_role(
+        "button", name="Save SVG"
+    )
+    wait_for(lambda: tab.page.title() and held)
+    assert save.is_disabled()
+    tab.page.unroute_all()
+    tab.page.locator("#lens table").wait_for()
+    assert save.is_enabled()

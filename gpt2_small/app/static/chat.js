@@ -2,7 +2,7 @@
 
 import { isStop, lines, sentence } from "./api.js";
 import { barsPicture, showBars } from "./bars.js";
-import { card, el, help, label, percent, save, saveSvg, show, withCommands } from "./dom.js";
+import { card, el, help, label, percent, save, saveButton, saveSvg, show, withCommands } from "./dom.js";
 import { store } from "./store.js";
 import { TokenView, legend, ranked } from "./tokens.js";
 
@@ -35,6 +35,7 @@ export class ChatView {
     this.edit = el("button", { class: "plain", text: "Edit", title: "Change the last message", onclick: () => this.#edit() });
     this.status = el("span", { class: "muted small", role: "status" });
     this.bars = el("ul", { class: "bars" });
+    this.saveRows = saveButton("SVG", () => saveSvg("candidates.svg", barsPicture(this.word.textContent, this.rows)));
     this.word = el("p", { class: "quoted" });
     this.hint = el("p", { class: "muted small", text: "Choose a token of an answer to see what else could have come." });
     const shading = el("label", { class: "check" }, el("input", { type: "checkbox", checked: true, onchange: (event) => this.#shade(event.target.checked) }), "Show probabilities");
@@ -43,7 +44,7 @@ export class ChatView {
         help("What is this?", "You and the model take turns. The model reads the whole conversation, as far as it fits, and writes the assistant's turn token by token, shaded by probability. Stop keeps what was written. Undo takes the last message and its answer back, Retry answers again with other random numbers, Edit lets you change your last message. The sampling options are those of Continue."),
         this.list, this.examples = el("div", { class: "actions examples" }), this.legend = legend(), el("div", { class: "composer" }, el("label", { class: "visually-hidden", for: "message", text: "Your message" }), this.box, this.send),
         el("div", { class: "actions" }, this.stop, this.undo, this.retry, this.edit, this.status)),
-      el("div", { class: "sticky" }, card("What else could have come", { actions: [el("button", { class: "quiet", text: "Save SVG", onclick: () => this.rows && saveSvg("candidates.svg", barsPicture(this.word.textContent, this.rows)) })] }, this.word, this.bars, this.hint))));
+      el("div", { class: "sticky" }, card("What else could have come", { actions: [this.saveRows] }, this.word, this.bars, this.hint))));
     this.#draw();
   }
 
@@ -156,6 +157,7 @@ export class ChatView {
     this.word.textContent = `“${label(token.token || token.text)}”  ${percent(Math.exp(token.lp))}`;
     this.rows = token.candidates.map(([id, word, lp]) => ({ word: word || "the end of the turn", taken: id === token.id, lanes: [{ kind: "model", name: "probability", p: Math.exp(lp) }] }));
     showBars(this.bars, this.rows);
+    this.saveRows.disabled = false;
     this.hint.textContent = "";
   }
 

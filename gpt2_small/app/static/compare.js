@@ -2,7 +2,7 @@
 
 import { isStop, lines, sentence } from "./api.js";
 import { barsPicture, showBars } from "./bars.js";
-import { card, el, fixed, help, label, percent, saveSvg, show } from "./dom.js";
+import { card, el, fixed, help, label, percent, saveButton, saveSvg, show } from "./dom.js";
 import { store } from "./store.js";
 import { TokenView, about, change, changeLegend, legend, ranked } from "./tokens.js";
 import { tokenized } from "./writer.js";
@@ -46,8 +46,8 @@ export class CompareView {
   }
 
   #candidates(side, title) {
-    const picture = el("button", { class: "quiet", text: "Save SVG", onclick: () => this.sides[side].rows?.length && saveSvg("candidates.svg", barsPicture(title, this.sides[side].rows)) });
-    return card(title, { actions: [picture] }, this.bars[side]);
+    this.sides[side].save = saveButton("SVG", () => saveSvg("candidates.svg", barsPicture(title, this.sides[side].rows)));
+    return card(title, { actions: [this.sides[side].save] }, this.bars[side]);
   }
 
   #chooser(side, title) {
@@ -131,6 +131,7 @@ export class CompareView {
         word: label(word) || "¶", lanes: [{ kind: "model", name: "probability", p: Math.exp(lp) }], taken: id === token.id,
       }));
       showBars(this.bars[side], at.rows);
+      at.save.disabled = !at.rows.length;
     }
   }
 

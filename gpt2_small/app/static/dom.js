@@ -100,6 +100,11 @@ export function save(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/** A button that saves a picture of a kind, SVG or PNG; disabled until there is a picture to save. */
+export function saveButton(kind, onclick) {
+  return el("button", { class: "quiet", text: `Save ${kind}`, disabled: true, onclick });
+}
+
 /** The value of one of the sheet's colours. */
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -1,6 +1,6 @@
 // The card of all attention heads: a thumbnail, a label and the ablated loss of each.
 
-import { card, colour, el, help, savePng, show } from "./dom.js";
+import { card, colour, el, help, saveButton, savePng, show } from "./dom.js";
 import { looksAhead, oddity, shortly, signed, what } from "./head_words.js";
 import { drawThumbnail } from "./heat.js";
 import { hideTip, showTip } from "./tip.js";
@@ -17,8 +17,8 @@ export class HeadGrid {
       class: "quiet", id: "measure", text: "Measure every head",
       title: "The loss on this text without each head in turn", onclick: onmeasure,
     });
-    const picture = el("button", { class: "quiet", text: "Save PNG", onclick: () => savePng("heads.png", this.#sheet()) });
-    this.element = card("Attention heads", { actions: [this.measure, picture] },
+    this.save = saveButton("PNG", () => savePng("heads.png", this.#sheet()));
+    this.element = card("Attention heads", { actions: [this.measure, this.save] },
       help("What do the heads do?", "A head lets each token (a row) take something over from tokens before it (columns); the darker a cell, the more. The word under a picture says where most of its weight goes, and the number how much the loss on this text rises without the head: heads with a high number matter here. Choose a head to see it whole. Orange cells look ahead, which a GPT-2 never does: there the causal mask is wrong."),
       el("p", { class: "muted small", text: "Under each head: where its weight goes, and how much the loss on this text rises without it." }),
       this.list);
@@ -30,6 +30,7 @@ export class HeadGrid {
     this.layers = [];
     this.effects = new Map(); // "layer,number" -> change of the loss
     show(this.list);
+    this.save.disabled = true;
   }
 
   /** All heads as {layer, number, head}. */
@@ -40,6 +41,7 @@ export class HeadGrid {
   /** Add a layer's heads. */
   add(item) {
     this.layers.push(item);
+    this.save.disabled = false;
     const { layer, of_heads } = item;
     const heads = of_heads.map((head, number) => this.#button(layer, number, head));
     const title = el("span", {}, el("span", { class: "long", text: "Layer " }), String(layer));

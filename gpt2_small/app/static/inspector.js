@@ -2,7 +2,7 @@
 
 import { ask, isStop, sentence } from "./api.js";
 import { barsPicture, showBars } from "./bars.js";
-import { card, el, fixed, label, percent, saveSvg, show } from "./dom.js";
+import { card, el, fixed, label, percent, saveButton, saveSvg, show } from "./dom.js";
 import { store } from "./store.js";
 
 const CANDIDATES = 10;
@@ -18,8 +18,8 @@ export class Inspector {
     this.bars = el("ul", { class: "bars", id: "candidates" });
     this.key = el("div", { class: "legend key", "aria-hidden": "true" });
     this.hint = el("p", { class: "muted small" });
-    const picture = el("button", { class: "quiet", text: "Save SVG", onclick: () => this.#picture() });
-    this.element = card("What else could have come", { actions: [picture], id: "inspector" },
+    this.save = saveButton("SVG", () => saveSvg("candidates.svg", barsPicture(this.word.textContent, this.rows)));
+    this.element = card("What else could have come", { actions: [this.save], id: "inspector" },
       this.word, this.facts, this.bars, this.key, this.hint);
   }
 
@@ -28,8 +28,8 @@ export class Inspector {
     const tokens = store.tokens();
     const token = tokens[index];
     this.asking?.abort();
-    this.rows = [];
     if (!token) {
+      this.save.disabled = true;
       this.word.textContent = "";
       for (const part of [this.facts, this.bars, this.key]) show(part);
       this.hint.textContent = tokens.length ? "Choose a token in the text." : "Write something first, then choose a token.";
@@ -68,14 +68,11 @@ export class Inspector {
       return { id, word: word || "¶ (the end)", lp, lanes, taken: id === token.id, cut: after === 0 };
     });
     showBars(this.bars, this.rows, index > 0 ? this.onpick : null);
+    this.save.disabled = !this.rows.length;
     const key = [el("span", {}, el("i", { class: "k1" }), "the model")];
     if (isShaped) key.push(el("span", {}, el("i", { class: "k2" }), `after temperature and cuts${kept ? ` (${kept} left)` : ""}`));
     if (shares.size) key.push(el("span", {}, el("i", { class: "k3" }), "the grammar's truth"));
     show(this.key, key);
-  }
-
-  #picture() {
-    if (this.rows?.length) saveSvg("candidates.svg", barsPicture(this.word.textContent, this.rows));
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { ask, isStop, lines, sentence } from "./api.js";
 import { lineChart } from "./charts.js";
-import { card, el, fixed, help, saveSvg, show } from "./dom.js";
+import { card, el, fixed, help, saveButton, saveSvg, show } from "./dom.js";
 import { store } from "./store.js";
 
 const WORDS = { passed: "done", failed: "wrong", not_written: "not written", waiting: "checking …" };
@@ -107,8 +107,9 @@ export class LearnView {
 
   #loss() {
     this.chart = el("div", {});
+    this.save = saveButton("SVG", () => saveSvg("loss.svg", this.chart.firstChild));
     this.lossText = el("p", { class: "muted small num", role: "status" });
-    return card(`Loss of ${store.state.run}`, { actions: [el("button", { class: "quiet", text: "Save SVG", onclick: () => this.chart.firstChild && saveSvg("loss.svg", this.chart.firstChild) })] }, this.lossText, this.chart);
+    return card(`Loss of ${store.state.run}`, { actions: [this.save] }, this.lossText, this.chart);
   }
 
   async #followRun() {
@@ -140,6 +141,7 @@ export class LearnView {
     ], { x: "step", y: "nats a token", integerX: true, upTo: highest(records), width: this.chart.clientWidth });
     chart.setAttribute("aria-label", "The loss by step");
     show(this.chart, chart);
+    this.save.disabled = false;
   }
 
   /** Redraw in the colours of the theme. */

@@ -1,7 +1,7 @@
 // The card of the logit lens: the next token by each layer.
 
 import { isStop, lines, sentence } from "./api.js";
-import { card, colour, el, help, label, percent, saveSvg, show, svg } from "./dom.js";
+import { card, colour, el, help, label, percent, saveButton, saveSvg, show, svg } from "./dom.js";
 import { hideTip, showTip } from "./tip.js";
 
 const COLUMNS = 12;
@@ -12,8 +12,8 @@ export class Lens {
     this.subject = subject;
     this.onproblem = onproblem;
     this.table = el("div", { class: "lens", id: "lens" });
-    const picture = el("button", { class: "quiet", text: "Save SVG", onclick: () => this.rows && saveSvg("logit-lens.svg", this.#picture()) });
-    this.element = card("What each layer would say", { actions: [picture] },
+    this.save = saveButton("SVG", () => saveSvg("logit-lens.svg", this.#picture()));
+    this.element = card("What each layer would say", { actions: [this.save] },
       help("How is this read?", "Each row ends the model after that many layers and lets it name the next token, through the final norm and the unembedding (the “logit lens”). The last row is what the model really says. The stronger the colour, the surer it is; a green frame marks the token that does come next. So you see in which layer the answer appears."),
       this.table);
   }
@@ -21,7 +21,7 @@ export class Lens {
   /** Begin with another text. */
   clear() {
     this.asking?.abort();
-    this.rows = null;
+    this.save.disabled = true;
     show(this.table);
   }
 
@@ -40,6 +40,7 @@ export class Lens {
       return;
     }
     this.rows = rows;
+    this.save.disabled = false;
     this.words = tokens.slice(start, stop).map((token) => label(token.token) || "¶");
     const heading = el("tr", {}, el("th", { text: "after" }), this.words.map((text) => el("th", { scope: "col", text })));
     const body = rows.map(({ layer, cells }) => el("tr", {}, el("th", { scope: "row", text: this.#name(layer) }), cells.map(cellOf)));

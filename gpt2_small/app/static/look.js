@@ -29,8 +29,8 @@ export class LookView {
     this.lens = new Lens(this.subject, { onproblem });
     this.norms = new Norms(this.subject);
     this.warnings = el("div", { "aria-live": "polite" });
-    this.element = el("div", { class: "stack" }, this.warnings, this.#text(),
-      el("div", { class: "looking" }, this.grid.element, this.one.element, this.lens.element, this.norms.element));
+    this.panels = el("div", { class: "looking" }, this.grid.element, this.one.element, this.lens.element, this.norms.element);
+    this.element = el("div", { class: "stack" }, this.warnings, this.#text(), this.panels);
   }
 
   #text() {
@@ -58,24 +58,37 @@ export class LookView {
     else this.#read(store.promptText || "Once upon a time");
   }
 
+  /** Give up what is asked for, and be busy until `#end` is called with the control that this returns. */
+  #begin() {
+    this.control?.abort();
+    this.control = new AbortController();
+    this.panels.setAttribute("aria-busy", "true");
+    this.status.textContent = "Looking …";
+    return this.control;
+  }
+
+  #end(control, problem) {
+    if (control !== this.control) return;
+    this.panels.setAttribute("aria-busy", "false");
+    if (problem) this.status.textContent = problem;
+  }
+
   async #read(text) {
+    const control = this.#begin();
     try {
       const tokens = await tokenized(this.model(), text);
-      await this.#look(tokens.map((token) => token.id));
+      if (control === this.control) await this.#look(tokens.map((token) => token.id));
     } catch (error) {
-      this.status.textContent = sentence(error);
+      this.#end(control, sentence(error));
     }
   }
 
   async #look(ids) {
-    this.control?.abort();
-    const control = new AbortController();
-    this.control = control;
+    const control = this.#begin();
     for (const panel of [this.grid, this.one, this.lens]) panel.clear();
     show(this.warnings);
     const model = this.model();
     Object.assign(this.subject, { model, ids, position: ids.length - 1 });
-    this.status.textContent = "Looking …";
     const compare = store.state.models.some(({ kind }) => kind === "reference");
     try {
       for await (const items of lines("look", { model, ids, compare }, control.signal)) {
@@ -88,8 +101,9 @@ export class LookView {
       show(this.warnings, warnings({ heads, origins, ahead: this.ahead, tokens: this.subject.tokens }));
       if (heads.length <= QUICK_HEADS) await this.#measure();
       if (control === this.control && !this.one.chosen) this.#choose(...this.grid.firstChoice());
+      this.#end(control);
     } catch (error) {
-      if (!isStop(error)) this.status.textContent = sentence(error);
+      this.#end(control, sentence(error));
     }
   }
 

@@ -1,15 +1,15 @@
 // The card of the residual stream's length, layer by layer.
 
 import { lineChart } from "./charts.js";
-import { card, el, help, label, saveSvg, show } from "./dom.js";
+import { card, el, help, label, saveButton, saveSvg, show } from "./dom.js";
 
 /** The card; `subject` is the text that is looked at, with its `norms`. */
 export class Norms {
   constructor(subject) {
     this.subject = subject;
     this.chart = el("div", {});
-    const picture = el("button", { class: "quiet", text: "Save SVG", onclick: () => this.chart.firstChild && saveSvg("residual-norms.svg", this.chart.firstChild) });
-    this.element = card("Length of the residual stream", { actions: [picture] },
+    this.save = saveButton("SVG", () => saveSvg("residual-norms.svg", this.chart.firstChild));
+    this.element = card("Length of the residual stream", { actions: [this.save] },
       help("What does it show?", "Every layer adds what its attention and its MLP write to the residual stream. The lines show how long these vectors are, on average over the text or at the token you chose: a layer that writes little changes little."),
       this.chart);
   }
@@ -29,5 +29,6 @@ export class Norms {
     const chart = lineChart(series, { x: "layer", y, integerX: true, from: 0, width: this.chart.clientWidth });
     chart.setAttribute("aria-label", "Length of the residual stream by layer");
     show(this.chart, chart);
+    this.save.disabled = false;
   }
 }

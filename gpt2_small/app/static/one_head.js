@@ -2,7 +2,7 @@
 
 import { ask, askBytes, isStop, sentence } from "./api.js";
 import { showBars } from "./bars.js";
-import { card, el, fixed, label, percent, savePng, show, word } from "./dom.js";
+import { card, el, fixed, label, percent, saveButton, savePng, show, word } from "./dom.js";
 import { AHEAD, oddity, signed, what } from "./head_words.js";
 import { HeadMap } from "./heat.js";
 import { hideTip, showTip } from "./tip.js";
@@ -30,8 +30,8 @@ export class OneHead {
     this.candidatesTitle = el("h3", {});
     this.after = el("ul", { class: "bars", id: "ablated" });
     this.afterKey = el("div", { class: "legend key", "aria-hidden": "true" }, el("span", {}, el("i", { class: "k1" }), "as it is"), el("span", {}, el("i", { class: "k2" }), "without"));
-    const picture = el("button", { class: "quiet", text: "Save PNG", onclick: () => savePng("head.png", this.map.canvas) });
-    this.element = card("One head", { id: "one-head", actions: [picture] },
+    this.save = saveButton("PNG", () => savePng("head.png", this.map.canvas));
+    this.element = card("One head", { id: "one-head", actions: [this.save] },
       this.title, this.sentence, this.pairs, el("div", { class: "big-wrap" }, this.map.canvas),
       el("div", { class: "actions" }, this.without, this.back), this.effect, this.candidatesTitle, this.after, this.afterKey);
     new ResizeObserver(() => this.map.draw()).observe(this.element);
@@ -43,6 +43,7 @@ export class OneHead {
     this.ablating?.abort();
     this.off.clear();
     this.chosen = null;
+    this.save.disabled = true;
   }
 
   /** Show a head, as `look` described it. */
@@ -61,6 +62,7 @@ export class OneHead {
       const weights = new Float32Array(bytes);
       this.#pairs(weights);
       this.map.show(weights, tokens.map((token) => token.token), `Attention of layer ${layer}, head ${number}`);
+      this.save.disabled = false;
       this.ablate();
     } catch (error) {
       this.#problem(error);
