@@ -1,6 +1,8 @@
 """A browser and a page for the tests that need them."""
 
+import asyncio
 import os
+import random
 import re
 import shutil
 import threading
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from app_pages import TEXT, running
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
@@ -21,6 +24,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 PATIENCE = 60_000
 # Slows the page's processor by this factor: a test must hold on a slow machine too.
 SLOWDOWN = float(os.environ.get("GPT2_SMALL_BROWSER_SLOWDOWN", "1"))
+# Delays each answer of the server by up to as many seconds: a test must hold in any order of them.
+DELAY = float(os.environ.get("GPT2_SMALL_BROWSER_DELAY", "0"))
 
 
 @contextmanager
@@ -39,7 +44,10 @@ def chromium() -> Iterator[Any]:
 def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page]]:
     """The address of a page over a real socket, and the page."""
     page = Page(models, learner)
-    with running(Guard(page.application(), token=KEY)) as address:
+    application = page.application()
+    if DELAY:
+        application = delayed(application, DELAY)
+    with running(Guard(application, token=KEY)) as address:
         try:
             yield f"{address}/{KEY}/", page
         finally:
@@ -47,6 +55,18 @@ def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page
     if learner is not None:
         learner.stop()
     assert page.turns.close()
+
+
+def delayed(application: ASGIApp, seconds: float) -> ASGIApp:
+    """An application whose answers to the page's questions begin up to `seconds` late."""
+    drawn = random.Random(0)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if "/api/" in scope["path"]:
+            await asyncio.sleep(drawn.random() * seconds)
+        await application(scope, receive, send)
+
+    return answer
 
 
 class Tab:
