@@ -185,6 +185,13 @@ def prepare_dialogues(processes: Processes, console: Console) -> None:
     processes.on_main(made)
 
 
+def interrupted(run: OpenRun) -> str:
+    """The sentence for an interrupt while nothing is trained, which training itself answers."""
+    if run.training.step == 0:
+        return f"Interrupted before training; remove {run.folder} or begin another run."
+    return f"Interrupted; the run is in {run.folder}, trained to step {run.training.step:,}."
+
+
 def unused_folder(name: str) -> Path:
     """A folder in runs/ that is not there yet: the data's name, or with -2, -3 and so on."""
     folder, number = Path("runs") / Path(name).stem, 1
@@ -255,7 +262,10 @@ def main(
         if chat:
             prepare_dialogues(processes, console)
         with open_run(binding.bound(), folder, settings, changes, processes) as run:
-            (run_chat_demo if chat else run_demo)(run, console, stories)
+            try:
+                (run_chat_demo if chat else run_demo)(run, console, stories)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(interrupted(run)) from None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Write files and folders atomically, verify their hashes, and find the cache folder."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from safetensors import SafetensorError
 
 from gpt2_small.errors import UserError
 from gpt2_small.pipes import refuse_pipe
+
+DISK_FULL = {os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)}
 
 
 def cache_folder() -> Path:
@@ -69,7 +72,7 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         aside.chmod(mode)
         os.replace(aside, path)
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); nothing was changed.") from None
+        raise cannot_write(path, error, "nothing was changed; ") from None
     finally:
         if aside:
             aside.unlink(missing_ok=True)
@@ -79,7 +82,7 @@ def _write_into(path: Path, text: str, errors: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", errors=errors, newline="")
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}).") from None
+        raise cannot_write(path, error) from None
 
 
 @contextmanager
@@ -100,8 +103,7 @@ def locked(path: Path, *, in_use: str, wait: bool = False) -> Iterator[None]:
     except Timeout:
         raise UserError(in_use) from None
     except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot write {path.parent} ({reason}); give another folder.") from error
+        raise cannot_write(path.parent, error) from error
     try:
         yield
     finally:
@@ -179,7 +181,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _take_place(aside, path)
         sync(path.parent)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {path} ({_reason(error)}); nothing was changed") from error
+        raise cannot_write(path, error, "nothing was changed; ") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -202,6 +204,16 @@ def _take_place(aside: Path, path: Path) -> None:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
+
+
+def cannot_write(path: Path, error: OSError | SafetensorError, unharmed: str = "") -> UserError:
+    """The error for a path that cannot be written: the system's reason and the way out.
+
+    unharmed: what is said between the two.
+    """
+    reason = _reason(error)
+    way_out = "free some space" if reason in DISK_FULL else "make it writable or give another path"
+    return UserError(f"cannot write {path} ({reason}); {unharmed}{way_out}")
 
 
 def _reason(error: OSError | SafetensorError) -> str:

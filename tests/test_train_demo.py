@@ -67,6 +67,29 @@ def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("judging", "sentence"),
+    [
+        (1, "Interrupted before training; remove runs/stories or begin another run."),
+        (2, "Interrupted; the run is in runs/stories, trained to step 2."),
+    ],
+)
+def test_an_interrupt_while_stories_are_judged_says_where_the_run_stands(
+    run_demo, demo, monkeypatch, judging: int, sentence: str
+):
+    judged = iter(range(1, 3))
+
+    def judge(*_):
+        if next(judged) == judging:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "judged", judge)
+    monkeypatch.setattr(demo, "right_endings", lambda *_: None)
+    code, _, err = run_demo("--max-steps", 2, "--batch-size", 2)
+    assert code == 130
+    assert err.split("\n")[-2] == sentence
+
+
 def test_the_log_has_what_others_rely_on(run_demo):
     run_demo("--data", "play.txt", "--max-steps", 2, "--batch-size", 2)
     first, last = read_log("runs/play")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, shell_word
+from gpt2_small.files import cannot_write
 from gpt2_small.model.building import build_model, config_from_fields, fill
 from gpt2_small.runs.checkpoint_folders import (
     LAST_CHECKPOINT,
@@ -128,7 +129,7 @@ def create_run(
         for name in (LOG, LAST_CHECKPOINT):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {folder} ({error.strerror}); give another folder") from error
+        raise cannot_write(folder, error) from error
     # The config first: with it the folder is known as a run's, and can be started again.
     write_config(
         folder,

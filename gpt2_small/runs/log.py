@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import parse_json, write_atomically
+from gpt2_small.files import cannot_write, parse_json, write_atomically
 from gpt2_small.pipes import refuse_pipe
 
 LOG = "log.jsonl"
@@ -23,7 +23,7 @@ def append_log(folder: str | Path, record: Mapping[str, Any]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(_line(record))
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); free some space") from error
+        raise cannot_write(path, error) from error
 
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:

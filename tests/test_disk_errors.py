@@ -1,0 +1,26 @@
+"""What is said of a path that cannot be written: the system's reason and the way out."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import atomic_file, cannot_write
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_asks_for_space(tmp_path, number: int) -> None:
+    with (
+        pytest.raises(UserError, match=r"nothing was changed; free some space$"),
+        atomic_file(tmp_path / "config.json"),
+    ):
+        raise OSError(number, os.strerror(number))
+
+
+def test_a_path_that_may_not_be_written_asks_for_another() -> None:
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert str(cannot_write(Path("run"), error)) == (
+        "cannot write run (Permission denied); make it writable or give another path"
+    )
