@@ -1,5 +1,6 @@
 """`gpt2-small train`: a run in its folder, gone on with, begun from other weights, refused."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_a_run_has_its_log_its_checkpoints_and_its_curve(trained):
     assert [checkpoint.step for checkpoint in read_run(trained).checkpoints] == [4, 6]
     assert (trained / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert load_model(trained).config.d_model == 16
+
+
+def test_text_that_the_terminal_cannot_encode_is_shown_escaped(command, monkeypatch):
+    Path("poem.txt").write_text("春眠不觉晓，处处闻啼鸟。\n" * 100, encoding="utf-8")
+    for end in (["--data", "poem.txt", "--set", "evaluate_every=1"], ["--resume"]):
+        screen = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="cp1252"))
+        steps = ["--max-steps", "4"] if "--resume" in end else [*SHORT, "--max-steps", "2"]
+        code, _, err = command("train", "--out", "run", *steps, *end)
+        sys.stdout.flush()
+        assert (code, err) == (0, "")
+        assert rb"\u" in screen.getvalue()
 
 
 def test_the_config_tells_with_what_the_run_was_started(trained):
