@@ -1,4 +1,4 @@
-"""How long multiple choice takes: our packed rows beside lm-evaluation-harness's `hf` model.
+"""Time multiple choice: our packed rows beside lm-evaluation-harness's `hf` model.
 
     python benchmarks/choices.py --examples 48
     python benchmarks/choices.py --examples 48 --choices hellaswag_val.jsonl

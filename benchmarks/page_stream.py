@@ -1,4 +1,4 @@
-"""What the page's way to the browser costs: its stream beside the stream it is made of.
+"""Time the page's stream to the browser beside the stream it is made of.
 
     python benchmarks/page_stream.py --preset gpt2 --new-tokens 64
 

@@ -1,4 +1,4 @@
-"""Which file the kit runs on: the reference, or a learner's own."""
+"""Bind the solution that everything runs on: the reference, or a learner's file."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What every command does alike: one sentence for a user's mistake, and the right exit code."""
+"""Run a command line: one sentence for a user's mistake, and the right exit code."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""A loaded solution against a reference; raises AssertionError where they differ."""
+"""Compare a loaded solution with a reference; raise AssertionError where they differ."""
 
 from pathlib import Path
 from types import ModuleType

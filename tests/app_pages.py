@@ -1,4 +1,4 @@
-"""Small models for the page, and the page without a network."""
+"""Make small models for the page, and serve the page without a network."""
 
 import threading
 from collections.abc import Iterator

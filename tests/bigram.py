@@ -1,4 +1,4 @@
-"""The smallest model that trains: what tests of the training step train, and torch's own step."""
+"""Define the smallest model that trains, and torch's own step for it."""
 
 import copy
 from contextlib import contextmanager

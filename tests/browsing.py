@@ -1,4 +1,4 @@
-"""A browser and a page for the tests that need them."""
+"""Open a browser and a page for the tests that need them."""
 
 import asyncio
 import os

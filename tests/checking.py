@@ -1,4 +1,4 @@
-"""One warm checker for all tests that check files, and files to check."""
+"""Share one warm checker between tests, and make files to check."""
 
 import atexit
 from functools import cache

@@ -1,4 +1,4 @@
-"""What every test shares: the typed solution, reproducible randomness, no network."""
+"""Share fixtures: the typed solution, reproducible randomness, no network."""
 
 import gc
 import os

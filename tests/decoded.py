@@ -1,4 +1,4 @@
-"""What cached decoding must give: what the model gives when it reads everything anew."""
+"""Compute what cached decoding must give: the model's output on the whole text."""
 
 import copy
 

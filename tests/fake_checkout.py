@@ -1,4 +1,4 @@
-"""A stand-in for Python and pip, and a checkout in which setup_env.sh meets it."""
+"""Fake Python and pip in a checkout, to test setup_env.sh."""
 
 import os
 import subprocess

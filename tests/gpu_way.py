@@ -1,4 +1,4 @@
-"""The twin as it computes on a GPU, on a CPU."""
+"""Run the twin's GPU code path on a CPU."""
 
 from contextlib import contextmanager
 

@@ -1,4 +1,4 @@
-"""What the tests of the C code share."""
+"""Share helpers between tests of the C code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What stands on the pages of docs/."""
+"""Read the pages of docs/: their commands, links and tables."""
 
 import re
 

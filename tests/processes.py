@@ -1,4 +1,4 @@
-"""Python in another process, where nothing is bound yet."""
+"""Run Python in another process, where nothing is bound yet."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Small GPT-2s for the tests of weights: Hugging Face's, ours, and folders that hold them."""
+"""Make small GPT-2s for tests of weights: Hugging Face's, ours, and folders of them."""
 
 from dataclasses import asdict
 from pathlib import Path

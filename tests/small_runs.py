@@ -1,4 +1,4 @@
-"""Small runs: how they are started, and what they left behind."""
+"""Start small runs, and read what they left behind."""
 
 import hashlib
 import json

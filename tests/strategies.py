@@ -1,4 +1,4 @@
-"""What the tests of the parts draw: a small model's shape, a seed, an element type, a scale."""
+"""Draw a small model's shape, a seed, an element type and a scale for property tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a teacher says of a wrong file: names in its docstring, lines marked by a comment.
+"""Read a teacher's verdict on a wrong file: names in its docstring, lines marked by a comment.
 
 The docstring has a line for each wrong part: `MLP: mlp-exact-gelu; mlp-dropout-missing`. `unknown`
 stands for a mistake that the catalogue does not have. A line that a teacher would point at ends

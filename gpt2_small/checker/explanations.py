@@ -1,4 +1,4 @@
-"""Sentences about what was seen and what should have been seen."""
+"""Word what was observed and what was expected."""
 
 import errno
 import math

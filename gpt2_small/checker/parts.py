@@ -1,4 +1,4 @@
-"""The fifteen parts of `solution.py`, in learning order."""
+"""List the fifteen parts of `solution.py`, in learning order."""
 
 
 class NotWrittenYet(Exception):

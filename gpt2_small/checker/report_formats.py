@@ -1,4 +1,4 @@
-"""A verdict in the formats that other programs read: JSON, JUnit, Gradescope."""
+"""Write a verdict in the formats of other programs: JSON, JUnit, Gradescope."""
 
 import json
 from collections.abc import Callable, Mapping

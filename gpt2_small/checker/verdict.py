@@ -1,4 +1,4 @@
-"""What is known about a file after its checks have been run."""
+"""Hold the results of a file's checks."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field

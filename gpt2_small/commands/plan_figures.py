@@ -1,4 +1,4 @@
-"""How a plan writes numbers: three digits, and a multiple that a reader knows."""
+"""Format a plan's numbers: three digits and a familiar unit."""
 
 
 def counted(number: int, noun: str, plural: str = "s") -> str:

@@ -1,4 +1,4 @@
-"""How a plan looks: on a screen of 80 columns, and as JSON."""
+"""Render a plan: on a screen of 80 columns, and as JSON."""
 
 import json
 from dataclasses import asdict, fields

@@ -1,4 +1,4 @@
-"""The key in the page's address, which other users of this machine do not know."""
+"""Make the key in the page's address, which other users of this machine do not know."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The layout of transformers' GPT-2: its modules, or others with their names."""
+"""Define the layout of transformers' GPT-2: its modules, or others with their names."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The layout of models that take a TransformerConfig and are made of torch's own modules."""
+"""Define the layout of models that take a TransformerConfig and are made of torch's own modules."""
 
 from collections.abc import Sequence
 

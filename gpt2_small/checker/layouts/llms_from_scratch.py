@@ -1,4 +1,4 @@
-"""The layout of "Build a Large Language Model (From Scratch)" (Raschka 2024), chapter 4."""
+"""Define the layout of "Build a Large Language Model (From Scratch)" (Raschka 2024), chapter 4."""
 
 from typing import Any
 

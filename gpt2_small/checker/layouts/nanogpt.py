@@ -1,4 +1,4 @@
-"""The layout of nanoGPT, minGPT and build-nanogpt: `model.py` of Karpathy 2022."""
+"""Define the layout of nanoGPT, minGPT and build-nanogpt: `model.py` of Karpathy 2022."""
 
 import inspect
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a learner is told about an unwritten part: steps in the file, and hints on asking."""
+"""Give hints on an unwritten part: steps in the file, and more on asking."""
 
 from dataclasses import dataclass
 

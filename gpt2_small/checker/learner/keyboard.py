@@ -1,4 +1,4 @@
-"""Key presses, one by one, without waiting for Enter."""
+"""Read key presses one by one, without waiting for Enter."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What a learner has done and been told, kept beside the file that it is about."""
+"""Store what a learner has done and been told, beside the learner's file."""
 
 import json
 from collections.abc import Sequence

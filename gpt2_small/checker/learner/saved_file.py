@@ -1,4 +1,4 @@
-"""A file on disk that somebody is editing: when it is saved, and which parts that changed."""
+"""Detect saves of a file that is being edited, and the parts that a save changed."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""A verdict as a learner sees it: the parts with their state, then the first thing to mend.
+"""Render a verdict for a learner: the state of each part, then the first thing to mend.
 
 It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
 """

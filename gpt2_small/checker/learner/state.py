@@ -1,4 +1,4 @@
-"""What is known of a learner's file while it is being written, and what is news about it."""
+"""Track the state of a learner's file across saves, and tell what is new."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

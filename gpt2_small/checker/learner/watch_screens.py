@@ -1,4 +1,4 @@
-"""What `watch` shows: one screen that is painted anew, or plain lines without a terminal."""
+"""Render `watch`: one screen that is redrawn, or plain lines without a terminal."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A known mistake: an edit of the reference's text, and what to say to who made it."""
+"""Define a known mistake: an edit of the reference's text, and its message."""
 
 import ast
 import itertools

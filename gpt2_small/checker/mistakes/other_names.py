@@ -1,4 +1,4 @@
-"""Names that others give to the parts: recognise a part that a file calls otherwise."""
+"""Recognise parts by the names that other implementations give them."""
 
 from collections.abc import Iterable
 

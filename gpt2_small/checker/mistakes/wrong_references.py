@@ -1,4 +1,4 @@
-"""Observations of wrong references, and how they compare with those of a file."""
+"""Compare the observations of a file with those of wrong references."""
 
 import math
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""The known mistakes, one file a part, each a list MISTAKES of `mistake.Mistake`."""
+"""List the known mistakes: a file for each part, with a list MISTAKES of `mistake.Mistake`."""

@@ -1,4 +1,4 @@
-"""What goes wrong in MultiHeadAttention."""
+"""List the known mistakes in MultiHeadAttention."""
 
 from gpt2_small.checker.mistakes.catalogue import (
     attention_around,

@@ -1,4 +1,4 @@
-"""What goes wrong in MultiHeadAttention: dropout, initialisation, parameters, taps."""
+"""List the known mistakes in MultiHeadAttention: dropout, initialisation, parameters, taps."""
 
 from gpt2_small.checker.mistakes.catalogue.families import fixed_rates, initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake

@@ -1,4 +1,4 @@
-"""What goes wrong in MultiHeadAttention: queries, keys, values, heads."""
+"""List the known mistakes in MultiHeadAttention: queries, keys, values, heads."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in MultiHeadAttention: scores, mask, softmax."""
+"""List the known mistakes in MultiHeadAttention: scores, mask, softmax."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

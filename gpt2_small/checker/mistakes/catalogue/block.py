@@ -1,4 +1,4 @@
-"""What goes wrong in TransformerBlock."""
+"""List the known mistakes in TransformerBlock."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in Embedding."""
+"""List the known mistakes in Embedding."""
 
 from gpt2_small.checker.mistakes.catalogue.families import initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake

@@ -1,4 +1,4 @@
-"""Mistakes that several parts share: other initialisations, and other rates of dropout."""
+"""List mistakes that several parts share: other initialisations and rates of dropout."""
 
 from collections.abc import Mapping
 

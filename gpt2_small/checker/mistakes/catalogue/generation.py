@@ -1,4 +1,4 @@
-"""What goes wrong in generate."""
+"""List the known mistakes in generate."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in LayerNorm."""
+"""List the known mistakes in LayerNorm."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in next_token_loss."""
+"""List the known mistakes in next_token_loss."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the MLP."""
+"""List the known mistakes in the MLP."""
 
 from gpt2_small.checker.mistakes.catalogue.families import fixed_rates, initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake

@@ -1,4 +1,4 @@
-"""What goes wrong in parameter_groups."""
+"""List the known mistakes in parameter_groups."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in PositionalEmbedding."""
+"""List the known mistakes in PositionalEmbedding."""
 
 from gpt2_small.checker.mistakes.catalogue.families import initialisations
 from gpt2_small.checker.mistakes.mistake import Mistake

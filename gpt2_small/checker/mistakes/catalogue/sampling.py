@@ -1,4 +1,4 @@
-"""What goes wrong in sample."""
+"""List the known mistakes in sample."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in learning_rate."""
+"""List the known mistakes in learning_rate."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

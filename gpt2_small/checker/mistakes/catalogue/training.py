@@ -1,4 +1,4 @@
-"""What goes wrong in train."""
+"""List the known mistakes in train."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

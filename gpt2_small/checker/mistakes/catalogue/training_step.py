@@ -1,4 +1,4 @@
-"""What goes wrong in train_step."""
+"""List the known mistakes in train_step."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -1,4 +1,4 @@
-"""What goes wrong in Transformer."""
+"""List the known mistakes in Transformer."""
 
 from gpt2_small.checker.mistakes.catalogue.families import fixed_rates
 from gpt2_small.checker.mistakes.mistake import Mistake

@@ -1,4 +1,4 @@
-"""The reference's own results inside a part, with the names of what they are."""
+"""Record the reference's intermediate results inside a part, with their names."""
 
 import ast
 import math
