@@ -1,4 +1,4 @@
-"""Read the pages of docs/: their commands, links and tables."""
+"""Read the pages of docs/ and the code blocks on them."""
 
 import re
 
