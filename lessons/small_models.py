@@ -5,7 +5,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -159,14 +159,6 @@ def stored(lesson: str) -> dict[str, list[float]]:
         (FOLDER / lesson / MEASUREMENTS).read_text(encoding="utf-8")
     )["values"]
     return found
-
-
-def measured(
-    measure: Callable[[int], Mapping[str, float]], seeds: Sequence[int]
-) -> dict[str, list[float]]:
-    """What an experiment gives for some seeds, by name."""
-    rows = [measure(seed) for seed in seeds]
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def draw_intervals(axes: Any, values: Mapping[str, Sequence[float]], label: str) -> None:

@@ -36,6 +36,14 @@ def measured(lesson: str, seed: int) -> dict[str, float]:
     return found
 
 
+def measured_again(lesson: str, processes: int) -> dict[str, list[float]]:
+    """What an experiment gives, by name, for each of its seeds, some of them at the same time."""
+    seeds = experiment(lesson).SEEDS
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        rows = pool.starmap(measured, [(lesson, seed) for seed in seeds], chunksize=1)
+    return {name: [round(row[name], 4) for row in rows] for name in rows[0]}
+
+
 def main() -> None:
     """Measure with every seed, and store what was measured."""
     parser = argparse.ArgumentParser(
@@ -47,9 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = arguments.out or LESSONS / arguments.lesson / "measurements.json"
     seeds = experiment(arguments.lesson).SEEDS
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        rows = pool.starmap(measured, [(arguments.lesson, seed) for seed in seeds], chunksize=1)
-    values = {name: [round(row[name], 4) for row in rows] for name in rows[0]}
+    values = measured_again(arguments.lesson, arguments.processes)
     content = {"torch": torch.__version__, "seeds": seeds, "values": values}
     files.write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     print(f"Wrote {path}")

@@ -200,21 +200,6 @@ def test_every_text_comes_back_from_its_ids() -> None:
         assert lesson.decode(lesson.encode(sample, merges), merges) == sample
 
 
-@pytest.mark.parametrize(
-    ("sample", "pieces"),
-    [
-        ("1275+6773", ["12", "75", "+", "67", "73"]),
-        ("egg Egg EGG", ["egg", " Egg", " E", "GG"]),
-        (" SolidGoldMagikarp", [" SolidGoldMagikarp"]),
-    ],
-)
-def test_gpt2s_table_cuts_as_the_lesson_shows(sample: str, pieces: list[str]) -> None:
-    from gpt2_small.tokenizers.registry import make_tokenizer
-
-    gpt2 = make_tokenizer("gpt2")
-    assert [gpt2.decode([id]) for id in gpt2.encode(sample)] == pieces
-
-
 def test_the_text_of_the_lessons_is_tiny_shakespeare() -> None:
     import hashlib
 
