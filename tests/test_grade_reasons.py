@@ -1,5 +1,6 @@
 """Whoever gets no points is told why, on every screen and in every report."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from command_line import run_in_an_empty_folder
 from rich.console import Console
 
 from gpt2_small.checker import exercise_set
-from gpt2_small.checker.grading import feedback, screen
+from gpt2_small.checker.grading import feedback, reports, screen
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading.grading import Grading
 from gpt2_small.checker.grading.rows import Row
@@ -73,6 +74,22 @@ def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
     assert ann.startswith("ann: remark 0 word")
     assert ann.rstrip().endswith("(+6 more)")
     assert bob.rstrip() == "bob: ALARM: the file changed"
+
+
+def test_grade_says_what_was_not_judged_on_every_face() -> None:
+    note = "Not judged of MLP: d_mlp, which it fixes, and how its parameters are first drawn."
+    row = Row("ann", file="ann.py")
+    row.take(Verdict("ann.py", None, [Result("MLP", "A claim", "passed")], remarks=[note]))
+    grading = Grading(seed=0, seconds=1, limits=Limits(), jobs=1)
+    grading.rows = [row]
+    console = Console(file=io.StringIO(), width=120)
+    console.print(screen.on_screen(grading))
+    assert f"ann: {note}" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert note in feedback.as_markdown(row).replace("\\", "")
+    assert json.loads(reports.as_json(grading))["students"][0]["notes"] == [note]
+    [cells] = csv.DictReader(io.StringIO(reports.as_csv(grading)))
+    assert cells["notes"] == note
+    assert cells["remarks"] == ""
 
 
 def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypatch) -> None:

@@ -84,6 +84,8 @@ def as_markdown(row: Row) -> str:
     if row.states:
         lines += ["", "| part | result |", "|---|---|"]
         lines += [f"| {part} | {_WORDS[state]} |" for part, state in row.states.items()]
+    for note in row.notes:
+        lines += ["", f"{_text(note.replace(row.file, name))}."]
     for part, state in row.states.items():
         if state in ("failed", "waiting"):
             lines += ["", f"## {part}", "", *_section(row, part)]

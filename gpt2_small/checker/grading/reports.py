@@ -19,8 +19,8 @@ from gpt2_small.checker.report_formats import POINTS
 FORMAT = "gpt2-small-grades/1"
 _BEFORE = ("student", "points", "parts")
 _AFTER = (
-    "mistakes", "unnamed", "reasons", "remarks", "error", "not_graded", "seconds", "sha256",
-    "file", "exercises", "begun_with", "version",
+    "mistakes", "unnamed", "reasons", "remarks", "notes", "error", "not_graded", "seconds",
+    "sha256", "file", "exercises", "begun_with", "version",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def as_csv(grading: Grading) -> str:
             " ".join(row.unnamed),
             "; ".join(f"{part}: {reason}" for part, reason in _told(row).items()),
             "; ".join(row.remarks),
+            "; ".join(row.notes),
             row.error or "",
             row.not_graded or "",
             round(row.seconds, 1),
@@ -101,6 +102,7 @@ def _student(row: Row) -> dict[str, object]:
         "unnamed": row.unnamed,
         "reasons": row.reasons,
         "remarks": row.remarks,
+        "notes": row.notes,
         "error": row.error,
         "not_graded": row.not_graded,
         "seconds": round(row.seconds, 3),

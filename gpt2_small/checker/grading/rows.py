@@ -22,6 +22,7 @@ class Row:
     reasons: why each part does not hold, in a sentence.
     advice: sentences about each wrong part, and the file's lines, for the student.
     remarks: for the instructor, the most important first.
+    notes: what was not judged, as `check` says it beside its verdict.
     not_graded: why the submission was not graded at all.
     error: why the file could not be run, or not to its end.
     code: of all parts, without names, comments and layout; two files of one code are copies.
@@ -39,6 +40,7 @@ class Row:
     reasons: dict[str, str] = field(default_factory=dict)
     advice: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     not_graded: str | None = None
     error: str | None = None
     seconds: float = 0.0
@@ -56,6 +58,7 @@ class Row:
     def take(self, verdict: Verdict) -> None:
         """Write a verdict into the row."""
         self.error = self.error or verdict.error
+        self.notes = list(verdict.remarks)
         self.states = {part: verdict.state_of(part) for part in verdict.parts()}
         for part, state in self.states.items():
             if state == "passed":

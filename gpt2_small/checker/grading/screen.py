@@ -31,6 +31,7 @@ def on_screen(grading: Grading) -> RenderableType:
         _grades(graded),
         *_section("Not graded", [_about(row, str(row.not_graded)) for row in missing]),
         *_section("To look at", [_about(row, _first(row)) for row in rows if row.remarks]),
+        *_section("Beside the verdicts", [_about(row, n) for row in rows for n in row.notes]),
         *_section("Parts", _parts(rows)),
         *_section("Mistakes of the class", _mistakes(rows)),
     )
