@@ -1,6 +1,7 @@
 """Serve an application until Ctrl-C or SIGTERM, and end with exit code 0."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -57,6 +58,8 @@ def listening_socket(host: str, port: int | None) -> socket.socket:
 
     Raises UserError for an address that cannot be used or a port that is in use.
     """
+    if not host:
+        raise UserError("--host is empty; give 127.0.0.1, or 0.0.0.0 for every address")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in (PREFERRED_PORT, 0) if port is None else (port,):
         listener = socket.socket(family)
@@ -64,13 +67,22 @@ def listening_socket(host: str, port: int | None) -> socket.socket:
         try:
             listener.bind((host, number))
             listener.listen(128)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError) as error:
             listener.close()
-            reason = error.strerror if isinstance(error, OSError) else "0 to 65535 are ports"
-            problem = f"cannot listen on {host}, port {number} ({reason}); give another --port"
+            problem = _cannot_listen(host, number, error)
             continue
         return listener
     raise UserError(problem)
+
+
+def _cannot_listen(host: str, port: int, error: OSError | OverflowError | TypeError) -> str:
+    if isinstance(error, OverflowError):
+        return f"cannot listen on port {port} (0 to 65535 are ports); give another --port"
+    reason = error.strerror if isinstance(error, OSError) else str(error)  # TypeError: a null, say
+    about_host = isinstance(error, (socket.gaierror, TypeError))
+    if about_host or (isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL):
+        return f"cannot listen on {host} ({reason}); give another --host"
+    return f"cannot listen on {host}, port {port} ({reason}); give another --port"
 
 
 def address_of(listener: socket.socket) -> str:
