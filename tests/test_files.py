@@ -1,0 +1,140 @@
+"""Atomic writes: the new file whole, or the old one and nothing beside it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gpt2_small import files
+from gpt2_small.errors import UserError
+from gpt2_small.files import atomic_file, atomic_folder, write_atomically
+
+OLD, NEW = "the old text\n", "the new text\n"
+
+
+class WriteFails(Exception):
+    """An error of the writer's own."""
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def fail_to_write(path: Path, error: BaseException) -> None:
+    with atomic_file(path) as aside:
+        aside.write_text(NEW)
+        raise error
+
+
+def write_folder(path: Path, text: str, error: BaseException | None = None) -> None:
+    with atomic_folder(path) as aside:
+        (aside / "file.txt").write_text(text)
+        if error:
+            raise error
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file.txt"
+    path.write_text(OLD)
+    return path
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(file: Path) -> None:
+    with atomic_file(file) as aside:
+        aside.write_text(NEW)
+        assert file.read_text() == OLD
+    assert contents(file.parent) == {"file.txt": NEW}
+
+
+@pytest.mark.parametrize("error", [WriteFails(), KeyboardInterrupt(), SystemExit(3)])
+def test_a_writer_that_raises_leaves_the_old_file_and_nothing_beside_it(
+    file: Path, error: BaseException
+) -> None:
+    with pytest.raises(type(error)):
+        fail_to_write(file, error)
+    assert contents(file.parent) == {"file.txt": OLD}
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_at_the_end_leaves_the_old_file_and_nothing_beside_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(files.os, step, full_disk)
+    with pytest.raises(UserError, match=r"cannot write .*file\.txt \(No space left on device\)"):
+        write_atomically(file, NEW)
+    monkeypatch.undo()
+    assert contents(file.parent) == {"file.txt": OLD}
+
+
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_nothing_beside_it(
+    file: Path,
+) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(file, "\ud800")
+    assert contents(file.parent) == {"file.txt": OLD}
+
+
+def test_a_failed_first_write_leaves_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(WriteFails):
+        fail_to_write(tmp_path / "file.txt", WriteFails())
+    assert contents(tmp_path) == {}
+
+
+def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot write .*missing/file\.txt"):
+        write_atomically(tmp_path / "missing" / "file.txt", NEW)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_written_file_has_the_permissions_that_were_asked_for(file: Path, mode: int) -> None:
+    with atomic_file(file, mode=mode) as aside:
+        aside.write_text(NEW)
+    assert file.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no devices here")
+def test_a_link_is_written_through_and_stays_a_link(file: Path) -> None:
+    link = file.with_name("link.txt")
+    link.symlink_to(file)
+    write_atomically(link, NEW)
+    assert link.is_symlink()
+    assert file.read_text() == NEW
+
+
+@pytest.mark.parametrize("error", [WriteFails(), KeyboardInterrupt()])
+def test_a_folder_whose_writer_raises_is_the_old_one_with_nothing_beside_it(
+    tmp_path: Path, error: BaseException
+) -> None:
+    write_folder(tmp_path / "folder", OLD)
+    before = contents(tmp_path)
+    with pytest.raises(type(error)):
+        write_folder(tmp_path / "folder", NEW, error)
+    assert contents(tmp_path) == before
+
+
+def test_a_full_disk_while_a_folder_takes_its_place_brings_the_old_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "folder", OLD)
+    before = contents(tmp_path)
+    rename = os.rename
+
+    def fail_for_the_new_one(source: Path, target: Path) -> None:
+        if source.name.endswith(".unfinished"):
+            full_disk()
+        rename(source, target)
+
+    monkeypatch.setattr(files.os, "rename", fail_for_the_new_one)
+    with pytest.raises(UserError, match="No space left on device"):
+        write_folder(tmp_path / "folder", NEW)
+    assert contents(tmp_path) == before
