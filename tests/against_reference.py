@@ -24,7 +24,7 @@ def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
 
 def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
     """A solution's Transformer with a reference's weights, in eval mode."""
-    model = solution.Transformer(solution.TransformerConfig(**reference.config))
+    model: nn.Module = solution.Transformer(solution.TransformerConfig(**reference.config))
     model = model.to(reference.logits.dtype).eval()
     load(model, reference.weights)
     return model

@@ -1,6 +1,7 @@
 """Define the smallest model that trains, and torch's own step for it."""
 
 import copy
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -23,7 +24,8 @@ class Bigram(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         self.modes.append(self.training)
-        return self.dropout(self.W[tokens] + self.b)
+        logits: Tensor = self.dropout(self.W[tokens] + self.b)
+        return logits
 
 
 class Distributed(Bigram):
@@ -35,7 +37,7 @@ class Distributed(Bigram):
         self.exchanges: list[bool] = []
 
     @contextmanager
-    def no_sync(self):
+    def no_sync(self) -> Iterator[None]:
         before, self.require_backward_grad_sync = self.require_backward_grad_sync, False
         try:
             yield

@@ -44,7 +44,7 @@ def chromium() -> Iterator[Any]:
 def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page]]:
     """The address of a page over a real socket, and the page."""
     page = Page(models, learner)
-    application = page.application()
+    application: ASGIApp = page.application()
     if DELAY:
         application = delayed(application, DELAY)
     with running(Guard(application, token=KEY)) as address:

@@ -1,24 +1,45 @@
 """Share one warm checker between tests, and make files to check."""
 
 import atexit
+import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from forked import nothing_forked
 
 from gpt2_small.checker.mistakes.mistake import Mistake, edited_text, reference_text
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Verdict
 
-SECONDS = 1.5
+LIMITS = Limits(seconds=1.5, loading_seconds=3.0, wall_seconds=12.0, memory=1 << 30)
+SHORT = replace(LIMITS, seconds=0.5, loading_seconds=1.0)
+"""For files that compute without end, of which nothing else is asked."""
 
 
 @cache
 def warm_checker() -> Checker:
-    """A checker with short limits, so that what hangs costs little."""
-    limits = Limits(seconds=SECONDS, loading_seconds=3.0, wall_seconds=12.0, memory=1 << 30)
-    checker = Checker(limits)
+    """A checker with short limits, whose server is forked from this process's `the_forks`."""
+    checker = Checker(LIMITS)
+    atexit.register(checker.close)
+    return checker
+
+
+class StartedChecker(Checker):
+    """A checker whose server has never held more than a user's holds, so as not to be attacked."""
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        with nothing_forked():
+            return super()._started()
+
+
+@cache
+def started_checker() -> Checker:
+    """A checker with short limits and a server in a Python of its own."""
+    checker = StartedChecker(LIMITS)
     atexit.register(checker.close)
     return checker
 
@@ -28,11 +49,20 @@ def checker() -> Checker:
     return warm_checker()
 
 
-def check_text(folder: Path, text: str, *parts: str, **options) -> Verdict:
+def check_text(
+    folder: Path,
+    text: str,
+    *parts: str,
+    checker: Checker | None = None,
+    limits: Limits = LIMITS,
+    **options: Any,
+) -> Verdict:
     """The verdict on a file with this text."""
     path = folder / "my_gpt2.py"
     path.write_text(text)
-    return warm_checker().check(path, parts or None, **options)
+    checker = checker or warm_checker()
+    checker.limits = limits
+    return checker.check(path, parts or None, **options)
 
 
 def reference_with(*edits: tuple[str, str]) -> str:

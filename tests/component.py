@@ -1,6 +1,8 @@
 """Run the claims about a part, and hold it against torch's own operation in every small shape."""
 
 from collections.abc import Callable
+from types import ModuleType
+from typing import cast
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from closeness import assert_close
 from strategies import Case, for_every_case, parameters
 
 from gpt2_small import binding
-from gpt2_small.checker.claims import claims_of
+from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.probes import own_parameters
 from gpt2_small.checker.claims.runner import judge_one
 from gpt2_small.checker.claims.torch_operations import computed
@@ -23,7 +25,7 @@ def claims_about(part: str) -> Callable[..., None]:
     @pytest.mark.component(part)
     @pytest.mark.claim
     @pytest.mark.parametrize("claim", claims_of(part), ids=lambda claim: claim.name)
-    def test_claim(request, solution, claim):
+    def test_claim(request: pytest.FixtureRequest, solution: ModuleType, claim: Claim) -> None:
         if binding.is_reference(solution):
             result = judge_one(claim, solution, seed=1).result
             assert result.message == ""
@@ -31,7 +33,7 @@ def claims_about(part: str) -> Callable[..., None]:
             result = result_of(request.session, claim)
         raise_unless_passed(result)
 
-    return test_claim
+    return cast(Callable[..., None], test_claim)
 
 
 def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
@@ -39,7 +41,7 @@ def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
 
     @pytest.mark.component(part)
     @for_every_case
-    def test_operation(solution, case):
+    def test_operation(solution: ModuleType, case: Case) -> None:
         case = case.fit_for(solution)
         module = case.build(solution, part, **config)
         tokens = part in READS_TOKENS
@@ -47,7 +49,7 @@ def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
         case = case.with_soft_patterns()
         gradients_equal_torchs(part, module, case.tokens() if tokens else case.residual(), case)
 
-    return test_operation
+    return cast(Callable[..., None], test_operation)
 
 
 def equals_torch(part: str, module: torch.nn.Module, inputs: torch.Tensor) -> None:

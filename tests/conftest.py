@@ -6,6 +6,8 @@ import shutil
 import signal
 import tempfile
 
+# Hundreds of processes import the package; its modules are compiled once for all of them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell's background jobs ignore interrupts, and the processes that tests interrupt would too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -15,10 +17,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from forked import ForkingPopen
 from hypothesis import settings
 from shape_types import check_shapes
 
@@ -49,8 +54,15 @@ def solution() -> ModuleType:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _shapes_are_checked(solution):
+def _shapes_are_checked(solution: ModuleType) -> None:
     """Every test runs on the solution whose shapes are checked, also if it asks for no fixture."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _checkers_are_forked(solution: ModuleType) -> None:
+    """Checkers take their servers from forks, which is quicker; not of a learner's file."""
+    if binding.is_reference(solution):
+        ForkingPopen.fork_from()
 
 
 @pytest.fixture
@@ -60,7 +72,7 @@ def generator() -> torch.Generator:
 
 
 @pytest.fixture
-def two_threads():
+def two_threads() -> Iterator[None]:
     """For the few tests whose tensors are large."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -69,7 +81,7 @@ def two_threads():
 
 
 @pytest.fixture
-def kept(tmp_path, monkeypatch):
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder for compiled C code, and nothing in memory of what was compiled before.
 
     It is compiled without optimisation, which is quicker.

@@ -1,6 +1,7 @@
 """Compute what cached decoding must give: the model's output on the whole text."""
 
 import copy
+from typing import Any
 
 import torch
 from closeness import assert_close
@@ -13,14 +14,14 @@ def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
     return torch.randint(case.d_vocab, (length,), generator=case.generator(stream))
 
 
-def new_decoder(model, **settings) -> cached_decoder.CachedDecoder:
+def new_decoder(model: Any, **settings: Any) -> cached_decoder.CachedDecoder:
     """On weights that are packed for it alone."""
     weights = packed_weights.PackedTransformer(model, **settings)
     return cached_decoder.CachedDecoder(weights)
 
 
 def assert_cached_is_uncached(
-    model, case: Case, lengths: list[int], new_tokens: int, *, native: bool | None = None
+    model: Any, case: Case, lengths: list[int], new_tokens: int, *, native: bool | None = None
 ) -> None:
     """At every step, for every row, past n_ctx too; uncached in float64, to add no rounding."""
     uncached = copy.deepcopy(model).double()

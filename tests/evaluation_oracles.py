@@ -19,7 +19,8 @@ def log_probabilities(model: Any, context: list[int], continuation: list[int]) -
     with torch.no_grad():
         table = model(torch.tensor([ids[:-1]]))[0].double().log_softmax(dim=-1)
     wanted = torch.tensor(continuation)
-    return table[-len(continuation) :].gather(1, wanted[:, None])[:, 0]
+    found: torch.Tensor = table[-len(continuation) :].gather(1, wanted[:, None])[:, 0]
+    return found
 
 
 def text(rng: random.Random, least: int, most: int) -> str:

@@ -86,7 +86,8 @@ class FakeCheckout:
     def start_and_stay_in_pip(self, seconds: float, **env: str) -> subprocess.Popen[str]:
         """Start a set-up and come back when its first pip is at work, for so many seconds."""
         begun = self.calls.with_name("begun")
-        process = self.start("true", PIP_BEGUN=str(begun), PIP_TAKES=str(seconds), **env)
+        env |= {"PIP_BEGUN": str(begun), "PIP_TAKES": str(seconds)}
+        process = self.start("true", cwd=None, **env)
         while not begun.exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)

@@ -1,51 +1,32 @@
-"""Start processes in milliseconds: one Python loads torch and forks for each of them.
+"""Run commands and programs in forks of one Python that has loaded torch, in milliseconds.
 
-Loading torch takes seconds, and a run that is killed fifty times starts fifty times. A process that
-has loaded everything and trained nothing forks what then runs the command's own code, from the
-parsing of its flags to its exit code, alone or under torchrun's agent, or any other program.
-Nothing of torch runs in the parent, which has one thread, so that no lock and no thread is lost on
-the way.
-
-Run as a program this is that parent; `Forks` starts it and talks to it.
+Loading torch takes seconds, and a run that is killed fifty times starts fifty times. `Forks` starts
+the process that forks (`fork_server.py`) and talks to it.
 """
 
 import atexit
 import functools
-import importlib
 import json
 import os
-import resource
-import runpy
-import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from processes import ROOT
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError
 
 LONGEST_WAIT = 300.0
 POLL = 0.002
-
-LOADED = (
-    "einops._torch_specific",
-    "gpt2_small.cli",
-    "gpt2_small.generation.loaded_model",
-    "gpt2_small.training.session",
-    "gpt2_small.training.display.overview",
-    "torch._dynamo",  # an optimiser loads it, which takes longer than all the rest
-    "torch.distributed.launcher.api",
-    "torch.nn.parallel.distributed",
-)
+CHECKERS_SERVER = "gpt2_small.checker.sandbox.server"
+SOCKET = "checkers"
+"""The name of the socket at which a checker asks for its server."""
 
 
 def wait_until(holds: Callable[[], object], every: float = POLL) -> None:
@@ -97,14 +78,19 @@ class Forks:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="forks-"))
         self._made = 0
+        checkers = socket.socket(socket.AF_UNIX)
+        checkers.bind(str(self.folder / SOCKET))
+        checkers.listen(100)
         kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, Path(__file__).with_name("fork_server.py"), str(checkers.fileno())],
+            pass_fds=[checkers.fileno()],
             env=kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        checkers.close()
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -116,7 +102,8 @@ class Forks:
         assert self._process.stdout
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
 
     def start(
         self,
@@ -147,8 +134,8 @@ class Forks:
     ) -> Fork:
         """Run Python with these arguments, which is not waited for.
 
-        It differs from `python ARGUMENTS` in that torch and other libraries are loaded already. The
-        package is not: it comes from where the path has it.
+        It differs from `python ARGUMENTS` in that torch and other libraries are loaded already, and
+        the package too, unless the path has another one than this checkout's.
 
         stdin: what it reads.
         stdout: a file that takes what it prints, in place of the fork's.
@@ -185,157 +172,71 @@ def the_forks() -> Forks:
     return Forks()
 
 
-def serve() -> None:
-    """Fork and wait as asked, until there are no more questions."""
-    for line in sys.stdin:
-        question = json.loads(line)
-        answer: dict[str, Any] = {}
-        if "poll" in question:
-            pid, status = os.waitpid(question["poll"], os.WNOHANG)
-            answer["code"] = os.waitstatus_to_exitcode(status) if pid else None
-        else:
-            answer["pid"] = os.fork()
-            if answer["pid"] == 0:
-                become(question)
-        print(json.dumps(answer), flush=True)
+class ForkedServer:
+    """A checker's server, forked where its modules are loaded; a Popen as far as `Checker` asks."""
+
+    def __init__(
+        self, folder: Path, descriptor: int, errors: IO[bytes], env: dict[str, str]
+    ) -> None:
+        self._socket = str(folder / SOCKET)
+        question = {"environment": env, "cwd": os.getcwd()}
+        self.pid: int = self._ask(question, descriptor, errors.fileno())
+        self.returncode: int | None = None
+
+    def _ask(self, question: dict[str, Any], *descriptors: int) -> Any:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(self._socket)
+            message = json.dumps(question).encode()
+            sent = socket.send_fds(asking, [message], descriptors)
+            asking.sendall(message[sent:])
+            asking.shutdown(socket.SHUT_WR)
+            return json.loads(asking.recv(100))
+
+    def poll(self) -> int | None:
+        """Its exit code, or minus the signal that ended it; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._ask({"poll": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float = LONGEST_WAIT) -> int:
+        """The same once it has ended. Raises subprocess.TimeoutExpired."""
+        end = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(CHECKERS_SERVER, timeout)
+            time.sleep(POLL)
+        return code
 
 
-def become(question: dict[str, Any]) -> None:
-    """Be the process that was asked for, and end as it ends."""
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, ending in ((1, "out"), (2, "err")):
-        path = f"{question['name']}.{ending}"
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
-    if question["largest_file"] is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (question["largest_file"],) * 2)
-    if "python" in question:
-        end_as(lambda: run_python(question))
-    end_as(lambda: (launch if question["processes"] else run_the_command)(question))
+STARTING_POPEN = subprocess.Popen
 
 
-def end_as(program: Callable[[], object]) -> None:
-    """Run a program in a process that has just been forked, and end it with its exit code."""
-    code: Any = 1
+class ForkingPopen(subprocess.Popen[Any]):
+    """Popen, which forks the server of a checker of this checkout and starts everything else."""
+
+    _folder: Path | None = None
+
+    @classmethod
+    def fork_from(cls, folder: Path | None = None) -> None:
+        """Be this process's Popen; the `Forks` with this folder fork, or this process's own."""
+        cls._folder = folder
+        vars(subprocess).update(Popen=cls)
+
+    def __new__(cls, args: Sequence[Any], *more: Any, **options: Any) -> Any:
+        paths = (options.get("env") or {}).get("PYTHONPATH", "").split(os.pathsep)
+        if list(args[1:3]) != ["-m", CHECKERS_SERVER] or paths[0] != str(ROOT):
+            return super().__new__(cls)
+        return ForkedServer(
+            cls._folder or the_forks().folder, int(args[3]), options["stderr"], options["env"]
+        )
+
+
+@contextmanager
+def nothing_forked() -> Iterator[None]:
+    """Let a checker start its server in a Python of its own."""
+    forking = subprocess.Popen
+    vars(subprocess).update(Popen=STARTING_POPEN)
     try:
-        program()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-        if not isinstance(code, int):
-            print(code, file=sys.stderr)
-            code = 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+        yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def run_python(question: dict[str, Any]) -> None:
-    """Do what Python does with these arguments: `-c PROGRAM`, `-m MODULE` or a script first."""
-    if question["stdin"]:
-        file = Path(f"{question['name']}.in")
-        file.write_text(question["stdin"])
-        os.dup2(os.open(file, os.O_RDONLY), 0)
-    if question["stdout"]:
-        os.dup2(os.open(question["stdout"], os.O_WRONLY), 1)
-    os.environ.clear()
-    os.environ.update(question["environment"])
-    os.chdir(question["cwd"])
-    for module in [name for name in sys.modules if name.split(".")[0] == "gpt2_small"]:
-        del sys.modules[module]
-    kind, *rest = question["python"]
-    first = {"-c": "", "-m": os.getcwd()}.get(kind, os.path.dirname(kind))
-    named = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
-    own = (str(ROOT), os.path.dirname(__file__))
-    sys.path[:] = [first, *named, *(folder for folder in sys.path if folder not in own), str(ROOT)]
-    try:
-        if kind == "-c":
-            sys.argv = [kind, *rest[1:]]
-            main = sys.modules["__main__"] = ModuleType("__main__")
-            exec(compile(rest[0], "<string>", "exec"), vars(main))
-        elif kind == "-m":
-            sys.argv = rest
-            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-        else:
-            sys.argv = [kind, *rest]
-            runpy.run_path(kind, run_name="__main__")
-    finally:
-        threading._shutdown()
-        atexit._run_exitfuncs()
-
-
-def run_the_command(question: dict[str, Any]) -> None:
-    """Do what `gpt2-small` does with these arguments, but for the picture at a training's end."""
-    from gpt2_small.training.display import overview
-
-    overview.save_loss_curve = lambda *_, **__: None
-    exec(question["before"], {})
-    sys.argv = ["gpt2-small", *question["arguments"]]
-    from gpt2_small.cli import app
-    from gpt2_small.entry_point import run_command
-
-    run_command(app)
-
-
-def launch(question: dict[str, Any]) -> None:
-    """Do what torchrun does, with an agent that forks its workers."""
-    from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    class Worker:
-        """A worker that is forked instead of started."""
-
-        def __init__(self, args: Sequence[str], env: dict[str, str], **_: object) -> None:
-            self.pid, self.returncode = os.fork(), None
-            if self.pid == 0:
-                os.setsid()
-                os.environ.update(env)
-                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-                    signal.signal(number, signal.SIG_DFL)
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                end_as(lambda: run_the_command(question))
-
-        def poll(self) -> int | None:
-            if self.returncode is None:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-            return self.returncode
-
-        def wait(self, timeout: float) -> int:
-            end = time.monotonic() + timeout
-            while self.poll() is None:
-                if time.monotonic() > end:
-                    raise subprocess.TimeoutExpired("worker", timeout)
-                time.sleep(POLL)
-            return self.returncode
-
-    subprocess_handler.Popen = Worker
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=question["processes"],
-        run_id=os.path.basename(question["name"]),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=question["max_restarts"],
-    )
-    elastic_launch(config, "worker")()
-
-
-def load_everything() -> None:
-    """Load what a training needs."""
-    for name in LOADED:
-        importlib.import_module(name)
-    from gpt2_small.cli import app
-
-    with suppress(UserError):
-        app(["train", "--preset", "", "--out", ""], standalone_mode=False)
-
-
-if __name__ == "__main__":
-    load_everything()
-    serve()
+        vars(subprocess).update(Popen=forking)

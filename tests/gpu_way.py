@@ -1,12 +1,15 @@
 """Run the twin's GPU code path on a CPU."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+import pytest
 
 from gpt2_small.kernels import attention, chunked_loss, embedding, products, projection
 
 
 @contextmanager
-def the_way_of_a_gpu(monkeypatch):
+def the_way_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kernels' plain versions, on a CPU: what a compiler or a GPU is given."""
     with monkeypatch.context() as patch:
         for kernel in (products, projection, chunked_loss, embedding):

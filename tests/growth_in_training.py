@@ -4,9 +4,12 @@ import json
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
+from torch._C._distributed_c10d import HashStore
 
 import gpt2_small
 from gpt2_small import binding
@@ -23,7 +26,7 @@ def held(kind: str) -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
-def train(shape: dict[str, int], batch: int) -> None:
+def train(shape: dict[str, Any], batch: int) -> None:
     """A few steps of two micro-batches."""
     config = gpt2_small.TransformerConfig(**shape)
     model = gpt2_small.Transformer(config)
@@ -32,7 +35,7 @@ def train(shape: dict[str, int], batch: int) -> None:
     processes = Processes(rank=0, world_size=WANTED["processes"], device=torch.device("cpu"))
     twin = processes.distribute(FastTransformer(model))
 
-    def loss(twin, windows):
+    def loss(twin: nn.Module, windows: Tensor) -> Any:
         low = WANTED["dtype"] == "bfloat16"
         with torch.autocast("cpu", torch.bfloat16) if low else nullcontext():
             return twin(windows)
@@ -44,7 +47,7 @@ def train(shape: dict[str, int], batch: int) -> None:
 
 torch.set_num_threads(1)
 # One process that believes to be several holds what each of them would.
-dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
 # The libraries' own memory comes with the first step.
 train({"d_model": 16, "n_layers": 1, "n_heads": 1, "n_ctx": 16, "d_vocab": 32}, batch=2)
 before = held("VmRSS")

@@ -32,7 +32,7 @@ _HUGGING_FACE_NAMES = {
 
 
 _SMALL = {"d_model": 24, "n_heads": 3, "d_head": 8, "d_mlp": 40, "n_ctx": 12, "d_vocab": 29}
-_RECIPES = {
+_RECIPES: dict[str, Any] = {
     "tied": ({**_SMALL, "n_layers": 2, "tied_embeddings": True}, {"seed": 1, "seq": 11}),
     "untied": ({**_SMALL, "n_layers": 3, "tied_embeddings": False}, {"seed": 2, "seq": 12}),
 }
@@ -111,7 +111,8 @@ def randomised(config: Any, generator: torch.Generator) -> Any:
             else:
                 is_gain = name.endswith("weight")
                 parameter.copy_(0.3 * noise + is_gain)
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def transformer_lens_answer(
@@ -224,6 +225,8 @@ def versions() -> dict[str, str]:
 
 def derive(name: str) -> oracle.Reference:
     """Ask again what is stored under a name."""
+    fields: dict[str, Any]
+    how: dict[str, Any]
     fields, how = _RECIPES[name]
     return live_reference(fields, batch=2, **how)
 

@@ -6,6 +6,7 @@ lines are comments. The notebooks hold no outputs, so that they differ only wher
 
 import json
 from pathlib import Path
+from typing import Any
 
 MARKER = "# %%"
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +19,12 @@ def notebook(source: str) -> str:
         text = [line.removeprefix("# ").removeprefix("#") if kind == "markdown" else line
                 for line in lines]  # fmt: skip
         body = "\n".join(text).strip("\n").splitlines(keepends=True)
-        cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": body}
+        cell: dict[str, Any] = {
+            "cell_type": kind,
+            "id": f"cell-{number}",
+            "metadata": {},
+            "source": body,
+        }
         if kind == "code":
             cell |= {"execution_count": None, "outputs": []}
         cells.append(cell)

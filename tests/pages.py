@@ -12,5 +12,6 @@ def page(name: str) -> str:
 
 def block(name: str, kind: str) -> str:
     """The one block of a page that begins with this line behind its three backticks."""
+    found: str
     [found] = re.findall(rf"^```{kind}\n(.*?)^```$", page(name), flags=re.DOTALL | re.MULTILINE)
     return found

@@ -4,6 +4,8 @@ import types
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from gpt2_small.kernels import activation, attention, chunked_loss, embedding, products, projection
 from gpt2_small.model import cached_decoder, kv_cache, packed_weights, twin
 
@@ -11,7 +13,7 @@ KERNELS = (activation, products, projection, attention, embedding, chunked_loss)
 MODULES = (*KERNELS, twin, packed_weights, kv_cache, cached_decoder)
 
 
-def plant(monkeypatch, module: ModuleType, old: str, new: str) -> None:
+def plant(monkeypatch: pytest.MonkeyPatch, module: ModuleType, old: str, new: str) -> None:
     """Until the test ends, every name of `module` means what the edited source makes of it."""
     source = Path(str(module.__file__)).read_text()
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"

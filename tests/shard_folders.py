@@ -3,24 +3,26 @@
 import hashlib
 import json
 import random
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gpt2_small.data.prepare import prepare
+from gpt2_small.data.prepare import PrepareProgress, prepare
 from gpt2_small.data.prepare_options import PrepareOptions
 from gpt2_small.tokenizers.registry import load_tokenizer
 
 WORDS = ("the", "quick", "brown fox", "jumps  ", "naïve;", "它", "didn't", "42", "\n\n", "\t.")
 
 
-def written(count, seed=0, longest=60):
+def written(count: int, seed: int = 0, longest: int = 60) -> list[str]:
     """Documents of random words."""
     rng = random.Random(seed)
     return [" ".join(rng.choices(WORDS, k=rng.randrange(1, longest))) for _ in range(count)]
 
 
-def json_lines(path, documents, column="text", **more):
+def json_lines(path: Path, documents: Iterable[str], column: str = "text", **more: object) -> Path:
     rows = [json.dumps({column: document, **more}) + "\n" for document in documents]
     path.write_text("".join(rows), encoding="utf-8")
     return path
@@ -29,14 +31,16 @@ def json_lines(path, documents, column="text", **more):
 CORPUS = ("column", "split", "max_documents", "skipped_share", "processes")
 
 
-def made(name, folder, **options):
+def made(name: str | Path, folder: Path, **options: Any) -> Path:
     """The folder, once all of it is made."""
     for _ in steps_of(name, folder, **options):
         pass
     return folder
 
 
-def steps_of(name, folder, *, save_seconds=0, **options):
+def steps_of(
+    name: str | Path, folder: Path, *, save_seconds: float = 0, **options: Any
+) -> Iterator[PrepareProgress]:
     """The steps in which it is made."""
     corpus = {key: options.pop(key) for key in CORPUS if key in options}
     return prepare(
@@ -48,45 +52,48 @@ def steps_of(name, folder, *, save_seconds=0, **options):
     )
 
 
-def tokens_of(folder, split="train"):
+def tokens_of(folder: Path, split: str = "train") -> list[int]:
     """The ids of a split in one file."""
-    return np.fromfile(folder / f"{split}.bin", dtype="<u2").tolist()
+    ids: list[int] = np.fromfile(folder / f"{split}.bin", dtype="<u2").tolist()
+    return ids
 
 
-def texts_of(folder):
+def texts_of(folder: Path) -> dict[str, str]:
     """The text of both splits."""
     tokenizer = load_tokenizer(folder)
     return {split: tokenizer.decode(tokens_of(folder, split)) for split in ("train", "val")}
 
 
-def index_of(folder):
-    return json.loads((folder / "shards.json").read_text())
+def index_of(folder: Path) -> dict[str, Any]:
+    index: dict[str, Any] = json.loads((folder / "shards.json").read_text())
+    return index
 
 
-def bytes_of(folder):
+def bytes_of(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(Path(folder).rglob("*"))
+        for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
 
 
-def documents_of(folder):
+def documents_of(folder: Path) -> list[str]:
     """The documents of both splits, sorted; of a tokenizer with an end of text."""
     parts = [text.split("<|endoftext|>") for text in texts_of(folder).values()]
     assert all(part.pop() == "" for part in parts)
     return sorted(document for part in parts for document in part)
 
 
-def share_of_hash(document):
+def share_of_hash(document: str) -> float:
     """Where a document's hash lies between 0 and 1."""
     return int(hashlib.blake2b(document.encode(), digest_size=8).hexdigest(), 16) / 2**64
 
 
-def divided(documents, share):
+def divided(documents: Sequence[str], share: float) -> tuple[list[str], list[str]]:
     """Training and validation documents, by their hashes, and the tenth different one held out."""
-    train, validation = [], []
+    train: list[str] = []
+    validation: list[str] = []
     tenth = list(dict.fromkeys(documents))[9]
     for document in documents:
         is_held_out = document == tenth or share_of_hash(document) < share

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -11,6 +11,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import gpt2_small
 from gpt2_small.runs import Run, create_run, save_checkpoint
 from gpt2_small.tokenizers.registry import CharTokenizer, Tokenizer
+
+Module = TypeVar("Module", bound=nn.Module)
 
 N_CTX, D_VOCAB = 16, 61
 
@@ -23,7 +25,7 @@ PROPORTIONS = {
 }
 
 
-def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
+def randomised(model: Module, seed: int = 0) -> Module:
     """The model in eval mode, every parameter away from where it starts, logits of the order 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -33,13 +35,23 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def hugging_face_gpt2(n_layer: int = 2, n_head: int = 3, **changes: Any) -> GPT2LMHeadModel:
-    shape = {"n_embd": 4 * n_head, "n_positions": N_CTX, "vocab_size": D_VOCAB} | changes
-    ids = {"bos_token_id": None, "eos_token_id": None}
-    return randomised(GPT2LMHeadModel(GPT2Config(n_layer=n_layer, n_head=n_head, **ids, **shape)))
+    shape: dict[str, Any] = {
+        "n_embd": 4 * n_head,
+        "n_positions": N_CTX,
+        "vocab_size": D_VOCAB,
+    } | changes
+    shape |= {"n_layer": n_layer, "n_head": n_head, "bos_token_id": None, "eos_token_id": None}
+    return randomised(GPT2LMHeadModel(GPT2Config(**shape)))
 
 
 def our_gpt2(**changes: Any) -> Any:
-    shape = {"d_model": 12, "n_layers": 2, "n_heads": 3, "n_ctx": N_CTX, "d_vocab": D_VOCAB}
+    shape: dict[str, Any] = {
+        "d_model": 12,
+        "n_layers": 2,
+        "n_heads": 3,
+        "n_ctx": N_CTX,
+        "d_vocab": D_VOCAB,
+    }
     return randomised(gpt2_small.Transformer(gpt2_small.TransformerConfig(**shape | changes)))
 
 
@@ -67,4 +79,5 @@ def some_tokens(d_vocab: int = D_VOCAB) -> torch.Tensor:
 def logits_of(model: Any) -> torch.Tensor:
     """Logits on tokens that every small model has, whatever kind of model it is."""
     output = model(some_tokens())
-    return getattr(output, "logits", output)
+    logits: torch.Tensor = getattr(output, "logits", output)
+    return logits

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from checking import check_text, reference_with
+from checking import check_text, reference_with, started_checker
 
 from gpt2_small.checker.grading.reaching import reaches
 
@@ -104,7 +104,7 @@ TAMPERING = {
 @pytest.mark.parametrize("what", TAMPERING)
 def test_a_wrong_part_does_not_hold_whatever_the_file_tampers_with(tmp_path, what) -> None:
     text = reference_with((END, WRONG)) + "\n\n" + TAMPERING[what] + "\n"
-    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False, checker=started_checker())
     assert verdict.error is not None or verdict.state_of("LayerNorm") in ("failed", "not_written")
     assert verdict.exit_code != 0
 
@@ -122,7 +122,7 @@ INSIDE = {
 @pytest.mark.parametrize("statement", INSIDE)
 def test_a_part_that_ends_its_process_is_wrong_with_the_reason(tmp_path, statement) -> None:
     text = reference_with((END, f"        {statement}\n{WRONG}"))
-    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False, checker=started_checker())
     assert verdict.state_of("LayerNorm") == "failed"
     assert INSIDE[statement] in verdict.reason("LayerNorm")
 
@@ -132,8 +132,17 @@ def test_a_file_that_kills_its_parent_passes_nothing_and_the_next_file_is_judged
 
     kill = "\n\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
     with pytest.raises(UserError, match="the checking process ended"):
-        check_text(tmp_path, reference_with((END, WRONG)) + kill, "LayerNorm", naming=False)
-    assert check_text(tmp_path, reference_with(), "LayerNorm").exit_code == 0
+        check_text(
+            tmp_path,
+            reference_with((END, WRONG)) + kill,
+            "LayerNorm",
+            naming=False,
+            checker=started_checker(),
+        )
+    assert (
+        check_text(tmp_path, reference_with(), "LayerNorm", checker=started_checker()).exit_code
+        == 0
+    )
 
 
 REMARKED = {

@@ -1,6 +1,7 @@
 """demos/streamlit_app.py: it writes, chats, stops, and shows text as text."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from app_pages import small_run
@@ -9,9 +10,8 @@ from processes import ROOT
 from gpt2_small import binding
 from gpt2_small.generation import SamplingOptions, Stream, open_model
 
-pytest.importorskip("streamlit", reason="Streamlit is not installed")
-from streamlit.runtime.scriptrunner import RerunData, RerunException
-from streamlit.testing.v1 import AppTest
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 pytestmark = pytest.mark.slow
 
@@ -25,16 +25,22 @@ def run(request, solution, tmp_path):
 
 @pytest.fixture
 def app(run, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", str(run)])
-    return AppTest.from_file(str(SCRIPT), default_timeout=120)
+    return opened(monkeypatch, run)
 
 
-def written(app: AppTest) -> None:
+def opened(monkeypatch, model) -> "AppTest":
+    """The demo of a model. Streamlit takes a second to import, so only these tests do."""
+    testing = pytest.importorskip("streamlit.testing.v1", reason="Streamlit is not installed")
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", str(model)])
+    return testing.AppTest.from_file(str(SCRIPT), default_timeout=120)
+
+
+def written(app: "AppTest") -> None:
     next(button for button in app.button if button.label == "Write").click().run()
     assert not app.exception
 
 
-def htmls(app: AppTest) -> list[str]:
+def htmls(app: "AppTest") -> list[str]:
     return [element.proto.body for element in app.get("html")]
 
 
@@ -57,6 +63,8 @@ def test_a_prompt_is_continued_as_a_stream_continues_it(app, run) -> None:
 
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
 def test_stop_keeps_what_was_written(app, monkeypatch) -> None:
+    from streamlit.runtime.scriptrunner import RerunData, RerunException
+
     def stopped(stream: Stream):
         for number, step in enumerate(original(stream)):
             if number == 3:
@@ -84,7 +92,6 @@ def test_a_conversation_is_held_and_hostile_text_is_text(app) -> None:
 
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
 def test_a_model_that_is_missing_is_one_sentence(run, monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", "missing"])
-    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
+    app = opened(monkeypatch, "missing").run()
     assert not app.exception
     assert "missing" in app.text[0].value

@@ -42,6 +42,7 @@ def gpt2(folder: Path, **options: Any) -> transformers.GPT2Tokenizer:
     source = folder / "base"
     source.mkdir()
     write_base(source)
+    tokenizer: transformers.GPT2Tokenizer
     tokenizer = transformers.GPT2Tokenizer.from_pretrained(source, **options)
     shutil.rmtree(source)
     return tokenizer
@@ -49,11 +50,18 @@ def gpt2(folder: Path, **options: Any) -> transformers.GPT2Tokenizer:
 
 def whole(folder: Path) -> dict[str, Any]:
     """tokenizer.json of the small base, as the library describes it."""
-    return json.loads(gpt2(folder).backend_tokenizer.to_str())
+    described: dict[str, Any] = json.loads(gpt2(folder).backend_tokenizer.to_str())
+    return described
 
 
 def engine(folder: Path) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_str(json.dumps(whole(folder)))
+
+
+def id_of(backend: tokenizers.Tokenizer, token: str) -> int:
+    id = backend.token_to_id(token)
+    assert id is not None
+    return id
 
 
 def write_json(folder: Path, name: str, content: Any) -> None:
@@ -62,7 +70,8 @@ def write_json(folder: Path, name: str, content: Any) -> None:
 
 def save_fast(folder: Path, backend: tokenizers.Tokenizer, **named: Any) -> None:
     named = {"eos_token": END, "bos_token": END, "unk_token": END} | named
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **named)
+    fast: Any = transformers.PreTrainedTokenizerFast  # its constructor has no types
+    fast = fast(tokenizer_object=backend, **named)
     fast.save_pretrained(folder)
 
 
@@ -92,7 +101,7 @@ def as_transformers_saves_it(folder: Path) -> None:
 @built
 def start_answer_end_and_pad_added(folder: Path) -> None:
     tokenizer = gpt2(folder)
-    names = {"bos_token": START, "eos_token": ANSWER_END, "pad_token": PAD}
+    names: dict[str, Any] = {"bos_token": START, "eos_token": ANSWER_END, "pad_token": PAD}
     tokenizer.add_special_tokens(names)
     tokenizer.save_pretrained(folder)
 
@@ -205,8 +214,9 @@ def special_tokens_before_all_others(folder: Path) -> None:
     trained = tokenizers.ByteLevelBPETokenizer()
     trained.train_from_iterator([TEXT], vocab_size=300, special_tokens=OTHERS_SPECIAL)
     trained.save_model(str(folder))
-    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    transformers.GPT2Tokenizer.from_pretrained(folder, **names).save_pretrained(folder)
+    names: dict[str, Any] = dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tokenizer = transformers.GPT2Tokenizer.from_pretrained(folder, pad_token="<pad>", **names)
+    tokenizer.save_pretrained(folder)
 
 
 @built
@@ -296,9 +306,8 @@ def bos_by_a_template_of_the_class(folder: Path) -> None:
 def both_ends_as_roberta_puts_them(folder: Path) -> None:
     backend = engine(folder)
     backend.add_special_tokens(["<s>", "</s>"])
-    ids = backend.token_to_id
     backend.post_processor = processors.RobertaProcessing(
-        ("</s>", ids("</s>")), ("<s>", ids("<s>")), add_prefix_space=False
+        ("</s>", id_of(backend, "</s>")), ("<s>", id_of(backend, "<s>")), add_prefix_space=False
     )
     save_fast(folder, backend, bos_token="<s>", eos_token="</s>")
 

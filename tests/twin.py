@@ -1,10 +1,13 @@
 """Compare the fast twin with the reference whose parameters it uses."""
 
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import torch
 from closeness import assert_close
 from strategies import Case
+from torch import Tensor, nn
 
 from gpt2_small.kernels import products
 from gpt2_small.model import twin as fast
@@ -18,19 +21,26 @@ SEQ = 64
 FEW, MANY = 4, products.ROWS_TO_CAST_AGAIN // SEQ + 1
 
 
-def gradients(model, loss):
+def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:
     model.zero_grad()
     loss.backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    return {name: gradient_of(parameter) for name, parameter in model.named_parameters()}
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad.clone()
 
 
 def window(case: Case) -> torch.Tensor:
     return torch.cat([case.tokens(), case.tokens(stream=5)[:, :1]], dim=1)
 
 
-def assert_same_function(solution, case: Case, tied: bool, positions_per_chunk: int) -> None:
+def assert_same_function(
+    solution: ModuleType, case: Case, tied: bool, positions_per_chunk: int
+) -> None:
     """Loss, logits and every gradient, of the loss scaled by a factor, as in accumulation."""
-    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    model: Any = case.build(solution, "Transformer", tied_embeddings=tied)
     twin = fast.FastTransformer(model, positions_per_chunk=positions_per_chunk)
     batch = window(case)
     expected = solution.batch_loss(model, batch)
@@ -42,11 +52,11 @@ def assert_same_function(solution, case: Case, tied: bool, positions_per_chunk: 
         assert_close(got[name], wanted[name], f"the gradient of {name}")
 
 
-def assert_as_near_in_bfloat16(solution, tied: bool, batch: int) -> None:
+def assert_as_near_in_bfloat16(solution: ModuleType, tied: bool, batch: int) -> None:
     """Under autocast, every gradient is about as near to float32's as the model's is."""
     case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=SEQ, seq=SEQ, d_vocab=300, batch=batch)
     case = replace(case, dtype=torch.float32)
-    model = case.build(solution, "Transformer", tied_embeddings=tied)
+    model: Any = case.build(solution, "Transformer", tied_embeddings=tied)
     twin = fast.FastTransformer(model, positions_per_chunk=50)
     exact = gradients(model, solution.batch_loss(model, window(case)))
     with torch.autocast("cpu", torch.bfloat16):

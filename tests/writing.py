@@ -1,7 +1,9 @@
 """Continuations by a small model, for the tests of generation."""
 
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,20 +11,29 @@ from small_gpt2s import N_CTX, characters, our_gpt2
 
 from gpt2_small import binding
 from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
+from gpt2_small.generation.continuation import Continuation
+from gpt2_small.tokenizers.protocol import Tokenizer
 
 # Sums in another order, in float32, on logits of the order 1.
 ROUNDING = 1e-4
 
 
 @lru_cache
-def small_model(**changes):
+def small_model(**changes: Any) -> Any:
     """The same weights at every call of a session."""
     with torch.random.fork_rng():
         torch.manual_seed(20190214)
         return our_gpt2(**changes)
 
 
-def written(prompts, *, model=None, solution=None, tokenizer=None, **options):
+def written(
+    prompts: Sequence[str | Sequence[int]],
+    *,
+    model: Any = None,
+    solution: Any = None,
+    tokenizer: Tokenizer | None = None,
+    **options: Any,
+) -> list[Continuation]:
     """The continuations of a small model, past its context unless they are shortened."""
     options = {"max_new_tokens": N_CTX + 8, "seed": 5, "candidates": 0} | options
     return continuations(
@@ -33,16 +44,16 @@ def written(prompts, *, model=None, solution=None, tokenizer=None, **options):
     )
 
 
-def ids(continuation):
+def ids(continuation: Continuation) -> list[int]:
     return [step.id for step in continuation.steps]
 
 
-def log_probs(continuation):
+def log_probs(continuation: Continuation) -> list[float | None]:
     return [step.log_probability for step in continuation.steps]
 
 
-def same(left, right):
-    return (
+def same(left: Continuation, right: Continuation) -> bool:
+    return bool(
         ids(left) == ids(right)
         and left.text == right.text
         and left.finish == right.finish
@@ -50,7 +61,7 @@ def same(left, right):
     )
 
 
-def scripted(token_ids):
+def scripted(token_ids: Iterable[int]) -> SimpleNamespace:
     """A solution whose `sample` gives these tokens, whatever the logits."""
     left = iter([0, *token_ids])  # the first call is the one that checks the options
     return SimpleNamespace(sample=lambda logits, **_: torch.tensor([next(left)] * len(logits)))

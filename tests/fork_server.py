@@ -1,0 +1,268 @@
+"""Fork what tests ask for from a Python that has loaded torch and trained nothing.
+
+What it forks runs the command's own code, from the parsing of its flags to its exit code, alone or
+under torchrun's agent, or any other program. Nothing of torch runs in this process, which has one
+thread, so that no lock and no thread is lost on the way.
+
+`forked.Forks` starts it and asks; a command that it has forked asks too, for a checker's server.
+"""
+
+import atexit
+import importlib
+import io
+import json
+import os
+import resource
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from _pytest.config import default_plugins
+from forked import POLL, ForkingPopen
+from processes import ROOT
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError
+
+LOADED = (
+    "einops._torch_specific",
+    "gpt2_small.checker.sandbox.server",
+    "gpt2_small.cli",
+    "gpt2_small.generation.loaded_model",
+    "gpt2_small.training.session",
+    "gpt2_small.training.display.overview",
+    "pytest",
+    *(f"_pytest.{name}" for name in default_plugins),
+    "torch._dynamo",  # an optimiser loads it, which takes longer than all the rest
+    "torch.distributed.launcher.api",
+    "torch.nn.parallel.distributed",
+)
+
+
+def serve(checkers: socket.socket) -> None:
+    """Fork and wait as asked, until the process that started this one has ended."""
+    questions = io.FileIO(0, closefd=False)
+    while True:
+        ready, _, _ = select.select([questions, checkers], [], [])
+        if checkers in ready:
+            answer_a_checker(checkers)
+        if questions in ready:
+            line = questions.readline()
+            if not line:
+                return
+            print(json.dumps(answer_to(json.loads(line))), flush=True)
+
+
+def answer_to(question: dict[str, Any]) -> dict[str, Any]:
+    """The code of a process that has ended, or the number of a new one."""
+    if "poll" in question:
+        return {"code": ended(question["poll"])}
+    process = os.fork()
+    if process == 0:
+        become(question)
+    return {"pid": process}
+
+
+def ended(process: int) -> int | None:
+    """The exit code of a process, or minus the signal that ended it; None while it runs."""
+    pid, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None
+
+
+def answer_a_checker(checkers: socket.socket) -> None:
+    """Fork a server for the checker that asks, or tell it how its server has ended."""
+    checker, _ = checkers.accept()
+    with checker:
+        message, descriptors, _, _ = socket.recv_fds(checker, 1 << 18, 2)
+        while more := checker.recv(1 << 18):
+            message += more
+        question = json.loads(message)
+        if "poll" in question:
+            answer = ended(question["poll"])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                become_a_checkers_server(question, *descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        checker.send(json.dumps(answer).encode())
+
+
+def become_a_checkers_server(question: dict[str, Any], descriptor: int, errors: int) -> None:
+    """Be what `python -m gpt2_small.checker.sandbox.server` would be, and end as it ends."""
+    os.setsid()
+    os.dup2(errors, 2)
+    os.environ.clear()
+    os.environ.update(question["environment"])
+    os.chdir(question["cwd"])
+    sys.path[:] = [question["cwd"], *paths_of_python(), *installed_paths()]
+    from gpt2_small.checker.sandbox import server
+
+    end_as(lambda: server.main(descriptor))
+
+
+def paths_of_python() -> list[str]:
+    """The folders of PYTHONPATH."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def installed_paths() -> list[str]:
+    """Where Python looks for modules, without this checkout and its tests."""
+    return [path for path in sys.path if path not in (str(ROOT), os.path.dirname(__file__))]
+
+
+def become(question: dict[str, Any]) -> None:
+    """Be the process that was asked for, and end as it ends."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    ForkingPopen.fork_from(Path(question["name"]).parent)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, ending in ((1, "out"), (2, "err")):
+        path = f"{question['name']}.{ending}"
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
+    if question["largest_file"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (question["largest_file"],) * 2)
+    if "python" in question:
+        end_as(lambda: run_python(question))
+    end_as(lambda: (launch if question["processes"] else run_the_command)(question))
+
+
+def end_as(program: Callable[[], object]) -> None:
+    """Run a program in a process that has just been forked, and end it with its exit code."""
+    code: Any = 1
+    try:
+        program()
+        code = 0
+    except SystemExit as end:
+        code = end.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def run_python(question: dict[str, Any]) -> None:
+    """Do what Python does with these arguments: `-c PROGRAM`, `-m MODULE` or a script first."""
+    if question["stdin"]:
+        file = Path(f"{question['name']}.in")
+        file.write_text(question["stdin"])
+        os.dup2(os.open(file, os.O_RDONLY), 0)
+    if question["stdout"]:
+        os.dup2(os.open(question["stdout"], os.O_WRONLY), 1)
+    os.environ.clear()
+    os.environ.update(question["environment"])
+    os.chdir(question["cwd"])
+    kind, *rest = question["python"]
+    first = {"-c": "", "-m": os.getcwd()}.get(kind, os.path.dirname(kind))
+    sys.path[:] = [first, *paths_of_python(), *installed_paths(), str(ROOT)]
+    homes = (path for path in sys.path if os.path.isdir(os.path.join(path, "gpt2_small")))
+    sys.modules.pop(binding.BOUND_MODULE, None)
+    if next(homes) != str(ROOT):
+        for module in [name for name in sys.modules if name.split(".")[0] == "gpt2_small"]:
+            del sys.modules[module]
+    try:
+        if kind == "-c":
+            sys.argv = [kind, *rest[1:]]
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(rest[0], "<string>", "exec"), vars(main))
+        elif kind == "-m":
+            sys.argv = rest
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = [kind, *rest]
+            runpy.run_path(kind, run_name="__main__")
+    finally:
+        vars(threading)["_shutdown"]()
+        atexit._run_exitfuncs()
+
+
+def run_the_command(question: dict[str, Any]) -> None:
+    """Do what `gpt2-small` does with these arguments, but for the picture at a training's end."""
+    from gpt2_small.training.display import overview
+
+    vars(overview).update(save_loss_curve=lambda *_, **__: None)
+    exec(question["before"], {})
+    sys.argv = ["gpt2-small", *question["arguments"]]
+    from gpt2_small.cli import app
+    from gpt2_small.entry_point import run_command
+
+    run_command(app)
+
+
+def launch(question: dict[str, Any]) -> None:
+    """Do what torchrun does, with an agent that forks its workers."""
+    from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    class Worker:
+        """A worker that is forked instead of started."""
+
+        def __init__(self, args: Sequence[str], env: dict[str, str], **_: object) -> None:
+            self.returncode: int | None = None
+            self.pid = os.fork()
+            if self.pid == 0:
+                os.setsid()
+                os.environ.update(env)
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                    signal.signal(number, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                end_as(lambda: run_the_command(question))
+
+        def poll(self) -> int | None:
+            if self.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+            return self.returncode
+
+        def wait(self, timeout: float) -> int:
+            end = time.monotonic() + timeout
+            while self.poll() is None:
+                if time.monotonic() > end:
+                    raise subprocess.TimeoutExpired("worker", timeout)
+                time.sleep(POLL)
+            assert self.returncode is not None
+            return self.returncode
+
+    vars(subprocess_handler).update(Popen=Worker)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=question["processes"],
+        run_id=os.path.basename(question["name"]),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=question["max_restarts"],
+    )
+    elastic_launch(config, "worker")()
+
+
+def load_everything() -> None:
+    """Load what a training needs."""
+    for name in LOADED:
+        importlib.import_module(name)
+    from gpt2_small.checker.claims import all_claims
+    from gpt2_small.cli import app
+
+    all_claims()
+    with suppress(UserError):
+        app(["train", "--preset", "", "--out", ""], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    load_everything()
+    serve(socket.socket(fileno=int(sys.argv[1])))
