@@ -52,8 +52,9 @@ LOADED = (
 def serve(checkers: socket.socket) -> None:
     """Fork and wait as asked, until the process that started this one has ended."""
     questions = io.FileIO(0, closefd=False)
+    both: list[Any] = [questions, checkers]
     while True:
-        ready, _, _ = select.select([questions, checkers], [], [])
+        ready, _, _ = select.select(both, [], [])
         if checkers in ready:
             answer_a_checker(checkers)
         if questions in ready:
