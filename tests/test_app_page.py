@@ -11,7 +11,7 @@ import torch
 from app_pages import MASK, SHAPE, TEXT, WRONG_MASK, page_of, random_model, small_run
 
 from gpt2_small import binding
-from gpt2_small.app import activations, looking, texts
+from gpt2_small.app import activation_views, activations, token_views
 from gpt2_small.app.models import Models, Shown
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.model.hooks import hooks, run_with_cache
@@ -196,7 +196,7 @@ def test_a_right_model_does_not_look_ahead(client, ids) -> None:
 def test_the_shares_of_a_head_are_named_by_where_its_weight_goes() -> None:
     ids = [1, 2, 1, 2]
     previous = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
-    shares = looking.shares(ids, previous)
+    shares = activation_views.shares(ids, previous)
     assert shares["previous"] == 1
     assert shares["same"] == 0
     assert shares["itself"] == 0
@@ -308,7 +308,9 @@ def test_a_wrong_mask_shows(solution, mask: str, taps: bool) -> None:
     mine = learners(solution, before, after, taps=taps)
     reference = learners(solution, before, before)
     ids = mine.tokenizer.encode("A wrong mask")
-    _, ahead, *layers = looking.overview(mine, looking.Looks(), ids, reference)
+    _, ahead, *layers = activation_views.overview(
+        mine, activation_views.ObservationCache(), ids, reference
+    )
     assert ahead["looks_ahead"] is not None
     for layer in layers:
         assert layer["origin"] == ("tap" if taps else "probe")
@@ -320,7 +322,9 @@ def test_a_head_like_the_reference_s_is_no_different_from_it(solution) -> None:
     unchanged = "scores = similarity + mask"
     mine, reference = (learners(solution, unchanged, unchanged) for _ in range(2))
     ids = mine.tokenizer.encode("The same heads")
-    _, _, *layers = looking.overview(mine, looking.Looks(), ids, reference)
+    _, _, *layers = activation_views.overview(
+        mine, activation_views.ObservationCache(), ids, reference
+    )
     assert all(head["unlike"] < 1e-5 for layer in layers for head in layer["of_heads"])
 
 
@@ -329,7 +333,7 @@ def test_the_stories_truth_stands_beside_the_model(solution) -> None:
     model = random_model(solution, 1, **SHAPE | dict(d_vocab=tokenizer.vocab_size))
     shown = Shown("main", solution, LoadedModel("stories", model, tokenizer))
     ids = tokenizer.encode("Once upon a time Tom was")
-    found = [item for item in texts.scores(shown, ids, 5) if item is not None]
+    found = [item for item in token_views.scores(shown, ids, 5) if item is not None]
     assert found[4]["true_lp"] == 0.0  # after "upon a" comes "time" alone
     assert found[5]["true_lp"] == pytest.approx(math.log(1 / 16))
     log_probs = model(torch.tensor([ids]))[0, 4].log_softmax(dim=-1)
@@ -341,4 +345,4 @@ def test_the_stories_truth_stands_beside_the_model(solution) -> None:
 def test_a_text_outside_the_grammar_has_no_truth(solution) -> None:
     tokenizer = StoriesTokenizer()
     ids = tokenizer.encode("time time")
-    assert texts.true_distributions(tokenizer, [*ids, 0])[-1] is None
+    assert token_views.true_distributions(tokenizer, [*ids, 0])[-1] is None

@@ -8,10 +8,10 @@ import pytest
 import torch
 from app_pages import SHAPE, TEXT, running, small_run
 
+from gpt2_small.app.chat_messages import turn
 from gpt2_small.app.models import Models
 from gpt2_small.app.openai.interface import served
 from gpt2_small.app.serving.guard import Guard
-from gpt2_small.app.talking import turn
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Conversation, SamplingOptions, Stream
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from forked import Fork, the_forks, wait_until
-from reaching import stay
+from injected_programs import stay
 from small_runs import files_under, flags, flip, logged, play, state_at, steps_kept
 
 pytestmark = pytest.mark.timeout(600)

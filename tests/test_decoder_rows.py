@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from closeness import assert_close
-from decoded import draw, new_decoder
+from decoding_oracle import draw, new_decoder
 from hypothesis import given
 from hypothesis import strategies as st
 from planting import plant
+from small_continuations import same, small_model
 from small_gpt2s import characters
 from strategies import SMALL
-from writing import same, small_model
 
 from gpt2_small import UserError, binding
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream

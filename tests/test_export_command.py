@@ -4,9 +4,9 @@ import sys
 
 import pytest
 import torch
+from small_continuations import ROUNDING, small_model
 from small_gpt2s import characters, hugging_face_gpt2, logits_of, saved_run
 from transformers import AutoTokenizer, GPT2LMHeadModel
-from writing import ROUNDING, small_model
 
 from gpt2_small import cli
 

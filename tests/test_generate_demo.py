@@ -13,8 +13,8 @@ import torch
 from against_reference import edited_reference
 from processes import ROOT, run_python
 from rich.console import Console
+from small_continuations import small_model
 from small_gpt2s import characters, saved_run
-from writing import small_model
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError

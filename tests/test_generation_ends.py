@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from writing import ids, scripted, small_model, written
+from small_continuations import ids, scripted, small_model, written
 
 from gpt2_small.generation.stop_strings import StopText
 from gpt2_small.tokenizers.registry import ByteTokenizer

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_continuations import ROUNDING, ids, log_probs, same, scripted, small_model, written
 from small_gpt2s import D_VOCAB, N_CTX, characters, our_gpt2
-from writing import ROUNDING, ids, log_probs, same, scripted, small_model, written
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError

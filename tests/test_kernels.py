@@ -3,7 +3,7 @@
 import pytest
 import torch
 from closeness import assert_close
-from gpu_way import the_way_of_a_gpu
+from gpu_path import the_way_of_a_gpu
 
 from gpt2_small.kernels import products
 from gpt2_small.kernels.chunked_loss import chunked_loss

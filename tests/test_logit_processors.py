@@ -9,8 +9,8 @@ import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from small_continuations import ids, small_model, written
 from small_gpt2s import D_VOCAB, characters, our_gpt2
-from writing import ids, small_model, written
 
 from gpt2_small import UserError, binding
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 import typer
 from forked import Fork, the_forks, wait_until
-from reaching import stay
+from injected_programs import stay
 from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 
 from gpt2_small.entry_point import run_command

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from gpu_way import the_way_of_a_gpu
+from gpu_path import the_way_of_a_gpu
 from processes import ROOT, printed_by
 
 import gpt2_small
@@ -177,7 +177,7 @@ def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, pr
     planned = memory_of(gpt2_small.TransformerConfig(**shape), where, batch).total
     wanted = {"shape": shape, "batch": batch, "dtype": dtype, "processes": processes}
     grown = printed_by(
-        Path(__file__).with_name("growth_in_training.py").read_text(),
+        Path(__file__).with_name("training_memory.py").read_text(),
         cwd=tmp_path,
         fresh=True,
         PYTHONPATH=str(ROOT),

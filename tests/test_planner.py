@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from gpu_way import the_way_of_a_gpu
+from gpu_path import the_way_of_a_gpu
 
 import gpt2_small
 from gpt2_small import preset

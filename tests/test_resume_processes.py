@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from forked import the_forks, wait_until
-from reaching import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
+from injected_programs import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from against_reference import edited_reference
 from forked import the_forks, wait_until
+from small_continuations import ROUNDING, small_model
 from small_gpt2s import N_CTX, characters, hugging_face_gpt2, our_gpt2, saved_run
-from writing import ROUNDING, small_model
 
 from gpt2_small import binding, cli
 from gpt2_small.commands.sample_output import ContinuationPrinter

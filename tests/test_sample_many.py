@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 import torch
+from small_continuations import small_model
 from small_gpt2s import D_VOCAB, N_CTX
-from writing import small_model
 
 from gpt2_small import binding
 from gpt2_small.generation import sample_many

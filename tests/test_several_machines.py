@@ -1,6 +1,7 @@
 """Training over two machines with two processes each: one is cut off in the middle, and comes back.
 
-The machines are network namespaces of this one (tests/machines.py), so only root can run these.
+The machines are network namespaces of this one (tests/network_namespaces.py), so only root can run
+these.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import Machine, Running, joined_machines, why_no_machines
+from network_namespaces import Machine, Running, joined_machines, why_no_machines
 from pages import block
 from processes import ROOT, run_fresh_python
 from small_runs import PLAY, SMALL, flags, logged, state_at

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from forked import Fork, the_forks, wait_until
+from injected_programs import stay
 from processes import ROOT
-from reaching import stay
 from small_runs import flags, logged, play, state_at, steps_kept
 
 pytestmark = pytest.mark.timeout(300)

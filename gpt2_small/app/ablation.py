@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gpt2_small.app.activation_views import ObservationCache
 from gpt2_small.app.activations import without_heads
-from gpt2_small.app.looking import Looks
 from gpt2_small.app.losses import finite, loss_of, token_log_probs
 from gpt2_small.app.models import Shown
-from gpt2_small.app.texts import logits_of, scored
+from gpt2_small.app.token_views import logits_of, scored
 from gpt2_small.generation.logit_processors import without_padding
 
 Json = dict[str, Any]
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 def ablated(
     shown: Shown,
-    looks: Looks,
+    observations: ObservationCache,
     ids: Sequence[int],
     heads: Sequence[tuple[int, int]],
     position: int,
@@ -25,7 +25,7 @@ def ablated(
 
     What a head would add to the residual stream is left out of it.
     """
-    seen = looks.at(shown, ids)
+    seen = observations.at(shown, ids)
     with without_heads(shown.model, list(heads)):
         logits = logits_of(shown, seen.ids)
     whole = without_padding(seen.logits, shown.tokenizer.vocab_size)
@@ -43,9 +43,11 @@ def ablated(
     return found
 
 
-def every_ablation(shown: Shown, looks: Looks, ids: Sequence[int]) -> Iterator[Json]:
+def every_ablation(
+    shown: Shown, observations: ObservationCache, ids: Sequence[int]
+) -> Iterator[Json]:
     """The loss on the text without each head in turn."""
-    seen = looks.at(shown, ids)
+    seen = observations.at(shown, ids)
     config = shown.model.config
     for layer in range(config.n_layers):
         for head in range(config.n_heads):

@@ -32,11 +32,11 @@ from gpt2_small.training.distributed.rank_agreement import (
     check_alike,
     check_main_has_latest,
 )
-from gpt2_small.training.environment import difference, environment_of
 from gpt2_small.training.initial_weights import InitialWeights, initialised_model
 from gpt2_small.training.loop import Training
 from gpt2_small.training.micro_batch import check_possible, out_of_memory_while_building
 from gpt2_small.training.resuming import Decision, decide
+from gpt2_small.training.rounding_environment import difference, environment_of
 from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.settings import (
     DATA_HASH,

@@ -16,7 +16,7 @@ from gpt2_small.runs.folder import CONFIG, is_run, load_model
 from gpt2_small.weights.hub import HUB_NAMES, INDEX, fetch, is_hub_name
 from gpt2_small.weights.hugging_face import from_hugging_face
 from gpt2_small.weights.hugging_face_config import fields_from_config
-from gpt2_small.weights.unreadable import (
+from gpt2_small.weights.load_errors import (
     dangling,
     explain_file,
     explain_folder,

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gpt2_small.app.chat_messages import checked_messages, conversation_with
 from gpt2_small.app.models import Shown
 from gpt2_small.app.openai.completion_fields import Asked
 from gpt2_small.app.serving.fields import encoded
-from gpt2_small.app.talking import checked_messages, conversation_with
-from gpt2_small.app.texts import checked_ids, logits_of, pieces, scored
+from gpt2_small.app.token_views import checked_ids, logits_of, pieces, scored
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Step, Stream
 from gpt2_small.tokenizers.protocol import Tokenizer

@@ -12,17 +12,17 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from gpt2_small import __version__, binding
-from gpt2_small.app import texts
+from gpt2_small.app import token_views
+from gpt2_small.app.chat_messages import examples
 from gpt2_small.app.decoders import Decoders
 from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.page.activation_answers import ActivationAnswers
 from gpt2_small.app.page.learning import Learner, log_of
-from gpt2_small.app.page.look_answers import LookAnswers
-from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.page.text_answers import TextAnswers
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import HANDLERS, LINES, Closing, json_lines
 from gpt2_small.app.serving.turns import Turns
-from gpt2_small.app.talking import examples
 from gpt2_small.errors import UserError
 from gpt2_small.generation.conversation import refuse_without_roles
 
@@ -46,7 +46,7 @@ class Page:
 
     def application(self) -> Starlette:
         """The routes."""
-        subjects = Subjects(self.models)
+        questions = QuestionFields(self.models)
         return Starlette(
             routes=[
                 Route("/", self.index),
@@ -55,8 +55,8 @@ class Page:
                 Route("/api/learn", self.learn),
                 Route("/api/run", self.run),
                 Route("/api/learn/key", self.press, methods=["POST"]),
-                *TextAnswers(subjects, self.turns, self.decoders).routes(),
-                *LookAnswers(subjects, self.turns, self.models).routes(),
+                *TextAnswers(questions, self.turns, self.decoders).routes(),
+                *ActivationAnswers(questions, self.turns, self.models).routes(),
             ],
             exception_handlers=HANDLERS,
         )
@@ -97,7 +97,7 @@ class Page:
         }
         if choices:
             shown = self.models.get(choices[0]["key"])
-            state |= texts.provenance(shown, self.models.name)
+            state |= token_views.provenance(shown, self.models.name)
             state["tokenizer"] = shown.tokenizer.name
             state["vocab_size"] = shown.tokenizer.vocab_size
             state["problem"] = self.models.problem

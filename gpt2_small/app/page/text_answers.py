@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gpt2_small.app import texts
+from gpt2_small.app import token_views
+from gpt2_small.app.chat_messages import answer, checked_messages, conversation_with
 from gpt2_small.app.decoders import Decoders
-from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import lines
 from gpt2_small.app.serving.turns import Turns
-from gpt2_small.app.talking import answer, checked_messages, conversation_with
 
 
 class TextAnswers:
@@ -23,8 +23,8 @@ class TextAnswers:
     decoders: the decoder and cache of each conversation.
     """
 
-    def __init__(self, subjects: Subjects, turns: Turns, decoders: Decoders) -> None:
-        self._subjects, self._turns, self._decoders = subjects, turns, decoders
+    def __init__(self, questions: QuestionFields, turns: Turns, decoders: Decoders) -> None:
+        self._questions, self._turns, self._decoders = questions, turns, decoders
 
     def routes(self) -> list[Route]:
         """The routes of the answers."""
@@ -41,9 +41,9 @@ class TextAnswers:
         asked = await fields.body_of(request)
 
         def work() -> dict[str, Any]:
-            shown = self._subjects.shown(asked)
-            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
-            return {"tokens": texts.pieces(shown.tokenizer, ids)}
+            shown = self._questions.shown(asked)
+            ids = token_views.checked_ids(shown, self._questions.ids(shown, asked))
+            return {"tokens": token_views.pieces(shown.tokenizer, ids)}
 
         return JSONResponse(await self._turns.result(work))
 
@@ -54,16 +54,16 @@ class TextAnswers:
         conversation = fields.text(asked, "conversation", "")
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
+            shown = self._questions.shown(asked)
             options.check_by(shown.solution)
-            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            ids = token_views.checked_ids(shown, self._questions.ids(shown, asked))
             yield {
                 "seed": options.seed,
                 "options": dataclasses.asdict(options),
-                "tokens": texts.pieces(shown.tokenizer, ids, goes_on=True),
+                "tokens": token_views.pieces(shown.tokenizer, ids, goes_on=True),
             }
             with self._decoders.of(shown, conversation) as decoder:
-                yield from texts.continuation(shown, ids, options, decoder)
+                yield from token_views.continuation(shown, ids, options, decoder)
 
         return await lines(self._turns, work())
 
@@ -75,7 +75,7 @@ class TextAnswers:
         conversation = fields.text(asked, "conversation", "")
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
+            shown = self._questions.shown(asked)
             with self._decoders.of(shown, conversation) as decoder:
                 talk = conversation_with(shown, messages, options, decoder)
                 reply = talk.reply(messages[-1]["content"])
@@ -90,9 +90,9 @@ class TextAnswers:
         candidates = fields.whole(asked, "candidates", fields.CANDIDATES, 1, fields.MOST_CANDIDATES)
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
-            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
-            yield from texts.scores(shown, ids, candidates)
+            shown = self._questions.shown(asked)
+            ids = token_views.checked_ids(shown, self._questions.ids(shown, asked))
+            yield from token_views.scores(shown, ids, candidates)
 
         return await lines(self._turns, work())
 
@@ -102,10 +102,10 @@ class TextAnswers:
         options = fields.sampling_options(asked)
 
         def work() -> dict[str, Any]:
-            shown = self._subjects.shown(asked)
+            shown = self._questions.shown(asked)
             options.check_by(shown.solution)
-            ids = texts.checked_ids(shown, self._subjects.ids(shown, asked))
+            ids = token_views.checked_ids(shown, self._questions.ids(shown, asked))
             prompt = fields.whole(asked, "prompt_length", len(ids), 0, len(ids))
-            return texts.next_tokens(shown, ids, prompt, options)
+            return token_views.next_tokens(shown, ids, prompt, options)
 
         return JSONResponse(await self._turns.result(work))

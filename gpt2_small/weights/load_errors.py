@@ -1,4 +1,4 @@
-"""Explain why a file or folder that looks like a model cannot be loaded."""
+"""Explain why a file or folder cannot be loaded as a model."""
 
 import re
 import struct

@@ -1,4 +1,4 @@
-"""Read the model and the text that a question is about."""
+"""Read the model and the tokens from the fields of the page's questions."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from gpt2_small.app.models import MAIN, Models, Shown
 from gpt2_small.app.serving import fields
 
 
-class Subjects:
+class QuestionFields:
     """The models of a page, as its questions name them."""
 
     def __init__(self, models: Models) -> None:

@@ -1,4 +1,4 @@
-"""Programs that a training process runs first, with which a test reaches into it."""
+"""Programs that a test injects into a training process before it runs."""
 
 from pathlib import Path
 

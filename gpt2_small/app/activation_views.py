@@ -1,4 +1,4 @@
-"""Look into a model at work: attention by head, logit lens, residual norms."""
+"""Summarise a model's activations on a text: attention heads, logit lens, residual norms."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from gpt2_small.app.activations import (
 )
 from gpt2_small.app.losses import finite, loss_of, token_log_probs
 from gpt2_small.app.models import Shown
-from gpt2_small.app.texts import fitting, pieces, scored
+from gpt2_small.app.token_views import fitting, pieces, scored
 from gpt2_small.generation.logit_processors import without_padding
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ class _Kept:
     observation: Observation
 
 
-class Looks:
+class ObservationCache:
     """The latest observations, so that a second question about a text needs no second run."""
 
     def __init__(self) -> None:
@@ -63,13 +63,13 @@ class Looks:
 
 
 def overview(
-    shown: Shown, looks: Looks, ids: Sequence[int], reference: Shown | None
+    shown: Shown, observations: ObservationCache, ids: Sequence[int], reference: Shown | None
 ) -> Iterator[Json]:
     """The text's tokens, loss and residual norms; then, layer by layer, a summary of every head.
 
     reference: a model of the same weights, whose heads each head is compared with.
     """
-    seen = looks.at(shown, ids)
+    seen = observations.at(shown, ids)
     log_probs = token_log_probs(shown, seen.logits, seen.ids)
     yield {
         "tokens": pieces(shown.tokenizer, seen.ids),
@@ -189,15 +189,17 @@ def norms(seen: Observation) -> Json:
     }
 
 
-def head_pattern(shown: Shown, looks: Looks, ids: Sequence[int], layer: int, head: int) -> bytes:
+def head_pattern(
+    shown: Shown, observations: ObservationCache, ids: Sequence[int], layer: int, head: int
+) -> bytes:
     """One head's pattern [seq_q seq_k], whole: float32, little-endian, row by row."""
-    seen = looks.at(shown, ids)
+    seen = observations.at(shown, ids)
     found: Pattern = pattern(shown.model, layer, seen.attn_in[layer])
     return found.values[head].float().cpu().contiguous().numpy().astype("<f4").tobytes()
 
 
 def lens(
-    shown: Shown, looks: Looks, ids: Sequence[int], start: int, stop: int
+    shown: Shown, observations: ObservationCache, ids: Sequence[int], start: int, stop: int
 ) -> Iterator[Json | None]:
     """The logit lens at the positions from start to stop: a row for each layer.
 
@@ -205,7 +207,7 @@ def lens(
     norm and unembedding (nostalgebraist 2020, "interpreting GPT: the logit lens"). The last row is
     the model's own. A cell holds the likeliest tokens and the true next one's rank and lp.
     """
-    seen = looks.at(shown, ids)
+    seen = observations.at(shown, ids)
     stop = min(stop, len(seen.ids), start + MOST_LENS_POSITIONS)
     for layer, resid in enumerate(seen.resid):
         logits = without_padding(

@@ -1,4 +1,4 @@
-"""Answer the last message of a conversation that the asker keeps."""
+"""Read a client's chat messages as a conversation, and give its reply token by token."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -6,7 +6,7 @@ from typing import Any
 
 from gpt2_small.app.models import Shown
 from gpt2_small.app.serving import fields
-from gpt2_small.app.texts import checked_ids, drawn
+from gpt2_small.app.token_views import checked_ids, drawn
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
 from gpt2_small.generation import ChatTurn, Conversation, Reply, SamplingOptions
@@ -85,6 +85,6 @@ def checked_messages(value: Any) -> list[dict[str, Any]]:
 
 
 def answer(shown: Shown, reply: Reply) -> Iterator[dict[str, Any]]:
-    """The answer token by token, as `texts.continuation` has it."""
+    """The answer token by token, as `token_views.continuation` has it."""
     for step in reply:
         yield drawn(shown, step)

@@ -1,4 +1,4 @@
-"""Run by test_planned_memory: how many bytes a process grows by when it trains. Linux only."""
+"""Print by how many bytes a process grows when it trains; test_planned_memory runs it (Linux)."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Describe what decides how a run's sums are rounded, and compare it when a run is resumed."""
+"""Record the versions, hardware and settings that decide a run's rounding, and compare them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Continuations by a small model, for the tests of generation."""
+"""Generate continuations with a small model, for the tests of generation."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache

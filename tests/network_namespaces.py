@@ -1,4 +1,4 @@
-"""Machines made of this one: each with a network, a name and processes of its own.
+"""Simulate machines with network namespaces: each with a network, a name and processes of its own.
 
 A machine is a set of Linux namespaces, held by a process that reads from a pipe of the test: when
 the test ends, however it ends, the pipe closes and the machine is gone, with its network. What runs

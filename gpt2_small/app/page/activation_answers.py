@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gpt2_small.app import ablation, looking
-from gpt2_small.app.looking import Looks
+from gpt2_small.app import ablation, activation_views
+from gpt2_small.app.activation_views import ObservationCache
 from gpt2_small.app.models import REFERENCE, Models, Shown
-from gpt2_small.app.page.subjects import Subjects
+from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import lines
 from gpt2_small.app.serving.turns import Turns
@@ -19,12 +19,12 @@ from gpt2_small.errors import UserError
 MOST_ABLATED = 64
 
 
-class LookAnswers:
+class ActivationAnswers:
     """Answers about attention heads, the logit lens and ablation."""
 
-    def __init__(self, subjects: Subjects, turns: Turns, models: Models) -> None:
-        self._subjects, self._turns, self._models = subjects, turns, models
-        self._looks = Looks()
+    def __init__(self, questions: QuestionFields, turns: Turns, models: Models) -> None:
+        self._questions, self._turns, self._models = questions, turns, models
+        self._observations = ObservationCache()
 
     def routes(self) -> list[Route]:
         """The routes of the answers."""
@@ -41,12 +41,12 @@ class LookAnswers:
         asked = await fields.body_of(request)
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
+            shown = self._questions.shown(asked)
             reference = None
             if asked.get("compare") is True and shown.key != REFERENCE:
                 reference = self._models.get(REFERENCE)
-            yield from looking.overview(
-                shown, self._looks, self._subjects.ids(shown, asked), reference
+            yield from activation_views.overview(
+                shown, self._observations, self._questions.ids(shown, asked), reference
             )
 
         return await lines(self._turns, work())
@@ -56,10 +56,10 @@ class LookAnswers:
         asked = await fields.body_of(request)
 
         def work() -> bytes:
-            shown = self._subjects.shown(asked)
+            shown = self._questions.shown(asked)
             layer, head = self._head(shown, asked.get("layer"), asked.get("head"))
-            return looking.head_pattern(
-                shown, self._looks, self._subjects.ids(shown, asked), layer, head
+            return activation_views.head_pattern(
+                shown, self._observations, self._questions.ids(shown, asked), layer, head
             )
 
         content = await self._turns.result(work)
@@ -72,9 +72,9 @@ class LookAnswers:
         stop = fields.whole(asked, "stop", start + 1, start + 1, fields.MOST_TOKENS)
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
-            yield from looking.lens(
-                shown, self._looks, self._subjects.ids(shown, asked), start, stop
+            shown = self._questions.shown(asked)
+            yield from activation_views.lens(
+                shown, self._observations, self._questions.ids(shown, asked), start, stop
             )
 
         return await lines(self._turns, work())
@@ -84,14 +84,16 @@ class LookAnswers:
         asked = await fields.body_of(request)
 
         def work() -> dict[str, Any]:
-            shown = self._subjects.shown(asked)
-            ids = self._subjects.ids(shown, asked)
+            shown = self._questions.shown(asked)
+            ids = self._questions.ids(shown, asked)
             heads = asked.get("heads")
             if not isinstance(heads, list) or len(heads) > MOST_ABLATED:
                 raise UserError(f"heads is {fields.shown(heads)}; give pairs of layer and head")
             pairs = [self._head(shown, *self._pair(pair)) for pair in heads]
             position = fields.whole(asked, "position", max(0, len(ids) - 1), 0, len(ids) - 1)
-            return ablation.ablated(shown, self._looks, ids, pairs, position, fields.CANDIDATES)
+            return ablation.ablated(
+                shown, self._observations, ids, pairs, position, fields.CANDIDATES
+            )
 
         return JSONResponse(await self._turns.result(work))
 
@@ -100,8 +102,10 @@ class LookAnswers:
         asked = await fields.body_of(request)
 
         def work() -> Iterator[Any]:
-            shown = self._subjects.shown(asked)
-            yield from ablation.every_ablation(shown, self._looks, self._subjects.ids(shown, asked))
+            shown = self._questions.shown(asked)
+            yield from ablation.every_ablation(
+                shown, self._observations, self._questions.ids(shown, asked)
+            )
 
         return await lines(self._turns, work())
 
