@@ -179,4 +179,4 @@ def main() -> int:
 if __name__ == "__main__":
     sys.exit(main())
 elif SUBJECT in os.environ:
-    tiktoken.get_encoding = gpt2_encoding
+    vars(tiktoken).update(get_encoding=gpt2_encoding)
