@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.layouts import LAYOUTS, adapted
+from gpt2_small.checker.parts import MODULES
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Verdict
 from gpt2_small.cli import app
@@ -25,6 +26,9 @@ TURNED = {
     "bias": (["b_in"], "d_out -> d_out"),
 }
 PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transformer"]
+SLOWLY_JUDGED = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("llms-from-scratch", "arena")
+]
 
 
 def text_of(layout: str) -> str:
@@ -47,15 +51,13 @@ def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:
     }
 
 
-@pytest.mark.parametrize(
-    "layout", ["linear", pytest.param("llms-from-scratch", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("layout", ["linear", *SLOWLY_JUDGED])
 def test_a_right_model_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), layout=layout)
     assert [
         (r.component, r.check, r.message) for r in verdict.results if r.status != "passed"
     ] == []
-    assert verdict.parts() == PARTS
+    assert verdict.parts() == (list(MODULES) if layout == "arena" else PARTS)
     assert len(verdict.results) > 85
 
 
@@ -107,7 +109,9 @@ QUICK = [
         "layer-norm-unbiased-variance",
     ),
     Planted("linear", ', approximate="tanh"', "", "MLP", "mlp-exact-gelu"),
-]
+    Planted("arena", "self.cfg.d_head**0.5", "self.cfg.d_head", "MultiHeadAttention",
+            "attention-scale-without-root"),
+]  # fmt: skip
 SLOW = [
     Planted("nanogpt", "self.bias, 1e-5)", "self.bias, 1e-6)", "LayerNorm",
             "layer-norm-epsilon-1e-6"),
@@ -129,6 +133,10 @@ SLOW = [
             "Transformer", "transformer-positions-missing"),
     Planted("linear", "return x + self.ff(self.norm2(x))", "return x + self.ff(x)",
             "TransformerBlock", "block-ln2-missing"),
+    Planted("arena", "self.W_E[tokens]", "self.W_E[tokens] * self.W_E.shape[1] ** 0.5", "Embedding",
+            "embedding-scaled"),
+    Planted("arena", "final @ self.W_U + self.b_U", "final @ self.W_U", "Unembedding",
+            "unembedding-b-u-unused"),
 ]  # fmt: skip
 
 
@@ -199,7 +207,7 @@ def test_a_file_without_any_class_of_the_layout_is_refused(tmp_path: Path) -> No
     assert "CausalSelfAttention" in (verdict.error or "")
 
 
-@pytest.mark.parametrize("layout", ["linear", "nanogpt", "llms-from-scratch"])
+@pytest.mark.parametrize("layout", ["linear", "nanogpt", "llms-from-scratch", "arena"])
 def test_check_proposes_the_layout_that_a_file_has(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), "Transformer", naming=False)
     assert verdict.exit_code == 1

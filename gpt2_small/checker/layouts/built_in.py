@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from types import ModuleType
 
+from gpt2_small.checker.layouts.arena import ARENA
 from gpt2_small.checker.layouts.hugging_face import HUGGING_FACE
 from gpt2_small.checker.layouts.layout import Layout, fitting_parts
 from gpt2_small.checker.layouts.linear import LINEAR
@@ -11,9 +12,8 @@ from gpt2_small.checker.layouts.nanogpt import NANOGPT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.model_protocol import Config
 
-LAYOUTS = {layout.name: layout for layout in (NANOGPT, HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH)}
-# A norm's parameters are named alike in several layouts.
-_TELLING = ("MultiHeadAttention", "MLP", "TransformerBlock", "Transformer")
+_ALL = (NANOGPT, HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH, ARENA)
+LAYOUTS = {layout.name: layout for layout in _ALL}
 
 
 def find_layout(name: str) -> Layout:
@@ -30,5 +30,6 @@ def proposed_layout(module: ModuleType, config: Config) -> tuple[str, Sequence[s
     config: a small TransformerConfig.
     """
     found = {name: fitting_parts(module, layout, config) for name, layout in LAYOUTS.items()}
-    name = max(found, key=lambda name: len(found[name]))
-    return (name, found[name]) if set(found[name]) & set(_TELLING) else None
+    told = {name: parts for name, parts in found.items() if set(parts) & {*LAYOUTS[name].telling}}
+    name = max(told, key=lambda name: len(told[name]), default=None)
+    return None if name is None else (name, told[name])

@@ -24,7 +24,9 @@ from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
 
 # What a file in another layout has in its text; others are not looked at for one.
-_FOREIGN = re.compile(rb"nn\.Linear|nn\.Embedding|Conv1D|c_attn|import GPT2|GPT2LMHeadModel")
+_FOREIGN = re.compile(
+    rb"nn\.Linear|nn\.Embedding|Conv1D|c_attn|import GPT2|GPT2LMHeadModel|class (Demo|Attention\b)"
+)
 
 
 class LayoutRequest:

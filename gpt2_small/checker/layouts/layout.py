@@ -71,11 +71,14 @@ class Layout:
     """Names and shapes of parameters as others have them, part by part.
 
     remarks: what is said beside a verdict.
+    telling: parts by which a file's layout is known; a norm's parameters, for instance, are named
+        alike in several.
     """
 
     name: str
     parts: Mapping[str, AdaptedPart] = field(hash=False)
     remarks: tuple[str, ...] = ()
+    telling: tuple[str, ...] = ("MultiHeadAttention", "MLP", "TransformerBlock", "Transformer")
 
     def with_insides(self, wanted: Sequence[str]) -> list[str]:
         """These parts and the layout's parts that they are made of, in learning order."""

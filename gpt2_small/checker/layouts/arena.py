@@ -1,0 +1,122 @@
+"""Define the layout of ARENA's transformer: names of TransformerLens, a config of its own."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpt2_small.checker.layouts import patterns
+from gpt2_small.checker.layouts.adapter import Tensors
+from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
+from gpt2_small.model_protocol import Config
+
+_VECTOR, _TABLE = patterns.SAME, patterns.TABLE
+_NORM = patterns.norm("w", "b")
+_ATTENTION: Tensors = {
+    **{f"W_{one}": ([f"W_{one}"], "head rows columns -> head rows columns") for one in "QKVO"},
+    **{f"b_{one}": ([f"b_{one}"], "head d_head -> head d_head") for one in "QKV"},
+    "b_O": (["b_O"], _VECTOR),
+}
+_MLP: Tensors = {
+    **{f"W_{side}": ([f"W_{side}"], patterns.STRAIGHT) for side in ("in", "out")},
+    **{f"b_{side}": ([f"b_{side}"], "width -> width") for side in ("in", "out")},
+}
+_BLOCK: Tensors = {
+    **patterns.inside("ln1", "ln1", _NORM),
+    **patterns.inside("attn", "attn", _ATTENTION),
+    **patterns.inside("ln2", "ln2", _NORM),
+    **patterns.inside("mlp", "mlp", _MLP),
+}
+_BODY = patterns.model(
+    tokens="embed.W_E",
+    positions="pos_embed.W_pos",
+    blocks="blocks",
+    final="ln_final",
+    block=_BLOCK,
+    final_norm=_NORM,
+)
+_DROPS = "In training mode dropout drops, and has the right average"
+
+
+def _made(made: type[nn.Module], config: Config) -> nn.Module:
+    """ARENA's Config has the same fields, and the standard deviation under another name."""
+    return made(
+        SimpleNamespace(
+            d_model=config.d_model,
+            n_layers=config.n_layers,
+            n_heads=config.n_heads,
+            d_head=config.d_head,
+            d_mlp=config.d_mlp,
+            n_ctx=config.n_ctx,
+            d_vocab=config.d_vocab,
+            layer_norm_eps=config.layer_norm_eps,
+            init_range=config.init_std,
+            debug=False,
+        )
+    )
+
+
+def _model_made(made: type[nn.Module], config: Config) -> nn.Module:
+    """A model; where embeddings are tied, GPT-2 has no bias of the head, so it is no parameter."""
+    model: Any = _made(made, config)
+    if config.tied_embeddings and isinstance(getattr(model.unembed, "b_U", None), nn.Parameter):
+        del model.unembed.b_U
+        model.unembed.register_buffer("b_U", torch.zeros(config.d_vocab))
+    return model  # type: ignore[no-any-return]
+
+
+def _model_tensors(config: Config) -> Tensors:
+    """The head is judged with the token embedding's weight where that is asked for."""
+    if config.tied_embeddings:
+        return {**_BODY(config), "unembed.W_U": (["embed.W_E"], "d_model rows -> rows d_model")}
+    return {
+        **_BODY(config),
+        "unembed.W_U": (["unembed.W_U"], patterns.STRAIGHT),
+        "unembed.b_U": (["unembed.b_U"], _VECTOR),
+    }
+
+
+ARENA = Layout(
+    "arena",
+    {
+        "LayerNorm": AdaptedPart(("LayerNorm",), _made, _NORM),
+        "Embedding": AdaptedPart(("Embed",), _made, {"W_E": (["W_E"], _TABLE)}),
+        "PositionalEmbedding": AdaptedPart(("PosEmbed",), _made, {"W_pos": (["W_pos"], _TABLE)}),
+        "MultiHeadAttention": AdaptedPart(
+            ("Attention",),
+            _made,
+            _ATTENTION,
+            not_judged=(
+                _DROPS,
+                "Dropout zeroes entries of the pattern, and elements of the output",
+            ),
+        ),
+        "MLP": AdaptedPart(
+            ("MLP",),
+            _made,
+            _MLP,
+            not_judged=(
+                _DROPS,
+                "Dropout zeroes elements of the output, and divides the others by 1 - p",
+            ),
+        ),
+        "TransformerBlock": AdaptedPart(("TransformerBlock",), _made, _BLOCK),
+        "Unembedding": AdaptedPart(
+            ("Unembed",),
+            _made,
+            {"W_U": (["W_U"], patterns.STRAIGHT), "b_U": (["b_U"], _VECTOR)},
+        ),
+        "Transformer": AdaptedPart(
+            ("DemoTransformer",),
+            _model_made,
+            _model_tensors,
+            not_judged=("Dropout zeroes features of the sum of the embeddings",),
+        ),
+    },
+    (
+        "ARENA's model has no dropout. Its head is not tied; it is judged with the token",
+        "embedding's weight, and with one of its own.",
+    ),
+    telling=("MultiHeadAttention", "Transformer"),
+)
