@@ -30,6 +30,10 @@ _AFTER_THE_NOUN = frozenset(
 _SINGULAR = ("bias", "loss")
 
 
+# What torch says of one thing, depending on how it came about.
+_NOTHING_TO_DRAW = ("invalid multinomial distribution", "probability tensor contains")
+
+
 def explain_error(error: BaseException) -> str:
     """An exception as one sentence."""
     reason = " ".join(str(error).split())
@@ -48,6 +52,11 @@ def explain_error(error: BaseException) -> str:
             return f"it waits for input, which a part cannot have (EOFError: {reason})"
         case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
             return f"it needs more memory than it may have ({reason})"
+        case RuntimeError() if any(words in reason for words in _NOTHING_TO_DRAW):
+            return (
+                "RuntimeError in torch.multinomial: the probabilities of a row are all 0, or not "
+                "finite, so that nothing can be drawn"
+            )
     if not reason:
         return f"it raises {type(error).__name__}"
     return f"{type(error).__name__}: {reason}{_sizes_in(reason)}"

@@ -19,21 +19,26 @@ from gpt2_small.checker.claims.refusals import ending
 PART = "sample"
 DRAWS = 2_000
 
-# Cumulated from the largest: 0.40 0.65 0.80 0.90 0.96 0.99 1. No top_p below is near one of them.
-_PROBABILITIES = (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01)
-_ROWS = 3
+# Each row is cut elsewhere than the others; no top_p below is near a sum of the largest of a row.
+_PROBABILITIES = (
+    (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01),
+    (0.55, 0.20, 0.10, 0.06, 0.05, 0.03, 0.01),
+    (0.28, 0.22, 0.18, 0.13, 0.09, 0.06, 0.04),
+)
+_ROWS, _D_VOCAB = len(_PROBABILITIES), len(_PROBABILITIES[0])
 
 
 def cases(seed: int) -> Tensor:
-    """Logits [case d_vocab]: the same probabilities, each case in an order of its own.
+    """Logits [case d_vocab], each case with probabilities and an order of its own.
 
     All logits of a case may be moved by a number, so far that their exponentials overflow.
     """
     generator = probes.draws(seed, "sampling")
-    log = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
-    orders = [torch.randperm(len(log), generator=generator) for _ in range(_ROWS)]
+    rows = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
+    orders = [torch.randperm(_D_VOCAB, generator=generator) for _ in range(_ROWS)]
     shifts = torch.tensor([0.0, 100.0, -100.0])
-    return torch.stack([log[order] + s for order, s in zip(orders, shifts, strict=True)]).float()
+    cases = zip(rows, orders, shifts, strict=True)
+    return torch.stack([row[order] + shift for row, order, shift in cases]).float()
 
 
 def probabilities(
@@ -81,9 +86,9 @@ def _counted(got: Entry) -> Entry:
         return got
     if got.shape != (DRAWS * _ROWS,) or got.dtype != torch.int64:
         return probes.text(got)
-    if not bool(((got >= 0) & (got < len(_PROBABILITIES))).all()):
+    if not bool(((got >= 0) & (got < _D_VOCAB)).all()):
         return "tokens outside the vocabulary"
-    chosen = torch.nn.functional.one_hot(got, len(_PROBABILITIES))
+    chosen = torch.nn.functional.one_hot(got, _D_VOCAB)
     return Counts(chosen.view(DRAWS, _ROWS, -1).sum(dim=0))
 
 
@@ -131,8 +136,8 @@ def greedy(module: ModuleType, seed: int) -> Observation:
 
 
 def only_one(module: ModuleType, seed: int) -> Observation:
-    """Cuts that leave the most likely token alone."""
-    rows = torch.randn(40, 29, generator=probes.draws(seed, "only one"))
+    """Cuts that leave the most likely of many nearly equal tokens alone, in every row."""
+    rows = 0.05 * torch.randn(40, 999, generator=probes.draws(seed, "only one"))
     return {
         "the tokens with top_k=1": module.sample(rows, top_k=1),
         "the tokens with top_p=1e-6": module.sample(rows, top_p=1e-6),

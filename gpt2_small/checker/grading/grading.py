@@ -11,6 +11,7 @@ from gpt2_small.checker import kit_version
 from gpt2_small.checker.grading import originality
 from gpt2_small.checker.grading.rows import Row, note_copies
 from gpt2_small.checker.grading.submissions import Submission
+from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Result, Verdict
@@ -40,7 +41,7 @@ class Grading:
         """Fill `rows`, in the order of the submissions; when interrupted, with those so far."""
         checkers = [Checker(self.limits) for _ in range(min(self.jobs, len(handed_in)))]
         for checker in checkers:
-            checker.warm()
+            checker.warm(PARTS)
             self._checkers.put(checker)
         pool = ThreadPoolExecutor(len(checkers))
         try:

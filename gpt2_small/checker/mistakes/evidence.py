@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2_small.checker.mistakes.lines.pointing import wrong_results
@@ -34,13 +35,17 @@ class Evidence:
 
     @cached_property
     def _results(self) -> Tensor:
-        """Fingerprints of the file's wrong results, in order [result 4]."""
+        """Fingerprints of the file's wrong results, in order [result 4]; masks tell too little."""
         part, seed = self._wrong.part, self._wrong.seed
         if part in _BY_EFFECT or self._trace is None or not stages(part, seed):
             return torch.empty(0, 4, dtype=torch.float64)
         found = wrong_results(part, seed, self._trace)
         values = (self._trace.events[index].value for index in found)
-        prints = [fingerprint(value) for value in values if value is not None and value.numel() > 3]
+        prints = [
+            fingerprint(value)
+            for value in values
+            if value is not None and value.numel() > 3 and value.dtype != torch.bool
+        ]
         return torch.tensor(prints, dtype=torch.float64).view(-1, 4)
 
     def _shared(self, mistakes: tuple[Mistake, ...]) -> tuple[bool, int]:
@@ -71,18 +76,20 @@ class Evidence:
         found = [m for m in self._known if self._by_mistake.get(m.id, (False, 0))[0]]
         return sorted(found, key=lambda m: -self._by_mistake[m.id][1])
 
-    def draws_alike(self, mistakes: tuple[Mistake, ...]) -> bool:
-        """Whether these mistakes draw from the very probabilities of the trace, as far as seen.
+    def draws_apart(self, mistakes: tuple[Mistake, ...]) -> float:
+        """The share of rows that these mistakes draw from other probabilities than the trace does.
 
         A thousand draws do not tell a temperature from its root; the probabilities do.
         """
         mine = None if self._trace is None else _drawn_from(self._trace)
         if mine is None:
-            return True
+            return 0.0
         theirs = _drawn_from(self._wrong.trace(mistakes))
-        if theirs is None or theirs.shape != mine.shape:
-            return theirs is None
-        return bool((mine - theirs).abs().max() < _CLOSE)
+        if theirs is None or len(theirs) != len(mine):
+            return 0.0 if theirs is None else 1.0
+        width = max(mine.shape[1], theirs.shape[1])
+        mine, theirs = (F.pad(p, (0, width - p.shape[1])) for p in (mine, theirs))
+        return float(((mine - theirs).abs().amax(dim=-1) >= _CLOSE).double().mean())
 
     def chain(self) -> tuple[Mistake, ...]:
         """The mistake that gives the first wrong result, and others that give what follows.
@@ -106,9 +113,9 @@ class Evidence:
 
 
 def _drawn_from(trace: Trace) -> Tensor | None:
-    """The probabilities of the first draw, each row in order of size; None where none was seen."""
+    """The probabilities of the first draw, each row from the largest; None where none was seen."""
     draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
     value = trace.events[max(draws[0].inputs)].value if draws else None
     if value is None or value.dim() != 2 or not value.is_floating_point():
         return None
-    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1).values.double()
+    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1, descending=True).values.double()

@@ -48,8 +48,17 @@ _PAIRS_WHERE_SEEN = 150
 # Of a part whose inside was seen, so many pairs of which it showed neither.
 _UNSEEN_PAIRS = 100
 
+# Of the rows that sample is traced with, what mixes rows changes fewer, and depends on how ties are
+# sorted.
+_FEW_ROWS = 0.5
+
+# Of what is wrong beside the function.
+_PAIRS_BESIDE = 120
+
 # Groups that a wrong function makes fail too.
 _CONSEQUENCES = ("gradient", "dtypes", "taps")
+# Groups in which a passed check excludes what fails it.
+_DECISIVE = ("function", "chance", "inputs")
 # Entries that are wrong when the function is, whatever the check is about.
 _OF_THE_FUNCTION = ("the output", "the tokens", "the loss")
 # Groups whose checks draw much; only mistakes that are about them are tried.
@@ -160,7 +169,7 @@ class _Search:
 
     def follows(self, name: str) -> bool:
         """Whether a check says nothing of its own while the function is wrong and unexplained."""
-        return self.group_of(name) not in ("function", "state") and any(
+        return self.group_of(name) != "function" and any(
             entry.startswith(_OF_THE_FUNCTION) for entry in self.seen[name]
         )
 
@@ -260,7 +269,8 @@ class _Search:
             self.is_exact = False
             return [m for m in about if "-other-name" in m.id][:1]
         if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
-            for pair in itertools.islice(itertools.combinations(about, 2), 120):
+            likely = [m for m in about if self._fails_alone(m, group)]
+            for pair in itertools.islice(itertools.combinations(likely, 2), _PAIRS_BESIDE):
                 if self._fits_beside(pair, group):
                     return list(pair)
         for mistake in about if numeric else ():
@@ -268,6 +278,10 @@ class _Search:
                 self.unexplained.append(group)
                 return [mistake]
         return []
+
+    def _fails_alone(self, mistake: Mistake, group: str) -> bool:
+        """Whether a mistake fails one of the group's failed checks by itself."""
+        return any(self.wrong.fails((mistake,), name) for name in self.failed_in(group))
 
     def _fits_beside(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
         if self.explains(mistakes, group) and not self._disturbs(mistakes, group):
@@ -318,13 +332,17 @@ class _Search:
         if not matches and not self.raised(key):
             matches = list(itertools.islice(self._pairs(ordered, key), 1))
         if self.part == "sample":
-            refuted = [one for one in matches if not self.evidence.draws_alike(one)]
+            refuted = [one for one in matches if self.evidence.draws_apart(one) > _FEW_ROWS]
             matches = [one for one in matches if one not in refuted]
             ordered = [mistake for mistake in ordered if (mistake,) not in refuted]
         if matches:
             self.function = min(
                 matches,
-                key=lambda m: (self.left_over(m), taps_apart(self.wrong, m, self.seen)),
+                key=lambda m: (
+                    self.left_over(m),
+                    self.evidence.draws_apart(m) if self.part == "sample" else 0.0,
+                    taps_apart(self.wrong, m, self.seen),
+                ),
             )
             return
         self.is_whole = False
@@ -336,7 +354,7 @@ class _Search:
         matches = [m for m in ordered if explains_one(self.wrong, (m,), self.seen, key)] or [
             m for m in ordered if explains_finite(self.wrong, (m,), self.seen, key)
         ]
-        matches = [m for m in matches if self.wrong.fails((m,), key)]
+        matches = [m for m in matches if self.wrong.fails((m,), key) and not self._refuted(m)]
         if matches:
             names = self.names_of("function")
             return (
@@ -345,7 +363,44 @@ class _Search:
                     key=lambda m: sum(explains_one(self.wrong, (m,), self.seen, n) for n in names),
                 ),
             )
-        return self.evidence.chain() or self._by_effect()
+        chain = self.evidence.chain()
+        if chain and not any(map(self._refuted, chain)):
+            return chain
+        by_effect = tuple(m for m in self._by_effect() if not self._refuted(m))
+        return by_effect or self._by_raising(ordered)
+
+    def _explained(self, mistake: Mistake) -> int:
+        """How many of the function's failed checks a mistake explains by itself."""
+        return sum(
+            alike(self.seen[name], self.wrong.seen((mistake,), name))
+            if self.raised(name)
+            else explains_one(self.wrong, (mistake,), self.seen, name)
+            for name in self.failed_in("function")
+        )
+
+    def _refuted(self, mistake: Mistake) -> bool:
+        """Whether a mistake fails checks that the file passes, and as many as it explains.
+
+        A guard for a special case may make up for a mistake in one of several checks.
+        """
+        against = sum(
+            self.wrong.fails((mistake,), name)
+            for name in self.seen
+            if name not in self.failed
+            and self.group_of(name) in _DECISIVE
+            and self.wrong.checks[name].required
+        )
+        return bool(against) and against >= self._explained(mistake)
+
+    def _by_raising(self, ordered: Sequence[Mistake]) -> tuple[Mistake, ...]:
+        """The mistake that raises where the file raises, and explains most of what failed."""
+        failed = self.failed_in("function")
+        raised = next(filter(self.raised, failed), None)
+        if raised is None:
+            return ()
+        same = [m for m in ordered if alike(self.seen[raised], self.wrong.seen((m,), raised))]
+        fitting = [m for m in same if 2 * self._explained(m) > len(failed) and not self._refuted(m)]
+        return (max(fitting, key=self._explained),) if fitting else ()
 
     def _by_effect(self) -> tuple[Mistake, ...]:
         """The mistake that does what the file is the first to do wrong, if one is known to."""
@@ -361,6 +416,8 @@ class _Search:
         limit = _PAIRS_OF.get(self.part, usual)
         for pair in itertools.islice(self._likely_pairs(ordered, key), limit):
             try:
+                if self.part == "sample" and self.evidence.draws_apart(pair) > _FEW_ROWS:
+                    continue
                 fits = self.explains(pair, "function") and self.explains(pair, "gradient")
                 if fits and not self.contradicts(pair):
                     yield pair

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.sandbox import child
 from gpt2_small.checker.sandbox.limits import Stopwatch, end_with_parent, limit_memory
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
@@ -47,8 +48,13 @@ def import_ahead(task: Task) -> None:
     """Import what the claims of a task need, once for all children to come."""
     if task.work == "look":
         claims = exercise_set.find(task.exercises).claims(task.parts[-1])
-        for name in {name for number in task.claims for name in claims[number].imports}:
-            import_module(name)
+        import_for([claims[number] for number in task.claims])
+
+
+def import_for(claims: Sequence[Claim]) -> None:
+    """Import what takes long to import and these claims need."""
+    for name in {name for claim in claims for name in claim.imports}:
+        import_module(name)
 
 
 def fork(task: Task) -> tuple[int, Sequence[int]]:

@@ -1,14 +1,15 @@
 """Start the judge and the forker of children, with torch imported once for both.
 
-`python -m gpt2_small.checker.sandbox.server N`, started by `client.Checker`, which speaks to the
-judge through the socket of descriptor N. This process forks the children; it runs no line of a
-checked file itself.
+`python -m gpt2_small.checker.sandbox.server N [PART ...]`, started by `client.Checker`, which
+speaks to the judge through the socket of descriptor N. What the claims about the parts import is
+imported for both too. This process forks the children; it runs no line of a checked file itself.
 """
 
 import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import torch
 
@@ -17,7 +18,7 @@ from gpt2_small.checker.sandbox import forker
 from gpt2_small.checker.sandbox.limits import close_to_others
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, parts: Sequence[str]) -> None:
     """Fork the judge, and then children for it until it is gone."""
     client = socket.socket(fileno=descriptor)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -25,7 +26,8 @@ def main(descriptor: int) -> None:
         os.dup2(nothing, standard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    all_claims()  # their modules are imported once, before anything is forked
+    # Imported once, before anything is forked.
+    forker.import_for([claim for claim in all_claims() if claim.component in parts])
     here, there = socket.socketpair()
     if os.fork() == 0:
         here.close()
@@ -51,4 +53,4 @@ def be_the_judge(client: socket.socket, forker: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])

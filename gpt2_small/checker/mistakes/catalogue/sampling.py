@@ -1,5 +1,6 @@
 """List the known mistakes in sample."""
 
+from gpt2_small.checker.mistakes.catalogue import sampling_rows
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "sample"
@@ -586,4 +587,5 @@ MISTAKES = [
         sentence="divides the caller's logits in place: logits /= temperature",
         hints=_TEMPERATURE_HINTS,
     ),
+    *sampling_rows.MISTAKES,
 ]

@@ -35,12 +35,12 @@ _FED = {"TransformerBlock": NAMES["residual"]}
 
 def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[int]:
     """The events from which nothing right follows, of those that lead to the output."""
-    return _Comparison(stages(part, seed, case), trace).wrong
+    return _Comparison(stages(part, seed, case), trace, part).wrong
 
 
 def locate(part: str, seed: int, trace: Trace, case: str = "") -> Location | None:
     """Where a part's results leave the reference's; None when they do not, or none was seen."""
-    return _Comparison(stages(part, seed, case), trace).location()
+    return _Comparison(stages(part, seed, case), trace, part).location()
 
 
 def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location | None:
@@ -53,21 +53,23 @@ def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location |
         else replace(event, value=None)
         for index, event in enumerate(trace.events[: output + 1])
     ]
-    return _Comparison(known, Trace(events, output)).location()
+    return _Comparison(known, Trace(events, output), part).location()
 
 
 def unlike(part: str, seed: int, trace: Trace) -> Location | None:
     """The first result in the place of a named one of the reference, whatever follows from it."""
-    return _Comparison(stages(part, seed), trace).replaced()
+    return _Comparison(stages(part, seed), trace, part).replaced()
 
 
 def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
     """Lines that drop from what the reference leaves whole."""
     known = stages(part, seed)
-    usual = [stage for stage, _ in _Comparison(known, record(reference(), part, seed)).dropped()]
+    usual = [
+        stage for stage, _ in _Comparison(known, record(reference(), part, seed), part).dropped()
+    ]
     return [
         line
-        for stage, line in _Comparison(known, trace).dropped()
+        for stage, line in _Comparison(known, trace, part).dropped()
         if not any(same(stage.numbers, other.numbers) for other in usual)
     ]
 
@@ -78,15 +80,14 @@ class _Comparison:
     wrong: the events from which nothing right follows, of those that lead to the output.
     """
 
-    def __init__(self, known: Sequence[Stage], trace: Trace) -> None:
+    def __init__(self, known: Sequence[Stage], trace: Trace, part: str) -> None:
         if not any(event.operation.startswith("log") for event in trace.events):
             known = [stage for stage in known if BEFORE_LOG not in stage.name]
         self.known, self.trace = known, trace
         self.matches = [
             match(event.value, known) if event.value is not None else None for event in trace.events
         ]
-        draws = any(event.operation == "multinomial" for event in trace.events)
-        self.d_vocab = known[0].value.shape[-1] if draws and known else None
+        self.d_vocab = known[0].value.shape[-1] if part == "sample" and known else None
         self.is_short = self._output_is_short()
         self.wrong = self._wrong()
 

@@ -168,7 +168,7 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
 
 def _ways_to_sample(seed: int) -> Iterator[Stage]:
     """Logits and probabilities after each cut, sorted or not, as one likes."""
-    logits = sampling.cases(seed).double().repeat(4, 1)
+    logits = tracing.sampled(seed)
     settings = tracing.SAMPLING
     scaled = logits / settings["temperature"]
     largest = scaled.amax(-1, keepdim=True)

@@ -1,6 +1,12 @@
 """Record what a part does inside, with the lines that do it: torch calls, and effects."""
 
-from gpt2_small.checker.sandbox.tracing.parts import SAMPLING, SCHEDULES, cases_of, record
+from gpt2_small.checker.sandbox.tracing.parts import (
+    SAMPLING,
+    SCHEDULES,
+    cases_of,
+    record,
+    sampled,
+)
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace, pack, unpack
 
 __all__ = [
@@ -12,5 +18,6 @@ __all__ = [
     "cases_of",
     "pack",
     "record",
+    "sampled",
     "unpack",
 ]

@@ -23,7 +23,7 @@ from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES
 from gpt2_small.checker.sandbox.tracing.trace import Trace
 from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
 
-__all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record"]
+__all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record", "sampled"]
 
 # So that an epsilon of one's own shows.
 _CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
@@ -105,8 +105,13 @@ def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: 
     return recorder.trace
 
 
+def sampled(seed: int) -> Tensor:
+    """The logits of which sample is recorded: more rows than tokens [24 d_vocab]."""
+    return sampling.cases(seed).double().repeat(8, 1)
+
+
 def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any]) -> Trace:
-    logits = sampling.cases(seed).double().repeat(4, 1)
+    logits = sampled(seed)
     recorder = Recorder(file, [logits])
     settings = {"generator": probes.draws(seed, "diagnosis"), **settings}
     numbers = recorder.trace.effects
