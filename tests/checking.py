@@ -2,6 +2,7 @@
 
 import atexit
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,9 +32,9 @@ def warm_checker() -> Checker:
 class StartedChecker(Checker):
     """A checker whose server has never held more than a user's holds, so as not to be attacked."""
 
-    def _started(self) -> "subprocess.Popen[bytes]":
+    def _started(self, parts: Sequence[str]) -> "subprocess.Popen[bytes]":
         with nothing_forked():
-            return super()._started()
+            return super()._started(parts)
 
 
 @cache

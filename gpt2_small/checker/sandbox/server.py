@@ -18,7 +18,7 @@ from gpt2_small.checker.sandbox import forker
 from gpt2_small.checker.sandbox.limits import close_to_others
 
 
-def main(descriptor: int, parts: Sequence[str]) -> None:
+def main(descriptor: int, parts: Sequence[str] = ()) -> None:
     """Fork the judge, and then children for it until it is gone."""
     client = socket.socket(fileno=descriptor)
     nothing = os.open(os.devnull, os.O_RDWR)
