@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,28 +26,44 @@ SMALL = [
 SHORT = [*SMALL, "--batch-size", "4", "--max-steps", "6", "--set", "checkpoint_every=2"]
 
 
+def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """The exit code of `gpt2-small` in a folder with a play."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "80")
+    (folder / "play.txt").write_text(PLAY)
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit:
+        run_command(app)
+    return int(exit.value.code or 0)
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capfd):
     """Run `gpt2-small` in a folder with a play; gives its exit code and what it printed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    (tmp_path / "play.txt").write_text(PLAY)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            run_command(app)
+        code = run_in(tmp_path, monkeypatch, *arguments)
         printed = capfd.readouterr()
-        return exit.value.code or 0, printed.out, printed.err
+        return code, printed.out, printed.err
 
     return run
 
 
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory) -> Path:
+    """The folder of a run of six steps on the play, which tests copy."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = ("train", *SHORT, "--data", "play.txt", "--out", "run")
+        assert run_in(folder, patch, *arguments) == 0
+    return folder / "run"
+
+
 @pytest.fixture
-def trained(command):
-    """The folder of a run of six steps on the play."""
-    code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
-    assert (code, err) == (0, "")
+def trained(command, trained_once) -> Path:
+    """A copy of the run in the folder of the command."""
+    shutil.copytree(trained_once, "run")
     return Path("run")
 
 
