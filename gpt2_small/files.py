@@ -162,12 +162,16 @@ MANIFEST_FORMAT = "gpt2-small-manifest/1"
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Gives a folder beside `path` to write into; at the end it takes its place, synced.
 
-    A folder that stood at `path` is replaced. Every file in the new one is listed in a manifest
-    with its SHA-256.
+    A folder that stood at `path` is replaced; of a link, the folder that it points to. Every file
+    in the new one is listed in a manifest with its SHA-256.
 
-    Raises UserError when the disk or the parent folder does not allow it; what was there before is
-    unharmed, and nothing half-written is left.
+    Raises UserError when a file or a device stands at `path`, and when the disk or the parent
+    folder does not allow it; what was there before is unharmed, and nothing half-written is left.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is not a folder; give a new folder")
     aside = path.with_name(f".{path.name}.unfinished")
     try:
         _remove(aside)

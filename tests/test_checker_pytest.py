@@ -15,7 +15,8 @@ LOOK_UP = "        return self.W_E[tokens]\n"
 
 def pytest_on(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Pytest in a folder that has a learner's file and no tests."""
-    command = ["-m", "pytest", "-p", "no:cacheprovider", "-p", "gpt2_small"]
+    command = ["-m", "pytest", "-p", "no:cacheprovider"]
+    command += ["-p", "gpt2_small.checker.pytest_plugin"]
     command += ["--solution", "my_gpt2.py", "--junitxml", "a.xml", *options]
     variables = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return run_python(*command, cwd=folder, **variables)

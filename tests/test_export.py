@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_was(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="is not empty; give a new folder"):
         export_hugging_face(our_gpt2(), tmp_path)
-    with pytest.raises(UserError, match=r"thesis\.txt is a file; give a new folder"):
+    with pytest.raises(UserError, match=r"thesis\.txt is not a folder; give a new folder"):
         export_hugging_face(our_gpt2(), tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     assert os.listdir(tmp_path) == ["thesis.txt"]

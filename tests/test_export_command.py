@@ -42,7 +42,7 @@ def test_transformers_loads_the_exported_model_and_its_tokenizer(export, tmp_pat
         ("empty", "out", "{0}/empty is not the folder of a run; give one that training has made"),
         ("hf", "out", "{0}/hf is not the folder of a run; give one that training has made"),
         ("run", "full", "{0}/full is not empty; give a new folder"),
-        ("run", "file", "{0}/file is a file; give a new folder"),
+        ("run", "file", "{0}/file is not a folder; give a new folder"),
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence_and_nothing_is_written(

@@ -138,3 +138,27 @@ def test_a_full_disk_while_a_folder_takes_its_place_brings_the_old_one_back(
     with pytest.raises(UserError, match="No space left on device"):
         write_folder(tmp_path / "folder", NEW)
     assert contents(tmp_path) == before
+
+
+def test_a_pipe_in_the_place_of_a_folder_is_refused_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"pipe is not a folder; give a new folder"):
+        write_folder(tmp_path / "pipe", NEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_and_stays(file: Path) -> None:
+    with pytest.raises(UserError, match=r"file\.txt is not a folder; give a new folder"):
+        write_folder(file, NEW)
+    assert contents(file.parent) == {"file.txt": OLD}
+
+
+def test_a_link_to_a_folder_stays_a_link_and_the_folder_is_replaced(tmp_path: Path) -> None:
+    write_folder(tmp_path / "folder", OLD)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "folder")
+    write_folder(link, NEW)
+    assert link.is_symlink()
+    assert (tmp_path / "folder" / "file.txt").read_text() == NEW
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link"]

@@ -57,8 +57,8 @@ def export_hugging_face(
     allow it.
     """
     folder = Path(folder)
-    if folder.is_file():
-        raise UserError(f"{folder} is a file; give a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give a new folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; give a new folder")
     model: Model

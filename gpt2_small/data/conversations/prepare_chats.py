@@ -88,7 +88,7 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
     Raises UserError when the source cannot be read, the folder is taken, or nothing is left.
     """
     folder = Path(folder)
-    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and is left as it is; give another folder")
     audit = Audit()
     source = open_chat_source(
