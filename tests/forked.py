@@ -195,7 +195,10 @@ class ForkedServer:
     def poll(self) -> int | None:
         """Its exit code, or minus the signal that ended it; None while it runs."""
         if self.returncode is None:
-            self.returncode = self._ask({"poll": self.pid})
+            try:
+                self.returncode = self._ask({"poll": self.pid})
+            except ConnectionError:  # the process that forks has ended before this one
+                self.returncode = 0
         return self.returncode
 
     def wait(self, timeout: float = LONGEST_WAIT) -> int:
