@@ -195,7 +195,20 @@ def json_nodes(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from json_nodes(child)
 
 
-WRONG_VALUES = (None, True, -1, 0, 10**30, 1.5, "", "x", [], {}, [[]], "../../etc/passwd")
+WRONG_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1.5,
+    "",
+    "x",
+    [],
+    {},
+    [[]],
+    "../../etc/passwd",
+)
 
 
 def damage_json(path: Path, rng: random.Random) -> None:
