@@ -36,6 +36,9 @@ EXACT = (
     "groups_first_letter",
     "loss_probability_instead_of_logarithm",
     "nano_linear_inside",
+    "sample_scatter_over_rows",
+    "sample_cuts_like_the_first_row",
+    "sample_among_the_k_largest",
 )
 # Checking a mistake of these takes some ten milliseconds; of the others, up to half a second. Some
 # of these are named in the default suite, and some of the others rejected; all are rejected and
