@@ -100,6 +100,18 @@ def test_a_model_without_the_mask_ends_below_the_floor(values: Values) -> None:
     assert min(values["cosine"]) > 0
 
 
+def test_most_of_the_shown_mistakes_train_nearly_as_well_as_the_right_model(found) -> None:
+    costs, right = found.costs_of_mistakes()
+    assert len(right) == 5
+    assert list(costs) == list(found.MISTAKES)
+    for name in ("exact GELU", "unbiased variance"):
+        assert min(right) <= costs[name] <= max(right), name
+    for name in ("positions backwards", "norms after the sums", "scale of sqrt(d_model)"):
+        assert max(right) < costs[name] < max(right) + 10, name
+    assert costs["no sum around attention"] > 100
+    assert costs["no mask"] < -50
+
+
 def test_a_high_rate_needs_its_warm_up(values: Values) -> None:
     assert min(values["4 times the rate, without warm-up"]) > 2 * max(values["4 times the rate"])
 

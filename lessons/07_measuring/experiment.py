@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small import binding
+from gpt2_small.checker.mistakes.costs import measured_costs
 from gpt2_small.checker.mistakes.mistake import edited_text, find
 from gpt2_small.evaluation.scoring import ContinuationScorer
 from gpt2_small.stories.corpus import stories_windows
@@ -102,6 +103,28 @@ def without_mask() -> ModuleType:
     """The reference with a known mistake in it: attention sees the future."""
     text = edited_text(find("attention-mask-missing"))
     return binding.execute(text.encode(), Path("<without the mask>"), "solution_without_mask")
+
+
+# Mistakes from the checker's catalogue, from the least to the most visible in a loss.
+MISTAKES = {
+    "exact GELU": "mlp-exact-gelu",
+    "unbiased variance": "layer-norm-unbiased-variance",
+    "positions backwards": "positional-embedding-backwards",
+    "norms after the sums": "block-post-norm",
+    "scale of sqrt(d_model)": "attention-scale-d-model",
+    "no sum around attention": "block-attention-residual-missing",
+    "no mask": "attention-mask-missing",
+}
+
+
+def costs_of_mistakes() -> tuple[dict[str, float], tuple[float, ...]]:
+    """Where a run ends with each of MISTAKES, in percent above the floor, and with none, by seed.
+
+    `python benchmarks/mistake_costs.py` measured them.
+    """
+    costs = measured_costs()
+    found = {name: costs.mistakes[id].above_floor for name, id in MISTAKES.items()}
+    return {name: cost for name, cost in found.items() if cost is not None}, costs.right["tied"]
 
 
 @cache
