@@ -52,6 +52,7 @@ def section(costs: Costs) -> str:
     found = [costs.mistakes[one] for one in wrong if one in costs.mistakes]
     trained = [cost for cost in found if cost.error is None]
     unseen = [cost for cost in trained if is_unseen(cost, costs)]
+    number = "All" if len(found) == len(wrong) else f"{len(found)} of"
     ranges = {name: f"{min(v):.1f} to {max(v):.1f} %" for name, v in costs.right.items()}
     return f"""{TITLE}
 
@@ -61,9 +62,9 @@ benchmarks/mistake_costs.py` measures it, with one seed. The right model ends {r
 the floor with five seeds; untied {ranges["untied"]}, with dropout 0.1 {ranges["dropout"]}, which is
 where a mistake is measured that changes nothing before.
 
-Most mistakes train. Of {len(found)} that were measured, of {len(wrong)}, {len(trained)} train, and
-{len(unseen)} of these end no higher than a right model does with another seed: the loss does not
-tell them. Below the floor is a model that sees its targets.
+Most mistakes train. {number} {len(wrong)} were measured: {len(trained)} train, and {len(unseen)} of
+these end no higher than a right model does with another seed: the loss does not tell them.
+Below the floor is a model that sees its targets.
 
 """
 

@@ -191,7 +191,7 @@ def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
         row.states = {"MLP": "passed"}
 
     monkeypatch.setattr(Grading, "_check", check)
-    monkeypatch.setattr(grade.Checker, "warm", lambda self: None)
+    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
     grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
     grading.run(submissions(tmp_path), lambda row: None)
     assert grading.alarms == grading.rows
@@ -350,7 +350,7 @@ def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
         begun.set()
 
     monkeypatch.setattr(Grading, "_check", check)
-    monkeypatch.setattr(grade.Checker, "warm", lambda self: None)
+    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
     grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
 
     def stop(row: Row) -> None:

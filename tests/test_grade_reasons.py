@@ -102,7 +102,7 @@ def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypa
         file.write_text("a = 2")
 
     monkeypatch.setattr(Grading, "_check", check)
-    monkeypatch.setattr(grade.Checker, "warm", lambda self: None)
+    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
     ran = run("grade", "class")
     assert ran.code == 1
     assert "a: ALARM: " in ran.out
