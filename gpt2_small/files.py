@@ -59,8 +59,11 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         mode: the file's permissions.
 
     Raises:
-        UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
+        UserError: the disk or the folder does not allow it, or a folder, a pipe or a device stands
+            at `path`; what was there is unharmed.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file; give another path")
     aside = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -35,6 +35,14 @@ def test_a_right_part_ends_with_0(tmp_path: Path) -> None:
     assert "my_gpt2.py  sha256 " in result.stdout
 
 
+def test_without_a_file_it_is_said_that_the_reference_was_checked(tmp_path: Path) -> None:
+    result = run("--component", "Embedding", cwd=tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.endswith(
+        "This is the reference. To check a file of yours: gpt2-small check FILE\n"
+    )
+
+
 def test_a_wrong_part_ends_with_1_and_is_reported_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text(wrong_text(find("mlp-relu")))
     paths = ["--json", "a.json", "--junit", "a.xml", "--gradescope", "results.json"]

@@ -148,6 +148,16 @@ def test_a_pipe_in_the_place_of_a_folder_is_refused_and_stays(tmp_path: Path) ->
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "loss.png")
+    with (
+        pytest.raises(UserError, match="is not a file; give another path"),
+        atomic_file(tmp_path / "loss.png"),
+    ):
+        raise AssertionError("nothing is to be written")
+    assert (tmp_path / "loss.png").is_fifo()
+
+
 def test_a_file_in_the_place_of_a_folder_is_refused_and_stays(file: Path) -> None:
     with pytest.raises(UserError, match=r"file\.txt is not a folder; give a new folder"):
         write_folder(file, NEW)

@@ -72,6 +72,8 @@ def check(
         verdict = run_checks(path, component or None, seed, named_edits(as_), layout)
     except UserError as error:
         verdict = Verdict(str(path), error=str(error))
+    if file is None and verdict.error is None and path == binding.reference_path():
+        typer.echo("This is the reference. To check a file of yours: gpt2-small check FILE")
     for name, target in targets.items():
         reports.write(target, reports.FORMATS[name](verdict))
     if verdict.error is not None:

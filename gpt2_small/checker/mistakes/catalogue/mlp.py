@@ -234,6 +234,26 @@ MISTAKES = [
         hints=_FORMULA_HINTS,
     ),
     Mistake(
+        id="mlp-gelu-cube-unscaled",
+        component=PART,
+        old=_GELU,
+        new=(
+            "return 0.5 * pre * (1 + torch.tanh(math.sqrt(2 / math.pi) * pre + 0.044715 * pre**3))"
+        ),
+        sentence="multiplies x alone by sqrt(2 / pi) in GELU, and not the sum with the cube",
+        hints=_FORMULA_HINTS,
+    ),
+    Mistake(
+        id="mlp-gelu-root-outside",
+        component=PART,
+        old=_GELU,
+        new=(
+            "return 0.5 * pre * (1 + math.sqrt(2 / math.pi) * torch.tanh(pre + 0.044715 * pre**3))"
+        ),
+        sentence="multiplies the tanh of GELU by sqrt(2 / pi) instead of what it is taken of",
+        hints=_FORMULA_HINTS,
+    ),
+    Mistake(
         id="mlp-gelu-half-missing",
         component=PART,
         old=_GELU,
