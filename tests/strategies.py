@@ -103,11 +103,17 @@ SEEDS = st.integers(0, 9999)
 
 @st.composite
 def cases(draw: Callable[[Any], Any]) -> Case:
-    """Any small shape, from one head, one row, one token, up to a full context."""
+    """Any small shape, from one head, one row, one token, up to a full context.
+
+    d_model is at least 3. LayerNorm gives two numbers their order and no more, and its gradient
+    magnifies rounding where they are close: with d_model 2 the reference's own float32 gradients
+    were further from torch's than the tolerance in 35 of 400 cases, from 3 on in none of 2,000.
+    """
     n_ctx = draw(st.integers(1, 14))
+    n_heads = draw(st.integers(1, 4))
     return Case(
-        n_heads=draw(st.integers(1, 4)),
-        d_head=draw(st.integers(2, 9)),
+        n_heads=n_heads,
+        d_head=draw(st.integers(3 if n_heads == 1 else 2, 9)),
         d_mlp=draw(st.integers(1, 41)),
         n_layers=draw(st.integers(1, 3)),
         n_ctx=n_ctx,
