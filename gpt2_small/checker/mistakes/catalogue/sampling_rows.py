@@ -1,4 +1,4 @@
-"""What goes wrong in sample where code for one row is used for a batch, or the order is lost."""
+"""List the known mistakes in sample that mix the rows of a batch or lose the order of the ranks."""
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 
