@@ -5,9 +5,11 @@ comment which set it belongs to, so that no command has to be told.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,9 +166,17 @@ def lesson_folders() -> dict[str, Path]:
 
 @cache
 def _of_lesson(folder: Path) -> ExerciseSet:
-    module = binding.load(folder / _DEFINITION)
+    """The set of a lesson, whose folder is a package: its files import each other with a dot."""
+    name = f"gpt2_small_lesson_{folder.name}"
+    definition = folder / _DEFINITION
+    spec = spec_from_file_location(name, definition, submodule_search_locations=[str(folder)])
+    assert spec, definition
+    assert spec.loader, definition
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
     found = vars(module).get("EXERCISES")
-    assert isinstance(found, ExerciseSet), f"{folder / _DEFINITION} defines no EXERCISES"
+    assert isinstance(found, ExerciseSet), f"{definition} defines no EXERCISES"
     return found
 
 
