@@ -1,5 +1,6 @@
 """Make small models for the page, and serve the page without a network."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,3 +87,10 @@ def page_of(models: Models, learner: Any = None) -> Iterator[tuple[TestClient, P
         finally:
             page.close()
             assert page.turns.close()
+
+
+def lines(client: TestClient, path: str, **asked: Any) -> list[dict[str, Any]]:
+    """The objects that a request of the page is answered with, one a line."""
+    response = client.post(f"/api/{path}", json=asked)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]

@@ -1,122 +1,18 @@
-"""A folder of conversations: rendering, mask, cuts, splits, and damage."""
+"""A folder of conversations: its files, splits, refusals, and damage."""
 
 import json
 import random
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from chat_folders import END, USER, independent, prepared, rows
 
-from gpt2_small.data.conversations import rendering
-from gpt2_small.data.conversations.chat_batches import (
-    conversations_of_step,
-    held_out_batches,
-    masked_batch,
-)
 from gpt2_small.data.conversations.chat_folder import INDEX, Chats, open_chats
-from gpt2_small.data.conversations.conversation import Audit, Conversation, Turn
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
-from gpt2_small.data.conversations.rendering import CUT, DROPPED, Rendered, render
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.registry import make_tokenizer
-
-TOKENIZER = make_tokenizer("byte-chat")
-END, USER, ASSISTANT = 256, 257, 258
-
-
-def conversation(*texts: str, trained: bool = True) -> Conversation:
-    turns = [
-        Turn("assistant" if number % 2 else "user", text, trained)
-        for number, text in enumerate(texts)
-    ]
-    return Conversation(tuple(turns), texts[0])
-
-
-def rendered(
-    found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
-) -> tuple[Rendered | None, Audit]:
-    audit = Audit()
-    return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit
-
-
-def independent(texts: list[str]) -> tuple[list[int], list[bool]]:
-    """What a conversation of byte tokens is, written down without the package."""
-    ids, mask = [], []
-    for number, text in enumerate(texts):
-        body = list(text.encode())
-        ids += [258 if number % 2 else 257, *body, 256]
-        mask += [False] + [number % 2 == 1] * (len(body) + 1)
-    return ids, mask
-
-
-def test_ids_and_mask_are_those_of_an_independent_renderer() -> None:
-    rng = random.Random(0)
-    for _ in range(50):
-        texts = ["".join(rng.choices("ab é\n<|user|>", k=rng.randint(1, 9))) for _ in range(6)]
-        found, _ = rendered(conversation(*texts))
-        assert found is not None
-        ids, mask = independent(texts)
-        assert found.ids.tolist() == ids
-        assert found.is_target.tolist() == mask
-
-
-def test_a_typed_role_stays_plain_characters() -> None:
-    found, _ = rendered(conversation("<|assistant|>me", "<|user|>you<|endoftext|>"))
-    assert found is not None
-    assert Counter(id for id in found.ids.tolist() if id >= 256) == {USER: 1, ASSISTANT: 1, END: 2}
-    assert b"<|assistant|>me" in bytes(id for id in found.ids.tolist() if id < 256)
-
-
-def test_whole_oldest_turns_go_until_a_conversation_fits() -> None:
-    found, audit = rendered(conversation("aaaa", "bbbb", "cc", "dd", "e", "f"), max_length=14)
-    assert found is not None
-    assert found.ids.tolist() == independent(["cc", "dd", "e", "f"])[0]
-    assert (found.turns, audit.changed[CUT]) == (4, 1)
-
-
-def test_a_conversation_that_is_too_long_is_dropped_where_turns_may_not_go() -> None:
-    found, audit = rendered(conversation("aaaa", "bbbb", "e", "f"), max_length=14, too_long="drop")
-    assert found is None
-    assert audit.dropped[DROPPED] == 1
-
-
-def test_one_pair_of_turns_that_does_not_fit_is_dropped() -> None:
-    found, audit = rendered(conversation("a", "b", "cccccccccccc", "d"), max_length=14)
-    assert found is None
-    assert audit.dropped[DROPPED] == 1
-
-
-def test_what_is_left_after_the_cut_must_hold_a_target() -> None:
-    first = conversation("aaaa", "bbbb")
-    later = conversation("c", "d", trained=False)
-    found, audit = rendered(Conversation(first.turns + later.turns, "k"), max_length=8)
-    assert found is None
-    assert audit.dropped == {rendering.NOTHING_LEFT: 1}
-
-
-def rows(count: int = 60) -> list[dict[str, Any]]:
-    """Conversations of several lengths, ten of which share each first message."""
-    return [
-        {
-            "messages": [
-                {"role": "user", "content": f"question {number // 10}"},
-                {"role": "assistant", "content": "x" * (number % 13 + 1)},
-            ]
-        }
-        for number in range(count)
-    ]
-
-
-def prepared(folder: Path, count: int = 60, **options: Any) -> Path:
-    source = folder / "rows.jsonl"
-    source.write_text("\n".join(map(json.dumps, rows(count))))
-    given = {"tokenizer": "byte-chat", "validation_share": 0.3} | options
-    prepare_chats(str(source), folder / "chats", ChatOptions(**given))
-    return folder / "chats"
 
 
 @pytest.fixture(scope="module")
@@ -273,63 +169,3 @@ def rewrite_index(folder: Path, name: str, *, targets: int) -> None:
     facts["files"][name] = sha256(folder / name)
     facts["targets"] += targets
     (folder / INDEX).write_text(json.dumps(index))
-
-
-LENGTHS = np.random.default_rng(0).integers(5, 100, size=103)
-
-
-@pytest.mark.parametrize("batch_size", [1, 8, 50, 103, 110])
-def test_an_epoch_has_each_conversation_once(batch_size: int) -> None:
-    steps = -(-3 * len(LENGTHS) // batch_size)
-    order = np.concatenate(
-        [
-            conversations_of_step(LENGTHS, seed=1, step=step, batch_size=batch_size)
-            for step in range(steps)
-        ]
-    )
-    for epoch in range(3):
-        part = order[epoch * len(LENGTHS) : (epoch + 1) * len(LENGTHS)]
-        assert sorted(part) == list(range(len(LENGTHS)))
-    assert not np.array_equal(order[: len(LENGTHS)], order[len(LENGTHS) : 2 * len(LENGTHS)])
-
-
-def test_a_step_is_a_function_of_the_seed_and_the_step() -> None:
-    alone = conversations_of_step(LENGTHS, seed=1, step=7, batch_size=8)
-    for step in range(9):
-        again = conversations_of_step(LENGTHS, seed=1, step=step, batch_size=8)
-    del again
-    assert np.array_equal(alone, conversations_of_step(LENGTHS, seed=1, step=7, batch_size=8))
-    other = conversations_of_step(LENGTHS, seed=2, step=7, batch_size=8)
-    assert not np.array_equal(alone, other)
-
-
-def test_the_conversations_of_a_step_are_about_as_long() -> None:
-    lengths = np.random.default_rng(1).integers(5, 100, size=4000)
-    padding = whole = 0
-    for step in range(4000 // 16):
-        chosen = lengths[conversations_of_step(lengths, seed=0, step=step, batch_size=16)]
-        padding += (chosen.max() - chosen).sum()
-        whole += 16 * chosen.max()
-    assert padding / whole < 0.05
-
-
-def test_rows_are_padded_on_the_right_and_carry_their_mask(folder: Path) -> None:
-    chats = open_chats(folder).train
-    batch = masked_batch(chats, [0, 5])
-    for row, number in zip(batch, (0, 5), strict=True):
-        ids, is_target = chats.conversation(number)
-        tokens = torch.where(row < 0, ~row, row)
-        assert tokens[: len(ids)].tolist() == ids.tolist()
-        assert (row >= 0)[: len(ids)].tolist() == is_target.tolist()
-        assert (row[len(ids) :] < 0).all()
-    assert (batch[:, 0] < 0).all()
-
-
-def test_every_held_out_conversation_comes_once_over_all_processes(folder: Path) -> None:
-    chats = open_chats(folder).val
-    targets = sum(
-        int((batch >= 0).sum())
-        for rank in range(2)
-        for batch in held_out_batches(chats, batch_size=4, rank=rank, world_size=2)
-    )
-    assert targets == chats.is_target.sum()

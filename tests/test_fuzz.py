@@ -1,12 +1,18 @@
 """A small, fixed slice of tests/fuzz.py: random command lines and damaged files."""
 
 import pytest
-from fuzz import Case, Fuzz, commands, failure_of, make_fixtures
+from fuzz import Fuzz
+from fuzzing import cases
+from fuzzing.cases import Case, failure_of
+from fuzzing.commands import commands
+from fuzzing.fixtures import make_fixtures
 
 from gpt2_small import cli
 
 pytestmark = pytest.mark.timeout(300)
 COMMANDS, FILES = 8, 8
+# Seconds until a server is interrupted, which a slow command may be, too.
+INTERRUPT_AFTER = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +20,7 @@ def fuzz(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzz")
     (folder / "fixtures").mkdir()
     make_fixtures(folder / "fixtures")
-    return Fuzz(0, folder / "fixtures", folder)
+    return Fuzz(0, folder / "fixtures", folder, interrupt_after=INTERRUPT_AFTER)
 
 
 def test_random_command_lines_end_with_a_sentence(fuzz):
@@ -32,8 +38,6 @@ def test_every_command_of_the_program_is_known():
 
 
 def test_a_traceback_and_a_strange_exit_code_are_failures(fuzz, monkeypatch):
-    import fuzz as module
-
     class Ended:
         out, code = "", 1
 
@@ -45,7 +49,7 @@ def test_a_traceback_and_a_strange_exit_code_are_failures(fuzz, monkeypatch):
 
     case = Case(["plan"], fuzz.fixtures, "a case")
     for err, code in (("Traceback (most recent call last):\nKeyError", 1), ("", -11), ("", 2)):
-        monkeypatch.setattr(module, "start", lambda _, err=err, code=code: Ended(err, code))
+        monkeypatch.setattr(cases, "start", lambda _, err=err, code=code: Ended(err, code))
         assert failure_of(case) is not None
-    monkeypatch.setattr(module, "start", lambda _: Ended("error: a sentence", 2))
+    monkeypatch.setattr(cases, "start", lambda _: Ended("error: a sentence", 2))
     assert failure_of(case) is None

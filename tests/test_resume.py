@@ -1,23 +1,17 @@
-"""A run that goes on: bit for bit the run that never stopped, or one sentence."""
+"""A resumed run ends with every bit of one that never stopped, or is refused in one sentence."""
 
-import json
-import pickle
 import shutil
 
 import pytest
 import torch
-from filelock import FileLock
-from small_runs import files_under, flip, logged, play, state_at, steps_kept, train
+from resumed_runs import finished_run, forget_last, stopped_run
+from small_runs import files_under, logged, play, state_at, steps_kept, train
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.runs import load_model, read_run
-from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT, Checkpoint, note_checkpoint
+from gpt2_small.runs import read_run
+from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT, Checkpoint
 from gpt2_small.training import state
-from gpt2_small.training.checkpoints import last_whole_checkpoint
-from gpt2_small.training.session import LOCK
-
-FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "position.json")
 
 
 @pytest.fixture
@@ -30,28 +24,15 @@ def learners_file(tmp_path):
 
 @pytest.fixture(scope="module")
 def finished(solution, tmp_path_factory):
-    """A run that was never stopped, with checkpoints after steps 3, 6, 9 and 12."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    train(solution, folder, keep=4)
-    return folder
-
-
-def forget_last(folder):
-    """Leave a run as it was before its last checkpoint, of step 12, was written."""
-    shutil.rmtree(folder / "checkpoints/step-12")
-    note_checkpoint(folder, 9)
+    return finished_run(solution, tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture
 def stopped(finished, tmp_path):
-    """What a run leaves that ends without a word after step 9, before its next checkpoint."""
-    folder = tmp_path / "run"
-    shutil.copytree(finished, folder)
-    forget_last(folder)
-    return folder
+    return stopped_run(finished, tmp_path)
 
 
-# Going on without a break
+# Without a difference
 
 
 @pytest.mark.parametrize(
@@ -241,179 +222,6 @@ def test_a_run_that_has_checkpoints_is_not_begun_again_unasked(solution, stopped
     with pytest.raises(UserError, match="holds a run with checkpoints up to step 9; go on with"):
         train(solution, stopped)
     assert files_under(stopped) == files
-
-
-# Damage
-
-
-def flip_first(path):
-    flip(path, 0)
-
-
-def flip_in_the_middle(path):
-    flip(path, path.stat().st_size // 2)
-
-
-def flip_last(path):
-    # The last bit of the last byte: of a JSON file, whose last byte may be any white space.
-    flip(path, path.stat().st_size - 2)
-
-
-def cut_off(path):
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-@pytest.mark.parametrize("damage", [flip_first, flip_in_the_middle, flip_last, cut_off, empty])
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_used(stopped, name, damage):
-    damage(stopped / "checkpoints/step-9" / name)
-    checkpoint, [remark] = last_whole_checkpoint(stopped)
-    assert checkpoint.step == 6
-    assert f"step-9/{name} is not what was written" in remark
-    assert "checkpoint 9 was renamed step-9.damaged" in remark
-    assert (stopped / "checkpoints/step-9.damaged" / name).exists()
-
-
-@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
-def test_a_checkpoint_without_one_of_its_files_is_refused_by_name(stopped, name):
-    (stopped / "checkpoints/step-9" / name).unlink()
-    checkpoint, [remark] = last_whole_checkpoint(stopped)
-    assert checkpoint.step == 6
-    assert f"step-9/{name}" in remark
-
-
-def test_a_run_with_two_damaged_checkpoints_ends_with_every_bit_of_one_without(
-    solution, stopped, finished
-):
-    flip_first(stopped / "checkpoints/step-9/optimizer.safetensors")
-    (stopped / "checkpoints/step-6/manifest.json").unlink()
-    *remarks, from_where = train(solution, stopped, resume=True)
-    assert (len(remarks), from_where) == (2, "resuming from step 3")
-    assert state_at(stopped, 12) == state_at(finished, 12)
-    assert logged(stopped) == logged(finished)
-
-
-def test_when_every_checkpoint_is_damaged_it_is_said_and_nothing_is_touched(solution, stopped):
-    for step in (3, 6, 9):
-        flip_in_the_middle(stopped / f"checkpoints/step-{step}/model.safetensors")
-    files = files_under(stopped)
-    with pytest.raises(
-        UserError, match=r"is damaged, the latest so: .*step-9/model.*; or begin a new run"
-    ):
-        train(solution, stopped, resume=True)
-    assert files_under(stopped) == files
-
-
-def test_a_checkpoint_under_another_steps_name_is_not_used(solution, stopped, finished):
-    (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/step-11")
-    remark, from_where = train(solution, stopped, resume=True)
-    assert "step-11 holds the state after step 9" in remark
-    assert from_where == "resuming from step 6"
-    assert state_at(stopped, 12) == state_at(finished, 12)
-
-
-def test_a_config_that_is_damaged_is_one_sentence(solution, stopped):
-    config = stopped / "config.json"
-    config.write_text(config.read_text()[:200])
-    with pytest.raises(UserError, match=r"config\.json is damaged"):
-        train(solution, stopped, resume=True)
-
-
-def test_a_tokenizer_that_a_crash_kept_from_being_written_is_there_after_going_on(
-    solution, stopped
-):
-    (stopped / "tokenizer.json").unlink()
-    train(solution, stopped, resume=True)
-    assert read_run(stopped).load_tokenizer().decode([0]) == "\n"
-
-
-# What crashes leave, and who else is there
-
-
-def test_leftovers_of_crashes_are_swept_and_other_files_are_not(solution, stopped):
-    left = [
-        stopped / "checkpoints/.step-12.unfinished/model.safetensors",
-        stopped / "checkpoints/.step-3.discarded/model.safetensors",
-        stopped / "checkpoints/.step-9.replaced/model.safetensors",
-        stopped / ".log.jsonl.ab12_x9z",
-        stopped / ".config.json.k2j3h4g5",
-        stopped / ".tokenizer.json.abcdefgh",
-    ]
-    others = [
-        stopped / "checkpoints/step-3.damaged/model.safetensors",
-        stopped / "checkpoints/notes.txt",
-        stopped / ".config.json.swp",
-    ]
-    for path in left + others:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("half")
-    train(solution, stopped, resume=True, last=10)
-    assert not any(path.exists() for path in left)
-    assert all(path.exists() for path in others)
-    assert not (stopped / "checkpoints/.step-12.unfinished").exists()
-
-
-def test_leftovers_are_swept_when_a_run_begins_anew_too(solution, stopped):
-    shutil.rmtree(stopped / "checkpoints")
-    left = stopped / "checkpoints/.step-7.unfinished"
-    left.mkdir(parents=True)
-    train(solution, stopped, last=1)
-    assert not left.exists()
-
-
-def test_a_checkpoint_that_was_being_replaced_is_there_again(solution, stopped, finished):
-    (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/.step-9.replaced")
-    assert train(solution, stopped, resume=True) == ("resuming from step 9",)
-    assert state_at(stopped, 12) == state_at(finished, 12)
-
-
-def test_a_second_process_on_the_same_folder_is_turned_away(solution, stopped, monkeypatch):
-    files = files_under(stopped)
-    lock = FileLock(stopped / LOCK)
-    with lock, pytest.raises(UserError, match="run is in use by another process; wait for it"):
-        train(solution, stopped, resume=True)
-    assert files_under(stopped) == files
-
-
-def test_the_folder_is_free_again_after_a_run_and_after_a_mistake(solution, stopped):
-    with pytest.raises(UserError):
-        train(solution, stopped)
-    train(solution, stopped, resume=True, last=10)
-    train(solution, stopped, resume=True)
-    assert steps_kept(stopped)[-1] == 12
-
-
-def refuse(*_, **__):
-    raise AssertionError("something was pickled")
-
-
-def test_nothing_is_pickled_to_save_or_to_go_on(solution, tmp_path, monkeypatch):
-    for module, names in (
-        (pickle, ("load", "loads", "dump", "dumps", "Unpickler", "Pickler")),
-        (torch, ("load", "save")),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, refuse)
-    train(solution, tmp_path / "run", last=5)
-    train(solution, tmp_path / "run", resume=True)
-    assert steps_kept(tmp_path / "run")[-1] == 12
-
-
-def test_every_file_of_a_checkpoint_is_tensors_or_json(finished):
-    for path in (finished / "checkpoints/step-12").iterdir():
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-        else:
-            header = int.from_bytes(path.read_bytes()[:8], "little")
-            assert json.loads(path.read_bytes()[8 : 8 + header])
-
-
-def test_a_kept_run_can_be_loaded_to_generate(finished):
-    assert load_model(finished).config.d_model == 16
 
 
 def test_a_run_is_not_asked_to_end_before_where_it_stands(solution, tmp_path):

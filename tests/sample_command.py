@@ -1,0 +1,69 @@
+"""Run the command `sample` in this process, and give what it prints."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_continuations import small_model
+from small_gpt2s import saved_run
+
+from gpt2_small import binding, cli
+from gpt2_small.generation import SamplingOptions, continuations, open_model
+from gpt2_small.generation.continuation import Continuation
+
+NEW_TOKENS = 12
+
+SampleCommand = Callable[..., tuple[Any, str, str]]
+
+
+class Pipe(io.TextIOWrapper):
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__(io.BytesIO(data))
+
+
+class Terminal(Pipe):
+    def isatty(self) -> bool:
+        return True
+
+
+def make_run(folder: Path) -> Path:
+    """The folder of a run of characters."""
+    return Path(saved_run(folder / "run", small_model()).folder)
+
+
+def sample_command(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> SampleCommand:
+    """The command with these arguments: its exit code, its text, and what it prints beside it."""
+
+    def command(
+        *arguments: object, model: object = run_folder, stdin: Pipe | None = None
+    ) -> tuple[Any, str, str]:
+        words = ["sample", "--max-new-tokens", NEW_TOKENS, "--seed", 3, "--model", model]
+        monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, [*words, *arguments])])
+        monkeypatch.setattr(sys, "stdin", stdin or Pipe())
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return command
+
+
+def expected(run_folder: Path, prompt: str, **options: Any) -> list[Continuation]:
+    """The continuations that the command must print."""
+    source = open_model(run_folder)
+    wanted = SamplingOptions(**{"max_new_tokens": NEW_TOKENS, "seed": 3} | options)
+    return continuations(binding.bound(), source, [prompt], wanted)
+
+
+def report_of(sample: SampleCommand, *arguments: object, **settings: Any) -> dict[str, Any]:
+    """The report that `--json -` prints, alone."""
+    code, text, _ = sample(*arguments, "--json", "-", **settings)
+    assert code == 0
+    report: dict[str, Any] = json.loads(text)
+    return report

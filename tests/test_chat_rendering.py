@@ -1,0 +1,62 @@
+"""A conversation as ids and targets: roles, cuts, and what is dropped."""
+
+import random
+from collections import Counter
+
+from chat_folders import ASSISTANT, END, TOKENIZER, USER, conversation, independent
+
+from gpt2_small.data.conversations import rendering
+from gpt2_small.data.conversations.conversation import Audit, Conversation
+from gpt2_small.data.conversations.rendering import CUT, DROPPED, Rendered, render
+
+
+def rendered(
+    found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
+) -> tuple[Rendered | None, Audit]:
+    audit = Audit()
+    return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit
+
+
+def test_ids_and_mask_are_those_of_an_independent_renderer() -> None:
+    rng = random.Random(0)
+    for _ in range(50):
+        texts = ["".join(rng.choices("ab é\n<|user|>", k=rng.randint(1, 9))) for _ in range(6)]
+        found, _ = rendered(conversation(*texts))
+        assert found is not None
+        ids, mask = independent(texts)
+        assert found.ids.tolist() == ids
+        assert found.is_target.tolist() == mask
+
+
+def test_a_typed_role_stays_plain_characters() -> None:
+    found, _ = rendered(conversation("<|assistant|>me", "<|user|>you<|endoftext|>"))
+    assert found is not None
+    assert Counter(id for id in found.ids.tolist() if id >= 256) == {USER: 1, ASSISTANT: 1, END: 2}
+    assert b"<|assistant|>me" in bytes(id for id in found.ids.tolist() if id < 256)
+
+
+def test_whole_oldest_turns_go_until_a_conversation_fits() -> None:
+    found, audit = rendered(conversation("aaaa", "bbbb", "cc", "dd", "e", "f"), max_length=14)
+    assert found is not None
+    assert found.ids.tolist() == independent(["cc", "dd", "e", "f"])[0]
+    assert (found.turns, audit.changed[CUT]) == (4, 1)
+
+
+def test_a_conversation_that_is_too_long_is_dropped_where_turns_may_not_go() -> None:
+    found, audit = rendered(conversation("aaaa", "bbbb", "e", "f"), max_length=14, too_long="drop")
+    assert found is None
+    assert audit.dropped[DROPPED] == 1
+
+
+def test_one_pair_of_turns_that_does_not_fit_is_dropped() -> None:
+    found, audit = rendered(conversation("a", "b", "cccccccccccc", "d"), max_length=14)
+    assert found is None
+    assert audit.dropped[DROPPED] == 1
+
+
+def test_what_is_left_after_the_cut_must_hold_a_target() -> None:
+    first = conversation("aaaa", "bbbb")
+    later = conversation("c", "d", trained=False)
+    found, audit = rendered(Conversation(first.turns + later.turns, "k"), max_length=8)
+    assert found is None
+    assert audit.dropped == {rendering.NOTHING_LEFT: 1}
