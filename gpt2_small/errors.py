@@ -10,8 +10,12 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """Input that cannot be used. The message is one sentence with the value and the way out.
 
-    Commands print the message alone and exit with code 2.
+    Commands print the message alone and exit with code 2. A cell of a notebook shows the message
+    alone, too: IPython calls `_render_traceback_`.
     """
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 class MachineError(UserError):

@@ -16,8 +16,7 @@ def notebook(source: str) -> str:
     """The text of the .ipynb file (nbformat 4.5) of a lesson's source."""
     cells = []
     for number, (kind, lines) in enumerate(cells_of(source)):
-        text = [line.removeprefix("# ").removeprefix("#") if kind == "markdown" else line
-                for line in lines]  # fmt: skip
+        text = [uncommented(line) for line in lines] if kind == "markdown" else lines
         body = "\n".join(text).strip("\n").splitlines(keepends=True)
         cell: dict[str, Any] = {
             "cell_type": kind,
@@ -32,6 +31,11 @@ def notebook(source: str) -> str:
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def uncommented(line: str) -> str:
+    """A line without the mark of a comment, a heading's own marks left as they are."""
+    return line.removeprefix("# ") if line.startswith("# ") else line.removeprefix("#")
 
 
 def cells_of(source: str) -> list[tuple[str, list[str]]]:

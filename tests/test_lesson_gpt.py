@@ -1,4 +1,4 @@
-"""What lesson 03 says of its ladder is what was measured, and what is measured again."""
+"""What lesson 03 says of its stages is what was measured, and what is measured again."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from gpt2_small.checker.claims.runner import reference
 from gpt2_small.checker.exercise_set import find_lesson
 
 values = values_fixture("03_gpt")
-ladder = experiment("03_gpt")
+stages = experiment("03_gpt")
 small_models = gpt2_small.load(LESSONS / "small_models.py")
 # The best bigram table, with one added to every count: lesson 01.
 BIGRAM = 2.4819
@@ -22,7 +22,7 @@ def interval(values: Values, name: str) -> Any:
 
 
 def test_every_rung_is_measured(values: Values) -> None:
-    assert tuple(values) == (*ladder.NAMES, *ladder.LONGER)
+    assert tuple(values) == (*stages.NAMES, *stages.LONGER)
 
 
 def test_without_sums_one_head_is_no_better_than_counting_pairs(values: Values) -> None:
@@ -43,25 +43,25 @@ def test_residual_sums_are_a_large_step(values: Values) -> None:
 
 
 def test_norms_are_a_large_step(values: Values) -> None:
-    assert interval(values, ladder.ONE_BLOCK).is_below(interval(values, "... with sums"))
+    assert interval(values, stages.ONE_BLOCK).is_below(interval(values, "... with sums"))
 
 
 def test_four_blocks_learn_more_slowly_than_one(values: Values) -> None:
-    one, four = values[ladder.ONE_BLOCK], values[ladder.FOUR_BLOCKS]
+    one, four = values[stages.ONE_BLOCK], values[stages.FOUR_BLOCKS]
     behind = small_models.interval([b - a for a, b in zip(one, four, strict=True)])
     assert behind.mean - behind.half > 0
-    assert interval(values, ladder.ONE_BLOCK).is_below(interval(values, ladder.FOUR_BLOCKS))
+    assert interval(values, stages.ONE_BLOCK).is_below(interval(values, stages.FOUR_BLOCKS))
 
 
 def test_after_all_steps_the_loss_is_well_below_nanogpts(values: Values) -> None:
-    for name in ladder.LONGER:
+    for name in stages.LONGER:
         found = interval(values, name)
         assert found.mean + found.half < 1.88
 
 
 def test_the_function_of_the_lesson_is_the_transformer_that_the_last_rung_trains() -> None:
     torch.manual_seed(0)
-    model = ladder.gpt2_of(65).double().eval()
+    model = stages.gpt2_of(65).double().eval()
     tokens = torch.randint(65, (2, 64))
     logits = reference(find_lesson("gpt")).gpt(tokens, dict(model.state_dict()), 4)
     assert torch.allclose(logits, model(tokens), rtol=0, atol=1e-12)
@@ -69,6 +69,6 @@ def test_the_function_of_the_lesson_is_the_transformer_that_the_last_rung_trains
 
 def test_the_rung_of_one_block_is_the_transformer_of_one_layer() -> None:
     torch.manual_seed(0)
-    rung = ladder.RungModel(reference(find_lesson("gpt")), ladder.RUNGS["... and norms"], 65)
+    one_block = stages.StageModel(reference(find_lesson("gpt")), stages.STAGES["... and norms"], 65)
     tokens = torch.randint(65, (2, 64))
-    assert torch.allclose(rung(tokens), rung.weights(tokens), rtol=0, atol=1e-5)
+    assert torch.allclose(one_block(tokens), one_block.weights(tokens), rtol=0, atol=1e-5)

@@ -90,6 +90,16 @@ def test_a_notebook_is_what_its_source_makes(source: Path) -> None:
     assert written == made, "run python tests/make_notebooks.py"
 
 
+@pytest.mark.parametrize("source", sources(), ids=lambda path: path.parent.name)
+def test_a_notebook_has_one_title_and_headings_below_it(source: Path) -> None:
+    cells = json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+    lines = [line for cell in cells if cell["cell_type"] == "markdown" for line in cell["source"]]
+    headings = [line for line in lines if line.startswith("#")]
+    assert headings[0].startswith(f"# {source.parent.name[:2]} ")
+    assert len(headings) > 2
+    assert all(line.startswith("## ") for line in headings[1:])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("source", sources(), ids=lambda path: path.parent.name)
 def test_a_notebook_runs_in_an_empty_folder(source: Path, tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 from checking import check_text, warm_checker
 
 import gpt2_small
 from gpt2_small import notebooks
+from gpt2_small.checker.exercise_set import find_lesson
 from gpt2_small.checker.learner import screen
+from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.errors import UserError
 
 IMPORTS = "%matplotlib inline\n!pip list\nimport torch\nfrom torch import nn\ntorch?"
@@ -98,3 +101,27 @@ def test_check_outside_of_a_notebook_asks_for_a_file(run) -> None:
     sys.modules["IPython"].get_ipython = lambda: None  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="give a file"):
         gpt2_small.check()
+
+
+def test_check_in_the_notebook_of_a_lesson_checks_the_file_that_it_loaded(
+    run, tmp_path: Path, capsys
+) -> None:
+    file = tmp_path / "my_bigram.py"
+    file.write_text(skeleton(find_lesson("bigram")))
+    run("import gpt2_small")
+    shell = sys.modules["IPython"].get_ipython()
+    shell.user_ns |= {"torch": torch, "bigram": gpt2_small.load(file)}
+    verdict = gpt2_small.check()
+    assert verdict.solution == str(file)
+    assert "Next: count_pairs. It is not written yet" in capsys.readouterr().out
+
+
+def test_a_cell_shows_an_error_of_a_users_file_as_one_sentence(tmp_path: Path) -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shown: list[str] = []
+    shell = InteractiveShell()
+    shell._showtraceback = lambda _type, _value, lines: shown.extend(lines)  # type: ignore[method-assign]
+    shell.run_cell(f"import gpt2_small\ngpt2_small.load({str(tmp_path / 'none.py')!r})")
+    (line,) = shown
+    assert line == f"UserError: there is no file {tmp_path / 'none.py'}; check the name"

@@ -13,8 +13,8 @@
 # gpt2-small watch my_bigram.py
 # ```
 #
-# This notebook runs on your file if `my_bigram.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again.
+# This notebook runs on your file if `my_bigram.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again.
 
 # %%
 try:
@@ -37,6 +37,8 @@ reference = find_lesson("bigram").reference
 mine = Path("my_bigram.py")
 bigram = gpt2_small.load(mine if mine.exists() else reference)
 print(f"This notebook runs on {bigram.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## The text
@@ -62,19 +64,24 @@ print(f"{len(text):,} characters, {d_vocab} different ones")
 # %%
 counts = bigram.count_pairs(train, d_vocab)
 shown = [character if character != "\n" else "↵" for character in characters]
-figure, axes = plt.subplots(figsize=(9, 8))
-axes.imshow((counts + 1).log(), cmap="magma")
-axes.set(xlabel="next character", ylabel="character", title="How often (logarithm)")
-axes.set_xticks(range(d_vocab), shown, fontsize=7)
-axes.set_yticks(range(d_vocab), shown, fontsize=7)
+figure, axes = plt.subplots(figsize=(11, 10))
+image = axes.imshow((counts + 1).log(), cmap="magma")
+figure.colorbar(image, shrink=0.7, pad=0.02)
+axes.set(
+    xlabel="next character",
+    ylabel="character",
+    title="Count of each pair, plus one (natural logarithm)",
+)
+axes.set_xticks(range(d_vocab), shown, fontsize=7, family="monospace")
+axes.set_yticks(range(d_vocab), shown, fontsize=7, family="monospace")
 plt.show()
 
 # %% [markdown]
 # ## Probabilities, and the floor of counting
 #
 # **Exercises: `probabilities` and `mean_loss`.** With nothing added, the table of counts is the best that any bigram
-# model can do on the text it was counted on: its loss there is a floor. On other text a pair that was never seen has
-# probability 0, so its loss is infinite; adding one to every count costs little and mends that.
+# model can do on the text it was counted on: no bigram model has a lower loss there. On other text a pair that was never seen has
+# probability 0, so its loss is infinite. Adding one to every count costs little and avoids that.
 
 # %%
 floor = bigram.mean_loss(bigram.probabilities(counts, added=0), train)
@@ -139,9 +146,9 @@ print(f"grouped {loss_of(logits):.6f}, by logits_loss {bigram.logits_loss(logits
 for seed, (losses, _) in runs.items():
     print(f"seed {seed}: {losses[-1] - floor:+.4f} nats from the floor of counting")
 plt.figure(figsize=(8, 3))
-for losses, _ in runs.values():
-    plt.plot(losses)
-plt.axhline(float(floor), color="black", linestyle=":", label="counting")
+for seed, (losses, _) in runs.items():
+    plt.plot(losses, label=f"by gradient, seed {seed}")
+plt.axhline(float(floor), color="black", linestyle=":", label="by counting")
 plt.xlabel("step")
 plt.ylabel("nats per character")
 plt.ylim(2.4, 3.2)
@@ -149,9 +156,9 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## What to take along
+# ## Takeaways
 #
 # - A language model is a distribution of the next token, and its loss is the mean surprise in nats.
 # - The best table can be counted; gradient descent finds the same one, from any seed, to a few thousandths of a nat.
-# - The floor of the family was reached, and the text is still nonsense: what is missing is context. Lesson 02 lets
-#   every position look back.
+# - No bigram model can do better, and the text is still nonsense: what is missing is context. Lesson 02 lets every
+#   position look back.

@@ -11,8 +11,8 @@
 # gpt2-small watch my_attention.py
 # ```
 #
-# This notebook runs on your file if `my_attention.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again.
+# This notebook runs on your file if `my_attention.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again.
 
 # %%
 try:
@@ -36,6 +36,8 @@ reference = find_lesson("attention").reference
 mine = Path("my_attention.py")
 lesson = gpt2_small.load(mine if mine.exists() else reference)
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## One computation, three forms
@@ -73,8 +75,8 @@ plt.show()
 # %% [markdown]
 # ## Why the mask
 #
-# A model that may look at the token it is asked for has nothing to learn. With the mask, what position 3 gets does not
-# depend on anything after it.
+# A model that may look at the token it has to predict has nothing to learn. With the mask, the output at a position
+# does not depend on anything after it: below, positions 4 to 7 are changed, and the outputs at 0 to 3 stay.
 
 # %%
 changed = values.clone()
@@ -113,7 +115,7 @@ for d_head in (4, 16, 64):
 # on the stories of this kit it ended 34 % above the floor instead of 24 %. Training can learn smaller queries by itself;
 # the scale makes the start the same for every width.
 #
-# ## What to take along
+# ## Takeaways
 #
 # - Attention is a weighted average of the past whose weights are computed from the positions themselves.
 # - The mask makes all positions trainable at once; without it the task is empty.

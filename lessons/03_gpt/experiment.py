@@ -1,4 +1,4 @@
-"""Train a ladder of models from one head to GPT-2 on tiny Shakespeare, and measure each rung."""
+"""Train models from one head to GPT-2 on tiny Shakespeare, and measure each stage."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -20,7 +20,7 @@ STEPS, ALL_STEPS = 500, PRESET.recipe.max_steps
 RATE, RATE_WITHOUT_NORMS = PRESET.recipe.learning_rate, 1.5e-2
 
 Weights = dict[str, Tensor]
-Rung = Callable[[ModuleType, Tensor, Weights], Tensor]
+Stage = Callable[[ModuleType, Tensor, Weights], Tensor]
 
 
 def one_head(lesson: ModuleType, residual: Tensor, weights: Weights) -> Tensor:
@@ -47,7 +47,7 @@ def one_block(lesson: ModuleType, residual: Tensor, weights: Weights) -> Tensor:
     return lesson.layer_norm(resid_post, lesson.under(weights, "ln_final."))
 
 
-RUNGS: dict[str, Rung] = {
+STAGES: dict[str, Stage] = {
     "one head": one_head,
     "four heads": four_heads,
     "four heads, MLP": with_mlp,
@@ -55,29 +55,29 @@ RUNGS: dict[str, Rung] = {
     "... and norms": one_block,
 }
 ONE_BLOCK, FOUR_BLOCKS = "... and norms", "four blocks"
-NAMES = (*RUNGS, FOUR_BLOCKS)
-# What is measured beside the ladder: a rung with all steps of the preset.
+NAMES = (*STAGES, FOUR_BLOCKS)
+# What is measured beside the stages: a stage with all steps of the preset.
 LONGER = {f"one block, {ALL_STEPS:,} steps": ONE_BLOCK}
 
 
 def rate_of(name: str) -> float:
-    """The highest learning rate of a rung."""
+    """The highest learning rate of a stage."""
     return RATE if name in (ONE_BLOCK, FOUR_BLOCKS) else RATE_WITHOUT_NORMS
 
 
-class RungModel(nn.Module):
-    """A rung between the embeddings and the transposed W_E, whose weights are drawn as GPT-2's."""
+class StageModel(nn.Module):
+    """A stage between the embeddings and the transposed W_E, whose weights are drawn as GPT-2's."""
 
-    def __init__(self, lesson: ModuleType, rung: Rung, d_vocab: int) -> None:
+    def __init__(self, lesson: ModuleType, stage: Stage, d_vocab: int) -> None:
         super().__init__()
-        self.lesson, self.rung = lesson, rung
-        self.weights = gpt2_of(d_vocab, n_layers=1, n_heads=1 if rung is one_head else 4)
+        self.lesson, self.stage = lesson, stage
+        self.weights = gpt2_of(d_vocab, n_layers=1, n_heads=1 if stage is one_head else 4)
 
     def forward(self, tokens: Tensor) -> Tensor:
         weights = dict(self.weights.named_parameters())
         W_E, W_pos = weights["embed.W_E"], weights["pos_embed.W_pos"]
         residual = W_E[tokens] + W_pos[: tokens.shape[1]]
-        return self.rung(self.lesson, residual, weights) @ W_E.T
+        return self.stage(self.lesson, residual, weights) @ W_E.T
 
 
 def gpt2_of(d_vocab: int, **changes: int) -> nn.Module:
@@ -91,17 +91,17 @@ def gpt2_of(d_vocab: int, **changes: int) -> nn.Module:
     return model
 
 
-def climb(
+def train_stage(
     lesson: ModuleType, name: str, seed: int, *, steps: int = STEPS, is_shown: bool = False
 ) -> tuple[list[float], float, nn.Module]:
-    """Train a rung: the loss of every step, the loss on the held-out text, and the model.
+    """Train a stage: the loss of every step, the loss on the held-out text, and the model.
 
-    The last rung is trained as the bound Transformer, of which `lesson.gpt` is the function.
+    The last stage is trained as the bound Transformer, of which `lesson.gpt` is the function.
     """
     text = small_models.tiny_shakespeare()
     torch.manual_seed(seed)
     d_vocab = len(text.letters)
-    model = RungModel(lesson, RUNGS[name], d_vocab) if name in RUNGS else gpt2_of(d_vocab)
+    model = StageModel(lesson, STAGES[name], d_vocab) if name in STAGES else gpt2_of(d_vocab)
     losses = small_models.train(
         model, text.train, steps=steps, seed=seed, peak=rate_of(name), name=name * is_shown
     )
@@ -112,10 +112,10 @@ def measure_one(name: str, seed: int) -> float:
     """The loss on the held-out text, in nats per character, of one of the names measured."""
     lesson = gpt2_small.load(FOLDER / "03_gpt" / "reference.py")
     if name in LONGER:
-        return climb(lesson, LONGER[name], seed, steps=ALL_STEPS)[1]
-    return climb(lesson, name, seed)[1]
+        return train_stage(lesson, LONGER[name], seed, steps=ALL_STEPS)[1]
+    return train_stage(lesson, name, seed)[1]
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The loss of every rung, and of one block with all steps."""
+    """The loss of every stage, and of one block with all steps."""
     return {name: measure_one(name, seed) for name in (*NAMES, *LONGER)}

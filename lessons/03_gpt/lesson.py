@@ -3,17 +3,18 @@
 # %% [markdown]
 # # 03 From one head to GPT
 #
-# Lesson 02 ended with attention. Here it becomes a language model, one rung at a time: one head, four heads, an MLP,
-# residual sums, norms, four blocks. Every rung is trained on tiny Shakespeare, and its loss on text that it has not
-# seen says what the rung is worth. You write GPT-2 as five functions of its weights:
+# Lesson 02 ended with attention. Here it becomes a language model, one stage at a time: one head, four heads, an MLP,
+# residual sums, norms, four blocks. Every stage is trained on tiny Shakespeare, and its loss on text that it has not
+# seen shows what the stage is worth. You write GPT-2 as five functions of its weights:
 #
 # ```
 # gpt2-small start my_gpt.py --lesson gpt
 # gpt2-small watch my_gpt.py
 # ```
 #
-# This notebook runs on your file if `my_gpt.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_gpt.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -38,11 +39,13 @@ lesson = gpt2_small.load(mine if mine.exists() else reference)
 experiment = gpt2_small.load(reference.with_name("experiment.py"))
 small_models = experiment.small_models
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
-# ## Where the ladder stands
+# ## The baseline
 #
-# The best bigram table of the training text, with one added to every count, is the ground: a model that uses more than
+# The best bigram table of the training text, with one added to every count, is the baseline: a model that uses more than
 # one character should end below it.
 
 # %%
@@ -56,9 +59,11 @@ print(f"bigram, counted: {bigram:.4f} nats per character on the held-out text")
 curves, held_out = {}, {}
 
 
-def climb(name):
-    """Train a rung with one seed, and compare it with the ground."""
-    curves[name], held_out[name], model = experiment.climb(lesson, name, seed=0, is_shown=True)
+def train_stage(name):
+    """Train a stage with one seed, and compare it with the baseline."""
+    curves[name], held_out[name], model = experiment.train_stage(
+        lesson, name, seed=0, is_shown=True
+    )
     print(f"held-out text: {held_out[name]:.3f}, bigram {bigram:.3f}")
     return model
 
@@ -67,11 +72,11 @@ def climb(name):
 # ## One head
 #
 # **Exercise: `head`.** Queries, keys and values are three linear maps of the same positions; the rest is lesson 02. The
-# rung stands between an embedding of tokens and positions, and the same table of tokens transposed, which turns what
-# comes out into logits.
+# model embeds tokens and positions, applies the head, and turns its output into logits by the transposed table of
+# tokens.
 
 # %%
-one_head = climb("one head")
+one_head = train_stage("one head")
 
 # %% [markdown]
 # What does the head look at? Each row is a position, and how bright a column is says how much that position takes from
@@ -112,7 +117,7 @@ plt.show()
 # of weights. Each projects what it found back to the width of the model, and the projections are added.
 
 # %%
-climb("four heads")
+train_stage("four heads")
 
 # %% [markdown]
 # ## An MLP
@@ -120,7 +125,7 @@ climb("four heads")
 # **Exercise: `mlp`.** Attention only mixes what the positions hold. The MLP computes with it, at each position by itself.
 
 # %%
-climb("four heads, MLP")
+train_stage("four heads, MLP")
 
 # %% [markdown]
 # ## Residual sums
@@ -129,7 +134,7 @@ climb("four heads, MLP")
 # part adds to a stream that keeps what was there.
 
 # %%
-climb("... with sums")
+train_stage("... with sums")
 
 # %% [markdown]
 # ## Norms: a block
@@ -138,17 +143,17 @@ climb("... with sums")
 # size whatever was added before it.
 
 # %%
-climb("... and norms")
+train_stage("... and norms")
 
 # %% [markdown]
 # ## Four blocks: GPT-2
 #
-# **Exercise: `gpt`.** Four blocks after each other, between the two ends that every rung had: that is GPT-2, in the shape
+# **Exercise: `gpt`.** Four blocks after each other, between the embeddings and the logits that every stage had: that is GPT-2, in the shape
 # of the kit's preset `shakespeare-cpu`. Your function gives what `Transformer` of `solution.py` gives for the same
-# weights, so the last rung is trained as that model, through its fast twin.
+# weights, so the last stage is trained as that model, through its fast twin.
 
 # %%
-model = climb(experiment.FOUR_BLOCKS)
+model = train_stage(experiment.FOUR_BLOCKS)
 with torch.no_grad():
     ours = lesson.gpt(ids, dict(model.state_dict()), len(model.blocks))
     theirs = model.eval()(ids)
@@ -171,7 +176,7 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# ## The ladder
+# ## All stages
 #
 # On the left, the trainings of this notebook, with one seed. On the right, the same with three seeds, as they are
 # stored beside this lesson: dots are seeds, bars the 95 % intervals of their means. Where two bars overlap, nothing is
@@ -197,7 +202,7 @@ for name, values in stored.items():
 # What three seeds show, after 500 steps and after the preset's 2,000:
 #
 # - Without sums, one head is no better than counting pairs. It sees 64 characters, but the logits know the character at
-#   a position only through it. Nothing is claimed for four heads or the MLP at this stage: the bars overlap.
+#   a position only through it. Nothing is claimed for four heads or the MLP here: the bars overlap.
 # - Residual sums and norms are the two large steps.
 # - Four blocks learn more slowly than one: after 500 steps they are behind. Depth is not what so short a training asks
 #   for.
@@ -208,7 +213,7 @@ for name, values in stored.items():
 #
 # ## Writing
 #
-# What the last rung writes, by the kit's `generate`.
+# What the last stage writes, by the kit's `generate`.
 
 # %%
 start = torch.tensor([text.encode("\n")])

@@ -12,8 +12,9 @@
 # gpt2-small watch my_bpe.py
 # ```
 #
-# This notebook runs on your file if `my_bpe.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_bpe.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -39,6 +40,8 @@ experiment.lesson = bpe
 small_models = experiment.small_models
 stored = small_models.stored("04_tokenization")
 print(f"This notebook runs on {bpe.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## Bytes and words
@@ -153,7 +156,7 @@ for text_shown in ("hello world", "hello ", "hello  world"):
     print(f"{text_shown!r:14} {pieces(text_shown)}")
 
 # %% [markdown]
-# A script that was rare on those pages is cut into its bytes, so the same context holds less text.
+# A script that was rare on those pages is cut into its bytes, so a context of as many tokens holds less text.
 
 # %%
 english = "The quick brown fox jumps over the lazy dog."
@@ -223,9 +226,9 @@ for name, values in stored.items():
     print(f"{name:24} {run}over three seeds {small_models.interval(values)}")
 
 # %% [markdown]
-# ## What to take along
+# ## Takeaways
 #
 # - A tokenizer is learned before the model, by counting, and decides what the model can tell apart.
 # - Merges are applied in the order in which they were learned, inside words only.
-# - Implementations agree but for ties. State the rule.
-# - What is spread over tokens by chance, or hidden in one, must be learned case by case.
+# - Implementations agree except where two pairs occur equally often: a tokenizer has to state its rule for ties.
+# - Numbers cut into tokens by chance, and letters hidden inside a token, have to be learned token by token.

@@ -11,8 +11,9 @@
 # gpt2-small watch my_variants.py
 # ```
 #
-# This notebook runs on your file if `my_variants.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_variants.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -38,6 +39,8 @@ lesson = gpt2_small.load(mine if mine.exists() else reference)
 experiment = gpt2_small.load(reference.with_name("experiment.py"))
 small_models = experiment.small_models
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## A variant is a file
@@ -56,8 +59,9 @@ print("\n".join(line for line in difflib.unified_diff(original, changed, lineter
 # %% [markdown]
 # ## Positions: sines and cosines
 #
-# **Exercise: `sinusoids`.** The first transformer learns no vectors for its positions. Every pair of features is a clock
-# hand of its own speed; two positions compare the same way wherever they are, as long as they are equally far apart.
+# **Exercise: `sinusoids`.** The first transformer learns no vectors for its positions. Each pair of features is the sine
+# and the cosine of the position times a frequency of its own, so the dot product of two positions depends on their
+# distance alone.
 
 # %%
 waves = lesson.sinusoids(64, 64)

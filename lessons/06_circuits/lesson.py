@@ -12,8 +12,9 @@
 # gpt2-small watch my_circuits.py
 # ```
 #
-# This notebook runs on your file if `my_circuits.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_circuits.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -40,12 +41,14 @@ experiment.lesson = lesson
 small_models = experiment.small_models
 stored = small_models.stored("06_circuits")
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## A text that can be known
 #
 # A text is one word of 5 to 14 random tokens, again and again. In the first round every token is a surprise. From then
-# on the next token is certain, for somebody who finds the token in the past and looks at what followed it. How long the
+# on the next token is certain: find the token in the past, and take what followed it there. How long the
 # word is differs from text to text, so counting back a fixed number of places does not help.
 
 # %%
@@ -80,8 +83,8 @@ plt.show()
 # %% [markdown]
 # ## Reading everything
 #
-# **Exercise: `run_with_cache`.** Every activation has a name, TransformerLens's. Below is what two heads look at in one
-# text: rows ask, columns are looked at.
+# **Exercise: `run_with_cache`.** Every activation has a name, TransformerLens's. Below are the patterns of two heads
+# for one text: a row is a query, and a column a key.
 
 # %%
 tokens, is_known = experiment.repeated_words(64, torch.Generator().manual_seed(5))
@@ -117,7 +120,7 @@ for name, value in measured.items():
 # head looks, not what it does with it. That these layers are what continues the word is judged by what happens without
 # them.
 #
-# ## Taking parts out
+# ## Ablation
 #
 # `hooks` of this kit replaces activations while the model runs. What is left when the attention of a layer gives zeros?
 
@@ -138,10 +141,10 @@ plt.show()
 # %% [markdown]
 # ## Patching
 #
-# **Exercises: `patched_logits`, `patching_map`.** Take a word of 14 tokens and its beginning again: `a` comes, and what
-# followed it must be said. In the corrupted text the first `a` is another token, so the answer cannot be known. Now put
-# one residual stream of the clean run into the corrupted one, for every layer and position: where does the knowledge
-# stand?
+# **Exercises: `patched_logits`, `patching_map`.** The text is a word of 14 tokens and the beginning of the same word
+# again, up to a token `a`; the model has to predict what followed `a` in the word. In the corrupted text the first `a`
+# is another token, so the answer cannot be known. Now put one residual stream of the clean run into the corrupted one,
+# for every layer and position: where is the information?
 
 # %%
 shares = experiment.path(two)
@@ -154,9 +157,9 @@ for where in ("layer 0, at the token", "layer 1, at the token", "layer 1, at the
     print(f"{where:28} {small_models.interval(stored['brought back, ' + where])}")
 
 # %% [markdown]
-# Before layer 0 it stands where the token stands. Before layer 1 it has moved one place on: the first layer has told the
-# next position what stood before it, and that is what the second layer's query for `a` finds. Neither layer can do this
-# alone, which is why the model with one layer, which has to make do with where tokens stand, falls short.
+# Before layer 0 it is at the position of the first `a`. Before layer 1 it is one position later: the first layer has
+# copied into the next position which token came before it, and that is what the second layer's query for `a` matches.
+# One layer cannot do both, and the model with one layer falls short.
 #
 # ## The logit lens
 #
@@ -181,7 +184,7 @@ for layers in range(3):
     )
 
 # %% [markdown]
-# ## What to take along
+# ## Takeaways
 #
 # - Activations can be read and replaced by name; a claim about a circuit is a claim about what happens when it is
 #   broken, with a control (here one layer) beside it.

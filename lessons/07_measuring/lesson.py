@@ -12,8 +12,9 @@
 # gpt2-small watch my_measuring.py
 # ```
 #
-# This notebook runs on your file if `my_measuring.py` lies beside it, and on the reference otherwise. After a change to
-# your file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_measuring.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -40,6 +41,8 @@ experiment.lesson = lesson
 small_models = experiment.small_models
 stored = small_models.stored("07_measuring")
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## The floor
@@ -99,10 +102,10 @@ for name, cost in costs.items():
 # what they compute. `docs/mistakes.md` has the cost of every mistake that was measured.
 
 # %% [markdown]
-# ## What a seed moves
+# ## The spread between seeds
 #
-# **Exercise: `interval`.** Equal runs with another seed end elsewhere. From a few of them comes the interval in which
-# the mean of many would lie; a difference inside it is no difference.
+# **Exercise: `interval`.** The same run with another seed ends at another loss. A few of them give the interval in which
+# the mean of many would lie; a smaller difference than that is no evidence.
 
 # %%
 seeds = stored["cosine"]
@@ -197,7 +200,7 @@ print(f"the definitions disagree on {differ} of {len(answered)} questions")
 # tokens changes nothing here; dividing by characters changes some answers, and the accuracy by less than three seeds can
 # show. On HellaSwag, whose endings differ in length, GPT-2 small has 28.92 by the sum and 31.14 by characters.
 #
-# ## What to take along
+# ## Takeaways
 #
 # - Know the floor: a loss below it is a mistake, not a success.
 # - Compare runs over seeds, with an interval; say how many seeds.

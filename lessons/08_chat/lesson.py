@@ -12,8 +12,9 @@
 # gpt2-small watch my_chat.py
 # ```
 #
-# This notebook runs on your file if `my_chat.py` lies beside it, and on the reference otherwise. After a change to your
-# file, run the next cell again. The notebook takes about a minute on two cores.
+# This notebook runs on your file if `my_chat.py` lies beside it, and on the reference otherwise. The next cell
+# loads your file and checks it: after a change to the file, run it again. The notebook takes about a minute on two
+# cores.
 
 # %%
 try:
@@ -40,6 +41,8 @@ experiment.lesson = lesson
 small_models, words = experiment.small_models, experiment.words
 stored = small_models.stored("08_chat")
 print(f"This notebook runs on {lesson.__file__}")
+if mine.exists():
+    gpt2_small.check(mine)
 
 # %% [markdown]
 # ## A conversation is a text
@@ -133,7 +136,7 @@ for name, value in (("stories that end", ended), ("as asked", as_asked)):
 # thing are its own. That takes longer than the form; the preset `chat-stories` takes 3,300 steps from a better model, and
 # then 99 % of the stories are as asked (`docs/chat.md`).
 #
-# ## What it was worth
+# ## What each choice is worth
 #
 # Over three seeds: trained on the answers alone, on all tokens of the same dialogues, and without having read stories
 # first. All with the same number of steps.
@@ -153,10 +156,10 @@ for name, seeds in compared.items():
     print(f"{name:20} {small_models.interval(seeds)} (floor {experiment.FLOOR:.3f})")
 
 # %% [markdown]
-# Stories read before are worth 0.1 nats, many times what a seed moves. Whether the questions are trained too makes no
+# Stories read before are worth 0.1 nats, many times the spread between seeds. Whether the questions are trained too makes no
 # difference that three seeds could show: they are short here, and drawn from few forms.
 #
-# ## What to take along
+# ## Takeaways
 #
 # - A chat is a language model whose texts have roles in them. What a user types must never become a role.
 # - The mask decides what is learned: the answers, and to end them. The loss is a mean over targets.

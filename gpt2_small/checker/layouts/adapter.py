@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gpt2_small.checker.claims.contract import parameters_of
-from gpt2_small.checker.layouts.fixed import resized
+from gpt2_small.checker.layouts.fixed_d_mlp import resized
 from gpt2_small.model_protocol import Config
 
 # A tensor of theirs: the parameters of the contract that it holds, stacked in front when they are

@@ -13,7 +13,7 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.runner import Judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.built_in import find_layout
-from gpt2_small.checker.layouts.fixed import WIDE_PART, fixed_fields
+from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields
 from gpt2_small.checker.layouts.inner_mistakes import explained_inside
 from gpt2_small.checker.layouts.layout import INSIDE
 from gpt2_small.checker.parts import MODULES

@@ -10,7 +10,7 @@ from torch import nn
 
 from gpt2_small.checker.claims import probes
 from gpt2_small.checker.layouts.adapter import Call, Factory, Tensors, adapted
-from gpt2_small.checker.layouts.fixed import WIDE_PART
+from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART
 from gpt2_small.model_protocol import Config
 
 # The parts of other parts, which a file's own classes are made of.

@@ -5,9 +5,11 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gpt2_small import binding
+from gpt2_small.checker.exercise_set import GPT2, of_source
 from gpt2_small.checker.learner import screen
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Verdict
@@ -23,7 +25,8 @@ def check(
 ) -> Verdict:
     """Check a file, or the parts that this notebook's cells define, and print what is wrong.
 
-    path: a Python file or a notebook; left out, the bound file, or else the cells that were run.
+    path: a Python file or a notebook; left out, the bound file, else a lesson's file that this
+        notebook has loaded, or else the cells that were run.
     parts: LayerNorm and so on; left out, those that are there.
     seed: for the checks' random inputs.
 
@@ -33,6 +36,7 @@ def check(
     module = sys.modules.get(binding.BOUND_MODULE)
     if path is None and module is not None and not binding.is_reference(module):
         path = binding.solution_path(module)
+    path = path or _loaded_file()
     if path is not None:
         return _checked(Path(path), str(path), parts, seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -41,17 +45,32 @@ def check(
         return _checked(file, "this notebook", parts, seed)
 
 
+def _namespace() -> dict[str, Any]:
+    """The names of this notebook; none outside of IPython."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return {} if shell is None else shell.user_ns
+
+
+def _loaded_file() -> Path | None:
+    """The learner's file of a lesson that this notebook loaded with `gpt2_small.load`."""
+    for module in _namespace().values():
+        text = getattr(module, "SOURCE", b"") if isinstance(module, ModuleType) else b""
+        if of_source(text) is not GPT2:
+            return binding.solution_path(module)
+    return None
+
+
 def cells_run() -> dict[int, str]:
     """The cells of this notebook that define or import something, by the number they were run as.
 
     A cell that was run again counts with its last text only. Raises UserError outside of IPython.
     """
-    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if shell is None:
+    namespace = _namespace()
+    if not namespace:
         raise UserError(
             "there is no notebook here to check; give a file: gpt2_small.check('my_gpt2.py')"
         )
-    texts = {number: text for number, text in enumerate(shell.user_ns["In"]) if _defines(text)}
+    texts = {number: text for number, text in enumerate(namespace["In"]) if _defines(text)}
     last = {name: number for number, text in texts.items() for name in _names(text)}
     kept = {n: t for n, t in texts.items() if not _names(t) or n in last.values()}
     if not any(_names(text) for text in kept.values()):

@@ -52,7 +52,7 @@ def load(task: Task) -> ModuleType:
 
         return adapted_module(module, find_layout(task.layout), task.fixed)
     if task.fixed:
-        from gpt2_small.checker.layouts.fixed import free_width
+        from gpt2_small.checker.layouts.fixed_d_mlp import free_width
 
         free_width(module)
     return module

@@ -1,4 +1,4 @@
-"""Judge a part whose width is fixed: `FIXED = ("d_mlp",)` in its file says so.
+"""Judge an MLP whose file fixes its width, as `FIXED = ("d_mlp",)` says.
 
 Its parameters are replaced by ones of the width that is asked for, with which it computes; what
 cannot be judged then is that the width is the configuration's, and how the parameters are drawn.
