@@ -239,6 +239,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def stamp(file: Path | int) -> tuple[int, int] | None:
+    """Size and time of the last change of a file or of an open descriptor; None for no file."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def write_manifest(folder: Path) -> None:
     """List every file of a folder with its SHA-256 in its manifest."""
     files = {file.name: sha256(file) for file in sorted(folder.iterdir())}
@@ -263,11 +272,15 @@ def verified(folder: Path, name: str) -> Path:
     expected = files.get(name) if isinstance(files, dict) else None
     if expected is None:
         raise UserError(f"{folder / MANIFEST} does not list {name}; write the folder again")
+    check_sha256(path, expected, MANIFEST, f"copy it again from where {folder} was made")
+    return path
+
+
+def check_sha256(path: Path, expected: str, listed_in: str, way_out: str) -> None:
+    """Raise UserError, with the way out, for a file that is missing or has another SHA-256."""
     if not path.is_file():
-        raise UserError(f"{path} is missing; copy it from where {folder} was made")
+        raise UserError(f"{path} is missing; {way_out}")
     if sha256(path) != expected:
         raise UserError(
-            f"{path} is not what was written (its SHA-256 is not the one in {MANIFEST}); "
-            "copy it again from where it was made"
+            f"{path} is not what was written (its SHA-256 is not the one in {listed_in}); {way_out}"
         )
-    return path

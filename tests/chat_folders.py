@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.data.conversations.conversation import Conversation, Turn
+from gpt2_small.data.conversations.conversation import Audit, Conversation, Turn
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
+from gpt2_small.data.conversations.rendering import Rendered, render
 from gpt2_small.tokenizers.registry import make_tokenizer
 
 TOKENIZER = make_tokenizer("byte-chat")
@@ -49,3 +50,11 @@ def prepared(folder: Path, count: int = 60, **options: Any) -> Path:
     given: dict[str, Any] = {"tokenizer": "byte-chat", "validation_share": 0.3} | options
     prepare_chats(str(source), folder / "chats", ChatOptions(**given))
     return folder / "chats"
+
+
+def rendered(
+    found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
+) -> tuple[Rendered | None, Audit]:
+    """The rendered conversation, where it is not dropped, and what was counted."""
+    audit = Audit()
+    return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit

@@ -19,6 +19,14 @@ class Ran:
     err: str
 
 
+def exit_code_of(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Run `gpt2-small` in this process, and give its exit code."""
+    monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        entry_point.run_command(cli.app)
+    return int(ended.value.code or 0)
+
+
 @pytest.fixture(name="run")
 def run_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -30,10 +38,7 @@ def run_in_an_empty_folder(
     monkeypatch.delitem(sys.modules, binding.BOUND_MODULE, raising=False)
 
     def run(*arguments: str) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            entry_point.run_command(cli.app)
-        printed = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), printed.out, printed.err)
+        code = exit_code_of(monkeypatch, *arguments)
+        return Ran(code, *capsys.readouterr())
 
     return run

@@ -81,6 +81,12 @@ def two_threads() -> Iterator[None]:
 
 
 @pytest.fixture
+def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save without waiting for the disk, where what outlives a power cut is not the subject."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty folder for compiled C code, and nothing in memory of what was compiled before.
 

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import exit_code_of
 from small_continuations import small_model
 from small_gpt2s import saved_run
 
-from gpt2_small import binding, cli
+from gpt2_small import binding
 from gpt2_small.generation import SamplingOptions, continuations, open_model
 from gpt2_small.generation.continuation import Continuation
 
 NEW_TOKENS = 12
 
-SampleCommand = Callable[..., tuple[Any, str, str]]
+SampleCommand = Callable[..., tuple[int, str, str]]
 
 
 class Pipe(io.TextIOWrapper):
@@ -42,14 +43,12 @@ def sample_command(
 
     def command(
         *arguments: object, model: object = run_folder, stdin: Pipe | None = None
-    ) -> tuple[Any, str, str]:
+    ) -> tuple[int, str, str]:
         words = ["sample", "--max-new-tokens", NEW_TOKENS, "--seed", 3, "--model", model]
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, [*words, *arguments])])
         monkeypatch.setattr(sys, "stdin", stdin or Pipe())
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
+        code = exit_code_of(monkeypatch, *words, *arguments)
+        return code, *capsys.readouterr()
 
     return command
 

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from gpt2_small.data.prepare import PrepareProgress, prepare
+from gpt2_small.data import prepare
+from gpt2_small.data.corpora import corpus
+from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.prepare_options import PrepareOptions
 from gpt2_small.tokenizers.registry import load_tokenizer
 
 WORDS = ("the", "quick", "brown fox", "jumps  ", "naïve;", "它", "didn't", "42", "\n\n", "\t.")
+
+SMALL = {"BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
+PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(200))
+TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 
 
 def written(count: int, seed: int = 0, longest: int = 60) -> list[str]:
@@ -26,6 +33,37 @@ def json_lines(path: Path, documents: Iterable[str], column: str = "text", **mor
     rows = [json.dumps({column: document, **more}) + "\n" for document in documents]
     path.write_text("".join(rows), encoding="utf-8")
     return path
+
+
+def write_file(path: Path, data: str | bytes) -> Path:
+    """The path, with this content, in folders that are made for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def set_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a small text many pieces and many batches."""
+    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(prepare, name, value)
+
+
+def folders_of_shards(play: Path, folder: Path) -> dict[str, Path]:
+    """Folders of one text by their shards: one .bin, several, and several .npy."""
+    return {
+        "bin": made(play, folder / "bin", tokenizer="byte"),
+        "bins": made(play, folder / "bins", tokenizer="byte", shard_tokens=1000),
+        "npy": made(play, folder / "npy", tokenizer="byte", kind="npy", shard_tokens=1000),
+    }
+
+
+def nanogpt_folder(folder: Path) -> Path:
+    """Files as nanoGPT prepares them, in which each token is its own position."""
+    folder.mkdir()
+    TOKENS.tofile(folder / "train.bin")
+    TOKENS[:100].tofile(folder / "val.bin")
+    return folder
 
 
 CORPUS = ("column", "split", "max_documents", "skipped_share", "processes")
@@ -42,13 +80,13 @@ def steps_of(
     name: str | Path, folder: Path, *, save_seconds: float = 0, **options: Any
 ) -> Iterator[PrepareProgress]:
     """The steps in which it is made."""
-    corpus = {key: options.pop(key) for key in CORPUS if key in options}
-    return prepare(
+    source = {key: options.pop(key) for key in CORPUS if key in options}
+    return prepare.prepare(
         str(name),
         folder,
         PrepareOptions(**options),
         save_seconds=save_seconds,
-        **{"processes": 1, **corpus},
+        **{"processes": 1, **source},
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from command_line import exit_code_of
 
-from gpt2_small import binding, cli
+from gpt2_small import binding
 from gpt2_small.commands import chat as command
 from gpt2_small.commands.chat_screen import WIDTH, ChatScreen, token_names
 from gpt2_small.errors import UserError
@@ -34,10 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["gpt2-small", "chat", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return int(ended.value.code or 0)
+    return exit_code_of(monkeypatch, "chat", *arguments)
 
 
 SHORT = ("--max-new-tokens", "4", "--seed", "1", "--device", "cpu")

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_chat_folder as folders
-import test_conversations as conversations
+import test_chat_batches
+import test_chat_folder
+import test_chat_rendering
+import test_oasst
+from chat_folders import END, TOKENIZER, prepared
 
 from gpt2_small.data.conversations import chat_batches, oasst, prepare_chats, rendering
 from gpt2_small.data.conversations import chat_folder as chat_folder_module
@@ -45,7 +48,7 @@ def with_role(ids: np.ndarray, is_target: np.ndarray) -> np.ndarray:
 
 
 def without_end(ids: np.ndarray, is_target: np.ndarray) -> np.ndarray:
-    return is_target & (ids != folders.END)
+    return is_target & (ids != END)
 
 
 def with_user(ids: np.ndarray, is_target: np.ndarray) -> np.ndarray:
@@ -58,16 +61,16 @@ def with_user(ids: np.ndarray, is_target: np.ndarray) -> np.ndarray:
 def test_a_wrong_mask_differs_from_the_independent_renderer(
     fault: Callable[..., np.ndarray], monkeypatch: Patch
 ) -> None:
-    folders.test_ids_and_mask_are_those_of_an_independent_renderer()
+    test_chat_rendering.test_ids_and_mask_are_those_of_an_independent_renderer()
     monkeypatch.setattr(rendering, "_turns", with_mask(fault))
-    assert fails(folders.test_ids_and_mask_are_those_of_an_independent_renderer)
+    assert fails(test_chat_rendering.test_ids_and_mask_are_those_of_an_independent_renderer)
 
 
 def test_a_typed_role_that_becomes_a_role_is_found(monkeypatch: Patch) -> None:
-    folders.test_a_typed_role_stays_plain_characters()
-    kind = type(folders.TOKENIZER)
+    test_chat_rendering.test_a_typed_role_stays_plain_characters()
+    kind = type(TOKENIZER)
     monkeypatch.setattr(kind, "encode_ordinary", kind.encode_special)
-    assert fails(folders.test_a_typed_role_stays_plain_characters)
+    assert fails(test_chat_rendering.test_a_typed_role_stays_plain_characters)
 
 
 def test_a_cut_after_the_check_for_targets_is_found(monkeypatch: Patch, tmp_path: Path) -> None:
@@ -81,20 +84,20 @@ def test_a_cut_after_the_check_for_targets_is_found(monkeypatch: Patch, tmp_path
         return rendering.Rendered(whole.ids[:length], whole.is_target[:length], whole.turns)
 
     monkeypatch.setattr(prepare_chats, "render", checked_before_the_cut)
-    cut = folders.prepared(tmp_path, max_length=8)
+    cut = prepared(tmp_path, max_length=8)
     with pytest.raises(UserError, match="has no target"):
         chat_folder_module.open_chats(cut)
 
 
 def test_epochs_with_replacement_are_found(monkeypatch: Patch) -> None:
-    folders.test_an_epoch_has_each_conversation_once(8)
+    test_chat_batches.test_an_epoch_has_each_conversation_once(8)
 
     def drawn(lengths: bytes, seed: int, epoch: int, batch_size: int) -> np.ndarray:
         count = len(lengths) // 8
         return np.random.default_rng([seed, epoch]).integers(count, size=count)
 
     monkeypatch.setattr(chat_batches, "_epoch_order", drawn)
-    assert fails(folders.test_an_epoch_has_each_conversation_once, 8)
+    assert fails(test_chat_batches.test_an_epoch_has_each_conversation_once, 8)
 
 
 def test_siblings_on_both_sides_of_the_split_are_found(monkeypatch: Patch, tmp_path: Path) -> None:
@@ -107,23 +110,23 @@ def test_siblings_on_both_sides_of_the_split_are_found(monkeypatch: Patch, tmp_p
 
     monkeypatch.setattr(prepare_chats, "document_hash", by_row)
     assert fails(
-        folders.test_conversations_that_share_their_beginning_are_in_one_split,
-        folders.prepared(tmp_path),
+        test_chat_folder.test_conversations_that_share_their_beginning_are_in_one_split,
+        prepared(tmp_path),
     )
 
 
 def test_a_shared_prefix_that_is_trained_twice_is_found(monkeypatch: Patch) -> None:
-    conversations.test_a_shared_beginning_is_trained_once()
+    test_oasst.test_a_shared_beginning_is_trained_once()
     raw_turn = oasst.RawTurn
     monkeypatch.setattr(
         oasst, "RawTurn", lambda role, text, is_trained: raw_turn(role, text, is_trained=True)
     )
-    assert fails(conversations.test_a_shared_beginning_is_trained_once)
+    assert fails(test_oasst.test_a_shared_beginning_is_trained_once)
 
 
 def test_packing_without_a_border_is_found(monkeypatch: Patch, tmp_path: Path) -> None:
-    folder = folders.prepared(tmp_path)
-    folders.test_rows_are_padded_on_the_right_and_carry_their_mask(folder)
+    folder = prepared(tmp_path)
+    test_chat_batches.test_rows_are_padded_on_the_right_and_carry_their_mask(folder)
     conversation = chat_folder_module.ChatSplit.conversation
 
     def with_the_next(self: Any, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -136,5 +139,5 @@ def test_packing_without_a_border_is_found(monkeypatch: Patch, tmp_path: Path) -
             patch.setattr(chat_folder_module.ChatSplit, "conversation", with_the_next)
             return chat_batches.masked_batch(chats, numbers)
 
-    monkeypatch.setattr(folders, "masked_batch", packed)
-    assert fails(folders.test_rows_are_padded_on_the_right_and_carry_their_mask, folder)
+    monkeypatch.setattr(test_chat_batches, "masked_batch", packed)
+    assert fails(test_chat_batches.test_rows_are_padded_on_the_right_and_carry_their_mask, folder)

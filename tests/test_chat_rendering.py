@@ -3,18 +3,11 @@
 import random
 from collections import Counter
 
-from chat_folders import ASSISTANT, END, TOKENIZER, USER, conversation, independent
+from chat_folders import ASSISTANT, END, USER, conversation, independent, rendered
 
 from gpt2_small.data.conversations import rendering
-from gpt2_small.data.conversations.conversation import Audit, Conversation
-from gpt2_small.data.conversations.rendering import CUT, DROPPED, Rendered, render
-
-
-def rendered(
-    found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
-) -> tuple[Rendered | None, Audit]:
-    audit = Audit()
-    return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit
+from gpt2_small.data.conversations.conversation import Conversation
+from gpt2_small.data.conversations.rendering import CUT, DROPPED
 
 
 def test_ids_and_mask_are_those_of_an_independent_renderer() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chat_folders as folders
 import pytest
-import test_chat_folder as folders
 import torch
 from forked import the_forks
 from rich.console import Console

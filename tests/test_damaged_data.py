@@ -20,13 +20,10 @@ from gpt2_small.data.conversations.records import read_rows
 from gpt2_small.data.shards import open_shards
 from gpt2_small.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 TEXTS = written(25)
 QUICK, LONG = 6, 60  # damaged copies of each file
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def damaged(data, rng):

@@ -1,24 +1,18 @@
 """gpt2-small export: a folder that transformers loads, or one sentence."""
 
-import sys
-
 import pytest
 import torch
+from command_line import exit_code_of
 from small_continuations import ROUNDING, small_model
 from small_gpt2s import characters, hugging_face_gpt2, logits_of, saved_run
 from transformers import AutoTokenizer, GPT2LMHeadModel
-
-from gpt2_small import cli
 
 
 @pytest.fixture
 def export(monkeypatch, capsys):
     def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", "export", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
+        return exit_code_of(monkeypatch, "export", *arguments), *capsys.readouterr()
 
     return command
 

@@ -6,15 +6,22 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from shard_folders import bytes_of, json_lines, made, written
+from shard_folders import (
+    PLAY,
+    TOKENS,
+    bytes_of,
+    folders_of_shards,
+    json_lines,
+    made,
+    nanogpt_folder,
+    write_file,
+    written,
+)
 
 from gpt2_small.data.shards import holds_shards, open_shards
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import CharTokenizer, save_tokenizer
 from gpt2_small.training.training_data import TextData
-
-TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
-PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(200))
 
 
 def windows_of(folder, n_ctx, held_out_tokens=None):
@@ -23,36 +30,19 @@ def windows_of(folder, n_ctx, held_out_tokens=None):
 
 @pytest.fixture(scope="module")
 def play(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "play.txt"
-    path.write_text(PLAY)
-    return path
+    return write_file(tmp_path_factory.mktemp("text") / "play.txt", PLAY)
 
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
     """Folders of the same text that nobody may change, by their shards."""
-    folder = tmp_path_factory.mktemp("prepared")
-    return {
-        "bin": made(play, folder / "bin", tokenizer="byte"),
-        "bins": made(play, folder / "bins", tokenizer="byte", shard_tokens=1000),
-        "npy": made(play, folder / "npy", tokenizer="byte", kind="npy", shard_tokens=1000),
-    }
-
-
-@pytest.fixture
-def folder(prepared, tmp_path):
-    """One with several shards that a test may harm."""
-    return shutil.copytree(prepared["bins"], tmp_path / "shards")
+    return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
 def foreign(tmp_path):
     """What nanoGPT leaves behind."""
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    TOKENS.tofile(folder / "train.bin")
-    TOKENS[:100].tofile(folder / "val.bin")
-    return folder
+    return nanogpt_folder(tmp_path / "theirs")
 
 
 def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):

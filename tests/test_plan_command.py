@@ -3,12 +3,12 @@
 import json
 import re
 import shlex
-import sys
 
 import pytest
+from command_line import exit_code_of
 from processes import ROOT
 
-from gpt2_small import cli, preset
+from gpt2_small import preset
 from gpt2_small.commands.plan import amount
 from gpt2_small.commands.plan_figures import duration, in_bytes, scaled
 from gpt2_small.errors import UserError
@@ -29,11 +29,8 @@ def plan(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
 
     def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", "plan", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
+        return exit_code_of(monkeypatch, "plan", *arguments), *capsys.readouterr()
 
     return command
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 
 import numpy as np
@@ -14,6 +13,7 @@ from shard_folders import (
     index_of,
     json_lines,
     made,
+    set_small_batches,
     share_of_hash,
     steps_of,
     texts_of,
@@ -28,6 +28,8 @@ from gpt2_small.data.shards import index
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.protocol import BaseTokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
+
+pytestmark = pytest.mark.usefixtures("without_fsync")
 
 # As openai/gpt-2 has it.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -51,18 +53,10 @@ def lines(tmp_path, documents):
     return json_lines(tmp_path / "documents.jsonl", documents)
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    """These tests save after every batch; that the disk has it all is not what they are about."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
 @pytest.fixture
 def small_batches(monkeypatch):
     """So that a small text is many pieces and many batches."""
-    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
-    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 300)
-    monkeypatch.setattr(prepare, "BATCH_PIECES", 7)
+    set_small_batches(monkeypatch)
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
 
 

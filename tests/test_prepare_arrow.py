@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 
 import pytest
 from shard_folders import bytes_of, documents_of, index_of, made, steps_of, written
@@ -14,12 +13,9 @@ from gpt2_small.errors import UserError
 pyarrow = pytest.importorskip("pyarrow")
 import pyarrow.ipc  # noqa: E402, F811
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 TEXTS = written(60)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def saved(path, columns, *, kind="stream", rows=7):

@@ -1,14 +1,13 @@
 """`gpt2-small prepare --chat` and `--show`: the audit, the warning, and what is refused."""
 
 import json
-import sys
 from pathlib import Path
 
+import chat_folders as folders
 import pytest
-import test_chat_folder as folders
+from command_line import exit_code_of
 from rich.text import Text
 
-from gpt2_small import cli
 from gpt2_small.commands.prepare_chats import OTHER, TARGET, shown
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.conversation import SYSTEM, TRAILING
@@ -20,11 +19,8 @@ def run(
 ) -> tuple[int, str, str]:
     """The exit code, standard output and standard error of `gpt2-small prepare`."""
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(sys, "argv", ["gpt2-small", "prepare", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    output = capsys.readouterr()
-    return int(ended.value.code or 0), output.out, output.err
+    code = exit_code_of(monkeypatch, "prepare", *arguments)
+    return code, *capsys.readouterr()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 
 import pytest
+from command_line import exit_code_of
 from pages import block
 from processes import printed_by
 from rich.console import Console
@@ -34,13 +35,7 @@ def command(monkeypatch, capsys):
     """The command with these arguments: its exit code, what it says, its error."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gpt2-small", "prepare", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code or 0
-        return code, *capsys.readouterr()
+        return exit_code_of(monkeypatch, "prepare", *arguments), *capsys.readouterr()
 
     return run
 

@@ -8,10 +8,12 @@ import sys
 import zipfile
 
 import pytest
-from shard_folders import made, steps_of, texts_of
+from shard_folders import made, steps_of, texts_of, write_file
 
 from gpt2_small.data.corpora import decompression, text_files
 from gpt2_small.errors import UserError
+
+pytestmark = pytest.mark.usefixtures("without_fsync")
 
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10
@@ -22,17 +24,6 @@ def zstd(data):
 
 
 COMPRESSORS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-def file(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
 
 
 def remarks_of(name, folder, **options):
@@ -47,7 +38,9 @@ def test_compressed_text_is_the_text(tmp_path, suffix):
     compressed = COMPRESSORS[suffix](TEXT[:300].encode()) + COMPRESSORS[suffix](TEXT[300:].encode())
     for name in (f"play.txt{suffix}", "play.txt", "play"):
         out = made(
-            file(tmp_path / suffix / name, compressed), tmp_path / f"{name}!", tokenizer="byte"
+            write_file(tmp_path / suffix / name, compressed),
+            tmp_path / f"{name}!",
+            tokenizer="byte",
         )
         assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
@@ -58,7 +51,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorte
 ):
     whole = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
     for length in (len(whole) // 2, len(whole) - 3):
-        path = file(tmp_path / f"play.txt{suffix}", whole[:length])
+        path = write_file(tmp_path / f"play.txt{suffix}", whole[:length])
         with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
             made(path, tmp_path / "out")
 
@@ -67,7 +60,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorte
 def test_a_file_whose_second_stream_is_damaged_is_refused(tmp_path, suffix):
     parts = [COMPRESSORS[suffix](TEXT.encode()) for _ in range(2)]
     for damage in (b"XX" + parts[1][2:], parts[1][:-2], b"garbage"):
-        path = file(tmp_path / f"play.txt{suffix}", parts[0] + damage)
+        path = write_file(tmp_path / f"play.txt{suffix}", parts[0] + damage)
         with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
             made(path, tmp_path / "out")
 
@@ -77,17 +70,17 @@ def test_zstd_of_several_processes_is_read(tmp_path):
         b"\x50\x2a\x4d\x18\x04\0\0\0" + b"size" + zstd(part.encode())
         for part in (TEXT[:300], TEXT[300:])
     )
-    out = made(file(tmp_path / "play.txt.zst", data), tmp_path / "out", tokenizer="byte")
+    out = made(write_file(tmp_path / "play.txt.zst", data), tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
 
 def test_padding_with_zero_bytes_after_a_stream_is_no_damage(tmp_path):
-    path = file(tmp_path / "play.txt.xz", lzma.compress(TEXT.encode()) + b"\0" * 8)
+    path = write_file(tmp_path / "play.txt.xz", lzma.compress(TEXT.encode()) + b"\0" * 8)
     assert texts_of(made(path, tmp_path / "out", tokenizer="byte"))["val"] == TEXT[CUT:]
 
 
 def test_a_name_that_promises_compression_alone_changes_nothing(tmp_path):
-    out = made(file(tmp_path / "play.txt.gz", TEXT), tmp_path / "out", tokenizer="byte")
+    out = made(write_file(tmp_path / "play.txt.gz", TEXT), tmp_path / "out", tokenizer="byte")
     assert texts_of(out)["val"] == TEXT[CUT:]
 
 
@@ -99,7 +92,7 @@ def test_an_archive_is_refused_with_the_way_out(tmp_path):
 
 
 def test_zstd_without_its_package_is_told_which(tmp_path, monkeypatch):
-    path = file(tmp_path / "play.txt.zst", zstd(b"text"))
+    path = write_file(tmp_path / "play.txt.zst", zstd(b"text"))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match="needs the `pyarrow` package: pip install pyarrow"):
         made(path, tmp_path / "out")
@@ -115,7 +108,7 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
     monkeypatch.setattr(decompression, "BLOCK_BYTES", 7)
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 7)
     mark = "\ufeff" if encoding == "utf-16-be" else ""
-    path = file(tmp_path / "play.txt", (mark + TEXT).encode(encoding))
+    path = write_file(tmp_path / "play.txt", (mark + TEXT).encode(encoding))
     out = made(path, tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
@@ -136,7 +129,7 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
 )
 def test_what_is_not_text_is_refused_by_name_and_offset(tmp_path, data, complaint, monkeypatch):
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 4)
-    path = file(tmp_path / "data.txt", data)
+    path = write_file(tmp_path / "data.txt", data)
     with pytest.raises(UserError, match=complaint) as refusal:
         text_files.scan_text(path)
     assert str(path) in str(refusal.value)
@@ -144,7 +137,7 @@ def test_what_is_not_text_is_refused_by_name_and_offset(tmp_path, data, complain
 
 
 def test_line_ends_of_windows_stay_and_are_remarked_on(tmp_path):
-    path = file(tmp_path / "play.txt", "one\r\ntwo\r\n" * 20)
+    path = write_file(tmp_path / "play.txt", "one\r\ntwo\r\n" * 20)
     (remark,) = remarks_of(path, tmp_path / "out", tokenizer="byte")[:1]
     assert remark == "40 lines end as on Windows (CR LF), and are kept so."
     assert texts_of(tmp_path / "out")["train"] == "one\r\ntwo\r\n" * 18
@@ -152,6 +145,6 @@ def test_line_ends_of_windows_stay_and_are_remarked_on(tmp_path):
 
 def test_an_end_of_text_that_is_written_out_is_remarked_on(tmp_path, monkeypatch):
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 5)
-    path = file(tmp_path / "play.txt", "A story.<|endoftext|>\n" * 29)
+    path = write_file(tmp_path / "play.txt", "A story.<|endoftext|>\n" * 29)
     remarks = remarks_of(path, tmp_path / "out", tokenizer="byte")
     assert remarks[0].startswith("<|endoftext|> is written out 29 times: it is taken for plain")

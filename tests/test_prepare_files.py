@@ -10,25 +10,25 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shard_folders import documents_of, index_of, json_lines, made, steps_of, texts_of, written
+from shard_folders import (
+    documents_of,
+    index_of,
+    json_lines,
+    made,
+    steps_of,
+    texts_of,
+    write_file,
+    written,
+)
 
 from gpt2_small.data.corpora import text_files
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-def file(path, data):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return path
 
 
 def folder_of(folder, texts):
@@ -37,7 +37,7 @@ def folder_of(folder, texts):
     names += ["part[1]*.txt", "-rf.txt", "two\nlines.txt", "naïve 它.txt", "LICENSE", "code.py"]
     names += ["UPPER.TXT", "m[/b]x.md", *(f"{number:03}.txt" for number in range(len(texts)))]
     for name, text in zip(names, texts, strict=False):
-        file(folder / name, text)
+        write_file(folder / name, text)
     return folder
 
 
@@ -56,10 +56,10 @@ def test_a_folder_is_all_its_files_whatever_they_are_called(tmp_path):
 
 def test_text_files_beside_files_of_rows_are_read_too(tmp_path):
     texts = written(25)
-    file(tmp_path / "set/x.txt", "x")
+    write_file(tmp_path / "set/x.txt", "x")
     json_lines(tmp_path / "set/a.jsonl", texts)
-    file(tmp_path / "set/b.csv", "text\n" + "".join(f'"{t}"\n' for t in ["one", "two"]))
-    file(tmp_path / "set/c.jsonl.gz", gzip.compress(b'{"text": "three"}\n'))
+    write_file(tmp_path / "set/b.csv", "text\n" + "".join(f'"{t}"\n' for t in ["one", "two"]))
+    write_file(tmp_path / "set/c.jsonl.gz", gzip.compress(b'{"text": "three"}\n'))
     out = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
     assert documents_of(out) == sorted([*texts, "x", "one", "two", "three"])
     assert set(index_of(out)["source"]["files"]) == {"a.jsonl", "b.csv", "c.jsonl.gz", "x.txt"}
@@ -78,7 +78,7 @@ def test_of_few_texts_the_last_tenth_of_each_is_held_out_and_a_line_says_so(tmp_
 
 
 def test_a_folder_of_one_text_is_that_text(tmp_path):
-    file(tmp_path / "one/play.txt", TEXT)
+    write_file(tmp_path / "one/play.txt", TEXT)
     out = made(tmp_path / "one", tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
@@ -97,7 +97,7 @@ def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
         "nothing.txt": ("empty", " \n"),
     }
     for name, (_, data) in left_out.items():
-        file(folder / name, data)
+        write_file(folder / name, data)
     (folder / "broken").symlink_to(folder / "nowhere")
     (folder / "loop").symlink_to(folder)
     remarks = "\n".join(remarks_of(folder, tmp_path / "out", tokenizer="byte"))
@@ -110,7 +110,7 @@ def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
 
 def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(tmp_path):
     folder = folder_of(tmp_path / "texts", written(15))
-    file(folder / "latin.txt", "naïve".encode("latin-1"))
+    write_file(folder / "latin.txt", "naïve".encode("latin-1"))
     with pytest.raises(UserError, match=r"1 of the 16 files .* \(latin\.txt; .*byte 0xef.* 0\.063"):
         made(folder, tmp_path / "out", tokenizer="byte")
     out = made(folder, tmp_path / "out", tokenizer="byte", skipped_share=0.1)
@@ -120,7 +120,7 @@ def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(t
 
 
 def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
-    file(tmp_path / "set/a.png", b"\x89PNG\0")
+    write_file(tmp_path / "set/a.png", b"\x89PNG\0")
     with pytest.raises(UserError, match=r"holds no text \(a\.png \(not text\)\)"):
         made(tmp_path / "set", tmp_path / "out")
 
@@ -128,7 +128,7 @@ def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
 def test_a_readme_that_names_files_elsewhere_reads_none_of_them(tmp_path):
     json_lines(tmp_path / "secret.jsonl", ["secret"])
     readme = "---\nconfigs:\n- config_name: default\n  data_files: ../secret.jsonl\n---\n"
-    file(tmp_path / "set/README.md", readme)
+    write_file(tmp_path / "set/README.md", readme)
     json_lines(tmp_path / "set/some.jsonl", written(12))
     out = made(tmp_path / "set", tmp_path / "out", tokenizer="byte")
     assert documents_of(out) == sorted([*written(12), readme])
@@ -153,7 +153,7 @@ def test_a_text_without_spaces_and_line_ends_is_prepared(tmp_path, spec, monkeyp
     monkeypatch.setattr(text_files, "LONGEST_PIECE", 300)
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
     text = "ACGT" * 1000
-    out = made(file(tmp_path / "genome", text), tmp_path / "out", tokenizer=spec)
+    out = made(write_file(tmp_path / "genome", text), tmp_path / "out", tokenizer=spec)
     assert texts_of(out) == {"train": text[:3600], "val": text[3600:]}
 
 
@@ -166,7 +166,7 @@ def test_a_pipe_is_refused_at_once(tmp_path):
 
 
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
-    path = file(tmp_path / "play.txt", TEXT)
+    path = write_file(tmp_path / "play.txt", TEXT)
     going = steps_of(path, tmp_path / "out", tokenizer="byte")
     next(going)
     path.write_text(TEXT.upper() + "more")
@@ -175,7 +175,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
 
 
 def test_shards_are_not_taken_for_text(tmp_path):
-    out = made(file(tmp_path / "play.txt", TEXT), tmp_path / "out", tokenizer="byte")
+    out = made(write_file(tmp_path / "play.txt", TEXT), tmp_path / "out", tokenizer="byte")
     with pytest.raises(UserError, match="holds tokens already; give it to `train --data`"):
         made(out, tmp_path / "again")
 

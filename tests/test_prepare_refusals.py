@@ -5,28 +5,20 @@ import os
 import shutil
 
 import pytest
-from shard_folders import bytes_of, made, steps_of
+from shard_folders import bytes_of, made, set_small_batches, steps_of
 
-from gpt2_small.data import prepare, prepare_options
-from gpt2_small.data.corpora import corpus
+from gpt2_small.data import prepare_options
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
-SMALL = {"BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    """These tests save after every batch; that the disk has it all is not what they are about."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
-    for name, value in SMALL.items():
-        monkeypatch.setattr(prepare, name, value)
+    set_small_batches(monkeypatch)
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 from prepare_kills import Kills
-from shard_folders import bytes_of, json_lines, made, steps_of, written
+from shard_folders import bytes_of, json_lines, made, set_small_batches, steps_of, written
 
-from gpt2_small.data import prepare
 from gpt2_small.data import unfinished_folder as unfinished
-from gpt2_small.data.corpora import corpus, text_files
+from gpt2_small.data.corpora import text_files
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
-SMALL = {"BATCH_CHARACTERS": 300, "BATCH_PIECES": 7}
 
 # Calls before which, or where the number is negative after which, it is killed: while tokens are
 # appended, while a shard is closed, while a state is saved, and at the moves at the end.
@@ -42,17 +42,9 @@ CUT = {"tokenizer": "byte", "kind": "npy", "shard_tokens": 1500}
 CUT_FLAGS = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "1500"]
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    """These tests save after every batch; that the disk has it all is not what they are about."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
-    for name, value in SMALL.items():
-        monkeypatch.setattr(prepare, name, value)
+    set_small_batches(monkeypatch)
 
 
 @pytest.fixture

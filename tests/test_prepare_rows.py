@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import os
 
 import pytest
 from hypothesis import given
@@ -14,12 +13,9 @@ from gpt2_small.data import prepare
 from gpt2_small.data.corpora import decompression, json_rows
 from gpt2_small.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 TEXTS = written(30)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def rows(path, records):

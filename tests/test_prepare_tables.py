@@ -9,12 +9,9 @@ from shard_folders import bytes_of, documents_of, index_of, made, steps_of, writ
 from gpt2_small.data import prepare
 from gpt2_small.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("without_fsync")
+
 TEXTS = written(30)
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def documents(path, **options):

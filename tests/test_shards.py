@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from processes import printed_by
-from shard_folders import made
+from shard_folders import PLAY, folders_of_shards, made, nanogpt_folder, write_file
 
 from gpt2_small.data.batches import bigram_loss, evaluation_batches
 from gpt2_small.data.shards import holds_shards, open_shards, token_sequence
@@ -17,9 +17,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer, save_tokenizer
 from gpt2_small.training.training_data import TextData
 
-TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
-PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(200))
 
 
 def windows_of(folder, n_ctx, held_out_tokens=None):
@@ -28,20 +26,13 @@ def windows_of(folder, n_ctx, held_out_tokens=None):
 
 @pytest.fixture(scope="module")
 def play(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "play.txt"
-    path.write_text(PLAY)
-    return path
+    return write_file(tmp_path_factory.mktemp("text") / "play.txt", PLAY)
 
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
     """Folders of the same text that nobody may change, by their shards."""
-    folder = tmp_path_factory.mktemp("prepared")
-    return {
-        "bin": made(play, folder / "bin", tokenizer="byte"),
-        "bins": made(play, folder / "bins", tokenizer="byte", shard_tokens=1000),
-        "npy": made(play, folder / "npy", tokenizer="byte", kind="npy", shard_tokens=1000),
-    }
+    return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
@@ -53,11 +44,7 @@ def folder(prepared, tmp_path):
 @pytest.fixture
 def foreign(tmp_path):
     """What nanoGPT leaves behind."""
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    TOKENS.tofile(folder / "train.bin")
-    TOKENS[:100].tofile(folder / "val.bin")
-    return folder
+    return nanogpt_folder(tmp_path / "theirs")
 
 
 # What was prepared

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import exit_code_of
 
-from gpt2_small.cli import app
-from gpt2_small.entry_point import run_command
 from gpt2_small.runs import load_model, read_log, read_run
 
 PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40
@@ -31,10 +30,7 @@ def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) ->
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
     (folder / "play.txt").write_text(PLAY)
-    monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit:
-        run_command(app)
-    return int(exit.value.code or 0)
+    return exit_code_of(monkeypatch, *arguments)
 
 
 @pytest.fixture

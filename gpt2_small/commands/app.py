@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.flags import Device, Solution
 from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -21,12 +22,6 @@ HostOption = Annotated[
 PortOption = Annotated[
     int | None,
     typer.Option(help="Port; left out, 8742, or any that is free.", metavar="N", min=0, max=65535),
-]
-DeviceOption = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D")
-]
-SolutionOption = Annotated[
-    Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
 ]
 
 
@@ -43,8 +38,8 @@ def app(
         bool, typer.Option("--no-browser", help="Print the address without opening it.")
     ] = False,
     host: HostOption = "127.0.0.1",
-    device: DeviceOption = None,
-    solution: SolutionOption = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Look into a model in the browser: probabilities, branches, attention, your file's state.
 

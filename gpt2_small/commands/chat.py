@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.sampling_flags import (
+from gpt2_small.commands.flags import (
     Device,
     MinP,
     RepetitionPenalty,

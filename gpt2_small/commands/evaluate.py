@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.flags import Device, Solution
 from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.interrupts import loading
@@ -54,15 +55,11 @@ def evaluate(
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the numbers here.", metavar="PATH")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.", metavar="D")
-    ] = None,
+    device: Device = None,
     dtype: Annotated[
         str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")
     ] = "float32",
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
-    ] = None,
+    solution: Solution = None,
 ) -> None:
     """Score a model: bits per byte on texts, accuracy on multiple choice.
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gpt2_small.commands.flags import Solution
 from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -15,9 +16,7 @@ def export(
         Path, typer.Argument(help="A run; its latest checkpoint is written.", metavar="RUN")
     ],
     folder: Annotated[Path, typer.Argument(help="A new folder for the model.", metavar="FOLDER")],
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
-    ] = None,
+    solution: Solution = None,
 ) -> None:
     """Write a trained model as a folder that transformers and TransformerLens load.
 

@@ -8,6 +8,7 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.evaluate import counting, print_line, print_rows, with_error
+from gpt2_small.commands.flags import Device, Solution
 from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -36,12 +37,8 @@ def lm_eval(
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the results here.", metavar="PATH")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.", metavar="D")
-    ] = None,
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
-    ] = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Run tasks of lm-evaluation-harness (extra `eval`) on a model.
 

@@ -6,14 +6,13 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.app import (
-    DeviceOption,
     HostOption,
     PortOption,
-    SolutionOption,
     end_quietly_on_signals,
     say,
     warn_of,
 )
+from gpt2_small.commands.flags import Device, Solution
 from gpt2_small.commands.solution_of_run import bind_solution_of
 from gpt2_small.interrupts import loading
 
@@ -25,8 +24,8 @@ def serve(
     ],
     port: PortOption = None,
     host: HostOption = "127.0.0.1",
-    device: DeviceOption = None,
-    solution: SolutionOption = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Serve a model to OpenAI's clients: /v1/completions, /v1/chat/completions, /tokenize.
 

@@ -4,12 +4,11 @@ Targets are what the assistant says and the token that ends it.
 """
 
 import math
-from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from gpt2_small.stories.dialogues import ASSISTANT, DIALOGUES, END, USER
-from gpt2_small.stories.entropy import Kinds, form_length
+from gpt2_small.stories.entropy import Kinds, form_length, joined
 from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
 
 
@@ -42,12 +41,12 @@ class Expected:
             if isinstance(item, Call):
                 flow = self._after(self._grammar.rules[item.rule], flow)
             else:
-                flow = _joined([self._after_item(item, *each) for each in flow.items()])
+                flow = joined([self._after_item(item, *each) for each in flow.items()])
         if not node.branches:
             return flow
         entropy = -sum(share * math.log(share) for share in node.shares)
         self.nats += entropy * sum(mass for state, mass in flow.items() if state.is_assistant)
-        return _joined(
+        return joined(
             [
                 self._after(branch, {state: mass * share for state, mass in flow.items()})
                 for share, branch in zip(node.shares, node.branches, strict=True)
@@ -72,14 +71,6 @@ class Expected:
             return {state._replace(is_assistant=item.text == ASSISTANT): mass}
         self.targets += mass * state.is_assistant
         return {state._replace(is_assistant=state.is_assistant and item.text != END): mass}
-
-
-def _joined(flows: list[Flow]) -> Flow:
-    joined: Flow = defaultdict(float)
-    for flow in flows:
-        for state, mass in flow.items():
-            joined[state] += mass
-    return joined
 
 
 @lru_cache(maxsize=1)

@@ -2,13 +2,15 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Say
 from gpt2_small.stories.rules import GRAMMAR
+
+State = TypeVar("State", bound=Hashable)
 
 Kinds: TypeAlias = frozenset[tuple[str, str]]
 """The kind of what fills each slot, on which alone later lengths and probabilities depend."""
@@ -69,12 +71,12 @@ def _after(grammar: Grammar, node: Node, flow: Flow, split: Split) -> Flow:
         if isinstance(item, Call):
             flow = _after(grammar, grammar.rules[item.rule], flow, split)
         else:
-            flow = _joined(
+            flow = joined(
                 _after_item(grammar, item, *state, amount, split) for state, amount in flow.items()
             )
     if not node.branches:
         return flow
-    return _joined(
+    return joined(
         _after(grammar, branch, {state: amount * part for state, amount in flow.items()}, split)
         for part, branch in zip(split(node, flow), node.branches, strict=True)
     )
@@ -103,12 +105,13 @@ def form_length(grammar: Grammar, item: Say, kind: str) -> int:
     return lengths.pop()
 
 
-def _joined(flows: Iterable[Flow]) -> Flow:
-    joined: Flow = defaultdict(int)
+def joined(flows: Iterable[Mapping[State, float]]) -> dict[State, float]:
+    """The sum of flows: of every state the amounts that reach it."""
+    total: dict[State, float] = defaultdict(int)
     for flow in flows:
         for state, amount in flow.items():
-            joined[state] += amount
-    return joined
+            total[state] += amount
+    return total
 
 
 @lru_cache(maxsize=1)

@@ -12,8 +12,8 @@ from tokenizers import models, pre_tokenizers, trainers
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2_pattern import chunks
 from gpt2_small.tokenizers.gpt2_table import byte_letters
-from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids
-from gpt2_small.tokenizers.surrogates import bytes_to_text, encode_around_escapes, escape_surrogates
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, AnyBytesTokenizer, check_ids
+from gpt2_small.tokenizers.surrogates import encode_around_escapes, escape_surrogates
 
 CHUNK_CHARACTERS = 2**15
 CHUNKS_AT_ONCE = 64
@@ -24,7 +24,7 @@ Merge = tuple[str, str]
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
 
 
-class ByteLevelTokenizer(BaseTokenizer):
+class ByteLevelTokenizer(AnyBytesTokenizer):
     """Byte-level byte pairs (Sennrich et al. 2016; Radford et al. 2019, section 2.2), any ids.
 
     A token that is neither a byte nor made by a merge, such as the end of text, is one that no text
@@ -73,14 +73,6 @@ class ByteLevelTokenizer(BaseTokenizer):
     def encode(self, text: str) -> list[int]:
         """Ids of `text`. A surrogate that stands for one byte (PEP 383) becomes that byte."""
         return encode_around_escapes(text, self._encode_clean, self._byte_ids)
-
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes; `decode_bytes` gives them back."""
-        return self.encode(bytes_to_text(data))
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
-        return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Bytes of `ids`."""

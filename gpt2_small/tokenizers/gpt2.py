@@ -11,15 +11,15 @@ import tiktoken
 
 from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks, ranks_to_merges
-from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids
-from gpt2_small.tokenizers.surrogates import bytes_to_text, encode_around_escapes, has_surrogates
+from gpt2_small.tokenizers.protocol import END_OF_TEXT, AnyBytesTokenizer, check_ids
+from gpt2_small.tokenizers.surrogates import encode_around_escapes, has_surrogates
 
 # Large enough that the cost of a call vanishes, small enough that what the engine allocates stays
 # small, and far below the million whitespace characters on which it runs out of stack.
 CHUNK_CHARACTERS = 2**17
 
 
-class GPT2Tokenizer(BaseTokenizer):
+class GPT2Tokenizer(AnyBytesTokenizer):
     """256 bytes, 50,000 merges and `<|endoftext|>` (Radford et al. 2019, section 2.2).
 
     `<|endoftext|>` in a text is text. The engine is tiktoken.
@@ -67,14 +67,6 @@ class GPT2Tokenizer(BaseTokenizer):
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(self._encode_chunk, pieces))
         return np.concatenate([np.empty(0, dtype=np.uint16), *parts])
-
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes; `decode_bytes` gives them back."""
-        return self.encode(bytes_to_text(data))
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
-        return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Bytes of `ids`."""

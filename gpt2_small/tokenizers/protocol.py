@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gpt2_small.errors import UserError
+from gpt2_small.tokenizers.surrogates import bytes_to_text
 
 END_OF_TEXT = "<|endoftext|>"
 DOCUMENT_GAP = "\n\n"  # between documents, where a tokenizer has no end of text
@@ -160,6 +161,22 @@ class BaseTokenizer:
         for number, piece in enumerate(pieces):
             ids += [self.special_tokens[piece]] if number % 2 else self.encode_ordinary(piece)
         return ids
+
+
+class AnyBytesTokenizer(BaseTokenizer):
+    """A tokenizer that encodes any bytes, also those that are not UTF-8."""
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """Ids of any bytes; `decode_bytes` gives them back."""
+        return self.encode(bytes_to_text(data))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
+        return self.decode_bytes(ids).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`."""
+        raise NotImplementedError
 
 
 def split_at_names(text: str, names: Iterable[str]) -> list[str]:

@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.protocol import END_OF_TEXT, BaseTokenizer, check_ids, id_dtype
-from gpt2_small.tokenizers.surrogates import bytes_to_text, text_to_bytes
+from gpt2_small.tokenizers.protocol import (
+    END_OF_TEXT,
+    AnyBytesTokenizer,
+    BaseTokenizer,
+    check_ids,
+    id_dtype,
+)
+from gpt2_small.tokenizers.surrogates import text_to_bytes
 
 
-class ByteTokenizer(BaseTokenizer):
+class ByteTokenizer(AnyBytesTokenizer):
     """One id a byte of UTF-8, and `<|endoftext|>` after them.
 
     Args:
@@ -35,14 +41,6 @@ class ByteTokenizer(BaseTokenizer):
     def encode_array(self, text: str) -> np.ndarray:
         """Ids of a long text, `[tokens]` uint16."""
         return np.frombuffer(text_to_bytes(text), dtype=np.uint8).astype(np.uint16)
-
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes; `decode_bytes` gives them back."""
-        return self.encode(bytes_to_text(data))
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
-        return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Bytes of `ids`."""

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -120,12 +120,8 @@ def out_of_memory_as_a_sentence(training: "Training") -> Iterator[None]:
 
     Raises UserError in place of what torch raises.
     """
-    try:
+    with _out_of_memory_as(lambda: _way_out(training)):
         yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(_way_out(training)) from error
 
 
 @contextmanager
@@ -134,12 +130,18 @@ def out_of_memory_while_building(device: torch.device) -> Iterator[None]:
 
     Raises UserError in place of what torch raises.
     """
+    with _out_of_memory_as(lambda: f"the model does not fit into {device}; give a smaller one"):
+        yield
+
+
+@contextmanager
+def _out_of_memory_as(sentence: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(f"the model does not fit into {device}; give a smaller one") from error
+        raise UserError(sentence()) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from gpt2_small.checker.learner.watch_screens import about_part
 from gpt2_small.checker.learner.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
+from gpt2_small.files import stamp
 from gpt2_small.runs import read_log
 from gpt2_small.runs.log import LOG
 
@@ -135,7 +136,7 @@ async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
     """The log of a run, thinned to a drawable number of points, and again whenever it grows."""
     shown: object = "nothing"
     while not end.is_set():
-        found = signature_of(folder / LOG)
+        found = stamp(folder / LOG)
         if found != shown:
             shown = found
             try:
@@ -144,15 +145,6 @@ async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
                 yield {"error": str(error)}
         with suppress(TimeoutError):
             await asyncio.wait_for(end.wait(), LOG_TICK)
-
-
-def signature_of(path: Path) -> tuple[int, int] | None:
-    """The modification time and size of a file; None where it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
 
 
 def thinned(records: list[Json]) -> list[Json]:

@@ -17,12 +17,13 @@ import numpy as np
 
 from gpt2_small.data.conversations.rendering import Rendered
 from gpt2_small.errors import UserError, nearest
-from gpt2_small.files import read_json, sha256
+from gpt2_small.files import check_sha256, read_json, sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer
 
 FORMAT = "gpt2-small-chats/1"
 INDEX = "chats.json"
+WAY_OUT = "make the folder again"
 SPLITS = ("train", "val")
 SPLIT_NAMES = {"train": "training", "val": "validation"}
 KINDS: Mapping[str, np.dtype[Any]] = {
@@ -147,7 +148,7 @@ def open_chats(folder: str | Path) -> Chats:
         raise UserError(_missing(folder))
     index = read_json(folder / INDEX, FORMAT)
     try:
-        _check_hash(folder / FILE_NAME, index["tokenizer"]["sha256"])
+        check_sha256(folder / FILE_NAME, index["tokenizer"]["sha256"], INDEX, WAY_OUT)
         tokenizer = load_tokenizer(folder)
         if tokenizer.roles is None:
             raise UserError(f"{folder / FILE_NAME} has no roles; make the folder again")
@@ -162,7 +163,7 @@ def _split(folder: Path, split: str, facts: Mapping[str, Any], tokenizer: Tokeni
     found = {}
     for kind, dtype in KINDS.items():
         path = folder / f"{split}.{kind}"
-        _check_hash(path, facts["files"][path.name])
+        check_sha256(path, facts["files"][path.name], INDEX, WAY_OUT)
         data = np.fromfile(path, dtype="u1")  # mapped, a file cut off later would end the process
         if len(data) % dtype.itemsize:
             raise UserError(f"{path} ends within a number; make the folder again")
@@ -196,16 +197,6 @@ def _check_targets(folder: Path, split: str, chats: ChatSplit) -> None:
         raise UserError(
             f"conversation {without[0]} of the {SPLIT_NAMES[split]} part of {folder} has no "
             "target, so nothing could be learned from it; make the folder again"
-        )
-
-
-def _check_hash(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} is missing; make the folder again")
-    if sha256(path) != expected:
-        raise UserError(
-            f"{path} is not what was written (its SHA-256 is not the one in {INDEX}); "
-            "make the folder again"
         )
 
 

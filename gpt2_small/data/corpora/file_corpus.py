@@ -18,6 +18,7 @@ from gpt2_small.data.corpora.row_files import ObjectWithoutText, RowFile, row_fo
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of, rounded_up
 from gpt2_small.data.corpora.text_files import EmptyText, NotText, TextFile
 from gpt2_small.errors import UserError, printable
+from gpt2_small.files import stamp
 
 SHOWN_NAMES = 20
 
@@ -51,7 +52,7 @@ class FileCorpus:
         self._path, self._skipped_share = path, skipped_share
         self.left_out: dict[str, str] = {}
         self._files = self._open_all(column)
-        self._stamps = [_stamp(file.path) for file in self._files]
+        self._stamps = [stamp(file.path) for file in self._files]
         self.is_one_text = len(self._files) == 1 and isinstance(self._files[0], TextFile)
         hashes = chain.from_iterable(file.hashes() for file in self._files)
         self.always_held_out = always_held_out(islice(hashes, limit))
@@ -173,20 +174,12 @@ class FileCorpus:
 
     def _check_unchanged(self, index: int) -> None:
         path = self._files[index].path
-        if _stamp(path) != self._stamps[index]:
+        if stamp(path) != self._stamps[index]:
             raise UserError(f"{path} was changed while it was read; give the command again.")
 
 
 def _open(path: Path, column: str | None) -> TextFile | RowFile:
     return RowFile(path, column) if row_format(path) else TextFile(path)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _grouped(left_out: dict[str, str]) -> list[str]:

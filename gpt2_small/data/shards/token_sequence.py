@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_small.errors import UserError
+from gpt2_small.files import stamp
 
 OPEN_FILES = 64  # at a time; systems allow a process about a thousand
 
@@ -31,7 +32,7 @@ class TokenFile:
     def __init__(self, path: Path, dtype: np.dtype[Any], header: int, tokens: int) -> None:
         self.path, self.dtype = path, dtype
         self._header, self._tokens = header, tokens
-        self._stamp = _stamp(path.stat())
+        self._stamp = stamp(path)
 
     def __len__(self) -> int:
         return self._tokens
@@ -58,7 +59,7 @@ class TokenFile:
             file = self.path.open("rb", buffering=0)
         except OSError as error:
             raise UserError(f"{self.path} cannot be read any more ({error.strerror}).") from None
-        if _stamp(os.fstat(file.fileno())) != self._stamp:
+        if stamp(file.fileno()) != self._stamp:
             file.close()
             raise self._changed()
         return file
@@ -173,7 +174,3 @@ def past_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
         f"{name} holds the id {id}, past the {vocab_size} of its tokenizer; it is damaged or was "
         "made with another tokenizer: give that one, or prepare the text again."
     )
-
-
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Define the flags that sampling commands share."""
+"""Define the flags that commands share: sampling, device, solution."""
 
 from pathlib import Path
 from typing import Annotated
