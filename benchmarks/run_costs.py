@@ -21,12 +21,12 @@ import torch
 from measuring import circumstances, console, show, write
 
 from gpt2_small import binding
-from gpt2_small.training.checkpoints import CheckpointWriter
+from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.presets import training_preset
-from gpt2_small.training.recorder import Recorder, train_run
+from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.settings import parsed
+from gpt2_small.training.recorder import RunRecorder, train_run
 from gpt2_small.training.session import OpenRun, open_run
-from gpt2_small.training.settings import parsed
 
 
 class Stopwatch:
@@ -53,10 +53,10 @@ def measure(run: OpenRun) -> dict[str, Any]:
     """Train the run to its end."""
     recipe = run.settings.recipe
     inputs = Stopwatch(run.training._micro_batches)
-    waits, writes = Stopwatch(Recorder.save), Stopwatch(CheckpointWriter._write)
+    waits, writes = Stopwatch(RunRecorder.save), Stopwatch(CheckpointWriter._write)
     # The functions that the run calls, each with a stopwatch in front.
     vars(run.training)["_micro_batches"] = inputs
-    recorder: Any = Recorder
+    recorder: Any = RunRecorder
     recorder.save = lambda *arguments: waits(*arguments)
     writer: Any = CheckpointWriter
     writer._write = lambda *arguments: writes(*arguments)

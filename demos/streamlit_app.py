@@ -15,7 +15,7 @@ from streamlit.web.cli import main as streamlit
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Conversation, LoadedModel, SamplingOptions, Step, Stream
+from gpt2_small.generation import Chat, LoadedModel, SamplingOptions, Step, Stream
 from gpt2_small.generation import open_model as open_model_once
 from gpt2_small.generation.terminal_text import visible
 
@@ -66,7 +66,7 @@ def options() -> SamplingOptions:
 
 def chat(loaded: LoadedModel, sampling: SamplingOptions) -> None:
     """A conversation; its turns are kept in the session."""
-    talk = st.session_state.setdefault("talk", Conversation(binding.bound(), loaded, sampling))
+    talk = st.session_state.setdefault("talk", Chat(binding.bound(), loaded, sampling))
     for turn in talk.turns:
         with st.chat_message(turn.role):
             st.text(visible(turn.text)) if turn.role == "user" else st.html(shaded(turn.steps))

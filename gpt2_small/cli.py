@@ -20,8 +20,8 @@ with loading():
     from gpt2_small.commands.plan import plan
     from gpt2_small.commands.prepare import prepare
     from gpt2_small.commands.sample import sample
+    from gpt2_small.commands.screens.short_help import ShortHelp
     from gpt2_small.commands.serve import serve
-    from gpt2_small.commands.short_help import ShortHelp
     from gpt2_small.commands.show import show
     from gpt2_small.commands.start import start
     from gpt2_small.commands.train import train

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gpt2_small import binding
 from gpt2_small.data.batches import batch_at, evaluation_batches
-from gpt2_small.training.objective import Objective
+from gpt2_small.training.step.objective import Objective
 
 FOLDER = Path(__file__).resolve().parent
 MEASUREMENTS = "measurements.json"

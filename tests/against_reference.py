@@ -7,7 +7,7 @@ from closeness import assert_close
 from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache
-from gpt2_small.checker.claims import probes
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.oracle import ComponentCase, Reference, comparable
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims.tolerances import PROOF, tolerance
+from gpt2_small.checker.claims.judging.tolerances import PROOF, tolerance
 
 
 def assert_close(actual: Tensor, expected: Tensor, what: str) -> None:

@@ -32,7 +32,7 @@ def spoil(step: int, rank: int, loss: str) -> str:
 import signal, sys, torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from gpt2_small.training.loop import Training
-from gpt2_small.training.objective import Objective
+from gpt2_small.training.step.objective import Objective
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 whole_batches, whole_loss = Training._micro_batches, Objective.loss

@@ -20,7 +20,7 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
-from gpt2_small.checker.claims.runner import RAISED, judge_each, judge_one, stand_in
+from gpt2_small.checker.claims.judging.runner import RAISED, judge_each, judge_one, stand_in
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.place import Places
 from gpt2_small.checker.mistakes.matching import name_mistake

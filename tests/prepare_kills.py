@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 PROGRAM = """
 import contextlib, json, os, sys, traceback
-import gpt2_small.commands.prepare_view
+import gpt2_small.commands.screens.prepare_view
 from gpt2_small import cli
 from gpt2_small.data import prepare, unfinished_folder
 from gpt2_small.data.corpora import corpus

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from gpt2_small.runs import read_log, read_run
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.recipes.settings import Settings
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
-from gpt2_small.training.settings import Settings
 
 ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))
 PLAY = "KING:\nSpeak of the crown.\n\nFOOL:\nThe crown is round, my lord, and so are we.\n\n" * 40

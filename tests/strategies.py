@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gpt2_small import binding
-from gpt2_small.checker.claims.probes import own_parameters
+from gpt2_small.checker.claims.observing.probes import own_parameters
 
 DRAWN = 12  # shapes drawn for a test, beside those that every test gets
 TINY_SCALE = 3e-4  # a variance of 9e-8, of which LayerNorm's epsilon of 1e-5 is no small part

@@ -13,7 +13,7 @@ from gpt2_small.app.models import Models
 from gpt2_small.app.openai.interface import served
 from gpt2_small.app.serving.guard import Guard
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Conversation, SamplingOptions, Stream
+from gpt2_small.generation import Chat, SamplingOptions, Stream
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) ->
     asked = dict(model=name, messages=messages, max_tokens=7, seed=5)
     answer = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)
     options = SamplingOptions(max_new_tokens=7, seed=5, candidates=0)
-    talk = Conversation(interface.shown.solution, interface.shown.loaded, options)
+    talk = Chat(interface.shown.solution, interface.shown.loaded, options)
     tokenizer = interface.shown.tokenizer
     talk.turns = [turn(interface.shown, message) for message in messages[:2]]
     reply = talk.reply("A cat")

@@ -47,16 +47,17 @@ TAMPERING = {
         "    if hasattr(m, 'Claim'):\n        m.Claim.summarised = lambda self, seen: {}"
     ),
     "no difference": (
-        "import gpt2_small.checker.claims.runner as r\nr.difference = lambda *a: None\n"
+        "import gpt2_small.checker.claims.judging.runner as r\nr.difference = lambda *a: None\n"
         "r.judged = lambda *a: None"
     ),
     "nothing observed": (
-        "import gpt2_small.checker.sandbox.child as c\nfrom gpt2_small.checker.claims.runner "
-        "import Sight\nc.look = lambda *a: Sight({})"
+        "import gpt2_small.checker.sandbox.child as c\n"
+        "from gpt2_small.checker.claims.judging.runner import Sight\nc.look = lambda *a: Sight({})"
     ),
     "all passed": (
-        "import gpt2_small.checker.sandbox.child as c\nfrom gpt2_small.checker.claims.runner "
-        "import Sight\nc.look = lambda *a: Sight({}, None, None, True)\nc.pack = lambda seen: b''"
+        "import gpt2_small.checker.sandbox.child as c\n"
+        "from gpt2_small.checker.claims.judging.runner import Sight\n"
+        "c.look = lambda *a: Sight({}, None, None, True)\nc.pack = lambda seen: b''"
     ),
     "expectations in memory": (
         "import gc\nfound = [o for o in gc.get_objects() if isinstance(o, dict)\n"

@@ -11,9 +11,9 @@ from command_line import exit_code_of
 
 from gpt2_small import binding
 from gpt2_small.commands import chat as command
-from gpt2_small.commands.chat_screen import WIDTH, ChatScreen, token_names
+from gpt2_small.commands.screens.chat_screen import WIDTH, ChatScreen, token_names
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Conversation, LoadedModel, SamplingOptions
+from gpt2_small.generation import Chat, LoadedModel, SamplingOptions
 from gpt2_small.tokenizers.registry import make_tokenizer
 from gpt2_small.weights.export import export_hugging_face
 
@@ -117,7 +117,7 @@ def screen(json_path: Path | None = None, **options: Any) -> ChatScreen:
     )
     loaded = LoadedModel("small", SOLUTION.Transformer(config).eval(), tokenizer)
     given = {"max_new_tokens": 6, "candidates": 5} | options
-    return ChatScreen(Conversation(SOLUTION, loaded, SamplingOptions(**given)), json_path)
+    return ChatScreen(Chat(SOLUTION, loaded, SamplingOptions(**given)), json_path)
 
 
 def test_commands_act_on_the_conversation(

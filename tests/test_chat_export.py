@@ -17,10 +17,9 @@ from gpt2_small.data.conversations.conversation import (
     conform,
 )
 from gpt2_small.data.conversations.rendering import Rendered, render
-from gpt2_small.generation import Conversation as Chat
-from gpt2_small.generation import SamplingOptions, open_model
-from gpt2_small.stories.dialogue_corpus import generate_dialogue, turns_of
-from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
+from gpt2_small.generation import Chat, SamplingOptions, open_model
+from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
+from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
 from gpt2_small.stories.tokenizer import join_words
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer

@@ -18,16 +18,16 @@ from gpt2_small import binding
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Conversation, SamplingOptions, open_model
+from gpt2_small.generation import Chat, SamplingOptions, open_model
 from gpt2_small.runs import load_model, read_log, read_run
 from gpt2_small.training.chat_data import open_chat_data
 from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
 from gpt2_small.training.display.overview import print_plan
-from gpt2_small.training.presets import training_preset
-from gpt2_small.training.recipe import Recipe, in_steps
+from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.recipe import Recipe, in_steps
+from gpt2_small.training.recipes.settings import Settings
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
-from gpt2_small.training.settings import Settings
 
 SOLUTION = binding.bound()
 CHAT = Settings(
@@ -158,7 +158,7 @@ def test_products_in_bfloat16_train_on_targets_too(place: Path, tmp_path: Path) 
 def test_a_trained_chat_answers(place: Path, tmp_path: Path) -> None:
     chat_run(place, tmp_path / "run")
     loaded = open_model(tmp_path / "run")
-    reply = Conversation(SOLUTION, loaded, SamplingOptions(max_new_tokens=5)).reply("question 3")
+    reply = Chat(SOLUTION, loaded, SamplingOptions(max_new_tokens=5)).reply("question 3")
     assert 0 < len(list(reply)) <= 5
 
 

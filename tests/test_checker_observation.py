@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_small.checker.claims.observation import (
+from gpt2_small.checker.claims.judging.tolerances import FALSE_ALARM
+from gpt2_small.checker.claims.observing.observation import (
     TAP,
     Counts,
     Distribution,
@@ -16,8 +17,7 @@ from gpt2_small.checker.claims.observation import (
     entry_distance,
     first_difference,
 )
-from gpt2_small.checker.claims.packing import pack, unpack
-from gpt2_small.checker.claims.tolerances import FALSE_ALARM
+from gpt2_small.checker.claims.observing.packing import pack, unpack
 from gpt2_small.checker.explanations import explain_difference
 
 

@@ -19,8 +19,8 @@ from gpt2_small.runs.folder import load_run
 from gpt2_small.training import choice_scores
 from gpt2_small.training.choice_scores import HELLASWAG_FILE
 from gpt2_small.training.display import overview, plot
+from gpt2_small.training.recipes.settings import parsed
 from gpt2_small.training.session import open_run
-from gpt2_small.training.settings import parsed
 
 NAMES = {"choices_acc", "choices_acc_norm", "choices_bits_per_byte"}
 MODEL = dict(tokenizer="byte", n_ctx=128, evaluate_every=4)

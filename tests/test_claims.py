@@ -9,7 +9,7 @@ from checking import check_text, reference_with, wrong_text
 from torch import nn
 
 from gpt2_small.checker.claims import Claim, claims_of
-from gpt2_small.checker.claims import runner as judge
+from gpt2_small.checker.claims.judging import runner
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import PARTS
 
@@ -160,7 +160,7 @@ def with_fault(fault: Fault, part: str) -> ModuleType:
 
 def rejected(claims: list[Claim], module: ModuleType) -> set[str]:
     """The claims that reject a module; those that are no requirement remark on it."""
-    results = [judge.judge_one(claim, module, seed=0).result for claim in claims]
+    results = [runner.judge_one(claim, module, seed=0).result for claim in claims]
     return {result.check for result in results if result.message}
 
 
@@ -191,7 +191,7 @@ def test_a_claim_about_several_parts_rejects_a_mistake_in_any_of_them(beginning:
     module = ModuleType("faulty")
     module.__file__ = "<faulty>"
     exec(wrong_text(mistake.find(name)), module.__dict__)
-    assert judge.judge_one(claim, module, seed=0).result.status == "failed"
+    assert runner.judge_one(claim, module, seed=0).result.status == "failed"
 
 
 def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -> None:
@@ -206,7 +206,7 @@ def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -
 def test_the_reference_holds_with_whatever_seed(part: str) -> None:
     for claim in claims_of(part):
         if claim.name != FORKS:
-            result = judge.judge_one(claim, mistake.reference(), seed=2).result
+            result = runner.judge_one(claim, mistake.reference(), seed=2).result
             assert (result.status, result.message) == ("passed", "")
 
 

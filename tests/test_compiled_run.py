@@ -8,8 +8,8 @@ from small_runs import ALONE, SMALL, logged, play, state_at, steps_kept, train
 
 from gpt2_small.errors import UserError
 from gpt2_small.training.distributed import Processes
+from gpt2_small.training.recipes.settings import parsed
 from gpt2_small.training.session import open_run
-from gpt2_small.training.settings import parsed
 
 # The compiler adds in another order and keeps more digits between two operations: 5e-7 and 8e-5
 # were seen of losses of about 3.

@@ -6,7 +6,7 @@ from small_runs import files_under, flip, logged, state_at, train
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_run
-from gpt2_small.training.checkpoints import last_whole_checkpoint
+from gpt2_small.training.checkpointing.checkpoints import last_whole_checkpoint
 
 FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "position.json")
 

@@ -7,23 +7,23 @@ from random import Random
 import pytest
 
 from gpt2_small.errors import UserError
-from gpt2_small.stories.dialogue_corpus import (
+from gpt2_small.stories.dialogues.dialogue_corpus import (
     dialogue_log_probs,
     generate_dialogue,
     targets_of,
     training_dialogues,
     turns_of,
 )
-from gpt2_small.stories.dialogue_judge import (
+from gpt2_small.stories.dialogues.dialogue_judge import (
     Answer,
     drawn_on,
     fits,
     judge_dialogues,
     names_what_was_asked,
 )
-from gpt2_small.stories.dialogue_measure import Expected, dialogue_floor, dialogue_targets
-from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
-from gpt2_small.stories.dialogues import ASSISTANT, DIALOGUES, END, USER
+from gpt2_small.stories.dialogues.dialogue_measure import Expected, dialogue_floor, dialogue_targets
+from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, END, USER
+from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
 from gpt2_small.stories.grammar import Entry, Grammar, Node
 from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import VOCABULARY, split_words

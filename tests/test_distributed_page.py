@@ -18,8 +18,8 @@ from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, dynami
 from typer.main import get_command
 
 from gpt2_small.cli import app
-from gpt2_small.training import recipe
 from gpt2_small.training.distributed import process_group, processes, rank_agreement
+from gpt2_small.training.recipes import recipe
 
 NAME = "distributed.md"
 COMMANDS = [

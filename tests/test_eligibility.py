@@ -16,7 +16,7 @@ from gpt2_small.generation.decoders import decoder_for
 from gpt2_small.model.eligibility import difference, stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model.twin import FastTransformer
-from gpt2_small.training.objective import Objective
+from gpt2_small.training.step.objective import Objective
 
 
 def relu_mlp(solution, model):

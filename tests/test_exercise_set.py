@@ -9,7 +9,7 @@ import torch
 from gpt2_small import UserError, binding
 from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.runner import judge, stand_in
+from gpt2_small.checker.claims.judging.runner import judge, stand_in
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.learner.hints import Guide
 from gpt2_small.checker.learner.skeleton import filled_in, skeleton

@@ -22,7 +22,7 @@ from shape_types import check_shapes
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.checker.claims.runner import judge, stand_in
+from gpt2_small.checker.claims.judging.runner import judge, stand_in
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import FILE_OF, PARTS
 

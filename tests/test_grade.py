@@ -18,7 +18,7 @@ from gpt2_small.checker.grading import feedback, originality, picture, rows, scr
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading import reports as grade_reports
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import Row
+from gpt2_small.checker.grading.rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.parts import PARTS
@@ -77,7 +77,7 @@ def grading(folder: Path) -> Grading:
 
 
 @pytest.fixture
-def row(grading: Grading, request: pytest.FixtureRequest) -> Row:
+def row(grading: Grading, request: pytest.FixtureRequest) -> GradeRow:
     (row,) = [row for row in grading.rows if row.student == request.param]
     return row
 
@@ -105,35 +105,35 @@ def test_there_is_one_row_a_student_by_name(grading: Grading) -> None:
 
 
 @of("ann")
-def test_a_part_that_holds_gives_its_share_of_the_points(row: Row) -> None:
+def test_a_part_that_holds_gives_its_share_of_the_points(row: GradeRow) -> None:
     assert (row.done, row.points) == (["Embedding"], 6.67)
 
 
 @of("ann")
-def test_a_mistake_is_named_in_the_row(row: Row) -> None:
+def test_a_mistake_is_named_in_the_row(row: GradeRow) -> None:
     assert row.mistakes == ["layer-norm-no-epsilon"]
     assert row.states["LayerNorm"] == "failed"
 
 
 @of("bert")
-def test_in_a_folder_the_file_of_the_usual_name_is_taken(row: Row) -> None:
+def test_in_a_folder_the_file_of_the_usual_name_is_taken(row: GradeRow) -> None:
     assert Path(row.file).name == "my_gpt2.py"
 
 
 @of("bert")
-def test_a_file_that_cannot_be_run_has_its_line_in_the_row_and_no_points(row: Row) -> None:
+def test_a_file_that_cannot_be_run_has_its_line_in_the_row_and_no_points(row: GradeRow) -> None:
     assert row.error is not None
     assert "line 1" in row.error
     assert row.points == 0
 
 
 @of("ann")
-def test_a_file_that_imports_the_kit_is_reported_with_the_line(row: Row) -> None:
+def test_a_file_that_imports_the_kit_is_reported_with_the_line(row: GradeRow) -> None:
     assert any(remark.startswith("imports gpt2_small, the kit (line ") for remark in row.remarks)
 
 
 @of("carl")
-def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: Row) -> None:
+def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: GradeRow) -> None:
     assert row.not_graded == "the folder holds 2 Python files, not one of them my_gpt2.py"
 
 
@@ -148,7 +148,7 @@ def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: Row
     indirect=["row"],
 )
 def test_whoever_is_not_graded_is_listed_with_the_reason(
-    grading: Grading, row: Row, why: str
+    grading: Grading, row: GradeRow, why: str
 ) -> None:
     assert why in str(row.not_graded)
     shown = shown_on_screen(grading)
@@ -157,7 +157,7 @@ def test_whoever_is_not_graded_is_listed_with_the_reason(
 
 def test_the_reason_for_an_unknown_failure_is_in_every_report() -> None:
     grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
-    row = Row("a")
+    row = GradeRow("a")
     failed = Result("Embedding", "It runs", "failed", message="it did not finish in 10 seconds")
     row.take(Verdict("a.py", None, [failed], {"Embedding": PartReport(naming="not known")}))
     grading.rows = [row]
@@ -186,7 +186,7 @@ def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
     file = tmp_path / "a.py"
     file.write_text("a = 1")
 
-    def check(self: Grading, checker: object, submission: Submission, row: Row) -> None:
+    def check(self: Grading, checker: object, submission: Submission, row: GradeRow) -> None:
         file.unlink() if change else file.write_text("a = 2")
         row.states = {"MLP": "passed"}
 
@@ -237,7 +237,7 @@ def test_the_mean_is_over_those_who_were_graded(grading: Grading) -> None:
 
 
 def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
-    some = [Row("a", mistakes=["x", "y", "x"]), Row("b", mistakes=["y"]), Row("c")]
+    some = [GradeRow("a", mistakes=["x", "y", "x"]), GradeRow("b", mistakes=["y"]), GradeRow("c")]
     assert rows.mistake_counts(some) == [("y", 2), ("x", 1)]
 
 
@@ -302,7 +302,7 @@ def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() ->
     )
     codes = [originality.fingerprint(ast.parse(text)) for text in (one, two, written())]
     some = [
-        Row(name, code=code, states={"LayerNorm": "passed"})
+        GradeRow(name, code=code, states={"LayerNorm": "passed"})
         for name, code in zip("abc", codes, strict=True)
     ]
     rows.note_copies(some)
@@ -310,7 +310,7 @@ def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() ->
 
 
 def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
-    row = Row("a", states={"MLP": "passed", "sample": "passed"})
+    row = GradeRow("a", states={"MLP": "passed", "sample": "passed"})
     handed_in = Submission("a", Path("a.py"), source=b"def sample(logits): pass")
     (remark,) = grade.remarks_on(handed_in, row)
     assert remark == "MLP holds, but is not defined in the file"
@@ -328,7 +328,7 @@ class Slow:
 def test_a_file_that_takes_too_long_keeps_the_parts_that_were_checked(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("a = 1")
     grading = Grading(seed=1, seconds=0.0, limits=Limits(), jobs=1)
-    row = Row("a", file=str(tmp_path / "a.py"))
+    row = GradeRow("a", file=str(tmp_path / "a.py"))
     (handed_in,) = submissions(tmp_path)
     grading._check(Slow(), handed_in, row)  # type: ignore[arg-type]
     assert row.error == "stopped after 0 seconds; the parts before count"
@@ -346,14 +346,14 @@ def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
 def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
     begun = threading.Event()
 
-    def check(self: Grading, checker: object, submission: object, row: Row) -> None:
+    def check(self: Grading, checker: object, submission: object, row: GradeRow) -> None:
         begun.set()
 
     monkeypatch.setattr(Grading, "_check", check)
     monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
     grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
 
-    def stop(row: Row) -> None:
+    def stop(row: GradeRow) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -375,7 +375,7 @@ def test_csv_has_a_line_a_student_with_the_state_of_every_part(grading: Grading)
 @pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a"])
 def test_a_name_that_is_a_formula_is_text_in_the_csv(grading: Grading, name: str) -> None:
     other = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
-    other.rows = [Row(name)]
+    other.rows = [GradeRow(name)]
     assert grade_reports.as_csv(other).splitlines()[1].startswith(f"'{name},")
 
 

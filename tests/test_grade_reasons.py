@@ -14,7 +14,7 @@ from gpt2_small.checker import exercise_set
 from gpt2_small.checker.grading import feedback, reports, screen
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import Row
+from gpt2_small.checker.grading.rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.learner import skeleton
 from gpt2_small.checker.parts import PARTS
@@ -40,7 +40,7 @@ def test_what_ends_a_part_is_its_reason_and_is_called_no_unknown_mistake(
     text = reference_with((BEGIN, f"        {statement}\n{BEGIN}"))
     limits = SHORT if name == "an endless loop" else LIMITS
     verdict = check_text(tmp_path, text, "LayerNorm", limits=limits)
-    row = Row("a", file="a.py")
+    row = GradeRow("a", file="a.py")
     row.take(verdict)
     assert reason in row.reasons["LayerNorm"]
     assert "known mistake" not in feedback.as_markdown(row).lower()
@@ -67,7 +67,10 @@ def test_gradescope_has_the_reason_when_the_file_cannot_be_run() -> None:
 def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
     grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
     remarks = [f"remark {n} " + "word " * 40 for n in range(7)]
-    grading.rows = [Row("ann", remarks=remarks), Row("bob", remarks=["ALARM: the file changed"])]
+    grading.rows = [
+        GradeRow("ann", remarks=remarks),
+        GradeRow("bob", remarks=["ALARM: the file changed"]),
+    ]
     console = Console(file=io.StringIO(), width=80)
     console.print(screen.on_screen(grading))
     shown = console.file.getvalue().split("To look at")[1].split("\n\n")[0]  # type: ignore[attr-defined]
@@ -79,7 +82,7 @@ def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
 
 def test_grade_says_what_was_not_judged_on_every_face() -> None:
     note = "Not judged of MLP: d_mlp, which it fixes, and how its parameters are first drawn."
-    row = Row("ann", file="ann.py")
+    row = GradeRow("ann", file="ann.py")
     row.take(Verdict("ann.py", None, [Result("MLP", "A claim", "passed")], remarks=[note]))
     grading = Grading(seed=0, seconds=1, limits=Limits(), jobs=1)
     grading.rows = [row]
@@ -98,7 +101,7 @@ def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypa
     file.parent.mkdir()
     file.write_text("a = 1")
 
-    def check(self: Grading, checker: object, submission: Submission, row: Row) -> None:
+    def check(self: Grading, checker: object, submission: Submission, row: GradeRow) -> None:
         file.write_text("a = 2")
 
     monkeypatch.setattr(Grading, "_check", check)

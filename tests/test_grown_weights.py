@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gpt2_small import binding
-from gpt2_small.training.grown_weights import grown
+from gpt2_small.training.checkpointing.grown_weights import grown
 
 SOLUTION = binding.bound()
 

@@ -12,16 +12,16 @@ from small_trainings import after, checkpoint_of, record, trainings
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log
 from gpt2_small.runs.checkpoint_folders import find_checkpoints
-from gpt2_small.training import checkpoints as keeping
 from gpt2_small.training import recorder as kept
-from gpt2_small.training.checkpoints import (
+from gpt2_small.training.checkpointing import checkpoints as keeping
+from gpt2_small.training.checkpointing.checkpoints import (
     CheckpointWriter,
     check_whole,
     discard,
     last_whole_checkpoint,
 )
+from gpt2_small.training.checkpointing.state import capture
 from gpt2_small.training.loop import Training
-from gpt2_small.training.state import capture
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pages import block, page
 from torch import nn
 from typer.testing import CliRunner
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.layouts import LAYOUTS, adapted
 from gpt2_small.checker.parts import MODULES
 from gpt2_small.checker.sandbox.client import Checker

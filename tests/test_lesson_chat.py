@@ -11,7 +11,7 @@ from lesson_values import Values, values_fixture
 from measure_lessons import experiment
 from test_chat_export import SOLUTION, awkward, exported, messages
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import find_lesson
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
@@ -107,7 +107,7 @@ def test_a_reply_is_transformers_greedy_continuation(lesson, tmp_path: Path) -> 
 def test_the_dialogues_are_rendered_as_the_kit_renders_them(lesson, found) -> None:
     from random import Random
 
-    from gpt2_small.stories.dialogue_corpus import generate_dialogue, targets_of
+    from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, targets_of
 
     words = generate_dialogue(Random("an example"))
     ids, is_target = lesson.render(found.dialogues(1, "an example")[0], found.words)

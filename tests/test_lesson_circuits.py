@@ -13,7 +13,7 @@ from measure_lessons import experiment
 from torch import Tensor, nn
 
 import gpt2_small
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import find_lesson
 
 values = values_fixture("06_circuits")

@@ -7,7 +7,7 @@ from lesson_values import Values, values_fixture
 from measure_lessons import LESSONS, experiment
 
 import gpt2_small
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import find_lesson
 
 values = values_fixture("03_gpt")

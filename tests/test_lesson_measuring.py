@@ -9,7 +9,7 @@ from measure_lessons import experiment
 from torch import nn
 
 import gpt2_small
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import find_lesson
 from gpt2_small.evaluation import intervals
 

@@ -11,7 +11,7 @@ from make_notebooks import notebook, sources
 from processes import ROOT, run_python
 
 from gpt2_small import binding
-from gpt2_small.checker.claims.runner import judge, reference
+from gpt2_small.checker.claims.judging.runner import judge, reference
 from gpt2_small.checker.exercise_set import ExerciseSet, find_lesson, lesson_folders
 from gpt2_small.checker.learner.skeleton import filled_in, skeleton
 from gpt2_small.checker.mistakes.matching import name_mistake

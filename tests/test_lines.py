@@ -6,7 +6,7 @@ import pytest
 from checking import check_text, line_of, reference_with
 
 from gpt2_small import binding
-from gpt2_small.checker.claims.runner import stand_in
+from gpt2_small.checker.claims.judging.runner import stand_in
 from gpt2_small.checker.mistakes.lines import effects
 from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere
 from gpt2_small.checker.mistakes.lines.location import Location

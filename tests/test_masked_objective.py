@@ -11,9 +11,9 @@ from processes import run_python
 from torch import Tensor, nn
 
 from gpt2_small import binding
-from gpt2_small.training import masked_objective
-from gpt2_small.training.masked_objective import MaskedObjective, tokens_and_mask
-from gpt2_small.training.objective import Objective
+from gpt2_small.training.step import masked_objective
+from gpt2_small.training.step.masked_objective import MaskedObjective, tokens_and_mask
+from gpt2_small.training.step.objective import Objective
 
 SOLUTION = binding.bound()
 EXACT = 1e-12

@@ -9,11 +9,11 @@ from small_runs import ALONE, play, train
 import gpt2_small
 from gpt2_small.errors import UserError
 from gpt2_small.planning.memory import Setting, fixed_bytes, memory_of
-from gpt2_small.training import micro_batch as fitting
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
-from gpt2_small.training.micro_batch import check_possible, fitted, largest_fit
-from gpt2_small.training.presets import training_preset
+from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.step import micro_batch as fitting
+from gpt2_small.training.step.micro_batch import check_possible, fitted, largest_fit
 
 FINEWEB = training_preset("gpt2-fineweb")
 GPT2 = gpt2_small.TransformerConfig(**FINEWEB.model)

@@ -12,7 +12,7 @@ from _pytest.mark import ParameterSet
 from teacher import opinions
 
 from gpt2_small import binding
-from gpt2_small.checker.claims.runner import stand_in
+from gpt2_small.checker.claims.judging.runner import stand_in
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import PARTS
 

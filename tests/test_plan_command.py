@@ -10,14 +10,14 @@ from processes import ROOT
 
 from gpt2_small import preset
 from gpt2_small.commands.plan import amount
-from gpt2_small.commands.plan_figures import duration, in_bytes, scaled
+from gpt2_small.commands.screens.plan_figures import duration, in_bytes, scaled
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import PRESETS
 from gpt2_small.planning import planned_run
 from gpt2_small.planning.device_peaks import CPU, DEVICES
 from gpt2_small.planning.planned_run import PlannedRun
 from gpt2_small.planning.planner import Plan
-from gpt2_small.training.presets import PRESETS as RUNS
+from gpt2_small.training.recipes.presets import PRESETS as RUNS
 
 PAGE = (ROOT / "docs/planning.md").read_text()
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    gpt2-small plan")]

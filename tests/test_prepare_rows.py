@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from shard_folders import bytes_of, documents_of, index_of, json_lines, made, steps_of, written
 
 from gpt2_small.data import prepare
-from gpt2_small.data.corpora import decompression, json_rows
+from gpt2_small.data.corpora import decompression
+from gpt2_small.data.corpora.row_formats import json_rows
 from gpt2_small.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("without_fsync")

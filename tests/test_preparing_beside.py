@@ -11,10 +11,10 @@ from rich.console import Console
 from small_runs import ALONE, SMALL, flags, play, steps_kept, train
 
 from gpt2_small import binding
-from gpt2_small.commands.prepare_view import PreparingBeside
+from gpt2_small.commands.screens.prepare_view import PreparingBeside
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.entry_point import INTERRUPTED
-from gpt2_small.training import initial_weights
+from gpt2_small.training.checkpointing import initial_weights
 from gpt2_small.training.display.overview import print_plan
 from gpt2_small.training.session import open_run
 

@@ -11,7 +11,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_run
 from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT, Checkpoint
-from gpt2_small.training import state
+from gpt2_small.training.checkpointing import state
 
 
 @pytest.fixture

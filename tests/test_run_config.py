@@ -13,9 +13,9 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import load_model, read_run
 from gpt2_small.runs.config import content_hash
-from gpt2_small.training import settings as settings_module
-from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.resuming import decide
+from gpt2_small.training.recipes import settings as settings_module
+from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.recipes.resuming import decide
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_a_model_is_read_from_the_next_checkpoint_when_training_has_discarded_th
     tmp_path, monkeypatch
 ):
     from gpt2_small.runs.checkpoint_folders import Checkpoint, save_checkpoint
-    from gpt2_small.training.checkpoints import discard
+    from gpt2_small.training.checkpointing.checkpoints import discard
 
     run = saved_run(tmp_path / "run", our_gpt2(), step=1)
     whole = Checkpoint.tensors

@@ -8,8 +8,8 @@ from small_runs import logged, train
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.schedule import describe, extended, rate_at
+from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.step.schedule import describe, extended, rate_at
 
 COSINE = binding.bound().learning_rate
 RECIPE = Recipe(max_steps=100, batch_size=1, learning_rate=1.0, warmup_steps=10)

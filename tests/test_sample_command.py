@@ -12,7 +12,7 @@ from small_continuations import small_model
 from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
 
 from gpt2_small import binding, cli
-from gpt2_small.commands.sample_output import ContinuationPrinter
+from gpt2_small.commands.screens.sample_output import ContinuationPrinter
 from gpt2_small.generation import (
     LoadedModel,
     SamplingOptions,

@@ -6,9 +6,9 @@ import pytest
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import preset
-from gpt2_small.training.presets import PRESETS, training_preset
-from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.settings import (
+from gpt2_small.training.recipes.presets import PRESETS, training_preset
+from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.recipes.settings import (
     Settings,
     as_json,
     changed,

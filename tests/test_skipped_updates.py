@@ -9,9 +9,9 @@ from forked import the_forks
 from small_runs import flags, logged, play, state_at, steps_kept, train
 
 from gpt2_small.data.epoch_order import epoch_batch_at, epoch_positions, permuted
-from gpt2_small.training import skipped_updates
 from gpt2_small.training.loop import Training
-from gpt2_small.training.skipped_updates import FIRST_SCALE, UpdateGuard
+from gpt2_small.training.step import skipped_updates
+from gpt2_small.training.step.skipped_updates import FIRST_SCALE, UpdateGuard
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_float16_run_that_is_stopped_ends_with_every_bit(solution, tmp_path, s
 
 SPOIL_ONE_RANK = """
 from gpt2_small.training.loop import Training
-from gpt2_small.training.skipped_updates import UpdateGuard
+from gpt2_small.training.step.skipped_updates import UpdateGuard
 advance, begin, now = Training.advance, UpdateGuard.__init__, [0]
 
 def counting(training, *asked):

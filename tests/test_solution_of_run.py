@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_small.commands import solution_of_run
-from gpt2_small.commands.solution_of_run import bind_solution_of, kept_solution
+from gpt2_small.commands.options import solution_of_run
+from gpt2_small.commands.options.solution_of_run import bind_solution_of, kept_solution
 
 TEXT = b"print('my own')\n"
 

@@ -17,7 +17,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.simple import CharTokenizer
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
-from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.training_data import StoriesData, TextData
 
 ALONE = Processes(rank=0, world_size=1, device=torch.device("cpu"))

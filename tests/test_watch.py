@@ -12,7 +12,7 @@ from rich.console import Console
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner import watcher as watch
 from gpt2_small.checker.learner.background import News
-from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.state import Lesson, Notice
 from gpt2_small.checker.learner.watch_screens import Lines, Screen
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
@@ -44,13 +44,13 @@ def lesson(file: Path) -> Lesson:
 
 
 def test_a_part_that_comes_to_hold_is_finished(lesson: Lesson) -> None:
-    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Event("finished", "MLP")]
+    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("finished", "MLP")]
     assert lesson.done() == ["MLP"]
 
 
 def test_a_part_that_goes_on_holding_is_not_finished_again(lesson: Lesson) -> None:
     lesson.take(verdict_on(b"a", {"MLP": "passed"}))
-    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Event("verdict", "MLP")]
+    assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("verdict", "MLP")]
 
 
 def test_a_verdict_on_an_older_text_is_passed_over(lesson: Lesson) -> None:
@@ -71,8 +71,8 @@ def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: Lesso
 def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: Lesson) -> None:
     for part in PARTS:
         events = lesson.take(verdict_on(b"a", {part: "passed"}))
-        assert Event("whole") not in events
-    assert lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "passed")))[-1] == Event("whole")
+        assert Notice("whole") not in events
+    assert lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "passed")))[-1] == Notice("whole")
 
 
 def test_what_was_done_is_kept_for_the_next_time(lesson: Lesson) -> None:

@@ -9,10 +9,10 @@ from gpt2_small.app.serving import fields
 from gpt2_small.app.token_views import checked_ids, drawn
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
-from gpt2_small.generation import ChatTurn, Conversation, Reply, SamplingOptions
+from gpt2_small.generation import Chat, ChatTurn, Reply, SamplingOptions
 from gpt2_small.generation.decoders import Decoder
-from gpt2_small.stories.dialogue_corpus import generate_dialogue, turns_of
-from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS
+from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
+from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.words import WordTokenizer
@@ -35,7 +35,7 @@ def conversation_with(
     messages: Sequence[Mapping[str, Any]],
     options: SamplingOptions,
     decoder: Decoder | None = None,
-) -> Conversation:
+) -> Chat:
     """The conversation of all messages but the last, which `reply` is to be given.
 
     messages: `role` (user or assistant) and `content`; an assistant's may hold the `ids` that were
@@ -43,7 +43,7 @@ def conversation_with(
 
     Raises UserError for a model without roles.
     """
-    conversation = Conversation(shown.solution, shown.loaded, options)
+    conversation = Chat(shown.solution, shown.loaded, options)
     if decoder is not None:
         conversation.decoder = decoder
     conversation.turns = [turn(shown, message) for message in messages[:-1]]

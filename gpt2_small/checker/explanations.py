@@ -6,7 +6,8 @@ import re
 
 from torch import Tensor
 
-from gpt2_small.checker.claims.observation import (
+from gpt2_small.checker.claims.judging.tolerances import STANDARD_ERRORS, tolerance
+from gpt2_small.checker.claims.observing.observation import (
     TAP,
     Counts,
     Distribution,
@@ -14,8 +15,7 @@ from gpt2_small.checker.claims.observation import (
     Estimate,
     tensor_difference,
 )
-from gpt2_small.checker.claims.probes import AXES, text, with_axes
-from gpt2_small.checker.claims.tolerances import STANDARD_ERRORS, tolerance
+from gpt2_small.checker.claims.observing.probes import AXES, text, with_axes
 
 _LONGEST = 300
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.flags import Device, Solution
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -95,7 +95,7 @@ def app(
 
 def learners_file() -> Path | None:
     """The file to follow: the one in use when it is a learner's, or else my_gpt2.py here."""
-    from gpt2_small.commands.learner import learner_file
+    from gpt2_small.commands.options.learner_options import learner_file
 
     try:
         return learner_file(None)
@@ -105,9 +105,9 @@ def learners_file() -> Path | None:
 
 def shown_path(path: Path) -> str:
     """A path as short as it can be said from here."""
-    from gpt2_small.commands import learner
+    from gpt2_small.commands.options import learner_options
 
-    return learner.shown_path(path)
+    return learner_options.shown_path(path)
 
 
 def warn_of(host: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.flags import (
+from gpt2_small.commands.options.flags import (
     Device,
     MinP,
     RepetitionPenalty,
@@ -18,13 +18,13 @@ from gpt2_small.commands.flags import (
     TopK,
     TopP,
 )
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
-    from gpt2_small.commands.chat_screen import ChatScreen
+    from gpt2_small.commands.screens.chat_screen import ChatScreen
 
 CANDIDATES = 5
 
@@ -63,10 +63,10 @@ def chat(
     with loading():
         bind_solution_of(solution, model)
         from gpt2_small.checker.report_formats import writable
-        from gpt2_small.commands.chat_screen import ChatScreen
-        from gpt2_small.commands.sample_output import TO_STANDARD_OUTPUT
+        from gpt2_small.commands.screens.chat_screen import ChatScreen
+        from gpt2_small.commands.screens.sample_output import TO_STANDARD_OUTPUT
         from gpt2_small.devices import find_device
-        from gpt2_small.generation import Conversation, SamplingOptions, open_model
+        from gpt2_small.generation import Chat, SamplingOptions, open_model
 
     options = SamplingOptions(
         max_new_tokens=max_new_tokens,
@@ -84,7 +84,7 @@ def chat(
         writable(json_path)
     place = find_device(device)
     loaded = open_model(model, device=place)
-    screen = ChatScreen(Conversation(binding.bound(), loaded, options), json_path)
+    screen = ChatScreen(Chat(binding.bound(), loaded, options), json_path)
     for remark in loaded.remarks:
         screen.say(remark)
     by = binding.describe(binding.bound())

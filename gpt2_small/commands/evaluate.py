@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.flags import Device, Solution
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.interrupts import loading
 

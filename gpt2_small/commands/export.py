@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.commands.flags import Solution
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.flags import Solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 

@@ -2,7 +2,12 @@
 
 import typer
 
-from gpt2_small.commands.learner import FileOption, PartArgument, learner_file, shown_path
+from gpt2_small.commands.options.learner_options import (
+    FileOption,
+    PartArgument,
+    learner_file,
+    shown_path,
+)
 from gpt2_small.errors import UserError
 
 

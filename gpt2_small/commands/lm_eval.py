@@ -8,8 +8,8 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.evaluate import counting, print_line, print_rows, with_error
-from gpt2_small.commands.flags import Device, Solution
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 

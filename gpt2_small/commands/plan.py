@@ -63,8 +63,8 @@ def plan(
     """
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.learner.screen import console_for_learners
-    from gpt2_small.commands.plan_presets import planned_preset
-    from gpt2_small.commands.plan_screen import as_json, screen
+    from gpt2_small.commands.options.plan_presets import planned_preset
+    from gpt2_small.commands.screens.plan_screen import as_json, screen
     from gpt2_small.planning.device_peaks import find_in_table
     from gpt2_small.planning.planned_run import LINK_GBITS, SHARE_OF_PEAK, PlannedRun
     from gpt2_small.planning.planner import Plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.flags import (
+from gpt2_small.commands.options.flags import (
     Device,
     MinP,
     RepetitionPenalty,
@@ -20,7 +20,7 @@ from gpt2_small.commands.flags import (
     TopK,
     TopP,
 )
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -104,7 +104,7 @@ def sample(
         import torch
 
         from gpt2_small.checker.report_formats import writable
-        from gpt2_small.commands import sample_output as output
+        from gpt2_small.commands.screens import sample_output as output
         from gpt2_small.devices import find_device
         from gpt2_small.generation import SamplingOptions, Stream, open_model, score_text
 

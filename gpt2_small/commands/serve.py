@@ -12,8 +12,8 @@ from gpt2_small.commands.app import (
     say,
     warn_of,
 )
-from gpt2_small.commands.flags import Device, Solution
-from gpt2_small.commands.solution_of_run import bind_solution_of
+from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.interrupts import loading
 
 

@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.commands.learner import FileOption, PartArgument, learner_file, shown_path
+from gpt2_small.commands.options.learner_options import (
+    FileOption,
+    PartArgument,
+    learner_file,
+    shown_path,
+)
 from gpt2_small.errors import UserError
 
 

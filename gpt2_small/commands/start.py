@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpt2_small.commands.learner import DEFAULT
+from gpt2_small.commands.options.learner_options import DEFAULT
 from gpt2_small.errors import UserError
 
 if TYPE_CHECKING:

@@ -64,9 +64,9 @@ def train(
 
     Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """
-    from gpt2_small.commands.solution_of_run import bind_solution_of
-    from gpt2_small.training.presets import training_preset
-    from gpt2_small.training.settings import parsed
+    from gpt2_small.commands.options.solution_of_run import bind_solution_of
+    from gpt2_small.training.recipes.presets import training_preset
+    from gpt2_small.training.recipes.settings import parsed
 
     bind_solution_of(solution, out if resume else None)
     flags = {
@@ -102,7 +102,7 @@ def _train(
     import torch
 
     from gpt2_small import binding
-    from gpt2_small.commands.prepare_view import PreparingBeside
+    from gpt2_small.commands.screens.prepare_view import PreparingBeside
     from gpt2_small.errors import shell_word
     from gpt2_small.runs import read_run
     from gpt2_small.training.chat_data import ChatData

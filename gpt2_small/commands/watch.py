@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.commands.learner import learner_file, shown_path
+from gpt2_small.commands.options.learner_options import learner_file, shown_path
 
 
 def watch(

@@ -57,7 +57,7 @@ class ChoiceResult:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class EncodedQuestion:
     """A question as token ids: a context, and for each ending its ids, norm and bytes."""
 
     context: list[int]
@@ -152,7 +152,7 @@ def as_texts(question: Question, definition: str) -> tuple[str, list[str], list[
     return without_brackets(context), endings, [float(len(ending)) for ending in endings]
 
 
-def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> Prepared:
+def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> EncodedQuestion:
     """Encode a question: every ending is joined to the context by a space.
 
     `completion` encodes the two apart, as build-nanogpt does. `harness` encodes them together and
@@ -168,7 +168,7 @@ def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> Prepar
             context_ids, ending_ids = encode_pair(tokenizer, context, f" {ending}")
             ids.append(ending_ids)
     right = question.label
-    return Prepared(
+    return EncodedQuestion(
         context_ids,
         ids,
         [float(len(each)) for each in ids] if norms is None else norms,
@@ -191,7 +191,7 @@ def encode_pair(
 
 def check_scorable(
     questions: Sequence[Question], definition: str, tokenizer: Tokenizer, n_ctx: int
-) -> list[Prepared]:
+) -> list[EncodedQuestion]:
     """The questions as token ids, which a model that reads n_ctx tokens can score.
 
     Raises UserError for an ending without tokens, or longer than the model reads.
@@ -239,7 +239,7 @@ def answer(
     return _result(definition, total(sums))
 
 
-def _counted(question: Prepared, scores: Sequence[Score]) -> list[float]:
+def _counted(question: EncodedQuestion, scores: Sequence[Score]) -> list[float]:
     """1 for the question, 1 if acc, 1 if acc_norm holds, and bits and bytes of the right ending."""
     totals = [score.total for score in scores]
     normed = [

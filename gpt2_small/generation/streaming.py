@@ -15,7 +15,7 @@ from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.logit_processors import cut, penalised, without_padding
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.generation.sampling_options import SamplingOptions
-from gpt2_small.generation.scoring import log_probabilities
+from gpt2_small.generation.token_scores import log_probabilities
 
 SAMPLE_OPTIONS = ("temperature", "top_k", "top_p")  # those that the solution's `sample` takes
 

@@ -16,7 +16,7 @@ from gpt2_small.data.conversations.chat_folder import Chats, open_chats
 from gpt2_small.data.conversations.chat_sources import DIALOGUES
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer
-from gpt2_small.training.masked_objective import MaskedObjective
+from gpt2_small.training.step.masked_objective import MaskedObjective
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import Question, answer, check_scorable, read_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.loop import Training
-from gpt2_small.training.micro_batch import out_of_memory_as_a_sentence
-from gpt2_small.training.recipe import Recipe
-from gpt2_small.training.settings import Settings
+from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.recipes.settings import Settings
+from gpt2_small.training.step.micro_batch import out_of_memory_as_a_sentence
 
 DEFINITION = "completion"
 ACC, ACC_NORM, BITS_PER_BYTE = "choices_acc", "choices_acc_norm", "choices_bits_per_byte"

@@ -18,12 +18,12 @@ from gpt2_small.planning.device_peaks import peak_of
 from gpt2_small.planning.flops import training_flops
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.micro_batch import fitted, out_of_memory_as_a_sentence
-from gpt2_small.training.objective import Loss, Objective
-from gpt2_small.training.recipe import Recipe
+from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.run_record import RunRecord
-from gpt2_small.training.schedule import rate_at
-from gpt2_small.training.skipped_updates import UpdateGuard
+from gpt2_small.training.step.micro_batch import fitted, out_of_memory_as_a_sentence
+from gpt2_small.training.step.objective import Loss, Objective
+from gpt2_small.training.step.schedule import rate_at
+from gpt2_small.training.step.skipped_updates import UpdateGuard
 
 EVALUATION_ROWS = 32
 

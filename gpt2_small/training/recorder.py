@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs.log import append_log
-from gpt2_small.training.checkpoints import CheckpointWriter
+from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
+from gpt2_small.training.checkpointing.state import capture
 from gpt2_small.training.choice_scores import choice_scores
 from gpt2_small.training.loop import never
 from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.session import OpenRun
-from gpt2_small.training.state import capture
 
 
 def train_run(
@@ -34,7 +34,7 @@ def train_run(
     unharmed.
     """
     training = run.training
-    recorder = Recorder(run, asked_to_stop, on_batch)
+    recorder = RunRecorder(run, asked_to_stop, on_batch)
     try:
         if run.unevaluated is not None:
             yield recorder.log(recorder.evaluated(run.unevaluated))
@@ -53,7 +53,7 @@ def train_run(
     training.processes.on_main(recorder.report)
 
 
-class Recorder:
+class RunRecorder:
     """Writes what a run does into its folder.
 
     failures: why the log could not be written.

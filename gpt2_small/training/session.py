@@ -21,10 +21,12 @@ from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER
 from gpt2_small.tokenizers.registry import from_dict as restored_tokenizer
 from gpt2_small.tokenizers.registry import save_tokenizer
 from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
-from gpt2_small.training.checkpoints import (
+from gpt2_small.training.checkpointing.checkpoints import (
     last_whole_checkpoint,
     sweep,
 )
+from gpt2_small.training.checkpointing.initial_weights import InitialWeights, initialised_model
+from gpt2_small.training.checkpointing.state import read_position, reseed, restore
 from gpt2_small.training.choice_scores import hash_of, read_choices
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.distributed.rank_agreement import (
@@ -32,17 +34,15 @@ from gpt2_small.training.distributed.rank_agreement import (
     check_alike,
     check_main_has_latest,
 )
-from gpt2_small.training.initial_weights import InitialWeights, initialised_model
 from gpt2_small.training.loop import Training
-from gpt2_small.training.micro_batch import check_possible, out_of_memory_while_building
-from gpt2_small.training.resuming import Decision, decide
-from gpt2_small.training.rounding_environment import difference, environment_of
-from gpt2_small.training.run_record import RunRecord
-from gpt2_small.training.settings import (
+from gpt2_small.training.recipes.resuming import Decision, decide
+from gpt2_small.training.recipes.rounding_environment import difference, environment_of
+from gpt2_small.training.recipes.settings import (
     DATA_HASH,
     Settings,
 )
-from gpt2_small.training.state import read_position, reseed, restore
+from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step.micro_batch import check_possible, out_of_memory_while_building
 from gpt2_small.training.training_data import (
     Data,
     fingerprint,

@@ -6,9 +6,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims.observation import Counts, Distribution, Observation
-from gpt2_small.checker.claims.probes import draws
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Observation
+from gpt2_small.checker.claims.observing.probes import draws
+from gpt2_small.checker.claims.observing.refusals import ending
 
 D_VOCAB = 7
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2_small.checker.claims import Observe
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws
 
 BATCH, SEQ, D_HEAD, D_MODEL = 2, 7, 4, 5
 

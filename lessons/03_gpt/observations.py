@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Observe
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws, random_parameter
-from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.claims.stored import stored_input
+from gpt2_small.checker.claims.judging.stored import stored_input
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws, random_parameter
+from gpt2_small.checker.claims.observing.refusals import ending
 
 BATCH, SEQ, HEADS, D_HEAD, D_MODEL, D_MLP = 2, 7, 3, 4, 12, 10
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import gpt2_small
 from gpt2_small import binding
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
-from gpt2_small.training.masked_objective import MaskedObjective, tokens_and_mask
+from gpt2_small.training.step.masked_objective import MaskedObjective, tokens_and_mask
 
 _FOLDER = Path(__file__).resolve().parent
 small_models = gpt2_small.load(_FOLDER.parent / "small_models.py")

@@ -7,9 +7,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.refusals import ending
 
 TEXT = (
     "low low low low low lower lower newest newest newest newest newest newest widest widest "

@@ -8,7 +8,7 @@ from torch import nn
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.variants import variant_set
 
 FOLDER = binding.reference_path().parent / "lessons"

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws
+from gpt2_small.checker.claims.observing.refusals import ending
 
 BATCH, SEQ, HEADS, D_HEAD, D_MODEL, D_MLP = 2, 7, 3, 8, 12, 10
 

@@ -6,9 +6,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws, tensor
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws, tensor
+from gpt2_small.checker.claims.observing.refusals import ending
 
 
 def repeated_tokens(seed: int) -> Tensor:

@@ -7,10 +7,10 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws, text
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws, text
+from gpt2_small.checker.claims.observing.refusals import ending
 
 
 def number(given: object, what: str) -> Tensor:

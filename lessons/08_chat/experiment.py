@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small.stories.corpus import training_tokens
-from gpt2_small.stories.dialogue_corpus import generate_dialogue, turns_of
-from gpt2_small.stories.dialogue_judge import names_what_was_asked
-from gpt2_small.stories.dialogue_measure import dialogue_floor
-from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS
-from gpt2_small.stories.dialogues import ASSISTANT, END, USER
+from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
+from gpt2_small.stories.dialogues.dialogue_judge import names_what_was_asked
+from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
+from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, END, USER
+from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
 from gpt2_small.stories.tokenizer import VOCABULARY
 
 _FOLDER = Path(__file__).resolve().parent

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Estimate, Observation
-from gpt2_small.checker.claims.probes import draws, tensor, text
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import Estimate, Observation
+from gpt2_small.checker.claims.observing.probes import draws, tensor, text
+from gpt2_small.checker.claims.observing.refusals import ending
 
 
 class Letters:

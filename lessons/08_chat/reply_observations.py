@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small import binding
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.probes import draws
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.probes import draws
+from gpt2_small.checker.claims.observing.refusals import ending
 
 
 class Next(nn.Module):

@@ -6,7 +6,7 @@ from browsing import Tab, served_page, wait_for
 
 from gpt2_small.app.models import Models
 from gpt2_small.runs import create_run, save_checkpoint
-from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
+from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
 
 pytestmark = pytest.mark.browser
 

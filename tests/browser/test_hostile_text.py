@@ -6,7 +6,7 @@ import pytest
 from app_pages import TEXT
 
 from gpt2_small import binding
-from gpt2_small.commands import sample_output
+from gpt2_small.commands.screens import sample_output
 from gpt2_small.generation import SamplingOptions, Stream, open_model
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ from small_runs import flags
 from gpt2_small.checker.exercise_set import GPT2, lesson_folders
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.variants import EDITS
-from gpt2_small.training.presets import PRESETS
+from gpt2_small.training.recipes.presets import PRESETS
 
 
 def words(text: str) -> list[str]:

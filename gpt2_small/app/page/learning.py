@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.state import Lesson, Notice
 from gpt2_small.checker.learner.watch_screens import about_part
 from gpt2_small.checker.learner.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
@@ -77,7 +77,7 @@ class Learner:
         finally:
             watch.stop()
 
-    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
         """Store the lesson's state when it has changed."""
         state = state_of(lesson, busy)
         state["news"] = [event.part for event in events if event.kind == "finished"]

@@ -24,7 +24,7 @@ from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import HANDLERS, LINES, Closing, json_lines
 from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
-from gpt2_small.generation.conversation import refuse_without_roles
+from gpt2_small.generation.chat import refuse_without_roles
 
 STATIC = Path(__file__).parents[1] / "static"
 TYPES = {

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from gpt2_small.checker.claims.observation import Observation
+from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.parts import FILE_OF, PARTS
 
 # Torch imports its compiler, which takes two seconds, when the first optimiser is made.

@@ -5,12 +5,13 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import Claim, probes
-from gpt2_small.checker.claims.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.dropout import DROPOUT, dropout_claims, share
 from gpt2_small.checker.claims.modules import module_claims
-from gpt2_small.checker.claims.observation import Estimate, Observation
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims.observing.observation import Estimate, Observation
+from gpt2_small.checker.claims.observing.subject import Subject
 
 _DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 

@@ -2,11 +2,12 @@
 
 from types import ModuleType
 
-from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.dropout import DROPOUT, parts_drop_nothing
 from gpt2_small.checker.claims.modules import module_claims
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.subject import Subject
 
 SUBJECT = Subject("TransformerBlock", probes.residual, scales=(1.0, 5.0, 0.05))
 

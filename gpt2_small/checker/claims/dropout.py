@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.observation import Estimate, Observation
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing.observation import Estimate, Observation
+from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.parts import PARTS
 
 DROPOUT = 0.25

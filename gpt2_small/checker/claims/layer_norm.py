@@ -2,10 +2,11 @@
 
 from types import ModuleType
 
-from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.modules import module_claims
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.subject import Subject
 
 # At a size of 3e-4 the variance, 9e-8, is far below epsilon, 1e-5: what is done with epsilon shows.
 SUBJECT = Subject("LayerNorm", probes.residual, scales=(1.0, 30.0, 3e-4))

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt2_small.checker.claims import Claim, probes
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "next_token_loss"
 _SIZES = ((2, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1))

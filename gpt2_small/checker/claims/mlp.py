@@ -1,9 +1,9 @@
 """State the claims about MLP: the shared ones, and dropout."""
 
-from gpt2_small.checker.claims import probes
 from gpt2_small.checker.claims.dropout import dropout_claims, zeros_claim
 from gpt2_small.checker.claims.modules import module_claims
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.subject import Subject
 
 # Exact GELU and its approximation are furthest apart around 2; at 5 the tails show.
 SUBJECT = Subject("MLP", probes.residual, scales=(1.0, 5.0, 0.05))

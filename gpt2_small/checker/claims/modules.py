@@ -8,19 +8,20 @@ from typing import Any
 
 import torch
 
-from gpt2_small.checker.claims import Claim, Observe, probes
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.parameters import (
+from gpt2_small.checker.claims import Claim, Observe
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.judging.stored import stored, stored_answer
+from gpt2_small.checker.claims.judging.torch_operations import gradients_by_torch, output_by_torch
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.parameters import (
     extras,
     fresh_parameters,
     initial_statistics,
     parameters,
     statistics,
 )
-from gpt2_small.checker.claims.stored import stored, stored_answer
-from gpt2_small.checker.claims.subject import Subject
-from gpt2_small.checker.claims.torch_operations import gradients_by_torch, output_by_torch
+from gpt2_small.checker.claims.observing.subject import Subject
 
 _MIXED_DEVICES = re.compile("not on the expected device|on the same device|at least two devices")
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from gpt2_small.checker.claims import OPTIMISERS, Claim
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Entry, Observation
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import Entry, Observation
 from gpt2_small.checker.claims.transformer import TIED, UNTIED
 
 PART = "parameter_groups"

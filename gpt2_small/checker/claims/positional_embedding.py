@@ -4,11 +4,12 @@ from types import ModuleType
 
 import torch
 
-from gpt2_small.checker.claims import Claim, probes
+from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.modules import module_claims
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.refusals import ending
+from gpt2_small.checker.claims.observing.subject import Subject
 
 SUBJECT = Subject("PositionalEmbedding", probes.tokens)
 BEYOND = f"{probes.SIZES['n_ctx'] + 3} positions where n_ctx is {probes.SIZES['n_ctx']}"

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import Claim, probes
-from gpt2_small.checker.claims.observation import Counts, Distribution, Entry, Observation
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
+from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "sample"
 DRAWS = 2_000

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from gpt2_small.checker.claims import Claim, probes
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Observation
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Observation
+from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "learning_rate"
 _LONG = {"peak": 6.0, "warmup_steps": 7, "total_steps": 40}

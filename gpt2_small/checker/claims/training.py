@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import OPTIMISERS, Claim, probes
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Entry, Estimate, Observation
+from gpt2_small.checker.claims import OPTIMISERS, Claim
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
 from gpt2_small.checker.claims.training_step import (
     NO_CLIPPING,
     TAKES,

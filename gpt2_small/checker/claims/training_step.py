@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import OPTIMISERS, Claim, probes
-from gpt2_small.checker.claims.failure import Failure
-from gpt2_small.checker.claims.observation import Entry, Observation
-from gpt2_small.checker.claims.refusals import ending
+from gpt2_small.checker.claims import OPTIMISERS, Claim
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Entry, Observation
+from gpt2_small.checker.claims.observing.refusals import ending
+from gpt2_small.checker.claims.observing.two_processes import step_in_two_processes
 from gpt2_small.checker.claims.transformer import TIED
-from gpt2_small.checker.claims.two_processes import step_in_two_processes
 
 PART = "train_step"
 NO_CLIPPING = 1e9

@@ -9,17 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt2_small.checker.claims import Claim, Observe, probes
-from gpt2_small.checker.claims.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.dropout import DROPOUT, dropout_claims, dropped, share
+from gpt2_small.checker.claims.judging.stored import stored, stored_answer
+from gpt2_small.checker.claims.judging.torch_operations import gradients_by_torch, output_by_torch
 from gpt2_small.checker.claims.modules import gradients as gradients_of
 from gpt2_small.checker.claims.modules import module_claims, outputs, taps
-from gpt2_small.checker.claims.observation import Estimate, Observation
-from gpt2_small.checker.claims.parameters import extras, parameters
-from gpt2_small.checker.claims.refusals import ending
-from gpt2_small.checker.claims.stored import stored, stored_answer
-from gpt2_small.checker.claims.subject import Subject
-from gpt2_small.checker.claims.torch_operations import gradients_by_torch, output_by_torch
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims.observing.observation import Estimate, Observation
+from gpt2_small.checker.claims.observing.parameters import extras, parameters
+from gpt2_small.checker.claims.observing.refusals import ending
+from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.parts import PARTS
 
 PART = "Transformer"

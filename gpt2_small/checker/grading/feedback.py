@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2_small import __version__
-from gpt2_small.checker.grading.rows import Row
+from gpt2_small.checker.grading.rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.errors import UserError
@@ -42,7 +42,7 @@ def path_of(folder: Path, student: str) -> Path:
     return folder / f"{student}.md"
 
 
-def write(folder: Path, rows: Sequence[Row]) -> None:
+def write(folder: Path, rows: Sequence[GradeRow]) -> None:
     """Write a file for each row. Raises UserError for one that this command did not write."""
     for row in rows:
         path = path_of(folder, row.student)
@@ -62,7 +62,7 @@ def _refuse_another(path: Path) -> None:
         raise UserError(f"{path} exists and is not feedback of `grade`; it is not overwritten")
 
 
-def as_markdown(row: Row) -> str:
+def as_markdown(row: GradeRow) -> str:
     """A student's feedback: points, a table of the parts, and a section for each that is wrong.
 
     Remarks are for the instructor and are left out.
@@ -92,7 +92,7 @@ def as_markdown(row: Row) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(row: Row, part: str) -> list[str]:
+def _section(row: GradeRow, part: str) -> list[str]:
     """What is wrong with a part, and the command that helps."""
     said = [row.reasons.get(part, ""), *row.advice.get(part, "").split("\n")]
     lines = [_text(sentence) for sentence in dict.fromkeys(said) if sentence]

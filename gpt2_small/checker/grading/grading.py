@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.grading import originality
-from gpt2_small.checker.grading.rows import Row, note_copies
+from gpt2_small.checker.grading.rows import GradeRow, note_copies
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
@@ -33,11 +33,11 @@ class Grading:
 
     def __init__(self, *, seed: int, seconds: float, limits: Limits, jobs: int) -> None:
         self.seed, self.seconds, self.limits, self.jobs = seed, seconds, limits, jobs
-        self.rows: list[Row] = []
+        self.rows: list[GradeRow] = []
         self._stop = threading.Event()
         self._checkers: SimpleQueue[Checker] = SimpleQueue()
 
-    def run(self, handed_in: Sequence[Submission], on_row: Callable[[Row], None]) -> None:
+    def run(self, handed_in: Sequence[Submission], on_row: Callable[[GradeRow], None]) -> None:
         """Fill `rows`, in the order of the submissions; when interrupted, with those so far."""
         checkers = [Checker(self.limits) for _ in range(min(self.jobs, len(handed_in)))]
         for checker in checkers:
@@ -56,7 +56,7 @@ class Grading:
             self._finish(handed_in)
 
     @property
-    def alarms(self) -> list[Row]:
+    def alarms(self) -> list[GradeRow]:
         """Rows whose files vanished or changed during grading."""
         return [row for row in self.rows if row.remarks and row.remarks[0].startswith("ALARM")]
 
@@ -68,8 +68,8 @@ class Grading:
             if alarm is not None:
                 row.remarks.insert(0, alarm)
 
-    def _row(self, submission: Submission) -> Row:
-        row = Row(submission.student, str(submission.file), submission.sha256)
+    def _row(self, submission: Submission) -> GradeRow:
+        row = GradeRow(submission.student, str(submission.file), submission.sha256)
         row.exercises = submission.exercises
         if submission.problem is not None:
             row.not_graded = submission.problem
@@ -85,7 +85,7 @@ class Grading:
         row.seconds = time.monotonic() - started
         return row
 
-    def _check(self, checker: Checker, submission: Submission, row: Row) -> None:
+    def _check(self, checker: Checker, submission: Submission, row: GradeRow) -> None:
         deadline = time.monotonic() + self.seconds
         results: list[Result] = []
 
@@ -116,7 +116,7 @@ def before_the_last_part(results: Sequence[Result], parts: Sequence[str]) -> lis
     return [result for result in results if result.component in whole] + left
 
 
-def remarks_on(submission: Submission, row: Row) -> list[str]:
+def remarks_on(submission: Submission, row: GradeRow) -> list[str]:
     """Remarks on a checked file for the instructor, the most important first."""
     said = [f"a link to {submission.link}"] if submission.link else []
     tree: ast.Module | None = originality.parsed(submission.source)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.grading.rows import Row, mistake_counts, sets_of, state_counts
+from gpt2_small.checker.grading.rows import GradeRow, mistake_counts, sets_of, state_counts
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_file
 
@@ -25,7 +25,7 @@ def writable(path: Path) -> None:
         raise UserError(f"{path} is no picture's name; end it in {', '.join(_SUFFIXES)}")
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
+def write(path: Path, rows: Sequence[GradeRow]) -> None:
     """Draw the class, a panel for each exercise set, atomically.
 
     Raises UserError when the picture cannot be written.
@@ -42,13 +42,13 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         figure.savefig(aside, format=path.suffix[1:].lower())
 
 
-def cells(rows: Sequence[Row], exercises: ExerciseSet) -> dict[str, list[Cell]]:
+def cells(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, list[Cell]]:
     """For each part the counts of students with a label: states, mistakes by rank, the rest."""
     counts = state_counts(rows, exercises)
     mine = [row for row in rows if row.exercises.name == exercises.name]
     found = {}
     for part in exercises.parts:
-        here = [Row("", mistakes=list(row.named.get(part, ()))) for row in mine]
+        here = [GradeRow("", mistakes=list(row.named.get(part, ()))) for row in mine]
         ranked = mistake_counts(here)
         others = sum(any(m in row.mistakes for m, _ in ranked[_RANKS:]) for row in here)
         first: list[Cell] = [(count, name) for name, count in ranked[:_RANKS]]
@@ -65,7 +65,7 @@ def _titles() -> list[str]:
     return [*(title for title, _ in _STATES), *ranks, "other known", "unknown", "not judged"]
 
 
-def _draw(panel: Any, rows: Sequence[Row], exercises: ExerciseSet) -> None:
+def _draw(panel: Any, rows: Sequence[GradeRow], exercises: ExerciseSet) -> None:
     """One exercise set: a line a part, the counts as shades of a colour."""
     table, titles = cells(rows, exercises), _titles()
     students = sum(row.not_graded is None and row.exercises.name == exercises.name for row in rows)

@@ -7,7 +7,7 @@ import json
 from gpt2_small import __version__
 from gpt2_small.checker.grading.grading import Grading
 from gpt2_small.checker.grading.rows import (
-    Row,
+    GradeRow,
     known,
     mean_points,
     mistake_counts,
@@ -55,7 +55,7 @@ def as_csv(grading: Grading) -> str:
     return text.getvalue()
 
 
-def _told(row: Row) -> dict[str, str]:
+def _told(row: GradeRow) -> dict[str, str]:
     """The reasons of the parts that are wrong."""
     return {part: row.reasons[part] for part, s in row.states.items() if s == "failed"}
 
@@ -88,7 +88,7 @@ def as_json(grading: Grading) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _student(row: Row) -> dict[str, object]:
+def _student(row: GradeRow) -> dict[str, object]:
     return {
         "student": row.student,
         "file": row.file,

@@ -12,7 +12,7 @@ from gpt2_small.checker.verdict import Status, Verdict
 
 
 @dataclass
-class Row:
+class GradeRow:
     """The result of a student's file.
 
     states: of every part.
@@ -74,19 +74,19 @@ class Row:
                 self.unnamed.append(part)
 
 
-def mean_points(rows: Iterable[Row]) -> float | None:
+def mean_points(rows: Iterable[GradeRow]) -> float | None:
     """The mean over those who were graded; None when nobody was."""
     points = [row.points for row in rows if row.not_graded is None]
     return round(mean(points), 2) if points else None
 
 
-def sets_of(rows: Iterable[Row]) -> list[ExerciseSet]:
+def sets_of(rows: Iterable[GradeRow]) -> list[ExerciseSet]:
     """The exercise sets of the graded rows, each once, the fifteen parts of GPT-2 first."""
     found = {row.exercises.name: row.exercises for row in rows if row.not_graded is None}
     return sorted(found.values() or [GPT2], key=lambda one: (one.name != GPT2.name, one.name))
 
 
-def state_counts(rows: Sequence[Row], exercises: ExerciseSet) -> dict[str, Counter[str]]:
+def state_counts(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, Counter[str]]:
     """For each part how many graded files are in which state; `not_run` for a file's error."""
     mine = [r for r in rows if r.exercises.name == exercises.name and r.not_graded is None]
     return {
@@ -94,21 +94,21 @@ def state_counts(rows: Sequence[Row], exercises: ExerciseSet) -> dict[str, Count
     }
 
 
-def mistake_counts(rows: Iterable[Row]) -> list[tuple[str, int]]:
+def mistake_counts(rows: Iterable[GradeRow]) -> list[tuple[str, int]]:
     """Mistakes by id with the number of students who made them, the most frequent first."""
     counts = Counter(mistake for row in rows for mistake in set(row.mistakes))
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def known(mistake_id: str, rows: Iterable[Row]) -> Mistake:
+def known(mistake_id: str, rows: Iterable[GradeRow]) -> Mistake:
     """The mistake of an id, from the exercise set of a row that has it."""
     exercises = next(row.exercises for row in rows if mistake_id in row.mistakes)
     return exercises.find_mistake(mistake_id)
 
 
-def note_copies(rows: Iterable[Row]) -> None:
+def note_copies(rows: Iterable[GradeRow]) -> None:
     """Remark on rows of the same code of which something holds."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[GradeRow]] = {}
     for row in rows:
         if row.code and row.done:
             groups.setdefault((row.exercises.name, row.code), []).append(row)

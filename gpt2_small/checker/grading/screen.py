@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gpt2_small.checker.grading.grading import Grading
 from gpt2_small.checker.grading.rows import (
-    Row,
+    GradeRow,
     known,
     mean_points,
     mistake_counts,
@@ -37,7 +37,7 @@ def on_screen(grading: Grading) -> RenderableType:
     )
 
 
-def _grades(rows: Sequence[Row]) -> RenderableType:
+def _grades(rows: Sequence[GradeRow]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("student", max_width=24, overflow="ellipsis", no_wrap=True)
     table.add_column("points", justify="right")
@@ -53,7 +53,7 @@ def _grades(rows: Sequence[Row]) -> RenderableType:
     return table
 
 
-def what_of(row: Row) -> Text:
+def what_of(row: GradeRow) -> Text:
     """A row's error, or its mistakes, in a few words."""
     if row.error is not None:
         return Text(_one_line(row.error), style="red")
@@ -61,7 +61,7 @@ def what_of(row: Row) -> Text:
     return Text(", ".join([*row.mistakes, *unnamed]))
 
 
-def _about(row: Row, sentence: str) -> Text:
+def _about(row: GradeRow, sentence: str) -> Text:
     """One line about a student, cut to the width of the screen."""
     line = Text(f"{clean(row.student).plain}: {_one_line(sentence)}", overflow="ellipsis")
     line.no_wrap = True
@@ -70,7 +70,7 @@ def _about(row: Row, sentence: str) -> Text:
     return line
 
 
-def _first(row: Row) -> str:
+def _first(row: GradeRow) -> str:
     """The most important remark, and how many more there are, which the reports list."""
     more = len(row.remarks) - 1
     first = row.remarks[0]
@@ -79,7 +79,7 @@ def _first(row: Row) -> str:
     return f"{short} (+{more} more)" if more else short
 
 
-def _parts(rows: Sequence[Row]) -> list[RenderableType]:
+def _parts(rows: Sequence[GradeRow]) -> list[RenderableType]:
     """How many files are right, wrong, unwritten, by part."""
     grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     for title in ("part", "right", "wrong", "not written", "not judged"):
@@ -95,7 +95,7 @@ def _cells(counts: Counter[str]) -> list[int]:
     return [counts["passed"], counts["failed"], counts["not_written"], unjudged]
 
 
-def _mistakes(rows: Sequence[Row]) -> list[RenderableType]:
+def _mistakes(rows: Sequence[GradeRow]) -> list[RenderableType]:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", min_width=4)
     for name, count in mistake_counts(rows)[:_MOST_MISTAKES]:

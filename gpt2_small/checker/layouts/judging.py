@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.runner import Judged
+from gpt2_small.checker.claims.judging.runner import Judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.built_in import find_layout
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields

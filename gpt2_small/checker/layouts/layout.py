@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from gpt2_small.checker.claims import probes
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.layouts.adapter import Call, Factory, Tensors, adapted
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART
 from gpt2_small.model_protocol import Config

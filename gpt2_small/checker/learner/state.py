@@ -13,7 +13,7 @@ _UNKNOWN = "it is being checked"
 
 
 @dataclass(frozen=True)
-class Event:
+class Notice:
     """Something to tell the learner.
 
     kind: `verdict`: a part was checked again; `finished`: a part holds now that did not before;
@@ -82,7 +82,7 @@ class Lesson:
         if len(changed) < len(self.parts):
             self.focus = next(iter(changed), self.focus)
 
-    def is_gone(self, now: Path | None) -> list[Event]:
+    def is_gone(self, now: Path | None) -> list[Notice]:
         """The file is not there."""
         self.problem = f"{self._shown_as} is gone; waiting for it to come back"
         if now is not None:
@@ -90,9 +90,9 @@ class Lesson:
                 f"{self._shown_as} is called {now.name} now; name it back, or stop with q and "
                 f"go on with gpt2-small watch {now.name}"
             )
-        return [Event("gone", text=self.problem)]
+        return [Notice("gone", text=self.problem)]
 
-    def take_result(self, result: Result) -> list[Event]:
+    def take_result(self, result: Result) -> list[Notice]:
         """The first wrong result of a part that is not all checked yet."""
         part = result.component
         if result.status != "failed" or part != self.focus or part in self._failing:
@@ -102,13 +102,13 @@ class Lesson:
         self._reports[part] = PartReport(naming="Looking for the mistake ...")
         return []
 
-    def take(self, verdict: Verdict) -> list[Event]:
+    def take(self, verdict: Verdict) -> list[Notice]:
         """The verdict on some parts, or on all of them together."""
         if verdict.sha256 != self._sha256:
             return []
         if verdict.error is not None:
             self.problem = verdict.error
-            return [Event("error", text=verdict.error)]
+            return [Notice("error", text=verdict.error)]
         events = []
         for part in verdict.parts():
             self._results[part] = verdict.of(part)
@@ -117,10 +117,10 @@ class Lesson:
         whole = len(verdict.parts()) == len(self.parts)
         if whole and not self.complete and verdict.exit_code == 0:
             self.complete = True
-            events.append(Event("whole"))
+            events.append(Notice("whole"))
         return events
 
-    def _told(self, part: str) -> list[Event]:
+    def _told(self, part: str) -> list[Notice]:
         """What is news about a part after its verdict."""
         state = self.verdict().state_of(part)
         before, self._before[part] = self._before.get(part), state
@@ -128,8 +128,8 @@ class Lesson:
             self.progress.done.append(part)
             self.keep()
         if state == "passed" and before not in (None, "passed"):
-            return [Event("finished", part)]
-        return [Event("verdict", part)]
+            return [Notice("finished", part)]
+        return [Notice("verdict", part)]
 
     def keep(self) -> None:
         """Keep the progress on disk."""
@@ -149,7 +149,7 @@ class Lesson:
         """The part to show: the one in focus, or else the first to mend."""
         return self.focus or self.verdict().first_to_mend()
 
-    def give_hint(self) -> list[Event]:
+    def give_hint(self) -> list[Notice]:
         """The next hint for the part shown, or for the next one where that holds.
 
         None while the file is checked for the first time: which part that is about is not known.
@@ -163,4 +163,4 @@ class Lesson:
         self.progress = progress.read(self.path, self.exercises)
         self.hint = progress.next_hint(self.progress, part, report.mistakes, self.exercises)
         self.keep()
-        return [Event("hint", part, self.hint.text)]
+        return [Notice("hint", part, self.hint.text)]

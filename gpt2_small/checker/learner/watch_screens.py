@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gpt2_small.checker.learner import progress, screen
-from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.state import Lesson, Notice
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.verdict import PartReport
 
@@ -23,7 +23,7 @@ class Screen:
         self._news: tuple[str | None, list[Text]] = None, []
         self._painted: list[str] = []
 
-    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
         """Paint the screen anew when anything on it has changed."""
         text = lesson.verdict().sha256
         of_text, news = self._news
@@ -86,7 +86,7 @@ class Lines:
         self._said: dict[str, str] = {}
         self._begun = False
 
-    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
         """Print what is news."""
         for event in events:
             if event.kind in ("error", "gone"):
@@ -124,7 +124,7 @@ class Lines:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
-def celebration(event: Event, lesson: Lesson) -> Text:
+def celebration(event: Notice, lesson: Lesson) -> Text:
     """That a part is finished, or the whole."""
     if event.kind == "finished":
         done = len(lesson.done())

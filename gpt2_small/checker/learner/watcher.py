@@ -8,7 +8,7 @@ from gpt2_small.checker import exercise_set
 from gpt2_small.checker.learner.background import Background
 from gpt2_small.checker.learner.keyboard import Keys, NoKeys
 from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts, is_python
-from gpt2_small.checker.learner.state import Event, Lesson
+from gpt2_small.checker.learner.state import Lesson, Notice
 from gpt2_small.checker.verdict import Result
 
 _TICK = 0.05
@@ -17,7 +17,7 @@ _TICK = 0.05
 class Face(Protocol):
     """Where a learner sees what is going on."""
 
-    def tell(self, lesson: Lesson, events: Sequence[Event], busy: bool) -> None:
+    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
         """Show what is known, after these events."""
 
     def key(self, lesson: Lesson, pressed: str) -> None:
@@ -66,7 +66,7 @@ class Watch:
             self._face.key(self.lesson, pressed)
         self._face.tell(self.lesson, events, self._background.is_busy())
 
-    def _look(self) -> list[Event]:
+    def _look(self) -> list[Notice]:
         """Ask for what a save has changed."""
         seen = self._saves.look()
         if isinstance(seen, Gone):

@@ -15,8 +15,8 @@ from functools import cached_property
 from torch import Tensor
 
 from gpt2_small.checker.claims import GROUPS
-from gpt2_small.checker.claims.observation import alike
-from gpt2_small.checker.claims.runner import RAISED
+from gpt2_small.checker.claims.judging.runner import RAISED
+from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.evidence import Evidence
 from gpt2_small.checker.mistakes.lines.effects import located

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import CodeType, ModuleType
 from typing import Protocol
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.parts import FILE_OF, PARTS
 from gpt2_small.errors import UserError, did_you_mean

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.observation import (
+from gpt2_small.checker.claims.judging.runner import difference, observed
+from gpt2_small.checker.claims.judging.tolerances import ALIKE
+from gpt2_small.checker.claims.observing.observation import (
     TAP,
     Observation,
     alike,
     entry_distance,
     value_distance,
 )
-from gpt2_small.checker.claims.runner import difference, observed
-from gpt2_small.checker.claims.tolerances import ALIKE
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.stages import fingerprint
 from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build

@@ -8,8 +8,8 @@ from types import ModuleType
 from gpt2_small import binding
 from gpt2_small.checker import exercise_set
 from gpt2_small.checker.claims.contract import other_axes
-from gpt2_small.checker.claims.packing import pack
-from gpt2_small.checker.claims.runner import Sight, look, stand_in
+from gpt2_small.checker.claims.judging.runner import Sight, look, stand_in
+from gpt2_small.checker.claims.observing.packing import pack
 from gpt2_small.checker.sandbox.limits import Stopwatch
 from gpt2_small.checker.sandbox.messages import write_frame
 from gpt2_small.checker.sandbox.task import Task
@@ -60,7 +60,7 @@ def load(task: Task) -> ModuleType:
 
 def _proposed(task: Task) -> dict[str, object]:
     """The layout that fits the file, and the parts that it fits."""
-    from gpt2_small.checker.claims.probes import config
+    from gpt2_small.checker.claims.observing.probes import config
     from gpt2_small.checker.layouts.built_in import proposed_layout
 
     found = proposed_layout(load(task), config(_other_parts(task)))

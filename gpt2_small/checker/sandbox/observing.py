@@ -8,8 +8,8 @@ from types import CodeType
 
 from gpt2_small import notebooks
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.packing import unpack
-from gpt2_small.checker.claims.runner import RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.claims.judging.runner import RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.claims.observing.packing import unpack
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.mistakes.mistake import code_without

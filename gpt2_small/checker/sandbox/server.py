@@ -41,10 +41,10 @@ def main(descriptor: int, parts: Sequence[str] = ()) -> None:
 
 def be_the_judge(client: socket.socket, forker: socket.socket) -> None:
     """Answer the client in this process, and never come back."""
-    from gpt2_small.checker.sandbox import judge
+    from gpt2_small.checker.sandbox import verdicts
 
     try:
-        judge.serve(client, forker)
+        verdicts.serve(client, forker)
     except BrokenPipeError:
         os._exit(0)
     except BaseException:

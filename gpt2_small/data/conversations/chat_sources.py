@@ -9,7 +9,14 @@ from typing import Any
 
 from gpt2_small.data.conversations import oasst
 from gpt2_small.data.conversations.conversation import Audit, RawConversation, RawTurn
-from gpt2_small.data.conversations.record_shapes import FROM, OASST, SHAPES, BadRow, Row, shape_of
+from gpt2_small.data.conversations.record_shapes import (
+    FROM,
+    OASST,
+    SHAPES,
+    BadRow,
+    Record,
+    shape_of,
+)
 from gpt2_small.data.conversations.records import read_rows
 from gpt2_small.data.corpora.hub_corpus import rows_of
 from gpt2_small.errors import UserError, did_you_mean
@@ -65,7 +72,7 @@ def open_chat_source(
     return ChatSource(name, origin, shape, found)
 
 
-def _rows(name: str, limit: int | None) -> tuple[Iterator[Row], dict[str, Any]]:
+def _rows(name: str, limit: int | None) -> tuple[Iterator[Record], dict[str, Any]]:
     if name == OASST1 or name.startswith(HUB):
         found, origin = rows_of(OASST1_ON_THE_HUB if name == OASST1 else name.removeprefix(HUB))
         return _limited(found, limit), origin
@@ -75,14 +82,14 @@ def _rows(name: str, limit: int | None) -> tuple[Iterator[Row], dict[str, Any]]:
     return _limited(read_rows(path), limit), {"file": path.name, "sha256": _hash(path)}
 
 
-def _limited(rows: Iterable[Row], limit: int | None) -> Iterator[Row]:
+def _limited(rows: Iterable[Record], limit: int | None) -> Iterator[Record]:
     for number, row in enumerate(rows):
         if number == limit:
             return
         yield row
 
 
-def _plain(rows: Iterable[Row], shape: str, name: str) -> Iterator[RawConversation]:
+def _plain(rows: Iterable[Record], shape: str, name: str) -> Iterator[RawConversation]:
     for number, row in enumerate(rows, start=1):
         try:
             yield SHAPES[shape](row)
@@ -95,7 +102,7 @@ def _plain(rows: Iterable[Row], shape: str, name: str) -> Iterator[RawConversati
 
 def _dialogues(limit: int | None) -> ChatSource:
     """The embedded dialogues, of which equal ones alone share a split."""
-    from gpt2_small.stories import dialogue_corpus
+    from gpt2_small.stories.dialogues import dialogue_corpus
     from gpt2_small.stories.tokenizer import join_words
 
     drawn = dialogue_corpus.training_dialogues(0, limit or dialogue_corpus.TRAINING_DIALOGUES)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpt2_small.data.conversations.conversation import Audit, RawConversation, RawTurn
-from gpt2_small.data.conversations.record_shapes import BadRow, Row
+from gpt2_small.data.conversations.record_shapes import BadRow, Record
 from gpt2_small.errors import UserError
 
 READY = "ready_for_export"
@@ -37,7 +37,7 @@ class Message:
 
 
 def conversations(
-    rows: Iterable[Row], *, lang: str | None, paths: str, audit: Audit
+    rows: Iterable[Record], *, lang: str | None, paths: str, audit: Audit
 ) -> Iterator[RawConversation]:
     """The conversations of trees: one a tree for `best`, one a leaf for `all`.
 
@@ -112,7 +112,7 @@ def _usable(message: Message, changed: Counter[str]) -> list[Message]:
     return sorted(kept, key=lambda reply: (reply.rank or 0, reply.id))
 
 
-def _trees(rows: Iterable[Row], audit: Audit) -> Iterator[Message]:
+def _trees(rows: Iterable[Record], audit: Audit) -> Iterator[Message]:
     """The prompts of all trees with their replies, whatever the order of the rows."""
     by_id: dict[str, Message] = {}
     for number, row in enumerate(rows, start=1):
@@ -151,7 +151,7 @@ def _check_circles(by_id: Mapping[str, Message]) -> None:
         settled |= seen
 
 
-def _nested(row: Row) -> Iterator[Message]:
+def _nested(row: Record) -> Iterator[Message]:
     """The messages of a tree that comes as one row."""
     state = row.get("tree_state")
     waiting: list[tuple[Any, str | None, int]] = [(row["prompt"], None, 0)]
@@ -169,7 +169,7 @@ def _nested(row: Row) -> Iterator[Message]:
         waiting += [(reply, message.id, depth + 1) for reply in replies]
 
 
-def _message(row: Row) -> Message:
+def _message(row: Record) -> Message:
     id, parent, text, role = (row.get(name) for name in ("message_id", "parent_id", "text", "role"))
     for name, value in (("message_id", id), ("text", text), ("role", role)):
         if not isinstance(value, str):

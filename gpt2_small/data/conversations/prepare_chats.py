@@ -74,7 +74,7 @@ class ChatOptions:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedChats:
     """What was made: the index, and what happened to the conversations on the way."""
 
     folder: Path
@@ -82,7 +82,7 @@ class Prepared:
     audit: Audit
 
 
-def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepared:
+def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> PreparedChats:
     """Make a folder of conversations, whole or not at all.
 
     Raises UserError when the source cannot be read, the folder is taken, or nothing is left.
@@ -122,7 +122,7 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
             settings=asdict(options) | {"tokenizer": tokenizer.name},
             audit=audit.as_json(),
         )
-    return Prepared(folder, index, audit)
+    return PreparedChats(folder, index, audit)
 
 
 def _rendered(
@@ -158,7 +158,7 @@ def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) ->
     Raises UserError for one without roles, or with more ids than two bytes hold.
     """
     if spec == DIALOGUE_TOKENIZER:
-        from gpt2_small.stories.dialogue_tokenizer import dialogue_tokenizer
+        from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
 
         return dialogue_tokenizer()
     text = ""

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 from gpt2_small.data.conversations.conversation import RawConversation, RawTurn, text_of
 from gpt2_small.errors import UserError
 
-Row: TypeAlias = Mapping[str, Any]
-Shape: TypeAlias = Callable[[Row], RawConversation]
+Record: TypeAlias = Mapping[str, Any]
+Shape: TypeAlias = Callable[[Record], RawConversation]
 
 OASST = "oasst"
 FROM = (OASST, "messages", "sharegpt", "alpaca")
@@ -17,7 +17,7 @@ class BadRow(ValueError):
     """A row that is not of the shape. The message is a clause about it."""
 
 
-def shape_of(row: Row, source: str) -> str:
+def shape_of(row: Record, source: str) -> str:
     """The format of a row, by its fields.
 
     Raises UserError, with the fields that are there, where it cannot be told.
@@ -40,7 +40,7 @@ def shape_of(row: Row, source: str) -> str:
     )
 
 
-def messages(row: Row) -> RawConversation:
+def messages(row: Record) -> RawConversation:
     """OpenAI's and TRL's shape: `messages` of `role` and `content` (UltraChat's rows, too).
 
     `prompt` and `completion`, as messages, are TRL's other shape of the same.
@@ -52,7 +52,7 @@ def messages(row: Row) -> RawConversation:
     return RawConversation(tuple(_turns(found, "role", "content")))
 
 
-def sharegpt(row: Row) -> RawConversation:
+def sharegpt(row: Record) -> RawConversation:
     """ShareGPT's shape: `conversations` of `from` and `value`, and perhaps a `system` text."""
     turns = list(_turns(_list(row, "conversations", "conversation", "messages"), "from", "value"))
     system = row.get("system")
@@ -61,7 +61,7 @@ def sharegpt(row: Row) -> RawConversation:
     return RawConversation(tuple(turns))
 
 
-def alpaca(row: Row) -> RawConversation:
+def alpaca(row: Record) -> RawConversation:
     """Alpaca's shape: `instruction`, perhaps `input`, `output`; perhaps `system` and `history`.
 
     An input follows its instruction after an empty line.
@@ -96,7 +96,7 @@ def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
         yield RawTurn(turn[role], text_of(turn.get(content)))
 
 
-def _list(row: Row, *names: str) -> list[Any]:
+def _list(row: Record, *names: str) -> list[Any]:
     for name in names:
         if name in row:
             found = row[name]

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.data.conversations.record_shapes import Row
-from gpt2_small.data.corpora.arrow_rows import arrow_rows
-from gpt2_small.data.corpora.json_rows import NotJson, is_array, json_array, json_lines
-from gpt2_small.data.corpora.parquet_rows import parquet_rows
+from gpt2_small.data.conversations.record_shapes import Record
 from gpt2_small.data.corpora.row_files import row_format
+from gpt2_small.data.corpora.row_formats.arrow_rows import arrow_rows
+from gpt2_small.data.corpora.row_formats.json_rows import NotJson, is_array, json_array, json_lines
+from gpt2_small.data.corpora.row_formats.parquet_rows import parquet_rows
 from gpt2_small.errors import UserError
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[Record]:
     """The rows of a file, in their order; JSON may be compressed.
 
     Raises UserError, with the row, for a file that is damaged, empty or of another kind.

@@ -16,7 +16,7 @@ from gpt2_small.data.corpora.corpus import (
 )
 from gpt2_small.data.corpora.rows import (
     SKIPPED_SHARE,
-    Row,
+    TextRow,
     check_skipped,
     choose_column,
     documents_of,
@@ -125,7 +125,7 @@ class HubCorpus:
         most = self._most_characters
         return documents == self.limit or (most is not None and characters >= most)
 
-    def _read(self, at: Place | None) -> Iterator[Row]:
+    def _read(self, at: Place | None) -> Iterator[TextRow]:
         state, passed = (at["rows"], at["passed"]) if at else (None, 0)
         self._rows.load_state_dict(state)
         with _said(self._data_set):

@@ -5,17 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.data.corpora.arrow_rows import arrow_kinds, arrow_size, arrow_values
 from gpt2_small.data.corpora.corpus import Place, document_hash
-from gpt2_small.data.corpora.csv_rows import csv_header, csv_rows
 from gpt2_small.data.corpora.decompression import BLOCK_BYTES
-from gpt2_small.data.corpora.json_rows import (
-    is_array,
-    is_single_object,
-    json_array,
-    json_lines,
-    json_object,
-)
 from gpt2_small.data.corpora.open_files import (
     COMPRESSED_SUFFIXES,
     PARQUET,
@@ -23,11 +14,24 @@ from gpt2_small.data.corpora.open_files import (
     open_bytes,
     raw_beginning,
 )
-from gpt2_small.data.corpora.parquet_rows import parquet_kinds, parquet_size, parquet_values
+from gpt2_small.data.corpora.row_formats.arrow_rows import arrow_kinds, arrow_size, arrow_values
+from gpt2_small.data.corpora.row_formats.csv_rows import csv_header, csv_rows
+from gpt2_small.data.corpora.row_formats.json_rows import (
+    is_array,
+    is_single_object,
+    json_array,
+    json_lines,
+    json_object,
+)
+from gpt2_small.data.corpora.row_formats.parquet_rows import (
+    parquet_kinds,
+    parquet_size,
+    parquet_values,
+)
 from gpt2_small.data.corpora.rows import (
     LOOKED_AT_ROWS,
     TEXT_COLUMN,
-    Row,
+    TextRow,
     choose_column,
     row_of,
     value_of,
@@ -94,7 +98,7 @@ class RowFile:
         self.sha256 = sha256(path)
         self.documents, self.bytes = self._size()
 
-    def rows(self, place: Place | None = None) -> Iterator[Row]:
+    def rows(self, place: Place | None = None) -> Iterator[TextRow]:
         """The rows after a place, or all of them, those without text among them.
 
         Raises:
@@ -108,7 +112,7 @@ class RowFile:
         for record, offset in self._records(place["byte"] if place else 0):
             after = {"byte": offset}
             if isinstance(record, ValueError):
-                yield Row("", str(record), after)
+                yield TextRow("", str(record), after)
             else:
                 yield row_of(record, self.column, after)
 

@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """What was read from a row.
 
     text: empty where the row has none.
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     place: Place
 
 
-def row_of(record: Any, column: str | None, place: Place) -> Row:
+def row_of(record: Any, column: str | None, place: Place) -> TextRow:
     """The text of a record: a value of its column, or the record itself where there are no columns.
 
     A text that is null is empty. `a.b` is the value of `b` in the object `a`.
@@ -42,21 +42,21 @@ def row_of(record: Any, column: str | None, place: Place) -> Row:
     if column is None:
         value, what = record, "the row"
     elif not isinstance(record, Mapping):
-        return Row("", f"it is {_kind(record)}, not an object", place)
+        return TextRow("", f"it is {_kind(record)}, not an object", place)
     else:
         value, what = value_of(record, column), column
         if value is _MISSING:
-            return Row("", f"it has no {column!r}", place)
+            return TextRow("", f"it has no {column!r}", place)
     if value is None:
-        return Row("", None, place)
+        return TextRow("", None, place)
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError as error:
-            return Row("", f"its {what} is not UTF-8 (at byte {error.start})", place)
+            return TextRow("", f"its {what} is not UTF-8 (at byte {error.start})", place)
     if not isinstance(value, str):
-        return Row("", f"its {what} is {_kind(value)}, not text", place)
-    return Row(without_surrogates(value), None, place)
+        return TextRow("", f"its {what} is {_kind(value)}, not text", place)
+    return TextRow(without_surrogates(value), None, place)
 
 
 _MISSING = object()
@@ -82,8 +82,8 @@ def without_surrogates(text: str) -> str:
 
 
 def documents_of(
-    rows: Iterable[Row], name: str, counts: RowCounts, skipped_share: float
-) -> Iterator[Row]:
+    rows: Iterable[TextRow], name: str, counts: RowCounts, skipped_share: float
+) -> Iterator[TextRow]:
     """The rows with text; the others are counted.
 
     Raises:

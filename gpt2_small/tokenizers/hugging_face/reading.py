@@ -14,7 +14,7 @@ from gpt2_small.tokenizers.hugging_face.own_kinds import own_kind
 from gpt2_small.tokenizers.hugging_face.settings import (
     FILE_CLASSES,
     GPT2_CLASS,
-    Settings,
+    TokenizerSettings,
     add_tokens,
     name_as_gpt2,
     put_around,
@@ -67,7 +67,7 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
         raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error!r}).") from None
 
 
-def _engine(path: Path, content: dict[str, Any] | None, settings: Settings) -> Engine:
+def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSettings) -> Engine:
     """The library's tokenizer as transformers' class makes it of the files."""
     model = (content or {}).get("model") or {}
     is_bpe = model.get("type", "BPE") == "BPE"
@@ -100,7 +100,7 @@ def _engine(path: Path, content: dict[str, Any] | None, settings: Settings) -> E
     return engine
 
 
-def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: Settings) -> None:
+def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: TokenizerSettings) -> None:
     """Raises UserError where the class GPT2Tokenizer would drop a part of tokenizer.json.
 
     transformers 5 takes vocabulary, merges, added tokens and post-processor from the file and

@@ -35,7 +35,7 @@ FILE_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 
 
 @dataclass
-class Settings:
+class TokenizerSettings:
     """What a folder says of its tokenizer beside the vocabulary.
 
     class_name: the class of transformers, without `Fast`.
@@ -59,7 +59,7 @@ class Settings:
         return not (self.named or self.added or self.extra)
 
 
-def read_settings(folder: Path, content: Mapping[str, Any] | None) -> Settings:
+def read_settings(folder: Path, content: Mapping[str, Any] | None) -> TokenizerSettings:
     """The settings of a folder.
 
     Args:
@@ -107,7 +107,7 @@ def read_ends(folder: Path) -> frozenset[int]:
     return frozenset()
 
 
-def name_as_gpt2(engine: Engine, settings: Settings) -> None:
+def name_as_gpt2(engine: Engine, settings: TokenizerSettings) -> None:
     """Name `<|endoftext|>` as transformers' class GPT2Tokenizer does where the files name nothing.
 
     In a vocabulary without it, it would be a token after the last that no model has a row for, and
@@ -120,7 +120,7 @@ def name_as_gpt2(engine: Engine, settings: Settings) -> None:
         settings.named.setdefault(name, END_OF_TEXT)
 
 
-def add_tokens(engine: Engine, settings: Settings) -> None:
+def add_tokens(engine: Engine, settings: TokenizerSettings) -> None:
     """Adds the tokens that the settings name, in transformers' order.
 
     Raises:
@@ -151,7 +151,7 @@ def add_tokens(engine: Engine, settings: Settings) -> None:
             )
 
 
-def put_around(engine: Engine, settings: Settings) -> None:
+def put_around(engine: Engine, settings: TokenizerSettings) -> None:
     """Has every text begin and end as `add_bos_token` and `add_eos_token` say."""
     first = settings.named.get("bos_token") if settings.options.get("add_bos_token") else None
     last = settings.named.get("eos_token") if settings.options.get("add_eos_token") else None
@@ -171,7 +171,9 @@ def _check_switches(options: Mapping[str, Any]) -> None:
             raise UserError(f"its {name} is {options[name]!r}; give true or false.")
 
 
-def _settings(folder: Path, options: dict[str, Any], content: Mapping[str, Any] | None) -> Settings:
+def _settings(
+    folder: Path, options: dict[str, Any], content: Mapping[str, Any] | None
+) -> TokenizerSettings:
     _check_switches(options)
     if not options.get("extra_special_tokens"):
         options["extra_special_tokens"] = options.pop("additional_special_tokens", None) or []
@@ -195,7 +197,7 @@ def _settings(folder: Path, options: dict[str, Any], content: Mapping[str, Any] 
     by_content = {token.content: token for token in added.values()}
     named |= of_model
     tokens = {name: None if token is None else _token(token) for name, token in named.items()}
-    return Settings(
+    return TokenizerSettings(
         class_name=GPT2_CLASS,
         named={
             name: token if token is None else by_content.get(_content(token), token)

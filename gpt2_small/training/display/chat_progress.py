@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from gpt2_small.stories.dialogue_judge import DialogueJudgement
+from gpt2_small.stories.dialogues.dialogue_judge import DialogueJudgement
 from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
 from gpt2_small.training.session import OpenRun
 

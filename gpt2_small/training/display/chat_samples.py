@@ -10,11 +10,11 @@ from torch import Tensor
 
 from gpt2_small.data.conversations.rendering import end_id, role_id
 from gpt2_small.generation import sample_many
-from gpt2_small.stories.dialogue_judge import Answer, DialogueJudgement, judge_dialogues
-from gpt2_small.stories.dialogue_tokenizer import DIALOGUE_WORDS
+from gpt2_small.stories.dialogues.dialogue_judge import Answer, DialogueJudgement, judge_dialogues
+from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
 from gpt2_small.training.chat_data import ChatData
 from gpt2_small.training.loop import EVALUATION_ROWS, Training
-from gpt2_small.training.masked_objective import tokens_and_mask
+from gpt2_small.training.step.masked_objective import tokens_and_mask
 
 ANSWER_TOKENS = 200
 LONGEST_STORY = 80

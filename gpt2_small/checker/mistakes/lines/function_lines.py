@@ -4,7 +4,7 @@ reference."""
 import ast
 from collections.abc import Sequence
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effect_comparison import (
     close,
     first_unlike,

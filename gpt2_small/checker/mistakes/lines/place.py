@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from gpt2_small import notebooks
-from gpt2_small.checker.claims.runner import RAISED, Judged
+from gpt2_small.checker.claims.judging.runner import RAISED, Judged
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines import effects
 from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere, returned_at

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stage_matching import match

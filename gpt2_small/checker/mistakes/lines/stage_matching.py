@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gpt2_small.checker.claims import probes
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.mistakes.lines.stages import HIDDEN, MASKED, Stage, numbers_of, same
 
 _FEWEST = 8

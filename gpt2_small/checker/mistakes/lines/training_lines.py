@@ -6,7 +6,7 @@ An update too early says more than the gradient that it leaves, and is looked fo
 import math
 from collections.abc import Mapping, Sequence
 
-from gpt2_small.checker.claims.runner import reference
+from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effect_comparison import (
     close,
     first_unlike,

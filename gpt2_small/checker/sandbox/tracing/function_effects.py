@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import generation, probes
+from gpt2_small.checker.claims import generation
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.transformer import UNTIED
+from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.numbers import NAMED, watching_lines
-from gpt2_small.checker.sandbox.tracing.recorder import Recorder, line_in
 from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES, steps_of
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
 
@@ -30,7 +31,7 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
     )
 
     prompt = generation.prompt(seed, generation.N_CTX - 2)
-    recorder = Recorder(file, [prompt])
+    recorder = CallRecorder(file, [prompt])
 
     def note(what: str, *numbers: float, made: int | None = None) -> None:
         trace.effects.append(Effect(made or line_in(file, 2) or 0, what, numbers))

@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import claims_of, generation, loss, probes, sampling
-from gpt2_small.checker.claims.subject import Subject
+from gpt2_small.checker.claims import claims_of, generation, loss, sampling
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.claims.transformer import UNTIED
 from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder
 from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling
 from gpt2_small.checker.sandbox.tracing.numbers import watching_lines
-from gpt2_small.checker.sandbox.tracing.recorder import Recorder
 from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES
 from gpt2_small.checker.sandbox.tracing.trace import Trace
 from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
@@ -62,7 +63,7 @@ def _module(module: ModuleType, file: str, part: str, seed: int, case: str) -> T
     changes = {"dropout": 0.3} if case == "dropout" else _CHANGES.get(part, {})
     model = subject.build(module, seed, **changes).double()
     given = _input(subject, seed, case)
-    recorder = Recorder(file, [given, *model.parameters()])
+    recorder = CallRecorder(file, [given, *model.parameters()])
     lines: list[int] = []
     try:
         with recorder.watching(model), watching_lines(file, lines=lines), recorder:
@@ -96,7 +97,7 @@ def _input(subject: Subject, seed: int, case: str) -> Tensor:
 def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: float = 1) -> Trace:
     logits = loss.logits(seed, "diagnosis").double() * spread
     tokens = probes.tokens(seed, "diagnosis", seq=logits.shape[1] + longer)
-    recorder = Recorder(file, [logits, tokens])
+    recorder = CallRecorder(file, [logits, tokens])
     try:
         with recorder:
             recorder.ends_with(module.next_token_loss(logits, tokens))
@@ -112,7 +113,7 @@ def sampled(seed: int) -> Tensor:
 
 def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any]) -> Trace:
     logits = sampled(seed)
-    recorder = Recorder(file, [logits])
+    recorder = CallRecorder(file, [logits])
     settings = {"generator": probes.draws(seed, "diagnosis"), **settings}
     numbers = recorder.trace.effects
     try:
@@ -126,7 +127,7 @@ def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any
 def _generate(module: ModuleType, file: str, seed: int) -> Trace:
     model = generation.model_of(module, seed).double()
     tokens = generation.prompt(seed, generation.N_CTX - 1)
-    recorder = Recorder(file, [tokens])
+    recorder = CallRecorder(file, [tokens])
     whole = nn.ModuleList([model])
     try:
         with recorder.watching(whole), recorder:

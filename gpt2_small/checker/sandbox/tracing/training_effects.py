@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import probes, training_step
 from gpt2_small.checker.claims import training as claims
+from gpt2_small.checker.claims import training_step
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.numbers import watching_lines
-from gpt2_small.checker.sandbox.tracing.recorder import Recorder, line_in
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
 
 GRADIENT, WEIGHTS, READS, LEFT = "gradient", "weights", "reads", "micro-batches left"
@@ -19,7 +20,7 @@ _NORM = 0.05
 _STEPS = 3
 
 
-class State:
+class ModelDigest:
     """Gradient and weights of a model in a few numbers each, which tell any two apart."""
 
     def __init__(self, model: nn.Module, seed: int) -> None:
@@ -53,8 +54,8 @@ def stepping(module: ModuleType, file: str, seed: int, *, fault: str | None = No
     batches = training_step.windows(seed, *_SIZES)
     _leave_gradients(model, seed)
     _spoil(model, fault)
-    state, given = State(model, seed), list(batches)
-    recorder = Recorder(file, [*batches, *model.parameters()])
+    state, given = ModelDigest(model, seed), list(batches)
+    recorder = CallRecorder(file, [*batches, *model.parameters()])
     effects = recorder.trace.effects
     before = {GRADIENT: state.gradient(), WEIGHTS: state.weights(), LEFT: (float(len(given)),)}
 

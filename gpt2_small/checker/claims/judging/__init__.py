@@ -1,0 +1,1 @@
+"""Judge observations by the reference, torch and stored results, within tolerances."""

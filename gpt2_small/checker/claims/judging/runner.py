@@ -1,0 +1,234 @@
+"""Run claims on a loaded module, and judge what was observed.
+
+`look` runs beside the file's own code and knows no expectation; `judged` compares what it saw, and
+runs none of the file's code. `judge` does both in this process, for modules that can be trusted.
+"""
+
+import inspect
+import time
+import traceback
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from gpt2_small import binding
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
+from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.explanations import explain_difference, explain_error
+from gpt2_small.checker.verdict import Result, Status
+
+RAISED = "raised"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a claim saw of a module, before anything is compared.
+
+    problem: why it was stopped, if it was. line: of the file, where it was stopped.
+    written: False when the part is missing or raised NotImplementedError.
+    """
+
+    seen: Observation = field(default_factory=dict)
+    problem: str | None = None
+    line: int | None = None
+    written: bool = True
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim's result, and what it saw."""
+
+    result: Result
+    seen: Observation
+
+    def with_mistake(self, mistake: str) -> "Judged":
+        return Judged(replace(self.result, mistake=mistake), self.seen)
+
+    def moved_to(self, line: int) -> "Judged":
+        """The same with another line, when it failed."""
+        if self.result.status != "failed":
+            return self
+        return Judged(replace(self.result, line=line), self.seen)
+
+    def with_line(self, line: int | None) -> "Judged":
+        """The same with a line, where a failed claim knows none."""
+        if self.result.status != "failed" or self.result.line is not None:
+            return self
+        return Judged(replace(self.result, line=line), self.seen)
+
+
+def reference(exercises: ExerciseSet = GPT2) -> ModuleType:
+    """The reference, loaded once for everything that compares with it."""
+    return _loaded(exercises.reference, exercises.text)
+
+
+@cache
+def _loaded(path: Path, text: str | None) -> ModuleType:
+    if text is None:
+        return binding.load(path)
+    name = f"gpt2_small_reference_{zlib.crc32(text.encode()):08x}"
+    return binding.execute(text.encode(), Path("<the reference with edits>"), name)
+
+
+def expected(claim: Claim, seed: int, exercises: ExerciseSet = GPT2) -> tuple[Observation, ...]:
+    """What a claim must observe, and what its further expectations say of some entries."""
+    return _expected(claim, seed, exercises)
+
+
+@cache
+def _expected(claim: Claim, seed: int, exercises: ExerciseSet) -> tuple[Observation, ...]:
+    right = reference(exercises)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.default_generator.manual_seed(seed)
+        return (claim.expected(right, seed), *(also(right, seed) for also in claim.also))
+
+
+def judge(
+    module: ModuleType, part: str, seed: int = 0, exercises: ExerciseSet = GPT2
+) -> list[Judged]:
+    """Judge all claims about a part of a module whose other parts are the reference's."""
+    return list(judge_each(exercises.claims(part), module, seed, exercises))
+
+
+def judge_each(
+    claims: Iterable[Claim], module: ModuleType, seed: int, exercises: ExerciseSet = GPT2
+) -> Iterator[Judged]:
+    """Judge claims about one part in turn; behind a gate that does not hold, all wait."""
+    gate: Result | None = None
+    for claim in claims:
+        if gate is not None:
+            yield Judged(behind(gate, claim), {})
+            continue
+        one = judge_one(claim, module, seed, exercises)
+        if claim.gate and one.result.status != "passed":
+            gate = one.result
+        yield one
+
+
+def behind(gate: Result, claim: Claim) -> Result:
+    """The result of a claim whose gate did not hold."""
+    if gate.status == "not_written":
+        return Result(claim.component, claim.name, "not_written", message=gate.message)
+    message = f"waits until this holds: {gate.check}"
+    return Result(claim.component, claim.name, "waiting", message=message)
+
+
+def judge_one(claim: Claim, module: ModuleType, seed: int, exercises: ExerciseSet = GPT2) -> Judged:
+    """Judge one claim."""
+    one = judged(claim, look(claim, module, seed), seed, exercises)
+    return one.with_line(definition_line(module, claim.component))
+
+
+def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2) -> Judged:
+    """Compare what a claim saw with what is expected."""
+    seen, problem = sight.seen, sight.problem
+    if problem is None:
+        seen = summarised(claim, seen)
+        problem = difference(claim, seen, seed, exercises)
+    elif exercises.is_variant and difference(claim, seen, seed, exercises) is None:
+        problem = None  # the reference with these edits is stopped there too
+    status: Status = "passed" if problem is None else "failed" if sight.written else "not_written"
+    if status == "failed" and not claim.required:
+        status, problem = "passed", f"remark: {problem}"
+    result = Result(
+        claim.component, claim.name, status, None, problem or "", sight.seconds, sight.line
+    )
+    return Judged(result, seen)
+
+
+def summarised(claim: Claim, seen: Observation) -> Observation:
+    """What is compared of an observation; the observation, where it is none of this claim's."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return claim.summarised(seen)
+    except Exception:
+        return seen
+
+
+def difference(
+    claim: Claim, seen: Observation, seed: int, exercises: ExerciseSet = GPT2
+) -> str | None:
+    """Why what was seen is not what is expected, if it is not."""
+    first, *further = expected(claim, seed, exercises)
+    for wanted in (first, *further):
+        mine = seen if wanted is first else {name: seen[name] for name in wanted if name in seen}
+        name = first_difference(mine, wanted)
+        if name is not None:
+            return explain_difference(name, mine.get(name), wanted.get(name))
+    return None
+
+
+def observed(claim: Claim, module: ModuleType, seed: int) -> Observation:
+    """What a claim sees of a module that can be trusted, summarised."""
+    sight = look(claim, module, seed)
+    return sight.seen if sight.problem is not None else summarised(claim, sight.seen)
+
+
+def look(claim: Claim, module: ModuleType, seed: int) -> Sight:
+    """Observe a module. Nothing is compared."""
+    if not hasattr(module, claim.component):
+        return Sight({}, f"the file has no {claim.component}", None, False)
+    started = time.perf_counter()
+    torch.default_generator.manual_seed(seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            sight = Sight(claim.observe(module, seed))
+    except KeyboardInterrupt:
+        raise
+    except Failure as failure:
+        sight = Sight(failure.seen or {RAISED: str(failure)}, str(failure))
+    except BaseException as error:
+        line, words = line_in(module, error), explain_error(error)
+        if isinstance(error, NotImplementedError) and line is not None:
+            sight = Sight({}, f"{claim.component} is not written yet", line, False)
+        else:
+            sight = Sight({RAISED: type(error).__name__, TAP + "words": words}, words, line)
+    return replace(sight, seconds=time.perf_counter() - started)
+
+
+def line_in(module: ModuleType, error: BaseException) -> int | None:
+    """The innermost line of the module's file on the way to an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(module.__file__)]
+    return lines[-1] if lines else None
+
+
+def definition_line(module: ModuleType, part: str) -> int | None:
+    """Where a part's code begins: its forward, for a class."""
+    found: Any = inspect.unwrap(getattr(module, part, lambda: None))
+    found = inspect.unwrap(getattr(found, "forward", found))
+    code = getattr(found, "__code__", None)
+    if code is None or code.co_filename != str(module.__file__):
+        return None
+    return int(code.co_firstlineno)
+
+
+def stand_in(
+    module: ModuleType,
+    written: Iterable[str],
+    others: ModuleType | None = None,
+    exercises: ExerciseSet = GPT2,
+) -> None:
+    """Put the reference in the place of every part of a module but these, in place.
+
+    others: a module that has the reference's other parts; left out, the reference.
+    """
+    keep, source = set(written), others or reference(exercises)
+    for name in exercises.parts:
+        if name not in keep and hasattr(source, name):
+            setattr(module, name, getattr(source, name))
+    if not hasattr(module, "TransformerConfig") and hasattr(source, "TransformerConfig"):
+        setattr(module, "TransformerConfig", source.TransformerConfig)  # noqa: B010

@@ -1,0 +1,49 @@
+"""Encode an observation as bytes that one process hands to another."""
+
+import json
+from typing import Any
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+from gpt2_small.checker.claims.observing.observation import Observation
+
+# Larger than any observation of a right file; a text that is longer is cut.
+LONGEST_TEXT = 2000
+
+
+def pack(observation: Observation) -> bytes:
+    """An observation as safetensors bytes. Raises ValueError for what is neither tensor nor text.
+
+    The order of the entries is kept, and so is equality of tensors bit for bit.
+    """
+    tensors: dict[str, Tensor] = {}
+    texts: dict[str, str] = {}
+    for name, entry in observation.items():
+        if isinstance(entry, Tensor):
+            tensors[name] = entry.detach().to("cpu").contiguous().clone()
+        elif isinstance(entry, str):
+            texts[name] = entry[:LONGEST_TEXT]
+        else:
+            raise ValueError(f"{name} is a {type(entry).__name__}, neither tensor nor text")
+    order = json.dumps(list(observation))
+    return save(tensors, metadata={"texts": json.dumps(texts), "order": order})
+
+
+def unpack(data: bytes) -> Observation:
+    """What `pack` packed. Raises ValueError for anything else; runs no code of the data's."""
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        texts, order = json.loads(header["texts"]), json.loads(header["order"])
+        if sorted(order) != sorted([*tensors, *texts]):
+            raise ValueError("entries and their order differ")
+        return {name: tensors[name] if name in tensors else _text(texts[name]) for name in order}
+    except Exception as error:
+        raise ValueError(f"not an observation: {error}") from error
+
+
+def _text(entry: Any) -> str:
+    if not isinstance(entry, str):
+        raise ValueError(f"{entry!r} is no text")
+    return entry[:LONGEST_TEXT]

@@ -1,0 +1,142 @@
+"""Observe a module's parameters: their names and shapes, and how they are first drawn."""
+
+from types import ModuleType
+
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
+from gpt2_small.checker.claims.observing.subject import Subject
+
+
+def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """The shape of each parameter; a Failure tells what to rename."""
+    expected = subject.contract()
+    model = subject.fresh(module)
+    actual = probes.shapes(model, expected)
+    seen = {name: str(list(actual[name])) for name in expected if name in actual}
+    missing = [name for name in expected if name not in actual]
+    linear = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
+    if missing and linear:
+        first, size = missing[0], probes.with_axes(expected[missing[0]])
+        raise Failure(
+            f"{linear[0]} is an nn.Linear, whose parameters have other names and whose weight is "
+            f"[out in]; make them yourself: self.{first} = nn.Parameter(...) of the shape {size}",
+            seen,
+        )
+    if missing:
+        raise Failure(what_is_missing(expected, actual, missing), seen)
+    for name, shape in expected.items():
+        if actual[name] != shape:
+            turned = " (it is transposed)" if actual[name] == shape[::-1] else ""
+            raise Failure(
+                f"{name} has the shape {probes.with_axes(actual[name])}{turned}; "
+                f"it should be {probes.with_axes(shape)}",
+                seen,
+            )
+    return seen
+
+
+def what_is_missing(
+    expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]], missing: list[str]
+) -> str:
+    """The missing parameters, each with the one that looks as if it were meant."""
+    meant = {wanted: name for name, wanted in probes.renamings(expected, actual).items()}
+    found = [f"rename {meant[name]} to {name}" for name in missing if name in meant]
+    if found:
+        return f"parameters have other names than in the contract: {', '.join(found)}"
+    unknown = [f"{name} {list(shape)}" for name, shape in actual.items() if name not in expected]
+    shown = [f"{name} {probes.with_axes(expected[name])}" for name in missing[:4]]
+    more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+    has = f"; it has {', '.join(unknown[:4])}" if unknown else ""
+    return f"there is no parameter {', '.join(shown)}{more}{has}"
+
+
+def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """Trainable tensors and saved buffers that the contract does not have, and frozen ones.
+
+    Another name for a parameter of the contract is no other parameter.
+    """
+    model, expected = subject.fresh(module), subject.contract()
+    own = probes.own_parameters(model, expected)
+    known = {*expected, *probes.renamings(expected, probes.shapes(model, expected))}
+    extra = {name: list(p.shape) for name, p in own.items() if name not in known}
+    frozen = [name for name, p in own.items() if not p.requires_grad]
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    saved = [name for name in model.state_dict() if name not in parameters and name not in known]
+    if extra:
+        listed = ", ".join(f"{name} {shape}" for name, shape in extra.items())
+        verb = "is" if len(extra) == 1 else "are"
+        raise Failure(
+            f"{listed} {verb} trainable and not in the contract; what is not trained is a plain "
+            "attribute, or register_buffer(name, value, persistent=False)",
+            {"extra": "a parameter"},
+        )
+    if frozen:
+        raise Failure(
+            f"{', '.join(frozen)} cannot be trained: requires_grad is False", {"extra": "frozen"}
+        )
+    if saved:
+        raise Failure(
+            f"the state dict has {', '.join(saved)}, so that GPT-2's weights no longer load "
+            "strictly; use register_buffer(name, value, persistent=False)",
+            {"extra": "a buffer"},
+        )
+    return {"extra": "nothing"}
+
+
+# Large enough for sharp statistics; no number of it is a default, so that none can be left out.
+_ROOMY = {
+    "d_model": 48,
+    "n_layers": 5,
+    "n_heads": 3,
+    "d_head": 16,
+    "d_mlp": 80,
+    "n_ctx": 60,
+    "d_vocab": 211,
+    "init_std": 0.03,
+}
+
+
+def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
+    """Every parameter as its constructor draws it."""
+    model, contract = subject.fresh(module, **_ROOMY), subject.contract(**_ROOMY)
+    meant = probes.renamings(contract, probes.shapes(model, contract))
+    own = probes.own_parameters(model, contract).items()
+    return {name: p.detach() for name, p in ((meant.get(n, n), p) for n, p in own)}
+
+
+def statistics(subject: Subject, drawn: Observation) -> Observation:
+    """Mean and standard deviation of every parameter, and matrices that are copies of another.
+
+    Two that are equal were not drawn, each by itself.
+    """
+    seen: dict[str, Entry] = {}
+    copies = "parameters that start as copies of others"
+    first: dict[bytes, str] = {}
+    for name in subject.contract(**_ROOMY):
+        parameter = drawn.get(name)
+        if not isinstance(parameter, Tensor) or not parameter.numel():
+            continue
+        values, count = parameter.double(), parameter.numel()
+        std = values.std(correction=0).item()
+        seen[f"the mean of {name}"] = Estimate(values.mean().item(), std / count**0.5)
+        seen[f"the standard deviation of {name}"] = Estimate(std, std / (2 * count) ** 0.5)
+        twin = first.setdefault(parameter.float().numpy().tobytes(), name)
+        if twin != name and std > 0:
+            seen.setdefault(copies, f"{name} is a copy of {twin}")
+    return {copies: "none", **seen}
+
+
+def initial_statistics(subject: Subject) -> Observation:
+    """GPT-2's initialisation: gains 1, biases 0, weights of init_std, less into the stream."""
+    expected: dict[str, Entry] = {"parameters that start as copies of others": "none"}
+    for name in subject.contract(**_ROOMY):
+        last = name.split(".")[-1]
+        std = _ROOMY["init_std"] if last.startswith("W") else 0.0
+        if last in ("W_O", "W_out"):
+            std /= (2 * _ROOMY["n_layers"]) ** 0.5
+        expected[f"the mean of {name}"] = Estimate(1.0 if last == "w" else 0.0)
+        expected[f"the standard deviation of {name}"] = Estimate(std)
+    return expected

@@ -1,0 +1,216 @@
+"""Draw what a part is fed with: small, all-different sizes, random parameters, random inputs.
+
+No two axes have the same size, so that a mixed-up axis cannot fit by accident; every parameter is
+random, so that none of them can be forgotten unseen.
+"""
+
+import difflib
+import math
+import zlib
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.observing.observation import TAP, Observation
+
+BATCH, SEQ = 2, 11
+SIZES: dict[str, Any] = {
+    "d_model": 24,
+    "n_layers": 2,
+    "n_heads": 3,
+    "d_head": 8,
+    "d_mlp": 40,
+    "n_ctx": 12,
+    "d_vocab": 29,
+}
+AXES = {
+    BATCH: "batch",
+    SEQ: "seq",
+    24: "d_model",
+    3: "head",
+    8: "d_head",
+    40: "d_mlp",
+    12: "n_ctx",
+    29: "d_vocab",
+}
+
+
+def config(module: ModuleType, **changes: Any) -> Any:
+    """The small configuration, with changes."""
+    return module.TransformerConfig(**SIZES | changes)
+
+
+def draws(seed: int, name: str) -> torch.Generator:
+    """Randomness that depends on the seed and on what it is for, and on nothing else."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
+
+
+def residual(
+    seed: int, name: str = "residual", *, batch: int = BATCH, seq: int = SEQ, scale: float = 1.0
+) -> Tensor:
+    """A residual stream [batch seq d_model] whose positions differ in mean and in size."""
+    generator = draws(seed, name)
+    shape = (batch, seq, SIZES["d_model"])
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
+    mean = torch.randn((batch, seq, 1), generator=generator, dtype=torch.float64)
+    size = torch.rand((batch, seq, 1), generator=generator, dtype=torch.float64) + 0.5
+    return (scale * (size * noise + 0.5 * mean)).float()
+
+
+def tokens(
+    seed: int,
+    name: str = "tokens",
+    *,
+    batch: int = BATCH,
+    seq: int = SEQ,
+    d_vocab: int = SIZES["d_vocab"],
+) -> Tensor:
+    """Tokens [batch seq], the first and the last of the vocabulary among them where they fit."""
+    drawn = torch.randint(0, d_vocab, (batch, seq), generator=draws(seed, name))
+    if seq >= 5:
+        drawn[0, 2], drawn[-1, 4], drawn[0, 3] = 0, 0, d_vocab - 1
+    return drawn
+
+
+def weighting(seed: int, output: Tensor) -> Tensor:
+    """Random numbers of an output's shape and dtype, by which its elements are summed."""
+    noise = torch.randn(output.shape, generator=draws(seed, "weighting"), dtype=torch.float64)
+    return noise.to(output.dtype)
+
+
+def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
+    """Set a module's parameters, in place, where name and shape fit.
+
+    A parameter of another name gets the value of the one that it most likely stands for.
+    """
+    expected = {name: tuple(value.shape) for name, value in values.items()}
+    own = own_parameters(model, expected)
+    meant = renamings(expected, {name: tuple(p.shape) for name, p in own.items()})
+    with torch.no_grad():
+        for name, parameter in own.items():
+            value = values.get(meant.get(name, name))
+            if value is not None and value.shape == parameter.shape:
+                parameter.copy_(value)
+
+
+def renamings(
+    expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """What each unknown name most likely means: a missing parameter of the same shape."""
+    missing = {name: shape for name, shape in expected.items() if name not in actual}
+    unknown = {name: shape for name, shape in actual.items() if name not in expected}
+    pairs = sorted(
+        (-_likeness(wanted, name), wanted, name)
+        for wanted, shape in missing.items()
+        for name, other in unknown.items()
+        if shape == other
+    )
+    found: dict[str, str] = {}
+    for _, wanted, name in pairs:
+        if wanted not in found.values() and name not in found:
+            found[name] = wanted
+    return found
+
+
+def _likeness(wanted: str, name: str) -> float:
+    a, b = (text.lower().replace("_", "") for text in (wanted, name))
+    same_start = 0.3 if a[:1] == b[:1] else 0.0
+    contained = 0.3 if wanted[-1].lower() in b.replace("weight", "").replace("bias", "") else 0.0
+    return difflib.SequenceMatcher(None, a, b).ratio() + same_start + contained
+
+
+def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+    """Values for a parameter: weights that keep activations near 1, gains off 1, biases off 0."""
+    noise = torch.randn(shape, generator=draws(seed, f"parameter {name}"), dtype=torch.float64)
+    last = name.split(".")[-1]
+    if last == "w":
+        return 0.8 + 0.4 * noise
+    if last in ("W_E", "W_pos"):
+        return 0.7 * noise
+    if last in ("W_Q", "W_K"):
+        return 0.35 * noise
+    if last.startswith("W"):
+        fan_in = math.prod(shape[:-1]) if last == "W_O" else shape[-2]
+        return noise / math.sqrt(fan_in)
+    return 0.5 * noise
+
+
+def own_parameters(model: nn.Module, known: Container[str] = ()) -> dict[str, nn.Parameter]:
+    """A module's parameters, each once; one of several names is called by the known one."""
+    names: dict[int, list[str]] = {}
+    parameters: dict[int, nn.Parameter] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+        parameters[id(parameter)] = parameter
+    return {
+        next((name for name in called if name in known), called[0]): parameters[identity]
+        for identity, called in names.items()
+    }
+
+
+def shapes(model: nn.Module, known: Container[str] = ()) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a module's parameters, each once."""
+    return {name: tuple(p.shape) for name, p in own_parameters(model, known).items()}
+
+
+def tensor(value: Any, what: str) -> Tensor:
+    """A value that must be a tensor. Raises Failure, saying what it is, when it is none."""
+    if isinstance(value, Tensor):
+        return value
+    if value is None:
+        raise Failure(f"{what} is None; is a return missing?")
+    hint = "; return the one tensor itself" if isinstance(value, (list, tuple, dict)) else ""
+    raise Failure(f"{what} is a {type(value).__name__} where a tensor is needed{hint}")
+
+
+def text(value: Any) -> str:
+    """What a value is, in a few words, for entries that are compared as text."""
+    if isinstance(value, Tensor):
+        return f"a tensor of {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return "None" if value is None else f"{type(value).__name__} {value!r}"
+
+
+def with_axes(shape: tuple[int, ...] | torch.Size) -> str:
+    """A shape with the names of its axes, where all of them are sizes of the probes."""
+    names = [AXES.get(size) for size in shape]
+    written = "[" + " ".join(map(str, shape)) + "]"
+    return f"{written} ({' '.join(map(str, names))})" if shape and all(names) else written
+
+
+@contextmanager
+def listening(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Collect the activations of a module's taps while the context lasts."""
+    heard: dict[str, Tensor] = {}
+    handles = [
+        child.register_forward_hook(_keep(heard, name))
+        for name, child in model.named_modules()
+        if name.split(".")[-1].startswith("hook_")
+    ]
+    try:
+        yield heard
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _keep(heard: dict[str, Tensor], name: str) -> Callable[..., None]:
+    def hook(_tap: nn.Module, _inputs: Any, activation: Any) -> None:
+        if isinstance(activation, Tensor):
+            heard[name] = activation.detach().clone()
+
+    return hook
+
+
+def tap_entries(heard: dict[str, Tensor]) -> Observation:
+    """Entries for tap activations; of masked scores only what no mask touches."""
+    entries = {}
+    for name, value in heard.items():
+        if name.endswith("hook_attn_scores") and value.dim() == 4:
+            value = value.tril()
+        entries[TAP + name] = value
+    return entries

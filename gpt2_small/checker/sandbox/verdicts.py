@@ -1,0 +1,185 @@
+"""Answer requests to check a file: judge what children saw of it, and name mistakes.
+
+This process runs no line of a checked file. It is forked before any file runs.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from gpt2_small.checker import exercise_set
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.contract import other_axes
+from gpt2_small.checker.claims.judging.runner import RAISED, Judged
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.layouts.judging import LayoutRequest
+from gpt2_small.checker.mistakes.lines.place import Places, quoted
+from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.sandbox.limits import close_to_others
+from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.observing import Loaded, Observer
+from gpt2_small.checker.sandbox.task import Limits, Task
+from gpt2_small.checker.verdict import PartReport, Result, Status
+
+
+class Request:
+    """A file to check, and what is known of it so far."""
+
+    def __init__(self, fields: dict[str, Any], answers: int, forker: socket.socket) -> None:
+        self.exercises = exercise_set.find(fields["exercises"])
+        self.parts: list[str] = fields["parts"]
+        self.seed: int = fields["seed"]
+        self.naming: bool = fields["naming"]
+        task = Task(
+            Path(fields["path"]),
+            fields["source"].encode("latin-1"),
+            self.seed,
+            Limits(**fields["limits"]),
+            exercise_set.GPT2.name if self.exercises.is_variant else self.exercises.name,
+            axes=self.exercises.axes,
+            layout=fields["layout"],
+        )
+        self.layout = LayoutRequest(task, self.parts, fields["every_part"])
+        task = replace(task, fixed=self.layout.fixed)
+        self.answers = answers
+        self.observer = Observer(forker, task, self.exercises, self.say_result)
+        self.passed: set[str] = set()
+
+    def say(self, **answer: Any) -> None:
+        write_frame(self.answers, json.dumps(answer).encode())
+
+    def say_result(self, result: Result) -> None:
+        self.say(result=asdict(result))
+
+    def answer(self) -> None:
+        """Check all parts; say each result as it comes, and each part when it is done."""
+        loaded = self.observer.load()
+        error = loaded.error or self.layout.error(loaded.names)
+        if error is not None:
+            self.say(error=error)
+            return
+        for part in self.layout.parts:
+            exercises = self.layout.exercises(part, self.exercises)
+            judged, report = self.part(part, loaded, exercises)
+            statuses = {one.result.status for one in judged}
+            if statuses == {"passed"}:
+                self.passed.add(part)
+            self.layout.was_judged(part, statuses == {"passed"}, report.mistakes)
+            results = [asdict(one.result) for one in judged]
+            self.say(part=part, results=results, report=asdict(report))
+        self.say(remarks=self.layout.remarks(self.passed, self.observer))
+
+    def part(
+        self, part: str, loaded: Loaded, exercises: ExerciseSet | str
+    ) -> tuple[list[Judged], PartReport]:
+        """A part's results, and what is said of it.
+
+        exercises: the set that has the reference to compare with, or for what the part waits.
+        """
+        if isinstance(exercises, str):
+            results = [
+                Result(part, claim.name, "waiting", message=exercises)
+                for claim in self.claims(part, self.exercises)
+            ]
+            return [self.kept(Judged(result, {})) for result in results], PartReport()
+        if part not in loaded.names:
+            message = f"the file has no {part}{loaded.hint(part, self.exercises.parts)}"
+            results = [
+                Result(part, claim.name, "not_written", message=message)
+                for claim in self.claims(part, exercises)
+            ]
+            return [self.kept(Judged(result, {})) for result in results], PartReport()
+        alone = [claim for claim in self.claims(part, exercises) if not claim.together]
+        outcome = replace(self.observer, exercises=exercises).look((part,), alone)
+        judged = [one.with_line(loaded.code_lines.get(part)) for one in outcome.judged]
+        statuses = {one.result.status for one in judged}
+        for claim in self.claims(part, exercises):
+            if claim.together:
+                judged += self.together(claim, part, statuses)
+        report = PartReport(printed=outcome.printed)
+        if any(one.result.status == "failed" for one in judged) and self.naming:
+            report = self.named(part, judged, outcome.printed, exercises)
+            report = self.layout.with_mistake_inside(report, part, judged, self.seed)
+        return judged, report
+
+    def claims(self, part: str, exercises: ExerciseSet) -> list[Claim]:
+        """A part's claims; those about several parts only when all of them are checked."""
+        return [
+            claim
+            for claim in exercises.claims(part)
+            if set(claim.together) <= set(self.parts) and not self.layout.leaves_out(part, claim)
+        ]
+
+    def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
+        """A claim about a part beside others of the file, when it holds by itself.
+
+        The reference stands in for the others that do not hold, so that a mistake in one part costs
+        that part alone.
+
+        statuses: of the claims about the part by itself.
+        """
+        if statuses == {"not_written"}:
+            result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
+            return [self.kept(Judged(result, {}))]
+        if statuses != {"passed"}:
+            result = Result(part, claim.name, "waiting", message=f"waits for {part}")
+            return [self.kept(Judged(result, {}))]
+        others = [p for p in claim.together if p != part]
+        order: Sequence[str] = [p for p in others if p in self.passed] + [part]
+        replaced = [p for p in others if p not in self.passed]
+        judged = self.observer.look(order, [claim]).judged
+        return [_with_stand_ins(one, replaced) for one in judged]
+
+    def kept(self, judged: Judged) -> Judged:
+        """Say a result that no child has said."""
+        self.say_result(judged.result)
+        return judged
+
+    def named(
+        self, part: str, judged: list[Judged], printed: str, exercises: ExerciseSet
+    ) -> PartReport:
+        """The mistakes that the observations are those of, and the line where they begin."""
+        seen = {one.result.check: one.seen for one in judged if one.seen}
+        failed = [one.result.check for one in judged if one.result.status == "failed"]
+        is_traced = exercises is exercise_set.GPT2
+        traces = self.observer.traces((part,)) if is_traced else {}
+        naming = name_mistake(part, seen, failed, self.seed, traces, exercises)
+        source = self.observer.task.source
+        places = Places(part, self.seed, traces, source, exercises, failed)
+        location = places.first(judged)
+        for index, one in enumerate(judged):
+            if one.result.status != "failed":
+                continue
+            mistake = naming.blame(one.result.check)
+            if mistake is not None:
+                judged[index] = one = one.with_mistake(mistake)
+            place = places.of(one)
+            if place is not None and RAISED not in one.seen:
+                judged[index] = one.moved_to(place.differs)
+        ids = tuple(mistake.id for mistake in naming.mistakes)
+        lines = quoted(location, source) if location else ()
+        return PartReport(ids, naming.text, printed, lines)
+
+
+def _with_stand_ins(judged: Judged, replaced: Sequence[str]) -> Judged:
+    """What was judged, with a remark about the parts that the reference stood in for."""
+    if not replaced or judged.result.status != "passed":
+        return judged
+    names = replaced[0] if len(replaced) == 1 else f"{len(replaced)} parts, first {replaced[0]}"
+    message = f"remark: judged with the reference's code for {names}"
+    return replace(judged, result=replace(judged.result, message=message))
+
+
+def serve(client: socket.socket, forker: socket.socket) -> None:
+    """Answer requests until there are no more."""
+    close_to_others()
+    while (frame := read_frame(client.fileno())) is not None:
+        request = Request(json.loads(frame), client.fileno(), forker)
+        with other_axes(request.exercises.axes):
+            request.answer()
+        request.say(finished=True)
+    os._exit(0)

@@ -1,0 +1,58 @@
+"""Find what a preset's name stands for in a plan: a model's shape, or a whole training run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.model.presets import PRESETS as SHAPES
+from gpt2_small.model.presets import preset as shape_of
+from gpt2_small.model_protocol import Config
+from gpt2_small.planning.planned_run import KEEP
+from gpt2_small.training.recipes.presets import PRESETS as RUNS
+from gpt2_small.training.recipes.settings import Settings
+
+DTYPE = "bfloat16"
+# Whose vocabulary a text's characters have, where the data decides it.
+CHARACTERS = "characters"
+
+
+@dataclass(frozen=True)
+class PlannedPreset:
+    """What a preset says of a plan; what it leaves open is None.
+
+    tokens, batch_tokens: to train on, and in a step.
+    keep: latest checkpoints that stay.
+    """
+
+    config: Config
+    dtype: str = DTYPE
+    tokens: int | None = None
+    batch_tokens: int | None = None
+    keep: int = KEEP
+
+
+def planned_preset(name: str) -> PlannedPreset:
+    """The model of this name, or else the training run of this name.
+
+    Raises UserError, with the nearest name, for an unknown one.
+    """
+    if name in SHAPES:
+        return PlannedPreset(shape_of(name))
+    if name not in RUNS:
+        known = [*SHAPES, *(run for run in RUNS if run not in SHAPES)]
+        hint = did_you_mean(name, known, otherwise=f"choose one of {', '.join(known)}")
+        raise UserError(f"there is no preset {name!r}; {hint}")
+    settings = RUNS[name]
+    config, recipe = _shape(settings), settings.recipe
+    batch_tokens = recipe.batch_size * config.n_ctx
+    return PlannedPreset(
+        config, recipe.dtype, recipe.max_steps * batch_tokens, batch_tokens, recipe.keep
+    )
+
+
+def _shape(settings: Settings) -> Any:
+    if settings.init_from is not None and settings.init_from in SHAPES:
+        return shape_of(settings.init_from, **settings.model)
+    like = CHARACTERS if settings.tokenizer is None else "gpt2"
+    d_vocab = shape_of(like).d_vocab
+    return shape_of("gpt2", **{"d_vocab": d_vocab, **settings.model})

@@ -1,0 +1,1 @@
+"""Read the rows of Arrow, CSV, JSON and Parquet files."""

@@ -1,0 +1,1 @@
+"""Draw, tokenize, measure and judge dialogues about stories."""

@@ -1,0 +1,17 @@
+"""Tokenize dialogues: the stories' words, the words that questions need, and two roles."""
+
+from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, USER
+from gpt2_small.stories.tokenizer import VOCABULARY
+from gpt2_small.tokenizers.chat_roles import with_roles
+from gpt2_small.tokenizers.protocol import Tokenizer
+from gpt2_small.tokenizers.words import WordTokenizer
+
+NEW_WORDS = tuple(sorted(DIALOGUES.words() - {*VOCABULARY, USER, ASSISTANT}))
+
+DIALOGUE_WORDS: tuple[str, ...] = (*VOCABULARY, *NEW_WORDS, USER, ASSISTANT)
+"""The word of each id: the stories' with their ids, the new ones, the roles."""
+
+
+def dialogue_tokenizer() -> Tokenizer:
+    """The tokenizer `dialogues-chat`. Its first ids are those of the tokenizer `stories`."""
+    return with_roles(WordTokenizer((*VOCABULARY, *NEW_WORDS), name="dialogues"))

@@ -1,0 +1,1 @@
+"""Write, find and restore checkpoints, and draw or load the first weights."""

@@ -1,0 +1,201 @@
+"""Write checkpoints in the background, keep the last few and the best, find the last whole one."""
+
+import math
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Thread
+
+from gpt2_small.errors import UserError
+from gpt2_small.files import sync
+from gpt2_small.runs.checkpoint_folders import (
+    CHECKPOINTS,
+    LAST_CHECKPOINT,
+    WEIGHTS,
+    Checkpoint,
+    find_checkpoints,
+    note_checkpoint,
+    noted_checkpoint,
+    save_checkpoint,
+)
+from gpt2_small.runs.config import CONFIG
+from gpt2_small.runs.log import LOG
+from gpt2_small.runs.solution import SOLUTION
+from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER
+from gpt2_small.training.checkpointing.state import (
+    OPTIMIZER,
+    POSITION,
+    RANDOM,
+    State,
+    read_position,
+)
+
+DAMAGED = ".damaged"
+FILES = (WEIGHTS, OPTIMIZER, RANDOM, POSITION)
+
+
+class CheckpointWriter:
+    """Writes states into a run's folder, one after the other, while training continues.
+
+    keep: how many of the latest checkpoints stay, besides the one of the lowest held-out loss.
+    val_losses: held-out losses by step, to which the caller adds.
+    failures: why a checkpoint could not be written.
+    """
+
+    def __init__(self, folder: Path, keep: int, val_losses: Mapping[int, float]) -> None:
+        self.folder, self.keep, self.val_losses = folder, keep, val_losses
+        self.failures: list[Exception] = []
+        self._thread: Thread | None = None
+
+    def save(self, state: State) -> None:
+        """Write a state as a checkpoint, after the one before; nothing once one has failed."""
+        self.wait()
+        if not self.failures:
+            self._thread = Thread(target=self._write, args=(state,), daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until no checkpoint is being written."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _write(self, state: State) -> None:
+        try:
+            self._sync_the_log()
+            save_checkpoint(self.folder, state.step, state.weights, state.files())
+            note_checkpoint(self.folder, state.step)
+            self.prune()
+        except OSError as error:
+            self.failures.append(UserError(f"cannot keep checkpoints in {self.folder}: {error}"))
+        except Exception as error:  # it would end this thread alone, and the run would continue
+            self.failures.append(error)
+
+    def _sync_the_log(self) -> None:
+        """Have the log up to the step before on the disk, and the names of the run's files."""
+        (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
+        log = self.folder / LOG
+        if log.exists():
+            sync(log)
+        sync(self.folder)
+
+    def prune(self) -> None:
+        """Discard checkpoints but for the last few and the best."""
+        checkpoints = find_checkpoints(self.folder)
+        best = best_checkpoint(checkpoints, dict(self.val_losses))
+        for checkpoint in checkpoints[: -self.keep]:
+            if checkpoint != best:
+                discard(checkpoint.folder)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder; a crash on the way leaves nothing that looks like a whole one."""
+    hidden = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def best_checkpoint(
+    checkpoints: tuple[Checkpoint, ...], val_losses: Mapping[int, float]
+) -> Checkpoint | None:
+    """The one of the lowest held-out loss, the earliest of equals; None where none was measured."""
+    measured = [
+        checkpoint
+        for checkpoint in checkpoints
+        if math.isfinite(val_losses.get(checkpoint.step, math.nan))
+    ]
+    return min(measured, key=lambda checkpoint: val_losses[checkpoint.step], default=None)
+
+
+def sweep(folder: Path) -> None:
+    """Remove files and checkpoints that a crash left half written or half discarded.
+
+    A checkpoint that was about to be replaced by another of its step is restored.
+    """
+    for path in (folder / CHECKPOINTS).glob(".step-*"):
+        match = re.fullmatch(r"\.(step-\d+)\.(unfinished|discarded|replaced)", path.name)
+        if match is None:
+            continue
+        if match[2] == "replaced" and not path.with_name(match[1]).exists():
+            path.rename(path.with_name(match[1]))
+        else:
+            shutil.rmtree(path)
+    for name in (CONFIG, TOKENIZER, SOLUTION, LAST_CHECKPOINT, LOG):
+        for path in folder.glob(f".{name}.*"):
+            if re.fullmatch(r"[a-z0-9_]{8}", path.name.removeprefix(f".{name}.")):
+                path.unlink()
+
+
+def check_whole(checkpoint: Checkpoint) -> None:
+    """Raises UserError, with the file, unless every file of a checkpoint is as it was written."""
+    for name in FILES:
+        checkpoint.file(name)
+    step = read_position(checkpoint)["step"]
+    if step != checkpoint.step:
+        raise UserError(f"{checkpoint.folder} holds the state after step {step}")
+
+
+def written_steps(folder: Path) -> list[int]:
+    """Steps of a run's checkpoints, with those that `sweep` restores."""
+    found = {checkpoint.step for checkpoint in find_checkpoints(folder)}
+    for path in (folder / CHECKPOINTS).glob(".step-*.replaced"):
+        number = path.name.removeprefix(".step-").removesuffix(".replaced")
+        found |= {int(number)} if number.isdigit() else set()
+    return sorted(found)
+
+
+def check_found(folder: Path, logged_steps: int, checkpoint_every: int) -> None:
+    """Raises UserError when a checkpoint that a run has written cannot be found in its folder.
+
+    Runs of the first version do not record it; their log shows whether there was one, since each
+    checkpoint is written before the next is begun.
+    """
+    noted = noted_checkpoint(folder)
+    if noted is None and logged_steps >= 2 * checkpoint_every:
+        noted = checkpoint_every
+    found, place = written_steps(folder), folder / CHECKPOINTS
+    if noted is None or max(found, default=-1) >= noted:
+        return
+    if (place / f"step-{noted}{DAMAGED}").exists():
+        return
+    there = f"the latest there is step {max(found)}" if found else f"{place} has none"
+    record = folder / LAST_CHECKPOINT
+    way = f", or remove {record} to resume from step {max(found)}" if found else ""
+    raise UserError(
+        f"{folder} has written a checkpoint of step {noted}, which cannot be found ({there}); "
+        f"make {place} available again{way}, or begin a new run in another folder"
+    )
+
+
+def last_whole_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The latest checkpoint whose files are all as they were written, and a remark on each later.
+
+    The later ones are renamed. None where there is no checkpoint.
+
+    Raises UserError when there are some and all are damaged; then they are left as they are.
+    """
+    damaged: dict[Checkpoint, UserError] = {}
+    whole = None
+    for checkpoint in reversed(find_checkpoints(folder)):
+        try:
+            check_whole(checkpoint)
+        except UserError as error:
+            damaged[checkpoint] = error
+        else:
+            whole = checkpoint
+            break
+    if damaged and whole is None:
+        raise UserError(
+            f"every checkpoint in {folder / CHECKPOINTS} is damaged, the latest so: "
+            f"{next(iter(damaged.values()))}; or begin a new run in another folder"
+        )
+    return whole, [_set_aside(checkpoint, error) for checkpoint, error in damaged.items()]
+
+
+def _set_aside(checkpoint: Checkpoint, error: UserError) -> str:
+    aside = checkpoint.folder.with_name(checkpoint.folder.name + DAMAGED)
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.folder.rename(aside)
+    return f"{error}; checkpoint {checkpoint.step} was renamed {aside.name}"

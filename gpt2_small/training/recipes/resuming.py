@@ -1,0 +1,153 @@
+"""Decide whether a run is begun or resumed, and with which settings."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gpt2_small import binding
+from gpt2_small.data.conversations.chat_folder import holds_chats, open_chats
+from gpt2_small.errors import UserError
+from gpt2_small.runs.config import CONFIG
+from gpt2_small.runs.folder import Run, check_free, is_run, read_run
+from gpt2_small.runs.log import LOG, read_log
+from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER
+from gpt2_small.training.checkpointing.checkpoints import (
+    check_found,
+    written_steps,
+)
+from gpt2_small.training.choice_scores import with_hellaswag_found
+from gpt2_small.training.recipes import settings as settings_module
+from gpt2_small.training.recipes.recipe import in_steps
+from gpt2_small.training.recipes.settings import (
+    Settings,
+    changed,
+    needs_weights,
+    resumed,
+    settings_of_run,
+)
+from gpt2_small.training.step.schedule import extended
+
+CURVE = "loss.png"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the main process has found in a run's folder.
+
+    is_resumed: whether the run is resumed from a checkpoint.
+    tokenizer: of a resumed run, as JSON values.
+    """
+
+    settings: Settings
+    is_resumed: bool
+    tokenizer: dict[str, Any] | None
+    remarks: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "settings": settings_module.as_json(self.settings)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Decision":
+        """What `as_json` gave."""
+        return cls(**{**content, "settings": settings_module.from_json(content["settings"])})
+
+
+def decide(
+    solution: ModuleType,
+    folder: Path,
+    preset: Settings | None,
+    changes: dict[str, Any],
+    resume: bool,
+) -> Decision:
+    """Whether the run in a folder is resumed, and with which settings; nothing is changed.
+
+    Raises UserError when it can neither be resumed nor begun.
+    """
+    preset = None if preset is None else _with_steps(folder, preset, changes)
+    if (folder / CURVE).is_dir():
+        raise UserError(f"{folder / CURVE} is a folder, where the picture goes; move it away")
+    if not (resume and is_run(folder)):
+        check_free(folder)
+        if preset is None:
+            raise UserError("give --preset, or with --resume the --out of a run that began")
+        settings = changed(preset, changes)
+        if settings.data is None:
+            raise UserError(
+                "give --data: a text file, a folder that `gpt2-small prepare` made, or stories"
+            )
+        if settings.init_from is None and needs_weights(settings):
+            raise UserError(
+                "give --init-from: the run, the folder or the name of the model that this preset "
+                "goes on training"
+            )
+        settings, found = with_hellaswag_found(settings, is_asked="choices" in changes)
+        return Decision(settings, False, None, found)
+    run, source = read_run(folder), str(folder / CONFIG)
+    started = settings_of_run(run.model_fields, run.settings, source)
+    settings = resumed(started, preset, changes, str(folder))
+    settings, found = with_hellaswag_found(settings, is_asked=True)
+    remarks = [*_compared_solutions(run, solution), *found]
+    check_found(folder, _logged_steps(folder), started.recipe.checkpoint_every)
+    steps = max(written_steps(folder), default=0)
+    if not steps:
+        remarks.append("starting again at step 1: the run has no checkpoint yet")
+        return Decision(settings, False, None, remarks)
+    recipe, more = extended(
+        started.recipe,
+        settings.recipe,
+        "schedule_steps" in changes,
+        steps,
+        solution.learning_rate,
+    )
+    is_lost = not os.path.lexists(folder / TOKENIZER)  # then the data's hash includes it
+    tokenizer = None if is_lost else run.load_tokenizer().to_dict()
+    return Decision(replace(settings, recipe=recipe), True, tokenizer, [*remarks, *more])
+
+
+def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Settings:
+    """A preset whose length in epochs, where it has one, is turned into steps."""
+    epochs = changes.get("epochs", preset.recipe.epochs)
+    if epochs is None:
+        return preset
+    data = changes.get("data", preset.data)
+    if data is None and is_run(folder):
+        data = read_run(folder).settings.get("data")
+    if data is None or not holds_chats(data):
+        raise UserError(
+            f"epochs is {epochs}, which is for a folder of conversations, and --data is {data}; "
+            "make one with `gpt2-small prepare NAME|FILE --chat --out FOLDER`"
+        )
+    recipe = replace(
+        preset.recipe,
+        epochs=epochs,
+        batch_size=changes.get("batch_size", preset.recipe.batch_size),
+    )
+    conversations = len(open_chats(data).train)
+    return replace(preset, recipe=in_steps(recipe, conversations, changes.get("max_steps")))
+
+
+def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
+    """What to say of the solution of a run that is resumed.
+
+    Its own file may have changed since; another file is refused.
+    """
+    before, now = run.settings, binding.training_record(solution)
+    if before.get(binding.SHA256_KEY) in (None, now[binding.SHA256_KEY]):
+        return []
+    if before.get(binding.FILE_KEY, now[binding.FILE_KEY]) == now[binding.FILE_KEY]:
+        return ["the solution has changed since this run began; its text then is kept beside it"]
+    if before[binding.FILE_KEY] == binding.REFERENCE:
+        return [f"trained with the reference so far, from now on with {binding.describe(solution)}"]
+    remark = run.check_solution()
+    return [] if remark is None else [remark]
+
+
+def _logged_steps(folder: Path) -> int:
+    """The last step in a run's log, of which lines at the end may be damaged."""
+    try:
+        log = read_log(folder)
+    except UserError:
+        return (folder / LOG).read_bytes().count(b"\n")
+    return log[-1]["step"] if log else 0

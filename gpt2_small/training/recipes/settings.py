@@ -1,0 +1,220 @@
+"""Combine a preset and flags into the settings of a run, and compare those of a resumed one."""
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from gpt2_small import binding
+from gpt2_small.errors import UserError, nearest
+from gpt2_small.training.recipes.recipe import Recipe, flag_of
+
+# A resumed run may change these.
+MAY_CHANGE = (
+    "max_steps",
+    "schedule_steps",
+    "evaluate_every",
+    "checkpoint_every",
+    "keep",
+    "choices",
+    "choices_every",
+    "choices_limit",
+    "micro_batch_size",
+    "compile",
+    "recompute",
+)
+OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str, "column": str}
+# Further keys of a run's settings in its config.json.
+DATA_HASH = "data_sha256"
+FURTHER_KEYS = (DATA_HASH, binding.FILE_KEY, binding.SHA256_KEY)
+# Fields that runs of the first version lack; each then had its default.
+ADDED_FIELDS = (
+    "schedule",
+    "schedule_steps",
+    "decay_steps",
+    "skip_spikes",
+    "order",
+    "column",
+    "epochs",
+    "choices",
+    "choices_every",
+    "choices_limit",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A run's data, model and recipe.
+
+    data: what `training.data.open_data` opens; left out, the user must say.
+    tokenizer: for a text; left out, what suits the data.
+    column: of rows, the one that is the text; left out, it is found.
+    init_from: a run, a folder or a name whose weights are the first; left out, they are drawn.
+    model: fields of the TransformerConfig that are not its defaults.
+    """
+
+    data: str | None = None
+    tokenizer: str | None = None
+    init_from: str | None = None
+    column: str | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Recipe
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as a run's config.json holds them, but for the model."""
+        return {name: getattr(self, name) for name in OWN_FIELDS} | asdict(self.recipe)
+
+
+def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: str) -> Settings:
+    """The settings that a run was started with, from its config.json.
+
+    Raises UserError, with the field, when they are not those of a run that can be resumed.
+    """
+    recipe_fields = [each.name for each in fields(Recipe)]
+    known = {*recipe_fields, *OWN_FIELDS, *FURTHER_KEYS}
+    for name in run:
+        if name not in known:
+            raise UserError(
+                f"{source} has the unknown setting {name!r}{_near(name, sorted(known))}"
+            )
+    for name in (*recipe_fields, *OWN_FIELDS):
+        if name not in run and name not in ADDED_FIELDS:
+            raise UserError(f"{source} does not say how the run trains: {name!r} is missing")
+    for name in OWN_FIELDS:
+        if not isinstance(run.get(name), str | None):
+            raise UserError(f"{source}: {name} is {run[name]!r}; it must be a name")
+    try:
+        recipe = Recipe(**{name: value for name, value in run.items() if name in recipe_fields})
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return Settings(model=model, recipe=recipe, **{name: run.get(name) for name in OWN_FIELDS})
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Settings with fields changed by name: their own, the recipe's, or the model's.
+
+    With init_from the shape of the model is that of its weights.
+
+    Raises UserError for an unknown field, with the nearest, and for a value that is not allowed.
+    """
+    model_fields = {each.name for each in fields(binding.bound().TransformerConfig)}
+    recipe_fields = {each.name for each in fields(Recipe)}
+    for name in changes:
+        if name not in model_fields | recipe_fields | set(OWN_FIELDS):
+            raise UserError(
+                f"there is no field {name!r}{_near(name, sorted(model_fields | recipe_fields))}"
+            )
+    if changes.get("init_from"):
+        kept = settings.model if needs_weights(settings) else _only(settings.model, "dropout")
+        settings = replace(settings, model=kept)
+    own = {name: value for name, value in changes.items() if name in OWN_FIELDS}
+    of_model = {name: value for name, value in changes.items() if name in model_fields}
+    of_recipe = {name: value for name, value in changes.items() if name in recipe_fields}
+    return replace(
+        settings,
+        **own,
+        model={**settings.model, **of_model},
+        recipe=replace(settings.recipe, **of_recipe),
+    )
+
+
+def needs_weights(settings: Settings) -> bool:
+    """Whether the model's shape is left to the weights that the run begins with."""
+    return settings.model.keys() <= {"dropout", "n_ctx"}
+
+
+def _only(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {name: fields[name]} if name in fields else {}
+
+
+def parsed(assignments: Iterable[str]) -> dict[str, Any]:
+    """Fields from `NAME=VALUE`, each as its field's type.
+
+    Raises UserError for text without `=`, an unknown field, or a value of another type.
+    """
+    types_of = {
+        **typing.get_type_hints(binding.bound().TransformerConfig),
+        **typing.get_type_hints(Recipe),
+        **OWN_FIELDS,
+    }
+    found = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment} has no value; write --set NAME=VALUE")
+        if name not in types_of:
+            raise UserError(f"there is no field {name!r}{_near(name, sorted(types_of))}")
+        found[name] = _value(name, text, types_of[name])
+    return found
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if types.NoneType in kinds and text.lower() == "none":
+        return None
+    if bool in kinds:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise UserError(f"--set {name}={text}: give true or false")
+    for kind in (int, float, str):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    expected = " or ".join("a whole number" if kind is int else "a number" for kind in kinds[:1])
+    raise UserError(f"--set {name}={text}: give {expected}")
+
+
+def _near(name: str, names: list[str]) -> str:
+    near = nearest(name, names)
+    return f"; did you mean {near!r}?" if near else f"; the fields are {', '.join(names)}"
+
+
+def check_same_run(started: Settings, wanted: Settings, folder: str) -> None:
+    """Raises UserError when a run cannot be resumed with these settings, with both values."""
+    before = {**started.as_json(), **started.model}
+    now = {**wanted.as_json(), **wanted.model}
+    for name, value in now.items():
+        if name not in MAY_CHANGE and before.get(name) != value:
+            raise UserError(
+                f"{folder} was started with {name} = {before.get(name)}, not {value}; leave "
+                f"{flag_of(name)} out to resume it, or give another folder"
+            )
+
+
+def resumed(
+    started: Settings, preset: Settings | None, changes: Mapping[str, Any], folder: str
+) -> Settings:
+    """The settings of a run that is resumed: those it was started with, and what was asked for.
+
+    A preset is compared with them; of the fields that may change it changes none, so that a
+    forgotten --max-steps does not bring the preset's.
+
+    Raises UserError, with both values, for a field that may not change.
+    """
+    wanted = changed(replace(started, model={}) if preset is None else preset, changes)
+    wanted = replace(
+        wanted,
+        data=wanted.data or started.data,
+        tokenizer=wanted.tokenizer or started.tokenizer,
+        init_from=wanted.init_from or started.init_from,
+        column=wanted.column or started.column,
+    )
+    # The path of the data may change; its content may not, which its hash shows.
+    check_same_run(replace(started, data=wanted.data), wanted, folder)
+    asked = {name: value for name, value in changes.items() if name in MAY_CHANGE}
+    return replace(
+        started, data=wanted.data, recipe=replace(started.recipe, **asked), model=started.model
+    )
+
+
+def as_json(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON values, for another process."""
+    return {"run": settings.as_json(), "model": dict(settings.model)}
+
+
+def from_json(content: Mapping[str, Any]) -> Settings:
+    """What `as_json` gave."""
+    return settings_of_run(content["model"], content["run"], "the first process")

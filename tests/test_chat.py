@@ -1,0 +1,268 @@
+"""A conversation with a model: turns, the cache, undo and retry, and the end of the context."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gpt2_small import binding
+from gpt2_small.data.conversations.chat_sources import open_chat_source
+from gpt2_small.data.conversations.conversation import Audit, conform
+from gpt2_small.errors import UserError
+from gpt2_small.generation.chat import Chat
+from gpt2_small.generation.loaded_model import LoadedModel
+from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.tokenizers.registry import make_tokenizer
+
+END, USER, ASSISTANT = 256, 257, 258
+SOLUTION = binding.bound()
+
+
+def small_model(n_ctx: int = 96, tokenizer: str = "byte-chat", seed: int = 0) -> LoadedModel:
+    """A model of 16 wide streams that says letters, and now and then an end."""
+    found = make_tokenizer(tokenizer)
+    torch.manual_seed(seed)
+    config = SOLUTION.TransformerConfig(
+        d_model=16, n_layers=2, n_heads=2, n_ctx=n_ctx, d_vocab=found.d_vocab, init_std=0.3
+    )
+    return LoadedModel("small", SOLUTION.Transformer(config).eval(), found)
+
+
+LOADED = small_model()
+
+
+def conversation(loaded: LoadedModel = LOADED, **options: Any) -> Chat:
+    given = {"max_new_tokens": 12, "seed": 3} | options
+    return Chat(SOLUTION, loaded, SamplingOptions(**given))
+
+
+def said(reply: Any) -> list[int]:
+    """The ids that a reply draws."""
+    return [step.id for step in reply]
+
+
+def test_a_prompt_is_whole_turns_with_roles_and_ends() -> None:
+    chat = conversation()
+    first = said(chat.reply("Hi"))
+    said(chat.reply("<|user|>"))
+    written = [id for id in first if id < 256]
+    assert chat.prompt() == [
+        *[USER, *b"Hi", END, ASSISTANT, *written, END],
+        *[USER, *b"<|user|>", END, ASSISTANT],
+    ]
+
+
+def test_a_later_turn_is_what_a_conversation_without_a_cache_says() -> None:
+    chat = conversation(temperature=0.0)
+    for text in ("Hi", "How are you?", "Well."):
+        with_cache = said(chat.reply(text))
+        tokens = torch.tensor([chat.prompt()])
+        anew = SOLUTION.generate(LOADED.model, tokens, len(with_cache), temperature=0.0)
+        assert with_cache == anew[0, tokens.shape[1] :].tolist()
+
+
+def test_a_later_turn_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = conversation()
+    said(chat.reply("Hi"))
+    read: list[int] = []
+    extend = type(chat.decoder).extend
+
+    def counted(self: Any, tokens: torch.Tensor) -> torch.Tensor:
+        read.append(tokens.shape[1])
+        return extend(self, tokens)
+
+    monkeypatch.setattr(type(chat.decoder), "extend", counted)
+    drawn = len(chat.turns[-1].steps)
+    next(iter(chat.reply("And you?")))
+    assert read[0] <= len("And you?") + 4 + (drawn == 12)
+
+
+def test_two_conversations_in_turn_are_each_as_alone() -> None:
+    texts = (("One", "Two"), ("Eins", "Zwei"))
+    alone = []
+    for pair in texts:
+        chat = conversation()
+        alone.append([said(chat.reply(text)) for text in pair])
+    one, other = conversation(), conversation()
+    first = [said(one.reply("One"))]
+    second = [said(other.reply("Eins"))]
+    first.append(said(one.reply("Two")))
+    second.append(said(other.reply("Zwei")))
+    assert [first, second] == alone
+
+
+def always(id: int, n_ctx: int = 96) -> LoadedModel:
+    """A model that always says this token."""
+    loaded = small_model(n_ctx)
+    with torch.no_grad():
+        loaded.model.ln_final.w.zero_()
+        loaded.model.ln_final.b.copy_(100 * loaded.model.embed.W_E[id])
+        loaded.model.embed.W_E[id] *= 10
+    return loaded
+
+
+@pytest.mark.parametrize("id", [END, USER, ASSISTANT])
+def test_a_reply_stops_at_the_end_and_at_a_role(id: int) -> None:
+    chat = conversation(always(id))
+    reply = chat.reply("Hi")
+    assert said(reply) == [id]
+    assert (reply.text, reply.finish) == ("", "stop")
+    assert chat.turns[-1].ids == [ASSISTANT, END]
+
+
+def test_a_conversation_of_three_contexts_keeps_whole_turns() -> None:
+    chat = conversation(always(ord("x"), n_ctx=48))
+    lengths = []
+    for number in range(14):
+        reply = chat.reply(f"message {number}")
+        for _ in reply:
+            assert 0 < chat.decoder.lengths[0] <= 48
+        assert reply.finish == "length"
+        assert len(reply.steps) == 12
+        prompt = chat.prompt()
+        assert prompt[0] == USER
+        assert prompt.count(USER) == prompt.count(ASSISTANT)
+        lengths.append(len(prompt) + 11)
+    assert chat.left_out == len(chat.turns) - 2 * prompt.count(USER) > 0
+    assert sum(len(turn.ids) for turn in chat.turns) > 3 * 48
+    assert max(lengths) <= 48
+
+
+def test_what_follows_a_left_out_turn_is_what_a_fresh_reading_says() -> None:
+    loaded = small_model(n_ctx=48)
+    chat = conversation(loaded, temperature=0.0, max_new_tokens=20, stop_tokens=())
+    for number in range(4):
+        drawn = said(chat.reply(f"message {number}"))
+    assert chat.left_out
+    kept = chat.prompt() + drawn[:-1]
+    logits = loaded.model(torch.tensor([kept]))[0, -1, : loaded.tokenizer.vocab_size]
+    assert int(logits.argmax()) == drawn[-1]
+
+
+def test_an_answer_longer_than_the_context_ends_there() -> None:
+    chat = conversation(always(ord("x"), n_ctx=24), max_new_tokens=100)
+    reply = chat.reply("Hi")
+    assert said(reply) == [ord("x")] * 20
+    assert reply.finish == chat.turns[-1].finish == "length"
+
+
+def test_a_message_longer_than_the_context_is_refused_and_changes_nothing() -> None:
+    chat = conversation()
+    said(chat.reply("Hi"))
+    before = chat.messages()
+    with pytest.raises(UserError, match="the message has 200 tokens"):
+        chat.reply("x" * 200)
+    with pytest.raises(UserError, match="the message is empty"):
+        chat.reply(" \n")
+    with pytest.raises(UserError, match="the message has 200 tokens"):
+        chat.edit("x" * 200)
+    assert chat.messages() == before
+
+
+def test_undo_takes_the_last_message_and_its_answer_back() -> None:
+    chat = conversation(temperature=0.0)
+    said(chat.reply("Hi"))
+    before = chat.messages()
+    said(chat.reply("How?"))
+    assert chat.undo() == "How?"
+    assert chat.messages() == before
+    again = said(chat.reply("How?"))
+    tokens = torch.tensor([chat.prompt()])
+    anew = SOLUTION.generate(LOADED.model, tokens, len(again), temperature=0.0)
+    assert again == anew[0, tokens.shape[1] :].tolist()
+
+
+def test_retry_draws_another_answer_to_the_same_message() -> None:
+    chat = conversation()
+    first = said(chat.reply("Hi"))
+    second = said(chat.retry())
+    assert first != second
+    assert [turn.role for turn in chat.turns] == ["user", "assistant"]
+    assert conversation_again(("Hi", None)) == [first, second]
+
+
+def conversation_again(texts: tuple[str | None, ...]) -> list[list[int]]:
+    chat = conversation()
+    return [said(chat.retry() if text is None else chat.reply(text)) for text in texts]
+
+
+def test_edit_answers_another_message_in_the_place_of_the_last() -> None:
+    chat = conversation()
+    said(chat.reply("Hi"))
+    said(chat.reply("How?"))
+    said(chat.edit("Who?"))
+    assert [turn.text for turn in chat.turns if turn.role == "user"] == ["Hi", "Who?"]
+
+
+@pytest.mark.parametrize("method", ["undo", "retry"])
+def test_nothing_can_be_taken_back_from_an_empty_conversation(method: str) -> None:
+    with pytest.raises(UserError, match="say something first"):
+        getattr(conversation(), method)()
+
+
+def test_a_stopped_reply_keeps_what_was_written_and_the_conversation_goes_on() -> None:
+    chat = conversation(always(ord("x")))
+    reply = chat.reply("Hi")
+    for _ in reply:
+        if len(reply.steps) == 3:
+            reply.stop()
+    assert (reply.text, reply.finish) == ("xxx", "interrupted")
+    assert chat.turns[-1].ids == [ASSISTANT, *b"xxx", END]
+    said(chat.reply("More"))
+    assert chat.prompt()[: 4 + 5] == [USER, *b"Hi", END, ASSISTANT, *b"xxx", END]
+
+
+def test_an_abandoned_reply_leaves_the_next_one_alone() -> None:
+    chat = conversation(always(ord("x")))
+    abandoned = iter(chat.reply("Hi"))
+    next(abandoned)
+    following = chat.reply("More")
+    next(iter(following))
+    assert list(abandoned) == []
+    assert [turn.text for turn in chat.turns] == ["Hi", "x", "More", "x"]
+
+
+def test_nameless_rows_of_a_padded_model_are_never_drawn() -> None:
+    loaded = small_model()
+    config = SOLUTION.TransformerConfig(
+        d_model=16, n_layers=2, n_heads=2, n_ctx=96, d_vocab=700, init_std=0.3
+    )
+    padded = LoadedModel("padded", SOLUTION.Transformer(config).eval(), loaded.tokenizer)
+    chat = conversation(padded, max_new_tokens=60, temperature=5.0)
+    drawn = said(chat.reply("Hi")) + said(chat.retry()) + said(chat.retry())
+    assert max(drawn) < loaded.tokenizer.vocab_size
+
+
+def test_a_saved_conversation_is_read_by_prepare(tmp_path: Path) -> None:
+    chat = conversation(always(ord("x")))
+    said(chat.reply("Hé <|user|>"))
+    chat.save(tmp_path / "chat.jsonl")
+    audit = Audit()
+    source = open_chat_source(
+        str(tmp_path / "chat.jsonl"), shape=None, lang=None, paths="best", limit=None, audit=audit
+    )
+    (found,) = [conform(raw, audit) for raw in source.conversations]
+    assert found is not None
+    assert [turn.text for turn in found.turns] == ["Hé <|user|>", "x" * 12]
+    assert json.loads((tmp_path / "chat.jsonl").read_text())["messages"] == chat.messages()
+
+
+@pytest.mark.parametrize(("tokenizer", "preset"), [("byte", "chat-oasst")])
+def test_a_model_that_was_never_taught_roles_is_refused_with_the_command(
+    tokenizer: str, preset: str
+) -> None:
+    with pytest.raises(UserError, match=f"never taught the roles .* --preset {preset} "):
+        conversation(small_model(tokenizer=tokenizer))
+
+
+def test_an_answer_is_not_changed_by_a_later_turn() -> None:
+    chat = conversation()
+    for text in ("Hi", "How?", "Why?"):
+        said(chat.reply(text))
+    whole = torch.tensor([chat.prompt()])
+    logits = LOADED.model(whole)
+    length = len(chat.turns[0].ids) + len(chat.turns[1].ids)
+    alone = LOADED.model(whole[:, :length])
+    torch.testing.assert_close(logits[:, :length], alone)
