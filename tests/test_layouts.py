@@ -27,7 +27,8 @@ TURNED = {
 }
 PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transformer"]
 SLOWLY_JUDGED = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("llms-from-scratch", "arena")
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("early-hugging-face", "llms-from-scratch", "arena")
 ]
 
 
@@ -111,6 +112,8 @@ QUICK = [
     Planted("linear", ', approximate="tanh"', "", "MLP", "mlp-exact-gelu"),
     Planted("arena", "self.cfg.d_head**0.5", "self.cfg.d_head", "MultiHeadAttention",
             "attention-scale-without-root"),
+    Planted("early-hugging-face", "scores / math.sqrt(value.size(-1))", "scores",
+            "MultiHeadAttention", "attention-scale-missing"),
 ]  # fmt: skip
 SLOW = [
     Planted("nanogpt", "self.bias, 1e-5)", "self.bias, 1e-6)", "LayerNorm",
@@ -135,6 +138,8 @@ SLOW = [
             "TransformerBlock", "block-ln2-missing"),
     Planted("arena", "self.W_E[tokens]", "self.W_E[tokens] * self.W_E.shape[1] ** 0.5", "Embedding",
             "embedding-scaled"),
+    Planted("early-hugging-face", "self.mlp(self.ln_2(x)), present", "self.mlp(x), present",
+            "TransformerBlock", "block-ln2-missing"),
     Planted("arena", "final @ self.W_U + self.b_U", "final @ self.W_U", "Unembedding",
             "unembedding-b-u-unused"),
 ]  # fmt: skip
@@ -207,7 +212,9 @@ def test_a_file_without_any_class_of_the_layout_is_refused(tmp_path: Path) -> No
     assert "CausalSelfAttention" in (verdict.error or "")
 
 
-@pytest.mark.parametrize("layout", ["linear", "nanogpt", "llms-from-scratch", "arena"])
+@pytest.mark.parametrize(
+    "layout", ["linear", "nanogpt", "early-hugging-face", "llms-from-scratch", "arena"]
+)
 def test_check_proposes_the_layout_that_a_file_has(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), "Transformer", naming=False)
     assert verdict.exit_code == 1
@@ -279,6 +286,22 @@ def test_gradients_reach_the_contracts_names() -> None:
     torch.testing.assert_close(output, given @ model.W_in + model.b_in)
     output.sum().backward()
     torch.testing.assert_close(model.W_in.grad, given.sum(0)[:, None].expand(4, 5))
+
+
+def test_a_width_that_a_module_keeps_as_a_number_follows_the_parameters() -> None:
+    names: dict[str, object] = {}
+    exec(text_of("early-hugging-face"), names)
+    how = LAYOUTS["early-hugging-face"].parts["TransformerBlock"]
+    made: type[nn.Module] = names["Block"]  # type: ignore[assignment]
+    config = reference().TransformerConfig(d_model=12, n_heads=3, d_mlp=10, n_ctx=5)
+    block = adapted(
+        lambda config: how.make(made, config), how.tensors, "TransformerBlock", fixed=how.fixed
+    )(config)
+    assert block.mlp.W_in.shape == (12, 10)  # type: ignore[union-attr]
+    right = reference().TransformerBlock(config)
+    right.load_state_dict(block.state_dict())
+    given = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(block(given), right(given))
 
 
 def test_a_parameter_that_the_layout_lacks_is_told() -> None:

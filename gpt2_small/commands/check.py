@@ -44,8 +44,8 @@ def check(
     layout: Annotated[
         str | None,
         typer.Option(
-            help="Read parameters as nanogpt, hugging-face, linear, llms-from-scratch or arena "
-            "name them.",
+            help="Read parameters as nanogpt, hugging-face, early-hugging-face, linear, "
+            "llms-from-scratch or arena name them.",
             metavar="NAME",
         ),
     ] = None,

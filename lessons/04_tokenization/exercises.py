@@ -59,7 +59,7 @@ CLAIMS = {
         Claim("decode", "It gives the text back", decoded, gate=True),
         Claim("decode", "Bytes that are not UTF-8 become U+FFFD", decoded_broken),
         Claim("decode", "A character may be spread over several ids", decoded_across),
-        Claim("decode", "An id that there is not is refused with ValueError", decode_refusals,
+        Claim("decode", "An id that does not exist is refused with ValueError", decode_refusals,
               group="refusals"),
     ),
 }  # fmt: skip

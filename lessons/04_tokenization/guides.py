@@ -50,7 +50,7 @@ GUIDES = {
     "decode": Guide(
         steps=(
             "Build the bytes of every id: of a merge, the bytes of its two sides.",
-            "Refuse an id that there is not with a ValueError that says it.",
+            "Refuse an id that does not exist with a ValueError that says it.",
             "Join the bytes of all ids, and decode them at once.",
         ),
         hints=(

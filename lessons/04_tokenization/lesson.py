@@ -118,7 +118,7 @@ sizes = [256, 280, 300, 330, 360, 400]
 lengths = [len(bpe.encode(sample, merges[: size - 256])) for size in sizes]
 plt.figure(figsize=(7, 3))
 plt.plot(sizes, [len(sample.encode()) / length for length in lengths], marker="o")
-plt.xlabel("ids")
+plt.xlabel("number of ids")
 plt.ylabel("bytes per token")
 plt.show()
 

@@ -100,7 +100,7 @@ def encode(text: str, merges: Sequence[Pair]) -> list[int]:
 def decode(ids: Sequence[int], merges: Sequence[Pair]) -> str:
     """The text of ids; bytes that are not UTF-8 become U+FFFD.
 
-    Raises ValueError for an id that there is not.
+    Raises ValueError for an id that does not exist.
     """
     table = {byte: bytes([byte]) for byte in range(256)}
     for number, (left, right) in enumerate(merges):

@@ -72,16 +72,21 @@ def adapted(
                     if part and fixed:
                         value = resized(value, mine, part, config)
                     _register(self, mine, value)
+            for name, tensor in self._theirs().items():
+                _note_shape(inner, name, tensor.shape)
             self._added = [name for name in lacks if name in shapes]
             for name in self._added:
                 _register(self, name, torch.zeros(shapes[name]))
 
-        def forward(self, given: Tensor) -> Tensor:
+        def _theirs(self) -> dict[str, Tensor]:
             ours = dict(self.named_parameters())
-            theirs = {
+            return {
                 name: _ours_to_theirs([ours[one] for one in names], pattern)
                 for name, (names, pattern) in self._tensors.items()
             }
+
+        def forward(self, given: Tensor) -> Tensor:
+            theirs = self._theirs()
 
             def run(*inputs: Any) -> Any:
                 return functional_call(self._inner, theirs, inputs)
@@ -90,7 +95,7 @@ def adapted(
             logits: Any = getattr(output, "logits", output)
             result: Tensor = logits[0] if isinstance(logits, tuple) else logits
             for name in self._added:
-                result = result + ours[name]
+                result = result + self.get_parameter(name)
             return result
 
         def train(self, mode: bool = True) -> Any:
@@ -114,6 +119,16 @@ def _register(module: nn.Module, name: str, value: Tensor) -> None:
         module = getattr(module, piece)
     if last not in dict(module.named_parameters(recurse=False)):
         module.register_parameter(last, nn.Parameter(value.detach().clone()))
+
+
+def _note_shape(inner: nn.Module, name: str, shape: Sequence[int]) -> None:
+    """Change the numbers that a module keeps of a tensor's size, such as `nf` of a Conv1D."""
+    path, _, last = name.rpartition(".")
+    owner = inner.get_submodule(path)
+    for old, new in zip(getattr(owner, last).shape, shape, strict=True):
+        kept = [key for key, value in vars(owner).items() if type(value) is int and value == old]
+        for key in kept if new != old else ():
+            setattr(owner, key, new)
 
 
 def _by_own_name(

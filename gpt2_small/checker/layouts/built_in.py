@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from gpt2_small.checker.layouts.arena import ARENA
+from gpt2_small.checker.layouts.early_hugging_face import EARLY_HUGGING_FACE
 from gpt2_small.checker.layouts.hugging_face import HUGGING_FACE
 from gpt2_small.checker.layouts.layout import Layout, fitting_parts
 from gpt2_small.checker.layouts.linear import LINEAR
@@ -12,7 +13,7 @@ from gpt2_small.checker.layouts.nanogpt import NANOGPT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.model_protocol import Config
 
-_ALL = (NANOGPT, HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH, ARENA)
+_ALL = (NANOGPT, HUGGING_FACE, EARLY_HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH, ARENA)
 LAYOUTS = {layout.name: layout for layout in _ALL}
 
 

@@ -10,27 +10,27 @@ from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
 
-# transformers' Conv1D takes a view of its input.
-_STRIDED = "An input that is not contiguous gives the same"
-_NORM = patterns.norm("weight", "bias")
-_ATTENTION = patterns.joint_projections(
+# A claim that is not judged: Conv1D takes a view of its input.
+STRIDED = "An input that is not contiguous gives the same"
+NORM = patterns.norm("weight", "bias")
+ATTENTION = patterns.joint_projections(
     "d_model (qkv head d_head) -> qkv head d_model d_head",
     "(head d_head) d_model -> head d_head d_model",
 )
-_MLP = patterns.two_layers("c_fc", "c_proj", patterns.STRAIGHT)
-_BLOCK: Tensors = {
-    **patterns.inside("ln_1", "ln1", _NORM),
-    **patterns.inside("attn", "attn", _ATTENTION),
-    **patterns.inside("ln_2", "ln2", _NORM),
-    **patterns.inside("mlp", "mlp", _MLP),
+MLP = patterns.two_layers("c_fc", "c_proj", patterns.STRAIGHT)
+BLOCK: Tensors = {
+    **patterns.inside("ln_1", "ln1", NORM),
+    **patterns.inside("attn", "attn", ATTENTION),
+    **patterns.inside("ln_2", "ln2", NORM),
+    **patterns.inside("mlp", "mlp", MLP),
 }
-_BODY = patterns.model(
+BODY = patterns.model(
     tokens="transformer.wte.weight",
     positions="transformer.wpe.weight",
     blocks="transformer.h",
     final="transformer.ln_f",
-    block=_BLOCK,
-    final_norm=_NORM,
+    block=BLOCK,
+    final_norm=NORM,
 )
 
 
@@ -60,7 +60,7 @@ def _made(made: type[nn.Module], config: Config) -> nn.Module:
 
 
 def _model_tensors(config: Config) -> Tensors:
-    return {**_BODY(config), "lm_head.weight?": patterns.OWN_HEAD}
+    return {**BODY(config), "lm_head.weight?": patterns.OWN_HEAD}
 
 
 HUGGING_FACE = Layout(
@@ -69,24 +69,24 @@ HUGGING_FACE = Layout(
         "LayerNorm": AdaptedPart(
             ("LayerNorm",),
             lambda made, config: made(config.d_model, eps=config.layer_norm_eps),
-            _NORM,
+            NORM,
             ("TransformerBlock", "ln_1"),
         ),
         "MultiHeadAttention": AdaptedPart(
-            ("GPT2Attention",), _made, _ATTENTION, ("TransformerBlock", "attn"), (_STRIDED,)
+            ("GPT2Attention",), _made, ATTENTION, ("TransformerBlock", "attn"), (STRIDED,)
         ),
         "MLP": AdaptedPart(
             ("GPT2MLP",),
             lambda made, config: made(config.d_mlp, _config(config)),
-            _MLP,
+            MLP,
             ("TransformerBlock", "mlp"),
-            (_STRIDED,),
+            (STRIDED,),
         ),
         "TransformerBlock": AdaptedPart(
-            ("GPT2Block",), _made, _BLOCK, ("Transformer", "transformer.h.0"), (_STRIDED,)
+            ("GPT2Block",), _made, BLOCK, ("Transformer", "transformer.h.0"), (STRIDED,)
         ),
         "Transformer": AdaptedPart(
-            ("GPT2LMHeadModel",), _made, _model_tensors, not_judged=(*UNTIED, _STRIDED)
+            ("GPT2LMHeadModel",), _made, _model_tensors, not_judged=(*UNTIED, STRIDED)
         ),
     },
 )
