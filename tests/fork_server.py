@@ -165,6 +165,10 @@ def run_python(question: dict[str, Any]) -> None:
         os.dup2(os.open(file, os.O_RDONLY), 0)
     if question["stdout"]:
         os.dup2(os.open(question["stdout"], os.O_WRONLY), 1)
+    if question["terminal"]:
+        terminal = os.open(question["terminal"], os.O_RDWR | os.O_NOCTTY)
+        for number in (0, 1, 2):
+            os.dup2(terminal, number)
     os.environ.clear()
     os.environ.update(question["environment"])
     os.chdir(question["cwd"])

@@ -130,7 +130,13 @@ class Forks:
         return self._fork(question)
 
     def start_python(
-        self, *arguments: object, cwd: Path, stdin: str = "", stdout: str = "", **variables: str
+        self,
+        *arguments: object,
+        cwd: Path,
+        stdin: str = "",
+        stdout: str = "",
+        terminal: str = "",
+        **variables: str,
     ) -> Fork:
         """Run Python with these arguments, which is not waited for.
 
@@ -139,6 +145,7 @@ class Forks:
 
         stdin: what it reads.
         stdout: a file that takes what it prints, in place of the fork's.
+        terminal: a terminal that it reads, and that takes what it prints, in place of all three.
         variables: of the environment, beside this process's own; no solution is chosen.
         """
         kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
@@ -147,6 +154,7 @@ class Forks:
             "cwd": str(cwd),
             "stdin": stdin,
             "stdout": stdout,
+            "terminal": terminal,
             "environment": kept | variables,
             "largest_file": None,
         }

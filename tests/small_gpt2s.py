@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 import torch
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -23,6 +24,14 @@ PROPORTIONS = {
     "gpt2-large": (36, 20),
     "gpt2-xl": (48, 25),
 }
+
+# Their names for a test; the two deepest take a second each.
+PUBLISHED = [
+    "gpt2",
+    "gpt2-medium",
+    pytest.param("gpt2-large", marks=pytest.mark.slow),
+    pytest.param("gpt2-xl", marks=pytest.mark.slow),
+]
 
 
 def randomised(model: Module, seed: int = 0) -> Module:

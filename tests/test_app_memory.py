@@ -75,7 +75,7 @@ def test_conversations_in_turn_leave_nothing_behind(page) -> None:
     host, made = page
     one_round(host, 0)
     before = resident()
-    for number in range(1, 4):
+    for number in range(1, 3):
         one_round(host, number)
     assert resident() - before < 20 * MEGABYTE
     wait_for(lambda: made.turns.active == 0)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from small_gpt2s import (
     PROPORTIONS,
+    PUBLISHED,
     characters,
     hugging_face_gpt2,
     logits_of,
@@ -35,7 +36,7 @@ def assert_same_logits(left, right):
     torch.testing.assert_close(left, right, rtol=0, atol=LOGIT_TOLERANCE)
 
 
-@pytest.mark.parametrize("name", PROPORTIONS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_transformers_loads_each_published_shape_in_small_with_our_logits(tmp_path, name):
     n_layers, n_heads = PROPORTIONS[name]
     model = our_gpt2(n_layers=n_layers, n_heads=n_heads, d_model=4 * n_heads)

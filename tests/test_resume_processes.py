@@ -147,8 +147,17 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("what", SPOILT)
+# Each of them in one process; `pytest -m slow` has them in the other.
+IN_ONE = dict(zip(SPOILT, (1, 0, 1), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("what", "rank"),
+    [
+        *IN_ONE.items(),
+        *(pytest.param(what, 1 - rank, marks=pytest.mark.slow) for what, rank in IN_ONE.items()),
+    ],
+)
 def test_what_is_not_finite_in_one_process_stops_all_before_the_update(begin, tmp_path, what, rank):
     run = tmp_path / "run"
     program = spoil(5, rank, SPOILT[what])
@@ -167,7 +176,7 @@ def workers_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
     begin, tmp_path, rank
 ):

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 from against_reference import edited_reference
+from command_line import exit_code_of
 from forked import the_forks, wait_until
-from sample_command import Pipe, Terminal, expected, make_run, sample_command
+from sample_command import NEW_TOKENS, Pipe, Terminal, expected, make_run, sample_command
 from small_continuations import small_model
 from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
 
@@ -88,17 +89,15 @@ def test_several_samples_follow_each_other_and_the_first_is_the_one_of_fewer(sam
 def test_without_a_seed_the_text_is_another_each_time_and_the_seed_is_told(
     sample, run_folder, monkeypatch, capsys
 ):
-    argv = ["gpt2-small", "sample", "--model", str(run_folder), "--prompt", "A"]
-    monkeypatch.setattr(sys, "argv", argv)
+    words = ["--model", run_folder, "--prompt", "A", "--max-new-tokens", NEW_TOKENS]
     texts, seeds = set(), set()
     for _ in range(3):
-        with pytest.raises(SystemExit):
-            cli.main()
+        exit_code_of(monkeypatch, "sample", *words)
         text, beside = capsys.readouterr()
         texts.add(text)
         seeds.add(int(beside.split()[-1]))
     assert len(texts) == len(seeds) == 3
-    (again,) = expected(run_folder, "A", seed=seeds.pop(), max_new_tokens=100)
+    (again,) = expected(run_folder, "A", seed=seeds.pop())
     assert f"A{again.text}\n" in texts
 
 

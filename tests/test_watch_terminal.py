@@ -7,32 +7,28 @@ import re
 import select
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked import the_forks, wait_until
 
 from gpt2_small.checker.learner import skeleton as exercises
 
 PATIENCE = 120.0
-WATCH = [sys.executable, "-m", "gpt2_small", "watch"]
+WATCH = ("-m", "gpt2_small", "watch")
 
 
 class Terminal:
     """A process in a terminal of 80 by 24."""
 
-    def __init__(self, command: list[str], cwd: Path, **variables: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        environment = os.environ | {"TERM": "xterm-256color"} | variables
-        self.process = subprocess.Popen(
-            command, cwd=cwd, stdin=slave, stdout=slave, stderr=slave, env=environment
-        )
-        os.close(slave)
+    def __init__(self, *command: str, cwd: Path, **variables: str) -> None:
+        self.master, self._slave = pty.openpty()
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        name, variables = os.ttyname(self._slave), {"TERM": "xterm-256color"} | variables
+        self.process = the_forks().start_python(*command, cwd=cwd, terminal=name, **variables)
         self.output = ""
 
     def press(self, key: str) -> None:
@@ -56,8 +52,9 @@ class Terminal:
         return self.screen()
 
     def end(self) -> None:
-        self.process.kill()
+        self.process.send(signal.SIGKILL)
         self.process.wait()
+        os.close(self._slave)
         os.close(self.master)
 
 
@@ -70,7 +67,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def terminal(file: Path) -> Iterator[Terminal]:
-    terminal = Terminal(WATCH, file.parent, NO_COLOR="1")
+    terminal = Terminal(*WATCH, cwd=file.parent, NO_COLOR="1")
     yield terminal
     terminal.end()
 
@@ -87,19 +84,15 @@ def test_a_learner_writes_a_part_wrong_asks_for_a_hint_mends_it_and_quits(
     file.write_text(exercises.with_body(skeleton, "LayerNorm", right))
     assert "1 of 15 parts done" in terminal.wait_for("LayerNorm is done!")
     terminal.press("q")
-    assert terminal.process.wait(timeout=PATIENCE) == 0
+    assert terminal.process.wait() == 0
     assert not re.search(r"\x1b\[[0-9;]*3\d", terminal.output)
 
 
 def test_without_a_terminal_it_prints_lines_until_it_is_interrupted(file: Path) -> None:
-    with subprocess.Popen(
-        WATCH, cwd=file.parent, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline().strip() for _ in range(2)]
-        process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
-    assert process.returncode == 130
-    assert lines[0] == "0 of 15 parts done."
-    assert ".my_gpt2.progress.json" in lines[1]
-    assert rest == ""
+    process = the_forks().start_python(*WATCH, cwd=file.parent)
+    wait_until(lambda: process.out.count("\n") == 2 or process.poll() is not None)
+    process.send(signal.SIGINT)
+    assert process.wait() == 130
+    progress, saved = process.out.splitlines()
+    assert progress == "0 of 15 parts done."
+    assert ".my_gpt2.progress.json" in saved

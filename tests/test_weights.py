@@ -6,7 +6,7 @@ import pytest
 import torch
 from pretrained_folders import change_config, change_tensors, saved
 from safetensors.torch import load_file, save_model
-from small_gpt2s import D_VOCAB, PROPORTIONS, hugging_face_gpt2, logits_of
+from small_gpt2s import D_VOCAB, PROPORTIONS, PUBLISHED, hugging_face_gpt2, logits_of
 from transformers import GPT2Config
 from transformers.activations import ACT2FN
 
@@ -22,7 +22,7 @@ def assert_same_function(ours, theirs):
     torch.testing.assert_close(logits_of(ours), logits_of(theirs), rtol=0, atol=LOGIT_TOLERANCE)
 
 
-@pytest.mark.parametrize("name", PROPORTIONS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_each_published_shape_in_small_gives_transformers_logits(tmp_path, name):
     theirs = hugging_face_gpt2(*PROPORTIONS[name])
     assert_same_function(gpt2_small.load_pretrained(saved(tmp_path, theirs)), theirs)

@@ -72,7 +72,7 @@ def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]
         letter_of = {byte: letter for letter, byte in letters.items()}
 
         def word(token: bytes) -> str:
-            return "".join(letter_of[byte] for byte in token)
+            return token.decode("latin-1").translate(letter_of)
 
         ranks = sorted(tokenizer.ranks.items(), key=lambda item: item[1])
         merges = [(word(left), word(right)) for left, right in tokenizer.merges]
