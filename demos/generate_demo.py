@@ -176,7 +176,7 @@ def hub_model(demo: Demo) -> LoadedModel | None:
     try:
         folder = fetch("gpt2", answer_seconds=HUB_SECONDS)
     except UserError:
-        demo.say("The real GPT-2 is left out: it is not downloaded, and the hub out of reach.")
+        demo.say("Skipping the real GPT-2: not downloaded, and the Hub is unreachable.")
         return None
     loaded = open_model(folder, device=demo.device)
     return LoadedModel("gpt2", loaded.model, loaded.tokenizer)

@@ -229,5 +229,5 @@ def test_a_step_in_two_processes_is_checked_with_the_part(tmp_path: Path) -> Non
     )
     verdict = check_text(tmp_path, reference_with(late), "train_step", naming=False)
     (failed,) = [result for result in verdict.results if result.status == "failed"]
-    assert failed.check == "A step of two processes is that of one"
+    assert failed.check == "two processes make the same step as one"
     assert "the gradients were not exchanged" in failed.message

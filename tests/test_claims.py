@@ -15,7 +15,7 @@ from gpt2_small.checker.parts import PARTS
 
 MODULES = [part for part in PARTS if part[0].isupper()]
 # It starts processes, and is tried in the sandbox alone.
-FORKS = "A step of two processes is that of one"
+FORKS = "two processes make the same step as one"
 
 # Known mistakes that together are rejected by every claim that a mistake of the list can break.
 MISTAKES = {
@@ -178,9 +178,9 @@ def test_every_claim_rejects_a_known_mistake_or_a_planted_fault(part: str) -> No
 
 # A fault in another part than the one whose claim about several parts rejects it.
 TOGETHER = {
-    "All eight modules of the file": ("Transformer", "layer-norm-gain-unused"),
-    "All parts of the file together learn": ("train", "parameter-groups-blocks-only"),
-    "All parts together cannot foresee": ("train", "attention-mask-missing"),
+    "all eight modules of the file": ("Transformer", "layer-norm-gain-unused"),
+    "all parts of the file together learn": ("train", "parameter-groups-blocks-only"),
+    "all parts together cannot predict": ("train", "attention-mask-missing"),
 }
 
 
@@ -216,7 +216,7 @@ def test_probabilities_to_another_power_are_rejected(tmp_path, power: float) -> 
     text = reference_with((draw, draw.replace("probabilities", f"probabilities ** {power}")))
     verdict = check_text(tmp_path, text, "sample", naming=False)
     failed = {result.check for result in verdict.results if result.status == "failed"}
-    assert "It draws from the softmax of a large vocabulary" in failed
+    assert "it samples from the softmax of a large vocabulary" in failed
 
 
 def test_another_dtype_than_float32_fails_no_part_and_is_remarked_on(tmp_path) -> None:

@@ -86,7 +86,7 @@ def test_the_parts_come_in_their_order(module):
 
 
 def test_the_hub_is_asked_for_gpt2_for_no_more_than_a_second_and_its_absence_is_a_line(module):
-    assert "\nThe real GPT-2 is left out: it is not downloaded, and" in shown(module)
+    assert "\nSkipping the real GPT-2: not downloaded, and the Hub" in shown(module)
     ((name, seconds),) = module.asked
     assert name == "gpt2"
     assert seconds <= 1

@@ -346,5 +346,5 @@ def test_the_page_has_every_layout_and_a_pattern_that_works() -> None:
 def test_what_is_not_judged_is_printed() -> None:
     told = "\n".join(LAYOUTS["nanogpt"].all_remarks(PARTS))
     assert "initialisation" in told
-    assert "Epsilon" in told
+    assert "epsilon" in told
     assert "d_mlp, which it fixes" in told

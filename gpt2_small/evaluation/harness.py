@@ -152,7 +152,7 @@ def run_tasks(
 
     include_path: a folder with task files of the user's own.
 
-    Raises UserError for a task that is unknown, and for data that cannot be had.
+    Raises UserError for a task that is unknown, and for data that is unavailable.
     """
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager

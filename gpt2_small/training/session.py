@@ -1,7 +1,7 @@
 """Create or resume a run: its folder, settings, data and training, opened together."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import Question
 from gpt2_small.files import locked
 from gpt2_small.model.building import config_from_fields
+from gpt2_small.runs.checkpoint_folders import Checkpoint
 from gpt2_small.runs.folder import create_run, is_run, read_run
 from gpt2_small.runs.log import LOG, append_log, trim_log
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -182,42 +183,18 @@ def _begin_or_resume(
         trained_with = binding.training_record(training.solution)
         run_settings = {**settings.as_json(), DATA_HASH: data_hash, **trained_with}
         sweep(folder)
-        if not is_run(folder) or not decision.is_resumed:
-            create_run(
-                folder,
-                model_fields=asdict(training.config),
-                tokenizer=data.tokenizer,
-                run=run_settings,
-                solution=training.solution,
-                environment=environment_of(training),
-            )
-            return {"remarks": []}
-        run = read_run(folder)
-        if not is_same_data(run.settings.get(DATA_HASH), data):
-            raise UserError(
-                f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
-                "another); give that with --data"
-            )
-        checkpoint, remarks = last_whole_checkpoint(folder)
-        assert checkpoint is not None
-        if checkpoint.step > settings.recipe.max_steps:
-            raise UserError(
-                f"--max-steps is {settings.recipe.max_steps}, but the run in {folder} is at step "
-                f"{checkpoint.step} already; give at least that"
-            )
-        environment = environment_of(training)
-        remark = difference(run.config.environment, environment)
-        remarks += [remark] if remark else []
-        run.update(run_settings, training.solution, environment)
-        if not os.path.lexists(folder / TOKENIZER):
-            save_tokenizer(data.tokenizer, folder)
-        log, unevaluated = _restore_log(folder, read_position(checkpoint))
-        return {
-            "remarks": [*remarks, f"resuming from step {checkpoint.step:,}"],
-            "val_losses": [[each["step"], each["val_loss"]] for each in log if "val_loss" in each],
-            "last": log[-training.guard.capacity :],
-            "unevaluated": unevaluated,
-        }
+        if is_run(folder) and decision.is_resumed:
+            checkpoint, found = _reopen(folder, settings, run_settings, training, data)
+            return found
+        create_run(
+            folder,
+            model_fields=asdict(training.config),
+            tokenizer=data.tokenizer,
+            run=run_settings,
+            solution=training.solution,
+            environment=environment_of(training),
+        )
+        return {"remarks": []}
 
     found = processes.on_main(on_disk)
     unevaluated = None
@@ -236,6 +213,45 @@ def _begin_or_resume(
         {step: loss for step, loss in found.get("val_losses", ()) if loss is not None},
         None if unevaluated is None else RunRecord.from_json(unevaluated),
     )
+
+
+def _reopen(
+    folder: Path,
+    settings: Settings,
+    run_settings: Mapping[str, Any],
+    training: Training,
+    data: Data,
+) -> tuple[Checkpoint, dict[str, Any]]:
+    """The last whole checkpoint, its log restored; what all processes are told of the run.
+
+    Raises UserError for other data than the run's, and for fewer steps than it has made.
+    """
+    run = read_run(folder)
+    if not is_same_data(run.settings.get(DATA_HASH), data):
+        raise UserError(
+            f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
+            "another); give that with --data"
+        )
+    checkpoint, remarks = last_whole_checkpoint(folder)
+    assert checkpoint is not None
+    if checkpoint.step > settings.recipe.max_steps:
+        raise UserError(
+            f"--max-steps is {settings.recipe.max_steps}, but the run in {folder} is at step "
+            f"{checkpoint.step} already; give at least that"
+        )
+    environment = environment_of(training)
+    remark = difference(run.config.environment, environment)
+    remarks += [remark] if remark else []
+    run.update(run_settings, training.solution, environment)
+    if not os.path.lexists(folder / TOKENIZER):
+        save_tokenizer(data.tokenizer, folder)
+    log, unevaluated = _restore_log(folder, read_position(checkpoint))
+    return checkpoint, {
+        "remarks": [*remarks, f"resuming from step {checkpoint.step:,}"],
+        "val_losses": [[each["step"], each["val_loss"]] for each in log if "val_loss" in each],
+        "last": log[-training.guard.capacity :],
+        "unevaluated": unevaluated,
+    }
 
 
 def _restore_log(

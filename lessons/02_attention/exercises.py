@@ -24,21 +24,21 @@ from .observations import (
 
 def average_claims(part: str) -> tuple[Claim, ...]:
     return (
-        Claim(part, "Every position gets the mean of the vectors up to its own", averaged(part),
+        Claim(part, "every position gets the mean of the vectors up to its own", averaged(part),
               also=(cumulative,), gate=True),
-        Claim(part, "It computes in the type of its input", in_float32(part), group="dtypes"),
-        Claim(part, "The values stay as they are", input_kept(part), group="inputs"),
+        Claim(part, "it keeps the dtype of its input", in_float32(part), group="dtypes"),
+        Claim(part, "the values are not modified in place", input_kept(part), group="inputs"),
     )  # fmt: skip
 
 
 CLAIMS = {part: average_claims(part) for part in AVERAGES} | {
     "attend": (
-        Claim("attend", "It is torch's causal attention", attended, also=(attended_by_torch,),
+        Claim("attend", "it equals torch's causal attention", attended, also=(attended_by_torch,),
               gate=True),
-        Claim("attend", "With equal scores it is the mean", attended_equally),
-        Claim("attend", "Large scores do not overflow", attended_sharply),
-        Claim("attend", "No position sees a later one", without_future),
-        Claim("attend", "Queries, keys and values get the right gradients", gradient,
+        Claim("attend", "equal scores give the mean", attended_equally),
+        Claim("attend", "large scores do not overflow", attended_sharply),
+        Claim("attend", "no position depends on a later one", without_future),
+        Claim("attend", "correct gradients of queries, keys and values", gradient,
               group="gradient"),
     )
 }  # fmt: skip

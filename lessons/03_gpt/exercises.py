@@ -28,44 +28,44 @@ from .observations import (
 
 def usual_claims(part: str) -> tuple[Claim, ...]:
     return (
-        Claim(part, "No position sees a later one", without_future(part)),
-        Claim(part, "The input and the weights get the right gradients", gradients(part),
+        Claim(part, "no position depends on a later one", without_future(part)),
+        Claim(part, "correct gradients of the input and the weights", gradients(part),
               group="gradient"),
-        Claim(part, "It computes in the type of its input", in_float32(part), group="dtypes"),
-        Claim(part, "The input stays as it is", input_kept(part), group="inputs"),
+        Claim(part, "it keeps the dtype of its input", in_float32(part), group="dtypes"),
+        Claim(part, "the input is not modified in place", input_kept(part), group="inputs"),
     )  # fmt: skip
 
 
 CLAIMS = {
     "head": (
-        Claim("head", "It is torch's causal attention of the projected positions",
+        Claim("head", "it equals torch's causal attention of the projected positions",
               computed("head"), also=(head_by_torch,), gate=True),
-        Claim("head", "Large scores do not overflow", sharp_head),
+        Claim("head", "large scores do not overflow", sharp_head),
         *usual_claims("head"),
     ),
     "multi_head": (
-        Claim("multi_head", "It is torch.nn.MultiheadAttention, causal", computed("multi_head"),
+        Claim("multi_head", "it is a causal torch.nn.MultiheadAttention", computed("multi_head"),
               also=(heads_by_torch,), gate=True),
         *usual_claims("multi_head"),
     ),
     "mlp": (
-        Claim("mlp", "It is two linear maps of torch with its GELU between them", computed("mlp"),
+        Claim("mlp", "it equals torch's linear, GELU, linear", computed("mlp"),
               also=(mlp_by_torch,), gate=True),
         *usual_claims("mlp"),
     ),
     "block": (
-        Claim("block", "It is torch.nn.TransformerEncoderLayer with its norms first, causal",
+        Claim("block", "it equals a causal torch.nn.TransformerEncoderLayer with norm_first",
               computed("block"), also=(block_by_torch,), gate=True),
         *usual_claims("block"),
     ),
     "gpt": (
-        Claim("gpt", "Its logits are right", computed("gpt"), gate=True),
-        Claim("gpt", "It is TransformerLens's GPT-2", stored_model,
+        Claim("gpt", "correct logits", computed("gpt"), gate=True),
+        Claim("gpt", "it equals TransformerLens's GPT-2", stored_model,
               also=(logits_by_transformer_lens,)),
-        Claim("gpt", "It runs as many blocks as it is asked for", fewer_blocks),
-        Claim("gpt", "A text of n_ctx tokens fits", full_context),
+        Claim("gpt", "it runs all n_layers blocks", fewer_blocks),
+        Claim("gpt", "a text of n_ctx tokens fits", full_context),
         *usual_claims("gpt"),
-        Claim("gpt", "More than n_ctx tokens are refused with ValueError", length_refusals,
+        Claim("gpt", "ValueError for more than n_ctx tokens", length_refusals,
               group="refusals"),
     ),
 }  # fmt: skip

@@ -30,36 +30,35 @@ from .observations import (
 
 CLAIMS = {
     "count_pairs": (
-        Claim("count_pairs", "It counts the pairs of every word as often as the word occurs",
+        Claim("count_pairs", "pairs of a word count as often as the word occurs",
               counted, gate=True),
-        Claim("count_pairs", "It counts the pairs of a text", counted_text),
-        Claim("count_pairs", "A word of one byte has no pair", counted_nothing),
-        Claim("count_pairs", "The words stay as they are", words_kept, group="inputs"),
+        Claim("count_pairs", "correct pair counts for a text", counted_text),
+        Claim("count_pairs", "a word of one byte has no pair", counted_nothing),
+        Claim("count_pairs", "the words are not modified in place", words_kept, group="inputs"),
     ),
     "merge": (
-        Claim("merge", "It replaces every occurrence, from left to right, without overlap", merged,
+        Claim("merge", "it replaces every occurrence, from left to right, without overlap", merged,
               gate=True),
     ),
     "train_bpe": (
-        Claim("train_bpe", "It takes the pair that occurs most often first", first_merges),
-        Claim("train_bpe", "It learns the right merges, of equally frequent pairs the one "
-              "with the smallest ids", all_merges),
-        Claim("train_bpe", "It stops at vocab_size ids, and where no pair is left", few_pairs),
-        Claim("train_bpe", "Fewer ids than there are bytes are refused with ValueError",
+        Claim("train_bpe", "the most frequent pair is merged first", first_merges),
+        Claim("train_bpe", "correct merges; ties go to the pair with the smallest ids", all_merges),
+        Claim("train_bpe", "it stops at vocab_size ids or when no pair is left", few_pairs),
+        Claim("train_bpe", "ValueError for fewer ids than there are bytes",
               train_refusals, group="refusals"),
     ),
     "encode": (
-        Claim("encode", "Without merges, the ids are the bytes", encoded_bytes, gate=True),
-        Claim("encode", "It gives the ids that tiktoken gives", encoded,
+        Claim("encode", "without merges, the ids are the bytes", encoded_bytes, gate=True),
+        Claim("encode", "same ids as tiktoken", encoded,
               also=(encoded_by_tiktoken,)),
-        Claim("encode", "Of two merges that overlap, the one learned first applies", by_rank),
-        Claim("encode", "No merge crosses from one word into the next", within_words),
+        Claim("encode", "of two merges that overlap, the one learned first applies", by_rank),
+        Claim("encode", "no merge crosses from one word into the next", within_words),
     ),
     "decode": (
-        Claim("decode", "It gives the text back", decoded, gate=True),
-        Claim("decode", "Bytes that are not UTF-8 become U+FFFD", decoded_broken),
-        Claim("decode", "A character may be spread over several ids", decoded_across),
-        Claim("decode", "An id that does not exist is refused with ValueError", decode_refusals,
+        Claim("decode", "decoding returns the text", decoded, gate=True),
+        Claim("decode", "invalid UTF-8 becomes U+FFFD", decoded_broken),
+        Claim("decode", "a character may span several ids", decoded_across),
+        Claim("decode", "ValueError for an unknown id", decode_refusals,
               group="refusals"),
     ),
 }  # fmt: skip

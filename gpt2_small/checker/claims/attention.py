@@ -68,7 +68,7 @@ CLAIMS = (
     *module_claims(SUBJECT),
     Claim(
         "MultiHeadAttention",
-        "No position sees a later one",
+        "no position depends on a later one",
         causality,
         summary=how_far_moved,
         expect=nothing_moves,
@@ -76,7 +76,7 @@ CLAIMS = (
     *dropout_claims(SUBJECT),
     Claim(
         "MultiHeadAttention",
-        "Dropout zeroes entries of the pattern, and elements of the output",
+        "dropout on the pattern and on the output",
         dropped,
         summary=dropped_shares,
         expect=expected_dropped,

@@ -24,7 +24,7 @@ CLAIMS = (
     *module_claims(SUBJECT),
     Claim(
         "TransformerBlock",
-        "It drops nothing beside what its attention and its MLP drop",
+        "no dropout besides that of the attention and the MLP",
         drops_nothing_itself,
         group="dropout",
     ),

@@ -31,13 +31,13 @@ def dropout_claims(subject: Subject, unbiased: bool = True) -> tuple[Claim, ...]
     return (
         Claim(
             subject.name,
-            "In evaluation mode nothing is dropped",
+            "no dropout in evaluation mode",
             partial(in_evaluation, subject),
             group="dropout",
         ),
         Claim(
             subject.name,
-            "In training mode dropout drops, and has the right average",
+            "dropout in training mode, with the right mean",
             partial(in_training, subject),
             summary=bias,
             expect=_no_bias if unbiased else None,
@@ -108,7 +108,7 @@ def zeros_claim(subject: Subject) -> Claim:
     """For a part whose only dropout is its last act."""
     return Claim(
         subject.name,
-        "Dropout zeroes elements of the output, and divides the others by 1 - p",
+        "dropout on the output, the rest divided by 1 - p",
         partial(zeros, subject),
         summary=shares_of_zeros,
         expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)},

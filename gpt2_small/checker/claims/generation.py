@@ -128,15 +128,15 @@ def repeatable(module: ModuleType, seed: int) -> Observation:
         return tokens
 
     return {
-        "runs with generators seeded alike": torch.stack([go(seed), go(seed)]),
-        "runs with generators seeded differently": torch.stack([go(seed), go(seed + 1)]),
+        "two runs with equally seeded generators": torch.stack([go(seed), go(seed)]),
+        "two runs with differently seeded generators": torch.stack([go(seed), go(seed + 1)]),
     }
 
 
 def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
     return {
-        "runs with generators seeded alike": "the same",
-        "runs with generators seeded differently": "different",
+        "two runs with equally seeded generators": "the same",
+        "two runs with differently seeded generators": "different",
     }
 
 
@@ -159,7 +159,7 @@ def without_gradients(module: ModuleType, seed: int) -> Observation:
     model, kept = model_of(module, seed), []
     model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
     module.generate(model, prompt(seed, 4), 2, temperature=0)
-    return {"gradients while generating": "kept" if any(kept) else "none"}
+    return {"the recording of gradients while generating": "on" if any(kept) else "off"}
 
 
 def window(module: ModuleType, seed: int) -> Observation:
@@ -199,18 +199,18 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 
 
 CLAIMS = (
-    Claim(PART, "It is called with a model and tokens, and gives tokens", called, gate=True),
-    Claim(PART, "Its greedy continuation is right, also beyond n_ctx tokens", greedy),
-    Claim(PART, "The model never sees more than the last n_ctx tokens", window),
-    Claim(PART, "No new tokens leave the prompt as it is", nothing_new),
-    Claim(PART, "It goes on whatever token was drawn", whatever_follows),
-    Claim(PART, "Temperature, top_k and top_p reach the draw", drawn, summary=counted,
+    Claim(PART, "it returns tokens for a model and a prompt", called, gate=True),
+    Claim(PART, "correct greedy continuation, also beyond n_ctx tokens", greedy),
+    Claim(PART, "the model gets at most the last n_ctx tokens", window),
+    Claim(PART, "max_new_tokens 0 returns the prompt", nothing_new),
+    Claim(PART, "no token ends the generation early", whatever_follows),
+    Claim(PART, "temperature, top_k and top_p are applied", drawn, summary=counted,
           expect=exact),
-    Claim(PART, "Its chance comes from the generator", repeatable, summary=equalities,
+    Claim(PART, "random numbers come from the generator", repeatable, summary=equalities,
           expect=as_seeded, group="chance"),
-    Claim(PART, "Dropout is off meanwhile, and the model's mode is kept", modes, group="dropout"),
-    Claim(PART, "No gradients are kept", without_gradients, group="gradient"),
-    Claim(PART, "The prompt is left unchanged", untouched, group="inputs"),
-    Claim(PART, "An empty prompt and a negative max_new_tokens are refused with ValueError",
+    Claim(PART, "evaluation mode meanwhile, and the mode is restored", modes, group="dropout"),
+    Claim(PART, "no gradients are recorded", without_gradients, group="gradient"),
+    Claim(PART, "the prompt is not modified in place", untouched, group="inputs"),
+    Claim(PART, "ValueError for an empty prompt and a negative max_new_tokens",
           refusals, group="refusals"),
 )  # fmt: skip

@@ -28,6 +28,6 @@ def other_epsilon(module: ModuleType, seed: int) -> Observation:
 
 CLAIMS = (
     *module_claims(SUBJECT),
-    Claim("LayerNorm", "A row of equal numbers gives the bias, not NaN", constant_rows),
-    Claim("LayerNorm", "Epsilon is the configuration's layer_norm_eps", other_epsilon),
+    Claim("LayerNorm", "a constant row gives the bias, not NaN", constant_rows),
+    Claim("LayerNorm", "epsilon is config.layer_norm_eps", other_epsilon),
 )

@@ -33,33 +33,29 @@ def module_claims(subject: Subject) -> tuple[Claim, ...]:
         return Claim(subject.name, name, partial(observe, subject), **options)
 
     return (
-        claim(
-            "It is built from a TransformerConfig, called, and gives one tensor", called, gate=True
-        ),
-        claim(
-            "Its parameters have the names and shapes of the contract", parameters, group="state"
-        ),
-        claim("Nothing else is trainable or saved", extras, group="state"),
+        claim("it is built from a TransformerConfig and returns one tensor", called, gate=True),
+        claim("parameter names and shapes", parameters, group="state"),
+        claim("no other parameters or buffers in the state dict", extras, group="state"),
         *output_claims(subject),
         claim(
-            "It gives what TransformerLens gives",
+            "same output as TransformerLens",
             stored,
             expect=lambda _reference, _seed: stored_answer(subject.name),
         ),
-        claim("It works for one position, for n_ctx of them, and for other batches", lengths),
-        claim("A row of the batch does not depend on the other rows", rows),
-        claim("An input that is not contiguous gives the same", strided, group="inputs"),
-        claim("Its input is left unchanged", untouched, group="inputs"),
+        claim("correct output for 1 and n_ctx positions and other batch sizes", lengths),
+        claim("rows of the batch are independent", rows),
+        claim("same output for a non-contiguous input", strided, group="inputs"),
+        claim("the input is not modified in place", untouched, group="inputs"),
         *gradient_claims(subject),
-        claim("The activations at its taps are right", taps, group="taps"),
+        claim("correct activations at the taps", taps, group="taps"),
         claim(
-            "Without dropout, training mode gives what evaluation mode gives",
+            "same output in training and evaluation mode at dropout 0",
             training_mode,
             group="dropout",
         ),
-        claim("It computes on the device of its input", device, group="device"),
+        claim("it computes on the device of its input", device, group="device"),
         claim(
-            "Fresh parameters are drawn as GPT-2 draws them",
+            "parameters are initialised as in GPT-2",
             fresh_parameters,
             summary=partial(statistics, subject),
             expect=lambda _reference, _seed: initial_statistics(subject),
@@ -77,11 +73,9 @@ def output_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
 
     torchs = (partial(output_by_torch, subject),)
     return (
-        claim("Its output is right in float32{when}", torch.float32, also=torchs),
-        claim("Its output is right in float64{when}", torch.float64, required=False),
-        claim(
-            "Its output is right in bfloat16{when}", torch.bfloat16, required=False, group="dtypes"
-        ),
+        claim("correct output in float32{when}", torch.float32, also=torchs),
+        claim("correct output in float64{when}", torch.float64, required=False),
+        claim("correct output in bfloat16{when}", torch.bfloat16, required=False, group="dtypes"),
     )
 
 
@@ -93,7 +87,7 @@ def gradient_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
         return Claim(subject.name, name.format(when=when), observe, group="gradient", **options)
 
     torchs = (partial(gradients_by_torch, subject),)
-    right = "Every parameter, and the input, gets the right gradient"
+    right = "correct gradients of all parameters and the input"
     return (
         claim(right + "{when}", torch.float32, also=torchs),
         claim(right + " in float64{when}", torch.float64, required=False),

@@ -82,8 +82,8 @@ def usable(module: ModuleType, seed: int) -> Observation:
 
 
 CLAIMS = (
-    Claim(PART, "It is called with a model, and gives groups", called, gate=True),
-    Claim(PART, "Every parameter is in exactly one group", each_once),
-    Claim(PART, "Matrices decay; gains and biases do not", decays),
-    Claim(PART, "AdamW takes the groups", usable, imports=OPTIMISERS),
+    Claim(PART, "it returns groups for a model", called, gate=True),
+    Claim(PART, "every parameter is in exactly one group", each_once),
+    Claim(PART, "weight decay on matrices, none on gains and biases", decays),
+    Claim(PART, "AdamW accepts the groups", usable, imports=OPTIMISERS),
 )

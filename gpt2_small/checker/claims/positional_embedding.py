@@ -32,12 +32,12 @@ CLAIMS = (
     *module_claims(SUBJECT),
     Claim(
         "PositionalEmbedding",
-        "Positions do not depend on which tokens there are",
+        "positions do not depend on the token ids",
         whatever_the_tokens,
     ),
     Claim(
         "PositionalEmbedding",
-        "More than n_ctx positions are refused with ValueError",
+        "ValueError for more than n_ctx positions",
         invents_nothing,
         group="refusals",
     ),

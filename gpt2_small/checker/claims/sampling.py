@@ -200,10 +200,10 @@ def half(_reference: ModuleType, _seed: int) -> Observation:
 
 
 _DRAWN = (
-    ("generators seeded alike", "the same"),
-    ("generators seeded differently", "different"),
-    ("torch's generator, seeded alike", "the same"),
-    ("torch's generator, seeded differently", "different"),
+    ("equally seeded generators", "the same"),
+    ("differently seeded generators", "different"),
+    ("torch's generator with equal seeds", "the same"),
+    ("torch's generator with different seeds", "different"),
 )
 
 
@@ -268,28 +268,28 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 
 
 CLAIMS = (
-    Claim(PART, "It is called with logits, and gives one token for each row", called, gate=True),
-    Claim(PART, "Temperature 0 takes the most likely token", greedy),
-    distribution("It draws from the softmax of the logits", {}),
-    Claim(PART, "It draws from the softmax of a large vocabulary", beside_rare,
+    Claim(PART, "it returns one token for each row of logits", called, gate=True),
+    Claim(PART, "temperature 0 takes the most likely token", greedy),
+    distribution("it samples from the softmax of the logits", {}),
+    Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),
-    distribution("The temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
+    distribution("the temperature divides the logits", {"temperature": 0.5}, {"temperature": 2.5}),
     distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
-    distribution("A top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
+    distribution("a top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
     distribution(
         "top_p keeps the token that crosses p", {"top_p": 0.7}, {"top_p": 0.93}, {"top_p": 0.2}
     ),
-    distribution("A top_p of 1 keeps all tokens", {"top_p": 1.0}),
-    distribution("The temperature comes before top_p", {"temperature": 2.0, "top_p": 0.6}),
-    distribution("top_p counts what top_k has left", {"top_k": 3, "top_p": 0.77}),
-    distribution("All three together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
-    Claim(PART, "What leaves one token takes the most likely", only_one),
-    Claim(PART, "Its chance comes from the generator, and from torch's when there is none", chance,
+    distribution("a top_p of 1 keeps all tokens", {"top_p": 1.0}),
+    distribution("the temperature is applied before top_p", {"temperature": 2.0, "top_p": 0.6}),
+    distribution("top_p is applied to what top_k keeps", {"top_k": 3, "top_p": 0.77}),
+    distribution("all three settings together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
+    Claim(PART, "settings that keep one token take the most likely", only_one),
+    Claim(PART, "random numbers come from the generator, or from torch's global one", chance,
           summary=equalities, expect=as_seeded, group="chance"),
-    Claim(PART, "Every row is drawn by itself", pairs, summary=joint_counts, expect=independent,
+    Claim(PART, "rows are sampled independently", pairs, summary=joint_counts, expect=independent,
           group="chance"),
-    Claim(PART, "An impossible token is never drawn", impossible),
-    Claim(PART, "The logits are left unchanged", untouched, group="inputs"),
-    Claim(PART, "Settings that make no sense are refused with ValueError", refusals,
+    Claim(PART, "a token of probability 0 is never sampled", impossible),
+    Claim(PART, "the logits are not modified in place", untouched, group="inputs"),
+    Claim(PART, "ValueError for invalid settings", refusals,
           group="refusals"),
 )  # fmt: skip

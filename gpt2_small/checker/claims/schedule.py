@@ -94,12 +94,12 @@ def refusals(module: ModuleType, _seed: int) -> Observation:
 
 
 CLAIMS = (
-    Claim(PART, "It is called with a step, and gives a number", called, gate=True),
-    Claim(PART, "It rises linearly to the peak at step warmup_steps - 1", warm_up),
-    Claim(PART, "It falls along half a cosine", cosine),
-    Claim(PART, "It ends at a tenth of the peak at step total_steps - 1, and stays there", ends),
-    Claim(PART, "It ends at final_fraction of the peak", fraction),
-    Claim(PART, "It needs no warm-up", no_warm_up),
-    Claim(PART, "Numbers that make no schedule are refused with ValueError", refusals,
+    Claim(PART, "it returns a number for a step", called, gate=True),
+    Claim(PART, "linear warm-up to the peak at step warmup_steps - 1", warm_up),
+    Claim(PART, "cosine decay", cosine),
+    Claim(PART, "a tenth of the peak from step total_steps - 1 on", ends),
+    Claim(PART, "it decays to final_fraction of the peak", fraction),
+    Claim(PART, "it works without warm-up", no_warm_up),
+    Claim(PART, "ValueError for an impossible schedule", refusals,
           group="refusals"),
 )  # fmt: skip

@@ -137,7 +137,7 @@ def in_training_mode(module: ModuleType, seed: int) -> Observation:
     model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
     for _ in module.train(model, plan(seed), descent(model), schedule=rate_of):
         model.eval()
-    return {"micro-batches read in training mode": f"{sum(heard)} of {len(heard)}"}
+    return {"the number of micro-batches run in training mode": f"{sum(heard)} of {len(heard)}"}
 
 
 def silently(module: ModuleType, seed: int) -> Observation:
@@ -234,16 +234,16 @@ def used_as_given(_reference: ModuleType, seed: int) -> Observation:
 _claim = partial(Claim, PART, imports=OPTIMISERS)
 
 CLAIMS = (
-    _claim("It is called, and gives a record for each step", called, gate=True),
-    _claim("Its records count from 1 and tell what each step did", records),
-    _claim("The weights are those of one step after the other", training),
-    _claim("The schedule is asked for each step, counted from 0, before its update", schedule),
-    _claim("It gives each record before it takes the next step", lazily),
-    _claim("Every step is taken in training mode", in_training_mode),
-    _claim("It prints nothing", silently),
-    _claim("A loss that is given takes the place of the next-token loss", own_loss,
+    _claim("it yields a record for each step", called, gate=True),
+    _claim("records count from 1 and hold each step's results", records),
+    _claim("correct weights after the steps", training),
+    _claim("the schedule is called with each step, from 0, before its update", schedule),
+    _claim("each record is yielded before the next step", lazily),
+    _claim("every step runs in training mode", in_training_mode),
+    _claim("it prints nothing", silently),
+    _claim("loss= replaces the next-token loss", own_loss,
           summary=if_taken, expect=used_as_given, optional=True),
-    _claim("All parts of the file together learn to count", learns, together=PARTS),
-    _claim("All parts together cannot foresee random tokens", cannot_beat_chance,
+    _claim("all parts of the file together learn to count", learns, together=PARTS),
+    _claim("all parts together cannot predict random tokens", cannot_beat_chance,
           summary=below_entropy, expect=nothing_below, together=PARTS),
 )  # fmt: skip

@@ -178,36 +178,38 @@ def dropped_before_the_blocks(seen: Observation) -> Observation:
 
 
 def untied(name: str, observe: Observe, **options: Any) -> Claim:
-    return Claim(PART, f"With untied embeddings, {name}", observe, **options)
+    return Claim(PART, f"untied embeddings: {name}", observe, **options)
 
 
 CLAIMS = (
     *module_claims(TIED),
-    untied("its parameters are those of the contract", partial(parameters, UNTIED), group="state"),
-    untied("nothing else is trainable or saved", partial(extras, UNTIED), group="state"),
+    untied("parameter names and shapes", partial(parameters, UNTIED), group="state"),
     untied(
-        "its output is right",
+        "no other parameters or buffers in the state dict", partial(extras, UNTIED), group="state"
+    ),
+    untied(
+        "correct output",
         partial(outputs, UNTIED, dtype=torch.float32),
         also=(partial(output_by_torch, UNTIED),),
     ),
     untied(
-        "its output is right in float64",
+        "correct output in float64",
         partial(outputs, UNTIED, dtype=torch.float64),
         required=False,
     ),
     untied(
-        "every parameter gets the right gradient",
+        "correct gradients of all parameters",
         partial(gradients_of, UNTIED, dtype=torch.float32),
         also=(partial(gradients_by_torch, UNTIED),),
         group="gradient",
     ),
-    untied("the activations at its taps are right", partial(taps, UNTIED), group="taps"),
+    untied("correct activations at the taps", partial(taps, UNTIED), group="taps"),
     Claim(PART, "GPT-2's weights load strictly", loads_strictly, group="state"),
-    Claim(PART, "Logits may be as large as they come", large_logits),
-    Claim(PART, "Every token of GPT-2's vocabulary is a token like any other", whole_vocabulary),
+    Claim(PART, "large logits are not clamped", large_logits),
+    Claim(PART, "no id of GPT-2's vocabulary is treated specially", whole_vocabulary),
     Claim(
         PART,
-        "No position sees a later token",
+        "no position depends on a later token",
         causality,
         summary=how_far_moved,
         expect=nothing_moves,
@@ -215,14 +217,14 @@ CLAIMS = (
     *dropout_claims(TIED, unbiased=False),
     Claim(
         PART,
-        "Dropout zeroes features of the sum of the embeddings",
+        "dropout on the sum of the embeddings",
         stream_in_training,
         summary=dropped_features,
         group="dropout",
     ),
     Claim(
         PART,
-        "In training mode the first block reads a sum of which features are dropped",
+        "in training mode the first block reads the sum after dropout",
         what_the_first_block_reads,
         summary=dropped_before_the_blocks,
         expect=lambda _reference, _seed: _DROPPED,
@@ -230,21 +232,23 @@ CLAIMS = (
     ),
     Claim(
         PART,
-        "More than n_ctx tokens are refused with ValueError",
+        "ValueError for more than n_ctx tokens",
         refuses_what_is_too_long,
         group="refusals",
     ),
-    Claim(PART, "It keeps its configuration as config", keeps_its_configuration, group="state"),
+    Claim(
+        PART, "its TransformerConfig is stored as config", keeps_its_configuration, group="state"
+    ),
     Claim(
         PART,
-        "Before training the loss is a little above ln d_vocab, and not more",
+        "the initial loss is just above ln d_vocab",
         initial_logits,
         summary=initial_loss,
         group="initialisation",
     ),
     Claim(
         PART,
-        "All eight modules of the file together give what TransformerLens gives",
+        "all eight modules of the file together equal TransformerLens",
         partial(stored, TIED),
         expect=lambda _reference, _seed: stored_answer(PART),
         together=PARTS[: PARTS.index(PART) + 1],

@@ -36,7 +36,7 @@ _BODY = patterns.model(
     block=_BLOCK,
     final_norm=_NORM,
 )
-_DROPS = "In training mode dropout drops, and has the right average"
+_DROPS = "dropout in training mode, with the right mean"
 
 
 def _made(made: type[nn.Module], config: Config) -> nn.Module:
@@ -89,7 +89,7 @@ ARENA = Layout(
             _ATTENTION,
             not_judged=(
                 _DROPS,
-                "Dropout zeroes entries of the pattern, and elements of the output",
+                "dropout on the pattern and on the output",
             ),
         ),
         "MLP": AdaptedPart(
@@ -98,7 +98,7 @@ ARENA = Layout(
             _MLP,
             not_judged=(
                 _DROPS,
-                "Dropout zeroes elements of the output, and divides the others by 1 - p",
+                "dropout on the output, the rest divided by 1 - p",
             ),
         ),
         "TransformerBlock": AdaptedPart(("TransformerBlock",), _made, _BLOCK),
@@ -111,7 +111,7 @@ ARENA = Layout(
             ("DemoTransformer",),
             _model_made,
             _model_tensors,
-            not_judged=("Dropout zeroes features of the sum of the embeddings",),
+            not_judged=("dropout on the sum of the embeddings",),
         ),
     },
     (

@@ -11,7 +11,7 @@ from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
 
 # A claim that is not judged: Conv1D takes a view of its input.
-STRIDED = "An input that is not contiguous gives the same"
+STRIDED = "same output for a non-contiguous input"
 NORM = patterns.norm("weight", "bias")
 ATTENTION = patterns.joint_projections(
     "d_model (qkv head d_head) -> qkv head d_model d_head",

@@ -28,9 +28,9 @@ INSIDE = {
 }
 # Claims about modules inside a part, which an adapted one does not show.
 _INSIDES = (
-    "It drops nothing beside what its attention and its MLP drop",
-    "In training mode the first block reads a sum of which features are dropped",
-    "In training mode dropout drops, and has the right average",
+    "no dropout besides that of the attention and the MLP",
+    "in training mode the first block reads the sum after dropout",
+    "dropout in training mode, with the right mean",
 )
 # What the small sizes leave to TransformerConfig.
 _DEFAULTS = {
@@ -95,7 +95,7 @@ class Layout:
         found = [f"Not judged: {_GROUPS['initialisation']};", f"{_GROUPS['refusals']}."]
         for part in parts:
             how = self.parts[part]
-            left = [claim.rstrip(",") for claim in how.not_judged]
+            left = [claim.rstrip(":") for claim in how.not_judged]
             left += ["where it drops in training"] if part in INSIDE else []
             left += [f"{name}, which it fixes" for name in how.fixed]
             left += [f"{name}, which it lacks" for name in how.lacks]

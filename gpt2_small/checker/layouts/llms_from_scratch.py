@@ -71,7 +71,7 @@ LLMS_FROM_SCRATCH = Layout(
             lambda made, config: made(config.d_model),
             _NORM,
             ("TransformerBlock", "norm1"),
-            ("Epsilon is the configuration's layer_norm_eps",),
+            ("epsilon is config.layer_norm_eps",),
         ),
         "MultiHeadAttention": AdaptedPart(
             ("MultiHeadAttention",),
@@ -79,7 +79,7 @@ LLMS_FROM_SCRATCH = Layout(
             _ATTENTION,
             ("TransformerBlock", "att"),
             # The book's attention drops entries of the pattern alone.
-            ("Dropout zeroes entries of the pattern, and elements of the output",),
+            ("dropout on the pattern and on the output",),
         ),
         "MLP": AdaptedPart(
             ("FeedForward",),
@@ -88,8 +88,8 @@ LLMS_FROM_SCRATCH = Layout(
             ("TransformerBlock", "ff"),
             # The book drops in its block, not in its MLP.
             (
-                "In training mode dropout drops, and has the right average",
-                "Dropout zeroes elements of the output, and divides the others by 1 - p",
+                "dropout in training mode, with the right mean",
+                "dropout on the output, the rest divided by 1 - p",
             ),
             fixed=("d_mlp",),
         ),

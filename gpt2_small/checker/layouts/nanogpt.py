@@ -13,10 +13,10 @@ from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
 UNTIED = (
-    "With untied embeddings,",
+    "untied embeddings:",
     "GPT-2's weights load strictly",
-    "Dropout zeroes features of the sum of the embeddings",
-    "It gives what TransformerLens gives",
+    "dropout on the sum of the embeddings",
+    "same output as TransformerLens",
 )
 _NORM = patterns.norm("weight", "bias")
 _ATTENTION = patterns.joint_projections(
@@ -85,7 +85,7 @@ NANOGPT = Layout(
             _norm_made,
             _NORM,
             ("TransformerBlock", "ln_1"),
-            ("Epsilon is the configuration's layer_norm_eps",),
+            ("epsilon is config.layer_norm_eps",),
         ),
         "MultiHeadAttention": AdaptedPart(
             ("CausalSelfAttention",), _made, _ATTENTION, ("TransformerBlock", "attn")

@@ -80,7 +80,7 @@ class SavedFile:
         try:
             return notebooks.python_of(self.path, content)
         except UserError:
-            return b""  # saved half-way
+            return b""  # half-saved
 
     def _miss(self) -> Gone | None:
         self._missed += 1

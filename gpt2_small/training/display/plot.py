@@ -42,7 +42,19 @@ def save_loss_curve(
     axes, below = _panels(figure, has_choices=bool(answered))
     if below is not None:
         _draw_choices(below, answered, chance)
-    steps = [record["step"] for record in log]
+    _draw_losses(axes, log, reference_lines)
+    figure.legend(loc="outside lower right", ncols=2, frameon=False)
+    axes.set_title(title, parse_math=False, loc="left", color=INK)
+    (axes if below is None else below).set_xlabel("step")
+    _format_losses(axes, reference_lines)
+    with atomic_file(path) as aside:
+        figure.savefig(aside, format="png")
+
+
+def _draw_losses(
+    axes: Any, log: Sequence[Mapping[str, Any]], reference_lines: Mapping[str, float]
+) -> None:
+    """Draw both losses over the steps, and a line for each loss to compare with."""
     trained = [record for record in log if record.get("loss") is not None]
     axes.plot(
         [record["step"] for record in trained],
@@ -62,7 +74,7 @@ def save_loss_curve(
         markersize=3.5,
         label="held-out text",
     )
-    last = steps[-1] if steps else 1
+    last = log[-1]["step"] if log else 1
     reached = evaluated[-1]["val_loss"] if evaluated else math.inf
     for (name, loss), colour in zip(reference_lines.items(), REFERENCE_COLOURS, strict=False):
         axes.axhline(loss, color=colour, linestyle="--", linewidth=1)
@@ -75,9 +87,10 @@ def save_loss_curve(
             va="bottom" if reached < loss else "top",
             color=colour,
         )
-    figure.legend(loc="outside lower right", ncols=2, frameon=False)
-    axes.set_title(title, parse_math=False, loc="left", color=INK)
-    (axes if below is None else below).set_xlabel("step")
+
+
+def _format_losses(axes: Any, reference_lines: Mapping[str, float]) -> None:
+    """Scale and label the axis of the losses, which is logarithmic."""
     axes.set_ylabel("loss, nats per token")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=LABELLED))
@@ -88,8 +101,6 @@ def save_loss_curve(
     axes.margins(x=0.01)
     axes.grid(alpha=0.15)
     axes.spines[["top", "right"]].set_visible(False)
-    with atomic_file(path) as aside:
-        figure.savefig(aside, format="png")
 
 
 def _panels(figure: Figure, *, has_choices: bool) -> tuple[Any, Any]:
