@@ -27,7 +27,7 @@ with loading():
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
     from gpt2_small.generation import LoadedModel, SamplingOptions, continuations, open_model
-    from gpt2_small.generation.next_token import drawn_shares, next_logits
+    from gpt2_small.generation.drawn_shares import drawn_shares, next_logits
     from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
     from gpt2_small.model.presets import preset
     from gpt2_small.stories import StoriesTokenizer

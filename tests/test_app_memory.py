@@ -12,7 +12,7 @@ import pytest
 from app_pages import TEXT, running, small_run
 from browsing import wait_for
 
-from gpt2_small.app.decoders import MOST_IDLE
+from gpt2_small.app.decoder_cache import MOST_IDLE
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
 

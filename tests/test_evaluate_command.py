@@ -10,8 +10,8 @@ from command_line import Ran, run_in_an_empty_folder
 from small_gpt2s import our_gpt2, saved_run
 
 from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories.choice_questions import story_questions
 from gpt2_small.stories.corpus import training_text
-from gpt2_small.stories.endings import story_questions
 from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import split_words
 from gpt2_small.tokenizers.simple import ByteTokenizer

@@ -14,9 +14,9 @@ from gpt2_small.model.twin import FastTransformer
 from gpt2_small.planning import planned_run
 from gpt2_small.planning.device_peaks import DEVICES
 from gpt2_small.planning.flops import parameter_count, training_flops
+from gpt2_small.planning.gpu_scaling import LINK_SHARE, Cluster, all_reduce_bytes, step_time
 from gpt2_small.planning.planned_run import SHARE_OF_PEAK, PlannedRun
 from gpt2_small.planning.planner import BATCH_TOKENS, Plan
-from gpt2_small.planning.scaling import LINK_SHARE, Cluster, all_reduce_bytes, step_time
 
 TIED = dict(d_model=64, n_layers=3, n_heads=4, n_ctx=48, d_vocab=300)
 

@@ -16,7 +16,7 @@ from shard_folders import bytes_of, json_lines, made, written
 from gpt2_small import cli
 from gpt2_small.commands.screens import prepare_view
 from gpt2_small.commands.screens.prepare_view import PrepareView
-from gpt2_small.data.corpora.names import NAMES
+from gpt2_small.data.corpora.named_corpora import NAMES
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 from shard_folders import documents_of, index_of, json_lines, made, steps_of, written
 
-from gpt2_small.data.corpora import hub_corpus, names
-from gpt2_small.data.corpora.names import NAMES, open_corpus
+from gpt2_small.data.corpora import hub_corpus, named_corpora
+from gpt2_small.data.corpora.named_corpora import NAMES, open_corpus
 from gpt2_small.errors import UserError
 
 PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(300))
@@ -141,12 +141,12 @@ def test_a_data_set_with_a_script_alone_is_told_where_its_copy_is(monkeypatch, o
 def shakespeare(monkeypatch, tmp_path):
     """A stand-in for the file on the network, and where it is kept."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(names, "is_offline", lambda: False)
+    monkeypatch.setattr(named_corpora, "is_offline", lambda: False)
     digest = hashlib.sha256(PLAY.encode()).hexdigest()
-    monkeypatch.setattr(names, "SHAKESPEARE_SHA256", digest)
+    monkeypatch.setattr(named_corpora, "SHAKESPEARE_SHA256", digest)
     (tmp_path / "there.txt").write_text(PLAY)
     url = (tmp_path / "there.txt").as_uri()
-    monkeypatch.setattr(names, "SHAKESPEARE_URL", url)
+    monkeypatch.setattr(named_corpora, "SHAKESPEARE_URL", url)
     return tmp_path / "cache/gpt2-small/tinyshakespeare.txt"
 
 

@@ -107,9 +107,9 @@ def _train(
     from gpt2_small.runs import read_run
     from gpt2_small.training.chat_data import ChatData
     from gpt2_small.training.display.chat_progress import print_loss_by_turn
-    from gpt2_small.training.display.output import run_console
     from gpt2_small.training.display.overview import draw, print_plan, reference_lines, watch
     from gpt2_small.training.display.profile import profiling
+    from gpt2_small.training.display.safe_output import run_console
     from gpt2_small.training.display.trackers import open_trackers
     from gpt2_small.training.distributed import joined_processes
     from gpt2_small.training.session import open_run

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place
-from gpt2_small.data.corpora.names import open_corpus
+from gpt2_small.data.corpora.named_corpora import open_corpus
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.learn_tokenizer import learn_tokenizer
 from gpt2_small.data.parallel_encoding import SPLITS, Batch, Encoded, encode_in_order

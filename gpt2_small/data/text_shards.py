@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpt2_small.data.corpora.corpus import Corpus
-from gpt2_small.data.corpora.names import HUB_NAMES, HUB_PREFIX, open_corpus
+from gpt2_small.data.corpora.named_corpora import HUB_NAMES, HUB_PREFIX, open_corpus
 from gpt2_small.data.prepare import SAVE_SECONDS, Preparation, PrepareProgress
 from gpt2_small.data.prepare_options import PrepareOptions, settings_of, suitable_processes
 from gpt2_small.data.shards import Shards, holds_shards, open_shards

@@ -18,7 +18,7 @@ from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.scoring import ContinuationScorer, Score
 from gpt2_small.model_protocol import Model
 from gpt2_small.pipes import refuse_pipe
-from gpt2_small.stories.endings import story_questions
+from gpt2_small.stories.choice_questions import story_questions
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 DEFINITIONS = ("completion", "harness")

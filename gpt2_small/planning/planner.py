@@ -4,9 +4,9 @@ from functools import cached_property
 
 from gpt2_small.planning import flops
 from gpt2_small.planning.disk import Disk, disk_of
+from gpt2_small.planning.gpu_scaling import WORTH_IT, Cluster, StepTime, all_reduce_bytes, step_time
 from gpt2_small.planning.memory import Memory, largest_micro_batch, memory_of
 from gpt2_small.planning.planned_run import PlannedRun, divisor_up_to
-from gpt2_small.planning.scaling import WORTH_IT, Cluster, StepTime, all_reduce_bytes, step_time
 
 # GPT-3 small's batch (Brown et al. 2020, table 2.1), as a power of two.
 BATCH_TOKENS = 2**19

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gpt2_small import __version__, binding
 from gpt2_small.app import token_views
 from gpt2_small.app.chat_messages import examples
-from gpt2_small.app.decoders import Decoders
+from gpt2_small.app.decoder_cache import Decoders
 from gpt2_small.app.models import Models, Shown
 from gpt2_small.app.page.activation_answers import ActivationAnswers
 from gpt2_small.app.page.learning import Learner, log_of

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from gpt2_small.app import token_views
 from gpt2_small.app.chat_messages import answer, checked_messages, conversation_with
-from gpt2_small.app.decoders import Decoders
+from gpt2_small.app.decoder_cache import Decoders
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import lines

@@ -11,8 +11,8 @@ from rich.text import Text
 from gpt2_small.commands.plan import FORMAT
 from gpt2_small.commands.screens.plan_figures import counted, duration, in_bytes, rounded, scaled
 from gpt2_small.planning import flops
+from gpt2_small.planning.gpu_scaling import LINK_SHARE, WORTH_IT, StepTime
 from gpt2_small.planning.planner import Plan
-from gpt2_small.planning.scaling import LINK_SHARE, WORTH_IT, StepTime
 
 MOST_ROWS = 8
 KINDS = {

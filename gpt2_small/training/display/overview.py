@@ -19,9 +19,9 @@ from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
 from gpt2_small.training.chat_data import ChatData
 from gpt2_small.training.choice_scores import ACC, ACC_NORM, BITS_PER_BYTE, chance
 from gpt2_small.training.display.console import RunView
-from gpt2_small.training.display.output import LastingOutput
 from gpt2_small.training.display.plot import save_loss_curve
 from gpt2_small.training.display.profile import Profiler
+from gpt2_small.training.display.safe_output import LastingOutput
 from gpt2_small.training.display.samples import excerpt
 from gpt2_small.training.display.trackers import Trackers
 from gpt2_small.training.recipes.resuming import CURVE

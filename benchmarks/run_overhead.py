@@ -1,7 +1,7 @@
 """Measure what a run costs beside its steps: its input, its checkpoints, its memory.
 
-    python benchmarks/run_costs.py --text input.txt
-    python benchmarks/run_costs.py --text input.txt --preset gpt2 --steps 12 \\
+    python benchmarks/run_overhead.py --text input.txt
+    python benchmarks/run_overhead.py --text input.txt --preset gpt2 --steps 12 \\
         --set batch_size=4 --set micro_batch_size=4 --set n_ctx=256 --set checkpoint_every=4
 
 A run is trained in a folder of its own. Of every step it is noted how long it took, how long its
