@@ -43,7 +43,7 @@ from gpt2_small.checker.mistakes.costs import (
     edit_hash,
     model_mistakes,
 )
-from gpt2_small.checker.mistakes.mistake import Edit, edited_text
+from gpt2_small.checker.mistakes.edited_reference import Edit, edited_text
 from gpt2_small.files import read_json, write_atomically
 from gpt2_small.training.allocator import keep_freed_memory
 from gpt2_small.training.recipes.presets import training_preset

@@ -17,7 +17,7 @@ from typing import IO
 
 from gpt2_small import binding
 from gpt2_small.checker.learner import skeleton as exercises
-from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
 GPT2_SMALL = [sys.executable, "-m", "gpt2_small"]
@@ -57,9 +57,9 @@ def mistaken() -> dict[str, str]:
     """The reference with a known mistake, with two, and with one that nobody knows."""
     scale, mask = map(mistake.find, ("attention-scale-missing", "attention-mask-filled-with-zero"))
     return {
-        "a mistake": mistake.edited_text(scale),
-        "two mistakes": mistake.edited_text(scale, mask),
-        "an unknown mistake": mistake.reference_text().replace(*SCALED),
+        "a mistake": edited_reference.edited_text(scale),
+        "two mistakes": edited_reference.edited_text(scale, mask),
+        "an unknown mistake": edited_reference.reference_text().replace(*SCALED),
     }
 
 

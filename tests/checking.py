@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from forked import nothing_forked
 
-from gpt2_small.checker.mistakes.mistake import Mistake, edited_text, reference_text
+from gpt2_small.checker.mistakes.edited_reference import edited_text, reference_text
+from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Verdict

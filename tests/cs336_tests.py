@@ -26,8 +26,8 @@ from typing import Any
 import tiktoken
 
 from gpt2_small import binding
-from gpt2_small.checker.exercise_set import find_lesson
-from gpt2_small.checker.mistakes.mistake import build
+from gpt2_small.checker.exercise_sets import find_lesson
+from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
 from gpt2_small.tokenizers.gpt2_table import byte_letters

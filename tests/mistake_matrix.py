@@ -21,10 +21,11 @@ import typer
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.judging.runner import RAISED, judge_each, judge_one, stand_in
+from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.place import Places
 from gpt2_small.checker.mistakes.matching import name_mistake
-from gpt2_small.checker.mistakes.mistake import Mistake, build, catalogue
+from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import cases_of, record
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from gpt2_small.checker import report_formats as reports
 from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.learner import screen
-from gpt2_small.checker.mistakes.mistake import find, reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
+from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from checking import check_text, line_of, reference_with, wrong_text
 
-from gpt2_small.checker.mistakes import mistake
-from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, find
+from gpt2_small.checker.mistakes import edited_reference
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
+from gpt2_small.checker.mistakes.mistake import Mistake, find
 from gpt2_small.errors import UserError
 
 Q = "query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)"
@@ -33,13 +34,15 @@ def test_a_mistake_is_named_in_every_failed_check(tmp_path: Path, name: str) -> 
 
 def test_naming_looks_at_behaviour_and_not_at_text(tmp_path: Path) -> None:
     """The same mistake in other words, with nothing of the reference left, taps included."""
-    forward = mistake.reference_text().split("class LayerNorm")[1].split("class Embedding")[0]
+    forward = (
+        edited_reference.reference_text().split("class LayerNorm")[1].split("class Embedding")[0]
+    )
     other = forward.split("        centered = residual")[0] + (
         "        deviation, mean = torch.std_mean(residual, -1, unbiased=True, keepdim=True)\n"
         "        residual = (residual - mean) * (deviation**2 + self.eps).rsqrt()\n"
         "        return torch.addcmul(self.b, residual, self.w)\n\n\n"
     )
-    text = mistake.reference_text().replace(forward, other)
+    text = edited_reference.reference_text().replace(forward, other)
     verdict = check_text(tmp_path, text, "LayerNorm")
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
 
@@ -105,7 +108,7 @@ def test_an_unknown_mistake_is_said_to_be_and_where_it_begins(
 
 
 def test_the_first_wrong_line_is_found_without_taps(tmp_path: Path) -> None:
-    text = mistake.reference_text()
+    text = edited_reference.reference_text()
     for tap in ("q", "k", "v", "attn_scores", "pattern", "z"):
         text = text.replace(f"self.hook_{tap}(", "(")
     text = text.replace(SCALE, "query * 2.0,")
@@ -176,13 +179,13 @@ def test_a_part_that_raises_is_not_given_another_mistakes_name(tmp_path: Path) -
 def test_an_edit_must_stand_in_the_reference_exactly_once() -> None:
     twice = Mistake(id="x", component="MLP", old="residual", new="", sentence="")
     with pytest.raises(EditDoesNotFit, match=r"occurs [0-9]+ times"):
-        mistake.build(twice)
+        edited_reference.build(twice)
 
 
 def test_a_wrong_reference_is_wrong_in_its_own_part_only() -> None:
-    wrong = mistake.build(find("mlp-relu"))
-    assert wrong.MLP is not mistake.reference().MLP
-    assert wrong.LayerNorm is mistake.reference().LayerNorm
+    wrong = edited_reference.build(find("mlp-relu"))
+    assert wrong.MLP is not edited_reference.reference().MLP
+    assert wrong.LayerNorm is edited_reference.reference().LayerNorm
 
 
 def test_an_unknown_id_is_answered_with_the_nearest() -> None:

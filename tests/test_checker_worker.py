@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checking import LIMITS, SHORT, check_text, line_of, reference_with, warm_checker
 
-from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.errors import UserError
 

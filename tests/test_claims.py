@@ -10,7 +10,7 @@ from torch import nn
 
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.judging import runner
-from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
 MODULES = [part for part in PARTS if part[0].isupper()]
@@ -153,7 +153,7 @@ def _one_thread():
 
 def with_fault(fault: Fault, part: str) -> ModuleType:
     module = ModuleType("faulty")
-    module.__dict__.update(vars(mistake.reference()))
+    module.__dict__.update(vars(edited_reference.reference()))
     fault(module, part)
     return module
 
@@ -167,7 +167,7 @@ def rejected(claims: list[Claim], module: ModuleType) -> set[str]:
 @pytest.mark.parametrize("part", PARTS)
 def test_every_claim_rejects_a_known_mistake_or_a_planted_fault(part: str) -> None:
     left = [c for c in claims_of(part) if not c.together and c.name != FORKS]
-    wrong = [mistake.build(mistake.find(name)) for name in MISTAKES[part]]
+    wrong = [edited_reference.build(mistake.find(name)) for name in MISTAKES[part]]
     wrong += [with_fault(fault, part) for fault, parts in FAULTS.items() if part in parts]
     for module in wrong:
         found = rejected(left, module)
@@ -206,7 +206,7 @@ def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -
 def test_the_reference_holds_with_whatever_seed(part: str) -> None:
     for claim in claims_of(part):
         if claim.name != FORKS:
-            result = runner.judge_one(claim, mistake.reference(), seed=2).result
+            result = runner.judge_one(claim, edited_reference.reference(), seed=2).result
             assert (result.status, result.message) == ("passed", "")
 
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from gpt2_small import UserError, binding
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import judge, stand_in
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.learner.hints import Guide
 from gpt2_small.checker.learner.skeleton import filled_in, skeleton
-from gpt2_small.checker.mistakes.mistake import Mistake, build
+from gpt2_small.checker.mistakes.edited_reference import build
+from gpt2_small.checker.mistakes.mistake import Mistake
 
 REFERENCE = '''"""Two small functions."""
 
@@ -88,9 +89,9 @@ def test_a_mistake_and_a_part_of_a_set_are_found_by_name(small) -> None:
 
 
 def test_a_file_without_a_mark_belongs_to_the_fifteen_parts() -> None:
-    assert exercise_set.of_source(binding.reference_path().read_bytes()) is GPT2
+    assert exercise_sets.of_source(binding.reference_path().read_bytes()) is GPT2
 
 
 def test_a_file_of_a_lesson_that_is_not_there_is_refused_with_its_name() -> None:
     with pytest.raises(UserError, match="there is no lesson 'no-such-lesson'"):
-        exercise_set.of_source(b"import torch\n# gpt2-small lesson: no-such-lesson\n")
+        exercise_sets.of_source(b"import torch\n# gpt2-small lesson: no-such-lesson\n")

@@ -23,7 +23,7 @@ from shape_types import check_shapes
 import gpt2_small
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import judge, stand_in
-from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import FILE_OF, PARTS
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def _one_thread():
 
 def reworded() -> str:
     """The reference with no word of its errors left."""
-    tree = ast.parse(mistake.reference_text())
+    tree = ast.parse(edited_reference.reference_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             node.exc.args = [ast.Constant("no")]
@@ -89,7 +89,7 @@ def agree(folder: Path, wrong: mistake.Mistake) -> None:
     """The same claims hold of a mistake here and in the sandbox."""
     part = wrong.component
     sandboxed = states_in_the_sandbox(folder, wrong_text(wrong), part)
-    here = states_here(mistake.build(wrong), part)
+    here = states_here(edited_reference.build(wrong), part)
     # What waits in the sandbox for other parts, or for a gate, is no claim about the part alone.
     sandboxed = {name: state for name, state in sandboxed.items() if state != "waiting"}
     assert sandboxed == {name: state for name, state in here.items() if name in sandboxed}

@@ -10,7 +10,7 @@ from checking import LIMITS, SHORT, check_text, reference_with
 from command_line import run_in_an_empty_folder
 from rich.console import Console
 
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.grading import feedback, reports, screen
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading.grading import Grading
@@ -112,8 +112,8 @@ def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypa
 
 
 def test_a_lessons_hand_in_is_graded_by_its_lesson(tmp_path: Path) -> None:
-    name = next(iter(exercise_set.lesson_folders()))
-    lesson = exercise_set.find_lesson(name)
+    name = next(iter(exercise_sets.lesson_folders()))
+    lesson = exercise_sets.find_lesson(name)
     (tmp_path / "ann.py").write_text(skeleton.skeleton(lesson))
     (handed_in,) = submissions(tmp_path)
     assert handed_in.exercises == lesson

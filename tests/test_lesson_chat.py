@@ -12,7 +12,7 @@ from measure_lessons import experiment
 from test_chat_export import SOLUTION, awkward, exported, messages
 
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
 

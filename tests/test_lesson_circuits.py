@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 
 values = values_fixture("06_circuits")
 SHAPE = {"d_model": 24, "n_heads": 3, "d_head": 8, "d_mlp": 40, "n_ctx": 12, "d_vocab": 29}

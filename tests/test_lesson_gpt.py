@@ -8,7 +8,7 @@ from measure_lessons import LESSONS, experiment
 
 import gpt2_small
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 
 values = values_fixture("03_gpt")
 stages = experiment("03_gpt")

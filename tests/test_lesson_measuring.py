@@ -10,7 +10,7 @@ from torch import nn
 
 import gpt2_small
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.evaluation import intervals
 
 values = values_fixture("07_measuring")

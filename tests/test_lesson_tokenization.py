@@ -8,7 +8,7 @@ from lesson_values import Values, values_fixture
 from measure_lessons import experiment
 
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
 

@@ -10,7 +10,7 @@ from measure_lessons import LESSONS, experiment
 
 import gpt2_small
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.model.eligibility import stands_in_for
 
 values = values_fixture("05_variants")

@@ -12,10 +12,12 @@ from processes import ROOT, run_python
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import judge, reference
-from gpt2_small.checker.exercise_set import ExerciseSet, find_lesson, lesson_folders
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.exercise_sets import find_lesson, lesson_folders
 from gpt2_small.checker.learner.skeleton import filled_in, skeleton
+from gpt2_small.checker.mistakes.edited_reference import build, reference_text
 from gpt2_small.checker.mistakes.matching import name_mistake
-from gpt2_small.checker.mistakes.mistake import Mistake, build, reference_text
+from gpt2_small.checker.mistakes.mistake import Mistake
 
 LESSONS = tuple(lesson_folders())
 MISTAKES = [

@@ -13,7 +13,7 @@ from teacher import opinions
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
-from gpt2_small.checker.mistakes import mistake
+from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
 TESTS = Path(__file__).parent
@@ -56,7 +56,7 @@ def _one_thread():
 
 
 def rejected(wrong: mistake.Mistake, seed: int = 0) -> str | None:
-    return matrix.first_rejection(mistake.build(wrong), wrong.component, seed)
+    return matrix.first_rejection(edited_reference.build(wrong), wrong.component, seed)
 
 
 def not_named(part: str, seed: int = 0, *, one_in: int = 1) -> list[tuple[str, tuple[str, ...]]]:
@@ -107,8 +107,8 @@ def test_every_mistake_has_its_sentence_and_three_hints(field: str) -> None:
 def test_two_edits_that_together_are_no_python_do_not_fit() -> None:
     first = mistake.find("parameter-groups-embeddings-forgotten")
     second = mistake.find("parameter-groups-blocks-only")
-    with pytest.raises(mistake.EditDoesNotFit, match="no Python"):
-        mistake.build(first, second)
+    with pytest.raises(edited_reference.EditDoesNotFit, match="no Python"):
+        edited_reference.build(first, second)
 
 
 def test_what_counts_as_the_same_is_a_mistake_of_the_same_part() -> None:
@@ -196,8 +196,8 @@ def test_two_mistakes_at_once_are_rejected_and_one_of_them_or_both_are_named(par
     wrongly = []
     for first, second in zip(mine[::7], mine[3::7], strict=False):
         try:
-            module = mistake.build(first, second)
-        except mistake.EditDoesNotFit:
+            module = edited_reference.build(first, second)
+        except edited_reference.EditDoesNotFit:
             continue
         trial = matrix.try_part(module, part)
         assert trial.failed, (first.id, second.id)

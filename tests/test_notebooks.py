@@ -11,7 +11,7 @@ from checking import check_text, warm_checker
 
 import gpt2_small
 from gpt2_small import notebooks
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 from gpt2_small.checker.learner import screen
 from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.errors import UserError

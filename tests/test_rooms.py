@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,44 @@ def test_every_import_in_the_package_points_down() -> None:
         for sentence in wrong_arrows(module, path.read_text(), path.name == "__init__.py")
     ]
     assert wrong == []
+
+
+def imported_by(module: str, path: Path, known: Collection[str]) -> set[str]:
+    """The modules of the package that a module imports, in functions too."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):  # what only type checkers read makes no circle
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    targets = (name for _, name in imported_modules(module, path.name == "__init__.py", tree))
+    nearest = (name if name in known else name.rpartition(".")[0] for name in targets)
+    return {name for name in nearest if name in known and name != module}
+
+
+def circle(graph: Mapping[str, Collection[str]]) -> tuple[str, ...] | None:
+    """Names that depend on each other in a circle, or None."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return tuple(error.args[1])
+    return None
+
+
+def test_no_modules_import_each_other_in_a_circle_not_even_inside_functions() -> None:
+    paths = {module: path for module, path in modules() if module != PACKAGE}
+    assert circle({m: imported_by(m, path, paths) for m, path in paths.items()}) is None
+
+
+def test_a_circle_through_a_function_is_found(tmp_path: Path) -> None:
+    sources = {
+        "gpt2_small.a": "from gpt2_small import b",
+        "gpt2_small.b": "def f():\n    from gpt2_small.a import name",
+    }
+    paths = {module: tmp_path / f"{module}.py" for module in sources}
+    for module, path in paths.items():
+        path.write_text(sources[module])
+    found = circle({m: imported_by(m, path, paths) for m, path in paths.items()})
+    assert found is not None
+    assert set(found) == set(sources)
 
 
 def test_the_door_itself_stands_on_errors_and_binding_alone() -> None:

@@ -6,14 +6,8 @@ import mistake_matrix as matrix
 import pytest
 import torch
 
-from gpt2_small.checker.mistakes.mistake import (
-    EditDoesNotFit,
-    Mistake,
-    build,
-    catalogue,
-    distinct,
-    find,
-)
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
+from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct, find
 from gpt2_small.checker.mistakes.wrong_references import wrong_references
 
 # Slips that leave what a part computes as it is. The parts that are not here have none that can

@@ -17,7 +17,8 @@ from gpt2_small import binding
 from gpt2_small.checker import variants
 from gpt2_small.checker.claims.contract import parameters_of
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.mistakes.mistake import edited_text, find
+from gpt2_small.checker.mistakes.edited_reference import edited_text
+from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.cli import app
 from gpt2_small.errors import UserError

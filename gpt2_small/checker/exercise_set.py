@@ -4,12 +4,8 @@ The fifteen parts of `solution.py` are one set; every lesson is another. A learn
 comment which set it belongs to, so that no command has to be told.
 """
 
-import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +18,8 @@ if TYPE_CHECKING:
     from gpt2_small.checker.learner.hints import Guide
     from gpt2_small.checker.mistakes.mistake import Mistake
 
-# The file of a lesson, in `lessons/NN_name/`, that has its set under the name EXERCISES.
-_DEFINITION = "exercises.py"
 # Begins the names of sets whose reference is the fifteen parts' with named edits in it.
 VARIANT = "gpt2 with "
-_MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -118,66 +111,6 @@ GPT2 = ExerciseSet(
     mistakes=_mistakes,
     guides=_guides,
 )
-
-
-def of_source(source: bytes) -> ExerciseSet:
-    """The set that a file belongs to. Raises UserError for a lesson that is not installed."""
-    marked = _MARK.search(source)
-    return find(marked[1].decode(errors="replace")) if marked else GPT2
-
-
-def of_file(path: Path) -> ExerciseSet:
-    """The set that a file on disk belongs to. Raises UserError when it cannot be read."""
-    return of_source(binding.read(path.expanduser()))
-
-
-def of_file_or_default(path: Path) -> ExerciseSet:
-    """The set that a file belongs to; the fifteen parts where that cannot be said."""
-    try:
-        return of_file(path)
-    except UserError:
-        return GPT2
-
-
-def find(name: str) -> ExerciseSet:
-    """The set of a name. Raises UserError with the nearest lesson."""
-    if name.startswith(VARIANT):
-        from gpt2_small.checker.variants import variant_set
-
-        return variant_set(tuple(name.removeprefix(VARIANT).split(",")))
-    return GPT2 if name == GPT2.name else find_lesson(name)
-
-
-def find_lesson(name: str) -> ExerciseSet:
-    """The set of a lesson. Raises UserError with the nearest."""
-    folders = lesson_folders()
-    if name in folders:
-        return _of_lesson(folders[name])
-    known = f"the lessons are {', '.join(folders)}" if folders else "no lessons are installed"
-    hint = did_you_mean(name, folders, otherwise=known)
-    raise UserError(f"there is no lesson {name!r}; {hint}")
-
-
-def lesson_folders() -> dict[str, Path]:
-    """The folders of the lessons that have exercises, by the lesson's name, in their order."""
-    found = sorted((GPT2.reference.parent / "lessons").glob(f"[0-9][0-9]_*/{_DEFINITION}"))
-    return {path.parent.name[3:].replace("_", "-"): path.parent for path in found}
-
-
-@cache
-def _of_lesson(folder: Path) -> ExerciseSet:
-    """The set of a lesson, whose folder is a package: its files import each other with a dot."""
-    name = f"gpt2_small_lesson_{folder.name}"
-    definition = folder / _DEFINITION
-    spec = spec_from_file_location(name, definition, submodule_search_locations=[str(folder)])
-    assert spec, definition
-    assert spec.loader, definition
-    module = module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    found = vars(module).get("EXERCISES")
-    assert isinstance(found, ExerciseSet), f"{definition} defines no EXERCISES"
-    return found
 
 
 def exercise_mistake(

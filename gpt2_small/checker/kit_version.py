@@ -9,7 +9,7 @@ import re
 
 from gpt2_small import __version__
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 
 _LINE = re.compile(rb"^# begun with gpt2-small (\d+(?:\.\d+)*\S*)[ \t]*\r?$", re.MULTILINE)
 _MOST_NAMES = 6

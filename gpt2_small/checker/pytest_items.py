@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpt2_small import binding
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.parts import NotWrittenYet
@@ -89,7 +89,7 @@ def verdict_of(session: pytest.Session) -> Verdict:
     if verdict is None:
         markers = (mark for item in session.items for mark in item.iter_markers("component"))
         path = binding.solution_path(binding.bound())
-        known = exercise_set.of_file(path).parts
+        known = exercise_sets.of_file(path).parts
         parts = {name for mark in markers for name in mark.args if name in known}
         with Checker() as checker:
             verdict = checker.check(path, parts)
@@ -99,7 +99,7 @@ def verdict_of(session: pytest.Session) -> Verdict:
 
 def claim_items(session: pytest.Session) -> list[pytest.Item]:
     """All claims about the bound solution as items."""
-    exercises = exercise_set.of_file(binding.solution_path(binding.bound()))
+    exercises = exercise_sets.of_file(binding.solution_path(binding.bound()))
     items: list[pytest.Item] = []
     for part in exercises.parts:
         node = PartNode.from_parent(

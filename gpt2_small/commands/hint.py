@@ -22,12 +22,12 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    from gpt2_small.checker import exercise_set
+    from gpt2_small.checker import exercise_sets
     from gpt2_small.checker.learner import progress, screen
     from gpt2_small.checker.sandbox.client import Checker
 
     path = learner_file(file)
-    exercises = exercise_set.of_file(path)
+    exercises = exercise_sets.of_file(path)
     part = exercises.find_part(part)
     console = screen.console_for_learners()
     with Checker() as checker, console.status(f"checking {part}"):

@@ -9,7 +9,6 @@ import typer
 
 from gpt2_small.errors import UserError
 
-FORMAT = "gpt2-small-plan/1"
 MULTIPLES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 MOST_TOKENS = 10**18
 DOES_NOT_FIT = 1

@@ -28,12 +28,12 @@ def show(
     """
     from rich.syntax import Syntax
 
-    from gpt2_small.checker import exercise_set
+    from gpt2_small.checker import exercise_set, exercise_sets
     from gpt2_small.checker.learner import progress, screen
     from gpt2_small.checker.learner.skeleton import reference_code
 
     path = _file_or_none(file)
-    exercises = exercise_set.GPT2 if path is None else exercise_set.of_file(path)
+    exercises = exercise_set.GPT2 if path is None else exercise_sets.of_file(path)
     part = exercises.find_part(part)
     if not yes and (path is None or not _holds(path, part)):
         _ask(part, path)

@@ -29,12 +29,12 @@ def start(
 
     Example: gpt2-small start my_gpt2.py
     """
-    from gpt2_small.checker import exercise_set
+    from gpt2_small.checker import exercise_set, exercise_sets
     from gpt2_small.checker.learner.progress import path_for
     from gpt2_small.checker.learner.skeleton import skeleton
     from gpt2_small.files import write_atomically
 
-    exercises = exercise_set.GPT2 if lesson is None else exercise_set.find_lesson(lesson)
+    exercises = exercise_set.GPT2 if lesson is None else exercise_sets.find_lesson(lesson)
     if file.is_dir():
         raise UserError(f"{file} is a folder; give the name of a Python file in it")
     if file.suffix != ".py":

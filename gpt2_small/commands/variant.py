@@ -32,7 +32,7 @@ def variant(
     Example: gpt2-small variant --with block-post-norm --with mlp-relu --out v.py
     """
     from gpt2_small.checker.learner import screen
-    from gpt2_small.checker.mistakes.mistake import reference_text
+    from gpt2_small.checker.mistakes.edited_reference import reference_text
     from gpt2_small.checker.variants import variant_set
     from gpt2_small.files import write_atomically
 

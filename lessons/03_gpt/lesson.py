@@ -31,7 +31,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import torch
 
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 
 reference = find_lesson("gpt").reference
 mine = Path("my_gpt.py")

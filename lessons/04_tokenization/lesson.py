@@ -30,7 +30,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from gpt2_small.checker.exercise_set import find_lesson
+from gpt2_small.checker.exercise_sets import find_lesson
 
 reference = find_lesson("tokenization").reference
 mine = Path("my_bpe.py")

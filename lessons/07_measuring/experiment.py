@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import gpt2_small
 from gpt2_small import binding
 from gpt2_small.checker.mistakes.costs import measured_costs
-from gpt2_small.checker.mistakes.mistake import edited_text, find
+from gpt2_small.checker.mistakes.edited_reference import edited_text
+from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.evaluation.scoring import ContinuationScorer
 from gpt2_small.stories.choice_questions import story_questions
 from gpt2_small.stories.corpus import stories_windows

@@ -4,7 +4,8 @@ import functools
 
 from small_runs import flags
 
-from gpt2_small.checker.exercise_set import GPT2, lesson_folders
+from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.exercise_sets import lesson_folders
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.variants import EDITS
 from gpt2_small.training.recipes.presets import PRESETS

@@ -12,7 +12,7 @@ from functools import cache
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.grading.reaching import is_grave, reaches
 from gpt2_small.checker.learner.skeleton import function_of
-from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 
 # Bodies shorter than this are alike because there is hardly another way to write them.
 _LONG_ENOUGH = 120

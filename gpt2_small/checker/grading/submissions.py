@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpt2_small import binding
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.errors import UserError
 
@@ -169,7 +169,7 @@ def _read(submission: Submission) -> Submission:
     submission = replace(submission, content=content, link=link)
     try:
         source = binding.python_of(file, content)
-        return replace(submission, source=source, exercises=exercise_set.of_source(source))
+        return replace(submission, source=source, exercises=exercise_sets.of_source(source))
     except UserError as error:
         return replace(submission, problem=str(error).removeprefix(f"{file} "))
 

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import binding
-from gpt2_small.checker.exercise_set import GPT2, of_source
+from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.exercise_sets import of_source
 from gpt2_small.checker.learner import screen
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Verdict

@@ -6,7 +6,7 @@ from functools import cache
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 
 _WIDTH = 100
 _PREFACE_OF_CLASSES = """

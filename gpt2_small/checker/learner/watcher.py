@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.learner.background import Background
 from gpt2_small.checker.learner.keyboard import Keys, NoKeys
 from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts, is_python
@@ -28,7 +28,7 @@ class Watch:
     """A file that is checked after every save."""
 
     def __init__(self, path: Path, shown_as: str, face: Face) -> None:
-        self.lesson = Lesson(path, shown_as, exercise_set.of_file_or_default(path))
+        self.lesson = Lesson(path, shown_as, exercise_sets.of_file_or_default(path))
         self._saves = SavedFile(path)
         self._background = Background(path)
         self._face = face

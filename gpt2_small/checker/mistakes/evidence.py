@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.pointing import wrong_results
 from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
-from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake
+from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
 

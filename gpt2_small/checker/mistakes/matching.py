@@ -18,10 +18,11 @@ from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.evidence import Evidence
 from gpt2_small.checker.mistakes.lines.effects import located
 from gpt2_small.checker.mistakes.lines.training_lines import suggested
-from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, distinct
+from gpt2_small.checker.mistakes.mistake import Mistake, distinct
 from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import (
     Seen,

@@ -1,21 +1,12 @@
-"""Define a known mistake: an edit of the reference's text, and its message."""
+"""Define a known mistake: an edit of the reference's text, and its message; find one by its id."""
 
-import ast
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
-from types import CodeType, ModuleType
-from typing import Protocol
 
-from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.parts import FILE_OF, PARTS
 from gpt2_small.errors import UserError, did_you_mean
-
-# The file name in the code objects of what `build` has run again.
-_EDITED = "<reference with a mistake>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +42,6 @@ class Mistake:
         return ((self.old, self.new), *self.also)
 
 
-class Edit(Protocol):
-    """Pieces of the reference's text, each with what stands there instead."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def edits(self) -> tuple[tuple[str, str], ...]: ...
-
-
-class EditDoesNotFit(ValueError):
-    """A text to replace that does not stand in the reference exactly once, or spoils another."""
-
-
 @cache
 def catalogue(component: str | None = None) -> tuple[Mistake, ...]:
     """Every known mistake, or those of a part, equivalents included."""
@@ -85,106 +62,6 @@ def find(mistake_id: str) -> Mistake:
         return by_id[mistake_id]
     hint = did_you_mean(mistake_id, by_id, otherwise="check the name")
     raise UserError(f"there is no mistake {mistake_id!r}; {hint}")
-
-
-def reference_text(exercises: ExerciseSet = GPT2) -> str:
-    return "".join(statement.text for statement in _statements(exercises))
-
-
-@lru_cache(maxsize=64)
-def code_without(parts: tuple[str, ...], exercises: ExerciseSet = GPT2) -> CodeType:
-    """The reference, compiled, without some of its parts."""
-    kept = "".join(s.text for s in _statements(exercises) if s.name not in parts)
-    return compile(kept, "<the other parts>", "exec")
-
-
-def edited_text(*mistakes: Edit, exercises: ExerciseSet = GPT2) -> str:
-    """The reference's text with the edits of these mistakes made, in the first order that fits.
-
-    Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
-    """
-    return "".join(_edited_statements(mistakes, exercises))
-
-
-def build(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> ModuleType:
-    """The reference with these mistakes in one part, and with all other parts right.
-
-    Only the part, the helper functions and what is edited are run again. Raises EditDoesNotFit.
-    """
-    (component,) = {mistake.component for mistake in mistakes}
-    edited = _edited_statements(mistakes, exercises)
-    wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
-    wrong.__file__ = _EDITED
-    kept = {k: v for k, v in vars(reference(exercises)).items() if not k.startswith("__")}
-    wrong.__dict__.update(kept)
-    for statement, text in zip(_statements(exercises), edited, strict=True):
-        if text != statement.text or statement.name == component or statement.is_helper:
-            exec(_compiled(text), wrong.__dict__)
-    return wrong
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement at the top of the reference: its text, and what it defines."""
-
-    text: str
-    name: str
-    is_helper: bool
-
-
-@cache
-def _statements(exercises: ExerciseSet) -> tuple[Statement, ...]:
-    """The reference cut into its statements, which together are its text."""
-    text = exercises.reference_text()
-    lines = text.splitlines(keepends=True)
-    nodes = ast.parse(text).body
-    starts = [0] + [_first_line(node) - 1 for node in nodes[1:]]
-    ends = [*starts[1:], len(lines)]
-    return tuple(
-        Statement(
-            "".join(lines[start:end]),
-            getattr(node, "name", ""),
-            isinstance(node, ast.FunctionDef) and node.name not in exercises.parts,
-        )
-        for node, start, end in zip(nodes, starts, ends, strict=True)
-    )
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(each.lineno for each in decorators)])
-
-
-def _edited_statements(mistakes: tuple[Edit, ...], exercises: ExerciseSet) -> list[str]:
-    problem = EditDoesNotFit()
-    for order in itertools.permutations(mistakes):
-        try:
-            return _edited_in_order(order, exercises)
-        except EditDoesNotFit as error:
-            problem = error
-    raise problem
-
-
-def _edited_in_order(mistakes: Iterable[Edit], exercises: ExerciseSet) -> list[str]:
-    texts = [statement.text for statement in _statements(exercises)]
-    for mistake in mistakes:
-        for old, new in mistake.edits:
-            found = [index for index, text in enumerate(texts) if old in text]
-            times = sum(texts[index].count(old) for index in found)
-            if times != 1:
-                raise EditDoesNotFit(
-                    f"{mistake.id}: {old!r} occurs {times} times in the reference's statements"
-                )
-            texts[found[0]] = texts[found[0]].replace(old, new)
-    return texts
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> CodeType:
-    try:
-        return compile(text, _EDITED, "exec")
-    except SyntaxError as error:
-        raise EditDoesNotFit(f"the edits together are no Python: {error}") from error
 
 
 def distinct(mistakes: Iterable[Mistake]) -> list[Mistake]:

@@ -19,8 +19,9 @@ from gpt2_small.checker.claims.observing.observation import (
     value_distance,
 )
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
 from gpt2_small.checker.mistakes.lines.stages import fingerprint
-from gpt2_small.checker.mistakes.mistake import EditDoesNotFit, Mistake, build
+from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
 Seen = Mapping[str, Observation]

@@ -6,7 +6,7 @@ import sys
 from types import ModuleType
 
 from gpt2_small import binding
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import Sight, look, stand_in
 from gpt2_small.checker.claims.observing.packing import pack
@@ -89,7 +89,7 @@ def _other_parts(task: Task) -> ModuleType:
 
 def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> None:
     """Look at the claims, telling of each before and after."""
-    claims = exercise_set.find(task.exercises).claims(task.parts[-1])
+    claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
     for number in task.claims:
         claim = claims[number]
         write_frame(sender, json.dumps({"start": number}).encode())

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from gpt2_small import binding, notebooks
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_set, exercise_sets
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import Limits
@@ -101,7 +101,7 @@ class Checker:
         file = Path(path).expanduser()
         was_read = source is not None
         source = binding.read(file) if source is None else source
-        exercises = exercise_set.of_source(source)
+        exercises = exercise_sets.of_source(source)
         if variant:
             exercises = self._variant(exercises, variant)
         known = exercises.parts if layout is None else self._parts_of(layout, exercises)

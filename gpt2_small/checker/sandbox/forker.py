@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.sandbox import child
 from gpt2_small.checker.sandbox.limits import Stopwatch, end_with_parent, limit_memory
@@ -47,7 +47,7 @@ def serve(judge: socket.socket) -> None:
 def import_ahead(task: Task) -> None:
     """Import what the claims of a task need, once for all children to come."""
     if task.work == "look":
-        claims = exercise_set.find(task.exercises).claims(task.parts[-1])
+        claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
         import_for([claims[number] for number in task.claims])
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.checker import exercise_set
+from gpt2_small.checker import exercise_set, exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
@@ -30,7 +30,7 @@ class Request:
     """A file to check, and what is known of it so far."""
 
     def __init__(self, fields: dict[str, Any], answers: int, forker: socket.socket) -> None:
-        self.exercises = exercise_set.find(fields["exercises"])
+        self.exercises = exercise_sets.find(fields["exercises"])
         self.parts: list[str] = fields["parts"]
         self.seed: int = fields["seed"]
         self.naming: bool = fields["naming"]

@@ -16,13 +16,8 @@ from gpt2_small.checker.claims.contract import axes_of
 from gpt2_small.checker.claims.judging.runner import look, reference, summarised
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, entry_distance
 from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
-from gpt2_small.checker.mistakes.mistake import (
-    Edit,
-    EditDoesNotFit,
-    Mistake,
-    catalogue,
-    edited_text,
-)
+from gpt2_small.checker.mistakes.edited_reference import Edit, EditDoesNotFit, edited_text
+from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.variants.edits import EDITS, VariantEdit
 from gpt2_small.errors import UserError, did_you_mean

@@ -8,11 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gpt2_small.commands.plan import FORMAT
 from gpt2_small.commands.screens.plan_figures import counted, duration, in_bytes, rounded, scaled
 from gpt2_small.planning import flops
 from gpt2_small.planning.gpu_scaling import LINK_SHARE, WORTH_IT, StepTime
 from gpt2_small.planning.planner import Plan
+
+FORMAT = "gpt2-small-plan/1"
 
 MOST_ROWS = 8
 KINDS = {

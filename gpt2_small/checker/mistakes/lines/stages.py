@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpt2_small.checker.claims import attention, loss, sampling
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.mistakes.mistake import reference_text
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.sandbox import tracing
 from gpt2_small.checker.sandbox.tracing import record
 
