@@ -54,7 +54,7 @@ JUDGED_STORIES = 1000
 JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file writes without the fast twin
 STORY_ROWS = {
     "parsed": "stories that parse",
-    "agreed": "stories that agree, too",
+    "agreed": "stories that also agree",
     "novel": "stories not in the training text",
 }
 

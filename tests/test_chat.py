@@ -198,7 +198,7 @@ def test_edit_answers_another_message_in_the_place_of_the_last() -> None:
 
 @pytest.mark.parametrize("method", ["undo", "retry"])
 def test_nothing_can_be_taken_back_from_an_empty_conversation(method: str) -> None:
-    with pytest.raises(UserError, match="say something first"):
+    with pytest.raises(UserError, match="send a message first"):
         getattr(conversation(), method)()
 
 
@@ -253,7 +253,7 @@ def test_a_saved_conversation_is_read_by_prepare(tmp_path: Path) -> None:
 def test_a_model_that_was_never_taught_roles_is_refused_with_the_command(
     tokenizer: str, preset: str
 ) -> None:
-    with pytest.raises(UserError, match=f"never taught the roles .* --preset {preset} "):
+    with pytest.raises(UserError, match=f"not trained on conversations; .* --preset {preset} "):
         conversation(small_model(tokenizer=tokenizer))
 
 

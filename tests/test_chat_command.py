@@ -88,7 +88,7 @@ def test_a_message_from_a_pipe_gets_the_same_answer(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["byte", "Hi"], "was never taught the roles of a conversation; teach it with"),
+        (["byte", "Hi"], "was not trained on conversations; fine-tune it with"),
         (["byte-chat", ""], "the message is empty"),
         (["byte-chat", "x" * 99], "the message has 99 tokens"),
         (["byte-chat", "Hi", "--temperature", "-1"], "temperature is -1.0"),
@@ -134,7 +134,7 @@ def test_commands_act_on_the_conversation(
     shown.take("How?")
     shown.take(f"/save {tmp_path / 'chat.jsonl'}")
     assert json.loads((tmp_path / "chat.jsonl").read_text())["messages"][0]["content"] == "How?"
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         shown.take(f"/save {tmp_path / 'chat.jsonl'}")
     assert shown.take("/new")
     assert shown.conversation.turns == []
@@ -168,8 +168,8 @@ def test_why_names_tokens_that_have_no_text() -> None:
     [
         ("/retyr", r"there is no command /retyr; did you mean /retry\?"),
         ("/save", "needs a file's name"),
-        ("/why", "say something first"),
-        ("/undo", "say something first"),
+        ("/why", "send a message first"),
+        ("/undo", "send a message first"),
     ],
 )
 def test_a_command_that_cannot_be_is_a_sentence(line: str, sentence: str) -> None:

@@ -89,7 +89,7 @@ def test_a_tokenizer_without_roles_is_refused_with_the_one_that_has_them(tmp_pat
 
 def test_a_folder_that_is_there_is_left_as_it_is(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(UserError, match="is left as it is"):
+    with pytest.raises(UserError, match="stays as it is"):
         prepare_chats("dialogues", folder, ChatOptions(limit=10))
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 

@@ -33,7 +33,7 @@ def test_doctor_finds_all_that_is_needed_here(run: Callable[..., Ran]) -> None:
     ran = run("doctor")
     assert ran.code == 0, ran.out
     assert f"torch {importlib.metadata.version('torch')}" in " ".join(ran.out.split())
-    assert "All that is needed is here." in ran.out
+    assert "Everything needed is installed." in ran.out
 
 
 def test_doctor_says_what_is_missing_and_the_command_that_mends_it(

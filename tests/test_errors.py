@@ -1,12 +1,16 @@
 """What users are told: the nearest known name, locks that are held, files that are damaged."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import gpt2_small
 from gpt2_small.errors import UserError, did_you_mean, shell_word
 from gpt2_small.files import MANIFEST, MANIFEST_FORMAT, locked, read_json_object, verified
 
@@ -78,3 +82,16 @@ def test_a_printed_command_names_the_very_file(name):
     assert word.isprintable()
     said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
     assert said.stdout == name
+
+
+def test_no_error_ends_with_a_full_stop() -> None:
+    stopped = []
+    for path in sorted(Path(gpt2_small.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "UserError" and node.args:
+                said = node.args[0]
+                last = said.values[-1] if isinstance(said, ast.JoinedStr) else said
+                text = getattr(last, "value", None)
+                if isinstance(text, str) and re.search(r"[^.]\.$", text):
+                    stopped.append(f"{path.name}:{node.lineno} {text}")
+    assert stopped == []

@@ -203,7 +203,7 @@ def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_p
     online(lambda *args, **kwargs: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: tmp_path / "fetched")
     with pytest.raises(
-        UserError, match=r"no safetensors weights of someone/gpt2, and a pickle can"
+        UserError, match=r"no safetensors weights of someone/gpt2, and pickles are not read"
     ):
         gpt2_small.load_pretrained("someone/gpt2")
 

@@ -90,7 +90,7 @@ def test_that_a_process_was_killed_is_one_sentence_and_the_run_goes_on(tmp_path)
     first, second = in_the_middle(tmp_path)
     second.send(signal.SIGKILL)
     assert (first.wait(), second.wait()) == (1, -signal.SIGKILL)
-    assert first.err.startswith("error: another process is gone (")
+    assert first.err.startswith("error: another process was lost (")
     assert GO_ON in first.err
     assert first.err.count("\n") == 1
     again = World(tmp_path).run("--resume", *begin())
@@ -115,7 +115,7 @@ def test_a_process_that_does_not_answer_is_waited_for_as_long_as_said(tmp_path):
 def test_a_process_that_does_not_come_is_waited_for_as_long_as_said(tmp_path):
     fork = World(tmp_path).start(0, *begin(), GPT2_SMALL_TIMEOUT=1)
     assert fork.wait() == 1
-    sentence = "the processes do not find each other (not all came within 1 seconds); set GLOO_"
+    sentence = "the processes cannot reach each other (not all came within 1 seconds); set GLOO_"
     assert fork.err.startswith(f"error: {sentence}")
     assert fork.err.count("\n") == 1
 
@@ -190,15 +190,18 @@ LOSSES = [
         "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed "
         "by peer [10.77.0.2]:59530. This is typically caused by a remote worker crashing. Check "
         "the logs of the remote worker before reporting an error. GLHF! 🏖️",
-        "another process is gone (Connection closed by peer [10.77.0.2]:59530); ",
+        "another process was lost (Connection closed by peer [10.77.0.2]:59530); ",
     ),
     (
         "[/pytorch/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting "
         "1800000ms for recv operation to complete",
         "another process did not answer for 600 seconds (GPT2_SMALL_TIMEOUT); ",
     ),
-    (dist.DistStoreError("Broken pipe\nException raised from"), "another process is gone (Broken "),
-    (dist.DistBackendError("NCCL error\nat"), "another process is gone (NCCL error); "),
+    (
+        dist.DistStoreError("Broken pipe\nException raised from"),
+        "another process was lost (Broken ",
+    ),
+    (dist.DistBackendError("NCCL error\nat"), "another process was lost (NCCL error); "),
 ]
 
 

@@ -117,7 +117,7 @@ def test_types_and_devices_that_it_is_not_for_are_said(solution):
     assert native.unavailable(torch.float64, CPU) == "it is for float32 and bfloat16"
     assert native.unavailable(FLOAT32, torch.device("cuda")) == "it runs on a CPU"
     model = replace(ODD, dtype=torch.float64).build(solution, "Transformer")
-    with pytest.raises(UserError, match="no native step here: it is for float32"):
+    with pytest.raises(UserError, match="the native step is unavailable: it is for float32"):
         new_decoder(model, native=True)
 
 

@@ -80,7 +80,7 @@ def test_a_split_by_path_warns(
         (["rows.jsonl", "--chat", "--out", "x", "--from", "alpaca"], "is not of the format alpaca"),
         (["rows.jsonl", "--chat", "--out", "x", "--split", "val"], "--split is 'val'"),
         (["rows.jsnl", "--chat", "--out", "x"], "did you mean"),
-        (["rows.jsonl", "--chat", "--out", "rows.jsonl"], "is there already"),
+        (["rows.jsonl", "--chat", "--out", "rows.jsonl"], "exists already"),
         (["rows.jsonl", "--show", "2"], "holds no conversations"),
         (["rows.jsonl", "--show", "2", "--chat"], "--chat does not go with --show"),
     ],

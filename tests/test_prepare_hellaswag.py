@@ -56,7 +56,7 @@ def test_a_file_that_is_there_is_kept(run: Any, on_the_hub: Any) -> None:
     FILE.write_text("mine")
     done: Ran = run(*COMMAND)
     assert done.code == 2
-    assert f"{FILE} is there already" in " ".join(done.err.split())
+    assert f"{FILE} exists already" in " ".join(done.err.split())
     assert FILE.read_text() == "mine"
 
 

@@ -191,7 +191,7 @@ def test_a_signal_inside_an_evaluation_is_answered_at_once_and_saves(text, tmp_p
     wait_until(lambda: (tmp_path / "gate").exists() or fork.poll() is not None)
     fork.send(number)
     assert (fork.wait(), fork.err) == (0, "")
-    assert "Stopping after this step; again to lose it." in fork.out
+    assert "Stopping after this step; interrupt again to stop at once and lose it." in fork.out
     assert steps_kept(tmp_path / "run")[-1] == 6
 
 

@@ -115,7 +115,7 @@ def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_mach
     until_the_middle(on_a, shared)
     on_a.kill()
     assert on_b.wait() == 1
-    assert "host-b: another process is gone (" in on_b.said
+    assert "host-b: another process was lost (" in on_b.said
     again = [torchrun(machine, "--out", shared) for machine in (a, b)]
     assert [running.wait() for running in again] == [0, 0], again[0].said + again[1].said
     assert "resuming from step " in again[0].said

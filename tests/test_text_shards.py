@@ -114,7 +114,7 @@ def test_damaged_shards_in_the_cache_are_made_again(play, cache):
 def test_remarks_on_a_text_come_each_time_it_is_opened(tmp_path, cache):
     path = json_lines(tmp_path / "some.jsonl", [None, *written(30)])
     for _ in range(2):
-        assert open_text(path).remarks == ("Passed over 1 of 31 rows, without text.",)
+        assert open_text(path).remarks == ("Skipped 1 of 31 rows without text.",)
 
 
 def test_shards_that_nobody_opened_for_long_are_removed(play, cache, monkeypatch):

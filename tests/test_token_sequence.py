@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt2_small.data.batches import batch_at, evaluation_batches
-from gpt2_small.data.shards.token_sequence import TokenSequence
+from gpt2_small.data.shards import token_sequence
+from gpt2_small.data.shards.token_sequence import TokenFile, TokenSequence
 from gpt2_small.errors import UserError
 
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
@@ -74,3 +75,16 @@ def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
     assert tokens.windows(np.array([500]), 140).shape == (1, 140)
     with pytest.raises(UserError, match="part 2 holds the id 640, past the 640 of its tokenizer"):
         tokens.windows(np.array([3, 500]), 141)
+
+
+@pytest.mark.parametrize("has_pread", [True, False])
+def test_a_read_that_gives_fewer_bytes_goes_on_where_it_stopped(tmp_path, monkeypatch, has_pread):
+    TOKENS.tofile(tmp_path / "train.bin")
+    read_at = token_sequence._read_at
+    three_bytes = lambda file, offset, count: read_at(file, offset, min(3, count))  # noqa: E731
+    monkeypatch.setattr(token_sequence, "_read_at", three_bytes)
+    if not has_pread:  # as on Windows
+        monkeypatch.delattr(token_sequence.os, "pread")
+    file = TokenFile(tmp_path / "train.bin", np.dtype("<u2"), 0, len(TOKENS))
+    tokens = TokenSequence([file], ["train.bin"], vocab_size=2**16)
+    assert np.array_equal(tokens[7:40], TOKENS[7:40])

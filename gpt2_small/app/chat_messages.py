@@ -75,7 +75,7 @@ def checked_messages(value: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict) or message.get("role") != role:
             got = message.get("role") if isinstance(message, dict) else message
             raise UserError(
-                f"message {number + 1} has the role {fields.shown(got)} where {role!r} is due; "
+                f"message {number + 1} has the role {fields.shown(got)}, not {role!r}; "
                 "user and assistant take turns, and these models know no other role"
             )
         fields.text(message, "content")

@@ -21,7 +21,7 @@ HostOption = Annotated[
 ]
 PortOption = Annotated[
     int | None,
-    typer.Option(help="Port; left out, 8742, or any that is free.", metavar="N", min=0, max=65535),
+    typer.Option(help="Port (default: 8742, or any free one).", metavar="N", min=0, max=65535),
 ]
 
 

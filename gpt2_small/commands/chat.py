@@ -32,11 +32,15 @@ CANDIDATES = 5
 def chat(
     model: Annotated[
         str,
-        typer.Argument(help="A run or a folder of a model that was taught roles.", metavar="MODEL"),
+        typer.Argument(
+            help="A run or folder of a model trained on conversations.", metavar="MODEL"
+        ),
     ],
     message: Annotated[
         str | None,
-        typer.Argument(help="For one answer; so is a message from a pipe.", metavar="[MESSAGE]"),
+        typer.Argument(
+            help="Print one answer to this, or to a piped message.", metavar="[MESSAGE]"
+        ),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer.", metavar="N")] = 200,
     temperature: Temperature = 0.8,

@@ -31,5 +31,5 @@ def doctor() -> None:
         console.print(Text(f"  {finding.mend}", style="bold"), soft_wrap=True)
     is_missing = any(finding.state == "missing" for finding in findings)
     console.print()
-    console.print("Something is missing." if is_missing else "All that is needed is here.")
+    console.print("Something is missing." if is_missing else "Everything needed is installed.")
     raise typer.Exit(1 if is_missing else 0)

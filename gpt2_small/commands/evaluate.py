@@ -40,7 +40,7 @@ def evaluate(
         ),
     ] = None,
     column: Annotated[
-        str | None, typer.Option(help="Of rows, the one that is the text.", metavar="NAME")
+        str | None, typer.Option(help="Column of rows that is the text.", metavar="NAME")
     ] = None,
     choices: Annotated[
         Path | None,
@@ -170,7 +170,7 @@ def windows_in_words(n_ctx: int, stride: int) -> str:
     if stride == n_ctx:
         return f"{n_ctx:,} tokens each, not overlapping"
     least = n_ctx - stride
-    return f"a token has at least {least:,} of {n_ctx:,} before it, where the text has"
+    return f"each token after at least {least:,} of {n_ctx:,}, or all that come before it"
 
 
 def score_choices(loaded: "LoadedModel", questions: Any, definition: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def grade(
         typer.Option(help="Write a Markdown file for each student.", metavar="FOLDER"),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw parts by mistakes (.png, .pdf, .svg).", metavar="PATH")
+        Path | None, typer.Option(help="Plot mistakes by part (.png, .pdf, .svg).", metavar="PATH")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat the grading that had this seed.", metavar="N", min=0)

@@ -25,29 +25,31 @@ def plan(
     nodes: Annotated[int, typer.Option(help="Machines.", metavar="N")] = 1,
     tokens: Annotated[
         str | None,
-        typer.Option(help="To train on, 10B for instance; else 20 a parameter.", metavar="N"),
+        typer.Option(help="Training tokens, as 10B (default: 20 per parameter).", metavar="N"),
     ] = None,
     batch_tokens: Annotated[
-        str | None, typer.Option(help="In a step; else about 0.5M.", metavar="N")
+        str | None, typer.Option(help="Tokens per step (default: about 0.5M).", metavar="N")
     ] = None,
     micro_batch: Annotated[
-        int | None, typer.Option(help="Windows at once on a GPU; else what fits.", metavar="N")
+        int | None, typer.Option(help="Windows per GPU and pass (default: what fits).", metavar="N")
     ] = None,
     dtype: Annotated[
         str | None,
-        typer.Option(help="Else the preset's, or bfloat16; float16, float32.", metavar="T"),
+        typer.Option(help="float32, bfloat16 or float16 (default: the preset's).", metavar="T"),
     ] = None,
     share_of_peak: Annotated[
-        float | None, typer.Option(help="That the GPUs reach; else 0.4.", metavar="P")
+        float | None, typer.Option(help="Share of the peak reached (default: 0.4).", metavar="P")
     ] = None,
     link: Annotated[
-        float | None, typer.Option(help="Gbit/s between machines; else 400.", metavar="G")
+        float | None, typer.Option(help="Gbit/s between machines (default: 400).", metavar="G")
     ] = None,
     peak_tflops: Annotated[
-        float | None, typer.Option(help="Peak of a device, if not its data sheet's.", metavar="F")
+        float | None,
+        typer.Option(help="Peak TFLOP/s of a device (default: its data sheet).", metavar="F"),
     ] = None,
     memory_gb: Annotated[
-        float | None, typer.Option(help="Memory of a device, likewise.", metavar="GB")
+        float | None,
+        typer.Option(help="Memory of a device in GB (default: its data sheet).", metavar="GB"),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the plan as JSON.", metavar="PATH")

@@ -29,11 +29,11 @@ def train(
         int | None, typer.Option(help="Windows in a step, over all processes.")
     ] = None,
     micro_batch_size: Annotated[
-        int | None, typer.Option(help="Windows at once in a process; else what fits.")
+        int | None, typer.Option(help="Windows per process and pass (default: what fits).")
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or float16, of products.")
+        str | None, typer.Option(help="Type of products: float32, bfloat16 or float16.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the weights, the data's order and dropout.")

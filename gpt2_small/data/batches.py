@@ -46,7 +46,7 @@ def batch_at(
     if batch_size < 1 or batch_size % world_size:
         raise UserError(
             f"a batch of {batch_size} windows cannot be shared evenly by {world_size} processes; "
-            f"use a multiple of {world_size}."
+            f"use a multiple of {world_size}"
         )
     starts = np.random.default_rng([seed, step]).integers(len(tokens) - n_ctx, size=batch_size)
     share = batch_size // world_size
@@ -73,7 +73,7 @@ def evaluation_batches(
     """
     targets = len(tokens) - 1
     if targets < 1:
-        raise UserError(f"{len(tokens)} tokens hold nothing to predict; at least 2 are needed.")
+        raise UserError(f"{len(tokens)} tokens hold nothing to predict; at least 2 are needed")
     starts = np.arange(0, targets, n_ctx)[rank::world_size]
     whole = starts[starts + n_ctx <= targets]
     for first in range(0, len(whole), batch_size):
@@ -90,11 +90,11 @@ def check_length(length: int, n_ctx: int, what: str = "the text") -> None:
         UserError: with both numbers.
     """
     if n_ctx < 1:
-        raise UserError(f"a context of {n_ctx} tokens is too short; it must be at least 1.")
+        raise UserError(f"a context of {n_ctx} tokens is too short; it must be at least 1")
     if length <= n_ctx:
         raise UserError(
             f"{what} has {length} tokens, fewer than the {n_ctx + 1} of one window "
-            f"(a context of {n_ctx} and its last target); {_way_out(length)}."
+            f"(a context of {n_ctx} and its last target); {_way_out(length)}"
         )
 
 
@@ -118,7 +118,7 @@ def bigram_loss(
     """
     first, second = _pairs(train_tokens)
     if len(first) == 0:
-        raise UserError("a bigram model needs at least two tokens to count.")
+        raise UserError("a bigram model needs at least two tokens to count")
     seen, counts = np.unique(first * vocab_size + second, return_counts=True)
     starts = np.bincount(first, minlength=vocab_size)
     followers = np.bincount(seen // vocab_size, minlength=vocab_size)
@@ -134,7 +134,7 @@ def bigram_loss(
         total -= float(np.log(probability).sum())
         targets += len(a)
     if targets == 0:
-        raise UserError("a bigram loss needs at least one target to predict.")
+        raise UserError("a bigram loss needs at least one target to predict")
     return total / targets
 
 

@@ -38,7 +38,7 @@ def train_byte_pairs(text: str, vocab_size: int) -> BytePairTokenizer:
         if not result.exists():
             raise UserError(
                 f"training bpe:{vocab_size} failed (exit code {process.returncode}), perhaps "
-                "because memory ran out; give a smaller size or less text."
+                "because memory ran out; give a smaller size or less text"
             )
         answer = json.loads(result.read_text(encoding="utf-8"))
     if "error" in answer:

@@ -20,7 +20,7 @@ def prepare_hellaswag(folder: Path) -> tuple[Path, int]:
     """
     path = folder / FILE_NAME
     if path.exists():
-        raise UserError(f"{path} is there already; give another folder, or remove it first")
+        raise UserError(f"{path} exists already; give another folder, or remove it first")
     rows, _ = rows_of(DATA_SET, split="validation")
     lines = []
     for number, row in enumerate(rows, start=1):

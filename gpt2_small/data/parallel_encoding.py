@@ -94,7 +94,7 @@ def encode_in_order(
         raise UserError(
             "a tokeniser process was killed, perhaps because memory ran out; give the same command "
             "again to resume, with fewer --processes (your own script needs "
-            "`if __name__ == '__main__'` for more than one)."
+            "`if __name__ == '__main__'` for more than one)"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -89,7 +89,7 @@ def prepare(
         begun_with.get("revision of the text") if begun_with.get("the text") == name else None
     )
     if processes is not None and processes < 1:
-        raise UserError(f"--processes is {processes}; give at least 1.")
+        raise UserError(f"--processes is {processes}; give at least 1")
     _check_outside(name, Path(folder))
     corpus = open_corpus(
         name,
@@ -107,7 +107,7 @@ def _check_outside(name: str, folder: Path) -> None:
     """Refuse to make shards in the folder that is read."""
     text = Path(name)
     if os.path.isdir(text) and folder.absolute().resolve().is_relative_to(text.resolve()):
-        raise UserError(f"{folder} lies inside {name}, which is read; give a folder elsewhere.")
+        raise UserError(f"{folder} lies inside {name}, which is read; give a folder elsewhere")
 
 
 class Preparation:
@@ -242,7 +242,7 @@ class Preparation:
         return UserError(
             f"nothing of {self.corpus.name} is left for {part}: it has "
             f"{sum(self.documents.values())} documents and {self.bytes} bytes of text; "
-            "give more text (at least ten different documents, or ten characters)."
+            "give more text (at least ten different documents, or ten characters)"
         )
 
     def _progress(self, stage: str) -> PrepareProgress:

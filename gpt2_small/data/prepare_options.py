@@ -50,12 +50,12 @@ class PrepareOptions:
         if isinstance(self.tokenizer, str):
             check_spec(self.tokenizer)
         if self.kind not in KINDS:
-            raise UserError(f"--format is {self.kind!r}; give {' or '.join(KINDS)}.")
+            raise UserError(f"--format is {self.kind!r}; give {' or '.join(KINDS)}")
         if self.shard_tokens is not None and self.shard_tokens < 1:
-            raise UserError(f"--shard-tokens is {self.shard_tokens}; give at least 1.")
+            raise UserError(f"--shard-tokens is {self.shard_tokens}; give at least 1")
         share = self.validation_share
         if share is not None and not 0 < share <= 0.5:
-            raise UserError(f"--validation-share is {share}; give more than 0 and at most 0.5.")
+            raise UserError(f"--validation-share is {share}; give more than 0 and at most 0.5")
 
 
 def settings_of(corpus: Corpus, options: PrepareOptions) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def settings_of(corpus: Corpus, options: PrepareOptions) -> dict[str, Any]:
     if corpus.cuts_documents and share is not None:
         raise UserError(
             f"--validation-share is for texts of many documents, and {corpus.name} has too few, so "
-            "that the last tenth of each is held out; leave it out."
+            "that the last tenth of each is held out; leave it out"
         )
     if not corpus.cuts_documents and share is None:
         share = _share(corpus.bytes)
@@ -123,7 +123,7 @@ def check_space(folder: Path, corpus: Corpus, tokenizer: str, already: int) -> N
     if needed > free:
         raise UserError(
             f"the shards of {corpus.name} will take about {in_bytes(needed)}, and {place} has "
-            f"{in_bytes(free)} free; make room, or give a folder on another disk."
+            f"{in_bytes(free)} free; make room, or give a folder on another disk"
         )
 
 

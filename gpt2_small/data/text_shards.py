@@ -59,7 +59,7 @@ def open_text(
     name = str(name)
     if holds_shards(name):
         if column is not None:
-            raise UserError(f"{name} holds tokens, which have no columns; leave --column out.")
+            raise UserError(f"{name} holds tokens, which have no columns; leave --column out")
         return open_shards(name, tokenizer=tokenizer, verify=verify)
     is_on_hub = name.startswith(HUB_PREFIX) or name in HUB_NAMES
     options = PrepareOptions(
@@ -70,7 +70,7 @@ def open_text(
     try:
         corpus = open_corpus(name, column=column, most_characters=most)
         folder = _cached(corpus, options)
-        busy = f"another process is preparing {folder}."
+        busy = f"another process is preparing {folder}"
         with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
             shards = _open_or_prepare(folder, corpus, options, tell)
             (folder / INDEX).touch()

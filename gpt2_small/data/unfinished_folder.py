@@ -34,21 +34,21 @@ class Unfinished:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / UNFINISHED
         if os.path.exists(folder) and not folder.is_dir():
-            raise UserError(f"{folder} is a file; give the name of a folder for the shards.")
+            raise UserError(f"{folder} is a file; give the name of a folder for the shards")
         if os.path.exists(folder / INDEX):
             raise UserError(
                 f"{folder} holds finished shards already, and they are left as they are; "
-                "give another folder."
+                "give another folder"
             )
         if os.path.isdir(folder) and not self.path.is_dir() and any(folder.iterdir()):
-            raise UserError(f"{folder} is not empty and holds no shards; give a new folder.")
+            raise UserError(f"{folder} is not empty and holds no shards; give a new folder")
         self._refuse_links()
         self.progress = self._read()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """While it lasts no other process prepares the same folder."""
-        in_use = f"another process is preparing {self.folder}; wait for it, or give another folder."
+        in_use = f"another process is preparing {self.folder}; wait for it, or give another folder"
         with locked(self.path / "lock", in_use=in_use):
             self.progress = self._read()
             yield
@@ -61,7 +61,7 @@ class Unfinished:
                 raise UserError(
                     f"{self.folder} was begun with {_said(name, before.get(name))}, and now it is "
                     f"{_said(name, settings.get(name))}; give the same again to resume, "
-                    "or another folder."
+                    "or another folder"
                 )
 
     def bytes_written(self) -> int:
@@ -91,7 +91,7 @@ class Unfinished:
         content = read_json(path, FORMAT)
         progress = content.get("progress")
         if not isinstance(progress, dict) or content.get("sha256") != _hash(progress):
-            raise UserError(f"{path} is damaged; remove {self.path} and begin again.")
+            raise UserError(f"{path} is damaged; remove {self.path} and begin again")
         return progress
 
     def _refuse_links(self) -> None:
@@ -99,7 +99,7 @@ class Unfinished:
         files = self.path.iterdir() if os.path.isdir(self.path) else ()
         for path in (self.path, *files, self.folder / INDEX):
             if os.path.islink(path):
-                raise UserError(f"{path} is a link; remove it, or give another folder.")
+                raise UserError(f"{path} is a link; remove it, or give another folder")
 
 
 def _hash(progress: Mapping[str, Any]) -> str:

@@ -124,8 +124,8 @@ class HarnessModel(TemplateLM):
         length = int(lengths[0]) if lengths else MOST_NEW_TOKENS
         if not 0 < length < self.max_length:
             raise UserError(
-                f"the task writes up to {length} tokens, and the model reads {self.max_length}; "
-                "choose a task that writes less"
+                f"the task generates up to {length} tokens, and the model reads {self.max_length}; "
+                "choose a task that generates less"
             )
         until = asked.get("until") or []
         stops = [until] if isinstance(until, str) else until

@@ -16,7 +16,7 @@ from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream
 
 ROOM_FOR_A_REPLY = 8
-"""A reply begins with at least an eighth of the context for it, where turns can be left out."""
+"""At least an eighth of the context is kept for a reply, where earlier turns can be left out."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Chat:
     def retry(self) -> "Reply":
         """Write the last answer again. Raises UserError where there is none."""
         if not self.turns:
-            raise UserError("there is no answer yet; say something first")
+            raise UserError("there is no answer yet; send a message first")
         self.turns.pop()
         return self._answered()
 
@@ -93,7 +93,7 @@ class Chat:
         Raises UserError where there is none.
         """
         if not self.turns:
-            raise UserError("there is nothing to take back; say something first")
+            raise UserError("there is nothing to undo; send a message first")
         self.turns.pop()
         return self.turns.pop().text
 
@@ -229,7 +229,7 @@ def refuse_without_roles(loaded: LoadedModel) -> None:
     data, preset = ("dialogues", "chat-stories") if stories else ("oasst1", "chat-oasst")
     folder = loaded.name.partition(", step ")[0]
     raise UserError(
-        f"{loaded.name} was never taught the roles of a conversation; teach it with "
+        f"{loaded.name} was not trained on conversations; fine-tune it with "
         f"`gpt2-small prepare {data} --chat --out data/{data}` and `gpt2-small train --preset "
         f"{preset} --data data/{data} --init-from {folder} --out runs/chat`"
     )

@@ -92,7 +92,7 @@ class Stream:
         if not logits.max(dim=-1).values.isfinite().all():
             raise UserError(
                 "the model gives logits that are not finite; its weights are damaged, or its "
-                "training went astray: try an earlier checkpoint"
+                "training diverged; try an earlier checkpoint"
             )
         options = self.options
         if options.has_penalties:

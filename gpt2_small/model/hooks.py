@@ -15,7 +15,7 @@ def tap_names(model: nn.Module) -> list[str]:
     """The names of a model's taps, in the order of its modules. Raises UserError when compiled."""
     if any(_is_compiled(module) for module in model.modules()):
         raise UserError(
-            "a compiled model cannot be listened to; pass the model without torch.compile"
+            "hooks do not work on a compiled model; pass the model without torch.compile"
         )
     return [name for name, _ in model.named_modules() if name.split(".")[-1].startswith("hook_")]
 

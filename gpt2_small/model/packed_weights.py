@@ -136,7 +136,7 @@ class PackedTransformer:
         self.dtype = dtype = dtype or model.embed.W_E.dtype
         why_not = None if native is False else unavailable(dtype, self.device)
         if native and why_not:
-            raise UserError(f"there is no native step here: {why_not}; leave out native=True")
+            raise UserError(f"the native step is unavailable: {why_not}; leave out native=True")
         is_native = native is not False and why_not is None
 
         def packed(weight: Tensor, bias: Tensor | None) -> PackedAffine:

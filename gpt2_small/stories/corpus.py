@@ -64,7 +64,7 @@ def stories_windows(
     last = bisect_right(begins, len(tokens) - n_ctx - 1)
     if last == 0:
         raise UserError(
-            f"A window of {n_ctx} tokens is longer than the training text ({len(tokens)})."
+            f"a window of {n_ctx} tokens is longer than the training text ({len(tokens)})"
         )
     chosen = [begins[int(rng.random() * last)] for _ in range(batch)]
     return torch.stack([tokens[begin : begin + n_ctx + 1] for begin in chosen])

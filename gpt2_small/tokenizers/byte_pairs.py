@@ -122,7 +122,7 @@ class BytePairTokenizer(ByteLevelTokenizer):
         if vocab_size < SMALLEST_SIZE:
             raise UserError(
                 f"bpe:{vocab_size} is too small: 256 bytes and the end of text take "
-                f"{SMALLEST_SIZE}; try bpe:1024."
+                f"{SMALLEST_SIZE}; try bpe:1024"
             )
         engine = _engine(models.BPE())
         trainer = trainers.BpeTrainer(
@@ -134,7 +134,7 @@ class BytePairTokenizer(ByteLevelTokenizer):
         if tokenizer.vocab_size < vocab_size:
             raise UserError(
                 f"bpe:{vocab_size} is more than this text can fill: its {len(text)} characters "
-                f"give {tokenizer.vocab_size} tokens; use {tokenizer.name} or a longer text."
+                f"give {tokenizer.vocab_size} tokens; use {tokenizer.name} or a longer text"
             )
         return tokenizer
 
@@ -157,7 +157,7 @@ def byte_pair_vocabulary(merges: Sequence[Merge]) -> dict[str, int]:
     vocabulary = {letter: id for id, letter in enumerate(sorted(byte_letters()))}
     for left, right in merges:
         if left not in vocabulary or right not in vocabulary:
-            raise UserError(f"merge {left!r} {right!r} joins a token that no merge before made.")
+            raise UserError(f"merge {left!r} {right!r} joins a token that no merge before made")
         vocabulary.setdefault(left + right, len(vocabulary))
     vocabulary[END_OF_TEXT] = len(vocabulary)
     return vocabulary
@@ -171,19 +171,19 @@ def _with_short_words(text: str) -> str:
 def _check_whole(vocabulary: dict[str, int], merges: list[Merge]) -> None:
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
     if missing:
-        raise UserError(f"{len(missing)} of the 256 bytes are no tokens.")
+        raise UserError(f"{len(missing)} of the 256 bytes are no tokens")
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap.")
+        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap")
     for left, right in merges:
         for token in (left, right, left + right):
             if token not in vocabulary:
-                raise UserError(f"merge {left!r} {right!r} needs {token!r}, which is no token.")
+                raise UserError(f"merge {left!r} {right!r} needs {token!r}, which is no token")
 
 
 def _pairs(lines: Sequence[str]) -> list[Merge]:
     pairs = [line.split(" ") for line in lines]
     if any(len(pair) != 2 for pair in pairs):
-        raise UserError("a merge must be two tokens with one space between them.")
+        raise UserError("a merge must be two tokens with one space between them")
     return [(left, right) for left, right in pairs]
 
 

@@ -63,7 +63,7 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
     data = _download(damaged)
     ranks = verified_ranks(data)
     if ranks is None:
-        raise UserError(f"what {RANKS_URL} returned is not GPT-2's byte-pair table; {_WAY_OUT}.")
+        raise UserError(f"what {RANKS_URL} returned is not GPT-2's byte-pair table; {_WAY_OUT}")
     _keep(data)
     return ranks
 
@@ -138,7 +138,7 @@ def _read_given(path: Path) -> Ranks:
         if not found:
             raise UserError(
                 f"{path} holds no byte-pair table: it needs {', '.join(FILES_IN_A_FOLDER[:-1])} "
-                "or a .tiktoken file."
+                "or a .tiktoken file"
             )
         file = found[0]
     refuse_pipe(file)
@@ -146,13 +146,13 @@ def _read_given(path: Path) -> Ranks:
         data = file.read_bytes()
     except OSError as error:
         raise UserError(
-            f"cannot read the byte-pair table {file} ({error.strerror}); {_WAY_OUT}."
+            f"cannot read the byte-pair table {file} ({error.strerror}); {_WAY_OUT}"
         ) from None
     ranks = verified_ranks(data)
     if ranks is None:
         raise UserError(
             f"{file} is not GPT-2's byte-pair table (its ranks have another SHA-256 than "
-            f"{TABLE_SHA256[:12]}...); {_WAY_OUT}."
+            f"{TABLE_SHA256[:12]}...); {_WAY_OUT}"
         )
     return ranks
 
@@ -204,12 +204,12 @@ def _download(damaged: list[str]) -> bytes:
     if is_offline():
         raise UserError(
             f"GPT-2's byte-pair table is not on this machine{passed_over} and the network is "
-            f"switched off; {_WAY_OUT}."
+            f"switched off; {_WAY_OUT}"
         )
     try:
         return download(RANKS_URL)
     except OSError as error:
         raise UserError(
             f"GPT-2's byte-pair table is not on this machine{passed_over} and could not be "
-            f"downloaded ({error}); {_WAY_OUT}."
+            f"downloaded ({error}); {_WAY_OUT}"
         ) from None

@@ -217,7 +217,7 @@ def check_ids(ids: Sequence[int], tokenizer: Tokenizer) -> None:
     wrong = next(id for id in ids if not 0 <= id < tokenizer.vocab_size)
     raise UserError(
         f"token id {int(wrong)} is outside the vocabulary of tokenizer {tokenizer.name!r} "
-        f"(0 to {tokenizer.vocab_size - 1}); mask the padded part of the logits before sampling."
+        f"(0 to {tokenizer.vocab_size - 1}); mask the padded part of the logits before sampling"
     )
 
 

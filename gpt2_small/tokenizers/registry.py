@@ -49,15 +49,15 @@ def check_spec(spec: str) -> None:
     kind, _, size = spec.partition(":")
     if kind == "bpe":
         if not (size.isascii() and size.isdigit()):
-            raise UserError(f"tokenizer {spec!r} needs a whole number of tokens, as in bpe:1024.")
+            raise UserError(f"tokenizer {spec!r} needs a whole number of tokens, as in bpe:1024")
         if len(size) > len(str(LARGEST_SIZE)) or int(size) > LARGEST_SIZE:
             raise UserError(
-                f"tokenizer {spec!r} is too large; give at most bpe:{LARGEST_SIZE} tokens."
+                f"tokenizer {spec!r} is too large; give at most bpe:{LARGEST_SIZE} tokens"
             )
         return
     near = nearest(kind, ("gpt2", "byte", "char", "bpe"))
     guess = f"did you mean {near!r}? " if near else ""
-    raise UserError(f"unknown tokenizer {spec!r}; {guess}choose gpt2, byte, char or bpe:SIZE.")
+    raise UserError(f"unknown tokenizer {spec!r}; {guess}choose gpt2, byte, char or bpe:SIZE")
 
 
 def make_tokenizer(spec: str, text: str = "") -> Tokenizer:
@@ -94,24 +94,22 @@ def from_dict(data: dict[str, Any]) -> Tokenizer:
         return _restore_chat(name, data)
     restore = _RESTORE.get(name.partition(":")[0])
     if restore is None:
-        raise UserError(f"unknown tokenizer {name!r}; known are {', '.join(_RESTORE)}.")
+        raise UserError(f"unknown tokenizer {name!r}; known are {', '.join(_RESTORE)}")
     try:
         return restore(data)
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"the description of a {name!r} tokenizer is damaged ({error!r})."
-        ) from None
+        raise UserError(f"the description of a {name!r} tokenizer is damaged ({error!r})") from None
 
 
 def _restore_chat(name: str, data: dict[str, Any]) -> Tokenizer:
     base = data.get("base")
     if not isinstance(base, dict) or str(base.get("name")) + SUFFIX != name:
-        raise UserError(f"the description of a {name!r} tokenizer is damaged (no fitting base).")
+        raise UserError(f"the description of a {name!r} tokenizer is damaged (no fitting base)")
     tokenizer = with_roles(from_dict(base))
     if tokenizer.name != name:
-        raise UserError(f"the description of a {name!r} tokenizer is damaged (its base has roles).")
+        raise UserError(f"the description of a {name!r} tokenizer is damaged (its base has roles)")
     return tokenizer
 
 
@@ -151,9 +149,9 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: is {folder} the folder of a run?") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged and cannot be read ({error}).") from None
+        raise UserError(f"{path} is damaged and cannot be read ({error})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise UserError(f"{path} was not written by this program (no format {FORMAT!r} in it).")
+        raise UserError(f"{path} was not written by this program (no format {FORMAT!r} in it)")
     try:
         tokenizer = from_dict(data)
     except UserError as error:
@@ -161,6 +159,6 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     if (tokenizer.name, tokenizer.vocab_size) != (data.get("name"), data.get("vocab_size")):
         raise UserError(
             f"{path} is damaged: it promises {data.get('name')!r} with {data.get('vocab_size')} "
-            f"tokens and holds {tokenizer.name!r} with {tokenizer.vocab_size}."
+            f"tokens and holds {tokenizer.name!r} with {tokenizer.vocab_size}"
         )
     return tokenizer

@@ -68,11 +68,9 @@ class CharTokenizer(BaseTokenizer):
     def __init__(self, characters: str) -> None:
         self.characters = "".join(sorted(set(characters)))
         if not self.characters:
-            raise UserError("a character vocabulary needs at least one character.")
+            raise UserError("a character vocabulary needs at least one character")
         if any(0xD800 <= ord(character) < 0xE000 for character in self.characters):
-            raise UserError(
-                "a character vocabulary cannot hold a surrogate; decode the text first."
-            )
+            raise UserError("a character vocabulary cannot hold a surrogate; decode the text first")
         self.vocab_size = len(self.characters)
         self._ids = {character: id for id, character in enumerate(self.characters)}
 
@@ -119,5 +117,5 @@ class CharTokenizer(BaseTokenizer):
         shown = self.characters if self.vocab_size <= 100 else self.characters[:100] + "..."
         return UserError(
             f"character {character!r} (U+{ord(character):04X}, at position {position}) is not one "
-            f"of the {self.vocab_size} that this model knows: {shown!r}."
+            f"of the {self.vocab_size} that this model knows: {shown!r}"
         )

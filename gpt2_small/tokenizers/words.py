@@ -48,10 +48,10 @@ class WordTokenizer(BaseTokenizer):
         self._begin = self.vocabulary[0] if self.vocabulary else ""
         self._ids = {word: id for id, word in enumerate(self.vocabulary)}
         if len(self._ids) != self.vocab_size or not self.vocabulary:
-            raise UserError(f"the vocabulary of tokenizer {name!r} is empty or repeats a word.")
+            raise UserError(f"the vocabulary of tokenizer {name!r} is empty or repeats a word")
         for word in self.vocabulary[1:]:
             if split_words(word) != [word]:
-                raise UserError(f"{word!r} in the vocabulary of tokenizer {name!r} is no one word.")
+                raise UserError(f"{word!r} in the vocabulary of tokenizer {name!r} is no one word")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "WordTokenizer":
@@ -64,7 +64,7 @@ class WordTokenizer(BaseTokenizer):
         if data.get("sha256") != tokenizer.to_dict()["sha256"]:
             raise UserError(
                 f"the vocabulary of tokenizer {tokenizer.name!r} is damaged (its SHA-256 is not "
-                f"{str(data.get('sha256'))[:12]}...); copy it again."
+                f"{str(data.get('sha256'))[:12]}...); copy it again"
             )
         return tokenizer
 
@@ -128,6 +128,6 @@ class WordTokenizer(BaseTokenizer):
 
     def _id(self, word: str) -> int:
         if word == self._begin or word not in self._ids:
-            guess = did_you_mean(word, self.vocabulary[1:], otherwise="use words that it knows.")
+            guess = did_you_mean(word, self.vocabulary[1:], otherwise="use words that it knows")
             raise UserError(f"the vocabulary {self.name!r} lacks the word {word!r}; {guess}")
         return self._ids[word]

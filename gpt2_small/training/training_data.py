@@ -194,7 +194,7 @@ def open_data(
         if order != "random":
             raise UserError(f"order is {order!r}, but the stories are drawn at random")
         if column is not None:
-            raise UserError("the stories have no columns; leave --column out.")
+            raise UserError("the stories have no columns; leave --column out")
         return StoriesData(n_ctx)
     if holds_chats(source):
         return open_chat_data(source, n_ctx, held_out_tokens)

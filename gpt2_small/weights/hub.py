@@ -153,8 +153,8 @@ def _download(name: str, revision: str) -> Path:
     folder = Path(huggingface_hub.snapshot_download(name, revision=at, allow_patterns=patterns))
     if not is_complete(folder):
         raise UserError(
-            f"the hub has no safetensors weights of {name}, and a pickle can run any program when "
-            "it is read, so none is; choose another model, or have its owner add safetensors"
+            f"the hub has no safetensors weights of {name}, and pickles are not read, because they "
+            "can run any program; choose another model, or have its owner add safetensors"
         )
     for file in TOKENIZER_FILES:
         try:

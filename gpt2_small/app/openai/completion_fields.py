@@ -120,7 +120,7 @@ def refuse_unknown(content: Mapping[str, Any], known: Sequence[str]) -> None:
             continue
         if name not in known:
             hint = did_you_mean(name, known, otherwise="leave it out")
-            raise UserError(f"{name} is not understood here; {hint}")
+            raise UserError(f"{name} is not supported here; {hint}")
 
 
 def prompts_of(prompt: Any) -> list[str | tuple[int, ...]]:

@@ -78,7 +78,7 @@ class Guard:
             return 403, f"the host {', '.join(hosts)!r} is not this server; use its own address"
         for origin in headers.getlist("origin"):
             if origin_host(origin) != hosts[0].lower():
-                return 403, f"a page of {origin!r} may not ask this server"
+                return 403, f"a page of {origin!r} may not send requests to this server"
         return None
 
     def _is_known(self, host: str) -> bool:

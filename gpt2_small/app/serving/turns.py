@@ -128,7 +128,7 @@ class Turns:
         Raises TooBusy when MOST_JOBS are at work.
         """
         if self.active >= MOST_JOBS or self._is_closed:
-            raise TooBusy(f"{self.active} requests are at work already; try again in a moment")
+            raise TooBusy(f"{self.active} requests are running already; try again in a moment")
         job = Job(_generator(work), asyncio.get_running_loop(), self._wake)
         self.active += 1
         with self._change:

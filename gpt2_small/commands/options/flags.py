@@ -18,7 +18,7 @@ Stop = Annotated[
     list[str] | None, typer.Option(help="End before this text; may be repeated.", metavar="TEXT")
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the best one.", metavar="D")
+    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; default: the best one.", metavar="D")
 ]
 Solution = Annotated[
     Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")

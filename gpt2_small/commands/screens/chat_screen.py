@@ -19,7 +19,7 @@ from gpt2_small.generation.terminal_text import on_one_line, print_anything, vis
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 FORMAT = "gpt2-small-chat/1"
-HELP = """/undo       take the last message and its answer back
+HELP = """/undo       remove the last message and its answer
 /retry      answer the last message again
 /why        the tokens of the last answer, and what else was likely
 /save FILE  write the conversation as messages, which prepare --chat reads
@@ -114,14 +114,14 @@ class ChatScreen:
         if not path:
             raise UserError("/save needs a file's name, such as /save chat.jsonl")
         if Path(path).exists():
-            raise UserError(f"{path} is there already; give another name")
+            raise UserError(f"{path} exists already; give another name")
         self.conversation.save(path)
         self.say(f"Wrote {path}")
 
     def _why(self) -> None:
         turns = self.conversation.turns
         if not turns:
-            raise UserError("there is no answer yet; say something first")
+            raise UserError("there is no answer yet; send a message first")
         names = token_names(self.conversation.loaded.tokenizer)
         for step in turns[-1].steps:
             self.say(_line_about(step, names))

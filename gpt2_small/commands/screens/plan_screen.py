@@ -74,7 +74,7 @@ def arithmetic_line(plan: Plan) -> str:
 def tokens_line(plan: Plan) -> str:
     optimal = f"{scaled(plan.optimal_tokens)} (20 a parameter, Chinchilla)"
     if plan.tokens == plan.optimal_tokens:
-        return f"{optimal}, as compute is best spent"
+        return f"{optimal}, compute-optimal"
     times = plan.tokens / plan.optimal_tokens
     return f"{scaled(plan.tokens)}, {times:.3g} times the optimal {optimal}"
 
@@ -105,7 +105,7 @@ def memory_table(plan: Plan) -> Table:
 def room_line(plan: Plan) -> Text:
     run = plan.run
     if run.room is None:
-        return Text("How much there is, is not known: give --memory-gb.", style="yellow")
+        return Text("Unknown: give --memory-gb.", style="yellow")
     owner = "this machine's" if run.on_cpu and run.memory_gb is None else "the"
     room = f"{in_bytes(run.room)}: {owner} {in_bytes(run.memory or 0)} less {run.reserve:.0%}"
     if run.on_cpu and run.gpus > 1:

@@ -15,8 +15,8 @@ from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 TARGET, OTHER = "bold", "dim"
 
 SPLIT_BY_PATH = (
-    "--split path: conversations of one tree stand on both sides, so that a held-out loss is no "
-    "measure of what was learned; compare it with nothing but a published one of the same split"
+    "--split path: conversations of one tree are in both parts, so that the held-out loss is too "
+    "low; compare it only with published losses of the same split"
 )
 
 

@@ -89,7 +89,7 @@ def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> Prepar
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already and is left as it is; give another folder")
+        raise UserError(f"{folder} exists already and stays as it is; give another folder")
     audit = Audit()
     source = open_chat_source(
         name,

@@ -74,7 +74,7 @@ class RowCounts:
         """A sentence for each kind of row that was not read."""
         remarks = []
         if self.empty:
-            remarks.append(f"Passed over {self.empty:,} of {self.rows:,} rows, without text.")
+            remarks.append(f"Skipped {self.empty:,} of {self.rows:,} rows without text.")
         if self.unreadable:
             more = " ..." if self.unreadable > len(self.examples) else "."
             remarks.append(

@@ -47,7 +47,7 @@ class Decompressed(io.RawIOBase):
             data = self._file.read(len(buffer))
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise UserError(
-                f"{self._path} is cut off or damaged ({str(error).rstrip('.')}); {COPY_AGAIN}."
+                f"{self._path} is cut off or damaged ({str(error).rstrip('.')}); {COPY_AGAIN}"
             ) from None
         buffer[: len(data)] = data
         return len(data)
@@ -70,7 +70,7 @@ class Decompressed(io.RawIOBase):
         except ImportError:
             self._raw.close()
             raise UserError(
-                f"reading {self._path} (zstd) needs the `pyarrow` package: pip install pyarrow."
+                f"reading {self._path} (zstd) needs the `pyarrow` package: pip install pyarrow"
             ) from None
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(self._raw), "zstd")
 
@@ -130,7 +130,7 @@ class Converted(io.RawIOBase):
             except UnicodeError as error:
                 raise UserError(
                     f"{self._path} begins as {self._encoding.upper()} and is not ({error}); "
-                    f"{COPY_AGAIN}."
+                    f"{COPY_AGAIN}"
                 ) from None
         count = min(len(buffer), len(self._ready))
         buffer[:count], self._ready = self._ready[:count], self._ready[count:]

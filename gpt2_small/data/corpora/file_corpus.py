@@ -122,13 +122,13 @@ class FileCorpus:
             raise UserError(
                 f"{len(problems):,} of the {len(paths):,} files of {self._path} cannot be read "
                 f"({_shown(list(problems))}; {first}); mend them or move them elsewhere, or leave "
-                f"them out with --skip-bad-rows {rounded_up(len(problems) / len(paths))}."
+                f"them out with --skip-bad-rows {rounded_up(len(problems) / len(paths))}"
             )
         for name, problem in problems.items():
             self.left_out[name] = problem.reason if isinstance(problem, NotText) else str(problem)
         if not files:
-            listed = "; ".join(_grouped(self.left_out)) or "nothing is in it"
-            raise UserError(f"{self._path} holds no text ({listed}); give a folder of text files.")
+            listed = "; ".join(_grouped(self.left_out)) or "it is empty"
+            raise UserError(f"{self._path} holds no text ({listed}); give a folder of text files")
         return files
 
     def _origin(self, column: str | None) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class FileCorpus:
     def _check_unchanged(self, index: int) -> None:
         path = self._files[index].path
         if stamp(path) != self._stamps[index]:
-            raise UserError(f"{path} was changed while it was read; give the command again.")
+            raise UserError(f"{path} was changed while it was read; give the command again")
 
 
 def _open(path: Path, column: str | None) -> TextFile | RowFile:

@@ -74,7 +74,7 @@ class HubCorpus:
         with _said(data_set):
             first = list(islice(_records(rows), ROWS_AT_ONCE))
         if not first:
-            raise UserError(f"the data set {data_set!r} is empty.")
+            raise UserError(f"the data set {data_set!r} is empty")
         self._column = choose_column(f"the data set {data_set!r}", first, column)
         self._rows = rows.select_columns([str(self._column).partition(".")[0]])
         counted = (rows.info.splits or {}).get(split)
@@ -190,7 +190,7 @@ def _load(name: str, arguments: dict[str, Any]) -> Any:
                 f"; hub:{_parts(name)[0]}@{PARQUET_COPY} is the hub's own copy, if it made one"
             )
         raise UserError(
-            f"the data set {name!r} cannot be opened ({_line(error)}){way_out}."
+            f"the data set {name!r} cannot be opened ({_line(error)}){way_out}"
         ) from None
 
 
@@ -199,7 +199,7 @@ def _import_datasets(name: str) -> Any:
         import datasets
     except ImportError:
         raise UserError(
-            f"reading {name} needs the `datasets` package: pip install datasets."
+            f"reading {name} needs the `datasets` package: pip install datasets"
         ) from None
     return datasets
 
@@ -215,21 +215,21 @@ def _ask_hub(name: str, revision: str | None) -> str | None:
 
     way_out = "use a text file of your own"
     if is_offline():
-        raise UserError(f"the data set {name!r} is unavailable offline; {way_out}.")
+        raise UserError(f"the data set {name!r} is unavailable offline; {way_out}")
     asked: dict[str, Any] = {"revision": revision} if revision else {}
     try:
         ask = huggingface_hub.HfApi().dataset_info
         answer = within(None, lambda: ask(name, timeout=ANSWER_SECONDS, **asked))
     except HFValidationError as error:
-        raise UserError(f"{name!r} is not a name the hub could have ({_line(error)}).") from None
+        raise UserError(f"{name!r} is not a name the hub could have ({_line(error)})") from None
     except HfHubHTTPError as error:
         raise UserError(
             f"the hub does not give the data set {name!r} ({_line(error)}); "
-            f"check the name, or {way_out}."
+            f"check the name, or {way_out}"
         ) from None
     except Exception as error:  # the client's network errors differ between its versions
         raise UserError(
-            f"the hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}."
+            f"the hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}"
         ) from None
     return answer.sha or revision
 
@@ -239,7 +239,7 @@ def _choose_split(name: str, splits: list[str], split: str | None) -> str:
         return "train" if "train" in splits else splits[0]
     if split not in splits:
         raise UserError(
-            f"the data set {name!r} has no split {split!r}; its splits are: {', '.join(splits)}."
+            f"the data set {name!r} has no split {split!r}; its splits are: {', '.join(splits)}"
         )
     return split
 
@@ -255,7 +255,7 @@ def _said(name: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # whatever the network, the parsers or the hub's client throw
-        raise UserError(f"the data set {name!r} cannot be read further ({_line(error)}).") from None
+        raise UserError(f"the data set {name!r} cannot be read further ({_line(error)})") from None
     finally:
         for handler in handlers:
             handler.removeFilter(_no_error)

@@ -67,7 +67,7 @@ def open_corpus(
         UserError: nothing has this name (with the nearest), or it cannot be read or reached.
     """
     if not 0 <= skipped_share <= 1:
-        raise UserError(f"--skip-bad-rows is {skipped_share}; give a share from 0 to 1.")
+        raise UserError(f"--skip-bad-rows is {skipped_share}; give a share from 0 to 1")
     known = HUB_NAMES.get(name)
     if known or name.startswith(HUB_PREFIX):
         return HubCorpus(
@@ -106,18 +106,18 @@ def _there(name: str) -> Path:
         guess = f"did you mean {near}? " if near else ""
         raise UserError(
             f"there is no file and no data set {name!r}; {guess}give a file, "
-            f"hub:OWNER/NAME, or one of {', '.join(NAMES)}."
+            f"hub:OWNER/NAME, or one of {', '.join(NAMES)}"
         )
     if holds_shards(path):
         raise UserError(
-            f"{name} holds tokens already; give it to `train --data`, or give the text instead."
+            f"{name} holds tokens already; give it to `train --data`, or give the text instead"
         )
     return path
 
 
 def _refuse(flag: str, value: object, name: str, what_for: str) -> None:
     if value is not None:
-        raise UserError(f"{flag} is for {what_for}, and {name} is not one; leave it out.")
+        raise UserError(f"{flag} is for {what_for}, and {name} is not one; leave it out")
 
 
 def _shakespeare() -> Path:
@@ -125,25 +125,25 @@ def _shakespeare() -> Path:
     try:
         cache = cache_folder()
     except FileNotFoundError as error:
-        raise UserError(f"{SHAKESPEARE} cannot be kept: {error}; set it to a folder.") from None
+        raise UserError(f"{SHAKESPEARE} cannot be kept: {error}; set it to a folder") from None
     path = cache / "tinyshakespeare.txt"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHAKESPEARE_SHA256:
         return path
     way_out = f"download it from {SHAKESPEARE_URL} and give the file"
     if is_offline():
-        raise UserError(f"{SHAKESPEARE} is unavailable offline; {way_out}.")
+        raise UserError(f"{SHAKESPEARE} is unavailable offline; {way_out}")
     try:
         data = download(SHAKESPEARE_URL)
     except OSError as error:
-        raise UserError(f"{SHAKESPEARE} cannot be downloaded ({error}); {way_out}.") from None
+        raise UserError(f"{SHAKESPEARE} cannot be downloaded ({error}); {way_out}") from None
     if hashlib.sha256(data).hexdigest() != SHAKESPEARE_SHA256:
         raise UserError(
             f"what {SHAKESPEARE_URL} returned is not {SHAKESPEARE} (its SHA-256 is not "
-            f"{SHAKESPEARE_SHA256[:12]}...); get the file elsewhere and give its path."
+            f"{SHAKESPEARE_SHA256[:12]}...); get the file elsewhere and give its path"
         )
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make {cache} ({error.strerror}); {way_out}.") from None
+        raise UserError(f"cannot make {cache} ({error.strerror}); {way_out}") from None
     write_atomically(path, data.decode())
     return path

@@ -41,14 +41,14 @@ def check_regular(path: Path) -> None:
         mode = os.stat(path).st_mode
     except OSError as error:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise UserError(f"cannot read {path} ({error.strerror}).") from None
+            raise UserError(f"cannot read {path} ({error.strerror})") from None
         raise UserError(_missing(path)) from None
     if stat.S_ISDIR(mode):
-        raise UserError(f"{path} is a folder; give one text file{_example(path.glob('*.txt'))}.")
+        raise UserError(f"{path} is a folder; give one text file{_example(path.glob('*.txt'))}")
     if not stat.S_ISREG(mode):
         raise UserError(
             f"{path} is a pipe or a device, and a text is read more than once; "
-            "save it to a file first, and give that."
+            "save it to a file first, and give that"
         )
 
 
@@ -126,16 +126,16 @@ def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}); give a readable file.") from None
+        raise UserError(f"cannot read {path} ({error.strerror}); give a readable file") from None
 
 
 def _missing(path: Path) -> str:
     if not os.path.isdir(path.parent):
-        return f"{path} does not exist: there is no folder {path.parent}; check the path."
+        return f"{path} does not exist: there is no folder {path.parent}; check the path"
     near = nearest(path.name, sorted(other.name for other in path.parent.iterdir()))
     if near:
         return f"{path} does not exist; did you mean {path.parent / near}?"
-    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the hub."
+    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the hub"
 
 
 def _example(files: Iterable[Path]) -> str:

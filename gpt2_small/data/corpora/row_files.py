@@ -173,7 +173,7 @@ def _object_column(path: Path, record: Any, column: str | None) -> str:
         return wanted
     raise ObjectWithoutText(
         f"{path} is one JSON object without a text in {wanted!r}; give an array of objects or an "
-        "object a line, or choose a field with --column."
+        "object a line, or choose a field with --column"
     )
 
 
@@ -185,7 +185,7 @@ def _csv_column(path: Path, header: list[str], column: str | None) -> str:
     shown = ", ".join(name[:40] for name in header)
     raise UserError(
         f"{path} has no column {wanted!r} in its first line, which is: {shown}; "
-        "choose one with --column."
+        "choose one with --column"
     )
 
 

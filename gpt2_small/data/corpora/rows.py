@@ -114,7 +114,7 @@ def check_skipped(counts: RowCounts, share: float, *, at_least: int = 0) -> None
     raise UserError(
         f"{counts.unreadable:,} of {counts.rows:,} rows cannot be read ({counts.examples[0]}); "
         f"mend them, choose another --column, or leave out more than {share:.2%} of the rows with "
-        f"--skip-bad-rows {rounded_up(counts.unreadable / counts.rows)}."
+        f"--skip-bad-rows {rounded_up(counts.unreadable / counts.rows)}"
     )
 
 
@@ -149,7 +149,7 @@ def choose_column(name: str, records: Iterable[Any], column: str | None) -> str 
     if column in texts:
         return column
     asked = f"no text in a column {column!r}" if column else "several columns of text or none"
-    hint = did_you_mean(column, texts) if column else "choose one with --column."
+    hint = did_you_mean(column, texts) if column else "choose one with --column"
     listed = ", ".join(texts) or f"none (others: {', '.join(others) or 'none'})"
     raise UserError(f"{name} has {asked}; its columns of text are: {listed}. {hint}".rstrip())
 

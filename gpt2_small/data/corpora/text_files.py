@@ -48,7 +48,7 @@ def scan_text(path: Path) -> TextFacts:
             is empty or damaged, or bytes that are not UTF-8 (with their offset).
     """
     if archive := archive_of(path):
-        raise UserError(f"{path} is a {archive} archive; unpack it, and give the file or folder.")
+        raise UserError(f"{path} is a {archive} archive; unpack it, and give the file or folder")
     raw, text_hash = hashlib.sha256(), hashlib.blake2b(digest_size=8)
     decoder = codecs.getincrementaldecoder("utf-8")()
     size = characters = end_marks = windows_lines = 0
@@ -76,7 +76,7 @@ def scan_text(path: Path) -> TextFacts:
             text_hash.update(block)
             size += len(block)
     if is_empty:
-        raise EmptyText(f"{path} is empty; give a file with text in it.")
+        raise EmptyText(f"{path} is empty; give a file with text in it")
     digest = raw.hexdigest() if is_plain(path) else sha256(path)
     return TextFacts(digest, text_hash.digest(), size, characters, end_marks, windows_lines)
 
@@ -156,7 +156,7 @@ class TextFile:
                 at_end = ends and character == last
                 yield Piece(text, split, hash, begins=begins, ends=at_end), after
             if character < last:
-                raise UserError(f"{self.path} has become shorter while it was read; start again.")
+                raise UserError(f"{self.path} has become shorter while it was read; start again")
 
 
 def _not_text(path: Path, what: str, offset: int) -> "NotText":

@@ -71,7 +71,7 @@ def read_index(folder: Path) -> Index:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{folder / INDEX} is damaged ({error!r}); prepare the text again."
+            f"{folder / INDEX} is damaged ({error!r}); prepare the text again"
         ) from None
 
 

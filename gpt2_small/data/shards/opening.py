@@ -70,7 +70,7 @@ def open_shards(
         return _open_prepared(path, tokenizer, verify)
     if path.is_dir() and (path / UNFINISHED).exists():
         raise UserError(
-            f"{path} is not finished; give the `prepare` command that began it again to resume."
+            f"{path} is not finished; give the `prepare` command that began it again to resume"
         )
     return _open_foreign(path, tokenizer, verify)
 
@@ -81,17 +81,17 @@ def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -
     if sha256(folder / FILE_NAME) != index.tokenizer_sha256:
         raise UserError(
             f"{folder / FILE_NAME} is not the one that {INDEX} lists (its SHA-256 differs); "
-            "copy it again from where the shards were made."
+            "copy it again from where the shards were made"
         )
     asked = wanted if wanted is None or isinstance(wanted, str) else wanted.name
     if asked not in (None, tokenizer.name):
         raise UserError(
-            f"{folder} holds tokens of {tokenizer.name}, not of {asked}; prepare the text again."
+            f"{folder} holds tokens of {tokenizer.name}, not of {asked}; prepare the text again"
         )
     listed = {entry.file for entries in index.shards.values() for entry in entries}
     for child in sorted(folder.iterdir()):
         if child.suffix in SUFFIXES and child.name not in listed:
-            raise UserError(f"{child} is not listed in {INDEX}; move it out of the folder.")
+            raise UserError(f"{child} is not listed in {INDEX}; move it out of the folder")
     dtype = np.dtype(index.dtype).newbyteorder("<")
     sequences = {
         split: read_listed(folder, entries, dtype, tokenizer.vocab_size, verify)
@@ -117,7 +117,7 @@ def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> S
 
 def _missing(path: Path) -> str:
     names = [str(path.parent / name) for name in _names(path.parent)]
-    guess = did_you_mean(str(path), names, otherwise="make them with `gpt2-small prepare`.")
+    guess = did_you_mean(str(path), names, otherwise="make them with `gpt2-small prepare`")
     return f"there are no shards at {path}; {guess}"
 
 

@@ -41,15 +41,15 @@ def read_listed(
     parts = []
     for path, entry in zip(paths, entries, strict=True):
         if not path.is_file():
-            raise UserError(f"{path} is missing, and the index lists it; {COPY_AGAIN}.")
+            raise UserError(f"{path} is missing, and the index lists it; {COPY_AGAIN}")
         size = path.stat().st_size
         if size != entry.bytes:
             raise UserError(
-                f"{path} has {size:,} bytes, and the index says {entry.bytes:,}; {COPY_AGAIN}."
+                f"{path} has {size:,} bytes, and the index says {entry.bytes:,}; {COPY_AGAIN}"
             )
         if verify and sha256(path) != entry.sha256:
             raise UserError(
-                f"{path} is damaged (its SHA-256 is not the one in the index); {COPY_AGAIN}."
+                f"{path} is damaged (its SHA-256 is not the one in the index); {COPY_AGAIN}"
             )
         parts.append(_listed(path, entry.tokens, dtype))
         _look_at(path, parts[-1], vocab_size)
@@ -67,7 +67,7 @@ def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequen
         cut = len(tokens) - len(tokens) // 10
         if cut == len(tokens):
             raise UserError(
-                f"{path} has {len(tokens)} tokens, too few to hold some out for validation."
+                f"{path} has {len(tokens)} tokens, too few to hold some out for validation"
             )
         train, validation = (
             TokenSequence([part], [str(path)], vocab_size) for part in tokens.divided(cut)
@@ -79,7 +79,7 @@ def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequen
             others = ", ".join(file.name for files in found.values() for file in files) or "none"
             raise UserError(
                 f"{path} has no {split}.bin and no .npy file with {split!r} in its name "
-                f"(its shards: {others}); copy it there, or give one file alone."
+                f"(its shards: {others}); copy it there, or give one file alone"
             )
     train, validation = (
         TokenSequence(
@@ -106,10 +106,10 @@ def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> TokenFile:
         with path.open("rb") as file:
             if file.read(header) != npy_header(dtype, tokens):
                 raise UserError(
-                    f"{path} is damaged (its header is not the one that was written); {COPY_AGAIN}."
+                    f"{path} is damaged (its header is not the one that was written); {COPY_AGAIN}"
                 )
     if path.stat().st_size != header + tokens * dtype.itemsize:
-        raise UserError(f"{path} does not hold the {tokens:,} tokens of the index; {COPY_AGAIN}.")
+        raise UserError(f"{path} does not hold the {tokens:,} tokens of the index; {COPY_AGAIN}")
     return TokenFile(path, dtype, header, tokens)
 
 
@@ -122,7 +122,7 @@ def _foreign(path: Path, vocab_size: int, verify: bool) -> TokenFile:
         if size == 0 or size % dtype.itemsize:
             raise UserError(
                 f"{path} has {size:,} bytes, which is no whole number of {dtype.itemsize}-byte "
-                "tokens or none at all; it is damaged or holds something else."
+                "tokens or none at all; it is damaged or holds something else"
             )
         _refuse_other_formats(path)
         tokens = TokenFile(path, dtype, 0, size // dtype.itemsize)
@@ -138,14 +138,14 @@ def _numpy_array(path: Path) -> TokenFile:
             shape, _, dtype = read[version[0]](file)
             header = file.tell()
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no array of tokens ({error}); {COPY_AGAIN}.") from None
+        raise UserError(f"{path} is no array of tokens ({error}); {COPY_AGAIN}") from None
     if len(shape) != 1 or dtype.kind not in "iu" or shape[0] == 0:
         raise UserError(
             f"{path} holds an array {list(shape)} of {dtype}, and tokens are one row of whole "
-            "numbers; it holds something else."
+            "numbers; it holds something else"
         )
     if path.stat().st_size != header + shape[0] * dtype.itemsize:
-        raise UserError(f"{path} does not hold the {shape[0]:,} tokens it promises; {COPY_AGAIN}.")
+        raise UserError(f"{path} does not hold the {shape[0]:,} tokens it promises; {COPY_AGAIN}")
     return TokenFile(path, dtype, header, shape[0])
 
 
@@ -155,13 +155,13 @@ def _refuse_other_formats(path: Path) -> None:
     if int.from_bytes(beginning[:4], "little") == LLM_C_MAGIC:
         raise UserError(
             f"{path} is a shard of llm.c, with a header of {LLM_C_HEADER_BYTES} bytes before the "
-            "tokens; remove the header, or prepare the text again."
+            "tokens; remove the header, or prepare the text again"
         )
     words = np.frombuffer(beginning[: len(beginning) // 4 * 4], dtype="<u2")
     if len(words) >= LLM_C_HEADER_BYTES // 2 and words.any() and not words[1::2].any():
         raise UserError(
             f"{path} seems to hold tokens of four bytes (every second pair of bytes is zero), and "
-            "nanoGPT's have two; prepare the text again."
+            "nanoGPT's have two; prepare the text again"
         )
 
 

@@ -141,7 +141,7 @@ def _as_user_error(path: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"cannot write {path} ({error.strerror}); mend that and give the same command again "
-            "to resume."
+            "to resume"
         ) from error
 
 
@@ -150,7 +150,7 @@ def _check_size(path: Path, least: int) -> None:
     if size < least:
         raise UserError(
             f"{path} should have at least {least:,} bytes and has {size:,}, so the preparation "
-            f"cannot resume; remove {path.parent} and begin again."
+            f"cannot resume; remove {path.parent} and begin again"
         )
 
 

@@ -58,7 +58,7 @@ class TokenFile:
         try:
             file = self.path.open("rb", buffering=0)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be read any more ({error.strerror}).") from None
+            raise UserError(f"{self.path} cannot be read any more ({error.strerror})") from None
         if stamp(file.fileno()) != self._stamp:
             file.close()
             raise self._changed()
@@ -67,7 +67,7 @@ class TokenFile:
     def _changed(self) -> UserError:
         return UserError(
             f"{self.path} was changed or cut off while it was in use; prepare the text again, or "
-            "copy it again from where it was made."
+            "copy it again from where it was made"
         )
 
 
@@ -172,5 +172,5 @@ def past_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
     """The error for a file with an id that its tokenizer does not have."""
     return UserError(
         f"{name} holds the id {id}, past the {vocab_size} of its tokenizer; it is damaged or was "
-        "made with another tokenizer: give that one, or prepare the text again."
+        "made with another tokenizer: give that one, or prepare the text again"
     )

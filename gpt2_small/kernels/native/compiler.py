@@ -112,7 +112,7 @@ def _cached(made: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     if not _is_private(folder):
-        raise PermissionError(f"{folder} is not this user's alone")
+        raise PermissionError(f"{folder} can be written by other users")
     with atomic_file(folder / made.name, mode=0o700) as aside:
         shutil.copyfile(made, aside)
     return folder / made.name

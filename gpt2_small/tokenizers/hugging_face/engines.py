@@ -80,7 +80,7 @@ def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]
     else:
         raise UserError(
             f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; gpt2, "
-            "bpe:SIZE, byte, char, words and those of Hugging Face folders can, with roles or not."
+            "bpe:SIZE, byte, char, words and those of Hugging Face folders can, with roles or not"
         )
     if tokenizer.end_of_text is not None:
         vocabulary[END_OF_TEXT] = tokenizer.end_of_text

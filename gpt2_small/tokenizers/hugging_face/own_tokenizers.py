@@ -145,7 +145,7 @@ def _checked(
     tokenizer: Tokenizer, vocabulary: dict[str, int], expected: dict[str, int]
 ) -> Tokenizer:
     if vocabulary != expected:
-        raise UserError("the bytes are not in the order of their numbers.")
+        raise UserError("the bytes are not in the order of their numbers")
     return tokenizer
 
 

@@ -44,12 +44,12 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
     folder = Path(folder)
     path = next((folder / name for name in (WHOLE, VOCABULARY) if (folder / name).is_file()), None)
     if path is None:
-        raise UserError(f"{folder} holds no tokenizer: it needs {WHOLE} or {VOCABULARY}.")
+        raise UserError(f"{folder} holds no tokenizer: it needs {WHOLE} or {VOCABULARY}")
     content = read_json_object(path) if path.name == WHOLE else None
     try:
         settings = read_settings(folder, content)
         if settings.options.get("fast_tokenizer_files"):
-            raise UserError("its settings choose the file by the version of transformers.")
+            raise UserError("its settings choose the file by the version of transformers")
         engine = _engine(path, content, settings)
         add_tokens(engine, settings)
         if content is None:
@@ -64,7 +64,7 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
     except UserError as error:
         raise UserError(f"{path} cannot be used: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error!r}).") from None
+        raise UserError(f"{path} is damaged or not a GPT-2 tokenizer ({error!r})") from None
 
 
 def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSettings) -> Engine:
@@ -74,15 +74,15 @@ def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSetti
     if is_bpe and model.get(
         "continuing_subword_prefix"
     ):  # on which the library panics, with a stack trace
-        raise UserError("its subwords have a prefix, which byte-level byte pairs do not.")
+        raise UserError("its subwords have a prefix, which byte-level byte pairs do not")
     if settings.class_name in FILE_CLASSES:
         if content is None:
-            raise UserError(f"its class {settings.class_name} needs {WHOLE}, which is not there.")
+            raise UserError(f"its class {settings.class_name} needs {WHOLE}, which is not there")
         return read_engine(json.dumps(content))
     if settings.class_name != GPT2_CLASS:
         raise UserError(
             f"its class is {settings.class_name}; {GPT2_CLASS} and PreTrainedTokenizerFast can be "
-            "used."
+            "used"
         )
     prefix = bool(settings.options.get("add_prefix_space", False))
     if content is not None:
@@ -91,7 +91,7 @@ def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSetti
         name_as_gpt2(engine, settings)
         return engine
     if not (path.parent / MERGES).is_file():
-        raise UserError(f"{MERGES} is missing beside it.")
+        raise UserError(f"{MERGES} is missing beside it")
     with refusing_panics():
         engine = Engine(models.BPE.from_file(str(path), str(path.parent / MERGES)))
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
@@ -130,7 +130,7 @@ def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: TokenizerS
         raise UserError(
             f"it has {', '.join(found)}, which the class {GPT2_CLASS} drops in transformers 5 and "
             "keeps in transformers 4; set tokenizer_class to PreTrainedTokenizerFast in "
-            "tokenizer_config.json to keep it, or take it out."
+            "tokenizer_config.json to keep it, or take it out"
         )
 
 

@@ -73,7 +73,7 @@ def read_settings(folder: Path, content: Mapping[str, Any] | None) -> TokenizerS
     if options.get("auto_map"):
         raise UserError(
             f"{folder / TOKENIZER_CONFIG} names a program of its own (auto_map), which is not run; "
-            "save the tokenizer as tokenizer.json with the class PreTrainedTokenizerFast."
+            "save the tokenizer as tokenizer.json with the class PreTrainedTokenizerFast"
         )
     try:
         settings = _settings(folder, options, content)
@@ -81,7 +81,7 @@ def read_settings(folder: Path, content: Mapping[str, Any] | None) -> TokenizerS
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"the tokenizer settings in {folder} are damaged ({error}); save them again."
+            f"the tokenizer settings in {folder} are damaged ({error}); save them again"
         ) from None
     settings.class_name = str(class_name or GPT2_CLASS).removesuffix("Fast")
     settings.ends = read_ends(folder)
@@ -102,7 +102,7 @@ def read_ends(folder: Path) -> frozenset[int]:
             continue
         ids = found if isinstance(found, list) else [found]
         if not all(isinstance(id, int) and not isinstance(id, bool) for id in ids):
-            raise UserError(f"{folder / file} has the eos_token_id {found!r}; give a token's id.")
+            raise UserError(f"{folder / file} has the eos_token_id {found!r}; give a token's id")
         return frozenset(ids)
     return frozenset()
 
@@ -147,7 +147,7 @@ def add_tokens(engine: Engine, settings: TokenizerSettings) -> None:
         if given != id:
             raise UserError(
                 f"the token {token.content!r} has the id {id} in the files, but transformers gives "
-                f"it {given}: the ids between are no tokens; number the added tokens without a gap."
+                f"it {given}: the ids between are no tokens; number the added tokens without a gap"
             )
 
 
@@ -168,7 +168,7 @@ def _check_switches(options: Mapping[str, Any]) -> None:
     """Raises UserError for a switch that is neither on nor off."""
     for name in SWITCHES:
         if not isinstance(options.get(name), (bool, type(None))):
-            raise UserError(f"its {name} is {options[name]!r}; give true or false.")
+            raise UserError(f"its {name} is {options[name]!r}; give true or false")
 
 
 def _settings(
@@ -237,7 +237,7 @@ def _token(value: Any) -> Any:
     if isinstance(value, AddedToken) or (isinstance(value, str) and value):
         return value
     if not isinstance(value, dict) or not (isinstance(content, str) and content):
-        raise UserError(f"{value!r} is no token; give a string, or an object with a content.")
+        raise UserError(f"{value!r} is no token; give a string, or an object with a content")
     flags = {name: flag for name, flag in value.items() if name not in ("__type", "id")}
     return AddedToken(flags.pop("content"), **flags)
 

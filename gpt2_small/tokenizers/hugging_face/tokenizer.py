@@ -131,7 +131,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
             if engine.token_to_id(role) is not None:
                 raise UserError(
                     f"tokenizer {self.name!r} has {role}, but not {USER} and {ASSISTANT} as "
-                    "special tokens; mark both as special in its files, or take them out."
+                    "special tokens; mark both as special in its files, or take them out"
                 )
         roles = [AddedToken(role, special=True, normalized=False) for role in (USER, ASSISTANT)]
         engine.add_special_tokens(roles)
@@ -174,7 +174,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         for letter, byte in byte_letters().items():
             id = self._engine.token_to_id(letter)
             if id is None:
-                raise UserError(f"tokenizer {self.name!r} has no token for the byte {byte}.")
+                raise UserError(f"tokenizer {self.name!r} has no token for the byte {byte}")
             ids[byte] = id
         return ids
 
@@ -209,7 +209,7 @@ def refusing_panics() -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # a panic is no Exception, and the library raises bare ones
-        raise UserError(f"the tokenizers library cannot read it ({error}).") from None
+        raise UserError(f"the tokenizers library cannot read it ({error})") from None
 
 
 def check_engine(engine: Engine) -> None:
@@ -218,16 +218,16 @@ def check_engine(engine: Engine) -> None:
     if type(model).__name__ != "BPE" or type(engine.decoder).__name__ != "ByteLevel":
         raise UserError(another_kind(json.loads(engine.to_str())))
     if model.dropout:
-        raise UserError(f"its dropout of {model.dropout:.3g} draws merges at random; set it to 0.")
+        raise UserError(f"its dropout of {model.dropout:.3g} draws merges at random; set it to 0")
     vocabulary = engine.get_vocab()
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
     if missing and model.unk_token is None:
         raise UserError(
             f"{len(missing)} of the 256 bytes are no tokens, so it would drop them from a text; "
-            "train it with all of them (ByteLevel.alphabet())."
+            "train it with all of them (ByteLevel.alphabet())"
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap.")
+        raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap")
 
 
 def another_kind(content: Mapping[str, Any]) -> str:
@@ -235,7 +235,7 @@ def another_kind(content: Mapping[str, Any]) -> str:
     model, decoder = content["model"].get("type"), (content.get("decoder") or {}).get("type")
     return (
         f"it describes a tokenizer of another kind (model {model}, decoder {decoder}); byte-level "
-        "byte pairs (model BPE, decoder ByteLevel) can be used."
+        "byte pairs (model BPE, decoder ByteLevel) can be used"
     )
 
 

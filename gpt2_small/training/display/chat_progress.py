@@ -12,8 +12,8 @@ from gpt2_small.training.session import OpenRun
 ROWS = {
     "ended": "turns that end",
     "parsed": "stories that parse",
-    "as_asked": "hero and thing as asked",
-    "agreed": "stories that agree, too",
+    "as_asked": "right hero and thing",
+    "agreed": "stories that also agree",
     "exact": "exact answers",
 }
 

@@ -180,7 +180,9 @@ def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
             request.make()
 
     def answer() -> None:
-        console.print("Stopping after this step; again to lose it.", style="yellow")
+        console.print(
+            "Stopping after this step; interrupt again to stop at once and lose it.", style="yellow"
+        )
 
     with stop_on_signals(request, answer):
         yield request

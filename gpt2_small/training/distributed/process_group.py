@@ -71,7 +71,7 @@ def join(backend: str) -> None:
         if TIMED_OUT.search(reason):
             reason = f"not all came within {limit.total_seconds():g} seconds"
         raise ProcessLost(
-            f"{this_machine()}the processes do not find each other ({reason}); set "
+            f"{this_machine()}the processes cannot reach each other ({reason}); set "
             f"{INTERFACE[backend]} on each machine to its network interface that leads to the "
             f"others, here one of {', '.join(here)}"
         ) from error
@@ -86,7 +86,7 @@ def losses_as_sentences() -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        lost = f"another process is gone ({reason})"
+        lost = f"another process was lost ({reason})"
         if TIMED_OUT.search(reason):
             seconds = f"{timeout().total_seconds():g} seconds ({TIMEOUT})"
             lost = f"another process did not answer for {seconds}"

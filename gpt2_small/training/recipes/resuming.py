@@ -80,7 +80,7 @@ def decide(
         if settings.init_from is None and needs_weights(settings):
             raise UserError(
                 "give --init-from: the run, the folder or the name of the model that this preset "
-                "goes on training"
+                "fine-tunes"
             )
         settings, found = with_hellaswag_found(settings, is_asked="choices" in changes)
         return Decision(settings, False, None, found)
@@ -137,7 +137,7 @@ def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
     if before.get(binding.SHA256_KEY) in (None, now[binding.SHA256_KEY]):
         return []
     if before.get(binding.FILE_KEY, now[binding.FILE_KEY]) == now[binding.FILE_KEY]:
-        return ["the solution has changed since this run began; its text then is kept beside it"]
+        return ["the solution has changed since this run began; the earlier text is kept beside it"]
     if before[binding.FILE_KEY] == binding.REFERENCE:
         return [f"trained with the reference so far, from now on with {binding.describe(solution)}"]
     remark = run.check_solution()

@@ -85,7 +85,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
             yield reader.schema, batches
     except (OSError, pyarrow.ArrowException) as error:
         reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
-        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}.") from None
+        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}") from None
 
 
 def _check_end(path: Path, file: Any) -> None:
@@ -94,7 +94,7 @@ def _check_end(path: Path, file: Any) -> None:
     end = file.read()
     file.seek(0)
     if end != END_OF_STREAM:
-        raise UserError(f"{path} is damaged (it is cut off); {COPY_AGAIN}.")
+        raise UserError(f"{path} is damaged (it is cut off); {COPY_AGAIN}")
 
 
 def _column(batch: Any, column: str) -> Any:

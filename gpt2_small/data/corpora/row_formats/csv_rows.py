@@ -25,7 +25,7 @@ def csv_header(path: Path) -> list[str]:
     """
     header, _ = next(_records(path, _delimiter(path), 0), (None, 0))
     if header is None or isinstance(header, NotCsv):
-        raise UserError(f"{path} has no first line with the names of its columns; add one.")
+        raise UserError(f"{path} has no first line with the names of its columns; add one")
     return header
 
 

@@ -133,7 +133,7 @@ class _Window:
 
     def damaged(self, reason: str) -> UserError:
         return UserError(
-            f"{self._path} is not JSON from about byte {self.offset:,} on ({reason}); {COPY_AGAIN}."
+            f"{self._path} is not JSON from about byte {self.offset:,} on ({reason}); {COPY_AGAIN}"
         )
 
     def _pass(self, end: int) -> None:

@@ -73,7 +73,7 @@ def _parquet(path: Path) -> Iterator[Any]:
             yield file
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}.") from None
+        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}") from None
 
 
 def check_pyarrow(path: Path) -> None:
@@ -82,7 +82,7 @@ def check_pyarrow(path: Path) -> None:
         import pyarrow  # noqa: F401
     except ImportError:
         raise UserError(
-            f"reading {path} needs the `pyarrow` package: pip install pyarrow."
+            f"reading {path} needs the `pyarrow` package: pip install pyarrow"
         ) from None
 
 
