@@ -9,7 +9,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.stories import StoriesTokenizer, generate_story, join_words
 from gpt2_small.tokenizers.chat_roles import ASSISTANT, USER, with_roles
 from gpt2_small.tokenizers.hugging_face import read_tokenizer_folder, write_tokenizer_files
-from gpt2_small.tokenizers.protocol import StreamDecoder
+from gpt2_small.tokenizers.protocol import StreamDecoder, split_at_names
 from gpt2_small.tokenizers.registry import (
     BytePairTokenizer,
     ByteTokenizer,
@@ -155,3 +155,9 @@ def test_a_role_that_is_an_ordinary_token_is_refused(tmp_path):
     source.save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"has <\|user\|>, but not"):
         with_roles(read_tokenizer_folder(tmp_path))
+
+
+def test_of_two_special_tokens_that_begin_alike_the_longer_counts():
+    text = "a<|im|>b<|im|>|>c"
+    for names in (["<|im|>", "<|im|>|>"], ["<|im|>|>", "<|im|>"]):
+        assert split_at_names(text, names) == ["a", "<|im|>", "b", "<|im|>|>", "c"]

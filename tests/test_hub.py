@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
 from small_gpt2s import characters, hugging_face_gpt2, logits_of
 
 import gpt2_small
@@ -82,6 +83,21 @@ def test_a_download_cut_short_is_not_taken_for_a_cached_model(cache):
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="nor a downloaded model"):
         gpt2_small.load_pretrained("someone/gpt2")
+
+
+def test_a_model_with_one_shard_of_several_is_not_taken_for_a_cached_model(cache):
+    folder = put_into_cache(cache, "openai-community/gpt2", hugging_face_gpt2())
+    weights = load_file(folder / "model.safetensors")
+    files = {name: f"model-0000{number % 2 + 1}-of-00002.safetensors"
+             for number, name in enumerate(weights)}  # fmt: skip
+    for file in set(files.values()):
+        save_file({name: weights[name] for name in weights if files[name] == file}, folder / file)
+    (folder / hub.INDEX).write_text(json.dumps({"weight_map": files}))
+    (folder / "model.safetensors").unlink()
+    assert hub.fetch("gpt2") == folder
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UserError, match="gpt2 is neither a local folder nor a downloaded model"):
+        hub.fetch("gpt2")
 
 
 def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):
