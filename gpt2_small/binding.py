@@ -120,7 +120,7 @@ def describe(module: ModuleType) -> str:
 
 
 def option(module: ModuleType) -> str:
-    """What makes a command use this solution, to be put behind it: nothing for the reference."""
+    """The option that makes a command use this solution; empty for the reference."""
     path = solution_path(module)
     return "" if is_reference(module) else f" --solution {shell_word(_from_here(path))}"
 
@@ -142,7 +142,7 @@ def source(module: ModuleType) -> bytes:
 
 
 def training_record(module: ModuleType) -> dict[str, str]:
-    """What a run keeps of the solution that trains it: its file, or `reference`, and its SHA-256.
+    """A run's record of its solution: the file, or `reference`, and its SHA-256.
 
     `check_trained_with` compares it when the weights are loaded.
     """

@@ -38,7 +38,7 @@ def run_command(app: typer.Typer) -> None:
 
 
 def _interrupt_of(error: BaseException | None) -> str:
-    """What a KeyboardInterrupt says that an exit comes from; typer turned it into the exit."""
+    """The message of the KeyboardInterrupt that typer turned into an exit."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return "" if error is None else str(error)

@@ -47,7 +47,7 @@ class Config(Protocol):
 
 
 class Part(Protocol):
-    """What every module of a solution has of nn.Module: it is called, and hooks hang on it."""
+    """The part of nn.Module that every module of a solution has: calls and hooks."""
 
     def __call__(self, inputs: Tensor, /) -> Tensor: ...
     def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle: ...

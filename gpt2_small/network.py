@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 
 def within(seconds: float | None, ask: Callable[[], Answer]) -> Answer:
-    """What `ask` returns or raises, run in a thread of its own that Ctrl-C leaves behind.
+    """Run `ask` in a thread of its own, which Ctrl-C leaves behind; its result or exception.
 
     Looking up a name has no time limit of its own, clients try again for minutes, and those that
     download with several threads, or in native code, answer Ctrl-C only at the end.
@@ -58,7 +58,7 @@ def is_being_asked() -> bool:
 
 
 def download(url: str, *, seconds: float | None = None) -> bytes:
-    """What `url` returns, within NETWORK_SECONDS if nothing else is said.
+    """Download `url`, within NETWORK_SECONDS by default.
 
     Raises:
         OSError: it cannot be reached, or not in time.

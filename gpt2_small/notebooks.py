@@ -52,7 +52,7 @@ def _text_of(cell: dict[str, Any]) -> str:
 
 
 def place(source: bytes, line: int) -> str:
-    """Where a line of a Python text is, in words: `line 14`, or `code cell 3, line 5`."""
+    """Name the place of a line of a Python text: `line 14`, or `code cell 3, line 5`."""
     lines = source.split(b"\n")
     for index in range(min(line, len(lines)) - 1, -1, -1):
         marked = _MARKED.match(lines[index])

@@ -126,7 +126,7 @@ def talk(screen: "ChatScreen") -> None:
 
 
 def _piped() -> str:
-    """What a pipe holds, without the line break at its end."""
+    """The text of a pipe, without the line break at its end."""
     from gpt2_small.tokenizers.surrogates import bytes_to_text
 
     return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")

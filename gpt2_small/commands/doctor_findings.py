@@ -141,7 +141,7 @@ def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
 
 
 def purpose(extra: str | None) -> str:
-    """What the packages of an extra are for, in a few words."""
+    """The purpose of an extra's packages, in a few words."""
     return "packages" if extra is None else _PURPOSES.get(extra, f"extra {extra}")
 
 

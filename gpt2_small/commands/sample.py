@@ -200,7 +200,7 @@ def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> li
 
 
 def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iterator[str]:
-    """What is assumed of the model, and what the user may not expect of the prompts."""
+    """Hints on assumptions about the model, and on surprising readings of the prompts."""
     from gpt2_small.generation.prompts import ends_inside_a_word, special_tokens_in
 
     yield from loaded.remarks

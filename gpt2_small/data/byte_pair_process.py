@@ -17,7 +17,7 @@ SMALL_CHARACTERS = 2**18  # whose training takes about a second, so that none is
 
 
 def train_byte_pairs(text: str, vocab_size: int) -> BytePairTokenizer:
-    """What `BytePairTokenizer.train` gives.
+    """`BytePairTokenizer.train`, run in a process of its own.
 
     Raises:
         UserError: as `BytePairTokenizer.train`, or the process was killed.

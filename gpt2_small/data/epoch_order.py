@@ -67,7 +67,7 @@ def epoch_batch_at(
 
 
 def permuted(places: np.ndarray, count: int, *, seed: int, number: int) -> np.ndarray:
-    """Where a permutation of range(count) puts these places, int64; another for each number."""
+    """The images of these places under a permutation of range(count), int64, by number."""
     half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
     keys = np.random.default_rng([seed, number]).integers(2**64, size=ROUNDS, dtype=np.uint64)
     result = _rounds(places.astype(np.uint64), half, keys)

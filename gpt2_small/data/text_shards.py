@@ -102,7 +102,7 @@ def _open_or_prepare(
 
 
 def _cached(corpus: Corpus, options: PrepareOptions) -> Path:
-    """Where the shards of a text are in the cache, or will be."""
+    """The folder in the cache for the shards of a text."""
     settings = json.dumps([KEY_VERSION, settings_of(corpus, options)], sort_keys=True)
     key = hashlib.sha256(settings.encode()).hexdigest()[:32]
     return _writable_cache() / key

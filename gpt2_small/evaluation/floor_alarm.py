@@ -11,7 +11,7 @@ def sees_targets(loss: float, floor: float) -> bool:
 
 
 def warning(loss: float, floor: float, check_command: str) -> str:
-    """What a loss below the entropy means, and the command that finds the mistake.
+    """Explain a loss below the entropy, with the command that finds the mistake.
 
     check_command: how to check the solution that was trained.
     """

@@ -237,7 +237,7 @@ def _layout(
 
 
 def _visible(segments: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq_q seq_k"]:
-    """What each position attends to: the context and its own segment, up to itself."""
+    """The mask of attention: the context and a position's own segment, up to itself."""
     key = rearrange(segments, "batch seq_k -> batch 1 1 seq_k")
     query = rearrange(segments, "batch seq_q -> batch 1 seq_q 1")
     seq = segments.shape[1]

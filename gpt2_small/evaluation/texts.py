@@ -81,7 +81,7 @@ class _Window:
 
 
 def context_prefix(tokenizer: Tokenizer) -> list[int]:
-    """What is read before a document so that its first token is scored too: its end of text.
+    """The end of text, read before a document so that its first token is scored too.
 
     Empty for a tokenizer without one; then a document's first token is not scored.
     """

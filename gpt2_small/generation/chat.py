@@ -121,7 +121,7 @@ class Chat:
         write_atomically(Path(path), line + "\n", errors="surrogatepass")
 
     def prompt(self) -> list[int]:
-        """What the model reads before the last turn: whole turns, the latest, and its role."""
+        """The prompt of the last turn: the latest whole turns that fit, and the role."""
         role = role_id(self.loaded.tokenizer, "assistant")
         return [id for turn in self.turns[self.left_out : -1] for id in turn.ids] + [role]
 
@@ -166,7 +166,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """What is certain of it so far."""
+        """The part of the text that is certain so far."""
         return self._row.text
 
     @property

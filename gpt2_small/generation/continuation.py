@@ -65,7 +65,7 @@ class Step:
 
 
 class Continuation:
-    """What follows a prompt, while it is drawn and after.
+    """The continuation of a prompt, while it is drawn and after.
 
     prompt, sample: whose, both counted from 0.
     text: what is certain of it so far.

@@ -60,7 +60,7 @@ class LoadedModel:
 
 
 def _version(parameter: Tensor) -> tuple[int, int]:
-    """Where a parameter lies, and how often it was changed in place."""
+    """A parameter's address, and the number of changes in place."""
     return parameter.data_ptr(), 0 if parameter.is_inference() else parameter._version
 
 

@@ -34,12 +34,12 @@ class StopText:
         return passed
 
     def finish(self) -> str:
-        """What was held back, when no more text comes."""
+        """The text held back, when no more comes."""
         held, self._held = self._held, ""
         return "" if self.is_complete else held
 
     def _first_possible_start(self) -> int:
-        """Where a stop string may have begun that is not complete yet; else the text's end."""
+        """The first place where an incomplete stop string may have begun; else the text's end."""
         longest = max((len(stop) for stop in self._stop), default=0)
         for start in range(max(0, len(self._held) - longest + 1), len(self._held)):
             if any(stop.startswith(self._held[start:]) for stop in self._stop):

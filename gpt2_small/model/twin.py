@@ -87,7 +87,7 @@ class FastTransformer(nn.Module):
         )
 
     def logits(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
-        """What the model itself returns. Raises ValueError for more than n_ctx tokens."""
+        """The model's own logits. Raises ValueError for more than n_ctx tokens."""
         final, weight, _ = self.before_logits(tokens)
         unembed = self.model.unembed
         return final @ weight.mT if unembed is None else unembed(final)
@@ -95,7 +95,7 @@ class FastTransformer(nn.Module):
     def before_logits(
         self, tokens: Int[Tensor, "batch seq"]
     ) -> tuple[Residual, Float[Tensor, "_ _"], Float[Tensor, "d_vocab"] | None]:
-        """What the unembedding reads, and its weight and bias; tied, the weight is W_E."""
+        """The unembedding's input, weight and bias; tied, the weight is W_E."""
         model, seq, n_ctx = self.model, tokens.shape[1], self.config.n_ctx
         if seq > n_ctx:
             raise ValueError(f"{seq} tokens do not fit n_ctx = {n_ctx}; keep the last n_ctx")

@@ -73,7 +73,7 @@ class StepTime:
 
 
 def all_reduce_bytes(config: Config, gpus: int, *, parameters: int | None = None) -> float:
-    """What every GPU sends in one averaging of float32 gradients by a ring, and receives too."""
+    """Bytes that every GPU sends, and receives, in one ring all-reduce of float32 gradients."""
     count = parameter_count(config) if parameters is None else parameters
     return 2 * (gpus - 1) / gpus * FLOAT32_BYTES * count
 

@@ -63,7 +63,7 @@ class Setting:
 
 
 def activation_bytes(config: Config, setting: Setting) -> int:
-    """What one position adds to what is kept between the forward and the backward pass."""
+    """Bytes per position that are kept from the forward to the backward pass."""
     low, d_model = DTYPE_BYTES[setting.dtype], config.d_model
     # Its input, its mean and its scale; the result is kept by the product that reads it.
     norm = FLOAT32_BYTES * (d_model + 2)
@@ -77,7 +77,7 @@ def activation_bytes(config: Config, setting: Setting) -> int:
 
 
 def _plain_bytes(config: Config) -> int:
-    """What a model that is written plainly keeps beside the twin, as an upper estimate.
+    """Bytes that a plainly written model keeps more than the twin, as an upper estimate.
 
     Scores, masked scores and pattern; logits, their log-probabilities and gradient; and each norm's
     and the GELU's intermediate results.
@@ -141,7 +141,7 @@ def fixed_bytes(config: Config) -> int:
 
 
 def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
-    """What a process holds that trains on micro-batches of this many windows of n_ctx tokens.
+    """The memory of a process that trains on micro-batches of this many windows of n_ctx tokens.
 
     With gradient accumulation, whose gradients are there throughout; in a step of one micro-batch
     they come when the activations go.

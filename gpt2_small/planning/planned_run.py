@@ -24,7 +24,7 @@ GPU_RESERVE, CPU_RESERVE = 0.1, 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """What is to be trained, and on what.
+    """A run to plan: model, devices and batch.
 
     config: the model's TransformerConfig.
     gpus, nodes: GPUs, or processes on a CPU, in a machine, and machines.

@@ -17,7 +17,7 @@ MOST_DEVICES = 2**16
 
 
 class Plan:
-    """What follows for a planned run."""
+    """The plan of a run."""
 
     def __init__(self, run: PlannedRun) -> None:
         self.run = run
@@ -54,7 +54,7 @@ class Plan:
 
     @cached_property
     def memory(self) -> Memory:
-        """What one process holds."""
+        """The memory of one process."""
         return memory_of(self.run.config, self.run.setting, self.micro_batch)
 
     @property
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def exchanged_bytes(self) -> float:
-        """What every process sends in a step."""
+        """Bytes that every process sends in a step."""
         return all_reduce_bytes(self.run.config, self.run.processes)
 
     def step_on(self, processes: int) -> StepTime | None:

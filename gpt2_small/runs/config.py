@@ -22,7 +22,7 @@ ADDED = ("id", "environment", HASH)
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What config.json says.
+    """The content of config.json.
 
     model: every field of the TransformerConfig.
     tokenizer: its name.
@@ -53,7 +53,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """What a run's config.json says.
+    """Read a run's config.json.
 
     Raises UserError for a file that is missing, damaged or of another format, and for one with a
     key that is unknown or missing, by its name.

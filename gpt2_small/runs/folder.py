@@ -36,7 +36,7 @@ READ_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Run:
-    """What stands in a run's folder.
+    """A run's folder: config and checkpoints.
 
     config: what its config.json says.
     checkpoints: the earliest first.

@@ -119,7 +119,7 @@ def parses(tokens: Sequence[str]) -> bool:
 
 
 def _ends(node: Node, tokens: Sequence[str], begins: set[int]) -> set[int]:
-    """Where a node can end on the tokens, when it begins at one of the given positions."""
+    """The positions at which a node can end, when it begins at one of those given."""
     for item in node.items:
         if not begins:
             return begins

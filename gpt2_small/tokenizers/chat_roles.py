@@ -78,7 +78,7 @@ class ChatTokenizer(BaseTokenizer):
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """What the base puts around a text."""
+        """The ids that the base puts around a text."""
         return self.base.around
 
     @property

@@ -32,7 +32,7 @@ def chunks(text: str, characters: int) -> Iterator[str]:
 def chunks_of_blocks(
     blocks: Iterable[str], characters: int, *, longest: int | None = None
 ) -> Iterator[str]:
-    """What `chunks` gives for the blocks put together, which are never held all at once.
+    """The `chunks` of the joined blocks, which are never held all at once.
 
     longest: characters after which a stretch without a safe place to cut is cut all the same, so
         that the two sides may not encode to what the whole does; never when None.

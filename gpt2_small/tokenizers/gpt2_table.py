@@ -172,7 +172,7 @@ def _cached_files() -> Iterator[Path]:
 
 
 def _cached_file(url: str) -> Path | None:
-    """Where tiktoken keeps what this address gave."""
+    """The path of tiktoken's cached download of this address."""
     folder = _cache_folder()
     return folder / hashlib.sha1(url.encode()).hexdigest() if folder else None
 

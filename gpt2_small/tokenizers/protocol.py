@@ -30,7 +30,7 @@ class Tokenizer(Protocol):
 
     @property
     def name(self) -> str:
-        """What a user writes to ask for it: `gpt2`, `gpt2-chat`, `byte`, `char`, `bpe:SIZE`."""
+        """Its name in commands: `gpt2`, `gpt2-chat`, `byte`, `char`, `bpe:SIZE`."""
 
     @property
     def vocab_size(self) -> int:
@@ -108,7 +108,7 @@ class Tokenizer(Protocol):
 
 
 class BaseTokenizer:
-    """What most tokenizers have in common: one end, no roles, nothing around a text."""
+    """The common case of a tokenizer: one end, no roles, nothing around a text."""
 
     name: str
     vocab_size: int
@@ -206,7 +206,7 @@ class StreamDecoder:
         return self._utf8.decode(added)
 
     def finish(self) -> str:
-        """What was held back; U+FFFD for a character that never became whole."""
+        """The text held back; U+FFFD for a character that never became whole."""
         return self._utf8.decode(b"", final=True)
 
 

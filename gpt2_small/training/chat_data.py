@@ -45,7 +45,7 @@ class ChatData:
 
     @property
     def name(self) -> str:
-        """What the conversations are called."""
+        """The name of the conversations."""
         return self.chats.name
 
     @property

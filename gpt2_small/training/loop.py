@@ -53,7 +53,7 @@ class TrainingData(Protocol):
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """A request to stop that never comes."""
     return False
 
 

@@ -62,7 +62,7 @@ class StoriesData(Windows):
 
     @property
     def start_token(self) -> int:
-        """What every story begins with."""
+        """The token that begins every story."""
         return stories.BEGIN_ID
 
     def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
@@ -115,12 +115,12 @@ class TextData(Windows):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a user should know about how the text was read."""
+        """Remarks for the user on how the text was read."""
         return self.corpus.remarks
 
     @property
     def name(self) -> str:
-        """What the text is called."""
+        """The name of the text."""
         return self.corpus.name
 
     @property
@@ -130,7 +130,7 @@ class TextData(Windows):
 
     @property
     def start_token(self) -> int:
-        """What a sample begins after: the end of a text, else the text's own first token."""
+        """The token before a sample: the end of a text, else the text's own first token."""
         end = self.tokenizer.end_of_text
         return int(self.corpus.train[:1][0]) if end is None else end
 
@@ -180,7 +180,7 @@ def open_data(
     order: str = "random",
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> Data:
-    """What `--data` names: `stories`, a folder of conversations, or what `open_text` takes.
+    """Open the data of `--data`: `stories`, a folder of conversations, or a text (`open_text`).
 
     tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
     column: of rows, the one that is the text; left out, it is found.

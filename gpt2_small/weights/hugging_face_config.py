@@ -115,7 +115,7 @@ def make_config(
 
 
 def make_generation_config(tokenizer: Tokenizer | None, d_vocab: int) -> dict[str, Any]:
-    """Where a generation begins and ends, and the rows without a token, which are never drawn.
+    """The generation config: begin and end tokens, and the rows without a token, never drawn.
 
     A role ends an answer as an end does.
     """

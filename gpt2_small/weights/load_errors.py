@@ -62,7 +62,7 @@ def explain_file(path: Path) -> str:
 
 
 def explain_folder(folder: Path) -> str | None:
-    """What a folder without a config.json holds instead of a GPT-2; None where nothing is known."""
+    """Explain the content of a folder without a config.json; None where it is unknown."""
     if (folder / "adapter_config.json").is_file():
         return _of_an_adapter(folder)
     steps = [path for path in folder.glob("checkpoint-*") if (path / CONFIG).is_file()]
@@ -104,7 +104,7 @@ def explain_missing_weights(folder: Path) -> str:
 
 
 def dangling(path: Path) -> str:
-    """What a symbolic link without a target is, in words that follow its name."""
+    """Describe a symbolic link without a target, in words that follow its name."""
     return f"is a link to {path.readlink()}, which is not there"
 
 

@@ -18,7 +18,7 @@ CHARACTERS = "characters"
 
 @dataclass(frozen=True)
 class PlannedPreset:
-    """What a preset says of a plan; what it leaves open is None.
+    """A preset's values for a plan; None for those that it leaves open.
 
     tokens, batch_tokens: to train on, and in a step.
     keep: latest checkpoints that stay.

@@ -38,7 +38,7 @@ def prepare_chat_folder(name: str, out: Path, options: ChatOptions) -> None:
 
 
 def audit_lines(index: dict[str, Any]) -> list[str]:
-    """What became of the conversations, a fact a line."""
+    """The counts of conversations read, kept, changed and dropped, one a line."""
     splits, audit = index["splits"], index["audit"]
     kept = sum(facts["conversations"] for facts in splits.values())
     lines = [f"read {audit['read']:,} conversations, kept {kept:,}"]

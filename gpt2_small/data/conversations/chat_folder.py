@@ -57,7 +57,7 @@ class SplitWriter:
         self.targets += int(rendered.is_target.sum())
 
     def facts(self, folder: Path) -> dict[str, Any]:
-        """What the index says of the split, once its files are closed."""
+        """The split's entry in the index, once its files are closed."""
         return {
             "conversations": self.conversations,
             "turns": self.turns,

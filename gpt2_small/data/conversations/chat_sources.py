@@ -45,7 +45,7 @@ class ChatSource:
 def open_chat_source(
     name: str, *, shape: str | None, lang: str | None, paths: str, limit: int | None, audit: Audit
 ) -> ChatSource:
-    """What a name stands for: `dialogues`, `oasst1`, `hub:NAME` or a file.
+    """Open the source of a name: `dialogues`, `oasst1`, `hub:NAME` or a file.
 
     Args:
         shape: of the rows, one of FROM; told by their fields when None.

@@ -13,15 +13,15 @@ ROLES: Mapping[str, Role | Literal["system"]] = {
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model"), "assistant"),
     "system": "system",
 }
-"""What the formats call who speaks."""
+"""The names of the roles in each format."""
 
 BETWEEN = "\n\n"
-"""Between two texts that become one turn."""
+"""The separator of two texts that become one turn."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side says. is_trained: whether the text is a target, where it is the assistant's."""
+    """One side's turn. is_trained: whether the text is a target, where it is the assistant's."""
 
     role: Role
     text: str
@@ -61,7 +61,7 @@ class RawConversation:
 
 @dataclass
 class Audit:
-    """What happened to what was read, each thing counted under the sentence that names it.
+    """Counts of changed and dropped conversations, by the sentence that names the reason.
 
     changed: of conversations that were kept, counted once a conversation and thing.
     dropped: of conversations that were not.

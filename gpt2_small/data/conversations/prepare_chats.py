@@ -75,7 +75,7 @@ class ChatOptions:
 
 @dataclass(frozen=True)
 class PreparedChats:
-    """What was made: the index, and what happened to the conversations on the way."""
+    """The index that was written, and the counts of changed and dropped conversations."""
 
     folder: Path
     index: dict[str, Any]
@@ -185,5 +185,5 @@ def _nothing_for(split: str, name: str, audit: Audit) -> str:
 
 
 def shares(index: dict[str, Any]) -> dict[str, float]:
-    """What part of each split's tokens is trained."""
+    """The share of each split's tokens that are targets."""
     return {split: facts["targets"] / facts["tokens"] for split, facts in index["splits"].items()}

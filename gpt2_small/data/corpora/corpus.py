@@ -50,7 +50,7 @@ class HeldOut:
 
 @dataclass
 class RowCounts:
-    """What became of the rows of files and data sets.
+    """Counts of the rows of files and data sets that were read, empty or unreadable.
 
     empty: without text, which adds nothing.
     unreadable: left out because no text could be read from them.
@@ -84,7 +84,7 @@ class RowCounts:
         return remarks
 
     def as_json(self) -> dict[str, Any]:
-        """What `from_json` restores."""
+        """The counts as JSON values, which `from_json` restores."""
         return {
             "rows": self.rows,
             "empty": self.empty,

@@ -33,7 +33,7 @@ def compression_of(beginning: bytes) -> str | None:
 
 
 class Decompressed(io.RawIOBase):
-    """What a decompressor gives, with its errors as sentences."""
+    """A decompressor's output, with its errors as sentences."""
 
     def __init__(self, path: Path, raw: BinaryIO, compression: str) -> None:
         self._path, self._raw = path, raw

@@ -246,7 +246,7 @@ def _choose_split(name: str, splits: list[str], split: str | None) -> str:
 
 @contextmanager
 def _said(name: str) -> Iterator[None]:
-    """What reading throws becomes a sentence, and is not said in the log too."""
+    """Turn an exception of reading into a sentence, without a second report in the log."""
     handlers = logging.getLogger("datasets").handlers
     for handler in handlers:
         handler.addFilter(_no_error)

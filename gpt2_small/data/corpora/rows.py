@@ -22,7 +22,7 @@ _KINDS = {
 
 
 class TextRow(NamedTuple):
-    """What was read from a row.
+    """The text of a row, or the reason that it has none.
 
     text: empty where the row has none.
     problem: why no text could be read, or None.

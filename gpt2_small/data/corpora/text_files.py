@@ -23,7 +23,7 @@ CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x1
 
 @dataclass(frozen=True)
 class TextFacts:
-    """What a text file holds.
+    """Facts about a text file.
 
     sha256: of the bytes of the file.
     hash: of the text, as of a document.

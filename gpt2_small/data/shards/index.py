@@ -36,7 +36,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Index:
-    """What `shards.json` says. Raises ValueError for what cannot be."""
+    """The content of `shards.json`. Raises ValueError for impossible values."""
 
     name: str
     dtype: str

@@ -155,7 +155,7 @@ def _check_size(path: Path, least: int) -> None:
 
 
 def npy_header(dtype: np.dtype[Any], tokens: int) -> bytes:
-    """What stands before the tokens in the `.npy` file that `numpy.save` would write."""
+    """The header of the `.npy` file that `numpy.save` would write."""
     header = io.BytesIO()
     fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
     np.lib.format.write_array_header_1_0(header, {**fields, "shape": (tokens,)})

@@ -23,7 +23,7 @@ def training_dialogues(seed: int, count: int = TRAINING_DIALOGUES) -> list[list[
 
 
 def turns_of(words: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Who speaks and what, turn by turn, without role tokens and ends."""
+    """Role and words of each turn, without role tokens and ends."""
     turns: list[tuple[str, list[str]]] = []
     for word in words:
         if word in (USER, ASSISTANT):

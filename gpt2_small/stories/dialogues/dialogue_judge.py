@@ -19,7 +19,7 @@ LEAST_QUESTIONS = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said in a turn, without the end, and whether it did end."""
+    """A model's turn, without the end, and whether it ended."""
 
     words: tuple[str, ...]
     ended: bool

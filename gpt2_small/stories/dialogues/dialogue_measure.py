@@ -13,7 +13,7 @@ from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Sa
 
 
 class DialogueState(NamedTuple):
-    """What later words depend on: the kind of what fills each slot, and whose turn it is."""
+    """The state on which later words depend: the kind in each slot, and whose turn it is."""
 
     kinds: Kinds
     is_assistant: bool

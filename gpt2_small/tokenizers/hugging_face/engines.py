@@ -94,7 +94,7 @@ def special_names(vocabulary: Mapping[str, int], merges: Merges) -> list[str]:
 
 
 def behaviour(engine: Engine) -> dict[str, Any]:
-    """What decides ids and text beside vocabulary and merges, to compare two engines."""
+    """The settings that decide ids and text beside vocabulary and merges, to compare engines."""
     parts = (engine.normalizer, engine.pre_tokenizer, engine.decoder, engine.post_processor)
     normalizer, splitting, decoder, around = (
         None if part is None else json.loads(part.__getstate__()) for part in parts

@@ -36,7 +36,7 @@ FILE_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 
 @dataclass
 class TokenizerSettings:
-    """What a folder says of its tokenizer beside the vocabulary.
+    """A folder's settings of its tokenizer beside the vocabulary.
 
     class_name: the class of transformers, without `Fast`.
     named: `eos_token` and the like; None for one that is switched off.

@@ -159,7 +159,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """What the post-processor puts before and after each text."""
+        """The ids that the post-processor puts before and after each text."""
         return self._around
 
     @cached_property
@@ -240,7 +240,7 @@ def another_kind(content: Mapping[str, Any]) -> str:
 
 
 def _bytes_of(word: str, letters: Mapping[str, int]) -> bytes:
-    """What the library's ByteLevel decoder makes of a token."""
+    """The bytes of a token by the library's ByteLevel decoder."""
     if all(letter in letters for letter in word):
         return bytes(letters[letter] for letter in word)
     return word.encode()

@@ -24,7 +24,7 @@ LONGEST_STORY = 80
 def answers(
     training: Training, prompts: Sequence[Sequence[int]], new_tokens: int, *, seed: int
 ) -> list[list[int]]:
-    """What the model says after prompts that end with its role, at temperature 1.
+    """Sample the model's answers to prompts that end with its role, at temperature 1.
 
     The last id is an end or a role, where it came to one.
     """

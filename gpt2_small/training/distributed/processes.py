@@ -173,7 +173,7 @@ def joined_processes(device: str | None = None) -> Iterator[Processes]:
 
 
 def _own_device(device: str | None) -> torch.device:
-    """Where one of several processes computes; each on a machine has a GPU of its own."""
+    """The device of one of several processes; each on a machine has a GPU of its own."""
     try:
         chosen = find_device(device)
     except UserError as error:

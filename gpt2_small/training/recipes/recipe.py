@@ -33,7 +33,7 @@ LARGEST_NUMBER = 2**63 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a training run needs to know besides its model and its data.
+    """The settings of a training run besides its model and its data.
 
     max_steps: updates of the weights.
     batch_size: windows in a step, over all processes.

@@ -34,7 +34,7 @@ CURVE = "loss.png"
 
 @dataclass(frozen=True)
 class Decision:
-    """What the main process has found in a run's folder.
+    """The main process's decision about a run's folder: begin, or resume with these settings.
 
     is_resumed: whether the run is resumed from a checkpoint.
     tokenizer: of a resumed run, as JSON values.
@@ -50,7 +50,7 @@ class Decision:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "Decision":
-        """What `as_json` gave."""
+        """Restore the values of `as_json`."""
         return cls(**{**content, "settings": settings_module.from_json(content["settings"])})
 
 
@@ -129,7 +129,7 @@ def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Sett
 
 
 def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
-    """What to say of the solution of a run that is resumed.
+    """Remarks on the solution of a resumed run, where it has changed.
 
     Its own file may have changed since; another file is refused.
     """

@@ -34,7 +34,7 @@ def device_name(device: torch.device) -> str:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """What has changed between two environments, in a sentence; None when nothing has."""
+    """Describe the changes between two environments in a sentence; None without a change."""
     changes = [
         f"{name} {now.get(name)} instead of {before.get(name)}"
         for name in {**before, **now}

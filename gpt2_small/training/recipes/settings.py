@@ -216,5 +216,5 @@ def as_json(settings: Settings) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> Settings:
-    """What `as_json` gave."""
+    """Restore the values of `as_json`."""
     return settings_of_run(content["model"], content["run"], "the first process")

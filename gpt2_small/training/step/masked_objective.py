@@ -75,7 +75,7 @@ class MaskedObjective(Objective):
 
     @property
     def train_keywords(self) -> dict[str, Loss]:
-        """What `train` is called with beside its own arguments."""
+        """Further keyword arguments for `train`."""
         return {"loss": self.loss}
 
     @property

@@ -85,7 +85,7 @@ class Objective:
 
     @property
     def train_keywords(self) -> dict[str, Loss]:
-        """What the solution's `train` is called with beside its own arguments."""
+        """Further keyword arguments for the solution's `train`."""
         return {"loss": self.loss} if self.is_twin else {}
 
     @property

@@ -80,7 +80,7 @@ class UpdateGuard:
 
     @property
     def max_grad_norm(self) -> float:
-        """What the solution's step clips to; with spikes watched, the guard clips in its place."""
+        """The norm to which the solution's step clips; the guard does where spikes are watched."""
         is_watching = self.recipe.skip_spikes is not None
         return sys.float_info.max if is_watching else self.recipe.max_grad_norm
 
