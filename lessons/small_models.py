@@ -163,6 +163,7 @@ def stored(lesson: str) -> dict[str, list[float]]:
 
 def draw_intervals(axes: Any, values: Mapping[str, Sequence[float]], label: str) -> None:
     """Draw every seed's value as a dot, and the interval of their mean as a bar, a row a name."""
+    axes.use_sticky_edges = False  # leave room beside the bars
     for row, seeds in enumerate(values.values()):
         found = interval(seeds)
         color = f"C{row % 10}"

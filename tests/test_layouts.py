@@ -229,6 +229,27 @@ def test_no_layout_is_proposed_for_a_file_with_the_contracts_names(tmp_path: Pat
     assert verdict.remarks == []
 
 
+def test_a_file_in_no_known_layout_is_told_how_it_can_be_checked(tmp_path: Path) -> None:
+    text = """
+import torch
+from torch import nn
+
+
+class MultiHeadAttention(nn.Module):
+    def __init__(self, num_heads, head_size):
+        super().__init__()
+        self.heads = nn.ModuleList([nn.Linear(32, head_size) for _ in range(num_heads)])
+
+    def forward(self, x):
+        return torch.cat([head(x) for head in self.heads], dim=-1)
+"""
+    verdict = check_text(tmp_path, text, "MultiHeadAttention", naming=False)
+    assert verdict.exit_code == 1
+    (remark,) = verdict.remarks
+    assert "those of no built-in layout (nanogpt, hugging-face, " in remark
+    assert "gpt2_small.checker.layouts.adapted" in remark
+
+
 WIDTH = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
 
 

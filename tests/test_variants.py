@@ -257,3 +257,19 @@ def test_a_variant_trains_samples_is_evaluated_chats_and_opens_in_the_page(tmp_p
     assert json.loads((tmp_path / "c").read_text())["messages"][1]["role"] == "assistant"
     assert "the model is no GPT-2: it has no parameter pos_embed.W_pos" in told.stdout
     assert not (tmp_path / "exported").exists()
+
+
+def test_an_edit_that_is_not_in_the_list_is_named(tmp_path: Path) -> None:
+    text = text_of("rms-norm", "no-positions")
+    verdict = check_text(tmp_path, text, "PositionalEmbedding", variant=("rms-norm",))
+    assert verdict.reports["PositionalEmbedding"].mistakes == ("no-positions",)
+
+
+@pytest.mark.parametrize("edit", variants.EDITS, ids=lambda edit: edit.id)
+def test_a_file_that_should_be_gpt_2_is_told_of_which_other_model_it_is(
+    tmp_path: Path, edit: variants.VariantEdit
+) -> None:
+    verdict = check_text(tmp_path, text_of(edit.id), edit.component)
+    report = verdict.reports[edit.component]
+    assert report.mistakes == (edit.same_as or edit.id,)
+    assert "This explains every result exactly" in report.naming

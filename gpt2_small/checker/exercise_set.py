@@ -34,6 +34,7 @@ class ExerciseSet:
     guides: steps and hints for every part, by its name.
     text: the reference's, where it is not that of the file.
     axes: for parts whose parameters are not those of GPT-2, the axes of each, by its name.
+    other_models: edits of a part that make a right part of another model, and are wrong here.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ExerciseSet:
     guides: Callable[[], Mapping[str, "Guide"]]
     text: str | None = None
     axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict, hash=False)
+    other_models: Callable[[str], tuple["Mistake", ...]] = lambda _part: ()
 
     def reference_text(self) -> str:
         """The Python of the reference."""
@@ -59,9 +61,13 @@ class ExerciseSet:
         """The comment by which a learner's file says that it belongs to this set, or nothing."""
         return "" if self.text or self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
 
+    def what_can_be_named(self, part: str) -> tuple["Mistake", ...]:
+        """The known mistakes in a part, and what makes another model of it."""
+        return (*self.other_models(part), *self.mistakes(part))
+
     def find_mistake(self, mistake_id: str) -> "Mistake":
         """The known mistake of an id. Raises UserError with the nearest."""
-        known = {mistake.id: mistake for part in self.parts for mistake in self.mistakes(part)}
+        known = {one.id: one for part in self.parts for one in self.what_can_be_named(part)}
         if mistake_id in known:
             return known[mistake_id]
         raise UserError(f"there is no mistake {mistake_id!r}; {did_you_mean(mistake_id, known)}")
@@ -97,6 +103,12 @@ def _mistakes(part: str) -> tuple["Mistake", ...]:
     return catalogue(part)
 
 
+def _other_models(part: str) -> tuple["Mistake", ...]:
+    from gpt2_small.checker.variants import other_models
+
+    return other_models(part)
+
+
 def _guides() -> Mapping[str, "Guide"]:
     from gpt2_small.checker.learner.hints import GUIDES
 
@@ -110,6 +122,7 @@ GPT2 = ExerciseSet(
     claims=_claims,
     mistakes=_mistakes,
     guides=_guides,
+    other_models=_other_models,
 )
 
 

@@ -63,7 +63,7 @@ print(f"{len(text):,} characters, {d_vocab} different ones")
 
 # %%
 counts = bigram.count_pairs(train, d_vocab)
-shown = [character if character != "\n" else "↵" for character in characters]
+shown = [{"\n": "↵", " ": "␣"}.get(character, character) for character in characters]
 figure, axes = plt.subplots(figsize=(11, 10))
 image = axes.imshow((counts + 1).log(), cmap="magma")
 figure.colorbar(image, shrink=0.7, pad=0.02)

@@ -68,8 +68,9 @@ patterns = {"equal scores": lesson.attend(torch.zeros_like(query), key, eye)[0]}
 patterns["queries and keys"] = lesson.attend(query, key, eye)[0]
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.5))
 for axis, (title, pattern) in zip(axes, patterns.items()):
-    axis.imshow(pattern, cmap="viridis", vmin=0, vmax=1)
+    image = axis.imshow(pattern, cmap="viridis", vmin=0, vmax=1)
     axis.set(title=title, xlabel="key", ylabel="query")
+figure.colorbar(image, ax=axes, label="attention weight", shrink=0.8)
 plt.show()
 
 # %% [markdown]

@@ -79,8 +79,8 @@ def train_stage(name):
 one_head = train_stage("one head")
 
 # %% [markdown]
-# What does the head look at? Each row is a position, and how bright a column is says how much that position takes from
-# it. The order of tokens counts: a head can prefer the character just before.
+# What does the head look at? Each row is a position, a query, and how bright a column is shows how much of that
+# position's attention goes to the key there. The order of tokens counts: a head can prefer the character just before.
 
 # %%
 line = "First Citizen:\nBefore we proceed any further,"
@@ -99,14 +99,15 @@ def pattern_of(residual, W_Q, W_K):
 
 def letters(axis):
     """Write the line's characters along both axes."""
-    shown = [letter if letter != "\n" else "↵" for letter in line]
-    axis.set_xticks(range(len(line)), shown, fontsize=6, family="monospace")
-    axis.set_yticks(range(len(line)), shown, fontsize=6, family="monospace")
+    shown = [{"\n": "↵", " ": "␣"}.get(letter, letter) for letter in line]
+    axis.set_xticks(range(len(line)), shown, fontsize=8, family="monospace")
+    axis.set_yticks(range(len(line)), shown, fontsize=8, family="monospace")
 
 
-figure, axis = plt.subplots(figsize=(6.5, 6))
-axis.imshow(pattern_of(residual, attn["W_Q"][0], attn["W_K"][0]).detach(), cmap="magma")
-axis.set(title="One head's pattern", xlabel="looks at", ylabel="position")
+figure, axis = plt.subplots(figsize=(9, 8))
+image = axis.imshow(pattern_of(residual, attn["W_Q"][0], attn["W_K"][0]).detach(), cmap="magma")
+figure.colorbar(image, label="attention weight", shrink=0.7)
+axis.set(title="One head's pattern", xlabel="key", ylabel="query")
 letters(axis)
 plt.show()
 
@@ -172,6 +173,8 @@ for layer, row in enumerate(axes):
         axis.set_title(f"layer {layer}, head {head}", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
+figure.supxlabel("key")
+figure.supylabel("query")
 figure.tight_layout()
 plt.show()
 

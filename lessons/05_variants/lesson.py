@@ -66,9 +66,9 @@ print("\n".join(line for line in difflib.unified_diff(original, changed, lineter
 # %%
 waves = lesson.sinusoids(64, 64)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
-left.imshow(waves, cmap="RdBu", aspect="auto")
+figure.colorbar(left.imshow(waves, cmap="RdBu", aspect="auto"), ax=left)
 left.set(xlabel="feature", ylabel="position", title="sinusoids")
-right.imshow(waves @ waves.T, cmap="magma")
+figure.colorbar(right.imshow(waves @ waves.T, cmap="magma"), ax=right)
 right.set(xlabel="position", ylabel="position", title="their dot products")
 plt.show()
 
@@ -85,10 +85,11 @@ query = torch.randn(16, generator=generator)
 turned = lesson.rotary(query.expand(1, 64, 1, 16))[0, :, 0]
 scores = turned @ turned.T / 4
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
-left.imshow(scores, cmap="magma")
+figure.colorbar(left.imshow(scores, cmap="magma"), ax=left)
 left.set(xlabel="key's position", ylabel="query's position", title="scores of equal vectors")
-for position in (20, 40, 60):
-    right.plot(range(position + 1), scores[position, : position + 1].flip(0), label=f"{position}")
+for position, width in ((20, 7), (40, 4), (60, 1.5)):
+    curve = scores[position, : position + 1].flip(0)
+    right.plot(range(position + 1), curve, linewidth=width, label=f"{position}")
 right.set(xlabel="distance", ylabel="score", title="the same curve from each position")
 right.legend(title="query's position")
 plt.show()
@@ -115,7 +116,9 @@ tanh_form, exact = lesson.gelu(x), torch.nn.functional.gelu(x)
 plt.figure(figsize=(7, 3))
 plt.plot(x, tanh_form, label="GELU, tanh form")
 plt.plot(x, x.relu(), label="ReLU", linestyle="--")
-plt.plot(x, 100 * (tanh_form - exact), label="100 times what the exact form differs by")
+plt.plot(x, 100 * (tanh_form - exact), label="100 × (tanh form − exact form)")
+plt.xlabel("input")
+plt.ylabel("output")
 plt.legend()
 plt.show()
 print(f"tanh form and exact form differ by at most {(tanh_form - exact).abs().max():.5f}")
@@ -136,10 +139,14 @@ for color, name in enumerate(("GPT-2", "norms after")):
     sizes = torch.tensor([experiment.gradient_sizes(name, seed) for seed in range(3)])
     plt.plot(sizes.mean(dim=0), color=f"C{color}", marker="o", label=name)
     plt.fill_between(range(8), sizes.amin(dim=0), sizes.amax(dim=0), color=f"C{color}", alpha=0.3)
-    print(f"{name:12} mean {sizes.mean():.3f}, last layer over first {sizes[:, -1] / sizes[:, 0]}")
+    ratios = ", ".join(f"{ratio:.2f}" for ratio in sizes[:, -1] / sizes[:, 0])
+    print(f"{name:12} mean {sizes.mean():.3f}, last layer over first, for each seed: {ratios}")
 plt.xlabel("layer")
-plt.ylabel("gradient of W_out")
+plt.ylabel("norm of W_out's gradient")
 plt.yscale("log")
+ticks = [0.02, 0.05, 0.1, 0.2, 0.5]
+plt.yticks(ticks, [str(tick) for tick in ticks])
+plt.minorticks_off()
 plt.legend()
 plt.show()
 
@@ -164,9 +171,10 @@ differences = experiment.differences(small_models.stored("05_variants"))
 figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5))
 for number, (name, losses) in enumerate(curves.items()):
     style = "black" if name == "GPT-2" else f"C{number - 1}"
-    left.plot(small_models.smoothed(losses, 30), color=style, label=name)
-left.set(xlabel="step", ylabel="nats per character, training text", ylim=(2.2, 3.6))
-left.legend(fontsize=8)
+    dashes = "--" if name == "no residual" else "-"
+    left.plot(small_models.smoothed(losses, 30), color=style, linestyle=dashes, label=name)
+left.set(xlabel="step", ylabel="nats per character, training text", ylim=(1.9, 3.6))
+left.legend(fontsize=8, ncol=4, loc="lower center")
 small_models.draw_intervals(right, differences, "nats per character above GPT-2, held-out text")
 right.axvline(0, color="black", linestyle=":")
 figure.tight_layout()

@@ -77,7 +77,7 @@ for name, points, color in (("two layers", curve, "C0"), ("one layer", control, 
     print(f"{name:10} now {experiment.accuracy(two if color == 'C0' else one):.3f}", end=", ")
     print(f"over three seeds {small_models.interval(stored[name])}")
 axes.set(xlabel="step", ylabel="accuracy where known", ylim=(0, 1.02))
-axes.legend()
+axes.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
@@ -95,13 +95,14 @@ print(len(cache), "activations, for instance", *list(cache)[4:8])
 patterns = [cache[f"blocks.{layer}.attn.hook_pattern"] for layer in (0, 1)]
 before = patterns[0].diagonal(offset=-1, dim1=2, dim2=3).mean(dim=(0, 2))
 scores = lesson.induction_scores(patterns[1], tokens)
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.2))
+figure, axes = plt.subplots(1, 2, figsize=(11.5, 4.5))
 for axis, pattern, head, what in (
     (axes[0], patterns[0], int(before.argmax()), "layer 0: the token before"),
     (axes[1], patterns[1], int(scores.argmax()), "layer 1: what followed"),
 ):
-    axis.imshow(pattern[0, head], cmap="magma", vmin=0, vmax=1)
+    image = axis.imshow(pattern[0, head], cmap="magma", vmin=0, vmax=1)
     axis.set(title=f"{what} (head {head})", xlabel="key", ylabel="query")
+figure.colorbar(image, ax=axes, label="attention weight", shrink=0.8)
 plt.show()
 
 # %% [markdown]
@@ -149,8 +150,10 @@ plt.show()
 # %%
 shares = experiment.path(two)
 figure, axes = plt.subplots(figsize=(9, 2.2))
-axes.imshow(shares, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
-axes.set(xlabel="position", ylabel="before layer", yticks=[0, 1], title="share brought back")
+image = axes.imshow(shares, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+figure.colorbar(image, label="share brought back")
+axes.set(xlabel="position (the line: where the word begins again)", ylabel="before layer")
+axes.set(yticks=[0, 1], xticks=range(0, shares.shape[1], 2))
 axes.axvline(13.5, color="black", linewidth=0.5)
 plt.show()
 for where in ("layer 0, at the token", "layer 1, at the token", "layer 1, at the one after"):
@@ -174,7 +177,8 @@ right = tokens[0, 1:]
 chance = lens[:, 0, :-1].softmax(dim=-1)
 chance = chance.gather(2, right.expand(3, -1)[:, :, None])[:, :, 0]
 figure, axes = plt.subplots(figsize=(10, 2))
-axes.imshow(chance, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+image = axes.imshow(chance, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+figure.colorbar(image)
 axes.set_xticks(range(len(right)), text[1:])
 axes.set(yticks=[0, 1, 2], ylabel="after layers", title="probability of the token that comes next")
 plt.show()

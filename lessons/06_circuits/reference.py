@@ -129,14 +129,14 @@ def induction_scores(
     Induction Heads"). The mean is over the queries whose token has occurred earlier, of all rows
     together.
 
-    Raises ValueError when no token occurs twice in a row.
+    Raises ValueError when no row has a token that occurs twice.
     """
     seq = tokens.shape[1]
     same = tokens[:, :, None] == tokens[:, None, :]
     before = torch.ones(seq, seq, dtype=torch.bool).tril(diagonal=-1)
     occurred = same & before
     if not occurred.any():
-        raise ValueError("no token occurs twice in a row; give tokens that repeat")
+        raise ValueError("no row has a token that occurs twice; give tokens that repeat")
     followed = torch.zeros_like(occurred)
     followed[:, :, 1:] = occurred[:, :, :-1]
     paid = (pattern * followed[:, None]).sum(dim=-1)

@@ -57,9 +57,10 @@ model, losses = experiment.trained(seed, name="cosine")
 print(f"held-out loss of this run: {experiment.above_floor(model):.1%} above the floor")
 plt.figure(figsize=(8, 3))
 plt.plot(losses)
-plt.axhline(experiment.FLOOR, color="black", linestyle=":")
+plt.axhline(experiment.FLOOR, color="black", linestyle=":", label="floor")
 plt.xlabel("step")
 plt.ylabel("nats per word")
+plt.legend()
 plt.show()
 
 # %% [markdown]
@@ -86,8 +87,9 @@ costs, right = experiment.costs_of_mistakes()
 figure, axes = plt.subplots(figsize=(8, 3.2))
 colors = ["C3" if cost < 0 else "C0" for cost in costs.values()]
 axes.barh(list(costs), list(costs.values()), color=colors)
-axes.axvspan(min(right), max(right), color="gray", alpha=0.5)
-axes.axvline(0, color="black", linestyle=":")
+axes.axvspan(min(right), max(right), color="gray", alpha=0.5, label="right model, five seeds")
+axes.axvline(0, color="black", linestyle=":", label="floor")
+axes.legend(loc="upper right")
 axes.invert_yaxis()
 axes.set_xlabel("percent above the floor")
 plt.show()
@@ -127,7 +129,7 @@ for name, schedule in experiment.SCHEDULES.items():
 axes[0].set(xlabel="step", ylabel="learning rate")
 axes[0].legend(fontsize=7)
 compared = {name: stored[name] for name in experiment.SCHEDULES}
-small_models.draw_intervals(axes[1], compared, "above the floor")
+small_models.draw_intervals(axes[1], compared, "loss above the floor, as a share of it")
 figure.tight_layout()
 plt.show()
 for name, values in compared.items():

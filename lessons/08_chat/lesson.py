@@ -30,6 +30,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.patches import Patch
 
 from gpt2_small.checker.exercise_sets import find_lesson
 
@@ -56,12 +57,16 @@ conversation = experiment.dialogues(1, "an example")[0]
 ids, is_target = lesson.render(conversation, words)
 shown = [words.decode([id]) for id in ids.tolist()]
 print(" ".join(word.upper() if asked else word for word, asked in zip(shown, is_target)))
-tokens, mask = lesson.batch_of(
-    [lesson.render(turns, words) for turns in experiment.dialogues(12, "a batch")]
-)
+rendered = [lesson.render(turns, words) for turns in experiment.dialogues(12, "a batch")]
+tokens, mask = lesson.batch_of(rendered)
+lengths = torch.tensor([len(ids) for ids, _ in rendered])
+is_read = torch.arange(tokens.shape[1]) < lengths[:, None]
 figure, axes = plt.subplots(figsize=(9, 2))
-axes.imshow(mask + (tokens > 0).int(), cmap="viridis", aspect="auto", interpolation="nearest")
-axes.set(xlabel="position", ylabel="conversation", title="padding, read only, target")
+kinds = is_read.int() + mask.int()
+image = axes.imshow(kinds, cmap="viridis", vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+colors = [Patch(color=image.cmap(kind / 2)) for kind in range(3)]
+axes.legend(colors, ["padding", "read only", "target"], bbox_to_anchor=(1, 1), loc="upper left")
+axes.set(xlabel="position", ylabel="conversation", yticks=range(0, 12, 3))
 plt.show()
 
 # %% [markdown]
@@ -125,8 +130,9 @@ request = experiment.dialogues(1, "held out")[0][0][1]
 print(f"> {request}\n{story}")
 figure, axes = plt.subplots(figsize=(8, 3))
 axes.plot(small_models.smoothed(losses))
-axes.axhline(experiment.FLOOR, color="black", linestyle=":")
+axes.axhline(experiment.FLOOR, color="black", linestyle=":", label="floor")
 axes.set(xlabel="step", ylabel="nats per target")
+axes.legend()
 plt.show()
 for name, value in (("stories that end", ended), ("as asked", as_asked)):
     print(f"{name:20} now {value:.2f}, over three seeds {small_models.interval(stored[name])}")
@@ -150,7 +156,8 @@ names = {
 figure, axes = plt.subplots(figsize=(8, 2))
 compared = {name: stored[key] for name, key in names.items()}
 small_models.draw_intervals(axes, compared, "loss on held-out answers, nats per target")
-axes.axvline(experiment.FLOOR, color="black", linestyle=":")
+axes.axvline(experiment.FLOOR, color="black", linestyle=":", label="floor")
+axes.legend()
 plt.show()
 for name, seeds in compared.items():
     print(f"{name:20} {small_models.interval(seeds)} (floor {experiment.FLOOR:.3f})")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import Judged
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.layouts.built_in import find_layout
+from gpt2_small.checker.layouts.built_in import LAYOUTS, find_layout
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields
 from gpt2_small.checker.layouts.inner_mistakes import explained_inside
 from gpt2_small.checker.layouts.layout import INSIDE
@@ -27,6 +27,9 @@ from gpt2_small.errors import UserError
 _FOREIGN = re.compile(
     rb"nn\.Linear|nn\.Embedding|Conv1D|c_attn|import GPT2|GPT2LMHeadModel|class (Demo|Attention\b)"
 )
+
+# What a file with the contract's own classes has in its text.
+_OWN = b"TransformerConfig"
 
 
 class LayoutRequest:
@@ -144,6 +147,12 @@ class LayoutRequest:
 
     def _proposal(self, observer: Observer) -> list[str]:
         proposed = observer.proposal()
+        if proposed is None and _OWN not in self.task.source:
+            return [
+                f"Its classes are those of no built-in layout ({', '.join(LAYOUTS)}). A layout of "
+                "its own takes one pattern for each tensor: gpt2_small.checker.layouts.adapted, "
+                "described in docs/variants.md"
+            ]
         if proposed is None:
             return []
         name, parts = proposed

@@ -143,7 +143,7 @@ class _Search:
             and (name in failed or not self.wrong.checks[name].optional)
         }
         self.failed = [name for name in failed if name in self.seen]
-        self.known = distinct(exercises.mistakes(part))
+        self.known = distinct(exercises.what_can_be_named(part))
         self.evidence = Evidence(self.wrong, self.known, traces.get(""))
         self.function: tuple[Mistake, ...] = ()
         self.is_whole = True

@@ -13,6 +13,7 @@ class VariantEdit:
     edits: pieces of the reference's text, each with what stands there instead.
     without: names of parameters that a part has no longer.
     adds: names of parameters that a part has beside, with their axes.
+    same_as: id of the mistake that no check can tell from this edit; a wrong GPT-2 gets its name.
     """
 
     id: str
@@ -21,6 +22,7 @@ class VariantEdit:
     edits: tuple[tuple[str, str], ...]
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     adds: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict, hash=False)
+    same_as: str | None = None
 
 
 _W_POS = "self.W_pos = normal_parameter(config.n_ctx, config.d_model, std=config.init_std)"
@@ -111,6 +113,7 @@ EDITS = (
     VariantEdit(
         id="embedding-times-root",
         component="Transformer",
+        same_as="transformer-embedding-scaled",
         sentence="token embeddings times sqrt(d_model) before the positions are added "
         "(Vaswani et al. 2017, section 3.4)",
         edits=(

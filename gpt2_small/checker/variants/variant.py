@@ -86,6 +86,7 @@ def variant_set(ids: tuple[str, ...]) -> ExerciseSet:
         guides=GPT2.guides,
         text=variant_text(ids),
         axes=_axes([find_edit(edit_id) for edit_id in ids]),
+        other_models=partial(other_models, ids=ids),
     )
     _run_once(ids, exercises)
     return exercises
@@ -142,6 +143,32 @@ def _missing(edit: VariantEdit | Mistake) -> Mistake:
         sentence=f"does what the reference does, without the edit {edit.id}",
         hints=("", "", ""),
     )
+
+
+@cache
+def other_models(part: str, ids: tuple[str, ...] = ()) -> tuple[Mistake, ...]:
+    """The edits that would make another model of a part, as mistakes in GPT-2 or a variant.
+
+    ids: the variant's own edits.
+    """
+    hints = GPT2.guides()[part].hints
+    found = []
+    for edit in EDITS:
+        if edit.component == part and edit.id not in ids and edit.same_as is None:
+            (old, new), *rest = edit.edits
+            sentence = f"is that of another model, with the edit {edit.id}: {edit.sentence}"
+            found.append(
+                Mistake(
+                    id=edit.id,
+                    component=part,
+                    old=old,
+                    new=new,
+                    also=tuple(rest),
+                    sentence=sentence,
+                    hints=hints,
+                )
+            )
+    return tuple(one for one in found if not ids or _joined_to(ids, one))
 
 
 def _joined_to(ids: tuple[str, ...], mistake: Mistake) -> bool:
