@@ -1,7 +1,6 @@
 """Lessons have outside oracles and known mistakes, and their notebooks are current."""
 
 import json
-import math
 from pathlib import Path
 from types import ModuleType
 
@@ -168,19 +167,6 @@ def test_a_gradient_run_ends_at_the_floor_of_counting(shakespeare: torch.Tensor,
         loss.backward()
         optimizer.step()
     assert 0 < float(loss.detach()) - floor < 0.004
-
-
-# 02 Attention
-
-
-@pytest.mark.parametrize("d_head", [4, 16, 64])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_scale_keeps_the_variance_of_scores_at_one(d_head: int, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    query, key = (torch.randn(4000, 16, d_head, generator=generator) for _ in range(2))
-    scores = (query[:, :1] * key).sum(dim=-1)
-    assert float(scores.var()) == pytest.approx(d_head, rel=0.1)
-    assert float((scores / math.sqrt(d_head)).var()) == pytest.approx(1, rel=0.1)
 
 
 # 04 Tokenization
