@@ -104,7 +104,7 @@ def _mistakes(part: str) -> tuple["Mistake", ...]:
 
 
 def _other_models(part: str) -> tuple["Mistake", ...]:
-    from gpt2_small.checker.variants import other_models
+    from gpt2_small.checker.variants.edits import other_models
 
     return other_models(part)
 

@@ -4,7 +4,6 @@ from gpt2_small.checker.variants.edits import EDITS, VariantEdit
 from gpt2_small.checker.variants.variant import (
     edits,
     find_edit,
-    other_models,
     variant_set,
     variant_text,
 )
@@ -14,7 +13,6 @@ __all__ = [
     "VariantEdit",
     "edits",
     "find_edit",
-    "other_models",
     "variant_set",
     "variant_text",
 ]

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+
+from gpt2_small.checker.mistakes.mistake import Mistake
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,3 +184,30 @@ EDITS = (
         adds={"MLP": {"W_gate": ("d_model", "d_mlp")}},
     ),
 )
+
+
+@cache
+def other_models(part: str) -> tuple[Mistake, ...]:
+    """The edits of a part as mistakes in it, but for those that are known as a mistake.
+
+    A file that has one where GPT-2 is asked for is a part of another model.
+    """
+    from gpt2_small.checker.learner.hints import GUIDES
+
+    first, second, third = GUIDES[part].hints
+    found = []
+    for edit in EDITS:
+        if edit.component == part and edit.same_as is None:
+            (old, new), *rest = edit.edits
+            found.append(
+                Mistake(
+                    id=edit.id,
+                    component=part,
+                    old=old,
+                    new=new,
+                    also=tuple(rest),
+                    sentence=f"is that of another model, with the edit {edit.id}: {edit.sentence}",
+                    hints=(first, second, third),
+                )
+            )
+    return tuple(found)

@@ -19,7 +19,7 @@ from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import Edit, EditDoesNotFit, edited_text
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.variants.edits import EDITS, VariantEdit
+from gpt2_small.checker.variants.edits import EDITS, VariantEdit, other_models
 from gpt2_small.errors import UserError, did_you_mean
 
 
@@ -86,7 +86,7 @@ def variant_set(ids: tuple[str, ...]) -> ExerciseSet:
         guides=GPT2.guides,
         text=variant_text(ids),
         axes=_axes([find_edit(edit_id) for edit_id in ids]),
-        other_models=partial(other_models, ids=ids),
+        other_models=partial(_other_models, ids),
     )
     _run_once(ids, exercises)
     return exercises
@@ -145,30 +145,10 @@ def _missing(edit: VariantEdit | Mistake) -> Mistake:
     )
 
 
-@cache
-def other_models(part: str, ids: tuple[str, ...] = ()) -> tuple[Mistake, ...]:
-    """The edits that would make another model of a part, as mistakes in GPT-2 or a variant.
-
-    ids: the variant's own edits.
-    """
-    hints = GPT2.guides()[part].hints
-    found = []
-    for edit in EDITS:
-        if edit.component == part and edit.id not in ids and edit.same_as is None:
-            (old, new), *rest = edit.edits
-            sentence = f"is that of another model, with the edit {edit.id}: {edit.sentence}"
-            found.append(
-                Mistake(
-                    id=edit.id,
-                    component=part,
-                    old=old,
-                    new=new,
-                    also=tuple(rest),
-                    sentence=sentence,
-                    hints=hints,
-                )
-            )
-    return tuple(one for one in found if not ids or _joined_to(ids, one))
+def _other_models(ids: tuple[str, ...], part: str) -> tuple[Mistake, ...]:
+    """The edits that would make yet another model of a part of a variant."""
+    others = (one for one in other_models(part) if one.id not in ids)
+    return tuple(one for one in others if _joined_to(ids, one))
 
 
 def _joined_to(ids: tuple[str, ...], mistake: Mistake) -> bool:
