@@ -309,6 +309,53 @@ def test_gradients_reach_the_contracts_names() -> None:
     torch.testing.assert_close(model.W_in.grad, given.sum(0)[:, None].expand(4, 5))
 
 
+class Head(nn.Module):
+    """One head of a file in which every head is a module."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(config.d_model, config.d_head) for _ in "qkv")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one = (self.query(x)[:, None], self.key(x)[:, None], self.value(x)[:, None])
+        return nn.functional.scaled_dot_product_attention(*one, is_causal=True)[:, 0]
+
+
+class Heads(nn.Module):
+    """Such heads, their outputs one after the other, projected."""
+
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(Head(config) for _ in range(config.n_heads))
+        self.proj = nn.Linear(config.n_heads * config.d_head, config.d_model)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.proj(torch.cat([head(x) for head in self.heads], dim=-1))
+
+
+@pytest.mark.parametrize("n_heads", [1, 3])
+def test_a_parameter_that_is_a_tensor_for_each_head_is_stacked(n_heads: int) -> None:
+    tensors = {
+        "proj.weight": (["W_O"], "d_model (head d_head) -> head d_head d_model"),
+        "proj.bias": (["b_O"], "d_model -> d_model"),
+    }
+    for name in ("query", "key", "value"):
+        letter = name[0].upper()
+        tensors[f"heads.*.{name}.weight"] = (
+            [f"W_{letter}"],
+            "head d_head d_model -> head d_model d_head",
+        )
+        tensors[f"heads.*.{name}.bias"] = ([f"b_{letter}"], "head d_head -> head d_head")
+    config = reference().TransformerConfig(d_model=12, n_heads=n_heads, n_ctx=5)
+    model = adapted(Heads, tensors, "MultiHeadAttention")(config).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter)
+    right = reference().MultiHeadAttention(config).double()
+    right.load_state_dict(model.state_dict())
+    given = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(model(given), right(given))
+
+
 def test_a_width_that_a_module_keeps_as_a_number_follows_the_parameters() -> None:
     names: dict[str, object] = {}
     exec(text_of("early-hugging-face"), names)

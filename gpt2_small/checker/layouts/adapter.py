@@ -7,7 +7,7 @@ with those (torch.func.functional_call), so that gradients reach the contract's 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -22,7 +22,8 @@ from gpt2_small.model_protocol import Config
 # A tensor of theirs: the parameters of the contract that it holds, stacked in front when they are
 # several, and the pattern from theirs to the contract's. Its name may have alternatives, such as
 # `(q_proj|W_Q).weight`; one that ends in `?` may be missing. One that holds no parameter of the
-# contract must not be there, and has the reason in place of the pattern.
+# contract must not be there, and has the reason in place of the pattern. A name with `*` for a
+# number means several of their tensors, one for each head for instance, stacked in front.
 Tensors: TypeAlias = Mapping[str, tuple[Sequence[str], str]]
 Factory = Callable[[Any], nn.Module]
 # Calls the module on an input, given the function that runs it.
@@ -63,12 +64,12 @@ def adapted(
             self.config = config
             own = dict(inner.named_parameters())
             by_name = tensors(config) if callable(tensors) else tensors
-            self._tensors = _by_own_name(by_name, own)
+            self._tensors = _entries(by_name, own)
             sizes = {"head": config.n_heads, "d_head": config.d_head}
             shapes = parameters_of(part, asdict(config)) if part else {}
-            for name, (ours, pattern) in self._tensors.items():
-                values = _theirs_to_ours(own[name], ours, pattern, sizes)
-                for mine, value in zip(ours, values, strict=True):
+            for entry in self._tensors:
+                values = _theirs_to_ours(entry.joined(own), entry.ours, entry.pattern, sizes)
+                for mine, value in zip(entry.ours, values, strict=True):
                     if part and fixed:
                         value = resized(value, mine, part, config)
                     _register(self, mine, value)
@@ -79,11 +80,11 @@ def adapted(
                 _register(self, name, torch.zeros(shapes[name]))
 
         def _theirs(self) -> dict[str, Tensor]:
-            ours = dict(self.named_parameters())
-            return {
-                name: _ours_to_theirs([ours[one] for one in names], pattern)
-                for name, (names, pattern) in self._tensors.items()
-            }
+            ours, found = dict(self.named_parameters()), dict[str, Tensor]()
+            for entry in self._tensors:
+                value = _ours_to_theirs([ours[one] for one in entry.ours], entry.pattern)
+                found |= entry.divided(value)
+            return found
 
         def forward(self, given: Tensor) -> Tensor:
             theirs = self._theirs()
@@ -131,21 +132,43 @@ def _note_shape(inner: nn.Module, name: str, shape: Sequence[int]) -> None:
             setattr(owner, key, new)
 
 
-def _by_own_name(
-    tensors: Tensors, own: Mapping[str, nn.Parameter]
-) -> dict[str, tuple[Sequence[str], str]]:
+@dataclass(frozen=True)
+class _Entry:
+    """Tensors of theirs, the contract's parameters in them, and the pattern.
+
+    is_stacked: whether theirs are several, stacked in front.
+    """
+
+    theirs: tuple[str, ...]
+    ours: Sequence[str]
+    pattern: str
+    is_stacked: bool
+
+    def joined(self, own: Mapping[str, Tensor]) -> Tensor:
+        """Their tensors as one."""
+        tensors = [own[name] for name in self.theirs]
+        return torch.stack(tensors) if self.is_stacked else tensors[0]
+
+    def divided(self, tensor: Tensor) -> dict[str, Tensor]:
+        """One tensor as theirs, by their names."""
+        tensors = tensor.unbind() if self.is_stacked else [tensor]
+        return dict(zip(self.theirs, tensors, strict=True))
+
+
+def _entries(tensors: Tensors, own: Mapping[str, nn.Parameter]) -> list[_Entry]:
     """The patterns by the names that the module has. Raises ValueError for what is left over."""
-    found = {}
-    for names, how in tensors.items():
-        wanted = re.compile(names.removesuffix("?").replace(".", r"\."))
-        name = next((one for one in own if wanted.fullmatch(one)), None)
-        if name is not None and not how[0]:
-            raise ValueError(f"{name} {how[1]}")
-        if name is not None:
-            found[name] = how
+    found = []
+    for names, (ours, pattern) in tensors.items():
+        wanted = re.compile(names.removesuffix("?").replace(".", r"\.").replace("*", r"\d+"))
+        theirs = tuple(one for one in own if wanted.fullmatch(one))
+        if theirs and not ours:
+            raise ValueError(f"{theirs[0]} {pattern}")
+        if theirs:
+            is_stacked = "*" in names
+            found.append(_Entry(theirs if is_stacked else theirs[:1], ours, pattern, is_stacked))
         elif not names.endswith("?"):
             raise ValueError(f"there is no parameter {names}; it has {', '.join(own)}")
-    if extra := sorted(own.keys() - found.keys()):
+    if extra := sorted(own.keys() - {name for entry in found for name in entry.theirs}):
         raise ValueError(f"{', '.join(extra)} is in the module and not in the layout")
     return found
 

@@ -95,7 +95,7 @@ NANOGPT = Layout(
             ("Block",), _made, _BLOCK, ("Transformer", "transformer.h.0")
         ),
         "Transformer": AdaptedPart(
-            ("GPT",), _made, _model_tensors, not_judged=UNTIED, call=_all_logits
+            ("GPT", "GPT2"), _made, _model_tensors, not_judged=UNTIED, call=_all_logits
         ),
     },
 )
