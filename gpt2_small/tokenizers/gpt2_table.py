@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
     return ranks
 
 
+@lru_cache(maxsize=1)
 def verified_ranks(data: bytes) -> Ranks | None:
     """The ranks in `data`, a rank file or a JSON vocabulary; None unless they are GPT-2's."""
     try:
@@ -84,8 +86,14 @@ def ranks_to_merges(ranks: Ranks) -> list[tuple[bytes, bytes]]:
 
     A token's pair is what is left of its bytes when every merge of a lower rank has been done.
     """
+    return list(_merges(frozenset(ranks.items())))
+
+
+@lru_cache(maxsize=1)
+def _merges(items: frozenset[tuple[bytes, int]]) -> tuple[tuple[bytes, bytes], ...]:
+    ranks = dict(items)
     tokens = sorted(ranks, key=ranks.__getitem__)[256:]
-    return [_last_pair(token, ranks) for token in tokens]
+    return tuple(_last_pair(token, ranks) for token in tokens)
 
 
 def _last_pair(token: bytes, ranks: Ranks) -> tuple[bytes, bytes]:
