@@ -32,6 +32,9 @@ from gpt2_small import binding
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
 
+# Nothing here must survive a power cut. The processes that tests start wait for the disk.
+vars(os).update(fsync=lambda handle: None)
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare texts in a folder of this session, which all its processes share."""
@@ -78,12 +81,6 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture
-def without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save without waiting for the disk, where what outlives a power cut is not the subject."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.fixture

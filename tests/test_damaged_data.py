@@ -20,8 +20,6 @@ from gpt2_small.data.conversations.records import read_rows
 from gpt2_small.data.shards import open_shards
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXTS = written(25)
 QUICK, LONG = 6, 60  # damaged copies of each file
 

@@ -9,9 +9,8 @@ import pytest
 from command_line import Ran, run_in_an_empty_folder
 from small_gpt2s import our_gpt2, saved_run
 
-from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.stories import StoriesTokenizer, join_words, training_stories
 from gpt2_small.stories.choice_questions import story_questions
-from gpt2_small.stories.corpus import training_text
 from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import split_words
 from gpt2_small.tokenizers.simple import ByteTokenizer
@@ -98,7 +97,7 @@ def test_the_right_ending_stands_at_every_place() -> None:
 def test_a_data_set_of_the_stories_is_scored_below_a_guess(
     run: Callable[..., Ran], a_story_run: Path
 ) -> None:
-    Path("tales.txt").write_text("\n".join(training_text(0).split("\n")[:20]))
+    Path("tales.txt").write_text("\n".join(map(join_words, training_stories(0, 20))))
     ran = run("evaluate", "run", "--data", "tales.txt", "--stride", "8")
     assert ran.code == 0, ran.err
     assert "at least 64 of 72" in ran.out

@@ -15,8 +15,7 @@ from gpt2_small.data.batches import evaluation_batches
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals, texts
 from gpt2_small.evaluation.texts import Document, document, score_documents
-from gpt2_small.stories import StoriesTokenizer
-from gpt2_small.stories.corpus import training_text
+from gpt2_small.stories import StoriesTokenizer, join_words, training_stories
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
 
@@ -93,7 +92,7 @@ def test_the_bytes_are_those_of_the_text(name: str, stride: int) -> None:
 
 def test_the_bytes_of_a_word_tokenizer_hold_the_spaces_between_windows() -> None:
     tokenizer = StoriesTokenizer()
-    text = training_text(0).split("\n")[0]
+    text = join_words(training_stories(0, 1)[0])
     score = score_documents(
         model_of(tokenizer.vocab_size), [document(tokenizer, text, 0)], tokenizer
     )

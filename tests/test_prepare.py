@@ -29,8 +29,6 @@ from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.protocol import BaseTokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 # As openai/gpt-2 has it.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(400))

@@ -13,8 +13,6 @@ from gpt2_small.errors import UserError
 pyarrow = pytest.importorskip("pyarrow")
 import pyarrow.ipc  # noqa: E402, F811
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXTS = written(60)
 
 

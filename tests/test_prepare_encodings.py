@@ -13,8 +13,6 @@ from shard_folders import made, steps_of, texts_of, write_file
 from gpt2_small.data.corpora import decompression, text_files
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10
 

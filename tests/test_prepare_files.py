@@ -25,8 +25,6 @@ from gpt2_small.data.corpora import text_files
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10
 

@@ -11,8 +11,6 @@ from gpt2_small.data import prepare_options
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
 
 

@@ -21,8 +21,6 @@ from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
 
 # Calls before which, or where the number is negative after which, it is killed: while tokens are

@@ -14,8 +14,6 @@ from gpt2_small.data.corpora import decompression
 from gpt2_small.data.corpora.row_formats import json_rows
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXTS = written(30)
 
 

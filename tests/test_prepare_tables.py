@@ -9,8 +9,6 @@ from shard_folders import bytes_of, documents_of, index_of, made, steps_of, writ
 from gpt2_small.data import prepare
 from gpt2_small.errors import UserError
 
-pytestmark = pytest.mark.usefixtures("without_fsync")
-
 TEXTS = written(30)
 
 

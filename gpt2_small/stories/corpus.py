@@ -32,7 +32,12 @@ def training_stories(seed: int, count: int = TRAINING_STORIES) -> list[list[str]
 @lru_cache(maxsize=1)
 def training_text(seed: int) -> str:
     """The whole training text of a seed, one story a line."""
-    return "\n".join(map(join_words, training_stories(seed)))
+    tokens, begins = _training_stream(seed)
+    ids = tokens.tolist()
+    spans = zip(begins, [*begins[1:], len(ids)], strict=True)
+    return "\n".join(
+        join_words([VOCABULARY[id] for id in ids[begin + 1 : end]]) for begin, end in spans
+    )
 
 
 def stories_windows(
