@@ -95,3 +95,14 @@ def test_a_file_without_a_mark_belongs_to_the_fifteen_parts() -> None:
 def test_a_file_of_a_lesson_that_is_not_there_is_refused_with_its_name() -> None:
     with pytest.raises(UserError, match="there is no lesson 'no-such-lesson'"):
         exercise_sets.of_source(b"import torch\n# gpt2-small lesson: no-such-lesson\n")
+
+
+@pytest.mark.parametrize("name", ["bigram", "Bigram", "01_bigram", "01-bigram", "01", "1"])
+def test_a_lesson_is_found_by_its_name_its_folder_and_its_number(name: str) -> None:
+    assert exercise_sets.find_lesson(name).name == "bigram"
+
+
+@pytest.mark.parametrize("name", ["", "0", "00", "09", "bigrams", "02_bigram"])
+def test_what_is_no_lesson_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="there is no lesson"):
+        exercise_sets.find_lesson(name)

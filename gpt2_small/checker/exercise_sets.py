@@ -44,10 +44,16 @@ def find(name: str) -> ExerciseSet:
 
 
 def find_lesson(name: str) -> ExerciseSet:
-    """The set of a lesson. Raises UserError with the nearest."""
+    """The set of a lesson, by its name, its folder's (`01_bigram`) or its number.
+
+    Raises UserError with the nearest.
+    """
     folders = lesson_folders()
-    if name in folders:
-        return _of_lesson(folders[name])
+    wanted = name.casefold().replace("_", "-")
+    for lesson, folder in folders.items():
+        number = folder.name[:2]
+        if wanted in (lesson, f"{number}-{lesson}", number, number.lstrip("0")):
+            return _of_lesson(folder)
     known = f"the lessons are {', '.join(folders)}" if folders else "no lessons are installed"
     hint = did_you_mean(name, folders, otherwise=known)
     raise UserError(f"there is no lesson {name!r}; {hint}")
