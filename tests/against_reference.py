@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.oracle import ComponentCase, Reference, comparable
+from gpt2_small.checker.stored_reference import ComponentCase, Reference, comparable
 
 
 def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from gpt2_small.checker import oracle
+from gpt2_small.checker import stored_reference
 
 _HUGGING_FACE_NAMES = {
     "d_model": "n_embd",
@@ -40,7 +40,7 @@ _RECIPES: dict[str, Any] = {
 
 def live_reference(
     fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype = torch.float64
-) -> oracle.Reference:
+) -> stored_reference.Reference:
     """Build a GPT-2 of this shape in Hugging Face's code, with every parameter drawn at random, and
     ask it and TransformerLens.
 
@@ -56,7 +56,7 @@ def live_reference(
     logits, loss, gradients, component_gradients = hugging_face_answer(model, tokens)
     if config.tie_word_embeddings:
         weights = {key: w for key, w in weights.items() if not key.startswith("unembed")}
-    return oracle.Reference(
+    return stored_reference.Reference(
         config={
             **{ours: getattr(config, theirs) for ours, theirs in _HUGGING_FACE_NAMES.items()},
             "d_head": config.n_embd // config.n_head,
@@ -124,11 +124,13 @@ def transformer_lens_answer(
     bridge = build_bridge_from_module(
         copy.deepcopy(model), "GPT2LMHeadModel", hf_config=model.config
     )
-    names = oracle.activation_names(model.config.n_layer)
+    names = stored_reference.activation_names(model.config.n_layer)
     with torch.no_grad():
         _, cache = bridge.run_with_cache(tokens, names_filter=lambda name: name in names)
     weights = {key: w.detach().contiguous() for key, w in bridge.tl_named_parameters()}
-    return weights, {name: oracle.comparable(name, cache[name].detach()) for name in names}
+    return weights, {
+        name: stored_reference.comparable(name, cache[name].detach()) for name in names
+    }
 
 
 def hugging_face_answer(
@@ -223,7 +225,7 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}
 
 
-def derive(name: str) -> oracle.Reference:
+def derive(name: str) -> stored_reference.Reference:
     """Ask again what is stored under a name."""
     fields: dict[str, Any]
     how: dict[str, Any]
@@ -231,22 +233,22 @@ def derive(name: str) -> oracle.Reference:
     return live_reference(fields, batch=2, **how)
 
 
-def store(name: str, reference: oracle.Reference) -> Path:
+def store(name: str, reference: stored_reference.Reference) -> Path:
     """Write a reference to the package, with the SHA-256 of its contents and who was asked."""
     from safetensors.torch import save_file
 
     tensors = {field: getattr(reference, field) for field in ("tokens", "logits", "loss")}
-    for group in oracle.GROUPS:
+    for group in stored_reference.GROUPS:
         tensors |= {f"{group}/{key}": value for key, value in getattr(reference, group).items()}
     tensors = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
     about = {field: json.dumps(getattr(reference, field)) for field in ("config", "versions")}
-    path = oracle.stored_path(name)
+    path = stored_reference.stored_path(name)
     path.parent.mkdir(exist_ok=True)
-    save_file(tensors, path, metadata={**about, "sha256": oracle.digest(tensors, about)})
+    save_file(tensors, path, metadata={**about, "sha256": stored_reference.digest(tensors, about)})
     path.chmod(0o644)
     return path
 
 
 if __name__ == "__main__":
-    for stored in oracle.STORED:
+    for stored in stored_reference.STORED:
         store(stored, derive(stored))

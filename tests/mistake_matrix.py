@@ -22,8 +22,8 @@ from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.judging.runner import RAISED, judge_each, judge_one, stand_in
 from gpt2_small.checker.mistakes.edited_reference import build
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.lines.place import Places
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import PARTS
@@ -76,7 +76,7 @@ def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") 
             return Trial(part, (), (), "")
         traces = {case: record(module, part, seed, case) for case in cases_of(part)}
         naming = name_mistake(part, seen, failed, seed, traces)
-        location = Places(part, seed, traces, source, failed=failed).first(judged)
+        location = ClaimLines(part, seed, traces, source, failed=failed).first(judged)
         raised = (one.result.line for one in judged if RAISED in one.seen)
     named = tuple(m.id for m in naming.mistakes)
     return Trial(part, tuple(failed), named, naming.text, location, next(raised, None))

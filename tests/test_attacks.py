@@ -5,7 +5,7 @@ import ast
 import pytest
 from checking import check_text, reference_with, started_checker
 
-from gpt2_small.checker.grading.reaching import reaches
+from gpt2_small.checker.grading.outside_access import outside_accesses
 
 END = "        return normalized * self.w + self.b\n"
 WRONG = "        return torch.zeros_like(residual)\n"
@@ -171,8 +171,8 @@ def test_what_reaches_beyond_a_model_is_remarked_on_with_its_line(line: str) -> 
     text = (
         f"import torch, sys\nfrom torch import Tensor, nn\nimport torch.nn.functional as F\n{line}"
     )
-    assert (4, REMARKED[line]) in reaches(ast.parse(text))
+    assert (4, REMARKED[line]) in outside_accesses(ast.parse(text))
 
 
 def test_an_ordinary_file_reaches_for_nothing() -> None:
-    assert reaches(ast.parse(reference_with())) == []
+    assert outside_accesses(ast.parse(reference_with())) == []

@@ -7,13 +7,13 @@ from closeness import assert_close
 
 import gpt2_small
 from gpt2_small import UserError, hooks, run_with_cache
-from gpt2_small.checker import oracle
+from gpt2_small.checker import stored_reference
 from gpt2_small.model.hooks import tap_names
 
 
 @pytest.fixture
 def reference():
-    return oracle.stored_reference("tied")
+    return stored_reference.stored_reference("tied")
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def model(solution, reference):
 
 def test_the_cache_has_exactly_the_names_of_the_contract(model, reference):
     _, cache = run_with_cache(model, reference.tokens)
-    assert cache.keys() == set(oracle.activation_names(2))
+    assert cache.keys() == set(stored_reference.activation_names(2))
     assert len(cache) == 2 + 2 * 17 + 2
     assert set(tap_names(model)) == cache.keys()
 
@@ -42,7 +42,7 @@ def test_masked_scores_are_minus_infinity_above_the_diagonal(model, reference):
     assert scores[~masked].isfinite().all()
 
 
-@pytest.mark.parametrize("name", oracle.activation_names(2))
+@pytest.mark.parametrize("name", stored_reference.activation_names(2))
 def test_changing_an_activation_changes_what_follows_and_nothing_before(model, reference, name):
     _, before = run_with_cache(model, reference.tokens)
     with hooks(model, {name: lambda activation: 1.5 * activation}):

@@ -8,8 +8,8 @@ from checking import check_text, line_of, reference_with
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
 from gpt2_small.checker.mistakes.lines import effects
-from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere
 from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
 from gpt2_small.checker.mistakes.lines.pointing import locate
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, cases_of, record
@@ -200,7 +200,7 @@ ELSEWHERE = {
 def test_a_line_that_is_wrong_beside_the_function_is_found(tmp_path: Path, name: str) -> None:
     part, group, *edits = ELSEWHERE[name]
     text, traces = traces_of(tmp_path, part, *edits)
-    assert line_elsewhere(group, part, 0, "", traces, text) == line_of(text, "# here")
+    assert non_output_line(group, part, 0, "", traces, text) == line_of(text, "# here")
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part[0].isupper()])
@@ -210,7 +210,7 @@ def test_no_line_is_found_in_the_reference(tmp_path: Path, part: str) -> None:
         [None], [None, None],
     )  # fmt: skip
     groups = ("gradient", "dropout", "inputs", "device", "refusals")
-    assert [line_elsewhere(g, part, 0, "", traces, text) for g in groups if g != "device"] == (
+    assert [non_output_line(g, part, 0, "", traces, text) for g in groups if g != "device"] == (
         [None] * 4
     )
 

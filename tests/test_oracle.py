@@ -9,7 +9,7 @@ from against_reference import component_agrees, load, model_agrees, model_of
 from closeness import assert_close
 
 from gpt2_small import binding, run_with_cache
-from gpt2_small.checker import oracle
+from gpt2_small.checker import stored_reference
 
 SMALL = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 2, "n_ctx": 12, "d_vocab": 29}
 UNTIED = {**SMALL, "tied_embeddings": False}
@@ -47,7 +47,7 @@ COMPONENTS = [
 
 
 @functools.cache
-def live_reference(shape: str, dtype: torch.dtype) -> oracle.Reference:
+def live_reference(shape: str, dtype: torch.dtype) -> stored_reference.Reference:
     fields, batch, seq = SHAPES[shape]
     return live.live_reference(fields, seed=len(shape), batch=batch, seq=seq, dtype=dtype)
 
@@ -74,9 +74,9 @@ def test_a_component_alone_gives_the_references_activations_and_gradients(
     solution, component, dtype
 ):
     decides(solution, dtype)
-    for name in oracle.STORED:
-        reference = oracle.stored_reference(name).to(dtype)
-        for case in oracle.component_cases(reference):
+    for name in stored_reference.STORED:
+        reference = stored_reference.stored_reference(name).to(dtype)
+        for case in stored_reference.component_cases(reference):
             if case.component == component:
                 component_agrees(solution, reference, case)
 
@@ -98,19 +98,19 @@ def test_an_untied_model_loads_transformer_lenss_weights_strictly_and_gives_its_
 
 @pytest.mark.component("Transformer")
 def test_the_unembedding_bias_shifts_every_logit_by_itself(solution, generator):
-    reference = oracle.stored_reference("untied").to(torch.float32)
+    reference = stored_reference.stored_reference("untied").to(torch.float32)
     model, bias = model_of(solution, reference), torch.randn(29, generator=generator)
     with torch.no_grad():
         model.unembed.b_U.copy_(bias)
     assert_close(model(reference.tokens), reference.logits + bias, "the logits")
 
 
-@pytest.mark.parametrize("name", oracle.STORED)
+@pytest.mark.parametrize("name", stored_reference.STORED)
 def test_every_component_has_a_case_wherever_it_stands(name):
-    reference = oracle.stored_reference(name)
+    reference = stored_reference.stored_reference(name)
     layers, untied = reference.config["n_layers"], not reference.config["tied_embeddings"]
-    counted = {case.component: 0 for case in oracle.component_cases(reference)}
-    for case in oracle.component_cases(reference):
+    counted = {case.component: 0 for case in stored_reference.component_cases(reference)}
+    for case in stored_reference.component_cases(reference):
         counted[case.component] += 1
         assert case.output_gradient is not None
         assert case.parameters.keys() == case.parameter_gradients.keys()
@@ -127,18 +127,18 @@ def test_every_component_has_a_case_wherever_it_stands(name):
     }
 
 
-@pytest.mark.parametrize("name", oracle.STORED)
+@pytest.mark.parametrize("name", stored_reference.STORED)
 def test_a_reference_leaves_no_parameter_at_its_fresh_value(name):
-    for key, weight in oracle.stored_reference(name).weights.items():
+    for key, weight in stored_reference.stored_reference(name).weights.items():
         if not key.endswith("b_U"):
             assert not (weight == 0).any(), key
             assert not (weight == 1).any(), key
 
 
 def test_a_reference_holds_the_first_and_the_last_token_and_every_activation():
-    reference = oracle.stored_reference("untied")
+    reference = stored_reference.stored_reference("untied")
     assert {0, 28} <= set(reference.tokens.flatten().tolist())
-    assert reference.activations.keys() == set(oracle.activation_names(3))
+    assert reference.activations.keys() == set(stored_reference.activation_names(3))
 
 
 def test_asking_twice_with_one_seed_gives_one_answer():
@@ -175,5 +175,5 @@ def test_with_the_published_weights_every_activation_equals_transformer_lenss(
         expected_logits, expected = bridge.run_with_cache(tokens)
     assert_close(logits, expected_logits, "the logits")
     for name, activation in cache.items():
-        wanted = oracle.comparable(name, expected[name])
-        assert_close(oracle.comparable(name, activation), wanted, name)
+        wanted = stored_reference.comparable(name, expected[name])
+        assert_close(stored_reference.comparable(name, activation), wanted, name)

@@ -5,7 +5,7 @@ from against_reference import component_agrees, edited_reference, model_agrees
 from checking import wrong_text
 
 import gpt2_small
-from gpt2_small.checker import oracle
+from gpt2_small.checker import stored_reference
 from gpt2_small.checker.mistakes import mistake
 
 # A mistake's id, and what gives it away.
@@ -23,8 +23,8 @@ CONTAINERS = {"TransformerBlock", "Transformer"}
 
 def failing_components(module) -> dict[str, str]:
     """The components of a loaded solution that differ from the stored tied reference, with how."""
-    reference, found = oracle.stored_reference("tied"), {}
-    for case in oracle.component_cases(reference):
+    reference, found = stored_reference.stored_reference("tied"), {}
+    for case in stored_reference.component_cases(reference):
         try:
             component_agrees(module, reference, case)
         except AssertionError as error:
@@ -48,4 +48,4 @@ def test_a_mistake_is_found_in_its_component(tmp_path, name):
     with pytest.raises(AssertionError, match=FAULTS[name]):
         raise AssertionError(found[known.component])
     with pytest.raises(AssertionError):
-        model_agrees(wrong, oracle.stored_reference("tied"))
+        model_agrees(wrong, stored_reference.stored_reference("tied"))

@@ -9,23 +9,23 @@ import torch
 from closeness import assert_close
 
 from gpt2_small import UserError
-from gpt2_small.checker import oracle
+from gpt2_small.checker import stored_reference
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A copy of the stored references that a test may damage."""
-    for path in oracle._FOLDER.glob("*.safetensors"):
+    for path in stored_reference._FOLDER.glob("*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(oracle, "_FOLDER", tmp_path)
-    oracle.stored_reference.cache_clear()
+    stored_reference.stored_reference.cache_clear()
     yield tmp_path
-    oracle.stored_reference.cache_clear()
+    stored_reference.stored_reference.cache_clear()
 
 
-@pytest.mark.parametrize("name", oracle.STORED)
+@pytest.mark.parametrize("name", stored_reference.STORED)
 def test_asking_again_gives_what_is_stored(name):
-    stored, derived = oracle.stored_reference(name), live_oracle.derive(name)
+    stored, derived = stored_reference.stored_reference(name), live_oracle.derive(name)
     assert derived.config == stored.config
     assert torch.equal(derived.tokens, stored.tokens)
     assert_close(derived.logits, stored.logits, "the logits")
@@ -38,19 +38,19 @@ def test_asking_again_gives_what_is_stored(name):
 
 
 def test_a_stored_reference_comes_back_as_it_was_stored(folder):
-    reference = oracle.stored_reference("tied")
+    reference = stored_reference.stored_reference("tied")
     changed = dataclasses.replace(reference, loss=reference.loss + 1)
     live_oracle.store("tied", changed)
-    oracle.stored_reference.cache_clear()
-    again = oracle.stored_reference("tied")
+    stored_reference.stored_reference.cache_clear()
+    again = stored_reference.stored_reference("tied")
     assert again.loss == reference.loss + 1
     assert again.versions == reference.versions
     assert torch.equal(again.gradients["embed.W_E"], reference.gradients["embed.W_E"])
 
 
 def test_every_stored_reference_says_which_versions_made_it():
-    for name in oracle.STORED:
-        versions = oracle.stored_reference(name).versions
+    for name in stored_reference.STORED:
+        versions = stored_reference.stored_reference(name).versions
         assert versions.keys() == {"transformer-lens", "transformers", "torch"}
 
 
@@ -61,7 +61,7 @@ def test_a_reference_with_one_byte_changed_is_refused_by_name(folder, place):
     content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"untied\.safetensors is damaged"):
-        oracle.stored_reference("untied")
+        stored_reference.stored_reference("untied")
 
 
 @pytest.mark.parametrize("kept", [0, 7, 1000, 400_000])
@@ -69,16 +69,16 @@ def test_a_truncated_reference_is_refused_by_name(folder, kept):
     path = folder / "untied.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"untied\.safetensors is damaged"):
-        oracle.stored_reference("untied")
+        stored_reference.stored_reference("untied")
 
 
 def test_a_reference_that_is_not_there_is_named_with_those_that_are(folder):
     with pytest.raises(UserError, match=r"nosuch\.safetensors; choose one of \['tied', 'untied'\]"):
-        oracle.stored_reference("nosuch")
+        stored_reference.stored_reference("nosuch")
 
 
 def test_rounding_a_reference_changes_every_real_number_and_no_token():
-    rounded = oracle.stored_reference("tied").to(torch.float32)
+    rounded = stored_reference.stored_reference("tied").to(torch.float32)
     reals = [rounded.logits, rounded.loss, *rounded.weights.values(), *rounded.gradients.values()]
     reals += [*rounded.activations.values(), *rounded.component_gradients.values()]
     assert {tensor.dtype for tensor in reals} == {torch.float32}

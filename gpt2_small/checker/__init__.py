@@ -9,8 +9,8 @@ part         a class or function of a reference that a learner writes. It is jud
 claim        `claims.Claim`: a part, a sentence, and `observe(module, seed)`, which runs beside the
              file's code and gives tensors and texts by name. What is expected (the reference,
              torch's own operation, a property) is compared elsewhere and sees nothing else.
-observation  `claims.observation.Observation`: entries by name, each a tensor or a text, and after
-             the claim's summary an estimate with its standard error, or counts of draws.
+observation  `claims.observing.observation.Observation`: entries by name, each a tensor or a text,
+             and after the claim's summary an estimate with its standard error, or counts of draws.
 mistake      `mistakes.mistake.Mistake`: one edit of the reference's text, a sentence, three hints.
              `mistakes.mistake.build(*mistakes)` is the reference with the edits made.
 naming       `mistakes.matching.name_mistake`: which mistake's, or pair of mistakes', observations
@@ -18,8 +18,8 @@ naming       `mistakes.matching.name_mistake`: which mistake's, or pair of mista
 sandbox      `sandbox.client.Checker` starts a server, which forks the judge and then a child for
              every part. The child runs the file and hands observations over; the judge, which
              never runs it, compares and names. It is warm between calls.
-runner       `claims.runner.judge(module, part, seed)`: the same in this process, nothing guarded;
-             for modules that can be trusted, such as the reference and the mistakes.
+runner       `claims.judging.runner.judge(module, part, seed)`: the same in this process, nothing
+             guarded; for modules that can be trusted, such as the reference and the mistakes.
 verdict      `verdict.Verdict`: a file, its hash, a `Result` for each claim; counts, exit code.
 
 How the rest is built on this:
@@ -40,5 +40,5 @@ To add a claim: a function of (module, seed) in `claims/<part>.py` that returns 
 and a `Claim` in the file's CLAIMS. It must see what distinguishes right from wrong, and nothing
 else: what two right files may do differently is left out. Only float32 fails a part; what other
 dtypes show is `required=False`, a remark. An error that a docstring promises is observed by its
-type (`claims.refusals`).
+type (`claims.observing.refusals`).
 """

@@ -243,7 +243,7 @@ def stored_model(module: ModuleType, _seed: int) -> Observation:
 
 
 def logits_by_transformer_lens(_reference: ModuleType, _seed: int) -> Observation:
-    from gpt2_small.checker.oracle import stored_reference
+    from gpt2_small.checker.stored_reference import stored_reference
 
     return {"the logits of a stored GPT-2": stored_reference("tied").logits.float()}
 

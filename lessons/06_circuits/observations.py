@@ -10,7 +10,7 @@ from gpt2_small import binding
 from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.claims.observing.probes import draws, tensor, text
 from gpt2_small.checker.claims.observing.refusals import ending
-from gpt2_small.checker.oracle import activation_names, comparable, stored_reference
+from gpt2_small.checker.stored_reference import activation_names, comparable, stored_reference
 
 NAME = "blocks.0.hook_resid_pre"
 

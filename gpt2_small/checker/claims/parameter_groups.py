@@ -16,8 +16,11 @@ PART = "parameter_groups"
 
 
 def models(module: ModuleType, seed: int) -> dict[str, nn.Module]:
-    """The module's Transformer, which is the reference's, in both kinds."""
-    return {"a tied": TIED.build(module, seed), "an untied": UNTIED.build(module, seed)}
+    """The module's Transformer, which is the reference's, in both kinds.
+
+    W_pos of the tied one has fewer numbers than b_in, so that size does not tell a matrix.
+    """
+    return {"a tied": TIED.build(module, seed, n_ctx=1), "an untied": UNTIED.build(module, seed)}
 
 
 def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

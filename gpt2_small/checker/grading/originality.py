@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.grading.reaching import is_grave, reaches
+from gpt2_small.checker.grading.outside_access import is_grave, outside_accesses
 from gpt2_small.checker.learner.skeleton import function_of
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 
@@ -32,7 +32,7 @@ def parsed(text: bytes) -> ast.Module | None:
 
 def remarks(tree: ast.Module, exercises: ExerciseSet = GPT2) -> list[str]:
     """Sentences about a file that an instructor should know of, the most important first."""
-    reached = [(what, f"{what} (line {line})") for line, what in reaches(tree)]
+    reached = [(what, f"{what} (line {line})") for line, what in outside_accesses(tree)]
     likes = [f"{part} {share:.0%}" for part, share in likenesses(tree, exercises).items()]
     return [
         *(said for what, said in reached if is_grave(what)),

@@ -15,19 +15,28 @@ def described(
     next_closest: str | None,
     besides: Sequence[str],
     is_exact: bool = True,
+    is_nothing_else: bool = False,
+    accepts_bad_input: bool = False,
 ) -> str:
     """What was found out about a part.
 
     function: the mistakes in what it computes; is_whole: whether they explain it exactly.
     beside: mistakes that leave what it computes as it is. next_closest: id of the mistake whose
         output comes nearest to the file's. besides: claims that fail for another reason.
+    is_nothing_else: whether nothing else is wrong with what it computes, though they do not explain
+        it exactly.
     is_exact: whether the mistakes of `beside` explain what was seen to the last number.
+    accepts_bad_input: whether claims fail, for another reason, that bad input is refused.
     """
     closest = f" (next closest: {next_closest})" if next_closest else ""
     sentences = []
     if function and is_whole:
-        what = "every result" if not beside and not besides else "its output"
+        what = "its output" if beside or besides or accepts_bad_input else "every result"
         sentences.append(f"Your {part} {_joined(function)}. This explains {what} exactly{closest}.")
+    elif function and is_nothing_else:
+        sentences.append(
+            f"Your {part} {_joined(function)}. Nothing else that it computes is wrong."
+        )
     elif function:
         sentences.append(f"Your {part} {_joined(function)}, and something else is wrong too.")
     elif function_failed:
@@ -36,11 +45,10 @@ def described(
     for number, mistake in enumerate(beside):
         subject = "It also" if number or function_failed else f"Your {part}"
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
-    if beside and not function_failed and not besides and is_exact:
+    is_all = not besides and not accepts_bad_input and is_exact
+    if beside and not function_failed and is_all:
         sentences.append("This explains every result exactly.")
-    refusals = [claim for claim in besides if "refused" in claim]
-    besides = [claim for claim in besides if claim not in refusals]
-    if refusals and (function_failed or beside):
+    if accepts_bad_input and (function_failed or beside):
         sentences.append("It also accepts bad input that it should refuse.")
     if besides and (function_failed or beside):
         rest = ", ".join(f'"{claim}"' for claim in besides)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.judging.runner import difference, observed
+from gpt2_small.checker.claims.judging.runner import difference, observed, reference
 from gpt2_small.checker.claims.judging.tolerances import ALIKE
 from gpt2_small.checker.claims.observing.observation import (
     TAP,
@@ -20,7 +20,7 @@ from gpt2_small.checker.claims.observing.observation import (
 )
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
-from gpt2_small.checker.mistakes.lines.stages import fingerprint
+from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
@@ -35,6 +35,7 @@ class WrongReferences:
         claims = exercises.claims(part)
         self.checks = {claim.name: claim for claim in claims if not claim.together}
         self._built: dict[tuple[Mistake, ...], ModuleType] = {}
+        self._traces: dict[tuple[Mistake, ...], Trace] = {}
         self._prints: dict[tuple[Mistake, ...], Tensor] = {}
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
 
@@ -56,15 +57,31 @@ class WrongReferences:
             self._prints[mistakes] = torch.tensor(prints, dtype=torch.float64).view(-1, 4)
         return self._prints[mistakes]
 
+    def right_fingerprints(self) -> Tensor:
+        """Fingerprints of what right parts compute on their way [result 4]."""
+        if () not in self._prints:
+            known = [stage.value for stage in stages(self.part, self.seed)]
+            prints = [torch.tensor([fingerprint(value) for value in known], dtype=torch.float64)]
+            others = (m for m in self.exercises.mistakes(self.part) if m.equivalent)
+            prints += [self.fingerprints((other,)) for other in others]
+            self._prints[()] = torch.cat([each.view(-1, 4) for each in prints])
+        return self._prints[()]
+
     def trace(self, mistakes: tuple[Mistake, ...]) -> Trace:
-        """What the part does inside with these mistakes. Raises EditDoesNotFit."""
+        """What the part does inside with these mistakes, or none. Raises EditDoesNotFit."""
         if mistakes not in self._built:
-            self._built[mistakes] = build(*mistakes, exercises=self.exercises)
-        return record(self._built[mistakes], self.part, self.seed)
+            right = reference(self.exercises)
+            self._built[mistakes] = (
+                build(*mistakes, exercises=self.exercises) if mistakes else right
+            )
+        if mistakes not in self._traces:
+            self._traces[mistakes] = record(self._built[mistakes], self.part, self.seed)
+        return self._traces[mistakes]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
         """Drop what is kept of a pair; there are too many of them."""
         self._built.pop(mistakes, None)
+        self._traces.pop(mistakes, None)
         for check in self.checks:
             self._seen.pop((mistakes, check), None)
 

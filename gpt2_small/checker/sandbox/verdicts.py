@@ -17,7 +17,7 @@ from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judging import LayoutRequest
-from gpt2_small.checker.mistakes.lines.place import Places, quoted
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
 from gpt2_small.checker.mistakes.matching import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
@@ -149,7 +149,7 @@ class Request:
         traces = self.observer.traces((part,)) if is_traced else {}
         naming = name_mistake(part, seen, failed, self.seed, traces, exercises)
         source = self.observer.task.source
-        places = Places(part, self.seed, traces, source, exercises, failed)
+        places = ClaimLines(part, self.seed, traces, source, exercises, failed)
         location = places.first(judged)
         for index, one in enumerate(judged):
             if one.result.status != "failed":

@@ -13,7 +13,12 @@ from torch import Tensor
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.claims.observing.subject import Subject
-from gpt2_small.checker.oracle import STORED, component_cases, stored_path, stored_reference
+from gpt2_small.checker.stored_reference import (
+    STORED,
+    component_cases,
+    stored_path,
+    stored_reference,
+)
 
 # Where a part stands last in a model of N blocks, and which activation it reads there.
 _LAST: dict[str, tuple[str, str]] = {

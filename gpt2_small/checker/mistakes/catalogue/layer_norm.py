@@ -42,6 +42,26 @@ _TAPS_HINTS = (
     "normalized = hook_normalized(centered / hook_scale(sqrt(variance + eps)))",
 )
 
+
+def _rooted_first(name: str, scale: str) -> Mistake:
+    """The root of the sum of squares divided by the width, in one of the usual forms."""
+    return Mistake(
+        id=f"layer-norm-{name}",
+        component=PART,
+        old=_SCALE,
+        new=(
+            "squares = centered.square().sum(dim=-1, keepdim=True)\n"
+            "        width = residual.shape[-1]\n"
+            f"        scale = self.hook_scale({scale})"
+        ),
+        sentence=(
+            "takes the root of the sum of squares, and divides afterwards: the sum has to be "
+            "divided by d_model before the root is taken"
+        ),
+        hints=_SPREAD_HINTS,
+    )
+
+
 MISTAKES = [
     Mistake(
         id="layer-norm-unbiased-variance",
@@ -506,4 +526,8 @@ MISTAKES = [
         sentence="takes the square root of the variance twice",
         hints=_SPREAD_HINTS,
     ),
+    _rooted_first("root-before-division", "squares.sqrt() / width + self.eps"),
+    _rooted_first("root-before-division-no-epsilon", "squares.sqrt() / width"),
+    _rooted_first("root-before-division-epsilon-inside", "(squares + self.eps).sqrt() / width"),
+    _rooted_first("root-before-division-n-minus-one", "squares.sqrt() / (width - 1)"),
 ]

@@ -48,6 +48,14 @@ MISTAKES = [
         hints=_WHICH_HINTS,
     ),
     Mistake(
+        id="parameter-groups-by-size",
+        component=PART,
+        old=_MATRIX,
+        new="is_matrix = parameter.numel() > 100",
+        sentence="takes everything with many numbers for a matrix, biases too in a wide model",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
         id="parameter-groups-all-decay",
         component=PART,
         old=_MATRIX,

@@ -28,6 +28,11 @@ _BACK_HINTS = (
     "The sort's indices tell for every rank its token, row by row: scatter along dimension 1.",
     "restored = torch.empty_like(ordered).scatter(1, indices, ordered)",
 )
+_ROW_NUMBER_HINTS = (
+    "Give it two rows of seven logits. Which elements does logits[indices] change?",
+    "One index into [batch d_vocab] counts rows; the sort's indices are tokens.",
+    "logits.masked_fill(remove.scatter(1, sorted_indices, remove), -inf)",
+)
 _CUT_HINTS = (
     "Draw often with top_k=3 from seven tokens. Which tokens come, and how often?",
     "topk gives values and indices; the k-th largest value of a row is the last of its values.",
@@ -184,6 +189,102 @@ MISTAKES = [
         sentence=(
             "cuts every row at the k-th logit of the last: values[-1] where it should be "
             "values[:, [-1]]"
+        ),
+        hints=_CUT_HINTS,
+    ),
+    Mistake(
+        id="sample-top-p-tokens-as-rows",
+        component=PART,
+        old=_TOP_P,
+        new="probabilities[token_of_rank[probability_of_better_ranks >= top_p]] = 0.0",
+        sentence=(
+            "takes the tokens that top_p drops for numbers of rows: logits[indices] = -inf empties "
+            "whole rows"
+        ),
+        hints=_ROW_NUMBER_HINTS,
+    ),
+    Mistake(
+        id="sample-top-k-tokens-as-rows",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "kept = torch.zeros_like(descending, dtype=torch.bool)\n"
+            "        kept[token_of_rank[:, :top_k]] = True\n"
+            "        descending = descending.masked_fill(~kept, -math.inf)"
+        ),
+        sentence=(
+            "takes the k most likely tokens for numbers of rows: logits[indices] is whole rows"
+        ),
+        hints=_ROW_NUMBER_HINTS,
+    ),
+    Mistake(
+        id="sample-top-k-mixes-rows",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "kept = torch.isin(token_of_rank, token_of_rank[:, :top_k].unique())\n"
+            "        descending = descending.masked_fill(~kept, -math.inf)"
+        ),
+        sentence=(
+            "keeps in every row the k most likely tokens of all rows: logits[:, indices] works on "
+            "all rows at once"
+        ),
+        hints=_CUT_HINTS,
+    ),
+    Mistake(
+        id="sample-top-p-first-row-alone",
+        component=PART,
+        old=_TOP_P,
+        new=(
+            "dropped = token_of_rank[probability_of_better_ranks >= top_p].unique()\n"
+            "        probabilities[0, torch.isin(token_of_rank[0], dropped)] = 0.0"
+        ),
+        sentence=(
+            "drops from the first row what any row drops, and nothing from the others: "
+            "logits[0, indices] is one row"
+        ),
+        hints=_ROW_HINTS,
+    ),
+    Mistake(
+        id="sample-top-p-filled-with-zero",
+        component=PART,
+        old=_TOP_P,
+        new=(
+            f"{_SORTED_LOGITS.replace('>= top_p, -math.inf', '>= top_p, 0.0')}"
+            "probabilities = ordered.softmax(dim=-1)"
+        ),
+        sentence="gives the logits that top_p drops the value 0 instead of minus infinity",
+        hints=(
+            "What is the probability of a token whose logit is 0?",
+            "What is dropped must never be drawn; exp(-inf) is 0, and exp(0) is 1.",
+            "logits.masked_fill(remove, -inf)",
+        ),
+    ),
+    Mistake(
+        id="sample-last-rows-thresholds",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "least = (relative / temperature).topk(min(top_k, logits.shape[-1])).values[-1]\n"
+            "        descending = descending.masked_fill(relative < least, -math.inf)"
+        ),
+        sentence=(
+            "compares with the k largest logits of the last row: values[-1] where it should be "
+            "values[:, [-1]]"
+        ),
+        hints=_CUT_HINTS,
+    ),
+    Mistake(
+        id="sample-thresholds-over-tokens",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "least = (relative / temperature).topk(min(top_k, logits.shape[-1])).values[:, -1]\n"
+            "        descending = descending.masked_fill(relative < least, -math.inf)"
+        ),
+        sentence=(
+            "compares each token, not each row, with a row's k-th logit: values[:, -1] where it "
+            "should be values[:, [-1]]"
         ),
         hints=_CUT_HINTS,
     ),

@@ -23,11 +23,14 @@ from gpt2_small.checker.sandbox.tracing.schedules import steps_of
 _OF_GENERATE = {
     "training mode while it reads": "generate-under-dropout",
     "the number of tokens that the model reads": "",
+    "the tokens that the model reads": "",
     "the logits that sample is given": "",
     "temperature of sample": "generate-temperature-forgotten",
     "top_k of sample": "generate-top-k-forgotten",
     "top_p of sample": "generate-top-p-forgotten",
 }
+# What sample is given where generate hands nothing on; and training mode while the model reads.
+_FORGOTTEN = ((-1.0,), (1.0,))
 
 
 def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
@@ -36,11 +39,13 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
     own = of_kind(trace, OWN_GENERATOR)
     if own:
         return placed_at(own[0].line, "this generator is not the one that was given")
-    for what in _OF_GENERATE:
-        found = first_unlike(trace, right, what)
-        if found is not None:
-            suggests = _OF_GENERATE[what]
-            return placed_at(found[0].line, _said_of_generate(what, *found), suggests)
+    unlike = [
+        (what, *found) for what in _OF_GENERATE if (found := first_unlike(trace, right, what))
+    ]
+    if unlike:  # what is drawn wrongly changes all that is read afterwards
+        what, mine, theirs = min(unlike, key=lambda one: _place_of(one[1], trace))
+        suggests = _OF_GENERATE[what] if mine.numbers in _FORGOTTEN else ""
+        return placed_at(mine.line, _said_of_generate(what, mine, theirs), suggests)
     for drawing in of_kind(trace, "generator of sample"):
         if drawing.numbers != (1.0,):
             said = "sample does not get the generator that was given"
@@ -53,9 +58,15 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
     return placed_at(_leaving(trace.last_lines, source) or found[0].line, said)
 
 
+def _place_of(effect: Effect, trace: Trace) -> int:
+    return next(index for index, other in enumerate(trace.effects) if other is effect)
+
+
 def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
     if what.startswith("training"):
         return "the model reads in training mode"
+    if what == "the tokens that the model reads" and theirs is not None:
+        return "the model does not read the last tokens, up to n_ctx, as they come"
     if what.startswith("the logits"):
         return "sample is not given the logits of the last position"
     if theirs is None:

@@ -17,7 +17,7 @@ from gpt2_small.checker.mistakes.lines.effect_comparison import (
 )
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.pointing import locate_number
-from gpt2_small.checker.sandbox.tracing import Trace, record
+from gpt2_small.checker.sandbox.tracing import Effect, Trace, record
 from gpt2_small.checker.sandbox.tracing.training_effects import GRADIENT, LEFT, READS, WEIGHTS
 
 
@@ -71,24 +71,45 @@ def _wrong_loss(seed: int, trace: Trace) -> Location | None:
 
 
 def _wrong_gradient(trace: Trace, right: Trace) -> Location | None:
-    """The first line that leaves a gradient which the reference never has."""
+    """The first line that leaves a gradient which the reference never has.
+
+    Between two readings a gradient may change parameter by parameter; it has to be right in the
+    end.
+    """
     wanted = [(0.0, 0.0, 0.0), *(effect.numbers for effect in of_kind(right, GRADIENT))]
-    read = 0
-    for effect in trace.effects:
-        read += effect.what == READS
-        if effect.what != GRADIENT or any(close(effect.numbers, w) for w in wanted):
+    number = len(of_kind(right, READS))
+    for read, changes in enumerate(_between_readings(trace)):
+        first_wrong = None
+        for effect in reversed(changes):
+            if any(close(effect.numbers, one) for one in wanted):
+                break
+            first_wrong = effect
+        if first_wrong is None:
             continue
-        factors = (_factor(effect.numbers, one) for one in wanted[1:])
+        theirs = _between_readings(right)[read : read + 1]
+        there = [change.numbers for changes in theirs for change in changes[-1:]]
+        factors = (_factor(changes[-1].numbers, one) for one in (*there, *wanted[1:]))
         factor = next((f for f in factors if f is not None), None)
         said = "the gradient is not what it should be" if factor is None else (
             f"the gradient becomes {factor:.4g} times what it should be")  # fmt: skip
-        number = len(of_kind(right, READS))
         backward = {event.line for event in trace.events if event.operation == "backward"}
         is_smaller = factor is not None and 0 < factor < 1 and read < number
-        is_clipped = is_smaller and effect.line not in backward
+        is_clipped = is_smaller and first_wrong.line not in backward
         suggests = "train-step-clips-each-batch" if is_clipped else ""
-        return placed_at(effect.line, f"{said}, after {read} of {number} micro-batches", suggests)
+        said = f"{said}, after {read} of {number} micro-batches"
+        return placed_at(first_wrong.line, said, suggests)
     return None
+
+
+def _between_readings(trace: Trace) -> list[list[Effect]]:
+    """The changes of the gradient before the first micro-batch is read, and after each."""
+    found: list[list[Effect]] = [[]]
+    for effect in trace.effects:
+        if effect.what == READS:
+            found.append([])
+        elif effect.what == GRADIENT:
+            found[-1].append(effect)
+    return found
 
 
 def _factor(numbers: Sequence[float], wanted: Sequence[float]) -> float | None:

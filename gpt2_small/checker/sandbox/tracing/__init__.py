@@ -4,6 +4,7 @@ from gpt2_small.checker.sandbox.tracing.parts import (
     SAMPLING,
     SCHEDULES,
     cases_of,
+    model_and_input,
     record,
     sampled,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Event",
     "Trace",
     "cases_of",
+    "model_and_input",
     "pack",
     "record",
     "sampled",

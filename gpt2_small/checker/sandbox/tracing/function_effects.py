@@ -40,6 +40,10 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
         note("training mode while it reads", float(model.training))
         cut_at = recorder.made_at(given[0], "__getitem__")
         note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
+        with recorder.pausing():
+            places = torch.arange(1, given[0].shape[1] + 1)
+            numbers = (given[0] * places).sum(dim=-1).double().tolist()
+        note("the tokens that the model reads", *numbers, made=recorder.made_at(given[0]))
 
     def drawing(logits: Tensor, **options: Any) -> Tensor:
         with recorder.pausing():

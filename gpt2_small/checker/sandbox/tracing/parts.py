@@ -57,12 +57,10 @@ def record(module: ModuleType, part: str, seed: int, case: str = "") -> Trace:
 
 
 def _module(module: ModuleType, file: str, part: str, seed: int, case: str) -> Trace:
-    subject = UNTIED if case == "untied" else _subject(part)
-    if subject is None:
+    built = model_and_input(module, part, seed, case)
+    if built is None:
         return Trace()
-    changes = {"dropout": 0.3} if case == "dropout" else _CHANGES.get(part, {})
-    model = subject.build(module, seed, **changes).double()
-    given = _input(subject, seed, case)
+    model, given = built
     recorder = CallRecorder(file, [given, *model.parameters()])
     lines: list[int] = []
     try:
@@ -75,6 +73,17 @@ def _module(module: ModuleType, file: str, part: str, seed: int, case: str) -> T
 
 
 _LAST = 12
+
+
+def model_and_input(
+    module: ModuleType, part: str, seed: int, case: str = ""
+) -> tuple[nn.Module, Tensor] | None:
+    """The part of a module that is recorded, and what it is given; None for what has no input."""
+    subject = UNTIED if case == "untied" else _subject(part)
+    if subject is None:
+        return None
+    changes = {"dropout": 0.3} if case == "dropout" else _CHANGES.get(part, {})
+    return subject.build(module, seed, **changes).double(), _input(subject, seed, case)
 
 
 def _subject(part: str) -> Subject | None:

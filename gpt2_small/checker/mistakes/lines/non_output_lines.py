@@ -18,7 +18,7 @@ _WITHOUT_GRADIENT = (
 _LIMITING = ("clamp", "clamp_", "clip", "clip_", "remainder", "__mod__", "fmod", "minimum", "min")
 
 
-def line_elsewhere(
+def non_output_line(
     group: str,
     part: str,
     seed: int,

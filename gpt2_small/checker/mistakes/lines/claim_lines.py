@@ -7,8 +7,8 @@ from gpt2_small import notebooks
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines import effects
-from gpt2_small.checker.mistakes.lines.elsewhere import line_elsewhere, returned_at
 from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line, returned_at
 from gpt2_small.checker.mistakes.lines.pointing import locate, unlike
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -20,7 +20,7 @@ _OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", 
                "too long")  # fmt: skip
 
 
-class Places:
+class ClaimLines:
     """The lines of a part that failed claims are about, from what was seen of it.
 
     traces: by case; empty where nothing was seen. failed: the claims that do not hold.
@@ -53,7 +53,7 @@ class Places:
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located
         message = one.result.message
-        line = line_elsewhere(group, self._part, self._seed, message, self._traces, self._text)
+        line = non_output_line(group, self._part, self._seed, message, self._traces, self._text)
         if line is None and group == "gradient" and "" in self._traces:
             return unlike(self._part, self._seed, self._traces[""])
         return None if line is None else Location(None, "", line, "")

@@ -25,7 +25,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-def reaches(tree: ast.Module) -> list[tuple[int, str]]:
+def outside_accesses(tree: ast.Module) -> list[tuple[int, str]]:
     """Lines with what an instructor should know of, in the order of the text."""
     return sorted({*_imports(tree), *_calls(tree), *_assignments(tree)})
 

@@ -1,0 +1,48 @@
+"""Compare the probabilities that two traces of sample draw from, row by row."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from gpt2_small.checker.sandbox.tracing import Trace
+
+_CLOSE = 1e-6
+# Of the rows that sample is traced with, what mixes rows changes fewer, and depends on how ties are
+# sorted.
+FEW_ROWS = 0.5
+
+
+def rows_apart(trace: Trace, other: Trace) -> float:
+    """The share of rows that one trace draws from other probabilities than another.
+
+    A thousand draws do not tell a temperature from its root; the probabilities do. All rows are
+    apart when one trace has rows from which nothing can be drawn, and the other does not have the
+    same ones.
+    """
+    mine, theirs = _drawn_from(trace), _drawn_from(other)
+    if mine is None or theirs is None:
+        return 0.0
+    if len(theirs) != len(mine) or bool((mine[:, 0].isnan() != theirs[:, 0].isnan()).any()):
+        return 1.0
+    width = max(mine.shape[1], theirs.shape[1])
+    mine, theirs = (F.pad(p, (0, width - p.shape[1])) for p in (mine, theirs))
+    return float(((mine - theirs).abs().amax(dim=-1) >= _CLOSE).double().mean())
+
+
+def _drawn_from(trace: Trace) -> Tensor | None:
+    """The probabilities of the first draw, each row from the largest; None where none was seen.
+
+    Where it raised, nothing was drawn, and the last probabilities count. A row from which nothing
+    can be drawn is NaN.
+    """
+    draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
+    if draws:
+        value = trace.events[max(draws[0].inputs)].value
+    elif trace.output is None and trace.events:
+        value = trace.events[-1].value
+    else:
+        return None
+    if value is None or value.dim() != 2 or not value.is_floating_point():
+        return None
+    if bool((value < 0).any()):
+        return None  # logits
+    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1, descending=True).values.double()

@@ -1,0 +1,50 @@
+"""Run the reference on from results of a file, to see whether everything after them is right."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims.judging.runner import reference
+from gpt2_small.checker.mistakes.lines.stages import same
+from gpt2_small.checker.sandbox.tracing import Trace, model_and_input
+
+
+def confined(part: str, seed: int, trace: Trace, results: Iterable[int]) -> list[int]:
+    """The results of a trace after which everything is right.
+
+    The reference gives the trace's output when such a result replaces one of its activations.
+
+    results: the events to try.
+    """
+    output = None if trace.output is None else trace.events[trace.output].value
+    built = model_and_input(reference(), part, seed)
+    if output is None or built is None:
+        return []
+    model, given = built
+    taps = [module for name, module in model.named_children() if name.startswith("hook_")]
+    found = []
+    for index in results:
+        value = trace.events[index].value
+        if value is not None and any(
+            same(continued.double(), output.double())
+            for tap in taps
+            if (continued := _continued(model, given, tap, value)) is not None
+        ):
+            found.append(index)
+    return found
+
+
+def _continued(model: nn.Module, given: Tensor, tap: nn.Module, value: Tensor) -> Tensor | None:
+    """The model's output with a tap's activation replaced; None where the shapes differ."""
+    shapes = []
+
+    def replace(_module: nn.Module, _given: object, activation: Tensor) -> Tensor:
+        shapes.append(activation.shape)
+        return value if activation.shape == value.shape else activation
+
+    handle = tap.register_forward_hook(replace)
+    try:
+        output: Tensor = model(given).detach()
+    finally:
+        handle.remove()
+    return output if value.shape in shapes else None

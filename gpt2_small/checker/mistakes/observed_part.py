@@ -1,0 +1,147 @@
+"""Hold what was seen of a part, and compare it with what wrong references show."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from torch import Tensor
+
+from gpt2_small.checker.claims import GROUPS
+from gpt2_small.checker.claims.judging.runner import RAISED
+from gpt2_small.checker.claims.observing.observation import alike
+from gpt2_small.checker.exercise_set import ExerciseSet
+from gpt2_small.checker.mistakes.drawn_rows import rows_apart
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
+from gpt2_small.checker.mistakes.evidence import Evidence
+from gpt2_small.checker.mistakes.mistake import Mistake, distinct
+from gpt2_small.checker.mistakes.wrong_references import (
+    Seen,
+    explains_one,
+    wrong_references,
+)
+from gpt2_small.checker.sandbox.tracing import Trace
+
+# Entries that are wrong when the function is, whatever the check is about.
+_OF_THE_FUNCTION = ("the output", "the tokens", "the loss")
+
+
+class ObservedPart:
+    """What the checks saw of a part, and what explains its function as far as that is known.
+
+    seen: by the sentence of the check. failed: the checks that do not hold. known: the mistakes
+    that may be its. function: those that explain what it computes. is_whole: whether they do so
+    exactly.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        seen: Seen,
+        failed: Sequence[str],
+        seed: int,
+        traces: Mapping[str, Trace],
+        exercises: ExerciseSet,
+    ) -> None:
+        self.part, self.traces = part, traces
+        self.wrong = wrong_references(part, seed, exercises)
+        self.seen = {
+            name: entries
+            for name, entries in seen.items()
+            if name in self.wrong.checks
+            and (name in failed or not self.wrong.checks[name].optional)
+        }
+        self.failed = [name for name in failed if name in self.seen]
+        self.known = distinct(exercises.what_can_be_named(part))
+        self.evidence = Evidence(self.wrong, self.known, traces.get(""))
+        self.function: tuple[Mistake, ...] = ()
+        self.is_whole = True
+
+    def group_of(self, name: str) -> str:
+        return self.wrong.checks[name].group
+
+    def names_of(self, group: str) -> list[str]:
+        names = [name for name in self.seen if self.group_of(name) == group]
+        return names if self.is_whole else [name for name in names if not self.follows(name)]
+
+    def failed_in(self, group: str) -> list[str]:
+        return [name for name in self.failed if name in self.names_of(group)]
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """Whether what the file computes has no infinity and no NaN."""
+        entries = [e for n in self.names_of("function") for e in self.seen[n].values()]
+        return all(bool(e.isfinite().all()) for e in entries if isinstance(e, Tensor))
+
+    def follows(self, name: str) -> bool:
+        """Whether a check says nothing of its own while the function is wrong and unexplained."""
+        return self.group_of(name) != "function" and any(
+            entry.startswith(_OF_THE_FUNCTION) for entry in self.seen[name]
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the function is wrong, and not wholly explained."""
+        return bool(self.failed_in("function")) and not (self.function and self.is_whole)
+
+    @property
+    def has_other_names(self) -> bool:
+        """Whether parameters are missing, so that no weights could be loaded."""
+        missing = [name for name in self.failed_in("state") if "names and shapes" in name]
+        return bool(missing)
+
+    @property
+    def is_unjudged(self) -> bool:
+        """Whether nothing is known of what the file computes: it has other names, or raises."""
+        failed = self.failed_in("function")
+        return self.has_other_names or (bool(failed) and all(map(self.raised, failed)))
+
+    def raised(self, name: str) -> bool:
+        return RAISED in self.seen[name]
+
+    def explains(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
+        """Whether the checks of a group see of these mistakes what they saw of the file.
+
+        Where the file raised, nothing was seen; when it raised wherever it failed, the mistakes
+        have to raise there too, the same at first.
+        """
+        failed = self.failed_in(group)
+        raised = [name for name in failed if self.raised(name)]
+        try:
+            if failed and len(raised) == len(failed):
+                first = raised[0]
+                if not alike(self.seen[first], self.wrong.seen(mistakes, first)) or any(
+                    self.wrong.seen(mistakes, name).get(RAISED) != self.seen[name][RAISED]
+                    for name in raised
+                ):
+                    return False
+            numeric = [name for name in self.names_of(group) if not self.raised(name)]
+            numeric.sort(key=lambda name: name not in failed)  # what differs is tried first
+            return all(self.fits(mistakes, name) for name in numeric)
+        except EditDoesNotFit:
+            return False
+
+    def fits(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
+        if self.group_of(name) == "taps":
+            return alike(self.seen[name], self.wrong.seen(mistakes, name))
+        if self.group_of(name) == "gradient" and not self.is_finite:
+            return True  # which gradients a NaN reaches depends on how the same is written
+        return explains_one(self.wrong, mistakes, self.seen, name)
+
+    def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these mistakes fail a group of checks that the file passes."""
+        passing = [g for g in GROUPS if not self.failed_in(g) and g not in ("dtypes", "taps")]
+        return any(
+            self.wrong.fails(mistakes, name)
+            for group in passing
+            for name in self.names_of(group)
+            if self.wrong.checks[name].required
+        )
+
+    def left_over(self, mistakes: tuple[Mistake, ...]) -> int:
+        """How many failed groups these mistakes do not explain."""
+        groups = {self.group_of(name) for name in self.failed}
+        return sum(not self.explains(mistakes, group) for group in groups)
+
+    def draws_apart(self, mistakes: tuple[Mistake, ...]) -> float:
+        """The share of rows that these mistakes draw from other probabilities than the file."""
+        trace = self.traces.get("")
+        return 0.0 if trace is None else rows_apart(trace, self.wrong.trace(mistakes))

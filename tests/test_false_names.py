@@ -1,0 +1,51 @@
+"""A slip that no list has gets no name that a teacher would not give it."""
+
+from pathlib import Path
+
+import mistake_matrix as matrix
+import pytest
+import torch
+from test_mistake_matrix import trial_of
+from unlisted_slips import SLIPS, Slip
+
+# One in so many is tried by default; the others are slow.
+ONE_IN = 8
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trial_with(slip: Slip, folder: Path) -> matrix.Trial:
+    path = folder / f"{slip.file}.py"
+    path.write_text(slip.text(), encoding="utf-8")
+    return trial_of(path, slip.part)
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        slip if number % ONE_IN == 0 else pytest.param(slip, marks=pytest.mark.slow)
+        for number, slip in enumerate(SLIPS)
+    ],
+    ids=lambda slip: f"{slip.part} {slip.wrong}",
+)
+def test_an_unlisted_slip_is_rejected_and_gets_no_false_name(slip: Slip, tmp_path: Path) -> None:
+    trial = trial_with(slip, tmp_path)
+    assert trial.failed
+    assert set(trial.named) <= set(slip.names), trial.text
+
+
+@pytest.mark.slow
+def test_nine_in_ten_unlisted_slips_are_pointed_at(tmp_path: Path) -> None:
+    """A line of the statement, or of the one that uses what it gives."""
+    astray = []
+    for slip in SLIPS:
+        line, first = trial_with(slip, tmp_path).line, slip.line
+        if line is None or not first <= line <= first + slip.wrong.count("\n") + 1:
+            astray.append((slip.part, slip.wrong, line))
+    assert len(astray) <= 0.1 * len(SLIPS), astray
