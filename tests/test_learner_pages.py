@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import learner_screens
 import pytest
 import typer
 
@@ -55,3 +56,9 @@ def test_every_command_and_option_on_a_page_exists(page: str) -> None:
     for name, rest in seen:
         known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
         assert set(re.findall(r"--[a-z]+", rest.split("#")[0])) <= known | {"--help"}
+
+
+@pytest.mark.slow
+def test_the_screens_on_both_pages_are_those_that_the_kit_prints() -> None:
+    for path, text in learner_screens.pages().items():
+        assert text == path.read_text(encoding="utf-8"), path.name
