@@ -1,5 +1,6 @@
 """Share fixtures: the typed solution, reproducible randomness, no network."""
 
+import functools
 import gc
 import os
 import shutil
@@ -23,6 +24,7 @@ from types import ModuleType
 
 import pytest
 import torch
+import typer.main
 from forked import ForkingPopen
 from hypothesis import settings
 from shape_types import check_shapes
@@ -34,6 +36,8 @@ settings.load_profile("gpt2-small")
 
 # Nothing here must survive a power cut. The processes that tests start wait for the disk.
 vars(os).update(fsync=lambda handle: None)
+# Every command line that runs in this process would build all commands anew.
+vars(typer.main).update(get_command=functools.cache(typer.main.get_command))
 
 
 def pytest_configure(config: pytest.Config) -> None:
