@@ -3,9 +3,8 @@
 import re
 import signal
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,8 @@ from processes import ROOT, run_python
 from gpt2_small.app.serving import server
 from gpt2_small.app.serving.server import listening_socket
 from gpt2_small.errors import UserError
+
+NEW_TOKENS = 4096  # which take longer than a server takes to end
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,18 @@ def started(*arguments: str, cwd: Path) -> Iterator[tuple[Fork, str]]:
         process.wait()
 
 
-def ended_by(process: Fork, number: signal.Signals) -> tuple[int, float]:
-    began = time.monotonic()
+def ended_by(process: Fork, number: signal.Signals) -> int:
     process.send(number)
-    return process.wait(), time.monotonic() - began
+    return process.wait()
+
+
+def is_cut(lines: Iterator[str]) -> bool:
+    """Whether a stream of NEW_TOKENS tokens, of which some were read, ended before the last."""
+    count = 0
+    with suppress(httpx.HTTPError):
+        for _ in lines:
+            count += 1
+    return count < NEW_TOKENS
 
 
 def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
@@ -68,29 +77,31 @@ def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, 
         address = line.strip()
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 403
         assert httpx.get(address).status_code == 200
-        asked = {"text": TEXT, "max_new_tokens": 4096, "ignore_end": True}
+        asked = {"text": TEXT, "max_new_tokens": NEW_TOKENS, "ignore_end": True}
         with (
-            httpx.stream("POST", f"{address}api/continue", json=asked, timeout=20) as stream,
-            httpx.stream("GET", f"{address}api/run", timeout=20) as log,
+            httpx.stream("POST", f"{address}api/continue", json=asked, timeout=120) as stream,
+            httpx.stream("GET", f"{address}api/run", timeout=120) as log,
         ):
-            next(stream.iter_lines())
+            lines = stream.iter_lines()
+            next(lines)
             next(log.iter_lines())
-            code, seconds = ended_by(process, signal.SIGTERM)
-        assert (code, seconds < 8) == (0, True)
+            assert ended_by(process, signal.SIGTERM) == 0
+            assert is_cut(lines)
     with started(*arguments, cwd=tmp_path) as (process, line):
         assert line.strip() == address
-        assert ended_by(process, signal.SIGINT)[0] == 0
+        assert ended_by(process, signal.SIGINT) == 0
 
 
 def test_serve_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
     with started("serve", str(run), cwd=tmp_path) as (process, line):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", line)
-        asked = {"prompt": TEXT, "max_tokens": 4096, "stream": True}
+        asked = {"prompt": TEXT, "max_tokens": NEW_TOKENS, "stream": True}
         url = f"{line.strip()}v1/completions"
-        with httpx.stream("POST", url, json=asked, timeout=20) as stream:
-            next(stream.iter_lines())
-            code, seconds = ended_by(process, signal.SIGTERM)
-        assert (code, seconds < 8) == (0, True)
+        with httpx.stream("POST", url, json=asked, timeout=120) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            assert ended_by(process, signal.SIGTERM) == 0
+            assert is_cut(lines)
 
 
 def test_a_model_that_is_missing_is_one_sentence(tmp_path) -> None:
