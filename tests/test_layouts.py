@@ -12,6 +12,7 @@ from pages import block, page
 from torch import nn
 from typer.testing import CliRunner
 
+from gpt2_small.checker.claims import claims_of
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.layouts import LAYOUTS, adapted
 from gpt2_small.checker.parts import MODULES
@@ -416,3 +417,11 @@ def test_what_is_not_judged_is_printed() -> None:
     assert "initialisation" in told
     assert "epsilon" in told
     assert "d_mlp, which it fixes" in told
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_a_layout_leaves_out_are_claims_that_there_are(layout: str) -> None:
+    for part, how in LAYOUTS[layout].parts.items():
+        names = [claim.name for claim in claims_of(part)]
+        for left_out in how.not_judged:
+            assert any(name.startswith(left_out) for name in names), left_out
