@@ -181,7 +181,7 @@ def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) ->
         ({"extra_body": {"stream_options": 3}}, "stream_options"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_in_a_json_error(
+def test_an_impossible_request_is_one_sentence_in_a_json_error(
     openai, client, name, changes, word
 ) -> None:
     asked = {"model": name, "prompt": TEXT, "max_tokens": 2} | changes

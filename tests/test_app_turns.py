@@ -66,7 +66,7 @@ def test_a_job_whose_reader_leaves_ends_before_its_next_step(turns: Turns) -> No
     assert len(steps) <= 2
 
 
-def test_what_the_work_raises_reaches_its_reader(turns: Turns) -> None:
+def test_an_exception_of_the_work_reaches_its_reader(turns: Turns) -> None:
     def work() -> Iterator[int]:
         yield 1
         raise UserError("no more")

@@ -190,7 +190,7 @@ def test_a_file_that_takes_its_parts_from_the_kit_is_refused_in_a_sentence(learn
     assert printed_by(program, learner.parent).startswith(expected)
 
 
-def test_what_is_bound_is_described_by_file_and_hash(learner):
+def test_the_bound_solution_is_described_by_file_and_hash(learner):
     module = gpt2_small.load(learner)
     assert binding.describe(module) == f"{learner} (sha256 {binding.sha256(module)[:12]})"
     assert binding.describe(gpt2_small.load(ROOT / "solution.py")) == "the reference, solution.py"

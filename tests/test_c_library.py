@@ -132,7 +132,9 @@ def test_without_a_folder_for_temporary_files_there_is_none(monkeypatch, kept):
 
 
 @needs_compiler
-def test_what_may_not_be_loaded_where_it_is_made_is_loaded_from_the_cache(monkeypatch, kept):
+def test_a_library_that_cannot_be_loaded_where_it_is_made_is_loaded_from_the_cache(
+    monkeypatch, kept
+):
     load = c_library.ctypes.CDLL
 
     def loaded_from_the_cache(path):

@@ -130,7 +130,7 @@ def test_a_conversation_of_three_contexts_keeps_whole_turns() -> None:
     assert max(lengths) <= 48
 
 
-def test_what_follows_a_left_out_turn_is_what_a_fresh_reading_says() -> None:
+def test_after_a_left_out_turn_logits_are_those_of_a_fresh_reading() -> None:
     loaded = small_model(n_ctx=48)
     chat = conversation(loaded, temperature=0.0, max_new_tokens=20, stop_tokens=())
     for number in range(4):

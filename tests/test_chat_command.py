@@ -95,7 +95,7 @@ def test_a_message_from_a_pipe_gets_the_same_answer(
         (["byte-chta", "Hi"], "did you mean"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_exit_code_2(
+def test_an_impossible_option_is_one_sentence_and_exit_code_2(
     arguments: list[str],
     sentence: str,
     folder: Path,

@@ -47,7 +47,7 @@ def test_one_pair_of_turns_that_does_not_fit_is_dropped() -> None:
     assert audit.dropped[DROPPED] == 1
 
 
-def test_what_is_left_after_the_cut_must_hold_a_target() -> None:
+def test_the_rest_after_a_cut_must_hold_a_target() -> None:
     first = conversation("aaaa", "bbbb")
     later = conversation("c", "d", trained=False)
     found, audit = rendered(Conversation(first.turns + later.turns, "k"), max_length=8)

@@ -13,7 +13,7 @@ from gpt2_small.weights.hugging_face_config import ALIASES, GELU_TANH
 PAGE = page("checkpoints.md")
 
 
-def test_what_the_page_shows_runs(tmp_path, monkeypatch, capsys):
+def test_the_code_on_the_page_runs(tmp_path, monkeypatch, capsys):
     saved_run(tmp_path / "runs" / "play", our_gpt2(), characters())
     [commands] = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     for line in commands.splitlines():

@@ -133,7 +133,7 @@ def test_the_stories_need_no_file(solution, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_the_run_begins(
+def test_unusable_questions_are_refused_before_the_run_begins(
     solution, tmp_path, monkeypatch, settings, sentence
 ):
     monkeypatch.chdir(tmp_path)

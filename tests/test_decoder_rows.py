@@ -130,7 +130,7 @@ def test_a_prompt_that_reuses_the_cache_computes_its_new_tokens_alone(solution, 
     assert computed == [[[9, 8, 7]]]
 
 
-def test_what_rows_cannot_do_is_one_sentence(make):
+def test_an_impossible_call_is_one_sentence(make):
     decoder, _ = make()
     decoder.prefill([[1, 2], [3]])
     for refused, sentence in (

@@ -119,7 +119,7 @@ def test_a_story_in_a_dialogue_agrees_and_is_as_asked() -> None:
         assert len(questions) in (4, 6)
 
 
-def test_what_the_request_fixed_is_certain_in_the_story() -> None:
+def test_the_hero_and_the_thing_of_a_request_are_certain_in_the_story() -> None:
     words = next(each for each in dialogues(100) if "Mara" in each)
     log_probs = dialogue_log_probs(words)
     hero = [place for place, word in enumerate(words) if word == "Mara"][1]

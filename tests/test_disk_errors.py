@@ -1,4 +1,4 @@
-"""What is said of a path that cannot be written: the system's reason and the way out."""
+"""A path that cannot be written is refused with the system's reason and the way out."""
 
 import errno
 import os

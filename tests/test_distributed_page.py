@@ -52,7 +52,7 @@ def test_every_flag_in_the_text_is_known():
     assert set(FLAG.findall(text)) <= OF_TORCHRUN | OF_TRAIN | OF_SLURM
 
 
-def test_what_the_page_sets_is_read_by_torch_or_by_us():
+def test_every_variable_on_the_page_is_read_by_torch_or_by_us():
     modules = (c10d_rendezvous_backend, dynamic_rendezvous, torchrun, process_group)
     read = "".join(map(inspect.getsource, modules))
     named = set(re.findall(r"(?:TORCH|GPT2)\w*_[A-Z_]+", page(NAME)))

@@ -51,5 +51,5 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
         ('<a href="https://example.org">', False),
     ],
 )
-def test_what_counts_as_fetching(text: str, fetches: bool) -> None:
+def test_addresses_that_a_page_fetches_are_found(text: str, fetches: bool) -> None:
     assert bool(FETCHED.search(text)) is fetches

@@ -23,7 +23,7 @@ def test_a_users_mistake_is_its_sentence_and_exit_code_2(capsys, monkeypatch):
     assert ending == (2, "error: no; yes\n")
 
 
-def test_what_may_not_be_read_is_one_sentence_with_exit_code_2(capsys, monkeypatch):
+def test_an_unreadable_file_is_one_sentence_with_exit_code_2(capsys, monkeypatch):
     source = "raise PermissionError(13, 'Permission denied', 'runs/hers')"
     ending = ending_of(source, "x.py", capsys, monkeypatch)
     sentence = "runs/hers cannot be used (Permission denied); change who may read and write it"
@@ -43,7 +43,7 @@ def test_a_part_that_is_not_written_is_its_line_and_exit_code_1(
     assert (code, error) == (1, f"error: {path}, line 2: {said}\n")
 
 
-def test_what_others_have_not_implemented_keeps_its_traceback(capsys, monkeypatch):
+def test_a_not_implemented_error_of_other_code_keeps_its_traceback(capsys, monkeypatch):
     with pytest.raises(NotImplementedError):
         ending_of("raise NotImplementedError", "elsewhere.py", capsys, monkeypatch)
 

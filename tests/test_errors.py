@@ -1,4 +1,4 @@
-"""What users are told: the nearest known name, locks that are held, files that are damaged."""
+"""Errors for users: the nearest known name, held locks, damaged files."""
 
 import ast
 import json

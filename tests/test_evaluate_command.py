@@ -117,7 +117,7 @@ def test_a_data_set_of_the_stories_is_scored_below_a_guess(
         (["--data", "text.txt", "--json", "no/folder/out.json"], "no/folder"),
     ],
 )
-def test_what_cannot_be_evaluated_is_one_sentence(
+def test_an_impossible_evaluation_is_one_sentence(
     run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
 ) -> None:
     ran = run("evaluate", "run", *arguments)

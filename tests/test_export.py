@@ -48,7 +48,7 @@ def test_transformers_loads_each_published_shape_in_small_with_our_logits(tmp_pa
 @pytest.mark.parametrize(
     "changes", [{"d_mlp": 20}, {"layer_norm_eps": 0.3}, {"tied_embeddings": False}]
 )
-def test_what_a_config_may_vary_arrives_in_transformers(tmp_path, changes):
+def test_variations_of_the_config_arrive_in_transformers(tmp_path, changes):
     model = our_gpt2(**changes)
     if model.unembed is not None:
         model.unembed.b_U.data.zero_()

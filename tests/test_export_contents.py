@@ -1,4 +1,4 @@
-"""What an export keeps: every row, token and end; and what it refuses: another function."""
+"""An export keeps every row, token and end, and refuses a model of another function."""
 
 import json
 import os

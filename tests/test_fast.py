@@ -149,7 +149,7 @@ def kept_bytes(run) -> int:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_what_is_computed_again_gives_the_same_loss_and_gradients(solution, dropout):
+def test_recomputed_activations_give_the_same_loss_and_gradients(solution, dropout):
     model = SMALL.build(solution, "Transformer", dropout=dropout).train()
     found = []
     for recompute in (False, True):
@@ -161,7 +161,7 @@ def test_what_is_computed_again_gives_the_same_loss_and_gradients(solution, drop
     assert all(torch.equal(kept[name], computed_again[name]) for name in kept)
 
 
-def test_what_is_computed_again_is_not_kept(solution):
+def test_recomputed_activations_are_not_kept(solution):
     model = solution.Transformer(
         solution.TransformerConfig(d_model=32, n_layers=6, n_heads=2, n_ctx=64, d_vocab=50)
     )

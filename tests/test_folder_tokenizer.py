@@ -70,7 +70,7 @@ def test_another_end_is_kept_where_gpt2s_is_assumed(tmp_path):
         ),
     ],
 )
-def test_what_speaks_against_gpt2s_is_refused(tmp_path, rows, files, sentence):
+def test_settings_of_another_tokenizer_are_refused(tmp_path, rows, files, sentence):
     write(tmp_path, files)
     with pytest.raises(UserError, match=sentence) as refusal:
         tokenizer_beside(tmp_path, rows)

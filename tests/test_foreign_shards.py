@@ -151,7 +151,7 @@ def test_a_folder_without_validation_is_refused_with_what_there_is(foreign):
         open_shards(foreign)
 
 
-def test_what_is_read_as_shards_is_told_from_other_data(foreign, play, prepared):
+def test_shards_are_told_from_other_data(foreign, play, prepared):
     shards = [foreign, foreign / "val.bin", prepared["bin"], prepared["npy"]]
     assert all(holds_shards(path) for path in shards)
     others = [play, play.parent, foreign / "not there"]

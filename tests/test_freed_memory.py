@@ -49,7 +49,7 @@ def test_a_tensor_in_the_place_of_a_freed_one_needs_no_new_pages() -> None:
     assert kept < 100
 
 
-def test_where_memory_is_short_freed_tensors_leave_no_gaps() -> None:
+def test_freed_tensors_leave_no_gaps_when_memory_is_short() -> None:
     as_it_is, returned = before_and_after(
         "freed_memory.return_freed_memory()", KEPT_OF_EVERY_SECOND_TENSOR
     )

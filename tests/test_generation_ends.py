@@ -1,4 +1,4 @@
-"""Where a continuation ends, and that its text is whole there."""
+"""Ends of continuations: stop strings, stop tokens and ends of text, with the text whole."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Streaming generation: what each row gets, and what is told of it."""
+"""Streaming generation: rows, their steps, texts and finish reasons."""
 
 import math
 from types import SimpleNamespace

@@ -174,7 +174,7 @@ def test_one_changed_byte_in_a_given_table_is_refused_by_name(nowhere):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\xff", b"{", b'{"model": {}}', b"a b c", b"[1]", b"{}"])
-def test_what_is_no_table_at_all_is_not_taken_for_one(data):
+def test_a_file_without_a_table_is_not_taken_for_one(data):
     assert verified_ranks(data) is None
 
 
@@ -197,9 +197,7 @@ def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
         gpt2_ranks()
 
 
-def test_what_the_network_returns_is_verified_and_not_kept_when_it_is_not_the_table(
-    nowhere, monkeypatch
-):
+def test_a_download_is_verified_and_not_kept_when_it_is_not_the_table(nowhere, monkeypatch):
     monkeypatch.setattr(gpt2_table, "_download", lambda damaged: b"IQ== 0\n")
     with pytest.raises(UserError, match="returned is not GPT-2's byte-pair table"):
         gpt2_ranks()
@@ -230,9 +228,7 @@ def test_a_damaged_copy_in_the_cache_is_replaced_by_what_was_downloaded(nowhere,
 
 
 @pytest.mark.parametrize("cache", ["", "a-file/cache"])
-def test_where_the_engine_keeps_nothing_or_cannot_the_table_is_used_all_the_same(
-    nowhere, monkeypatch, cache
-):
+def test_without_a_writable_cache_the_table_is_used_all_the_same(nowhere, monkeypatch, cache):
     monkeypatch.chdir(nowhere)
     (nowhere / "a-file").touch()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", cache)

@@ -116,7 +116,7 @@ def test_vocabulary_and_merges_alone_give_the_tokenizer_back(tokenizer, without_
     assert restored.ends == tokenizer.ends
 
 
-def test_what_transformers_saves_again_is_read(tmp_path):
+def test_a_folder_that_transformers_saves_again_is_read(tmp_path):
     write_tokenizer_files(BYTE_LEVEL[1], tmp_path)
     transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
     assert read_tokenizer_folder(tmp_path / "again").to_dict() == BYTE_LEVEL[1].to_dict()

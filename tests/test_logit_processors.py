@@ -135,7 +135,7 @@ def _is_a_close_call(logits, options):
     return len(set(map(int, cuts))) > 1
 
 
-def test_what_a_row_has_drawn_counts_as_the_prompt_does_for_repetition():
+def test_drawn_tokens_count_as_the_prompts_do_for_repetition():
     logits, options = logits_of(1), SamplingOptions(repetition_penalty=1.5, no_repeat_ngram_size=2)
     together = penalised(logits, [PROMPT], [[]], options)
     assert torch.equal(penalised(logits, [PROMPT[:3]], [PROMPT[3:]], options), together)

@@ -206,9 +206,7 @@ LOSSES = [
 
 
 @pytest.mark.parametrize(("error", "beginning"), LOSSES)
-def test_what_becomes_of_another_process_is_told_of_without_advice_for_programmers(
-    error, beginning
-):
+def test_the_loss_of_another_process_is_reported_without_advice_for_programmers(error, beginning):
     with pytest.raises(ProcessLost) as lost, losses_as_sentences():
         raise error if isinstance(error, RuntimeError) else RuntimeError(error)
     assert str(lost.value).startswith(beginning)

@@ -218,7 +218,7 @@ def test_padding_changes_nothing() -> None:
     assert_same(gradients, wanted)
 
 
-def test_what_is_no_target_is_not_trained() -> None:
+def test_a_token_that_is_no_target_is_not_trained() -> None:
     """The logits after the last target get no gradient, whatever stands there."""
     trained = model()
     row = torch.tensor([~3, ~4, 5, ~6, ~7])

@@ -83,7 +83,7 @@ def test_a_model_or_a_batch_that_can_never_fit_is_refused_before_it_is_built(
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_certain_to_be_held_is_not_more_than_the_plan_has():
+def test_the_fixed_memory_is_at_most_that_of_the_plan():
     setting = Setting(dtype="float32", on_cpu=True, is_distributed=False)
     assert fixed_bytes(GPT2) < memory_of(GPT2, setting, 1).total
     check_possible(GPT2, replace(FINEWEB.recipe, batch_size=8), ALONE)

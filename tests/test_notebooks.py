@@ -57,7 +57,7 @@ def test_a_cell_that_fails_is_told_by_its_number_and_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"cells": 3}', "null"])
-def test_what_is_no_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.ipynb"
     path.write_text(text)
     with pytest.raises(UserError, match="is not a notebook of format 4"):

@@ -79,7 +79,7 @@ def test_a_nested_tree_gives_the_same_paths_as_its_rows(tmp_path: Path) -> None:
         ({"aa1": {"parent_id": "gone"}}, [["a", "aa"]]),
     ],
 )
-def test_what_oasst_marks_as_unfit_is_left_out(
+def test_messages_that_oasst_marks_as_unfit_are_left_out(
     change: dict[str, dict[str, Any]], expected: list[list[str]], tmp_path: Path
 ) -> None:
     rows = [row | change.get(row["message_id"], {}) for row in TREE]

@@ -82,7 +82,7 @@ def planned_bytes(config, where):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_autograd_keeps_on_a_cpu_is_what_was_planned(shape, dtype):
+def test_autograd_keeps_the_planned_bytes_on_a_cpu(shape, dtype):
     config = gpt2_small.TransformerConfig(**SHAPES[shape])
     planned = planned_bytes(config, setting(dtype))
     assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
@@ -90,7 +90,7 @@ def test_what_autograd_keeps_on_a_cpu_is_what_was_planned(shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_autograd_keeps_on_the_path_of_a_gpu_is_what_was_planned(shape, dtype, monkeypatch):
+def test_autograd_keeps_the_planned_bytes_on_the_path_of_a_gpu(shape, dtype, monkeypatch):
     config = gpt2_small.TransformerConfig(**SHAPES[shape])
     planned = planned_bytes(config, setting(dtype, on_cpu=False))
     with the_way_of_a_gpu(monkeypatch):

@@ -157,7 +157,7 @@ def test_a_machine_that_does_not_say_its_memory_is_planned_without(monkeypatch):
     assert (plan.largest_micro_batch, plan.fits, plan.micro_batch) == (None, True, 1)
 
 
-def test_what_does_not_fit_is_known():
+def test_a_run_that_does_not_fit_is_known():
     assert planned("gpt2-xl", "t4").fits is False
     assert planned("gpt2", "t4", micro_batch=512).fits is False
     assert planned("gpt2", "t4").fits is True
@@ -190,7 +190,7 @@ def test_what_does_not_fit_is_known():
         ),
     ],
 )
-def test_what_cannot_be_planned_is_one_sentence_with_the_way_out(changes, sentence):
+def test_an_impossible_plan_is_one_sentence_with_the_way_out(changes, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         planned(**changes)
     assert "\n" not in str(caught.value)

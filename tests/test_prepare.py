@@ -283,7 +283,7 @@ class Marking(BaseTokenizer):
         return {"name": self.name}
 
 
-def test_what_a_tokenizer_puts_before_a_text_comes_once_for_each_document(small_batches):
+def test_ids_before_each_text_come_once_for_each_document(small_batches):
     pieces = [
         corpus.Piece("one ", "train", ends=False),
         corpus.Piece("two", "train", begins=False),

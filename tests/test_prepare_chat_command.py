@@ -85,7 +85,7 @@ def test_a_split_by_path_warns(
         (["rows.jsonl", "--show", "2", "--chat"], "--chat does not go with --show"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_leaves_nothing(
+def test_an_impossible_option_is_one_sentence_and_leaves_nothing(
     arguments: list[str],
     sentence: str,
     source: Path,

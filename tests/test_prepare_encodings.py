@@ -125,7 +125,9 @@ def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
         (b"%PDF-1.7\n\xb5\xed", r"convert it to text with pdftotext"),
     ],
 )
-def test_what_is_not_text_is_refused_by_name_and_offset(tmp_path, data, complaint, monkeypatch):
+def test_a_file_that_is_not_text_is_refused_by_name_and_offset(
+    tmp_path, data, complaint, monkeypatch
+):
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 4)
     path = write_file(tmp_path / "data.txt", data)
     with pytest.raises(UserError, match=complaint) as refusal:

@@ -81,7 +81,7 @@ def test_a_folder_of_one_text_is_that_text(tmp_path):
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
 
-def test_what_is_left_out_of_a_folder_is_listed_by_name(tmp_path):
+def test_files_that_are_left_out_of_a_folder_are_listed_by_name(tmp_path):
     folder = folder_of(tmp_path / "texts", written(15))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:

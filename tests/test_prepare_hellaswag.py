@@ -36,7 +36,7 @@ def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return rows
 
 
-def test_what_is_written_reads_back_as_the_validation_split(run: Any, on_the_hub: Any) -> None:
+def test_the_written_file_reads_back_as_the_validation_split(run: Any, on_the_hub: Any) -> None:
     done: Ran = run(*COMMAND)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Wrote {FILE}: 5 questions.\n")

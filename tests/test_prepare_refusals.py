@@ -94,7 +94,9 @@ def test_a_disk_that_is_too_small_is_refused_with_both_numbers_before_anything_i
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_written_already_needs_no_more_room(tmp_path, play, small_batches, monkeypatch):
+def test_shards_that_are_written_already_need_no_more_room(
+    tmp_path, play, small_batches, monkeypatch
+):
     folder = tmp_path / "out"
     needed = 2 * len(PLAY)
     every = steps_of(play, folder, tokenizer="byte")

@@ -39,7 +39,7 @@ def test_fields_are_changed_by_keyword():
         ("gpt2", {"n_layers": 0}, "preset gpt2: n_layers is 0; give a whole number"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence_with_the_way_out(name, changes, sentence):
+def test_an_impossible_field_is_refused_in_a_sentence_with_the_way_out(name, changes, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         preset(name, **changes)
     assert "\n" not in str(caught.value)

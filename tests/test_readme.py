@@ -100,7 +100,7 @@ def test_the_code_of_the_readme_runs(clone):
         assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_what_the_readme_links_to_is_there():
+def test_every_link_of_the_readme_leads_to_a_file():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
 

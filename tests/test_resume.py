@@ -128,9 +128,7 @@ def test_a_log_whose_last_line_was_cut_off_has_every_step_once(solution, stopped
     assert logged(stopped) == logged(finished)
 
 
-def test_what_a_lost_machine_left_in_the_log_after_the_checkpoint_is_dropped(
-    solution, stopped, finished
-):
+def test_damaged_log_lines_after_the_checkpoint_are_dropped(solution, stopped, finished):
     lines = (stopped / "log.jsonl").read_text().splitlines(keepends=True)
     (stopped / "log.jsonl").write_text("".join(lines[:9]) + "\0\0\0\n{\0\n" + "".join(lines[11:]))
     train(solution, stopped, resume=True)

@@ -158,7 +158,9 @@ IN_ONE = dict(zip(SPOILT, (1, 0, 1), strict=True))
         *(pytest.param(what, 1 - rank, marks=pytest.mark.slow) for what, rank in IN_ONE.items()),
     ],
 )
-def test_what_is_not_finite_in_one_process_stops_all_before_the_update(begin, tmp_path, what, rank):
+def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
+    begin, tmp_path, what, rank
+):
     run = tmp_path / "run"
     program = spoil(5, rank, SPOILT[what])
     fork = the_forks().run(*begin(run, checkpoint_every=4), processes=2, before=program)

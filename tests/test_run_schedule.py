@@ -1,4 +1,4 @@
-"""The learning rate of a run: its shapes, what is said of it, and what becomes of it on resume."""
+"""The learning rate of a run: its shapes, its description, and the rates after a resume."""
 
 import re
 from dataclasses import replace

@@ -118,7 +118,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_checkpoint_and_nothing_half(tmp
     assert os.listdir(run.folder / "checkpoints") == ["step-3"]
 
 
-def test_what_a_killed_process_left_aside_is_no_checkpoint(tmp_path):
+def test_a_folder_left_by_a_killed_process_is_no_checkpoint(tmp_path):
     run = saved_run(tmp_path / "run", our_gpt2(), step=3)
     aside = run.folder / "checkpoints" / ".step-4.unfinished"
     aside.mkdir()

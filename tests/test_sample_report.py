@@ -39,7 +39,7 @@ def test_json_holds_the_texts_with_log_probabilities_and_candidates(sample, run_
             assert token["candidates"] == [asdict(candidate) for candidate in step.candidates]
 
 
-def test_what_is_no_file_is_written_to_and_not_replaced(sample, tmp_path):
+def test_a_pipe_or_a_link_is_written_to_and_not_replaced(sample, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link.json").symlink_to("linked.json")
     (tmp_path / "linked.json").touch()

@@ -1,4 +1,4 @@
-"""What decides a run: presets, flags that override their fields, and what is refused."""
+"""Settings of a run: presets, flags that override their fields, and refusals."""
 
 from dataclasses import asdict, replace
 

@@ -303,7 +303,7 @@ def test_help_explains_the_builds_of_torch_and_makes_nothing(checkout: FakeCheck
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--no-such-option", 2), ("no-such-command", 127)])
-def test_what_cannot_be_run_is_one_sentence(
+def test_an_impossible_command_is_one_sentence(
     checkout: FakeCheckout, argument: str, code: int
 ) -> None:
     result = checkout.run(argument)

@@ -103,7 +103,7 @@ def test_more_shards_than_files_may_be_open_are_read(tmp_path, play):
     assert printed_by(program.replace("OUT", repr(str(out))), tmp_path) == str(total)
 
 
-def test_what_a_step_trains_on_does_not_depend_on_the_shards(prepared):
+def test_the_batch_of_a_step_does_not_depend_on_the_shards(prepared):
     step = {"seed": 1, "step": 7, "batch_size": 32, "rank": 0, "world_size": 1}
     batches = [windows_of(folder, 50).batch(**step) for folder in prepared.values()]
     assert batches[0].shape == (32, 51)

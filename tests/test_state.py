@@ -99,7 +99,7 @@ def test_processes_draw_different_numbers_and_the_same_again():
     assert [drawn(*place) for place in places] == numbers
 
 
-def test_what_was_kept_names_its_step_tokens_and_loss(solution, tmp_path):
+def test_a_checkpoint_names_its_step_tokens_and_loss(solution, tmp_path):
     train(solution, tmp_path / "run")
     checkpoint = read_run(tmp_path / "run").latest_checkpoint()
     position = json.loads((checkpoint.folder / "position.json").read_text())

@@ -206,7 +206,7 @@ def test_an_article_fits_the_word_after_it() -> None:
     assert not re.findall(r"\b[Aa]n [^aeiou]\w+", text)
 
 
-def test_what_may_come_next_adds_up_to_one_and_agrees_with_the_log_probabilities():
+def test_next_word_probabilities_add_up_to_one_and_agree_with_the_log_probabilities():
     story = [BEGIN, *stories.generate_story(Random(5)), BEGIN]
     log_probs = stories.token_log_probs(story)
     for position in range(1, len(story)):

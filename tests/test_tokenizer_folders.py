@@ -179,7 +179,7 @@ def test_a_run_keeps_the_tokenizer(name, folders, tmp_path):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_built_exactly_is_refused_in_a_sentence(name, tmp_path):
+def test_a_tokenizer_that_cannot_be_built_exactly_is_refused_in_a_sentence(name, tmp_path):
     make, sentence = REFUSED[name]
     make(tmp_path)
     with pytest.raises(UserError, match=sentence) as refusal:

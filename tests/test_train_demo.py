@@ -1,4 +1,4 @@
-"""demos/train_demo.py: what a person sees, keeps, and is told about a mistake."""
+"""demos/train_demo.py: its screens, its run, and its errors."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What a run trains on: the order of the stories' windows, and the fingerprint of the data."""
+"""Training data: the order of the stories' windows, and the fingerprint."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a person sees of a run: the line, its curve, the share of a device's peak."""
+"""The screen of a run: the live line, its curve, the share of a device's peak."""
 
 import io
 import math

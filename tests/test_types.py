@@ -88,7 +88,7 @@ def test_checking_shapes_keeps_the_classes_and_happens_once(tmp_path):
     assert module.next_token_loss is checked
 
 
-def test_what_a_learner_imports_or_leaves_without_shapes_stays_as_it_is(tmp_path):
+def test_imports_and_functions_without_shapes_stay_as_they_are(tmp_path):
     path = tmp_path / "learner.py"
     path.write_text(
         "from __future__ import annotations\n"

@@ -1,4 +1,4 @@
-"""What people give as a model and cannot be loaded: a sentence that says what it is."""
+"""Files and folders that are no model are refused with a sentence that names their kind."""
 
 import json
 import pickle
@@ -77,7 +77,7 @@ def test_the_root_of_a_trainer_is_answered_with_its_last_checkpoint(tmp_path):
     gpt2_small.load_pretrained(tmp_path / "checkpoint-1500")
 
 
-def test_what_a_trainer_leaves_beside_pickled_weights_is_not_taken_for_them(tmp_path):
+def test_a_trainers_files_beside_pickled_weights_are_not_taken_for_them(tmp_path):
     hugging_face_gpt2().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     for name in ("training_args.bin", "optimizer.pt", "pytorch_model.bin"):

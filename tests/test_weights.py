@@ -38,7 +38,7 @@ def test_each_published_shape_in_small_gives_transformers_logits(tmp_path, name)
         {"tie_word_embeddings": False},
     ],
 )
-def test_what_the_config_may_vary_is_heeded(tmp_path, changes):
+def test_variations_of_the_config_are_heeded(tmp_path, changes):
     theirs = hugging_face_gpt2(**changes)
     ours = gpt2_small.load_pretrained(saved(tmp_path, theirs))
     assert_same_function(ours, theirs)
