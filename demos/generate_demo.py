@@ -1,4 +1,4 @@
-"""See a GPT-2 choose its words.
+"""Sample from GPT-2, step by step.
 
 python demos/generate_demo.py                       a model that knows nothing, then trained ones
 python demos/generate_demo.py --model runs/stories  a run, a Hugging Face folder, or gpt2
@@ -237,17 +237,17 @@ def run_demo(demo: Demo, model: str | None) -> None:
 
 @app.command()
 def main(
-    prompt: Annotated[str, typer.Option(help="What to continue.")] = DEFAULT_PROMPT,
+    prompt: Annotated[str, typer.Option(help="Text to continue.")] = DEFAULT_PROMPT,
     model: Annotated[
-        str | None, typer.Option(help="A run, a Hugging Face folder, or gpt2; the newest run.")
+        str | None, typer.Option(help="Run, folder or gpt2 (default: newest run).")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed shows the same texts.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
     solution: Annotated[
         Path | None, typer.Option(help="Your own file instead of the reference.")
     ] = None,
 ) -> None:
-    """See a GPT-2 choose its words: at random weights, by temperature, top-k and top-p, trained."""
+    """Sample from GPT-2: untrained, with temperature, top-k and top-p, and trained."""
     bind_solution(solution)
     print_anything(sys.stdout)
     console = Console(highlight=False)

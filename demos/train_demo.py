@@ -1,4 +1,4 @@
-"""Train a small GPT-2 before your eyes.
+"""Train a small GPT-2 with live output.
 
 python demos/train_demo.py                        short stories, about two minutes
 python demos/train_demo.py --chat                 then answers about stories, about four minutes
@@ -212,27 +212,29 @@ def main(
     preset: Annotated[
         str | None, typer.Option(help="stories, characters, shakespeare-cpu, ...")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; a new one in runs/.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Updates of the weights.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows in a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights and the order of the data.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder (default: new in runs/).")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimiser steps in all.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed for weights and data order.")] = 0,
     judge: Annotated[
         int | None,
-        typer.Option(min=1, help="Stories to sample and judge; 1000, or 100 of your own file."),
+        typer.Option(min=1, help="Stories to judge (default: 1000; own file: 100)."),
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help="Go on from the stories' run, to answers about stories.")
+        bool, typer.Option("--chat", help="Fine-tune the stories' run to a chat.")
     ] = False,
     init_from: Annotated[
-        Path | None, typer.Option(help="With --chat: the stories' run; runs/stories.")
+        Path | None, typer.Option(help="With --chat: the stories' run (default: runs/stories).")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
     solution: Annotated[
         Path | None, typer.Option(help="Your own file instead of the reference.")
     ] = None,
 ) -> None:
-    """Train a small GPT-2 before your eyes, on short stories or on a text of your own."""
+    """Train a small GPT-2 with live output, on short stories or on your own text."""
     bind_solution(solution)
     if chat:
         data, preset, init_from = str(CHATS), "chat-stories", init_from or STORIES_RUN

@@ -1,4 +1,4 @@
-"""`gpt2-small app`: look into a model in the browser."""
+"""`gpt2-small app`: open a model in the browser."""
 
 import signal
 import sys
@@ -16,9 +16,7 @@ from gpt2_small.interrupts import loading
 
 RUNS = Path("runs")
 
-HostOption = Annotated[
-    str, typer.Option(help="Listen on this address, for other machines too.", metavar="ADDRESS")
-]
+HostOption = Annotated[str, typer.Option(help="Address to listen on.", metavar="ADDRESS")]
 PortOption = Annotated[
     int | None,
     typer.Option(help="Port (default: 8742, or any free one).", metavar="N", min=0, max=65535),
@@ -29,7 +27,7 @@ def app(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="A run, a Hugging Face folder, or gpt2 to gpt2-xl; left out, the newest run here.",
+            help="Run, Hugging Face folder or hub name (default: newest run).",
             metavar="MODEL",
         ),
     ] = None,
@@ -41,10 +39,10 @@ def app(
     device: Device = None,
     solution: Solution = None,
 ) -> None:
-    """Look into a model in the browser: probabilities, branches, attention, your file's state.
+    """Open a model in the browser: probabilities, branches, attention, your file.
 
-    The address is printed alone on a line; its key keeps other users of this machine out.
-    Ctrl-C ends it.
+    Prints the address alone on a line; its key keeps out other users of this
+    machine. Another --host lets other machines connect. Ctrl-C stops the server.
 
     Example: gpt2-small app runs/stories
     """

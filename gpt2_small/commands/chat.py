@@ -1,4 +1,4 @@
-"""`gpt2-small chat`: talk with a model in the terminal, or ask it once."""
+"""`gpt2-small chat`: chat with a model in the terminal, or answer one message."""
 
 import random
 import sys
@@ -32,17 +32,15 @@ CANDIDATES = 5
 def chat(
     model: Annotated[
         str,
-        typer.Argument(
-            help="A run or folder of a model trained on conversations.", metavar="MODEL"
-        ),
+        typer.Argument(help="A run or folder fine-tuned on conversations.", metavar="MODEL"),
     ],
     message: Annotated[
         str | None,
-        typer.Argument(
-            help="Print one answer to this, or to a piped message.", metavar="[MESSAGE]"
-        ),
+        typer.Argument(help="Answer this message, or a piped one, and exit.", metavar="[MESSAGE]"),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer.", metavar="N")] = 200,
+    max_new_tokens: Annotated[
+        int, typer.Option(help="Tokens per answer, at most.", metavar="N")
+    ] = 200,
     temperature: Temperature = 0.8,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -54,13 +52,13 @@ def chat(
     ] = None,
     json_path: Annotated[
         Path | None,
-        typer.Option("--json", help="Write turns and tokens; - prints.", metavar="PATH"),
+        typer.Option("--json", help="Write turns and tokens (-: print).", metavar="PATH"),
     ] = None,
     device: Device = None,
     solution: Solution = None,
 ) -> None:
-    """Talk with a fine-tuned model. It keeps what was said, and stops at Ctrl-C.
-    /undo, /retry, /why, /save FILE, /new and /quit are commands.
+    """Chat with a fine-tuned model. Ctrl-C stops an answer.
+    Commands: /undo, /retry, /why, /save FILE, /new, /quit.
 
     Example: gpt2-small chat runs/chat "Tell of Mara and the crown."
     """

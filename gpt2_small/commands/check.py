@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 def check(
     file: Annotated[
         Path | None,
-        typer.Argument(help="The file with your GPT-2; left out, the one in use.", metavar="FILE"),
+        typer.Argument(help="The file with your GPT-2 (default: the one in use).", metavar="FILE"),
     ] = None,
     component: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Check this part alone, LayerNorm for instance; may be repeated.", metavar="NAME"
-        ),
+        typer.Option(help="Check this part only, such as LayerNorm; repeatable.", metavar="NAME"),
     ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the results as JSON.", metavar="PATH")
@@ -38,14 +36,13 @@ def check(
     as_: Annotated[
         str | None,
         typer.Option(
-            "--as", help="Check that it is the reference with these edits.", metavar="ID[,ID...]"
+            "--as", help="Compare with the reference with these edits.", metavar="ID[,ID...]"
         ),
     ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
-            help="Read parameters as nanogpt, hugging-face, early-hugging-face, linear, "
-            "llms-from-scratch or arena name them.",
+            help="The parameters' layout, if not the reference's.",
             metavar="NAME",
         ),
     ] = None,
@@ -53,10 +50,11 @@ def check(
 ) -> None:
     """Check your GPT-2 part by part, and name the first mistake.
 
-    Every part is judged with the reference in place of the others. A check may take
-    10 seconds of a processor (two processes: 20), a part 2 GiB of memory. The exit code
-    is 0 when all holds, 1 when something is wrong or not written yet, 2 when the file
-    cannot be run.
+    Every part is judged with the reference in place of the others. Limits: 10
+    seconds of CPU time per check (two processes: 20), 2 GiB of memory per part.
+    Exit codes: 0 all parts hold, 1 a part is wrong or not written yet, 2 the file
+    cannot be run. Layouts: nanogpt, hugging-face, early-hugging-face, linear,
+    llms-from-scratch, arena.
 
     Example: gpt2-small check my_gpt2.py --component LayerNorm
     """

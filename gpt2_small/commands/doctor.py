@@ -1,12 +1,12 @@
-"""`gpt2-small doctor`: what this machine has, what is missing, and the command that mends it."""
+"""`gpt2-small doctor`: show versions, devices, disk space and missing packages."""
 
 import typer
 
 
 def doctor() -> None:
-    """Show versions, devices and disk, and what is missing with the command that mends it.
+    """Show versions, devices, disk space, and how to install missing packages.
 
-    The exit code is 0 when nothing is missing that is needed, and 1 otherwise.
+    Exit codes: 0 nothing required is missing, 1 otherwise.
 
     Example: gpt2-small doctor
     """

@@ -27,20 +27,18 @@ DEFINITION_CHOICES = ("completion", "harness", "both")
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="Prepared shards (the held-out part), or a text.", metavar="PATH"),
+        typer.Option(help="Prepared shards (the held-out part) or a text.", metavar="PATH"),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(
-            help="Tokens by which windows advance; left out, windows do not overlap.", metavar="N"
-        ),
+        typer.Option(help="Advance windows by N tokens (default: no overlap).", metavar="N"),
     ] = None,
     column: Annotated[
-        str | None, typer.Option(help="Column of rows that is the text.", metavar="NAME")
+        str | None, typer.Option(help="Column with the text.", metavar="NAME")
     ] = None,
     choices: Annotated[
         Path | None,
@@ -53,7 +51,7 @@ def evaluate(
         int | None, typer.Option(help="Answer the first N questions.", metavar="N")
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers here.", metavar="PATH")
+        Path | None, typer.Option("--json", help="Write the numbers as JSON.", metavar="PATH")
     ] = None,
     device: Device = None,
     dtype: Annotated[

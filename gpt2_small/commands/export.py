@@ -1,4 +1,4 @@
-"""Run `gpt2-small export`: write a trained model for other programs."""
+"""Run `gpt2-small export`: write a run as a Hugging Face folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,15 +13,15 @@ from gpt2_small.interrupts import loading
 
 def export(
     run: Annotated[
-        Path, typer.Argument(help="A run; its latest checkpoint is written.", metavar="RUN")
+        Path, typer.Argument(help="The run; its latest checkpoint is exported.", metavar="RUN")
     ],
-    folder: Annotated[Path, typer.Argument(help="A new folder for the model.", metavar="FOLDER")],
+    folder: Annotated[Path, typer.Argument(help="The folder to create.", metavar="FOLDER")],
     solution: Solution = None,
 ) -> None:
-    """Write a trained model as a folder that transformers and TransformerLens load.
+    """Export a run as a folder that transformers and TransformerLens load.
 
-    It gets the weights as safetensors, the config, the tokenizer's files, and a manifest
-    with the SHA-256 of each; nothing is written of a model that is no GPT-2.
+    Writes the weights as safetensors, the config, the tokenizer's files, and a
+    manifest with the SHA-256 of each. A model that is not GPT-2 is refused.
 
     Example: gpt2-small export runs/stories stories-gpt2
     """

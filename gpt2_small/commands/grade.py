@@ -13,34 +13,35 @@ if TYPE_CHECKING:
 
 
 def grade(
-    folder: Annotated[Path, typer.Argument(help="Holds a file, or a folder with one, a student.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with one file or folder per student.")],
     csv: Annotated[Path | None, typer.Option(help="Write a CSV file.", metavar="PATH")] = None,
     json: Annotated[Path | None, typer.Option(help="Write a JSON file.", metavar="PATH")] = None,
     feedback: Annotated[
         Path | None,
-        typer.Option(help="Write a Markdown file for each student.", metavar="FOLDER"),
+        typer.Option(help="Write a Markdown file per student.", metavar="FOLDER"),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Plot mistakes by part (.png, .pdf, .svg).", metavar="PATH")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat the grading that had this seed.", metavar="N", min=0)
+        int | None, typer.Option(help="Repeat the grading with this seed.", metavar="N", min=0)
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Limit for one file.", metavar="S", min=1)] = 300,
+    seconds: Annotated[float, typer.Option(help="Time limit per file.", metavar="S", min=1)] = 300,
     memory: Annotated[
-        float, typer.Option(help="Memory limit for one part.", metavar="GIB", min=0.5)
+        float, typer.Option(help="Memory limit per part.", metavar="GIB", min=0.5)
     ] = 2,
     jobs: Annotated[
         int | None,
         typer.Option(help="Files checked at a time (default: one per core).", metavar="N", min=1),
     ] = None,
 ) -> None:
-    """Grade a folder of files, one row a student, with time and memory limits.
+    """Grade a folder of files, one row per student, with time and memory limits.
 
-    Takes Python files and notebooks of GPT-2 or of a lesson; lists whoever is not graded.
-    All files are read before any runs. Inputs are drawn anew each time.
-    This is no sandbox: the files run with your rights; grade strangers' files in a container.
-    The exit code is 1 when a file changed or disappeared during grading.
+    Grades Python files and notebooks of GPT-2 or of a lesson. Ungraded submissions
+    are listed with the reason. All files are read before any runs. Inputs are
+    random each time. This is not a sandbox: files run with your rights; grade
+    untrusted files in a container. The exit code is 1 if a file changed or
+    disappeared during grading.
 
     Example: gpt2-small grade handed_in --csv grades.csv --feedback feedback
     """

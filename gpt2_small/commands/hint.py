@@ -12,10 +12,10 @@ from gpt2_small.errors import UserError
 
 
 def hint(part: PartArgument, file: FileOption = None) -> None:
-    """Give the next hint for a part, from a nudge to the formula.
+    """Print the next hint for a part; the last hint gives the formula.
 
-    When your code behaves like a known mistake, the hint is about that. How many hints
-    were given is kept beside your file, in .my_gpt2.progress.json for my_gpt2.py.
+    If your code behaves like a known mistake, the hint is about that mistake. The number
+    of hints is stored beside your file, in .my_gpt2.progress.json for my_gpt2.py.
 
     Example: gpt2-small hint LayerNorm
     """

@@ -20,22 +20,22 @@ SHARES = ("acc", "acc_norm", "exact_match")
 def lm_eval(
     model: Annotated[
         str,
-        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
     ],
     tasks: Annotated[
         str, typer.Option(help="Names, such as hellaswag,lambada_openai.", metavar="NAMES")
     ],
     include_path: Annotated[
-        Path | None, typer.Option(help="A folder with task files of your own.", metavar="FOLDER")
+        Path | None, typer.Option(help="Folder with your own task files.", metavar="FOLDER")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Of each task, the first N examples.", metavar="N", min=1)
+        int | None, typer.Option(help="First N examples of each task.", metavar="N", min=1)
     ] = None,
     num_fewshot: Annotated[
-        int | None, typer.Option(help="Examples before each question.", metavar="N", min=0)
+        int | None, typer.Option(help="Few-shot examples before each question.", metavar="N", min=0)
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write the results here.", metavar="PATH")
+        Path | None, typer.Option("--json", help="Write the results as JSON.", metavar="PATH")
     ] = None,
     device: Device = None,
     solution: Solution = None,

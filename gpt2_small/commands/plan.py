@@ -25,7 +25,7 @@ def plan(
     nodes: Annotated[int, typer.Option(help="Machines.", metavar="N")] = 1,
     tokens: Annotated[
         str | None,
-        typer.Option(help="Training tokens, as 10B (default: 20 per parameter).", metavar="N"),
+        typer.Option(help="Training tokens, e.g. 10B (default: 20 per parameter).", metavar="N"),
     ] = None,
     batch_tokens: Annotated[
         str | None, typer.Option(help="Tokens per step (default: about 0.5M).", metavar="N")
@@ -55,10 +55,10 @@ def plan(
         Path | None, typer.Option(help="Write the plan as JSON.", metavar="PATH")
     ] = None,
 ) -> None:
-    """Plan a training run: its cost, its memory, and how far more GPUs help.
+    """Estimate a run's memory, time and disk space, and how far more GPUs help.
 
-    Nothing is trained, and no GPU is needed. The exit code is 0 when the run fits
-    into memory, 1 when it does not, 2 for something that cannot be planned.
+    Nothing is trained, and no GPU is needed. Exit codes: 0 the run fits into
+    memory, 1 it does not fit, 2 the input cannot be planned.
 
     Example: gpt2-small plan --preset gpt2 --device h200 --gpus 8 --nodes 4 --tokens 10B
     """

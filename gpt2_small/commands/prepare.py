@@ -20,14 +20,12 @@ def prepare(
     text: Annotated[
         str,
         typer.Argument(
-            help="openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories, hub:NAME for a "
-            "data set of the hub, or a file or folder: text, .jsonl, .csv, .parquet, .arrow; or "
-            "hellaswag, for its questions.",
+            help="A known text, hub:NAME, a file or a folder.",
             metavar="NAME|FILE",
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="A new folder for the result.", metavar="FOLDER")
+        Path | None, typer.Option(help="The folder to create.", metavar="FOLDER")
     ] = None,
     tokenizer: Annotated[
         str | None,
@@ -35,7 +33,7 @@ def prepare(
     ] = None,
     kind: Annotated[
         str,
-        typer.Option("--format", help="bin for nanoGPT, npy for build-nanogpt.", metavar="F"),
+        typer.Option("--format", help="bin (nanoGPT) or npy (build-nanogpt).", metavar="F"),
     ] = "bin",
     shard_tokens: Annotated[
         int | None,
@@ -49,17 +47,17 @@ def prepare(
         int | None, typer.Option(help="Read only the first N documents.", metavar="N", min=1)
     ] = None,
     column: Annotated[
-        str | None, typer.Option(help="Column or field of rows that is the text.", metavar="C")
+        str | None, typer.Option(help="Column or field with the text.", metavar="C")
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split of a hub data set (default: train). With --chat: tree or path.",
+            help="Hub split (default: train); with --chat, tree or path.",
             metavar="S",
         ),
     ] = None,
     skip_bad_rows: Annotated[
-        float, typer.Option(help="Share of rows that may be unreadable.", metavar="P")
+        float, typer.Option(help="Share of unreadable rows to allow.", metavar="P")
     ] = 0.01,
     processes: Annotated[
         int | None, typer.Option(help="Tokeniser processes (default: one per core).", metavar="N")
@@ -69,29 +67,32 @@ def prepare(
     ] = False,
     from_: Annotated[
         str | None,
-        typer.Option("--from", help="oasst, messages, sharegpt or alpaca.", metavar="F"),
+        typer.Option("--from", help="Format: oasst, messages, sharegpt or alpaca.", metavar="F"),
     ] = None,
     lang: Annotated[
         str | None, typer.Option(help="Language of oasst's trees (default: en).", metavar="L")
     ] = None,
     paths: Annotated[
-        str | None, typer.Option(help="Through oasst's trees: best or all.", metavar="P")
+        str | None, typer.Option(help="Paths through oasst's trees: best or all.", metavar="P")
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(help="Tokens per conversation (default: 1024).", metavar="N")
     ] = None,
     too_long: Annotated[
-        str | None, typer.Option(help="drop-turns or drop (default: drop-turns).", metavar="W")
+        str | None, typer.Option(help="If longer: drop-turns (default) or drop.", metavar="W")
     ] = None,
     show: Annotated[
         int | None,
         typer.Option(help="Show N conversations of a prepared folder.", metavar="N", min=1),
     ] = None,
 ) -> None:
-    """Tokenise a text into shards that train, nanoGPT and build-nanogpt read.
+    """Tokenise a text into shards for train, nanoGPT and build-nanogpt.
 
-    An index holds counts, hashes and the origin of the text. After an interruption
-    the same command resumes, and makes the same shards.
+    Known texts: openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories,
+    and hellaswag (its questions). hub:NAME is a data set of the hub. Files: text,
+    .jsonl, .csv, .parquet, .arrow. After an interruption the same command resumes,
+    and writes the same shards. The index holds counts, hashes and the text's
+    origin.
 
     Example: gpt2-small prepare tinystories --out data/tinystories
     """

@@ -34,34 +34,38 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def sample(
     model: Annotated[
-        str, typer.Option(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="NAME")
+        str, typer.Option(help="A run, Hugging Face folder or hub name.", metavar="NAME")
     ],
     prompt: Annotated[
         str | None,
-        typer.Option(help="Text to continue; left out, read from a pipe.", metavar="TEXT"),
+        typer.Option(help="Text to continue (default: read from a pipe).", metavar="TEXT"),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="File of prompts, one a line.", metavar="FILE")
+        Path | None, typer.Option(help="File of prompts, one per line.", metavar="FILE")
     ] = None,
     special_tokens: Annotated[
-        bool, typer.Option("--special-tokens", help="Read <|...|> in a prompt as tokens.")
+        bool, typer.Option("--special-tokens", help="Encode <|...|> in a prompt as special tokens.")
     ] = False,
     score: Annotated[
-        str | None, typer.Option(help="Score this text after the prompt instead.", metavar="TEXT")
+        str | None,
+        typer.Option(help="Score this text after the prompt; draw nothing.", metavar="TEXT"),
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens to draw.", metavar="N")] = 100,
     repetition_penalty: RepetitionPenalty = 1.0,
     frequency_penalty: Annotated[
         float,
         typer.Option(
-            help="Lowers a token each time it was drawn.", metavar="X", show_default=False
+            help="Subtract X for each time a token was drawn.", metavar="X", show_default=False
         ),
     ] = 0.0,
     presence_penalty: Annotated[
-        float, typer.Option(help="Lowers a token that was drawn.", metavar="X", show_default=False)
+        float,
+        typer.Option(
+            help="Subtract X once for a token that was drawn.", metavar="X", show_default=False
+        ),
     ] = 0.0,
     no_repeat_ngram_size: Annotated[
-        int, typer.Option(help="Repeat no N tokens in a row.", metavar="N", show_default=False)
+        int, typer.Option(help="Never repeat N tokens in a row.", metavar="N", show_default=False)
     ] = 0,
     temperature: Temperature = 1.0,
     top_k: TopK = None,
@@ -69,14 +73,15 @@ def sample(
     min_p: MinP = None,
     typical_p: Annotated[
         float | None,
-        typer.Option(help="Draw from the most typical tokens that make up P.", metavar="P"),
+        typer.Option(help="Draw from the most typical tokens, up to mass P.", metavar="P"),
     ] = None,
     stop: Stop = None,
     stop_token: Annotated[
-        list[str] | None, typer.Option(help="End with this token: its id or text.", metavar="TOKEN")
+        list[str] | None,
+        typer.Option(help="Stop with this token: its id or text.", metavar="TOKEN"),
     ] = None,
     ignore_end: Annotated[
-        bool, typer.Option("--ignore-end", help="Go on after the end of a text.")
+        bool, typer.Option("--ignore-end", help="Continue past the end-of-text token.")
     ] = False,
     seed: Annotated[
         int | None, typer.Option(help="The same seed gives the same text.", metavar="S")
@@ -86,16 +91,17 @@ def sample(
     ] = 1,
     json_path: Annotated[
         Path | None,
-        typer.Option("--json", help="Write tokens and probabilities; - prints.", metavar="PATH"),
+        typer.Option("--json", help="Write tokens and probabilities (-: print).", metavar="PATH"),
     ] = None,
     device: Device = None,
-    dtype: Annotated[str, typer.Option(help="Or bfloat16, float16.", metavar="T")] = "float32",
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")
+    ] = "float32",
     solution: Solution = None,
 ) -> None:
-    """Continue a text with a trained model, and print it as it is drawn.
+    """Continue a text with a trained model, and print the tokens as they are drawn.
 
-    Penalties and cuts (--repetition-penalty to --typical-p) act in this order, as
-    transformers has it.
+    --repetition-penalty to --typical-p apply in this order, as in transformers.
 
     Example: gpt2-small sample --model runs/stories --prompt "Once upon a time"
     """

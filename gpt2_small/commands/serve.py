@@ -1,4 +1,4 @@
-"""`gpt2-small serve`: a model for OpenAI's clients."""
+"""`gpt2-small serve`: serve a model by OpenAI's HTTP API."""
 
 from typing import Annotated
 
@@ -20,17 +20,17 @@ from gpt2_small.interrupts import loading
 def serve(
     model: Annotated[
         str,
-        typer.Argument(help="A run, a Hugging Face folder, or gpt2 to gpt2-xl.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
     ],
     port: PortOption = None,
     host: HostOption = "127.0.0.1",
     device: Device = None,
     solution: Solution = None,
 ) -> None:
-    """Serve a model to OpenAI's clients: /v1/completions, /v1/chat/completions, /tokenize.
+    """Serve a model by OpenAI's API: /v1/completions, /v1/chat/completions, /tokenize.
 
-    The address is printed alone on a line; clients take it with /v1 as their base URL,
-    and any API key. Ctrl-C ends it.
+    Prints the address alone on a line; clients use it with /v1 as base URL, and any
+    API key. Another --host lets other machines connect. Ctrl-C stops the server.
 
     Example: gpt2-small serve runs/stories --port 8000
     """

@@ -20,9 +20,9 @@ def show(
     file: FileOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Show it without asking.")] = False,
 ) -> None:
-    """Show how the reference writes a part.
+    """Print the reference's code of a part.
 
-    As long as your own code of the part does not hold, it asks first.
+    It asks first while your own part does not hold.
 
     Example: gpt2-small show LayerNorm
     """

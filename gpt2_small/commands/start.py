@@ -1,4 +1,4 @@
-"""`gpt2-small start`: a file to write."""
+"""`gpt2-small start`: create a file to write the parts in."""
 
 import os
 from pathlib import Path
@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 
 def start(
     file: Annotated[
-        Path, typer.Argument(help="The file to make.", metavar="FILE", show_default=True)
+        Path, typer.Argument(help="The file to create.", metavar="FILE", show_default=True)
     ] = DEFAULT,
     lesson: Annotated[
-        str | None, typer.Option(help="Make the file of a lesson.", metavar="NAME")
+        str | None, typer.Option(help="Create the file of this lesson.", metavar="NAME")
     ] = None,
 ) -> None:
-    """Make a file in which every part of GPT-2, or of a lesson, is left for you to write.
+    """Create a file with the parts to write, of GPT-2 or of a lesson.
 
-    Signatures, `__init__`, docstrings and numbered steps are there; the bodies are
-    yours. The notebook of a lesson is put beside the file. A file that exists is
-    never touched.
+    It has signatures, `__init__`, docstrings and numbered steps, without the bodies.
+    A lesson's notebook is written beside it. An existing file is never overwritten.
 
     Example: gpt2-small start my_gpt2.py
     """

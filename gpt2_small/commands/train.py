@@ -10,47 +10,45 @@ def train(
     out: Annotated[Path, typer.Option(help="The run's folder.", metavar="RUN")],
     preset: Annotated[
         str | None,
-        typer.Option(help="stories, shakespeare-cpu, gpt2, gpt2-fineweb, ..."),
+        typer.Option(help="stories, characters, shakespeare-cpu, gpt2, ..."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="A prepared folder, a text, stories, or hub:NAME.")
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(help="Column of rows that is the text.", metavar="C")
-    ] = None,
+    column: Annotated[str | None, typer.Option(help="Column with the text.", metavar="C")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in the folder, or begin it.")
+        bool, typer.Option("--resume", help="Resume the run in the folder, or start it.")
     ] = False,
     init_from: Annotated[
-        str | None, typer.Option(help="Begin with the weights of a run, folder or name.")
+        str | None, typer.Option(help="Start from these weights: run, folder or name.")
     ] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Updates of the weights.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimiser steps in all.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Windows in a step, over all processes.")
+        int | None, typer.Option(help="Windows per step, over all processes.")
     ] = None,
     micro_batch_size: Annotated[
-        int | None, typer.Option(help="Windows per process and pass (default: what fits).")
+        int | None, typer.Option(help="Windows per pass (default: as many as fit).")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Type of products: float32, bfloat16 or float16.")
+        str | None, typer.Option(help="Precision: float32, bfloat16 or float16.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the weights, the data's order and dropout.")
+        int | None, typer.Option(help="Seed for weights, data order and dropout.")
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Any field of the recipe or the model.", metavar="NAME=VALUE"),
+        typer.Option(
+            "--set", help="Set any field of the recipe or the model.", metavar="NAME=VALUE"
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
-    sample_every: Annotated[
-        int | None, typer.Option(min=1, help="Steps between two samples.")
-    ] = None,
+    sample_every: Annotated[int | None, typer.Option(min=1, help="Steps between samples.")] = None,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard, too.")
+        bool, typer.Option("--tensorboard", help="Also write RUN/tensorboard.")
     ] = False,
     wandb: Annotated[
-        str | None, typer.Option(help="Log to Weights & Biases, too.", metavar="PROJECT")
+        str | None, typer.Option(help="Also log to Weights & Biases.", metavar="PROJECT")
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Trace three steps into RUN/profile.")
@@ -59,8 +57,8 @@ def train(
         Path | None, typer.Option(help="Your own file instead of the reference.")
     ] = None,
 ) -> None:
-    """Train a GPT-2, alone or with the processes that torchrun starts.
-    Ctrl-C ends the step and saves; --resume continues as if it had not stopped.
+    """Train a GPT-2 in one process, or in several with torchrun.
+    Ctrl-C finishes the step and saves a checkpoint; --resume continues exactly.
 
     Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """

@@ -17,17 +17,15 @@ _PLACE = re.compile(r"@@ -(\d+)")
 def variant(
     with_: Annotated[
         list[str],
-        typer.Option(
-            "--with", help="An edit, by its id; repeat it for further ones.", metavar="ID"
-        ),
+        typer.Option("--with", help="Id of an edit; repeatable.", metavar="ID"),
     ],
-    out: Annotated[Path, typer.Option(help="The file to make.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="The file to create.", metavar="FILE")],
 ) -> None:
-    """Make a file of the reference with named edits, and show what is changed.
+    """Write the reference with named edits to a file, and show the changed lines.
 
-    An edit is a mistake of docs/mistakes.md made on purpose, or one of rotary,
-    no-positions, positional-embedding-sinusoidal, embedding-times-root, rms-norm and
-    mlp-gated. The file can be trained and sampled from with --solution.
+    An edit is a mistake of docs/mistakes.md made on purpose, or rotary,
+    no-positions, positional-embedding-sinusoidal, embedding-times-root, rms-norm or
+    mlp-gated. Train and sample with the file by --solution.
 
     Example: gpt2-small variant --with block-post-norm --with mlp-relu --out v.py
     """

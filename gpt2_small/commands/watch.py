@@ -13,13 +13,13 @@ from gpt2_small.commands.options.learner_options import learner_file, shown_path
 def watch(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Your file; left out, the one in use, or my_gpt2.py.", metavar="FILE"),
+        typer.Argument(help="Your file (default: the one in use, or my_gpt2.py).", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Check your file after every save, the part that you changed first.
+    """Check your file after every save, starting with the part you changed.
 
     Keys: h the next hint, n the next part, t all parts, q quit. Without a terminal it
-    prints plain lines, and Ctrl-C stops it. Hints and progress are kept beside the
+    prints plain lines; stop it with Ctrl-C. Hints and progress are stored beside the
     file, in .my_gpt2.progress.json for my_gpt2.py.
 
     Example: gpt2-small watch my_gpt2.py

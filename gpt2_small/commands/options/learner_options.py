@@ -16,13 +16,11 @@ FileOption = Annotated[
     typer.Option(
         "--file",
         "--solution",
-        help="Your file; left out, the one in use, or my_gpt2.py.",
+        help="Your file (default: the one in use, or my_gpt2.py).",
         metavar="FILE",
     ),
 ]
-PartArgument = Annotated[
-    str, typer.Argument(help="The part, LayerNorm for instance.", metavar="PART")
-]
+PartArgument = Annotated[str, typer.Argument(help="The part, such as LayerNorm.", metavar="PART")]
 
 
 def learner_file(file: Path | None) -> Path:
