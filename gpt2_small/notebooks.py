@@ -4,6 +4,7 @@ The format is nbformat 4 (JSON). The code cells are joined in their order; what 
 understands (%, !, ? at the beginning of a line) becomes a comment.
 """
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ from gpt2_small.errors import UserError
 _MARK = "# %% code cell {}"
 _MARKED = re.compile(rb"^# %% code cell (\d+)\r?$")
 _MAGIC = re.compile(r"^(\s*)([%!?].*|[\w.]+\?{1,2}\s*)$")
+# `files = !ls`: a shell's lines, or what a magic returns.
+_ASSIGNED = re.compile(r"^(\s*[\w, ]+=\s*)([%!].*)$")
+# Magics whose cells are Python.
+_PYTHON_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%python", "%%python3")
 
 
 def is_notebook(path: Path) -> bool:
@@ -46,9 +51,22 @@ def joined(cells: Mapping[int, str]) -> bytes:
 def _text_of(cell: dict[str, Any]) -> str:
     source = cell["source"]
     lines = (source if isinstance(source, str) else "".join(source)).splitlines()
-    if lines and lines[0].lstrip().startswith("%%"):
+    words = lines[0].split() if lines else []
+    if words and words[0].startswith("%%") and words[0] not in _PYTHON_CELLS:
         return "\n".join(f"# {line}" for line in lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    if _is_python(text):
+        return text  # `% b` may go on with an expression
+    lines = [_ASSIGNED.sub(r"\1[]  # \2", line) for line in lines]
     return "\n".join(_MAGIC.sub(r"\1pass  # \2", line) for line in lines) + "\n"
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def place(source: bytes, line: int) -> str:

@@ -98,6 +98,29 @@ TAMPERING = {
         "        os.write(fd, len(bomb).to_bytes(8, 'little') + bomb[:4000])\n"
         "        os.close(fd)\n    except OSError:\n        pass"
     ),
+    "a mode of torch's functions": (
+        "from torch.overrides import TorchFunctionMode\nclass Mode(TorchFunctionMode):\n"
+        "    def __torch_function__(self, f, types, args=(), kwargs=None):\n"
+        "        return True if f is torch.equal else f(*args, **(kwargs or {}))\n"
+        "Mode().__enter__()"
+    ),
+    "operators registered again": (
+        "library = torch.library.Library('aten', 'IMPL')\n"
+        "library.impl('sub.Tensor', lambda a, b, alpha=1: torch.zeros_like(a), 'CPU')"
+    ),
+    "a tracer": (
+        "import sys\ndef tracer(frame, event, arg):\n    for name in list(frame.f_locals):\n"
+        "        if name == 'problem':\n            frame.f_locals[name] = None\n"
+        "    return tracer\nsys.settrace(tracer)\nsys.setprofile(tracer)"
+    ),
+    "no limits": (
+        "import faulthandler, signal\nfaulthandler.cancel_dump_traceback_later()\n"
+        "signal.setitimer(signal.ITIMER_PROF, 0)\nfaulthandler.disable()"
+    ),
+    "subclasses": (
+        "nn.Module.__init_subclass__ = lambda *a, **k: None\n"
+        "nn.Module.__setattr__ = lambda self, n, v: object.__setattr__(self, n, v)"
+    ),
     "modules": "nn.Module.__call__ = lambda self, x: x * 0",
 }
 
@@ -155,6 +178,10 @@ REMARKED = {
     "setattr(nn.Module, '__call__', max)": "changes nn.Module",
     "del torch.where": "assigns to torch.where",
     "import gc": "imports gc",
+    "torch.os": "uses torch.os",
+    "torch.serialization.inspect.getsource": "uses torch.serialization.inspect",
+    "torch.sys.modules": "uses sys.modules",
+    "sys.path.append('..')": "uses sys.path",
     "from ctypes import CDLL": "imports ctypes",
     "import os.path as p": "imports os",
     "import subprocess": "imports subprocess",

@@ -319,7 +319,9 @@ def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
 class Slow:
     """A checker whose results keep coming."""
 
-    def check(self, file: Path, *, source: bytes, seed: int, on_result: object) -> Verdict:
+    def check(
+        self, file: Path, *, source: bytes, seed: int, has_helpers: bool, on_result: object
+    ) -> Verdict:
         while True:
             for part in PARTS:
                 on_result(Result(part, "A claim", "passed"))  # type: ignore[operator]

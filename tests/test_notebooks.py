@@ -125,3 +125,26 @@ def test_a_cell_shows_an_error_of_a_users_file_as_one_sentence(tmp_path: Path) -
     shell.run_cell(f"import gpt2_small\ngpt2_small.load({str(tmp_path / 'none.py')!r})")
     (line,) = shown
     assert line == f"UserError: there is no file {tmp_path / 'none.py'}; check the name"
+
+
+COLAB = (
+    "!pip install -q einops\nfrom google.colab import drive, files\ndrive.mount('/content/drive')\n"
+    "uploaded = files.upload()\nlisted = !ls\n",
+    "%%time\nimport torch\nfrom torch import nn\n" + LAYER_NORM,
+    "%%bash\nls -la\n",
+    "width = (24\n    % 7)\nassert width == 3\n",
+)
+
+
+def test_a_notebook_of_colab_is_checked(tmp_path: Path) -> None:
+    """A drive is mounted, a cell is timed, a shell's lines get a name, an expression goes on."""
+    path = notebook(tmp_path, *COLAB)
+    verdict = warm_checker().check(path, ["LayerNorm"])
+    assert verdict.error is None
+    assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
+
+
+def test_a_cell_of_a_shell_is_left_out() -> None:
+    cells = [{"cell_type": "code", "source": "%%bash\nls -la"}]
+    text = notebooks.python_of(Path("a.ipynb"), json.dumps({"cells": cells}).encode())
+    assert b"# ls -la" in text

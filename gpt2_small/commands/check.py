@@ -96,19 +96,20 @@ def run_checks(
 ) -> "Verdict":
     """Check a file, with a line that says at which part it is, and show the verdict."""
     from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.learner.part_progress import part_progress
     from gpt2_small.checker.sandbox.client import Checker
 
     console = screen.console_for_learners()
     with ExitStack() as stack:
         checker = stack.enter_context(Checker())
-        status = stack.enter_context(console.status("starting"))
+        say = stack.enter_context(part_progress(console))
         verdict = checker.check(
             path,
             parts,
             seed=seed,
             variant=variant,
             layout=layout,
-            on_result=lambda result: status.update(f"checking {result.component}"),
+            on_result=lambda result: say(f"checking {result.component}"),
         )
     if verdict.error is None:
         console.print(screen.whole(verdict))

@@ -96,7 +96,13 @@ class Grading:
 
         source, parts = submission.source, submission.exercises.parts
         try:
-            verdict = checker.check(submission.file, source=source, seed=self.seed, on_result=tell)
+            verdict = checker.check(
+                submission.file,
+                source=source,
+                seed=self.seed,
+                has_helpers=submission.is_alone,
+                on_result=tell,
+            )
         except _OutOfTime:
             kept = before_the_last_part(results, parts)
             verdict = Verdict(row.file, row.sha256, kept, all_parts=parts)

@@ -14,6 +14,8 @@ _INTERPRETER = (
     "mmap", "multiprocessing", "os", "pickle", "resource", "runpy", "shutil", "signal", "socket",
     "subprocess", "threading", "traceback",
 )  # fmt: skip
+# Modules that others have imported, and are reached through them: `torch.os`.
+_THROUGH = frozenset(_INTERPRETER) - {"code", "resource", "signal"} | {"sys"}
 _BUILTINS = ("exec", "eval", "open", "__import__", "compile", "globals")
 _METHODS = (
     "import_module", "getsource", "read_text", "read_bytes", "write_text", "write_bytes",
@@ -63,14 +65,20 @@ def _imported(node: ast.AST) -> list[str]:
 
 def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Where a file reads other files, runs other code, or looks into the interpreter."""
+    imported = _names_imported(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
                 yield _line(node), f"calls {name}"
             case ast.Call() if _called(node) in _METHODS:
                 yield _line(node), f"calls {_called(node)}"
-            case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
-                yield _line(node), "uses sys.modules"
+            case ast.Attribute(
+                value=ast.Name(id="sys") | ast.Attribute(attr="sys"),
+                attr="modules" | "path" | "meta_path" | "path_hooks" as name,
+            ):
+                yield _line(node), f"uses sys.{name}"
+            case ast.Attribute(attr=name) if name in _THROUGH and _root(node) in imported:
+                yield _line(node), f"uses {ast.unparse(node)}"
             case ast.Attribute(attr=name) if name in _ATTRIBUTES:
                 yield _line(node), f"uses {name}"
             case ast.Constant(value=str(value)) if value in _ATTRIBUTES:
@@ -81,12 +89,7 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Where a file changes what it has imported: `torch.where = ...`, `setattr(Tensor, ...)`."""
-    known = {
-        (alias.asname or alias.name).split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
+    known = _names_imported(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[first, *_]):
@@ -96,6 +99,15 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
             is_inside = isinstance(target, (ast.Attribute, ast.Subscript))
             if is_inside and _root(target) in known:
                 yield _line(node), f"assigns to {ast.unparse(target)}"
+
+
+def _names_imported(tree: ast.Module) -> set[str]:
+    return {
+        (alias.asname or alias.name).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
 
 
 def _targets(node: ast.AST) -> list[ast.expr]:

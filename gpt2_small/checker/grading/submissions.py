@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ class Submission:
     source: its Python; of a notebook, the code of its cells.
     exercises: the exercise set that it belongs to.
     link: where a symbolic link leads.
+    is_alone: whether the file stands in the student's own folder, and not beside others' files.
     """
 
     student: str
@@ -44,6 +46,7 @@ class Submission:
     source: bytes = b""
     exercises: ExerciseSet = GPT2
     link: str | None = None
+    is_alone: bool = False
 
     @property
     def sha256(self) -> str | None:
@@ -100,7 +103,9 @@ def _entries(folder: Path) -> list[Path]:
 def _chosen(entry: Path) -> Submission:
     """The file of an entry of the class's folder, or why there is none."""
     if entry.is_dir():
-        return _inside(entry)
+        found = replace(_inside(entry), student=_without_suffix(entry.name), is_alone=True)
+        link = os.fspath(entry.resolve()) if entry.is_symlink() else None
+        return replace(found, link=link)
     suffix = entry.suffix.lower()
     if entry.name.startswith("."):
         return Submission(entry.name, entry, "a hidden file; rename it to have it graded")
@@ -112,6 +117,11 @@ def _chosen(entry: Path) -> Submission:
         kind = f"a {suffix} file" if suffix else "a file without a suffix"
         problem = f"{kind}, neither Python (.py) nor a notebook (.ipynb)"
     return Submission(entry.stem, entry, problem)
+
+
+def _without_suffix(name: str) -> str:
+    """A folder's name without what Moodle puts behind the student's name and number."""
+    return re.sub(r"(?<=.)_assignsubmission_file_?$", "", name)
 
 
 def _inside(folder: Path) -> Submission:
@@ -155,7 +165,7 @@ def _read(submission: Submission) -> Submission:
     if submission.problem is not None:
         return submission
     file = submission.file
-    link = os.fspath(file.resolve()) if file.is_symlink() else None
+    link = os.fspath(file.resolve()) if file.is_symlink() else submission.link
     try:
         if file.exists() and not file.is_file():
             return replace(submission, problem="not a regular file", link=link)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
-from gpt2_small.checker.mistakes.lines.continuation import confined
+from gpt2_small.checker.mistakes.lines.continuation import confined, has_taps
 from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.lines.trace_comparison import wrong_results
 from gpt2_small.checker.mistakes.mistake import Mistake
@@ -187,8 +187,10 @@ class Evidence:
         own = wrong_results(part, seed, trace)
         given_on = [trace.events[i].value for i in confined(part, seed, trace, own)]
         prints = [fingerprint(value) for value in given_on if value is not None]
-        if not prints or not own or own == [trace.output]:
+        if not own or own == [trace.output] or not has_taps(part, seed):
             return True
+        if not prints:
+            return False
         theirs = torch.tensor(prints, dtype=torch.float64)
         return any(bool(_same(mine, theirs).any()) for mine, _ in self._results)
 

@@ -20,7 +20,11 @@ from gpt2_small.checker.claims.observing.observation import (
 )
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
-from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
+from gpt2_small.checker.mistakes.lines.stages import (
+    fingerprint,
+    stages,
+    steps_of_other_styles,
+)
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
@@ -61,6 +65,7 @@ class WrongReferences:
         """Fingerprints of what right parts compute on their way [result 4]."""
         if () not in self._prints:
             known = [stage.value for stage in stages(self.part, self.seed)]
+            known += steps_of_other_styles(self.part, self.seed)
             prints = [torch.tensor([fingerprint(value) for value in known], dtype=torch.float64)]
             others = (m for m in self.exercises.mistakes(self.part) if m.equivalent)
             prints += [self.fingerprints((other,)) for other in others]

@@ -10,6 +10,7 @@ from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import Sight, look, stand_in
 from gpt2_small.checker.claims.observing.packing import pack
+from gpt2_small.checker.sandbox.colab import stand_in_for_colab
 from gpt2_small.checker.sandbox.limits import Stopwatch
 from gpt2_small.checker.sandbox.messages import write_frame
 from gpt2_small.checker.sandbox.task import Task
@@ -44,7 +45,9 @@ def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
 def load(task: Task) -> ModuleType:
     """Run the file."""
     sys.argv = [str(task.path)]
-    sys.path.insert(0, str(task.path.absolute().parent))
+    if task.has_helpers:
+        sys.path.insert(0, str(task.path.absolute().parent))
+    stand_in_for_colab()
     module = binding.execute(task.source, task.path, _MODULE)
     sys.modules[_MODULE] = module
     if task.layout is not None:

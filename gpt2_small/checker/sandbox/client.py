@@ -5,6 +5,7 @@ file may do there is limited in time and memory, what it prints is kept, and wha
 own process. It is no sandbox against malice: the file runs with the rights of whoever checks it.
 """
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -83,6 +84,7 @@ class Checker:
         naming: bool = True,
         variant: Sequence[str] = (),
         layout: str | None = None,
+        has_helpers: bool = True,
         on_result: Callable[[Result], None] | None = None,
     ) -> Verdict:
         """Check a file, all of it or some parts.
@@ -93,6 +95,7 @@ class Checker:
         variant: ids of edits; the file must equal the reference with them.
         layout: how the file names its parameters; only parts of that layout are judged, each
             with those that it is made of.
+        has_helpers: whether the file may import what stands in its folder.
         on_result: called with each result as it comes, before its mistake is known.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
@@ -112,6 +115,9 @@ class Checker:
             wanted = self._with_insides(layout, wanted)
         sha256 = hashlib.sha256(source).hexdigest() if was_read else sha256_of(file, source)
         verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
+        if _is_nested_too_deeply(source):
+            verdict.error = f"{path}: its code is nested too deeply to be read"
+            return verdict
         request = {
             "exercises": exercises.name,
             "path": str(file),
@@ -121,6 +127,7 @@ class Checker:
             "naming": naming,
             "layout": layout,
             "every_part": parts is None,
+            "has_helpers": has_helpers,
             "limits": asdict(self.limits),
         }
         for answer in self._answers(request):
@@ -207,6 +214,7 @@ class Checker:
             return subprocess.Popen(
                 [
                     sys.executable,
+                    "-P",  # else a torch.py in the working directory would be torch
                     "-m",
                     "gpt2_small.checker.sandbox.server",
                     str(descriptor),
@@ -224,6 +232,16 @@ class Checker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _is_nested_too_deeply(source: bytes) -> bool:
+    try:
+        ast.parse(source)
+    except (RecursionError, MemoryError):
+        return True
+    except (SyntaxError, ValueError):
+        return False  # running it says where
+    return False
 
 
 def _kill(server: "subprocess.Popen[bytes]") -> None:

@@ -16,7 +16,14 @@ from importlib import import_module
 from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.sandbox import child
-from gpt2_small.checker.sandbox.limits import Stopwatch, end_with_parent, limit_memory
+from gpt2_small.checker.sandbox.limits import (
+    Stopwatch,
+    adopt_orphans,
+    drop_privileges_of_root,
+    end_all_children,
+    end_with_parent,
+    limit_memory,
+)
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import Task
 
@@ -24,12 +31,15 @@ FORK, END = b"fork", b"end"
 _WORDS = 300
 
 
-def serve(judge: socket.socket) -> None:
+def serve(judge: socket.socket, judge_process: int) -> None:
     """Answer the judge until it is gone.
+
+    judge_process: its id; every other child of this process is a file's, and ends with it.
 
     FORK with a task's three messages gives the child's process id and three descriptors: of what it
     sends, what it prints, and its last trace. END with an id ends the child and gives its status.
     """
+    adopt_orphans()
     while (order := read_frame(judge.fileno())) is not None:
         if order == FORK:
             messages = [read_frame(judge.fileno()) or b"" for _ in range(3)]
@@ -41,7 +51,7 @@ def serve(judge: socket.socket) -> None:
                 os.close(descriptor)
         else:
             process = int.from_bytes(read_frame(judge.fileno()) or b"", "little")
-            write_frame(judge.fileno(), ended(process).to_bytes(8, "little"))
+            write_frame(judge.fileno(), ended(process, judge_process).to_bytes(8, "little"))
 
 
 def import_ahead(task: Task) -> None:
@@ -68,13 +78,14 @@ def fork(task: Task) -> tuple[int, Sequence[int]]:
         return process, (receiver, os.dup(printed.fileno()), os.dup(trace.fileno()))
 
 
-def ended(process: int) -> int:
+def ended(process: int, judge_process: int) -> int:
     """End a child and whatever it started; its status as `os.waitpid` gives it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)
+    end_all_children(spared=judge_process)
     return status
 
 
@@ -96,6 +107,7 @@ def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
         sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
         limit_memory(task.limits.memory)
+        drop_privileges_of_root()
         words = os.fdopen(kept[1], "w")
         child.work(task, kept[0], Stopwatch(words))
     except BaseException as error:

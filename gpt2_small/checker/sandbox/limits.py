@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO
 
 _LARGEST_FILE = 64 << 20
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def limit_memory(extra: int) -> None:
@@ -53,6 +54,44 @@ def end_with_parent() -> None:
 def close_to_others() -> None:
     """Let no other process of this user read or write this one's memory (Linux)."""
     _control(_PR_SET_DUMPABLE, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a child starts and leaves behind (Linux)."""
+    _control(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_all_children(spared: int, most: int = 1000) -> None:
+    """Kill the children of this process, and those that come to it when their parents end (Linux).
+
+    spared: the id of one that lives on. most: a fork bomb is given up after so many rounds.
+    """
+    for _ in range(most):
+        children = [
+            int(pid)
+            for listed in Path("/proc/self/task").glob("*/children")
+            for pid in listed.read_text().split()
+            if int(pid) != spared
+        ]
+        if not children:
+            return
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, PermissionError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def drop_privileges_of_root() -> None:
+    """Give up root's privileges, with which one reads other processes' memory and descriptors.
+
+    Linux's capabilities alone: files are those of the same user as before.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+        none = (ctypes.c_uint32 * 6)()
+        ctypes.CDLL(None).capset(header, none)
 
 
 def _control(option: int, value: int) -> None:

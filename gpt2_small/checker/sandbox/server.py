@@ -29,13 +29,14 @@ def main(descriptor: int, parts: Sequence[str] = ()) -> None:
     # Imported once, before anything is forked.
     forker.import_for([claim for claim in all_claims() if claim.component in parts])
     here, there = socket.socketpair()
-    if os.fork() == 0:
+    judge = os.fork()
+    if judge == 0:
         here.close()
         be_the_judge(client, there)
     client.close()
     there.close()
     close_to_others()
-    forker.serve(here)
+    forker.serve(here, judge)
     os.wait()
 
 

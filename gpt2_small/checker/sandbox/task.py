@@ -38,6 +38,7 @@ class Task:
     axes: of the parameters of parts that are not GPT-2's, by their names.
     layout: of the file's parameters, where it is not the contract's.
     fixed: fields of the configuration that the file says it fixes.
+    has_helpers: whether the file may import what stands in its folder.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Task:
     axes: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     layout: str | None = None
     fixed: tuple[str, ...] = ()
+    has_helpers: bool = True
 
     def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
         """The same file, with other work."""

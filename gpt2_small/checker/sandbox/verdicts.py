@@ -42,6 +42,7 @@ class Request:
             exercise_set.GPT2.name if self.exercises.is_variant else self.exercises.name,
             axes=self.exercises.axes,
             layout=fields["layout"],
+            has_helpers=fields["has_helpers"],
         )
         self.layout = LayoutRequest(task, self.parts, fields["every_part"])
         task = replace(task, fixed=self.layout.fixed)

@@ -34,6 +34,14 @@ def confined(part: str, seed: int, trace: Trace, results: Iterable[int]) -> list
     return found
 
 
+def has_taps(part: str, seed: int) -> bool:
+    """Whether activations of a part can be replaced."""
+    built = model_and_input(reference(), part, seed)
+    return built is not None and any(
+        name.startswith("hook_") for name, _ in built[0].named_children()
+    )
+
+
 def _continued(model: nn.Module, given: Tensor, tap: nn.Module, value: Tensor) -> Tensor | None:
     """The model's output with a tap's activation replaced; None where the shapes differ."""
     shapes = []

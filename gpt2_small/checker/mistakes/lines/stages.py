@@ -128,6 +128,23 @@ def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
     return (*found, *(replace(stage, is_extra=True) for stage in extra))
 
 
+def steps_of_other_styles(part: str, seed: int) -> list[Tensor]:
+    """What some right parts compute on their way, and many wrong ones too."""
+    by_name = {stage.name: stage.value for stage in stages(part, seed)}
+    if part == "LayerNorm":
+        built = tracing.model_and_input(reference(), part, seed)
+        assert built is not None
+        given = built[1].detach()
+        mean = given.mean(-1, keepdim=True)
+        squares = given.square()
+        return [mean, mean.square(), squares, squares.mean(-1, keepdim=True), squares.sum(-1)]
+    if part == "MLP":
+        pre = by_name["the hidden layer before the activation"]
+        inner = math.sqrt(2 / math.pi) * (pre + 0.044715 * pre**3)
+        return [pre / 2, pre**2, pre * (1 + inner.tanh()), (1 + inner.tanh()) / 2]
+    return []
+
+
 def _stage(name: str, value: Tensor) -> Stage:
     return Stage(name, value, numbers_of(value))
 

@@ -1,0 +1,25 @@
+"""Show the part that is being checked, on the terminal or on that of standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+@contextmanager
+def part_progress(
+    console: Console, errors: Console | None = None
+) -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is done now, for as long as the context lasts.
+
+    Where the output goes to a file or a pipe, it is said on standard error if that is a terminal.
+
+    errors: standard error's console.
+    """
+    errors = errors or Console(stderr=True, highlight=False)
+    shown = next((one for one in (console, errors) if one.is_terminal), None)
+    if shown is None:
+        yield lambda what: None
+        return
+    with shown.status("starting") as status:
+        yield status.update

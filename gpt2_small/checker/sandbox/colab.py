@@ -1,0 +1,50 @@
+"""Stand in for google.colab, whose calls do nothing here.
+
+Notebooks from Colab mount a drive or upload files in their first cell.
+"""
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Inert:
+    """Takes every call and attribute, and gives itself."""
+
+    def __call__(self, *_: Any, **__: Any) -> "_Inert":
+        return self
+
+    def __getattr__(self, name: str) -> "_Inert":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+
+class _Colab(ModuleType):
+    def __getattr__(self, name: str) -> _Inert:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Inert()
+
+
+def stand_in_for_colab() -> None:
+    """Let `from google.colab import drive` work where Colab is not installed."""
+    if "google.colab" in sys.modules or _is_installed("google.colab"):
+        return
+    colab = _Colab("google.colab")
+    colab.__path__ = []
+    google = sys.modules.setdefault("google", ModuleType("google"))
+    google.colab = colab  # type: ignore[attr-defined]
+    sys.modules["google.colab"] = colab
+    for name in ("drive", "files", "output", "userdata"):
+        module = _Colab(f"google.colab.{name}")
+        sys.modules[module.__name__] = module
+        setattr(colab, name, module)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,160 @@
+"""A hand-in cannot reach the checking processes, its classmates' files, or live on."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from checking import LIMITS, StartedChecker, check_text, reference_with, started_checker
+
+from gpt2_small.checker.grading.grading import Grading
+from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.submissions import submissions
+from gpt2_small.checker.sandbox.task import Limits
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's means")
+
+LAYER_NORM = """from torch import nn
+import torch
+
+
+class LayerNorm(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.w = nn.Parameter(torch.ones(config.d_model))
+        self.b = nn.Parameter(torch.zeros(config.d_model))
+        self.eps = config.layer_norm_eps
+
+    def forward(self, x):
+        return nn.functional.layer_norm(x, self.w.shape, self.w, self.b, self.eps)
+"""
+
+
+def graded(folder: Path) -> dict[str, GradeRow]:
+    grading = Grading(seed=11, seconds=300, limits=Limits(), jobs=1)
+    grading.run(submissions(folder), lambda row: None)
+    return {row.student: row for row in grading.rows}
+
+
+def test_a_hand_in_called_torch_is_not_torch_where_grading_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "ran"
+    (tmp_path / "torch.py").write_text(f"open({str(marker)!r}, 'w')\nraise SystemExit\n")
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "own"
+    own.mkdir()
+    with StartedChecker(LIMITS) as checker:
+        verdict = check_text(own, reference_with(), "LayerNorm", checker=checker)
+    assert verdict.exit_code == 0
+    assert not marker.exists()
+
+
+@linux
+def test_a_process_in_a_session_of_its_own_ends_with_the_check(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    living_on = f"""
+
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open({str(started)!r} + ".new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename({str(started)!r} + ".new", {str(started)!r})
+        time.sleep(600)
+    os._exit(0)
+while not os.path.exists({str(started)!r}):
+    time.sleep(0.01)
+"""
+    check_text(
+        tmp_path, reference_with() + living_on, "LayerNorm", naming=False, checker=started_checker()
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+
+
+@linux
+def test_the_memory_of_the_checking_processes_cannot_be_read_not_even_by_root(
+    tmp_path: Path,
+) -> None:
+    reading = """
+
+import os
+def read(pid):
+    try:
+        with open(f"/proc/{pid}/mem", "rb"):
+            return "read"
+    except PermissionError:
+        return "refused"
+judge = open(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read().split()
+raise ValueError(" ".join([read(os.getppid()), *(read(p) for p in judge if int(p) != os.getpid())]))
+"""
+    verdict = check_text(
+        tmp_path, reference_with() + reading, "LayerNorm", checker=started_checker()
+    )
+    assert "ValueError: refused refused" in str(verdict.error)
+
+
+def test_a_hand_in_beside_others_cannot_import_them(tmp_path: Path) -> None:
+    (tmp_path / "bob.py").write_text(LAYER_NORM)
+    (tmp_path / "eve.py").write_text("import bob\n\n\nclass LayerNorm(bob.LayerNorm):\n    pass\n")
+    rows = graded(tmp_path)
+    assert rows["bob"].done == ["LayerNorm"]
+    assert rows["eve"].done == []
+    assert "No module named 'bob'" in str(rows["eve"].error)
+
+
+def test_a_hand_in_in_a_folder_of_its_own_may_import_its_helpers(tmp_path: Path) -> None:
+    (tmp_path / "fay").mkdir()
+    (tmp_path / "fay" / "helpers.py").write_text(LAYER_NORM)
+    (tmp_path / "fay" / "my_gpt2.py").write_text("from helpers import LayerNorm\n")
+    assert graded(tmp_path)["fay"].done == ["LayerNorm"]
+
+
+def test_a_linked_folder_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "bob").mkdir()
+    (tmp_path / "bob" / "my_gpt2.py").write_text(LAYER_NORM)
+    (tmp_path / "trudy").symlink_to("bob")
+    links = {one.student: one.link for one in submissions(tmp_path)}
+    assert links == {"bob": None, "trudy": str(tmp_path / "bob")}
+
+
+def test_the_name_that_moodle_gives_a_folder_is_the_students(tmp_path: Path) -> None:
+    folder = tmp_path / "Anna Müller_123456_assignsubmission_file_"
+    folder.mkdir()
+    (folder / "my_gpt2.py").write_text(LAYER_NORM)
+    assert [one.student for one in submissions(tmp_path)] == ["Anna Müller_123456"]
+
+
+@pytest.mark.parametrize("code", ["-" * 60_000 + "1", "+".join("1" * 30_000)])
+def test_code_that_is_nested_too_deeply_is_one_sentence_and_the_next_file_is_judged(
+    tmp_path: Path, code: str
+) -> None:
+    verdict = check_text(tmp_path, reference_with() + f"\nx = {code}\n", "LayerNorm")
+    assert verdict.error is not None
+    assert verdict.error.endswith("its code is nested too deeply to be read")
+    assert check_text(tmp_path, reference_with(), "LayerNorm").exit_code == 0
+
+
+@pytest.mark.parametrize("content", [LAYER_NORM.encode("utf-16"), LAYER_NORM.encode() + b"\0"])
+def test_a_text_with_null_bytes_is_listed_as_not_graded(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ann.py").write_bytes(content)
+    (tmp_path / "bob.py").write_text(LAYER_NORM)
+    problems = {one.student: one.problem for one in submissions(tmp_path)}
+    assert problems == {"ann": "is not a Python file: it contains null bytes", "bob": None}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LAYER_NORM.encode("utf-8-sig"),
+        b"# -*- coding: latin-1 -*-\n# M\xfcller\n" + LAYER_NORM.encode(),
+        LAYER_NORM.replace("\n", "\r").encode(),
+        (LAYER_NORM + "\n".join(f"x{n} = {n}" for n in range(100_000)) + "\n").encode(),
+    ],
+    ids=["byte order mark", "Latin-1", "carriage returns", "100,000 lines"],
+)
+def test_an_unusual_text_is_judged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ann.py").write_bytes(content)
+    assert graded(tmp_path)["ann"].done == ["LayerNorm"]

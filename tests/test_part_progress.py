@@ -1,0 +1,24 @@
+"""The part that is being checked is shown on a terminal, and nowhere else."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from gpt2_small.checker.learner.part_progress import part_progress
+
+
+@pytest.mark.parametrize("output", [True, False], ids=["a terminal", "a file"])
+@pytest.mark.parametrize("errors", [True, False], ids=["errors to a terminal", "to a file"])
+def test_the_part_is_shown_on_the_output_or_else_on_the_errors_if_a_terminal(
+    output: bool, errors: bool
+) -> None:
+    streams = io.StringIO(), io.StringIO()
+    consoles = [
+        Console(file=stream, force_terminal=is_terminal, width=60)
+        for stream, is_terminal in zip(streams, (output, errors), strict=True)
+    ]
+    with part_progress(*consoles) as say:
+        say("checking MLP")
+    shown = ["checking MLP" in stream.getvalue() for stream in streams]
+    assert shown == [output, errors and not output]
