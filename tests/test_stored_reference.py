@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch):
     """A copy of the stored references that a test may damage."""
     for path in stored_reference._FOLDER.glob("*.safetensors"):
         shutil.copy(path, tmp_path)
-    monkeypatch.setattr(oracle, "_FOLDER", tmp_path)
+    monkeypatch.setattr(stored_reference, "_FOLDER", tmp_path)
     stored_reference.stored_reference.cache_clear()
     yield tmp_path
     stored_reference.stored_reference.cache_clear()
