@@ -18,29 +18,29 @@ usage() {
 Usage: ./setup_env.sh [COMMAND [ARGUMENT...]]
 
 Creates .venv beside this script, installs the pinned versions of constraints.txt and the project
-itself (editable), then runs COMMAND inside, in the current directory. When nothing has changed
-since the last set-up, it runs COMMAND at once.
+itself (editable), then runs COMMAND in this environment, in the current directory. If nothing has
+changed since the last set-up, COMMAND runs at once.
 
-    ./setup_env.sh python demos/train_demo.py     train a small GPT and watch it learn
+    ./setup_env.sh python demos/train_demo.py     train a small GPT with live output
     ./setup_env.sh pytest                         run the tests
-    . .venv/bin/activate                          or work inside the environment
+    . .venv/bin/activate                          activate the environment in this shell
 
-What is installed
-    For python, gpt2-small and any other COMMAND: PyTorch and what the kit needs to run
-    (1.2 GB with a CPU build). pytest, ruff, mypy, mkdocs and pre-commit add the development
-    tools (TransformerLens, transformers, datasets and more; 2.6 GB in all), and so does
-    ./setup_env.sh without a COMMAND.
+Installed packages
+    For python, gpt2-small and any other COMMAND: PyTorch and the runtime packages (1.2 GB with
+    a CPU build). pytest, ruff, mypy, mkdocs, pre-commit, or no COMMAND, add the development
+    tools (TransformerLens, transformers, datasets and more; 2.6 GB in all).
 
 Choosing Python
-    The first of python3, python3.14, python3.13, python3.12 and python3.11 that is 3.11 to 3.14.
+    Default: the first of python3, python3.14, python3.13, python3.12 and python3.11 with
+    version 3.11 to 3.14.
     PYTHON=/path/to/python3.12 ./setup_env.sh     uses that one, and recreates .venv if necessary.
 
 Choosing a build of PyTorch
-    Your own pip settings (pip.conf, PIP_INDEX_URL, PIP_FIND_LINKS, ...) apply, and PyTorch is
-    installed first: a build that they offer, such as a CPU build in a folder of wheels, is used.
-    On Linux the default index gives the CUDA build, which also runs without a GPU but brings
-    several gigabytes of CUDA libraries. For another build, add the index that PyTorch's
-    installation page names for it, and ask for that build:
+    PyTorch is installed first, with your own pip settings (pip.conf, PIP_INDEX_URL,
+    PIP_FIND_LINKS, ...), such as a folder of wheels with a CPU build.
+    On Linux the default index has the CUDA build. It also runs without a GPU, but includes
+    several gigabytes of CUDA libraries. For another build, add its index from PyTorch's
+    installation page, and select the build:
 
         export PIP_EXTRA_INDEX_URL=<the index that PyTorch's installation page names>
         TORCH_SPEC="torch==2.13.0+cpu" ./setup_env.sh        a CPU build
@@ -49,7 +49,7 @@ Choosing a build of PyTorch
     TORCH_SPEC is passed to pip (a version, a build, or the path of a wheel) and recorded in .venv.
     macOS has one build, which uses Apple's GPUs.
 
-Exit code: COMMAND's own; 2 when the environment cannot be created, with the reason.
+Exit code: COMMAND's exit code; 2 if the environment cannot be created, with the reason.
 To start over, delete .venv.
 HELP
 }
@@ -86,7 +86,7 @@ find_python() {
         "PYTHON=/path/to/python3.12 ./setup_env.sh"
 }
 
-# A checksum of everything that the environment is made from.
+# A checksum of the environment's inputs.
 fingerprint() {
     {
         "$venv/bin/python" -c 'import sys; print(sys.version)' 2>/dev/null || return
@@ -205,7 +205,7 @@ install() {
     : >"$log"
 
     torch=${torch:-$(grep '^torch==' "$here/constraints.txt")}
-    say ".venv will take about $size (more with CUDA); from a fast network this takes 1 to 3 minutes"
+    say ".venv will need about $size (more with CUDA); on a fast network this takes 1 to 3 minutes"
     say "installing $torch (1 of 2)"
     write_constraints
     pip_install --constraint "$state/constraints.txt" "$torch" hatchling
@@ -226,10 +226,10 @@ compare_with_gpu() {
     build=$(sed -n 's/^cuda.*= //p' "$venv"/lib/python*/site-packages/torch/version.py) || return 0
     if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then has_gpu=yes; fi
     case "$build $has_gpu" in
-        "None yes") say "there is a GPU here that this build of PyTorch does not use;" \
+        "None yes") say "this build of PyTorch does not use the GPU of this machine;" \
             "./setup_env.sh --help explains how to choose a CUDA build" ;;
         None*) ;;
-        *no) say "this is a CUDA build of PyTorch and no GPU is seen here: it works, but a CPU" \
+        *no) say "this is a CUDA build of PyTorch, but no GPU was found: it works, but a CPU" \
             "build is smaller; ./setup_env.sh --help explains how to choose one" ;;
     esac
 }
@@ -250,7 +250,7 @@ unset PYTHONHOME
 is_ready "$@" || set_up "$@"
 export VIRTUAL_ENV=$venv PATH=$venv/bin:$PATH
 if [ $# -eq 0 ]; then
-    say "run a command inside with ./setup_env.sh COMMAND; see ./setup_env.sh --help"
+    say "to run a command in this environment: ./setup_env.sh COMMAND; see ./setup_env.sh --help"
     exit
 fi
 command -v -- "$1" >/dev/null || {

@@ -282,8 +282,8 @@ def test_two_set_ups_at_once_install_once(checkout: FakeCheckout) -> None:
 @pytest.mark.parametrize(
     ("cuda", "has_gpu", "said"),
     [
-        ("None", True, "there is a GPU here that this build of PyTorch does not use"),
-        ("'13.0'", False, "no GPU is seen here"),
+        ("None", True, "this build of PyTorch does not use the GPU of this machine"),
+        ("'13.0'", False, "no GPU was found"),
         ("None", False, None),
         ("'13.0'", True, None),
     ],
