@@ -53,7 +53,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True)
 class Demo:
-    """What all models are asked, and where it is shown."""
+    """The prompt for all models, and the console."""
 
     solution: ModuleType
     console: Console
@@ -78,7 +78,7 @@ class Demo:
         return [row.text for row in rows]
 
     def show(self, label: str, text: str) -> None:
-        """A continuation after its prompt, beside a label."""
+        """Print a label, the prompt and a continuation."""
         table = Table.grid(padding=(0, 2))
         table.add_column(style="bold", min_width=5)
         table.add_column(overflow="fold")
@@ -128,7 +128,7 @@ def bar(share: float, longest: float) -> Text:
 
 
 def percent(share: float) -> str:
-    """A share with two digits that count, however small it is."""
+    """A share with two significant digits."""
     return "0%" if share == 0 else f"{100 * share:.2g}%" if share < 0.1 else f"{share:.0%}"
 
 
@@ -136,7 +136,7 @@ def percent(share: float) -> str:
 
 
 def random_model(demo: Demo) -> LoadedModel:
-    """A small GPT-2 as it is drawn, with the words of the stories, or GPT-2's tokens for others."""
+    """An untrained small GPT-2 with the stories' tokenizer, or GPT-2's for other prompts."""
     tokenizer: Tokenizer = StoriesTokenizer()
     try:
         tokenizer.encode(demo.prompt)
@@ -149,7 +149,7 @@ def random_model(demo: Demo) -> LoadedModel:
 
 
 def trained_model(demo: Demo, model: str | None) -> LoadedModel | None:
-    """The model that was asked for, else the newest run; None, and why, when there is none.
+    """The named model, else the newest run; None and the reason if there is none.
 
     Raises UserError for a model that was asked for and cannot be used, and for a long prompt.
     """
@@ -172,7 +172,7 @@ def trained_model(demo: Demo, model: str | None) -> LoadedModel | None:
 
 
 def hub_model(demo: Demo) -> LoadedModel | None:
-    """The real GPT-2 when it was downloaded or can be; None, and why, when it cannot."""
+    """The real GPT-2, downloaded if needed; None and the reason if unavailable."""
     try:
         folder = fetch("gpt2", answer_seconds=HUB_SECONDS)
     except UserError:
@@ -199,7 +199,7 @@ def print_plan(demo: Demo) -> None:
 
 
 def run_demo(demo: Demo, model: str | None) -> None:
-    """Show a model that knows nothing, the ways to choose, and what trained models write."""
+    """Show an untrained model, the sampling options, and trained models."""
     print_plan(demo)
     untrained = random_model(demo)
     untrained.check_fits(demo.prompt)

@@ -1,4 +1,4 @@
-"""Chat with a model, or let it continue a text, in Streamlit, with the probability of every token.
+"""Chat or complete texts in Streamlit, with token probabilities.
 
 python demos/streamlit_app.py --model runs/stories
 """
@@ -30,7 +30,7 @@ def open_model(name: str) -> LoadedModel:
 
 
 def shaded(steps: Iterable[Step]) -> str:
-    """The tokens as HTML in which a model's text is only text, shaded by their probability."""
+    """The tokens as escaped HTML, shaded by their probability."""
     spans = []
     for step in steps:
         p = math.exp(step.log_probability or 0.0)
@@ -52,7 +52,7 @@ def write(stream: Iterable[Step], steps: list[Step]) -> None:
 
 
 def options() -> SamplingOptions:
-    """What the sidebar says."""
+    """The sidebar's sampling options."""
     with st.sidebar:
         st.button("Stop")  # any click runs the script anew, which ends the writing
         return SamplingOptions(
@@ -78,7 +78,7 @@ def chat(loaded: LoadedModel, sampling: SamplingOptions) -> None:
 
 
 def complete(loaded: LoadedModel, sampling: SamplingOptions) -> None:
-    """A prompt and what follows it; the last text stays until the next."""
+    """A prompt and its completion; the last text stays until the next."""
     prompt = st.text_area("Prompt", "Once upon a time")
     if st.button("Write", type="primary"):
         st.session_state["steps"] = []
@@ -95,7 +95,7 @@ def start() -> None:
 
 
 def main() -> None:
-    """Open the model, and show what it can do."""
+    """Open the model, and show its chat or completion."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="runs/stories")
     st.set_page_config(page_title="gpt2-small")

@@ -63,7 +63,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass(frozen=True)
 class Standing:
-    """How good the model is at a moment.
+    """The model's scores at one time.
 
     loss: held-out, in nats per token.
     judgement: of stories that it writes; None for other texts.
@@ -86,7 +86,7 @@ def standing(run: OpenRun, console: Console, stories: int) -> Standing:
 
 
 def right_endings(run: OpenRun, count: int) -> Share:
-    """How many of the stories' right endings the model finds likelier than three wrong ones."""
+    """The share of right endings that the model ranks above three wrong ones."""
     questions = read_questions(Path("stories"), count)
     result = answer(run.training.model, run.data.tokenizer, questions, "completion")
     return Share(round(result.acc * count), count)
@@ -95,7 +95,7 @@ def right_endings(run: OpenRun, count: int) -> Share:
 def print_result(
     console: Console, lines: dict[str, float], before: Standing, after: Standing
 ) -> None:
-    """The table at the end: before and after, beside what can be compared."""
+    """The final table: before, after, and baselines."""
     table = Table(title="Before and after", title_justify="left")
     table.add_column("")
     for heading in ("before", "after", "95 % interval"):
@@ -133,7 +133,7 @@ def check_command() -> str:
 
 
 def run_demo(run: OpenRun, console: Console, stories: int) -> None:
-    """Look, train, look again."""
+    """Score, train, score again."""
     seed, steps = run.settings.recipe.seed, run.settings.recipe.max_steps
     print_plan(run, console, "Training a small GPT-2")
     lines = reference_lines(run.data)
@@ -155,7 +155,7 @@ def run_demo(run: OpenRun, console: Console, stories: int) -> None:
 
 
 def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:
-    """Look, train answers, look again."""
+    """Score, fine-tune on dialogues, score again."""
     seed, steps = run.settings.recipe.seed, run.settings.recipe.max_steps
     print_plan(run, console, "Training a small GPT-2 to answer")
     lines = reference_lines(run.data)
@@ -175,7 +175,7 @@ def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:
 
 
 def prepare_dialogues(processes: Processes, console: Console) -> None:
-    """Make the folder of dialogues, unless it is there. All processes take part."""
+    """Prepare the dialogues if needed. All processes must call this."""
 
     def made() -> None:
         if not holds_chats(CHATS):
@@ -186,14 +186,14 @@ def prepare_dialogues(processes: Processes, console: Console) -> None:
 
 
 def interrupted(run: OpenRun) -> str:
-    """The sentence for an interrupt while nothing is trained, which training itself answers."""
+    """The message after Ctrl-C outside training; training handles its own."""
     if run.training.step == 0:
         return f"Interrupted before training; remove {run.folder} or begin another run."
     return f"Interrupted; the run is in {run.folder}, trained to step {run.training.step:,}."
 
 
 def unused_folder(name: str) -> Path:
-    """A folder in runs/ that is not there yet: the data's name, or with -2, -3 and so on."""
+    """A new folder in runs/: the data's name, with -2, -3, ... if taken."""
     folder, number = Path("runs") / Path(name).stem, 1
     while folder.exists():
         number += 1

@@ -54,7 +54,7 @@ def common(
         ),
     ] = False,
 ) -> None:
-    """Define the options in front of a subcommand."""
+    """Define the options before a subcommand."""
 
 
 app.command()(start)

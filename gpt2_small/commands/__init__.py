@@ -1,1 +1,1 @@
-"""The subcommands of `gpt2-small`, one file each; what is heavy is imported when one is run."""
+"""Define the subcommands of `gpt2-small`, one file each; heavy imports happen when one runs."""

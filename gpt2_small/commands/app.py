@@ -92,7 +92,7 @@ def app(
 
 
 def learners_file() -> Path | None:
-    """The file to follow: the one in use when it is a learner's, or else my_gpt2.py here."""
+    """The file to watch: the solution in use if it is a learner's, else ./my_gpt2.py."""
     from gpt2_small.commands.options.learner_options import learner_file
 
     try:
@@ -102,14 +102,14 @@ def learners_file() -> Path | None:
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """The path relative to the working directory if it is inside, else absolute."""
     from gpt2_small.commands.options import learner_options
 
     return learner_options.shown_path(path)
 
 
 def warn_of(host: str) -> None:
-    """Say it when others than this machine's users can reach the server."""
+    """Warn if the server is reachable from other machines."""
     from gpt2_small.app.serving.guard import LOOPBACK_NAMES
 
     if host not in LOOPBACK_NAMES:
@@ -120,12 +120,12 @@ def warn_of(host: str) -> None:
 
 
 def say(line: str) -> None:
-    """A line beside the address."""
+    """Print a line on standard error."""
     typer.echo(line, err=True)
 
 
 def end_quietly_on_signals() -> None:
-    """End with exit code 0 also when a signal comes before the server is ready."""
+    """Exit with 0 on signals before the server is ready, too."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: sys.exit(0))

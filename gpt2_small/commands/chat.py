@@ -124,7 +124,7 @@ def talk(screen: "ChatScreen") -> None:
 
 
 def _piped() -> str:
-    """The text of a pipe, without the line break at its end."""
+    """The piped text without its last line break."""
     from gpt2_small.tokenizers.surrogates import bytes_to_text
 
     return bytes_to_text(sys.stdin.buffer.read()).removesuffix("\n").removesuffix("\r")

@@ -1,4 +1,4 @@
-"""`gpt2-small check`: prove a file, or name what is wrong with it."""
+"""`gpt2-small check`: check a file's parts, and name the mistakes."""
 
 import os
 import sys
@@ -80,7 +80,7 @@ def check(
 
 
 def named_edits(text: str | None) -> tuple[str, ...]:
-    """The ids of `--as`. Raises UserError where the option names none."""
+    """The ids of `--as`. Raises UserError if there are none."""
     ids = tuple(one.strip() for one in (text or "").split(",") if one.strip())
     if text is not None and not ids:
         raise UserError("--as names no edit; give ids, such as --as block-post-norm,mlp-relu")
@@ -94,7 +94,7 @@ def run_checks(
     variant: tuple[str, ...] = (),
     layout: str | None = None,
 ) -> "Verdict":
-    """Check a file, with a line that says at which part it is, and show the verdict."""
+    """Check a file with a progress line, and print the verdict."""
     from gpt2_small.checker.learner import screen
     from gpt2_small.checker.learner.part_progress import part_progress
     from gpt2_small.checker.sandbox.client import Checker
@@ -119,7 +119,7 @@ def run_checks(
 
 
 def file_in_use() -> Path:
-    """The file that was bound, or else that of $GPT2_SMALL_SOLUTION, or else the reference."""
+    """The bound file, else that of $GPT2_SMALL_SOLUTION, else the reference."""
     module = sys.modules.get(binding.BOUND_MODULE)
     if module is not None:
         return binding.solution_path(module)

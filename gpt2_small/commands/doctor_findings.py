@@ -31,7 +31,7 @@ _PURPOSES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One finding.
 
     state: `missing` for what is needed and not there, `optional` for what only some commands need.
     mend: the command that mends it.
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Needed:
-    """A package that the project declares, with the lowest version, and the extra it belongs to."""
+    """A declared dependency with its lowest version and its extra."""
 
     name: str
     at_least: str
@@ -53,7 +53,7 @@ class Needed:
 
 
 def everything() -> list[Finding]:
-    """All findings, in the order in which they are shown."""
+    """All findings, in display order."""
     return [
         python(),
         kit(),
@@ -67,7 +67,7 @@ def everything() -> list[Finding]:
 
 
 def python() -> Finding:
-    """The version of Python, and where it is."""
+    """The version and path of Python."""
     version = sys.version_info[:2]
     found = f"{platform.python_version()} ({sys.executable})"
     if OLDEST_PYTHON <= version <= NEWEST_PYTHON:
@@ -77,13 +77,13 @@ def python() -> Finding:
 
 
 def kit() -> Finding:
-    """The version of the kit, and where it is."""
+    """The version and path of the kit."""
     home = Path(gpt2_small.__file__).parent
     return Finding("gpt2-small", f"{gpt2_small.__version__} ({home})")
 
 
 def declared() -> list[Needed]:
-    """The packages that the project declares: the needed ones, then those of extras."""
+    """The declared dependencies: required ones, then those of extras."""
     try:
         lines = importlib.metadata.requires("gpt2-small") or []
     except importlib.metadata.PackageNotFoundError:
@@ -112,7 +112,7 @@ def _declared_in_checkout() -> list[str]:
 
 
 def _read(line: str) -> Needed | None:
-    """`safetensors>=0.5; extra == 'dev'` in pieces; None for a mention of the project itself."""
+    """Parse `safetensors>=0.5; extra == 'dev'`; None for the project itself."""
     requirement, _, condition = line.partition(";")
     match = re.match(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?(?:>=\s*([\w.]+))?", requirement)
     assert match is not None, line
@@ -123,7 +123,7 @@ def _read(line: str) -> Needed | None:
 
 
 def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
-    """For each purpose, the packages that are installed, then all missing ones in one finding."""
+    """The installed packages by purpose, then one finding for all missing ones."""
     for extra in dict.fromkeys(needed.extra for needed in wanted):
         group = [needed for needed in wanted if needed.extra == extra]
         states = {needed: package(needed) for needed in group}
@@ -141,13 +141,13 @@ def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
 
 
 def purpose(extra: str | None) -> str:
-    """The purpose of an extra's packages, in a few words."""
+    """An extra's purpose in a few words."""
     return "packages" if extra is None else _PURPOSES.get(extra, f"extra {extra}")
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The version of a package, empty when it is absent, and why it cannot be used, if so."""
+    """A package's version (empty if absent), and the reason if it cannot be used."""
 
     version: str
     problem: str = ""
@@ -158,7 +158,7 @@ class Installed:
 
 
 def package(needed: Needed) -> Installed:
-    """Look up a package and compare its version with the lowest that is supported."""
+    """Compare an installed package's version with the lowest supported one."""
     try:
         version = importlib.metadata.version(needed.name)
     except importlib.metadata.PackageNotFoundError:
@@ -169,13 +169,13 @@ def package(needed: Needed) -> Installed:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The numbers of a version that order it: 2.13.0+cpu is (2, 13, 0)."""
+    """A version as sortable numbers: 2.13.0+cpu is (2, 13, 0)."""
     release = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(number) for number in release[0].split(".")) if release else ()
 
 
 def devices() -> Iterator[Finding]:
-    """The devices that torch sees, and one that it could see with another build."""
+    """torch's devices, and a GPU that needs another build."""
     try:
         torch = importlib.import_module("torch")
     except Exception as error:
@@ -197,7 +197,7 @@ def devices() -> Iterator[Finding]:
 
 
 def c_code() -> Iterator[Finding]:
-    """Whether C code can be made for a CPU; nothing where torch cannot be imported."""
+    """Whether C kernels can be compiled; nothing if torch cannot be imported."""
     try:
         torch = importlib.import_module("torch")
     except Exception:
@@ -239,7 +239,7 @@ def _lists_a_gpu() -> bool:
 
 
 def memory() -> Finding:
-    """How much memory the machine has."""
+    """The machine's memory."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -250,7 +250,7 @@ def memory() -> Finding:
 def disk(
     folder: Path, usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage
 ) -> Finding:
-    """How much room there is in a folder, and whether it can be written to."""
+    """A folder's free space, and whether it is writable."""
     free = usage(folder)[2]
     found = f"{free / 1e9:.1f} GB free in {folder}"
     if not os.access(folder, os.W_OK):
@@ -263,7 +263,7 @@ def disk(
 
 
 def reference() -> Finding:
-    """Whether the reference is where it should be, and which solution is in use."""
+    """Whether the reference exists, and the solution in use."""
     path = binding.reference_path()
     if not path.is_file():
         mend = "pip install --force-reinstall --no-deps gpt2-small"

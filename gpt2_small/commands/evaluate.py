@@ -102,7 +102,7 @@ def evaluate(
 def check_flags(
     data: str | None, stride: int | None, choices: Path | None, definition: str, limit: int | None
 ) -> None:
-    """Refuse flags that do not belong together, before anything is loaded."""
+    """Refuse incompatible flags before loading anything."""
     if data is None and choices is None:
         raise UserError("there is nothing to evaluate on; give --data PATH or --choices FILE")
     if stride is not None and data is None:
@@ -164,7 +164,7 @@ def score_text(
 
 
 def windows_in_words(n_ctx: int, stride: int) -> str:
-    """How a text was cut."""
+    """Describe a text's windows."""
     if stride == n_ctx:
         return f"{n_ctx:,} tokens each, not overlapping"
     least = n_ctx - stride
@@ -218,7 +218,7 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many have been scored; gives the function that is told the number."""
+    """Show progress on a terminal; yields the function that takes the number scored."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 

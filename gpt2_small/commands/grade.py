@@ -80,7 +80,7 @@ def _processors() -> int:
 
 
 def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
-    """Grade, with a bar that says how far it is."""
+    """Grade with a progress bar."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from gpt2_small.checker.learner.screen import console_for_learners
@@ -92,7 +92,7 @@ def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
 
 
 def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | None) -> None:
-    """Show and write what has been found out, also when it was interrupted."""
+    """Print and write the results, also after an interruption."""
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.grading import reports as grade_reports
     from gpt2_small.checker.grading import screen
@@ -111,7 +111,7 @@ def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | No
 
 
 def _hand_back(grading: "Grading", feedback: Path | None, picture: Path | None) -> None:
-    """Write the students' feedback and the picture of the class."""
+    """Write the students' feedback and the plot of the class."""
     from gpt2_small.checker.grading import feedback as feedback_files
     from gpt2_small.checker.grading import picture as pictures
 

@@ -1,4 +1,4 @@
-"""`gpt2-small hint`: the next hint for a part."""
+"""`gpt2-small hint`: print the next hint for a part."""
 
 import typer
 

@@ -87,7 +87,7 @@ def lm_eval(
 
 
 def harness_module() -> Any:
-    """The room's harness module. Raises UserError where lm-eval is not installed."""
+    """The module `evaluation.harness`. Raises UserError if lm-eval is not installed."""
     try:
         from gpt2_small.evaluation import harness
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Run `gpt2-small plan`: estimate what a training run costs, before it starts."""
+"""Run `gpt2-small plan`: estimate a run's memory, time and disk space."""
 
 import re
 from decimal import Decimal

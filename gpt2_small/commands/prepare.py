@@ -1,4 +1,4 @@
-"""Run `gpt2-small prepare`: turn a text into shards of tokens to train on."""
+"""Run `gpt2-small prepare`: tokenise a text into training shards."""
 
 import signal
 from collections.abc import Iterator
@@ -170,7 +170,7 @@ def prepare(
 
 
 def prepare_questions(out: Path) -> None:
-    """Fetch HellaSwag's validation questions, and say what was written."""
+    """Download HellaSwag's validation questions, and print the file's name."""
     with loading():
         from gpt2_small.data.hellaswag import prepare_hellaswag
     path, count = prepare_hellaswag(out)
@@ -208,7 +208,7 @@ def _refuse_without_chat(flags: dict[str, Any]) -> None:
 
 @contextmanager
 def _ended_like_an_interrupt() -> Iterator[list[int]]:
-    """Treat SIGTERM like Ctrl-C; the list then holds its number."""
+    """Treat SIGTERM like Ctrl-C; its number is added to the list."""
     ended_by: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -195,7 +195,7 @@ def shown(prompt: str) -> str:
 
 
 def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> list[list[int]]:
-    """The tokens of every prompt, those that special tokens' names stand for only if asked for."""
+    """Encode every prompt; special tokens' names become tokens only on request."""
     from gpt2_small.generation.prompts import prompt_ids
 
     tokenizer, d_vocab = loaded.tokenizer, loaded.model.config.d_vocab
@@ -206,7 +206,7 @@ def encoded(loaded: "LoadedModel", texts: list[str], special_tokens: bool) -> li
 
 
 def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iterator[str]:
-    """Hints on assumptions about the model, and on surprising readings of the prompts."""
+    """Hints on assumptions about the model, and on unexpected encodings of prompts."""
     from gpt2_small.generation.prompts import ends_inside_a_word, special_tokens_in
 
     yield from loaded.remarks
@@ -222,7 +222,7 @@ def hints(loaded: "LoadedModel", texts: list[str], ids: list[list[int]]) -> Iter
 
 
 def stop_ids(loaded: "LoadedModel", names: list[str], ignore_end: bool) -> tuple[int, ...]:
-    """The tokens that end a continuation: those named, and the tokenizer's own unless ignored."""
+    """The stop tokens: the named ones, and the tokenizer's end unless ignored."""
     from gpt2_small.generation.prompts import token_named
 
     d_vocab = loaded.model.config.d_vocab

@@ -1,4 +1,4 @@
-"""`gpt2-small show`: how the reference writes a part."""
+"""`gpt2-small show`: print the reference's code of a part."""
 
 import sys
 from pathlib import Path
@@ -49,7 +49,7 @@ def show(
 
 
 def _file_or_none(file: Path | None) -> Path | None:
-    """The learner's file; None when none was named and there is none."""
+    """The learner's file; None if none is named and none exists."""
     if file is not None:
         return learner_file(file)
     try:
@@ -68,7 +68,7 @@ def _holds(path: Path, part: str) -> bool:
 
 
 def _ask(part: str, path: Path | None) -> None:
-    """Go on only when the learner says so. Raises UserError where nobody can be asked."""
+    """Ask the learner to confirm. Raises UserError without a terminal."""
     if not sys.stdin.isatty():
         from gpt2_small.checker.learner.screen import file_option
 

@@ -61,7 +61,7 @@ def start(
 
 
 def _put_notebook(exercises: "ExerciseSet", file: Path) -> str:
-    """Copy a lesson's notebook beside a file that it then runs on, and say so."""
+    """Copy a lesson's notebook beside the file, bound to it; returns the status line."""
     from gpt2_small.checker.learner.lesson_notebook import notebook_for
     from gpt2_small.files import write_atomically
 

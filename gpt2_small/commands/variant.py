@@ -1,4 +1,4 @@
-"""`gpt2-small variant`: another model, made of named edits of the reference."""
+"""`gpt2-small variant`: write the reference with named edits."""
 
 import difflib
 import os
@@ -61,7 +61,7 @@ def variant(
 
 
 def _changes(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
-    """The lines that differ, each with its colour, and where they stand in the reference."""
+    """The changed lines, coloured, with their line numbers in the reference."""
     for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]:
         if place := _PLACE.match(line):
             yield f"line {place[1]} of the reference:", "dim"

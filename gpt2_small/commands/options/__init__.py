@@ -1,1 +1,1 @@
-"""Define the options that several commands share, and find what they name."""
+"""Define the options shared by commands, and resolve their values."""

@@ -1,4 +1,4 @@
-"""Define the flags that commands share: sampling, device, solution."""
+"""Define shared flags: sampling, device, solution."""
 
 from pathlib import Path
 from typing import Annotated

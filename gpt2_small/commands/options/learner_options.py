@@ -1,4 +1,4 @@
-"""Define the options that the commands for a learner's file share."""
+"""Define the shared options of the commands for a learner's file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ PartArgument = Annotated[str, typer.Argument(help="The part, such as LayerNorm."
 
 
 def learner_file(file: Path | None) -> Path:
-    """The learner's file: the one that was named, or is in use, or `my_gpt2.py` here.
+    """The learner's file: the named one, else the one in use, else `./my_gpt2.py`.
 
     Raises UserError when there is none.
     """
@@ -40,7 +40,7 @@ def learner_file(file: Path | None) -> Path:
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be said from here."""
+    """The path relative to the working directory if it is inside, else absolute."""
     here = Path.cwd()
     whole = path.absolute()
     return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)

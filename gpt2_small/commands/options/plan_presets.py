@@ -1,4 +1,4 @@
-"""Find what a preset's name stands for in a plan: a model's shape, or a whole training run."""
+"""Resolve a preset's name for a plan: a model's shape, or a training run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ CHARACTERS = "characters"
 
 @dataclass(frozen=True)
 class PlannedPreset:
-    """A preset's values for a plan; None for those that it leaves open.
+    """A preset's values for a plan; None if it does not set them.
 
     tokens, batch_tokens: to train on, and in a step.
     keep: latest checkpoints that stay.
@@ -32,7 +32,7 @@ class PlannedPreset:
 
 
 def planned_preset(name: str) -> PlannedPreset:
-    """The model of this name, or else the training run of this name.
+    """The model with this name, else the training run with this name.
 
     Raises UserError, with the nearest name, for an unknown one.
     """

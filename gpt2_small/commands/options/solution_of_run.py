@@ -1,4 +1,4 @@
-"""Bind the solution that trained a run: it runs only when the user names it, or agrees."""
+"""Bind the solution that trained a run, if the user names or confirms it."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from gpt2_small.files import read_json_object, sha256
 
 
 def bind_solution_of(solution: Path | None, model: str | Path | None) -> None:
-    """Bind the file of `--solution`; left out, the one that trained a run, if the user agrees.
+    """Bind the file of `--solution`, else the run's stored solution if the user confirms.
 
     Without a terminal nobody is asked: loading the run then names the file. $GPT2_SMALL_SOLUTION
     counts as `--solution`.
@@ -26,7 +26,7 @@ def bind_solution_of(solution: Path | None, model: str | Path | None) -> None:
 
 
 def kept_solution(folder: Path) -> Path | None:
-    """The text that a run keeps of the file that trained it; None for the reference's runs.
+    """The solution stored in a run; None for the reference's runs.
 
     None also where the text is not the one that trained it.
     """
@@ -42,12 +42,12 @@ def kept_solution(folder: Path) -> Path | None:
 
 
 def at_a_terminal() -> bool:
-    """Whether a user can be asked."""
+    """Whether standard input and error are a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def agreed(folder: Path, kept: Path) -> bool:
-    """Ask whether to run the text that a run keeps; the first answer is no."""
+    """Ask whether to run the stored solution; the default is no."""
     run = read_json_object(folder / "config.json")["run"]
     typer.echo(
         f"{folder} was trained with {run[binding.FILE_KEY]} (sha256 {sha256(kept)[:12]}), which "

@@ -1,1 +1,1 @@
-"""Print what the commands show."""
+"""Print the commands' screens."""

@@ -1,4 +1,4 @@
-"""Print a conversation as it is written, carry out its commands, and report it as JSON."""
+"""Stream a conversation, execute its commands, and write it as JSON."""
 
 import json
 import math
@@ -50,13 +50,13 @@ class ChatScreen:
             print_anything(sys.stdout)
 
     def say(self, line: str) -> None:
-        """Print a line that is no answer."""
+        """Print a line that is not an answer."""
         typer.echo(line, err=True)
 
     def take(self, line: str) -> bool:
-        """Answer a line, or carry out its command; False when it ends the conversation.
+        """Answer a message or execute a command; False ends the conversation.
 
-        Raises UserError for a message or a command that cannot be.
+        Raises UserError for an invalid message or command.
         """
         name, _, rest = line.partition(" ")
         if name in ("/quit", "/exit"):
@@ -71,9 +71,9 @@ class ChatScreen:
         return True
 
     def answer(self, message: str) -> bool:
-        """Print the answer to a message as it is written; whether it was not interrupted.
+        """Stream the answer to a message; False if interrupted.
 
-        Raises UserError for a message that cannot be.
+        Raises UserError for an invalid message.
         """
         return self._write(self.conversation.reply(message))
 
@@ -94,7 +94,7 @@ class ChatScreen:
         return reply.finish != "interrupted"
 
     def _tell_of_the_context(self) -> None:
-        """Say once when turns are left out, and whenever there are more."""
+        """Print a line when turns are dropped, and again when more are."""
         left_out, n_ctx = self.conversation.left_out, self.conversation.loaded.model.config.n_ctx
         if left_out > self._left_out:
             self.say(
@@ -141,14 +141,14 @@ class ChatScreen:
 
 
 def token_names(tokenizer: Tokenizer) -> Callable[[int], str]:
-    """The text of a token in quotes, or the name of a token that has no text."""
+    """A token's text in quotes, or the name of a token without text."""
     names = dict.fromkeys(tokenizer.ends, "<end>")
     names |= {id: name for name, id in tokenizer.special_tokens.items()}
     return lambda id: names.get(id) or _quoted(tokenizer.decode([id]))
 
 
 def _line_about(step: Step, name: Callable[[int], str]) -> str:
-    """A token, its probability, and the most likely ones, within the width of a screen."""
+    """A token, its probability and the likeliest alternatives, in the screen's width."""
     line = f"{name(step.id):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
     for each in step.candidates:
         likely = f"   {name(each.id)} {_percent(each.log_probability)}"

@@ -21,12 +21,12 @@ def in_bytes(number: float) -> str:
 
 
 def rounded(number: float) -> str:
-    """Three digits, all of the whole ones."""
+    """Three significant digits, or a whole number from 100 up."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def duration(seconds: float) -> str:
-    """In the unit in which it is at least 1."""
+    """The value in its largest unit of at least 1."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= (2 if unit == "days" else 1) * length:
             return f"{rounded(seconds / length)} {unit}"

@@ -174,7 +174,7 @@ def scaling_table(plan: Plan) -> Table:
 
 
 def shown_steps(plan: Plan) -> list[StepTime]:
-    """A row for each doubling at most, the run's own, and the first that does not pay."""
+    """Rows for doublings, the run itself, and the first size that does not pay."""
     rows: list[StepTime] = []
     for factor in (2, 4, 8, 16):
         rows = []
@@ -206,7 +206,7 @@ def _noun(plan: Plan) -> tuple[str, str]:
 
 
 def as_json(plan: Plan, preset: str) -> str:
-    """One object with everything that the screen shows, in bytes, seconds and FLOPs."""
+    """All values of the screen as JSON, in bytes, seconds and FLOPs."""
     run, config = plan.run, plan.run.config
     content: dict[str, Any] = {
         "format": FORMAT,

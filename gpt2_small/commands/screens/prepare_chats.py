@@ -1,4 +1,4 @@
-"""Print how conversations were prepared, and show some of a prepared folder."""
+"""Print the audit of prepared conversations, and show some of them."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def prepare_chat_folder(name: str, out: Path, options: ChatOptions) -> None:
 
 
 def audit_lines(index: dict[str, Any]) -> list[str]:
-    """The counts of conversations read, kept, changed and dropped, one a line."""
+    """Counts of conversations read, kept, changed and dropped, one per line."""
     splits, audit = index["splits"], index["audit"]
     kept = sum(facts["conversations"] for facts in splits.values())
     lines = [f"read {audit['read']:,} conversations, kept {kept:,}"]
@@ -65,7 +65,7 @@ def show_chat_folder(folder: Path, count: int) -> None:
 
 
 def shown(tokenizer: Tokenizer, ids: np.ndarray, is_target: np.ndarray) -> Text:
-    """A conversation as text, a turn a line, every token in the style of its mask.
+    """A conversation as text, one turn per line, every token in the style of its mask.
 
     A character whose bytes are parted between tokens has the style of the token that ends it.
     """

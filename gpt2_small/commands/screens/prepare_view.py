@@ -64,15 +64,15 @@ class PrepareView:
             yield
 
     def begin(self) -> None:
-        """Begin to show the line, until `end`."""
+        """Show the line until `end`."""
         self._progress.start()
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._progress.stop()
 
     def show(self, step: PrepareProgress) -> None:
-        """Bring the line up to date; without a terminal, print a line now and then."""
+        """Update the line; without a terminal, print a line at intervals."""
         now = time.perf_counter()
         for remark in step.remarks:
             if remark not in self._remarks:
@@ -97,7 +97,7 @@ class PrepareView:
             self.console.print(line + self._left(step, now - self._started), soft_wrap=True)
 
     def interrupted(self) -> None:
-        """Say how to resume."""
+        """Print the command that resumes."""
         done = f" after {self._last.tokens:,} tokens" if self._last and self._last.tokens else ""
         self.console.print(
             f"Interrupted{done}. The same command resumes; at most {SAVE_SECONDS:.0f} seconds of "
@@ -107,7 +107,7 @@ class PrepareView:
         )
 
     def finished(self) -> None:
-        """Say what was written."""
+        """Print the written files."""
         index: dict[str, Any] = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
         seconds = time.perf_counter() - self._started
         tokenizer = index["tokenizer"]
@@ -146,11 +146,11 @@ class PrepareView:
 
 
 class PreparingBeside:
-    """Shows that a command prepares a text first, where that takes more than a moment.
+    """Shows the progress of a preparation inside another command, after a delay.
 
-    A thread shows it, since reading a large text, or learning its tokenizer, takes no steps.
+    A thread updates it, because reading a large text or learning a tokenizer reports no steps.
 
-    after: seconds until it is shown.
+    after: the delay in seconds.
     """
 
     def __init__(self, console: Console, text: str, after: float = SECONDS_UNSHOWN) -> None:
@@ -160,7 +160,7 @@ class PreparingBeside:
         self._lock = threading.Lock()
 
     def show(self, step: PrepareProgress) -> None:
-        """Bring what is shown up to date; take it away when the text is prepared."""
+        """Update the display; remove it when the text is prepared."""
         with self._lock:
             if step.stage == "done":
                 self._end()
@@ -193,7 +193,7 @@ def _documents(count: int) -> str:
 
 
 def _short(number: float) -> str:
-    """A number of tokens for a person to read: 4.52M."""
+    """A readable number of tokens: 4.52M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{unit}"

@@ -26,12 +26,12 @@ def say(*lines: str) -> None:
 
 
 def run_stream(prompts: Sequence[str], stream: Stream, *, quiet: bool = False) -> bool:
-    """Draw every continuation and print it after its prompt; whether none was interrupted.
+    """Draw every continuation and print it after its prompt; False if interrupted.
 
-    Several are printed one after the other, the first of them as it is drawn.
+    Several are printed one after the other; the first one streams.
 
-    prompts: as they are to be shown.
-    quiet: print none.
+    prompts: as displayed.
+    quiet: print nothing.
     """
     print_anything(sys.stdout)
     printer = ContinuationPrinter(prompts, [] if quiet else stream.rows)
@@ -48,7 +48,7 @@ def run_stream(prompts: Sequence[str], stream: Stream, *, quiet: bool = False) -
 
 
 class ContinuationPrinter:
-    """Prints continuations that are drawn side by side, one after the other."""
+    """Prints continuations that are drawn as one batch, one after the other."""
 
     def __init__(self, prompts: Sequence[str], rows: Sequence[Continuation]) -> None:
         self._prompts, self._rows = prompts, rows
@@ -56,7 +56,7 @@ class ContinuationPrinter:
         self._printed: int | None = None
 
     def update(self) -> None:
-        """Print what is new of the current continuation, and of the next ones when it has ended."""
+        """Print the new text of the current continuation; then the next ones."""
         while self._current < len(self._rows):
             row = self._rows[self._current]
             if self._printed is None:

@@ -1,4 +1,4 @@
-"""Print a command's help with a line for each option, so that it fits a screen."""
+"""Print a command's help with one line per option."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from typer.core import TyperCommand
 
 
 class ShortHelp(TyperCommand):
-    """A command whose help has no boxes; the docstring's last paragraph comes last."""
+    """A command with plain help; the docstring's last paragraph is printed last."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write usage, what it does, the options, the example."""
+        """Write usage, description, options and example."""
         about, _, example = (self.help or "").rpartition("\n\n")
         rows = [
             record
