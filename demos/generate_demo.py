@@ -205,17 +205,17 @@ def run_demo(demo: Demo, model: str | None) -> None:
     untrained.check_fits(demo.prompt)
     trained = trained_model(demo, model)
 
-    demo.begin("Random weights", "A small GPT-2 that has learned nothing. It will babble:")
+    demo.begin("Random weights", "An untrained small GPT-2 writes nonsense:")
     demo.show_five(untrained)
 
     shown = trained or untrained
     demo.begin(
         f"Temperature, by {shown.name}",
-        "The logits are divided by it: 0 takes the most likely token, above 1 is wilder.",
+        "Divides the logits: 0 takes the most likely token, above 1 is more random.",
     )
     for temperature in TEMPERATURES:
         demo.show(f"T {temperature:g}", demo.written(shown, temperature=temperature)[0])
-    demo.begin(f"Top-k, by {shown.name}", f"Draw from the {TOP_K} most likely tokens alone.")
+    demo.begin(f"Top-k, by {shown.name}", f"Draw from the {TOP_K} most likely tokens only.")
     show_cut(demo, shown, f"k {TOP_K}", top_k=TOP_K)
     demo.begin(
         f"Top-p, by {shown.name}",

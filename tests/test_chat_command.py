@@ -130,7 +130,7 @@ def test_commands_act_on_the_conversation(
     assert shown.conversation.turns[-1].text != first
     assert shown.take("/undo")
     assert shown.conversation.turns == []
-    assert "(took back: Hi)" in capsys.readouterr().err
+    assert "(removed: Hi)" in capsys.readouterr().err
     shown.take("How?")
     shown.take(f"/save {tmp_path / 'chat.jsonl'}")
     assert json.loads((tmp_path / "chat.jsonl").read_text())["messages"][0]["content"] == "How?"

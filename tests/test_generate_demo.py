@@ -70,7 +70,7 @@ def numbered(text):
 def test_without_a_run_it_says_how_to_make_one_and_shows_random_weights(module):
     text = shown(module)
     assert "No run yet: python demos/train_demo.py makes one" in text
-    assert "It will babble" in text
+    assert "An untrained small GPT-2 writes nonsense" in text
     assert numbered(text) == ["1", "2", "3", "4", "5"]
     assert text.count("by the model of random weights") == 3
 

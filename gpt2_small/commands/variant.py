@@ -53,7 +53,7 @@ def variant(
     name = shell_word(out)
     console.print(
         f"\nWrote {out}: the reference with {', '.join(ids)} ({changed} lines are new).\n"
-        "To prove that it is that, and after changes of your own:",
+        "To check the file, also after your own changes:",
         markup=False,
         highlight=False,
     )

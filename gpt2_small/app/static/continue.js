@@ -11,7 +11,7 @@ import { writer } from "./writer.js";
 
 const FIELDS = [
   ["max_new_tokens", "Tokens", { min: 1, max: 4096, step: 1 }, "How many to write at most"],
-  ["temperature", "Temperature", { min: 0, max: 10, step: 0.1 }, "Higher is wilder, 0 always takes the likeliest"],
+  ["temperature", "Temperature", { min: 0, max: 10, step: 0.1 }, "Divides the logits; 0 always takes the likeliest"],
   ["top_k", "Top-k", { min: 1, step: 1 }, "Draw from the k likeliest only"],
   ["top_p", "Top-p", { min: 0.01, max: 1, step: 0.01 }, "Draw from the likeliest that make up p"],
   ["min_p", "Min-p", { min: 0, max: 1, step: 0.01 }, "Leave out tokens below this share of the likeliest"],

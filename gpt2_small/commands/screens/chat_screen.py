@@ -99,12 +99,12 @@ class ChatScreen:
         if left_out > self._left_out:
             self.say(
                 f"(the first {left_out} turns no longer fit the context of {n_ctx:,} tokens; "
-                "they are not read any more)"
+                "they are left out)"
             )
         self._left_out = left_out
 
     def _undo(self) -> None:
-        self.say(f"(took back: {on_one_line(self.conversation.undo())})")
+        self.say(f"(removed: {on_one_line(self.conversation.undo())})")
 
     def _restart(self) -> None:
         self.conversation.restart()
