@@ -9,7 +9,7 @@ from torch import Tensor
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.continuation import confined, has_taps
 from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
-from gpt2_small.checker.mistakes.lines.trace_comparison import wrong_results
+from gpt2_small.checker.mistakes.lines.trace_comparison import TraceComparison, wrong_results
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -43,12 +43,17 @@ class Evidence:
         self._trace = trace or Trace()
 
     @cached_property
-    def _wrong_events(self) -> list[int]:
-        """The trace's wrong results, in order; masks tell too little."""
+    def _compared(self) -> TraceComparison | None:
         part, seed = self._wrong.part, self._wrong.seed
         if part in _BY_EFFECT or not self._trace.events or not stages(part, seed):
-            return []
-        values = ((i, self._trace.events[i].value) for i in wrong_results(part, seed, self._trace))
+            return None
+        return TraceComparison(stages(part, seed), self._trace, part)
+
+    @cached_property
+    def _wrong_events(self) -> list[int]:
+        """The trace's wrong results, in order; masks tell too little."""
+        wrong = [] if self._compared is None else self._compared.wrong
+        values = ((index, self._trace.events[index].value) for index in wrong)
         return [
             index
             for index, value in values
@@ -57,14 +62,18 @@ class Evidence:
 
     @cached_property
     def _results(self) -> list[tuple[Tensor, set[int]]]:
-        """Wrong results that no right part has: fingerprints, and the events that give them."""
+        """Wrong results that no right part has: fingerprints, and the events that give them.
+
+        A multiple of what a right part has is none: many mistakes, and right parts, go by there.
+        """
         right = self._wrong.right_fingerprints()
         found: list[tuple[Tensor, set[int]]] = []
         for index in self._wrong_events:
             value = self._trace.events[index].value
             assert value is not None
             mine = torch.tensor([fingerprint(value)], dtype=torch.float64)
-            if bool(_same(mine, right).any()):
+            match = None if self._compared is None else self._compared.matches[index]
+            if match is not None or bool(_same(mine, right).any()):
                 continue
             again = next((events for other, events in found if bool(_same(mine, other))), None)
             if again is None:

@@ -33,6 +33,9 @@ _PAIRS_WHERE_SEEN = 150
 # Of a part whose inside was seen, so many pairs of which it showed neither.
 _UNSEEN_PAIRS = 100
 
+# Pairs of so many of the nearest mistakes are tried first.
+_NEAREST = 4
+
 # Groups in which a passed check excludes what fails it.
 _DECISIVE = ("function", "chance", "inputs")
 # Mistakes that an effect shows by itself, whatever else the checks see.
@@ -212,19 +215,20 @@ class _FunctionSearch:
         return function_alone[:1]
 
     def _likely_pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
-        """Pairs with a mistake that the trace shows; then those that explain most alone."""
+        """Pairs of the nearest, with a mistake that the trace shows, then that explain most."""
         by_effect = suggested(self.observed.part, self.observed.wrong.seed, self.observed.traces)
         evident = [
             m for m in self.observed.known if m.id in by_effect
         ] or self.observed.evidence.ranked()[:2]
         evident.sort(key=lambda m: m.id not in by_effect)
         tried = set()
-        for first in evident:
-            for second in [*evident, *ordered]:
-                pair = frozenset((first.id, second.id))
-                if second is not first and pair not in tried:
-                    tried.add(pair)
-                    yield first, second
+        nearest = itertools.combinations(ordered[:_NEAREST], 2)
+        shown = ((first, second) for first in evident for second in [*evident, *ordered])
+        for first, second in itertools.chain(nearest, shown):
+            pair = frozenset((first.id, second.id))
+            if second is not first and pair not in tried:
+                tried.add(pair)
+                yield first, second
         numeric = [
             name for name in self.observed.failed_in("function") if not self.observed.raised(name)
         ]
