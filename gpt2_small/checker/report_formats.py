@@ -20,7 +20,8 @@ def as_json(verdict: Verdict) -> str:
 
 def as_junit(verdict: Verdict) -> str:
     """A JUnit file: a suite for each part, a case for each check."""
-    root = ElementTree.Element("testsuites", name=f"gpt2-small check {verdict.solution}")
+    name = f"gpt2-small {__version__} check {verdict.solution}"
+    root = ElementTree.Element("testsuites", name=name)
     for part in verdict.parts():
         results = verdict.of(part)
         suite = _suite(root, part, results)
@@ -84,7 +85,8 @@ def as_gradescope(verdict: Verdict) -> str:
         )
     seconds = round(sum(result.seconds for result in verdict.results), 3)
     content: dict[str, object] = {"tests": tests, "execution_time": seconds}
-    content["output"] = verdict.error or f"Checked by gpt2-small {__version__}."
+    checked_by = f"Checked by gpt2-small {__version__}."
+    content["output"] = f"{verdict.error}\n{checked_by}" if verdict.error else checked_by
     return json.dumps(content, indent=1) + "\n"
 
 

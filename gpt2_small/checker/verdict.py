@@ -110,6 +110,8 @@ class Verdict:
         if state == "failed" and report.mistakes:
             return report.naming.split("\n")[0]
         first = [result for result in self.of(part) if result.status == state]
+        if state == "not_written" and first:
+            return first[0].message
         return f"{first[0].check}: {first[0].message}".removeprefix(": ") if first else ""
 
     def first_to_mend(self) -> str | None:
