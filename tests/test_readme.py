@@ -42,7 +42,7 @@ RUN_ELSEWHERE = (TRAIN, TESTS)
 def clone(tmp_path_factory):
     """A copy of what a clone has, with a run and a finished file where the commands expect them."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in ("demos", "tests", "gpt2_small"):
+    for name in ("demos", "tests", "gpt2_small", "lessons"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("solution.py", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
