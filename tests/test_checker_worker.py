@@ -62,6 +62,19 @@ def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statemen
     assert verdict.exit_code == 1
 
 
+def test_a_return_forgotten_behind_a_helper_is_pointed_at_in_the_part(tmp_path: Path) -> None:
+    text = reference_with(
+        (
+            "post = self.hook_post(gelu_tanh(self.hook_pre(pre)))\n"
+            "        output = F.linear(post, self.W_out.T, self.b_out)\n"
+            "        return self.output_dropout(output)\n",
+            "post = gelu_tanh(pre)\n",
+        )
+    )
+    verdict = check_text(tmp_path, text, "MLP")
+    assert verdict.reports["MLP"].location[1].endswith("post = gelu_tanh(pre)")
+
+
 def test_a_part_that_crashes_leaves_the_other_parts(tmp_path: Path) -> None:
     crash = "        import ctypes; ctypes.string_at(0)\n"
     verdict = check_text(tmp_path, reference_with((FIRST, crash + FIRST)), "LayerNorm", "Embedding")

@@ -154,4 +154,4 @@ def _sentence(message: str, parts: Sequence[str]) -> str:
     word, *_ = message.split(maxsplit=1) or [""]
     is_name = "." in word or "_" in word or word in parts
     begun = message if is_name else f"{message[:1].upper()}{message[1:]}"
-    return f"{begun}{'' if message.endswith('.') else '.'}"
+    return f"{begun}{'' if message.endswith(('.', '?')) else '.'}"

@@ -66,7 +66,7 @@ class ClaimLines:
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
             return Location(None, "", self._traces[""].events[0].line, "")
         if "returns" in one.result.message and (trace := self._traces.get("")) is not None:
-            line = returned_at(trace, self._text)
+            line = returned_at(self._part, trace, self._text)
             return None if line is None else Location(None, "", line, "")
         return None
 

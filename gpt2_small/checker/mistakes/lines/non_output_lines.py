@@ -51,17 +51,24 @@ def non_output_line(
     return lines[0] if lines else None
 
 
-def returned_at(trace: Trace, source: str) -> int | None:
-    """The line that returned, where a part ran to its end."""
+def returned_at(part: str, trace: Trace, source: str) -> int | None:
+    """The line of a part that returned, or that was its last; a function it called has others."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return None
-    for node in ast.walk(tree) if trace.last_lines else ():
-        last = trace.last_lines[-1]
+    kinds = (ast.ClassDef, ast.FunctionDef)
+    own = next((n for n in tree.body if isinstance(n, kinds) and n.name == part), None)
+    if own is None:
+        return None
+    inside = range(own.lineno, (own.end_lineno or own.lineno) + 1)
+    last = next((line for line in reversed(trace.last_lines) if line in inside), None)
+    if last is None:
+        return None
+    for node in ast.walk(own):
         if isinstance(node, ast.Return) and node.lineno <= last <= (node.end_lineno or 0):
             return node.lineno
-    return None
+    return last
 
 
 def _dropping(part: str, seed: int, traces: Mapping[str, Trace]) -> list[int]:
