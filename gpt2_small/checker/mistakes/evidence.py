@@ -123,6 +123,13 @@ class Evidence:
         most = [chain for chain, number in by_set.items() if number == max(by_set.values())]
         return next(c for c in chains if frozenset(c) == most[0]) if len(most) == 1 else ()
 
+    def first_shared(self, mistake: Mistake) -> int:
+        """Which of the wrong results is the first that a mistake gives too; a large number if none.
+
+        In this order mistakes are named: as a reader of the file meets them.
+        """
+        return min(self._by_mistake[mistake.id], default=len(self._results))
+
     def drops_like(self, mistake: Mistake) -> bool:
         """Whether a mistake calls dropout as often as the file, so that it may be the file's.
 

@@ -109,7 +109,8 @@ class _FunctionSearch:
                     taps_apart(self.observed.wrong, m, self.observed.seen),
                 ),
             )
-            return FunctionFinding(chosen, nearest=nearest)
+            in_order = sorted(chosen, key=self.observed.evidence.first_shared)
+            return FunctionFinding(tuple(in_order), nearest=nearest)
         self.observed.is_whole = False
         partly = () if self.observed.raised(key) else self._partly(ordered, key)
         return FunctionFinding(partly, False, self.is_nothing_else, nearest)
