@@ -16,6 +16,8 @@ from gpt2_small.checker.claims.observing.subject import Subject
 _DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 
 SUBJECT = Subject("MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1))
+# A mask of a fixed size would do for GPT-2's own n_ctx, 1024.
+LONG = Subject("MultiHeadAttention", probes.residual, settings={"n_ctx": 1030})
 
 
 def causality(module: ModuleType, seed: int) -> Observation:
@@ -23,6 +25,13 @@ def causality(module: ModuleType, seed: int) -> Observation:
     model = SUBJECT.build(module, seed)
     given, other = SUBJECT.values(seed, "causality"), SUBJECT.values(seed, "another future")
     return futures(lambda inputs: SUBJECT.run(model, inputs), given, other)
+
+
+def beyond_1024(module: ModuleType, seed: int) -> Observation:
+    """The last outputs for more positions than GPT-2 has."""
+    model = LONG.build(module, seed)
+    given = LONG.values(seed, "long", batch=1, seq=LONG.settings["n_ctx"])
+    return {"the last outputs for 1,030 positions": LONG.run(model, given)[:, -3:]}
 
 
 def dropped(module: ModuleType, seed: int) -> Observation:
@@ -73,6 +82,7 @@ CLAIMS = (
         summary=how_far_moved,
         expect=nothing_moves,
     ),
+    Claim("MultiHeadAttention", "correct output for an n_ctx above 1,024", beyond_1024),
     *dropout_claims(SUBJECT),
     Claim(
         "MultiHeadAttention",

@@ -141,15 +141,20 @@ def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def modes(module: ModuleType, seed: int) -> Observation:
-    """Dropout is off while it generates, and the model's mode is as it was afterwards."""
+    """Dropout is off while it generates, and every module's mode is as it was afterwards."""
     seen: dict[str, Entry] = {}
     for training in (True, False):
         model = model_of(module, seed, dropout=0.4).train(training)
         got = module.generate(model, prompt(seed, 4), 6, temperature=0)
         before = "training" if training else "evaluation"
         seen[f"the tokens of a model in {before} mode with dropout"] = got
+        found = {each.training for each in model.modules()}
         seen[f"the mode of a model that was in {before} mode"] = (
-            "training" if model.training else "evaluation"
+            "training in some modules alone"
+            if len(found) > 1
+            else "training"
+            if model.training
+            else "evaluation"
         )
     return seen
 

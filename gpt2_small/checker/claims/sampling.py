@@ -32,14 +32,15 @@ _ROWS, _D_VOCAB = len(_PROBABILITIES), len(_PROBABILITIES[0])
 def cases(seed: int) -> Tensor:
     """Logits [case d_vocab], each case with probabilities and an order of its own.
 
-    All logits of a case may be moved by a number, so far that their exponentials overflow.
+    All logits of a case may be moved by a number, so far that their exponentials overflow. The
+    largest of the first case is exactly 0.
     """
     generator = probes.draws(seed, "sampling")
     rows = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
     orders = [torch.randperm(_D_VOCAB, generator=generator) for _ in range(_ROWS)]
     shifts = torch.tensor([0.0, 100.0, -100.0])
     cases = zip(rows, orders, shifts, strict=True)
-    return torch.stack([row[order] + shift for row, order, shift in cases]).float()
+    return torch.stack([row[order] - row.max() + shift for row, order, shift in cases]).float()
 
 
 def probabilities(

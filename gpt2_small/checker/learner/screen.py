@@ -41,7 +41,23 @@ def whole(verdict: Verdict) -> RenderableType:
     rows: list[RenderableType] = [heading(verdict), "", table(verdict), ""]
     if any(verdict.state_of(part) == "waiting" for part in verdict.parts()):
         rows.append(Text("waiting: cannot be judged before other checks hold", style="dim"))
-    return Group(*rows, advice(verdict))
+    return Group(*rows, advice(verdict), *other_dtypes(verdict))
+
+
+def other_dtypes(verdict: Verdict) -> list[Text]:
+    """A remark on each part that holds in float32, but not in other dtypes."""
+    remarks = []
+    for part in verdict.parts():
+        lacking = [
+            result.check
+            for result in verdict.of(part)
+            if result.message.startswith("remark: ") and " in " in result.check
+        ]
+        names = [d for d in ("float64", "bfloat16") if any(d in check for check in lacking)]
+        if names and verdict.state_of(part) == "passed":
+            said = f"Remark: {part} is right in float32 only, not in {' or '.join(names)}."
+            remarks.append(Text(said, style="dim"))
+    return remarks
 
 
 def heading(verdict: Verdict) -> Text:

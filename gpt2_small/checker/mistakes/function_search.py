@@ -52,12 +52,14 @@ class FunctionFinding:
 
     is_whole: whether the mistakes explain it exactly. is_nothing_else: whether they do so but for a
     number, and nothing else is wrong with it. nearest: all mistakes, with their distances.
+    from_right: the distance of a right part.
     """
 
     mistakes: tuple[Mistake, ...] = ()
     is_whole: bool = True
     is_nothing_else: bool = False
     nearest: list[tuple[Mistake, float]] = field(default_factory=list)
+    from_right: float = 0.0
 
 
 def is_costly(part: str) -> bool:
@@ -113,7 +115,8 @@ class _FunctionSearch:
             return FunctionFinding(tuple(in_order), nearest=nearest)
         self.observed.is_whole = False
         partly = () if self.observed.raised(key) else self._partly(ordered, key)
-        return FunctionFinding(partly, False, self.is_nothing_else, nearest)
+        from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
+        return FunctionFinding(partly, False, self.is_nothing_else, nearest, from_right)
 
     def _partly(self, ordered: Sequence[Mistake], key: str) -> tuple[Mistake, ...]:
         """What explains the first failed check alone, or else the first wrong result inside."""

@@ -19,6 +19,9 @@ from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import Seen
 from gpt2_small.checker.sandbox.tracing import Trace
 
+# Of the distance of a right part: where no mistake is so close, the closest says nothing.
+_CLOSE = 0.25
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -84,6 +87,12 @@ def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:
     return found
 
 
+def _is_in_place(observed: ObservedPart, group: str, named: Sequence[Mistake]) -> bool:
+    """Whether a named mistake changes the input in place, too, if not in the same way."""
+    failed = observed.failed_in(group)
+    return group == "inputs" and any(observed.wrong.fails((m,), failed[0]) for m in named)
+
+
 def _text(
     observed: ObservedPart,
     function: FunctionFinding,
@@ -93,7 +102,16 @@ def _text(
 ) -> str:
     """What is said about the match."""
     finite = [(m, d) for m, d in function.nearest if math.isfinite(d)]
-    others = [m for m, d in finite if d > 0 and m not in function.mistakes]
+    is_unknown = not (function.mistakes and function.is_whole)
+    most = _CLOSE * function.from_right if is_unknown else math.inf
+    others = [m for m, d in finite if 0 < d <= most and m not in function.mistakes]
+    named = (*function.mistakes, *beside)
+    open_groups = [group for group in unexplained if group != "refusals"]
+    besides = [
+        observed.failed_in(group)[0]
+        for group in open_groups
+        if not _is_in_place(observed, group, named)
+    ]
     return described(
         observed.part,
         function.mistakes,
@@ -101,8 +119,8 @@ def _text(
         is_whole=function.is_whole,
         function_failed=bool(observed.failed_in("function")) and not observed.is_unjudged,
         next_closest=others[0].id if others else None,
-        besides=[observed.failed_in(group)[0] for group in unexplained if group != "refusals"],
-        is_exact=is_exact,
+        besides=besides,
+        is_exact=is_exact and len(besides) == len(open_groups),
         is_nothing_else=function.is_nothing_else,
-        accepts_bad_input="refusals" in unexplained,
+        accepts=observed.failed_in("refusals")[0] if "refusals" in unexplained else None,
     )

@@ -16,7 +16,7 @@ def described(
     besides: Sequence[str],
     is_exact: bool = True,
     is_nothing_else: bool = False,
-    accepts_bad_input: bool = False,
+    accepts: str | None = None,
 ) -> str:
     """What was found out about a part.
 
@@ -26,33 +26,37 @@ def described(
     is_nothing_else: whether nothing else is wrong with what it computes, though they do not explain
         it exactly.
     is_exact: whether the mistakes of `beside` explain what was seen to the last number.
-    accepts_bad_input: whether claims fail, for another reason, that bad input is refused.
+    accepts: the claim that bad input is refused, where it fails for another reason.
     """
     closest = f" (next closest: {next_closest})" if next_closest else ""
     sentences = []
     if function and is_whole:
-        what = "its output" if beside or besides or accepts_bad_input else "every result"
+        what = "its output" if beside or besides or accepts else "every result"
         sentences.append(f"Your {part} {_joined(function)}. This explains {what} exactly{closest}.")
     elif function and is_nothing_else:
         sentences.append(
             f"Your {part} {_joined(function)}. Nothing else that it computes is wrong."
         )
     elif function:
-        sentences.append(f"Your {part} {_joined(function)}, and something else is wrong too.")
+        sentences.append(
+            f"Your {part} {_joined(function)}. This does not explain every result: something "
+            "else may be wrong too."
+        )
     elif function_failed:
         near = f"; the closest is {next_closest}" if next_closest else ""
         sentences.append(f"No known mistake of {part} behaves like it{near}.")
     for number, mistake in enumerate(beside):
         subject = "It also" if number or function_failed else f"Your {part}"
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
-    is_all = not besides and not accepts_bad_input and is_exact
+    is_all = not besides and not accepts and is_exact
     if beside and not function_failed and is_all:
         sentences.append("This explains every result exactly.")
-    if accepts_bad_input and (function_failed or beside):
-        sentences.append("It also accepts bad input that it should refuse.")
+    if accepts and (function_failed or beside):
+        sentences.append(f'It also accepts bad input that it should refuse ("{accepts}").')
     if besides and (function_failed or beside):
         rest = ", ".join(f'"{claim}"' for claim in besides)
-        sentences.append(f"Failing too, and not explained by this: {rest}.")
+        unexplained = ", and not explained by this" if function or beside else ""
+        sentences.append(f"Failing too{unexplained}: {rest}.")
     return " ".join(filter(None, sentences))
 
 

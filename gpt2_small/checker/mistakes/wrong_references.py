@@ -44,13 +44,23 @@ class WrongReferences:
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
 
     def seen(self, mistakes: tuple[Mistake, ...], check: str) -> Observation:
-        """What a check sees of the reference with these mistakes. Raises EditDoesNotFit."""
+        """What a check sees of the reference with these mistakes, or none.
+
+        Raises EditDoesNotFit.
+        """
         key = mistakes, check
         if key not in self._seen:
-            if mistakes not in self._built:
-                self._built[mistakes] = build(*mistakes, exercises=self.exercises)
-            self._seen[key] = observed(self.checks[check], self._built[mistakes], self.seed)
+            self._seen[key] = observed(self.checks[check], self._with(mistakes), self.seed)
         return self._seen[key]
+
+    def _with(self, mistakes: tuple[Mistake, ...]) -> ModuleType:
+        if mistakes not in self._built:
+            self._built[mistakes] = (
+                build(*mistakes, exercises=self.exercises)
+                if mistakes
+                else reference(self.exercises)
+            )
+        return self._built[mistakes]
 
     def fingerprints(self, mistakes: tuple[Mistake, ...]) -> Tensor:
         """Fingerprints of every result inside the part [result 4]. Raises EditDoesNotFit."""
@@ -74,13 +84,8 @@ class WrongReferences:
 
     def trace(self, mistakes: tuple[Mistake, ...]) -> Trace:
         """What the part does inside with these mistakes, or none. Raises EditDoesNotFit."""
-        if mistakes not in self._built:
-            right = reference(self.exercises)
-            self._built[mistakes] = (
-                build(*mistakes, exercises=self.exercises) if mistakes else right
-            )
         if mistakes not in self._traces:
-            self._traces[mistakes] = record(self._built[mistakes], self.part, self.seed)
+            self._traces[mistakes] = record(self._with(mistakes), self.part, self.seed)
         return self._traces[mistakes]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:

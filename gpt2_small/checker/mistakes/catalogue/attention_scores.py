@@ -30,6 +30,18 @@ _SOFTMAX_HINTS = (
 
 MISTAKES = [
     Mistake(
+        id="attention-mask-of-1024",
+        component=PART,
+        old="mask = similarity.new_full((seq, seq), -math.inf).triu(diagonal=1)",
+        new=("mask = similarity.new_full((1024, 1024), -math.inf).triu(diagonal=1)[:seq, :seq]"),
+        sentence="has a mask for 1,024 positions, whatever n_ctx is",
+        hints=(
+            "What happens with a configuration whose n_ctx is 2,048?",
+            "GPT-2's n_ctx is 1,024, but the configuration says it: config.n_ctx.",
+            "torch.ones(seq, seq).triu(1), or a buffer of config.n_ctx by config.n_ctx",
+        ),
+    ),
+    Mistake(
         id="attention-scale-d-model",
         component=PART,
         old=_SCALE,

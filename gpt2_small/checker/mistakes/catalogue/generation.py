@@ -323,6 +323,18 @@ MISTAKES = [
         hints=_MODE_HINTS,
     ),
     Mistake(
+        id="generate-restores-the-root-alone",
+        component=PART,
+        old=_RESTORE,
+        new=("        model.training = was_training\n    return tokens\n"),
+        sentence="sets the mode of the model back, and leaves that of its modules",
+        hints=(
+            "In which mode are the model's dropouts afterwards?",
+            "`training` is an attribute of every module; train(mode) sets it in all of them.",
+            "model.train(was_training)",
+        ),
+    ),
+    Mistake(
         id="generate-left-in-training",
         component=PART,
         old=_RESTORE,

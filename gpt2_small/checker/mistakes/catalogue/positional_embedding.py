@@ -280,7 +280,7 @@ MISTAKES = [
                 ),
             ),
         ),
-        sentence="invents vectors for positions beyond n_ctx",
+        sentence="does not refuse more than n_ctx positions",
         hints=_LENGTH_HINTS,
     ),
     Mistake(

@@ -345,6 +345,24 @@ MISTAKES = [
         hints=_TOP_P_HINTS,
     ),
     Mistake(
+        id="sample-zero-taken-for-removed",
+        component=PART,
+        old="token_of_rank = (relative / temperature).sort(dim=-1, descending=True)",
+        new="token_of_rank = (logits.float() / temperature).sort(dim=-1, descending=True)",
+        also=(
+            (
+                _TOP_K,
+                "descending[:, top_k:] = 0.0\n        descending[descending == 0] = -math.inf",
+            ),
+        ),
+        sentence="removes every logit that is 0, also one that top_k keeps",
+        hints=(
+            "What happens to a token whose logit is exactly 0, when top_k is given?",
+            "0 is a logit like any other, so it cannot mark what was removed.",
+            "logits[logits < kth_largest] = -inf, or a mask of its own",
+        ),
+    ),
+    Mistake(
         id="sample-top-p-before-top-k",
         component=PART,
         old=_BETTER,
@@ -354,7 +372,10 @@ MISTAKES = [
             "        probability_of_better_ranks = everything.cumsum(dim=-1) - "
             "everything"
         ),
-        sentence="cuts by top-p before top-k",
+        sentence=(
+            "takes top_p of the probabilities of all tokens, not of those that top_k keeps, "
+            "renormalised"
+        ),
         hints=_ORDER_HINTS,
     ),
     Mistake(
