@@ -48,7 +48,7 @@ def outcomes(folder: Path) -> dict[tuple[str, str], str]:
     """Whether each case passed, failed or was skipped, by its part and check."""
     cases = ElementTree.parse(folder / "a.xml").getroot().iter("testcase")
     return {
-        (case.get("classname", "").removeprefix("checks."), case.get("name", "")): next(
+        (case.get("classname", "").removeprefix("claims."), case.get("name", "")): next(
             (child.tag for child in case), "passed"
         )
         for case in cases

@@ -59,6 +59,7 @@ def compiler(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_compiled_it_is_the_same_training(solution, tmp_path, compiler, dtype):
     for name in ("plain", "compiled"):
         train(solution, tmp_path / name, dtype=dtype, compile=name == "compiled")

@@ -120,7 +120,7 @@ def job(tmp_path):
     path = [str(tmp_path / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     return tmp_path, os.environ | {
         "PATH": os.pathsep.join(path),
-        "PYTHONPATH": str(Path(rank_agreement.__file__).parents[2]),
+        "PYTHONPATH": str(Path(rank_agreement.__file__).parents[3]),
         "OMP_NUM_THREADS": "1",
         "SLURM_JOB_ID": "7",
         "SLURM_JOB_NODELIST": "localhost",

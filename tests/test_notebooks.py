@@ -129,6 +129,7 @@ def test_a_cell_shows_an_error_of_a_users_file_as_one_sentence(tmp_path: Path) -
 
 COLAB = (
     "!pip install -q einops\nfrom google.colab import drive, files\ndrive.mount('/content/drive')\n"
+    "import importlib.util\nassert importlib.util.find_spec('google.colab')\n"
     "uploaded = files.upload()\nlisted = !ls\n",
     "%%time\nimport torch\nfrom torch import nn\n" + LAYER_NORM,
     "%%bash\nls -la\n",

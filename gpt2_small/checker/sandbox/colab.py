@@ -5,6 +5,7 @@ Notebooks from Colab mount a drive or upload files in their first cell.
 
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +23,13 @@ class _Inert:
 
 
 class _Colab(ModuleType):
+    """A module with any attribute, which other libraries may look up."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)
+        self.__path__: list[str] = []
+
     def __getattr__(self, name: str) -> _Inert:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -33,8 +41,7 @@ def stand_in_for_colab() -> None:
     if "google.colab" in sys.modules or _is_installed("google.colab"):
         return
     colab = _Colab("google.colab")
-    colab.__path__ = []
-    google = sys.modules.setdefault("google", ModuleType("google"))
+    google = sys.modules.setdefault("google", _Colab("google"))
     google.colab = colab  # type: ignore[attr-defined]
     sys.modules["google.colab"] = colab
     for name in ("drive", "files", "output", "userdata"):
