@@ -235,10 +235,10 @@ class ForkingPopen(subprocess.Popen[Any]):
 
     def __new__(cls, args: Sequence[Any], *more: Any, **options: Any) -> Any:
         paths = (options.get("env") or {}).get("PYTHONPATH", "").split(os.pathsep)
-        if list(args[1:3]) != ["-m", CHECKERS_SERVER] or paths[0] != str(ROOT):
+        if list(args[1:4]) != ["-P", "-m", CHECKERS_SERVER] or paths[0] != str(ROOT):
             return super().__new__(cls)
         return ForkedServer(
-            cls._folder or the_forks().folder, int(args[3]), options["stderr"], options["env"]
+            cls._folder or the_forks().folder, int(args[4]), options["stderr"], options["env"]
         )
 
 

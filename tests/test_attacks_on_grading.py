@@ -151,7 +151,10 @@ def test_a_text_with_null_bytes_is_listed_as_not_graded(tmp_path: Path, content:
         LAYER_NORM.encode("utf-8-sig"),
         b"# -*- coding: latin-1 -*-\n# M\xfcller\n" + LAYER_NORM.encode(),
         LAYER_NORM.replace("\n", "\r").encode(),
-        (LAYER_NORM + "\n".join(f"x{n} = {n}" for n in range(100_000)) + "\n").encode(),
+        pytest.param(
+            (LAYER_NORM + "\n".join(f"x{n} = {n}" for n in range(100_000)) + "\n").encode(),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["byte order mark", "Latin-1", "carriage returns", "100,000 lines"],
 )
