@@ -44,7 +44,7 @@ EXACT = (
 # of these are named in the default suite, and some of the others rejected; all are rejected and
 # named by `pytest -m slow`.
 QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
-ONE_IN = 8
+ONE_IN = 12
 
 
 @pytest.fixture(autouse=True)
