@@ -66,7 +66,7 @@ def not_named(part: str, seed: int = 0, *, one_in: int = 1) -> list[tuple[str, t
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in QUICK])
-def test_one_in_eight_mistakes_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
+def test_one_in_twelve_mistakes_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
     mine = [m for m in WRONG if m.component == part][::ONE_IN]
     assert [m.id for m in mine if rejected(m) is None] == []
 
