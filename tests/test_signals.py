@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,8 +76,7 @@ def waiting(begin, tmp_path):
     yield start
     for fork in started:
         if fork.poll() is None:
-            for pid in [*workers_of(fork), fork.pid]:
-                os.kill(pid, signal.SIGKILL)
+            send_all([*workers_of(fork), fork.pid], signal.SIGKILL)
             fork.wait()
 
 
@@ -98,8 +99,18 @@ def assert_goes_on_as_if_never_stopped(run, finished, processes):
 
 def workers_of(fork: Fork) -> list[int]:
     """The processes that a process has started, in the order of their ranks."""
-    with open(f"/proc/{fork.pid}/task/{fork.pid}/children") as file:
-        return [int(pid) for pid in file.read().split()]
+    return children_of(fork.pid)
+
+
+def children_of(parent: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def send_all(pids: Iterable[int], number: int) -> None:
+    """Send processes a signal; one that has ended meanwhile needs none."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 # One process
@@ -198,8 +209,7 @@ def test_torchrun_that_is_asked_stops_all_after_the_same_step(
 ):
     # With the group, the workers hear it twice: the agent passes on what it hears.
     fork = waiting(ECHOES.format(3600) + opens(tmp_path / "gate"), processes=2)
-    for pid in [*workers_of(fork), fork.pid] if whole_group else [fork.pid]:
-        os.kill(pid, number)
+    send_all([*workers_of(fork), fork.pid] if whole_group else [fork.pid], number)
     assert fork.wait() == 1
     assert "SignalException" in fork.err
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
@@ -211,7 +221,7 @@ def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path)
 
     def ended():
         if fork.poll() is None and first in workers_of(fork):
-            os.kill(first, signal.SIGTERM)
+            send_all([first], signal.SIGTERM)
             return False
         (tmp_path / "gate").touch()  # the other would stay there, and the agent wait for it
         return fork.poll() is not None
@@ -247,11 +257,12 @@ def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom,
             start_new_session=True,
         )
         wait_until(lambda: process.poll() is not None or stays(tmp_path / "run"))
-        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
-            workers = [int(pid) for pid in file.read().split()]
-        for pid in {"torchrun": [process.pid], "a worker": workers[1:]}.get(
-            whom, [*workers, process.pid]
-        ):
-            os.kill(pid, number)
+        workers = children_of(process.pid)
+        send_all(
+            {"torchrun": [process.pid], "a worker": workers[1:]}.get(
+                whom, [*workers, process.pid]
+            ),
+            number,
+        )
         assert process.wait(timeout=120) == code, (tmp_path / "err").read_text()
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
