@@ -219,7 +219,21 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
     place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
     if isinstance(error, SystemExit):
         return f"{place}: the file ends Python while it is run; take the exit out"
-    return f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    sentence = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    return f"{sentence}{_import_advice(path, error)}"
+
+
+def _import_advice(path: Path, error: BaseException) -> str:
+    """How to make an import of a file's own package work, which fails outside its root folder."""
+    if not isinstance(error, ImportError):
+        return ""
+    if "relative import" in str(error):
+        return "; a solution is one file: import by the full name, with PYTHONPATH set to its root"
+    package = (error.name or "").partition(".")[0]
+    for folder in path.absolute().parents:
+        if folder.name == package != "":
+            return f"; the file is in that package: set PYTHONPATH={shell_word(folder.parent)}"
+    return ""
 
 
 def _sha256(content: bytes) -> str:

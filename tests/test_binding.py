@@ -65,6 +65,22 @@ def test_a_broken_file_is_one_sentence_with_the_line(learner, text, sentence):
     assert str(learner) in str(caught.value) or "other.py" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["mypackage", "mypackage.layers"])
+def test_a_file_that_imports_its_own_package_is_told_the_path_with_which_it_can(tmp_path, name):
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "model.py").write_text(f"import {name}\n")
+    with pytest.raises(UserError) as caught:
+        gpt2_small.load(package / "model.py")
+    assert str(caught.value).endswith(f"in that package: set PYTHONPATH={tmp_path}")
+
+
+def test_a_relative_import_is_told_what_replaces_it(learner):
+    learner.write_text("from .layers import LayerNorm\n")
+    with pytest.raises(UserError, match="import by the full name, with PYTHONPATH set to its root"):
+        gpt2_small.load(learner)
+
+
 def test_a_file_that_is_not_utf8_is_one_sentence(learner):
     learner.write_bytes("x = 1\ny = 'café'\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"my_gpt2\.py, line \d: .*utf-8"):

@@ -259,9 +259,7 @@ def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom,
         wait_until(lambda: process.poll() is not None or stays(tmp_path / "run"))
         workers = children_of(process.pid)
         send_all(
-            {"torchrun": [process.pid], "a worker": workers[1:]}.get(
-                whom, [*workers, process.pid]
-            ),
+            {"torchrun": [process.pid], "a worker": workers[1:]}.get(whom, [*workers, process.pid]),
             number,
         )
         assert process.wait(timeout=120) == code, (tmp_path / "err").read_text()
