@@ -192,6 +192,7 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     """
     module = ModuleType(module_name)
     module.__file__ = str(path.absolute())
+    module.__package__ = ""  # in no package, so that a relative import fails without a warning
     module.__dict__["SOURCE"], module.__dict__["SOURCE_SHA256"] = source, _sha256(source)
     sys.modules[module_name] = module  # dataclasses look the module of their annotations up there
     try:
