@@ -175,8 +175,8 @@ def check_trained_with(
         )
     file = kept if kept is not None and kept.is_file() else trained_by
     raise UserError(
-        f"{source} was trained with {trained_by} (sha256 {str(trained_sha256)[:12]}), and "
-        f"{describe(module)} is another model; add --solution {shell_word(file)}"
+        f"{source} was trained with {trained_by} (sha256 {str(trained_sha256)[:12]}), not "
+        f"with {describe(module)}; add --solution {shell_word(file)}"
     )
 
 
