@@ -1,11 +1,17 @@
-"""Two known mistakes at once are both named in files of other styles, without taps."""
+"""Two known mistakes at once are both named in other styles, and none that is not there."""
 
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
+import mistake_matrix as matrix
 import pytest
 import torch
 from test_mistake_matrix import trial_of
 from unlisted_slips import FILES
+
+from gpt2_small.checker.mistakes import likely_pairs, mistake
+from gpt2_small.checker.mistakes.edited_reference import build
 
 # By style and part: statements with what stands there instead, and the two mistakes.
 PAIRS = [
@@ -66,3 +72,58 @@ def test_two_known_mistakes_are_named_in_another_style(pair, tmp_path: Path) -> 
     path = tmp_path / f"{style}.py"
     path.write_text(text, encoding="utf-8")
     assert set(trial_of(path, part).named) == names
+
+
+# In each the second would explain one group of checks alone, or a third both.
+MISTAKES = [
+    ("embedding-one-row-more", "embedding-fresh-table"),
+    ("embedding-fresh-table", "embedding-init-all-xavier"),
+    ("mlp-adds-its-input", "mlp-fixed-width"),
+    ("block-ln2-for-both", "block-detached-stream"),
+    ("block-attention-missing", "block-mlp-missing"),
+    ("attention-one-full-width-head", "attention-key-with-b-q"),
+    ("sample-argmax", "sample-returns-rank"),
+]
+SLOW_MISTAKES = [
+    ("transformer-positions-missing", "transformer-positions-in-every-block"),
+    ("train-first-micro-batch", "train-step-twice"),
+    ("transformer-norm-after-every-block", "transformer-one-block-less"),
+    ("transformer-softmax-in-evaluation", "transformer-final-norm-before-blocks"),
+    ("transformer-tie-copied", "transformer-one-block-repeated"),
+    ("transformer-first-block-only", "transformer-last-position-in-evaluation"),
+]
+
+
+@pytest.mark.parametrize(
+    "ids", [*MISTAKES, *(pytest.param(ids, marks=pytest.mark.slow) for ids in SLOW_MISTAKES)]
+)
+def test_two_mistakes_at_once_get_no_name_of_a_third(ids: tuple[str, str]) -> None:
+    first, second = map(mistake.find, ids)
+    trial = matrix.try_part(build(first, second), first.component)
+    assert trial.failed
+    assert set(trial.named) <= set(ids), trial.text
+
+
+def test_each_kind_of_pair_has_its_own_share_of_what_is_tried(monkeypatch) -> None:
+    """However many pairs are evident, the nearest and those that explain most are tried too."""
+    known = mistake.distinct(mistake.catalogue("MultiHeadAttention"))
+
+    observed = SimpleNamespace(
+        part="MultiHeadAttention",
+        known=[],
+        evidence=SimpleNamespace(is_seen=True, ranked=lambda: known[-3:]),
+        wrong=SimpleNamespace(seed=0),
+        traces={},
+        seen={"check": {}},
+        failed_in=lambda _group: [],
+    )
+
+    explains = {known[40].id: {"a"}, known[50].id: {"b"}}
+    monkeypatch.setattr(
+        likely_pairs, "explained_alone", lambda _wrong, m, _seen: explains.get(m.id, set())
+    )
+    pairs = list(likely_pairs.likely_pairs(observed, known, "check"))
+    assert (known[0], known[1]) in islice(pairs, 6)
+    assert sum(known[-1] in pair for pair in pairs) > 30
+    assert (known[40], known[50]) in pairs
+    assert len(pairs) == len(set(pairs)) <= 6 + 120 + 60

@@ -119,6 +119,8 @@ class Evidence:
         if len(best) > _BEAM:
             return ()
         chains = [self._confirmed(self._extended(mistake)) for mistake in best]
+        if len(best) > 1 and all(len(chain) < 2 for chain in chains):
+            return ()  # nothing tells them apart
         by_set = {frozenset(chain): len(self._shared(chain)) for chain in chains if chain}
         most = [chain for chain, number in by_set.items() if number == max(by_set.values())]
         return next(c for c in chains if frozenset(c) == most[0]) if len(most) == 1 else ()
@@ -133,12 +135,20 @@ class Evidence:
     def drops_like(self, mistake: Mistake) -> bool:
         """Whether a mistake calls dropout as often as the file, so that it may be the file's.
 
-        Of a part that drops twice, and computes something wrong, the output tells no more. torch's
-        own attention drops inside.
+        Of a part that drops twice, and computes something wrong, the output tells no more, and of
+        none whether it drops at another place. torch's own attention drops inside.
         """
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
         is_hidden = mine is None or ((right or 0) > 1 and mine >= (right or 0))
-        return not is_hidden and mine == _dropouts(self._wrong.trace((mistake,)))
+        if is_hidden or mine != _dropouts(self._wrong.trace((mistake,))):
+            return False
+        return mine != right or self._dropped(mistake) == self._dropped()
+
+    def _dropped(self, *mistakes: Mistake) -> list[str]:
+        """What the reference drops elements of, with these mistakes."""
+        part, seed = self._wrong.part, self._wrong.seed
+        compared = TraceComparison(stages(part, seed), self._wrong.trace(mistakes), part)
+        return [stage.name for stage, _ in compared.dropped()]
 
     def same_operation(self) -> Mistake | None:
         """The one mistake that does the same as the file's first wrong line, with other numbers.

@@ -1,40 +1,25 @@
 """Find the mistake, or the pair, that explains what a part computes."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.mistakes.drawn_rows import FEW_ROWS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
-from gpt2_small.checker.mistakes.lines.effects import located
-from gpt2_small.checker.mistakes.lines.training_lines import suggested
+from gpt2_small.checker.mistakes.likely_pairs import likely_pairs
+from gpt2_small.checker.mistakes.lines.effects import does_the_same, located
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.wrong_references import (
     distance_to,
-    explained_alone,
     explains_finite,
     explains_one,
     taps_apart,
 )
 
-# A pair takes about 2 milliseconds; in these parts up to 30.
-MOST_PAIRS = 600
-_PAIRS_OF = {
-    "Transformer": 40,
-    "sample": 40,
-    "generate": 30,
-    "train_step": 40,
-    "train": 30,
-}
-_PAIRS_WHERE_SEEN = 150
-
-# Of a part whose inside was seen, so many pairs of which it showed neither.
-_UNSEEN_PAIRS = 100
-
-# Pairs of so many of the nearest mistakes are tried first.
-_NEAREST = 4
+# After a pair that leaves something unexplained so many more are tried.
+_FURTHER_PAIRS = 20
 
 # Groups in which a passed check excludes what fails it.
 _DECISIVE = ("function", "chance", "inputs")
@@ -60,11 +45,6 @@ class FunctionFinding:
     is_nothing_else: bool = False
     nearest: list[tuple[Mistake, float]] = field(default_factory=list)
     from_right: float = 0.0
-
-
-def is_costly(part: str) -> bool:
-    """Whether a mistake of a part takes long to try."""
-    return part in _PAIRS_OF
 
 
 def explain_function(part: ObservedPart) -> FunctionFinding:
@@ -114,7 +94,8 @@ class _FunctionSearch:
             in_order = sorted(chosen, key=self.observed.evidence.first_shared)
             return FunctionFinding(tuple(in_order), nearest=nearest)
         self.observed.is_whole = False
-        partly = () if self.observed.raised(key) else self._partly(ordered, key)
+        is_unknown = self.observed.raised(key) or self.observed.has_other_names
+        partly = () if is_unknown else self._partly(ordered, key)
         from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
         return FunctionFinding(partly, False, self.is_nothing_else, nearest, from_right)
 
@@ -190,59 +171,46 @@ class _FunctionSearch:
 
     def _by_effect(self) -> tuple[Mistake, ...]:
         """The mistake that does what the file is the first to do wrong, if one is known to."""
+        part, wrong = self.observed.part, self.observed.wrong
         for case, trace in self.observed.traces.items():
-            found = located(self.observed.part, self.observed.wrong.seed, trace, case, b"")
+            found = located(part, wrong.seed, trace, case, b"")
             if found is not None:
-                return tuple(m for m in self.observed.known if m.id == found.suggests)
+                suggested = (m for m in self.observed.known if m.id == found.suggests)
+                return tuple(
+                    m
+                    for m in suggested
+                    if does_the_same(part, trace, wrong.trace((m,), case), wrong.trace((), case))
+                )
         return ()
 
     def _pairs(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """The first pair of mistakes that explains the function, and its gradient if one does.
+        """Pairs of mistakes that explain the function: one that explains all, if there is one.
 
         Likely pairs are tried first, up to a limit.
         """
-        function_alone: list[tuple[Mistake, ...]] = []
-        usual = _PAIRS_WHERE_SEEN if self.observed.evidence.is_seen else MOST_PAIRS
-        limit = _PAIRS_OF.get(self.observed.part, usual)
-        for pair in itertools.islice(self._likely_pairs(ordered, key), limit):
-            try:
-                if self.observed.part == "sample" and self.observed.draws_apart(pair) > FEW_ROWS:
-                    continue
-                if self.observed.explains(pair, "function") and not self.observed.contradicts(pair):
-                    if self.observed.explains(pair, "gradient"):
-                        return [pair]
-                    function_alone.append(pair)
-            except EditDoesNotFit:
+        found: list[tuple[Mistake, ...]] = []
+        left = math.inf
+        for pair in likely_pairs(self.observed, ordered, key):
+            left -= 1
+            if left < 0:
+                break
+            if not self._is_explanation(pair):
                 continue
-            finally:
-                self.observed.wrong.forget(pair)
-        return function_alone[:1]
+            if not self.observed.left_over(pair):
+                return [pair]
+            found.append(pair)
+            left = min(left, _FURTHER_PAIRS)
+        return found
 
-    def _likely_pairs(self, ordered: Sequence[Mistake], key: str) -> Iterator[tuple[Mistake, ...]]:
-        """Pairs of the nearest, with a mistake that the trace shows, then that explain most."""
-        by_effect = suggested(self.observed.part, self.observed.wrong.seed, self.observed.traces)
-        evident = [
-            m for m in self.observed.known if m.id in by_effect
-        ] or self.observed.evidence.ranked()[:2]
-        evident.sort(key=lambda m: m.id not in by_effect)
-        tried = set()
-        nearest = itertools.combinations(ordered[:_NEAREST], 2)
-        shown = ((first, second) for first in evident for second in [*evident, *ordered])
-        for first, second in itertools.chain(nearest, shown):
-            pair = frozenset((first.id, second.id))
-            if second is not first and pair not in tried:
-                tried.add(pair)
-                yield first, second
-        numeric = [
-            name for name in self.observed.failed_in("function") if not self.observed.raised(name)
-        ]
-        costs_much = self.observed.evidence.is_seen or self.observed.part in _PAIRS_OF
-        wanting = {name: self.observed.seen[name] for name in ([key] if costs_much else numeric)}
-        alone = [explained_alone(self.observed.wrong, mistake, wanting) for mistake in ordered]
-        ranked = sorted(
-            itertools.combinations(range(len(ordered)), 2),
-            key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
-        )
-        for a, b in ranked[:_UNSEEN_PAIRS] if self.observed.evidence.is_seen else ranked:
-            if frozenset((ordered[a].id, ordered[b].id)) not in tried:
-                yield ordered[a], ordered[b]
+    def _is_explanation(self, pair: tuple[Mistake, ...]) -> bool:
+        """Whether a pair explains the function and contradicts nothing."""
+        observed = self.observed
+        found = False
+        try:
+            if observed.part != "sample" or observed.draws_apart(pair) <= FEW_ROWS:
+                found = observed.explains(pair, "function") and not observed.contradicts(pair)
+        except EditDoesNotFit:
+            pass
+        if not found:
+            observed.wrong.forget(pair)
+        return found

@@ -2,10 +2,11 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
-from gpt2_small.checker.mistakes.function_search import is_costly
+from gpt2_small.checker.mistakes.likely_pairs import is_costly
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.observed_part import ObservedPart
 
@@ -79,8 +80,12 @@ class _GroupSearch:
             return GroupFinding(tuple(self._beside()), is_exact=self.is_exact)
         if function_failed and all(observed.raised(name) for name in observed.failed_in(group)):
             return GroupFinding()
-        # That too much is accepted is one bit, and tells no mistake from another.
-        found = () if group == "refusals" and function_failed else tuple(self._beside())
+        # That too much is accepted is one bit, and tells no mistake from another; and a function
+        # that does something else draws otherwise.
+        tells_nothing = (group == "refusals" and function_failed) or (
+            group == "chance" and observed.is_open
+        )
+        found = () if tells_nothing else tuple(self._beside())
         if not found:
             return GroupFinding(is_explained=group == "taps" and function_failed)
         return GroupFinding(found, not self.is_partly, self.is_exact)
@@ -99,10 +104,12 @@ class _GroupSearch:
         if not matches and (group not in _COSTLY or not is_costly(self.observed.part)):
             matches = [m for m in rest if self._fits_beside((m,))]
         if matches:
-            return [min(matches, key=lambda m: self.observed.left_over((m,)))]
+            return [min(matches, key=lambda m: self.observed.left_over(self._joined((m,))))]
         if group == "state" and self.observed.has_other_names:
             self.is_exact = False
-            return [m for m in about if "-other-name" in m.id][:1]
+            return self._other_parameters(about)
+        if self.observed.is_open and group == "dropout":
+            return []
         if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
             likely = [m for m in about if self._fails_alone(m)]
             for pair in itertools.islice(itertools.combinations(likely, 2), _PAIRS_BESIDE):
@@ -113,6 +120,21 @@ class _GroupSearch:
                 self.is_partly = True
                 return [mistake]
         return []
+
+    def _joined(self, mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+        """These beside those of the function, where these alone do not fit."""
+        observed = self.observed
+        is_alone = not observed.function or observed.explains(mistakes, self.group)
+        return mistakes if is_alone else (*observed.function, *mistakes)
+
+    def _other_parameters(self, about: Sequence[Mistake]) -> list[Mistake]:
+        """What changes names or shapes as the file does, whatever the part computes with them."""
+        observed = self.observed
+        failed = observed.failed_in("state")
+        same = [m for m in about if all(observed.fits((m,), name) for name in failed)]
+        if same or not observed.missing_parameters():
+            return same[:1]
+        return [m for m in about if "-other-name" in m.id and observed.misses_with(m)][:1]
 
     def _fails_alone(self, mistake: Mistake) -> bool:
         """Whether a mistake fails one of the group's failed checks by itself."""
@@ -131,8 +153,10 @@ class _GroupSearch:
             or set(mistakes) & set(self.observed.function)
         ):
             return False
-        if self.observed.explains(joined, self.group) and self.observed.explains(
-            joined, "function"
+        if (
+            self.observed.explains(joined, self.group)
+            and self.observed.explains(joined, "function")
+            and not self.observed.contradicts(joined)
         ):
             return True
         return self._fits_apart(mistakes)

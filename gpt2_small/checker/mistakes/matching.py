@@ -7,7 +7,7 @@ mistake, or a pair, has to give what the file gave in every check that could obs
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
@@ -69,9 +69,33 @@ def name_mistake(
         is_exact = is_exact and found.is_exact
         if not found.is_explained:
             unexplained.append(group)
+    needless = _needless(observed, (*function.mistakes, *beside), unexplained)
+    function = replace(function, mistakes=_all_but(needless, function.mistakes))
+    beside = _all_but(needless, beside)
     text = _text(observed, function, beside, unexplained, is_exact)
     named = (*function.mistakes, *beside)
     return Naming(named, text, _blamed(observed, named))
+
+
+def _needless(
+    observed: ObservedPart, named: tuple[Mistake, ...], unexplained: Sequence[str]
+) -> Mistake | None:
+    """One of several mistakes without which the others explain all that they explain together.
+
+    What explains one group may make up a part of what explains another.
+    """
+    if len(named) < 3 or observed.is_open or observed.has_other_names:
+        return None
+    groups = {observed.group_of(name) for name in observed.failed} - set(unexplained)
+    for mistake in named:
+        others = _all_but(mistake, named)
+        if all(observed.explains(others, group) for group in groups):
+            return mistake
+    return None
+
+
+def _all_but(mistake: Mistake | None, of: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+    return tuple(other for other in of if other is not mistake)
 
 
 def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:

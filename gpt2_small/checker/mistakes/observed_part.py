@@ -88,6 +88,27 @@ class ObservedPart:
         missing = [name for name in self.failed_in("state") if "names and shapes" in name]
         return bool(missing)
 
+    def missing_parameters(self) -> set[str]:
+        """The parameters of the contract that the file does not have."""
+        return {
+            f"{name}: {parameter}"
+            for name in self.failed_in("state")
+            if "names and shapes" in name
+            for parameter in self.wrong.seen((), name).keys() - self.seen[name].keys()
+        }
+
+    def misses_with(self, mistake: Mistake) -> bool:
+        """Whether the file lacks the parameters that a mistake takes away."""
+        missing = self.missing_parameters()
+        taken = {
+            f"{name}: {parameter}"
+            for name in self.failed_in("state")
+            if "names and shapes" in name
+            for parameter in self.wrong.seen((), name).keys()
+            - self.wrong.seen((mistake,), name).keys()
+        }
+        return bool(taken) and taken <= missing
+
     @property
     def is_unjudged(self) -> bool:
         """Whether nothing is known of what the file computes: it has other names, or raises."""

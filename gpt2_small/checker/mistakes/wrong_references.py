@@ -39,7 +39,7 @@ class WrongReferences:
         claims = exercises.claims(part)
         self.checks = {claim.name: claim for claim in claims if not claim.together}
         self._built: dict[tuple[Mistake, ...], ModuleType] = {}
-        self._traces: dict[tuple[Mistake, ...], Trace] = {}
+        self._traces: dict[tuple[tuple[Mistake, ...], str], Trace] = {}
         self._prints: dict[tuple[Mistake, ...], Tensor] = {}
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
 
@@ -82,16 +82,21 @@ class WrongReferences:
             self._prints[()] = torch.cat([each.view(-1, 4) for each in prints])
         return self._prints[()]
 
-    def trace(self, mistakes: tuple[Mistake, ...]) -> Trace:
-        """What the part does inside with these mistakes, or none. Raises EditDoesNotFit."""
-        if mistakes not in self._traces:
-            self._traces[mistakes] = record(self._with(mistakes), self.part, self.seed)
-        return self._traces[mistakes]
+    def trace(self, mistakes: tuple[Mistake, ...], case: str = "") -> Trace:
+        """What the part does inside with these mistakes, or none. Raises EditDoesNotFit.
+
+        case: of `tracing.cases_of`.
+        """
+        key = mistakes, case
+        if key not in self._traces:
+            self._traces[key] = record(self._with(mistakes), self.part, self.seed, case)
+        return self._traces[key]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
         """Drop what is kept of a pair; there are too many of them."""
         self._built.pop(mistakes, None)
-        self._traces.pop(mistakes, None)
+        self._traces.pop((mistakes, ""), None)
+        self._prints.pop(mistakes, None)
         for check in self.checks:
             self._seen.pop((mistakes, check), None)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gpt2_small.checker.mistakes.lines import function_lines, training_lines
+from gpt2_small.checker.mistakes.lines.effect_comparison import of_kind
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Trace
 
@@ -15,6 +16,25 @@ def located(part: str, seed: int, trace: Trace, case: str, source: bytes) -> Loc
     return None if find is None else find(seed, trace, case, source)
 
 
+def does_the_same(part: str, trace: Trace, wrong: Trace, right: Trace) -> bool:
+    """Whether a function does all that a wrong reference does otherwise than the reference.
+
+    Only what a function hands on, reads and updates is compared; numbers depend on what else is
+    wrong.
+    """
+    for what in _HANDED_ON.get(part, ()):
+        theirs = [effect.numbers for effect in of_kind(wrong, what)]
+        if theirs != [effect.numbers for effect in of_kind(right, what)] and theirs != [
+            effect.numbers for effect in of_kind(trace, what)
+        ]:
+            return False
+    return True
+
+
+_HANDED_ON = {
+    "generate": function_lines.HANDED_ON,
+    "train": training_lines.HANDED_ON,
+}
 _FINDERS: dict[str, Find] = {
     "sample": function_lines.sample,
     "generate": function_lines.generate,

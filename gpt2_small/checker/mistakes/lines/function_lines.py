@@ -29,6 +29,7 @@ _OF_GENERATE = {
     "top_k of sample": "generate-top-k-forgotten",
     "top_p of sample": "generate-top-p-forgotten",
 }
+HANDED_ON = tuple(what for what, suggests in _OF_GENERATE.items() if suggests)
 # What sample is given where generate hands nothing on; and training mode while the model reads.
 _FORGOTTEN = ((-1.0,), (1.0,))
 

@@ -130,7 +130,12 @@ def _late_reading(trace: Trace) -> Location | None:
     return None
 
 
-_OF_TRAIN = (
+# One that hands on single micro-batches may do so once or several times for each step.
+_BOTH = (
+    ("train-every-micro-batch", "train-first-micro-batch"),
+    ("train-first-micro-batch", "train-every-micro-batch"),
+)
+HANDED_ON = (
     "the micro-batches that are handed to train_step",
     "the step that is handed to train_step",
     "asks the schedule for step",
@@ -160,11 +165,12 @@ def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:
     if part != "train" or "" not in traces:
         return []
     right = record(reference(), part, seed)
-    found = (_handed_on(traces[""], right, (what,)) for what in _OF_TRAIN)
-    return [place.suggests for place in found if place is not None and place.suggests]
+    places = (_handed_on(traces[""], right, (what,)) for what in HANDED_ON)
+    found = [place.suggests for place in places if place is not None and place.suggests]
+    return found + [other for one, other in _BOTH if one in found]
 
 
-def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = _OF_TRAIN) -> Location | None:
+def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = HANDED_ON) -> Location | None:
     for what in facts:
         found = first_unlike(trace, right, what)
         if found is None:
