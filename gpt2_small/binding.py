@@ -19,6 +19,8 @@ BOUND_MODULE = "gpt2_small.bound_solution"
 
 # What a run's config.json says of the solution that trained it.
 FILE_KEY, SHA256_KEY, REFERENCE = "solution", "solution_sha256", "reference"
+# What a screen says of the reference.
+THE_REFERENCE = "the reference, solution.py"
 
 SOLUTION_NAMES = (
     "TransformerConfig",
@@ -115,7 +117,7 @@ def describe(module: ModuleType) -> str:
     """A solution in a few words for the screen: which file, and the beginning of its SHA-256."""
     path = solution_path(module)
     if is_reference(module):
-        return "the reference, solution.py"
+        return THE_REFERENCE
     return f"{_from_here(path)} (sha256 {sha256(module)[:12]})"
 
 

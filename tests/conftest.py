@@ -21,15 +21,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 import typer.main
 from forked import ForkingPopen
 from hypothesis import settings
-from shape_types import check_shapes
 
 from gpt2_small import binding
+
+# The process that hands out the tests runs none, and starts without torch, seconds earlier.
+if TYPE_CHECKING:
+    import torch
 
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
@@ -55,6 +58,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def solution() -> ModuleType:
     """The bound solution, with the shapes in its signatures checked at every call."""
+    from shape_types import check_shapes
+
     module = binding.bound()
     check_shapes(module)
     return module
@@ -73,14 +78,18 @@ def _checkers_are_forked(solution: ModuleType) -> None:
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
+def generator() -> "torch.Generator":
     """Randomness that starts at the same place in every test."""
+    import torch
+
     return torch.Generator().manual_seed(20190214)
 
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """For the few tests whose tensors are large."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -8,6 +8,7 @@ thread, so that no lock and no thread is lost on the way.
 """
 
 import atexit
+import gc
 import importlib
 import io
 import json
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +49,8 @@ LOADED = (
     "torch.distributed.launcher.api",
     "torch.nn.parallel.distributed",
 )
+SHORT_EXCERPT = 20
+"""The tokens that a training's sample has, of which no test reads more."""
 
 
 def serve(checkers: socket.socket) -> None:
@@ -197,10 +201,14 @@ def run_python(question: dict[str, Any]) -> None:
 
 
 def run_the_command(question: dict[str, Any]) -> None:
-    """Do what `gpt2-small` does with these arguments, but for the picture at a training's end."""
-    from gpt2_small.training.display import overview
+    """Do what `gpt2-small` does with these arguments.
+
+    A training draws no picture at its end, and writes a short text.
+    """
+    from gpt2_small.training.display import overview, samples
 
     vars(overview).update(save_loss_curve=lambda *_, **__: None)
+    vars(samples).update(EXCERPT_TOKENS=SHORT_EXCERPT)
     exec(question["before"], {})
     sys.argv = ["gpt2-small", *question["arguments"]]
     from gpt2_small.cli import app
@@ -266,6 +274,17 @@ def load_everything() -> None:
     all_claims()
     with suppress(UserError):
         app(["train", "--preset", "", "--out", ""], standalone_mode=False)
+    leave_the_libraries_as_they_are()
+
+
+def leave_the_libraries_as_they_are() -> None:
+    """Spare every fork a search for garbage in what is loaded, and torch's tidying at its end."""
+    from torch._dynamo.utils import dump_compile_times
+
+    gc.freeze()
+    atexit.unregister(dump_compile_times)
+    for finalizer in list(vars(weakref.finalize)["_registry"]):
+        finalizer.atexit = False
 
 
 if __name__ == "__main__":

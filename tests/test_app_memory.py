@@ -1,4 +1,4 @@
-"""Twenty conversations in turn, some abandoned while they are written: memory stays flat."""
+"""Ten conversations in turn, some abandoned while they are written: memory stays flat."""
 
 import gc
 import json
@@ -16,7 +16,7 @@ from gpt2_small.app.decoder_cache import MOST_IDLE
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
 
-CONVERSATIONS = 20
+CONVERSATIONS = 10
 MEGABYTE = 1 << 20
 MINUTES = float(os.environ.get("GPT2_SMALL_SOAK_MINUTES", "2"))
 

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 from checking import check_text, reference_with, started_checker
+from default_share import few
 
 from gpt2_small.checker.grading.outside_access import outside_accesses
 
@@ -125,7 +126,28 @@ TAMPERING = {
 }
 
 
-@pytest.mark.parametrize("what", TAMPERING)
+# One for each means of protection: the judge is another process, what it expects is in no memory of
+# the file's process, and of what that sends nothing is believed.
+BY_DEFAULT = (
+    "torch.equal",
+    "randn",
+    "json",
+    "exit",
+    "a tensor that equals all",
+    "no difference",
+    "all passed",
+    "expectations in memory",
+    "the reference in memory",
+    "frames",
+    "a fake observation while it is loaded",
+    "a fake observation while it is observed",
+    "a message without end",
+    "nested messages",
+    "a tracer",
+)
+
+
+@pytest.mark.parametrize("what", few(BY_DEFAULT, TAMPERING))
 def test_a_wrong_part_does_not_hold_whatever_the_file_tampers_with(tmp_path, what) -> None:
     text = reference_with((END, WRONG)) + "\n\n" + TAMPERING[what] + "\n"
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False, checker=started_checker())

@@ -83,14 +83,19 @@ def test_a_model_whose_download_was_interrupted_is_downloaded_by_the_same_comman
         assert again.wait() == 0, again.err
 
 
+ROWS = 4000
+SENT = 1_500_000
+"""Bytes of such a file that are sent before the hub waits: rather more than half."""
+
+
 def rows(path: Path) -> Path:
     """A Parquet file of several row groups, of which each is asked for separately."""
     pyarrow = pytest.importorskip("pyarrow")
     pytest.importorskip("datasets")
     from pyarrow import parquet
 
-    table = pyarrow.table({"text": [f"row {number} " * 50 for number in range(20_000)]})
-    parquet.write_table(table, path, row_group_size=1000, compression=None)
+    table = pyarrow.table({"text": [f"row {number} " * 100 for number in range(ROWS)]})
+    parquet.write_table(table, path, row_group_size=ROWS // 20, compression=None)
     return path
 
 
@@ -99,20 +104,20 @@ def test_ctrl_c_while_a_data_set_is_downloaded_ends_prepare_and_says_how_to_go_o
 ):
     path = rows(repository / "train.parquet")
     words = ["prepare", f"hub:{REPOSITORY}", "--out", tmp_path / "out", "--tokenizer", "byte"]
-    with slow_hub(repository, path.name, 3_000_000) as hub:
+    with slow_hub(repository, path.name, SENT) as hub:
         said = interrupted(hub, start(hub, tmp_path, *words))
         assert "Interrupted. The same command resumes" in said
         hub.released.set()
         again = start(hub, tmp_path, *words)
         assert again.wait() == 0, again.err
     index = json.loads((tmp_path / "out" / "shards.json").read_text())
-    assert sum(part["documents"] for part in index["splits"].values()) == 20_000
+    assert sum(part["documents"] for part in index["splits"].values()) == ROWS
 
 
 def test_ctrl_c_while_train_downloads_a_data_set_ends_it_at_once(tmp_path, repository):
     path = rows(repository / "train.parquet")
     words = ["train", "--preset", "characters", "--data", f"hub:{REPOSITORY}", *flags()]
-    with slow_hub(repository, path.name, 3_000_000) as hub:
+    with slow_hub(repository, path.name, SENT) as hub:
         said = interrupted(hub, start(hub, tmp_path, *words, "--out", tmp_path / "run"))
     assert f"Interrupted while preparing hub:{REPOSITORY}; the same command" in said
     assert not (tmp_path / "run").exists()

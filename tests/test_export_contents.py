@@ -6,6 +6,7 @@ import os
 import pytest
 import tokenizer_folders
 import torch
+from default_share import slowly
 from processes import run_python
 from small_gpt2s import hugging_face_gpt2, our_gpt2
 from transformers import AutoTokenizer, GPT2LMHeadModel
@@ -66,7 +67,7 @@ def test_a_folder_with_fewer_rows_than_tokens_is_exported_as_it_came(tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path / "out").pad_token == "[PAD]"
 
 
-@pytest.mark.parametrize("name", ["bpe:270-chat", "byte-chat", "char-chat", "gpt2-chat"])
+@pytest.mark.parametrize("name", ["bpe:270-chat", "byte-chat", "char-chat", slowly("gpt2-chat")])
 def test_roles_are_exported_with_every_row(tmp_path, name):
     tokenizer = make_tokenizer(name, TEXT)
     rows = max(tokenizer.vocab_size + 5, tokenizer.d_vocab)

@@ -10,7 +10,7 @@ from fuzzing.fixtures import make_fixtures
 from gpt2_small import cli
 
 pytestmark = pytest.mark.timeout(300)
-COMMANDS, FILES = 8, 8
+COMMANDS, FILES = 7, 8
 # Seconds until a server is interrupted, which a slow command may be, too.
 INTERRUPT_AFTER = 4.0
 

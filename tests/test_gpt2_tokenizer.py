@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiktoken
 import tiktoken.load
+from default_share import slowly
 
 from gpt2_small import network as download
 from gpt2_small.errors import UserError
@@ -105,8 +106,19 @@ def test_merges_follow_from_the_ranks_as_the_published_list_has_them():
     assert merges == expected
 
 
-@pytest.mark.parametrize("name", ["any.tiktoken", "encoder.json", "vocab.json", "tokenizer.json"])
-@pytest.mark.parametrize("as_folder", [False, True])
+@pytest.mark.parametrize(
+    ("name", "as_folder"),
+    [
+        ("any.tiktoken", False),
+        ("encoder.json", True),
+        ("vocab.json", False),
+        ("tokenizer.json", True),
+        slowly(("any.tiktoken", True)),
+        slowly(("encoder.json", False)),
+        slowly(("vocab.json", True)),
+        slowly(("tokenizer.json", False)),
+    ],
+)
 def test_a_given_file_or_folder_is_read(name, as_folder, nowhere):
     path = nowhere / name
     if name.endswith(".tiktoken"):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 import torch
 from checking import check_text, reference_with
+from default_share import slowly
 from pages import block, page
 from torch import nn
 from typer.testing import CliRunner
@@ -111,12 +112,16 @@ QUICK = [
         "layer-norm-unbiased-variance",
     ),
     Planted("linear", ', approximate="tanh"', "", "MLP", "mlp-exact-gelu"),
+    Planted("arena", "unbiased=False", "unbiased=True", "LayerNorm",
+            "layer-norm-unbiased-variance"),
+    Planted("early-hugging-face", "/ torch.sqrt(variance + self.eps) + self.bias",
+            "/ torch.sqrt(variance + self.eps)", "LayerNorm", "layer-norm-bias-unused"),
+]  # fmt: skip
+SLOW = [
     Planted("arena", "self.cfg.d_head**0.5", "self.cfg.d_head", "MultiHeadAttention",
             "attention-scale-without-root"),
     Planted("early-hugging-face", "scores / math.sqrt(value.size(-1))", "scores",
             "MultiHeadAttention", "attention-scale-missing"),
-]  # fmt: skip
-SLOW = [
     Planted("nanogpt", "self.bias, 1e-5)", "self.bias, 1e-6)", "LayerNorm",
             "layer-norm-epsilon-1e-6"),
     Planted("nanogpt", "is_causal=True", "is_causal=False", "MultiHeadAttention",
@@ -214,7 +219,7 @@ def test_a_file_without_any_class_of_the_layout_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "layout", ["linear", "nanogpt", "early-hugging-face", "llms-from-scratch", "arena"]
+    "layout", ["linear", "nanogpt", slowly("early-hugging-face"), "llms-from-scratch", "arena"]
 )
 def test_check_proposes_the_layout_that_a_file_has(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), "Transformer", naming=False)

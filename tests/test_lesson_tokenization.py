@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from default_share import slowly
 from lesson_values import Values, values_fixture
 from measure_lessons import experiment
 
@@ -91,7 +92,7 @@ def test_every_question_has_its_answer_and_an_end_as_targets(found: ModuleType) 
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-@pytest.mark.parametrize("ids", [0, 512])
+@pytest.mark.parametrize("ids", [0, slowly(512)])
 def test_the_answer_is_the_words_letters_in_the_asked_order(
     found: ModuleType, ids: int, is_reversed: bool
 ) -> None:

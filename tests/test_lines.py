@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from checking import check_text, line_of, reference_with
+from default_share import few
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
@@ -107,7 +108,10 @@ EFFECTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EFFECTS)
+SLOWLY_FOUND = ("a second update", "a loss read after the update")
+
+
+@pytest.mark.parametrize("name", few((e for e in EFFECTS if e not in SLOWLY_FOUND), EFFECTS))
 def test_what_a_function_is_the_first_to_do_wrong_is_said_with_its_line(
     tmp_path: Path, name: str
 ) -> None:

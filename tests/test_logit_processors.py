@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 import transformers
+from default_share import slowly
 from hypothesis import given
 from hypothesis import strategies as st
 from small_continuations import ids, small_model, written
@@ -91,7 +92,7 @@ def logits_of(seed, spread=2.0):
 
 
 @pytest.mark.parametrize("given_options", OPTIONS.values(), ids=OPTIONS)
-@pytest.mark.parametrize("spread", [0.3, 2.0])
+@pytest.mark.parametrize("spread", [slowly(0.3), 2.0])
 def test_an_option_draws_from_transformers_distribution(monkeypatch, given_options, spread):
     options = SamplingOptions(**given_options)
     for seed in range(3):

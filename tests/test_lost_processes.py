@@ -4,6 +4,7 @@ The processes are started with the environment that torchrun gives, but without 
 what they print is all there is.
 """
 
+import shutil
 import signal
 import socket
 from datetime import timedelta
@@ -73,6 +74,14 @@ def begin(**changes):
 
 def endings(forks):
     return [(fork.code, fork.err) for fork in forks]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Two processes' folders, with a run that has ended in the first."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert endings(World(folder).run(*begin(max_steps=6))) == [(0, ""), (0, "")]
+    return folder
 
 
 def in_the_middle(tmp_path, **env):
@@ -163,19 +172,18 @@ def test_a_batch_that_the_processes_cannot_share_is_one_sentence(tmp_path):
     assert endings(forks) == [(2, f"error: {sentence}\n"), (2, "")]
 
 
-def test_a_run_does_not_begin_again_where_another_machine_has_become_the_first(tmp_path):
-    assert endings(World(tmp_path).run(*begin())) == [(0, ""), (0, "")]
+def test_a_run_does_not_begin_again_where_another_machine_has_become_the_first(finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     world = World(tmp_path)
     forks = [world.start(rank, "--resume", *begin(), folder=1 - rank) for rank in range(2)]
     assert [fork.wait() for fork in forks] == [2, 2]
-    assert f"error: process 1, on {HERE}, finds checkpoints up to step 12 in run" in forks[0].err
+    assert f"error: process 1, on {HERE}, finds checkpoints up to step 6 in run" in forks[0].err
     assert not (tmp_path / "1/run").exists()
-    assert steps_kept(tmp_path / "0/run")[-1] == 12
+    assert steps_kept(tmp_path / "0/run")[-1] == 6
 
 
-def test_a_run_goes_on_without_being_told_when_any_process_was_started_again(tmp_path):
-    in_two = World(tmp_path)
-    assert endings(in_two.run(*begin(max_steps=6))) == [(0, ""), (0, "")]
+def test_a_run_goes_on_without_being_told_when_any_process_was_started_again(finished, tmp_path):
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     world = World(tmp_path)
     forks = [
         world.start(rank, *begin(max_steps=9), TORCHELASTIC_RESTART_COUNT=rank) for rank in range(2)

@@ -8,7 +8,7 @@ from types import ModuleType
 import mistake_matrix as matrix
 import pytest
 import torch
-from _pytest.mark import ParameterSet
+from default_share import few, one_in
 from teacher import opinions
 
 from gpt2_small import binding
@@ -24,7 +24,7 @@ WRONG_FILES = matrix.wrong_files(TESTS / "wrong_files")
 RIGHT_FILES = sorted(
     [*(TESTS / "right_files").glob("*.py"), *(TESTS / "right_files").glob("*.ipynb")]
 )
-# Named and pointed at in the default suite; the others are judged together, slowly.
+# Named and pointed at one by one; the others are judged together, slowly.
 EXACT = (
     "nano_layer_norm_unbiased",
     "nano_mlp_relu_draft",
@@ -40,11 +40,20 @@ EXACT = (
     "sample_cuts_like_the_first_row",
     "sample_among_the_k_largest",
 )
+# A module, a schedule, groups, a loss, parameters of other names, and a sampler.
+EXACT_BY_DEFAULT = (
+    "nano_layer_norm_unbiased",
+    "schedule_square_warm_up",
+    "groups_first_letter",
+    "loss_probability_instead_of_logarithm",
+    "nano_linear_inside",
+    "sample_cuts_like_the_first_row",
+)
 # Checking a mistake of these takes some ten milliseconds; of the others, up to half a second. Some
 # of these are named in the default suite, and some of the others rejected; all are rejected and
 # named by `pytest -m slow`.
 QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
-ONE_IN = 12
+ONE_IN, ONE_QUICK_IN = 20, 6
 
 
 @pytest.fixture(autouse=True)
@@ -59,21 +68,21 @@ def rejected(wrong: mistake.Mistake, seed: int = 0) -> str | None:
     return matrix.first_rejection(edited_reference.build(wrong), wrong.component, seed)
 
 
-def not_named(part: str, seed: int = 0, *, one_in: int = 1) -> list[tuple[str, tuple[str, ...]]]:
+def not_named(part: str, seed: int = 0, *, share: int = 1) -> list[tuple[str, tuple[str, ...]]]:
     """The mistakes of a part that are called by another id, with what they are called."""
-    trials = matrix.tried([m for m in WRONG if m.component == part][::one_in], seed)
+    trials = matrix.tried([m for m in WRONG if m.component == part][::share], seed)
     return [(m.id, t.named) for m, t in trials if not matrix.named_right(m, t)]
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in QUICK])
-def test_one_in_twelve_mistakes_is_rejected_by_a_check_of_its_own_part(part: str) -> None:
+def test_a_share_of_the_mistakes_is_rejected_by_a_check_of_the_own_part(part: str) -> None:
     mine = [m for m in WRONG if m.component == part][::ONE_IN]
     assert [m.id for m in mine if rejected(m) is None] == []
 
 
 @pytest.mark.parametrize("part", QUICK)
-def test_one_in_three_mistakes_is_rejected_and_named_first(part: str) -> None:
-    assert not_named(part, one_in=3) == []
+def test_a_share_of_the_mistakes_is_rejected_and_named_first(part: str) -> None:
+    assert not_named(part, share=ONE_QUICK_IN) == []
 
 
 @pytest.mark.slow
@@ -83,7 +92,7 @@ def test_every_mistake_is_rejected_and_named_first_whatever_is_drawn(part: str, 
     assert not_named(part, seed) == []
 
 
-@pytest.mark.parametrize("right", RIGHT, ids=lambda m: m.id)
+@pytest.mark.parametrize("right", one_in(2, RIGHT), ids=lambda m: m.id)
 def test_what_computes_the_same_function_is_accepted(right: mistake.Mistake) -> None:
     assert rejected(right) is None
 
@@ -118,22 +127,14 @@ def test_what_counts_as_the_same_is_a_mistake_of_the_same_part() -> None:
             assert mistake.find(one.same_as).same_as is None
 
 
-def quick(paths: list[Path]) -> list[Path | ParameterSet]:
-    """One file in six by default; the others are slow."""
-    return [
-        path if index % 6 == 0 else pytest.param(path, marks=pytest.mark.slow)
-        for index, path in enumerate(paths)
-    ]
-
-
-@pytest.mark.parametrize("path", quick(WRONG_FILES), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", one_in(6, WRONG_FILES), ids=lambda path: path.stem)
 def test_every_wrong_part_of_a_file_is_rejected(path: Path) -> None:
     for opinion in opinions(path):
         module = alone_in(path, opinion.part)
         assert matrix.first_rejection(module, opinion.part) is not None
 
 
-@pytest.mark.parametrize("path", quick(RIGHT_FILES), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", one_in(12, RIGHT_FILES), ids=lambda path: path.stem)
 def test_a_right_file_in_another_style_is_accepted(path: Path) -> None:
     _, parts = matrix.with_reference(path)
     assert parts
@@ -152,7 +153,7 @@ def trial_of(path: Path, part: str) -> matrix.Trial:
     return matrix.try_part(alone_in(path, part), part, source=binding.read(path))
 
 
-@pytest.mark.parametrize("stem", EXACT)
+@pytest.mark.parametrize("stem", few(EXACT_BY_DEFAULT, EXACT))
 def test_a_wrong_file_gets_the_names_and_the_line_that_a_teacher_would_give(stem: str) -> None:
     for opinion in opinions(TESTS / "wrong_files" / f"{stem}.py"):
         trial = trial_of(TESTS / "wrong_files" / f"{stem}.py", opinion.part)

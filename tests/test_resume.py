@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from default_share import slowly
 from resumed_runs import finished_run, forget_last, stopped_run
 from small_runs import files_under, logged, play, state_at, steps_kept, train
 
@@ -40,8 +41,8 @@ def stopped(finished, tmp_path):
     [
         ("the reference", {}),
         ("the reference", {"dropout": 0.3}),
-        ("the reference", {"micro_batch_size": 2}),
-        ("the reference", {"dtype": "bfloat16"}),
+        slowly(("the reference", {"micro_batch_size": 2})),
+        slowly(("the reference", {"dtype": "bfloat16"})),
         ("the reference", {"dropout": 0.3, "micro_batch_size": 2, "dtype": "bfloat16"}),
         ("a learner's file", {}),
         ("a learner's file", {"dropout": 0.3, "micro_batch_size": 2, "dtype": "bfloat16"}),

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from default_share import slowly
 from forked import the_forks, wait_until
 from injected_programs import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
@@ -38,6 +39,14 @@ def begin(text):
     return arguments
 
 
+@pytest.fixture(scope="module")
+def whole(begin, tmp_path_factory):
+    """A run of two processes that nothing ended."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    run_well(*begin(folder), processes=2, before=PICKLE_NOTHING)
+    return folder
+
+
 def run_well(*arguments, **how):
     fork = the_forks().run(*arguments, **how)
     assert (fork.code, fork.err) == (0, "")
@@ -52,9 +61,13 @@ def drop_after(run: Path, step: int) -> None:
     note_checkpoint(run, step)
 
 
-def assert_goes_on_with_the_same_bits(begin, tmp_path, processes, before=""):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run_well(*begin(whole), processes=processes, before=before)
+def whole_run(begin, tmp_path, processes, before=""):
+    run_well(*begin(tmp_path / "whole"), processes=processes, before=before)
+    return tmp_path / "whole"
+
+
+def assert_goes_on_with_the_same_bits(whole, tmp_path, processes, before=""):
+    parts = tmp_path / "parts"
     shutil.copytree(whole, parts)
     drop_after(parts, 3)
     again = run_well("train", "--out", parts, "--resume", processes=processes, before=before)
@@ -63,15 +76,16 @@ def assert_goes_on_with_the_same_bits(begin, tmp_path, processes, before=""):
     assert logged(parts) == logged(whole)
 
 
-def test_two_processes_go_on_with_every_bit_and_pickle_nothing(begin, tmp_path):
-    assert_goes_on_with_the_same_bits(begin, tmp_path, 2, before=PICKLE_NOTHING)
+def test_two_processes_go_on_with_every_bit_and_pickle_nothing(whole, tmp_path):
+    assert_goes_on_with_the_same_bits(whole, tmp_path, 2, before=PICKLE_NOTHING)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [3, 4])
 def test_three_and_more_processes_go_on_with_every_bit(begin, tmp_path, processes):
     # In another order of summation, a float32 sum of three differs in its last bit.
-    assert_goes_on_with_the_same_bits(begin, tmp_path, processes)
+    whole = whole_run(begin, tmp_path, processes)
+    assert_goes_on_with_the_same_bits(whole, tmp_path, processes)
 
 
 @pytest.mark.slow
@@ -80,8 +94,9 @@ def test_without_a_settled_order_three_processes_would_go_on_with_other_bits(beg
         "from gpt2_small.training.distributed import processes\n"
         "processes._make_first_pass = print\n"
     )
+    whole = whole_run(begin, tmp_path, 3, before=unsettled)
     with pytest.raises(AssertionError, match="assert"):
-        assert_goes_on_with_the_same_bits(begin, tmp_path, 3, before=unsettled)
+        assert_goes_on_with_the_same_bits(whole, tmp_path, 3, before=unsettled)
 
 
 def test_the_number_of_processes_may_change_and_the_order_of_the_data_does_not(
@@ -148,14 +163,20 @@ SPOILT = {
 
 
 # Each of them in one process; `pytest -m slow` has them in the other.
-IN_ONE = dict(zip(SPOILT, (1, 0, 1), strict=True))
+IN_ONE = [
+    ("a loss that is not finite", 1),
+    slowly(("a loss that is not a number", 0)),
+    ("a gradient that is not a number", 0),
+]
 
 
 @pytest.mark.parametrize(
     ("what", "rank"),
     [
-        *IN_ONE.items(),
-        *(pytest.param(what, 1 - rank, marks=pytest.mark.slow) for what, rank in IN_ONE.items()),
+        *IN_ONE,
+        slowly(("a loss that is not finite", 0)),
+        slowly(("a loss that is not a number", 1)),
+        slowly(("a gradient that is not a number", 1)),
     ],
 )
 def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
@@ -180,10 +201,9 @@ def workers_of(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
-    begin, tmp_path, rank
+    begin, whole, tmp_path, rank
 ):
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    run_well(*begin(whole), processes=2)
+    run = tmp_path / "run"
     fork = the_forks().start(
         *begin(run), before=stay(6, tmp_path / "gate", rank), processes=2, max_restarts=1
     )

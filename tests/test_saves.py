@@ -10,6 +10,8 @@ from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts
 from gpt2_small.checker.parts import PARTS
 
+SKELETON = exercises.skeleton()
+
 STAYS_SO = 10
 
 
@@ -82,8 +84,7 @@ def test_a_renamed_file_is_found_under_its_new_name(saved: SavedFile) -> None:
 
 
 def changed(edit: Callable[[str], str]) -> list[str]:
-    text = exercises.skeleton()
-    return changed_parts(text.encode(), edit(text).encode())
+    return changed_parts(SKELETON.encode(), edit(SKELETON).encode())
 
 
 def with_reference(part: str) -> Callable[[str], str]:
@@ -100,7 +101,7 @@ def test_comments_and_blank_lines_change_no_part() -> None:
 
 
 def test_a_helper_changes_the_parts_that_name_it() -> None:
-    written = with_reference("MLP")(exercises.skeleton())
+    written = with_reference("MLP")(SKELETON)
     edited = written.replace('approximate="tanh"', 'approximate="none"')
     assert changed_parts(written.encode(), edited.encode()) == ["MLP"]
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from default_share import slowly
 from forked import Fork, the_forks, wait_until
 from injected_programs import stay
 from processes import ROOT
@@ -116,7 +117,7 @@ def send_all(pids: Iterable[int], number: int) -> None:
 # One process
 
 
-@pytest.mark.parametrize("number", BOTH, ids=NAMES)
+@pytest.mark.parametrize("number", [signal.SIGINT, slowly(signal.SIGTERM)], ids=NAMES)
 def test_one_process_ends_its_step_keeps_it_and_goes_on_with_the_same_bits(
     waiting, finished, tmp_path, number
 ):

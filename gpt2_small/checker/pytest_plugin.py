@@ -61,10 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.stash[_CHOSEN] is not None:
+        return f"solution: {binding.describe(binding.bound())}"
     in_the_kit = config.rootpath == binding.reference_path().parent
-    if config.stash[_CHOSEN] is None and not in_the_kit:
-        return None
-    return f"solution: {binding.describe(binding.bound())}"
+    return f"solution: {binding.THE_REFERENCE}" if in_the_kit else None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

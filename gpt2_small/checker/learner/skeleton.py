@@ -22,6 +22,7 @@ _PREFACE_OF_FUNCTIONS = """
 """
 
 
+@cache
 def skeleton(exercises: ExerciseSet = GPT2) -> str:
     """The text of a file in which every part is left to write, with its steps in comments."""
     text = reference_text(exercises)
