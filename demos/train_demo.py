@@ -132,20 +132,38 @@ def check_command() -> str:
     return f"gpt2-small check {shlex.quote(str(binding.solution_path(binding.bound())))}"
 
 
+def train_and_draw(run: OpenRun, console: Console, lines: dict[str, float]) -> bool:
+    """Train, and draw the loss curve; whether the run reached its end.
+
+    After an interrupt the screen says how to resume, and nothing is scored.
+    """
+    every = max(1, run.settings.recipe.max_steps // LOOKS_ON_THE_WAY)
+    reached_its_end = watch(run, console, look_every=every)
+    draw(run, lines)
+    if not reached_its_end:
+        console.print(loss_curve(run), highlight=False)
+    return reached_its_end
+
+
+def loss_curve(run: OpenRun) -> str:
+    """The line that says where the picture is."""
+    return f"Loss curve: {run.folder / 'loss.png'}"
+
+
 def run_demo(run: OpenRun, console: Console, stories: int) -> None:
     """Score, train, score again."""
-    seed, steps = run.settings.recipe.seed, run.settings.recipe.max_steps
+    seed = run.settings.recipe.seed
     print_plan(run, console, "Training a small GPT-2")
     lines = reference_lines(run.data)
     before = standing(run, console, stories)
     show_excerpt(run, console, "before training", seed=seed)
-    watch(run, console, look_every=max(1, steps // LOOKS_ON_THE_WAY))
-    draw(run, lines)
+    if not train_and_draw(run, console, lines):
+        return
     show_excerpt(run, console, "after training", seed=seed + 1)
     after = standing(run, console, stories)
     print_result(console, lines, before, after)
     console.print(
-        f"Loss curve: {run.folder / 'loss.png'}\n"
+        f"{loss_curve(run)}\n"
         f"Next: python demos/generate_demo.py --model {run.folder}"
         f"{binding.option(binding.bound())}",
         highlight=False,
@@ -156,20 +174,19 @@ def run_demo(run: OpenRun, console: Console, stories: int) -> None:
 
 def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:
     """Score, fine-tune on dialogues, score again."""
-    seed, steps = run.settings.recipe.seed, run.settings.recipe.max_steps
+    seed = run.settings.recipe.seed
     print_plan(run, console, "Training a small GPT-2 to answer")
     lines = reference_lines(run.data)
     before = chat_standing(run, console, dialogues)
     show_excerpt(run, console, "before training", seed=seed)
-    watch(run, console, look_every=max(1, steps // LOOKS_ON_THE_WAY))
-    draw(run, lines)
+    if not train_and_draw(run, console, lines):
+        return
     show_excerpt(run, console, "after training", seed=seed + 1)
     print_loss_by_turn(run, console)
     after = chat_standing(run, console, dialogues)
     print_chat_result(console, lines, before, after)
     console.print(
-        f"Loss curve: {run.folder / 'loss.png'}\n"
-        f"Next: gpt2-small chat {run.folder}{binding.option(binding.bound())}",
+        f"{loss_curve(run)}\nNext: gpt2-small chat {run.folder}{binding.option(binding.bound())}",
         highlight=False,
     )
 

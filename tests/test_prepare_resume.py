@@ -19,6 +19,7 @@ from gpt2_small.data import unfinished_folder as unfinished
 from gpt2_small.data.corpora import text_files
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import shard_writer
+from gpt2_small.data.shards.opening import open_shards
 from gpt2_small.errors import UserError
 
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
@@ -114,6 +115,32 @@ def test_killed_with_kill_9_it_ends_with_the_same_bytes(tmp_path, play, small_ba
     ended = kills.run(call, signal.SIGKILL, play, "--out", tmp_path / "out", *CUT_FLAGS)
     assert ended.code == -signal.SIGKILL, ended.err
     check_that_it_resumes(play, tmp_path / "out", whole, **CUT)
+
+
+@pytest.mark.parametrize("following", ["train", "prepare"])
+def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
+    tmp_path, play, small_batches, kills, following
+):
+    whole, folder = made(play, tmp_path / "whole", **CUT), tmp_path / "out"
+    ended = kills.run(("state", "remove", 1), signal.SIGKILL, play, "--out", folder, *CUT_FLAGS)
+    assert ended.code == -signal.SIGKILL, ended.err
+    assert (folder / "shards.json").exists()
+    assert (folder / "unfinished/progress.json").exists()
+    if following == "train":
+        open_shards(folder, verify=True)
+    else:
+        with pytest.raises(UserError, match="holds finished shards already"):
+            list(steps_of(play, folder, **CUT))
+    assert not (folder / "unfinished").exists()
+    assert bytes_of(folder) == bytes_of(whole)
+
+
+def test_a_folder_of_that_name_that_is_no_preparations_stays(tmp_path, play):
+    folder = made(play, tmp_path / "out", **CUT)
+    (folder / "unfinished").mkdir()
+    (folder / "unfinished/notes.txt").write_text("mine")
+    open_shards(folder)
+    assert (folder / "unfinished/notes.txt").read_text() == "mine"
 
 
 def test_a_preparation_of_json_lines_resumes_within_the_file(tmp_path, small_batches, monkeypatch):

@@ -1,16 +1,22 @@
 """demos/train_demo.py: its screens, its run, and its errors."""
 
 import importlib.util
+import io
 import json
+import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from forked import the_forks
 from processes import ROOT, run_fresh_python, run_python
+from rich.console import Console
 
 from gpt2_small.entry_point import run_command
 from gpt2_small.runs import load_model, read_log, read_run
 from gpt2_small.training.display import samples
+from gpt2_small.training.loop import Training
 
 DEMO = ROOT / "demos" / "train_demo.py"
 SHORT_EXCERPT = 8
@@ -41,6 +47,7 @@ def run_demo(demo, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(samples, "EXCERPT_TOKENS", SHORT_EXCERPT)
+    monkeypatch.setattr(samples, "STORIES_TO_CHOOSE_FROM", 1)
     (tmp_path / "play.txt").write_text(PLAY)
 
     def run(*arguments):
@@ -71,7 +78,7 @@ def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
     ("judging", "sentence"),
     [
         (1, "Interrupted before training; remove runs/stories or begin another run."),
-        (2, "Interrupted; the run is in runs/stories, trained to step 2."),
+        (2, "Interrupted; the run is in runs/stories, trained to step 1."),
     ],
 )
 def test_an_interrupt_while_stories_are_judged_says_where_the_run_stands(
@@ -85,9 +92,66 @@ def test_an_interrupt_while_stories_are_judged_says_where_the_run_stands(
 
     monkeypatch.setattr(demo, "judged", judge)
     monkeypatch.setattr(demo, "right_endings", lambda *_: None)
-    code, _, err = run_demo("--max-steps", 2, "--batch-size", 2)
+    monkeypatch.setattr(Training, "evaluate", lambda *_: 1.0)
+    code, _, err = run_demo("--max-steps", 1, "--batch-size", 1)
     assert code == 130
     assert err.split("\n")[-2] == sentence
+
+
+# Asks for an interrupt as soon as the first step is made.
+INTERRUPT = """
+import os, signal
+from gpt2_small.training.loop import Training
+advance = Training.advance
+def interrupted(training, *given):
+    os.kill(os.getpid(), signal.SIGINT)
+    return advance(training, *given)
+Training.advance = interrupted
+"""
+
+
+def test_after_an_interrupt_of_the_training_it_ends_without_judging_and_can_be_resumed(tmp_path):
+    (tmp_path / "play.txt").write_text(PLAY)
+    flags = ["--data", "play.txt", "--max-steps", 4, "--batch-size", 1]
+    result = run_python("-c", INTERRUPT + QUICK_DEMO, *map(str, flags), cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    *_, said, resume, curve = result.stdout.splitlines()
+    assert said == "Interrupted after step 1; everything is saved."
+    assert resume == "Resume with: gpt2-small train --out runs/play --resume"
+    assert curve == "Loss curve: runs/play/loss.png"
+    assert (tmp_path / "runs/play/loss.png").read_bytes().startswith(b"\x89PNG")
+    command = shlex.split(resume.removeprefix("Resume with: gpt2-small"))
+    again = the_forks().run(*command, before=f"import os\nos.chdir({str(tmp_path)!r})\n")
+    assert (again.code, again.err) == (0, "")
+    assert [record["step"] for record in read_log(tmp_path / "runs/play")] == list(range(1, 5))
+
+
+def test_after_an_interrupt_no_story_is_judged(run_demo, demo, monkeypatch):
+    judged = []
+    monkeypatch.setattr(demo, "judged", lambda *_: judged.append("stories"))
+    monkeypatch.setattr(demo, "right_endings", lambda *_: judged.append("endings"))
+    monkeypatch.setattr(demo, "watch", lambda *_, **__: False)
+    monkeypatch.setattr(Training, "evaluate", lambda *_: 1.0)
+    code, out, _ = run_demo("--max-steps", 2, "--batch-size", 1)
+    assert code == 0
+    assert judged == ["stories", "endings"]  # before the training
+    assert "Before and after" not in out
+
+
+def test_after_an_interrupt_no_answer_is_judged(demo, monkeypatch):
+    judged = []
+    monkeypatch.setattr(demo, "chat_standing", lambda *_: judged.append("answers"))
+    monkeypatch.setattr(demo, "watch", lambda *_, **__: False)
+    for name in ("print_plan", "reference_lines", "show_excerpt", "draw"):
+        monkeypatch.setattr(demo, name, lambda *_, **__: {})
+    recipe = SimpleNamespace(seed=0, max_steps=8)
+    run = SimpleNamespace(
+        settings=SimpleNamespace(recipe=recipe), folder=Path("runs/chat"), data=None
+    )
+    console = Console(file=io.StringIO())
+    demo.run_chat_demo(run, console, 3)
+    assert judged == ["answers"]  # before the training
+    assert console.file.getvalue() == "Loss curve: runs/chat/loss.png\n"
 
 
 def test_the_log_has_what_others_rely_on(run_demo):

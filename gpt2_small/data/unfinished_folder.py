@@ -7,9 +7,8 @@ without which the folder counts as unfinished, is written last.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from gpt2_small.files import locked, read_json, write_atomically
 
 INDEX = "shards.json"
 UNFINISHED = "unfinished"
-PROGRESS = "progress.json"
+PROGRESS, LOCK = "progress.json", "lock"
 FORMAT = "gpt2-small-unfinished-shards/2"
 HASH_LENGTH = 64
 
@@ -36,6 +35,7 @@ class Unfinished:
         if os.path.exists(folder) and not folder.is_dir():
             raise UserError(f"{folder} is a file; give the name of a folder for the shards")
         if os.path.exists(folder / INDEX):
+            remove_leftovers(folder)
             raise UserError(
                 f"{folder} holds finished shards already, and they are left as they are; "
                 "give another folder"
@@ -49,7 +49,7 @@ class Unfinished:
     def locked(self) -> Iterator[None]:
         """While it lasts no other process prepares the same folder."""
         in_use = f"another process is preparing {self.folder}; wait for it, or give another folder"
-        with locked(self.path / "lock", in_use=in_use):
+        with locked(self.path / LOCK, in_use=in_use):
             self.progress = self._read()
             yield
 
@@ -82,7 +82,11 @@ class Unfinished:
             if (self.path / name).exists():
                 os.replace(self.path / name, self.folder / last_name)
         write_atomically(self.folder / INDEX, json.dumps(index, indent=1) + "\n")
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove what is no longer needed once the index is written."""
+        remove_leftovers(self.folder)
 
     def _read(self) -> dict[str, Any]:
         path = self.path / PROGRESS
@@ -100,6 +104,21 @@ class Unfinished:
         for path in (self.path, *files, self.folder / INDEX):
             if os.path.islink(path):
                 raise UserError(f"{path} is a link; remove it, or give another folder")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the folder `unfinished` of finished shards, which a killed preparation leaves.
+
+    The progress goes last: a folder that holds other things and no progress is not of a preparation
+    and stays. So does a link, and what cannot be removed.
+    """
+    rest = folder / UNFINISHED
+    with suppress(OSError):
+        if os.path.islink(rest) or (os.listdir(rest) and not (rest / PROGRESS).exists()):
+            return
+        for path in sorted(rest.iterdir(), key=lambda path: path.name == PROGRESS):
+            path.unlink()
+        rest.rmdir()
 
 
 def _hash(progress: Mapping[str, Any]) -> str:

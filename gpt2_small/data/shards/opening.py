@@ -12,7 +12,7 @@ import numpy as np
 from gpt2_small.data.shards.index import SUFFIXES, read_index
 from gpt2_small.data.shards.shard_files import read_foreign, read_listed
 from gpt2_small.data.shards.token_sequence import TokenSequence
-from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED
+from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED, remove_leftovers
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -67,6 +67,7 @@ def open_shards(
     if not os.path.exists(path):
         raise UserError(_missing(path))
     if path.is_dir() and (path / INDEX).exists():
+        remove_leftovers(path)
         return _open_prepared(path, tokenizer, verify)
     if path.is_dir() and (path / UNFINISHED).exists():
         raise UserError(

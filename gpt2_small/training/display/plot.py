@@ -33,7 +33,7 @@ def save_loss_curve(
     chance: accuracy of a guess at the multiple-choice questions. Where the log has their scores, a
         second panel shows them.
 
-    Losses that are missing or not finite are left out.
+    Losses that are missing or not finite are left out, and a curve without one from the legend.
 
     Raises UserError when the picture cannot be written.
     """
@@ -43,7 +43,8 @@ def save_loss_curve(
     if below is not None:
         _draw_choices(below, answered, chance)
     _draw_losses(axes, log, reference_lines)
-    figure.legend(loc="outside lower right", ncols=2, frameon=False)
+    if any(each.get_legend_handles_labels()[0] for each in figure.axes):
+        figure.legend(loc="outside lower right", ncols=2, frameon=False)
     axes.set_title(title, parse_math=False, loc="left", color=INK)
     (axes if below is None else below).set_xlabel("step")
     _format_losses(axes, reference_lines)
@@ -55,27 +56,11 @@ def _draw_losses(
     axes: Any, log: Sequence[Mapping[str, Any]], reference_lines: Mapping[str, float]
 ) -> None:
     """Draw both losses over the steps, and a line for each loss to compare with."""
-    trained = [record for record in log if record.get("loss") is not None]
-    axes.plot(
-        [record["step"] for record in trained],
-        [record["loss"] for record in trained],
-        color=ACCENT,
-        alpha=0.35,
-        linewidth=1,
-        label="training batch",
-    )
-    evaluated = [record for record in log if record.get("val_loss") is not None]
-    axes.plot(
-        [record["step"] for record in evaluated],
-        [record["val_loss"] for record in evaluated],
-        color=ACCENT,
-        linewidth=2,
-        marker="o",
-        markersize=3.5,
-        label="held-out text",
-    )
+    _draw_curve(axes, log, "loss", label="training batch", color=ACCENT, alpha=0.35, linewidth=1)
+    points: dict[str, Any] = {"color": ACCENT, "linewidth": 2, "marker": "o", "markersize": 3.5}
+    evaluated = _draw_curve(axes, log, "val_loss", label="held-out text", **points)
     last = log[-1]["step"] if log else 1
-    reached = evaluated[-1]["val_loss"] if evaluated else math.inf
+    reached = evaluated[-1] if evaluated else math.inf
     for (name, loss), colour in zip(reference_lines.items(), REFERENCE_COLOURS, strict=False):
         axes.axhline(loss, color=colour, linestyle="--", linewidth=1)
         axes.annotate(
@@ -87,6 +72,17 @@ def _draw_losses(
             va="bottom" if reached < loss else "top",
             color=colour,
         )
+
+
+def _draw_curve(
+    axes: Any, log: Sequence[Mapping[str, Any]], field: str, *, times: float = 1, **style: Any
+) -> list[float]:
+    """Draw a field of the log over the steps, if it has a finite value; gives its values."""
+    given = [(record["step"], record.get(field)) for record in log]
+    known = [(step, times * y) for step, y in given if y is not None and math.isfinite(y)]
+    if known:
+        axes.plot(*zip(*known, strict=True), **style)
+    return [value for _, value in known]
 
 
 def _format_losses(axes: Any, reference_lines: Mapping[str, float]) -> None:
@@ -113,13 +109,12 @@ def _panels(figure: Figure, *, has_choices: bool) -> tuple[Any, Any]:
 
 def _draw_choices(axes: Any, answered: Sequence[Mapping[str, Any]], chance: float | None) -> None:
     """Draw the accuracies on multiple-choice questions, in percent, over the steps."""
-    steps = [record["step"] for record in answered]
     for name, label, colour in (
         (ACC, "choices, acc", REFERENCE_COLOURS[1]),
         (ACC_NORM, "choices, acc_norm", REFERENCE_COLOURS[2]),
     ):
-        values = [100 * record[name] for record in answered]
-        axes.plot(steps, values, color=colour, marker="o", markersize=3.5, label=label)
+        style: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 3.5, "label": label}
+        _draw_curve(axes, answered, name, times=100, **style)
     if chance is not None:
         axes.axhline(100 * chance, color=REFERENCE_COLOURS[0], linestyle="--", linewidth=1)
     axes.set_ylabel("right, %")
