@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import torch
-from einops import rearrange
+from einops import EinopsError, rearrange
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -71,7 +71,7 @@ def adapted(
                 values = _theirs_to_ours(entry.joined(own), entry.ours, entry.pattern, sizes)
                 for mine, value in zip(entry.ours, values, strict=True):
                     if part and fixed:
-                        value = resized(value, mine, part, config)
+                        value = resized(value, mine, part, asdict(config))
                     _register(self, mine, value)
             for name, tensor in self._theirs().items():
                 _note_shape(inner, name, tensor.shape)
@@ -109,6 +109,29 @@ def adapted(
 
     Adapted.__name__ = Adapted.__qualname__ = part or "Adapted"
     return Adapted
+
+
+def fits(inner: nn.Module, tensors: Tensors, part: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a module has the tensors of a part, in the shapes of a configuration's fields.
+
+    The width of an MLP may be another: many fix it.
+    """
+    own = dict(inner.named_parameters())
+    sizes = {"head": settings["n_heads"], "d_head": settings["d_head"]}
+    shapes = parameters_of(part, settings)
+    try:
+        values = {
+            mine: resized(value, mine, part, settings)
+            for entry in _entries(tensors, own)
+            for mine, value in zip(
+                entry.ours,
+                _theirs_to_ours(entry.joined(own), entry.ours, entry.pattern, sizes),
+                strict=True,
+            )
+        }
+    except (ValueError, KeyError, EinopsError):
+        return False
+    return all(tuple(value.shape) == shapes.get(name) for name, value in values.items())
 
 
 def _register(module: nn.Module, name: str, value: Tensor) -> None:

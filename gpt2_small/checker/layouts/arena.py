@@ -1,6 +1,5 @@
 """Define the layout of ARENA's transformer: names of TransformerLens, a config of its own."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import nn
 
 from gpt2_small.checker.layouts import patterns
 from gpt2_small.checker.layouts.adapter import Tensors
+from gpt2_small.checker.layouts.construction import construct, construct_norm
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
@@ -22,44 +22,14 @@ _MLP: Tensors = {
     **{f"W_{side}": ([f"W_{side}"], patterns.STRAIGHT) for side in ("in", "out")},
     **{f"b_{side}": ([f"b_{side}"], "width -> width") for side in ("in", "out")},
 }
-_BLOCK: Tensors = {
-    **patterns.inside("ln1", "ln1", _NORM),
-    **patterns.inside("attn", "attn", _ATTENTION),
-    **patterns.inside("ln2", "ln2", _NORM),
-    **patterns.inside("mlp", "mlp", _MLP),
-}
-_BODY = patterns.model(
-    tokens="embed.W_E",
-    positions="pos_embed.W_pos",
-    blocks="blocks",
-    final="ln_final",
-    block=_BLOCK,
-    final_norm=_NORM,
-)
+_BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)
+_BODY = patterns.model(_BLOCK, _NORM)
 _DROPS = "dropout in training mode, with the right mean"
-
-
-def _made(made: type[nn.Module], config: Config) -> nn.Module:
-    """ARENA's Config has the same fields, and the standard deviation under another name."""
-    return made(
-        SimpleNamespace(
-            d_model=config.d_model,
-            n_layers=config.n_layers,
-            n_heads=config.n_heads,
-            d_head=config.d_head,
-            d_mlp=config.d_mlp,
-            n_ctx=config.n_ctx,
-            d_vocab=config.d_vocab,
-            layer_norm_eps=config.layer_norm_eps,
-            init_range=config.init_std,
-            debug=False,
-        )
-    )
 
 
 def _model_made(made: type[nn.Module], config: Config) -> nn.Module:
     """A model; where embeddings are tied, GPT-2 has no bias of the head, so it is no parameter."""
-    model: Any = _made(made, config)
+    model: Any = construct(made, config)
     if config.tied_embeddings and isinstance(getattr(model.unembed, "b_U", None), nn.Parameter):
         del model.unembed.b_U
         model.unembed.register_buffer("b_U", torch.zeros(config.d_vocab))
@@ -80,43 +50,26 @@ def _model_tensors(config: Config) -> Tensors:
 ARENA = Layout(
     "arena",
     {
-        "LayerNorm": AdaptedPart(("LayerNorm",), _made, _NORM),
-        "Embedding": AdaptedPart(("Embed",), _made, {"W_E": (["W_E"], _TABLE)}),
-        "PositionalEmbedding": AdaptedPart(("PosEmbed",), _made, {"W_pos": (["W_pos"], _TABLE)}),
+        "LayerNorm": AdaptedPart(_NORM, construct_norm),
+        "Embedding": AdaptedPart({"W_E": (["W_E"], _TABLE)}),
+        "PositionalEmbedding": AdaptedPart({"W_pos": (["W_pos"], _TABLE)}),
         "MultiHeadAttention": AdaptedPart(
-            ("Attention",),
-            _made,
-            _ATTENTION,
-            not_judged=(
-                _DROPS,
-                "dropout on the pattern and on the output",
-            ),
+            _ATTENTION, not_judged=(_DROPS, "dropout on the pattern and on the output")
         ),
         "MLP": AdaptedPart(
-            ("MLP",),
-            _made,
-            _MLP,
-            not_judged=(
-                _DROPS,
-                "dropout on the output, the rest divided by 1 - p",
-            ),
+            _MLP, not_judged=(_DROPS, "dropout on the output, the rest divided by 1 - p")
         ),
-        "TransformerBlock": AdaptedPart(("TransformerBlock",), _made, _BLOCK),
+        "TransformerBlock": AdaptedPart(_BLOCK),
         "Unembedding": AdaptedPart(
-            ("Unembed",),
-            _made,
-            {"W_U": (["W_U"], patterns.STRAIGHT), "b_U": (["b_U"], _VECTOR)},
+            {"W_U": (["W_U"], patterns.STRAIGHT), "b_U": (["b_U"], _VECTOR)}
         ),
         "Transformer": AdaptedPart(
-            ("DemoTransformer",),
-            _model_made,
-            _model_tensors,
-            not_judged=("dropout on the sum of the embeddings",),
+            _model_tensors, _model_made, not_judged=("dropout on the sum of the embeddings",)
         ),
     },
     (
         "ARENA's model has no dropout. Its head is not tied; it is judged with the token",
         "embedding's weight, and with one of its own.",
     ),
-    telling=("MultiHeadAttention", "Transformer"),
+    telling_classes=("Attention", "DemoTransformer"),
 )

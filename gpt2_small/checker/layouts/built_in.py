@@ -13,7 +13,7 @@ from gpt2_small.checker.layouts.nanogpt import NANOGPT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.model_protocol import Config
 
-_ALL = (NANOGPT, HUGGING_FACE, EARLY_HUGGING_FACE, LINEAR, LLMS_FROM_SCRATCH, ARENA)
+_ALL = (NANOGPT, HUGGING_FACE, EARLY_HUGGING_FACE, LLMS_FROM_SCRATCH, LINEAR, ARENA)
 LAYOUTS = {layout.name: layout for layout in _ALL}
 
 
@@ -31,6 +31,5 @@ def proposed_layout(module: ModuleType, config: Config) -> tuple[str, Sequence[s
     config: a small TransformerConfig.
     """
     found = {name: fitting_parts(module, layout, config) for name, layout in LAYOUTS.items()}
-    told = {name: parts for name, parts in found.items() if set(parts) & {*LAYOUTS[name].telling}}
-    name = max(told, key=lambda name: len(told[name]), default=None)
-    return None if name is None else (name, told[name])
+    name = max(found, key=lambda name: len(found[name]))
+    return (name, found[name]) if found[name] else None

@@ -5,8 +5,10 @@ cannot be judged then is that the width is the configuration's, and how the para
 """
 
 import ast
+from collections.abc import Mapping
 from dataclasses import asdict
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,16 +42,19 @@ def fixed_fields(source: bytes, path: str) -> tuple[str, ...]:
     return ()
 
 
-def resized(value: Tensor, name: str, part: str, config: Config) -> Tensor:
-    """A parameter of the width that the configuration asks for, drawn, where it has another."""
-    settings = asdict(config)
+def resized(value: Tensor, name: str, part: str, settings: Mapping[str, Any]) -> Tensor:
+    """A parameter of the width that a configuration asks for, drawn, where it has another.
+
+    settings: the configuration's fields.
+    """
     wanted = parameters_of(part, settings).get(name)
     shape = tuple(value.shape)
     if wanted is None or shape == wanted:
         return value
     for width in shape:
-        if parameters_of(part, settings | {"d_mlp": width})[name] == shape:
-            return torch.randn(wanted) * config.init_std
+        if parameters_of(part, {**settings, "d_mlp": width})[name] == shape:
+            drawn: Tensor = torch.randn(wanted) * settings["init_std"]
+            return drawn
     return value
 
 
@@ -63,7 +68,7 @@ def free_width(module: ModuleType) -> None:
         def __init__(self, config: Config) -> None:
             super().__init__(config)
             for name, parameter in list(self.named_parameters(recurse=False)):
-                value = resized(parameter.detach(), name, WIDE_PART, config)
+                value = resized(parameter.detach(), name, WIDE_PART, asdict(config))
                 if value.shape != parameter.shape:
                     setattr(self, name, nn.Parameter(value))
 

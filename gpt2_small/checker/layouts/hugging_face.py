@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from gpt2_small.checker.layouts import patterns
+from gpt2_small.checker.layouts import module_names, patterns
 from gpt2_small.checker.layouts.adapter import Tensors
+from gpt2_small.checker.layouts.construction import construct, construct_norm
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
@@ -17,21 +18,9 @@ ATTENTION = patterns.joint_projections(
     "d_model (qkv head d_head) -> qkv head d_model d_head",
     "(head d_head) d_model -> head d_head d_model",
 )
-MLP = patterns.two_layers("c_fc", "c_proj", patterns.STRAIGHT)
-BLOCK: Tensors = {
-    **patterns.inside("ln_1", "ln1", NORM),
-    **patterns.inside("attn", "attn", ATTENTION),
-    **patterns.inside("ln_2", "ln2", NORM),
-    **patterns.inside("mlp", "mlp", MLP),
-}
-BODY = patterns.model(
-    tokens="transformer.wte.weight",
-    positions="transformer.wpe.weight",
-    blocks="transformer.h",
-    final="transformer.ln_f",
-    block=BLOCK,
-    final_norm=NORM,
-)
+MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT, patterns.STRAIGHT)
+BLOCK = patterns.block(NORM, ATTENTION, MLP)
+BODY = patterns.model(BLOCK, NORM)
 
 
 def _config(config: Config) -> Any:
@@ -56,37 +45,20 @@ def _config(config: Config) -> Any:
 
 
 def _made(made: type[nn.Module], config: Config) -> nn.Module:
-    return made(_config(config))
+    return construct(made, config, config=_config(config))
 
 
 def _model_tensors(config: Config) -> Tensors:
-    return {**BODY(config), "lm_head.weight?": patterns.OWN_HEAD}
+    return {**BODY(config), f"({module_names.HEAD}).weight?": patterns.OWN_HEAD}
 
 
 HUGGING_FACE = Layout(
     "hugging-face",
     {
-        "LayerNorm": AdaptedPart(
-            ("LayerNorm",),
-            lambda made, config: made(config.d_model, eps=config.layer_norm_eps),
-            NORM,
-            ("TransformerBlock", "ln_1"),
-        ),
-        "MultiHeadAttention": AdaptedPart(
-            ("GPT2Attention",), _made, ATTENTION, ("TransformerBlock", "attn"), (STRIDED,)
-        ),
-        "MLP": AdaptedPart(
-            ("GPT2MLP",),
-            lambda made, config: made(config.d_mlp, _config(config)),
-            MLP,
-            ("TransformerBlock", "mlp"),
-            (STRIDED,),
-        ),
-        "TransformerBlock": AdaptedPart(
-            ("GPT2Block",), _made, BLOCK, ("Transformer", "transformer.h.0"), (STRIDED,)
-        ),
-        "Transformer": AdaptedPart(
-            ("GPT2LMHeadModel",), _made, _model_tensors, not_judged=(*UNTIED, STRIDED)
-        ),
+        "LayerNorm": AdaptedPart(NORM, construct_norm),
+        "MultiHeadAttention": AdaptedPart(ATTENTION, _made, not_judged=(STRIDED,)),
+        "MLP": AdaptedPart(MLP, _made, not_judged=(STRIDED,)),
+        "TransformerBlock": AdaptedPart(BLOCK, _made, not_judged=(STRIDED,)),
+        "Transformer": AdaptedPart(_model_tensors, _made, not_judged=(*UNTIED, STRIDED)),
     },
 )

@@ -60,10 +60,9 @@ class LayoutRequest:
         self.names = names
         if self._problem is not None or self.layout is None or self.parts:
             return self._problem
-        classes = [name for how in self.layout.parts.values() for name in how.classes]
         return (
-            f"{self.task.path} has no class of the layout {self.layout.name}, which are "
-            f"{', '.join(dict.fromkeys(classes))}"
+            f"{self.task.path} has no class of the layout {self.layout.name}: none has one of the "
+            "usual names (CausalSelfAttention, MLP, Block, GPT, ...) or the layout's parameters"
         )
 
     @property

@@ -9,7 +9,9 @@ from typing import Any
 from torch import nn
 
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.layouts.adapter import Call, Factory, Tensors, adapted
+from gpt2_small.checker.layouts import module_names
+from gpt2_small.checker.layouts.adapter import Call, Factory, Tensors, adapted, fits
+from gpt2_small.checker.layouts.construction import construct
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART
 from gpt2_small.model_protocol import Config
 
@@ -32,8 +34,9 @@ _INSIDES = (
     "in training mode the first block reads the sum after dropout",
     "dropout in training mode, with the right mean",
 )
-# What the small sizes leave to TransformerConfig.
-_DEFAULTS = {
+# A small configuration, with what the sizes leave to TransformerConfig.
+_SMALL = {
+    **probes.SIZES,
     "layer_norm_eps": 1e-5,
     "init_std": 0.02,
     "dropout": 0.0,
@@ -49,17 +52,13 @@ _GROUPS = {
 class AdaptedPart:
     """How a part of GPT-2 is written in a layout.
 
-    classes: names that its class may have. make: the module from that class and the configuration.
-    inside: where it is found when the file has no such class: a part, and the path in it, which
-        may have alternatives.
+    make: the module from its class and the configuration.
     not_judged: beginnings of claims about what such a class takes from no configuration.
     fixed, call, lacks: as for `adapted`.
     """
 
-    classes: tuple[str, ...]
-    make: Callable[[type[nn.Module], Any], nn.Module]
     tensors: Tensors | Callable[[Any], Tensors]
-    inside: tuple[str, str] | None = None
+    make: Callable[[type[nn.Module], Any], nn.Module] = construct
     not_judged: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     call: Call = lambda _module, run, given: run(given)
@@ -73,12 +72,14 @@ class Layout:
     remarks: what is said beside a verdict.
     telling: parts by which a file's layout is known; a norm's parameters, for instance, are named
         alike in several.
+    telling_classes: where parameters are named as in the contract, a file has one of these.
     """
 
     name: str
     parts: Mapping[str, AdaptedPart] = field(hash=False)
     remarks: tuple[str, ...] = ()
     telling: tuple[str, ...] = ("MultiHeadAttention", "MLP", "TransformerBlock", "Transformer")
+    telling_classes: tuple[str, ...] = ()
 
     def with_insides(self, wanted: Sequence[str]) -> list[str]:
         """These parts and the layout's parts that they are made of, in learning order."""
@@ -124,7 +125,9 @@ def adapted_module(module: ModuleType, layout: Layout, fixed: Sequence[str] = ()
 
 
 def fitting_parts(module: ModuleType, layout: Layout, config: Config) -> list[str]:
-    """The parts of a file that can be built and read in a layout."""
+    """The parts of a file that can be built and read in a layout, by which it is known."""
+    if layout.telling_classes and not set(layout.telling_classes) & set(vars(module)):
+        return []
     view, found = adapted_module(module, layout), []
     for part in layout.parts:
         try:
@@ -132,19 +135,18 @@ def fitting_parts(module: ModuleType, layout: Layout, config: Config) -> list[st
         except Exception:
             continue
         found.append(part)
-    return found
+    return found if set(found) & set(layout.telling) else []
 
 
 def _factory(module: ModuleType, layout: Layout, part: str) -> Factory | None:
     """What makes a part from a configuration: its class, or the part that it is inside."""
     how = layout.parts[part]
-    for name in how.classes:
-        made = getattr(module, name, None)
-        if isinstance(made, type) and issubclass(made, nn.Module):
-            return lambda config: how.make(made, config)
-    if how.inside is None:
+    made = _class_of(module, how, part)
+    if made is not None:
+        return lambda config: how.make(made, config)
+    if part not in module_names.PLACES:
         return None
-    outer, path = how.inside
+    outer, path = module_names.PLACES[part]
     whole = _factory(module, layout, outer)
     place = None if whole is None else _place_inside(whole, path)
     if whole is None or place is None:
@@ -152,11 +154,37 @@ def _factory(module: ModuleType, layout: Layout, part: str) -> Factory | None:
     return lambda config: whole(config).get_submodule(place)
 
 
+def _class_of(module: ModuleType, how: AdaptedPart, part: str) -> type[nn.Module] | None:
+    """A file's class for a part: one of a usual name, or else one with the layout's tensors."""
+    classes = {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    }
+    named = (classes[name] for name in module_names.CLASSES[part] if name in classes)
+    own = (
+        one
+        for one in classes.values()
+        if not one.__module__.startswith(("torch.", "transformers."))
+    )
+    return next(named, None) or next((one for one in own if _has_tensors(one, how, part)), None)
+
+
+def _has_tensors(made: type[nn.Module], how: AdaptedPart, part: str) -> bool:
+    config = SimpleNamespace(**_SMALL)
+    try:
+        inner = how.make(made, config)
+    except Exception:
+        return False
+    tensors = how.tensors(config) if callable(how.tensors) else how.tensors
+    return fits(inner, tensors, part, _SMALL)
+
+
 def _place_inside(whole: Factory, path: str) -> str | None:
     """The name of the module at a path; None where there is none, or a mere container."""
     wanted = re.compile(path.replace(".", r"\."))
     try:
-        model = whole(SimpleNamespace(**probes.SIZES, **_DEFAULTS))
+        model = whole(SimpleNamespace(**_SMALL))
     except Exception:
         return None
     found = ((name, one) for name, one in model.named_modules() if wanted.fullmatch(name))

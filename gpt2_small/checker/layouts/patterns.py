@@ -1,8 +1,9 @@
 """Write the patterns that several layouts share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.model_protocol import Config
 
@@ -22,15 +23,31 @@ OWN_HEAD: tuple[Sequence[str], str] = (
 )
 
 
+def block(norm: Tensors, attention: Tensors, mlp: Tensors) -> Tensors:
+    """A block of these, whose modules have any of the usual names."""
+    return {
+        **inside(module_names.FIRST_NORM, "ln1", norm),
+        **inside(module_names.ATTENTION, "attn", attention),
+        **inside(module_names.SECOND_NORM, "ln2", norm),
+        **inside(module_names.MLP, "mlp", mlp),
+    }
+
+
 def norm(weight: str, bias: str) -> Tensors:
     """A norm's gain and bias."""
-    return {weight: (["w"], SAME), bias: (["b"], SAME)}
+    return {f"({weight})": (["w"], SAME), f"({bias})": (["b"], SAME)}
 
 
-def projections(query: str, key: str, value: str, out: str) -> Tensors:
+def separate_projections() -> Tensors:
     """Attention of four nn.Linears."""
     found: dict[str, tuple[Sequence[str], str]] = {}
-    for letter, name in (("Q", query), ("K", key), ("V", value), ("O", out)):
+    names = {
+        "Q": module_names.QUERY,
+        "K": module_names.KEY,
+        "V": module_names.VALUE,
+        "O": module_names.OUTPUT,
+    }
+    for letter, name in names.items():
         found[f"({name}).weight"] = ([f"W_{letter}"], _OUT if letter == "O" else _IN)
         found[f"({name}).bias"] = ([f"b_{letter}"], SAME if letter == "O" else _HEADS)
     return found
@@ -41,11 +58,12 @@ def joint_projections(weight: str, out: str) -> Tensors:
 
     weight, out: the patterns of the two weights.
     """
+    joint, output = f"({module_names.JOINT})", f"({module_names.OUTPUT})"
     return {
-        "c_attn.weight": (["W_Q", "W_K", "W_V"], weight),
-        "c_attn.bias": (["b_Q", "b_K", "b_V"], "(qkv head d_head) -> qkv head d_head"),
-        "c_proj.weight": (["W_O"], out),
-        "c_proj.bias": (["b_O"], SAME),
+        f"{joint}.weight": (["W_Q", "W_K", "W_V"], weight),
+        f"{joint}.bias": (["b_Q", "b_K", "b_V"], "(qkv head d_head) -> qkv head d_head"),
+        f"{output}.weight": (["W_O"], out),
+        f"{output}.bias": (["b_O"], SAME),
     }
 
 
@@ -69,18 +87,18 @@ def inside(theirs: str, ours: str, tensors: Tensors) -> Tensors:
     }
 
 
-def model(
-    *, tokens: str, positions: str, blocks: str, final: str, block: Tensors, final_norm: Tensors
-) -> Callable[[Any], Mapping[str, tuple[Sequence[str], str]]]:
-    """A whole model without its head, from a configuration: places of its modules."""
+def model(block: Tensors, final_norm: Tensors) -> Callable[[Any], Tensors]:
+    """A whole model without its head, from a configuration."""
+    tokens = rf"{module_names.TOKENS}.(\w+.)?(weight|W_E)"
+    positions = rf"{module_names.POSITIONS}.(\w+.)?(weight|W_pos)"
 
-    def tensors(config: Config) -> Mapping[str, tuple[Sequence[str], str]]:
+    def tensors(config: Config) -> Tensors:
         found: dict[str, tuple[Sequence[str], str]] = {
             tokens: (["embed.W_E"], TABLE),
             positions: (["pos_embed.W_pos"], TABLE),
         }
         for number in range(config.n_layers):
-            found |= inside(f"({blocks}).{number}", f"blocks.{number}", block)
-        return found | dict(inside(final, "ln_final", final_norm))
+            found |= inside(f"{module_names.BLOCKS}.{number}", f"blocks.{number}", block)
+        return found | dict(inside(module_names.FINAL_NORM, "ln_final", final_norm))
 
     return tensors

@@ -74,9 +74,12 @@ class _GroupSearch:
         function_failed = bool(observed.failed_in("function"))
         if group in _CONSEQUENCES and observed.is_open:
             return GroupFinding()
-        if observed.has_other_names and group in (*_CONSEQUENCES, "initialisation"):
+        has_other_names = observed.has_other_names and not (
+            observed.function and observed.explains(observed.function, "state")
+        )
+        if has_other_names and group in (*_CONSEQUENCES, "initialisation"):
             return GroupFinding()
-        if observed.has_other_names and group == "state":
+        if has_other_names and group == "state":
             return GroupFinding(tuple(self._beside()), is_exact=self.is_exact)
         if function_failed and all(observed.raised(name) for name in observed.failed_in(group)):
             return GroupFinding()

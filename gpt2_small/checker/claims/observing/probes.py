@@ -84,18 +84,22 @@ def weighting(seed: int, output: Tensor) -> Tensor:
 
 
 def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
-    """Set a module's parameters, in place, where name and shape fit.
+    """Set a module's parameters, in place.
 
-    A parameter of another name gets the value of the one that it most likely stands for.
+    A parameter of another name gets the value of the one that it most likely stands for. One of
+    another shape gets random values of its own: with those that its constructor drew, a mistake
+    in the initialisation would look like one in what the module computes.
     """
     expected = {name: tuple(value.shape) for name, value in values.items()}
     own = own_parameters(model, expected)
     meant = renamings(expected, {name: tuple(p.shape) for name, p in own.items()})
     with torch.no_grad():
         for name, parameter in own.items():
-            value = values.get(meant.get(name, name))
-            if value is not None and value.shape == parameter.shape:
-                parameter.copy_(value)
+            known = meant.get(name, name)
+            if known not in values:
+                continue
+            shape, value = tuple(parameter.shape), values[known]
+            parameter.copy_(value if value.shape == shape else random_parameter(known, shape, 0))
 
 
 def renamings(
@@ -135,7 +139,7 @@ def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
     if last in ("W_Q", "W_K"):
         return 0.35 * noise
     if last.startswith("W"):
-        fan_in = math.prod(shape[:-1]) if last == "W_O" else shape[-2]
+        fan_in = math.prod(shape[:-1] if last == "W_O" else shape[-2:-1])
         return noise / math.sqrt(fan_in)
     return 0.5 * noise
 
