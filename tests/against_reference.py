@@ -3,7 +3,7 @@
 from pathlib import Path
 from types import ModuleType
 
-from closeness import assert_close
+from assert_close import assert_close
 from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from strategies import Case
 
 from gpt2_small.model import cached_decoder, packed_weights

@@ -1,11 +1,14 @@
 """Fake Python and pip in a checkout, to test setup_env.sh."""
 
 import os
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+CANDIDATES = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 # Answers what setup_env.sh asks of Python and writes down what it asks of pip.
 STAND_IN = r"""#!/usr/bin/env bash
 version=@VERSION@
@@ -95,3 +98,26 @@ class FakeCheckout:
 
     def pip_calls(self) -> list[str]:
         return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
+def new_checkout(folder: Path) -> FakeCheckout:
+    """A checkout in a folder, where Python 3.11 is the only Python."""
+    checkout = FakeCheckout(folder / "a checkout", folder / "pythons", folder / "calls")
+    checkout.root.mkdir()
+    checkout.pythons.mkdir()
+    for name in ("setup_env.sh", "constraints.txt", "pyproject.toml"):
+        shutil.copy2(ROOT / name, checkout.root / name)
+    for name in CANDIDATES:
+        checkout.python("none", name)
+    checkout.python("3.11")
+    for name in ("pytest", "ruff", "mypy"):
+        checkout.tool(name)
+    return checkout
+
+
+def one_sentence(err: str) -> str:
+    """The last line, after making sure that it is the only one from setup_env.sh itself."""
+    *_, last = err.strip().splitlines()
+    assert err.count("setup_env.sh: ") == 1
+    assert last.startswith("setup_env.sh: ")
+    return last

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated
 
-import costs_on_the_page
+import mistake_costs_page
 import torch
 import typer
 
@@ -144,7 +144,7 @@ def page(matrix: Sequence[tuple[Mistake, Trial]], seconds: float) -> str:
     ]
     for part in PARTS:
         lines += _catalogue(part, wrong, right)
-    return costs_on_the_page.with_costs("\n".join(lines).rstrip() + "\n")
+    return mistake_costs_page.with_costs("\n".join(lines).rstrip() + "\n")
 
 
 def _counted(wrong: Sequence[tuple[Mistake, Trial]]) -> str:
@@ -216,7 +216,7 @@ def main(
 ) -> None:
     """Try every known mistake, and write down what is said."""
     if only_costs:
-        out.write_text(costs_on_the_page.with_costs(out.read_text("utf-8")), encoding="utf-8")
+        out.write_text(mistake_costs_page.with_costs(out.read_text("utf-8")), encoding="utf-8")
         typer.echo(f"Wrote {out}: the costs of mistakes.")
         return
     spawned = multiprocessing.get_context("spawn")

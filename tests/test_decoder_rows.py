@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from decoding_oracle import draw, new_decoder
 from hypothesis import given
 from hypothesis import strategies as st

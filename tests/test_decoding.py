@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from decoding_oracle import assert_cached_is_uncached, draw, new_decoder
 from hypothesis import given, settings
 from hypothesis import strategies as st

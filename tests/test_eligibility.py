@@ -5,11 +5,11 @@ import types
 import pytest
 import torch
 import torch.nn.functional as F
+from fast_twin_comparison import assert_close, window
 from strategies import SMALL
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrize
-from twin import assert_close, window
 
 from gpt2_small import UserError, hooks
 from gpt2_small.generation.decoders import decoder_for

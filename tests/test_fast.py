@@ -5,14 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from default_share import slowly
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from planting import plant
-from strategies import SMALL, Case, cases, randomise
-from torch.utils._python_dispatch import TorchDispatchMode
-from twin import (
+from fast_twin_comparison import (
     FEW,
     MANY,
     assert_as_near_in_bfloat16,
@@ -20,6 +15,11 @@ from twin import (
     gradients,
     window,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planting import plant
+from strategies import SMALL, Case, cases, randomise
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpt2_small import preset
 from gpt2_small.kernels.chunked_loss import chunk_size

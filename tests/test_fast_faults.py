@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from fast_twin_comparison import FEW, MANY, assert_as_near_in_bfloat16, assert_same_function
 from planting import plant
 from strategies import SMALL
-from twin import FEW, MANY, assert_as_near_in_bfloat16, assert_same_function
 
 from gpt2_small.kernels import activation, attention, chunked_loss, embedding, products, projection
 from gpt2_small.model import twin as fast

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from component import claims_about
+from claims_as_tests import claims_about
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import SMALL

@@ -1,72 +1,30 @@
-"""Grading a folder of files: a row a student, remarks for the instructor, reports."""
+"""Grading a folder of files: a row a student, feedback and reports."""
 
-import ast
 import csv
 import io
 import json
-import re
-import threading
 from pathlib import Path
 
 import pytest
+from class_folder import write_class
 from rich.console import Console
 
-from gpt2_small import binding
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.exercise_set import GPT2
-from gpt2_small.checker.grading import feedback, originality, picture, rows, screen
-from gpt2_small.checker.grading import grading as grade
+from gpt2_small.checker.grading import feedback, picture, rows, screen
 from gpt2_small.checker.grading import reports as grade_reports
 from gpt2_small.checker.grading.grading import Grading
 from gpt2_small.checker.grading.rows import GradeRow
-from gpt2_small.checker.grading.submissions import Submission, submissions
+from gpt2_small.checker.grading.submissions import submissions
 from gpt2_small.checker.learner import skeleton as exercises
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 from gpt2_small.errors import UserError
 
 
-def written(**bodies: str) -> str:
-    """A learner's file with these bodies."""
-    text = exercises.skeleton()
-    for part, body in bodies.items():
-        text = exercises.with_body(text, part, body)
-    return text
-
-
-def body(part: str, old: str = "", new: str = "") -> str:
-    return (
-        exercises.reference_body(part).replace(old, new)
-        if old
-        else (exercises.reference_body(part))
-    )
-
-
-NO_EPSILON = {"LayerNorm": body("LayerNorm", "+ self.eps", "")}
-CLASS = {
-    "ann.py": written(**NO_EPSILON, Embedding=body("Embedding")).replace(
-        "import math\n", "import math\nfrom gpt2_small import sample as given\n"
-    ),
-    "bert/my_gpt2.py": "def f(:",
-    "bert/notes.py": "",
-    "carl/one.py": "",
-    "carl/two.py": "",
-    ".DS_Store": "",
-    "dora.zip": "PK",
-    "emil.txt": "x = 1",
-    "fay.ipynb": "{",
-    "gus/report.pdf": "",
-}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("class")
-    for name, text in CLASS.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
+    return write_class(tmp_path_factory.mktemp("class"))
 
 
 @pytest.fixture(scope="module")
@@ -179,26 +137,6 @@ def test_given_code_that_an_older_version_had_otherwise_is_listed() -> None:
     assert kit_version.remark(exercises.skeleton().encode(), GPT2) is None
 
 
-@pytest.mark.parametrize(("change", "word"), [(Path.unlink, "disappeared"), (None, "changed")])
-def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
-    tmp_path: Path, change: object, word: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "a.py"
-    file.write_text("a = 1")
-
-    def check(self: Grading, checker: object, submission: Submission, row: GradeRow) -> None:
-        file.unlink() if change else file.write_text("a = 2")
-        row.states = {"MLP": "passed"}
-
-    monkeypatch.setattr(Grading, "_check", check)
-    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
-    grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
-    grading.run(submissions(tmp_path), lambda row: None)
-    assert grading.alarms == grading.rows
-    assert word in grading.rows[0].remarks[0]
-    assert grading.rows[0].points == 6.67
-
-
 def test_feedback_says_what_is_right_and_what_is_wrong(tmp_path: Path, grading: Grading) -> None:
     feedback.write(tmp_path, grading.rows)
     text = (tmp_path / "ann.md").read_text()
@@ -250,123 +188,6 @@ def test_a_folder_that_cannot_be_graded_is_one_sentence(
         submissions(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("line", "remark"),
-    [
-        ("import solution", "imports solution, the reference"),
-        ("from solution import sample", "imports solution, the reference"),
-        ("from gpt2_small.checker import mistake", "imports gpt2_small, the kit"),
-        ("importlib.import_module('solution')", "imports solution, the reference"),
-        ("__import__('gpt2_small.binding')", "imports gpt2_small, the kit"),
-        ("from transformers import GPT2Model", "imports transformers, which has a GPT-2"),
-        ("Path('../solution.py').read_text()", "names solution.py"),
-        ("x = open(name)", "calls open"),
-        ("exec(text)", "calls exec"),
-        ("sys.modules['a']", "uses sys.modules"),
-    ],
-)
-def test_a_line_that_reaches_for_the_reference_is_remarked_on(line: str, remark: str) -> None:
-    assert f"{remark} (line 2)" in originality.remarks(ast.parse(f"a = 1\n{line}\n"))
-
-
-@pytest.mark.parametrize(
-    "line", ["import torch", "f = torch.compile(f)", "from my.solution import x", "open = 3"]
-)
-def test_an_ordinary_line_is_not_remarked_on(line: str) -> None:
-    assert originality.remarks(ast.parse(line)) == []
-
-
-def test_the_reference_with_other_names_is_recognised() -> None:
-    renamed = written(sample=body("sample", "descending", "sorted_logits"))
-    (remark,) = originality.remarks(ast.parse(renamed))
-    assert remark == "reads like the reference: sample 100%"
-
-
-def test_a_copy_in_which_a_line_was_changed_is_recognised_all_the_same() -> None:
-    edited = written(sample=body("sample", "logits.float() - ", "0 * logits.float() + logits - "))
-    (remark,) = originality.remarks(ast.parse(edited))
-    assert re.fullmatch(r"reads like the reference: sample 9\d%", remark)
-
-
-def test_other_code_for_the_same_thing_is_not_taken_for_the_reference() -> None:
-    tests = Path(__file__).parent
-    files = [*(tests / "styles").glob("*.py"), *(tests / "right_files").glob("*.py")]
-    assert len(files) > 10
-    assert [f for f in files if originality.likenesses(ast.parse(f.read_text()))] == []
-
-
-def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() -> None:
-    one = written(LayerNorm=body("LayerNorm"))
-    two = written(
-        LayerNorm=body("LayerNorm", "centered", "c").replace("c = ", "# mine\n        c   =   ")
-    )
-    codes = [originality.fingerprint(ast.parse(text)) for text in (one, two, written())]
-    some = [
-        GradeRow(name, code=code, states={"LayerNorm": "passed"})
-        for name, code in zip("abc", codes, strict=True)
-    ]
-    rows.note_copies(some)
-    assert [row.remarks for row in some] == [["the same code as b"], ["the same code as a"], []]
-
-
-def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
-    row = GradeRow("a", states={"MLP": "passed", "sample": "passed"})
-    handed_in = Submission("a", Path("a.py"), source=b"def sample(logits): pass")
-    (remark,) = grade.remarks_on(handed_in, row)
-    assert remark == "MLP holds, but is not defined in the file"
-
-
-class Slow:
-    """A checker whose results keep coming."""
-
-    def check(
-        self, file: Path, *, source: bytes, seed: int, has_helpers: bool, on_result: object
-    ) -> Verdict:
-        while True:
-            for part in PARTS:
-                on_result(Result(part, "A claim", "passed"))  # type: ignore[operator]
-
-
-def test_a_file_that_takes_too_long_keeps_the_parts_that_were_checked(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("a = 1")
-    grading = Grading(seed=1, seconds=0.0, limits=Limits(), jobs=1)
-    row = GradeRow("a", file=str(tmp_path / "a.py"))
-    (handed_in,) = submissions(tmp_path)
-    grading._check(Slow(), handed_in, row)  # type: ignore[arg-type]
-    assert row.error == "stopped after 0 seconds; the parts before count"
-    assert row.done == []
-    assert row.states["LayerNorm"] == "waiting"
-
-
-def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
-    results = [Result("LayerNorm", "A", "passed"), Result("Embedding", "A", "passed")]
-    verdict = Verdict("a.py", None, grade.before_the_last_part(results, PARTS))
-    assert (verdict.state_of("LayerNorm"), verdict.state_of("Embedding")) == ("passed", "waiting")
-
-
-@pytest.fixture
-def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
-    begun = threading.Event()
-
-    def check(self: Grading, checker: object, submission: object, row: GradeRow) -> None:
-        begun.set()
-
-    monkeypatch.setattr(Grading, "_check", check)
-    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
-    grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=1)
-
-    def stop(row: GradeRow) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        grading.run(submissions(folder), stop)
-    return grading
-
-
-def test_an_interrupted_grading_keeps_the_rows_so_far(interrupted: Grading) -> None:
-    assert [row.student for row in interrupted.rows] == ["ann"]
-
-
 def test_csv_has_a_line_a_student_with_the_state_of_every_part(grading: Grading) -> None:
     lines = list(csv.DictReader(io.StringIO(grade_reports.as_csv(grading))))
     assert [line["student"] for line in lines] == [row.student for row in grading.rows]
@@ -398,9 +219,3 @@ def test_the_screen_shows_rows_remarks_and_the_mistakes_of_the_class(grading: Gr
 
 def test_a_name_cannot_steer_the_terminal() -> None:
     assert screen.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"
-
-
-def test_the_reference_itself_is_recognised_as_such() -> None:
-    tree = originality.parsed(binding.reference_path().read_bytes())
-    assert tree is not None
-    assert set(originality.likenesses(tree).values()) == {1.0}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from against_reference import edited_reference, model_of
-from closeness import assert_close
+from assert_close import assert_close
 
 import gpt2_small
 from gpt2_small import UserError, hooks, run_with_cache

@@ -113,9 +113,7 @@ def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
         raise ConnectionError("Name or service not known\nand a long story")
 
     online(fail)
-    with pytest.raises(
-        UserError, match=r"cannot be reached \(Name or service not known\)"
-    ) as caught:
+    with pytest.raises(UserError, match=r"reached \(Name or service not known\)") as caught:
         gpt2_small.load_pretrained("gpt2-xl")
     assert "\n" not in str(caught.value)
 
@@ -187,9 +185,7 @@ def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, m
 def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
     put_into_cache(cache, "someone/gpt2", hugging_face_gpt2(vocab_size=50257))
     assert gpt2_small.load_pretrained("someone/gpt2").config.d_vocab == 50257
-    with pytest.raises(
-        UserError, match="someone/gpt2 was downloaded without all files of its tokenizer, and"
-    ):
+    with pytest.raises(UserError, match="someone/gpt2 was downloaded without all files of its tok"):
         open_model("someone/gpt2")
 
 
@@ -218,9 +214,7 @@ def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_p
     (tmp_path / "fetched" / "config.json").write_text('{"model_type": "gpt2"}')
     online(lambda *args, **kwargs: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: tmp_path / "fetched")
-    with pytest.raises(
-        UserError, match=r"no safetensors weights of someone/gpt2, and pickles are not read"
-    ):
+    with pytest.raises(UserError, match=r"weights of someone/gpt2, and pickles are not read"):
         gpt2_small.load_pretrained("someone/gpt2")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from gpu_path import the_way_of_a_gpu
 
 from gpt2_small.kernels import products

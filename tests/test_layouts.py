@@ -1,57 +1,29 @@
 """Models with other names and shapes of parameters, judged by the same claims."""
 
-import re
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import torch
 from checking import check_text, reference_with
 from default_share import slowly
-from pages import block, page
-from torch import nn
+from layout_files import FILES, changed, text_of, wrong_of
+from pages import page
 from typer.testing import CliRunner
 
 from gpt2_small.checker.claims import claims_of
-from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.layouts import LAYOUTS, adapted
+from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.parts import MODULES
 from gpt2_small.checker.sandbox.client import Checker
-from gpt2_small.checker.verdict import Verdict
 from gpt2_small.cli import app
 from gpt2_small.errors import UserError
 
-FILES = Path(__file__).parent / "layouts"
-TURNED = {
-    "weight": (["W_in"], "d_out d_in -> d_in d_out"),
-    "bias": (["b_in"], "d_out -> d_out"),
-}
 PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transformer"]
+
+
 SLOWLY_JUDGED = [
     pytest.param(name, marks=pytest.mark.slow)
     for name in ("early-hugging-face", "llms-from-scratch", "arena")
 ]
-
-
-def text_of(layout: str) -> str:
-    return (FILES / f"{layout.replace('-', '_')}.py").read_text()
-
-
-def changed(layout: str, old: str, new: str) -> str:
-    """A file of a layout with a piece of its text replaced, wherever it stands."""
-    text = text_of(layout)
-    assert old in text
-    return text.replace(old, new)
-
-
-def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:
-    """The parts that do not hold, with their mistakes."""
-    return {
-        part: verdict.reports[part].mistakes
-        for part in verdict.parts()
-        if verdict.state_of(part) != "passed"
-    }
 
 
 @pytest.mark.parametrize("layout", ["linear", *SLOWLY_JUDGED])
@@ -102,6 +74,8 @@ POST_NORM = (
     "x = x + self.attn(self.ln_1(x))\n        return x + self.mlp(self.ln_2(x))",
     "x = self.ln_1(x + self.attn(x))\n        return self.ln_2(x + self.mlp(x))",
 )
+
+
 QUICK = [
     Planted("nanogpt", "self.bias, 1e-5)", "None, 1e-5)", "LayerNorm", "layer-norm-bias-unused"),
     Planted(
@@ -117,6 +91,8 @@ QUICK = [
     Planted("early-hugging-face", "/ torch.sqrt(variance + self.eps) + self.bias",
             "/ torch.sqrt(variance + self.eps)", "LayerNorm", "layer-norm-bias-unused"),
 ]  # fmt: skip
+
+
 SLOW = [
     Planted("arena", "self.cfg.d_head**0.5", "self.cfg.d_head", "MultiHeadAttention",
             "attention-scale-without-root"),
@@ -256,132 +232,9 @@ class MultiHeadAttention(nn.Module):
     assert "gpt2_small.checker.layouts.adapted" in remark
 
 
-WIDTH = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
-
-
-def fixed_width() -> str:
-    """The reference with an MLP of four times d_model, whatever the configuration says."""
-    return reference_with(
-        (WIDTH, WIDTH.replace("config.d_mlp", "4 * config.d_model")),
-        ("self.b_in = nn.Parameter(torch.zeros(config.d_mlp))",
-         "self.b_in = nn.Parameter(torch.zeros(4 * config.d_model))"),
-        ("normal_parameter(config.d_mlp, config.d_model, std=residual_std(config))",
-         "normal_parameter(4 * config.d_model, config.d_model, std=residual_std(config))"),
-    )  # fmt: skip
-
-
-def test_a_fixed_width_is_a_mistake(tmp_path: Path) -> None:
-    verdict = check_text(tmp_path, fixed_width(), "MLP")
-    assert wrong_of(verdict) == {"MLP": ("mlp-fixed-width",)}
-
-
-def test_a_fixed_width_that_the_file_states_is_not_judged_and_said(tmp_path: Path) -> None:
-    verdict = check_text(tmp_path, fixed_width() + '\nFIXED = ("d_mlp",)\n', "MLP")
-    assert verdict.exit_code == 0
-    assert verdict.remarks[0].startswith("Not judged of MLP: d_mlp, which it fixes")
-
-
-def test_another_mistake_of_a_part_with_a_fixed_width_is_named(tmp_path: Path) -> None:
-    text = fixed_width().replace('approximate="tanh"', 'approximate="none"')
-    verdict = check_text(tmp_path, text + '\nFIXED = ("d_mlp",)\n', "MLP")
-    assert wrong_of(verdict) == {"MLP": ("mlp-exact-gelu",)}
-
-
-@pytest.mark.parametrize("stated", ['("d_model",)', "4", "4 * d_model"])
-def test_only_the_width_of_the_mlp_can_be_fixed(tmp_path: Path, stated: str) -> None:
-    text = f"d_model = 3\nFIXED = {stated}\n"
-    verdict = check_text(tmp_path, text, "MLP")
-    assert verdict.exit_code == 2
-    assert "line 2: FIXED is" in (verdict.error or "")
-    assert '"d_mlp"' in (verdict.error or "")
-
-
 def test_without_its_layout_such_a_file_fails(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text_of("linear"), "MLP", naming=False)
     assert verdict.state_of("MLP") == "failed"
-
-
-def test_gradients_reach_the_contracts_names() -> None:
-    made = adapted(lambda config: nn.Linear(config.d_model, 5), TURNED)
-    model = made(reference().TransformerConfig(d_model=4, n_heads=2))
-    assert {n: tuple(p.shape) for n, p in model.named_parameters()} == {
-        "W_in": (4, 5),
-        "b_in": (5,),
-    }
-    given = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
-    output = model(given)
-    torch.testing.assert_close(output, given @ model.W_in + model.b_in)
-    output.sum().backward()
-    torch.testing.assert_close(model.W_in.grad, given.sum(0)[:, None].expand(4, 5))
-
-
-class Head(nn.Module):
-    """One head of a file in which every head is a module."""
-
-    def __init__(self, config) -> None:
-        super().__init__()
-        self.query, self.key, self.value = (nn.Linear(config.d_model, config.d_head) for _ in "qkv")
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        one = (self.query(x)[:, None], self.key(x)[:, None], self.value(x)[:, None])
-        return nn.functional.scaled_dot_product_attention(*one, is_causal=True)[:, 0]
-
-
-class Heads(nn.Module):
-    """Such heads, their outputs one after the other, projected."""
-
-    def __init__(self, config) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(Head(config) for _ in range(config.n_heads))
-        self.proj = nn.Linear(config.n_heads * config.d_head, config.d_model)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.proj(torch.cat([head(x) for head in self.heads], dim=-1))
-
-
-@pytest.mark.parametrize("n_heads", [1, 3])
-def test_a_parameter_that_is_a_tensor_for_each_head_is_stacked(n_heads: int) -> None:
-    tensors = {
-        "proj.weight": (["W_O"], "d_model (head d_head) -> head d_head d_model"),
-        "proj.bias": (["b_O"], "d_model -> d_model"),
-    }
-    for name in ("query", "key", "value"):
-        letter = name[0].upper()
-        tensors[f"heads.*.{name}.weight"] = (
-            [f"W_{letter}"],
-            "head d_head d_model -> head d_model d_head",
-        )
-        tensors[f"heads.*.{name}.bias"] = ([f"b_{letter}"], "head d_head -> head d_head")
-    config = reference().TransformerConfig(d_model=12, n_heads=n_heads, n_ctx=5)
-    model = adapted(Heads, tensors, "MultiHeadAttention")(config).double()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter)
-    right = reference().MultiHeadAttention(config).double()
-    right.load_state_dict(model.state_dict())
-    given = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0)).double()
-    torch.testing.assert_close(model(given), right(given))
-
-
-def test_a_width_that_a_module_keeps_as_a_number_follows_the_parameters() -> None:
-    names: dict[str, object] = {}
-    exec(text_of("early-hugging-face"), names)
-    how = LAYOUTS["early-hugging-face"].parts["TransformerBlock"]
-    made: type[nn.Module] = names["Block"]  # type: ignore[assignment]
-    config = reference().TransformerConfig(d_model=12, n_heads=3, d_mlp=10, n_ctx=5)
-    block = adapted(
-        lambda config: how.make(made, config), how.tensors, "TransformerBlock", fixed=how.fixed
-    )(config)
-    assert block.mlp.W_in.shape == (12, 10)  # type: ignore[union-attr]
-    right = reference().TransformerBlock(config)
-    right.load_state_dict(block.state_dict())
-    given = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(block(given), right(given))
-
-
-def test_a_parameter_that_the_layout_lacks_is_told() -> None:
-    made = adapted(lambda config: nn.Linear(4, 5), {"weight": TURNED["weight"]})
-    with pytest.raises(ValueError, match="bias is in the module and not in the layout"):
-        made(reference().TransformerConfig(d_model=4, n_heads=2))
 
 
 @pytest.mark.parametrize(
@@ -396,25 +249,6 @@ def test_what_a_layout_cannot_do_is_refused(flags: list[str], sentence: str) -> 
     result = CliRunner().invoke(app, ["check", str(FILES / "linear.py"), *flags])
     assert isinstance(result.exception, UserError)
     assert sentence in str(result.exception)
-
-
-def test_the_page_has_every_layout_and_a_pattern_that_works() -> None:
-    assert all(f"| `{name}` |" in page("variants.md") for name in LAYOUTS)
-    command = re.findall(r"^gpt2-small (check .*--layout.*)$", page("variants.md"), re.MULTILINE)
-    assert shlex.split(command[0])[-1] in LAYOUTS
-    names: dict[str, object] = {}
-    exec(text_of("nanogpt"), names)
-    attention: type[nn.Module] = names["CausalSelfAttention"]  # type: ignore[assignment]
-    how = LAYOUTS["nanogpt"].parts["MultiHeadAttention"]
-    names["make_attention"] = lambda config: how.make(attention, config)
-    exec(block("variants.md", "python"), names)
-    model = names["MultiHeadAttention"](  # type: ignore[operator]
-        reference().TransformerConfig(d_model=12, n_heads=3, n_ctx=5)
-    )
-    right = reference().MultiHeadAttention(model.config)
-    right.load_state_dict(model.state_dict())
-    given = torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(model(given), right(given))
 
 
 def test_what_is_not_judged_is_printed() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from lesson_values import Values, values_fixture
 from measure_lessons import experiment
 from test_chat_export import SOLUTION, awkward, exported, messages

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from lesson_values import Values, values_fixture
 from live_oracle import hugging_face_config, randomised
 from measure_lessons import experiment

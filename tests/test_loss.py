@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch.nn.functional as F
-from closeness import assert_close
-from component import claims_about
+from assert_close import assert_close
+from claims_as_tests import claims_about
 from strategies import for_every_case
 
 test_it_keeps_the_claim = claims_about("next_token_loss")

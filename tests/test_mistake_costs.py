@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from costs_on_the_page import cell, with_costs
+from mistake_costs_page import cell, with_costs
 
 from gpt2_small.checker.mistakes.costs import Cost, measured_costs, model_mistakes
 

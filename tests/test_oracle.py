@@ -6,7 +6,7 @@ import live_oracle as live
 import pytest
 import torch
 from against_reference import component_agrees, load, model_agrees, model_of
-from closeness import assert_close
+from assert_close import assert_close
 
 from gpt2_small import binding, run_with_cache
 from gpt2_small.checker import stored_reference

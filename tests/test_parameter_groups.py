@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from component import claims_about
+from claims_as_tests import claims_about
 from strategies import for_every_case
 
 test_it_keeps_the_claim = claims_about("parameter_groups")

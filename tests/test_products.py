@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from fast_twin_comparison import assert_same_function, window
 from strategies import SMALL
-from twin import assert_same_function, window
 
 from gpt2_small.kernels import products
 from gpt2_small.kernels.activation import gelu_tanh

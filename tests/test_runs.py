@@ -20,7 +20,6 @@ from gpt2_small.runs import (
     read_log,
     read_run,
     save_checkpoint,
-    trim_log,
 )
 
 pytestmark = pytest.mark.timeout(60)
@@ -243,29 +242,6 @@ def test_a_folder_that_is_not_there_and_a_run_without_checkpoints_are_said(tmp_p
     create_run(tmp_path / "run", model_fields=fields, tokenizer=characters(), run={})
     with pytest.raises(UserError, match="has no checkpoint yet"):
         load_model(tmp_path / "run")
-
-
-def test_the_log_comes_back_with_numbers_that_are_not_finite_as_null(tmp_path):
-    append_log(tmp_path, {"step": 1, "loss": 2.5})
-    append_log(tmp_path, {"step": 2, "loss": float("nan")})
-    assert read_log(tmp_path) == [{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}]
-
-
-def test_a_log_line_cut_off_by_a_crash_is_left_out_and_overwritten_on_resuming(tmp_path):
-    for step in (1, 2, 3):
-        append_log(tmp_path, {"step": step})
-    with (tmp_path / "log.jsonl").open("a") as file:
-        file.write('{"step": 4, "lo')
-    assert [record["step"] for record in read_log(tmp_path)] == [1, 2, 3]
-    trim_log(tmp_path, last_step=2)
-    append_log(tmp_path, {"step": 3})
-    assert [record["step"] for record in read_log(tmp_path)] == [1, 2, 3]
-
-
-def test_a_damaged_line_inside_the_log_is_named_by_its_number(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": \n{"step": 3}\n')
-    with pytest.raises(UserError, match=r"log\.jsonl, line 2, is damaged"):
-        read_log(tmp_path)
 
 
 LEARNERS_WAY = """        self.mask = torch.ones(config.n_ctx, config.n_ctx).tril()

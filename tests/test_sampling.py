@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from component import claims_about
+from claims_as_tests import claims_about
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from component import claims_about
+from claims_as_tests import claims_about
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -2,39 +2,18 @@
 
 import os
 import re
-import shutil
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from fake_checkout import FakeCheckout
+from fake_checkout import FakeCheckout, new_checkout, one_sentence
 
 ROOT = Path(__file__).resolve().parents[1]
-CANDIDATES = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> FakeCheckout:
-    checkout = FakeCheckout(tmp_path / "a checkout", tmp_path / "pythons", tmp_path / "calls")
-    checkout.root.mkdir()
-    checkout.pythons.mkdir()
-    for name in ("setup_env.sh", "constraints.txt", "pyproject.toml"):
-        shutil.copy2(ROOT / name, checkout.root / name)
-    for name in CANDIDATES:
-        checkout.python("none", name)
-    checkout.python("3.11")
-    for name in ("pytest", "ruff", "mypy"):
-        checkout.tool(name)
-    return checkout
-
-
-def one_sentence(err: str) -> str:
-    """The last line, after making sure that it is the only one from setup_env.sh itself."""
-    *_, last = err.strip().splitlines()
-    assert err.count("setup_env.sh: ") == 1
-    assert last.startswith("setup_env.sh: ")
-    return last
+    return new_checkout(tmp_path)
 
 
 @pytest.mark.parametrize("script", ["setup_env.sh", ".ci/run"])
@@ -200,83 +179,6 @@ def test_a_python_without_ensurepip_is_told_which_package_is_missing(
     result = checkout.run("true", NO_ENSUREPIP="1")
     assert result.returncode == 2
     assert "python3.11-venv" in one_sentence(result.stderr)
-
-
-def test_a_failed_download_names_the_package_and_the_log_and_spoils_nothing(
-    checkout: FakeCheckout,
-) -> None:
-    result = checkout.run("true", PIP_FAILS_ON="hatchling")
-    sentence = one_sentence(result.stderr)
-    assert result.returncode == 2
-    assert "pip could not install hatchling" in sentence
-    assert str(checkout.root / ".venv/.setup/pip.log") in sentence
-    assert "recreating" not in checkout.run("true").stderr
-
-
-def test_an_interrupted_set_up_is_made_anew(checkout: FakeCheckout) -> None:
-    process = checkout.start_and_stay_in_pip(60)
-    (checkout.root / ".venv" / "half").touch()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    result = checkout.run("true")
-    assert "recreating .venv: an earlier set-up was interrupted" in result.stderr
-    assert result.returncode == 0
-    assert not (checkout.root / ".venv" / "half").exists()
-
-
-def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(checkout: FakeCheckout) -> None:
-    process = checkout.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
-    os.killpg(process.pid, signal.SIGTERM)
-    process.communicate()
-    checkout.run("true")
-    assert " torch==8 " in checkout.pip_calls()[1]
-
-
-def test_a_failure_once_files_are_being_installed_makes_the_next_set_up_start_anew(
-    checkout: FakeCheckout,
-) -> None:
-    assert checkout.run("true", DISK_IS_FULL="1").returncode == 2
-    assert "an earlier set-up was interrupted" in checkout.run("true").stderr
-
-
-def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finished(
-    checkout: FakeCheckout,
-) -> None:
-    checkout.run("true")
-    process = checkout.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert "an earlier set-up was interrupted" in checkout.run("true").stderr
-
-
-def environment_made_by_hand(checkout: FakeCheckout) -> Path:
-    """A file in a .venv that setup_env.sh did not make."""
-    mine = checkout.root / ".venv/bin/mine"
-    mine.parent.mkdir(parents=True)
-    shutil.copy2(checkout.pythons / "python3", mine.with_name("python"))
-    mine.touch()
-    return mine
-
-
-def test_an_environment_made_by_hand_is_used_as_it_is(checkout: FakeCheckout) -> None:
-    mine = environment_made_by_hand(checkout)
-    assert "creating .venv" not in checkout.run("true").stderr
-    assert mine.exists()
-
-
-def test_an_environment_made_by_hand_without_pip_is_given_pip(checkout: FakeCheckout) -> None:
-    mine = environment_made_by_hand(checkout)
-    assert "creating .venv with Python 3.11" in checkout.run("true", NO_PIP="1").stderr
-    assert mine.exists()
-
-
-@pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
-def test_two_set_ups_at_once_install_once(checkout: FakeCheckout) -> None:
-    first = checkout.start_and_stay_in_pip(0.3)
-    second = checkout.run("true")
-    first.communicate(timeout=60)
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert len(checkout.pip_calls()) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import shutil
 import live_oracle
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 
 from gpt2_small import UserError
 from gpt2_small.checker import stored_reference

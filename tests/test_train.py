@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 from bigram import torchs_step, twins, weights, windows
-from component import claims_about
+from claims_as_tests import claims_about
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from bigram import torchs_step, twins, weights, windows
-from component import claims_about
+from claims_as_tests import claims_about
 from hypothesis import example, given
 from hypothesis import strategies as st
 

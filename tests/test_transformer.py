@@ -1,7 +1,7 @@
 """Transformer: the parts put together, tied and untied."""
 
 import torch
-from component import claims_about, torchs_operation_about
+from claims_as_tests import claims_about, torchs_operation_about
 
 GPT2_SMALL_PARAMETERS = 124_439_808
 

@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from strategies import Case
 from torch import Tensor, nn
 

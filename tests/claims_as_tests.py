@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 import torch
-from closeness import assert_close
+from assert_close import assert_close
 from strategies import Case, for_every_case, parameters
 
 from gpt2_small import binding

@@ -1,59 +1,6 @@
-"""Make slips that no list has, in right files: whole statements, as learners write them.
+"""List slips in modules that no catalogue has."""
 
-A slip is a statement of one part of a file in `right_files`, and what stands there instead. A
-teacher would call it by one of its `names`; mostly there is none.
-"""
-
-import ast
-from dataclasses import dataclass
-from pathlib import Path
-
-from gpt2_small.checker.parts import PARTS
-
-FILES = Path(__file__).parent / "right_files"
-
-
-@dataclass(frozen=True)
-class Slip:
-    """A statement of a right file's part, and a wrong one in its place.
-
-    names: ids that a teacher might give it.
-    """
-
-    part: str
-    file: str
-    right: str
-    wrong: str
-    names: tuple[str, ...] = ()
-
-    def text(self) -> str:
-        """The file with the slip. The statement must occur once in the part, or in a function."""
-        text = (FILES / f"{self.file}.py").read_text(encoding="utf-8")
-        pieces = [ast.get_source_segment(text, node) or "" for node in self._nodes(text)]
-        (piece,) = (piece for piece in pieces if self.right in piece)
-        assert piece.count(self.right) == 1, (self.part, self.right)
-        return text.replace(piece, piece.replace(self.right, self.wrong))
-
-    def _nodes(self, text: str) -> list[ast.stmt]:
-        """The part, and functions that it may call."""
-        return [
-            node
-            for node in ast.parse(text).body
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef))
-            and (node.name == self.part or node.name not in PARTS)
-        ]
-
-    @property
-    def line(self) -> int:
-        """The first line that is not the right file's."""
-        right = (FILES / f"{self.file}.py").read_text(encoding="utf-8").splitlines()
-        lines = enumerate(zip(self.text().splitlines(), right, strict=False), start=1)
-        return next(number for number, (mine, theirs) in lines if mine != theirs)
-
-
-def _of(part: str, file: str, *pairs: tuple[str, ...]) -> list[Slip]:
-    return [Slip(part, file, right, wrong, tuple(names)) for right, wrong, *names in pairs]
-
+from .slip import slips_of
 
 _FORMULA = "0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))"
 _XHAT = "xhat = (x - mean) / torch.sqrt(var + self.eps)"
@@ -63,13 +10,9 @@ _SCALED = "att = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))"
 _GELU = "x = self.gelu(x)"
 _ATTENDS = "x = x + self.attn(self.ln1(x))"
 _FEEDS = "x = x + self.mlp(self.ln2(x))"
-_ENTROPY = "return F.cross_entropy(logits.reshape(-1, V), targets.reshape(-1))"
-_DRAWN = "probs = F.softmax(logits, dim=-1)"
-_COSINE = "coeff = 0.5 * (1.0 + math.cos(math.pi * decay_ratio))"
-_CLIPPED = "scale = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0)"
 
 SLIPS = [
-    *_of(
+    *slips_of(
         "LayerNorm",
         "nanogpt_style",
         (_XHAT, "xhat = (x - mean) / torch.sqrt(var) + self.eps", "layer-norm-no-epsilon"),
@@ -86,25 +29,25 @@ SLIPS = [
         ("return self.w * xhat + self.b", "return self.w**2 * xhat + self.b"),
         ("return self.w * xhat + self.b", "return self.w * xhat * self.b"),
     ),
-    *_of(
+    *slips_of(
         "LayerNorm",
         "norm_by_moments",
         ("- mean * mean", "+ mean * mean"),
         ("(x64 * x64).mean(-1, keepdim=True)", "(x64 * x64).sum(-1, keepdim=True)"),
     ),
-    *_of(
+    *slips_of(
         "LayerNorm",
         "own_functions",
         ("mean = x.sum(-1, keepdim=True) / x.shape[-1]", "mean = x.sum(-1, keepdim=True)"),
     ),
-    *_of(
+    *slips_of(
         "Embedding",
         "nanogpt_style",
         ("return self.W_E[idx]", "return self.W_E[idx].cumsum(1)"),
         ("return self.W_E[idx]", "return torch.tanh(self.W_E[idx])"),
         ("return self.W_E[idx]", "return self.W_E[idx.sort(dim=1).values]"),
     ),
-    *_of(
+    *slips_of(
         "PositionalEmbedding",
         "nanogpt_style",
         ("pos = torch.arange(T, device=idx.device)", "pos = torch.arange(T) // 2"),
@@ -118,7 +61,7 @@ SLIPS = [
             "return self.W_pos[pos].cumsum(0).expand(B, -1, -1)",
         ),
     ),
-    *_of(
+    *slips_of(
         "MultiHeadAttention",
         "nanogpt_style",
         (_SOFTMAX, "att = torch.relu(att)\n        att = att / (att.sum(-1, keepdim=True) + 1e-9)"),
@@ -147,7 +90,7 @@ SLIPS = [
             "y = y @ (self.W_O.reshape(C, C) + self.b_O)",
         ),
     ),
-    *_of(
+    *slips_of(
         "MLP",
         "nanogpt_style",
         (_GELU, "x = x * torch.tanh(x)"),
@@ -165,7 +108,7 @@ SLIPS = [
             "x = (x + x.mean(-1, keepdim=True)) @ self.W_in + self.b_in",
         ),
     ),
-    *_of(
+    *slips_of(
         "MLP",
         "own_functions",
         (_FORMULA, _FORMULA.replace("x * (1.0", "x + (1.0")),
@@ -177,13 +120,13 @@ SLIPS = [
         (_FORMULA, _FORMULA.replace("0.5 * x", "0.5 * x.abs()")),
         (_FORMULA, _FORMULA.replace("x + 0.044715", "x - 0.044715")),
     ),
-    *_of(
+    *slips_of(
         "MLP",
         "gelu_by_steps",
         ("t = inner.tanh()", "t = inner.sigmoid()"),
         ("return x * (t + 1) / 2", "return x * (t + 1) / 2 + x3"),
     ),
-    *_of(
+    *slips_of(
         "TransformerBlock",
         "nanogpt_style",
         (_ATTENDS, "x = x + 0.5 * self.attn(self.ln1(x))"),
@@ -194,7 +137,7 @@ SLIPS = [
         (_FEEDS, "x = torch.cat([x[:, :1], x[:, 1:] + self.mlp(self.ln2(x[:, 1:]))], dim=1)"),
         (_FEEDS, "x = x + self.mlp(self.ln2(x)) - x.mean(-1, keepdim=True)"),
     ),
-    *_of(
+    *slips_of(
         "Unembedding",
         "nanogpt_style",
         (
@@ -204,7 +147,7 @@ SLIPS = [
         ("return x @ self.W_U + self.b_U", "return x.cumsum(1) @ self.W_U + self.b_U"),
         ("return x @ self.W_U + self.b_U", "return (x @ self.W_U) * self.b_U.exp()"),
     ),
-    *_of(
+    *slips_of(
         "Transformer",
         "nanogpt_style",
         ("            x = block(x)", "            x = x + block(x) / len(self.blocks)"),
@@ -216,104 +159,5 @@ SLIPS = [
         ),
         ("x = self.ln_final(x)", "x = self.ln_final(x) + self.embed(idx)"),
         ("x = self.ln_final(x)", "x = self.ln_final(x - self.pos_embed(idx))"),
-    ),
-    *_of(
-        "next_token_loss",
-        "nanogpt_style",
-        (_ENTROPY, "return F.cross_entropy(logits.reshape(-1, V), targets.reshape(-1)) ** 2"),
-        (
-            _ENTROPY,
-            "return -logits.log_softmax(-1).gather(-1, targets[..., None]).median()",
-        ),
-        (
-            _ENTROPY,
-            "return -logits.log_softmax(-1).gather(-1, targets[..., None]).min()",
-        ),
-        (_ENTROPY, "return F.cross_entropy(logits.reshape(-1, V).abs(), targets.reshape(-1))"),
-    ),
-    *_of(
-        "sample",
-        "nanogpt_style",
-        (_DRAWN, "probs = F.softmax(logits, dim=-1).sqrt()"),
-        (_DRAWN, "probs = torch.sigmoid(logits)"),
-        (
-            _DRAWN,
-            "probs = F.softmax(logits - logits.mean(-1, keepdim=True).abs() * logits, dim=-1)",
-        ),
-        (
-            "v, _ = torch.topk(logits, min(top_k, logits.size(-1)))",
-            "v, _ = torch.topk(logits, max(1, min(top_k, logits.size(-1)) // 2))",
-        ),
-        ("remove = cumulative > top_p", "remove = cumulative > top_p / 2"),
-        (
-            'logits = logits.masked_fill(logits < v[:, [-1]], -float("inf"))',
-            "logits = logits[logits >= v[:, [-1]]]",
-        ),
-        (
-            'logits = logits.masked_fill(remove.scatter(1, sorted_indices, remove), -float("inf"))',
-            "logits = sorted_logits[sorted_indices]",
-        ),
-        ("remove[:, 0] = False", "remove[:, 0] = logits.amax(-1) < 0"),
-        ("remove = cumulative > top_p", "remove = sorted_logits > top_p"),
-        ("remove = cumulative > top_p", "remove = cumulative > top_p**2"),
-    ),
-    *_of(
-        "generate",
-        "nanogpt_style",
-        (
-            "idx_cond = idx[:, -model.config.n_ctx :]",
-            "idx_cond = idx[:, -model.config.n_ctx :].flip(1)",
-        ),
-        ("temperature=temperature,", "temperature=temperature * 0.5,"),
-        ("logits = logits[:, -1, :]", "logits = logits[:, -1, :] - logits[:, 0, :]"),
-        ("top_p=top_p, generator", "top_p=top_p and top_p**0.5, generator"),
-    ),
-    *_of(
-        "learning_rate",
-        "one_script",
-        (_COSINE, "coeff = 0.5 * (1.0 + math.cos(decay_ratio))"),
-        (_COSINE, "coeff = (1.0 - decay_ratio) ** 2"),
-        (_COSINE, "coeff = math.exp(-5.0 * decay_ratio)"),
-        (
-            "return peak * (it + 1) / warmup_steps",
-            "return peak * math.sin(math.pi / 2 * (it + 1) / warmup_steps)",
-        ),
-        (
-            "return min_lr + coeff * (peak - min_lr)",
-            "return min_lr * (peak / min_lr) ** coeff if min_lr else 0.0",
-        ),
-    ),
-    *_of(
-        "parameter_groups",
-        "one_script",
-        (
-            'decay = [p for n, p in params.items() if n.rpartition(".")[2].startswith("W")]',
-            "decay = [p for n, p in params.items() if 'pos' in n or 'mlp' in n]",
-        ),
-        (
-            'decay = [p for n, p in params.items() if n.rpartition(".")[2].startswith("W")]',
-            "decay = [p for n, p in params.items() if 'W' in n and p.dim() < 3]",
-        ),
-    ),
-    *_of(
-        "train_step",
-        "own_training_loop",
-        (_CLIPPED, "scale = (max_grad_norm / (norm + 1e-6)).clamp(max=1.0) ** 2"),
-        (_CLIPPED, "scale = 1 / (1 + norm / max_grad_norm)"),
-        (
-            "norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients]))",
-            "norm = torch.stack([g.norm() for g in gradients]).sum()",
-        ),
-        ("total += float(value)", "total = max(total, float(value))"),
-    ),
-    *_of(
-        "train",
-        "own_training_loop",
-        ("group.update(lr=schedule(number))", "group.update(lr=schedule(seen))"),
-        ("group.update(lr=schedule(number))", "group.update(lr=schedule(number) ** 2)"),
-        (
-            "number, seen = number + 1, seen + result.tokens",
-            "number, seen = number + 1, seen + len(batches)",
-        ),
     ),
 ]

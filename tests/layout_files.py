@@ -1,0 +1,27 @@
+"""Read and edit the models in `layouts`, which have other names and shapes of parameters."""
+
+from pathlib import Path
+
+from gpt2_small.checker.verdict import Verdict
+
+FILES = Path(__file__).parent / "layouts"
+
+
+def text_of(layout: str) -> str:
+    return (FILES / f"{layout.replace('-', '_')}.py").read_text()
+
+
+def changed(layout: str, old: str, new: str) -> str:
+    """A file of a layout with a piece of its text replaced, wherever it stands."""
+    text = text_of(layout)
+    assert old in text
+    return text.replace(old, new)
+
+
+def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:
+    """The parts that do not hold, with their mistakes."""
+    return {
+        part: verdict.reports[part].mistakes
+        for part in verdict.parts()
+        if verdict.state_of(part) != "passed"
+    }
