@@ -33,7 +33,10 @@ case "$1 ${2-}" in
         fi
         echo "Installing collected packages: many"
         [ -z "${DISK_IS_FULL-}" ] || exit 1
-        [ -z "${PIP_BEGUN-}" ] || { touch "$PIP_BEGUN"; sleep "$PIP_TAKES"; } ;;
+        [ -z "${PIP_BEGUN-}" ] || {
+            touch "$PIP_BEGUN"
+            until [ -e "$PIP_BEGUN.over" ]; do sleep 0.02; done
+        } ;;
     *) exit 1 ;;
 esac
 """
@@ -86,15 +89,18 @@ class FakeCheckout:
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def start_and_stay_in_pip(self, seconds: float, **env: str) -> subprocess.Popen[str]:
-        """Start a set-up and come back when its first pip is at work, for so many seconds."""
+    def start_and_stay_in_pip(self, **env: str) -> subprocess.Popen[str]:
+        """Start a set-up and come back when its first pip is at work, until `let_pip_end`."""
         begun = self.calls.with_name("begun")
-        env |= {"PIP_BEGUN": str(begun), "PIP_TAKES": str(seconds)}
+        env |= {"PIP_BEGUN": str(begun)}
         process = self.start("true", cwd=None, **env)
         while not begun.exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         return process
+
+    def let_pip_end(self) -> None:
+        self.calls.with_name("begun.over").touch()
 
     def pip_calls(self) -> list[str]:
         return self.calls.read_text().splitlines() if self.calls.exists() else []

@@ -1,8 +1,10 @@
-"""Run Python in another process, where nothing is bound yet."""
+"""Run Python in another process, and look at and signal processes that may end meanwhile."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from gpt2_small import binding
@@ -45,3 +47,28 @@ def printed_by(program: str, cwd: Path, *, fresh: bool = False, **variables: str
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return result.stdout.strip()
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has started, in that order; none where it has ended (Linux)."""
+    try:
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(pid) for pid in listed.split()]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and has not ended, also without its parent's notice (Linux)."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def send_all(pids: Iterable[int], number: int) -> None:
+    """Send processes a signal; one that has ended meanwhile needs none."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

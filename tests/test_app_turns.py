@@ -60,7 +60,7 @@ def test_a_job_whose_reader_leaves_ends_before_its_next_step(turns: Turns) -> No
         with turns.start(endless()) as job:
             await anext(job.batches())
         may_go_on.release()
-        assert await asyncio.to_thread(closed.wait, 5)
+        assert await asyncio.to_thread(closed.wait, 60)
 
     asyncio.run(run())
     assert len(steps) <= 2

@@ -2,12 +2,13 @@
 
 import os
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from checking import LIMITS, SHORT, check_text, line_of, reference_with, warm_checker
+from forked import wait_until
+from processes import is_running
 
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.sandbox.client import Checker
@@ -145,19 +146,8 @@ def test_a_process_that_a_part_starts_ends_with_the_check(tmp_path: Path) -> Non
     start += f"        open({str(note)!r}, 'a').write(f'{{process.pid}} ')\n"
     check_text(tmp_path, reference_with((FIRST, start + FIRST)), "LayerNorm")
     processes = [int(process) for process in note.read_text().split()]
-    patience = time.monotonic() + 20
-    while any(_runs(process) for process in processes) and time.monotonic() < patience:
-        time.sleep(0.05)
     assert processes
-    assert not any(_runs(process) for process in processes)
-
-
-def _runs(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    wait_until(lambda: not any(map(is_running, processes)))
 
 
 def test_what_a_part_prints_is_kept_apart(tmp_path: Path, capfd) -> None:

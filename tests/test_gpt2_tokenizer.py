@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import socket
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -204,9 +204,11 @@ def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
     for name in gpt2_table.OFFLINE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(download, "NETWORK_SECONDS", 0.05)
-    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_, **__: time.sleep(2))
+    released = threading.Event()
+    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_, **__: released.wait(60))
     with pytest.raises(UserError, match="no answer within"):
         gpt2_ranks()
+    released.set()
 
 
 def test_a_download_is_verified_and_not_kept_when_it_is_not_the_table(nowhere, monkeypatch):

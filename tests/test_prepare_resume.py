@@ -8,11 +8,11 @@ import random
 import re
 import shutil
 import signal
-import time
-from pathlib import Path
 
 import pytest
+from forked import wait_until
 from prepare_kills import Kills
+from processes import is_running
 from shard_folders import bytes_of, json_lines, made, set_small_batches, steps_of, written
 
 from gpt2_small.data import unfinished_folder as unfinished
@@ -201,18 +201,7 @@ def test_the_processes_of_a_killed_preparation_end_with_it(tmp_path, play, kills
     pids = [int(pid) for pid in re.search(r"children (.*)", ended.out)[1].split()]
     assert ended.code == -signal.SIGKILL
     assert len(pids) == 2
-    deadline = time.monotonic() + 60
-    while any(is_running(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a process was left behind"
-        time.sleep(0.05)
-
-
-def is_running(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_a_process_that_is_ended_from_outside_is_one_sentence_and_nothing_is_lost(

@@ -12,6 +12,7 @@ import pytest
 from default_share import slowly
 from forked import the_forks, wait_until
 from injected_programs import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
+from processes import children_of
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
 
@@ -194,11 +195,6 @@ def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
     assert (len(logged(run)), steps_kept(run)) == (4, [4])
 
 
-def workers_of(pid: int) -> list[int]:
-    """The processes that a process has started, in the order of their ranks."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
     begin, whole, tmp_path, rank
@@ -209,7 +205,7 @@ def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bit
     )
     log = run / "log.jsonl"
     wait_until(lambda: log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3])
-    os.kill(workers_of(fork.pid)[rank], signal.SIGKILL)
+    os.kill(children_of(fork.pid)[rank], signal.SIGKILL)  # it stays at the gate
     (tmp_path / "gate").touch()
     assert fork.wait() == 0, fork.err
     assert "resuming from step 3" in fork.out

@@ -26,7 +26,7 @@ def test_a_failed_download_names_the_package_and_the_log_and_spoils_nothing(
 
 
 def test_an_interrupted_set_up_is_made_anew(checkout: FakeCheckout) -> None:
-    process = checkout.start_and_stay_in_pip(60)
+    process = checkout.start_and_stay_in_pip()
     (checkout.root / ".venv" / "half").touch()
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -37,7 +37,7 @@ def test_an_interrupted_set_up_is_made_anew(checkout: FakeCheckout) -> None:
 
 
 def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(checkout: FakeCheckout) -> None:
-    process = checkout.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
+    process = checkout.start_and_stay_in_pip(TORCH_SPEC="torch==8")
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate()
     checkout.run("true")
@@ -55,7 +55,7 @@ def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finishe
     checkout: FakeCheckout,
 ) -> None:
     checkout.run("true")
-    process = checkout.start_and_stay_in_pip(60, TORCH_SPEC="torch==8")
+    process = checkout.start_and_stay_in_pip(TORCH_SPEC="torch==8")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     assert "an earlier set-up was interrupted" in checkout.run("true").stderr
@@ -84,8 +84,12 @@ def test_an_environment_made_by_hand_without_pip_is_given_pip(checkout: FakeChec
 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
 def test_two_set_ups_at_once_install_once(checkout: FakeCheckout) -> None:
-    first = checkout.start_and_stay_in_pip(0.3)
-    second = checkout.run("true")
-    first.communicate(timeout=60)
+    first = checkout.start_and_stay_in_pip()
+    second = checkout.start("true")
+    assert second.stderr is not None
+    assert any("waiting for another set-up" in line for line in second.stderr)
+    checkout.let_pip_end()
+    for process in (first, second):
+        process.communicate(timeout=60)
     assert (first.returncode, second.returncode) == (0, 0)
     assert len(checkout.pip_calls()) == 2

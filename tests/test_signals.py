@@ -6,15 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from default_share import slowly
 from forked import Fork, the_forks, wait_until
 from injected_programs import stay
-from processes import ROOT
+from processes import ROOT, children_of, send_all
 from small_runs import flags, logged, play, state_at, steps_kept
 
 pytestmark = pytest.mark.timeout(300)
@@ -101,17 +99,6 @@ def assert_goes_on_as_if_never_stopped(run, finished, processes):
 def workers_of(fork: Fork) -> list[int]:
     """The processes that a process has started, in the order of their ranks."""
     return children_of(fork.pid)
-
-
-def children_of(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-
-
-def send_all(pids: Iterable[int], number: int) -> None:
-    """Send processes a signal; one that has ended meanwhile needs none."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
 
 
 # One process
