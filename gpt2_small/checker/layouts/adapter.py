@@ -190,10 +190,24 @@ def _entries(tensors: Tensors, own: Mapping[str, nn.Parameter]) -> list[_Entry]:
             is_stacked = "*" in names
             found.append(_Entry(theirs if is_stacked else theirs[:1], ours, pattern, is_stacked))
         elif not names.endswith("?"):
-            raise ValueError(f"there is no parameter {names}; it has {', '.join(own)}")
+            raise ValueError(
+                f"there is no parameter {_first_name(names)}, under this or another usual name; "
+                f"it has {', '.join(own)}"
+            )
     if extra := sorted(own.keys() - {name for entry in found for name in entry.theirs}):
         raise ValueError(f"{', '.join(extra)} is in the module and not in the layout")
     return found
+
+
+def _first_name(names: str) -> str:
+    """The first of a name's alternatives."""
+    while (shorter := re.sub(r"\(([^()]*)\)(\??)", _first_alternative, names)) != names:
+        names = shorter
+    return names.split("|")[0]
+
+
+def _first_alternative(group: re.Match[str]) -> str:
+    return "" if group[2] else group[1].split("|")[0]
 
 
 def _theirs_to_ours(

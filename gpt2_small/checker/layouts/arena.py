@@ -5,22 +5,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from gpt2_small.checker.layouts import patterns
+from gpt2_small.checker.layouts import module_names, patterns
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct, construct_norm
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
 _VECTOR, _TABLE = patterns.SAME, patterns.TABLE
-_NORM = patterns.norm("w", "b")
+_NORM = patterns.norm(module_names.GAIN, module_names.NORM_BIAS)
 _ATTENTION: Tensors = {
     **{f"W_{one}": ([f"W_{one}"], "head rows columns -> head rows columns") for one in "QKVO"},
     **{f"b_{one}": ([f"b_{one}"], "head d_head -> head d_head") for one in "QKV"},
     "b_O": (["b_O"], _VECTOR),
 }
 _MLP: Tensors = {
-    **{f"W_{side}": ([f"W_{side}"], patterns.STRAIGHT) for side in ("in", "out")},
-    **{f"b_{side}": ([f"b_{side}"], "width -> width") for side in ("in", "out")},
+    "W_in|W_hidden|W1": (["W_in"], patterns.STRAIGHT),
+    "b_in|b_hidden|b1": (["b_in"], "width -> width"),
+    "W_out|W2": (["W_out"], patterns.STRAIGHT),
+    "b_out|b2": (["b_out"], "width -> width"),
 }
 _BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)
 _BODY = patterns.model(_BLOCK, _NORM)

@@ -9,7 +9,7 @@ from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
 _ANY = r"(\w+.)?"  # the name of a module inside
-_NORM = patterns.norm(f"{_ANY}(w|weight|gain|gamma|scale)", f"{_ANY}(b|bias|beta|shift)")
+_NORM = patterns.norm(f"{_ANY}({module_names.GAIN})", f"{_ANY}({module_names.NORM_BIAS})")
 _ATTENTION = patterns.separate_projections()
 _MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)
 _BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)

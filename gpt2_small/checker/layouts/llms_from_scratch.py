@@ -6,7 +6,7 @@ from gpt2_small.checker.layouts.construction import construct_norm
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
-_NORM = patterns.norm("scale|gamma|weight|w", "shift|beta|bias|b")
+_NORM = patterns.norm(module_names.GAIN, module_names.NORM_BIAS)
 _ATTENTION = patterns.separate_projections()
 _MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)
 _BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)

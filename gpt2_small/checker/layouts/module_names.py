@@ -33,12 +33,19 @@ CLASSES = {
     ),
 }
 
-FIRST_NORM = "ln1|ln_1|norm1|norm_1|attn_norm|ln_attn|layer_norm_1|layer_norm1|layernorm1"
-SECOND_NORM = (
-    "ln2|ln_2|norm2|norm_2|mlp_norm|ffn_norm|ff_norm|ln_mlp|layer_norm_2|layer_norm2|layernorm2"
+FIRST_NORM = (
+    "ln1|ln_1|norm1|norm_1|attn_norm|ln_attn|attn_ln|attention_norm|attention_ln|layer_norm_1|"
+    "layer_norm1|layernorm1|layernorm_1|input_layernorm"
 )
-ATTENTION = "attn|attention|self_attn|self_attention|att|sa|sa_heads|mha|causal_attn"
-MLP = "mlp|ff|ffn|ffwd|ffd|feed_forward|feedforward|feed_fwd"
+SECOND_NORM = (
+    "ln2|ln_2|norm2|norm_2|mlp_norm|ffn_norm|ff_norm|ln_mlp|mlp_ln|ff_ln|layer_norm_2|"
+    "layer_norm2|layernorm2|layernorm_2|post_attention_layernorm"
+)
+ATTENTION = (
+    "attn|attention|self_attn|self_attention|att|sa|sa_heads|mha|causal_attn|attn_layer|"
+    "attention_layer|multi_head_attention|multihead_attention|attention_block"
+)
+MLP = "mlp|ff|ffn|ffwd|ffd|feed_forward|feedforward|feed_fwd|mlp_layer|ff_layer|mlp_block"
 BLOCKS = (
     "((transformer|decoder|model).)?"
     "(blocks|layers|h|block|trf_blocks|trf_block|transformer_blocks|transformer_layers)"
@@ -71,6 +78,8 @@ LAYER_OUT = (
     "W_out|fc2|fc_2|fc_out|linear2|linear_2|lin2|c_proj|down|down_proj|w2|contract|proj|"
     f"({_SEQUENTIALS}).2"
 )
+GAIN = "w|weight|gamma|scale|gain|g"
+NORM_BIAS = "b|bias|beta|shift"
 JOINT = "c_attn|qkv|qkv_proj|W_qkv|Wqkv|to_qkv|in_proj|attn_proj"
 
 # Where a part is found when a file has no class for it: another part, and the path in it.
