@@ -133,7 +133,8 @@ def test_a_norm_takes_its_size_or_a_configuration(given: str) -> None:
 
 
 def test_a_missing_parameter_is_told_by_its_first_name(tmp_path: Path) -> None:
-    text = (FILES / "nanogpt.py").read_text().replace("ln_1", "first")
-    verdict = check_text(tmp_path, text, "TransformerBlock", layout="nanogpt", naming=False)
+    text = (FILES / "llms_from_scratch.py").read_text().replace("norm1", "first")
+    layout = "llms-from-scratch"
+    verdict = check_text(tmp_path, text, "TransformerBlock", layout=layout, naming=False)
     said = " ".join(one.message for one in verdict.results if one.component == "TransformerBlock")
-    assert "there is no parameter ln1.weight, under this or another usual name" in said
+    assert "there is no parameter ln1.w, under this or another usual name" in said
