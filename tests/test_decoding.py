@@ -22,14 +22,28 @@ from gpt2_small.model.presets import PRESETS
 BFLOAT16 = 0.05
 
 
-@given(
+any_prompts = given(
     case=cases(),
     tied=st.booleans(),
     lengths=st.lists(st.integers(1, 16), min_size=1, max_size=4),
     new_tokens=st.integers(0, 8),
 )
-@settings(max_examples=20)
+
+
+@any_prompts
+@settings(max_examples=10)
 def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new_tokens):
+    cached_equals_uncached(solution, case, tied, lengths, new_tokens)
+
+
+@pytest.mark.slow
+@any_prompts
+@settings(max_examples=200)
+def test_cached_equals_uncached_in_many_shapes(solution, case, tied, lengths, new_tokens):
+    cached_equals_uncached(solution, case, tied, lengths, new_tokens)
+
+
+def cached_equals_uncached(solution, case, tied, lengths, new_tokens):
     case = replace(case, scale=1.0)
     model = case.build(solution, "Transformer", tied_embeddings=tied)
     assert_cached_is_uncached(model, case, lengths, new_tokens, native=False)

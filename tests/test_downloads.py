@@ -83,8 +83,8 @@ def test_a_model_whose_download_was_interrupted_is_downloaded_by_the_same_comman
         assert again.wait() == 0, again.err
 
 
-ROWS = 4000
-SENT = 1_500_000
+ROWS = 2000
+SENT = 400_000
 """Bytes of such a file that are sent before the hub waits: rather more than half."""
 
 
@@ -94,7 +94,7 @@ def rows(path: Path) -> Path:
     pytest.importorskip("datasets")
     from pyarrow import parquet
 
-    table = pyarrow.table({"text": [f"row {number} " * 100 for number in range(ROWS)]})
+    table = pyarrow.table({"text": [f"row {number} " * 50 for number in range(ROWS)]})
     parquet.write_table(table, path, row_group_size=ROWS // 20, compression=None)
     return path
 
@@ -104,6 +104,7 @@ def test_ctrl_c_while_a_data_set_is_downloaded_ends_prepare_and_says_how_to_go_o
 ):
     path = rows(repository / "train.parquet")
     words = ["prepare", f"hub:{REPOSITORY}", "--out", tmp_path / "out", "--tokenizer", "byte"]
+    words += ["--processes", 1]
     with slow_hub(repository, path.name, SENT) as hub:
         said = interrupted(hub, start(hub, tmp_path, *words))
         assert "Interrupted. The same command resumes" in said

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from checking import check_text, line_of, reference_with
-from default_share import few
+from default_share import few, slowly
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
@@ -219,13 +219,33 @@ def test_no_line_is_found_in_the_reference(tmp_path: Path, part: str) -> None:
     )
 
 
-def test_the_screen_quotes_the_line_of_a_wrong_step(tmp_path: Path) -> None:
-    text = reference_with((BACKWARD, BACKWARD + "            optimizer.step()\n"))
-    report = check_text(tmp_path, text, "train_step").reports["train_step"]
+@pytest.mark.parametrize(
+    ("part", "edit", "quoted", "mistake"),
+    [
+        (
+            "parameter_groups",
+            ('is_matrix = name.split(".")[-1].startswith("W")', "is_matrix = parameter.dim() > 2"),
+            "(matrices if is_matrix else vectors).append(parameter)",
+            "parameter-groups-three-axes",
+        ),
+        slowly(
+            (
+                "train_step",
+                (BACKWARD, BACKWARD + "            optimizer.step()\n"),
+                "optimizer.step()",
+                "train-step-updates-each-batch",
+            )
+        ),
+    ],
+)
+def test_the_screen_quotes_the_line_of_a_wrong_effect(
+    tmp_path: Path, part: str, edit: tuple[str, str], quoted: str, mistake: str
+) -> None:
+    report = check_text(tmp_path, reference_with(edit), part).reports[part]
     sentence, code = report.location
     assert "It begins in line" in sentence
-    assert code.endswith("| optimizer.step()")
-    assert report.mistakes == ("train-step-updates-each-batch",)
+    assert code.endswith(f"| {quoted}")
+    assert report.mistakes == (mistake,)
 
 
 def test_a_tuple_is_pointed_at_where_it_is_returned(tmp_path: Path) -> None:

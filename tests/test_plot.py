@@ -1,6 +1,7 @@
 """The picture of a loss curve."""
 
 import pytest
+from default_share import slowly
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
@@ -38,7 +39,7 @@ def test_the_legend_lists_what_has_a_point(tmp_path, drawn, record, shown):
     assert [text.get_text() for legend in legends for text in legend.get_texts()] == shown
 
 
-@pytest.mark.parametrize("bigram", [0.2, 1.7, 2.6, 5.0])
+@pytest.mark.parametrize("bigram", [0.2, slowly(1.7), 2.6, slowly(5.0)])
 def test_the_legend_covers_no_part_of_the_curves(tmp_path, drawn, bigram):
     log = [{"step": step, "loss": 5 / step, "val_loss": 3.8} for step in range(1, 100)]
     lines = {"uniform, ln V": 5.5, "best bigram": bigram}

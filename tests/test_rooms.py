@@ -1,6 +1,7 @@
 """Imports inside the package point one way, down the floors."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -76,12 +77,17 @@ def imported_modules(module: str, is_package: bool, tree: ast.AST) -> Iterator[t
                 yield node.lineno, str(node.args[0].value)
 
 
+@functools.cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def wrong_arrows(module: str, source: str, is_package: bool = False) -> list[str]:
     """A sentence for each import that does not point down, or that names the reference."""
     room, found = room_of(module), []
     if room not in FLOOR_OF:
         return [f"{module} is in no room of FLOORS"]
-    for line, target in imported_modules(module, is_package, ast.parse(source)):
+    for line, target in imported_modules(module, is_package, parsed(source)):
         if target.split(".")[0] == "solution":
             found.append(f"{module}, line {line}: imports solution")
         if target.split(".")[0] != PACKAGE or target == PACKAGE:
@@ -110,10 +116,13 @@ def test_every_import_in_the_package_points_down() -> None:
 
 def imported_by(module: str, path: Path, known: Collection[str]) -> set[str]:
     """The modules of the package that a module imports, in functions too."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):  # what only type checkers read makes no circle
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
+    source = path.read_text()
+    tree = parsed(source)
+    if "if TYPE_CHECKING" in source:  # what only type checkers read makes no circle
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = [ast.Pass()]
     targets = (name for _, name in imported_modules(module, path.name == "__init__.py", tree))
     nearest = (name if name in known else name.rpartition(".")[0] for name in targets)
     return {name for name in nearest if name in known and name != module}

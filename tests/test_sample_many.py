@@ -60,10 +60,10 @@ def test_samples_that_go_on_are_not_mixed_up_when_others_end():
     samples = sample_many(solution, model, [[2]] * 40, new_tokens, seed=1, stop_tokens={stop})
     lengths = [len(sample) for sample in samples]
     assert len(set(lengths)) > 2
-    for sample in samples:
-        prompt = torch.tensor([[2, sample[0]]])
-        greedy = binding.bound().generate(model, prompt, new_tokens - 1, temperature=0)
-        assert sample == greedy[0, 1 : len(sample) + 1].tolist()
+    prompts = torch.tensor([[2, sample[0]] for sample in samples])
+    greedy = binding.bound().generate(model, prompts, new_tokens - 1, temperature=0)
+    for sample, row in zip(samples, greedy.tolist(), strict=True):
+        assert sample == row[1 : len(sample) + 1]
 
 
 def test_samples_of_many_prompts_each_continue_their_own():
