@@ -7,8 +7,12 @@ from gpt2_small.checker.verdict import Verdict
 FILES = Path(__file__).parent / "layouts"
 
 
+def layout_path(layout: str) -> Path:
+    return FILES / f"{layout.replace('-', '_')}.py"
+
+
 def text_of(layout: str) -> str:
-    return (FILES / f"{layout.replace('-', '_')}.py").read_text()
+    return layout_path(layout).read_text()
 
 
 def changed(layout: str, old: str, new: str) -> str:

@@ -110,13 +110,13 @@ def test_merges_follow_from_the_ranks_as_the_published_list_has_them():
     ("name", "as_folder"),
     [
         ("any.tiktoken", False),
+        ("any.tiktoken", True),
         ("encoder.json", True),
-        ("vocab.json", False),
-        ("tokenizer.json", True),
-        slowly(("any.tiktoken", True)),
+        ("vocab.json", True),
+        ("tokenizer.json", False),
         slowly(("encoder.json", False)),
-        slowly(("vocab.json", True)),
-        slowly(("tokenizer.json", False)),
+        slowly(("vocab.json", False)),
+        slowly(("tokenizer.json", True)),
     ],
 )
 def test_a_given_file_or_folder_is_read(name, as_folder, nowhere):

@@ -5,12 +5,13 @@ import shlex
 
 import pytest
 import torch
-from layout_files import text_of
+from layout_files import layout_path, text_of
 from pages import block, page
 from torch import nn
 
+from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.layouts import LAYOUTS, adapted
+from gpt2_small.checker.layouts import LAYOUTS, adapted, adapted_module
 
 TURNED = {
     "weight": (["W_in"], "d_out d_in -> d_in d_out"),
@@ -30,6 +31,20 @@ def test_gradients_reach_the_contracts_names() -> None:
     torch.testing.assert_close(output, given @ model.W_in + model.b_in)
     output.sum().backward()
     torch.testing.assert_close(model.W_in.grad, given.sum(0)[:, None].expand(4, 5))
+
+
+@pytest.mark.parametrize(
+    "layout", ["nanogpt", "linear", "llms-from-scratch", "arena", "early-hugging-face"]
+)
+def test_an_attention_in_a_layout_computes_what_the_reference_does(layout: str) -> None:
+    module = adapted_module(binding.load(layout_path(layout)), LAYOUTS[layout], ())
+    config = reference().TransformerConfig(d_model=12, n_heads=3, d_mlp=48, n_ctx=5)
+    attention, right = module.MultiHeadAttention(config), reference().MultiHeadAttention(config)
+    for parameter in attention.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    right.load_state_dict(attention.state_dict())
+    given = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(attention(given), right(given))
 
 
 class Head(nn.Module):
