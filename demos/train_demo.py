@@ -38,7 +38,7 @@ with loading():
         print_plan,
         reference_lines,
         show_excerpt,
-        watch,
+        show_training,
     )
     from gpt2_small.training.display.samples import judged
     from gpt2_small.training.distributed import Processes, joined_processes
@@ -47,7 +47,7 @@ with loading():
     from gpt2_small.training.training_data import StoriesData
 
 EVALUATIONS = 10
-LOOKS_ON_THE_WAY = 4
+SAMPLES_ON_THE_WAY = 4
 STORIES_RUN = Path("runs/stories")
 CHATS = Path("data/dialogues")
 JUDGED_STORIES = 1000
@@ -137,8 +137,8 @@ def train_and_draw(run: OpenRun, console: Console, lines: dict[str, float]) -> b
 
     After an interrupt the screen says how to resume, and nothing is scored.
     """
-    every = max(1, run.settings.recipe.max_steps // LOOKS_ON_THE_WAY)
-    reached_its_end = watch(run, console, look_every=every)
+    every = max(1, run.settings.recipe.max_steps // SAMPLES_ON_THE_WAY)
+    reached_its_end = show_training(run, console, sample_every=every)
     draw(run, lines)
     if not reached_its_end:
         console.print(loss_curve(run), highlight=False)
@@ -274,7 +274,7 @@ def main(
     is_reference = binding.is_reference(binding.bound())
     stories = judge or (JUDGED_STORIES if is_reference else JUDGED_STORIES_OF_A_LEARNER)
     if chat:
-        changes["evaluate_every"] = max(1, steps // LOOKS_ON_THE_WAY)
+        changes["evaluate_every"] = max(1, steps // SAMPLES_ON_THE_WAY)
     folder = out or unused_folder("chat" if chat else data)
     with joined_processes(device) as processes:
         console = Console(quiet=not processes.is_main)

@@ -1,4 +1,4 @@
-"""GPT-2 in eight proven parts: the names of the bound solution, and what is built around them.
+"""Export the names of the bound solution, and of the kit around it: GPT-2 in eight proven parts.
 
 `from gpt2_small import Transformer, TransformerConfig` gives the reference's classes, or those of
 the file named by `gpt2_small.bind(path)`, `--solution` or $GPT2_SMALL_SOLUTION. Names are looked up
@@ -14,7 +14,7 @@ from gpt2_small.errors import UserError
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULE_OF = {
     "check": "gpt2_small.checker.learner.notebook_check",
     "load_pretrained": "gpt2_small.weights",
     "preset": "gpt2_small.model.presets",
@@ -22,14 +22,14 @@ _HOMES = {
     "hooks": "gpt2_small.model.hooks",
 }
 
-__all__ = ["UserError", "bind", "load", *binding.SOLUTION_NAMES, *_HOMES]
+__all__ = ["UserError", "bind", "load", *binding.SOLUTION_NAMES, *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:
     if name in binding.SOLUTION_NAMES:
         return binding.bound_name(name)
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
     raise AttributeError(f"module 'gpt2_small' has no attribute {name!r}")
 
 

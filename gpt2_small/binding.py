@@ -14,10 +14,10 @@ from gpt2_small.errors import UserError, nearest, shell_word
 from gpt2_small.pipes import refuse_pipe
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
-# No file has this name, in a wheel neither, so that nothing but `bind` can put a module there.
+# Not the name of any file, in a checkout or a wheel, so that only `bind` registers this module.
 BOUND_MODULE = "gpt2_small.bound_solution"
 
-# What a run's config.json says of the solution that trained it.
+# The keys under which a run's config.json records the solution that trained it.
 FILE_KEY, SHA256_KEY, REFERENCE = "solution", "solution_sha256", "reference"
 # What a screen says of the reference.
 THE_REFERENCE = "the reference, solution.py"
@@ -52,7 +52,7 @@ def reference_path() -> Path:
 
 
 def load(path: str | Path) -> ModuleType:
-    """Run a solution file and return it as a fresh module; nothing else changes.
+    """Run a solution file and return it as a new module, without binding it.
 
     Raises UserError, with the file's line where there is one, for a file that is missing, is not
     Python, or stops with an exception while it is run.
@@ -96,7 +96,7 @@ def bound() -> ModuleType:
 
 
 def bound_name(name: str) -> Any:
-    """A name of the solution in use. Raises AttributeError with the file when it is not there."""
+    """A name of the solution in use. Raises AttributeError, with the file, when it has none."""
     module = bound()
     if not hasattr(module, name):
         raise AttributeError(f"{solution_path(module)} has no {name}")
@@ -114,7 +114,7 @@ def is_reference(module: ModuleType) -> bool:
 
 
 def describe(module: ModuleType) -> str:
-    """A solution in a few words for the screen: which file, and the beginning of its SHA-256."""
+    """A solution described for the screen: its file and the first digits of its SHA-256."""
     path = solution_path(module)
     if is_reference(module):
         return THE_REFERENCE
@@ -138,7 +138,7 @@ def sha256(module: ModuleType) -> str:
 
 
 def source(module: ModuleType) -> bytes:
-    """The text that a solution module was made from, whatever its file holds now."""
+    """The text that a solution module was made from, even if its file has changed since."""
     text: bytes = module.__dict__["SOURCE"]
     return text
 
@@ -153,19 +153,19 @@ def training_record(module: ModuleType) -> dict[str, str]:
 
 
 def check_trained_with(
-    record: Mapping[str, Any], source: str | Path, kept: Path | None = None
+    record: Mapping[str, Any], source: str | Path, stored: Path | None = None
 ) -> str | None:
     """Compare the solution that trained some weights with the one in use.
 
-    Weights that the reference trained may be run by any solution, as downloaded ones may; those of
-    another file by that file alone, since they mean something else in another model.
+    Weights trained with the reference, and downloaded weights, run with any solution. Weights
+    trained with another file run with that file alone, which may be a different model.
 
-    record: what `training_record` gave when they were trained.
-    source: where they come from, for the message.
-    kept: a copy of the file, which can be bound when the file itself is gone.
+    record: `training_record` of the solution that trained them.
+    source: the run or folder of the weights, for the message.
+    stored: a copy of the solution file, to bind when the file itself is gone.
 
-    Returns a remark where an older record leaves the question open, else None. Raises UserError,
-    with the file, for weights that another file trained.
+    Returns a remark when an older record does not name the solution, else None. Raises UserError,
+    with the file, for weights trained with another file.
     """
     module, trained_by, trained_sha256 = bound(), record.get(FILE_KEY), record.get(SHA256_KEY)
     if trained_sha256 in (None, sha256(module)) or trained_by == REFERENCE:
@@ -175,7 +175,7 @@ def check_trained_with(
             f"{source} was trained with a solution of sha256 {str(trained_sha256)[:12]}, which is "
             f"not {describe(module)}; where that was a file of your own, give it with --solution"
         )
-    file = kept if kept is not None and kept.is_file() else trained_by
+    file = stored if stored is not None and stored.is_file() else trained_by
     raise UserError(
         f"{source} was trained with {trained_by} (sha256 {str(trained_sha256)[:12]}), not "
         f"with {describe(module)}; add --solution {shell_word(file)}"
@@ -196,7 +196,7 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     module.__file__ = str(path.absolute())
     module.__package__ = ""  # in no package, so that a relative import fails without a warning
     module.__dict__["SOURCE"], module.__dict__["SOURCE_SHA256"] = source, _sha256(source)
-    sys.modules[module_name] = module  # dataclasses look the module of their annotations up there
+    sys.modules[module_name] = module  # where dataclasses resolve annotations
     try:
         exec(compile(source, module.__file__, "exec"), module.__dict__)
     except KeyboardInterrupt:
@@ -211,7 +211,7 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
 def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
     """An exception from the code of a solution file as a sentence with the line.
 
-    source: the file's text, which says in which cell of a notebook a line is.
+    source: the file's text; for a notebook, it maps lines to cells.
     """
     file = str(path.absolute())
     if isinstance(error, SyntaxError):
@@ -244,9 +244,9 @@ def _sha256(content: bytes) -> str:
 
 
 def read(path: Path) -> bytes:
-    """The Python of a solution file or notebook, as `notebooks.python_of` joins its cells.
+    """The Python code of a solution file or notebook (`notebooks.python_of` joins its cells).
 
-    Raises UserError, with the nearest name, when there is none.
+    Raises UserError, with the nearest name, for a missing file.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the Python file with your solution")
@@ -264,7 +264,7 @@ def read(path: Path) -> bytes:
 
 
 def python_of(path: Path, source: bytes) -> bytes:
-    """The Python of a file or notebook of this content. Raises UserError for other content."""
+    """The Python code in a file's or notebook's bytes. Raises UserError for other content."""
     if b"\0" in source:
         raise UserError(f"{path} is not a Python file: it contains null bytes")
     return notebooks.python_of(path, source) if notebooks.is_notebook(path) else source

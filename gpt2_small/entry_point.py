@@ -20,19 +20,20 @@ NOT_WRITTEN = 1
 PROCESS_LOST = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
-TIME_TO_SPEAK = 0.5  # seconds
-# What pathlib says, in a RuntimeError, of links in a circle and of the home of an unknown user.
+# Seconds that the other ranks wait, so that the first can print before torchrun ends them all.
+SECONDS_TO_PRINT = 0.5
+# pathlib's RuntimeErrors for circular links and for the home folder of an unknown user.
 UNUSABLE_PATHS = ("Symlink loop", "Could not determine home directory")
 
 
 def run_command(app: typer.Typer) -> None:
-    """Run a command line as `_run_command`, and end, whatever is still being downloaded."""
+    """Run a command line as `_run_command`, and exit without waiting for unfinished downloads."""
     try:
         _run_command(app)
     except SystemExit as end:
         if end.code == INTERRUPTED and (sentence := _interrupt_of(end)):
             _print_error(sentence)
-        if network.is_being_asked():  # whose threads Python would wait for
+        if network.is_waiting():  # Python would wait for its threads
             _end_at_once(end.code)
         raise
 
@@ -54,9 +55,9 @@ def _end_at_once(code: str | int | None) -> None:
 def _run_command(app: typer.Typer) -> None:
     """Run a command line and leave with its exit code: 2 for input that cannot be used.
 
-    A part of the solution that is not written yet ends it with exit code 1. Of the processes that
-    torchrun started, the first one alone prints the sentence; the first one of each machine does
-    when it is about that machine, or about another process that is gone.
+    A part of the solution that is not written yet ends it with exit code 1. Of the workers that
+    torchrun started, rank 0 alone prints the error; errors of one machine and lost workers are
+    printed by local rank 0 of each machine.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else text in another encoding ends the command
@@ -98,7 +99,7 @@ def _run_command(app: typer.Typer) -> None:
 
 
 def _about_a_path(error: RuntimeError | OSError) -> str | None:
-    """The sentence for a path that cannot be used, or a full disk; None for another error."""
+    """The message for an unusable path or a full disk; None for another error."""
     if isinstance(error, RuntimeError):
         is_path = str(error).startswith(UNUSABLE_PATHS)
         return f"a path cannot be used ({error}); give another one" if is_path else None
@@ -111,18 +112,18 @@ def _about_a_path(error: RuntimeError | OSError) -> str | None:
 
 
 def _discard_output() -> None:
-    """Write what is still held back nowhere, so that it is no second failure at the very end."""
+    """Discard buffered output, so that flushing it at exit does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(sentence: str, rank: str = "RANK") -> None:
-    """Print the sentence in the process whose turn it is; the others give it the time to.
+    """Print the sentence on rank 0; the other ranks wait for it.
 
-    torchrun ends all processes as soon as one has ended.
+    torchrun ends all workers as soon as one has exited.
     """
     _print_error(f"error: {sentence}", rank)
     if os.environ.get(rank, "0") != "0":
-        time.sleep(TIME_TO_SPEAK)
+        time.sleep(SECONDS_TO_PRINT)
 
 
 def _print_error(sentence: str, rank: str = "RANK") -> None:
@@ -131,7 +132,7 @@ def _print_error(sentence: str, rank: str = "RANK") -> None:
 
 
 def _wrapped(sentence: str) -> str:
-    """At a terminal broken between words, so that a command in it can be read and copied."""
+    """The sentence, wrapped between words on a terminal, so that commands in it can be copied."""
     if not sys.stderr.isatty():
         return sentence
     width = shutil.get_terminal_size().columns

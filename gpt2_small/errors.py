@@ -10,8 +10,8 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """Input that cannot be used. The message is one sentence with the value and the way out.
 
-    Commands print the message alone and exit with code 2. A cell of a notebook shows the message
-    alone, too: IPython calls `_render_traceback_`.
+    Commands print the message alone and exit with code 2. So does a notebook cell: IPython calls
+    `_render_traceback_`.
     """
 
     def _render_traceback_(self) -> list[str]:
@@ -19,21 +19,21 @@ class UserError(ValueError):
 
 
 class MachineError(UserError):
-    """A user's mistake on one machine of several, each of which tells its own."""
+    """A user's mistake on one machine of several; each machine prints its own."""
 
 
 class ProcessLost(Exception):
-    """Another process of a training is gone. The message is one sentence.
+    """Another worker of a training was lost. The message is one sentence.
 
     Commands print the message alone, once on each machine, and exit with code 1.
     """
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The known name that is most like `name`, upper and lower case being the same.
+    """The known name most similar to `name`, ignoring case.
 
     Args:
-        cutoff: similarity from 0 to 1 below which there is none (`difflib.get_close_matches`).
+        cutoff: the least similarity, from 0 to 1 (`difflib.get_close_matches`).
     """
     by_folded: dict[str, str] = {}
     for each in known:
@@ -45,13 +45,13 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 def did_you_mean(
     name: str, known: Iterable[str], *, otherwise: str = "", cutoff: float = 0.6
 ) -> str:
-    """`did you mean NEAREST?`, or `otherwise` where no known name is like `name`."""
+    """`did you mean NEAREST?`, or `otherwise` when no known name is similar."""
     found = nearest(name, known, cutoff=cutoff)
     return otherwise if found is None else f"did you mean {found}?"
 
 
 def shell_word(name: object) -> str:
-    """A file's name as a word of a command that a shell reads, whatever bytes are in it."""
+    """A file's name quoted for a shell, whatever bytes it contains."""
     text = str(name)
     if text.isprintable():
         return shlex.quote(text)
@@ -62,6 +62,6 @@ def shell_word(name: object) -> str:
 
 
 def printable(name: object) -> str:
-    """A file's name on one line, also one with line breaks or with bytes that are not UTF-8."""
+    """A file's name on one line, with line breaks and invalid UTF-8 escaped."""
     text = str(name)
     return text if text.isprintable() else repr(text)[1:-1]

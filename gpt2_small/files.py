@@ -22,7 +22,7 @@ DISK_FULL = {os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)}
 
 
 def cache_folder() -> Path:
-    """This user's folder for them; it need not be there yet.
+    """This user's cache folder, which may not exist yet.
 
     Raises FileNotFoundError for a user without a home folder.
     """
@@ -39,10 +39,10 @@ def write_atomically(path: Path, text: str, *, errors: str = "strict") -> None:
     A device, a pipe or a link at `path`, such as /dev/stdout, is written to instead of replaced.
 
     Args:
-        errors: as in `open`, for what UTF-8 cannot say.
+        errors: as in `open`, for characters that UTF-8 cannot encode.
 
     Raises:
-        UserError: the disk or the folder does not allow it; what was at `path` is unharmed.
+        UserError: the file cannot be written; a file at `path` is unchanged.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         _write_into(path, text, errors)
@@ -53,14 +53,14 @@ def write_atomically(path: Path, text: str, *, errors: str = "strict") -> None:
 
 @contextmanager
 def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
-    """An empty file beside `path` for the context to write, then synced and moved into place.
+    """Yields an empty file beside `path` to write to; then syncs it and moves it into place.
 
     Args:
         mode: the file's permissions.
 
     Raises:
-        UserError: the disk or the folder does not allow it, or a folder, a pipe or a device stands
-            at `path`; what was there is unharmed.
+        UserError: the file cannot be written, or `path` is a folder, a pipe or a device; a file at
+            `path` is unchanged.
     """
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file; give another path")
@@ -90,11 +90,11 @@ def _write_into(path: Path, text: str, errors: str) -> None:
 
 @contextmanager
 def locked(path: Path, *, in_use: str, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`, on every system; its folder is made. It stays there afterwards.
+    """Hold a lock on the file `path`, on every system. The file and its folder are created.
 
     Args:
-        in_use: the sentence for a lock that another process holds.
-        wait: for the other process to release it, instead of raising.
+        in_use: the message when another process holds the lock.
+        wait: wait until it is released, instead of raising.
 
     Raises:
         UserError: another process holds it, or the folder cannot be written.
@@ -120,7 +120,7 @@ def sha256(path: Path) -> str:
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:
-    """A JSON object with this format from a file.
+    """Read a JSON object of this format from a file.
 
     Raises UserError when the file is missing, is damaged, or has another format.
     """
@@ -134,7 +134,7 @@ def read_json(path: Path, format: str) -> dict[str, Any]:
 
 
 def parse_json(text: str) -> Any:
-    """A JSON value. Raises ValueError for text that is not JSON or is nested too deeply."""
+    """Parse a JSON value. Raises ValueError for text that is not JSON or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -142,7 +142,7 @@ def parse_json(text: str) -> Any:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises UserError when the file is missing or damaged."""
+    """Read a JSON object from a file. Raises UserError when the file is missing or damaged."""
     refuse_pipe(path)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
@@ -163,13 +163,13 @@ MANIFEST_FORMAT = "gpt2-small-manifest/1"
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Gives a folder beside `path` to write into; at the end it takes its place, synced.
+    """Yields a folder beside `path` to write into; then syncs it and moves it into place.
 
-    A folder that stood at `path` is replaced; of a link, the folder that it points to. Every file
-    in the new one is listed in a manifest with its SHA-256.
+    A folder at `path` is replaced; if `path` is a link, its target is. The new folder gets a
+    manifest with the SHA-256 of every file.
 
-    Raises UserError when a file or a device stands at `path`, and when the disk or the parent
-    folder does not allow it; what was there before is unharmed, and nothing half-written is left.
+    Raises UserError when `path` is a file or a device, and when the folder cannot be written; a
+    folder at `path` is unchanged then, and no partial folder is left.
     """
     if path.is_symlink():
         path = path.resolve()
@@ -216,7 +216,7 @@ def _remove(folder: Path) -> None:
 def cannot_write(path: Path, error: OSError | SafetensorError, unharmed: str = "") -> UserError:
     """The error for a path that cannot be written: the system's reason and the way out.
 
-    unharmed: what is said between the two.
+    unharmed: a clause between the two, such as "nothing was changed; ".
     """
     reason = _reason(error)
     way_out = "free some space" if reason in DISK_FULL else "make it writable or give another path"
@@ -231,7 +231,7 @@ def _reason(error: OSError | SafetensorError) -> str:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or a folder's list of names is on the disk."""
+    """Flush a file, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -240,7 +240,7 @@ def sync(path: Path) -> None:
 
 
 def stamp(file: Path | int) -> tuple[int, int] | None:
-    """Size and time of the last change of a file or of an open descriptor; None for no file."""
+    """Size and modification time of a file or an open descriptor; None for a missing file."""
     try:
         status = os.stat(file)
     except OSError:
@@ -262,7 +262,7 @@ def has_manifest(folder: Path) -> bool:
 
 
 def verified(folder: Path, name: str) -> Path:
-    """The path of a file, once its SHA-256 is seen to be the one in the folder's manifest.
+    """The path of a file in a folder, after comparing its SHA-256 with the folder's manifest.
 
     Raises UserError for a manifest or a file that is missing or damaged.
     """

@@ -1,4 +1,4 @@
-"""End quietly on Ctrl-C while libraries are being imported."""
+"""Exit without a traceback on Ctrl-C while libraries are being imported."""
 
 import signal
 import threading
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While libraries are imported in this context, Ctrl-C ends the process, without a word.
+    """In this context, Ctrl-C ends the process without a message.
 
-    Python's own way, an exception in the middle of somebody's import, prints a traceback, or is
-    caught by that library and lost. A process that ignores interrupts, or handles them in a way of
-    its own, goes on doing so, and threads other than the main one have no say in it.
+    Python's default, a KeyboardInterrupt inside an import, prints a traceback, or is caught by the
+    library and lost. A process that ignores or handles SIGINT keeps its handler, and in threads
+    other than the main one nothing changes.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

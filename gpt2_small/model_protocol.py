@@ -47,7 +47,7 @@ class Config(Protocol):
 
 
 class Part(Protocol):
-    """The part of nn.Module that every module of a solution has: calls and hooks."""
+    """The methods of nn.Module that the package uses of every module: calls and hooks."""
 
     def __call__(self, inputs: Tensor, /) -> Tensor: ...
     def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle: ...
@@ -173,7 +173,7 @@ class Model(Part, Protocol):
 
 
 if TYPE_CHECKING:
-    # The reference has what the protocols ask for.
+    # mypy checks that the reference satisfies the protocols.
     _config: type[Config] = gpt2_small.TransformerConfig
     _block: type[Block] = gpt2_small.TransformerBlock
     _model: type[Model] = gpt2_small.Transformer

@@ -1,4 +1,4 @@
-"""Ask the network within a time limit, so that Ctrl-C is answered at once."""
+"""Send network requests with a time limit, so that Ctrl-C takes effect at once."""
 
 import queue
 import threading
@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 NETWORK_SECONDS = 20.0
-THREAD = "asking the network"
+THREAD = "network request"
 
 Answer = TypeVar("Answer")
 
 
 def within(seconds: float | None, ask: Callable[[], Answer]) -> Answer:
-    """Run `ask` in a thread of its own, which Ctrl-C leaves behind; its result or exception.
+    """Run `ask` in a daemon thread, which Ctrl-C abandons; return its result or raise its error.
 
-    Looking up a name has no time limit of its own, clients try again for minutes, and those that
-    download with several threads, or in native code, answer Ctrl-C only at the end.
+    Name resolution has no time limit, clients retry for minutes, and downloads in threads or
+    native code react to Ctrl-C only at their end.
 
     Args:
         seconds: the time limit; None for none.
@@ -43,17 +43,17 @@ def within(seconds: float | None, ask: Callable[[], Answer]) -> Answer:
 
 
 def interruptible(items: Iterable[Answer]) -> Iterator[Answer]:
-    """The items, each taken as by `within`: while the next one is downloaded, Ctrl-C is answered.
+    """The items, each fetched by `within`, so that Ctrl-C interrupts the download of the next.
 
-    Nothing is taken ahead.
+    Nothing is prefetched.
     """
     iterator, end = iter(items), object()
     while (item := within(None, lambda: next(iterator, end))) is not end:
         yield item  # type: ignore[misc]
 
 
-def is_being_asked() -> bool:
-    """Whether a question is still unanswered, although nobody waits for its answer any more."""
+def is_waiting() -> bool:
+    """Whether an abandoned request is still running."""
     return any(thread.name == THREAD for thread in threading.enumerate())
 
 
@@ -61,7 +61,7 @@ def download(url: str, *, seconds: float | None = None) -> bytes:
     """Download `url`, within NETWORK_SECONDS by default.
 
     Raises:
-        OSError: it cannot be reached, or not in time.
+        OSError: the address cannot be reached in time.
     """
     limit = NETWORK_SECONDS if seconds is None else seconds
 

@@ -1,7 +1,7 @@
 """Read the code of a notebook as one Python text whose lines lead back to its cells.
 
-The format is nbformat 4 (JSON). The code cells are joined in their order; what only IPython
-understands (%, !, ? at the beginning of a line) becomes a comment.
+The format is nbformat 4 (JSON). The code cells are joined in order; IPython's magics and shell
+commands (%, !, ? at the beginning of a line) become comments.
 """
 
 import ast
@@ -16,7 +16,7 @@ from gpt2_small.errors import UserError
 _MARK = "# %% code cell {}"
 _MARKED = re.compile(rb"^# %% code cell (\d+)\r?$")
 _MAGIC = re.compile(r"^(\s*)([%!?].*|[\w.]+\?{1,2}\s*)$")
-# `files = !ls`: a shell's lines, or what a magic returns.
+# `files = !ls`: the output lines of a shell command, or the result of a magic.
 _ASSIGNED = re.compile(r"^(\s*[\w, ]+=\s*)([%!].*)$")
 # Magics whose cells are Python.
 _PYTHON_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%python", "%%python3")
@@ -28,7 +28,10 @@ def is_notebook(path: Path) -> bool:
 
 
 def python_of(path: Path, content: bytes) -> bytes:
-    """The code of a notebook as Python, a comment before each cell. Raises UserError."""
+    """The code of a notebook as Python, with a comment before each cell.
+
+    Raises UserError for a file that is not a notebook or has no code cell.
+    """
     try:
         notebook = json.loads(content)
         cells = notebook["cells"]
@@ -44,7 +47,7 @@ def python_of(path: Path, content: bytes) -> bytes:
 
 
 def joined(cells: Mapping[int, str]) -> bytes:
-    """Cells as one Python text, each behind a comment with its number."""
+    """Join cells into one Python text, each after a comment with its number."""
     return "\n".join(f"{_MARK.format(n)}\n{text}" for n, text in cells.items()).encode()
 
 
@@ -56,7 +59,7 @@ def _text_of(cell: dict[str, Any]) -> str:
         return "\n".join(f"# {line}" for line in lines) + "\n"
     text = "\n".join(lines) + "\n"
     if _is_python(text):
-        return text  # `% b` may go on with an expression
+        return text  # a line that begins with % may continue an expression
     lines = [_ASSIGNED.sub(r"\1[]  # \2", line) for line in lines]
     return "\n".join(_MAGIC.sub(r"\1pass  # \2", line) for line in lines) + "\n"
 

@@ -8,11 +8,9 @@ from gpt2_small.errors import UserError
 
 
 def refuse_pipe(path: Path) -> None:
-    """Refuse a pipe, a socket or a device in the place of a file: reading it may never end.
+    """Raises UserError for a pipe, a socket or a device, which reading may never finish.
 
-    A path that cannot be looked at passes, since opening it gives the reason.
-
-    Raises UserError.
+    A path that cannot be inspected passes; opening it will give the reason.
     """
     try:
         mode = os.stat(path).st_mode

@@ -36,7 +36,7 @@ def public_stub() -> str:
                 ("bind", "gpt2_small.binding"),
                 ("load", "gpt2_small.binding"),
                 ("UserError", "gpt2_small.errors"),
-                *vars(gpt2_small)["_HOMES"].items(),
+                *vars(gpt2_small)["_MODULE_OF"].items(),
             ]
         ),
         "__version__: str",

@@ -162,7 +162,7 @@ def test_the_screen_and_the_picture_show_them(solution, choices, tmp_path, monke
     changes = {**MODEL, "data": str(play(tmp_path)), "choices": str(choices)}
     with open_run(solution, tmp_path / "run", SMALL, changes, ALONE) as run:
         overview.print_plan(run, screen, "A run")
-        overview.watch(run, screen, look_every=100)
+        overview.show_training(run, screen, sample_every=100)
         overview.draw(run, {})
     printed = screen.file.getvalue()
     assert "7 questions of" in printed

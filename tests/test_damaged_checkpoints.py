@@ -6,7 +6,7 @@ from small_runs import files_under, flip, logged, state_at, train
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_run
-from gpt2_small.training.checkpointing.checkpoints import last_whole_checkpoint
+from gpt2_small.training.checkpointing.checkpoints import last_intact_checkpoint
 
 FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "position.json")
 
@@ -46,7 +46,7 @@ def empty(path):
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_used(stopped, name, damage):
     damage(stopped / "checkpoints/step-9" / name)
-    checkpoint, [remark] = last_whole_checkpoint(stopped)
+    checkpoint, [remark] = last_intact_checkpoint(stopped)
     assert checkpoint.step == 6
     assert f"step-9/{name} is not what was written" in remark
     assert "checkpoint 9 was renamed step-9.damaged" in remark
@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_used(stop
 @pytest.mark.parametrize("name", [*FILES, "manifest.json"])
 def test_a_checkpoint_without_one_of_its_files_is_refused_by_name(stopped, name):
     (stopped / "checkpoints/step-9" / name).unlink()
-    checkpoint, [remark] = last_whole_checkpoint(stopped)
+    checkpoint, [remark] = last_intact_checkpoint(stopped)
     assert checkpoint.step == 6
     assert f"step-9/{name}" in remark
 
@@ -77,7 +77,7 @@ def test_when_every_checkpoint_is_damaged_it_is_said_and_nothing_is_touched(solu
         flip_in_the_middle(stopped / f"checkpoints/step-{step}/model.safetensors")
     files = files_under(stopped)
     with pytest.raises(
-        UserError, match=r"is damaged, the latest so: .*step-9/model.*; or begin a new run"
+        UserError, match=r"is damaged, the latest because .*step-9/model.*; or begin a new run"
     ):
         train(solution, stopped, resume=True)
     assert files_under(stopped) == files

@@ -202,7 +202,7 @@ def test_weights_changed_in_place_are_packed_again(solution):
             "other._cache.copy_from(other._cache",
         ),
         (cached_decoder, "self._read(tokens.to(self.device))[:, -1]", "self._read(tokens)[:, 0]"),
-        (kv_cache, "places <= positions[..., None]", "places <= positions[:, -1:, None]"),
+        (kv_cache, "keys <= positions[..., None]", "keys <= positions[:, -1:, None]"),
     ],
 )
 def test_a_mistake_is_caught(solution, monkeypatch, module, old, new):

@@ -238,7 +238,7 @@ def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
             "cache.next_token[:, None], cache.positions[:, None]\n        cache.window.clone().",
         ),
         (decoding, "cache.positions.add_(1)", "cache.positions.add_(0)"),
-        (kv_cache, "places <= positions", "places < positions"),
+        (kv_cache, "keys <= positions", "keys < positions"),
         (kv_cache, "(self.values, value)", "(self.values, key)"),
         (kv_cache, "self.positions = self.positions[rows]", "pass"),
         (kv_cache, "cached[rows, :, :filled]", "cached[: len(rows), :, :filled]"),

@@ -16,10 +16,10 @@ from gpt2_small.stories.dialogues.dialogue_corpus import (
 )
 from gpt2_small.stories.dialogues.dialogue_judge import (
     Answer,
-    drawn_on,
+    continued,
     fits,
     judge_dialogues,
-    names_what_was_asked,
+    matches_request,
 )
 from gpt2_small.stories.dialogues.dialogue_measure import Expected, dialogue_floor, dialogue_targets
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, END, USER
@@ -115,7 +115,7 @@ def test_a_story_in_a_dialogue_agrees_and_is_as_asked() -> None:
     for words in dialogues(100):
         (_, request), (_, story), *questions = turns_of(words)
         assert agrees(story)
-        assert names_what_was_asked(request, story)
+        assert matches_request(request, story)
         assert len(questions) in (4, 6)
 
 
@@ -178,13 +178,13 @@ def test_the_tokenizer_is_restored_from_its_description() -> None:
     assert restored.roles == tokenizer.roles
 
 
-def perfect(heard: list[list[str]], rng: Random) -> list[Answer]:
-    return [Answer(tuple(drawn_on(words, rng, END)[:-1]), True) for words in heard]
+def perfect(dialogues: list[list[str]], rng: Random) -> list[Answer]:
+    return [Answer(tuple(continued(words, rng, END)[:-1]), True) for words in dialogues]
 
 
 def test_the_judge_finds_nothing_wrong_with_the_grammar_itself() -> None:
     rng = Random(0)
-    judgement = judge_dialogues(lambda heard: perfect(heard, rng), 60, seed=1)
+    judgement = judge_dialogues(lambda dialogues: perfect(dialogues, rng), 60, seed=1)
     for share in vars(judgement).values():
         assert share.count == share.total > 0
 
@@ -192,7 +192,9 @@ def test_the_judge_finds_nothing_wrong_with_the_grammar_itself() -> None:
 def test_the_judge_sees_turns_that_do_not_end() -> None:
     rng = Random(0)
     unended = judge_dialogues(
-        lambda heard: [Answer(each.words, False) for each in perfect(heard, rng)], 20, seed=1
+        lambda dialogues: [Answer(each.words, False) for each in perfect(dialogues, rng)],
+        20,
+        seed=1,
     )
     assert (unended.ended.count, unended.ended.total) == (0, 20)
     assert unended.parsed.count == unended.as_asked.count == 20
@@ -203,10 +205,10 @@ def test_the_judge_sees_a_story_of_another_hero() -> None:
     rng, heroes = Random(0), [*DIALOGUES.slots["hero"]]
     others = dict(zip(heroes, heroes[1:8] + heroes[:1] + heroes[9:] + heroes[8:9], strict=True))
 
-    def of_others(heard: list[list[str]]) -> list[Answer]:
+    def of_others(dialogues: list[list[str]]) -> list[Answer]:
         return [
             Answer(tuple(others.get(word, word) for word in each.words), True)
-            for each in perfect(heard, rng)
+            for each in perfect(dialogues, rng)
         ]
 
     judgement = judge_dialogues(of_others, 20, seed=1)
@@ -217,11 +219,11 @@ def test_the_judge_sees_a_story_of_another_hero() -> None:
 def test_the_judge_sees_an_answer_that_is_not_true() -> None:
     rng = Random(0)
 
-    def first_answer_wrong(heard: list[list[str]]) -> list[Answer]:
-        turn = heard[0].count(ASSISTANT)
+    def first_answer_wrong(dialogues: list[list[str]]) -> list[Answer]:
+        turn = dialogues[0].count(ASSISTANT)
         if turn == 1:
-            return perfect(heard, rng)
-        return [Answer(("Nobody", "."), True) for _ in heard]
+            return perfect(dialogues, rng)
+        return [Answer(("Nobody", "."), True) for _ in dialogues]
 
     judgement = judge_dialogues(first_answer_wrong, 40, seed=1)
     assert judgement.agreed.count == 40
@@ -241,7 +243,7 @@ def test_a_true_answer_in_another_form_fits_and_a_false_one_does_not() -> None:
 
 def test_judging_no_dialogue_is_refused() -> None:
     with pytest.raises(ValueError, match="give at least 1"):
-        judge_dialogues(lambda heard: [], 0, seed=0)
+        judge_dialogues(lambda dialogues: [], 0, seed=0)
 
 
 def test_a_story_that_parses_and_names_another_thing_is_not_as_asked() -> None:
@@ -256,4 +258,4 @@ def test_a_story_that_parses_and_names_another_thing_is_not_as_asked() -> None:
     )
     exchanged = [other if word == thing else word for word in story]
     assert parses(exchanged)
-    assert not names_what_was_asked(request, exchanged)
+    assert not matches_request(request, exchanged)

@@ -17,7 +17,7 @@ PLANTED = [
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
     (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
     (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
-    (projection, "product(grad, kept.mT)", "product(-grad, kept.mT)"),
+    (projection, "product(grad, fused.mT)", "product(-grad, kept.mT)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "torch.addmm(bias, flat, weight)", "flat @ weight"),
     (attention, "is_causal=True", "is_causal=False"),
@@ -54,7 +54,7 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
 PLANTED_IN_CASTS = [
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
     (projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
-    (projection, "product(grad, kept.mT)", "product(grad, kept.flip(0).mT)"),
+    (projection, "product(grad, fused.mT)", "product(grad, fused.flip(0).mT)"),
     (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
     (products, "weight if len(inputs)", "-weight if len(inputs)"),
     (chunked_loss, "unembedding[:, columns], block_bias", "unembedding[:, columns], None"),

@@ -239,8 +239,8 @@ def test_an_option_that_cannot_be_is_one_sentence_before_the_model_runs(options,
     [
         ([], "there are no prompts"),
         ("HELLO", "there are no prompts"),
-        ([""], "the prompt is empty, and tokenizer 'char' has no token"),
-        ([[3, 99]], "the prompt holds token 99, and the model knows tokens 0 to 60"),
+        ([""], "the prompt is empty, and tokenizer 'char' has no start"),
+        ([[3, 99]], "the prompt contains token 99, and the model has tokens 0 to 60"),
         (["A1"], "character '1'"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_model_with_one_shard_of_several_is_not_taken_for_a_cached_model(cache
 def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):
     released = threading.Event()
     online(lambda *args, **kwargs: released.wait(20))
-    with pytest.raises(UserError, match=r"the hub cannot be reached \(no answer within"):
+    with pytest.raises(UserError, match=r"the Hub cannot be reached \(no answer within"):
         gpt2_small.load_pretrained("gpt2")
     released.set()
 

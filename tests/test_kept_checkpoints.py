@@ -16,9 +16,9 @@ from gpt2_small.training import recorder as kept
 from gpt2_small.training.checkpointing import checkpoints as keeping
 from gpt2_small.training.checkpointing.checkpoints import (
     CheckpointWriter,
-    check_whole,
+    check_intact,
     discard,
-    last_whole_checkpoint,
+    last_intact_checkpoint,
 )
 from gpt2_small.training.checkpointing.state import capture
 from gpt2_small.training.loop import Training
@@ -92,13 +92,13 @@ def test_a_checkpoint_counts_as_whole_only_when_every_bit_that_matters_is_there(
     for place in range(len(before)):
         flip(manifest, place)
         try:
-            check_whole(checkpoint)
+            check_intact(checkpoint)
         except UserError:
             pass
         else:
             assert json.loads(manifest.read_bytes()) == meaning, place
         manifest.write_bytes(before)
-    check_whole(checkpoint)
+    check_intact(checkpoint)
 
 
 def test_damaged_checkpoints_are_only_set_aside_when_there_is_a_whole_one(new_training, tmp_path):
@@ -107,7 +107,7 @@ def test_damaged_checkpoints_are_only_set_aside_when_there_is_a_whole_one(new_tr
         checkpoint = checkpoint_of(after(training, 1), tmp_path / "run")
     flip(checkpoint.folder / "position.json", 3)
     with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
-        last_whole_checkpoint(tmp_path / "run")
+        last_intact_checkpoint(tmp_path / "run")
     assert [each.step for each in find_checkpoints(tmp_path / "run")] == [2]
 
 

@@ -43,7 +43,7 @@ def test_a_process_of_its_own_learns_the_same(monkeypatch):
     monkeypatch.setattr(byte_pair_process, "SMALL_CHARACTERS", 10)
     text = "one two \ud83d three two one, " * 40
     assert train_byte_pairs(text, 265).merges == BytePairTokenizer.train(text, 265).merges
-    with pytest.raises(UserError, match="bpe:5000 is more than this text can fill"):
+    with pytest.raises(UserError, match="bpe:5000 is too large for this text"):
         train_byte_pairs(text, 5000)
 
 

@@ -124,7 +124,7 @@ def test_a_process_that_does_not_answer_is_waited_for_as_long_as_said(tmp_path):
 def test_a_process_that_does_not_come_is_waited_for_as_long_as_said(tmp_path):
     fork = World(tmp_path).start(0, *begin(), GPT2_SMALL_TIMEOUT=1)
     assert fork.wait() == 1
-    sentence = "the processes cannot reach each other (not all came within 1 seconds); set GLOO_"
+    sentence = "the processes cannot reach each other (not all joined within 1 seconds); set GLOO_"
     assert fork.err.startswith(f"error: {sentence}")
     assert fork.err.count("\n") == 1
 

@@ -37,9 +37,9 @@ def test_a_micro_batch_that_is_left_out_fits_the_card_and_leaves_the_batch(
     memory(gigabytes)
     recipe, remarks = fitted(FINEWEB.recipe, GPT2, GPU, is_twin=True)
     assert (recipe.micro_batch_size, recipe.batch_size, remarks) == (windows, 512, ())
-    room = fitting.room_on(GPU.device)
+    memory_limit = fitting.usable_memory(GPU.device)
     setting = dict(dtype="bfloat16", on_cpu=False, is_distributed=False)
-    assert memory_of(GPT2, Setting(**setting), windows).total <= room
+    assert memory_of(GPT2, Setting(**setting), windows).total <= memory_limit
 
 
 def test_a_micro_batch_that_was_asked_for_is_used_with_a_remark_where_it_may_not_fit(memory):
@@ -47,14 +47,14 @@ def test_a_micro_batch_that_was_asked_for_is_used_with_a_remark_where_it_may_not
     asked = replace(FINEWEB.recipe, micro_batch_size=64)
     recipe, [remark] = fitted(asked, GPT2, GPU, is_twin=True)
     assert recipe.micro_batch_size == 64
-    assert "--micro-batch-size is 64, but the planner finds room for " in remark
+    assert "--micro-batch-size is 64, but by the planner's estimate " in remark
     assert remark.endswith("give 32")
 
 
 def test_a_file_that_is_no_twin_gets_fewer_windows(memory):
     memory(24)
     twin, file = (
-        largest_fit(FINEWEB.recipe, GPT2, GPU, fitting.room_on(GPU.device), is_twin=is_twin)
+        largest_fit(FINEWEB.recipe, GPT2, GPU, fitting.usable_memory(GPU.device), is_twin=is_twin)
         for is_twin in (True, False)
     )
     assert file < twin / 2

@@ -153,7 +153,7 @@ def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
     [
         ("echo 'step.c:1: error: no such flag' >&2; exit 1", "failed .step.c:1: error: no such"),
         ("exit 1", "failed .no message"),
-        ('for last; do :; done; echo nothing > "$last"', "made cannot be loaded"),
+        ('for last; do :; done; echo nothing > "$last"', "cannot be loaded"),
         (None, "cannot be run"),
     ],
 )

@@ -87,7 +87,7 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
         ),
         (["--split", "test"], "--split is for data sets of the hub"),
         (["--max-documents", "5"], "--max-documents is for texts of many documents"),
-        (["--tokenizer", "bpe:100000"], "bpe:100000 is more than this text can fill"),
+        (["--tokenizer", "bpe:100000"], "bpe:100000 is too large for this text"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(command, play, tmp_path, flags, complaint):

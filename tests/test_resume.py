@@ -218,7 +218,9 @@ def test_other_data_is_refused_and_nothing_is_touched(solution, stopped, tmp_pat
 
 def test_a_run_that_has_checkpoints_is_not_begun_again_unasked(solution, stopped):
     files = files_under(stopped)
-    with pytest.raises(UserError, match="holds a run with checkpoints up to step 9; go on with"):
+    with pytest.raises(
+        UserError, match="holds a run with checkpoints up to step 9; resume it with"
+    ):
         train(solution, stopped)
     assert files_under(stopped) == files
 

@@ -53,8 +53,8 @@ def room_of(module: str) -> str:
 
 def home_of(name: str) -> str:
     """The room that a name of the door comes from."""
-    if name in gpt2_small._HOMES:
-        return room_of(gpt2_small._HOMES[name])
+    if name in gpt2_small._MODULE_OF:
+        return room_of(gpt2_small._MODULE_OF[name])
     if name == "UserError":
         return "errors"
     return name if name in FLOOR_OF else "binding"

@@ -132,7 +132,7 @@ def test_a_run_with_checkpoints_is_not_overwritten(tmp_path):
     model = our_gpt2()
     run = saved_run(tmp_path / "run", model)
     before = files_under(run.folder)
-    with pytest.raises(UserError, match=r"up to step 3; go on with .* --resume"):
+    with pytest.raises(UserError, match=r"up to step 3; resume it with .* --resume"):
         create_run(run.folder, model_fields={}, tokenizer=characters(), run={})
     assert files_under(run.folder) == before
 

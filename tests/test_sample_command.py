@@ -185,7 +185,7 @@ def test_a_learners_file_is_what_samples(interrupted):
     ("arguments", "sentence"),
     [
         (["--prompt", "A1"], "character '1'"),
-        (["--prompt", ""], "the prompt is empty, and tokenizer 'char' has no token"),
+        (["--prompt", ""], "the prompt is empty, and tokenizer 'char' has no start"),
         (["--prompt", "A", "--temperature", "-1"], "temperature is -1.0; give 0"),
         (["--prompt", "A", "--temperature", "nan"], "temperature is nan"),
         (["--prompt", "A", "--top-k", "0"], "top_k is 0; give a whole number"),
@@ -199,7 +199,7 @@ def test_a_learners_file_is_what_samples(interrupted):
         (["--prompt", "A", "--typical-p", "0"], "typical_p is 0.0; give a number above 0"),
         (["--prompt", "A", "--prompts", "b.txt"], "both --prompt and --prompts are given"),
         (["--prompts", "no-such.txt"], "no-such.txt cannot be read: No such file"),
-        (["--prompt", "A", "--stop-token", "99"], "there is no token 99; the model knows tokens"),
+        (["--prompt", "A", "--stop-token", "99"], "there is no token 99; the model has tokens"),
         (["--prompt", "A", "--stop-token", "AB"], "'AB' is 2 tokens, not one; give an id"),
         (["--prompt", "A", "--score", ""], "the text to score is empty"),
         (["--prompt", "A", "--json", "no/where.json"], "there is no folder"),

@@ -134,7 +134,7 @@ def test_settings_survive_the_way_to_another_process_and_to_a_run():
 def test_a_run_without_a_recipe_cannot_go_on():
     run = asdict(RECIPE)
     del run["batch_size"]
-    with pytest.raises(UserError, match=r"config.json does not say .*'batch_size'"):
+    with pytest.raises(UserError, match=r"config.json has no setting 'batch_size'"):
         settings_of_run({}, run, "config.json")
 
 

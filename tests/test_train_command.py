@@ -161,8 +161,8 @@ def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
     ("arguments", "sentence"),
     [
         (["--preset", "storys"], "there is no training preset 'storys'; did you mean stories?"),
-        ([], "give --preset, or with --resume the --out of a run that began"),
-        (["--resume"], "give --preset, or with --resume the --out of a run that began"),
+        ([], "give --preset, or --resume and the --out of an existing run"),
+        (["--resume"], "give --preset, or --resume and the --out of an existing run"),
         (["--preset", "shakespeare-cpu"], "give --data: a text file, a folder that"),
         ([*SMALL, "--data", "plai.txt"], "no data set 'plai.txt'; did you mean play.txt?"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "nan"], "--learning-rate is nan"),
@@ -190,7 +190,7 @@ def test_a_run_is_not_started_over_another(trained, command):
     log = (trained / "log.jsonl").read_bytes()
     code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
     assert code == 2
-    assert "run holds a run with checkpoints up to step 6; go on with `gpt2-small" in err
+    assert "run holds a run with checkpoints up to step 6; resume it with `gpt2-small" in err
     assert (trained / "log.jsonl").read_bytes() == log
 
 

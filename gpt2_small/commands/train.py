@@ -105,7 +105,12 @@ def _train(
     from gpt2_small.runs import read_run
     from gpt2_small.training.chat_data import ChatData
     from gpt2_small.training.display.chat_progress import print_loss_by_turn
-    from gpt2_small.training.display.overview import draw, print_plan, reference_lines, watch
+    from gpt2_small.training.display.overview import (
+        draw,
+        print_plan,
+        reference_lines,
+        show_training,
+    )
     from gpt2_small.training.display.profile import profiling
     from gpt2_small.training.display.safe_output import run_console
     from gpt2_small.training.display.trackers import open_trackers
@@ -142,7 +147,7 @@ def _train(
         is_traced = profile and processes.is_main
         traced = profiling(out, processes.device, run.training.step) if is_traced else nullcontext()
         with traced as profiler:
-            watch(run, console, look_every=every, trackers=trackers, profiler=profiler)
+            show_training(run, console, sample_every=every, trackers=trackers, profiler=profiler)
         draw(run, reference_lines(run.data))
         next_command = f"sample --model {shell_word(out)} --prompt TEXT"
         if isinstance(run.data, ChatData):

@@ -1,4 +1,4 @@
-"""Cut tokens into windows: random ones to train on, all of them in order to evaluate on."""
+"""Draw random windows of tokens for training, and all windows in order for evaluation."""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,24 +23,24 @@ def batch_at(
     rank: int = 0,
     world_size: int = 1,
 ) -> Int[Tensor, "batch seq_plus_1"]:
-    """One process's share of the batch of one step, a pure function of `seed` and `step`.
+    """Draw one process's share of a step's batch, a pure function of `seed` and `step`.
 
-    Every start of a window is equally likely, drawn with replacement. All ranks draw the same
-    `batch_size` starts and take their own rows: the shares of ranks 0, 1, ... stacked are the batch
-    of a single process.
+    Windows start at uniformly random positions, drawn with replacement. All ranks draw the same
+    `batch_size` positions and use their own rows: the concatenated shares of all ranks are the
+    batch of a single process.
 
     Args:
-        tokens: `[tokens]`, any integer type; an array, or shards on the disk.
+        tokens: `[tokens]`, any integer type; an array or shards.
         seed: at least 0.
         step: at least 0.
-        batch_size: windows over all processes together.
-        n_ctx: targets in a window; a window holds one token more.
+        batch_size: windows over all processes.
+        n_ctx: targets in a window, which has n_ctx + 1 tokens.
 
     Returns:
         `[batch_size / world_size, n_ctx + 1]`, int64.
 
     Raises:
-        UserError: fewer tokens than one window, or a batch that the processes cannot share evenly.
+        UserError: fewer tokens than one window, or a batch that cannot be divided equally.
     """
     check_length(len(tokens), n_ctx)
     if batch_size < 1 or batch_size % world_size:
@@ -57,43 +57,39 @@ def batch_at(
 def evaluation_batches(
     tokens: Tokens, *, n_ctx: int, batch_size: int, rank: int = 0, world_size: int = 1
 ) -> Iterator[Int[Tensor, "batch seq_plus_1"]]:
-    """All tokens once: every token but the first is a target in exactly one window.
+    """Batch all windows in order: every token but the first is a target exactly once.
 
-    The last target of a window is the first input of the next one. The last window holds the rest,
-    and is a batch of its own. Windows are dealt to the ranks in turn, so that ranks may get
-    different numbers of batches: weight each batch by its targets, and reduce sums at the end.
+    The last target of a window is the first input of the next one. The last window may be shorter
+    and is a separate batch. Windows are assigned to the ranks in turn, which may get different
+    numbers of batches: weight each batch by its targets, and reduce sums at the end.
 
     Args:
-        tokens: `[tokens]`, any integer type; an array, or shards on the disk.
-        n_ctx: targets in a window; a window holds one token more.
-        batch_size: most windows in a batch of this process.
+        tokens: `[tokens]`, any integer type; an array or shards.
+        n_ctx: targets in a window, which has n_ctx + 1 tokens.
+        batch_size: the most windows in a batch of this process.
 
     Raises:
         UserError: fewer than two tokens.
     """
     targets = len(tokens) - 1
     if targets < 1:
-        raise UserError(f"{len(tokens)} tokens hold nothing to predict; at least 2 are needed")
+        raise UserError(f"{len(tokens)} tokens have no target to predict; give at least 2")
     starts = np.arange(0, targets, n_ctx)[rank::world_size]
-    whole = starts[starts + n_ctx <= targets]
-    for first in range(0, len(whole), batch_size):
-        rows = whole[first : first + batch_size]
+    full = starts[starts + n_ctx <= targets]
+    for first in range(0, len(full), batch_size):
+        rows = full[first : first + batch_size]
         yield _to_tensor(_windows(tokens, rows, n_ctx + 1))
-    for start in starts[len(whole) :]:
+    for start in starts[len(full) :]:
         yield _to_tensor(_windows(tokens, np.array([start]), len(tokens) - start))
 
 
-def check_length(length: int, n_ctx: int, what: str = "the text") -> None:
-    """Refuse a text that is shorter than one window.
-
-    Raises:
-        UserError: with both numbers.
-    """
+def check_length(length: int, n_ctx: int, name: str = "the text") -> None:
+    """Raises UserError, with both numbers, for a text shorter than one window."""
     if n_ctx < 1:
         raise UserError(f"a context of {n_ctx} tokens is too short; it must be at least 1")
     if length <= n_ctx:
         raise UserError(
-            f"{what} has {length} tokens, fewer than the {n_ctx + 1} of one window "
+            f"{name} has {length} tokens, fewer than the {n_ctx + 1} of one window "
             f"(a context of {n_ctx} and its last target); {_way_out(length)}"
         )
 
@@ -101,17 +97,17 @@ def check_length(length: int, n_ctx: int, what: str = "the text") -> None:
 def bigram_loss(
     train_tokens: np.ndarray, windows: Iterable[np.ndarray | Tensor], vocab_size: int
 ) -> float:
-    """Mean loss over all targets of a model that sees one token back, in nats per token.
+    """Compute the mean loss of a bigram model over all targets, in nats per token.
 
     The probability of b after a is (c(a, b) + t(a) p(b)) / (c(a) + t(a)), counted in training: c(a)
-    pairs begin with a, t(a) different tokens follow it, and p(b) is the share of b among all
-    targets, with one added to every count (Witten and Bell 1991, method C, interpolated). A token
-    never seen as a first is followed by p.
+    pairs begin with a, t(a) different tokens follow it, and p(b) is the fraction of b among all
+    targets, with one added to every count (Witten and Bell 1991, method C, interpolated). After a
+    token without pairs the probability is p(b).
 
     Args:
-        train_tokens: `[tokens]`, or `[windows seq+1]` whose rows are counted apart.
-        windows: arrays `[seq+1]` or `[batch seq+1]`, such as `evaluation_batches` gives.
-        vocab_size: ids lie below it.
+        train_tokens: `[tokens]`, or `[windows seq+1]` whose rows are counted separately.
+        windows: arrays `[seq+1]` or `[batch seq+1]`, such as those of `evaluation_batches`.
+        vocab_size: the number of ids.
 
     Raises:
         UserError: no pair to count, or no target to predict.

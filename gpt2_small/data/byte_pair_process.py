@@ -1,6 +1,6 @@
-"""Train byte pairs in a process of its own, which Ctrl-C and SIGTERM end at once.
+"""Train byte pairs in a subprocess, which Ctrl-C and SIGTERM end at once.
 
-The training itself is native code that looks at no signal, and may run out of memory.
+The training is native code that ignores signals and may run out of memory.
 """
 
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
 
-SMALL_CHARACTERS = 2**18  # whose training takes about a second, so that none is started
+SMALL_CHARACTERS = 2**18  # trained in about a second, without a subprocess
 
 
 def train_byte_pairs(text: str, vocab_size: int) -> BytePairTokenizer:
-    """`BytePairTokenizer.train`, run in a process of its own.
+    """Run `BytePairTokenizer.train` in a subprocess.
 
     Raises:
         UserError: as `BytePairTokenizer.train`, or the process was killed.

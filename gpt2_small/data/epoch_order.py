@@ -1,4 +1,4 @@
-"""Order items without replacement: each once a pass, from a seed and a step alone."""
+"""Draw windows without replacement: each once per epoch, from a seed and a step alone."""
 
 import numpy as np
 import torch
@@ -12,26 +12,25 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def epoch_positions(*, seed: int, step: int, batch_size: int, count: int) -> np.ndarray:
-    """Items of a step, over all processes, int64 [batch_size].
+    """The items of a step, over all processes, int64 [batch_size].
 
-    The passes follow each other without a gap: a step may end one and begin the next. Every item
-    comes once in a pass, and each pass has its own order. Nothing of the size of the data is held:
-    the order is a Feistel network over the numbers below the next power of four, of which those
-    that are no items are passed on until they are (Black and Rogaway 2002, "Ciphers with Arbitrary
-    Finite Domains", section 3).
+    A step may contain the end of one epoch and the beginning of the next. Every epoch contains each
+    item once, in its own order. The order takes constant memory: it is a Feistel network over the
+    numbers below the next power of four, applied repeatedly until the result is an item (Black and
+    Rogaway 2002, "Ciphers with Arbitrary Finite Domains", section 3).
 
     Args:
-        count: items in a pass, at least 1.
+        count: items in an epoch, at least 1.
     """
     first = step * batch_size
-    passes = np.empty(batch_size, dtype=object)
+    epochs = np.empty(batch_size, dtype=object)
     places = np.empty(batch_size, dtype=np.uint64)
     for row in range(batch_size):
-        passes[row], places[row] = divmod(first + row, count)
+        epochs[row], places[row] = divmod(first + row, count)
     chosen = np.empty(batch_size, dtype=np.int64)
-    for number in sorted(set(passes)):
-        rows = passes == number
-        chosen[rows] = permuted(places[rows], count, seed=seed, number=number)
+    for epoch in sorted(set(epochs)):
+        rows = epochs == epoch
+        chosen[rows] = permuted(places[rows], count, seed=seed, number=epoch)
     return chosen
 
 
@@ -45,10 +44,10 @@ def epoch_batch_at(
     rank: int = 0,
     world_size: int = 1,
 ) -> Tensor:
-    """One process's share of a step's windows, each once a pass, int64 [batch seq+1].
+    """Draw one process's share of a step's windows, each once per epoch, int64 [batch seq+1].
 
-    Windows follow each other without a gap but for the token that is the last target of one and the
-    first input of the next; the tokens after the last whole window are left out.
+    The last target of a window is the first input of the next; tokens after the last full window
+    are left out.
 
     Args: as for `batch_at`.
 
@@ -67,7 +66,7 @@ def epoch_batch_at(
 
 
 def permuted(places: np.ndarray, count: int, *, seed: int, number: int) -> np.ndarray:
-    """The images of these places under a permutation of range(count), int64, by number."""
+    """The images of these places under the permutation of range(count) with this number, int64."""
     half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
     keys = np.random.default_rng([seed, number]).integers(2**64, size=ROUNDS, dtype=np.uint64)
     result = _rounds(places.astype(np.uint64), half, keys)

@@ -1,4 +1,4 @@
-"""Write HellaSwag's validation questions into a JSON-lines file, from the Hugging Face Hub."""
+"""Download HellaSwag's validation questions from the Hugging Face Hub to a JSON-lines file."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,14 @@ from gpt2_small.files import write_atomically
 
 DATA_SET = "Rowan/hellaswag"
 NAME, FILE_NAME = "hellaswag", "hellaswag_val.jsonl"
-KEPT = ("ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings", "label")
+FIELDS = ("ind", "activity_label", "ctx_a", "ctx_b", "ctx", "endings", "label")
 
 
 def prepare_hellaswag(folder: Path) -> tuple[Path, int]:
-    """Write the questions of the validation split, as they are, and give the file and their number.
+    """Write the questions of the validation split; return the file and the number of questions.
 
-    Raises UserError when `datasets` is not installed, the hub cannot be reached, a row is not in
-    HellaSwag's format, or the file is there already; nothing is written then.
+    Raises UserError, and writes nothing, when `datasets` is not installed, the Hub cannot be
+    reached, a row is not in HellaSwag's format, or the file exists already.
     """
     path = folder / FILE_NAME
     if path.exists():
@@ -29,8 +29,8 @@ def prepare_hellaswag(folder: Path) -> tuple[Path, int]:
             raise UserError(
                 f"row {number} of {DATA_SET} has no {missing[0]!r}; nothing was written"
             )
-        kept = {name: row[name] for name in KEPT if name in row}
-        lines.append(json.dumps(kept, ensure_ascii=False) + "\n")
+        question = {name: row[name] for name in FIELDS if name in row}
+        lines.append(json.dumps(question, ensure_ascii=False) + "\n")
     if not lines:
         raise UserError(f"the data set {DATA_SET} is empty; nothing was written")
     try:

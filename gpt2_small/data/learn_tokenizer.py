@@ -1,4 +1,4 @@
-"""Make the tokenizer for a corpus: a fixed one, or one that is learned from the text."""
+"""Make the tokenizer of a corpus: a fixed one, or one trained on its text."""
 
 from collections.abc import Iterable
 
@@ -7,20 +7,20 @@ from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, divided
 from gpt2_small.tokenizers.protocol import DOCUMENT_GAP, Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
 
-MOST_CHARACTERS = 20_000_000  # of the training text, from which byte pairs are learned
+MOST_CHARACTERS = 20_000_000  # of the training text, for training byte pairs
 
 
 def learn_tokenizer(spec: str, corpus: Corpus, held_out: HeldOut) -> Tokenizer:
-    """The tokenizer that `spec` names.
+    """Make a tokenizer by its name.
 
-    `char` has every character of the corpus; `bpe:SIZE` is learned from the beginning of the
-    training documents.
+    `char` has every character of the corpus; `bpe:SIZE` is trained on the beginning of the training
+    documents.
 
     Raises:
-        UserError: the text does not suffice.
+        UserError: a text that is too short.
     """
     if spec == "stories":
-        from gpt2_small.stories import StoriesTokenizer  # which needs torch
+        from gpt2_small.stories import StoriesTokenizer  # imports torch
 
         return StoriesTokenizer()
     if spec == "char":
@@ -41,13 +41,13 @@ def _alphabet(pieces: Iterable[Piece]) -> str:
 
 
 def _training_text(pieces: Iterable[Piece], held_out: HeldOut) -> str:
-    """The first MOST_CHARACTERS for training, or a document more."""
-    kept, left = [], MOST_CHARACTERS
+    """The first MOST_CHARACTERS of the training text, up to the end of a piece."""
+    texts, left = [], MOST_CHARACTERS
     for piece in pieces:
         if left <= 0:
             break
         for split, text in divided(piece, held_out):
             if split == "train":
-                kept += [text, DOCUMENT_GAP] if piece.ends else [text]
+                texts += [text, DOCUMENT_GAP] if piece.ends else [text]
                 left -= len(text)
-    return "".join(kept)
+    return "".join(texts)

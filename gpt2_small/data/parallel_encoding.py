@@ -1,4 +1,4 @@
-"""Encode many documents with several processes, in the order in which they came."""
+"""Encode documents with several processes, in order."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from gpt2_small.tokenizers.registry import from_dict
 from gpt2_small.tokenizers.surrogates import text_to_bytes
 
 SPLITS = ("train", "val")
-WAITING = 2  # batches for each process: one being encoded, and the next
+BATCHES_PER_PROCESS = 2  # one being encoded, and the next
 
 Batch = list[Piece]
 
@@ -30,7 +30,7 @@ class Encoded(NamedTuple):
     """The tokens of a batch.
 
     ids: by split, `[tokens]`.
-    documents: by split, how many begin here.
+    documents: by split, the number of documents that begin in it.
     size: bytes of the texts in UTF-8.
     """
 
@@ -40,11 +40,11 @@ class Encoded(NamedTuple):
 
 
 def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encoded:
-    """The tokens of the pieces, by split.
+    """Encode the pieces of a batch, by split.
 
-    A document ends with the tokenizer's end of text, or where it has none with an empty line. A
-    tokenizer that puts its own mark before each text, as the stories' does, or after it, needs
-    none. What a tokenizer puts before a text comes before the first piece of a document alone.
+    A document ends with the tokenizer's end of text, or with an empty line if it has none. A
+    tokenizer that itself adds the end of text before each text, like the stories', or after it,
+    gets no second one. The ids before a text are added to the first piece of a document alone.
     """
     ids: dict[str, list[np.ndarray]] = {split: [] for split in SPLITS}
     documents, size = dict.fromkeys(SPLITS, 0), 0
@@ -64,18 +64,18 @@ def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encod
 def encode_in_order(
     batches: Iterable[Batch], tokenizer: Tokenizer, held_out: HeldOut, processes: int
 ) -> Iterator[Encoded]:
-    """Each batch encoded, in order; with one process, in this one.
+    """Encode batches in order; with `processes` 1, in this process.
 
-    No more than two batches for each process are held.
+    At most two batches for each process are in memory.
 
     Raises:
-        UserError: a text that cannot be encoded, or a process that was ended from outside.
+        UserError: a text that cannot be encoded, or a process that was killed.
     """
     if processes == 1:
         for batch in batches:
             yield encode_batch(tokenizer, batch, held_out)
         return
-    waiting: deque[Future[Encoded]] = deque()
+    pending: deque[Future[Encoded]] = deque()
     pool = ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -85,11 +85,11 @@ def encode_in_order(
     try:
         for batch in batches:
             with _interrupts_blocked():
-                waiting.append(pool.submit(_work, batch))
-            if len(waiting) == WAITING * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+                pending.append(pool.submit(_work, batch))
+            if len(pending) == BATCHES_PER_PROCESS * processes:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool:
         raise UserError(
             "a tokeniser process was killed, perhaps because memory ran out; give the same command "
@@ -108,7 +108,7 @@ def _end(tokenizer: Tokenizer) -> np.ndarray:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C, so that processes started meanwhile never see it."""
+    """Block SIGINT in this context, so that processes started in it inherit the mask."""
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
@@ -130,7 +130,7 @@ def _start_worker(tokenizer: dict[str, Any], held_out: HeldOut) -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the parent was killed, which would leave this process waiting for ever."""
+    """Exit when the parent process has ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Prepare shards from a text: tokenise it with several processes, and resume where it stopped."""
+"""Prepare shards from a text: tokenise it with several processes, and resume after interrupts."""
 
 import os
 import time
@@ -34,12 +34,12 @@ SAVE_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareProgress:
-    """How far a preparation is.
+    """The progress of a preparation.
 
     stage: `opening`, `vocabulary`, `tokens`, `hashes` or `done`.
-    documents, tokens, bytes: of text, so far, those before an interruption among them.
-    total_documents, total_bytes: about how many there are, where that is known.
-    remarks: what a user should know about the text, as far as it has been read.
+    documents, tokens, bytes: processed so far, including before an interruption.
+    total_documents, total_bytes: the approximate totals, if they are known.
+    remarks: notes for the user about the text read so far.
     """
 
     stage: str
@@ -52,7 +52,7 @@ class PrepareProgress:
 
     @property
     def fraction(self) -> float | None:
-        """The part that is done, where the whole is known."""
+        """The completed fraction, if the total is known."""
         if self.total_documents:
             return min(1.0, self.documents / self.total_documents)
         return min(1.0, self.bytes / self.total_bytes) if self.total_bytes else None
@@ -70,18 +70,18 @@ def prepare(
     processes: int | None = None,
     save_seconds: float = SAVE_SECONDS,
 ) -> Iterator[PrepareProgress]:
-    """Make shards in `folder`, or resume making them; nothing happens before the first `next`.
+    """Prepare shards in `folder`, or resume it; a generator, which starts at the first `next`.
 
-    What is made depends on the text and the options alone.
+    The shards depend on the text and the options alone.
 
     Args:
         name, column, split, max_documents, skipped_share: the text, as for `open_corpus`.
-        processes: that tokenise; None is chosen by the size of the text and the number of cores.
-        save_seconds: between the states from which an interrupted preparation can resume.
+        processes: the number of tokenising processes; None chooses it by text size and cores.
+        save_seconds: the time between two saved states.
 
     Raises:
-        UserError: the text cannot be read, the folder holds something else or was begun with other
-            settings, or there is not enough space.
+        UserError: an unreadable text, a folder with other content or other settings, or too little
+            disk space.
     """
     unfinished = Unfinished(Path(folder))
     begun_with = unfinished.progress.get("settings", {})
@@ -104,16 +104,16 @@ def prepare(
 
 
 def _check_outside(name: str, folder: Path) -> None:
-    """Refuse to make shards in the folder that is read."""
+    """Raises UserError for an output folder inside the input folder."""
     text = Path(name)
     if os.path.isdir(text) and folder.absolute().resolve().is_relative_to(text.resolve()):
         raise UserError(f"{folder} lies inside {name}, which is read; give a folder elsewhere")
 
 
 class Preparation:
-    """The making of the shards of a corpus in a folder.
+    """The preparation of a corpus in a folder.
 
-    Raises UserError when the folder was begun with other settings, or there is not enough space.
+    Raises UserError when the folder was begun with other settings, or the disk is too small.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Preparation:
         )
 
     def run(self, processes: int) -> Iterator[PrepareProgress]:
-        """Make the shards that are still missing."""
+        """Write the missing shards, and publish the folder."""
         with self.unfinished.locked():
             self.unfinished.check_settings(self.settings)
             if "index" not in self.unfinished.progress:
@@ -162,7 +162,7 @@ class Preparation:
         return tokenizer
 
     def _resume(self, tokenizer: Tokenizer) -> Place | None:
-        """Open the shards as they were saved last, and give the place in the text."""
+        """Open the shards in their last saved state, and return the position in the text."""
         saved = self.unfinished.progress.get("saved", {})
         self.documents = saved.get("documents", self.documents)
         self.bytes = saved.get("bytes", self.bytes)
@@ -184,7 +184,7 @@ class Preparation:
         self, tokenizer: Tokenizer, place: Place | None, processes: int
     ) -> Iterator[PrepareProgress]:
         yield self._progress("tokens")
-        places: deque[Place] = deque()  # the ends of the batches that are being encoded
+        places: deque[Place] = deque()  # the positions after the batches being encoded
 
         def batches() -> Iterator[Batch]:
             for batch in _batches(self.corpus.pieces(place)):
@@ -212,7 +212,7 @@ class Preparation:
         self.unfinished.save(saved=saved)
 
     def _close(self, tokenizer: Tokenizer) -> None:
-        """Close the last shards, and save the index that is to be published."""
+        """Close the last shards, and save the index for `publish`."""
         for split, writer in self.writers.items():
             if writer.tokens == 0:
                 raise self._empty(split)
@@ -261,7 +261,7 @@ class Preparation:
 
 
 def _batches(pieces: Iterable[Piece]) -> Iterator[Batch]:
-    """Group pieces in batches. No piece is taken before the batch of those before it is full."""
+    """Group pieces in batches, without prefetching pieces of the next batch."""
     batch: Batch = []
     size = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Choose how shards are made: what a user asked for, and the defaults."""
+"""Define the options of preparing shards, and choose their defaults."""
 
 import hashlib
 import json
@@ -24,21 +24,21 @@ LARGEST_SHARE = 0.1
 VALIDATION_BYTES = 20_000_000
 SHARE_OF_UNKNOWN = 0.005
 
-BYTES_FOR_A_PROCESS = 16_000_000  # starting one takes as long as tokenising half of them
-TOKENS_A_BYTE = {"gpt2": 0.3, "bpe": 0.5}  # seldom more; of the others one
+BYTES_FOR_A_PROCESS = 16_000_000  # starting a process takes as long as tokenising half of them
+TOKENS_PER_BYTE = {"gpt2": 0.3, "bpe": 0.5}  # upper estimates; 1 for other tokenizers
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """How shards are made.
+    """Options of preparing shards.
 
-    tokenizer: `gpt2`, `byte`, `char` or `bpe:SIZE`, or one that exists; None is `gpt2`, and for the
-        stories their own.
+    tokenizer: `gpt2`, `byte`, `char` or `bpe:SIZE`, or a tokenizer; None for `gpt2`, or the
+        stories' own.
     kind: `bin` for nanoGPT's reader, `npy` for build-nanogpt's.
-    shard_tokens: in a file; None is all of a split for `bin`, and NPY_SHARD_TOKENS for `npy`.
-    validation_share: of the documents; None is chosen by size.
+    shard_tokens: tokens in a file; None for a whole split (`bin`) or NPY_SHARD_TOKENS (`npy`).
+    validation_share: of the documents; None chooses it by size.
 
-    Raises UserError for a value that cannot be.
+    Raises UserError for an invalid value.
     """
 
     tokenizer: str | Tokenizer | None = None
@@ -59,10 +59,10 @@ class PrepareOptions:
 
 
 def settings_of(corpus: Corpus, options: PrepareOptions) -> dict[str, Any]:
-    """Everything that decides what is made, by the name that a user knows it by.
+    """All settings that determine the shards, by the names used in messages.
 
     Raises:
-        UserError: a share for a corpus of which the end of each document is held out.
+        UserError: a validation share for a corpus whose documents are cut.
     """
     share = options.validation_share
     if corpus.cuts_documents and share is not None:
@@ -96,7 +96,7 @@ def _tokenizer_settings(tokenizer: str | Tokenizer | None, default: str) -> dict
 
 
 def suitable_processes(corpus: Corpus) -> int:
-    """A process for each core; fewer for a text that takes less time than they take to start."""
+    """The number of processes: one for each core, fewer for a small text."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if corpus.bytes is None:
         return count or 1
@@ -104,18 +104,18 @@ def suitable_processes(corpus: Corpus) -> int:
 
 
 def check_space(folder: Path, corpus: Corpus, tokenizer: str, already: int) -> None:
-    """Refuse a disk that is too small for the shards of a corpus, by their probable size.
+    """Check that the disk has space for a corpus's shards, by their estimated size.
 
     Args:
-        folder: of the shards; need not exist yet.
-        already: bytes that have been written.
+        folder: of the shards, which may not exist yet.
+        already: bytes written so far.
 
     Raises:
-        UserError: with both numbers.
+        UserError: with the needed and the free space.
     """
     if corpus.bytes is None:
         return
-    tokens = corpus.bytes * TOKENS_A_BYTE.get(tokenizer.partition(":")[0], 1.0)
+    tokens = corpus.bytes * TOKENS_PER_BYTE.get(tokenizer.partition(":")[0], 1.0)
     needed = 2 * tokens - already
     folders = (folder.absolute(), *folder.absolute().parents)
     place = next(path for path in folders if os.path.exists(path))
@@ -128,7 +128,7 @@ def check_space(folder: Path, corpus: Corpus, tokenizer: str, already: int) -> N
 
 
 def in_bytes(count: float) -> str:
-    """A number of bytes for a person to read: 17.2 GB."""
+    """Format a number of bytes, such as 17.2 GB."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.3g} {unit}"

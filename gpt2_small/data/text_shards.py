@@ -1,4 +1,4 @@
-"""Open any text as shards of tokens, preparing it first where it is not prepared yet."""
+"""Open any text as shards, and prepare it in the cache folder if necessary."""
 
 import atexit
 import hashlib
@@ -24,10 +24,10 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 
 FILE_TOKENIZER = "char"
 HUB_TOKENIZER = "bpe:4096"
-HUB_CHARACTERS = 20_000_000  # read of a data set of the hub that is not prepared
-SHARDS_VARIABLE = "GPT2_SMALL_SHARDS"  # where they are put instead of in the cache folder
+HUB_CHARACTERS = 20_000_000  # the characters to read of an unprepared data set of the Hub
+SHARDS_VARIABLE = "GPT2_SMALL_SHARDS"  # a folder to use instead of the cache folder
 KEY_VERSION = 1  # changes when the same text and options give other shards
-KEPT_SECONDS = 30 * 24 * 3600  # after which shards in the cache that nobody opened are removed
+KEPT_SECONDS = 30 * 24 * 3600  # cached shards that were not opened for so long are removed
 
 
 def open_text(
@@ -38,24 +38,24 @@ def open_text(
     verify: bool = False,
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> Shards:
-    """The tokens of a text: shards as they are; anything else is prepared in the cache folder.
+    """Open the tokens of a text: shards, or any other text, prepared in the cache folder.
 
-    A text is split, tokenised and read as `prepare` does it. Text and tokenizer decide which
-    shards in the cache they are; several processes may ask at once, and one prepares.
+    A text is split and tokenised as by `prepare`. Text and tokenizer determine its folder in the
+    cache; of several processes, one prepares and the others wait.
 
     Args:
-        name: shards, or what `open_corpus` takes: a file, a folder, `hub:NAME`, a known name. Of a
-            data set of the hub the first HUB_CHARACTERS are read.
-        tokenizer: one that exists, or `gpt2`, `byte`, `char` or `bpe:SIZE`. None is `char` for a
-            file, and `bpe:4096` for a data set of the hub.
-        column: of rows, the one that is the text.
-        verify: read everything in shards that are given, and compare their hashes.
-        progress: called now and then while a text is opened and prepared, at the end with `done`.
+        name: shards, or a name for `open_corpus`: a file, a folder, `hub:NAME`, a known name. The
+            first HUB_CHARACTERS of a data set of the Hub are read.
+        tokenizer: a tokenizer, or `gpt2`, `byte`, `char` or `bpe:SIZE`. None for `char` for a file,
+            and `bpe:4096` for a data set of the Hub.
+        column: of text, in rows.
+        verify: read all given shards, and compare their hashes.
+        progress: called regularly while a text is opened and prepared, at the end with `done`.
 
     Raises:
-        UserError: the text or the shards cannot be used.
+        UserError: an unusable text or unusable shards.
     """
-    tell = progress or (lambda step: None)
+    report = progress or (lambda step: None)
     name = str(name)
     if holds_shards(name):
         if column is not None:
@@ -66,21 +66,21 @@ def open_text(
         tokenizer=tokenizer or (HUB_TOKENIZER if is_on_hub else FILE_TOKENIZER)
     )
     most = HUB_CHARACTERS if is_on_hub else None
-    tell(PrepareProgress(stage="opening"))
+    report(PrepareProgress(stage="opening"))
     try:
         corpus = open_corpus(name, column=column, most_characters=most)
         folder = _cached(corpus, options)
         busy = f"another process is preparing {folder}"
         with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
-            shards = _open_or_prepare(folder, corpus, options, tell)
+            shards = _open_or_prepare(folder, corpus, options, report)
             (folder / INDEX).touch()
             _remove_old(folder.parent)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"Interrupted while preparing {name}; the same command goes on with it."
+            f"Interrupted while preparing {name}; the same command resumes it."
         ) from None
     finally:
-        tell(PrepareProgress(stage="done"))
+        report(PrepareProgress(stage="done"))
     return replace(shards, name=name, remarks=(*read_index(folder).remarks, *shards.remarks))
 
 
@@ -88,28 +88,28 @@ def _open_or_prepare(
     folder: Path,
     corpus: Corpus,
     options: PrepareOptions,
-    tell: Callable[[PrepareProgress], object],
+    report: Callable[[PrepareProgress], object],
 ) -> Shards:
     if (folder / INDEX).exists():
         try:
             return open_shards(folder)
-        except UserError:  # damaged, and easily made again
+        except UserError:  # damaged: prepare it again
             shutil.rmtree(folder, ignore_errors=True)
     preparation = Preparation(corpus, Unfinished(folder), options, SAVE_SECONDS)
     for step in preparation.run(suitable_processes(corpus)):
-        tell(step)
+        report(step)
     return open_shards(folder)
 
 
 def _cached(corpus: Corpus, options: PrepareOptions) -> Path:
-    """The folder in the cache for the shards of a text."""
+    """The folder of a text's shards in the cache."""
     settings = json.dumps([KEY_VERSION, settings_of(corpus, options)], sort_keys=True)
     key = hashlib.sha256(settings.encode()).hexdigest()[:32]
     return _writable_cache() / key
 
 
 def _writable_cache() -> Path:
-    """The folder of shards; where none can be written, one that is removed with this process."""
+    """The folder of shards, or a temporary one if the cache is not writable."""
     chosen = os.environ.get(SHARDS_VARIABLE)
     try:
         folder = Path(chosen) if chosen else cache_folder() / "shards"
@@ -122,7 +122,7 @@ def _writable_cache() -> Path:
 
 
 def _remove_old(cache: Path) -> None:
-    """Remove shards that have not been opened for KEPT_SECONDS, if nobody is using them."""
+    """Remove unused shards that were not opened for KEPT_SECONDS."""
     for index in cache.glob(f"*/{INDEX}"):
         folder = index.parent
         try:

@@ -1,7 +1,7 @@
-"""Lock, resume and publish a folder of shards that is being made.
+"""Lock, resume and publish an unfinished folder of shards.
 
-Until the end the files are in a folder `unfinished` inside it. They then move up, and the index,
-without which the folder counts as unfinished, is written last.
+The files are first written to a subfolder `unfinished`. At the end they are moved up, and the index
+is written last, as the mark of a complete folder.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ HASH_LENGTH = 64
 
 
 class Unfinished:
-    """The folder `unfinished` of the shards that are made in `folder`; nothing is written yet.
+    """The subfolder `unfinished` of a folder of shards; the constructor writes nothing.
 
-    progress: what was saved last, empty at the beginning.
+    progress: the last saved state, empty at the beginning.
 
-    Raises UserError when `folder` holds finished shards, other things, or a link in `unfinished`.
+    Raises UserError when `folder` has finished shards or other content, or `unfinished` has a link.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,47 +37,46 @@ class Unfinished:
         if os.path.exists(folder / INDEX):
             remove_leftovers(folder)
             raise UserError(
-                f"{folder} holds finished shards already, and they are left as they are; "
-                "give another folder"
+                f"{folder} has finished shards already, which were not changed; give another folder"
             )
         if os.path.isdir(folder) and not self.path.is_dir() and any(folder.iterdir()):
-            raise UserError(f"{folder} is not empty and holds no shards; give a new folder")
+            raise UserError(f"{folder} is not empty and has no shards; give a new folder")
         self._refuse_links()
         self.progress = self._read()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """While it lasts no other process prepares the same folder."""
+        """Hold the folder's lock, so that no other process prepares it."""
         in_use = f"another process is preparing {self.folder}; wait for it, or give another folder"
         with locked(self.path / LOCK, in_use=in_use):
             self.progress = self._read()
             yield
 
     def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that differ from those it was begun with, with both values."""
+        """Raises UserError, with both values, for settings that differ from the first ones."""
         before: dict[str, Any] = self.progress.get("settings", {})
         for name in {**before, **settings} if before else {}:
             if before.get(name) != settings.get(name):
                 raise UserError(
-                    f"{self.folder} was begun with {_said(name, before.get(name))}, and now it is "
-                    f"{_said(name, settings.get(name))}; give the same again to resume, "
+                    f"{self.folder} was begun with {_setting(name, before.get(name))}, and now it "
+                    f"is {_setting(name, settings.get(name))}; give the same again to resume, "
                     "or another folder"
                 )
 
     def bytes_written(self) -> int:
-        """How much space its files take."""
+        """The size of its files."""
         if not os.path.isdir(self.path):
             return 0
         return sum(path.stat().st_size for path in self.path.iterdir())
 
     def save(self, **progress: Any) -> None:
-        """Save what is needed to resume from here, beside what was saved before."""
+        """Add values to the saved state."""
         self.progress |= progress
         content = {"format": FORMAT, "sha256": _hash(self.progress), "progress": self.progress}
         write_atomically(self.path / PROGRESS, json.dumps(content) + "\n")
 
     def publish(self, names: Mapping[str, str], index: Mapping[str, Any]) -> None:
-        """Move files up under their last names, then write the index. May be repeated."""
+        """Move files up under their final names, then write the index. Idempotent."""
         for name, last_name in names.items():
             if (self.path / name).exists():
                 os.replace(self.path / name, self.folder / last_name)
@@ -99,7 +98,7 @@ class Unfinished:
         return progress
 
     def _refuse_links(self) -> None:
-        """Through a link, writing a file would change another one."""
+        """Raises UserError for links, through which other files would be overwritten."""
         files = self.path.iterdir() if os.path.isdir(self.path) else ()
         for path in (self.path, *files, self.folder / INDEX):
             if os.path.islink(path):
@@ -125,7 +124,7 @@ def _hash(progress: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(progress, sort_keys=True).encode()).hexdigest()
 
 
-def _said(name: str, value: Any) -> str:
+def _setting(name: str, value: Any) -> str:
     if value is None:
         return f"no {name}"
     if isinstance(value, dict):

@@ -10,8 +10,8 @@ from gpt2_small.generation.decoders import Decoder, decoder_for, rows_at_once
 from gpt2_small.generation.logit_processors import without_padding
 from gpt2_small.model_protocol import Model
 
-# More rows than this are no faster for each.
-FASTEST_ROWS = 256
+# Larger batches do not raise the throughput.
+LARGEST_BATCH = 256
 
 
 def sample_many(
@@ -24,23 +24,23 @@ def sample_many(
     stop_tokens: Collection[int] = (),
     vocab_size: int | None = None,
 ) -> list[list[int]]:
-    """Token ids that follow each prompt at temperature 1, up to new_tokens of them.
+    """Draw up to new_tokens token ids after each prompt, at temperature 1.
 
-    The samples share one stream of random numbers: other prompts beside one give it others.
+    The samples share one generator, so that each sample depends on the other prompts.
 
     stop_tokens: each ends a sample, and is its last token.
-    vocab_size: the tokenizer's, where the model's may be padded beyond it.
+    vocab_size: the tokenizer's, if the model's vocabulary is padded.
     """
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    known = vocab_size or model.config.d_vocab
+    vocab_size = vocab_size or model.config.d_vocab
 
     def draw(logits: Tensor) -> Tensor:
-        tokens: Tensor = solution.sample(without_padding(logits, known), generator=generator)
+        tokens: Tensor = solution.sample(without_padding(logits, vocab_size), generator=generator)
         return tokens
 
     samples: list[list[int]] = []
-    decoder, batch = decoder_for(model), min(FASTEST_ROWS, rows_at_once(model))
+    decoder, batch = decoder_for(model), min(LARGEST_BATCH, rows_at_once(model))
     for first in range(0, len(prompts) if new_tokens else 0, batch):
         rows = prompts[first : first + batch]
         samples += _continued(draw, decoder, rows, new_tokens, frozenset(stop_tokens))

@@ -1,4 +1,4 @@
-"""Hold a conversation: turns, replies that stream, undo, retry, and a cache that lasts."""
+"""Chat with a model: turns, streamed replies, undo, retry, and a cache shared by all turns."""
 
 import json
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream
 
-ROOM_FOR_A_REPLY = 8
-"""At least an eighth of the context is kept for a reply, where earlier turns can be left out."""
+# At least an eighth of the context is reserved for a reply, if earlier turns can be left out.
+REPLY_FRACTION = 8
 
 
 @dataclass
 class ChatTurn:
-    """One turn.
+    """One turn of a chat.
 
-    ids: with the role before the text and the end after it.
-    steps, finish: of the assistant's, as in `Continuation`.
+    ids: the role, the text and the end of the turn.
+    steps, finish: of the assistant's turns, as in `Continuation`.
     """
 
     role: Literal["user", "assistant"]
@@ -35,16 +35,16 @@ class ChatTurn:
 
 
 class Chat:
-    """A model and a user in turns. The model reads whole turns only, the latest that fit n_ctx.
+    """A chat between a user and a model, which reads the latest whole turns that fit n_ctx.
 
-    What it has read once stays in the conversation's own cache, so a later turn reads only what
-    is new. Two conversations of one model share its weights and nothing else.
+    A key-value cache keeps earlier turns, so that each reply computes only the new tokens. Chats
+    with the same model share its weights and nothing else.
 
-    options: of every reply; each reply has its own random numbers, from the seed and how many
-        replies there were before it.
-    left_out: how many of the oldest turns the latest reply did not read.
+    options: of every reply; each reply has its own generator, seeded by the seed and the reply's
+        number.
+    left_out: the number of oldest turns that the latest reply did not read.
 
-    Raises UserError for a tokenizer without roles, and for options that cannot be.
+    Raises UserError for a tokenizer without roles, and for invalid options.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class Chat:
         self.left_out = self._replies = 0
 
     def reply(self, text: str) -> "Reply":
-        """Take the user's turn, and give the assistant's, which is written while it is iterated.
+        """Add a user's turn and return the reply, which is drawn as it is iterated.
 
-        Raises UserError, with the conversation as it was, for an empty message, one that the
-        tokenizer cannot encode, or one that does not fit the context.
+        Raises UserError, and changes nothing, for an empty message, one that the tokenizer cannot
+        encode, or one that does not fit the context.
         """
         if not text.strip():
             raise UserError("the message is empty; give at least one character")
@@ -81,16 +81,16 @@ class Chat:
         return self._answered()
 
     def retry(self) -> "Reply":
-        """Write the last answer again. Raises UserError where there is none."""
+        """Draw the last reply again. Raises UserError without one."""
         if not self.turns:
             raise UserError("there is no answer yet; send a message first")
         self.turns.pop()
         return self._answered()
 
     def undo(self) -> str:
-        """Take the last message and its answer back, and return the message.
+        """Remove the last message and its reply, and return the message.
 
-        Raises UserError where there is none.
+        Raises UserError without one.
         """
         if not self.turns:
             raise UserError("there is nothing to undo; send a message first")
@@ -98,7 +98,7 @@ class Chat:
         return self.turns.pop().text
 
     def edit(self, text: str) -> "Reply":
-        """Answer another message in the place of the last. Raises UserError as `reply` does."""
+        """Replace the last message, and return the new reply. Raises UserError as `reply` does."""
         before = list(self.turns)
         self.undo()
         try:
@@ -108,27 +108,27 @@ class Chat:
             raise
 
     def restart(self) -> None:
-        """Forget all turns."""
+        """Remove all turns."""
         self.turns = []
 
     def messages(self) -> list[dict[str, str]]:
-        """The turns as `role` and `content`, as `prepare --chat` and others read them."""
+        """The turns as dicts of `role` and `content`, as `prepare --chat` reads them."""
         return [{"role": turn.role, "content": turn.text} for turn in self.turns]
 
     def save(self, path: str | Path) -> None:
-        """Write the messages as one JSON line. Raises UserError where that is not allowed."""
+        """Write the messages as one JSON line. Raises UserError if the file cannot be written."""
         line = json.dumps({"messages": self.messages()}, ensure_ascii=False)
         write_atomically(Path(path), line + "\n", errors="surrogatepass")
 
     def prompt(self) -> list[int]:
-        """The prompt of the last turn: the latest whole turns that fit, and the role."""
+        """The prompt of the last turn: the latest whole turns that fit, and the role token."""
         role = role_id(self.loaded.tokenizer, "assistant")
         return [id for turn in self.turns[self.left_out : -1] for id in turn.ids] + [role]
 
     def leave_out(self, length: int) -> bool:
-        """Leave out oldest pairs of turns until the prompt has at most `length` tokens.
+        """Leave out the oldest pairs of turns until the prompt has at most `length` tokens.
 
-        Whether that could be done; the message before the last turn stays.
+        Returns False when the last message alone is longer.
         """
         while len(self.prompt()) > length:
             if self.left_out + 2 >= len(self.turns):
@@ -140,67 +140,63 @@ class Chat:
         self.turns.append(ChatTurn("assistant", "", []))
         n_ctx = self.loaded.model.config.n_ctx
         self.left_out = 0
-        room = min(self.options.max_new_tokens, max(1, n_ctx // ROOM_FOR_A_REPLY))
-        self.leave_out(n_ctx + 1 - room)
+        reserved = min(self.options.max_new_tokens, max(1, n_ctx // REPLY_FRACTION))
+        self.leave_out(n_ctx + 1 - reserved)
         self._replies += 1
         return Reply(self, stream_seed(self.options.seed, self._replies))
 
 
 class Reply:
-    """The assistant's turn while it is written; iterating draws its tokens.
+    """An assistant's turn; iterating draws its tokens.
 
-    A reply that is not iterated to its end keeps what was written, as `interrupted`.
+    A reply that is not iterated to its end keeps its text and gets the finish `interrupted`.
     """
 
-    def __init__(self, conversation: Chat, seed: int) -> None:
-        self._conversation, self._turn = conversation, conversation.turns[-1]
-        options = replace(conversation.options, seed=seed)
+    def __init__(self, chat: Chat, seed: int) -> None:
+        self._chat, self._turn = chat, chat.turns[-1]
+        options = replace(chat.options, seed=seed)
         self._stream = Stream(
-            conversation.solution,
-            conversation.loaded,
-            [conversation.prompt()],
-            options,
-            decoder=conversation.decoder,
+            chat.solution, chat.loaded, [chat.prompt()], options, decoder=chat.decoder
         )
         self._record("interrupted" if options.max_new_tokens else "length")
 
     @property
     def text(self) -> str:
-        """The part of the text that is certain so far."""
+        """The text so far, without a possible beginning of a stop string."""
         return self._row.text
 
     @property
     def steps(self) -> list[Step]:
-        """A step for every token that was drawn, the one that ended it included."""
+        """A step for every token drawn, the stop token included."""
         return self._row.steps
 
     @property
     def finish(self) -> Finish | None:
-        """How it ended: as in `Continuation`, `length` also where the context was full."""
+        """How it ended: as in `Continuation`; `length` also when the context was full."""
         return self._turn.finish
 
     def __iter__(self) -> Iterator[Step]:
-        conversation, n_ctx = self._conversation, self._conversation.loaded.model.config.n_ctx
+        chat, n_ctx = self._chat, self._chat.loaded.model.config.n_ctx
         for step in self._stream:
             self._record(step.finish or "interrupted")
             yield step
             if self._row.finish == "interrupted" or not self._is_latest:
                 return
-            if step.finish is None and conversation.decoder.lengths[0] == n_ctx:
+            if step.finish is None and chat.decoder.lengths[0] == n_ctx:
                 drawn = [each.id for each in self.steps[:-1]]
-                if not conversation.leave_out(n_ctx - len(drawn) - 1):
+                if not chat.leave_out(n_ctx - len(drawn) - 1):
                     self._end("length")
                     return
-                conversation.decoder.prefill([conversation.prompt() + drawn])
+                chat.decoder.prefill([chat.prompt() + drawn])
 
     @property
     def _is_latest(self) -> bool:
-        """Whether the conversation, with its cache, is still where this reply stands."""
-        turns = self._conversation.turns
+        """Whether this reply is still the chat's last turn, which owns the cache."""
+        turns = self._chat.turns
         return bool(turns) and turns[-1] is self._turn
 
     def stop(self) -> None:
-        """End it here; what was held back becomes part of the text."""
+        """End the reply here; text held back for stop strings is added."""
         self._end("interrupted")
 
     @property
@@ -213,16 +209,16 @@ class Reply:
             self._record(finish)
 
     def _record(self, finish: Finish) -> None:
-        """Bring the conversation's turn up to what was written."""
-        tokenizer, stops = self._conversation.loaded.tokenizer, self._conversation.options
-        written = [step.id for step in self.steps if step.id not in (stops.stop_tokens or ())]
-        self._turn.ids = [role_id(tokenizer, "assistant"), *written, end_id(tokenizer)]
+        """Update the chat's turn."""
+        tokenizer, options = self._chat.loaded.tokenizer, self._chat.options
+        drawn = [step.id for step in self.steps if step.id not in (options.stop_tokens or ())]
+        self._turn.ids = [role_id(tokenizer, "assistant"), *drawn, end_id(tokenizer)]
         self._turn.text, self._turn.steps = self.text, self.steps
         self._turn.finish = finish
 
 
 def refuse_without_roles(loaded: LoadedModel) -> None:
-    """Raises UserError, with the command that teaches them, for a model without roles."""
+    """Raises UserError, with the commands to fine-tune it, for a model without roles."""
     if loaded.tokenizer.roles is not None:
         return
     stories = loaded.tokenizer.name == "stories"

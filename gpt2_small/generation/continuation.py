@@ -1,4 +1,4 @@
-"""Record a continuation as its tokens are drawn, and find its end."""
+"""Record the tokens of a continuation as they are drawn, and detect its end."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 
 Finish = Literal["length", "stop", "interrupted"]
 
-# A character has at most four bytes, so no more tokens of a prompt can hold its beginning.
+# A character has at most four bytes, so it can begin at most four tokens before the prompt's end.
 TOKENS_OF_A_CHARACTER = 4
 
 
 @dataclass(frozen=True)
 class LikelyToken:
-    """A token that could come next.
+    """A candidate for the next token.
 
     log_probability: in nats, as in `Step`.
     """
@@ -30,9 +30,9 @@ class LikelyToken:
 
 @dataclass(frozen=True)
 class ScoredToken:
-    """A token of a given text, with the log-probability of it in its place, in nats.
+    """A token of a given text, with its log-probability in nats.
 
-    candidates: the most likely tokens there, the first the most likely.
+    candidates: the most likely tokens at its position, in descending order.
     """
 
     id: int
@@ -45,14 +45,14 @@ class ScoredToken:
 class Step:
     """One token of one continuation.
 
-    prompt, sample: whose, both counted from 0.
-    text: what it makes certain of the continuation's text. It is empty while a character is
-        incomplete or a stop string may have begun, and then comes with a later token.
-    log_probability: in nats, in the distribution that the model gives over the tokenizer's tokens,
-        before temperature, penalties and cuts; None unless candidates were asked for.
-    candidates: the most likely tokens in that distribution, the first the most likely.
-    finish: None while the continuation goes on, `stop` after a stop string or token, `length` after
-        max_new_tokens.
+    prompt, sample: of the continuation, both counted from 0.
+    text: the text that it adds. It is empty while a character is incomplete or a stop string may
+        have begun; the text then comes with a later token.
+    log_probability: in nats, in the model's distribution over the tokenizer's tokens, before
+        temperature, penalties and cuts; None unless candidates were requested.
+    candidates: the most likely tokens in that distribution, in descending order.
+    finish: None while the continuation is unfinished, `stop` after a stop string or token, `length`
+        after max_new_tokens.
     """
 
     prompt: int
@@ -65,12 +65,12 @@ class Step:
 
 
 class Continuation:
-    """The continuation of a prompt, while it is drawn and after.
+    """The continuation of a prompt.
 
-    prompt, sample: whose, both counted from 0.
-    text: what is certain of it so far.
-    steps: a step for every token that was drawn, the one that ended it included.
-    finish: as in `Step`; `interrupted` when it was ended before its end.
+    prompt, sample: its numbers, both counted from 0.
+    text: the text so far, without a possible beginning of a stop string.
+    steps: a step for every token drawn, the stop token included.
+    finish: as in `Step`, or `interrupted`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Continuation:
     def take(
         self, id: int, log_probability: float | None, candidates: tuple[LikelyToken, ...]
     ) -> Step:
-        """Add a token."""
+        """Add a token, and return its step."""
         text = "" if id in self._stop_tokens else self._stop_text.push(self._decoder.push(id))
         if id in self._stop_tokens or self._stop_text.is_complete:
             self.finish = "stop"
@@ -113,7 +113,7 @@ class Continuation:
         return step
 
     def interrupt(self) -> None:
-        """End it here, unless it has ended; what was held back becomes part of the text."""
+        """End an unfinished continuation here; text held back for stop strings is added."""
         if self.finish is None:
             self.text += self._held_back()
             self.finish = "interrupted"
@@ -123,7 +123,7 @@ class Continuation:
 
 
 def stream_seed(seed: int, sample: int) -> int:
-    """The seed of one sample's own random numbers, unrelated to those of others."""
+    """The seed of one sample's generator, independent of those of other samples."""
     digest = hashlib.sha256(f"{seed} {sample}".encode()).digest()
     return int.from_bytes(digest[:8]) >> 1
 

@@ -1,4 +1,4 @@
-"""Choose how next-token logits are computed: by the fast twin where it may, else as written."""
+"""Choose a decoder: the fast twin's cached one for the reference, else an uncached one."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,49 +15,49 @@ from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model_protocol import Model
 
-# What the rows of one batch may take together, in caches or in logits.
+# The most memory for the caches, or the logits, of one batch.
 BATCH_BYTES = 2**31
 
 
 class Decoder(Protocol):
-    """Next-token logits of growing rows of tokens; a row keeps its last n_ctx tokens.
+    """Computes next-token logits of growing rows of tokens; a row keeps its last n_ctx tokens.
 
-    `model.cached_decoder.CachedDecoder` says what each method means and refuses.
+    `model.cached_decoder.CachedDecoder` documents each method and its errors.
     """
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """How many tokens each row holds."""
+        """The number of tokens in each row."""
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, reuse: bool = False
     ) -> Float[Tensor, "batch d_vocab"]:
-        """Replace the rows by these prompts, and give the logits after each."""
+        """Replace the rows by these prompts, and return the logits after each."""
 
     def step(self, tokens: Int[Tensor, "batch"]) -> Float[Tensor, "batch d_vocab"]:
-        """Add one token to every row, and give the logits after it."""
+        """Add one token to every row, and return the logits after it."""
 
     def extend(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch d_vocab"]:
-        """Add tokens to every row, and give the logits after the last."""
+        """Add tokens to every row, and return the logits after the last."""
 
     def extend_each(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
-        """Add tokens to every row, and give the logits after each."""
+        """Add tokens to every row, and return the logits after each."""
 
     def truncate(self, lengths: int | Sequence[int]) -> None:
-        """Keep each row's first tokens."""
+        """Drop each row's tokens after the first `length`."""
 
     def fork(self) -> Self:
-        """A decoder whose rows go on from here, apart from these."""
+        """Copy the decoder and its rows."""
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order."""
+        """Reorder the batch to these rows."""
 
 
 class UncachedDecoder:
-    """The logits of any model as it is written: each call reads every row's last n_ctx tokens anew.
+    """Computes the logits of any model by its own forward pass over every row's last n_ctx tokens.
 
-    Rows of one length are read together, so that no row sees padding. The model runs without
-    dropout and is left in the mode it was in.
+    Rows of equal length form a batch, so that no row contains padding. The model runs without
+    dropout; its mode is restored.
     """
 
     def __init__(self, model: Model) -> None:
@@ -66,7 +66,7 @@ class UncachedDecoder:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """How many tokens each row holds."""
+        """The number of tokens in each row."""
         return tuple(map(len, self._rows))
 
     def prefill(
@@ -81,13 +81,13 @@ class UncachedDecoder:
         return self.extend(tokens[:, None])
 
     def extend(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch d_vocab"]:
-        """Add tokens, as many to every row, and return the logits after the last."""
+        """Add the same number of tokens to every row, and return the logits after the last."""
         return self._read(tokens.tolist(), 1)[:, 0]
 
     def extend_each(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
-        """Add tokens, as many to every row, and return the logits after each of them.
+        """Add the same number of tokens to every row, and return the logits after each of them.
 
-        Raises UserError for rows that would be longer than n_ctx.
+        Raises UserError for rows that would exceed n_ctx.
         """
         longest, n_ctx = max(self.lengths) + tokens.shape[1], self.model.config.n_ctx
         if longest > n_ctx:
@@ -95,7 +95,7 @@ class UncachedDecoder:
         return self._read(tokens.tolist(), tokens.shape[1])
 
     def truncate(self, lengths: int | Sequence[int]) -> None:
-        """Keep each row's first `length` tokens. Raises UserError for a length that it has not."""
+        """Drop each row's tokens after the first `length`. Raises UserError for a longer length."""
         wanted = [lengths] * len(self._rows) if isinstance(lengths, int) else [*lengths]
         within = (0 <= new <= old for new, old in zip(wanted, self.lengths, strict=False))
         if len(wanted) != len(self._rows) or not all(within):
@@ -103,13 +103,13 @@ class UncachedDecoder:
         self._rows = [row[:length] for row, length in zip(self._rows, wanted, strict=True)]
 
     def fork(self) -> "UncachedDecoder":
-        """A decoder of the same model whose rows go on from here, apart from these."""
+        """Copy the decoder and its rows; the model is shared."""
         other = UncachedDecoder(self.model)
         other._rows = [[*row] for row in self._rows]
         return other
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row named twice goes on as two."""
+        """Reorder the batch to these rows; a row may be repeated."""
         self._rows = [[*self._rows[row]] for row in rows]
 
     @torch.no_grad()
@@ -133,7 +133,7 @@ class UncachedDecoder:
 
 @contextmanager
 def without_dropout(model: Model) -> Iterator[None]:
-    """While the context lasts, the model is in eval mode."""
+    """In this context, the model is in eval mode."""
     was_training = model.training
     model.eval()
     try:
@@ -143,9 +143,9 @@ def without_dropout(model: Model) -> Iterator[None]:
 
 
 def decoder_for(model: Model) -> Decoder:
-    """The twin's cached decoder, of weights packed now, for the reference; else the model itself.
+    """A cached decoder, with newly packed weights, for the reference; else an uncached one.
 
-    `LoadedModel.new_decoder` packs the weights once for several.
+    `LoadedModel.new_decoder` shares packed weights between decoders.
     """
     if stands_in_for(model):
         return CachedDecoder(PackedTransformer(model))
@@ -153,7 +153,7 @@ def decoder_for(model: Model) -> Decoder:
 
 
 def rows_at_once(model: Model) -> int:
-    """How many rows a batch may have so that its caches, or its logits, stay within memory."""
+    """The largest batch whose caches, or logits, fit in BATCH_BYTES."""
     config = model.config
     if stands_in_for(model):
         numbers = 2 * config.n_layers * config.n_ctx * config.d_model

@@ -1,4 +1,4 @@
-"""Compare a model's next-token logits with what the solution's `sample` draws."""
+"""Measure how often the solution's `sample` draws each token from a model's logits."""
 
 from types import ModuleType
 from typing import Any
@@ -25,7 +25,7 @@ def next_logits(loaded: LoadedModel, prompt: str) -> Float[Tensor, "1 d_vocab"]:
 def drawn_shares(
     solution: ModuleType, logits: Float[Tensor, "1 d_vocab"], draws: int, *, seed: int, **cut: Any
 ) -> Float[Tensor, "d_vocab"]:
-    """How often each token comes in so many draws by the solution's `sample`.
+    """The relative frequency of each token in so many draws by the solution's `sample`.
 
     cut: temperature, top_k or top_p, as in `sample`.
     """

@@ -23,10 +23,10 @@ from gpt2_small.weights.hub import has_gpt2_tokenizer
 
 @dataclass
 class LoadedModel:
-    """A model and its tokenizer, whose weights are packed once for all its decoders.
+    """A model and its tokenizer; all its decoders share one packed copy of the weights.
 
-    name: what it is called on the screen.
-    remarks: what is worth saying about how it was opened.
+    name: its name on the screen.
+    remarks: notes for the user about how it was loaded.
     """
 
     name: str
@@ -36,10 +36,10 @@ class LoadedModel:
     _packed: tuple[Any, PackedTransformer] | None = field(default=None, init=False, repr=False)
 
     def new_decoder(self) -> Decoder:
-        """A decoder with a cache of its own, on weights that all decoders of this model share.
+        """A decoder with its own cache, on the packed weights that all decoders share.
 
-        The weights are packed at first use, and again once a parameter was changed in place; a
-        change through `.data` is not seen: make a new LoadedModel after one.
+        The weights are packed at first use, and again after a parameter was changed in place. A
+        change through `.data` is not detected: make a new LoadedModel after one.
         """
         if not stands_in_for(self.model):
             return UncachedDecoder(self.model)
@@ -49,7 +49,7 @@ class LoadedModel:
         return CachedDecoder(self._packed[1])
 
     def check_fits(self, prompt: str) -> None:
-        """Raises UserError for a prompt that the model cannot read, or not whole."""
+        """Raises UserError for a prompt with unknown tokens or more than n_ctx of them."""
         config = self.model.config
         length = len(prompt_ids(self.tokenizer, prompt, config.d_vocab))
         if length > config.n_ctx:
@@ -60,7 +60,7 @@ class LoadedModel:
 
 
 def _version(parameter: Tensor) -> tuple[int, int]:
-    """A parameter's address, and the number of changes in place."""
+    """A parameter's address, and its number of in-place changes."""
     return parameter.data_ptr(), 0 if parameter.is_inference() else parameter._version
 
 
@@ -70,14 +70,13 @@ def open_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> LoadedModel:
-    """The bound solution's Transformer with trained weights, in eval mode, and its tokenizer.
+    """Load the bound solution's Transformer with trained weights, in eval mode, and its tokenizer.
 
-    name_or_folder, dtype: as in `runs.load_pretrained`. A Hugging Face folder without tokenizer
-        files gets GPT-2's tokenizer when its vocabulary has GPT-2's size; files that this program
-        exported are checked against their hashes.
+    name_or_folder, dtype: as in `weights.load_pretrained`. A Hugging Face folder without tokenizer
+        files gets GPT-2's tokenizer if its vocabulary has GPT-2's size; files exported by this
+        program are checked against their hashes.
 
-    Raises UserError as `runs.load_pretrained` does, and when the tokenizer is missing or of a kind
-    that cannot be read.
+    Raises UserError as `weights.load_pretrained` does, and for a missing or unsupported tokenizer.
     """
     folder = find_pretrained(name_or_folder, with_tokenizer=True)
     if is_run(folder):

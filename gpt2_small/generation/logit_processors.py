@@ -1,7 +1,7 @@
-"""Change next-token logits as transformers' logits processors do, in their order.
+"""Apply transformers' logits processors, in their order.
 
-Penalties come first, each on what the one before it left: repetition, frequency and presence,
-repeated n-grams. Then temperature, top-k, top-p, min-p and typical-p cut, each renormalising.
+First the penalties: repetition, frequency, presence, repeated n-grams. Then temperature, top-k,
+top-p, min-p and typical-p, each on the renormalised output of the previous one.
 """
 
 import math
@@ -19,7 +19,7 @@ FLOAT32 = torch.finfo(torch.float32)
 
 
 def without_padding(logits: Logits, vocab_size: int) -> Logits:
-    """The logits with ids beyond the tokenizer's vocabulary made impossible."""
+    """The logits with minus infinity for ids beyond the tokenizer's vocabulary."""
     if logits.shape[1] <= vocab_size:
         return logits
     padding = torch.arange(logits.shape[1], device=logits.device) >= vocab_size
@@ -32,11 +32,11 @@ def penalised(
     drawn: Sequence[Sequence[int]],
     options: SamplingOptions,
 ) -> Logits:
-    """The logits after the penalties, whatever their size still numbers or minus infinity.
+    """Apply the penalties to the logits, which stay finite or minus infinity.
 
-    prompts, drawn: the tokens of each row's prompt, and those that it has drawn.
+    prompts, drawn: each row's prompt and the tokens drawn so far.
 
-    Raises UserError when n-grams that may not be repeated leave a row no token.
+    Raises UserError when no_repeat_ngram_size forbids every token of a row.
     """
     rows = [[*prompt, *new] for prompt, new in zip(prompts, drawn, strict=True)]
     impossible = logits == -math.inf
@@ -61,13 +61,13 @@ def penalised(
 
 
 def within_float32(number: float) -> float:
-    """The nearest number that float32 can represent, 0 only for 0."""
+    """Clamp a number to float32's range; a nonzero number stays nonzero."""
     size = min(max(abs(number), FLOAT32.tiny), FLOAT32.max)
     return math.copysign(size, number) if number else 0.0
 
 
 def counts_of(rows: Sequence[Sequence[int]], logits: Logits) -> Float[Tensor, "batch d_vocab"]:
-    """How often each row holds each token."""
+    """The number of occurrences of each token in each row."""
     counts = torch.zeros_like(logits)
     for count, row in zip(counts, rows, strict=True):
         tokens = torch.tensor(row, dtype=torch.long, device=logits.device)
@@ -78,7 +78,7 @@ def counts_of(rows: Sequence[Sequence[int]], logits: Logits) -> Float[Tensor, "b
 def completing_tokens(
     rows: Sequence[Sequence[int]], size: int, logits: Logits
 ) -> Bool[Tensor, "batch d_vocab"]:
-    """The tokens that would end an n-gram of this size which a row holds already."""
+    """The tokens that would repeat an n-gram of this size in each row."""
     banned = torch.zeros_like(logits, dtype=torch.bool)
     for flags, row in zip(banned, rows, strict=True):
         begun = tuple(row[len(row) - size + 1 :]) if len(row) >= size else None
@@ -92,9 +92,9 @@ def completing_tokens(
 
 
 def cut(logits: Logits, options: SamplingOptions) -> Logits:
-    """The logits after temperature, top-k, top-p, min-p and typical-p, ready to be drawn from.
+    """Apply temperature, top-k, top-p, min-p and typical-p to the logits.
 
-    The most likely token is kept by each but typical-p, which keeps the most typical one.
+    Typical-p always keeps the most typical token, the others the most likely one.
     """
     logits = (logits - logits.amax(dim=-1, keepdim=True)) / within_float32(options.temperature)
     if options.top_k is not None:
@@ -117,9 +117,11 @@ def drawn_probabilities(
     drawn: Sequence[Sequence[int]],
     options: SamplingOptions,
 ) -> Float[Tensor, "batch d_vocab"]:
-    """The distribution that a stream draws from after the penalties and all cuts.
+    """The distribution from which a stream draws, after the penalties and all cuts.
 
-    prompts, drawn: as `penalised` takes them, and refuses them.
+    prompts, drawn: as in `penalised`.
+
+    Raises UserError as `penalised` does.
     """
     logits = penalised(logits.float(), prompts, drawn, options)
     if options.temperature == 0:
@@ -128,7 +130,7 @@ def drawn_probabilities(
 
 
 def top_p_cut(logits: Logits, top_p: float) -> Logits:
-    """The most likely tokens that add up to top_p, the one that crosses it included."""
+    """Keep the most likely tokens up to a total probability of top_p, the crossing one included."""
     ascending, token_of_rank = logits.sort(dim=-1)
     is_dropped = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - top_p
     is_dropped[:, -1] = False
@@ -136,10 +138,9 @@ def top_p_cut(logits: Logits, top_p: float) -> Logits:
 
 
 def typical_p_cut(logits: Logits, typical_p: float) -> Logits:
-    """The tokens whose surprise is nearest to the expected one, up to a probability of typical_p.
+    """Keep the tokens of most typical surprise up to a total probability of typical_p.
 
-    The one that crosses it is included (Meister et al. 2023, "Locally Typical Sampling",
-    section 4).
+    The crossing one is included (Meister et al. 2023, "Locally Typical Sampling", section 4).
     """
     log_probabilities = logits.log_softmax(dim=-1)
     probabilities = log_probabilities.exp()

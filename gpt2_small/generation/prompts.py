@@ -1,4 +1,4 @@
-"""Read prompts, and turn them and named tokens into ids that the model knows."""
+"""Read prompts, and convert prompts and token names to ids of the model's vocabulary."""
 
 import json
 from collections.abc import Sequence
@@ -10,25 +10,24 @@ from gpt2_small.tokenizers.protocol import Tokenizer, split_at_names
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str | Sequence[int], d_vocab: int) -> list[int]:
-    """The tokens of a prompt; of an empty one, the token that a text begins with.
+    """Encode a prompt; an empty prompt becomes the tokenizer's start-of-text token.
 
-    Raises UserError for an empty prompt when there is no such token, and for a token that the
-    model does not know.
+    Raises UserError for an empty prompt without such a token, and for ids beyond the vocabulary.
     """
     ids = tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
     if not ids and tokenizer.start_of_text is not None:
         ids = [tokenizer.start_of_text]
     if not ids:
         raise UserError(
-            f"the prompt is empty, and tokenizer {tokenizer.name!r} has no token that a text "
-            "begins with; give a prompt of at least one character"
+            f"the prompt is empty, and tokenizer {tokenizer.name!r} has no start-of-text token; "
+            "give a prompt of at least one character"
         )
     known = min(d_vocab, tokenizer.vocab_size)
     for id in ids:
         if not 0 <= id < known:
             raise UserError(
-                f"the prompt holds token {id}, and the model knows tokens 0 to {known - 1}; "
-                "give the tokenizer that the model was trained with"
+                f"the prompt contains token {id}, and the model has tokens 0 to {known - 1}; "
+                "use the tokenizer that the model was trained with"
             )
     return ids
 
@@ -39,11 +38,12 @@ def special_tokens_in(tokenizer: Tokenizer, prompt: str) -> list[str]:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """The prompts of a text file, one a line; of a `.jsonl` file, a string or {"prompt": ...} each.
+    """Read the prompts of a text file, one on each line.
 
-    Empty lines are skipped.
+    A line of a `.jsonl` file is a string or {"prompt": ...}. Empty lines are skipped.
 
-    Raises UserError for a file that cannot be read, has no prompt, or is not what its name says.
+    Raises UserError for a file that cannot be read, has no prompt, or is not of the format that its
+    name says.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -75,13 +75,13 @@ def _prompt_in(line: str, place: str) -> str:
 def token_named(tokenizer: Tokenizer, name: str, d_vocab: int) -> int:
     """The id of a token given as a number, as a special token's name, or as a text of one token.
 
-    Raises UserError for a number that the model does not know, and for a text of several tokens.
+    Raises UserError for an id beyond the vocabulary, and for a text of several tokens.
     """
     known = min(d_vocab, tokenizer.vocab_size)
     if name.isascii() and name.isdigit():
         if int(name) < known:
             return int(name)
-        raise UserError(f"there is no token {name}; the model knows tokens 0 to {known - 1}")
+        raise UserError(f"there is no token {name}; the model has tokens 0 to {known - 1}")
     if name in tokenizer.special_tokens:
         return tokenizer.special_tokens[name]
     ids = tokenizer.encode_ordinary(name)
@@ -92,10 +92,10 @@ def token_named(tokenizer: Tokenizer, name: str, d_vocab: int) -> int:
 
 
 def ends_inside_a_word(tokenizer: Tokenizer, prompt: str) -> bool:
-    """Whether a prompt ends in a space that the tokenizer puts before the next word instead."""
+    """Whether a prompt ends in a space that the tokenizer would join to the next word."""
     if not prompt.endswith(" "):
         return False
     try:
         return len(tokenizer.encode_ordinary(" a")) == 1
-    except UserError:  # an alphabet without one of them
+    except UserError:  # a vocabulary without " " or "a"
         return False

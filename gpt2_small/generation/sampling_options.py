@@ -1,4 +1,4 @@
-"""Define and check the options of sampling."""
+"""Define and validate the options of sampling."""
 
 import math
 from dataclasses import dataclass
@@ -11,34 +11,32 @@ from gpt2_small.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """How a text goes on. Penalties and cuts act in the order of the fields, as in transformers.
+    """Options of sampling. Penalties and cuts apply in the order of the fields, as in transformers.
 
     max_new_tokens: 0 draws none, and the model is not run.
-    repetition_penalty: divides positive logits of tokens that the prompt or the continuation holds,
-        and multiplies negative ones (Keskar et al. 2019, "CTRL", section 4.1); 1 changes nothing.
-    frequency_penalty: subtracted from a token's logit for every time that the continuation holds
-        it; 0 changes nothing, a negative one repeats more.
-    presence_penalty: subtracted once for a token that the continuation holds.
-    no_repeat_ngram_size: no sequence of so many tokens, the prompt's included, comes twice; 0
+    repetition_penalty: divides positive logits of tokens in the prompt or the continuation, and
+        multiplies negative ones (Keskar et al. 2019, "CTRL", section 4.1); 1 changes nothing.
+    frequency_penalty: subtracted from a token's logit for each occurrence in the continuation; 0
+        changes nothing, a negative one encourages repetition.
+    presence_penalty: subtracted once for a token that occurs in the continuation.
+    no_repeat_ngram_size: no sequence of so many tokens occurs twice in prompt and continuation; 0
         allows all (Paulus et al. 2018, "A Deep Reinforced Model for Abstractive Summarization",
         section 2.5).
     temperature, top_k, top_p: as in the solution's `sample`, which draws every token.
-    min_p: of what top-k and top-p left, drop tokens less likely than min_p times the most likely
-        one (Nguyen et al. 2024, "Turning Up the Heat").
-    typical_p: of what min-p left, keep the tokens whose surprise is nearest to the expected one, up
-        to this probability (Meister et al. 2023, "Locally Typical Sampling").
-    stop: strings that end a continuation; neither they nor what comes after is part of its text.
-        They are looked for in the continuation alone.
-    stop_tokens: ids that end a continuation, without being part of its text; left out, those that
-        end a text of the tokenizer's.
-    seed: the same seed, on the same kind of device, gives the same text again. Each of several
-        samples of a prompt has its own stream of random numbers, which depends on the seed and the
-        sample's number alone.
+    min_p: drop tokens less likely than min_p times the most likely one (Nguyen et al. 2024,
+        "Turning Up the Heat").
+    typical_p: keep the tokens of most typical surprise up to this total probability (Meister et
+        al. 2023, "Locally Typical Sampling").
+    stop: strings that end a continuation and are not part of its text; the prompt is not searched.
+    stop_tokens: ids that end a continuation and are not part of its text; left out, the
+        tokenizer's end tokens.
+    seed: reproduces the text on the same kind of device. Each sample of a prompt has its own
+        generator, which depends on the seed and the sample's number alone.
     num_samples: continuations of each prompt.
-    candidates: how many of the most likely tokens each step has, beside the log-probability of its
+    candidates: the number of most likely tokens in each step, beside the log-probability of its
         own; left out, neither is computed.
 
-    Raises UserError for a number that cannot be, or an empty stop string.
+    Raises UserError for an invalid number or an empty stop string.
     """
 
     max_new_tokens: int = 100
@@ -86,21 +84,20 @@ class SamplingOptions:
 
     @property
     def has_penalties(self) -> bool:
-        """Whether what a row holds already changes its logits."""
+        """Whether earlier tokens of a row change its logits."""
         return self.repetition_penalty != 1 or bool(
             self.frequency_penalty or self.presence_penalty or self.no_repeat_ngram_size
         )
 
     @property
     def cuts_beyond_sample(self) -> bool:
-        """Whether a cut is asked for that the solution's `sample` does not know."""
-        is_asked_for = self.min_p is not None or self.typical_p is not None
-        return is_asked_for and self.temperature > 0
+        """Whether a cut is set that the solution's `sample` does not implement."""
+        return (self.min_p is not None or self.typical_p is not None) and self.temperature > 0
 
     def check_by(self, solution: ModuleType) -> None:
-        """Let `sample`, the owner of temperature, top_k and top_p, refuse them before a model runs.
+        """Validate temperature, top_k and top_p by calling the solution's `sample`.
 
-        Raises UserError with its sentence.
+        Raises UserError with `sample`'s message.
         """
         try:
             solution.sample(

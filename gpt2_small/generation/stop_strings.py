@@ -1,13 +1,13 @@
-"""Find stop strings in a text that arrives in pieces."""
+"""Find stop strings in streamed text."""
 
 from collections.abc import Sequence
 
 
 class StopText:
-    """Lets a text through up to the first stop string, however the text is cut into pieces.
+    """Passes text on up to the first stop string, independent of how the text is chunked.
 
-    The beginning of a possible stop string is held back. The first stop string is the one that is
-    complete first; of several that end together, the longest.
+    A possible beginning of a stop string is held back. The first stop string is the one that ends
+    first; of several that end together, the longest.
     """
 
     def __init__(self, stop: Sequence[str]) -> None:
@@ -16,7 +16,7 @@ class StopText:
         self.is_complete = False
 
     def push(self, text: str) -> str:
-        """The part of the text so far that is certain now; nothing after a stop string."""
+        """Add text, and return the text that is now known to precede any stop string."""
         if self.is_complete:
             return ""
         self._held += text
@@ -27,19 +27,19 @@ class StopText:
         ]
         if found:
             self.is_complete = True
-            _, certain = min(found)
+            _, end = min(found)
         else:
-            certain = self._first_possible_start()
-        passed, self._held = self._held[:certain], self._held[certain:]
+            end = self._first_possible_start()
+        passed, self._held = self._held[:end], self._held[end:]
         return passed
 
     def finish(self) -> str:
-        """The text held back, when no more comes."""
+        """Return the text held back, at the end of the stream."""
         held, self._held = self._held, ""
         return "" if self.is_complete else held
 
     def _first_possible_start(self) -> int:
-        """The first place where an incomplete stop string may have begun; else the text's end."""
+        """The first position where an incomplete stop string may begin; else the text's end."""
         longest = max((len(stop) for stop in self._stop), default=0)
         for start in range(max(0, len(self._held) - longest + 1), len(self._held)):
             if any(stop.startswith(self._held[start:]) for stop in self._stop):

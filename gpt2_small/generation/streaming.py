@@ -17,22 +17,21 @@ from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.generation.sampling_options import SamplingOptions
 from gpt2_small.generation.token_scores import log_probabilities
 
-SAMPLE_OPTIONS = ("temperature", "top_k", "top_p")  # those that the solution's `sample` takes
+SAMPLE_OPTIONS = ("temperature", "top_k", "top_p")  # parameters of the solution's `sample`
 
 
 class Stream:
-    """Continuations of prompts; iterating draws their tokens, a step of every row after the other.
+    """Continuations of prompts; iterating draws one token of every row in turn.
 
-    `rows` holds the continuations as they grow, all samples of a prompt before the next prompt's.
-    A row gets what its prompt alone would get, up to the rounding of sums. When the rows are too
-    many for the memory they take turns.
+    `rows` holds the continuations, all samples of a prompt before the next prompt's. Each row is
+    the same as for its prompt alone, up to rounding. Rows beyond `rows_at_once` are drawn in
+    further batches.
 
-    prompts: texts, or token ids. An empty one begins with the tokenizer's end of text. The model
-        reads the last n_ctx tokens of the prompt and what it wrote, at every step.
-    decoder: of a conversation, which keeps what it holds of a single prompt; new when left out.
+    prompts: texts or token ids. An empty one is replaced by the tokenizer's start of text. The
+        model reads the last n_ctx tokens at every step.
+    decoder: a chat's, which reuses the cached prefix of a single prompt; left out, a new one.
 
-    Raises UserError for options that cannot be, no prompts, an empty prompt where the tokenizer has
-    no end of text, and tokens that the model does not know.
+    Raises UserError for invalid options, without prompts, and for prompts as `prompt_ids` does.
     """
 
     def __init__(
@@ -88,11 +87,11 @@ class Stream:
     def _draw(
         self, logits: Float[Tensor, "batch d_vocab"], rows: list[Continuation]
     ) -> Int[Tensor, "batch"]:
-        """The next token of every row, each drawn with the row's own random numbers."""
+        """Draw the next token of every row with the row's own generator."""
         if not logits.max(dim=-1).values.isfinite().all():
             raise UserError(
-                "the model gives logits that are not finite; its weights are damaged, or its "
-                "training diverged; try an earlier checkpoint"
+                "the model's logits are not finite; its weights are damaged, or its training "
+                "diverged; try an earlier checkpoint"
             )
         options = self.options
         if options.has_penalties:
@@ -113,12 +112,15 @@ class Stream:
         self, logits: Float[Tensor, "batch d_vocab"], tokens: Tensor, rows: list[Continuation]
     ) -> Iterator[Step]:
         if self.options.candidates is None:
-            told: Sequence[tuple[float | None, tuple[LikelyToken, ...]]] = [(None, ())] * len(rows)
+            scores: Sequence[tuple[float | None, tuple[LikelyToken, ...]]]
+            scores = [(None, ())] * len(rows)
         else:
-            told = log_probabilities(
+            scores = log_probabilities(
                 logits, tokens, self.options.candidates, self._loaded.tokenizer
             )
-        for row, id, (log_probability, candidates) in zip(rows, tokens.tolist(), told, strict=True):
+        for row, id, (log_probability, candidates) in zip(
+            rows, tokens.tolist(), scores, strict=True
+        ):
             if row.finish is None:
                 yield row.take(id, log_probability, candidates)
 
@@ -131,7 +133,7 @@ def continuations(
     *,
     decoder: Decoder | None = None,
 ) -> list[Continuation]:
-    """The rows of a `Stream`, all drawn: the samples of a prompt, then of the next.
+    """Draw the continuations of prompts to their ends: the rows of a `Stream`.
 
     Raises UserError as `Stream` does.
     """

@@ -1,35 +1,35 @@
-"""Print a model's text on a terminal, which none of it controls."""
+"""Make a model's text safe to print on a terminal: replace control characters."""
 
 import io
 import unicodedata
 from typing import TextIO
 
-_KEPT = "\n\t"
+_UNCHANGED = "\n\t"
 
 
 def visible(text: str) -> str:
     """The text with control characters replaced by visible ones."""
     return "".join(
         character
-        if character in _KEPT or unicodedata.category(character) != "Cc"
+        if character in _UNCHANGED or unicodedata.category(character) != "Cc"
         else _picture(ord(character))
         for character in text
     )
 
 
 def on_one_line(text: str) -> str:
-    """The same with line breaks and tabs as arrows."""
+    """The text as `visible`, with arrows for line breaks and tabs."""
     return visible(text).replace("\n", " ↵ ").replace("\t", "⇥")
 
 
 def print_anything(output: TextIO) -> None:
-    """From now on, write a question mark for a character that the output's encoding lacks."""
+    """Make an output write a question mark for characters that its encoding lacks."""
     if isinstance(output, io.TextIOWrapper):
         output.reconfigure(errors="replace")
 
 
 def _picture(point: int) -> str:
-    """Unicode's picture of a control character, where it has one."""
+    """Unicode's symbol for a control character, or the replacement character."""
     if point < 0x20:
         return chr(0x2400 + point)
     return "\u2421" if point == 0x7F else "\ufffd"

@@ -1,4 +1,4 @@
-"""Score tokens: the log-probability that the model gives each, and the most likely ones."""
+"""Compute the log-probabilities of tokens, and the most likely tokens beside them."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def log_probabilities(
     candidates: int,
     tokenizer: Tokenizer,
 ) -> list[tuple[float, tuple[LikelyToken, ...]]]:
-    """Each token's log-probability, in nats, and the most likely tokens beside it."""
+    """Each token's log-probability, in nats, and the most likely tokens at its position."""
     log_probs = logits.log_softmax(dim=-1)
     own = log_probs.gather(1, tokens[:, None]).flatten().tolist()
     known = min(logits.shape[1], tokenizer.vocab_size)
@@ -43,10 +43,10 @@ def log_probabilities(
 def score_text(
     loaded: LoadedModel, prompt: str | Sequence[int], text: str | Sequence[int], candidates: int = 0
 ) -> list[ScoredToken]:
-    """The log-probability of every token of a text that follows a prompt, as a Step has it.
+    """Compute the log-probability of every token of a text after a prompt, as in `Step`.
 
-    Each is given by the last n_ctx tokens before it. An empty prompt is the tokenizer's end of
-    text. The prompt and the text are encoded apart, as a text that is generated is.
+    Each token is conditioned on the last n_ctx tokens before it. Prompt and text are encoded
+    separately, as in generation. An empty prompt is treated as by `prompt_ids`.
 
     Raises UserError for an empty text, and for prompts and tokens as `prompt_ids` does.
     """

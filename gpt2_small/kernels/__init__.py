@@ -1,5 +1,5 @@
-"""Compute what the fast twin calls: a plain version of each kernel, and a faster one for a CPU.
+"""Define the fast twin's kernels: a plain version of each, and a faster one for CPUs.
 
-The plain version is the specification, and what a GPU and torch's compiler are given. The CPU's has
-a gradient written by hand, in eager mode alone.
+The plain version is the specification; GPUs and torch's compiler use it. The CPU version has a
+hand-written gradient and runs in eager mode alone.
 """

@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 def gelu_tanh(pre: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """`solution.gelu_tanh`; for a CPU's compiler x (1 + tanh u) / 2 is x sigmoid(2 u).
+    """`solution.gelu_tanh`; compiled on a CPU, x sigmoid(2 u) in place of x (1 + tanh u) / 2.
 
-    The code that it makes for an exponential takes half the time of that for a tanh.
+    The two are equal, and the compiler's exponential takes half the time of its tanh.
     """
     if pre.device.type != "cpu" or not torch.compiler.is_compiling():
         return F.gelu(pre, approximate="tanh")

@@ -1,4 +1,4 @@
-"""Attend causally without holding the pattern."""
+"""Compute causal attention without storing the pattern."""
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def attends_in_full(device: torch.device) -> bool:
-    """Whether attention is computed in the weights' type, also under autocast: on a CPU.
+    """Whether attention runs in the weights' type even under autocast: on a CPU.
 
-    There torch's takes eight times as long backward in bfloat16 as in float32.
+    There torch's backward pass takes eight times as long in bfloat16 as in float32.
     """
     return device.type == "cpu"
 
@@ -22,8 +22,9 @@ def causal_attention(
     dropout: float,
     dtype: torch.dtype,
 ) -> Float[Tensor, "batch seq head_d_head"]:
-    """The pattern-weighted values of all heads, from queries, then keys, then values.
+    """The pattern-weighted values of all heads.
 
+    projected: queries, then keys, then values.
     dropout: the probability of zeroing an element of the pattern.
     dtype: of the weights.
     """

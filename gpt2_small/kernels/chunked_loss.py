@@ -1,9 +1,9 @@
 """Compute the unembedding and the next-token loss a chunk of positions at a time.
 
 The logits are the largest tensor of a training step: d_vocab numbers for every position. Here they
-exist for one chunk only. While a chunk's are at hand, its share of the gradients is computed too,
-so that the backward pass has nothing left to do (the idea of Hsu et al. 2024, "Liger Kernel:
-Efficient Triton Kernels for LLM Training", section 3.2).
+are computed for one chunk at a time, together with the chunk's share of the gradients, which the
+backward pass only scales (Hsu et al. 2024, "Liger Kernel: Efficient Triton Kernels for LLM
+Training", section 3.2).
 """
 
 from typing import Any
@@ -15,15 +15,15 @@ from torch.autograd.function import once_differentiable
 
 from gpt2_small.kernels.products import cpu_version_runs, product, product_dtype
 
-# Enough rows to keep the product busy; measured with benchmarks/train_step.py. On a CPU the more
-# the smaller the vocabulary is, and twice as many still go at once, since the little memory would
-# not be worth a second pass over W_U.
+# Enough rows for an efficient product, measured with benchmarks/train_step.py. On a CPU the chunk
+# grows as the vocabulary shrinks. Up to two chunks are computed as one: the memory saved would not
+# be worth a second pass over W_U.
 CPU_POSITIONS_PER_CHUNK = 128
 CPU_LOGITS_PER_CHUNK = CPU_POSITIONS_PER_CHUNK * 50_304
 CUDA_POSITIONS_PER_CHUNK = 8192
 
-# On a CPU a product that is only added to another, or cast, is made in blocks that stay in cache:
-# of so many of the vocabulary's tokens.
+# On a CPU, products that are only added or cast are computed in blocks of so many vocabulary
+# entries, which stay in the processor's cache.
 CPU_TOKENS_PER_BLOCK = 8192
 
 
@@ -38,10 +38,10 @@ def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
 def add_product(
     total: Tensor | None, left: Tensor, right: Tensor, dtype: torch.dtype
 ) -> Float[Tensor, "rows columns"]:
-    """total + left @ right of this type, in place where there is a total."""
+    """total + left @ right in this type; in place when there is a total."""
     if left.device.type != "cpu" or (total is None and left.dtype == dtype):
-        whole = product(left, right).to(dtype)
-        return whole if total is None else total.add_(whole)
+        added = product(left, right).to(dtype)
+        return added if total is None else total.add_(added)
     result = left.new_empty(len(left), right.shape[1], dtype=dtype) if total is None else total
     for start in range(0, len(left), CPU_TOKENS_PER_BLOCK):
         rows = slice(start, start + CPU_TOKENS_PER_BLOCK)
@@ -69,18 +69,22 @@ def logits_of(
 def logits_gradient(
     weighted: Float[Tensor, "rows d_vocab"], target: Int[Tensor, "rows 1"], share: float
 ) -> Float[Tensor, "rows d_vocab"]:
-    """A position's share of its probabilities, less the same share where the target is."""
+    """The gradient of the mean loss: the weighted probabilities, minus `share` at the target.
+
+    weighted: the probabilities times `share`.
+    share: 1 / number of positions.
+    """
     if cpu_version_runs(weighted):
         return weighted.scatter_add_(
             -1, target, torch.full_like(target, -share, dtype=weighted.dtype)
         )
-    # A comparison is fused into the kernel that makes the probabilities; scattering is not.
+    # The compiler fuses a comparison with the softmax, but not a scatter.
     is_target = torch.arange(weighted.shape[-1], device=target.device) == target
     return torch.where(is_target, weighted - share, weighted)
 
 
 class _ChunkedLoss(torch.autograd.Function):
-    """Saved for backward are the finished gradients, still to be multiplied by the loss's own."""
+    """Computes the gradients in the forward pass; backward multiplies them by the loss's own."""
 
     @staticmethod
     def forward(
@@ -147,8 +151,8 @@ def chunked_loss(
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy, in nats, of the targets under softmax(final @ weight + bias).
 
-    Holds the logits of positions_per_chunk positions at a time, `chunk_size` when left out.
-    Products run in autocast's type where that is on, the softmax in float32 at least. It can be
+    Stores the logits of positions_per_chunk positions at a time; left out, `chunk_size`. Products
+    run in autocast's type where that is on, the softmax in float32 at least. It can be
     differentiated once.
 
     weight: [d_model d_vocab], or [d_vocab d_model] where is_transposed; its gradient is contiguous.

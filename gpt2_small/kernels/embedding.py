@@ -1,4 +1,4 @@
-"""Look tokens up in a weight that a tied unembedding shares."""
+"""Look up token embeddings in a weight shared with the unembedding."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from gpt2_small.kernels.products import cpu_version_runs
 
 
 class _SharedEmbedding(torch.autograd.Function):
-    """The CPU's: both gradients arrive together, and the rows' is added into the other in place.
+    """The CPU version: adds the rows' gradient to the unembedding's in place.
 
-    The other is made by the unembedding for nobody else.
+    Both gradients arrive together, and the unembedding's is used nowhere else.
     """
 
     @staticmethod
@@ -32,7 +32,7 @@ class _SharedEmbedding(torch.autograd.Function):
 def shared_embedding(
     weight: Float[Tensor, "d_vocab d_model"], tokens: Int[Tensor, "batch seq"]
 ) -> tuple[Float[Tensor, "batch seq d_model"], Float[Tensor, "d_vocab d_model"]]:
-    """The tokens' vectors, and the weight for the unembedding to use."""
+    """The embeddings of the tokens, and the weight that the unembedding is to use."""
     if cpu_version_runs(weight, tokens):
         embed, weight = _SharedEmbedding.apply(weight, tokens)  # type: ignore[no-untyped-call]
         return embed, weight

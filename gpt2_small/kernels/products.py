@@ -1,10 +1,10 @@
 """Multiply matrices with weights stored [in out], by the fastest routine on this processor.
 
-In float32 on a CPU torch's own product calls MKL, which is made for Intel's processors. On others
-oneDNN is two to four times as fast; on Intel's it takes 1.2 times as long. torch reaches oneDNN
-through the operators that its compiler uses; where they are missing or switched off
-(`torch.backends.mkldnn.enabled`), torch's own product runs. The choice is made by the processor's
-name and not by timing, so that a resumed run adds in the order in which it began.
+In float32 on a CPU torch's own product calls MKL, which is optimised for Intel's processors. On
+other processors oneDNN is two to four times as fast; on Intel's it takes 1.2 times as long. oneDNN
+is called through the operators of torch's compiler; where they are missing or switched off
+(`torch.backends.mkldnn.enabled`), torch's own product runs. The choice depends on the processor's
+name, not on timing, so that a resumed run rounds as before.
 """
 
 import platform
@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# From so many rows on a weight is cast again for the backward pass instead of kept: beside their
-# products the cast is little.
+# With at least so many rows, the backward pass casts the weight again instead of saving the cast
+# one: the cast takes little time beside the product.
 ROWS_TO_CAST_AGAIN = 1024
 
 
@@ -29,7 +29,7 @@ def cpu_version_runs(*tensors: Tensor) -> bool:
 
 
 def onednn_serves(*tensors: Tensor) -> bool:
-    """Whether oneDNN's operators can take these tensors as they are."""
+    """Whether oneDNN's operators can multiply these tensors."""
     mkldnn = torch.backends.mkldnn
     is_on = mkldnn.is_available() and bool(mkldnn.enabled)
     return is_on and cpu_version_runs(*tensors) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
@@ -38,8 +38,8 @@ def onednn_serves(*tensors: Tensor) -> bool:
 @cache
 def has_mkl_on_intel() -> bool:
     """Whether torch has MKL, and the processor is Intel's."""
-    described = Path("/proc/cpuinfo")
-    name = described.read_text() if described.exists() else platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    name = cpuinfo.read_text() if cpuinfo.exists() else platform.processor()
     return torch.backends.mkl.is_available() and "GenuineIntel" in name
 
 
@@ -50,7 +50,7 @@ def onednn_is_faster(*tensors: Tensor) -> bool:
 
 
 def rounding_choices() -> dict[str, str]:
-    """Which routine computes float32 products on this CPU."""
+    """The routine that computes float32 products on this CPU, for a run's config.json."""
     return {"products": "oneDNN" if onednn_is_faster(torch.zeros(1)) else "torch"}
 
 
@@ -59,15 +59,15 @@ def product(
     right: Float[Tensor, "inner out"],
     bias: Float[Tensor, "out"] | None = None,
 ) -> Float[Tensor, "rows out"]:
-    """left @ right + bias, contiguous, outside of autograd."""
+    """left @ right + bias, contiguous, without autograd."""
     if onednn_is_faster(left, right):
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
-        return made
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.mT, bias, "none", [], "")
+        return output
     return left @ right if bias is None else torch.addmm(bias, left, right)
 
 
 def product_dtype(tensor: Tensor) -> torch.dtype:
-    """The type in which a product of this tensor is made: autocast's, except for float64."""
+    """The type in which a product of this tensor is computed: autocast's, except for float64."""
     device = tensor.device.type
     if torch.is_autocast_enabled(device) and tensor.dtype != torch.float64:
         return torch.get_autocast_dtype(device)
@@ -75,15 +75,15 @@ def product_dtype(tensor: Tensor) -> torch.dtype:
 
 
 class _Affine(torch.autograd.Function):
-    """The CPU's: by `product`; casts once, and keeps a cast weight only where rows are few."""
+    """The CPU version: calls `product`, and saves the cast weight only when there are few rows."""
 
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype
     ) -> Tensor:
         inputs, low_weight = inputs.to(dtype), weight.to(dtype)
-        kept_weight = weight if len(inputs) >= ROWS_TO_CAST_AGAIN else low_weight
-        ctx.save_for_backward(inputs, kept_weight)
+        saved_weight = weight if len(inputs) >= ROWS_TO_CAST_AGAIN else low_weight
+        ctx.save_for_backward(inputs, saved_weight)
         ctx.weight_dtype = weight.dtype
         return product(inputs, low_weight, bias.to(dtype))
 
@@ -105,7 +105,7 @@ def affine(
 ) -> Float[Tensor, "*positions out"]:
     """inputs @ weight + bias; the weight's gradient is contiguous like the weight.
 
-    Under autocast the product runs in the type that autocast chooses.
+    Under autocast the product runs in autocast's type.
     """
     flat, dtype = inputs.flatten(end_dim=-2), product_dtype(inputs)
     is_cast = dtype != weight.dtype

@@ -1,4 +1,4 @@
-"""Project to queries, keys and values of all heads by one product, from three weights."""
+"""Project to the queries, keys and values of all heads in one product."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,17 +21,17 @@ from gpt2_small.kernels.products import (
 def side_by_side(
     *weights: Float[Tensor, "head d_model d_head"],
 ) -> Float[Tensor, "d_model weight_head_d_head"]:
-    """One weight whose columns are those of each weight in turn."""
+    """Concatenate weights of heads into one matrix: all columns of the first, then the second."""
     columns = [
         rearrange(weight, "head d_model d_head -> d_model head d_head") for weight in weights
     ]
     return torch.cat(columns, dim=1).flatten(start_dim=1)
 
 
-def apart(
+def split_heads(
     joined: Float[Tensor, "d_model three_head_d_head"], head: int, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "head d_model d_head"], ...]:
-    """The tensors that were put `side_by_side`, cast to this type."""
+    """Split a matrix made by `side_by_side` into its three weights, cast to this type."""
     parts = rearrange(
         joined, "d_model (three head d_head) -> three head d_model d_head", three=3, head=head
     )
@@ -40,7 +40,7 @@ def apart(
 
 
 class _SideBySideCast(torch.autograd.Function):
-    """Three weights `side_by_side`, cast; a gradient is taken apart and cast back in one pass."""
+    """Casts three weights `side_by_side`; backward splits and casts the gradient in one pass."""
 
     @staticmethod
     def forward(ctx: Any, dtype: torch.dtype, *weights: Tensor) -> Tensor:
@@ -50,13 +50,13 @@ class _SideBySideCast(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *apart(grad, ctx.head, ctx.dtype)
+        return None, *split_heads(grad, ctx.head, ctx.dtype)
 
 
 def fused_weight(
     weights: Sequence[Float[Tensor, "head d_model d_head"]], dtype: torch.dtype
 ) -> Float[Tensor, "d_model three_head_d_head"]:
-    """The weight of one product that gives queries, then keys, then values, of all heads."""
+    """The weight of one product that computes queries, keys and values of all heads."""
     if dtype != weights[0].dtype:
         cast: Tensor = _SideBySideCast.apply(dtype, *weights)  # type: ignore[no-untyped-call]
         return cast
@@ -64,10 +64,10 @@ def fused_weight(
 
 
 class _Projection(torch.autograd.Function):
-    """The CPU's: three weights are put side by side again for the backward pass.
+    """The CPU version: concatenates the three weights again in the backward pass.
 
-    They are kept only where few rows are multiplied by cast weights: casting again takes longer
-    then, and they are half as large.
+    It saves the concatenated weight only when it is cast and there are few rows: casting again
+    would take longer then, and a cast weight has half the size.
     """
 
     @staticmethod
@@ -76,25 +76,25 @@ class _Projection(torch.autograd.Function):
     ) -> Tensor:
         inputs = inputs.to(dtype)
         weight = side_by_side(*(each.to(dtype) for each in weights))
-        is_kept = dtype != weights[0].dtype and len(inputs) < ROWS_TO_CAST_AGAIN
-        ctx.save_for_backward(inputs, weight if is_kept else None, *weights)
+        is_saved = dtype != weights[0].dtype and len(inputs) < ROWS_TO_CAST_AGAIN
+        ctx.save_for_backward(inputs, weight if is_saved else None, *weights)
         return product(inputs, weight, bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, kept, *weights = ctx.saved_tensors
+        inputs, fused, *weights = ctx.saved_tensors
         needs_inputs, needs_bias, _, *needs_weights = ctx.needs_input_grad
         inputs_grad = bias_grad = None
         weight_grads: tuple[Tensor | None, ...] = (None,) * len(weights)
         if needs_inputs:
-            if kept is None:
-                kept = side_by_side(*(each.to(grad.dtype) for each in weights))
-            inputs_grad = product(grad, kept.mT)
+            if fused is None:
+                fused = side_by_side(*(each.to(grad.dtype) for each in weights))
+            inputs_grad = product(grad, fused.mT)
         if needs_bias:
             bias_grad = grad.sum(dim=0)
         if any(needs_weights):
-            weight_grads = apart(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
+            weight_grads = split_heads(product(inputs.mT, grad), len(weights[0]), weights[0].dtype)
         return inputs_grad, bias_grad, None, *weight_grads
 
 
@@ -103,7 +103,7 @@ def query_key_value(
     weights: Sequence[Float[Tensor, "head d_model d_head"]],
     biases: Sequence[Float[Tensor, "head d_head"]],
 ) -> Float[Tensor, "batch seq three_head_d_head"]:
-    """Queries, then keys, then values, of all heads, from W_Q, W_K, W_V and their biases."""
+    """Queries, then keys, then values of all heads; weights and biases in the same order."""
     bias, dtype = torch.cat([*biases]).flatten(), product_dtype(residual)
     if not cpu_version_runs(residual):
         return affine(residual, fused_weight(weights, dtype), bias)

@@ -1,1 +1,1 @@
-"""The fast twin, its decoding with a cache, hooks, presets, and building a model from weights."""
+"""Build GPT-2s from weights, compute them fast, decode with a cache, and hook activations."""

@@ -1,4 +1,4 @@
-"""Build the bound model without drawing weights, and fill it strictly from safetensors files."""
+"""Build the bound model without initialising weights, and load safetensors files strictly."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAMES_SHOWN = 8
 
-# torch.Tensor's and torch.nn.init's ways of drawing a tensor's values in place.
+# The names of torch.Tensor's and torch.nn.init's in-place random initialisations.
 DRAWS = frozenset(
     f"{prefix}{kind}_"
     for prefix in ("", "trunc_", "xavier_", "kaiming_")
@@ -32,9 +32,9 @@ DRAWS = frozenset(
 def config_from_fields(fields: Mapping[str, Any], source: str) -> "TransformerConfig":
     """The bound solution's TransformerConfig with these fields.
 
-    source: what the fields came from, for the message.
+    source: the origin of the fields, for the message.
 
-    Raises UserError for a field that is not known (with the nearest) or cannot be.
+    Raises UserError for an unknown field (with the nearest) or an invalid value.
     """
     config_class = binding.bound().TransformerConfig
     known = [field.name for field in dataclasses.fields(config_class)]
@@ -50,7 +50,7 @@ def config_from_fields(fields: Mapping[str, Any], source: str) -> "TransformerCo
 
 
 class UndrawnWeights(TorchFunctionMode):
-    """Skips the drawing of initial weights, which takes time and is overwritten anyway."""
+    """Skips the random initialisation of weights, which will be overwritten anyway."""
 
     def __torch_function__(
         self,
@@ -72,11 +72,11 @@ def build_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> "Transformer":
-    """The bound solution's Transformer in eval mode, its parameters not yet set.
+    """The bound solution's Transformer in eval mode, its parameters uninitialised.
 
-    torch's global generator is left as it was.
+    torch's global generator is unchanged.
 
-    Raises UserError for fields that cannot be and for a device that is not there.
+    Raises UserError for invalid fields and for an unavailable device.
     """
     config = config_from_fields(fields, source)
     with torch.random.fork_rng(devices=[]), UndrawnWeights():
@@ -90,10 +90,10 @@ def build_model(
 
 @torch.no_grad()
 def fill(model: Model | nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy tensors into the model's parameters of the same names, which must be the same names.
+    """Copy tensors into the model's parameters; names and shapes must match exactly.
 
-    Raises UserError with every tensor that is missing, unexpected or of the wrong shape; then the
-    model is left as it was.
+    Raises UserError, with every tensor that is missing, unexpected or of the wrong shape, and
+    changes nothing then.
     """
     parameters = dict(model.named_parameters())
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
@@ -116,9 +116,9 @@ def check_shapes(
         for name, tensor in tensors.items()
         if name in expected and not tensor.is_floating_point()
     ]
-    complaints = [
-        f"{what} {_listed(names)}"
-        for what, names in (
+    problems = [
+        f"{problem} {_listed(names)}"
+        for problem, names in (
             ("missing:", [name for name in expected if name not in tensors]),
             ("unexpected:", [name for name in tensors if name not in expected]),
             ("of the wrong shape:", wrong),
@@ -126,8 +126,8 @@ def check_shapes(
         )
         if names
     ]
-    if complaints:
-        raise UserError(f"{source} does not fit the model; {'; '.join(complaints)}")
+    if problems:
+        raise UserError(f"{source} does not fit the model; {'; '.join(problems)}")
 
 
 def _listed(names: list[str]) -> str:
@@ -136,13 +136,13 @@ def _listed(names: list[str]) -> str:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    """Read the tensors of a safetensors file, on the CPU.
 
-    Raises UserError for a file that is missing, cut short, or something else.
+    Raises UserError for a file that is missing, truncated, or of another format.
     """
     refuse_pipe(path)
     try:
-        path.open("rb").close()  # safetensors would call a file missing that may not be read
+        path.open("rb").close()  # safetensors reports an unreadable file as missing
         return load_file(path)
     except FileNotFoundError:
         raise UserError(f"there is no file {path}; check the folder") from None

@@ -13,20 +13,20 @@ from gpt2_small.kernels.native.decode_step import MOST_ROWS
 from gpt2_small.model.kv_cache import KeyValueCache
 from gpt2_small.model.packed_weights import PackedTransformer
 
-SHORTEST_GRAPH = 128  # places of the cache that the smallest CUDA graph reads
+SHORTEST_GRAPH = 128  # positions of the cache that the smallest CUDA graph reads
 GRAPH_WARM_UPS = 3
 
 
 class CachedDecoder:
-    """Next-token logits of a batch of growing rows, by a model without dropout.
+    """Computes next-token logits of a batch of growing rows, without dropout.
 
-    Every row sees its own last n_ctx tokens, at positions from 0, as in `solution.generate`: once a
-    row would be longer than n_ctx, its oldest tokens are dropped, and the batch is read anew.
+    Every row sees its own last n_ctx tokens, at positions from 0, as in `solution.generate`: when a
+    row would exceed n_ctx, its oldest tokens are dropped and the batch is computed again.
 
-    On CUDA a step is a graph, replayed; nothing waits for the device.
+    On CUDA a step replays a graph, without synchronising with the device.
 
-    weights: shared with other decoders; the cache is this one's own.
-    compile: whether torch.compile makes the step's kernels, in place of C code.
+    weights: may be shared with other decoders; the cache is not shared.
+    compile: compile the step with torch.compile, instead of running the C code.
     """
 
     def __init__(self, weights: PackedTransformer, *, compile: bool = False) -> None:
@@ -53,9 +53,9 @@ class CachedDecoder:
     ) -> Float[Tensor, "batch d_vocab"]:
         """Replace the rows by these prompts, of any lengths, and return the logits after each.
 
-        Of a prompt longer than n_ctx the last n_ctx tokens are read.
+        A prompt longer than n_ctx is cut to its last n_ctx tokens.
 
-        reuse: of a single prompt that begins like the row in the cache, compute only the rest.
+        reuse: compute only the tokens of a single prompt that differ from the cached row.
 
         Raises UserError without a prompt, or for an empty one.
         """
@@ -81,7 +81,7 @@ class CachedDecoder:
         return self.weights.logits(residual[self._cache.rows[:, 0], last])
 
     def _shared_with(self, tokens: Int[Tensor, "seq"]) -> int:
-        """How many tokens the only row and these begin with, at least one being left to read."""
+        """Length of the prefix that the cached row shares with these tokens, excluding the last."""
         length = min(self._lengths[0], len(tokens) - 1)
         differs = (self._cache.window[0, :length] != tokens[:length]).nonzero()
         return int(differs[0]) if len(differs) else length
@@ -90,7 +90,7 @@ class CachedDecoder:
     def step(self, tokens: Int[Tensor, "batch"]) -> Float[Tensor, "batch d_vocab"]:
         """Add one token to every row and return the logits after it.
 
-        Raises UserError before the first prefill, and for any other number of tokens than rows.
+        Raises UserError before the first prefill, and unless there is one token for each row.
         """
         self._check(tokens, tokens.shape[1:] == ())
         if max(self._lengths) == self.config.n_ctx:
@@ -104,7 +104,7 @@ class CachedDecoder:
 
     @torch.no_grad()
     def extend(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch d_vocab"]:
-        """Add tokens, as many to every row, and return the logits after the last.
+        """Add the same number of tokens to every row, and return the logits after the last.
 
         Raises UserError as `step` does.
         """
@@ -117,9 +117,9 @@ class CachedDecoder:
 
     @torch.no_grad()
     def extend_each(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_vocab"]:
-        """Add tokens, as many to every row, and return the logits after each of them.
+        """Add the same number of tokens to every row, and return the logits after each of them.
 
-        Raises UserError as `step` does, and for rows that would be longer than n_ctx.
+        Raises UserError as `step` does, and for rows that would exceed n_ctx.
         """
         self._check(tokens, tokens.ndim == 2 and tokens.shape[1] > 0)
         longest = max(self._lengths) + tokens.shape[1]
@@ -137,12 +137,12 @@ class CachedDecoder:
             )
 
     def _slide(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch d_vocab"]:
-        """Add tokens to rows of which one would be longer than n_ctx."""
+        """Add tokens to rows, of which one would exceed n_ctx: drop the oldest and prefill."""
         rows = zip(self._cache.window, self._lengths, tokens.to(self.device), strict=True)
         return self.prefill([torch.cat([window[:length], new]) for window, length, new in rows])
 
     def _read(self, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq d_model"]:
-        """Add tokens to every row; what the final norm reads at each of them."""
+        """Add tokens to every row, and return the final residual stream at each of them."""
         cache, seq = self._cache, tokens.shape[1]
         span = max(self._lengths) + seq
         positions = cache.positions[:, None] + torch.arange(seq, device=self.device)
@@ -161,9 +161,9 @@ class CachedDecoder:
         span: int,
         mask: Bool[Tensor, "batch 1 seq span"] | None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Compute these tokens, which attend within the first `span` places and are stored there.
+        """Compute tokens that attend to the first `span` positions; cache their keys and values.
 
-        mask: the places that each may attend to; left out, those up to its own, from 0.
+        mask: the positions that each token attends to; left out, those from 0 up to its own.
         """
         batch = len(tokens)
         residual = self.weights.embed(tokens, positions).flatten(end_dim=1)
@@ -190,7 +190,7 @@ class CachedDecoder:
         return unflattened
 
     def _advanced(self, cache: KeyValueCache, span: int) -> Float[Tensor, "batch d_vocab"]:
-        """Read every row's next token, which attends within the first `span` places."""
+        """Compute every row's next token, which attends to the first `span` positions."""
         tokens, positions = cache.next_token[:, None], cache.positions[:, None]
         cache.window.scatter_(1, positions, tokens)
         if self._native is not None and len(tokens) <= MOST_ROWS:
@@ -204,39 +204,39 @@ class CachedDecoder:
         return logits
 
     def _replayed(self, cache: KeyValueCache, span: int) -> Float[Tensor, "batch d_vocab"]:
-        """The same from a graph, which reads a power of two of places; captured when first met."""
-        places = SHORTEST_GRAPH
-        while places < span:
-            places *= 2
-        places = min(places, self.config.n_ctx)
-        if places not in self._graphs:
-            self._graphs[places] = self._captured(cache, places)
-        graph, logits = self._graphs[places]
+        """The same by a CUDA graph over a power of two of positions, captured at first use."""
+        graph_span = SHORTEST_GRAPH
+        while graph_span < span:
+            graph_span *= 2
+        graph_span = min(graph_span, self.config.n_ctx)
+        if graph_span not in self._graphs:
+            self._graphs[graph_span] = self._captured(cache, graph_span)
+        graph, logits = self._graphs[graph_span]
         graph.replay()
         return logits.clone()
 
     def _captured(
-        self, cache: KeyValueCache, places: int
+        self, cache: KeyValueCache, span: int
     ) -> tuple[torch.cuda.CUDAGraph, Float[Tensor, "batch d_vocab"]]:
         positions = cache.positions.clone()
         stream = torch.cuda.Stream(self.device)
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(GRAPH_WARM_UPS):
-                self._advance(cache, places)
+                self._advance(cache, span)
                 cache.positions.copy_(positions)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            logits = self._advance(cache, places)
+            logits = self._advance(cache, span)
         return graph, logits
 
     def truncate(self, lengths: int | Sequence[int]) -> None:
-        """Keep each row's first `length` tokens, as if the later ones had never been read.
+        """Drop each row's tokens after the first `length`.
 
         lengths: one for every row, or one for all.
 
-        Raises UserError for a length that a row has not.
+        Raises UserError for a length greater than a row's.
         """
         wanted = [lengths] * len(self._lengths) if isinstance(lengths, int) else [*lengths]
         within = (0 <= new <= old for new, old in zip(wanted, self._lengths, strict=False))
@@ -246,7 +246,7 @@ class CachedDecoder:
         self._lengths = wanted
 
     def fork(self) -> "CachedDecoder":
-        """A decoder on the same weights whose rows go on from here, apart from these."""
+        """Copy the decoder: the same weights, and a copy of the cache."""
         other = CachedDecoder(self.weights, compile=self._compile)
         batch = len(self._lengths)
         other._cache = KeyValueCache(self.config, batch, self.weights.dtype, self.device)
@@ -256,17 +256,17 @@ class CachedDecoder:
 
     @torch.no_grad()
     def select(self, rows: Sequence[int] | Int[Tensor, "batch_new"]) -> None:
-        """Keep these rows, in this order; a row named twice goes on as two.
+        """Reorder the batch to these rows; a row may be repeated.
 
-        Raises UserError for a row that is not there.
+        Raises UserError for a row that does not exist.
         """
-        kept = [int(row) for row in rows]
-        if not set(kept) <= set(range(len(self._lengths))):
+        selected = [int(row) for row in rows]
+        if not set(selected) <= set(range(len(self._lengths))):
             raise UserError(
-                f"cannot keep rows {kept} of {len(self._lengths)}; "
+                f"cannot select rows {selected} of {len(self._lengths)}; "
                 "call prefill first, then name rows counted from 0"
             )
-        self._lengths = [self._lengths[row] for row in kept]
+        self._lengths = [self._lengths[row] for row in selected]
         filled = max(self._lengths, default=0)
-        self._cache.select(torch.tensor(kept, dtype=torch.long, device=self.device), filled)
+        self._cache.select(torch.tensor(selected, dtype=torch.long, device=self.device), filled)
         self._graphs = {}

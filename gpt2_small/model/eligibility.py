@@ -1,7 +1,7 @@
 """Decide whether the fast twin computes what a model computes.
 
-The twin reads a model's parameters and runs code of its own. That is the model's function only
-where every module is the reference's own, runs the code of its class, and calls no hook.
+The twin reads a model's parameters and runs its own code. That computes the model's function only
+if every module is the reference's, runs its class's code, and has no hook.
 """
 
 import sys
@@ -20,25 +20,25 @@ from gpt2_small.errors import UserError
 from gpt2_small.model.building import UndrawnWeights
 from gpt2_small.model_protocol import Config, Model
 
-# What the reference's modules hold beside each other. A dropout's probability may be changed.
+# torch's modules inside the reference. A dropout's probability may be changed.
 PLAIN_MODULES = (nn.ModuleList, nn.Identity, nn.Dropout)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OF_A_PARAMETRIZATION = "parametrizations"
 
 
 def stands_in_for(model: Model) -> bool:
-    """Whether the twin computes this model's function."""
+    """Whether the twin computes the same function as this model."""
     return difference(model) is None
 
 
 def refuse_others(model: Model) -> None:
-    """Raises UserError, with the first difference, for a model that the twin does not compute."""
+    """Raises UserError, with the first difference, for a model that the twin cannot compute."""
     if why_not := difference(model):
         raise UserError(f"{why_not}; the fast twin cannot compute it; run the model itself")
 
 
 def difference(model: Model) -> str | None:
-    """The first way in which a model is not the reference, in a clause; None where it is."""
+    """The first difference between a model and the reference, as a clause; None without any."""
     reference = sys.modules.get(type(model).__module__)
     if type(model).__name__ != "Transformer" or not _is_reference(reference):
         return f"the model is a {type(model).__qualname__}, not the reference's Transformer"
@@ -111,14 +111,14 @@ def _is_reference(module: ModuleType | None) -> bool:
 
 
 def _changed_function(reference: Any) -> str | None:
-    """The name of a forward pass, or of the GELU, that is not the reference's text any more."""
+    """The name of a forward method, or of the GELU, that was replaced after loading."""
     functions = {"gelu_tanh": reference.gelu_tanh} | {
         f"{name}.forward": kind.forward
         for name, kind in vars(reference).items()
         if isinstance(kind, type) and issubclass(kind, nn.Module)
     }
     for name, function in functions.items():
-        if "jaxtyping" in Path(_file_of(function)).parts:  # a check of shapes around it
+        if "jaxtyping" in Path(_file_of(function)).parts:  # wrapped by a shape check
             function = getattr(function, "__wrapped__", None)
         if _file_of(function) != reference.__file__:
             return str(name)

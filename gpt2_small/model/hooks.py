@@ -21,24 +21,24 @@ def tap_names(model: nn.Module) -> list[str]:
 
 
 def _is_compiled(module: nn.Module) -> bool:
-    """Whether by torch.compile(module) or by module.compile(); neither calls hooks reliably."""
+    """Whether torch.compile(module) or module.compile() was used; neither runs hooks reliably."""
     return "_orig_mod" in module._modules or module._compiled_call_impl is not None
 
 
 @contextmanager
 def hooks(model: nn.Module, functions: Mapping[str, Hook]) -> Iterator[None]:
-    """While the context lasts, call functions[name] with the activation of each named tap.
+    """In this context, call functions[name] with the activation of each named tap.
 
-    What a function returns takes the activation's place; None leaves it. The names are those of
-    TransformerLens, `blocks.0.attn.hook_pattern` for instance. All hooks are removed at the end,
-    also after an exception.
+    A returned tensor replaces the activation; None leaves it unchanged. The names are those of
+    TransformerLens, such as `blocks.0.attn.hook_pattern`. All hooks are removed at the end, also
+    after an exception.
 
-    Raises UserError for a name the model has no tap of, and for a compiled model.
+    Raises UserError for an unknown tap, and for a compiled model.
     """
     names = tap_names(model)
     for name in functions:
         if name not in names:
-            hint = did_you_mean(name, names, otherwise="tap_names(model) lists those it has")
+            hint = did_you_mean(name, names, otherwise="tap_names(model) lists the names")
             raise UserError(f"the model has no tap {name!r}; {hint}")
     with ExitStack() as stack:
         for name, function in functions.items():
@@ -62,12 +62,12 @@ def run_with_cache(
     """
     cache: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Hook:
-        def store(activation: Tensor) -> None:
+    def store(name: str) -> Hook:
+        def hook(activation: Tensor) -> None:
             cache[name] = activation.detach()
 
-        return store
+        return hook
 
-    with hooks(model, {name: keep(name) for name in tap_names(model)}):
+    with hooks(model, {name: store(name) for name in tap_names(model)}):
         logits = model(tokens)
     return logits, cache

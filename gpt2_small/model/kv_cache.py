@@ -1,4 +1,4 @@
-"""Hold the keys and values of the tokens read so far, in memory allocated once."""
+"""Store the keys and values of past tokens in preallocated memory."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from gpt2_small.model_protocol import Config
 
 
 class KeyValueCache:
-    """Keys and values of every layer, and the tokens they come from; a row fills up from place 0.
+    """Keys, values and tokens of every row, from position 0.
 
     keys, values: [batch head n_ctx d_head] for each layer.
     window [batch n_ctx]: the tokens.
-    positions [batch]: on the device, the place of each row's next token.
-    next_token [batch]: where a step finds that token.
-    rows [batch 1]: their numbers.
+    positions [batch]: the position of each row's next token, on the device.
+    next_token [batch]: the input of a step.
+    rows [batch 1]: the rows' indices.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class KeyValueCache:
     def readable(
         self, positions: Int[Tensor, "batch seq"], span: int
     ) -> Bool[Tensor, "batch 1 seq span"]:
-        """Which of the first `span` places each position attends to: those up to its own."""
-        places = torch.arange(span, device=positions.device)
-        return rearrange(places <= positions[..., None], "batch seq span -> batch 1 seq span")
+        """The causal mask: which of the first `span` positions each position attends to."""
+        keys = torch.arange(span, device=positions.device)
+        return rearrange(keys <= positions[..., None], "batch seq span -> batch 1 seq span")
 
     def select(self, rows: Int[Tensor, "batch_new"], filled: int) -> None:
-        """Keep these rows, in this order; a row may be named more than once.
+        """Reorder the batch to these rows; a row may be repeated.
 
-        filled: how many of their places hold something; no others are copied.
+        filled: how many positions are filled; only these are copied.
         """
         self.keys = [_selected(keys, rows, filled) for keys in self.keys]
         self.values = [_selected(values, rows, filled) for values in self.values]
@@ -64,23 +64,23 @@ class KeyValueCache:
         self.rows = torch.arange(len(rows), device=rows.device)[:, None]
 
     def copy_from(self, other: "KeyValueCache", filled: int) -> None:
-        """Take over what another cache of the same shape holds, in memory of its own."""
+        """Copy the first `filled` positions of another cache of the same shape."""
         for ours, theirs in zip(self.keys + self.values, other.keys + other.values, strict=True):
             ours[:, :, :filled] = theirs[:, :, :filled]
         self.window.copy_(other.window)
         self.positions.copy_(other.positions)
 
     def truncate(self, lengths: Sequence[int]) -> None:
-        """Keep each row's first `length` places; the others are overwritten as the row grows."""
+        """Set each row's length; later positions are overwritten as the row grows."""
         self.positions.copy_(torch.tensor(lengths))
 
 
 def _selected(
     cached: Float[Tensor, "batch head n_ctx d_head"], rows: Int[Tensor, "batch_new"], filled: int
 ) -> Float[Tensor, "batch_new head n_ctx d_head"]:
-    """The rows in the memory that is there, or in new memory when they have become more."""
-    kept = cached[rows, :, :filled]
+    """The rows in the memory allocated already, or in new memory if there are more rows."""
+    selected = cached[rows, :, :filled]
     if len(rows) > len(cached):
         cached = cached.new_zeros(len(rows), *cached.shape[1:])
-    cached[: len(rows), :, :filled] = kept
+    cached[: len(rows), :, :filled] = selected
     return cached[: len(rows)]

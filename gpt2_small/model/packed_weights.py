@@ -1,4 +1,4 @@
-"""Pack a Transformer's weights for decoding: cast, fused and laid out once, then only read."""
+"""Pack a Transformer's weights for decoding: cast, fused, reordered once, then read-only."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.kernels.native.decode_step import Map, NativeStep
+from gpt2_small.kernels.native.decode_step import NativeStep, WeightAndBias
 from gpt2_small.kernels.native.library import unavailable
 from gpt2_small.kernels.products import has_mkl_on_intel, onednn_serves
 from gpt2_small.kernels.projection import side_by_side
 from gpt2_small.model.eligibility import refuse_others
 from gpt2_small.model_protocol import Block, Model
 
-# A row count that makes oneDNN choose a blocked order, which is the fastest to read at any count.
+# The row count for which oneDNN chooses a blocked layout, the fastest for every row count.
 PACKING_ROWS = 64
 
 
 class PackedAffine:
-    """A fixed affine map, its weight laid out once in the order in which it is read fastest.
+    """A fixed affine map whose weight is stored in the fastest memory layout.
 
-    On a CPU in float32 and bfloat16 that is oneDNN's own blocked order, and else [in out]; on
-    other devices [out in].
+    On a CPU in float32 and bfloat16 that is oneDNN's blocked layout, else [in out]; on other
+    devices [out in].
 
-    with_one_row: whether it also keeps the weight [in out] to multiply a single row of float32 by,
-        where MKL runs on an Intel processor, which reads that faster still.
+    with_one_row: also store the weight as [in out], which is faster still for a single row of
+        float32 with MKL on an Intel processor.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class PackedAffine:
         if self.for_one_row is not None and len(inputs) == 1:
             return self._multiplied(inputs, self.for_one_row)
         if self.is_packed:
-            made: Tensor = torch.ops.mkldnn._linear_pointwise(
+            output: Tensor = torch.ops.mkldnn._linear_pointwise(
                 inputs, self.weight, self.bias, "none", [], ""
             )
-            return made
+            return output
         return self._multiplied(inputs, self.weight)
 
     def _multiplied(self, inputs: Tensor, weight: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class PackedAffine:
 
 
 def onednn_packs(weight: Tensor) -> bool:
-    """Whether oneDNN has a blocked order for this weight that this processor can multiply with."""
+    """Whether oneDNN has a blocked layout for this weight on this processor."""
     if not onednn_serves(weight):
         return False
     if weight.dtype == torch.bfloat16:
@@ -73,7 +73,7 @@ def onednn_packs(weight: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class PackedNorm:
-    """LayerNorm with its gain and bias cast."""
+    """LayerNorm with cast gain and bias."""
 
     gain: Float[Tensor, "d_model"]
     bias: Float[Tensor, "d_model"]
@@ -85,7 +85,7 @@ class PackedNorm:
 
 @dataclass(frozen=True)
 class PackedBlock:
-    """The maps of one block; between the first two and the others stands attention."""
+    """The weights of one block. Attention runs between `query_key_value` and `output`."""
 
     ln1: PackedNorm
     query_key_value: PackedAffine
@@ -99,7 +99,7 @@ class PackedBlock:
         return self.mlp_out(post)
 
 
-def block_maps(block: Block) -> dict[str, Map]:
+def block_weights(block: Block) -> dict[str, WeightAndBias]:
     """Gain and bias of a block's norms, weight [in out] and bias of its affine maps, by name."""
     attn, mlp = block.attn, block.mlp
     fused_bias = torch.cat([attn.b_Q, attn.b_K, attn.b_V]).flatten()
@@ -114,17 +114,16 @@ def block_maps(block: Block) -> dict[str, Map]:
 
 
 class PackedTransformer:
-    """A model's weights as they are now, packed for decoding; any number of caches share them.
+    """A packed copy of a model's weights, which any number of caches can share.
 
-    After further training, pack them again. Only the embeddings are still the model's own tensors.
+    After further training, pack them again. The embeddings are not copied.
 
-    dtype: of the packed weights, and of the arithmetic but in C; the model's own when left out.
+    dtype: of the packed weights and of the arithmetic outside C; left out, the model's own.
     native: whether a step of up to `decode_step.MOST_ROWS` rows runs the C code of `kernels.c`,
-        which this machine's compiler builds when it is first needed, in float32, from a copy of the
-        weights of its own; left out, it does where it can.
+        which computes in float32 from its own copy of the weights and is compiled at first use;
+        left out, it runs where it is available.
 
-    Raises UserError for a model that the twin does not compute, and where native code is asked for
-    and cannot be built.
+    Raises UserError for a model that the twin cannot compute, and for unavailable native code.
     """
 
     @torch.no_grad()
@@ -147,24 +146,24 @@ class PackedTransformer:
             assert bias is not None
             return PackedNorm(gain.to(dtype), bias.to(dtype), self.config.layer_norm_eps)
 
-        ln_final: Map = (model.ln_final.w, model.ln_final.b)
+        ln_final: WeightAndBias = (model.ln_final.w, model.ln_final.b)
         unembed = model.unembed
-        unembedding: Map = (
+        unembedding: WeightAndBias = (
             (model.embed.W_E.mT, None) if unembed is None else (unembed.W_U, unembed.b_U)
         )
         self.native = None
         if is_native:
-            blocks = map(block_maps, model.blocks)
+            blocks = map(block_weights, model.blocks)
             self.native = NativeStep(self.config, blocks, ln_final, unembedding, dtype)
         self.W_E, self.W_pos = model.embed.W_E.detach(), model.pos_embed.W_pos.detach()
         self.blocks = [
             PackedBlock(
                 **{
                     name: (norm if name.startswith("ln") else packed)(*pair)  # type: ignore[arg-type]
-                    for name, pair in maps.items()
+                    for name, pair in weights.items()
                 }
             )
-            for maps in map(block_maps, model.blocks)
+            for weights in map(block_weights, model.blocks)
         ]
         self.ln_final, self.unembedding = norm(*ln_final), packed(*unembedding)
 

@@ -1,4 +1,4 @@
-"""Name the shapes of the four published GPT-2s, and of small models that train in minutes."""
+"""Define the shapes of the four published GPT-2s and of small models that train in minutes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,7 +26,7 @@ PRESETS: Mapping[str, dict[str, Any]] = MappingProxyType(
 def preset(name: str, **changes: Any) -> "TransformerConfig":
     """The bound solution's TransformerConfig of a preset, with fields changed by keyword.
 
-    Raises UserError for an unknown preset or a field that cannot be.
+    Raises UserError for an unknown preset, an unknown field or an invalid value.
     """
     if name not in PRESETS:
         hint = did_you_mean(name, PRESETS, otherwise=f"choose one of {', '.join(PRESETS)}")

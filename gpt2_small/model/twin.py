@@ -1,7 +1,7 @@
-"""Compute the reference's function quickly, from the reference's own parameters: the fast twin.
+"""Compute the reference's function fast, from the reference's parameters: the fast twin.
 
-It differs from `solution.py` in how, never in what: queries, keys and values come from one product,
-attention never holds its pattern, and the loss never holds its logits. It has no taps.
+It computes the same function as `solution.py`: queries, keys and values in one product, attention
+without storing the pattern, and the loss without storing all logits. It has no taps.
 """
 
 import torch.nn.functional as F
@@ -44,17 +44,17 @@ def block_output(block: Block, residual: Residual) -> Residual:
 
 
 class FastTransformer(nn.Module):
-    """A reference Transformer's twin for training and scoring; its parameters are the model's own.
+    """A reference Transformer's twin for training and scoring, with the model's own parameters.
 
-    An optimiser, a gradient or a state dict of either is one of both. Wrap the twin, not the model,
-    in DistributedDataParallel or torch.compile, and train it with
+    Gradients, optimiser and weights are shared with the model. Wrap the twin, not the model, in
+    DistributedDataParallel or torch.compile, and train it with
     `train_step(twin, batches, optimizer, loss=lambda twin, batch: twin(batch))`.
 
-    positions_per_chunk: how many positions' logits exist at once; left out, the device's default.
-    recompute: keep of each block only what it reads, and compute it again in the backward pass
+    positions_per_chunk: as in `chunked_loss`.
+    recompute: save only the input of each block, and recompute its activations in the backward pass
         (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4).
 
-    Raises UserError for a model that the twin does not compute: with a hook, or with a module or
+    Raises UserError for a model that the twin cannot compute: one with a hook, or with a module or
         method that is not the reference's own.
     """
 
@@ -70,7 +70,7 @@ class FastTransformer(nn.Module):
         self.train(model.training)
 
     def forward(self, batch: Int[Tensor, "batch seq_plus_1"]) -> Float[Tensor, ""]:
-        """Mean next-token loss, in nats, of windows one longer than the model reads.
+        """Mean next-token loss, in nats, of windows of up to n_ctx + 1 tokens.
 
         Raises ValueError for windows of fewer than 2 or more than n_ctx + 1 tokens.
         """

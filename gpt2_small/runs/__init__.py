@@ -1,4 +1,4 @@
-"""The folder of a run: its config, log and checkpoints."""
+"""Create and read the folder of a run: its config, log and checkpoints."""
 
 from gpt2_small.runs.checkpoint_folders import Checkpoint, save_checkpoint
 from gpt2_small.runs.folder import Run, create_run, load_model, read_run

@@ -14,7 +14,7 @@ from gpt2_small.model.building import read_safetensors
 
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "model.safetensors"
-# Says which checkpoint was written last, so that one that cannot be found is missed.
+# Records the last checkpoint written, so that a missing one is noticed.
 LAST_CHECKPOINT = "last_checkpoint.json"
 LAST_CHECKPOINT_FORMAT = "gpt2-small-last-checkpoint/1"
 
@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 def find_checkpoints(folder: Path) -> tuple[Checkpoint, ...]:
-    """The checkpoints in a run's folder, the earliest first."""
+    """Find the checkpoints in a run's folder, the earliest first."""
     found = []
     for path in (folder / CHECKPOINTS).glob("step-*"):
         number = path.name.removeprefix("step-")
@@ -56,9 +56,9 @@ def note_checkpoint(folder: Path, step: int) -> None:
 
 
 def noted_checkpoint(folder: Path) -> int | None:
-    """The step of the checkpoint that was written last; None where none is recorded.
+    """Read the step of the last checkpoint written; None if none is recorded.
 
-    Raises UserError for a record that is damaged.
+    Raises UserError for a damaged record.
     """
     path = folder / LAST_CHECKPOINT
     if not path.exists():
@@ -75,13 +75,13 @@ def save_checkpoint(
     model: nn.Module | Mapping[str, Tensor],
     more: Mapping[str, Mapping[str, Tensor] | bytes] | None = None,
 ) -> Path:
-    """Write a model's parameters to `checkpoints/step-N`, whole or not at all.
+    """Write a model's parameters to `checkpoints/step-N`, atomically.
 
     model: the model, or its parameters by name.
     more: further files by name, either tensors (written as safetensors) or bytes.
 
-    Returns the checkpoint's folder. Raises UserError when the disk does not allow it; earlier
-    checkpoints are unharmed.
+    Returns the checkpoint's folder. Raises UserError when it cannot be written; earlier checkpoints
+    are unchanged.
     """
     path = Path(folder) / CHECKPOINTS / f"step-{step}"
     named = model.named_parameters() if isinstance(model, nn.Module) else model.items()

@@ -1,4 +1,4 @@
-"""Read and write a run's config.json, with a hash over what it says."""
+"""Read and write a run's config.json, with a hash of its content."""
 
 import hashlib
 import json
@@ -27,8 +27,8 @@ class RunConfig:
     model: every field of the TransformerConfig.
     tokenizer: its name.
     run: the settings that the run was started with, as JSON values.
-    id: drawn once for each run; runs of the first version have none.
-    environment: versions and hardware that decide how its sums are rounded.
+    id: a random identifier; runs of the first version have none.
+    environment: the versions and hardware that determine its rounding.
     """
 
     model: Mapping[str, Any]
@@ -39,7 +39,7 @@ class RunConfig:
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
-    """Write a run's config.json. Raises UserError when the disk does not allow it."""
+    """Write a run's config.json. Raises UserError when it cannot be written."""
     content = {
         "format": FORMAT,
         "id": config.id,
@@ -55,8 +55,8 @@ def write_config(folder: Path, config: RunConfig) -> None:
 def read_config(folder: Path) -> RunConfig:
     """Read a run's config.json.
 
-    Raises UserError for a file that is missing, damaged or of another format, and for one with a
-    key that is unknown or missing, by its name.
+    Raises UserError for a file that is missing, damaged or of another format, and for an unknown or
+    missing key, by name.
     """
     path = folder / CONFIG
     content = read_json(path, FORMAT)
@@ -64,12 +64,12 @@ def read_config(folder: Path) -> RunConfig:
     for name, kind in (("model", dict), ("tokenizer", str), ("run", dict)):
         if not isinstance(content[name], kind):
             raise UserError(f"{path} is damaged, its {name!r} is of a wrong type; copy it again")
-    is_whole = HASH not in content or content.pop(HASH) == content_hash(content)
+    is_intact = HASH not in content or content.pop(HASH) == content_hash(content)
     names = [each.name for each in fields(binding.bound().TransformerConfig)]
-    if is_whole and set(names) != set(content["model"]):
+    if is_intact and set(names) != set(content["model"]):
         binding.check_trained_with(content["run"], folder, folder / SOLUTION)
     check_keys(content["model"], names, (), path)
-    if not is_whole:
+    if not is_intact:
         raise UserError(
             f"{path} is not what was written (its SHA-256 is another); copy it again, or remove "
             f'its line "{HASH}" if you edited it'
@@ -85,14 +85,14 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def content_hash(content: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys."""
+    """SHA-256 of JSON values, independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def check_keys(
     content: Mapping[str, Any], known: Iterable[str], optional: Iterable[str], path: Path
 ) -> None:
-    """Raises UserError for a key that is unknown, with the nearest, or missing, by its name."""
+    """Raises UserError for an unknown key, with the nearest, and for a missing one, by name."""
     known = list(known)
     for name in content:
         if name not in known:

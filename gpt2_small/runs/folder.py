@@ -30,7 +30,7 @@ from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 if TYPE_CHECKING:
     from gpt2_small import Transformer
 
-# How often a model is read anew when training has replaced the checkpoint meanwhile.
+# Attempts to read the latest checkpoint while a training run replaces it.
 READ_ATTEMPTS = 5
 
 
@@ -38,7 +38,7 @@ READ_ATTEMPTS = 5
 class Run:
     """A run's folder: config and checkpoints.
 
-    config: what its config.json says.
+    config: the content of its config.json.
     checkpoints: the earliest first.
     """
 
@@ -63,16 +63,16 @@ class Run:
     def check_solution(self) -> str | None:
         """Compare the solution that trained the run with the one in use.
 
-        Returns a remark where an older run leaves the question open.
+        Returns a remark when an older run does not name its solution.
 
-        Raises UserError, with the file or its stored text, when another file trained the run.
+        Raises UserError, with the file or its stored copy, when another file trained the run.
         """
         return binding.check_trained_with(self.settings, self.folder, self.folder / SOLUTION)
 
     def update(
         self, settings: Mapping[str, Any], solution: ModuleType, environment: Mapping[str, Any]
     ) -> None:
-        """Write what a resumed run is trained with, where it has changed."""
+        """Write the settings, environment and solution of a resumed run, where they changed."""
         config = replace(self.config, run=settings, environment=environment)
         if config != self.config:
             write_config(self.folder, config)
@@ -83,13 +83,13 @@ class Run:
         return load_tokenizer(self.folder)
 
     def latest_checkpoint(self) -> Checkpoint:
-        """The checkpoint with the most steps. Raises UserError when there is none yet."""
+        """The latest checkpoint. Raises UserError when there is none yet."""
         if not self.checkpoints:
             raise UserError(f"{self.folder} has no checkpoint yet; train it for some steps first")
         return self.checkpoints[-1]
 
     def checkpoint(self, step: int) -> Checkpoint:
-        """The checkpoint of a step. Raises UserError, with the steps there are, for another."""
+        """The checkpoint of a step. Raises UserError, with the existing steps, if it is missing."""
         for checkpoint in self.checkpoints:
             if checkpoint.step == step:
                 return checkpoint
@@ -106,15 +106,15 @@ def create_run(
     solution: ModuleType | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Start a run's folder with its config, tokenizer and solution; what was logged is dropped.
+    """Create a run's folder with its config, tokenizer and solution; remove an earlier log.
 
     model_fields: the fields of a TransformerConfig.
     run: the settings that the run was started with, as JSON values.
     solution: the module that trains it, whose text is stored.
     environment: as in RunConfig.
 
-    Raises UserError when the folder holds checkpoints or something else than a run, when the
-    vocabulary is too small for the tokenizer, or when the disk does not allow it.
+    Raises UserError when the folder holds checkpoints or other files than a run's, when the
+    vocabulary is too small for the tokenizer, and when the folder cannot be written.
     """
     folder = Path(folder)
     check_free(folder)
@@ -130,7 +130,7 @@ def create_run(
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    # The config first: with it the folder is known as a run's, and can be started again.
+    # The config first: it marks the folder as a run's, so that a start can be repeated.
     write_config(
         folder,
         RunConfig(
@@ -148,7 +148,7 @@ def create_run(
 
 
 def check_free(folder: Path) -> None:
-    """Raises UserError for a folder that holds checkpoints or something else than a run."""
+    """Raises UserError for a folder that holds checkpoints or other files than a run's."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -158,7 +158,7 @@ def check_free(folder: Path) -> None:
         if checkpoints:
             raise UserError(
                 f"{folder} holds a run with checkpoints up to step {checkpoints[-1].step}; "
-                f"go on with `gpt2-small train --out {shell_word(folder)} --resume`, or give "
+                f"resume it with `gpt2-small train --out {shell_word(folder)} --resume`, or give "
                 "another folder"
             )
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -166,13 +166,13 @@ def check_free(folder: Path) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder's config.json says that it is a run, of whatever version."""
+    """Whether a folder's config.json is a run's, of any version."""
     config = folder / CONFIG
     return config.is_file() and b'"gpt2-small-run/' in config.read_bytes()
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read what a run's folder says of itself; no weights yet.
+    """Read a run's config and list its checkpoints; no weights are loaded.
 
     Raises UserError for a folder that is missing, damaged, or of another format.
     """
@@ -201,7 +201,7 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> "Transformer":
-    """The bound solution's Transformer with a run's weights, in eval mode; as `load_run`."""
+    """Load the bound solution's Transformer with a run's weights, as `load_run` does."""
     return load_run(folder, step=step, device=device, dtype=dtype).model
 
 
@@ -212,13 +212,13 @@ def load_run(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> LoadedRun:
-    """A run, and the bound solution's Transformer with its weights, in eval mode.
+    """Load a run: the bound solution's Transformer with the run's weights, in eval mode.
 
-    step: which checkpoint; the latest when left out.
-    dtype: of the parameters; float32 when left out.
+    step: of the checkpoint; left out, the latest.
+    dtype: of the parameters; left out, float32.
 
     Raises UserError for a folder, a checkpoint or a device that cannot be used, and for weights
-    that another learner's file trained.
+    trained with another solution file.
     """
     run = read_run(folder)
     remark = run.check_solution()
@@ -229,7 +229,7 @@ def load_run(
         except UserError:
             if checkpoint.folder.exists():
                 raise
-            run = read_run(folder)  # training has discarded it for a later one
+            run = read_run(folder)  # training has replaced it by a later one
         else:
             break
     else:

@@ -14,9 +14,9 @@ LOG = "log.jsonl"
 
 
 def append_log(folder: str | Path, record: Mapping[str, Any]) -> None:
-    """Add a line to a run's log, flushed. Numbers that are not finite are written as null.
+    """Append a line to a run's log and flush it. Infinities and NaN are written as null.
 
-    Raises UserError when the disk does not allow it.
+    Raises UserError when it cannot be written.
     """
     path = Path(folder) / LOG
     try:
@@ -27,9 +27,9 @@ def append_log(folder: str | Path, record: Mapping[str, Any]) -> None:
 
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:
-    """The records of a run's log, in order; none when there is no log yet.
+    """Read the records of a run's log, in order; none when there is no log yet.
 
-    A last line that was cut off by a crash is left out.
+    A truncated last line, after a crash, is left out.
 
     Raises UserError, with the line's number, for a damaged line.
     """
@@ -37,27 +37,27 @@ def read_log(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def trim_log(folder: str | Path, last_step: int) -> list[dict[str, Any]]:
-    """Drop what comes after a step's record, before a run continues from that step's checkpoint.
+    """Drop the records after a step, before a run resumes from that step's checkpoint.
 
-    What is dropped may be damaged, as the end of a log is after a power cut.
+    The dropped lines may be damaged, as after a power cut.
 
-    Returns the records that stay.
+    Returns the remaining records.
 
-    Raises UserError, with the line's number, for a damaged line before.
+    Raises UserError, with the line's number, for a damaged line among these.
     """
     path = Path(folder) / LOG
     refuse_pipe(path)
-    kept: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for record in _records(path) if last_step else ():
         if record["step"] > last_step:
             break
-        kept.append(record)
+        records.append(record)
         if record["step"] == last_step:
             break
-    text = "".join(map(_line, kept))
+    text = "".join(map(_line, records))
     if not path.exists() or path.read_bytes() != text.encode():
         write_atomically(path, text)
-    return kept
+    return records
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -73,7 +73,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def finite(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record whose numbers that are not finite are None, for JSON has none."""
+    """The record with None for infinities and NaN, which JSON cannot represent."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in record.items()

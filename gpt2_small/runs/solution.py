@@ -1,4 +1,4 @@
-"""Store the text of the solution that a run is trained with."""
+"""Store a copy of the solution that trains a run."""
 
 from pathlib import Path
 from types import ModuleType
@@ -11,9 +11,9 @@ SHOWN_DIGITS = 12
 
 
 def store_solution(folder: Path, module: ModuleType) -> None:
-    """Write the text of a run's solution into its folder; another text there is renamed.
+    """Write the text of a run's solution into its folder; a different earlier one is renamed.
 
-    Raises UserError when the disk does not allow it.
+    Raises UserError when it cannot be written.
     """
     path, text = folder / SOLUTION, binding.source(module).decode("utf-8", "surrogateescape")
     if path.is_file():

@@ -1,8 +1,8 @@
 """Draw and judge short stories whose true distribution is known.
 
-They come from a small probabilistic grammar, so that the lowest possible loss
-(`entropy_per_token`), the probability of each token (`token_log_probs`) and whether a sampled text
-is a story (`judge`) are known exactly.
+A small probabilistic grammar defines them, so that the lowest possible loss (`entropy_per_token`),
+the probability of each token (`token_log_probs`) and the validity of sampled stories (`judge`) are
+known exactly.
 """
 
 from gpt2_small.stories.corpus import (

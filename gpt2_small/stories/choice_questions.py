@@ -1,9 +1,9 @@
 """Draw multiple-choice questions: a story's beginning, its right ending and three wrong ones.
 
-A wrong ending is the right one with a word of the same kind in the place of another, so that every
-sentence is well formed and the story contradicts itself. The grammar gives it probability 0: who
-knows the stories answers every question. The wrong endings of a question differ in one and the same
-place, so that a model that knows nothing finds each of the four as likely as the others.
+A wrong ending replaces a word of the right one by another of the same kind, so that every sentence
+is well formed but the story contradicts itself. Its probability in the grammar is 0, so that a
+perfect model answers every question. The endings of a question differ in the same word, so that a
+model that ignores the context finds all four equally likely.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ SENTENCES_OF_AN_ENDING = 2
 
 
 def story_questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Questions in HellaSwag's format, the same for the same count and seed."""
+    """Draw questions in HellaSwag's format, deterministically from the seed."""
     rng = Random(f"stories endings {seed}")
     questions: list[dict[str, Any]] = []
     while len(questions) < count:
@@ -32,7 +32,7 @@ def story_questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def _question(rng: Random) -> dict[str, Any] | None:
-    """A question on a new story; None for a story with no word that three others contradict."""
+    """Draw a story and a question on it; None without a word that has three wrong replacements."""
     words = generate_story(rng)
     cut = _beginning_of_ending(words)
     begin, right = words[:cut], words[cut:]
@@ -50,7 +50,7 @@ def _question(rng: Random) -> dict[str, Any] | None:
 
 
 def _as_a_question(begin: list[str], endings: list[list[str]], rng: Random) -> dict[str, Any]:
-    """The fields of a question; the first of the endings is right."""
+    """The fields of a question, of whose endings the first is right, in random order."""
     order = rng.sample(range(len(endings)), len(endings))
     context = join_words(begin)
     return {
@@ -71,7 +71,7 @@ def _beginning_of_ending(words: list[str]) -> int:
 
 @cache
 def _words_of_the_same_kind() -> dict[str, list[str]]:
-    """For each word that fills a slot, the other words that may stand at its place."""
+    """For each word that fills a slot, the words that can replace it."""
     kinds: dict[str, set[str]] = {}
     for entries in GRAMMAR.slots.values():
         forms = {form for entry in entries.values() for form in entry.forms}

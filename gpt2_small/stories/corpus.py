@@ -17,21 +17,21 @@ _IDS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 def generate_story(rng: Random) -> list[str]:
-    """The words of one story, no begin token; the same everywhere for the same state of `rng`."""
+    """Draw the words of one story, without begin token, deterministically from `rng`."""
     words: list[str] = []
     GRAMMAR.derive(lambda node: node.branch_at(rng.random()), words.extend)
     return words
 
 
 def training_stories(seed: int, count: int = TRAINING_STORIES) -> list[list[str]]:
-    """The first stories of the training text of a seed, each a list of words."""
+    """Draw the first stories of a seed's training text, each a list of words."""
     rng = Random(f"stories training {seed}")
     return [generate_story(rng) for _ in range(count)]
 
 
 @lru_cache(maxsize=1)
 def training_text(seed: int) -> str:
-    """The whole training text of a seed, one story a line."""
+    """The training text of a seed, one story on each line."""
     tokens, begins = _training_stream(seed)
     ids = tokens.tolist()
     spans = zip(begins, [*begins[1:], len(ids)], strict=True)
@@ -49,14 +49,14 @@ def stories_windows(
     order_seed: int = 0,
     validation: bool = False,
 ) -> Tensor:
-    """The windows of one step, int64 `[batch, n_ctx + 1]`: a pure function of the arguments.
+    """Draw the windows of one step, int64 `[batch, n_ctx + 1]`: a pure function of the arguments.
 
-    Every window begins at a story. Windows are cut from the training text of the seed, at stories
-    drawn for this step; for validation they are made of stories drawn for these windows alone.
+    Every window begins with a story. Training windows come from random positions of the seed's
+    training text, validation windows from newly drawn stories.
 
     Args:
         seed: of the training text.
-        order_seed: of the order in which windows are drawn from it.
+        order_seed: of the positions of training windows.
 
     Raises:
         UserError: a window is longer than the training text.
@@ -83,13 +83,13 @@ def _fresh_window(rng: Random, length: int) -> Tensor:
 
 
 def training_tokens(seed: int) -> Tensor:
-    """The ids of the training text of a seed as one stream, int64 `[tokens]`."""
+    """The ids of a seed's training text, int64 `[tokens]`."""
     return _training_stream(seed)[0]
 
 
 @lru_cache(maxsize=2)
 def _training_stream(seed: int) -> tuple[Tensor, list[int]]:
-    """The training text as one stream of ids, and the positions at which stories begin."""
+    """The ids of a seed's training text, and the positions at which stories begin."""
     stories = [_ids(story) for story in training_stories(seed)]
     begins = [0, *accumulate(map(len, stories))][:-1]
     return torch.tensor(list(chain.from_iterable(stories))), begins

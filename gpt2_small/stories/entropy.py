@@ -1,4 +1,4 @@
-"""Compute the number, the lengths and the entropy of the stories exactly, without drawing any."""
+"""Compute the number, the lengths and the entropy of the stories exactly."""
 
 import math
 from collections import defaultdict
@@ -12,25 +12,25 @@ from gpt2_small.stories.rules import GRAMMAR
 
 State = TypeVar("State", bound=Hashable)
 
+# The kind of the entry in each slot, which alone determines later lengths and probabilities.
 Kinds: TypeAlias = frozenset[tuple[str, str]]
-"""The kind of what fills each slot, on which alone later lengths and probabilities depend."""
 
+# The probability, or the number of stories, of each state and number of words so far.
 Flow: TypeAlias = dict[tuple[Kinds, int], float]
-"""The probability, or the number of stories, at each state and number of words so far."""
 
+# The fraction of the flow into a choice that each of its branches gets.
 Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
-"""The share of the flow into a choice that goes to each of its branches."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The stories of a grammar.
+    """Exact statistics of a grammar's stories.
 
     Attributes:
-        lengths: for each number of words, the probability that a story has it.
-        surprisal: for each word of a story (from 0), its expected surprisal in nats, which is 0
-            where the story has ended before.
-        count: how many different stories there are.
+        lengths: the probability of each number of words.
+        surprisal: the expected surprisal, in nats, of each word position (from 0); 0 after a
+            story's end.
+        count: the number of different stories.
     """
 
     lengths: dict[int, float]
@@ -39,10 +39,10 @@ class Profile:
 
 
 def profile(grammar: Grammar) -> Profile:
-    """The exact profile of a left-deterministic grammar.
+    """Compute the exact profile of a left-deterministic grammar.
 
-    All stories are followed at once: at each choice the flow is split, and the entropy of the
-    choice is that of the next word. Nothing is sampled or truncated.
+    It sums over all stories: each choice divides the flow, and the entropy of the choice is that of
+    the next word. Nothing is sampled or truncated.
     """
     surprisal: dict[int, float] = defaultdict(float)
     lengths: dict[int, float] = defaultdict(float)
@@ -97,7 +97,7 @@ def _after_item(
 
 
 def form_length(grammar: Grammar, item: Say, kind: str) -> int:
-    """How many words a form has in the entries of a kind; ValueError where they differ."""
+    """The number of words of a form in the entries of a kind. Raises ValueError if it varies."""
     entries = [entry for entry in grammar.slots[item.slot].values() if entry.kind == kind]
     lengths = {len(entry.forms[item.form]) for entry in entries}
     if len(lengths) > 1:
@@ -106,7 +106,7 @@ def form_length(grammar: Grammar, item: Say, kind: str) -> int:
 
 
 def joined(flows: Iterable[Mapping[State, float]]) -> dict[State, float]:
-    """The sum of flows: of every state the amounts that reach it."""
+    """The sum of flows, state by state."""
     total: dict[State, float] = defaultdict(int)
     for flow in flows:
         for state, amount in flow.items():
@@ -120,7 +120,7 @@ def _stories() -> Profile:
 
 
 def count_stories() -> int:
-    """How many different stories the grammar has."""
+    """The number of different stories."""
     return _stories().count
 
 
@@ -130,20 +130,20 @@ def story_entropy() -> float:
 
 
 def mean_story_tokens() -> float:
-    """The expected number of tokens of a story, its begin token among them."""
+    """The expected number of tokens of a story, including its begin token."""
     return 1 + sum(length * mass for length, mass in _stories().lengths.items())
 
 
 def longest_story_tokens() -> int:
-    """The number of tokens of the longest story, its begin token among them."""
+    """The number of tokens of the longest story, including its begin token."""
     return 1 + max(_stories().lengths)
 
 
 def entropy_per_token(n_ctx: int) -> float:
-    """The floor: the expected nats per target of windows of n_ctx + 1 tokens that begin at a story.
+    """The floor: the lowest possible expected loss, in nats per target, on windows of stories.
 
-    The first token, a begin token, is given; the other n_ctx are targets. Stories follow each other
-    until the window is cut. No model has a lower expected loss on such windows.
+    A window has n_ctx + 1 tokens, begins with a begin token, and is filled with consecutive
+    stories. The tokens after the first are targets.
     """
     return window_entropy(_stories(), n_ctx) / n_ctx
 

@@ -1,19 +1,19 @@
 """Compile and derive grammars whose later words must agree with earlier ones.
 
-A rule is a text with one alternative a line, which may be led by its weight (`3x The end .`).
-Words stand between blanks; braces hold what is not a word:
+A rule is a text with one alternative on each line, optionally after its weight (`3x The end .`).
+Words are separated by blanks; braces contain commands:
 
     {rule}               an alternative of `rule`
-    {rule@slot}          an alternative of `rule KIND`; KIND is the kind of what fills the slot
-    {slot=form}          fill the slot with any of its entries, and say that form of it
+    {rule@slot}          an alternative of `rule KIND`, where KIND is the kind of the slot's entry
+    {slot=form}          fill the slot with any of its entries, and say this form of it
     {slot=form:a+b}      the same, from the entries of kind a or b
-    {slot.form}          say that form of what fills the slot
-    {slot=} {slot}       the same two, of the form called "plain"
-    {slot!entry}         fill the slot without a word
+    {slot.form}          say this form of the slot's entry
+    {slot=} {slot}       the same two, with the form called "plain"
+    {slot!entry}         fill the slot without saying a word
 
-Alternatives that begin alike are merged, so that a choice comes where they first differ, and its
-branches must begin with different words. A story can then be derived in one way only, and a word's
-probability given the words before it is the product of the choices just before it.
+Common beginnings of alternatives are merged, so that the branches of a choice begin with different
+words. A story then has a single derivation, and the conditional probability of a word is the
+product of the choices just before it.
 """
 
 from bisect import bisect_right
@@ -57,7 +57,7 @@ Item: TypeAlias = Word | Say | Fill | Call | Case
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that can fill a slot: its kind, and the words of each of its forms."""
+    """An entry of a slot: its kind, and the words of each of its forms."""
 
     kind: str
     forms: Mapping[str, tuple[str, ...]]
@@ -70,7 +70,7 @@ Slots: TypeAlias = Mapping[str, Mapping[str, Entry]]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A sequence of items, and then, if there are branches, a choice among them."""
+    """A sequence of items, followed by a choice between branches, if there are any."""
 
     items: tuple[Item, ...]
     weights: tuple[int, ...] = ()
@@ -86,7 +86,7 @@ class Node:
         return [weight / self.cumulative[-1] for weight in self.weights]
 
     def branch_at(self, point: float) -> "Node":
-        """The branch on which a point of [0, 1) falls."""
+        """The branch that a random number in [0, 1) selects."""
         return self.branches[bisect_right(self.cumulative, point * self.cumulative[-1])]
 
 
@@ -94,10 +94,10 @@ Alternative: TypeAlias = tuple[int, tuple[Item, ...]]
 
 
 class Grammar:
-    """Compiled rules. `start` is the rule that a whole story comes from.
+    """Compiled rules. `start` is the rule of a whole story.
 
-    Raises ValueError for a rule that names what is not there, or has two alternatives that cannot
-    be told apart by their next word.
+    Raises ValueError for a rule with an unknown name, or with two alternatives that their next word
+    does not distinguish.
     """
 
     def __init__(self, slots: Slots, rules: Mapping[str, str], start: str):
@@ -133,7 +133,7 @@ class Grammar:
         return Say(slot, form or PLAIN)
 
     def _filling(self, body: str) -> Call:
-        """A call of a rule, made at its first use, that chooses an entry by its words."""
+        """A call of a rule, made at first use, that chooses an entry and says it."""
         if body not in self.rules:
             slot, form = body.split("=")
             form, _, kinds = form.partition(":")
@@ -147,19 +147,19 @@ class Grammar:
         return Call(body)
 
     def called(self, item: Call | Case) -> list[Node]:
-        """Every rule that an item may call."""
+        """The rules that an item may call."""
         if isinstance(item, Call):
             return [self.rules[item.rule]]
         kinds = sorted({entry.kind for entry in self.slots[item.slot].values()})
         return [self.rules[f"{item.rule} {kind}"] for kind in kinds]
 
     def spoken(self, item: Say) -> list[tuple[str, ...]]:
-        """Everything that an item may say."""
+        """The word sequences that an item may say."""
         forms = [entry.forms for entry in self.slots[item.slot].values()]
         return sorted({form[item.form] for form in forms if item.form in form})
 
     def first_words(self, node: Node) -> set[str]:
-        """Every word that a node may begin with."""
+        """The words that a node may begin with."""
         for item in node.items:
             if isinstance(item, Word):
                 return {item.text}
@@ -170,7 +170,7 @@ class Grammar:
         return set().union(*map(self.first_words, node.branches))
 
     def branch_by_word(self, node: Node, word: str) -> tuple[float, Node] | None:
-        """The one branch that may begin with a word, led by its probability."""
+        """The branch that may begin with a word, after its probability; None without one."""
         return self._branches[node].get(word)
 
     def _by_first_word(self, node: Node) -> dict[str, tuple[float, Node]]:
@@ -183,7 +183,7 @@ class Grammar:
         return branches
 
     def words(self) -> set[str]:
-        """Every word that can be said."""
+        """The words that can be said."""
         found: set[str] = set()
         for node in self.nodes():
             for item in node.items:
@@ -204,7 +204,7 @@ class Grammar:
     def derive(
         self, choose: Callable[[Node], Node], say: Callable[[Sequence[str]], object]
     ) -> None:
-        """Walk through one story: `choose` takes a branch at each choice, `say` gets the words."""
+        """Derive one story: `choose` selects a branch at each choice, `say` receives the words."""
         filled: dict[str, Entry] = {}
 
         def walk(node: Node) -> None:
@@ -228,7 +228,7 @@ class Grammar:
 
 
 def _merge(name: str, alternatives: Iterable[Alternative]) -> Node:
-    """One node for alternatives, with their common beginning merged."""
+    """Make a node of alternatives, and merge their common beginning."""
     remaining = list(alternatives)
     common: list[Item] = []
     while all(items for _, items in remaining):

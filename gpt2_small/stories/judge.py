@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.tokenizer import split_words
 
+# The 97.5 % quantile of the standard normal distribution.
 Z_95 = 1.959963984540054
-"""The 97.5 % quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Judgement:
-    """How many stories parse, agree from beginning to end, and are not in the training text."""
+    """The shares of stories that parse, agree throughout, and are not in the training text."""
 
     parsed: Share
     agreed: Share
@@ -44,7 +44,7 @@ class Judgement:
 
 
 def judge(stories: Sequence[str], training_text: str) -> Judgement:
-    """Judge whole stories, each one line of text; the training text holds one story a line.
+    """Judge whole stories, each one line of text, as in the training text.
 
     Raises ValueError when there is no story.
     """

@@ -1,4 +1,4 @@
-"""Parse stories: the probability of each token, whether a text is a story, whether it agrees."""
+"""Parse stories: compute token probabilities, and check that stories are well formed and agree."""
 
 import math
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from gpt2_small.stories.rules import BEGIN, GRAMMAR
 
 
 class Disagrees(Exception):
-    """The tokens leave the grammar."""
+    """The grammar does not allow the tokens."""
 
 
 class Ended(Exception):
-    """The tokens end in the middle of a story; `words` may come next."""
+    """The tokens end within a story; `words` are the possible next words."""
 
     def __init__(self, words: set[str]):
         self.words = words
 
 
 class Reader:
-    """Walks through a grammar along given tokens, noting each token's log-probability.
+    """Derives given tokens from a grammar, and records each token's log-probability.
 
-    Raises Disagrees at the first token that the grammar does not allow, and Ended where the tokens
-    end before the derivation does.
+    Raises Disagrees at the first token that the grammar does not allow, and Ended when the tokens
+    end before the derivation.
     """
 
     def __init__(self, tokens: Sequence[str], grammar: Grammar = GRAMMAR):
@@ -30,8 +30,8 @@ class Reader:
         self.position = 0
         self.log_probs = [0.0] * len(tokens)
 
-    def hear(self, words: Sequence[str]) -> None:
-        """Take the next tokens, which must be these words."""
+    def read(self, words: Sequence[str]) -> None:
+        """Read the next tokens, which must be these words."""
         for word in words:
             if self._is_at_end():
                 raise Ended({word})
@@ -40,7 +40,7 @@ class Reader:
             self.position += 1
 
     def choose(self, node: Node) -> Node:
-        """The branch that the next token takes."""
+        """The branch of the next token."""
         if self._is_at_end():
             raise Ended(set().union(*map(self.grammar.first_words, node.branches)))
         found = self.grammar.branch_by_word(node, self.tokens[self.position])
@@ -55,16 +55,16 @@ class Reader:
 
 
 def token_log_probs(tokens: Sequence[str]) -> list[float]:
-    """The true log-probability of each token given those before it, in nats.
+    """The true conditional log-probability of each token, in nats.
 
-    `tokens` is a stream of stories, each led by the begin token; the last may be cut. The first
-    token is given: its log-probability is 0. From the first forbidden token on, all are -inf.
+    `tokens` is a sequence of stories, each after a begin token; the last may be incomplete. The
+    first token is given and has log-probability 0. From the first forbidden token on, all are -inf.
     """
     reader = Reader(tokens)
     try:
         while reader.position < len(tokens):
-            reader.hear((BEGIN,))
-            GRAMMAR.derive(reader.choose, reader.hear)
+            reader.read((BEGIN,))
+            GRAMMAR.derive(reader.choose, reader.read)
     except Ended:
         pass
     except Disagrees:
@@ -74,17 +74,16 @@ def token_log_probs(tokens: Sequence[str]) -> list[float]:
 
 
 def next_word_probabilities(tokens: Sequence[str]) -> dict[str, float] | None:
-    """The true probability of every word that may come next; they add up to 1.
+    """The true probability of every possible next word; None for forbidden tokens.
 
-    `tokens` is a stream of stories as in `token_log_probs`, at least its first begin token. None
-    when it leaves the grammar.
+    `tokens` is a sequence of stories as in `token_log_probs`, with at least one begin token.
     """
     story = list(tokens[_last_begin(tokens) :])
     reader = Reader(story)
     words: set[str] = {BEGIN}
     try:
-        reader.hear((BEGIN,))
-        GRAMMAR.derive(reader.choose, reader.hear)
+        reader.read((BEGIN,))
+        GRAMMAR.derive(reader.choose, reader.read)
     except Ended as end:
         words = end.words
     except Disagrees:
@@ -100,26 +99,25 @@ def _last_begin(tokens: Sequence[str]) -> int:
 
 
 def agrees(tokens: Sequence[str]) -> bool:
-    """Whether the words (no begin token) are a whole story, in which everything agrees."""
+    """Whether the words (without begin token) are a whole, consistent story."""
     reader = Reader(tokens)
     try:
-        GRAMMAR.derive(reader.choose, reader.hear)
+        GRAMMAR.derive(reader.choose, reader.read)
     except (Disagrees, Ended):
         return False
     return reader.position == len(tokens)
 
 
 def parses(tokens: Sequence[str]) -> bool:
-    """Whether the words (no begin token) are a whole story, in which not everything need agree.
+    """Whether the words (without begin token) are a whole story, possibly inconsistent.
 
-    The sentences must be right and name things of the right class, but each mention may be of
-    another one.
+    The sentences must be well formed, but each mention may name another entry of its slot.
     """
     return len(tokens) in _ends(GRAMMAR.rules[GRAMMAR.start], tokens, {0})
 
 
 def _ends(node: Node, tokens: Sequence[str], begins: set[int]) -> set[int]:
-    """The positions at which a node can end, when it begins at one of those given."""
+    """The positions at which a node can end if it begins at one of the given positions."""
     for item in node.items:
         if not begins:
             return begins

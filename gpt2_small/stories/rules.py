@@ -1,4 +1,4 @@
-"""Define the stories: the entries of their slots and the rules of their grammar."""
+"""Define the grammar of the stories: the entries of its slots, and its rules."""
 
 from gpt2_small.stories.grammar import Entry, Grammar
 
@@ -167,7 +167,7 @@ RULES = {
     """,
 }
 
+# The token before each story.
 BEGIN = "<|story|>"
-"""The token that leads each story, and stands between one and the next."""
 
 GRAMMAR = Grammar(SLOTS, RULES, start="story")

@@ -10,7 +10,7 @@ BEGIN_ID = 0
 
 
 class StoriesTokenizer(WordTokenizer):
-    """The words of this version's stories, one story a line."""
+    """The word tokenizer of this version's stories, one story on each line."""
 
     vocab_size = len(VOCABULARY)
 

@@ -18,7 +18,7 @@ from gpt2_small.tokenizers.surrogates import encode_around_escapes, escape_surro
 CHUNK_CHARACTERS = 2**15
 CHUNKS_AT_ONCE = 64
 SMALLEST_SIZE = 257  # 256 bytes and the end of text
-LONGEST_WORD = 256  # characters of a word from which merges are learned; the time is quadratic
+LONGEST_WORD = 256  # characters; longer words are split for training, whose time is quadratic
 
 Merge = tuple[str, str]
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
@@ -27,16 +27,16 @@ _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
 class ByteLevelTokenizer(AnyBytesTokenizer):
     """Byte-level byte pairs (Sennrich et al. 2016; Radford et al. 2019, section 2.2), any ids.
 
-    A token that is neither a byte nor made by a merge, such as the end of text, is one that no text
-    encodes to.
+    Tokens that are neither bytes nor results of merges, such as the end of text, are special: no
+    text encodes to them.
 
     Args:
-        vocabulary: all tokens in GPT-2's stand-in letters, with ids from 0 without a gap.
-        merges: pairs of tokens, the first to be joined first.
-        end_of_text: the token that separates documents, where there is one.
+        vocabulary: all tokens in GPT-2's byte letters, with consecutive ids from 0.
+        merges: pairs of tokens, in order of priority.
+        end_of_text: the token that separates documents, if there is one.
 
     Raises:
-        UserError: a byte, or what a merge joins or makes, is no token; or the ids have a gap.
+        UserError: a byte, or an input or result of a merge, is not a token; or the ids have a gap.
     """
 
     name = "byte-level"
@@ -46,7 +46,7 @@ class ByteLevelTokenizer(AnyBytesTokenizer):
     ) -> None:
         letters = byte_letters()
         self.vocabulary, self.merges = dict(vocabulary), list(merges)
-        _check_whole(self.vocabulary, self.merges)
+        _check_complete(self.vocabulary, self.merges)
         self.vocab_size = len(self.vocabulary)
         self.end_of_text = None if end_of_text is None else self.vocabulary[end_of_text]
         of_text = {*letters, *(left + right for left, right in self.merges)}
@@ -62,12 +62,12 @@ class ByteLevelTokenizer(AnyBytesTokenizer):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ByteLevelTokenizer":
-        """Restores what `to_dict` gave."""
+        """Restore a tokenizer from `to_dict`."""
         return cls(data["vocabulary"], _pairs(data["merges"]), end_of_text=data["end_of_text"])
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """The tokens that no text encodes to."""
+        """The special tokens, to which no text encodes."""
         return self._special
 
     def encode(self, text: str) -> list[int]:
@@ -99,13 +99,13 @@ class ByteLevelTokenizer(AnyBytesTokenizer):
 
 
 class BytePairTokenizer(ByteLevelTokenizer):
-    """Byte-level byte pairs trained on the user's own text.
+    """Byte-level byte pairs trained on a user's text.
 
-    Ids: 256 bytes in the order of their stand-in letters, then the merges in the order of training,
-    then `<|endoftext|>`, which no text encodes to.
+    Ids: 256 bytes in the order of their letters, then the merges in the order of training, then
+    `<|endoftext|>`, to which no text encodes.
 
     Args:
-        merges: pairs of tokens in GPT-2's stand-in letters, the most frequent first.
+        merges: pairs of tokens in GPT-2's byte letters, in the order of training.
     """
 
     def __init__(self, merges: Sequence[Merge]) -> None:
@@ -114,7 +114,7 @@ class BytePairTokenizer(ByteLevelTokenizer):
 
     @classmethod
     def train(cls, text: str, vocab_size: int) -> "BytePairTokenizer":
-        """Learns the merges of `text`; the same text gives the same merges.
+        """Learn merges from `text`, deterministically.
 
         Raises:
             UserError: the text has too few different pairs for `vocab_size` tokens.
@@ -133,42 +133,42 @@ class BytePairTokenizer(ByteLevelTokenizer):
         tokenizer = cls([tuple(pair) for pair in json.loads(engine.to_str())["model"]["merges"]])
         if tokenizer.vocab_size < vocab_size:
             raise UserError(
-                f"bpe:{vocab_size} is more than this text can fill: its {len(text)} characters "
-                f"give {tokenizer.vocab_size} tokens; use {tokenizer.name} or a longer text"
+                f"bpe:{vocab_size} is too large for this text: its {len(text)} characters give "
+                f"{tokenizer.vocab_size} tokens; use {tokenizer.name} or a longer text"
             )
         return tokenizer
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "BytePairTokenizer":
-        """Restores what `to_dict` gave."""
+        """Restore a tokenizer from `to_dict`."""
         return cls(_pairs(data["merges"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """The merges, from which all the rest follows."""
+        """The name and the merges, which determine everything else."""
         return {"name": self.name, "merges": [f"{left} {right}" for left, right in self.merges]}
 
 
 def byte_pair_vocabulary(merges: Sequence[Merge]) -> dict[str, int]:
-    """The ids that `BytePairTokenizer` gives: of the bytes, the merges and the end of text.
+    """The vocabulary of a `BytePairTokenizer`: bytes, merges and the end of text.
 
     Raises:
-        UserError: a merge joins what is no token yet.
+        UserError: a merge joins a token that no earlier merge made.
     """
     vocabulary = {letter: id for id, letter in enumerate(sorted(byte_letters()))}
     for left, right in merges:
         if left not in vocabulary or right not in vocabulary:
-            raise UserError(f"merge {left!r} {right!r} joins a token that no merge before made")
+            raise UserError(f"merge {left!r} {right!r} joins a token that no earlier merge made")
         vocabulary.setdefault(left + right, len(vocabulary))
     vocabulary[END_OF_TEXT] = len(vocabulary)
     return vocabulary
 
 
 def _with_short_words(text: str) -> str:
-    """`text` with a space inside stretches of LONGEST_WORD characters without one."""
+    """Insert a space after every LONGEST_WORD characters without one."""
     return _LONG_WORD.sub(r"\g<0> ", text)
 
 
-def _check_whole(vocabulary: dict[str, int], merges: list[Merge]) -> None:
+def _check_complete(vocabulary: dict[str, int], merges: list[Merge]) -> None:
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
     if missing:
         raise UserError(f"{len(missing)} of the 256 bytes are no tokens")

@@ -21,10 +21,10 @@ GPT2_CHAT_ROWS = 50304
 
 
 def with_roles(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer with `<|user|>` and `<|assistant|>`; itself where it has them already.
+    """Add `<|user|>` and `<|assistant|>` to a tokenizer, unless it has them already.
 
     Raises:
-        UserError: one of the two names is already a token of another kind.
+        UserError: one of the names is already a token of another kind.
     """
     if tokenizer.roles is not None:
         return tokenizer
@@ -33,7 +33,7 @@ def with_roles(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def extends(tokenizer: Tokenizer, other: Tokenizer) -> bool:
-    """Whether a tokenizer with roles has all ids of another one, and more after them."""
+    """Whether a tokenizer adds roles, and possibly words, after the ids of another one."""
     if not isinstance(tokenizer, ChatTokenizer):
         return False
     base = tokenizer.base
@@ -43,9 +43,9 @@ def extends(tokenizer: Tokenizer, other: Tokenizer) -> bool:
 
 
 class ChatTokenizer(BaseTokenizer):
-    """A tokenizer with the two roles after its last id, and an end of text where it had none.
+    """A tokenizer with the two roles after its last id, and an end of text if it had none.
 
-    A role's name in a text is text: only `roles` gives the ids.
+    A role's name in a text is encoded as plain characters; only `roles` gives the ids.
 
     Args:
         base: a tokenizer without roles.
@@ -68,7 +68,7 @@ class ChatTokenizer(BaseTokenizer):
 
     @property
     def ends(self) -> frozenset[int]:
-        """The base's ends and the end of text; a turn's reader stops at a role too."""
+        """The base's end tokens and the end of text."""
         return self.base.ends | super().ends
 
     @property
@@ -78,7 +78,7 @@ class ChatTokenizer(BaseTokenizer):
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The ids that the base puts around a text."""
+        """The ids that the base adds before and after a text."""
         return self.base.around
 
     @property
@@ -92,18 +92,18 @@ class ChatTokenizer(BaseTokenizer):
         return self._roles
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`, as the base gives them."""
+        """Ids of `text`, encoded by the base."""
         return self.base.encode(text)
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """Ids of a piece of text, as the base gives them, without the ends.
+        """Ids of a piece of text, encoded by the base, without end tokens.
 
-        What is typed in a turn must not end it, as a line break would with a word tokenizer.
+        Typed text must not end a turn, as a line break would with a word tokenizer.
         """
         return [id for id in self.base.encode_ordinary(text) if id not in self.ends]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`, the names of the roles among it."""
+        """Text of `ids`, including the names of roles."""
         return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -120,5 +120,5 @@ class ChatTokenizer(BaseTokenizer):
         return b"".join([*parts, self.base.decode_bytes(piece)])
 
     def to_dict(self) -> dict[str, Any]:
-        """The name, and the base's own description."""
+        """The name, and the base's `to_dict`."""
         return {"name": self.name, "base": self.base.to_dict()}

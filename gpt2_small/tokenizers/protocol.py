@@ -1,4 +1,4 @@
-"""Define the interface of a tokenizer, and decode its ids one at a time."""
+"""Define the interface of a tokenizer, and decode ids one at a time."""
 
 import codecs
 import re
@@ -15,17 +15,17 @@ DOCUMENT_GAP = "\n\n"  # between documents, where a tokenizer has no end of text
 
 
 class Roles(NamedTuple):
-    """The ids that begin a turn of a conversation."""
+    """The role tokens that begin the turns of a conversation."""
 
     user: int
     assistant: int
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back.
+    """Encodes text as token ids, and decodes them.
 
-    The bytes that an id adds to those before it depend on the id just before at most, and change
-    nothing that came earlier. `StreamDecoder` relies on it.
+    The bytes of an id depend on the previous id at most, and never change the bytes of earlier ids.
+    `StreamDecoder` relies on this.
     """
 
     @property
@@ -34,81 +34,81 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_size(self) -> int:
-        """Ids run from 0 to `vocab_size - 1`."""
+        """The number of ids, which run from 0 to `vocab_size - 1`."""
 
     @property
     def d_vocab(self) -> int:
-        """Rows of a new model's embedding: `vocab_size`, or more where padding is part of it."""
+        """Rows of a new model's embedding: `vocab_size`, or more with padding."""
 
     @property
     def end_of_text(self) -> int | None:
-        """The id that separates documents, where there is one. Typing its name does not give it."""
+        """The id that separates documents, or None. No text encodes to it."""
 
     @property
     def start_of_text(self) -> int | None:
-        """The id that an empty prompt begins with, where there is one."""
+        """The id that replaces an empty prompt, or None."""
 
     @property
     def ends(self) -> frozenset[int]:
-        """The ids that end a continuation, `end_of_text` among them."""
+        """The ids that end a continuation, including `end_of_text`."""
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """Names of the tokens that no typed text becomes, with their ids."""
+        """Names and ids of the special tokens, to which no text encodes."""
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The ids that `encode` puts before and after each text."""
+        """The ids that `encode` adds before and after each text."""
 
     @property
     def roles(self) -> Roles | None:
-        """The ids that begin the turns of a conversation, where the tokenizer has them."""
+        """The role tokens, or None."""
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a whole text, with what the tokenizer puts before and after each text.
+        """The ids of a whole text, including the ids `around` it.
 
-        A special token's name in `text` is encoded as its characters.
+        A special token's name in `text` is encoded as plain characters.
 
         Raises:
-            UserError: `text` holds something outside the vocabulary.
+            UserError: `text` has something outside the vocabulary.
         """
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """The ids of a piece of text, as `encode` gives them, with nothing put before or after it.
+        """The ids of a piece of text, without the ids `around` a text.
 
         Raises:
-            UserError: `text` holds something outside the vocabulary.
+            UserError: `text` has something outside the vocabulary.
         """
 
     def encode_special(self, text: str) -> list[int]:
-        """The ids of a whole text in which a special token's name stands for the token.
+        """The ids of a whole text in which the names of special tokens become these tokens.
 
-        Only for text whose author may write special tokens; never for what a user typed.
+        Only for trusted text, never for user input.
 
         Raises:
-            UserError: `text` holds something outside the vocabulary.
+            UserError: `text` has something outside the vocabulary.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; bytes that are not UTF-8 are shown as U+FFFD.
+        """The text of `ids`, with U+FFFD for invalid UTF-8.
 
         Raises:
-            UserError: an id lies outside the vocabulary.
+            UserError: an id is outside the vocabulary.
         """
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
-        """The bytes of `ids`, exactly.
+        """The exact bytes of `ids`.
 
         Raises:
-            UserError: an id lies outside the vocabulary.
+            UserError: an id is outside the vocabulary.
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything needed to restore it, as JSON values, its `name` among them."""
+        """The tokenizer as JSON values, including its `name`, to restore it from."""
 
 
 class BaseTokenizer:
-    """The common case of a tokenizer: one end, no roles, nothing around a text."""
+    """A tokenizer with at most one end token, no roles, and no ids around a text."""
 
     name: str
     vocab_size: int
@@ -121,27 +121,27 @@ class BaseTokenizer:
 
     @property
     def start_of_text(self) -> int | None:
-        """The end of text, after which a text begins."""
+        """The end of text, which also precedes a text."""
         return self.end_of_text
 
     @property
     def ends(self) -> frozenset[int]:
-        """The end of text alone, where there is one."""
+        """The end of text, if there is one."""
         return frozenset() if self.end_of_text is None else frozenset({self.end_of_text})
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """`<|endoftext|>`, where there is an end of text."""
+        """`<|endoftext|>`, if there is an end of text."""
         return {} if self.end_of_text is None else {END_OF_TEXT: self.end_of_text}
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Nothing."""
+        """No ids."""
         return (), ()
 
     @property
     def roles(self) -> Roles | None:
-        """None: made for texts, not for conversations."""
+        """None."""
         return None
 
     def encode(self, text: str) -> list[int]:
@@ -153,7 +153,7 @@ class BaseTokenizer:
         return self.encode(text)
 
     def encode_special(self, text: str) -> list[int]:
-        """The ids of a whole text in which a special token's name stands for the token."""
+        """The ids of a whole text in which the names of special tokens become these tokens."""
         pieces = split_at_names(text, self.special_tokens)
         if len(pieces) == 1:
             return self.encode(text)
@@ -164,14 +164,14 @@ class BaseTokenizer:
 
 
 class AnyBytesTokenizer(BaseTokenizer):
-    """A tokenizer that encodes any bytes, also those that are not UTF-8."""
+    """A tokenizer that encodes any bytes, including invalid UTF-8."""
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes; `decode_bytes` gives them back."""
+        """Ids of any bytes, the inverse of `decode_bytes`."""
         return self.encode(bytes_to_text(data))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`; bytes that are not UTF-8 are shown as U+FFFD."""
+        """Text of `ids`, with U+FFFD for invalid UTF-8."""
         return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -180,7 +180,7 @@ class AnyBytesTokenizer(BaseTokenizer):
 
 
 def split_at_names(text: str, names: Iterable[str]) -> list[str]:
-    """`text` cut at each name in it: text, name, text, ..., text. Of several the longest counts."""
+    """Split `text` at names: text, name, text, ..., text. The longest name at a position wins."""
     longest_first = sorted(names, key=len, reverse=True)
     if not longest_first:
         return [text]
@@ -188,9 +188,9 @@ def split_at_names(text: str, names: Iterable[str]) -> list[str]:
 
 
 class StreamDecoder:
-    """Decodes ids one at a time, holding back a character until all its bytes have come.
+    """Decodes ids one at a time, and holds incomplete characters back.
 
-    What `push` and `finish` return adds up to `tokenizer.decode` of all the ids.
+    The results of `push` and `finish` concatenate to `tokenizer.decode` of all ids.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -199,19 +199,19 @@ class StreamDecoder:
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, id: int) -> str:
-        """The text that is certain now that `id` has come; often empty inside a character."""
+        """Add an id, and return the characters that it completes, if any."""
         known = len(self._tokenizer.decode_bytes(self._before))
         added = self._tokenizer.decode_bytes([*self._before, id])[known:]
         self._before = [id]
         return self._utf8.decode(added)
 
     def finish(self) -> str:
-        """The text held back; U+FFFD for a character that never became whole."""
+        """Return the text held back, with U+FFFD for an incomplete character."""
         return self._utf8.decode(b"", final=True)
 
 
 def check_ids(ids: Sequence[int], tokenizer: Tokenizer) -> None:
-    """Refuses ids outside the vocabulary, such as those of a padded embedding."""
+    """Raises UserError for ids outside the vocabulary, such as those of a padded embedding."""
     if len(ids) == 0 or (min(ids) >= 0 and max(ids) < tokenizer.vocab_size):
         return
     wrong = next(id for id in ids if not 0 <= id < tokenizer.vocab_size)
@@ -224,12 +224,12 @@ def check_ids(ids: Sequence[int], tokenizer: Tokenizer) -> None:
 def encode_array(
     tokenizer: Tokenizer, text: str, *, begins: bool = True, ends: bool = True
 ) -> np.ndarray:
-    """The ids of a long text as one array `[tokens]`, uint16 where the vocabulary allows it.
+    """Encode a long text as an array `[tokens]` of `id_dtype`.
 
-    Uses the tokenizer's own `encode_array` where it has one.
+    Calls the tokenizer's own `encode_array`, if it has one.
 
     Args:
-        begins, ends: whether `text` is the beginning of a whole text, and its end.
+        begins, ends: whether `text` includes the beginning and the end of a whole text.
     """
     own: Callable[[str], np.ndarray] | None = getattr(tokenizer, "encode_array", None)
     if own is not None:
@@ -244,5 +244,5 @@ def encode_array(
 
 
 def id_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
-    """The narrowest type that holds every id: uint16 up to 65,536 of them, else uint32."""
+    """The smallest type for all ids: uint16 for up to 65,536 of them, else uint32."""
     return np.uint16 if vocab_size <= 2**16 else np.uint32

@@ -34,11 +34,11 @@ __all__ = [
 
 FILE_NAME = "tokenizer.json"
 FORMAT = "gpt2-small-tokenizer/1"
-LARGEST_SIZE = 1_000_000  # tokens of a vocabulary that is trained here
+LARGEST_SIZE = 1_000_000  # tokens of a trained vocabulary
 
 
 def check_spec(spec: str) -> None:
-    """Refuses what `make_tokenizer` would refuse, before any text is read.
+    """Check a tokenizer's name before any text is read.
 
     Raises:
         UserError: `spec` is not `gpt2`, `byte`, `char` or `bpe:SIZE`, or one of them with `-chat`.
@@ -61,15 +61,15 @@ def check_spec(spec: str) -> None:
 
 
 def make_tokenizer(spec: str, text: str = "") -> Tokenizer:
-    """The tokenizer that `spec` names.
+    """Make a tokenizer by its name.
 
     Args:
         spec: `gpt2`, `byte`, `char` (alphabet from `text`) or `bpe:SIZE` (trained on `text`), each
-            with `-chat` after it for one with the roles of a conversation.
-        text: what `char` and `bpe:SIZE` learn from.
+            optionally followed by `-chat` to add roles.
+        text: the training text of `char` and `bpe:SIZE`.
 
     Raises:
-        UserError: an unknown spec (with the nearest), or a text that does not suffice.
+        UserError: an unknown name (with the nearest), or a text that is too short.
     """
     check_spec(spec)
     if spec.endswith(SUFFIX):
@@ -84,7 +84,7 @@ def make_tokenizer(spec: str, text: str = "") -> Tokenizer:
 
 
 def from_dict(data: dict[str, Any]) -> Tokenizer:
-    """Restores a tokenizer of any kind from what its `to_dict` gave.
+    """Restore a tokenizer of any kind from its `to_dict`.
 
     Raises:
         UserError: an unknown name, or a field that is missing or wrong.
@@ -128,7 +128,7 @@ _RESTORE: dict[str, Callable[[dict[str, Any]], Tokenizer]] = {
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> Path:
-    """Writes `tokenizer.json` into `folder`, whole or not at all, and returns its path."""
+    """Write `tokenizer.json` into `folder`, atomically, and return its path."""
     content = {"format": FORMAT, "vocab_size": tokenizer.vocab_size}
     text = json.dumps(content | tokenizer.to_dict(), ensure_ascii=False, indent=1)
     path = Path(folder) / FILE_NAME
@@ -137,10 +137,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path) -> Path:
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Reads what `save_tokenizer` wrote.
+    """Read the tokenizer that `save_tokenizer` wrote.
 
     Raises:
-        UserError: no file there, a damaged one, or one that another program wrote.
+        UserError: a missing or damaged file, or one of another program.
     """
     path = Path(folder) / FILE_NAME
     refuse_pipe(path)
@@ -158,7 +158,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         raise UserError(f"{path}: {error}") from None
     if (tokenizer.name, tokenizer.vocab_size) != (data.get("name"), data.get("vocab_size")):
         raise UserError(
-            f"{path} is damaged: it promises {data.get('name')!r} with {data.get('vocab_size')} "
-            f"tokens and holds {tokenizer.name!r} with {tokenizer.vocab_size}"
+            f"{path} is damaged: it names {data.get('name')!r} with {data.get('vocab_size')} "
+            f"tokens and contains {tokenizer.name!r} with {tokenizer.vocab_size}"
         )
     return tokenizer

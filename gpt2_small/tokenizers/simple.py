@@ -17,7 +17,7 @@ from gpt2_small.tokenizers.surrogates import text_to_bytes
 
 
 class ByteTokenizer(AnyBytesTokenizer):
-    """One id a byte of UTF-8, and `<|endoftext|>` after them.
+    """One id for each byte, and `<|endoftext|>` after them.
 
     Args:
         end_of_text: whether there is a 257th id that separates documents.
@@ -31,7 +31,7 @@ class ByteTokenizer(AnyBytesTokenizer):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "ByteTokenizer":
-        """Restores what `to_dict` gave."""
+        """Restore a tokenizer from `to_dict`."""
         return cls(end_of_text=bool(data["end_of_text"]))
 
     def encode(self, text: str) -> list[int]:
@@ -53,13 +53,13 @@ class ByteTokenizer(AnyBytesTokenizer):
 
 
 class CharTokenizer(BaseTokenizer):
-    """One id a character (Unicode code point) of a known alphabet, in code point order.
+    """One id for each character (Unicode code point) of an alphabet, in code point order.
 
     Args:
         characters: the alphabet; repetitions and order do not matter.
 
     Raises:
-        UserError: no characters, or a surrogate among them.
+        UserError: an empty alphabet, or one with a surrogate.
     """
 
     name = "char"
@@ -76,7 +76,7 @@ class CharTokenizer(BaseTokenizer):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "CharTokenizer":
-        """Restores what `to_dict` gave."""
+        """Restore a tokenizer from `to_dict`."""
         return cls(data["characters"])
 
     def encode(self, text: str) -> list[int]:
@@ -117,5 +117,5 @@ class CharTokenizer(BaseTokenizer):
         shown = self.characters if self.vocab_size <= 100 else self.characters[:100] + "..."
         return UserError(
             f"character {character!r} (U+{ord(character):04X}, at position {position}) is not one "
-            f"of the {self.vocab_size} that this model knows: {shown!r}"
+            f"of the {self.vocab_size} in this tokenizer's alphabet: {shown!r}"
         )

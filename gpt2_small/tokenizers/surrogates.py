@@ -1,4 +1,4 @@
-"""Keep bytes that are not UTF-8 in a string as surrogates (PEP 383), and encode them."""
+"""Represent invalid UTF-8 in strings by surrogates (PEP 383), and encode them."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ _ESCAPED_BYTES = re.compile("([\udc80-\udcff]+)")
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether `text` holds something that UTF-8 cannot say."""
+    """Whether `text` contains surrogates, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -18,9 +18,9 @@ def has_surrogates(text: str) -> bool:
 
 
 def escape_surrogates(text: str) -> str:
-    """`text` with no surrogate left but those that stand for one byte (PEP 383).
+    """Replace all surrogates in `text` except those that represent a byte (PEP 383).
 
-    A pair becomes its character; a lone surrogate that stands for no byte becomes U+FFFD.
+    A pair becomes its character; any other surrogate becomes U+FFFD.
     """
     if not has_surrogates(text):
         return text
@@ -31,19 +31,19 @@ def escape_surrogates(text: str) -> str:
 
 
 def text_to_bytes(text: str) -> bytes:
-    """UTF-8, with surrogates treated as in `escape_surrogates`."""
+    """Encode as UTF-8, with surrogates treated as in `escape_surrogates`."""
     return escape_surrogates(text).encode("utf-8", "surrogateescape")
 
 
 def bytes_to_text(data: bytes) -> str:
-    """A string that every byte-level tokenizer encodes to exactly `data`."""
+    """Decode bytes to a string that byte-level tokenizers encode to exactly `data`."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def encode_around_escapes(
     text: str, encode: Callable[[str], list[int]], byte_ids: Sequence[int]
 ) -> list[int]:
-    """Encodes clean stretches of `text` with `encode`, and escaped bytes by `byte_ids[byte]`."""
+    """Encode `text` with `encode`, except for escaped bytes, which become `byte_ids[byte]`."""
     if not has_surrogates(text):
         return encode(text)
     ids: list[int] = []

@@ -14,29 +14,29 @@ _NO_SPACE_AFTER = re.compile(r"(?<=“) ")
 
 
 def split_words(text: str) -> list[str]:
-    """The words and punctuation marks of a text; straight quotation marks become curly ones."""
+    """Split a text into words and punctuation marks; straight quotation marks become curly."""
     curly = re.sub(r'(^|(?<=\s))"', "“", text).replace('"', "”")
     return _TOKEN.findall(curly)
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Words and punctuation marks as a text with its usual spacing."""
+    """Join words and punctuation marks to a text with the usual spacing."""
     return _NO_SPACE_AFTER.sub("", _NO_SPACE_BEFORE.sub("", " ".join(words)))
 
 
 class WordTokenizer(BaseTokenizer):
-    """One id a word or punctuation mark, and a begin token before each line.
+    """One id for each word or punctuation mark, and a begin token before each line.
 
-    The begin token's text is the line break that parts its line from the one before. What `encode`
-    gives starts with it, so that a prompt starts as a training window does, and the empty text is
-    the prompt for any line. For ids that start with it, `encode(decode(ids)) == ids`.
+    The begin token decodes to the line break between lines. `encode` begins with it, so that a
+    prompt begins like a training window, and an empty prompt continues with any line. For ids that
+    begin with it, `encode(decode(ids)) == ids`.
 
     Args:
         vocabulary: the begin token's name, then the words and marks, in the order of their ids.
-        name: what a run calls the tokenizer.
+        name: the tokenizer's name.
 
     Raises:
-        UserError: a word twice, or one that no text is split into.
+        UserError: a repeated word, or one that `split_words` never gives.
     """
 
     end_of_text = 0
@@ -51,14 +51,14 @@ class WordTokenizer(BaseTokenizer):
             raise UserError(f"the vocabulary of tokenizer {name!r} is empty or repeats a word")
         for word in self.vocabulary[1:]:
             if split_words(word) != [word]:
-                raise UserError(f"{word!r} in the vocabulary of tokenizer {name!r} is no one word")
+                raise UserError(f"{word!r} in the vocabulary of tokenizer {name!r} is not one word")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "WordTokenizer":
-        """Restores what `to_dict` gave.
+        """Restore a tokenizer from `to_dict`.
 
         Raises:
-            UserError: the vocabulary is not the one whose SHA-256 stands beside it.
+            UserError: the vocabulary does not have the stored SHA-256.
         """
         tokenizer = WordTokenizer([str(word) for word in data["vocabulary"]], name=data["name"])
         if data.get("sha256") != tokenizer.to_dict()["sha256"]:
@@ -79,7 +79,7 @@ class WordTokenizer(BaseTokenizer):
         return (0,), ()
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, a begin token before each of its lines.
+        """The ids of `text`, with a begin token before each line.
 
         Raises:
             UserError: a word outside the vocabulary, with the nearest one in it.
@@ -87,7 +87,7 @@ class WordTokenizer(BaseTokenizer):
         return [0, *self.encode_ordinary(text)]
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """The ids of a piece of text, a begin token for each line break in it.
+        """The ids of a piece of text, with a begin token for each line break.
 
         Raises:
             UserError: a word outside the vocabulary, with the nearest one in it.
@@ -102,7 +102,7 @@ class WordTokenizer(BaseTokenizer):
         """The text of `ids`, without a line break before the first line.
 
         Raises:
-            UserError: an id lies outside the vocabulary.
+            UserError: an id is outside the vocabulary.
         """
         words = ["\n" if word == self._begin else word for word in self.words(ids)]
         lines = " ".join(words).split("\n")
@@ -113,10 +113,10 @@ class WordTokenizer(BaseTokenizer):
         return self.decode(ids).encode()
 
     def words(self, ids: Sequence[int]) -> list[str]:
-        """The words of `ids`, the begin token's name among them.
+        """The words of `ids`, including the begin token's name.
 
         Raises:
-            UserError: an id lies outside the vocabulary.
+            UserError: an id is outside the vocabulary.
         """
         check_ids(ids, self)
         return [self.vocabulary[id] for id in ids]
@@ -128,6 +128,6 @@ class WordTokenizer(BaseTokenizer):
 
     def _id(self, word: str) -> int:
         if word == self._begin or word not in self._ids:
-            guess = did_you_mean(word, self.vocabulary[1:], otherwise="use words that it knows")
+            guess = did_you_mean(word, self.vocabulary[1:], otherwise="use words of the vocabulary")
             raise UserError(f"the vocabulary {self.name!r} lacks the word {word!r}; {guess}")
         return self._ids[word]

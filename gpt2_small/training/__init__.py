@@ -1,1 +1,1 @@
-"""The training run: processes, steps, evaluation, log, picture."""
+"""Train models: runs, steps, evaluation, checkpoints, and several processes."""

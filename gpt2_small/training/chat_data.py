@@ -1,4 +1,4 @@
-"""Train on conversations: each once an epoch, about as long as the others of its step."""
+"""Batch conversations for training: each once an epoch, with others of similar length."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from gpt2_small.training.step.masked_objective import MaskedObjective
 
 @dataclass(frozen=True)
 class ChatData:
-    """Conversations in rows, padded on the right, with what is no target as `~token`.
+    """Conversations as rows, padded on the right; a token that is no target is stored as `~token`.
 
-    held_out_tokens: how many tokens of held-out conversations are used; all of them when None.
+    held_out_tokens: the number of held-out tokens to evaluate on; None for all.
 
-    Raises UserError for a conversation that is longer than the context.
+    Raises UserError for a conversation longer than the context.
     """
 
     chats: Chats
@@ -50,12 +50,12 @@ class ChatData:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """The tokenizer of the conversations."""
         return self.chats.tokenizer
 
     @property
     def start_token(self) -> int:
-        """The token that a conversation begins with: the user's role."""
+        """The first token of a conversation: the user's role."""
         assert self.tokenizer.roles is not None
         return self.tokenizer.roles.user
 
@@ -67,7 +67,7 @@ class ChatData:
     def micro_batches(
         self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int, number: int
     ) -> list[Tensor]:
-        """One process's share of a step, in this many micro-batches, padded each by itself."""
+        """One process's share of a step, in this many micro-batches, each padded separately."""
         chosen = conversations_of_step(
             self.chats.train.lengths, seed=seed, step=step, batch_size=batch_size
         )
@@ -89,5 +89,5 @@ class ChatData:
 
 
 def open_chat_data(folder: str, n_ctx: int, held_out_tokens: int | None = None) -> ChatData:
-    """The conversations of a prepared folder. Raises UserError for one that cannot be used."""
+    """Open the conversations of a prepared folder. Raises UserError for an unusable one."""
     return ChatData(open_chats(folder), n_ctx, held_out_tokens)

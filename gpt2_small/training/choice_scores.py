@@ -1,7 +1,7 @@
 """Answer multiple-choice questions during training, each process a share of them.
 
-The definition is `completion`, which build-nanogpt uses for its HellaSwag curve; the model is
-answered with as it stands, neither compiled nor wrapped, in its weights' own dtype.
+The definition is `completion`, which build-nanogpt uses for its HellaSwag curve. The model runs
+neither compiled nor wrapped, in its weights' dtype.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ GET_IT = f"make it with `gpt2-small prepare {HELLASWAG} --out FOLDER`"
 
 
 def with_hellaswag_found(settings: Settings, *, is_asked: bool) -> tuple[Settings, list[str]]:
-    """Settings whose choices are a file, where they were `hellaswag`, and what to say about it.
+    """Replace the choices `hellaswag` by the path of its file, and describe this in a remark.
 
-    The file is looked for in the folder of the data, in `hellaswag` beside that folder, and in
+    The file is searched for in the folder of the data, in `hellaswag` beside that folder, and in
     `data/hellaswag`.
 
-    is_asked: whether the user named it; a preset goes on without it.
+    is_asked: whether the user named it; a preset's is left out when it is missing.
 
-    Raises UserError when it was asked for and is not there.
+    Raises UserError when the user named it and it is missing.
     """
     if settings.recipe.choices != HELLASWAG or Path(HELLASWAG).is_file():
         return settings, []
@@ -57,10 +57,9 @@ def with_hellaswag_found(settings: Settings, *, is_asked: bool) -> tuple[Setting
 
 
 def read_choices(recipe: Recipe, tokenizer: Tokenizer, n_ctx: int) -> tuple[Question, ...]:
-    """The questions that a run answers; none where its recipe names no file.
+    """Read the questions of a run; none if its recipe names no file.
 
-    Raises UserError for a file that cannot be used, and for a question that a model which reads
-    n_ctx tokens cannot score.
+    Raises UserError for an unusable file, and for a question that does not fit n_ctx tokens.
     """
     if recipe.choices is None:
         return ()
@@ -70,12 +69,12 @@ def read_choices(recipe: Recipe, tokenizer: Tokenizer, n_ctx: int) -> tuple[Ques
 
 
 def hash_of(questions: Sequence[Question]) -> str:
-    """SHA-256 of the questions, by which processes compare theirs."""
+    """SHA-256 of the questions, to compare them between processes."""
     return hashlib.sha256(repr(tuple(questions)).encode()).hexdigest()
 
 
 def chance(questions: Sequence[Question]) -> float | None:
-    """The accuracy of a guess; None where there are no questions."""
+    """The accuracy of random guesses; None without questions."""
     if not questions:
         return None
     return sum(1 / len(question.endings) for question in questions) / len(questions)
@@ -84,7 +83,7 @@ def chance(questions: Sequence[Question]) -> float | None:
 def choice_scores(training: Training, questions: Sequence[Question]) -> dict[str, float]:
     """Accuracies and bits per byte of the model on all questions, by their names in the log.
 
-    Every process takes part, and gets the same numbers.
+    All processes take part and get the same numbers.
     """
     processes = training.processes
     with out_of_memory_as_a_sentence(training):

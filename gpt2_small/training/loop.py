@@ -29,19 +29,18 @@ EVALUATION_ROWS = 32
 
 
 class TrainingData(Protocol):
-    """Windows of n_ctx + 1 tokens. What a step trains on depends on the seed and the step alone.
+    """Windows of n_ctx + 1 tokens; a step's windows depend on the seed and the step alone.
 
-    A source may have an `objective` of its own, a subclass of Objective, with which a model is
-    trained and evaluated on its batches.
+    A class may have an attribute `objective`, a subclass of Objective for its batches.
     """
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """The tokenizer of the data."""
 
     @property
     def start_token(self) -> int:
-        """The token that a sample begins after."""
+        """The prompt of a sample."""
 
     def micro_batches(
         self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int, number: int
@@ -53,24 +52,24 @@ class TrainingData(Protocol):
 
 
 def never() -> bool:
-    """A request to stop that never comes."""
+    """The default of `asked_to_stop`."""
     return False
 
 
 class Training:
     """A model being trained with the solution's own functions, and its position in the run.
 
-    The processes share every batch, and each holds the same weights after every step. The steps of
-    a run are counted here alone: those of `train`'s records begin anew when a run is resumed.
+    Each process trains on a share of every batch, and all have the same weights after a step. The
+    run's steps are counted here alone: `train`'s records restart at 1 when a run is resumed.
 
     step, tokens: steps made and targets seen so far, over all processes.
-    is_stopping: whether a process was asked to stop, in the step or the evaluation made last.
-    recipe: with the micro-batch that is used.
-    remarks: what is worth saying about how the model is trained.
-    peak_share: of all devices' peak, what a token a second takes; None where no peak is known.
+    is_stopping: whether a process was asked to stop during the last step or evaluation.
+    recipe: with the micro-batch size that is used.
+    remarks: notes for the user about the training.
+    peak_share: fraction of all devices' peak for one token per second; None for an unknown peak.
 
-    Raises UserError when the batch cannot be shared and cut equally, when the device cannot hold
-    the model, or when it is to be compiled and there is no compiler.
+    Raises UserError when the batch cannot be divided equally, when the device's memory is too
+    small, and when a C++ compiler is needed and missing.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Training:
         self.recipe, self.remarks = fitted(recipe, self.config, processes, is_twin=is_twin)
         self.recipe.micro_batches(processes.world_size)
         if self.is_compiled and processes.device.type == "cpu":
-            check_for_a_compiler()
+            check_compiler()
         self.optimizer = torch.optim.AdamW(
             solution.parameter_groups(model, weight_decay=recipe.weight_decay),
             lr=recipe.learning_rate,
@@ -116,10 +115,10 @@ class Training:
     def advance(self, asked_to_stop: bool = False) -> RunRecord:
         """Make one step: draw its batch, update the weights, count it.
 
-        asked_to_stop: when any process is, `is_stopping` is set in all after the same step.
+        asked_to_stop: when one process is, `is_stopping` is set in all of them after the same step.
 
-        Raises UserError when training diverges, before the update that would, and when the device
-        has too little memory.
+        Raises UserError when training diverges, before the weights are updated, and when the device
+        runs out of memory.
         """
         started = time.perf_counter()
         if self._updates is None:
@@ -146,11 +145,11 @@ class Training:
         )
 
     def _begin(self) -> Iterator[Any]:
-        """The solution's own loop over the steps from here to the end."""
+        """Start the solution's own training loop over the remaining steps."""
         recipe, first = self.recipe, self.step
         keywords: dict[str, Loss] = self.objective.train_keywords
         if self.processes.world_size > 1 and recipe.dtype != "float16":
-            keywords = {name: _poisoned(loss) for name, loss in keywords.items()}
+            keywords = {name: _with_shared_divergence(loss) for name, loss in keywords.items()}
         module = self.objective.module
         if self.is_compiled:
             module = torch.compile(module)  # type: ignore[assignment]
@@ -177,8 +176,8 @@ class Training:
                 number=recipe.micro_batches(processes.world_size),
             )
         ]
-        here = sum(self.objective.targets(batch) for batch in batches)
-        self._targets = int(processes.sum(float(here))[0])
+        own_targets = sum(self.objective.targets(batch) for batch in batches)
+        self._targets = int(processes.sum(float(own_targets))[0])
         self.objective.begin_step(batches, self._targets, processes.world_size)
         return batches
 
@@ -187,14 +186,14 @@ class Training:
         asked_to_stop: Callable[[], bool] = never,
         on_batch: Callable[[int], object] = lambda targets: None,
     ) -> float | None:
-        """Mean loss over all held-out targets, in nats, without dropout; the processes share them.
+        """Mean loss over all held-out targets, in nats, without dropout. All processes take part.
 
-        asked_to_stop: when any process is, all end the evaluation and set `is_stopping`.
-        on_batch: is told after each batch how many targets this process has evaluated.
+        asked_to_stop: when one process is, all of them end the evaluation and set `is_stopping`.
+        on_batch: called after each batch with the number of targets this process has evaluated.
 
-        Returns None for an evaluation that was ended.
+        Returns None for an interrupted evaluation.
 
-        Raises UserError when the device has too little memory.
+        Raises UserError when the device runs out of memory.
         """
         was_training, processes = self.model.training, self.processes
         objective = self._new_objective(self.recipe)
@@ -224,27 +223,27 @@ class Training:
         return total / all_targets
 
     def _new_objective(self, recipe: Recipe) -> Objective:
-        make = getattr(self.data, "objective", Objective)
-        made: Objective = make(
+        objective_class = getattr(self.data, "objective", Objective)
+        objective: Objective = objective_class(
             self.solution,
             self.model,
             self.processes.device,
             getattr(torch, recipe.dtype),
             recompute=recipe.recompute,
         )
-        return made
+        return objective
 
 
 def peak_share(config: Config, dtype: str, processes: Processes) -> float | None:
-    """The share of all devices' peak that a token a second takes; None where it is unknown."""
+    """The fraction of all devices' peak for one token per second; None for an unknown peak."""
     if processes.device.type != "cuda":
         return None
     peak = peak_of(torch.cuda.get_device_name(processes.device), dtype)
     return None if peak is None else training_flops(config) / (peak * processes.world_size)
 
 
-def check_for_a_compiler() -> None:
-    """Raises UserError unless torch.compile finds the C++ compiler that it needs for a CPU."""
+def check_compiler() -> None:
+    """Raises UserError without the C++ compiler that torch.compile needs on a CPU."""
     name = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(name) is None:
         raise UserError(
@@ -253,11 +252,11 @@ def check_for_a_compiler() -> None:
         )
 
 
-def _poisoned(loss: Loss) -> Loss:
-    """A loss that is not finite in one process makes every process's gradient NaN, so all stop."""
+def _with_shared_divergence(loss: Loss) -> Loss:
+    """Make a non-finite loss of one process turn all processes' gradients to NaN, so all stop."""
 
-    def poisoned(module: nn.Module, batch: Tensor) -> Tensor:
+    def checked_loss(module: nn.Module, batch: Tensor) -> Tensor:
         value = loss(module, batch)
         return value * torch.where(value.detach().isfinite(), 1.0, math.nan)
 
-    return poisoned
+    return checked_loss

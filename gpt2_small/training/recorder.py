@@ -19,19 +19,17 @@ def train_run(
     asked_to_stop: Callable[[], bool] = never,
     on_batch: Callable[[int], object] = lambda targets: None,
 ) -> Iterator[RunRecord]:
-    """Train a run to its end, or until asked to stop, and yield each step's record once it is
-    logged.
+    """Train a run to its end, or until asked to stop, and yield the records of its steps.
 
-    A step is made, then its checkpoint is written where one is due (at the steps that the recipe
-    says, at the last, and when asked to stop), then the model is evaluated where that is due, then
-    the step is logged. So nothing that an evaluation meets can lose a step; one that was
-    interrupted is made up for when the run is resumed. All processes take part; the main one alone
-    writes.
+    Each step is made, then saved if a checkpoint is due (according to the recipe, at the last step,
+    and when asked to stop), then evaluated if that is due, then logged. So a failing evaluation
+    loses no step, and an interrupted one is repeated when the run is resumed. All processes take
+    part; the main process alone writes.
 
-    on_batch: is told, during an evaluation, how many targets this process has evaluated.
+    on_batch: called during an evaluation with the number of targets this process has evaluated.
 
     Raises UserError when training diverges, and when the disk is full; earlier checkpoints are
-    unharmed.
+    unchanged.
     """
     training = run.training
     recorder = RunRecorder(run, asked_to_stop, on_batch)
@@ -54,9 +52,9 @@ def train_run(
 
 
 class RunRecorder:
-    """Writes what a run does into its folder.
+    """Writes a run's log and checkpoints, and evaluates its model.
 
-    failures: why the log could not be written.
+    failures: the errors of writing the log.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class RunRecorder:
         self._saved = self.training.step
 
     def must_stop(self) -> bool:
-        """Whether the run was asked to stop, or can no longer be written."""
+        """Whether the run was asked to stop, or writing its folder failed."""
         return self.asked_to_stop() or bool(self.failures or self.writer.failures)
 
     @property
@@ -94,7 +92,7 @@ class RunRecorder:
         return at_this_step or training.is_done or training.is_stopping
 
     def save(self, record: RunRecord, is_evaluated: bool) -> None:
-        """Write a checkpoint of the step, unless there is one or an earlier step is not logged."""
+        """Write a checkpoint of the step, unless it exists or writing the log failed."""
         if self._saved == record.step:
             return
         self._saved = record.step
@@ -103,9 +101,9 @@ class RunRecorder:
             self.writer.save(state)
 
     def evaluated(self, record: RunRecord) -> RunRecord:
-        """The record with the held-out loss and the answered questions' scores.
+        """Evaluate the model, and add the held-out loss and the questions' scores to the record.
 
-        When the evaluation was interrupted, the record as it was.
+        After an interrupted evaluation the record is unchanged.
 
         Raises UserError when the loss is not finite.
         """
@@ -124,10 +122,10 @@ class RunRecorder:
         return replace(record, val_loss=loss, scores={**record.scores, **scores})
 
     def log(self, record: RunRecord) -> RunRecord:
-        """Add the record to the log, and return it.
+        """Append the record to the log, and return it.
 
-        A failure stops every process after the next step, not one at once. Nothing is added after
-        the line that failed, of which a part may have been written.
+        A failure stops all processes after the next step, and nothing is appended after it, since
+        the failed line may be incomplete.
         """
         if self.training.processes.is_main and not self.failures:
             try:
@@ -137,7 +135,7 @@ class RunRecorder:
         return record
 
     def close(self) -> None:
-        """Wait for the last checkpoint, and discard those that need not stay."""
+        """Wait for the last checkpoint, and remove those not to be kept."""
         self.writer.wait()
         if self.training.processes.is_main and not self.writer.failures:
             self.writer.prune()

@@ -1,4 +1,4 @@
-"""Describe one step of a run, as its log holds it."""
+"""Define the log record of a training step."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One step of a run, as it stands in the log.
+    """The log record of one step of a run.
 
     step: counted from 1.
     tokens: targets so far, over all processes.
     loss: mean over all processes' targets, in nats, before the update.
-    learning_rate, grad_norm: the rate of the step, and the gradient's norm before clipping.
-    tokens_per_second: targets of the step over its time, evaluation left out.
-    time: when the step ended, in seconds since 1970.
-    peak_share: of all devices' peak, PaLM's way of counting; None where no peak is known.
-    skipped: why the update was skipped, `overflow` or `spike`; None when it was made.
-    val_loss: mean loss on held-out windows, at the steps that end with an evaluation.
-    scores: what else an evaluation measured, by name.
+    learning_rate, grad_norm: the step's rate, and the gradient's norm before clipping.
+    tokens_per_second: targets of the step over its time, without evaluation.
+    time: the end of the step, in seconds since 1970.
+    peak_share: model FLOPs utilisation, counted as for PaLM; None for an unknown peak.
+    skipped: the reason for a skipped update, `overflow` or `spike`; None for an update made.
+    val_loss: mean loss on held-out windows, at steps with an evaluation.
+    scores: further results of an evaluation, by name.
     """
 
     step: int
@@ -34,14 +34,14 @@ class RunRecord:
     scores: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The record as the log holds it: without the fields that are None."""
+        """The record as a line of the log: without the fields that are None."""
         content = asdict(self)
         scores = content.pop("scores")
         return {name: value for name, value in (content | scores).items() if value is not None}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RunRecord":
-        """The record that `as_json` gave."""
+        """Restore a record from `as_json`."""
         own = {each.name for each in fields(cls)} - {"scores"}
         known = {name: value for name, value in content.items() if name in own}
         scores = {name: value for name, value in content.items() if name not in own}

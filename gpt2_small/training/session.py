@@ -1,4 +1,4 @@
-"""Create or resume a run: its folder, settings, data and training, opened together."""
+"""Create or resume a run: open its folder, data and training with the right settings."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ from gpt2_small.tokenizers.registry import from_dict as restored_tokenizer
 from gpt2_small.tokenizers.registry import save_tokenizer
 from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
 from gpt2_small.training.checkpointing.checkpoints import (
-    last_whole_checkpoint,
+    last_intact_checkpoint,
     sweep,
 )
 from gpt2_small.training.checkpointing.initial_weights import InitialWeights, initialised_model
@@ -58,10 +58,10 @@ LOCK = ".lock"
 class OpenRun:
     """A run that can be trained.
 
-    remarks: what is worth saying about how it was opened.
+    remarks: notes for the user about how it was opened.
     val_losses: held-out losses by step, of the evaluations so far.
     unevaluated: the last step of a resumed run whose evaluation was interrupted.
-    questions: multiple-choice questions that are answered at evaluations.
+    questions: multiple-choice questions to answer at evaluations.
     """
 
     folder: Path
@@ -85,12 +85,12 @@ def open_run(
     resume: bool = False,
     progress: Callable[[PrepareProgress], object] | None = None,
 ) -> Iterator[OpenRun]:
-    """A run in its folder, which no other process may use meanwhile. All processes take part.
+    """Open a run and lock its folder. All processes take part.
 
-    preset, changes: what the run is; a resumed run needs neither.
-    resume: resume the run in the folder, or begin when there is none. A process that torchrun has
-        restarted always does.
-    progress: called now and then while a text is being prepared.
+    preset, changes: the run's settings; a resumed run needs neither.
+    resume: resume the run in the folder, or start one when there is none; always true for workers
+        restarted by torchrun.
+    progress: called regularly while a text is being prepared.
 
     Raises UserError when the folder, the data, the model or the settings cannot be used.
     """
@@ -174,7 +174,7 @@ def _begin_or_resume(
     training: Training,
     data: Data,
 ) -> OpenRun:
-    """Make the folder, or bring the training to the run's last whole checkpoint."""
+    """Create the folder, or restore the training from the run's last intact checkpoint."""
     processes, settings = training.processes, decision.settings
     checkpoint = None
 
@@ -222,7 +222,7 @@ def _reopen(
     training: Training,
     data: Data,
 ) -> tuple[Checkpoint, dict[str, Any]]:
-    """The last whole checkpoint, its log restored; what all processes are told of the run.
+    """Restore the log of a run's last intact checkpoint; the values are shared with all processes.
 
     Raises UserError for other data than the run's, and for fewer steps than it has made.
     """
@@ -232,7 +232,7 @@ def _reopen(
             f"{settings.data} is not the data that {folder} was started with (its SHA-256 is "
             "another); give that with --data"
         )
-    checkpoint, remarks = last_whole_checkpoint(folder)
+    checkpoint, remarks = last_intact_checkpoint(folder)
     assert checkpoint is not None
     if checkpoint.step > settings.recipe.max_steps:
         raise UserError(
@@ -257,9 +257,9 @@ def _reopen(
 def _restore_log(
     folder: Path, position: dict[str, Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Bring the log to a checkpoint's step, whose own record the checkpoint has, too.
+    """Restore the log up to a checkpoint's step, whose record is also in the checkpoint.
 
-    Returns the records, and the last one instead when it lacks its evaluation.
+    Returns the log's records, and the last step's record if its evaluation is missing.
     """
     step = position["step"]
     log = trim_log(folder, step)

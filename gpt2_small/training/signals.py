@@ -1,4 +1,4 @@
-"""Stop gracefully on signals: Ctrl-C, SIGTERM and SIGHUP, or an output that is gone."""
+"""Stop gracefully on signals: Ctrl-C, SIGTERM and SIGHUP."""
 
 import os
 import signal
@@ -14,13 +14,13 @@ import torch.distributed as dist
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-# torchrun passes on the signal that its whole group got, a moment after the worker got it itself.
+# torchrun forwards a signal of its process group to a worker that has already received it.
 ECHO_SECONDS = 2.0
 SHOW_CURSOR = b"\x1b[?25h"
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether a stop was requested."""
 
     def __init__(self) -> None:
         self._is_made = False
@@ -29,22 +29,22 @@ class StopRequest:
         return self._is_made
 
     def make(self) -> None:
-        """Ask to stop."""
+        """Request a stop."""
         self._is_made = True
 
 
 @contextmanager
 def stop_on_signals(
-    request: StopRequest | None = None, answer: Callable[[], object] = lambda: None
+    request: StopRequest | None = None, acknowledge: Callable[[], object] = lambda: None
 ) -> Iterator[StopRequest]:
-    """Within the context, a first signal asks to stop; a second one ends the process.
+    """In this context, the first signal requests a stop; the second ends the process.
 
-    A thread listens, so that a process that waits for another can be ended too. The second ends it
-    at once, with exit code 128 and the signal's number. The first is also handled by the main
-    thread, which may return from its waiting before the listener has run. A signal that the process
-    ignored before (SIGHUP under nohup) is still ignored.
+    A thread handles the signals, so that a process waiting for another worker can be ended too.
+    The second signal ends the process at once, with exit code 128 plus the signal's number. The
+    main thread handles the first signal as well, since it may continue before the thread runs. A
+    signal that the process ignored before (SIGHUP under nohup) stays ignored.
 
-    answer: called by the listener at the first signal, at once.
+    acknowledge: called by the thread at the first signal.
     """
     request = request or StopRequest()
     receiver, sender = socket.socketpair()
@@ -52,7 +52,7 @@ def stop_on_signals(
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, lambda *_: request.make()) for number in handled}
     wakeup_before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    Thread(target=_listen, args=(receiver, request, answer, handled), daemon=True).start()
+    Thread(target=_listen, args=(receiver, request, acknowledge, handled), daemon=True).start()
     try:
         yield request
     finally:
@@ -65,21 +65,21 @@ def stop_on_signals(
 def _listen(
     receiver: socket.socket,
     request: StopRequest,
-    answer: Callable[[], object],
+    acknowledge: Callable[[], object],
     handled: list[signal.Signals],
 ) -> None:
     echo = ECHO_SECONDS if dist.is_torchelastic_launched() else 0.0
-    asked_at = None
+    first_at = None
     with receiver:
         while number := receiver.recv(1):
             if number[0] not in handled:
                 continue
-            if asked_at is None:
-                asked_at = time.monotonic()
+            if first_at is None:
+                first_at = time.monotonic()
                 request.make()
-                with suppress(Exception):  # whatever becomes of the answer, the run must stop
-                    answer()
-            elif time.monotonic() - asked_at >= echo:
+                with suppress(Exception):  # the run must stop even if the screen fails
+                    acknowledge()
+            elif time.monotonic() - first_at >= echo:
                 _show_cursor()
                 os._exit(128 + number[0])
 

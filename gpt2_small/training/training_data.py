@@ -1,4 +1,4 @@
-"""Draw the windows that a run trains and is evaluated on, from the stories or from a text."""
+"""Draw training and evaluation windows from the stories or from a text."""
 
 import hashlib
 import json
@@ -25,28 +25,29 @@ HELD_OUT_STORY_WINDOWS = 256
 BIGRAM_STORY_WINDOWS = 4096
 BIGRAM_TOKENS = 2**22
 BIGRAM_WINDOWS = 256
-FINGERPRINT = "tokens-1:"  # before the hash, so that another way of hashing can be told apart
+FINGERPRINT = "tokens-1:"  # the version of the hash, as its prefix
 FIRST_STEPS = 16
-WHOLE_TOKENS = 2**26  # of a part that is hashed whole; of a longer one, blocks all over it
+# Parts with more tokens are hashed by so many evenly spaced blocks.
+WHOLE_TOKENS = 2**26
 BLOCK_TOKENS = 2**16
 BLOCKS = 1024
 
 
 class Windows(ABC):
-    """Equal windows, of which each process takes a share of every step."""
+    """Windows of equal length, divided equally between the processes of a step."""
 
     @abstractmethod
     def batch(self, *, seed: int, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
         """One process's share [batch seq+1] of the windows of a step."""
 
     def micro_batches(self, *, number: int, **step: int) -> list[Tensor]:
-        """The share that `batch` gives, in this many micro-batches."""
+        """One process's share of a step, in this many micro-batches."""
         return list(self.batch(**step).chunk(number))
 
 
 @dataclass(frozen=True)
 class StoriesData(Windows):
-    """Windows that each begin at the beginning of a story.
+    """Windows of the stories, each from the beginning of a story.
 
     seed: of the training text.
     """
@@ -57,7 +58,7 @@ class StoriesData(Windows):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Words to ids and back."""
+        """The tokenizer of the stories' words."""
         return stories.StoriesTokenizer()
 
     @property
@@ -71,7 +72,7 @@ class StoriesData(Windows):
         return windows.tensor_split(world_size)[rank]
 
     def held_out(self, *, batch_size: int, rank: int, world_size: int) -> Iterator[Tensor]:
-        """One process's share of windows of stories that the training text does not know."""
+        """One process's share of windows of stories that are not in the training text."""
         windows = stories.stories_windows(
             self.seed, 0, HELD_OUT_STORY_WINDOWS, self.n_ctx, validation=True
         )
@@ -86,13 +87,13 @@ class StoriesData(Windows):
 
 @dataclass(frozen=True)
 class TextData(Windows):
-    """Windows of a text to train on, and the held-out part once through.
+    """Windows of a text: random or in epochs for training, all in order for evaluation.
 
-    A window may reach over the end of a document, and from one shard into the next: what a step
-    trains on does not depend on how the text was cut into shards.
+    Windows may cross the ends of documents and shards, so that they do not depend on the division
+    into shards.
 
-    held_out_tokens: how much of the held-out part is gone through; all of it when None.
-    order: `random` draws windows with replacement, `epochs` takes each once a pass.
+    held_out_tokens: the number of held-out tokens to evaluate on; None for all.
+    order: `random` draws windows with replacement, `epochs` takes each once per epoch.
 
     Raises UserError when the text is shorter than a window.
     """
@@ -115,7 +116,7 @@ class TextData(Windows):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Remarks for the user on how the text was read."""
+        """Notes for the user about how the text was read."""
         return self.corpus.remarks
 
     @property
@@ -125,12 +126,12 @@ class TextData(Windows):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back."""
+        """The tokenizer of the text."""
         return self.corpus.tokenizer
 
     @property
     def start_token(self) -> int:
-        """The token before a sample: the end of a text, else the text's own first token."""
+        """The prompt of a sample: the end-of-text token, else the text's first token."""
         end = self.tokenizer.end_of_text
         return int(self.corpus.train[:1][0]) if end is None else end
 
@@ -160,7 +161,7 @@ class TextData(Windows):
     def bigram_loss(self) -> float:
         """The held-out loss of the best bigram model of the training text, in nats per token.
 
-        Counted and measured on the first BIGRAM_TOKENS of each part.
+        It is fitted and evaluated on the first BIGRAM_TOKENS of each part.
         """
         train, validation = (part[:BIGRAM_TOKENS] for part in (self.corpus.train, self._held_out))
         held_out = evaluation_batches(validation, n_ctx=self.n_ctx, batch_size=BIGRAM_WINDOWS)
@@ -182,13 +183,13 @@ def open_data(
 ) -> Data:
     """Open the data of `--data`: `stories`, a folder of conversations, or a text (`open_text`).
 
-    tokenizer: for a text, one that exists or how to make it; left out, what suits the text.
-    column: of rows, the one that is the text; left out, it is found.
-    held_out_tokens: how much of a held-out text is used; left out, all of it.
+    tokenizer: for a text, a tokenizer or the name of one; left out, chosen by the text.
+    column: of rows, the column of text; left out, detected.
+    held_out_tokens: the number of held-out tokens to evaluate on; None for all.
     order: of the training windows, as for TextData.
     progress: as for open_text.
 
-    Raises UserError for a text that cannot be used.
+    Raises UserError for an unusable text.
     """
     if source == "stories":
         if order != "random":
@@ -203,10 +204,9 @@ def open_data(
 
 
 def fingerprint(data: Data) -> str:
-    """A hash of what is trained and evaluated on, and of the tokenizer.
+    """A hash of the training and evaluation data and of the tokenizer.
 
-    With it a run that is resumed sees whether its data is still the same. Of a part with more than
-    WHOLE_TOKENS, blocks all over it are hashed.
+    A resumed run compares it. Parts with more than WHOLE_TOKENS are hashed in BLOCKS blocks.
     """
     if isinstance(data, ChatData):
         return data.fingerprint()

@@ -27,11 +27,11 @@ from gpt2_small.weights.hugging_face_config import (
 
 GENERATION_CONFIG = "generation_config.json"
 
-# Largest difference of logits, as a share of the largest logit, that the rounding of two
-# implementations makes in each type: 48 blocks summed in another order.
+# Largest relative difference of logits that two implementations may have by rounding alone, by
+# type: 48 blocks summed in another order.
 LOGIT_TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 HALF_PRECISION_TOLERANCE = 0.1
-# Tokenizers that came with their model, whose rows may all have been trained.
+# Tokenizers of Hugging Face folders: every row of their models may have been trained.
 OF_FOLDERS = (HuggingFaceTokenizer.kind, ByteLevelTokenizer.name)
 COMPARED_ROWS, COMPARED_POSITIONS = 2, 32
 
@@ -42,19 +42,19 @@ def export_hugging_face(
     *,
     tokenizer: Tokenizer | None = None,
 ) -> Path:
-    """Write a model as a Hugging Face GPT-2, whole or not at all; returns the folder.
+    """Write a model as a Hugging Face GPT-2, atomically; returns the folder.
 
     The folder gets `config.json`, `generation_config.json`, `model.safetensors`, the tokenizer's
-    files, and a manifest with the SHA-256 of each. Rows that padded the vocabulary beyond the
-    tokenizer's are cut off, unless the tokenizer has roles or came from a Hugging Face folder: then
-    all rows stay, and those without a token are listed as `suppress_tokens`.
+    files, and a manifest with the SHA-256 of each. Padding rows of the vocabulary are removed. If
+    the tokenizer has roles or comes from a Hugging Face folder, they are written and listed as
+    `suppress_tokens`.
 
     run_or_model: the folder of a run (its latest checkpoint), or a model.
     tokenizer: of a model; left out, no tokenizer is written. A run has its own.
 
-    Raises UserError for a folder that is not empty, for what Hugging Face's GPT-2 cannot hold, for
-    a model that computes another function than the exported one would, and when the disk does not
-    allow it.
+    Raises UserError for a folder that is not empty, for parameters that Hugging Face's GPT-2 does
+    not have, for a model that computes another function than the exported one, and when the folder
+    cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -96,9 +96,9 @@ def _write(model: Model, tokenizer: Tokenizer | None, folder: Path) -> None:
 
 
 def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
-    """Rows of the exported embedding, of a model's `d_vocab`.
+    """The number of rows of the exported embedding.
 
-    Raises UserError when the model lacks rows for its tokenizer.
+    Raises UserError when the model has fewer rows than its tokenizer has tokens.
     """
     if tokenizer is None or tokenizer.name.removesuffix(SUFFIX) in OF_FOLDERS:
         return d_vocab
@@ -112,9 +112,9 @@ def exported_rows(d_vocab: int, tokenizer: Tokenizer | None) -> int:
 
 @torch.no_grad()
 def check_same_function(model: Model, folder: Path) -> None:
-    """Raises UserError unless the model has the logits of the GPT-2 that stands in the folder.
+    """Raises UserError unless the model has the same logits as the exported GPT-2.
 
-    The folder's side is computed by the reference, from the files.
+    The reference computes the exported model from the folder's files.
     """
     written, source = load_file(folder / WEIGHTS), str(folder / CONFIG)
     fields = fields_from_config(read_json_object(folder / CONFIG), written, source)
@@ -140,6 +140,6 @@ def check_same_function(model: Model, folder: Path) -> None:
 
 
 def _reference() -> Any:
-    """The reference solution as a module, whatever is bound."""
+    """The reference solution as a module, even if another file is bound."""
     bound = binding.bound()
     return bound if binding.is_reference(bound) else binding.load(binding.reference_path())

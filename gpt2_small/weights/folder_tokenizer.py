@@ -1,4 +1,4 @@
-"""Find the tokenizer of a Hugging Face folder, or assume GPT-2's where the folder names none."""
+"""Load the tokenizer of a Hugging Face folder, or assume GPT-2's if it has none."""
 
 from pathlib import Path
 
@@ -11,22 +11,22 @@ from gpt2_small.tokenizers.hugging_face.settings import GPT2_CLASS, read_setting
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.weights.hub import OTHER_TOKENIZERS, TOKENIZER_FILES, VOCABULARIES
 
-# GPT-2's vocabulary, and the multiples of 8 to 128 to which it is padded.
+# The size of GPT-2's vocabulary, plain and padded to multiples of 8 to 128.
 GPT2_ROWS = (50257, 50264, 50272, 50304)
 
 
 def tokenizer_beside(
     folder: Path, d_vocab: int, *, is_gpt2: bool = False
 ) -> tuple[Tokenizer, tuple[str, ...]]:
-    """The tokenizer of a Hugging Face folder, and what is worth saying about it.
+    """Load the tokenizer of a Hugging Face folder, and return remarks on it.
 
     Files that this program exported are checked against their hashes. A folder without tokenizer
-    files gets GPT-2's tokenizer when its vocabulary has GPT-2's size.
+    files gets GPT-2's tokenizer if its vocabulary has GPT-2's size.
 
     d_vocab: the rows of the model's embedding.
-    is_gpt2: whether the folder is known to be of a model with GPT-2's own tokenizer.
+    is_gpt2: whether the folder is that of a model known to use GPT-2's tokenizer.
 
-    Raises UserError when the tokenizer is missing, damaged, or of a kind that cannot be read.
+    Raises UserError for a missing, damaged or unsupported tokenizer.
     """
     files = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
     if has_manifest(folder):
@@ -53,7 +53,7 @@ def tokenizer_beside(
 
 
 def _assumed(folder: Path, needed: str) -> tuple[Tokenizer, tuple[str, ...]]:
-    """GPT-2's tokenizer for a folder whose settings, if there are any, say nothing else."""
+    """GPT-2's tokenizer, for a folder whose settings do not contradict it."""
     settings = read_settings(folder, None)
     tokens = [*settings.named.values(), *settings.added.values(), *settings.extra]
     names = {str(getattr(token, "content", token)) for token in tokens if token is not None}

@@ -1,4 +1,4 @@
-"""Fetch GPT-2s from the Hugging Face hub or its cache."""
+"""Download GPT-2s from the Hugging Face Hub, or find them in its cache."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ANSWER_SECONDS = 5.0
 INDEX = "model.safetensors.index.json"
 WEIGHT_FILES = (CONFIG, WEIGHTS, INDEX, "model-*-of-*.safetensors")
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")
-# What else decides the ids, or shows that the tokenizer is of a kind that is not read.
+# Further files that affect the ids, or that reveal an unsupported tokenizer.
 TOKENIZER_SETTINGS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -31,7 +31,7 @@ OTHER_TOKENIZERS = (
 )
 TOKENIZER_FILES = (*VOCABULARIES, *TOKENIZER_SETTINGS, *OTHER_TOKENIZERS)
 
-# Short names, with the owner under whom the hub keeps each.
+# Short names, and the repository of each on the Hub.
 HUB_NAMES = {
     "gpt2": "openai-community/gpt2",
     "gpt2-medium": "openai-community/gpt2-medium",
@@ -44,26 +44,26 @@ OTHER_HUB_NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name is a short one or has the form OWNER/NAME, with or without @REVISION."""
+    """Whether a name is a short name or of the form OWNER/NAME, with an optional @REVISION."""
     bare = name.partition("@")[0]
     return bare in HUB_NAMES or OTHER_HUB_NAME.fullmatch(bare) is not None
 
 
 def has_gpt2_tokenizer(name: str) -> bool:
-    """Whether a hub name is that of a model known to have GPT-2's own tokenizer."""
+    """Whether a Hub name is that of a model known to use GPT-2's tokenizer."""
     bare = name.partition("@")[0]
     return bare in HUB_NAMES or bare in HUB_NAMES.values()
 
 
 def fetch(name: str, *, with_tokenizer: bool = False, answer_seconds: float | None = None) -> Path:
-    """The folder with a hub model's config, weights and tokenizer; a cached one needs no network.
+    """Download a Hub model's config, weights and tokenizer, unless cached; return the folder.
 
-    name: a short name or OWNER/NAME, with `@` and a branch, tag or commit after it or not.
-    with_tokenizer: whether a model that another program cached without its tokenizer is completed.
-    answer_seconds: how long the hub may take to say that it has the model; some when left out.
+    name: a short name or OWNER/NAME, optionally with `@` and a branch, tag or commit.
+    with_tokenizer: download the tokenizer of a model that is cached without it.
+    answer_seconds: the time limit for the Hub's first answer; ANSWER_SECONDS when left out.
 
-    Raises UserError, within that time, when it is not cached and the hub cannot be reached or
-    does not have it as safetensors.
+    Raises UserError, within that time, for an uncached model if the Hub cannot be reached or does
+    not have it as safetensors.
     """
     bare, _, revision = name.partition("@")
     repositories = [HUB_NAMES[bare], bare] if bare in HUB_NAMES else [bare]
@@ -78,7 +78,7 @@ def fetch(name: str, *, with_tokenizer: bool = False, answer_seconds: float | No
         lack = "was downloaded without all files of its tokenizer"
     if is_offline():
         raise UserError(
-            f"{name} {lack}, and the network is switched off; "
+            f"{name} {lack}, and downloads are switched off; "
             "unset HF_HUB_OFFLINE to download it, or give a folder"
         )
     try:
@@ -119,7 +119,7 @@ def _cached(name: str, revision: str) -> Path | None:
 
 
 def _tokenizer_is_known(name: str, revision: str, folder: Path) -> bool:
-    """Whether the cache has every file of a model's tokenizer, or knows that the hub has none."""
+    """Whether every file of a model's tokenizer is cached or known to be absent from the Hub."""
     import huggingface_hub
 
     if has_gpt2_tokenizer(name):
@@ -135,7 +135,7 @@ def _tokenizer_is_known(name: str, revision: str, folder: Path) -> bool:
 
 
 def _ask(name: str, revision: str, seconds: float) -> None:
-    """One question with a time limit, because the hub's client tries for minutes on its own."""
+    """Send one request with a time limit, because the Hub's client retries for minutes."""
     import huggingface_hub
 
     def ask() -> None:
@@ -153,15 +153,15 @@ def _download(name: str, revision: str) -> Path:
     folder = Path(huggingface_hub.snapshot_download(name, revision=at, allow_patterns=patterns))
     if not is_complete(folder):
         raise UserError(
-            f"the hub has no safetensors weights of {name}, and pickles are not read, because they "
-            "can run any program; choose another model, or have its owner add safetensors"
+            f"the Hub has no safetensors weights of {name}, and pickles are not loaded, because "
+            "they can run any program; choose another model, or ask its owner for safetensors"
         )
     for file in TOKENIZER_FILES:
         try:
             huggingface_hub.hf_hub_download(name, file, revision=at)
         except LocalEntryNotFoundError:  # the network failed
             raise
-        except EntryNotFoundError:  # the hub has none, which the client's cache keeps in mind
+        except EntryNotFoundError:  # the Hub has no such file, which the client's cache records
             continue
     return folder
 
@@ -171,10 +171,8 @@ def _sentence(name: str, lack: str, error: Exception) -> UserError:
 
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     if isinstance(error, HfHubHTTPError):
-        return UserError(
-            f"the hub does not give {name} ({reason}); check the name, or give a folder"
-        )
+        return UserError(f"the Hub refused {name} ({reason}); check the name, or give a folder")
     return UserError(
-        f"{name} {lack}, and the hub cannot be reached ({reason}); "
+        f"{name} {lack}, and the Hub cannot be reached ({reason}); "
         "connect to the network, or give the folder of a run or of a Hugging Face GPT-2"
     )

@@ -1,6 +1,6 @@
 """Convert tensors between Hugging Face's GPT-2 and ours.
 
-Hugging Face keeps query, key and value in one matrix, merges the head axes, and stores the
+Hugging Face stores query, key and value in one matrix, merges the head axes, and stores the
 unembedding as [d_vocab d_model].
 """
 
@@ -24,7 +24,7 @@ MASKS = re.compile(r"transformer\.h\.\d+\.attn\.(bias|masked_bias)")
 
 
 def _block_names(block: int) -> dict[str, str]:
-    """Our names to theirs, for the tensors of a block that only the name changes."""
+    """Our names and theirs, for the tensors of a block that differ in name alone."""
     theirs = {
         "ln1.w": "ln_1.weight",
         "ln1.b": "ln_1.bias",
@@ -40,7 +40,7 @@ def _block_names(block: int) -> dict[str, str]:
 
 
 def _names(n_layers: int) -> dict[str, str]:
-    """Our names to theirs, for all tensors that only the name changes."""
+    """Our names and theirs, for all tensors that differ in name alone."""
     names = {
         "embed.W_E": TOKEN_EMBEDDING,
         "pos_embed.W_pos": "transformer.wpe.weight",
@@ -55,11 +55,11 @@ def _names(n_layers: int) -> dict[str, str]:
 def from_hugging_face(
     state: Mapping[str, Tensor], config: Config, source: str
 ) -> dict[str, Tensor]:
-    """Our parameters from the state of a GPT2LMHeadModel or a GPT2Model, mostly as views.
+    """Convert the state of a GPT2LMHeadModel or a GPT2Model to our parameters, mostly as views.
 
-    Strict, but for the causal masks of old versions. Where config.tied_embeddings, a `lm_head` is
-    left out, or stands for an embedding that is not there, since `safetensors.torch.save_model`
-    keeps one of two tied tensors; elsewhere it becomes W_U, and b_U is 0.
+    Strict, except for the causal masks of old versions. With tied embeddings `lm_head` is ignored,
+    or replaces a missing embedding (`safetensors.torch.save_model` writes one of two tied tensors);
+    otherwise it becomes W_U, and b_U is 0.
 
     config: the model's TransformerConfig.
 
@@ -91,7 +91,7 @@ def from_hugging_face(
 def to_hugging_face(
     state: Mapping[str, Tensor], config: Config, *, d_vocab: int
 ) -> dict[str, Tensor]:
-    """The state of a GPT2LMHeadModel from our parameters, for the first d_vocab tokens.
+    """Convert our parameters to the state of a GPT2LMHeadModel with the first d_vocab tokens.
 
     Raises UserError for a b_U that is not 0, since a GPT2LMHeadModel has none.
     """
@@ -120,7 +120,7 @@ def to_hugging_face(
 
 
 def with_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state under the names of a GPT2LMHeadModel, without the masks of old versions."""
+    """Rename a state to a GPT2LMHeadModel's names, without the masks of old versions."""
     bare = not any(name.startswith(PREFIX) for name in state)
     named = {
         PREFIX + name if bare and name != LM_HEAD else name: tensor
@@ -130,14 +130,14 @@ def with_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def with_embedding(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a tied model with its token embedding, which `lm_head` may stand for."""
+    """Copy `lm_head` to a missing token embedding, for a tied model."""
     if TOKEN_EMBEDDING in state or LM_HEAD not in state:
         return dict(state)
     return {**state, TOKEN_EMBEDDING: state[LM_HEAD]}
 
 
 def has_own_head(state: Mapping[str, Tensor]) -> bool:
-    """Whether the unembedding is another tensor than the token embedding."""
+    """Whether the unembedding differs from the token embedding."""
     state = with_prefix(state)
     return LM_HEAD in state and not torch.equal(
         state[LM_HEAD], state.get(TOKEN_EMBEDDING, state[LM_HEAD])

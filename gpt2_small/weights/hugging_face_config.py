@@ -12,7 +12,7 @@ from gpt2_small.model_protocol import Config
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.hugging_face import has_own_head
 
-# What GPT2Config gives a field that config.json leaves out.
+# GPT2Config's defaults for fields that config.json leaves out.
 DEFAULTS: dict[str, Any] = {
     "n_embd": 768,
     "n_layer": 12,
@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "layer_norm_epsilon": 1e-5,
     "initializer_range": 0.02,
 }
-# GPT2Config.attribute_map: these names count before the ones they stand for.
+# GPT2Config.attribute_map: these names take precedence.
 ALIASES = {
     "n_embd": "hidden_size",
     "n_layer": "num_hidden_layers",
@@ -34,7 +34,7 @@ ALIASES = {
 # The names under which transformers.activations has GELU's tanh approximation.
 GELU_TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate")
 
-# What would make it another function than GPT-2's, and the values that do not.
+# Fields that change GPT-2's function, and their values that do not.
 SAME_FUNCTION: dict[str, tuple[Any, ...]] = {
     "activation_function": GELU_TANH,
     "scale_attn_weights": (True,),
@@ -50,14 +50,14 @@ DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
 def fields_from_config(
     config: Mapping[str, Any], state: Mapping[str, Tensor], source: str
 ) -> dict[str, Any]:
-    """The fields of a TransformerConfig from a Hugging Face config and the tensors it goes with.
+    """Convert a Hugging Face config, with its tensors, to the fields of a TransformerConfig.
 
-    Embeddings are tied when the config says so and no other `lm_head` is among the tensors, which
-    is how transformers 5 decides. Dropout is 0 where its three rates differ.
+    As in transformers 5, embeddings are tied if the config says so and `lm_head` does not differ.
+    Dropout is 0 if the three rates differ.
 
     source: the config's file, for the message.
 
-    Raises UserError, with what differs, for a model that is not GPT-2.
+    Raises UserError, with the difference, for a model that is not GPT-2.
     """
     model_type = config.get("model_type")
     if model_type != "gpt2":
@@ -90,9 +90,9 @@ def fields_from_config(
 def make_config(
     config: Config, *, d_vocab: int, tokenizer: Tokenizer | None, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """The Hugging Face config of a TransformerConfig, with an exported vocabulary.
+    """Convert a TransformerConfig to a Hugging Face config with d_vocab tokens.
 
-    `n_ctx` is what llama.cpp's converter reads; transformers reads `n_positions`.
+    llama.cpp's converter reads `n_ctx`, transformers `n_positions`.
     """
     return {
         "architectures": ["GPT2LMHeadModel"],
@@ -115,9 +115,9 @@ def make_config(
 
 
 def make_generation_config(tokenizer: Tokenizer | None, d_vocab: int) -> dict[str, Any]:
-    """The generation config: begin and end tokens, and the rows without a token, never drawn.
+    """Make the generation config: start and end tokens, and rows without a token to suppress.
 
-    A role ends an answer as an end does.
+    Role tokens are end tokens too.
     """
     config = _ends(tokenizer)
     if tokenizer is not None and tokenizer.roles is not None:
@@ -135,7 +135,7 @@ def _ends(tokenizer: Tokenizer | None) -> dict[str, Any]:
 
 
 def _number(config: Mapping[str, Any], name: str, source: str) -> Any:
-    """A field by its alias, else by its name, else GPT2Config's default."""
+    """The value of a field: by its alias, else by its name, else GPT2Config's default."""
     alias = ALIASES.get(name, name)
     found = alias if alias in config else name
     if found not in config or (name == "n_inner" and config[found] is None):
@@ -144,7 +144,7 @@ def _number(config: Mapping[str, Any], name: str, source: str) -> Any:
 
 
 def _checked(value: Any, name: str, source: str, *, whole: bool) -> Any:
-    """The value, if it is a number of its kind. Raises UserError for another."""
+    """Return a value that is a number of the right kind. Raises UserError for another value."""
     kind = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kind):
         needed = "a whole number" if whole else "a number, without quotation marks"

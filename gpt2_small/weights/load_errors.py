@@ -11,7 +11,7 @@ from gpt2_small.runs.folder import CONFIG, is_run
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
-# First four bytes of the files that are called .bin and are no pickles.
+# The first four bytes of .bin files that are not pickles.
 LLAMA_CPP = {
     b"GGUF": "a GGUF file of llama.cpp",
     b"lmgg": "a file of an old llama.cpp (ggml)",
@@ -40,7 +40,7 @@ SHOWN = 3
 
 
 def explain_file(path: Path) -> str:
-    """Why a file is no model's folder, by its first bytes and its name."""
+    """Explain why a file cannot be loaded, by its first bytes and its name."""
     refuse_pipe(path)
     try:
         with path.open("rb") as file:
@@ -55,14 +55,14 @@ def explain_file(path: Path) -> str:
         return pickle_sentence(path)
     if path.suffix.lower() in PICKLES:
         return (
-            f"{path} is neither safetensors nor a format that is known; give the folder of a run "
-            "or of a Hugging Face GPT-2"
+            f"{path} is neither safetensors nor another known format; give the folder of a run or "
+            "of a Hugging Face GPT-2"
         )
     return f"{path} is a file; give the folder it is in"
 
 
 def explain_folder(folder: Path) -> str | None:
-    """Explain the content of a folder without a config.json; None where it is unknown."""
+    """Explain why a folder without config.json cannot be loaded; None for unknown content."""
     if (folder / "adapter_config.json").is_file():
         return _of_an_adapter(folder)
     steps = [path for path in folder.glob("checkpoint-*") if (path / CONFIG).is_file()]
@@ -84,7 +84,7 @@ def explain_folder(folder: Path) -> str | None:
 
 
 def explain_missing_weights(folder: Path) -> str:
-    """Why a folder with a config.json has no weights that can be read."""
+    """Explain why a folder with a config.json has no weights that can be read."""
     broken = [path for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists()]
     weights = [path for path in broken if path.suffix in (".safetensors", *PICKLES)]
     if weights:
@@ -104,15 +104,15 @@ def explain_missing_weights(folder: Path) -> str:
 
 
 def dangling(path: Path) -> str:
-    """Describe a symbolic link without a target, in words that follow its name."""
+    """Describe a symbolic link without a target, as a clause after its name."""
     return f"is a link to {path.readlink()}, which is not there"
 
 
 def pickle_sentence(path: Path) -> str:
-    """Why a pickle is not read, and what to do."""
+    """Explain why a pickle is not loaded, with the way out."""
     return (
-        f"{path} is a pickle, which can run any program when it is read, so it is not read; "
-        "have its owner save it as safetensors, or do so yourself on a machine that may be harmed"
+        f"{path} is a pickle, which can run any program when it is loaded, so it is not loaded; "
+        "ask its owner for safetensors, or convert it yourself in a container"
     )
 
 
@@ -125,7 +125,7 @@ def _of_an_adapter(folder: Path) -> str:
 
 
 def _is_pickle(first: bytes) -> bool:
-    """By torch's zip archives, and by the beginning of protocols 0 and 2 to 5."""
+    """Whether bytes begin like one of torch's zip archives or a pickle of protocol 0 or 2 to 5."""
     return first[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or (
         first[:1] in (b"(", b"c", b"]", b"}") and b"\n" in first
     )

@@ -33,15 +33,14 @@ def load_pretrained(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> "Transformer":
-    """The bound solution's Transformer with trained weights, in eval mode.
+    """Load the bound solution's Transformer with trained weights, in eval mode.
 
     name_or_folder: the folder of a run (its latest checkpoint); a Hugging Face folder of a GPT-2
         with safetensors weights; `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` or `distilgpt2`; or
-        `OWNER/NAME` or `OWNER/NAME@REVISION` on the hub. What the hub gave once is kept, and used
-        without the network.
-    dtype: of the parameters; float32 when left out, whatever the source has.
+        `OWNER/NAME` or `OWNER/NAME@REVISION` on the Hub. Downloads are cached.
+    dtype: of the parameters; left out, float32.
 
-    Raises UserError, with what is wrong and the way out, for anything else.
+    Raises UserError, with the reason and the way out, for anything else.
     """
     folder = find_pretrained(name_or_folder)
     if is_run(folder):
@@ -50,11 +49,11 @@ def load_pretrained(
 
 
 def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False) -> Path:
-    """The folder that a name stands for, fetched from the hub where it must be.
+    """Find the folder of a model, and download it from the Hub if necessary.
 
     with_tokenizer: as in `hub.fetch`.
 
-    Raises UserError for a name that stands for nothing, and for a file.
+    Raises UserError for an unknown name, and for a file.
     """
     name, path = str(name_or_folder), Path(name_or_folder).expanduser()
     if path.is_dir():
@@ -73,13 +72,10 @@ def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False)
 
 
 def missing(path: Path, names: Collection[str] = ()) -> str | None:
-    """A sentence for a folder that is not there, with the one beside it, or the name, it is like.
-
-    None where nothing is like it.
-    """
+    """The message for a missing folder, with the most similar folder or name; None without one."""
     try:
         folders = [place.name for place in path.parent.iterdir() if place.is_dir()]
-    except OSError:  # it is not there, or not for us to read
+    except OSError:  # missing or unreadable
         folders = []
     near = nearest(path.name, [*folders, *names])
     if near is None:
@@ -89,7 +85,7 @@ def missing(path: Path, names: Collection[str] = ()) -> str | None:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """The run in a folder of runs whose latest checkpoint was written last, if there is any."""
+    """The run in a folder of runs with the newest checkpoint; None without any."""
     written = [
         (checkpoints[-1].folder.stat().st_mtime, run)
         for run in folder.glob("*")
@@ -99,7 +95,7 @@ def newest_run(folder: Path) -> Path | None:
 
 
 def _looks_like_path(path: Path) -> bool:
-    """Whether OWNER/NAME is rather a folder that is not there, in one that is."""
+    """Whether OWNER/NAME is more likely a missing folder in an existing one."""
     return path.parts[0] in (".", "..", "~") or (len(path.parts) > 1 and path.parent.is_dir())
 
 
@@ -109,7 +105,7 @@ def load_hugging_face(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> "Transformer":
-    """The bound solution's Transformer with the weights of a Hugging Face folder, in eval mode.
+    """Load the bound solution's Transformer with a Hugging Face folder's weights, in eval mode.
 
     Files that this program exported are checked against their hashes.
 
@@ -136,9 +132,9 @@ def load_hugging_face(
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a Hugging Face folder, from one safetensors file or from several.
+    """Read the tensors of a Hugging Face folder, from one safetensors file or several.
 
-    Raises UserError when there are none, when one is damaged, and for pickles.
+    Raises UserError for missing or damaged files, and for pickles.
     """
     if (folder / WEIGHTS).exists():
         return read_safetensors(_checked(folder, WEIGHTS))

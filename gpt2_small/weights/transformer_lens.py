@@ -1,4 +1,4 @@
-"""Convert parameters between TransformerLens and ours, which differ in the unembedding alone."""
+"""Convert parameters between TransformerLens's and ours, which differ in the unembedding alone."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +10,17 @@ from gpt2_small.errors import UserError
 
 W_E, W_U, B_U = "embed.W_E", "unembed.W_U", "unembed.b_U"
 
-# Constants that older versions keep with the weights.
+# Constants that older versions stored with the weights.
 CONSTANTS = (".attn.mask", ".attn.IGNORE")
 
 
 def from_transformer_lens(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The fields of a TransformerConfig, and our parameters, from TransformerLens's parameters.
+    """Convert TransformerLens's parameters to the fields of a TransformerConfig and our parameters.
 
-    The embeddings are tied, and `unembed.*` is left out, only where W_U is exactly the transposed
-    W_E and b_U is 0; `tied_embeddings` among the fields says which. What no tensor tells
-    (layer_norm_eps, init_std, dropout) is not among the fields.
+    The embeddings are tied, and `unembed.*` is left out, only if W_U is exactly the transposed W_E
+    and b_U is 0. Fields that no tensor determines (layer_norm_eps, init_std, dropout) are missing.
 
-    Raises UserError, with the name, when a tensor that tells the shape is missing.
+    Raises UserError, with the name, for a missing tensor that determines a field.
     """
     parameters = {name: value for name, value in state.items() if not name.endswith(CONSTANTS)}
     d_vocab, d_model = _shape(parameters, W_E, 2)
@@ -46,7 +45,7 @@ def from_transformer_lens(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], 
 
 
 def to_transformer_lens(model: nn.Module) -> dict[str, Tensor]:
-    """TransformerLens's parameters from a model's, detached; tied embeddings are written out."""
+    """Convert a model's parameters to TransformerLens's, detached, with an explicit unembedding."""
     state = {name: parameter.detach() for name, parameter in model.named_parameters()}
     if W_U not in state:
         state[W_U] = state[W_E].T

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import gpt2_small
 from gpt2_small.stories.corpus import training_tokens
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
-from gpt2_small.stories.dialogues.dialogue_judge import names_what_was_asked
+from gpt2_small.stories.dialogues.dialogue_judge import matches_request
 from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, END, USER
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
@@ -149,7 +149,7 @@ def answers(model: nn.Module, count: int = 10) -> tuple[float, float, str]:
         said = lesson.reply(model, prompt, STOPS, 80)
         first = first or words.decode(said)
         ended += len(said) < 80
-        as_asked += names_what_was_asked(turns[0][1].split(), words.decode(said).split())
+        as_asked += matches_request(turns[0][1].split(), words.decode(said).split())
     return ended / count, as_asked / count, first
 
 

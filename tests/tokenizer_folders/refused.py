@@ -117,7 +117,7 @@ def the_class_in_the_models_config(folder: Path) -> None:
     write_json(folder, "config.json", {"tokenizer_class": "RobertaTokenizer"})
 
 
-@refused(r"names a program of its own \(auto_map\)")
+@refused(r"names its own code \(auto_map\)")
 def a_program_of_its_own(folder: Path) -> None:
     gpt2(folder).save_pretrained(folder)
     change_json(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Tok", None]})

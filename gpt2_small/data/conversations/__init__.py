@@ -1,1 +1,1 @@
-"""Conversations: read them, render them with their targets, and keep them in a folder."""
+"""Read conversations, render them with their targets, and store them in a folder."""

@@ -1,6 +1,6 @@
-"""Give the conversations of a step: each once an epoch, those of one step about as long.
+"""Batch conversations: each once per epoch, with others of similar length.
 
-What a step trains on is a function of the seed and the step alone.
+The batch of a step is a function of the seed and the step alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ STEPS_SORTED_TOGETHER = 32
 def conversations_of_step(
     lengths: np.ndarray, *, seed: int, step: int, batch_size: int
 ) -> np.ndarray:
-    """Numbers of the conversations of a step, the shortest first within each epoch's part.
+    """The indices of the conversations of a step, sorted by length.
 
-    An epoch shuffles all conversations, sorts stretches of 32 steps by length, cuts them into
-    steps and shuffles those. The step in which one epoch ends and the next begins has the rest of
-    the one and the first of the other.
+    An epoch shuffles all conversations, sorts groups of 32 steps by length, divides them into steps
+    and shuffles these. A step may contain the last conversations of one epoch and the first of the
+    next.
 
     Args:
         lengths: tokens of each conversation.
@@ -42,27 +42,27 @@ def conversations_of_step(
 
 @lru_cache(maxsize=4)
 def _epoch_order(lengths: bytes, seed: int, epoch: int, batch_size: int) -> np.ndarray:
-    """All conversations in the order of an epoch, cut where the run's steps are cut."""
+    """The indices of all conversations in the order of an epoch, aligned with the run's steps."""
     lengths_ = np.frombuffer(lengths, dtype=np.int64)
     count = len(lengths_)
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(count)
     head = min(count, -(epoch * count) % batch_size)
     steps = (count - head) // batch_size
-    whole = order[head : head + steps * batch_size]
-    found = []
-    for start in range(0, len(whole), STEPS_SORTED_TOGETHER * batch_size):
-        stretch = whole[start : start + STEPS_SORTED_TOGETHER * batch_size]
-        by_length = stretch[np.argsort(lengths_[stretch], kind="stable")]
-        found.append(rng.permutation(by_length.reshape(-1, batch_size)))
-    middle = np.concatenate(found).reshape(-1) if found else whole
+    full_steps = order[head : head + steps * batch_size]
+    groups = []
+    for start in range(0, len(full_steps), STEPS_SORTED_TOGETHER * batch_size):
+        group = full_steps[start : start + STEPS_SORTED_TOGETHER * batch_size]
+        by_length = group[np.argsort(lengths_[group], kind="stable")]
+        groups.append(rng.permutation(by_length.reshape(-1, batch_size)))
+    middle = np.concatenate(groups).reshape(-1) if groups else full_steps
     return np.concatenate([order[:head], middle, order[head + len(middle) :]])
 
 
 def masked_batch(chats: ChatSplit, numbers: Sequence[int] | np.ndarray) -> Int[Tensor, "batch seq"]:
-    """Conversations as rows, padded on the right; what is no target holds `~token`.
+    """Conversations as rows, padded on the right; a token that is no target is stored as `~token`.
 
-    The first token of a row can be no target.
+    The first token of a row is never a target.
     """
     rows = [chats.conversation(int(number)) for number in numbers]
     batch = np.full((len(rows), max(len(ids) for ids, _ in rows)), ~0, dtype=np.int64)
@@ -80,10 +80,10 @@ def held_out_batches(
     world_size: int = 1,
     first: int | None = None,
 ) -> Iterator[Int[Tensor, "batch seq"]]:
-    """One process's share of conversations, once, those of about one length together.
+    """Batch one process's share of all conversations, in order of length.
 
     Args:
-        first: only so many conversations; all when None.
+        first: use only the first so many conversations; None for all.
     """
     order = np.argsort(chats.lengths[:first], kind="stable")[rank::world_size]
     for start in range(0, len(order), batch_size):

@@ -1,8 +1,8 @@
 """Write and read a folder of conversations: token ids, masks, offsets, an index.
 
-For each split `train` and `val`: `SPLIT.bin`, the ids (uint16) of all conversations, one after the
-other; `SPLIT.mask`, a byte a token that is 1 where it is a target; `SPLIT.starts`, the offset
-(int64, in tokens) of each conversation. All are little-endian and have no header.
+For each split `train` and `val`: `SPLIT.bin` with the ids (uint16) of all conversations;
+`SPLIT.mask` with one byte for each token, 1 for a target; `SPLIT.starts` with the offset (int64, in
+tokens) of each conversation. All are little-endian, without header.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class SplitWriter:
 
 @contextmanager
 def split_writers(folder: Path) -> Iterator[dict[str, SplitWriter]]:
-    """A writer for each split; their files are closed at the end."""
+    """Open a writer for each split, and close their files at the end."""
     with ExitStack() as stack:
         yield {split: SplitWriter(folder, split, stack) for split in SPLITS}
 
@@ -79,7 +79,7 @@ def split_writers(folder: Path) -> Iterator[dict[str, SplitWriter]]:
 def write_index(
     folder: Path, tokenizer: Tokenizer, splits: Mapping[str, Any], **facts: Any
 ) -> dict[str, Any]:
-    """Write the index, which says that all the rest is there; returns its content."""
+    """Write the index, last, as the mark of a complete folder; returns its content."""
     assert tokenizer.roles is not None
     index = {
         "format": FORMAT,
@@ -123,7 +123,10 @@ class ChatSplit:
 
 @dataclass(frozen=True)
 class Chats:
-    """A folder of conversations. sha256: of its index, which has the hashes of the other files."""
+    """A folder of conversations.
+
+    sha256: of its index, which contains the hashes of the other files.
+    """
 
     name: str
     tokenizer: Tokenizer
@@ -134,12 +137,12 @@ class Chats:
 
 
 def holds_chats(folder: str | Path) -> bool:
-    """Whether a folder is one of conversations."""
+    """Whether a folder contains prepared conversations."""
     return (Path(folder) / INDEX).is_file()
 
 
 def open_chats(folder: str | Path) -> Chats:
-    """A folder that `prepare --chat` made, every hash in its index verified.
+    """Open a folder of `prepare --chat`, and verify every hash in its index.
 
     Raises UserError, with the file, for one that is missing, damaged or of another version.
     """
@@ -164,31 +167,31 @@ def _split(folder: Path, split: str, facts: Mapping[str, Any], tokenizer: Tokeni
     for kind, dtype in KINDS.items():
         path = folder / f"{split}.{kind}"
         check_sha256(path, facts["files"][path.name], INDEX, WAY_OUT)
-        data = np.fromfile(path, dtype="u1")  # mapped, a file cut off later would end the process
+        data = np.fromfile(path, dtype="u1")  # a memory-mapped file that shrinks would crash
         if len(data) % dtype.itemsize:
             raise UserError(f"{path} ends within a number; make the folder again")
         found[kind] = data.view(dtype)
     ids, mask, starts = (found[kind] for kind in KINDS)
-    whole = np.append(starts, len(ids))
-    sound = (
+    bounds = np.append(starts, len(ids))
+    is_consistent = (
         len(starts) == facts["conversations"]
         and len(mask) == len(ids) == facts["tokens"]
-        and (len(starts) == 0 or (starts[0] == 0 and (np.diff(whole) >= 2).all()))
+        and (len(starts) == 0 or (starts[0] == 0 and (np.diff(bounds) >= 2).all()))
         and (len(ids) == 0 or (ids.max() < tokenizer.vocab_size and mask.max() <= 1))
         and int(mask.sum()) == facts["targets"]
     )
-    if not sound:
+    if not is_consistent:
         raise UserError(
             f"the {SPLIT_NAMES[split]} files in {folder} do not fit each other or {INDEX}; "
             "make the folder again"
         )
-    result = ChatSplit(ids, mask.view(bool), whole)
+    result = ChatSplit(ids, mask.view(bool), bounds)
     _check_targets(folder, split, result)
     return result
 
 
 def _check_targets(folder: Path, split: str, chats: ChatSplit) -> None:
-    """Every conversation has a target, or a step of training could have none."""
+    """Raises UserError for a conversation without targets: a training step might have none."""
     if not len(chats):
         raise UserError(f"{folder} has no {SPLIT_NAMES[split]} conversations; prepare more of them")
     trained = np.add.reduceat(chats.is_target[1:].astype(np.int64), chats.starts[:-1])

@@ -1,4 +1,4 @@
-"""Open what a user names: a file of conversations, a data set of the hub, the dialogues."""
+"""Open a source of conversations: a file, a data set of the Hub, or the built-in dialogues."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -30,10 +30,10 @@ HUB = "hub:"
 
 @dataclass(frozen=True)
 class ChatSource:
-    """Conversations as they are somewhere.
+    """Raw conversations of a source.
 
-    origin: how to know it again, as JSON values.
-    shape: the format of the rows; None for conversations that are drawn.
+    origin: identifies the source, as JSON values.
+    shape: the format of the rows; None for generated conversations.
     """
 
     name: str
@@ -48,13 +48,13 @@ def open_chat_source(
     """Open the source of a name: `dialogues`, `oasst1`, `hub:NAME` or a file.
 
     Args:
-        shape: of the rows, one of FROM; told by their fields when None.
-        lang: of oasst's trees; English for them when None, `all` for every language.
+        shape: of the rows, one of FROM; None detects it by their fields.
+        lang: of oasst's trees; None for English, `all` for every language.
         paths: through oasst's trees, `best` or `all`.
-        limit: rows, or dialogues, that are read; all when None.
-        audit: what is left out is counted there.
+        limit: the number of rows, or dialogues, to read; None for all.
+        audit: counts what is left out.
 
-    Raises UserError for what cannot be found or read.
+    Raises UserError for a source that cannot be found or read.
     """
     if name == DIALOGUES:
         return _dialogues(limit)
@@ -101,14 +101,14 @@ def _plain(rows: Iterable[Record], shape: str, name: str) -> Iterator[RawConvers
 
 
 def _dialogues(limit: int | None) -> ChatSource:
-    """The embedded dialogues, of which equal ones alone share a split."""
+    """The built-in dialogues, whose key is their whole text."""
     from gpt2_small.stories.dialogues import dialogue_corpus
     from gpt2_small.stories.tokenizer import join_words
 
     drawn = dialogue_corpus.training_dialogues(0, limit or dialogue_corpus.TRAINING_DIALOGUES)
     found = []
     for words in drawn:
-        turns = [RawTurn(role, join_words(said)) for role, said in dialogue_corpus.turns_of(words)]
+        turns = [RawTurn(role, join_words(text)) for role, text in dialogue_corpus.turns_of(words)]
         found.append(RawConversation(tuple(turns), key=" ".join(words)))
     digest = hashlib.sha256("\n".join(str(each.key) for each in found).encode()).hexdigest()
     return ChatSource(DIALOGUES, {"dialogues_seed": 0, "sha256": digest}, None, found)

@@ -1,4 +1,4 @@
-"""Define a conversation, and bring what people have into its shape: user, assistant, user, ..."""
+"""Define a conversation, and convert raw ones to alternating turns of user and assistant."""
 
 import re
 from collections import Counter
@@ -8,20 +8,20 @@ from typing import Any, Literal
 
 Role = Literal["user", "assistant"]
 
+# The names of the roles in all formats.
 ROLES: Mapping[str, Role | Literal["system"]] = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model"), "assistant"),
     "system": "system",
 }
-"""The names of the roles in each format."""
 
+# The separator of two texts that are joined to one turn.
 BETWEEN = "\n\n"
-"""The separator of two texts that become one turn."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One side's turn. is_trained: whether the text is a target, where it is the assistant's."""
+    """One turn. is_trained: whether an assistant's text is a target."""
 
     role: Role
     text: str
@@ -30,9 +30,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Turns that alternate, the user's first and the assistant's last.
+    """Alternating turns, the user's first and the assistant's last.
 
-    key: what decides its split; conversations that share a key are never parted.
+    key: determines the split; conversations with equal keys are in the same split.
     """
 
     turns: tuple[Turn, ...]
@@ -41,9 +41,9 @@ class Conversation:
 
 @dataclass(frozen=True)
 class RawTurn:
-    """A turn as a file has it.
+    """A turn as stored in a file.
 
-    text: None where there is none that can be read, such as a call of a tool or a picture.
+    text: None for a turn without text, such as a tool call or a picture.
     """
 
     role: str
@@ -53,7 +53,7 @@ class RawTurn:
 
 @dataclass(frozen=True)
 class RawConversation:
-    """A conversation as a file has it, and what decides its split where that is not its text."""
+    """A conversation as stored in a file. key: as in `Conversation`; None for the first text."""
 
     turns: tuple[RawTurn, ...]
     key: str | None = None
@@ -61,10 +61,10 @@ class RawConversation:
 
 @dataclass
 class Audit:
-    """Counts of changed and dropped conversations, by the sentence that names the reason.
+    """Counts of changed and dropped conversations, by reason.
 
-    changed: of conversations that were kept, counted once a conversation and thing.
-    dropped: of conversations that were not.
+    changed: changes of the remaining conversations, each reason counted once per conversation.
+    dropped: dropped conversations.
     """
 
     read: int = 0
@@ -87,16 +87,16 @@ EMPTY = "ended before an empty turn"
 SAME_ROLE = "turns of one role in a row, joined"
 BEGINS = "began with the assistant, whose first turns were left out"
 TRAILING = "ended with the user, whose last turn was left out"
-SPECIAL = "texts with <|...|> in them, kept as plain characters"
+SPECIAL = "texts with <|...|> in them, encoded as plain characters"
 NO_ANSWER = "no answer of the assistant after a user's turn"
 
 SPELLED = re.compile(r"<\|[^\s|]*\|>")
 
 
 def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
-    """A conversation in which user and assistant alternate; None where nothing is left.
+    """Convert a raw conversation to alternating turns; None if nothing remains.
 
-    Every rule that was applied is counted in `audit`, once a conversation.
+    Each applied rule is counted in `audit`, once per conversation.
     """
     audit.read += 1
     applied: set[str] = set()
@@ -111,7 +111,7 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
         audit.dropped[NO_ANSWER] += 1
         return None
     if not any(turn.role == "assistant" and turn.is_trained for turn in turns):
-        audit.dropped["nothing that is not trained elsewhere already"] += 1
+        audit.dropped["every answer is a target elsewhere already"] += 1
         return None
     if any(SPELLED.search(turn.text) for turn in turns):
         applied.add(SPECIAL)
@@ -120,7 +120,7 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
 
 
 def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
-    """The turns up to the first that cannot be used, system messages joined to the user's."""
+    """The turns before the first unusable one, with system messages joined to the user's turn."""
     found: list[Turn] = []
     system: list[str] = []
     for turn in turns:
@@ -144,7 +144,7 @@ def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
 
 
 def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:
-    """Neighbours of one role as one turn."""
+    """Join consecutive turns of one role."""
     found: list[Turn] = []
     for turn in turns:
         if found and found[-1].role == turn.role:
@@ -160,7 +160,7 @@ def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:
 
 
 def text_of(content: Any) -> str | None:
-    """The text of a message's content: a string, or parts of which every one is text."""
+    """The text of a message's content, a string or parts; None if a part is not text."""
     if isinstance(content, str):
         return content
     if isinstance(content, list) and content:

@@ -1,7 +1,7 @@
-"""Build OpenAssistant's message trees by id, and take conversations from them.
+"""Build OpenAssistant's message trees, and extract conversations from them.
 
-Köpf et al. 2023, "OpenAssistant Conversations". A tree comes as rows of messages, in any order,
-or nested, its prompt with its replies.
+Köpf et al. 2023, "OpenAssistant Conversations". A tree is stored as rows of messages in any order,
+or as one nested object.
 """
 
 from collections import Counter
@@ -16,8 +16,8 @@ from gpt2_small.errors import UserError
 READY = "ready_for_export"
 PATHS = ("best", "all")
 KINDS_OF_ROLE = {"prompter": "user", "assistant": "assistant"}
+# More turns than in any tree; a deeper one is damaged.
 DEEPEST = 200
-"""No tree has nearly as many turns; a deeper one is damaged."""
 
 
 @dataclass
@@ -39,14 +39,14 @@ class Message:
 def conversations(
     rows: Iterable[Record], *, lang: str | None, paths: str, audit: Audit
 ) -> Iterator[RawConversation]:
-    """The conversations of trees: one a tree for `best`, one a leaf for `all`.
+    """The conversations of trees: one for each tree with `best`, one for each leaf with `all`.
 
-    With `all` each assistant message is trained on the first path that has it, and only there.
+    With `all` each assistant message is a target in the first conversation that contains it alone.
 
-    lang: of a tree's prompt; every language when None.
+    lang: of a tree's prompt; None for every language.
     audit: counts messages and trees that are left out.
 
-    Raises UserError for rows that make no trees.
+    Raises UserError for rows that do not form trees.
     """
     for root in _trees(rows, audit):
         if why := _refused(root, lang):
@@ -81,39 +81,39 @@ def _refused(root: Message, lang: str | None) -> str | None:
 
 
 def _paths(root: Message, paths: str, changed: Counter[str]) -> Iterator[list[Message]]:
-    """Paths from the prompt to a leaf; what is deleted or has no rank among siblings is no reply.
+    """The paths from the prompt to the leaves, without deleted replies and those without a rank.
 
-    A path that ends with the user ends before that turn, where the rules for turns are applied.
+    The last turn of a path is dropped if it is the user's.
     """
-    waiting: list[list[Message]] = [[root]]
-    ended: set[tuple[str, ...]] = set()
-    while waiting:
-        path = waiting.pop()
+    unfinished: list[list[Message]] = [[root]]
+    finished: set[tuple[str, ...]] = set()
+    while unfinished:
+        path = unfinished.pop()
         replies = _usable(path[-1], changed)
         if paths == "best":
             replies = replies[:1]
-        waiting += [[*path, reply] for reply in reversed(replies)]
+        unfinished += [[*path, reply] for reply in reversed(replies)]
         if replies:
             continue
-        whole = path[:-1] if path[-1].role == "prompter" and len(path) > 1 else path
-        if (ids := tuple(message.id for message in whole)) not in ended:
-            ended.add(ids)
-            yield whole
+        trimmed = path[:-1] if path[-1].role == "prompter" and len(path) > 1 else path
+        if (ids := tuple(message.id for message in trimmed)) not in finished:
+            finished.add(ids)
+            yield trimmed
 
 
 def _usable(message: Message, changed: Counter[str]) -> list[Message]:
-    """Replies in the order of their ranks; a null rank passes only without siblings."""
-    kept = [reply for reply in message.replies if not reply.is_deleted]
-    changed["deleted replies, left out"] += len(message.replies) - len(kept)
-    if len(kept) > 1:
-        ranked = [reply for reply in kept if reply.rank is not None]
-        changed["replies without a rank among siblings, left out"] += len(kept) - len(ranked)
-        kept = ranked
-    return sorted(kept, key=lambda reply: (reply.rank or 0, reply.id))
+    """The usable replies in order of rank; a reply without rank is usable only without siblings."""
+    usable = [reply for reply in message.replies if not reply.is_deleted]
+    changed["deleted replies, left out"] += len(message.replies) - len(usable)
+    if len(usable) > 1:
+        ranked = [reply for reply in usable if reply.rank is not None]
+        changed["replies without a rank among siblings, left out"] += len(usable) - len(ranked)
+        usable = ranked
+    return sorted(usable, key=lambda reply: (reply.rank or 0, reply.id))
 
 
 def _trees(rows: Iterable[Record], audit: Audit) -> Iterator[Message]:
-    """The prompts of all trees with their replies, whatever the order of the rows."""
+    """Build the trees from rows in any order; a tree is its prompt with its replies."""
     by_id: dict[str, Message] = {}
     for number, row in enumerate(rows, start=1):
         try:
@@ -122,7 +122,7 @@ def _trees(rows: Iterable[Record], audit: Audit) -> Iterator[Message]:
             raise UserError(f"row {number} is no oasst message: {error}") from None
         for message in found:
             if message.id in by_id:
-                audit.changed["messages that came twice, left out"] += 1
+                audit.changed["repeated messages, left out"] += 1
             else:
                 by_id[message.id] = message
     for message in by_id.values():
@@ -134,29 +134,29 @@ def _trees(rows: Iterable[Record], audit: Audit) -> Iterator[Message]:
     for message in by_id.values():
         if message.parent is None:
             yield message
-    _check_circles(by_id)
+    _check_cycles(by_id)
 
 
-def _check_circles(by_id: Mapping[str, Message]) -> None:
-    """Messages that answer each other hang from no prompt."""
-    settled: set[str] = set()
+def _check_cycles(by_id: Mapping[str, Message]) -> None:
+    """Raises UserError for messages that form a cycle."""
+    checked: set[str] = set()
     for message in by_id.values():
-        seen: set[str] = set()
-        place: Message | None = message
-        while place is not None and place.id not in settled:
-            if place.id in seen:
-                raise UserError(f"message {place.id} answers itself; the file is damaged")
-            seen.add(place.id)
-            place = by_id.get(place.parent) if place.parent is not None else None
-        settled |= seen
+        ancestors: set[str] = set()
+        current: Message | None = message
+        while current is not None and current.id not in checked:
+            if current.id in ancestors:
+                raise UserError(f"message {current.id} answers itself; the file is damaged")
+            ancestors.add(current.id)
+            current = by_id.get(current.parent) if current.parent is not None else None
+        checked |= ancestors
 
 
 def _nested(row: Record) -> Iterator[Message]:
-    """The messages of a tree that comes as one row."""
+    """The messages of a tree that is stored as one row."""
     state = row.get("tree_state")
-    waiting: list[tuple[Any, str | None, int]] = [(row["prompt"], None, 0)]
-    while waiting:
-        found, parent, depth = waiting.pop()
+    unread: list[tuple[Any, str | None, int]] = [(row["prompt"], None, 0)]
+    while unread:
+        found, parent, depth = unread.pop()
         if not isinstance(found, dict):
             raise BadRow("a message of its tree is no object")
         if depth > DEEPEST:
@@ -166,7 +166,7 @@ def _nested(row: Record) -> Iterator[Message]:
         replies = found.get("replies") or []
         if not isinstance(replies, list):
             raise BadRow("its replies are no list")
-        waiting += [(reply, message.id, depth + 1) for reply in replies]
+        unread += [(reply, message.id, depth + 1) for reply in replies]
 
 
 def _message(row: Record) -> Message:
@@ -180,7 +180,7 @@ def _message(row: Record) -> Message:
         raise BadRow(f"its role is {role!r}; oasst has prompter and assistant")
     rank = row.get("rank")
     if isinstance(rank, float) and rank == rank and rank == int(rank):
-        rank = int(rank)  # a column of whole numbers with gaps comes as floats
+        rank = int(rank)  # pandas stores a column of whole numbers with gaps as floats
     if isinstance(rank, float) and rank != rank:
         rank = None
     if rank is not None and type(rank) is not int:

@@ -1,4 +1,4 @@
-"""Prepare conversations: read, conform, render, split, and publish them as one folder."""
+"""Prepare conversations: read, convert, render and split them, and write them to a folder."""
 
 import hashlib
 from collections.abc import Iterator
@@ -23,24 +23,24 @@ CHAT_SPLITS = ("tree", "path")
 VALIDATION_SHARE = 0.05
 DIALOGUE_TOKENIZER = "dialogues-chat"
 LARGEST_VOCABULARY = 2**16
-DUPLICATES = "word for word like an earlier one (kept)"
+DUPLICATES = "identical to an earlier one (not removed)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """How conversations are prepared.
+    """Options of preparing conversations.
 
-    shape: the format of the rows (`--from`); told by their fields when None.
-    tokenizer: one with roles; None is `gpt2-chat`, and for the dialogues their own.
-    lang: of oasst's trees; `en` when None, `all` for every language.
+    shape: the format of the rows (`--from`); None detects it by their fields.
+    tokenizer: one with roles; None for `gpt2-chat`, or the dialogues' own.
+    lang: of oasst's trees; None for `en`, `all` for every language.
     paths: through oasst's trees: `best` of each, or `all`.
-    split: by `tree`, so that conversations that share their beginning stay together, or by `path`.
+    split: by `tree`, so that conversations with the same beginning are in one split, or by `path`.
     max_length: of a conversation, in tokens.
-    too_long: `drop-turns` leaves out the oldest turns, `drop` the conversation.
+    too_long: `drop-turns` drops the oldest turns, `drop` the conversation.
     validation_share: of the conversations.
-    limit: rows that are read; all when None.
+    limit: the number of rows to read; None for all.
 
-    Raises UserError for a value that cannot be.
+    Raises UserError for an invalid value.
     """
 
     shape: str | None = None
@@ -75,7 +75,7 @@ class ChatOptions:
 
 @dataclass(frozen=True)
 class PreparedChats:
-    """The index that was written, and the counts of changed and dropped conversations."""
+    """The written index, and the counts of changed and dropped conversations."""
 
     folder: Path
     index: dict[str, Any]
@@ -83,13 +83,14 @@ class PreparedChats:
 
 
 def prepare_chats(name: str, folder: str | Path, options: ChatOptions) -> PreparedChats:
-    """Make a folder of conversations, whole or not at all.
+    """Prepare a folder of conversations, atomically.
 
-    Raises UserError when the source cannot be read, the folder is taken, or nothing is left.
+    Raises UserError when the source cannot be read, the folder is not empty, or no conversation
+    remains.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already and stays as it is; give another folder")
+        raise UserError(f"{folder} exists already and was not changed; give another folder")
     audit = Audit()
     source = open_chat_source(
         name,
@@ -131,7 +132,7 @@ def _rendered(
     options: ChatOptions,
     audit: Audit,
 ) -> Iterator[tuple[str, Any]]:
-    """Each conversation's split and rendering; equal ones are counted."""
+    """Each conversation's split and rendering; duplicates are counted."""
     seen: set[bytes] = set()
     for conversation in found:
         rendered = render(
@@ -153,9 +154,9 @@ def _rendered(
 
 
 def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) -> Tokenizer:
-    """The tokenizer of a word; one that is learned learns from all turns.
+    """Make the tokenizer of this name, trained on all turns if it is trained.
 
-    Raises UserError for one without roles, or with more ids than two bytes hold.
+    Raises UserError for one without roles, or with ids that do not fit in uint16.
     """
     if spec == DIALOGUE_TOKENIZER:
         from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
@@ -185,5 +186,5 @@ def _nothing_for(split: str, name: str, audit: Audit) -> str:
 
 
 def shares(index: dict[str, Any]) -> dict[str, float]:
-    """The share of each split's tokens that are targets."""
+    """The fraction of targets among each split's tokens."""
     return {split: facts["targets"] / facts["tokens"] for split, facts in index["splits"].items()}

@@ -1,4 +1,4 @@
-"""Tell the formats of conversations apart, and take the turns from a row of each."""
+"""Detect the format of a row of conversations, and extract its turns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -14,13 +14,13 @@ FROM = (OASST, "messages", "sharegpt", "alpaca")
 
 
 class BadRow(ValueError):
-    """A row that is not of the shape. The message is a clause about it."""
+    """A row in another format. The message is a clause with the reason."""
 
 
 def shape_of(row: Record, source: str) -> str:
-    """The format of a row, by its fields.
+    """Detect the format of a row by its fields.
 
-    Raises UserError, with the fields that are there, where it cannot be told.
+    Raises UserError, with the row's fields, for an unknown format.
     """
     if "message_tree_id" in row and ("prompt" in row or "message_id" in row):
         return OASST
@@ -35,15 +35,15 @@ def shape_of(row: Record, source: str) -> str:
     if "message_id" in row and "parent_id" in row:
         return OASST
     raise UserError(
-        f"{source} holds rows with the fields {', '.join(map(str, row)) or 'none'}, of which the "
-        f"format cannot be told; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
+        f"{source} has rows with the fields {', '.join(map(str, row)) or 'none'}, which is no "
+        f"known format; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
     )
 
 
 def messages(row: Record) -> RawConversation:
-    """OpenAI's and TRL's shape: `messages` of `role` and `content` (UltraChat's rows, too).
+    """Convert a row of OpenAI's and TRL's format (also UltraChat's): `messages`.
 
-    `prompt` and `completion`, as messages, are TRL's other shape of the same.
+    Each has `role` and `content`. TRL's variant has messages in `prompt` and `completion`.
     """
     if "messages" not in row and isinstance(row.get("prompt"), list):
         found = [*row["prompt"], *_list(row, "completion")]
@@ -53,7 +53,7 @@ def messages(row: Record) -> RawConversation:
 
 
 def sharegpt(row: Record) -> RawConversation:
-    """ShareGPT's shape: `conversations` of `from` and `value`, and perhaps a `system` text."""
+    """Convert a row of ShareGPT's format: `conversations` of `from` and `value`, maybe `system`."""
     turns = list(_turns(_list(row, "conversations", "conversation", "messages"), "from", "value"))
     system = row.get("system")
     if isinstance(system, str) and system.strip():
@@ -62,9 +62,10 @@ def sharegpt(row: Record) -> RawConversation:
 
 
 def alpaca(row: Record) -> RawConversation:
-    """Alpaca's shape: `instruction`, perhaps `input`, `output`; perhaps `system` and `history`.
+    """Convert a row of Alpaca's format: `instruction` and `output`.
 
-    An input follows its instruction after an empty line.
+    `input`, `system` and `history` are optional; an input follows its instruction after an empty
+    line.
     """
     instruction = row.get("instruction")
     output = row["output"] if "output" in row else row.get("response")

@@ -13,17 +13,17 @@ from gpt2_small.errors import UserError
 
 
 def read_rows(path: Path) -> Iterator[Record]:
-    """The rows of a file, in their order; JSON may be compressed.
+    """Read the rows of a file, in order; JSON may be compressed.
 
-    Raises UserError, with the row, for a file that is damaged, empty or of another kind.
+    Raises UserError, with the row, for a file that is damaged, empty or of another format.
     """
     if not path.is_file():
         raise UserError(f"{path} is a folder; give one file of conversations")
     kind = row_format(path)
     if kind not in ("lines", "json", "parquet", "arrow"):
         raise UserError(
-            f"{path} is not named as JSON lines (.jsonl), JSON (.json), Parquet (.parquet) or "
-            "Arrow (.arrow); give a file of conversations in one of these"
+            f"{path} has none of the suffixes .jsonl, .json, .parquet and .arrow; give a file of "
+            "conversations in one of these formats"
         )
     number = 0
     for number, record in enumerate(_records(path, kind), start=1):

@@ -1,8 +1,8 @@
-"""Turn a conversation into token ids and the mask of its targets, and shorten one that is too long.
+"""Convert a conversation to token ids and a mask of targets, and shorten long ones.
 
     <|user|> text <|endoftext|> <|assistant|> text <|endoftext|> ...
 
-The ids of roles, texts and ends are joined, with no characters between. Targets are the
+The ids of roles, texts and ends are concatenated, without characters between them. Targets are the
 assistant's text and its end.
 """
 
@@ -18,7 +18,7 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 TOO_LONG = ("drop-turns", "drop")
 CUT = "longer than --max-length, whose oldest turns were left out"
 DROPPED = "longer than --max-length"
-NOTHING_LEFT = "longer than --max-length, and nothing that is trained is left after the cut"
+NOTHING_LEFT = "longer than --max-length, without any target after dropping turns"
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,19 @@ class Rendered:
 
 
 def turn_ids(tokenizer: Tokenizer, role: str, text: str) -> list[int]:
-    """A turn with its role before it and the end after it; names of tokens in it are text."""
+    """The ids of a turn: role, text and end. Token names in the text are plain characters."""
     return [role_id(tokenizer, role), *tokenizer.encode_ordinary(text), end_id(tokenizer)]
 
 
 def role_id(tokenizer: Tokenizer, role: str) -> int:
     """The id that begins a turn. Raises UserError for a tokenizer without roles."""
     if tokenizer.roles is None:
-        raise UserError(
-            f"tokenizer {tokenizer.name!r} has no roles; give {tokenizer.name}-chat, which has"
-        )
+        raise UserError(f"tokenizer {tokenizer.name!r} has no roles; give {tokenizer.name}-chat")
     return tokenizer.roles.user if role == "user" else tokenizer.roles.assistant
 
 
 def end_id(tokenizer: Tokenizer) -> int:
-    """The id that ends a turn; a tokenizer with roles has one."""
+    """The id that ends a turn, of a tokenizer with roles."""
     assert tokenizer.end_of_text is not None
     return tokenizer.end_of_text
 
@@ -58,9 +56,9 @@ def render(
     too_long: str,
     audit: Audit,
 ) -> Rendered | None:
-    """A conversation's ids and targets, of at most `max_length` tokens; None where it is dropped.
+    """Render a conversation in at most `max_length` tokens; None if it is dropped.
 
-    With `drop-turns` the oldest pairs of turns go, until it fits.
+    With `drop-turns` the oldest pairs of turns are dropped until it fits.
     """
     ids, targets = zip(*_turns(conversation, tokenizer), strict=True)
     first, length = 0, sum(map(len, ids))

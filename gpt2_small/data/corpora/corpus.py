@@ -1,4 +1,4 @@
-"""Define a corpus: documents in a fixed order, some of which are held out for validation."""
+"""Define a corpus: documents in a fixed order, some of them held out for validation."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,17 +11,17 @@ Place = dict[str, Any]
 Hash = bytes
 
 PIECE_CHARACTERS = 2**19
-FEW_DOCUMENTS = 10  # with fewer different ones, the end of each is held out instead
-HELD_OUT_OF_EACH = 10  # of which a tenth, the last
+FEW_DOCUMENTS = 10  # with fewer distinct documents, the last part of each is held out instead
+HELD_OUT_OF_EACH = 10  # the inverse of this part: a tenth
 
 
 class Piece(NamedTuple):
-    """A document, or a piece of one that encodes to what it does within the whole.
+    """A document, or a piece of one that can be encoded separately.
 
-    split: `train` or `val`; `cut` for a document whose last tenth is held out; None where the hash
-        of the document decides.
-    hash: of the whole document, for a piece of one; None for a whole one.
-    begins, ends: whether a document begins or ends with it.
+    split: `train` or `val`; `cut` for a document whose last tenth is held out; None for a split by
+        the document's hash.
+    hash: of the whole document, for a piece of one; None for a whole document.
+    begins, ends: whether it contains the beginning or the end of a document.
     """
 
     text: str
@@ -33,28 +33,28 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Which documents are held out for validation, all copies of one alike.
+    """Selects the documents held out for validation, by the hashes of their texts.
 
-    share: of the documents, by the hash of their text.
-    always: the hash of a document that is held out whatever the share.
+    share: the fraction of held-out documents.
+    always: the hash of a document that is always held out.
     """
 
     share: float
     always: Hash | None = None
 
     def split_of(self, hash: bytes) -> str:
-        """`val` or `train`, for the document with this hash."""
+        """The split, `val` or `train`, of the document with this hash."""
         held_out = hash == self.always or int.from_bytes(hash, "big") < self.share * 2**64
         return "val" if held_out else "train"
 
 
 @dataclass
 class RowCounts:
-    """Counts of the rows of files and data sets that were read, empty or unreadable.
+    """Counts of the rows of files and data sets.
 
-    empty: without text, which adds nothing.
-    unreadable: left out because no text could be read from them.
-    examples: of those, a sentence each.
+    empty: rows without text.
+    unreadable: rows left out because their text cannot be read.
+    examples: a sentence on each of the first unreadable rows.
     """
 
     rows: int = 0
@@ -71,7 +71,7 @@ class RowCounts:
             self.examples.append(reason)
 
     def remarks(self) -> list[str]:
-        """A sentence for each kind of row that was not read."""
+        """A sentence for each kind of skipped row."""
         remarks = []
         if self.empty:
             remarks.append(f"Skipped {self.empty:,} of {self.rows:,} rows without text.")
@@ -84,7 +84,7 @@ class RowCounts:
         return remarks
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as JSON values, which `from_json` restores."""
+        """The counts as JSON values, for `from_json`."""
         return {
             "rows": self.rows,
             "empty": self.empty,
@@ -94,23 +94,23 @@ class RowCounts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "RowCounts":
-        """Restore what `as_json` gave."""
+        """Restore counts from `as_json`."""
         return cls(**{**values, "examples": list(values["examples"])})
 
 
 class Corpus(Protocol):
-    """Documents in an order that is always the same.
+    """Documents in a fixed order.
 
-    name: what the user asked for.
-    origin: how to recognise it, as JSON values.
-    documents, bytes: about how many and how much text, where that is known.
-    limit: how many documents are read, where not all are.
+    name: as given by the user.
+    origin: identifies the corpus, as JSON values.
+    documents, bytes: the approximate size, if it is known.
+    limit: the number of documents to read; None for all.
     cuts_documents: whether the last tenth of each document is held out, because they are few.
-    always_held_out: as in `HeldOut`; None where documents are cut.
-    left_out: files that are not read, each with the reason.
-    remarks: what a user should know about how it is read.
-    place: where the piece last given ends, as JSON values.
-    counts: of the rows up to there.
+    always_held_out: as in `HeldOut`; None if documents are cut.
+    left_out: skipped files, each with the reason.
+    remarks: notes for the user about how it is read.
+    place: the position after the last piece, as JSON values.
+    counts: of the rows up to this position.
     """
 
     name: str
@@ -126,16 +126,16 @@ class Corpus(Protocol):
     counts: RowCounts
 
     def pieces(self, place: Place | None = None) -> Iterator[Piece]:
-        """The pieces after a place, or all of them."""
+        """The pieces after a position, or all of them."""
 
 
 def document_hash(text: bytes) -> bytes:
-    """The hash by which documents are told apart and held out: 8 bytes of BLAKE2b."""
+    """The hash that identifies a document: 8 bytes of BLAKE2b."""
     return hashlib.blake2b(text, digest_size=8).digest()
 
 
 def always_held_out(hashes: Iterable[bytes]) -> bytes | None:
-    """The hash of the tenth different document; None where there are fewer."""
+    """The hash of the tenth distinct document; None with fewer."""
     seen: set[bytes] = set()
     for hash in hashes:
         seen.add(hash)
@@ -145,12 +145,12 @@ def always_held_out(hashes: Iterable[bytes]) -> bytes | None:
 
 
 def train_characters(characters: int) -> int:
-    """How many characters of a document are for training, where its last tenth is held out."""
+    """The number of training characters of a document whose last tenth is held out."""
     return characters - characters // HELD_OUT_OF_EACH
 
 
 def divided(piece: Piece, held_out: HeldOut) -> list[tuple[str, str]]:
-    """The text of a piece by what it is for, `train` or `val`."""
+    """Divide the text of a piece into `train` and `val`."""
     if piece.split == "cut":
         end = train_characters(len(piece.text))
         parts = [("train", piece.text[:end]), ("val", piece.text[end:])]
@@ -164,10 +164,10 @@ def divided(piece: Piece, held_out: HeldOut) -> list[tuple[str, str]]:
 def limited(
     documents: int | None, bytes: int | None, limit: int | None
 ) -> tuple[int | None, int | None]:
-    """About how many documents and bytes are left when only the first documents are read."""
+    """The approximate numbers of documents and bytes after applying a limit of documents."""
     if limit is None:
         return documents, bytes
     if documents is None:
         return limit, None
-    kept = min(limit, documents)
-    return kept, None if bytes is None else bytes * kept // max(documents, 1)
+    count = min(limit, documents)
+    return count, None if bytes is None else bytes * count // max(documents, 1)

@@ -1,4 +1,4 @@
-"""Decompress and convert streams of bytes, and refuse those that are cut off or damaged."""
+"""Decompress byte streams and convert them to UTF-8; refuse truncated and damaged ones."""
 
 import bz2
 import codecs
@@ -25,7 +25,7 @@ BZIP2_BLOCK = b"1AY&SY"  # after `BZh` and a digit, so that a text may begin wit
 
 
 def compression_of(beginning: bytes) -> str | None:
-    """How a file is compressed, by its first bytes."""
+    """Detect the compression of a file by its first bytes."""
     if beginning[1:4] == SKIPPABLE_FRAME and 0x50 <= beginning[0] <= 0x5F:
         return "zstd"
     kind = next((kind for magic, kind in COMPRESSED.items() if beginning.startswith(magic)), None)
@@ -33,7 +33,7 @@ def compression_of(beginning: bytes) -> str | None:
 
 
 class Decompressed(io.RawIOBase):
-    """A decompressor's output, with its errors as sentences."""
+    """The decompressed stream of a file; raises UserError for damaged data."""
 
     def __init__(self, path: Path, raw: BinaryIO, compression: str) -> None:
         self._path, self._raw = path, raw
@@ -47,7 +47,7 @@ class Decompressed(io.RawIOBase):
             data = self._file.read(len(buffer))
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise UserError(
-                f"{self._path} is cut off or damaged ({str(error).rstrip('.')}); {COPY_AGAIN}"
+                f"{self._path} is truncated or damaged ({str(error).rstrip('.')}); {COPY_AGAIN}"
             ) from None
         buffer[: len(data)] = data
         return len(data)
@@ -76,16 +76,16 @@ class Decompressed(io.RawIOBase):
 
 
 class _Streams:
-    """Compressed streams one after the other, as pbzip2 and pixz write them.
+    """Concatenated compressed streams, as written by pbzip2 and pixz.
 
-    `bz2.BZ2File` and `lzma.LZMAFile` end without an error where a later one is damaged.
+    `bz2.BZ2File` and `lzma.LZMAFile` end without an error at a damaged later stream.
     """
 
     def __init__(self, raw: BinaryIO, new: Callable[[], Any]) -> None:
         self._raw, self._new, self._stream = raw, new, new()
 
     def read(self, count: int) -> bytes:
-        """Up to `count` bytes; none at the end. Raises EOFError for a stream that is cut off."""
+        """Read up to `count` bytes; none at the end. Raises EOFError for a truncated stream."""
         while True:
             data = b""
             if self._stream.eof:
@@ -99,10 +99,10 @@ class _Streams:
                 return bytes(found)
 
     def close(self) -> None:
-        """Nothing to do; the file is closed by its owner."""
+        """Do nothing; the owner closes the file."""
 
     def _next_stream(self) -> bytes:
-        """The beginning of what follows a stream and its padding with zero bytes."""
+        """The first bytes after a stream and its zero padding."""
         data: bytes = self._stream.unused_data.lstrip(b"\0")
         while not data and (block := self._raw.read(BLOCK_BYTES)):
             data = block.lstrip(b"\0")
@@ -110,7 +110,7 @@ class _Streams:
 
 
 class Converted(io.RawIOBase):
-    """Text of another encoding as UTF-8."""
+    """The stream of a file in another encoding, converted to UTF-8."""
 
     def __init__(self, path: Path, file: BinaryIO, encoding: str) -> None:
         self._path, self._file, self._encoding = path, file, encoding

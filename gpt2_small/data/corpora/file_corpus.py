@@ -29,14 +29,14 @@ class FileCorpus:
     A text file is one document, and so is each row of a file of rows.
 
     Args:
-        name: what the user asked for.
-        column: which column of rows is the text.
-        limit: how many documents are read; all when None.
-        skipped_share: of the rows, and of a folder's files, that may be left out as unreadable.
+        name: as given by the user.
+        column: of text, in files of rows.
+        limit: the number of documents to read; None for all.
+        skipped_share: the fraction of rows, and of a folder's files, that may be unreadable.
 
-    is_one_text: whether it is a single document, which nothing ends.
+    is_one_text: whether it is a single document, without an end of text.
 
-    Raises UserError for a file or folder that cannot be read, or holds no text.
+    Raises UserError for a file or folder that cannot be read or has no text.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class FileCorpus:
 
     @property
     def has_rows(self) -> bool:
-        """Whether any file has rows."""
+        """Whether any file contains rows."""
         return any(isinstance(file, RowFile) for file in self._files)
 
     def pieces(self, place: Place | None = None) -> Iterator[Piece]:
         """The documents; a long text in several pieces.
 
         Raises:
-            UserError: a file that has changed, or too many rows that cannot be read.
+            UserError: a changed file, or too many unreadable rows.
         """
         first, at, number = (place["file"], place["at"], place["number"]) if place else (0, None, 0)
         self.counts = RowCounts.from_json(place["counts"]) if place else RowCounts()
@@ -165,11 +165,11 @@ class FileCorpus:
             )
         if marks := sum(file.facts.end_marks for file in texts):
             remarks.append(
-                f"<|endoftext|> is written out {marks:,} times: it is taken for plain characters, "
-                "and not for the end of a document. For documents, give JSON lines."
+                f"<|endoftext|> occurs {marks:,} times in the text: it is encoded as plain "
+                "characters and does not end a document. For several documents, give JSON lines."
             )
         if lines := sum(file.facts.windows_lines for file in texts):
-            remarks.append(f"{lines:,} lines end as on Windows (CR LF), and are kept so.")
+            remarks.append(f"{lines:,} lines end with CR LF (Windows), which is not changed.")
         return remarks
 
     def _check_unchanged(self, index: int) -> None:
@@ -183,7 +183,7 @@ def _open(path: Path, column: str | None) -> TextFile | RowFile:
 
 
 def _grouped(left_out: dict[str, str]) -> list[str]:
-    """The names of files by the reason for which they are left out, without its details."""
+    """The names of skipped files, grouped by reason."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         by_reason.setdefault(reason.partition(" (")[0].rstrip("."), []).append(name)
@@ -197,7 +197,7 @@ def _shown(names: list[str]) -> str:
     )
 
 
-def _counted(number: int, what: str) -> str:
+def _counted(number: int, noun: str) -> str:
     if number == 1:
-        return f"1 {what}"
-    return f"{number:,} {what.replace('file', 'files', 1)}"
+        return f"1 {noun}"
+    return f"{number:,} {noun.replace('file', 'files', 1)}"

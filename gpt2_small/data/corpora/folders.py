@@ -1,4 +1,4 @@
-"""List the files of a folder that can be read as text, and those that are left out."""
+"""List the text files of a folder, and the skipped files with their reasons."""
 
 import os
 from pathlib import Path
@@ -8,14 +8,14 @@ from gpt2_small.data.corpora.row_files import COLUMNAR, row_format
 from gpt2_small.errors import UserError
 
 LOOKED_AT_BYTES = 8192
-TEXT_SUFFIXES = (".txt", ".text", ".md")  # promise text, so that one without is worth a refusal
+TEXT_SUFFIXES = (".txt", ".text", ".md")  # files that are refused, not skipped, if they are binary
 
 
 def list_folder(folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """The files to read, in the order of their paths, and those left out, with the reason.
+    """List the files to read, in the order of their paths, and the skipped ones with their reasons.
 
-    Hidden files and folders, links to folders, archives, empty files and files that are not text
-    are left out. Whether the others can be read is seen when they are opened.
+    Hidden files and folders, links to folders, archives, empty files and binary files are skipped.
+    Other unreadable files are detected when they are opened.
     """
     files: list[Path] = []
     left_out: dict[str, str] = {}
@@ -29,7 +29,7 @@ def list_folder(folder: Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def _walk(folder: Path) -> list[tuple[Path, str]]:
-    """Files below a folder, and what is not looked into, with the reason."""
+    """The files below a folder; skipped ones with a reason."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -51,7 +51,7 @@ def _walk(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _reason(path: Path) -> str:
-    """Why a file is no text at all; empty for one that should be."""
+    """The reason to skip a file; empty for one to read."""
     try:
         if archive := archive_of(path):
             return f"a {archive} archive"
@@ -59,7 +59,7 @@ def _reason(path: Path) -> str:
             return ""
         beginning = first_bytes(path, LOOKED_AT_BYTES)
     except UserError:
-        return ""  # opening it says why
+        return ""  # opening it gives the reason
     if not beginning.strip():
         return "empty"
     if b"\0" in beginning and path.suffix.lower() not in TEXT_SUFFIXES:

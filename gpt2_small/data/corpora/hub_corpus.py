@@ -28,25 +28,25 @@ from gpt2_small.tokenizers.gpt2_table import is_offline
 
 ANSWER_SECONDS = 5.0
 ROWS_AT_ONCE = 100
-PARQUET_COPY = "refs/convert/parquet"  # which the hub makes of every data set, where it can
+PARQUET_COPY = "refs/convert/parquet"  # the Hub's automatic conversion
 
 
 class HubCorpus:
-    """The documents of one split of a data set, one a row. Only what is read is downloaded.
+    """The documents of one split of a data set, one in each row, downloaded as they are read.
 
     Args:
-        name: what the user asked for.
-        data_set: `OWNER/NAME`, with `@REVISION` and `:CONFIG` after it where wanted.
-        column: which column is the text; `text`, or the only one with text in it, when None.
-        split: `train`, or the first there is, when None.
-        revision: takes the place of the one in the name.
-        limit: how many documents are read; all when None.
-        most_characters: how much text is read at most; all when None.
-        documents, bytes: how much there is, where the data set itself does not say.
-        skipped_share: of the rows that may be left out as unreadable.
+        name: as given by the user.
+        data_set: `OWNER/NAME`, optionally with `@REVISION` and `:CONFIG`.
+        column: of text; None for `text`, or the only column of text.
+        split: None for `train`, or the first split.
+        revision: overrides the one in the name.
+        limit: the number of documents to read; None for all.
+        most_characters: the amount of text to read; None for all.
+        documents, bytes: the approximate size, if the data set has no metadata.
+        skipped_share: the fraction of rows that may be unreadable.
 
-    Raises UserError: `datasets` is not installed, the data set is not there or cannot be reached,
-        or no column is the text.
+    Raises UserError when `datasets` is not installed, when the data set does not exist or cannot be
+    reached, and for an ambiguous column.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class HubCorpus:
         splits = _load(data_set, {"path": path, "name": config, "revision": sha})
         split = _choose_split(data_set, list(splits), split)
         rows = splits[split]
-        with _said(data_set):
+        with _errors_as_sentences(data_set):
             first = list(islice(_records(rows), ROWS_AT_ONCE))
         if not first:
             raise UserError(f"the data set {data_set!r} is empty")
@@ -105,10 +105,10 @@ class HubCorpus:
             )
 
     def pieces(self, place: Place | None = None) -> Iterator[Piece]:
-        """One piece a row with text.
+        """One piece for each row with text.
 
         Raises:
-            UserError: a row that cannot be reached, or too many that cannot be read.
+            UserError: a failed download, or too many unreadable rows.
         """
         number, read = (place["number"], place["characters"]) if place else (0, 0)
         self.counts = RowCounts.from_json(place["counts"]) if place else RowCounts()
@@ -128,7 +128,7 @@ class HubCorpus:
     def _read(self, at: Place | None) -> Iterator[TextRow]:
         state, passed = (at["rows"], at["passed"]) if at else (None, 0)
         self._rows.load_state_dict(state)
-        with _said(self._data_set):
+        with _errors_as_sentences(self._data_set):
             for batch in interruptible(self._rows.iter(ROWS_AT_ONCE)):
                 records = islice(_records_of(batch), passed, None)
                 for number, record in enumerate(records, start=passed + 1):
@@ -139,11 +139,11 @@ class HubCorpus:
 def rows_of(
     name: str, *, split: str | None = None
 ) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
-    """All columns of the rows of a data set's split, and how to recognise it.
+    """Read the rows of a data set's split with all columns; also returns its origin.
 
     Args:
         name: as `data_set` of `HubCorpus`.
-        split: as of `HubCorpus`.
+        split: as in `HubCorpus`.
 
     Raises:
         UserError: as `HubCorpus`.
@@ -154,14 +154,14 @@ def rows_of(
     chosen = _choose_split(name, list(splits), split)
 
     def rows() -> Iterator[dict[str, Any]]:
-        with _said(name):
+        with _errors_as_sentences(name):
             yield from _records(splits[chosen])
 
     return rows(), {"data_set": name, "revision": revision, "split": chosen}
 
 
 def _records(rows: Any) -> Iterator[dict[str, Any]]:
-    """The rows of a split, each with all of its columns."""
+    """The rows of a split, with all columns."""
     for batch in interruptible(rows.iter(ROWS_AT_ONCE)):
         yield from _records_of(batch)
 
@@ -183,12 +183,10 @@ def _load(name: str, arguments: dict[str, Any]) -> Any:
     datasets = _import_datasets(name)
     try:
         return within(None, lambda: datasets.load_dataset(**arguments, streaming=True))
-    except Exception as error:  # its exceptions share no base
+    except Exception as error:  # its exceptions have no common base
         way_out = ""
         if "scripts are no longer supported" in str(error):
-            way_out = (
-                f"; hub:{_parts(name)[0]}@{PARQUET_COPY} is the hub's own copy, if it made one"
-            )
+            way_out = f"; try the Hub's own conversion, hub:{_parts(name)[0]}@{PARQUET_COPY}"
         raise UserError(
             f"the data set {name!r} cannot be opened ({_line(error)}){way_out}"
         ) from None
@@ -205,10 +203,7 @@ def _import_datasets(name: str) -> Any:
 
 
 def _ask_hub(name: str, revision: str | None) -> str | None:
-    """One question with a time limit, because `datasets` itself tries for half a minute.
-
-    Returns the commit that the answer is about.
-    """
+    """Request a data set's commit with a time limit, because `datasets` retries for half a minute."""
     _import_datasets(f"hub:{name}")
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -221,15 +216,14 @@ def _ask_hub(name: str, revision: str | None) -> str | None:
         ask = huggingface_hub.HfApi().dataset_info
         answer = within(None, lambda: ask(name, timeout=ANSWER_SECONDS, **asked))
     except HFValidationError as error:
-        raise UserError(f"{name!r} is not a name the hub could have ({_line(error)})") from None
+        raise UserError(f"{name!r} is not a valid name on the Hub ({_line(error)})") from None
     except HfHubHTTPError as error:
         raise UserError(
-            f"the hub does not give the data set {name!r} ({_line(error)}); "
-            f"check the name, or {way_out}"
+            f"the Hub refused the data set {name!r} ({_line(error)}); check the name, or {way_out}"
         ) from None
     except Exception as error:  # the client's network errors differ between its versions
         raise UserError(
-            f"the hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}"
+            f"the Hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}"
         ) from None
     return answer.sha or revision
 
@@ -245,8 +239,8 @@ def _choose_split(name: str, splits: list[str], split: str | None) -> str:
 
 
 @contextmanager
-def _said(name: str) -> Iterator[None]:
-    """Turn an exception of reading into a sentence, without a second report in the log."""
+def _errors_as_sentences(name: str) -> Iterator[None]:
+    """In this context, turn errors of reading into a UserError, without log messages."""
     handlers = logging.getLogger("datasets").handlers
     for handler in handlers:
         handler.addFilter(_no_error)
@@ -254,7 +248,7 @@ def _said(name: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # whatever the network, the parsers or the hub's client throw
+    except Exception as error:  # errors of the network, the parsers and the Hub's client
         raise UserError(f"the data set {name!r} cannot be read further ({_line(error)})") from None
     finally:
         for handler in handlers:

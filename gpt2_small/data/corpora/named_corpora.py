@@ -1,4 +1,4 @@
-"""Open the corpus that a name stands for: a known one, `hub:NAME`, or a file or folder."""
+"""Open a corpus by its name: a known one, `hub:NAME`, or a file or folder."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2d
 
 @dataclass(frozen=True)
 class HubName:
-    """A data set of the hub, and about how much text it holds, should the hub not say."""
+    """A data set of the Hub, and its approximate size, in case the Hub has no metadata."""
 
     name: str
     documents: int
@@ -52,19 +52,19 @@ def open_corpus(
     most_characters: int | None = None,
     skipped_share: float = SKIPPED_SHARE,
 ) -> Corpus:
-    """The corpus that `name` stands for. This is how every command reads a text.
+    """Open a corpus by its name, for every command that reads a text.
 
     Args:
         name: one of NAMES, `hub:` and a name as for `HubCorpus`, a file, or a folder of files.
-        column: of rows, the one that is the text.
-        split: of a data set of the hub.
-        limit: how many documents are read; all when None.
-        revision: the state of a data set of the hub, in place of the newest.
-        most_characters: how much of a data set of the hub is read; all when None.
-        skipped_share: of rows, and of a folder's files, that may be left out as unreadable.
+        column: of text, in rows.
+        split: of a data set of the Hub.
+        limit: the number of documents to read; None for all.
+        revision: of a data set of the Hub; None for the latest.
+        most_characters: the amount of text to read of a data set of the Hub; None for all.
+        skipped_share: the fraction of rows, and of a folder's files, that may be unreadable.
 
     Raises:
-        UserError: nothing has this name (with the nearest), or it cannot be read or reached.
+        UserError: an unknown name (with the nearest), or a corpus that cannot be read or reached.
     """
     if not 0 <= skipped_share <= 1:
         raise UserError(f"--skip-bad-rows is {skipped_share}; give a share from 0 to 1")
@@ -82,11 +82,11 @@ def open_corpus(
             bytes=known.bytes if known else None,
             skipped_share=skipped_share,
         )
-    _refuse("--split", split, name, "data sets of the hub")
+    _refuse("--split", split, name, "data sets of the Hub")
     if name == STORIES:
         _refuse("--column", column, name, "files and data sets of rows")
         return StoriesCorpus(limit=limit)
-    path = _shakespeare() if name == SHAKESPEARE else _there(name)
+    path = _shakespeare() if name == SHAKESPEARE else _existing(name)
     corpus = FileCorpus(path, name=name, column=column, limit=limit, skipped_share=skipped_share)
     if not corpus.has_rows:
         _refuse("--column", column, name, "files and data sets of rows")
@@ -95,8 +95,8 @@ def open_corpus(
     return corpus
 
 
-def _there(name: str) -> Path:
-    """The path of a file or folder of text."""
+def _existing(name: str) -> Path:
+    """The path of an existing file or folder of text. Raises UserError, with the nearest name."""
     path = Path(name)
     if not os.path.lexists(path):
         folder = path.parent if os.path.isdir(path.parent) else Path()
@@ -110,7 +110,7 @@ def _there(name: str) -> Path:
         )
     if holds_shards(path):
         raise UserError(
-            f"{name} holds tokens already; give it to `train --data`, or give the text instead"
+            f"{name} contains tokens already; give it to `train --data`, or give the text instead"
         )
     return path
 
@@ -121,11 +121,11 @@ def _refuse(flag: str, value: object, name: str, what_for: str) -> None:
 
 
 def _shakespeare() -> Path:
-    """The file of tiny Shakespeare: where it was kept, else from the network."""
+    """The file of tiny Shakespeare, from the cache or the network."""
     try:
         cache = cache_folder()
     except FileNotFoundError as error:
-        raise UserError(f"{SHAKESPEARE} cannot be kept: {error}; set it to a folder") from None
+        raise UserError(f"{SHAKESPEARE} cannot be stored: {error}; set it to a folder") from None
     path = cache / "tinyshakespeare.txt"
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHAKESPEARE_SHA256:
         return path
@@ -138,7 +138,7 @@ def _shakespeare() -> Path:
         raise UserError(f"{SHAKESPEARE} cannot be downloaded ({error}); {way_out}") from None
     if hashlib.sha256(data).hexdigest() != SHAKESPEARE_SHA256:
         raise UserError(
-            f"what {SHAKESPEARE_URL} returned is not {SHAKESPEARE} (its SHA-256 is not "
+            f"{SHAKESPEARE_URL} did not return {SHAKESPEARE} (its SHA-256 is not "
             f"{SHAKESPEARE_SHA256[:12]}...); get the file elsewhere and give its path"
         )
     try:

@@ -1,4 +1,4 @@
-"""Open files of text, compressed or not, as a stream of UTF-8 bytes."""
+"""Open text files, compressed or not, as streams of UTF-8 bytes."""
 
 import codecs
 import io
@@ -19,7 +19,7 @@ from gpt2_small.errors import UserError, nearest
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 ARCHIVES = {b"PK\3\4": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
 PARQUET = b"PAR1"
-# A byte-order mark decides. That of UTF-32 begins with that of UTF-16, so it comes first.
+# Byte-order marks. UTF-32's begins with UTF-16's and is therefore tested first.
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -28,14 +28,14 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 LONGEST_MARK = 4
-TAR_AT = 257  # where a tar archive says that it is one
+TAR_AT = 257  # the offset of a tar archive's magic bytes
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what cannot be read twice, such as a pipe, without opening it.
+    """Check that a path is a regular file, which can be read more than once.
 
     Raises:
-        UserError: no such file (with the nearest name), a folder, a pipe or a device.
+        UserError: a missing file (with the nearest name), a folder, a pipe or a device.
     """
     try:
         mode = os.stat(path).st_mode
@@ -47,13 +47,13 @@ def check_regular(path: Path) -> None:
         raise UserError(f"{path} is a folder; give one text file{_example(path.glob('*.txt'))}")
     if not stat.S_ISREG(mode):
         raise UserError(
-            f"{path} is a pipe or a device, and a text is read more than once; "
+            f"{path} is a pipe or a device, which cannot be read more than once; "
             "save it to a file first, and give that"
         )
 
 
 def first_bytes(path: Path, count: int = BLOCK_BYTES) -> bytes:
-    """The first bytes of a file, decompressed and as UTF-8, where they can be.
+    """The first bytes of a file, decompressed and converted to UTF-8.
 
     Raises:
         UserError: as `open_bytes`.
@@ -63,10 +63,10 @@ def first_bytes(path: Path, count: int = BLOCK_BYTES) -> bytes:
 
 
 def raw_beginning(path: Path, count: int = 512) -> bytes:
-    """The first bytes of a file as they are on the disk.
+    """The first bytes of a file, unconverted.
 
     Raises:
-        UserError: a file that is not there, is not a regular one, or may not be read.
+        UserError: a file that is missing, not regular, or not readable.
     """
     with _open(path) as file:
         beginning: bytes = file.read(count)
@@ -74,7 +74,7 @@ def raw_beginning(path: Path, count: int = 512) -> bytes:
 
 
 def archive_of(path: Path) -> str | None:
-    """Which kind of archive a file is (`zip`, `tar`, ...), compressed or not; else None."""
+    """The kind of an archive (`zip`, `tar`, ...), compressed or not; None for another file."""
     beginning = raw_beginning(path)
     kind = next((kind for magic, kind in ARCHIVES.items() if beginning.startswith(magic)), None)
     if kind is None and compression_of(beginning):
@@ -83,22 +83,21 @@ def archive_of(path: Path) -> str | None:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether `open_bytes` gives the bytes of a file as they are on the disk."""
+    """Whether `open_bytes` returns a file's bytes unconverted."""
     beginning = raw_beginning(path)
     marked = any(beginning.startswith(mark) for mark, _ in MARKS)
     return not marked and compression_of(beginning) is None
 
 
 def open_bytes(path: Path, offset: int = 0) -> BinaryIO:
-    """The text of a file as UTF-8 bytes from an offset on, without compression (gzip, bzip2, xz,
-    zstd) and without a byte-order mark.
+    """Open a file as UTF-8 bytes from an offset on, decompressed and without byte-order mark.
 
-    A file that begins with the byte-order mark of UTF-16 or UTF-32 is converted. Offsets count what
-    this gives; in a compressed or converted file, what lies before one is read and dropped.
+    Decompresses gzip, bzip2, xz and zstd, and converts files that begin with the byte-order mark of
+    UTF-16 or UTF-32. Offsets refer to the result; in a compressed or converted file the bytes
+    before the offset are read and discarded.
 
     Raises:
-        UserError: a file that cannot be read, also later, while it is read: one that is cut off or
-            damaged is never taken for a shorter one.
+        UserError: an unreadable file, also later while reading a truncated or damaged one.
     """
     file: BinaryIO = _open(path)
     beginning = file.read(16)
@@ -135,7 +134,7 @@ def _missing(path: Path) -> str:
     near = nearest(path.name, sorted(other.name for other in path.parent.iterdir()))
     if near:
         return f"{path} does not exist; did you mean {path.parent / near}?"
-    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the hub"
+    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the Hub"
 
 
 def _example(files: Iterable[Path]) -> str:

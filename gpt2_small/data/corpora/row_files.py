@@ -1,4 +1,4 @@
-"""Read files of rows (JSON lines, JSON, CSV, Parquet, Arrow), of which one column is the text."""
+"""Read the text column of files of rows: JSON lines, JSON, CSV, Parquet, Arrow."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -48,7 +48,7 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".arrow": "arrow",
 }
-# Formats that keep each column by itself: how its columns, a column and its size are read.
+# Readers of columnar formats: of the list of columns, of one column, and of its size.
 COLUMNAR = {
     "parquet": (parquet_kinds, parquet_values, parquet_size),
     "arrow": (arrow_kinds, arrow_values, arrow_size),
@@ -56,7 +56,7 @@ COLUMNAR = {
 
 
 def row_format(path: Path) -> str | None:
-    """`lines`, `json`, `csv`, `parquet` or `arrow` by a file's name; None for one without rows."""
+    """The format of a file: `lines`, `json`, `csv`, `parquet` or `arrow`; None without rows."""
     name = path.name.lower()
     for suffix in COMPRESSED_SUFFIXES:
         name = name.removesuffix(suffix)
@@ -65,16 +65,16 @@ def row_format(path: Path) -> str | None:
 
 
 class ObjectWithoutText(UserError):
-    """A file with one JSON object that is no document."""
+    """A file with one JSON object that is not a document."""
 
 
 class RowFile:
     """A file of rows; the texts of one column are the documents.
 
     Args:
-        column: which column is the text; `text`, or the only column with text in it, when None.
+        column: of text; None for `text`, or the only column of text.
 
-    Raises UserError for a file that cannot be read, or in which no column is the text.
+    Raises UserError for an unreadable file, and for an ambiguous column.
     """
 
     def __init__(self, path: Path, column: str | None) -> None:
@@ -99,10 +99,10 @@ class RowFile:
         self.documents, self.bytes = self._size()
 
     def rows(self, place: Place | None = None) -> Iterator[TextRow]:
-        """The rows after a place, or all of them, those without text among them.
+        """The rows after a position, or all of them, including those without text.
 
         Raises:
-            UserError: a file that is damaged, or cut off.
+            UserError: a damaged or truncated file.
         """
         if self._format in COLUMNAR:
             assert self.column is not None
@@ -130,20 +130,20 @@ class RowFile:
         return readers[str(self._format)](self.path, offset)
 
     def _size(self) -> tuple[int | None, int | None]:
-        """About how many documents and bytes of text there are, where that is seen at once."""
+        """The approximate numbers of documents and bytes, if they are cheap to determine."""
         if self._format in COLUMNAR:
             assert self.column is not None
             return COLUMNAR[self._format][2](self.path, self.column)
         if not is_plain(self.path):
             return None, None
-        whole, read, text, rows = self.path.stat().st_size, 0, 0, 0
+        total, read, text, rows = self.path.stat().st_size, 0, 0, 0
         for row in islice(self.rows(), LOOKED_AT_ROWS):
             read, text, rows = row.place["byte"], text + len(row.text.encode()), rows + 1
         if not read:
             return 0, 0
         if self._format == "lines":
-            return _count_lines(self.path), whole * text // read
-        return whole * rows // read, whole * text // read
+            return _count_lines(self.path), total * text // read
+        return total * rows // read, total * text // read
 
 
 def _columnar_column(path: Path, kinds: dict[str, str], column: str | None) -> str:
@@ -155,7 +155,7 @@ def _columnar_column(path: Path, kinds: dict[str, str], column: str | None) -> s
 
 
 def _example(kinds: dict[str, str]) -> dict[str, Any]:
-    """A record of these columns, fields of objects by their whole names."""
+    """A record with these columns, for `choose_column`."""
     record: dict[str, Any] = {}
     for name, kind in kinds.items():
         *objects, leaf = name.split(".")
@@ -167,7 +167,7 @@ def _example(kinds: dict[str, str]) -> dict[str, Any]:
 
 
 def _object_column(path: Path, record: Any, column: str | None) -> str:
-    """A column is never guessed, since an object may be settings."""
+    """The text field of a single object, which is never guessed: it may be a settings file."""
     wanted = TEXT_COLUMN if column is None else column
     if isinstance(record, Mapping) and isinstance(value_of(record, wanted), str):
         return wanted
@@ -178,7 +178,7 @@ def _object_column(path: Path, record: Any, column: str | None) -> str:
 
 
 def _csv_column(path: Path, header: list[str], column: str | None) -> str:
-    """A column is never guessed, since a first line need not hold names."""
+    """The text column of a CSV file, never guessed: the first line may not contain names."""
     wanted = TEXT_COLUMN if column is None else column
     if wanted in header:
         return wanted

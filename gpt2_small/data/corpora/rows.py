@@ -1,4 +1,4 @@
-"""Find the text in the rows of JSON, CSV and Parquet files and of data sets."""
+"""Choose the text column of rows, extract its texts, and count unreadable rows."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +8,9 @@ from gpt2_small.data.corpora.corpus import Place, RowCounts
 from gpt2_small.errors import UserError, did_you_mean
 
 TEXT_COLUMN = "text"
-SKIPPED_SHARE = 0.01  # of the rows, at most, where the user does not say
-FIRST_ROWS = 1000  # until which as many may be unreadable as of 1000
-LOOKED_AT_ROWS = 1000  # from which the column of the text is chosen
+SKIPPED_SHARE = 0.01  # the default fraction of rows that may be unreadable
+FIRST_ROWS = 1000  # up to this row the limit is that of 1000 rows
+LOOKED_AT_ROWS = 1000  # the number of rows from which the column is chosen
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _KINDS = {
     bool: "true or false",
@@ -22,11 +22,11 @@ _KINDS = {
 
 
 class TextRow(NamedTuple):
-    """The text of a row, or the reason that it has none.
+    """The text of a row, or the reason why it cannot be read.
 
-    text: empty where the row has none.
-    problem: why no text could be read, or None.
-    place: where the row ends.
+    text: empty for a row without text.
+    problem: the reason, or None.
+    place: the position after the row.
     """
 
     text: str
@@ -35,16 +35,16 @@ class TextRow(NamedTuple):
 
 
 def row_of(record: Any, column: str | None, place: Place) -> TextRow:
-    """The text of a record: a value of its column, or the record itself where there are no columns.
+    """Extract the text of a record: the value of its column, or the record itself without columns.
 
-    A text that is null is empty. `a.b` is the value of `b` in the object `a`.
+    Null is an empty text. `a.b` is the value of `b` in the object `a`.
     """
     if column is None:
-        value, what = record, "the row"
+        value, name = record, "the row"
     elif not isinstance(record, Mapping):
         return TextRow("", f"it is {_kind(record)}, not an object", place)
     else:
-        value, what = value_of(record, column), column
+        value, name = value_of(record, column), column
         if value is _MISSING:
             return TextRow("", f"it has no {column!r}", place)
     if value is None:
@@ -53,9 +53,9 @@ def row_of(record: Any, column: str | None, place: Place) -> TextRow:
         try:
             value = value.decode()
         except UnicodeDecodeError as error:
-            return TextRow("", f"its {what} is not UTF-8 (at byte {error.start})", place)
+            return TextRow("", f"its {name} is not UTF-8 (at byte {error.start})", place)
     if not isinstance(value, str):
-        return TextRow("", f"its {what} is {_kind(value)}, not text", place)
+        return TextRow("", f"its {name} is {_kind(value)}, not text", place)
     return TextRow(without_surrogates(value), None, place)
 
 
@@ -63,7 +63,7 @@ _MISSING = object()
 
 
 def value_of(record: Mapping[str, Any], column: str) -> Any:
-    """The value of a column, or of a field inside one for a name such as `a.b`."""
+    """The value of a column, or of a field of an object for a name such as `a.b`."""
     if column in record:
         return record[column]
     value: Any = record
@@ -75,7 +75,7 @@ def value_of(record: Mapping[str, Any], column: str) -> Any:
 
 
 def without_surrogates(text: str) -> str:
-    """Text that UTF-8 can say: pairs become their character, lone surrogates U+FFFD."""
+    """Replace surrogates: pairs by their character, others by U+FFFD."""
     if not _SURROGATES.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -84,10 +84,10 @@ def without_surrogates(text: str) -> str:
 def documents_of(
     rows: Iterable[TextRow], name: str, counts: RowCounts, skipped_share: float
 ) -> Iterator[TextRow]:
-    """The rows with text; the others are counted.
+    """The rows with text; empty and unreadable ones are counted.
 
     Raises:
-        UserError: more than `skipped_share` of the rows cannot be read.
+        UserError: more than `skipped_share` of the rows are unreadable.
     """
     for row in rows:
         counts.rows += 1
@@ -101,13 +101,13 @@ def documents_of(
 
 
 def check_skipped(counts: RowCounts, share: float, *, at_least: int = 0) -> None:
-    """Refuse more unreadable rows than are to be left out.
+    """Check that the fraction of unreadable rows is at most `share`.
 
     Args:
-        at_least: rows that are supposed to be there, though fewer have been read.
+        at_least: the assumed number of rows while fewer have been read.
 
     Raises:
-        UserError: with how many they are, the first of them, and the way out.
+        UserError: with the number of unreadable rows, the first of them, and the way out.
     """
     if counts.unreadable <= share * max(counts.rows, at_least):
         return
@@ -119,19 +119,19 @@ def check_skipped(counts: RowCounts, share: float, *, at_least: int = 0) -> None
 
 
 def rounded_up(share: float) -> float:
-    """A share as a flag's value that includes it."""
+    """Round a fraction up to three digits, for a flag's value."""
     return min(1.0, -(-share * 1000 // 1) / 1000)
 
 
 def choose_column(name: str, records: Iterable[Any], column: str | None) -> str | None:
-    """The column that is the text: the one asked for, `text`, or the only one with text in it.
+    """Choose the column of text: the given one, `text`, or the only one with text.
 
-    None where the records are texts themselves, without columns.
+    None if the records are texts, without columns.
 
     Raises:
-        UserError: no such column (with those that there are), or several.
+        UserError: a missing column (with the existing ones), or an ambiguous choice.
     """
-    texts: dict[str, None] = {}  # in the order in which they come
+    texts: dict[str, None] = {}  # an ordered set
     others: dict[str, None] = {}
     bare = 0
     for record in records:

@@ -14,7 +14,7 @@ from gpt2_small.data.corpora.corpus import (
 
 
 class StoriesCorpus:
-    """The training text of the grammar, one story a document. Needs torch."""
+    """The training text of the grammar; each story is a document. Needs torch."""
 
     name = "stories"
 
@@ -38,7 +38,7 @@ class StoriesCorpus:
         self.counts = RowCounts()
 
     def pieces(self, place: Place | None = None) -> Iterator[Piece]:
-        """One piece a story."""
+        """One piece for each story."""
         first = place["number"] if place else 0
         for number, text in enumerate(self._texts[first:], start=first + 1):
             self.place = {"number": number}

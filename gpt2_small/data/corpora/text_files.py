@@ -1,4 +1,4 @@
-"""Check a text file and read it in pieces, without ever holding it whole."""
+"""Check a text file, and read it in pieces."""
 
 import codecs
 import hashlib
@@ -16,7 +16,7 @@ from gpt2_small.files import sha256
 from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 
-LONGEST_PIECE = 2**21  # characters; where there is no space before that, the text is cut anyway
+LONGEST_PIECE = 2**21  # characters; longer pieces are split even without whitespace
 ZERO_BYTE = "a zero byte"
 CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x11\xe0": "Word"}
 
@@ -25,11 +25,11 @@ CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x1
 class TextFacts:
     """Facts about a text file.
 
-    sha256: of the bytes of the file.
-    hash: of the text, as of a document.
+    sha256: of the file's bytes.
+    hash: of the text, as in `document_hash`.
     size: bytes of the text in UTF-8.
-    end_marks: how often the end of text is written out in it.
-    windows_lines: line ends of Windows (CR LF).
+    end_marks: the number of occurrences of `<|endoftext|>`.
+    windows_lines: the number of lines that end with CR LF.
     """
 
     sha256: str
@@ -41,11 +41,11 @@ class TextFacts:
 
 
 def scan_text(path: Path) -> TextFacts:
-    """Look through a text file block by block.
+    """Scan a text file block by block.
 
     Raises:
-        UserError: no such file (with the nearest name), a folder, a pipe, an archive, a file that
-            is empty or damaged, or bytes that are not UTF-8 (with their offset).
+        UserError: a missing file (with the nearest name), a folder, a pipe, an archive, an empty or
+            damaged file, or invalid UTF-8 (with the offset).
     """
     if archive := archive_of(path):
         raise UserError(f"{path} is a {archive} archive; unpack it, and give the file or folder")
@@ -86,7 +86,7 @@ class EmptyText(UserError):
 
 
 class NotText(UserError):
-    """A file that is not UTF-8. `reason` says where, in short."""
+    """A file that is not UTF-8. `reason` gives the offset."""
 
     def __init__(self, sentence: str, reason: str) -> None:
         super().__init__(sentence)
@@ -94,12 +94,12 @@ class NotText(UserError):
 
 
 def read_pieces(path: Path, *, begin: int, characters: int, size: int) -> Iterator[str]:
-    """The next `characters` of a file in pieces of about `size` that encode to what they all do.
+    """Read the next `characters` of a file in pieces of about `size`, without changing the tokens.
 
-    A stretch of LONGEST_PIECE characters without a space is cut all the same.
+    Pieces are split at LONGEST_PIECE characters even without whitespace.
 
     Args:
-        path: a file that `scan_text` has seen.
+        path: a file that `scan_text` has accepted.
         begin: the offset of the first character, in bytes of `open_bytes`.
     """
     with open_bytes(path, begin) as file:
@@ -115,7 +115,7 @@ def _blocks(file: BinaryIO, characters: int) -> Iterator[str]:
 
 
 class TextFile:
-    """A file of text: one document.
+    """A text file, which is one document.
 
     Raises UserError as `scan_text` does.
     """
@@ -128,22 +128,22 @@ class TextFile:
         self.sha256, self.bytes = self.facts.sha256, self.facts.size
 
     def hashes(self) -> Iterator[bytes]:
-        """The hash of its one document."""
+        """The hash of its document."""
         yield self.facts.hash
 
     def pieces(
         self, place: Place | None, *, cut: bool, ends: bool
     ) -> Iterator[tuple[Piece, Place]]:
-        """The text with the place after each piece.
+        """The pieces of the text, with the position after each.
 
         Args:
-            cut: into the training part and the held-out tenth.
-            ends: whether the text ends a document, or is the only one there is.
+            cut: hold out the last tenth.
+            ends: whether the last piece ends the document; False for the only document.
         """
         offset, character = (place["byte"], place["character"]) if place else (0, 0)
-        whole = self.facts.characters
-        border = train_characters(whole) if cut else whole
-        parts = ((0, border, "train" if cut else None), (border, whole, "val"))
+        total = self.facts.characters
+        border = train_characters(total) if cut else total
+        parts = ((0, border, "train" if cut else None), (border, total, "val"))
         for first, last, split in parts:
             left = last - max(first, character)
             for text in read_pieces(
@@ -159,20 +159,20 @@ class TextFile:
                 raise UserError(f"{self.path} has become shorter while it was read; start again")
 
 
-def _not_text(path: Path, what: str, offset: int) -> "NotText":
-    reason = f"{what} at offset {offset:,}"
-    return NotText(f"{path} is not UTF-8 text ({reason}): {_way_out(path, what, offset)}.", reason)
+def _not_text(path: Path, byte: str, offset: int) -> "NotText":
+    reason = f"{byte} at offset {offset:,}"
+    return NotText(f"{path} is not UTF-8 text ({reason}): {_way_out(path, byte, offset)}.", reason)
 
 
-def _way_out(path: Path, what: str, offset: int) -> str:
+def _way_out(path: Path, byte: str, offset: int) -> str:
     beginning = raw_beginning(path)
     for magic, converter in CONVERTERS.items():
         if beginning.startswith(magic):
             return f"convert it to text with {converter}"
-    encoding, when = "WINDOWS-1252", "if it is of Windows"
-    if what == ZERO_BYTE:  # of a Latin letter in UTF-16, the higher byte
-        encoding, when = ("UTF-16LE" if offset % 2 else "UTF-16BE"), "if it is UTF-16"
+    encoding, condition = "WINDOWS-1252", "if it is from Windows"
+    if byte == ZERO_BYTE:  # the higher byte of a Latin letter in UTF-16
+        encoding, condition = ("UTF-16LE" if offset % 2 else "UTF-16BE"), "if it is UTF-16"
     return (
         "give a text file, or convert it, for instance with "
-        f"`iconv -f {encoding} -t UTF-8 {path}` {when}"
+        f"`iconv -f {encoding} -t UTF-8 {path}` {condition}"
     )

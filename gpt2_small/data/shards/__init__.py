@@ -1,4 +1,4 @@
-"""Write, open and read shards: files of token ids that are read as one sequence."""
+"""Write, open and read shards: files of token ids, read as one sequence."""
 
 from gpt2_small.data.shards.opening import Shards, holds_shards, open_shards
 

@@ -15,12 +15,12 @@ from gpt2_small.tokenizers.registry import FILE_NAME
 
 FORMAT = "gpt2-small-shards/1"
 SUFFIXES = (".bin", ".npy")
-GIVEN_TOKENIZER = "the tokenizer"  # a setting that the index holds elsewhere
+GIVEN_TOKENIZER = "the tokenizer"  # a setting with its own section in the index
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A shard as an index lists it. Raises ValueError for an entry that cannot be one."""
+    """An index's entry of a shard. Raises ValueError for an invalid entry."""
 
     file: str
     tokens: int
@@ -36,7 +36,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Index:
-    """The content of `shards.json`. Raises ValueError for impossible values."""
+    """The content of `shards.json`. Raises ValueError for invalid values."""
 
     name: str
     dtype: str
@@ -52,10 +52,10 @@ class Index:
 
 
 def read_index(folder: Path) -> Index:
-    """The index of a prepared folder.
+    """Read the index of a prepared folder.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: a missing or damaged index.
     """
     content = read_json(folder / INDEX, FORMAT)
     try:
@@ -85,14 +85,14 @@ def index_content(
     documents: Mapping[str, int],
     shards: Mapping[str, list[dict[str, Any]]],
 ) -> dict[str, Any]:
-    """The JSON values of an index.
+    """The content of an index, as JSON values.
 
     Args:
-        settings: flags with `--`; the others say where the text is from.
-        left_out: files and rows that were not read.
+        settings: flags by names with `--`, and the origin of the text by other names.
+        left_out: skipped files and rows.
         folder: of the tokenizer's file.
         documents: by split.
-        shards: by split, the entries of `Listed`.
+        shards: entries as in `Listed`, by split.
     """
     return {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Open shards of tokens without loading them, and refuse damaged ones by name.
+"""Open shards without loading them, and refuse damaged ones by name.
 
 They are written by `prepare`, or by nanoGPT and build-nanogpt, whose folders have no index.
 """
@@ -23,10 +23,10 @@ PICKLE = "meta.pkl"
 
 @dataclass(frozen=True)
 class Shards:
-    """Tokenised text in two parts, on the disk.
+    """Tokenised text in two parts, stored on disk.
 
     name: of the text.
-    remarks: what a user should know about how they were read.
+    remarks: notes for the user about how it was read.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Shards:
 
 
 def holds_shards(path: str | Path) -> bool:
-    """Whether `open_shards` is the way to read it: a folder of shards, or one shard."""
+    """Whether a path is a folder of shards or one shard."""
     path = Path(path)
     if os.path.isdir(path):
         return any(
@@ -50,18 +50,17 @@ def holds_shards(path: str | Path) -> bool:
 def open_shards(
     path: str | Path, *, tokenizer: str | Tokenizer | None = None, verify: bool = False
 ) -> Shards:
-    """Open a folder of shards, or one file of which the last tenth is for validation.
+    """Open a folder of shards, or one file, whose last tenth is used for validation.
 
     Sizes are always compared with the index; `verify` reads everything and compares the hashes.
 
     Args:
-        path: what `prepare` made; or a folder with nanoGPT's `train.bin` and `val.bin`, or with
-            build-nanogpt's `.npy` files; or one of those files.
-        tokenizer: of files without an index, where the folder has no `tokenizer.json`; `gpt2`
-            when None.
+        path: a folder made by `prepare`, a folder with nanoGPT's `train.bin` and `val.bin` or with
+            build-nanogpt's `.npy` files, or one of these files.
+        tokenizer: of files without index and `tokenizer.json`; None for `gpt2`.
 
     Raises:
-        UserError: a file that is missing, damaged, or does not belong there, by name.
+        UserError: a missing, damaged or unlisted file, by name.
     """
     path = Path(path)
     if not os.path.exists(path):
@@ -109,7 +108,7 @@ def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> S
     else:
         wanted = "gpt2" if wanted is None else wanted
         tokenizer = make_tokenizer(wanted) if isinstance(wanted, str) else wanted
-    remarks.append(f"{path} has no {INDEX}, so it is taken for tokens of {tokenizer.name}")
+    remarks.append(f"{path} has no {INDEX}; tokenizer {tokenizer.name} is assumed")
     if (folder / PICKLE).exists():
         remarks.append(f"{folder / PICKLE} is a pickle and is never read")
     train, validation = read_foreign(path, tokenizer.vocab_size, verify)

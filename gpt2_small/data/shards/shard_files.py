@@ -1,4 +1,4 @@
-"""Check the files of shards, and tell damaged and foreign ones apart."""
+"""Open and check the files of shards, both listed ones and those of other programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from gpt2_small.files import sha256
 from gpt2_small.tokenizers.protocol import id_dtype
 
 BLOCK = 2**22  # tokens read at once
-LOOKED_AT = 2**16  # tokens at each end of a file that are looked at when it is opened
+CHECKED_TOKENS = 2**16  # tokens at each end of a file that are checked when it is opened
 LLM_C_MAGIC = 20240520  # begins llm.c's and modded-nanogpt's files, which have a header
 LLM_C_HEADER_BYTES = 1024
 COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
@@ -32,10 +32,10 @@ def read_listed(
     vocab_size: int,
     verify: bool,
 ) -> TokenSequence:
-    """The shards of one split, as an index lists them.
+    """Open the shards of one split that an index lists.
 
     Raises:
-        UserError: one that is missing, or is not what the index says.
+        UserError: a shard that is missing or does not match the index.
     """
     paths = [folder / entry.file for entry in entries]
     parts = []
@@ -52,15 +52,15 @@ def read_listed(
                 f"{path} is damaged (its SHA-256 is not the one in the index); {COPY_AGAIN}"
             )
         parts.append(_listed(path, entry.tokens, dtype))
-        _look_at(path, parts[-1], vocab_size)
+        _check_ids(path, parts[-1], vocab_size)
     return TokenSequence(parts, [str(path) for path in paths], vocab_size)
 
 
 def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequence, TokenSequence]:
-    """Training and validation tokens of files without an index.
+    """Open the training and validation tokens of files without an index.
 
     Raises:
-        UserError: a folder without both, or a file that does not hold such tokens.
+        UserError: a folder without both, or a file with other content.
     """
     if path.is_file():
         tokens = _foreign(path, vocab_size, verify)
@@ -93,7 +93,7 @@ def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequen
 
 
 def _of_split(folder: Path, split: str) -> list[Path]:
-    """The files that nanoGPT's reader would take, else those that build-nanogpt's would."""
+    """The files that nanoGPT's reader, or else build-nanogpt's, would open."""
     if (folder / f"{split}.bin").is_file():
         return [folder / f"{split}.bin"]
     return sorted(path for path in folder.glob("*.npy") if split in path.name)
@@ -109,7 +109,7 @@ def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> TokenFile:
                     f"{path} is damaged (its header is not the one that was written); {COPY_AGAIN}"
                 )
     if path.stat().st_size != header + tokens * dtype.itemsize:
-        raise UserError(f"{path} does not hold the {tokens:,} tokens of the index; {COPY_AGAIN}")
+        raise UserError(f"{path} does not have the {tokens:,} tokens of the index; {COPY_AGAIN}")
     return TokenFile(path, dtype, header, tokens)
 
 
@@ -122,11 +122,11 @@ def _foreign(path: Path, vocab_size: int, verify: bool) -> TokenFile:
         if size == 0 or size % dtype.itemsize:
             raise UserError(
                 f"{path} has {size:,} bytes, which is no whole number of {dtype.itemsize}-byte "
-                "tokens or none at all; it is damaged or holds something else"
+                "tokens or none at all; it is damaged or has other content"
             )
         _refuse_other_formats(path)
         tokens = TokenFile(path, dtype, 0, size // dtype.itemsize)
-    _look_at(path, tokens, vocab_size, everything=verify)
+    _check_ids(path, tokens, vocab_size, everything=verify)
     return tokens
 
 
@@ -138,14 +138,14 @@ def _numpy_array(path: Path) -> TokenFile:
             shape, _, dtype = read[version[0]](file)
             header = file.tell()
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no array of tokens ({error}); {COPY_AGAIN}") from None
+        raise UserError(f"{path} is not an array of tokens ({error}); {COPY_AGAIN}") from None
     if len(shape) != 1 or dtype.kind not in "iu" or shape[0] == 0:
         raise UserError(
-            f"{path} holds an array {list(shape)} of {dtype}, and tokens are one row of whole "
-            "numbers; it holds something else"
+            f"{path} contains an array {list(shape)} of {dtype}, but tokens are one row of whole "
+            "numbers; give another file"
         )
     if path.stat().st_size != header + shape[0] * dtype.itemsize:
-        raise UserError(f"{path} does not hold the {shape[0]:,} tokens it promises; {COPY_AGAIN}")
+        raise UserError(f"{path} does not have the {shape[0]:,} tokens of its header; {COPY_AGAIN}")
     return TokenFile(path, dtype, header, shape[0])
 
 
@@ -160,17 +160,17 @@ def _refuse_other_formats(path: Path) -> None:
     words = np.frombuffer(beginning[: len(beginning) // 4 * 4], dtype="<u2")
     if len(words) >= LLM_C_HEADER_BYTES // 2 and words.any() and not words[1::2].any():
         raise UserError(
-            f"{path} seems to hold tokens of four bytes (every second pair of bytes is zero), and "
-            "nanoGPT's have two; prepare the text again"
+            f"{path} seems to contain tokens of four bytes (every second pair of bytes is zero), "
+            "and nanoGPT's have two; prepare the text again"
         )
 
 
-def _look_at(path: Path, tokens: TokenFile, vocab_size: int, everything: bool = False) -> None:
+def _check_ids(path: Path, tokens: TokenFile, vocab_size: int, everything: bool = False) -> None:
     length = len(tokens)
     if everything:
         spans = [(start, start + BLOCK) for start in range(0, length, BLOCK)]
     else:
-        spans = [(0, LOOKED_AT), (max(0, length - LOOKED_AT), length)]
+        spans = [(0, CHECKED_TOKENS), (max(0, length - CHECKED_TOKENS), length)]
     files = OpenFiles()
     for start, stop in spans:
         ids = tokens.read(start, min(stop, length), files)

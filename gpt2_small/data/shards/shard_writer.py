@@ -1,4 +1,4 @@
-"""Write shards: append tokens, save the state now and then, resume from it."""
+"""Write shards: append tokens, save the state, and resume from it."""
 
 import io
 import os
@@ -16,18 +16,18 @@ NPY_HEADER_BYTES = 128
 
 
 class SplitWriter:
-    """The shards of one split, one after the other.
+    """Writes the shards of one split in sequence.
 
     Args:
-        folder: where they are written, as `train_000000.bin` and so on.
+        folder: of the files, named `train_000000.bin` and so on.
         split: `train` or `val`.
-        kind: `bin` for bare tokens, `npy` for what `numpy.load` reads.
+        kind: `bin` for tokens without header, `npy` for numpy's format.
         dtype: of a token, little-endian.
-        shard_tokens: in every shard but the last; all of them in one when None.
-        state: what `save` gave, to resume from there; what was written after it is dropped.
+        shard_tokens: tokens in every shard but the last; None for a single shard.
+        state: of `save`, to resume from; tokens written after it are removed.
 
     Raises:
-        UserError: what was saved is no longer there.
+        UserError: saved tokens are missing.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class SplitWriter:
         self._whole: list[dict[str, Any]] = state["whole"] if state else []
         self._tokens: int = state["tokens"] if state else 0
         self._file: BinaryIO | None = None
-        self._drop_what_was_not_saved()
+        self._remove_unsaved()
 
     @property
     def tokens(self) -> int:
-        """How many have been appended in all."""
+        """The number of tokens appended so far."""
         return self._tokens + sum(int(shard["tokens"]) for shard in self._whole)
 
     def append(self, ids: np.ndarray) -> None:
-        """Write tokens behind those before; full shards are closed on the way."""
+        """Append tokens; full shards are closed."""
         while len(ids):
             room = len(ids) if self._shard_tokens is None else self._shard_tokens - self._tokens
             file = self._open()
@@ -66,7 +66,7 @@ class SplitWriter:
                 self.close()
 
     def save(self) -> dict[str, Any]:
-        """Wait until everything is on the disk, and give what is needed to resume from here."""
+        """Flush everything to the disk, and return the state to resume from."""
         if self._file is not None:
             with _as_user_error(self._path):
                 self._file.flush()
@@ -74,7 +74,7 @@ class SplitWriter:
         return {"whole": list(self._whole), "tokens": self._tokens}
 
     def close(self) -> None:
-        """End the shard that is open, if one is, and take its hash."""
+        """Finish the open shard, if there is one, and compute its hash."""
         if self._tokens == 0:
             return
         file = self._open()
@@ -96,14 +96,14 @@ class SplitWriter:
         self._file, self._tokens = None, 0
 
     def leave(self) -> None:
-        """Close the file that is open, without ending its shard."""
+        """Close the open file without finishing its shard."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
             self._file = None
 
     def shards(self) -> list[dict[str, Any]]:
-        """File, tokens, bytes and hash of every shard that is closed."""
+        """File, tokens, bytes and hash of every finished shard."""
         return list(self._whole)
 
     @property
@@ -117,7 +117,7 @@ class SplitWriter:
                 self._file.seek(self._header + self._tokens * self._dtype.itemsize)
         return self._file
 
-    def _drop_what_was_not_saved(self) -> None:
+    def _remove_unsaved(self) -> None:
         saved = {shard["file"] for shard in self._whole}
         if self._tokens:
             saved.add(self._path.name)
@@ -135,13 +135,13 @@ class SplitWriter:
 
 @contextmanager
 def _as_user_error(path: Path) -> Iterator[None]:
-    """Turn an error of the disk into a sentence."""
+    """In this context, turn disk errors into a UserError."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"cannot write {path} ({error.strerror}); mend that and give the same command again "
-            "to resume"
+            f"cannot write {path} ({error.strerror}); fix that and repeat the same command to "
+            "resume"
         ) from error
 
 
@@ -155,7 +155,7 @@ def _check_size(path: Path, least: int) -> None:
 
 
 def npy_header(dtype: np.dtype[Any], tokens: int) -> bytes:
-    """The header of the `.npy` file that `numpy.save` would write."""
+    """The header of a `.npy` file, as written by `numpy.save`."""
     header = io.BytesIO()
     fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
     np.lib.format.write_array_header_1_0(header, {**fields, "shape": (tokens,)})

@@ -1,4 +1,4 @@
-"""Read tokens in several files as one sequence, without loading them."""
+"""Read the tokens of several files as one sequence, without loading them."""
 
 import os
 import threading
@@ -19,14 +19,14 @@ OPEN_FILES = 64  # at a time; systems allow a process about a thousand
 
 
 class TokenFile:
-    """The tokens of a file `[tokens]`. It is opened when they are read, and closed after a while.
+    """The tokens of a file `[tokens]`, which is opened on demand.
 
-    It is read and not mapped: a file that is cut off while it is mapped would end the process.
+    It is not memory-mapped, because a mapped file that shrinks would crash the process.
 
     Args:
         header: bytes before the first token.
 
-    Raises UserError, also later, for a file that is not what it was when this was made.
+    Raises UserError, also later, for a file that has changed since.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any], header: int, tokens: int) -> None:
@@ -38,7 +38,7 @@ class TokenFile:
         return self._tokens
 
     def read(self, start: int, stop: int, files: "OpenFiles") -> np.ndarray:
-        """A copy of the tokens from `start` to `stop`."""
+        """Read the tokens from `start` to `stop`."""
         size = self.dtype.itemsize
         data = files.read(self, self._header + start * size, (stop - start) * size)
         if len(data) != (stop - start) * size:
@@ -46,7 +46,7 @@ class TokenFile:
         return np.frombuffer(data, dtype=self.dtype)
 
     def divided(self, at: int) -> tuple["TokenFile", "TokenFile"]:
-        """The tokens before a place, and those from it on."""
+        """Divide the tokens at a position."""
         after = self._header + at * self.dtype.itemsize
         return (
             TokenFile(self.path, self.dtype, self._header, at),
@@ -54,11 +54,11 @@ class TokenFile:
         )
 
     def open(self) -> FileIO:
-        """The file, once it is seen to be the same as before."""
+        """Open the file. Raises UserError if it has changed."""
         try:
             file = self.path.open("rb", buffering=0)
         except OSError as error:
-            raise UserError(f"{self.path} cannot be read any more ({error.strerror})") from None
+            raise UserError(f"{self.path} can no longer be read ({error.strerror})") from None
         if stamp(file.fileno()) != self._stamp:
             file.close()
             raise self._changed()
@@ -66,13 +66,13 @@ class TokenFile:
 
     def _changed(self) -> UserError:
         return UserError(
-            f"{self.path} was changed or cut off while it was in use; prepare the text again, or "
+            f"{self.path} was changed or truncated while it was in use; prepare the text again, or "
             "copy it again from where it was made"
         )
 
 
 class OpenFiles:
-    """The files that were read last; the others are closed, and opened again when needed."""
+    """The most recently read files; others are closed and reopened on demand."""
 
     def __init__(self) -> None:
         self._files: OrderedDict[TokenFile, FileIO] = OrderedDict()
@@ -83,7 +83,7 @@ class OpenFiles:
             file.close()
 
     def read(self, tokens: TokenFile, offset: int, count: int) -> bytes:
-        """Bytes of a file, fewer where it ends."""
+        """Read bytes of a file, fewer at its end."""
         with self._lock:
             file = self._files.pop(tokens, None) or tokens.open()
             self._files[tokens] = file
@@ -96,7 +96,7 @@ class OpenFiles:
 
 
 def _read_at(file: FileIO, offset: int, count: int) -> bytes:
-    if hasattr(os, "pread"):  # processes that were forked share the place in a file
+    if hasattr(os, "pread"):  # forked processes share a file's position
         return os.pread(file.fileno(), count, offset)
     file.seek(offset)
     return file.read(count)
@@ -106,12 +106,12 @@ Part = np.ndarray | TokenFile
 
 
 class TokenSequence:
-    """Tokens `[tokens]`, in parts one after the other; a window may reach from one into the next.
+    """Tokens `[tokens]` of consecutive parts; a window may cross their boundaries.
 
     Args:
         parts: `[tokens]` each, of one integer type; arrays or files.
-        names: of the parts, for a message.
-        vocab_size: ids lie below it.
+        names: of the parts, for messages.
+        vocab_size: the number of ids.
     """
 
     def __init__(self, parts: Sequence[Part], names: Sequence[str], vocab_size: int) -> None:
@@ -126,7 +126,7 @@ class TokenSequence:
         return self._length
 
     def __getitem__(self, where: slice) -> np.ndarray:
-        """A copy of some tokens, in the type in which they are stored."""
+        """Read a slice of the tokens, in their stored type."""
         start, stop, step = where.indices(len(self))
         found = [np.empty(0, dtype=self.dtype)]
         part = int(np.searchsorted(self._ends, start, side="right"))
@@ -137,17 +137,16 @@ class TokenSequence:
         return np.concatenate(found)[::step]
 
     def beginning(self, tokens: int) -> "TokenSequence":
-        """The first tokens alone."""
+        """The first tokens, as a sequence."""
         shorter = TokenSequence(self._parts, self._names, self._vocab_size)
         shorter._length = min(tokens, len(self))
         return shorter
 
     def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
-        """`[windows, length]` int64: the tokens from each start on.
+        """The windows at these starts, `[windows, length]` int64.
 
         Raises:
-            UserError: an id past the vocabulary, with the name of the part that holds it; or a file
-                that is not what it was.
+            UserError: an id beyond the vocabulary, with the name of its part, or a changed file.
         """
         result = np.empty((len(starts), length), dtype=np.int64)
         for row, start in enumerate(starts.tolist()):
@@ -169,8 +168,8 @@ class TokenSequence:
 
 
 def past_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
-    """The error for a file with an id that its tokenizer does not have."""
+    """The error for a file with an id beyond its tokenizer's vocabulary."""
     return UserError(
-        f"{name} holds the id {id}, past the {vocab_size} of its tokenizer; it is damaged or was "
-        "made with another tokenizer: give that one, or prepare the text again"
+        f"{name} contains the id {id}, beyond the {vocab_size} ids of its tokenizer; it is damaged "
+        "or was made with another tokenizer: give that one, or prepare the text again"
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_file, cache_folder
 
-# On macOS a second OpenMP beside torch's would end the process, so it runs one thread there.
+# On macOS a second OpenMP runtime beside torch's would abort the process, so one thread runs there.
 OPENMP = () if sys.platform == "darwin" else ("-fopenmp",)
 FLAGS = ("-O3", "-march=native", *OPENMP, "-shared", "-fPIC")
 COMPILERS = ("cc", "gcc", "clang")
@@ -26,13 +26,13 @@ MOST_SECONDS = 60
 
 
 class CannotCompile(Exception):
-    """There is no library; the message says why, in a clause."""
+    """The library cannot be built or loaded. The message is a clause with the reason."""
 
 
 def compiler() -> list[str]:
     """The command of the compiler: $CC, or the first of `COMPILERS` that is installed.
 
-    Raises CannotCompile where there is none, and for a $CC that is no command.
+    Raises CannotCompile without a compiler, and for a $CC that is not a command.
     """
     try:
         named = shlex.split(os.environ.get("CC", ""))
@@ -47,11 +47,11 @@ def compiler() -> list[str]:
 
 
 def library(source: Path, *macros: str) -> ctypes.CDLL:
-    """The library of a C file, from the cache where it was compiled before on such a machine.
+    """Load the library of a C file, compiled now or taken from the cache.
 
-    A cached library that is not this user's, or that others can write to, is not loaded.
+    A cached library that another user owns or can write to is not loaded.
 
-    macros: names that are defined in the source.
+    macros: names to define for the preprocessor.
 
     Raises CannotCompile without a compiler, and where the compiler or the loader fails.
     """
@@ -69,7 +69,7 @@ def library(source: Path, *macros: str) -> ctypes.CDLL:
                 return ctypes.CDLL(str(_cached(made)))
             return ctypes.CDLL(str(made))
     except OSError as error:
-        raise CannotCompile(f"what {command[0]} made cannot be loaded ({error})") from None
+        raise CannotCompile(f"the output of {command[0]} cannot be loaded ({error})") from None
 
 
 def _run(command: list[str]) -> None:
@@ -96,7 +96,7 @@ def _folder() -> Path:
 
 
 def _is_private(path: Path) -> bool:
-    """Whether a file or folder is this user's, and nobody else may write to it."""
+    """Whether this user owns a file or folder and no other user can write to it."""
     if not hasattr(os, "getuid"):
         return True
     found = path.stat()
@@ -104,9 +104,9 @@ def _is_private(path: Path) -> bool:
 
 
 def _cached(made: Path) -> Path:
-    """The path of the library's copy in the cache.
+    """Copy a library into the cache and return the copy's path.
 
-    Raises OSError or UserError where it cannot be kept there.
+    Raises OSError or UserError when it cannot be stored there.
     """
     folder = _folder()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -119,15 +119,15 @@ def _cached(made: Path) -> Path:
 
 
 def _fingerprint(source: str, command: Iterable[str]) -> str:
-    """A hash of all that a library depends on; different processors may share a home folder."""
+    """A hash of source, command and processor: machines may share a home folder."""
     described = "\n".join([source, *command, *_processor()])
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 @cache
 def _processor() -> tuple[str, ...]:
-    """The processor's kind, and on Linux its features."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    abilities = {line for line in lines if line.startswith(("flags", "Features", "model name"))}
-    return platform.machine(), platform.processor(), *sorted(abilities)
+    """The processor's name, and on Linux its features."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    features = {line for line in lines if line.startswith(("flags", "Features", "model name"))}
+    return platform.machine(), platform.processor(), *sorted(features)

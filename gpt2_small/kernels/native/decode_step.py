@@ -1,4 +1,4 @@
-"""Run a decoding step in C: lay the weights out, and call `kernels.c`."""
+"""Run a decoding step in C: pack the weights and call `kernels.c`."""
 
 import ctypes
 import mmap
@@ -19,7 +19,7 @@ LINE_BYTES = 64
 _SIZES = ("n_layers", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab")
 
 # Gain and bias of a norm, or weight [in out] and bias of an affine map.
-Map = tuple[Tensor, Tensor | None]
+WeightAndBias = tuple[Tensor, Tensor | None]
 
 
 class _Norm(ctypes.Structure):
@@ -58,11 +58,11 @@ class _Model(ctypes.Structure):
 class NativeStep:
     """Computes the logits after one new token of up to MOST_ROWS rows, in float32.
 
-    `library.unavailable` says where there is none. The weights are copied as they are now, and
-    only read from then on, so that any number of caches and threads may share them.
+    `library.unavailable` gives the reason where it cannot run. The weights are copied once and then
+    read-only, so that any number of caches and threads can share them.
 
     config: a TransformerConfig.
-    blocks: the maps of every block, by the names of `_Block`'s fields.
+    blocks: weights and biases of every block, by the names of `_Block`'s fields.
     dtype: of the weights and the cache.
     """
 
@@ -70,9 +70,9 @@ class NativeStep:
     def __init__(
         self,
         config: Config,
-        blocks: Iterable[Mapping[str, Map]],
-        ln_final: Map,
-        unembedding: Map,
+        blocks: Iterable[Mapping[str, WeightAndBias]],
+        ln_final: WeightAndBias,
+        unembedding: WeightAndBias,
         dtype: torch.dtype,
     ) -> None:
         self._library, self._config = native.library_for(dtype), config
@@ -86,11 +86,11 @@ class NativeStep:
             unembedding=self._affine(*unembedding),
         )
 
-    def _block(self, maps: Mapping[str, Map]) -> _Block:
+    def _block(self, weights: Mapping[str, WeightAndBias]) -> _Block:
         return _Block(
             **{
                 name: (self._norm if name.startswith("ln") else self._affine)(*pair)
-                for name, pair in maps.items()
+                for name, pair in weights.items()
             }
         )
 
@@ -98,7 +98,7 @@ class NativeStep:
         return _Norm(gain=self._vector(gain), bias=self._vector(bias))
 
     def _affine(self, weight: Float[Tensor, "inner out"], bias: Tensor | None) -> _Affine:
-        return _Affine(weight=self._weights.keep(weight.mT), bias=self._vector(bias))
+        return _Affine(weight=self._weights.store(weight.mT), bias=self._vector(bias))
 
     def _vector(self, values: Float[Tensor, "size"] | None) -> int | None:
         if values is None:
@@ -113,9 +113,9 @@ class NativeStep:
         keys: Sequence[Float[Tensor, "rows head n_ctx d_head"]],
         values: Sequence[Float[Tensor, "rows head n_ctx d_head"]],
     ) -> Float[Tensor, "rows d_vocab"]:
-        """The logits after tokens of these embeddings, at these positions of the cache.
+        """The logits after tokens with these embeddings, at these positions of the cache.
 
-        Their keys and values are stored there, a tensor a layer.
+        Stores the tokens' keys and values in the cache, which has one tensor for each layer.
         """
         config, rows = self._config, len(embed)
         caches = (_Cache * config.n_layers)(
@@ -143,7 +143,7 @@ class NativeStep:
 
 
 class _Weights:
-    """Memory for every matrix of a model, each aligned to a line of the processor's cache."""
+    """Memory for every matrix of a model, each aligned to a cache line."""
 
     def __init__(self, config: Config, dtype: torch.dtype) -> None:
         numbers = config.n_layers * config.d_model * (4 * config.d_model + 2 * config.d_mlp)
@@ -153,8 +153,8 @@ class _Weights:
         self._memory = _large_pages(numbers * dtype.itemsize + matrices * LINE_BYTES)
         self._taken = 0
 
-    def keep(self, weight: Float[Tensor, "out inner"]) -> int:
-        """The address of this weight's copy, which is contiguous."""
+    def store(self, weight: Float[Tensor, "out inner"]) -> int:
+        """Copy a weight contiguously and return the copy's address."""
         size = weight.numel() * self._dtype.itemsize
         copy = self._memory[self._taken : self._taken + size].view(self._dtype)
         copy.view(weight.shape).copy_(weight)
@@ -163,7 +163,7 @@ class _Weights:
 
 
 def _large_pages(size: int) -> UInt8[Tensor, "size"]:
-    """Memory in pages as large as the system will give, so that fewer are looked up."""
+    """Memory in huge pages where the system has them, for fewer page-table look-ups."""
     if sys.platform != "linux":
         return torch.empty(size, dtype=torch.uint8)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

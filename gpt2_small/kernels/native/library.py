@@ -1,6 +1,6 @@
 """Build and load `kernels.c`, C code for a CPU, where there is a compiler.
 
-Where there is none, torch's operators compute the same, more slowly.
+Elsewhere torch's operators compute the same, more slowly.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ ARGUMENTS = {
 
 @cache
 def compiled(source: Path, dtype: torch.dtype) -> ctypes.CDLL | str:
-    """The library for numbers of this type, or why there is none."""
+    """The library for weights of this type, or the reason why there is none."""
     try:
         made = library(source, *MACROS[dtype])
     except CannotCompile as error:
@@ -33,7 +33,7 @@ def compiled(source: Path, dtype: torch.dtype) -> ctypes.CDLL | str:
 
 
 def unavailable(dtype: torch.dtype, device: torch.device) -> str | None:
-    """Why there is no C code for numbers of this type on this device, or None where there is."""
+    """The reason why no C code runs for this type on this device; None where it runs."""
     if device.type != "cpu":
         return "it runs on a CPU"
     if dtype not in MACROS:
@@ -43,7 +43,7 @@ def unavailable(dtype: torch.dtype, device: torch.device) -> str | None:
 
 
 def library_for(dtype: torch.dtype) -> ctypes.CDLL:
-    """The library, where it is not `unavailable`."""
+    """The library for weights of this type, which must not be `unavailable`."""
     made = compiled(SOURCE, dtype)
     assert not isinstance(made, str), made
     return made

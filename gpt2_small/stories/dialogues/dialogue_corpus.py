@@ -1,4 +1,4 @@
-"""Draw dialogues from their grammar and read them: turns, targets, true probabilities."""
+"""Draw dialogues from their grammar, and find their turns, targets and true probabilities."""
 
 from collections.abc import Sequence
 from random import Random
@@ -10,20 +10,20 @@ TRAINING_DIALOGUES = 40_000
 
 
 def generate_dialogue(rng: Random) -> list[str]:
-    """The words of one dialogue, role tokens and ends among them."""
+    """Draw the words of one dialogue, including role and end tokens."""
     words: list[str] = []
     DIALOGUES.derive(lambda node: node.branch_at(rng.random()), words.extend)
     return words
 
 
 def training_dialogues(seed: int, count: int = TRAINING_DIALOGUES) -> list[list[str]]:
-    """The first dialogues of the training corpus of a seed."""
+    """Draw the first dialogues of a seed's training corpus."""
     rng = Random(f"dialogues training {seed}")
     return [generate_dialogue(rng) for _ in range(count)]
 
 
 def turns_of(words: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Role and words of each turn, without role tokens and ends."""
+    """The role and the words of each turn, without role and end tokens."""
     turns: list[tuple[str, list[str]]] = []
     for word in words:
         if word in (USER, ASSISTANT):
@@ -34,7 +34,7 @@ def turns_of(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def targets_of(words: Sequence[str]) -> list[bool]:
-    """Which words are targets: what the assistant says and the end after it."""
+    """Which words are targets: the assistant's words and the end token after them."""
     found, is_assistant = [], False
     for word in words:
         is_role = word in (USER, ASSISTANT)
@@ -44,10 +44,10 @@ def targets_of(words: Sequence[str]) -> list[bool]:
 
 
 def dialogue_log_probs(words: Sequence[str]) -> list[float]:
-    """The true log-probability of each word of a whole dialogue given those before it, in nats.
+    """The true conditional log-probability of each word of a whole dialogue, in nats.
 
-    Raises Disagrees or Ended for words that are no dialogue.
+    Raises Disagrees or Ended for words that are not a dialogue.
     """
     reader = Reader(words, DIALOGUES)
-    DIALOGUES.derive(reader.choose, reader.hear)
+    DIALOGUES.derive(reader.choose, reader.read)
     return reader.log_probs

@@ -1,6 +1,6 @@
-"""Judge a model's answers in dialogues: whether they end, tell what was asked, and are true.
+"""Judge a model's answers in dialogues: whether they end, match the request, and are true.
 
-The user's side is drawn from the grammar, along the story that the model told.
+The user's turns are drawn from the grammar and refer to the model's story.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,26 +19,26 @@ LEAST_QUESTIONS = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's turn, without the end, and whether it ended."""
+    """A model's turn, without the end token, and whether it ended."""
 
     words: tuple[str, ...]
     ended: bool
 
 
+# Answers many dialogues, each given as its words up to the assistant's role.
 AnswerAll = Callable[[list[list[str]]], list[Answer]]
-"""Answers to many dialogues, each its words up to the assistant's role."""
 
 
 @dataclass(frozen=True)
 class DialogueJudgement:
-    """Shares of what a model answered.
+    """Shares of a model's turns.
 
-    ended: of all its turns.
-    parsed: stories that are one, each mention taken alone.
-    as_asked: stories of the hero and the thing that were asked for, and of no other.
-    agreed: stories that are as asked and agree with themselves from beginning to end.
-    exact: answers to questions that are true and in one of the grammar's forms. A story that does
-        not agree has no true answers: two are counted as wrong.
+    ended: of all turns.
+    parsed: stories that are well formed.
+    as_asked: stories about the requested hero and thing, and no others.
+    agreed: stories as asked that are also consistent.
+    exact: answers to questions that are true and in one of the grammar's forms. An inconsistent
+        story has no true answers and counts as two wrong ones.
     """
 
     ended: Share
@@ -50,27 +50,27 @@ class DialogueJudgement:
 
 @dataclass
 class _Dialogue:
-    """One dialogue on its way.
+    """One unfinished dialogue.
 
-    heard: what the model reads, its own answers in it.
-    true: the same with a true answer in the place of each wrong one.
+    actual: its words, with the model's answers.
+    true: the same, with each wrong answer replaced by a true one.
     """
 
-    heard: list[str]
+    actual: list[str]
     true: list[str]
 
     def ask(self, rng: Random) -> bool:
-        """Draw the user's next turn, up to the assistant's role; False when all is said."""
-        asked = drawn_on(self.true, rng, ASSISTANT)
-        self.heard += asked
+        """Draw the user's next turn, up to the assistant's role; False at the dialogue's end."""
+        asked = continued(self.true, rng, ASSISTANT)
+        self.actual += asked
         self.true += asked
         return bool(asked)
 
     def take(self, answer: Answer, rng: Random) -> bool:
-        """Whether an answer is true, in one of the forms of the grammar, and ends."""
-        self.heard += [*answer.words, END]
+        """Add an answer; return whether it ends, is true, and has one of the grammar's forms."""
+        self.actual += [*answer.words, END]
         is_true = answer.ended and fits([*self.true, *answer.words, END])
-        self.true += [*answer.words, END] if is_true else drawn_on(self.true, rng, END)
+        self.true += [*answer.words, END] if is_true else continued(self.true, rng, END)
         return is_true
 
 
@@ -82,22 +82,22 @@ def judge_dialogues(answer_all: AnswerAll, count: int, seed: int) -> DialogueJud
     dialogues = [_Dialogue([], []) for _ in range(count)]
     for dialogue in dialogues:
         dialogue.ask(rng)
-    stories = answer_all([dialogue.heard for dialogue in dialogues])
+    stories = answer_all([dialogue.actual for dialogue in dialogues])
     turns, ended = count, sum(story.ended for story in stories)
     as_asked = [
-        names_what_was_asked(dialogue.heard, story.words)
+        matches_request(dialogue.actual, story.words)
         for dialogue, story in zip(dialogues, stories, strict=True)
     ]
     agreed = [dialogue.take(story, rng) for dialogue, story in zip(dialogues, stories, strict=True)]
-    going_on = [dialogue for dialogue, agrees in zip(dialogues, agreed, strict=True) if agrees]
-    asked, exact = LEAST_QUESTIONS * (count - len(going_on)), 0
-    while going_on := [dialogue for dialogue in going_on if dialogue.ask(rng)]:
-        answers = answer_all([dialogue.heard for dialogue in going_on])
+    unfinished = [dialogue for dialogue, agrees in zip(dialogues, agreed, strict=True) if agrees]
+    asked, exact = LEAST_QUESTIONS * (count - len(unfinished)), 0
+    while unfinished := [dialogue for dialogue in unfinished if dialogue.ask(rng)]:
+        answers = answer_all([dialogue.actual for dialogue in unfinished])
         ended += sum(answer.ended for answer in answers)
         turns += len(answers)
         asked += len(answers)
         exact += sum(
-            dialogue.take(answer, rng) for dialogue, answer in zip(going_on, answers, strict=True)
+            dialogue.take(answer, rng) for dialogue, answer in zip(unfinished, answers, strict=True)
         )
     return DialogueJudgement(
         ended=Share(ended, turns),
@@ -109,10 +109,10 @@ def judge_dialogues(answer_all: AnswerAll, count: int, seed: int) -> DialogueJud
 
 
 def fits(words: Sequence[str]) -> bool:
-    """Whether words are a dialogue, or the beginning of one, in which everything agrees."""
+    """Whether words are a consistent dialogue, or the beginning of one."""
     reader = Reader(words, DIALOGUES)
     try:
-        DIALOGUES.derive(reader.choose, reader.hear)
+        DIALOGUES.derive(reader.choose, reader.read)
     except Ended:
         return True
     except Disagrees:
@@ -120,8 +120,8 @@ def fits(words: Sequence[str]) -> bool:
     return reader.position == len(words)
 
 
-def names_what_was_asked(request: Sequence[str], story: Sequence[str]) -> bool:
-    """Whether a story names the hero and the thing of a request, and no other."""
+def matches_request(request: Sequence[str], story: Sequence[str]) -> bool:
+    """Whether a story names the hero and the thing of a request, and no others."""
     return all(
         {word for word in story if word in SLOTS[slot]}
         == {word for word in request if word in SLOTS[slot]}
@@ -129,12 +129,12 @@ def names_what_was_asked(request: Sequence[str], story: Sequence[str]) -> bool:
     )
 
 
-class _Over(Exception):
-    """The word to draw up to has been drawn."""
+class _Done(Exception):
+    """The last word to draw has been drawn."""
 
 
-class _Drawing(Reader):
-    """Walks along given words, and draws what comes after them, up to one word."""
+class _Continuation(Reader):
+    """Reads given words, and draws the words after them, up to one word."""
 
     def __init__(self, words: Sequence[str], rng: Random, until: str) -> None:
         super().__init__(words, DIALOGUES)
@@ -142,28 +142,28 @@ class _Drawing(Reader):
         self.drawn: list[str] = []
 
     def choose(self, node: Node) -> Node:
-        """The branch that the next word takes, or one that is drawn."""
+        """The branch of the next word, or a drawn one."""
         if self.position < len(self.tokens):
             return super().choose(node)
         return node.branch_at(self.rng.random())
 
-    def hear(self, words: Sequence[str]) -> None:
-        """Take words from those given, then as drawn."""
+    def read(self, words: Sequence[str]) -> None:
+        """Read the given words, then record drawn ones."""
         for word in words:
             if self.position < len(self.tokens):
-                super().hear((word,))
+                super().read((word,))
                 continue
             self.drawn.append(word)
             if word == self.until:
-                raise _Over
+                raise _Done
 
 
-def drawn_on(words: Sequence[str], rng: Random, until: str) -> list[str]:
-    """How a dialogue goes on, up to and with a word; nothing when it is over.
+def continued(words: Sequence[str], rng: Random, until: str) -> list[str]:
+    """Draw the continuation of a dialogue up to and including a word; empty at the dialogue's end.
 
-    Raises Disagrees for words that begin no dialogue.
+    Raises Disagrees for words that do not begin a dialogue.
     """
-    drawing = _Drawing(words, rng, until)
-    with suppress(_Over):
-        DIALOGUES.derive(drawing.choose, drawing.hear)
-    return drawing.drawn
+    continuation = _Continuation(words, rng, until)
+    with suppress(_Done):
+        DIALOGUES.derive(continuation.choose, continuation.read)
+    return continuation.drawn

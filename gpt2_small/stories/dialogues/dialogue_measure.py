@@ -1,6 +1,6 @@
-"""Compute the floor of the dialogues: the least loss that any model can have on their targets.
+"""Compute the floor of the dialogues: the lowest possible loss on their targets.
 
-Targets are what the assistant says and the token that ends it.
+Targets are the assistant's words and the end token after them.
 """
 
 import math
@@ -13,21 +13,21 @@ from gpt2_small.stories.grammar import Call, Case, Fill, Grammar, Item, Node, Sa
 
 
 class DialogueState(NamedTuple):
-    """The state on which later words depend: the kind in each slot, and whose turn it is."""
+    """The state that determines later words: the kind in each slot, and whose turn it is."""
 
     kinds: Kinds
     is_assistant: bool
 
 
+# The probability of each state.
 Flow: TypeAlias = dict[DialogueState, float]
-"""How much probability stands at each state."""
 
 
 class Expected:
-    """The expected nats and targets of one derivation, by following all of them at once.
+    """The expected nats and targets of one derivation, by summing over all derivations.
 
-    nats: entropy of the choices that stand before targets.
-    targets: number of words that are targets.
+    nats: entropy of the choices of targets.
+    targets: the number of targets.
     """
 
     def __init__(self, grammar: Grammar) -> None:

@@ -1,9 +1,8 @@
-"""Define the dialogues: a request, the story that was asked for, and questions about that story.
+"""Define the dialogues: a request, the requested story, and questions about it.
 
 A dialogue is one derivation of one grammar (`grammar.py`), in which the request fills two of the
-story's slots. So the probability of every word given those before it is exact here too: what the
-request has fixed is certain in the story, and what the story has said is certain in the answers,
-which differ in their form alone.
+story's slots. So the conditional probability of every word is exact here too: the request fixes
+words of the story, and the story fixes the answers up to their form.
 """
 
 import re
@@ -13,15 +12,15 @@ from gpt2_small.stories.rules import BEGIN, RULES, SLOTS
 
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
+# The token after each turn, and between stories.
 END = BEGIN
-"""The token after each turn, which stands between stories, too."""
 
+# The slots that a request fills.
 ASKED = ("hero", "thing")
-"""The slots that a request fills."""
 
 _REPLY = f"{END} {ASSISTANT}"
 
-# One question a line: what it asks, and the rule that answers it.
+# One question on each line, and the rule of its answer.
 _ABOUT_THE_HERO = (
     f"What was {{hero}} ? {_REPLY} {{its-job}}",
     f"Where did {{hero}} live ? {_REPLY} {{its-home}}",
@@ -105,9 +104,9 @@ DIALOGUE_RULES = {
 
 
 def _with_the_asked(rules: dict[str, str]) -> dict[str, str]:
-    """The stories' rules with the asked slots named instead of filled.
+    """Rewrite the stories' rules to name the requested slots instead of filling them.
 
-    Where a story begins in a way that goes with the kind of the thing, that kind decides.
+    A story's beginning then depends on the kind of the requested thing.
     """
     asked = "|".join(ASKED)
     kinds: dict[str, dict[str, list[str]]] = {}

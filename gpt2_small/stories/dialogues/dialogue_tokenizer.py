@@ -1,4 +1,4 @@
-"""Tokenize dialogues: the stories' words, the words that questions need, and two roles."""
+"""Tokenize dialogues: the words of stories and questions, and two roles."""
 
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, USER
 from gpt2_small.stories.tokenizer import VOCABULARY
@@ -8,10 +8,10 @@ from gpt2_small.tokenizers.words import WordTokenizer
 
 NEW_WORDS = tuple(sorted(DIALOGUES.words() - {*VOCABULARY, USER, ASSISTANT}))
 
+# The word of each id: first the stories' words with their ids.
 DIALOGUE_WORDS: tuple[str, ...] = (*VOCABULARY, *NEW_WORDS, USER, ASSISTANT)
-"""The word of each id: the stories' with their ids, the new ones, the roles."""
 
 
 def dialogue_tokenizer() -> Tokenizer:
-    """The tokenizer `dialogues-chat`. Its first ids are those of the tokenizer `stories`."""
+    """Make the tokenizer `dialogues-chat`, whose first ids are those of the tokenizer `stories`."""
     return with_roles(WordTokenizer((*VOCABULARY, *NEW_WORDS), name="dialogues"))

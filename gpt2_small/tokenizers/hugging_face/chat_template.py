@@ -1,4 +1,4 @@
-"""Write a conversation's format as a Jinja template that `apply_chat_template` reads."""
+"""Write a tokenizer's chat template, a Jinja template for `apply_chat_template`."""
 
 import json
 
@@ -8,7 +8,7 @@ from gpt2_small.tokenizers.words import WordTokenizer
 
 FILE = "chat_template.jinja"
 
-# Between `generation` and `endgeneration` stand the targets, for return_assistant_tokens_mask.
+# `generation` ... `endgeneration` encloses the targets, for return_assistant_tokens_mask.
 TEMPLATE = """\
 {%- set ns = namespace(system="") -%}
 {%- for message in messages -%}
@@ -38,7 +38,7 @@ def chat_template(tokenizer: Tokenizer, end: str) -> str:
     A system message is joined to the user's turn after it, as `prepare --chat` does.
 
     Args:
-        end: how the files spell the token that ends a turn.
+        end: the token that ends a turn, as spelled in the files.
     """
     base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else tokenizer
     literals = {

@@ -1,4 +1,4 @@
-"""Describe each kind of tokenizer to the `tokenizers` library."""
+"""Convert each kind of tokenizer to one of the `tokenizers` library, called its engine."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ UNKNOWN = "<unk>"
 
 Merges = list[tuple[str, str]]
 
-# Where tokenizer_config.json keeps what this program calls a vocabulary of words.
+# The key of tokenizer_config.json that stores a word tokenizer's name and begin token.
 OWN_NAMES = "gpt2_small"
 
-# Of the models; what is unknown does not count where every byte is a token.
+# Options of a model that affect its ids. The unknown token does not: every byte is a token.
 MODEL_OPTIONS = (
     "dropout",
     "continuing_subword_prefix",
@@ -34,13 +34,13 @@ MODEL_OPTIONS = (
 
 
 def engine_of(tokenizer: Tokenizer, more: Sequence[str] = ()) -> Engine:
-    """The library's tokenizer that gives the same ids.
+    """The library's tokenizer with the same ids.
 
     Args:
-        more: special tokens after the last id.
+        more: special tokens to add after the last id.
 
     Raises:
-        UserError: a kind of tokenizer that the library cannot describe.
+        UserError: a kind of tokenizer that the library cannot represent.
     """
     if isinstance(tokenizer, ChatTokenizer):
         return engine_of(tokenizer.base, [*tokenizer.added_names, *more])
@@ -57,7 +57,7 @@ def engine_of(tokenizer: Tokenizer, more: Sequence[str] = ()) -> Engine:
 
 
 def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]:
-    """Vocabulary and merges of a byte-level tokenizer, in GPT-2's stand-in letters.
+    """Vocabulary and merges of a byte-level tokenizer, in GPT-2's byte letters.
 
     Raises:
         UserError: the tokenizer is not a byte-level one.
@@ -80,7 +80,7 @@ def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]
     else:
         raise UserError(
             f"tokenizer {tokenizer.name!r} cannot be written as Hugging Face files; gpt2, "
-            "bpe:SIZE, byte, char, words and those of Hugging Face folders can, with roles or not"
+            "bpe:SIZE, byte, char, words and those of Hugging Face folders can, also with roles"
         )
     if tokenizer.end_of_text is not None:
         vocabulary[END_OF_TEXT] = tokenizer.end_of_text
@@ -88,19 +88,19 @@ def vocabulary_and_merges(tokenizer: Tokenizer) -> tuple[dict[str, int], Merges]
 
 
 def special_names(vocabulary: Mapping[str, int], merges: Merges) -> list[str]:
-    """The tokens that no text encodes to: neither a byte nor made by a merge."""
+    """The special tokens: neither bytes nor results of merges."""
     of_text = {*byte_letters(), *(left + right for left, right in merges)}
     return [token for token in vocabulary if token not in of_text]
 
 
 def behaviour(engine: Engine) -> dict[str, Any]:
-    """The settings that decide ids and text beside vocabulary and merges, to compare engines."""
+    """The settings, besides vocabulary and merges, that affect ids and text, for comparison."""
     parts = (engine.normalizer, engine.pre_tokenizer, engine.decoder, engine.post_processor)
     normalizer, splitting, decoder, around = (
         None if part is None else json.loads(part.__getstate__()) for part in parts
     )
     if splitting and splitting["type"] == "ByteLevel":
-        splitting.pop("trim_offsets")  # offsets are of no concern here and below
+        splitting.pop("trim_offsets")  # offsets do not matter, here and below
     if decoder and decoder["type"] == "ByteLevel":
         decoder = {"type": "ByteLevel"}
     if around and (around["type"] == "ByteLevel" or around.get("special_tokens") == {}):
@@ -122,7 +122,7 @@ def behaviour(engine: Engine) -> dict[str, Any]:
 
 
 def byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
-    """Bytes in GPT-2's stand-in letters, joined by merges."""
+    """An engine for byte pairs in GPT-2's byte letters."""
     engine = Engine(models.BPE(vocab=vocabulary, merges=merges))
     engine.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     engine.decoder = decoders.ByteLevel()
@@ -136,10 +136,10 @@ def byte_level_engine(vocabulary: dict[str, int], merges: Merges) -> Engine:
 
 
 def _characters(tokenizer: CharTokenizer, more: Sequence[str]) -> Engine:
-    """One character at a time; one that is not in the alphabet is UNKNOWN, after all others.
+    """An engine for single characters, with UNKNOWN as the last id.
 
-    A character without a token would be an error, which TransformerLens, for one, does not expect
-    when it encodes an "a" to see what a tokenizer adds.
+    Without UNKNOWN, characters outside the alphabet would raise errors, for example when
+    TransformerLens encodes an "a" to detect added tokens.
     """
     words = [*tokenizer.characters, *more, UNKNOWN]
     vocabulary = {word: id for id, word in enumerate(words)}
@@ -153,7 +153,7 @@ def _characters(tokenizer: CharTokenizer, more: Sequence[str]) -> Engine:
 
 
 def _words(tokenizer: WordTokenizer) -> Engine:
-    """One word or mark at a time, a line break before each line, curly quotation marks."""
+    """An engine for words and marks, with a line break before each line, and curly quotes."""
     words = tokenizer.vocabulary[1:]
     vocabulary = {"\n": tokenizer.end_of_text} | {word: id for id, word in enumerate(words, 1)}
     engine = Engine(models.WordLevel(vocab=vocabulary))

@@ -1,4 +1,4 @@
-"""Recognise this program's own tokenizers in what a folder's files describe."""
+"""Recognise this program's own tokenizers in a Hugging Face folder's files."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
 from gpt2_small.tokenizers.words import WordTokenizer
 
-# SHA-256 of GPT-2's tokens in their order and of its merges, in stand-in letters, one a line.
+# SHA-256 of GPT-2's tokens and of its merges, in order, in byte letters, one on each line.
 GPT2_TOKENS_SHA256 = "3a1f1c010d179f036be1992bc14b861e326341438633869c694dc4dccfe153d3"
 GPT2_MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"
 
@@ -37,7 +37,7 @@ GPT2_MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7
 def own_kind(
     engine: Engine, named: Mapping[str, str], ends: frozenset[int], options: Mapping[str, Any]
 ) -> Tokenizer | None:
-    """The tokenizer of this program's own kinds that is exactly this one, if there is one.
+    """The own tokenizer that is equivalent to an engine with its settings; None without one.
 
     Args:
         named: the tokens that the files name, such as `eos_token`.
@@ -55,13 +55,13 @@ def own_kind(
     has_roles = {USER, ASSISTANT} <= special
     is_bpe = type(engine.model).__name__ == "BPE"
     for kind in _kinds(engine, vocabulary, named, options):
-        with contextlib.suppress(UserError):  # such as for merges in another order than ours
+        with contextlib.suppress(UserError):  # such as for merges in an impossible order
             tokenizer = with_roles(kind()) if has_roles else kind()
             if is_bpe and tokenizer.special_tokens != {name: vocabulary[name] for name in special}:
                 continue
-            ends_turns = set(tokenizer.roles or ()) - tokenizer.ends  # which an export lists too
+            ends_turns = set(tokenizer.roles or ()) - tokenizer.ends  # an export lists these too
             if not all_ends and isinstance(tokenizer, WordTokenizer):
-                return tokenizer  # which ends with a line break, and no file names that
+                return tokenizer  # its end is a line break, which files do not name
             if tokenizer.ends == all_ends - ends_turns:
                 return tokenizer
     return None
@@ -73,7 +73,7 @@ def _kinds(
     named: Mapping[str, str],
     options: Mapping[str, Any],
 ) -> Iterator[Callable[[], Tokenizer]]:
-    """Tokenizers without roles that do the same as an engine, but perhaps for the ends."""
+    """Own tokenizers without roles that are equivalent to an engine except for their ends."""
     if type(engine.model).__name__ == "WordLevel":
         yield from _word_level(engine, vocabulary, options)
         return
@@ -93,24 +93,24 @@ def _kinds(
     elif _is_trained_here(bare, merges):
         yield lambda: BytePairTokenizer(merges)
     eos = named.get("eos_token")
-    if not {*named.values()} - {eos}:  # which has no other names than the end's
+    if not {*named.values()} - {eos}:  # a ByteLevelTokenizer has no other named token
         yield lambda: ByteLevelTokenizer(bare, merges, end_of_text=eos if eos in bare else None)
 
 
 def _word_level(
     engine: Engine, vocabulary: dict[str, int], options: Mapping[str, Any]
 ) -> Iterator[Callable[[], Tokenizer]]:
-    """Characters or words, whose whole engines are small enough to be compared."""
+    """Own tokenizers of characters or words that are equivalent to a word-level engine."""
     special, by_id = _special(engine), sorted(vocabulary, key=vocabulary.__getitem__)
     words = [word for word in by_id if word not in {*special, UNKNOWN}]
     own = options.get(OWN_NAMES, {})
-    made: tuple[Callable[[], Tokenizer], ...] = (
+    kinds: tuple[Callable[[], Tokenizer], ...] = (
         lambda: CharTokenizer("".join(words)),
         lambda: WordTokenizer(
             [own.get("begin", "<|story|>"), *words[1:]], name=own.get("name", "stories")
         ),
     )
-    for kind in made:
+    for kind in kinds:
         with contextlib.suppress(UserError):
             tokenizer = with_roles(kind()) if {USER, ASSISTANT} <= special else kind()
             same = engine_of(tokenizer)
@@ -126,7 +126,7 @@ def read_merges(engine: Engine) -> Merges:
 
 
 def is_gpt2(vocabulary: Mapping[str, int], merges: Merges) -> bool:
-    """Whether tokens without the end of text, and merges, are GPT-2's."""
+    """Whether a vocabulary without the end of text, and merges, are GPT-2's."""
     in_order = sorted(vocabulary, key=vocabulary.__getitem__)
     if [vocabulary[word] for word in in_order] != list(range(len(in_order))):
         return False
@@ -137,7 +137,7 @@ def is_gpt2(vocabulary: Mapping[str, int], merges: Merges) -> bool:
 def _is_trained_here(vocabulary: dict[str, int], merges: Merges) -> bool:
     try:
         return vocabulary == byte_pair_vocabulary(merges)
-    except UserError:  # merges in an order in which they cannot have been learned
+    except UserError:  # merges in an impossible order
         return False
 
 

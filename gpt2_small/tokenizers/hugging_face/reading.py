@@ -1,4 +1,4 @@
-"""Read the tokenizer of a Hugging Face folder, or refuse it."""
+"""Read the tokenizer of a Hugging Face folder, and refuse unsupported ones."""
 
 import json
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from gpt2_small.tokenizers.hugging_face.settings import (
     FILE_CLASSES,
     GPT2_CLASS,
     TokenizerSettings,
+    add_template,
     add_tokens,
     name_as_gpt2,
-    put_around,
     read_settings,
 )
 from gpt2_small.tokenizers.hugging_face.tokenizer import (
@@ -32,14 +32,14 @@ WHOLE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 
 
 def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
-    """The tokenizer that a folder's files describe, with the ids that transformers gives.
+    """Read the tokenizer of a folder, with the same ids as in transformers.
 
-    Reads `tokenizer.json`, else `vocab.json` and `merges.txt`, and what the other files add. One of
-    this program's own kinds comes back as that kind where nothing else is set.
+    Reads `tokenizer.json`, else `vocab.json` and `merges.txt`, and the settings in other files. A
+    tokenizer equivalent to one of this program's own is returned as that kind.
 
     Raises:
-        UserError: no such files, damaged ones, a tokenizer of another kind, or files of which
-            transformers and the tokenizers library make different things.
+        UserError: missing or damaged files, an unsupported tokenizer, or files that transformers
+            and the tokenizers library interpret differently.
     """
     folder = Path(folder)
     path = next((folder / name for name in (WHOLE, VOCABULARY) if (folder / name).is_file()), None)
@@ -53,7 +53,7 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
         engine = _engine(path, content, settings)
         add_tokens(engine, settings)
         if content is None:
-            put_around(engine, settings)
+            add_template(engine, settings)
         named = _contents(settings.named)
         return own_kind(engine, named, settings.ends, settings.options) or HuggingFaceTokenizer(
             engine,
@@ -68,12 +68,10 @@ def read_tokenizer_folder(folder: str | Path) -> Tokenizer:
 
 
 def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSettings) -> Engine:
-    """The library's tokenizer as transformers' class makes it of the files."""
+    """Build the library's tokenizer from the files as transformers' class does."""
     model = (content or {}).get("model") or {}
     is_bpe = model.get("type", "BPE") == "BPE"
-    if is_bpe and model.get(
-        "continuing_subword_prefix"
-    ):  # on which the library panics, with a stack trace
+    if is_bpe and model.get("continuing_subword_prefix"):  # the library would panic
         raise UserError("its subwords have a prefix, which byte-level byte pairs do not")
     if settings.class_name in FILE_CLASSES:
         if content is None:
@@ -101,10 +99,10 @@ def _engine(path: Path, content: dict[str, Any] | None, settings: TokenizerSetti
 
 
 def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: TokenizerSettings) -> None:
-    """Raises UserError where the class GPT2Tokenizer would drop a part of tokenizer.json.
+    """Raises UserError for parts of tokenizer.json that the class GPT2Tokenizer ignores.
 
-    transformers 5 takes vocabulary, merges, added tokens and post-processor from the file and
-    splits by GPT-2's pattern whatever else it says; transformers 4 and the library follow the file.
+    transformers 5 reads vocabulary, merges, added tokens and post-processor from the file and
+    always splits by GPT-2's pattern; transformers 4 and the library use the whole file.
     """
     model, decoder = content["model"], content.get("decoder") or {}
     if model.get("type", "BPE") != "BPE" or decoder.get("type") != "ByteLevel":
@@ -135,7 +133,7 @@ def check_as_gpt2(content: Mapping[str, Any], prefix: bool, settings: TokenizerS
 
 
 def _contents(named: Mapping[str, Any]) -> dict[str, str]:
-    """The named tokens by their text, without those that are switched off."""
+    """The texts of the named tokens, without disabled ones."""
     return {
         name: token if isinstance(token, str) else token.content
         for name, token in named.items()

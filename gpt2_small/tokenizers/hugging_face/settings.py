@@ -1,4 +1,4 @@
-"""Read what the files beside a vocabulary say, as transformers 5 reads them."""
+"""Read a tokenizer's settings, besides the vocabulary, as transformers 5 does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ ADDED_TOKENS = "added_tokens.json"
 GENERATION_CONFIG = "generation_config.json"
 MODEL_CONFIG = "config.json"
 
-# transformers.SpecialTokensMixin, in its order, in which new tokens get their ids.
+# transformers.SpecialTokensMixin, in the order in which new tokens get their ids.
 NAMES = (
     "bos_token",
     "eos_token",
@@ -30,20 +30,20 @@ NAMES = (
 )
 GPT2_CLASS = "GPT2Tokenizer"
 SWITCHES = ("add_prefix_space", "add_bos_token", "add_eos_token", "split_special_tokens")
-# Classes that take tokenizer.json as it stands.
+# Classes that use tokenizer.json unchanged.
 FILE_CLASSES = ("PreTrainedTokenizer", "TokenizersBackend")
 
 
 @dataclass
 class TokenizerSettings:
-    """A folder's settings of its tokenizer beside the vocabulary.
+    """The settings of a folder's tokenizer.
 
     class_name: the class of transformers, without `Fast`.
-    named: `eos_token` and the like; None for one that is switched off.
-    added: tokens with the ids that the files give them.
+    named: tokens by names such as `eos_token`; None for a disabled one.
+    added: tokens by their ids in the files.
     extra: further special tokens.
     options: the rest of tokenizer_config.json.
-    ends: the `eos_token_id` of the generation's or the model's config.
+    ends: the `eos_token_id` of generation_config.json or config.json.
     """
 
     class_name: str
@@ -54,25 +54,25 @@ class TokenizerSettings:
     ends: frozenset[int] = field(default_factory=frozenset)
 
     @property
-    def says_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether no token is named or added."""
         return not (self.named or self.added or self.extra)
 
 
 def read_settings(folder: Path, content: Mapping[str, Any] | None) -> TokenizerSettings:
-    """The settings of a folder.
+    """Read the settings of a folder.
 
     Args:
-        content: of its tokenizer.json, where it has one.
+        content: of its tokenizer.json, if it has one.
 
     Raises:
-        UserError: a damaged file, or one whose tokenizer is a program of its own.
+        UserError: a damaged file, or a tokenizer that requires running its own code.
     """
     options, model = _read(folder, TOKENIZER_CONFIG), _read(folder, MODEL_CONFIG)
     class_name = options.pop("tokenizer_class", None) or model.get("tokenizer_class")
     if options.get("auto_map"):
         raise UserError(
-            f"{folder / TOKENIZER_CONFIG} names a program of its own (auto_map), which is not run; "
+            f"{folder / TOKENIZER_CONFIG} names its own code (auto_map), which is not run; "
             "save the tokenizer as tokenizer.json with the class PreTrainedTokenizerFast"
         )
     try:
@@ -89,9 +89,9 @@ def read_settings(folder: Path, content: Mapping[str, Any] | None) -> TokenizerS
 
 
 def read_ends(folder: Path) -> frozenset[int]:
-    """The `eos_token_id` by which transformers ends a generation: one id, several, or none.
+    """Read the `eos_token_id` with which transformers ends a generation: one id, several, or none.
 
-    That of generation_config.json counts before that of config.json.
+    generation_config.json takes precedence over config.json.
 
     Raises:
         UserError: it is neither an id nor a list of ids.
@@ -108,10 +108,10 @@ def read_ends(folder: Path) -> frozenset[int]:
 
 
 def name_as_gpt2(engine: Engine, settings: TokenizerSettings) -> None:
-    """Name `<|endoftext|>` as transformers' class GPT2Tokenizer does where the files name nothing.
+    """Set unnamed special tokens to `<|endoftext|>`, as transformers' class GPT2Tokenizer does.
 
-    In a vocabulary without it, it would be a token after the last that no model has a row for, and
-    is left out, unless the ids of others depend on it.
+    A vocabulary without it would get an id beyond the model's rows; it is not added then, unless
+    the ids of other tokens depend on it.
     """
     is_added = any(token.content == END_OF_TEXT for token in settings.added.values())
     if engine.token_to_id(END_OF_TEXT) is None and not is_added and not settings.extra:
@@ -121,10 +121,10 @@ def name_as_gpt2(engine: Engine, settings: TokenizerSettings) -> None:
 
 
 def add_tokens(engine: Engine, settings: TokenizerSettings) -> None:
-    """Adds the tokens that the settings name, in transformers' order.
+    """Add the tokens of the settings to an engine, in transformers' order.
 
     Raises:
-        UserError: a token gets another id than the files give it.
+        UserError: a token gets another id than in the files.
     """
     tokens: list[AddedToken | str] = [token for _, token in sorted(settings.added.items())]
     known = {token.content for token in engine.get_added_tokens_decoder().values()}
@@ -151,8 +151,8 @@ def add_tokens(engine: Engine, settings: TokenizerSettings) -> None:
             )
 
 
-def put_around(engine: Engine, settings: TokenizerSettings) -> None:
-    """Has every text begin and end as `add_bos_token` and `add_eos_token` say."""
+def add_template(engine: Engine, settings: TokenizerSettings) -> None:
+    """Add begin and end tokens to every text according to `add_bos_token` and `add_eos_token`."""
     first = settings.named.get("bos_token") if settings.options.get("add_bos_token") else None
     last = settings.named.get("eos_token") if settings.options.get("add_eos_token") else None
     around = [_content(token) for token in (first, last) if token is not None]
@@ -165,7 +165,7 @@ def put_around(engine: Engine, settings: TokenizerSettings) -> None:
 
 
 def _check_switches(options: Mapping[str, Any]) -> None:
-    """Raises UserError for a switch that is neither on nor off."""
+    """Raises UserError for a switch that is neither true nor false."""
     for name in SWITCHES:
         if not isinstance(options.get(name), (bool, type(None))):
             raise UserError(f"its {name} is {options[name]!r}; give true or false")
@@ -212,7 +212,7 @@ def _settings(
 def _read_older_files(
     folder: Path, options: dict[str, Any], named: dict[str, Any], added: dict[int, AddedToken]
 ) -> None:
-    """special_tokens_map.json and added_tokens.json, which count where no newer list stands."""
+    """Read special_tokens_map.json and added_tokens.json, for folders without a newer list."""
     for key, value in _read(folder, SPECIAL_TOKENS_MAP).items():
         if key in ("additional_special_tokens", "extra_special_tokens"):
             if isinstance(value, dict):
@@ -232,7 +232,7 @@ def _read_older_files(
 
 
 def _token(value: Any) -> Any:
-    """A token as the files write it: a string, or an object with its content and flags."""
+    """Parse a token: a string, or an object with its content and flags."""
     content = value.get("content") if isinstance(value, dict) else value
     if isinstance(value, AddedToken) or (isinstance(value, str) and value):
         return value

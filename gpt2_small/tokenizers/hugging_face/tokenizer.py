@@ -1,4 +1,4 @@
-"""Tokenize exactly as the `tokenizers` library does with a folder's files."""
+"""Tokenize with the `tokenizers` library, from a Hugging Face folder's files."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from gpt2_small.tokenizers.surrogates import encode_around_escapes, has_surrogat
 
 
 class HuggingFaceTokenizer(BaseTokenizer):
-    """Byte-level byte pairs with whatever a folder's files add to them.
+    """Byte-level byte pairs with the added tokens and settings of a folder's files.
 
-    Added tokens that are not special are matched in a text; special ones are not, unless
-    `encode_special` is asked. `encode` puts around a text what the post-processor puts.
+    Added tokens are matched in a text; special ones only by `encode_special`. `encode` applies the
+    post-processor.
 
     Args:
-        engine: the tokenizer of the `tokenizers` library; it is changed, so pass one's own.
-        named: the tokens that the files name, such as `eos_token`, with their contents.
-        ends: ids that end a continuation, beside the `eos_token`.
-        split_special: whether special tokens are split even where `encode_special` is asked.
+        engine: the tokenizer of the `tokenizers` library, which is modified.
+        named: the texts of tokens by names such as `eos_token`.
+        ends: ids that end a continuation, besides the `eos_token`.
+        split_special: whether `encode_special` splits special tokens, too.
 
     Raises:
-        UserError: a tokenizer whose output is not bytes, or that drops or draws something.
+        UserError: a tokenizer that is not byte-level, loses bytes, or is random.
     """
 
     kind = "hugging-face"
@@ -64,7 +64,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "HuggingFaceTokenizer":
-        """Restores what `to_dict` gave."""
+        """Restore a tokenizer from `to_dict`."""
         return cls(
             read_engine(json.dumps(data["engine"])),
             named=data["named"],
@@ -74,7 +74,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @property
     def ends(self) -> frozenset[int]:
-        """The `eos_token` and the ends that the model's files name."""
+        """The `eos_token` and the model's `eos_token_id`."""
         return self._ends
 
     @property
@@ -84,18 +84,18 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @property
     def special_tokens(self) -> Mapping[str, int]:
-        """The added tokens that are marked as special."""
+        """The added tokens marked as special."""
         return self._special
 
     @property
     def roles(self) -> Roles | None:
-        """`<|user|>` and `<|assistant|>`, where both are special tokens."""
+        """`<|user|>` and `<|assistant|>`, if both are special tokens."""
         if USER in self._special and ASSISTANT in self._special:
             return Roles(self._special[USER], self._special[ASSISTANT])
         return None
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a whole text, with what the post-processor puts around it."""
+        """Ids of a whole text, with the post-processor's tokens."""
         if not has_surrogates(text):
             return _ids(self._engine, text)
         before, after = self.around
@@ -106,13 +106,13 @@ class HuggingFaceTokenizer(BaseTokenizer):
         return encode_around_escapes(text, self._encode_clean, self._byte_ids)
 
     def encode_special(self, text: str) -> list[int]:
-        """Ids of a whole text as transformers gives them, special tokens matched in it."""
+        """Ids of a whole text as in transformers, with special tokens matched."""
         if self.split_special or has_surrogates(text):
             return super().encode_special(text) if not self.split_special else self.encode(text)
         return _ids(self._matching_engine, text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of `ids`, special tokens among it."""
+        """Text of `ids`, including special tokens."""
         return self.decode_bytes(ids).decode(errors="replace")
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -121,7 +121,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
         return b"".join([self._bytes[id] for id in ids])
 
     def with_roles(self) -> "HuggingFaceTokenizer":
-        """The tokenizer with `<|user|>` and `<|assistant|>` after the last id.
+        """Add `<|user|>` and `<|assistant|>` after the last id.
 
         Raises:
             UserError: one of the two is a token already, and the other or both are not special.
@@ -140,11 +140,11 @@ class HuggingFaceTokenizer(BaseTokenizer):
         )
 
     def engine(self) -> Engine:
-        """A copy of the library's tokenizer, which matches special tokens as transformers does."""
+        """A copy of the library's tokenizer that matches special tokens, as in transformers."""
         return read_engine(self._engine.to_str())
 
     def to_dict(self) -> dict[str, Any]:
-        """The library's own description, the named tokens and the ends."""
+        """The library's JSON, the named tokens and the ends."""
         return {
             "name": self.name,
             "engine": json.loads(self._engine.to_str()),
@@ -159,7 +159,7 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
     @property
     def around(self) -> tuple[Sequence[int], Sequence[int]]:
-        """The ids that the post-processor puts before and after each text."""
+        """The ids that the post-processor adds before and after each text."""
         return self._around
 
     @cached_property
@@ -187,12 +187,12 @@ class HuggingFaceTokenizer(BaseTokenizer):
 
 
 def _ids(engine: Engine, text: str, *, around: bool = True) -> list[int]:
-    """The ids of a text by the library's call that computes no offsets."""
+    """Encode a text with the library's call that computes no offsets."""
     return list(engine.encode_batch_fast([text], add_special_tokens=around)[0].ids)
 
 
 def read_engine(text: str) -> Engine:
-    """The library's tokenizer from its JSON.
+    """Read the library's tokenizer from its JSON.
 
     Raises:
         UserError: the library cannot read it.
@@ -203,17 +203,17 @@ def read_engine(text: str) -> Engine:
 
 @contextmanager
 def refusing_panics() -> Iterator[None]:
-    """Raises UserError for whatever the library raises, a panic of its Rust code included."""
+    """In this context, turn the library's errors, including panics, into a UserError."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic is no Exception, and the library raises bare ones
+    except BaseException as error:  # a panic is not an Exception
         raise UserError(f"the tokenizers library cannot read it ({error})") from None
 
 
 def check_engine(engine: Engine) -> None:
-    """Raises UserError for a tokenizer that is not byte-level byte pairs without gaps."""
+    """Raises UserError unless an engine is deterministic byte-level BPE with consecutive ids."""
     model = engine.model
     if type(model).__name__ != "BPE" or type(engine.decoder).__name__ != "ByteLevel":
         raise UserError(another_kind(json.loads(engine.to_str())))
@@ -231,7 +231,7 @@ def check_engine(engine: Engine) -> None:
 
 
 def another_kind(content: Mapping[str, Any]) -> str:
-    """The sentence for a description that is not of byte-level byte pairs."""
+    """The message for a tokenizer that is not byte-level BPE."""
     model, decoder = content["model"].get("type"), (content.get("decoder") or {}).get("type")
     return (
         f"it describes a tokenizer of another kind (model {model}, decoder {decoder}); byte-level "
@@ -240,7 +240,7 @@ def another_kind(content: Mapping[str, Any]) -> str:
 
 
 def _bytes_of(word: str, letters: Mapping[str, int]) -> bytes:
-    """The bytes of a token by the library's ByteLevel decoder."""
+    """The bytes of a token according to the library's ByteLevel decoder."""
     if all(letter in letters for letter in word):
         return bytes(letters[letter] for letter in word)
     return word.encode()

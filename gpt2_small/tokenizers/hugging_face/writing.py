@@ -24,21 +24,18 @@ FROM_FILE, GPT2 = "PreTrainedTokenizerFast", "GPT2Tokenizer"
 def write_tokenizer_files(
     tokenizer: Tokenizer, folder: str | Path, *, n_ctx: int | None = None
 ) -> list[Path]:
-    """Writes the tokenizer's files into an exported folder and returns their paths.
+    """Write a tokenizer's files into an existing folder, and return their paths.
 
-    All get `tokenizer.json` and `tokenizer_config.json`; byte-level ones (`gpt2`, `bpe:SIZE`,
-    `byte`, `byte-level`) `vocab.json` and `merges.txt` too, and those with roles a
-    `chat_template.jinja`. `transformers` itself reads a typed
-    `<|endoftext|>` or role as the token, and a character that `char` does not know as `<unk>`, an
-    id beyond the model's.
+    Writes `tokenizer.json` and `tokenizer_config.json`, for byte-level tokenizers (`gpt2`,
+    `bpe:SIZE`, `byte`, `byte-level`) `vocab.json` and `merges.txt`, and for tokenizers with roles
+    `chat_template.jinja`. transformers then encodes a typed `<|endoftext|>` or role as the special
+    token, and a character outside the alphabet of `char` as `<unk>`, an id beyond the model's.
 
     Args:
-        tokenizer: one whose splitting these files can say.
-        folder: must exist.
-        n_ctx: the longest input, in tokens, that the files promise.
+        n_ctx: the longest input in tokens, for the settings.
 
     Raises:
-        UserError: a kind of tokenizer that these files cannot say.
+        UserError: a kind of tokenizer that these files cannot represent.
     """
     base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else tokenizer
     engine = engine_of(tokenizer)

@@ -1,1 +1,1 @@
-"""Write, find and restore checkpoints, and draw or load the first weights."""
+"""Write, find and restore checkpoints, and initialise or load the first weights."""

@@ -1,4 +1,4 @@
-"""Write checkpoints in the background, keep the last few and the best, find the last whole one."""
+"""Write checkpoints in the background, keep the last few and the best, find the last intact one."""
 
 import math
 import re
@@ -36,11 +36,11 @@ FILES = (WEIGHTS, OPTIMIZER, RANDOM, POSITION)
 
 
 class CheckpointWriter:
-    """Writes states into a run's folder, one after the other, while training continues.
+    """Writes checkpoints into a run's folder in a background thread.
 
-    keep: how many of the latest checkpoints stay, besides the one of the lowest held-out loss.
-    val_losses: held-out losses by step, to which the caller adds.
-    failures: why a checkpoint could not be written.
+    keep: the number of latest checkpoints to keep, besides the one with the lowest held-out loss.
+    val_losses: held-out losses by step; the caller adds to them.
+    failures: the errors of writing.
     """
 
     def __init__(self, folder: Path, keep: int, val_losses: Mapping[int, float]) -> None:
@@ -49,7 +49,7 @@ class CheckpointWriter:
         self._thread: Thread | None = None
 
     def save(self, state: State) -> None:
-        """Write a state as a checkpoint, after the one before; nothing once one has failed."""
+        """Write a checkpoint after the previous one; do nothing after a failure."""
         self.wait()
         if not self.failures:
             self._thread = Thread(target=self._write, args=(state,), daemon=True)
@@ -63,17 +63,17 @@ class CheckpointWriter:
 
     def _write(self, state: State) -> None:
         try:
-            self._sync_the_log()
+            self._sync_log()
             save_checkpoint(self.folder, state.step, state.weights, state.files())
             note_checkpoint(self.folder, state.step)
             self.prune()
         except OSError as error:
             self.failures.append(UserError(f"cannot keep checkpoints in {self.folder}: {error}"))
-        except Exception as error:  # it would end this thread alone, and the run would continue
+        except Exception as error:  # else it would end this thread alone
             self.failures.append(error)
 
-    def _sync_the_log(self) -> None:
-        """Have the log up to the step before on the disk, and the names of the run's files."""
+    def _sync_log(self) -> None:
+        """Flush the log and the folder's entries to the disk."""
         (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
         log = self.folder / LOG
         if log.exists():
@@ -81,7 +81,7 @@ class CheckpointWriter:
         sync(self.folder)
 
     def prune(self) -> None:
-        """Discard checkpoints but for the last few and the best."""
+        """Remove all checkpoints but the last few and the best."""
         checkpoints = find_checkpoints(self.folder)
         best = best_checkpoint(checkpoints, dict(self.val_losses))
         for checkpoint in checkpoints[: -self.keep]:
@@ -90,7 +90,7 @@ class CheckpointWriter:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder; a crash on the way leaves nothing that looks like a whole one."""
+    """Remove a checkpoint; its folder is renamed first, so that a crash leaves no partial one."""
     hidden = folder.with_name(f".{folder.name}.discarded")
     shutil.rmtree(hidden, ignore_errors=True)
     folder.rename(hidden)
@@ -100,7 +100,7 @@ def discard(folder: Path) -> None:
 def best_checkpoint(
     checkpoints: tuple[Checkpoint, ...], val_losses: Mapping[int, float]
 ) -> Checkpoint | None:
-    """The one of the lowest held-out loss, the earliest of equals; None where none was measured."""
+    """The earliest checkpoint with the lowest held-out loss; None without any measured."""
     measured = [
         checkpoint
         for checkpoint in checkpoints
@@ -110,9 +110,9 @@ def best_checkpoint(
 
 
 def sweep(folder: Path) -> None:
-    """Remove files and checkpoints that a crash left half written or half discarded.
+    """Remove files and checkpoints that a crash left partially written or removed.
 
-    A checkpoint that was about to be replaced by another of its step is restored.
+    A checkpoint whose replacement was not finished is restored.
     """
     for path in (folder / CHECKPOINTS).glob(".step-*"):
         match = re.fullmatch(r"\.(step-\d+)\.(unfinished|discarded|replaced)", path.name)
@@ -128,8 +128,8 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def check_whole(checkpoint: Checkpoint) -> None:
-    """Raises UserError, with the file, unless every file of a checkpoint is as it was written."""
+def check_intact(checkpoint: Checkpoint) -> None:
+    """Raises UserError, with the file, unless every file of a checkpoint has its recorded hash."""
     for name in FILES:
         checkpoint.file(name)
     step = read_position(checkpoint)["step"]
@@ -138,7 +138,7 @@ def check_whole(checkpoint: Checkpoint) -> None:
 
 
 def written_steps(folder: Path) -> list[int]:
-    """Steps of a run's checkpoints, with those that `sweep` restores."""
+    """The steps of a run's checkpoints, including those that `sweep` restores."""
     found = {checkpoint.step for checkpoint in find_checkpoints(folder)}
     for path in (folder / CHECKPOINTS).glob(".step-*.replaced"):
         number = path.name.removeprefix(".step-").removesuffix(".replaced")
@@ -147,10 +147,10 @@ def written_steps(folder: Path) -> list[int]:
 
 
 def check_found(folder: Path, logged_steps: int, checkpoint_every: int) -> None:
-    """Raises UserError when a checkpoint that a run has written cannot be found in its folder.
+    """Raises UserError when a run's last recorded checkpoint is missing.
 
-    Runs of the first version do not record it; their log shows whether there was one, since each
-    checkpoint is written before the next is begun.
+    Runs of the first version have no record. For them a log of two checkpoint intervals proves that
+    the first checkpoint was written.
     """
     noted = noted_checkpoint(folder)
     if noted is None and logged_steps >= 2 * checkpoint_every:
@@ -160,41 +160,41 @@ def check_found(folder: Path, logged_steps: int, checkpoint_every: int) -> None:
         return
     if (place / f"step-{noted}{DAMAGED}").exists():
         return
-    there = f"the latest there is step {max(found)}" if found else f"{place} has none"
+    latest = f"the latest there is step {max(found)}" if found else f"{place} has none"
     record = folder / LAST_CHECKPOINT
-    way = f", or remove {record} to resume from step {max(found)}" if found else ""
+    way_out = f", or remove {record} to resume from step {max(found)}" if found else ""
     raise UserError(
-        f"{folder} has written a checkpoint of step {noted}, which cannot be found ({there}); "
-        f"make {place} available again{way}, or begin a new run in another folder"
+        f"{folder} has written a checkpoint of step {noted}, which cannot be found ({latest}); "
+        f"make {place} available again{way_out}, or begin a new run in another folder"
     )
 
 
-def last_whole_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The latest checkpoint whose files are all as they were written, and a remark on each later.
+def last_intact_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Find the latest undamaged checkpoint, rename later ones, and describe each in a remark.
 
-    The later ones are renamed. None where there is no checkpoint.
+    Returns None when there is no checkpoint.
 
-    Raises UserError when there are some and all are damaged; then they are left as they are.
+    Raises UserError, and renames nothing, when all checkpoints are damaged.
     """
     damaged: dict[Checkpoint, UserError] = {}
-    whole = None
+    intact = None
     for checkpoint in reversed(find_checkpoints(folder)):
         try:
-            check_whole(checkpoint)
+            check_intact(checkpoint)
         except UserError as error:
             damaged[checkpoint] = error
         else:
-            whole = checkpoint
+            intact = checkpoint
             break
-    if damaged and whole is None:
+    if damaged and intact is None:
         raise UserError(
-            f"every checkpoint in {folder / CHECKPOINTS} is damaged, the latest so: "
+            f"every checkpoint in {folder / CHECKPOINTS} is damaged, the latest because "
             f"{next(iter(damaged.values()))}; or begin a new run in another folder"
         )
-    return whole, [_set_aside(checkpoint, error) for checkpoint, error in damaged.items()]
+    return intact, [_rename_damaged(checkpoint, error) for checkpoint, error in damaged.items()]
 
 
-def _set_aside(checkpoint: Checkpoint, error: UserError) -> str:
+def _rename_damaged(checkpoint: Checkpoint, error: UserError) -> str:
     aside = checkpoint.folder.with_name(checkpoint.folder.name + DAMAGED)
     shutil.rmtree(aside, ignore_errors=True)
     checkpoint.folder.rename(aside)

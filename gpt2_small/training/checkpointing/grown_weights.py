@@ -1,4 +1,4 @@
-"""Grow weights: more rows of the vocabulary, and a longer context."""
+"""Enlarge weights: a larger vocabulary and a longer context."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gpt2_small.model_protocol import Config
 
-# The parameters that have a row (or, of W_U, a column) for each token.
+# The parameters with an axis of tokens, and the number of that axis.
 OF_TOKENS = {"embed.W_E": 0, "unembed.W_U": 1, "unembed.b_U": 0}
 OF_POSITIONS = "pos_embed.W_pos"
 
@@ -17,14 +17,12 @@ def grown(
 ) -> dict[str, Tensor]:
     """Weights for a model of this config, which may have more tokens and positions.
 
-    A new token's row is drawn from a normal distribution with the mean and the standard deviation
-    of the known tokens' rows, dimension by dimension; so it is as large as they are, and unlike
-    each of them. Rows that were padding are drawn anew. A new position's row is drawn as a fresh
-    model's is. The numbers come from torch's global generator.
+    The rows of new tokens, and of padding, are drawn from a normal distribution with the mean and
+    the standard deviation of the known tokens' rows in each dimension. The rows of new positions
+    are initialised as in a new model. The numbers come from torch's global generator.
 
     Args:
-        known_tokens: rows that stand for tokens of the weights' own tokenizer; None for weights
-            whose vocabulary stays as it is.
+        known_tokens: the size of the weights' own tokenizer; None if the vocabulary is unchanged.
     """
     result = dict(weights)
     for name, axis in OF_TOKENS.items():

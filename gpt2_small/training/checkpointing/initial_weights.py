@@ -1,4 +1,4 @@
-"""Draw the first weights of a run, or take those of another model."""
+"""Initialise the weights of a run, randomly or from another model."""
 
 from dataclasses import asdict, dataclass
 from types import ModuleType
@@ -15,16 +15,16 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.checkpointing.grown_weights import grown
 from gpt2_small.training.recipes.recipe import Recipe
 
-# A model's fields that a run may choose although its weights come from elsewhere.
+# Fields of the model that a run may set although its weights come from another model.
 MAY_DIFFER = ("dropout",)
 MAY_GROW = ("n_ctx",)
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """The weights that a run begins with, of `--init-from`.
+    """The model of `--init-from`, whose weights a run begins with.
 
-    name: as the user gave it.
+    name: as given by the user.
     """
 
     name: str
@@ -32,15 +32,15 @@ class InitialWeights:
 
     @classmethod
     def open(cls, name: str, device: torch.device) -> "InitialWeights":
-        """The weights of a run, a folder or a name. Raises UserError when there are none."""
+        """Load the model of a run, a folder or a name. Raises UserError if it cannot be loaded."""
         return cls(name, open_model(name, device=device))
 
     def fields(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The fields of the model to train: those of the weights, its dropout as given.
+        """The fields of the model to train: the source's, with the given dropout and context.
 
-        The context may be longer than that of the weights.
+        The context may only be longer than the source's.
 
-        Raises UserError for a field that the weights do not have.
+        Raises UserError for another value of any other field.
         """
         fields = asdict(self.source.model.config)
         for name, value in given.items():
@@ -54,9 +54,9 @@ class InitialWeights:
         return {**fields, **given}
 
     def vocabulary(self, data: str, tokenizer: Tokenizer) -> int:
-        """The rows of the model's embedding for a data source's tokenizer.
+        """The model's vocabulary size for a data source's tokenizer.
 
-        Raises UserError when that is neither the weights' own nor extends it.
+        Raises UserError unless that is the source's own tokenizer or extends it.
         """
         own, rows = self.source.tokenizer, self.source.model.config.d_vocab
         if tokenizer.to_dict() == own.to_dict():
@@ -70,7 +70,7 @@ class InitialWeights:
         )
 
     def state(self, config: Config, tokenizer: Tokenizer) -> dict[str, Tensor]:
-        """The weights for a model of this config, grown where it has more than they have."""
+        """The source's weights, enlarged for a model of this config."""
         weights, own = self.source.model.state_dict(), self.source.tokenizer
         known = own.vocab_size if tokenizer.to_dict() != own.to_dict() else None
         return grown(weights, config, known)
@@ -84,7 +84,7 @@ def initialised_model(
     initial: InitialWeights | None,
     tokenizer: Tokenizer,
 ) -> Model:
-    """A Transformer with its first weights: drawn from the recipe's seed, or those given.
+    """Build a Transformer with weights drawn from the recipe's seed, or copied from `initial`.
 
     tokenizer: of the data.
     """

@@ -1,4 +1,4 @@
-"""Capture and restore everything that a resumed run needs: weights, optimiser, random states."""
+"""Capture and restore the state of a training: weights, optimiser, random states."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ RANDOM = "random.safetensors"
 POSITION = "position.json"
 POSITION_FORMAT = "gpt2-small-position/1"
 
-# AdamW's tensors for a parameter that ever had a gradient.
+# AdamW's state tensors for each updated parameter.
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -28,11 +28,11 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class State:
     """A training's state after a step; its tensors are copies.
 
-    record: the step as it stands in the log, the evaluation left out.
+    record: the step's record, without its evaluation.
     is_evaluated: whether the run evaluates after the step.
-    optimizer: by the parameter's name, a slash, and the name of AdamW's tensor.
-    random: of torch's generators, a row for each process.
-    loss_scale: of float16, and steps since it changed.
+    optimizer: AdamW's tensors, by `PARAMETER/TENSOR`.
+    random: states of torch's generators, a row for each process.
+    loss_scale: the scale of float16, and the steps since it changed.
     """
 
     record: RunRecord
@@ -64,9 +64,9 @@ class State:
 
 
 def capture(training: Training, record: RunRecord, is_evaluated: bool) -> State:
-    """A copy, in main memory, of a training's state after a step. All processes take part.
+    """Copy a training's state to main memory. All processes take part.
 
-    The weights and the optimiser are copied by the main process alone.
+    The main process alone copies weights and optimiser.
     """
     random = {name: training.processes.gather(row) for name, row in _generators(training).items()}
     is_main = training.processes.is_main
@@ -81,18 +81,18 @@ def capture(training: Training, record: RunRecord, is_evaluated: bool) -> State:
 
 
 def optimizer_tensors(training: Training) -> dict[str, Tensor]:
-    """AdamW's tensors for every parameter that ever had a gradient, by `parameter/name`."""
+    """AdamW's tensors of every updated parameter, by `PARAMETER/TENSOR`."""
     return {
-        f"{name}/{kept}": value
+        f"{name}/{moment}": value
         for name, parameter in training.model.named_parameters()
-        for kept, value in training.optimizer.state.get(parameter, {}).items()
+        for moment, value in training.optimizer.state.get(parameter, {}).items()
     }
 
 
 def restore(training: Training, checkpoint: Checkpoint | None) -> None:
-    """Bring a new training to a checkpoint that the main process has. All processes take part.
+    """Restore a training from a checkpoint that the main process reads. All processes take part.
 
-    Random states of processes that are new are drawn from the seed.
+    Additional processes get random states derived from the seed.
 
     Raises UserError for a checkpoint that is damaged or belongs to another model.
     """
@@ -119,16 +119,16 @@ def restore(training: Training, checkpoint: Checkpoint | None) -> None:
     for name, parameter in training.model.named_parameters():
         if name not in position["optimised"]:
             continue
-        for kept, tensor in zip(MOMENTS, _empty_moments(parameter), strict=True):
+        for moment, tensor in zip(MOMENTS, _empty_moments(parameter), strict=True):
             if processes.is_main:
-                tensor.copy_(saved[OPTIMIZER][f"{name}/{kept}"])
+                tensor.copy_(saved[OPTIMIZER][f"{name}/{moment}"])
             processes.share([tensor])
-            training.optimizer.state[parameter][kept] = tensor
+            training.optimizer.state[parameter][moment] = tensor
     _restore_generators(training, position["processes"], saved[RANDOM])
 
 
 def read_position(checkpoint: Checkpoint) -> dict[str, Any]:
-    """A checkpoint's position in the run. Raises UserError when it is damaged."""
+    """Read a checkpoint's step and tokens. Raises UserError when they are damaged."""
     position = read_json(checkpoint.file(POSITION), POSITION_FORMAT)
     for name in ("step", "tokens"):
         if type(position.get(name)) is not int:
@@ -149,9 +149,9 @@ def _empty_moments(parameter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _optimised(training: Training, optimizer: dict[str, Tensor], source: str) -> list[str]:
-    """The parameters that AdamW has tensors for; each must have all of them."""
-    kept = {name.rpartition("/")[0] for name in optimizer}
-    names = [name for name, _ in training.model.named_parameters() if name in kept]
+    """The names of the parameters with AdamW state, each of which must be complete."""
+    saved = {name.rpartition("/")[0] for name in optimizer}
+    names = [name for name, _ in training.model.named_parameters() if name in saved]
     expected = {f"{name}/{moment}" for name in names for moment in MOMENTS}
     wrong = sorted(expected ^ set(optimizer))
     if wrong:
@@ -160,7 +160,7 @@ def _optimised(training: Training, optimizer: dict[str, Tensor], source: str) ->
 
 
 def _generators(training: Training) -> dict[str, Tensor]:
-    """The states of torch's own generators in this process."""
+    """The states of torch's generators in this process."""
     states = {"cpu": torch.get_rng_state()}
     if training.processes.device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(training.processes.device)
@@ -184,7 +184,7 @@ def _restore_generators(
 
 
 def reseed(seed: int, step: int, rank: int) -> None:
-    """Set torch's own generators to a state of this seed, step and process alone."""
+    """Seed torch's generators by seed, step and process."""
     sequence = torch.Generator().manual_seed(seed)
     for number in (step, rank):
         drawn = torch.randint(2**31, (), generator=sequence).item()

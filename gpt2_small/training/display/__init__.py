@@ -1,1 +1,1 @@
-"""Show a run: console, samples, plot, trackers."""
+"""Show a run: its steps, samples, loss curve and trackers."""

@@ -1,4 +1,4 @@
-"""Print what became of a chat: the loss turn by turn, and answers before and after."""
+"""Print the progress of a chat model: its loss by turn, and its answers before and after."""
 
 from dataclasses import dataclass
 
@@ -32,9 +32,9 @@ def print_loss_by_turn(run: OpenRun, console: Console) -> None:
 
 @dataclass(frozen=True)
 class ChatStanding:
-    """How good a chat is at a moment: its held-out loss, and what is judged of its dialogues.
+    """The quality of a chat model at one step: its held-out loss and its judged dialogues.
 
-    judgement: the main process's alone.
+    judgement: of the main process alone.
     """
 
     loss: float
@@ -42,9 +42,9 @@ class ChatStanding:
 
 
 def chat_standing(run: OpenRun, console: Console, dialogues: int) -> ChatStanding:
-    """Measure the chat in training."""
+    """Measure a chat model in training."""
     loss = run.training.evaluate()
-    assert loss is not None  # nobody asks to stop
+    assert loss is not None  # it is never interrupted
     console.print(f"Judging {dialogues:,} dialogues ...", style="dim")
     is_main = run.training.processes.is_main
     return ChatStanding(loss, judged_dialogues(run.training, dialogues) if is_main else None)
@@ -53,7 +53,7 @@ def chat_standing(run: OpenRun, console: Console, dialogues: int) -> ChatStandin
 def print_chat_result(
     console: Console, lines: dict[str, float], before: ChatStanding, after: ChatStanding
 ) -> None:
-    """Print the table at the end: before and after, with the floor."""
+    """Print a table that compares the model before and after training with the floor."""
     if before.judgement is None or after.judgement is None:
         return
     table = Table(title="Before and after", title_justify="left")

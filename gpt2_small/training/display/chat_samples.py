@@ -1,4 +1,4 @@
-"""Sample answers from a model in training, judge them, and measure its loss turn by turn."""
+"""Sample answers from a model in training, judge them, and measure its loss by turn."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from gpt2_small.training.loop import EVALUATION_ROWS, Training
 from gpt2_small.training.step.masked_objective import tokens_and_mask
 
 ANSWER_TOKENS = 200
+# More words than any story of the grammar has, so that a longer answer counts as unfinished.
 LONGEST_STORY = 80
-"""No story of the grammar has as many words; a longer answer does not end."""
 
 
 def answers(
     training: Training, prompts: Sequence[Sequence[int]], new_tokens: int, *, seed: int
 ) -> list[list[int]]:
-    """Sample the model's answers to prompts that end with its role, at temperature 1.
+    """Sample the model's answers, at temperature 1, to prompts that end with its role token.
 
-    The last id is an end or a role, where it came to one.
+    The last id of a finished answer is an end or a role token.
     """
     tokenizer = training.data.tokenizer
     assert tokenizer.roles is not None
@@ -42,20 +42,20 @@ def answers(
 
 
 def chat_excerpt(training: Training, *, seed: int) -> str:
-    """The first message of a held-out conversation, and what the model answers."""
+    """The first message of a held-out conversation, and the model's answer."""
     data = training.data
     assert isinstance(data, ChatData)
     ids, _ = data.chats.val.conversation(seed % len(data.chats.val))
     assistant, end = role_id(data.tokenizer, "assistant"), end_id(data.tokenizer)
     prompt = ids[: 1 + int(np.flatnonzero(ids == assistant)[0])].tolist()
-    (said,) = answers(training, [prompt], ANSWER_TOKENS, seed=seed)
+    (drawn,) = answers(training, [prompt], ANSWER_TOKENS, seed=seed)
     message = data.tokenizer.decode([id for id in prompt[1:-1] if id != end])
-    answer = data.tokenizer.decode(said[:-1] if said[-1:] == [end] else said)
+    answer = data.tokenizer.decode(drawn[:-1] if drawn[-1:] == [end] else drawn)
     return f"> {message.strip()}\n{answer.strip()}"
 
 
 def judged_dialogues(training: Training, count: int) -> DialogueJudgement:
-    """How many of the model's answers in dialogues end, are as asked, and are true."""
+    """Judge sampled answers in dialogues: how many end, fit the question, and are true."""
     ids_of = {word: id for id, word in enumerate(DIALOGUE_WORDS)}
     end, seed = end_id(training.data.tokenizer), training.recipe.seed
 
@@ -64,9 +64,9 @@ def judged_dialogues(training: Training, count: int) -> DialogueJudgement:
         seed += 1
         prompts = [[ids_of[word] for word in words] for words in dialogues]
         found = []
-        for said in answers(training, prompts, LONGEST_STORY, seed=seed):
-            ended = said[-1:] == [end]
-            words = tuple(DIALOGUE_WORDS[id] for id in (said[:-1] if ended else said))
+        for drawn in answers(training, prompts, LONGEST_STORY, seed=seed):
+            ended = drawn[-1:] == [end]
+            words = tuple(DIALOGUE_WORDS[id] for id in (drawn[:-1] if ended else drawn))
             found.append(Answer(words, ended))
         return found
 
@@ -75,9 +75,9 @@ def judged_dialogues(training: Training, count: int) -> DialogueJudgement:
 
 @torch.no_grad()
 def loss_by_turn(training: Training) -> dict[int, tuple[float, int]]:
-    """Held-out loss of each of the assistant's turns, in nats per target, and its targets.
+    """The held-out loss, in nats per target, and the targets of each of the assistant's turns.
 
-    Turns count from 1. The main process computes all of it.
+    Turns count from 1. The main process alone computes it.
     """
     data, device = training.data, training.processes.device
     assert isinstance(data, ChatData)

@@ -27,7 +27,7 @@ SPARKLINE_WIDTH = 16
 
 
 class RunView:
-    """Shows the records of a training as they come, from where it stands."""
+    """Shows the records of a training from its current step on."""
 
     def __init__(self, console: Console, training: Training) -> None:
         self.console = console
@@ -56,12 +56,12 @@ class RunView:
 
     @contextmanager
     def live(self) -> Iterator["RunView"]:
-        """While the context lasts, the line stays at the bottom of the terminal."""
+        """In this context, the line stays at the bottom of the terminal."""
         with self._progress:
             yield self
 
     def show(self, record: RunRecord) -> None:
-        """Bring the line up to date; without a terminal, print a line now and then."""
+        """Update the live line; without a terminal, print every tenth of the steps."""
         self._loss = _smooth(self._loss, record.loss)
         self._rate = _smooth(self._rate, record.tokens_per_second)
         self._losses.append(self._loss)
@@ -75,8 +75,8 @@ class RunView:
         every = max(1, self.total_steps // PLAIN_LINES)
         if not self.console.is_terminal and record.step % every == 0:
             seconds = time.perf_counter() - self._started
-            made = max(1, record.step - self._first)
-            left = seconds / made * (self.total_steps - record.step)
+            steps = max(1, record.step - self._first)
+            left = seconds / steps * (self.total_steps - record.step)
             self.console.print(
                 f"step {record.step}/{self.total_steps}  loss {self._loss:.3f}  "
                 f"{self._speed()}  {left:.0f} s left",
@@ -84,7 +84,7 @@ class RunView:
             )
 
     def show_evaluation(self, targets: int) -> None:
-        """Say in the live line how many held-out targets this process has evaluated."""
+        """Show in the live line how many held-out targets this process has evaluated."""
         self._progress.update(self._task, speed=f"evaluating, {targets:,} tokens")
 
     def _speed(self) -> str:
@@ -95,9 +95,9 @@ class RunView:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Values as a row of bars: as many as there are, but at most `width`, each a mean.
+    """Values as a row of at most `width` bars, each the mean of consecutive values.
 
-    The lowest mean is the lowest bar, the highest the highest.
+    The heights are scaled from the lowest mean to the highest.
     """
     count = min(width, len(values))
     edges = [len(values) * place // count for place in range(count + 1)] if count else []

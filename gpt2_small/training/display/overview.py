@@ -33,7 +33,7 @@ from gpt2_small.training.training_data import Data, StoriesData
 
 
 def reference_lines(data: Data) -> dict[str, float]:
-    """Losses to compare with, in nats per token: a uniform guess, a bigram model, the floor."""
+    """Reference losses, in nats per token: a uniform guess, a bigram model, the floor."""
     lines = {"uniform, ln V": math.log(data.tokenizer.vocab_size)}
     if isinstance(data, ChatData):
         return lines | ({"floor": dialogue_floor()} if data.holds_dialogues else {})
@@ -44,7 +44,7 @@ def reference_lines(data: Data) -> dict[str, float]:
 
 
 def print_plan(run: OpenRun, console: Console, title: str) -> None:
-    """Print what the run consists of."""
+    """Print the solution, data, model, schedule and device of a run."""
     training, recipe = run.training, run.training.recipe
     config, processes = training.config, training.processes
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
@@ -69,12 +69,12 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     cut = "" if micro_batches == 1 else f" in {micro_batches} micro-batches"
     if isinstance(run.data, ChatData):
         epochs = recipe.max_steps * recipe.batch_size / len(run.data.chats.train)
-        what = f"conversations{cut}: {epochs:.1f} epochs"
+        batch = f"conversations{cut}: {epochs:.1f} epochs"
     else:
-        what = f"windows{cut}: {recipe.max_steps * windows:,} tokens"
+        batch = f"windows{cut}: {recipe.max_steps * windows:,} tokens"
     plan.add_row(
         "training",
-        f"{recipe.max_steps:,} steps of {recipe.batch_size} {what}, seed {recipe.seed}",
+        f"{recipe.max_steps:,} steps of {recipe.batch_size} {batch}, seed {recipe.seed}",
     )
     plan.add_row("schedule", describe(recipe, training.solution.learning_rate))
     threads = (
@@ -84,8 +84,8 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     compiled = ", compiled before the first step" if training.is_compiled else ""
     if run.questions:
         every = recipe.choices_every or recipe.evaluate_every
-        what = f"{len(run.questions):,} questions of {recipe.choices} every {every:,} steps"
-        plan.add_row("choices", escape(what))
+        choices = f"{len(run.questions):,} questions of {recipe.choices} every {every:,} steps"
+        plan.add_row("choices", escape(choices))
     plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}{compiled}")
     plan.add_row("run folder", escape(str(run.folder)))
     console.print(Panel(plan, title=title, title_align="left"))
@@ -93,28 +93,28 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
         console.print(escape(remark), highlight=False)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_excerpt(run: OpenRun, console: Console, title: str, *, seed: int) -> None:
-    """Print something that the model writes."""
+    """Print a sample of the model."""
     if run.training.processes.is_main:
         text = excerpt(run.training, seed=seed)
         console.print(Panel(escape(text), title=title, title_align="left"))
 
 
-def watch(
+def show_training(
     run: OpenRun,
     console: Console,
     *,
-    look_every: int,
+    sample_every: int,
     trackers: Trackers | None = None,
     profiler: Profiler | None = None,
 ) -> bool:
-    """Train to the end, or until asked to stop, with a live line and samples.
+    """Train to the end, or until a stop is requested, with a live line and samples.
 
-    look_every: steps between two samples.
+    sample_every: steps between two samples.
 
     Returns whether the run reached its end.
     """
@@ -137,7 +137,7 @@ def watch(
                     highlight=False,
                 )
             is_last = training.is_done or training.is_stopping
-            if record.step % look_every == 0 and not is_last:
+            if record.step % sample_every == 0 and not is_last:
                 show_excerpt(run, console, f"after {record.step:,} steps", seed=seed + record.step)
     seconds = time.perf_counter() - started
     console.print(f"Trained {training.step - first:,} steps in {seconds:.0f} seconds.")
@@ -169,9 +169,9 @@ SKIPPED = {
 
 @contextmanager
 def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
-    """Within the context, a signal or the loss of the output asks the run to stop.
+    """In this context, a signal or the loss of the output requests the run to stop.
 
-    The first signal is answered at once, whatever the run is doing.
+    The first signal is acknowledged on the screen at once.
     """
     request = StopRequest()
     if isinstance(console.file, LastingOutput):
@@ -179,12 +179,12 @@ def stopping_on_signals(console: Console) -> Iterator[StopRequest]:
         if console.file.is_lost:
             request.make()
 
-    def answer() -> None:
+    def acknowledge() -> None:
         console.print(
             "Stopping after this step; interrupt again to stop at once and lose it.", style="yellow"
         )
 
-    with stop_on_signals(request, answer):
+    with stop_on_signals(request, acknowledge):
         yield request
 
 

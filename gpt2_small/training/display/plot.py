@@ -12,7 +12,7 @@ from gpt2_small.files import atomic_file
 from gpt2_small.training.choice_scores import ACC, ACC_NORM
 
 INK, ACCENT = "#222222", "#1f6feb"
-# What lies further above the worst line than this is the first steps' and tells nothing.
+# The top of the axis over the highest reference line; the first steps' losses above it are cut off.
 ABOVE_A_GUESS = 1.2
 LABELLED = (1, 1.5, 2, 3, 4, 5, 6, 8)
 REFERENCE_COLOURS = ("#8a8a8a", "#b7791f", "#2f855a")
@@ -26,12 +26,12 @@ def save_loss_curve(
     reference_lines: Mapping[str, float],
     chance: float | None = None,
 ) -> None:
-    """Draw a run's training and validation loss over its steps into a PNG, whole or not at all.
+    """Draw a run's training and validation loss over its steps into a PNG, written atomically.
 
-    log: the run's records, with `step`, `loss` and, where it was evaluated, `val_loss`.
-    reference_lines: losses to compare with, in nats, by name.
-    chance: accuracy of a guess at the multiple-choice questions. Where the log has their scores, a
-        second panel shows them.
+    log: the run's records, with `step`, `loss` and, at evaluations, `val_loss`. Scores on
+        multiple-choice questions are drawn in a second panel.
+    reference_lines: reference losses, in nats, by name.
+    chance: accuracy of a random guess at the questions.
 
     Losses that are missing or not finite are left out, and a curve without one from the legend.
 
@@ -55,7 +55,7 @@ def save_loss_curve(
 def _draw_losses(
     axes: Any, log: Sequence[Mapping[str, Any]], reference_lines: Mapping[str, float]
 ) -> None:
-    """Draw both losses over the steps, and a line for each loss to compare with."""
+    """Draw both losses over the steps, and a line for each reference loss."""
     _draw_curve(axes, log, "loss", label="training batch", color=ACCENT, alpha=0.35, linewidth=1)
     points: dict[str, Any] = {"color": ACCENT, "linewidth": 2, "marker": "o", "markersize": 3.5}
     evaluated = _draw_curve(axes, log, "val_loss", label="held-out text", **points)
@@ -100,7 +100,7 @@ def _format_losses(axes: Any, reference_lines: Mapping[str, float]) -> None:
 
 
 def _panels(figure: Figure, *, has_choices: bool) -> tuple[Any, Any]:
-    """The axes of the losses, and below them those of the accuracies where there are any."""
+    """The axes of the losses, and below them those of the accuracies, or None."""
     if not has_choices:
         return figure.add_subplot(), None
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 FOLDER = "profile"
-# Steps that are not traced, a warm-up of the profiler, and the steps of the trace.
+# Steps before the trace, the profiler's warm-up steps, and traced steps.
 WAIT, WARM_UP, TRACED = 2, 1, 3
 
 
@@ -18,13 +18,13 @@ class Profiler:
         self._profiler = profiler
 
     def step(self) -> None:
-        """Tell the profiler that a step is over."""
+        """Signal the end of a step to the profiler."""
         self._profiler.step()
 
 
 @contextmanager
 def profiling(folder: Path, device: torch.device, first_step: int) -> Iterator[Profiler]:
-    """Within the context, write a trace of three steps into `profile/` of a run's folder.
+    """In this context, write a trace of three steps into `profile/` of a run's folder.
 
     The file is in Chrome's format, for chrome://tracing or ui.perfetto.dev.
     """

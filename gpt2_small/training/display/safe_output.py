@@ -1,4 +1,4 @@
-"""Write a run's screen to an output that may be gone or lack a character."""
+"""Write to standard output safely: survive a closed output and characters it lacks."""
 
 import io
 import os
@@ -11,17 +11,17 @@ from rich.console import Console
 
 
 class LastingOutput(io.TextIOBase):
-    """Standard output, whose loss is reported once and harms nothing.
+    """Standard output whose loss (a broken pipe, a closed terminal) raises no error.
 
-    A reader that is gone (a broken pipe, a closed terminal) makes it write nowhere from then on.
+    After the loss, text is discarded.
 
-    on_loss: called when the output is lost.
+    on_loss: called once, at the loss.
     """
 
     def __init__(self, on_loss: Callable[[], object] = lambda: None) -> None:
         self.on_loss = on_loss
         self.is_lost = False
-        self._stream = sys.stdout  # a live line replaces it meanwhile
+        self._stream = sys.stdout  # rich's live display replaces sys.stdout later
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -52,7 +52,7 @@ class LastingOutput(io.TextIOBase):
 
     def _lose(self) -> None:
         self.is_lost = True
-        # Text that is still buffered goes to the null device, so that it does not fail at exit.
+        # Buffered text goes to the null device, so that flushing it at exit does not fail.
         with suppress(OSError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -61,5 +61,5 @@ class LastingOutput(io.TextIOBase):
 
 
 def run_console(*, quiet: bool = False) -> Console:
-    """A console for a run. Its output is `console.file`, whose `on_loss` may be set."""
+    """A console for a run, whose `file` is a LastingOutput; its `on_loss` may be set."""
     return Console(file=cast(IO[str], LastingOutput()), quiet=quiet)

@@ -12,7 +12,7 @@ STORIES_TO_CHOOSE_FROM = 8
 
 
 def sampled_stories(training: Training, count: int, *, seed: int) -> list[str]:
-    """Stories that the model writes, each up to where it begins another."""
+    """Sample stories from the model, each cut at the beginning of the next."""
     data = training.data
     assert isinstance(data, StoriesData)
     begin, new_tokens = data.start_token, training.config.n_ctx - 1
@@ -29,10 +29,10 @@ def sampled_stories(training: Training, count: int, *, seed: int) -> list[str]:
 
 
 def excerpt(training: Training, *, seed: int) -> str:
-    """Something short that the model writes at temperature 1 after the beginning of a text."""
+    """A short sample of the model at temperature 1."""
     if isinstance(training.data, StoriesData):
-        written = sampled_stories(training, STORIES_TO_CHOOSE_FROM, seed=seed)
-        return next((story for story in written if story), "(it ended before the first word)")
+        sampled = sampled_stories(training, STORIES_TO_CHOOSE_FROM, seed=seed)
+        return next((story for story in sampled if story), "(it ended before the first word)")
     if isinstance(training.data, ChatData):
         return chat_excerpt(training, seed=seed)
     start, tokenizer = training.data.start_token, training.data.tokenizer
@@ -48,7 +48,7 @@ def excerpt(training: Training, *, seed: int) -> str:
 
 
 def judged(training: Training, count: int) -> stories.Judgement:
-    """How many of the stories that the model writes parse, agree, and are new."""
+    """Judge sampled stories: how many parse, agree and are new."""
     sampled = sampled_stories(training, count, seed=training.recipe.seed)
     assert isinstance(training.data, StoriesData)
     return stories.judge(sampled, stories.training_text(training.data.seed))

@@ -1,4 +1,4 @@
-"""Pass a run's records on to TensorBoard and Weights & Biases."""
+"""Send a run's records to TensorBoard and Weights & Biases."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 class Trackers:
-    """Passes a run's records on to those that were asked for."""
+    """Sends a run's records to the selected trackers."""
 
     def __init__(self, tensorboard: Any = None, wandb_run: Any = None) -> None:
         self._tensorboard, self._wandb = tensorboard, wandb_run
 
     def show(self, record: RunRecord) -> None:
-        """Pass a record on."""
+        """Send a record."""
         numbers = record.as_json()
         step = numbers.pop("step")
         if self._tensorboard is not None:
@@ -29,7 +29,7 @@ class Trackers:
             self._wandb.log(numbers, step=step)
 
     def close(self) -> None:
-        """Wait until everything is written."""
+        """Flush and close the trackers."""
         if self._tensorboard is not None:
             self._tensorboard.close()
         if self._wandb is not None:
@@ -46,13 +46,13 @@ def open_trackers(
     run_id: str | None = None,
     step: int = 0,
 ) -> Iterator[Trackers]:
-    """The trackers that were asked for, closed at the end.
+    """Open the selected trackers, and close them at the end.
 
     wandb: the name of a project.
-    run_id: of the run, which Weights & Biases resumes by it.
-    step: steps that the run has made; TensorBoard drops what was written of later ones.
+    run_id: the run's id, by which Weights & Biases resumes it.
+    step: the run's steps so far; TensorBoard drops the records of later steps.
 
-    Raises UserError for one that is not installed, and for Weights & Biases without a key.
+    Raises UserError for a tracker that is not installed, and for Weights & Biases without a key.
     """
     writer = project = None
     if tensorboard:

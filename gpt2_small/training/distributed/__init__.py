@@ -1,4 +1,4 @@
-"""Train with several processes: start, exchange, compare, and report lost ones."""
+"""Train with several processes: join them, exchange and compare values, report lost workers."""
 
 from gpt2_small.training.distributed.processes import Processes, joined_processes
 

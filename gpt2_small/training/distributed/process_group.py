@@ -1,4 +1,4 @@
-"""Join a process group, and report a lost process in one sentence."""
+"""Join a process group, and report a lost worker in one sentence."""
 
 import math
 import os
@@ -25,7 +25,7 @@ TIMED_OUT = re.compile(r"timed out (waiting|after)|wait timeout", re.I)
 
 
 def timeout() -> timedelta:
-    """How long a process waits for another: the seconds of $GPT2_SMALL_TIMEOUT, or ten minutes.
+    """The time limit for waiting for another process: $GPT2_SMALL_TIMEOUT seconds, or ten minutes.
 
     Raises MachineError for anything but a number of at least 1.
     """
@@ -40,46 +40,46 @@ def timeout() -> timedelta:
 
 
 def this_machine() -> str:
-    """The host's name and a colon to begin a sentence with, where there are several machines."""
-    several = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
-    return f"{socket.gethostname()}: " if several else ""
+    """The prefix of a message, `HOST: `, when there are several machines; else empty."""
+    has_several = os.environ.get("GROUP_WORLD_SIZE", "1") != "1"
+    return f"{socket.gethostname()}: " if has_several else ""
 
 
 def join(backend: str) -> None:
     """Join the other processes over `gloo` or `nccl`.
 
-    Raises MachineError for a network interface that this machine has not, and ProcessLost when
-    another process does not come or cannot be reached.
+    Raises MachineError for a network interface that this machine does not have, and ProcessLost
+    when another process does not join in time or cannot be reached.
     """
     limit = timeout()
-    here = [name for _, name in socket.if_nameindex()]
+    interfaces = [name for _, name in socket.if_nameindex()]
     chosen = os.environ.get(INTERFACE["gloo"], "")
-    if backend == "gloo" and not set(filter(None, chosen.split(","))) <= set(here):
+    if backend == "gloo" and not set(filter(None, chosen.split(","))) <= set(interfaces):
         raise MachineError(
             f"{this_machine()}{INTERFACE['gloo']} is {chosen!r}, which is no network interface of "
-            f"this machine; give one of {', '.join(here)}"
+            f"this machine; give one of {', '.join(interfaces)}"
         )
     try:
         store, rank, world_size = next(rendezvous("env://", timeout=limit))
         store.set_timeout(limit)
-        place = rendezvous_store(store, rank, world_size, limit)
+        own_store = rendezvous_store(store, rank, world_size, limit)
         dist.init_process_group(
-            backend, store=place, rank=rank, world_size=world_size, timeout=limit
+            backend, store=own_store, rank=rank, world_size=world_size, timeout=limit
         )
     except RuntimeError as error:
         reason = _reason(error) or str(error)
         if TIMED_OUT.search(reason):
-            reason = f"not all came within {limit.total_seconds():g} seconds"
+            reason = f"not all joined within {limit.total_seconds():g} seconds"
         raise ProcessLost(
             f"{this_machine()}the processes cannot reach each other ({reason}); set "
             f"{INTERFACE[backend]} on each machine to its network interface that leads to the "
-            f"others, here one of {', '.join(here)}"
+            f"others, here one of {', '.join(interfaces)}"
         ) from error
 
 
 @contextmanager
 def losses_as_sentences() -> Iterator[None]:
-    """Within the context, raise ProcessLost, with a sentence, for what gloo or a store raises."""
+    """In this context, raise ProcessLost, with a sentence, for errors of gloo or the store."""
     try:
         yield
     except RuntimeError as error:

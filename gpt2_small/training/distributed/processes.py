@@ -26,11 +26,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together.
+    """The process group, seen from one process.
 
-    rank: its number, from 0.
-    world_size: how many there are.
-    device: where this one computes.
+    rank: this process's number, from 0.
+    world_size: the number of processes.
+    device: this process's device.
     """
 
     rank: int
@@ -43,7 +43,7 @@ class Processes:
         return self.rank == 0
 
     def distribute(self, model: nn.Module) -> nn.Module:
-        """The model, whose gradients are averaged over the processes when there are several."""
+        """Wrap a model so that gradients are averaged over the processes, if there are several."""
         if self.world_size == 1:
             return model
         if self.device.type == "cuda":
@@ -53,7 +53,7 @@ class Processes:
         return parallel
 
     def sum(self, *values: float) -> list[float]:
-        """Each value, added up over the processes."""
+        """Each value, summed over the processes."""
         if self.world_size == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -65,15 +65,15 @@ class Processes:
         return self.sum(value)[0] / self.world_size
 
     def share(self, tensors: Iterable[Tensor]) -> None:
-        """Copy the main process's values of these tensors into every process's."""
+        """Broadcast the main process's values of these tensors, in place."""
         if self.world_size > 1:
             for tensor in tensors:
-                here = tensor.detach().to(self.device, copy=True).contiguous()
-                dist.broadcast(here, src=0)
-                tensor.detach().copy_(here)
+                values = tensor.detach().to(self.device, copy=True).contiguous()
+                dist.broadcast(values, src=0)
+                tensor.detach().copy_(values)
 
     def gather(self, row: Tensor) -> Tensor:
-        """The rows of all processes, in their order; a row is as long in each."""
+        """The rows of all processes, in order of rank; all have the same length."""
         if self.world_size == 1:
             return row[None]
         rows = [torch.empty_like(row, device=self.device) for _ in range(self.world_size)]
@@ -81,9 +81,9 @@ class Processes:
         return torch.stack(rows).to(row.device)
 
     def on_main(self, action: Callable[[], Any]) -> Any:
-        """The JSON value that an action of the main process gives, in every process.
+        """Run an action in the main process, and return its JSON value in every process.
 
-        Raises UserError in every process when the action does; the main one has its sentence.
+        Raises UserError in every process when the action does, with its message on the main one.
         """
         value, error = None, None
         if self.is_main:
@@ -107,11 +107,11 @@ class Processes:
         return json.loads(buffer.numpy().tobytes())
 
     def gather_json(self, value: Any) -> list[Any]:
-        """Each process's JSON value, in their order, in every process."""
+        """The JSON values of all processes, in order of rank."""
         return [json.loads(content) for content in self.gather_bytes(json.dumps(value).encode())]
 
     def gather_bytes(self, content: bytes) -> list[bytes]:
-        """Each process's bytes, in their order, in every process."""
+        """The bytes of all processes, in order of rank."""
         lengths = self.gather(torch.tensor([len(content)]))[:, 0].tolist()
         row = torch.zeros(max(1, *lengths), dtype=torch.uint8)
         row[: len(content)] = torch.tensor(list(content), dtype=torch.uint8)
@@ -121,17 +121,17 @@ class Processes:
         ]
 
     def together(self, action: Callable[[], Result]) -> Result:
-        """The result of an action of this process; all fail when it fails in one.
+        """Run an action in every process, and return this process's result.
 
-        Raises UserError when the action does anywhere, with the sentence of the first process in
-        which it did.
+        Raises UserError in every process when the action does in one, with the message of the first
+        such process.
         """
         failure = b""
         try:
             result = action()
         except UserError as mistake:
-            whose = "" if self.is_main else f"process {self.rank}, on {socket.gethostname()}: "
-            failure = f"{whose}{mistake}".encode()
+            prefix = "" if self.is_main else f"process {self.rank}, on {socket.gethostname()}: "
+            failure = f"{prefix}{mistake}".encode()
         for first in filter(None, self.gather_bytes(failure)):
             raise UserError(first.decode())
         return result
@@ -140,9 +140,9 @@ class Processes:
 def _make_first_pass(parallel: DistributedDataParallel) -> None:
     """Make a throw-away backward pass, so that DistributedDataParallel builds its buckets.
 
-    In the first pass its buckets follow the order of the parameters, later the order in which
-    gradients are ready, and the place in a bucket decides in which order three or more processes
-    are added up. With no first pass among its steps a resumed run adds as the uninterrupted one.
+    Its first pass uses buckets in the order of the parameters, later passes in the order in which
+    gradients are ready, and the buckets determine the order of summation over three or more
+    processes. Without this pass a resumed run would round differently from an uninterrupted one.
     """
     with torch.random.fork_rng(devices=[]):
         parallel.train()(torch.zeros(1, 2, dtype=torch.long)).sum().backward()
@@ -151,12 +151,12 @@ def _make_first_pass(parallel: DistributedDataParallel) -> None:
 
 @contextmanager
 def joined_processes(device: str | None = None) -> Iterator[Processes]:
-    """Join the processes that torchrun started, and leave them at the end; alone, there is one.
+    """Join the processes that torchrun started, if it did, and leave them at the end.
 
     device: as for `find_device`; under torchrun, `cuda` means the GPU of the process's local rank.
 
-    Raises MachineError for a device that is not there, and ProcessLost when another process does
-    not come, or is gone.
+    Raises MachineError for an unavailable device, and ProcessLost when another process does not
+    join or is lost.
     """
     if not dist.is_torchelastic_launched():
         yield Processes(rank=0, world_size=1, device=find_device(device))
@@ -173,7 +173,7 @@ def joined_processes(device: str | None = None) -> Iterator[Processes]:
 
 
 def _own_device(device: str | None) -> torch.device:
-    """The device of one of several processes; each on a machine has a GPU of its own."""
+    """The device of one of several processes; processes of a machine use different GPUs."""
     try:
         chosen = find_device(device)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Compare the machines of a training before it starts: checkpoints, data and solution."""
+"""Compare checkpoints, data and solution between machines before training starts."""
 
 import os
 import socket
@@ -11,20 +11,20 @@ from gpt2_small.training.distributed import Processes
 
 
 def any_restarted(processes: Processes) -> bool:
-    """Whether torchrun has restarted any of the processes. All take part.
+    """Whether torchrun has restarted any process. All processes take part.
 
-    On a machine that has joined anew the count begins at 0, while the others were restarted.
+    On a machine that joined later the restart count is 0, although others were restarted.
     """
     restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     return processes.sum(float(restarted))[0] > 0
 
 
 def check_main_has_latest(processes: Processes, folder: Path) -> None:
-    """Check that no machine has later checkpoints of a run than the main one. All take part.
+    """Check that no machine has later checkpoints than the main process's. All processes take part.
 
-    One has when the machines share no folder and another one has become the first.
+    This happens when the machines share no folder and rank 0 has moved to another machine.
 
-    Raises UserError with the name of the machine that has them.
+    Raises UserError with the name of the machine that has later checkpoints.
     """
     steps = [checkpoint.step for checkpoint in find_checkpoints(folder)]
     mine = {"step": max(steps, default=0), "machine": socket.gethostname()}
@@ -40,16 +40,16 @@ def check_main_has_latest(processes: Processes, folder: Path) -> None:
 
 
 def check_alike(processes: Processes, hashes: Mapping[str, str]) -> None:
-    """Check that these named hashes are equal in every process. All take part.
+    """Check that these named hashes are equal in all processes. All processes take part.
 
     Raises UserError with the name that differs, and the machine.
     """
     mine = {"machine": socket.gethostname(), **hashes}
     main, *others = processes.gather_json(mine)
     for rank, other in enumerate(others, start=1):
-        for what in hashes:
-            if other[what] != main[what]:
+        for name in hashes:
+            if other[name] != main[name]:
                 raise UserError(
-                    f"{what} is not the same for process {rank}, on {other['machine']}, as for the "
+                    f"{name} is not the same for process {rank}, on {other['machine']}, as for the "
                     f"first, on {main['machine']} (its SHA-256 is another); copy it there"
                 )

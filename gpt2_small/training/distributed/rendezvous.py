@@ -1,4 +1,4 @@
-"""Give processes that torchrun has restarted a rendezvous of their own."""
+"""Create a new rendezvous for processes that torchrun has restarted."""
 
 import time
 import uuid
@@ -11,13 +11,13 @@ POLL_SECONDS = 0.01
 
 
 def rendezvous_store(store: Store, rank: int, world_size: int, limit: timedelta) -> Store:
-    """A part of a store that these processes share, and that none before them has written to.
+    """A new prefix of a store, which these processes share.
 
-    torchrun gives restarted processes the store of those before them, which holds the addresses of
-    processes that have ended. So each asks under a number of its own, and the first process answers
-    with a new prefix until all have joined.
+    torchrun passes the old store on to restarted processes, with the addresses of processes that
+    have exited. So each process registers under its own number, and rank 0 replies with a new
+    prefix until all have joined.
 
-    Raises DistStoreError when another process does not ask or answer in time.
+    Raises DistStoreError when another process does not join in time.
     """
     store = PrefixStore("rendezvous", store)
     if rank > 0:

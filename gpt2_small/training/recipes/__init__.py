@@ -1,1 +1,1 @@
-"""Choose the settings of a run: recipe, presets, flags, and those of a resumed run."""
+"""Determine the settings of a run from presets, flags and, for a resumed run, its config."""

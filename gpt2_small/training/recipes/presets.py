@@ -1,4 +1,4 @@
-"""Name whole training runs: a model's shape, its data and its recipe."""
+"""Define training presets: a model's shape, its data and its recipe."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,13 +11,13 @@ from gpt2_small.training.recipes.settings import Settings
 
 
 def _shape(name: str) -> dict[str, Any]:
-    """A model preset, but for the vocabulary: that is the data's."""
+    """A model preset without its vocabulary size, which follows from the data."""
     return {field: value for field, value in SHAPES[name].items() if field != "d_vocab"}
 
 
-# All of tiny Shakespeare's held-out part; some seconds of a large text's on two cores.
+# All of tiny Shakespeare's held-out part; some seconds of evaluation on two cores.
 EVALUATION_TOKENS = 2**18
-# 50,257 tokens, filled up to a multiple of 128, which products on a GPU like.
+# 50,257 tokens padded to a multiple of 128, for which GPUs multiply faster.
 PADDED_VOCABULARY = 50_304
 
 # nanoGPT's recipe for OpenWebText (config/train_gpt2.py): 480 windows of 1,024 tokens a step.
@@ -50,8 +50,8 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 final_fraction=0.0,
                 weight_decay=0.0,
                 beta2=0.98,
-                # With large token embeddings a small model soon learns to copy from earlier in a
-                # story, and to leave out the words that cannot come.
+                # With large token embeddings a small model quickly learns to copy earlier words of
+                # a story and to exclude impossible ones.
                 embedding_scale=4.0,
                 evaluate_every=300,
                 checkpoint_every=300,
@@ -133,7 +133,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         # In the published GPT-2, 2e-5 to 2e-6 in five epochs of oasst1's best paths.
         "chat-oasst": Settings(
             recipe=Recipe(
-                max_steps=1,  # the epochs decide
+                max_steps=1,  # replaced according to the epochs
                 epochs=5,
                 batch_size=32,
                 learning_rate=2e-5,
@@ -143,7 +143,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
                 dtype="bfloat16",
             ),
         ),
-        # nanoGPT's config/finetune_shakespeare.py, with a warm-up that is as short.
+        # nanoGPT's config/finetune_shakespeare.py.
         "finetune": Settings(
             tokenizer="gpt2",
             init_from="gpt2",

@@ -1,4 +1,4 @@
-"""Define how a run trains: sizes, rates and lengths, as one value."""
+"""Define the recipe of a run: its sizes, rates and lengths."""
 
 import math
 import types
@@ -37,16 +37,16 @@ class Recipe:
 
     max_steps: updates of the weights.
     batch_size: windows in a step, over all processes.
-    micro_batch_size: windows that a process holds at once; left out, as many as the device's
-        memory takes.
+    micro_batch_size: windows in one forward pass of a process; left out, as many as fit in the
+        device's memory.
     learning_rate: the highest rate of the schedule.
     warmup_steps: steps until that rate is reached.
-    epochs: passes over conversations, which decide max_steps, warmup_steps and checkpoint_every;
-        left out, those are as they are.
-    schedule: `cosine`, or `constant`, whose last steps fall linearly.
+    epochs: passes over conversations, which determine max_steps, warmup_steps and checkpoint_every;
+        left out, those apply as given.
+    schedule: `cosine`, or `constant` with a linear decay at the end.
     schedule_steps: length of the schedule; left out, max_steps. Later steps have its last rate.
-    decay_steps: length of the fall of a constant schedule; left out, a fifth of the schedule.
-    final_fraction: what part of the highest rate is left at the end.
+    decay_steps: length of a constant schedule's decay; left out, a fifth of the schedule.
+    final_fraction: the last rate as a fraction of the highest.
     weight_decay: on matrices.
     beta1, beta2: decay of AdamW's first and second moment.
     max_grad_norm: gradients are clipped to this global norm.
@@ -54,22 +54,22 @@ class Recipe:
         of the last hundred; left out, none is skipped.
     embedding_scale: factor of W_E before the first step.
     order: of the training windows: `random` draws with replacement, `epochs` takes each window once
-        a pass.
+        per epoch.
     dtype: of the products, by autocast; weights and optimiser stay float32. float16 scales the
         loss.
     compile: whether the model is compiled; left out, on CUDA alone.
-    recompute: whether a block's activations are computed again instead of kept, by the fast twin.
+    recompute: whether the fast twin recomputes activations instead of saving them.
     evaluate_every: steps between two evaluations on held-out text.
-    evaluation_tokens: how much of the held-out text is used; left out, all of it.
-    choices: a file of multiple-choice questions in HellaSwag's format that are answered at
-        evaluations, or `stories`, or `hellaswag`; left out, none are.
+    evaluation_tokens: the number of held-out tokens to evaluate on; left out, all of them.
+    choices: a file of multiple-choice questions in HellaSwag's format to answer at evaluations, or
+        `stories`, or `hellaswag`; left out, none.
     choices_every: steps between two evaluations with the questions; left out, evaluate_every.
-    choices_limit: how many of the questions are answered; left out, all.
+    choices_limit: the number of questions to answer; left out, all.
     checkpoint_every: steps between two checkpoints.
-    keep: how many of the latest checkpoints are kept, besides the best.
+    keep: the number of latest checkpoints to keep, besides the best.
     seed: of the weights, the order of the data and dropout.
 
-    Raises UserError, with the value and the way out.
+    Raises UserError, with the field and its value, for an invalid value.
     """
 
     max_steps: int
@@ -115,13 +115,13 @@ class Recipe:
 
     @property
     def total_steps(self) -> int:
-        """Steps of the schedule."""
+        """The length of the schedule in steps."""
         return self.schedule_steps or self.max_steps
 
     def micro_batches(self, world_size: int) -> int:
-        """How many micro-batches a process accumulates in a step.
+        """The number of micro-batches that a process accumulates in a step.
 
-        Raises UserError when the batch cannot be shared and cut equally.
+        Raises UserError when the batch cannot be divided equally.
         """
         share = self.share(world_size)
         size = self.micro_batch_size or share
@@ -133,7 +133,7 @@ class Recipe:
         return share // size
 
     def share(self, world_size: int) -> int:
-        """Windows of a step for each process. Raises UserError when they cannot share equally."""
+        """Windows of a step for each process. Raises UserError for an unequal division."""
         share, left = divmod(self.batch_size, world_size)
         if left:
             raise UserError(
@@ -144,7 +144,7 @@ class Recipe:
 
 
 def flag_of(name: str) -> str:
-    """How a command line sets a field."""
+    """The command-line flag of a field."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -181,9 +181,9 @@ def _check_number(name: str, value: float) -> None:
 
 
 def in_steps(recipe: Recipe, conversations: int, max_steps: int | None = None) -> Recipe:
-    """The recipe with its epochs in steps, a checkpoint after each epoch, and 3 % of warm-up.
+    """Convert a recipe's epochs to steps, with a checkpoint each epoch and 3 % of warm-up.
 
-    max_steps: given by the user, in the place of the epochs.
+    max_steps: given by the user, in place of the epochs.
     """
     assert recipe.epochs is not None
     epoch = math.ceil(conversations / recipe.batch_size)

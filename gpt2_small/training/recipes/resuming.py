@@ -1,4 +1,4 @@
-"""Decide whether a run is begun or resumed, and with which settings."""
+"""Decide whether to start or resume a run, and with which settings."""
 
 import os
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ CURVE = "loss.png"
 
 @dataclass(frozen=True)
 class Decision:
-    """The main process's decision about a run's folder: begin, or resume with these settings.
+    """The main process's decision about a run's folder: start or resume, and the settings.
 
     is_resumed: whether the run is resumed from a checkpoint.
     tokenizer: of a resumed run, as JSON values.
@@ -61,29 +61,15 @@ def decide(
     changes: dict[str, Any],
     resume: bool,
 ) -> Decision:
-    """Whether the run in a folder is resumed, and with which settings; nothing is changed.
+    """Decide whether to start or resume the run in a folder, without changing anything.
 
-    Raises UserError when it can neither be resumed nor begun.
+    Raises UserError when it can neither be started nor resumed.
     """
     preset = None if preset is None else _with_steps(folder, preset, changes)
     if (folder / CURVE).is_dir():
         raise UserError(f"{folder / CURVE} is a folder, where the picture goes; move it away")
     if not (resume and is_run(folder)):
-        check_free(folder)
-        if preset is None:
-            raise UserError("give --preset, or with --resume the --out of a run that began")
-        settings = changed(preset, changes)
-        if settings.data is None:
-            raise UserError(
-                "give --data: a text file, a folder that `gpt2-small prepare` made, or stories"
-            )
-        if settings.init_from is None and needs_weights(settings):
-            raise UserError(
-                "give --init-from: the run, the folder or the name of the model that this preset "
-                "fine-tunes"
-            )
-        settings, found = with_hellaswag_found(settings, is_asked="choices" in changes)
-        return Decision(settings, False, None, found)
+        return _decide_to_start(folder, preset, changes)
     run, source = read_run(folder), str(folder / CONFIG)
     started = settings_of_run(run.model_fields, run.settings, source)
     settings = resumed(started, preset, changes, str(folder))
@@ -106,8 +92,26 @@ def decide(
     return Decision(replace(settings, recipe=recipe), True, tokenizer, [*remarks, *more])
 
 
+def _decide_to_start(folder: Path, preset: Settings | None, changes: dict[str, Any]) -> Decision:
+    check_free(folder)
+    if preset is None:
+        raise UserError("give --preset, or --resume and the --out of an existing run")
+    settings = changed(preset, changes)
+    if settings.data is None:
+        raise UserError(
+            "give --data: a text file, a folder that `gpt2-small prepare` made, or stories"
+        )
+    if settings.init_from is None and needs_weights(settings):
+        raise UserError(
+            "give --init-from: the run, the folder or the name of the model that this preset "
+            "fine-tunes"
+        )
+    settings, remarks = with_hellaswag_found(settings, is_asked="choices" in changes)
+    return Decision(settings, False, None, remarks)
+
+
 def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Settings:
-    """A preset whose length in epochs, where it has one, is turned into steps."""
+    """Convert a preset's epochs, if it has any, to steps."""
     epochs = changes.get("epochs", preset.recipe.epochs)
     if epochs is None:
         return preset
@@ -129,15 +133,15 @@ def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Sett
 
 
 def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
-    """Remarks on the solution of a resumed run, where it has changed.
+    """Remarks on a changed solution of a resumed run.
 
-    Its own file may have changed since; another file is refused.
+    Raises UserError for another file than the run's.
     """
     before, now = run.settings, binding.training_record(solution)
     if before.get(binding.SHA256_KEY) in (None, now[binding.SHA256_KEY]):
         return []
     if before.get(binding.FILE_KEY, now[binding.FILE_KEY]) == now[binding.FILE_KEY]:
-        return ["the solution has changed since this run began; the earlier text is kept beside it"]
+        return ["the solution has changed since this run began; its folder has both texts"]
     if before[binding.FILE_KEY] == binding.REFERENCE:
         return [f"trained with the reference so far, from now on with {binding.describe(solution)}"]
     remark = run.check_solution()
@@ -145,7 +149,7 @@ def _compared_solutions(run: Run, solution: ModuleType) -> list[str]:
 
 
 def _logged_steps(folder: Path) -> int:
-    """The last step in a run's log, of which lines at the end may be damaged."""
+    """The last step in a run's log, whose last lines may be damaged."""
     try:
         log = read_log(folder)
     except UserError:

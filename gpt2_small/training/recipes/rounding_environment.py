@@ -1,4 +1,4 @@
-"""Record the versions, hardware and settings that decide a run's rounding, and compare them."""
+"""Record and compare the versions, hardware and settings that determine a run's rounding."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from gpt2_small.training.loop import Training
 
 
 def environment_of(training: Training) -> dict[str, Any]:
-    """Versions, hardware, kernels and the split of a batch, as JSON values."""
+    """The versions, hardware, kernels and batch division of a training, as JSON values."""
     processes, recipe = training.processes, training.recipe
     found: dict[str, Any] = {
         "torch": torch.__version__,
@@ -25,7 +25,7 @@ def environment_of(training: Training) -> dict[str, Any]:
 
 
 def device_name(device: torch.device) -> str:
-    """A GPU's own name; of a CPU the instructions that torch uses on it."""
+    """A GPU's name, or the instruction set that torch uses on a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

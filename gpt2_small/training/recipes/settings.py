@@ -1,4 +1,4 @@
-"""Combine a preset and flags into the settings of a run, and compare those of a resumed one."""
+"""Combine a preset and flags into a run's settings, and check those of a resumed run."""
 
 import types
 import typing
@@ -10,7 +10,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError, nearest
 from gpt2_small.training.recipes.recipe import Recipe, flag_of
 
-# A resumed run may change these.
+# The fields that a resumed run may change.
 MAY_CHANGE = (
     "max_steps",
     "schedule_steps",
@@ -28,7 +28,7 @@ OWN_FIELDS = {"data": str, "tokenizer": str, "init_from": str, "column": str}
 # Further keys of a run's settings in its config.json.
 DATA_HASH = "data_sha256"
 FURTHER_KEYS = (DATA_HASH, binding.FILE_KEY, binding.SHA256_KEY)
-# Fields that runs of the first version lack; each then had its default.
+# Fields that runs of the first version lack; their defaults apply.
 ADDED_FIELDS = (
     "schedule",
     "schedule_steps",
@@ -47,11 +47,11 @@ ADDED_FIELDS = (
 class Settings:
     """A run's data, model and recipe.
 
-    data: what `training.data.open_data` opens; left out, the user must say.
-    tokenizer: for a text; left out, what suits the data.
-    column: of rows, the one that is the text; left out, it is found.
-    init_from: a run, a folder or a name whose weights are the first; left out, they are drawn.
-    model: fields of the TransformerConfig that are not its defaults.
+    data: the source for `training_data.open_data`; left out, the user must give one.
+    tokenizer: for a text; left out, chosen by the data.
+    column: of rows, the column of text; left out, detected.
+    init_from: a run, a folder or a model's name for the initial weights; left out, random weights.
+    model: fields of the TransformerConfig that differ from its defaults.
     """
 
     data: str | None = None
@@ -62,14 +62,14 @@ class Settings:
     recipe: Recipe
 
     def as_json(self) -> dict[str, Any]:
-        """The settings as a run's config.json holds them, but for the model."""
+        """The settings without the model, as in a run's config.json."""
         return {name: getattr(self, name) for name in OWN_FIELDS} | asdict(self.recipe)
 
 
 def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: str) -> Settings:
-    """The settings that a run was started with, from its config.json.
+    """Read the settings that a run was started with from its config.json.
 
-    Raises UserError, with the field, when they are not those of a run that can be resumed.
+    Raises UserError, with the field, for settings of a run that cannot be resumed.
     """
     recipe_fields = [each.name for each in fields(Recipe)]
     known = {*recipe_fields, *OWN_FIELDS, *FURTHER_KEYS}
@@ -80,7 +80,7 @@ def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: st
             )
     for name in (*recipe_fields, *OWN_FIELDS):
         if name not in run and name not in ADDED_FIELDS:
-            raise UserError(f"{source} does not say how the run trains: {name!r} is missing")
+            raise UserError(f"{source} has no setting {name!r}; the run cannot be resumed")
     for name in OWN_FIELDS:
         if not isinstance(run.get(name), str | None):
             raise UserError(f"{source}: {name} is {run[name]!r}; it must be a name")
@@ -92,11 +92,11 @@ def settings_of_run(model: Mapping[str, Any], run: Mapping[str, Any], source: st
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """Settings with fields changed by name: their own, the recipe's, or the model's.
+    """Change fields of settings, of their recipe or of their model, by name.
 
-    With init_from the shape of the model is that of its weights.
+    With init_from the model's shape is that of its weights.
 
-    Raises UserError for an unknown field, with the nearest, and for a value that is not allowed.
+    Raises UserError for an unknown field, with the nearest, and for an invalid value.
     """
     model_fields = {each.name for each in fields(binding.bound().TransformerConfig)}
     recipe_fields = {each.name for each in fields(Recipe)}
@@ -106,8 +106,8 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
                 f"there is no field {name!r}{_near(name, sorted(model_fields | recipe_fields))}"
             )
     if changes.get("init_from"):
-        kept = settings.model if needs_weights(settings) else _only(settings.model, "dropout")
-        settings = replace(settings, model=kept)
+        model = settings.model if needs_weights(settings) else _only(settings.model, "dropout")
+        settings = replace(settings, model=model)
     own = {name: value for name, value in changes.items() if name in OWN_FIELDS}
     of_model = {name: value for name, value in changes.items() if name in model_fields}
     of_recipe = {name: value for name, value in changes.items() if name in recipe_fields}
@@ -120,7 +120,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def needs_weights(settings: Settings) -> bool:
-    """Whether the model's shape is left to the weights that the run begins with."""
+    """Whether the model's shape is that of its initial weights."""
     return settings.model.keys() <= {"dropout", "n_ctx"}
 
 
@@ -129,7 +129,7 @@ def _only(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def parsed(assignments: Iterable[str]) -> dict[str, Any]:
-    """Fields from `NAME=VALUE`, each as its field's type.
+    """Parse fields from `NAME=VALUE`, each as its field's type.
 
     Raises UserError for text without `=`, an unknown field, or a value of another type.
     """
@@ -173,7 +173,7 @@ def _near(name: str, names: list[str]) -> str:
 
 
 def check_same_run(started: Settings, wanted: Settings, folder: str) -> None:
-    """Raises UserError when a run cannot be resumed with these settings, with both values."""
+    """Raises UserError, with both values, for a setting that a resumed run may not change."""
     before = {**started.as_json(), **started.model}
     now = {**wanted.as_json(), **wanted.model}
     for name, value in now.items():
@@ -187,10 +187,10 @@ def check_same_run(started: Settings, wanted: Settings, folder: str) -> None:
 def resumed(
     started: Settings, preset: Settings | None, changes: Mapping[str, Any], folder: str
 ) -> Settings:
-    """The settings of a run that is resumed: those it was started with, and what was asked for.
+    """The settings of a resumed run: those it was started with, and the requested changes.
 
-    A preset is compared with them; of the fields that may change it changes none, so that a
-    forgotten --max-steps does not bring the preset's.
+    A preset must agree with them, but changes none of the fields that may change: a forgotten
+    --max-steps does not restore the preset's.
 
     Raises UserError, with both values, for a field that may not change.
     """
@@ -211,7 +211,7 @@ def resumed(
 
 
 def as_json(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON values, for another process."""
+    """Convert settings to JSON values, for another process."""
     return {"run": settings.as_json(), "model": dict(settings.model)}
 
 

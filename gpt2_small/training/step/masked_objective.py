@@ -1,6 +1,6 @@
-"""Compute the loss of the targets alone, as a mean over all targets of a step.
+"""Compute the loss of masked batches: the mean over all targets of a step.
 
-A batch carries its mask: a token that is no target is stored as `~token`, which is negative.
+A batch contains its mask: a token that is no target is stored as `~token`, which is negative.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def tokens_and_mask(
 
 
 class MaskedTwin(FastTransformer):
-    """The fast twin, whose forward pass gives the summed loss of a masked batch's targets.
+    """The fast twin with the summed loss of a masked batch's targets.
 
     Logits are computed for targets alone.
     """
@@ -51,21 +51,21 @@ class MaskedObjective(Objective):
     """The loss on masked batches [batch seq+1], whose first column is never a target.
 
     The solution's step weighs each micro-batch by its share of this process's positions, and
-    DistributedDataParallel averages over processes. `loss` undoes both: what is added up in the
-    end is the summed loss of all processes' targets over their number, however they are divided.
+    DistributedDataParallel averages over processes. `loss` compensates for both, so that the step's
+    loss is the mean over all processes' targets, however they are divided.
 
-    A learner's file trains its model with the reference's step: its own may ignore `loss`.
+    A learner's model is trained with the reference's step, since the learner's may ignore `loss`.
     """
 
     twin_class = MaskedTwin
 
     def loss(self, module: nn.Module, batch: Tensor) -> Tensor:
-        """A micro-batch's part of the step's mean loss, weighed for the solution's step."""
+        """A micro-batch's contribution to the step's mean loss, scaled for the solution's step."""
         share = batch[:, 1:].numel() / self._positions
         return self._summed(module, batch) * (self._world_size / (share * self._targets))
 
     def begin_step(self, batches: Sequence[Tensor], targets: int, world_size: int) -> None:
-        """Learn what a step consists of before its first loss.
+        """Set the sizes of a step before its first loss.
 
         batches: this process's micro-batches.
         targets: of the whole step, over all processes.
@@ -84,7 +84,7 @@ class MaskedObjective(Objective):
         return self.solution if binding.is_reference(self.solution) else _reference()
 
     def targets(self, batch: Tensor) -> int:
-        """How many targets a batch has."""
+        """The number of targets in a batch."""
         return int((batch[:, 1:] >= 0).sum())
 
     def _summed(self, module: nn.Module, batch: Tensor) -> Tensor:

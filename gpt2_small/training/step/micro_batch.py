@@ -1,4 +1,4 @@
-"""Fit the micro-batch to the device's memory, and explain when that is too small."""
+"""Fit the micro-batch to the device's memory, and explain errors when that is too small."""
 
 import os
 import re
@@ -19,10 +19,10 @@ from gpt2_small.training.recipes.recipe import Recipe
 if TYPE_CHECKING:
     from gpt2_small.training.loop import Training
 
-# More tokens at once keep a GPU no busier (64 windows of 1,024, Karpathy's trainers), or a CPU.
+# Larger micro-batches do not raise the throughput (64 windows of 1,024 in Karpathy's trainers).
 ENOUGH_TOKENS = {"cpu": 2**14}
 ENOUGH_TOKENS_ON_A_GPU = 2**16
-# Of a machine's memory a run on its CPU plans with a quarter: the rest is other programs'.
+# A run on a CPU plans with a quarter of the machine's memory and leaves the rest to other programs.
 CPU_SHARE = 0.25
 TOKEN_BYTES = 8
 OUT_OF_MEMORY = re.compile(
@@ -33,23 +33,25 @@ OUT_OF_MEMORY = re.compile(
 def fitted(
     recipe: Recipe, config: Config, processes: Processes, *, is_twin: bool
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with the micro-batch that is used, and remarks on it.
+    """Set the recipe's micro-batch size, and return remarks on it.
 
-    A micro-batch that was asked for is used; one that was left out becomes the largest divisor of
-    the process's share that the planner finds room for.
+    A given size is used. One that was left out becomes the largest divisor of the process's share
+    that fits in memory according to the planner.
 
-    Raises UserError when the share cannot be cut equally.
+    Raises UserError when the batch cannot be divided equally.
     """
     share = recipe.share(processes.world_size)
-    room = room_on(processes.device)
-    fits = None if room is None else largest_fit(recipe, config, processes, room, is_twin=is_twin)
+    memory = usable_memory(processes.device)
+    fits = (
+        None if memory is None else largest_fit(recipe, config, processes, memory, is_twin=is_twin)
+    )
     wanted = recipe.micro_batch_size
     if wanted is not None:
         if processes.device.type == "cpu" or fits is None or wanted <= fits:
             return recipe, ()
         size = divisor_up_to(share, max(1, fits))
         remark = (
-            f"--micro-batch-size is {wanted}, but the planner finds room for {fits} windows on "
+            f"--micro-batch-size is {wanted}, but by the planner's estimate {fits} windows fit on "
             f"{processes.device}; if memory runs out, give {size}"
         )
         return recipe, (remark,)
@@ -60,16 +62,16 @@ def fitted(
 
 
 def largest_fit(
-    recipe: Recipe, config: Config, processes: Processes, room: float, *, is_twin: bool
+    recipe: Recipe, config: Config, processes: Processes, memory: float, *, is_twin: bool
 ) -> int:
-    """How many windows the planner finds room for; 0 when not even one."""
+    """The number of windows that fit in memory by the planner's estimate, possibly 0."""
     setting = Setting(
         dtype=recipe.dtype,
         on_cpu=processes.device.type == "cpu",
         is_distributed=processes.world_size > 1,
         is_twin=is_twin,
     )
-    return largest_micro_batch(config, setting, room)
+    return largest_micro_batch(config, setting, memory)
 
 
 def memory_of_device(device: torch.device) -> float | None:
@@ -81,8 +83,8 @@ def memory_of_device(device: torch.device) -> float | None:
     return memory_here() if device.type == "cpu" else None
 
 
-def room_on(device: torch.device) -> float | None:
-    """Bytes that one process may plan with; None where nobody says."""
+def usable_memory(device: torch.device) -> float | None:
+    """Bytes of memory available to one process; None where it is unknown."""
     memory = memory_of_device(device)
     if memory is None:
         return None
@@ -92,9 +94,9 @@ def room_on(device: torch.device) -> float | None:
 
 
 def check_possible(config: Config, recipe: Recipe, processes: Processes) -> None:
-    """Raises UserError for a model or a batch that the device's memory can never hold.
+    """Raises UserError for a model or a batch that can never fit in the device's memory.
 
-    Only what is certain is counted: weights, gradients and the optimiser, and the tokens of a step.
+    Only lower bounds are counted: weights, gradients and optimiser, and the tokens of a step.
     """
     memory = memory_of_device(processes.device)
     if memory is None:
@@ -116,20 +118,14 @@ def check_possible(config: Config, recipe: Recipe, processes: Processes) -> None
 
 @contextmanager
 def out_of_memory_as_a_sentence(training: "Training") -> Iterator[None]:
-    """Within the context, too little memory is one sentence with the micro-batch that would fit.
-
-    Raises UserError in place of what torch raises.
-    """
+    """In this context, turn out-of-memory errors into a UserError with a micro-batch that fits."""
     with _out_of_memory_as(lambda: _way_out(training)):
         yield
 
 
 @contextmanager
 def out_of_memory_while_building(device: torch.device) -> Iterator[None]:
-    """Within the context, too little memory for a model is one sentence.
-
-    Raises UserError in place of what torch raises.
-    """
+    """In this context, turn out-of-memory errors of building a model into a UserError."""
     with _out_of_memory_as(lambda: f"the model does not fit into {device}; give a smaller one"):
         yield
 
@@ -145,7 +141,7 @@ def _out_of_memory_as(sentence: Callable[[], str]) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch, on whatever device, or Python found too little memory."""
+    """Whether torch, on any device, or Python ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and bool(
@@ -157,16 +153,16 @@ def _way_out(training: "Training") -> str:
     recipe, processes = training.recipe, training.processes
     share = recipe.share(processes.world_size)
     size = recipe.micro_batch_size or share
-    memory = memory_of_device(processes.device)
-    has = "" if memory is None else f" ({_in_gb(memory)})"
-    what = f"{processes.device}{has} is out of memory with {size} windows in a micro-batch"
+    total = memory_of_device(processes.device)
+    in_gb = "" if total is None else f" ({_in_gb(total)})"
+    problem = f"{processes.device}{in_gb} is out of memory with {size} windows in a micro-batch"
     if size == 1:
-        return f"{what}; give --set recompute=true, a shorter n_ctx or a smaller model"
-    room = room_on(processes.device)
-    is_twin = training.objective.is_twin
-    fits = largest_fit(recipe, training.config, processes, room, is_twin=is_twin) if room else size
+        return f"{problem}; give --set recompute=true, a shorter n_ctx or a smaller model"
+    memory, is_twin, fits = usable_memory(processes.device), training.objective.is_twin, size
+    if memory:
+        fits = largest_fit(recipe, training.config, processes, memory, is_twin=is_twin)
     smaller = divisor_up_to(share, max(1, min(fits, size // 2)))
-    return f"{what}; give --micro-batch-size {smaller}"
+    return f"{problem}; give --micro-batch-size {smaller}"
 
 
 def _in_gb(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Compute the loss that a model is trained and evaluated on."""
+"""Compute the next-token loss that a model is trained and evaluated on."""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -15,7 +15,7 @@ Loss = Callable[[nn.Module, Tensor], Tensor]
 
 
 class InLowPrecision(nn.Module):
-    """A learner's model whose products are computed in another dtype; its logits are float32."""
+    """A learner's model under autocast, with float32 logits."""
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class InLowPrecision(nn.Module):
 
 
 class TwinInLowPrecision(nn.Module):
-    """The fast twin with its products in another dtype."""
+    """The fast twin under autocast."""
 
     def __init__(self, twin: FastTransformer, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -42,16 +42,16 @@ class TwinInLowPrecision(nn.Module):
 class Objective:
     """The next-token loss of a model on windows [batch seq+1].
 
-    The fast twin computes the loss of the reference while no hook is set; another file's model runs
-    as it is written. Both hold the model's own parameters.
+    The fast twin computes the loss of the reference if no hook is set; another file's model runs
+    as it is. Both use the model's own parameters.
 
     dtype: of products.
-    recompute: as for the twin; a file's model ignores it.
+    recompute: as for the twin; other models ignore it.
 
-    module: takes part in training: it is compiled and distributed.
-    loss: mean loss, in nats, of a module in `module`'s place on a micro-batch.
-    is_twin: whether the twin computes it; `train` is then given `loss`.
-    twin_class: the twin that does.
+    module: the module to compile, distribute and train.
+    loss: mean loss, in nats, of `module`, or of a wrapper of it, on a micro-batch.
+    is_twin: whether the twin computes the loss.
+    twin_class: the class of the twin.
     """
 
     module: nn.Module
@@ -94,11 +94,11 @@ class Objective:
         return self.solution
 
     def targets(self, batch: Tensor) -> int:
-        """How many targets a batch has."""
+        """The number of targets in a batch."""
         return batch[:, 1:].numel()
 
     def begin_step(self, batches: Sequence[Tensor], targets: int, world_size: int) -> None:
-        """Learn what a step consists of before its first loss; a plain mean needs none of it.
+        """Set the sizes of a step before its first loss; a plain mean does not need them.
 
         batches: this process's micro-batches.
         targets: of the whole step, over all processes.

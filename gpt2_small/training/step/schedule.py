@@ -1,4 +1,4 @@
-"""Compute and describe the learning rate of a run, and keep it when a run is extended."""
+"""Compute and describe a run's learning rate, and continue its schedule when a run is extended."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,7 +33,7 @@ def rate_at(recipe: Recipe, step: int, cosine: Cosine) -> float:
 
 
 def _decayed(recipe: Recipe, step: int) -> float:
-    """1, then a straight line to final_fraction at the schedule's last step, then that."""
+    """The factor of the rate: 1, then linear to final_fraction at the last step, then constant."""
     decay = min(decay_steps(recipe), recipe.total_steps)
     done = step + 1 - (recipe.total_steps - decay)
     if done <= 0:
@@ -43,13 +43,13 @@ def _decayed(recipe: Recipe, step: int) -> float:
 
 
 def decay_steps(recipe: Recipe) -> int:
-    """Steps in which a constant schedule falls."""
+    """The number of steps of a constant schedule's decay."""
     given = recipe.decay_steps
     return round(DECAY_SHARE * recipe.total_steps) if given is None else given
 
 
 def describe(recipe: Recipe, cosine: Cosine) -> str:
-    """The schedule in a line: the warm-up, the shape, and the last rate."""
+    """Describe the schedule in a line: the warm-up, the shape, and the last rate."""
     total, last = recipe.total_steps, recipe.max_steps
     if recipe.warmup_steps >= total:
         return (
@@ -78,14 +78,14 @@ def _steps(number: int) -> str:
 def extended(
     before: Recipe, wanted: Recipe, is_chosen: bool, step: int, cosine: Cosine
 ) -> tuple[Recipe, list[str]]:
-    """The recipe of a run that is resumed with another number of steps, and what to say of it.
+    """The recipe of a run that is resumed with another number of steps, and remarks on it.
 
-    The schedule stays what it was, so that no rate rises: later steps have its last rate. A
-    constant schedule that has not begun to fall is stretched instead.
+    The schedule is unchanged, so that no rate rises: later steps have its last rate. A constant
+    schedule whose decay has not begun is stretched instead.
 
-    before, wanted: the run's recipe, and the one that it shall go on with.
-    is_chosen: whether the user chose the schedule's length.
-    step: steps that the run has made.
+    before, wanted: the run's recipe so far, and the requested one.
+    is_chosen: whether the user gave the schedule's length.
+    step: the run's steps so far.
 
     Raises UserError when the rate of every further step would be 0.
     """
@@ -97,12 +97,12 @@ def extended(
     if wanted == before:
         return wanted, []
     stretch = replace(wanted, schedule_steps=wanted.max_steps)
-    way = f"--set schedule_steps={wanted.max_steps}"
+    flag = f"--set schedule_steps={wanted.max_steps}"
     if wanted.max_steps > step and rate_at(wanted, step, cosine) == 0:
         raise UserError(
             f"--max-steps is {wanted.max_steps}, but the schedule of {before.total_steps:,} steps "
-            f"is at its end and the rate is 0; give {way} to stretch it, with which the rate of "
-            f"the next step is {rate_at(stretch, step, cosine):g}"
+            f"is at its end and the rate is 0; give {flag} to stretch it, which makes the rate of "
+            f"the next step {rate_at(stretch, step, cosine):g}"
         )
     remarks = []
     was, now = rate_at(before, step, cosine), rate_at(wanted, step, cosine)
@@ -110,7 +110,7 @@ def extended(
         remarks.append(f"the schedule changes: the next step's rate is {now:g} instead of {was:g}")
     elif wanted.max_steps != before.max_steps and not is_chosen:
         remarks.append(
-            f"the schedule keeps its length of {before.total_steps:,} steps; {way} would "
+            f"the schedule keeps its length of {before.total_steps:,} steps; {flag} would "
             f"change the next step's rate from {now:g} to {rate_at(stretch, step, cosine):g}"
         )
     return wanted, remarks

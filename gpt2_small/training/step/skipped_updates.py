@@ -1,9 +1,9 @@
-"""Skip updates: those whose float16 gradients overflow, and those of gradient spikes.
+"""Skip updates whose float16 gradients overflow, and updates of gradient spikes.
 
-float16 reaches down to 6e-8: the loss is multiplied by a scale inside the backward pass, and every
-gradient divided by it when it arrives (Micikevicius et al. 2018, "Mixed Precision Training",
-section 3.2). A gradient that is not finite then skips the update and halves the scale, which
-doubles again after many good steps, as torch.amp.GradScaler does.
+The smallest positive float16 number is 6e-8, so the loss is multiplied by a scale in the backward
+pass and every gradient is divided by it (Micikevicius et al. 2018, "Mixed Precision Training",
+section 3.2). As in torch.amp.GradScaler, a gradient that is not finite skips the update and halves
+the scale, which doubles again after many steps without overflow.
 """
 
 import statistics
@@ -21,7 +21,7 @@ from gpt2_small.training.recipes.recipe import Recipe
 
 FIRST_SCALE, LARGEST_SCALE = 2.0**16, 2.0**24
 STEPS_TO_DOUBLE = 2000
-# Norms that the median of a spike's threshold is taken of, and how many there must be.
+# The number of norms whose median sets the threshold of a spike, at most and at least.
 REMEMBERED_NORMS, NORMS_NEEDED = 100, 20
 
 
@@ -50,11 +50,11 @@ class WithScaledGradient(nn.Module):
 
 
 class UpdateGuard:
-    """Decides before each update of an optimiser whether it is made.
+    """Decides before each update of an optimiser whether to skip it.
 
-    scale: of the gradients in the backward pass; 1 but for float16.
+    scale: of the gradients in the backward pass; 1 except for float16.
     good_steps: steps since the scale changed.
-    skipped: why the last update was skipped, `overflow` or `spike`; None when it was made.
+    skipped: the reason for skipping the last update, `overflow` or `spike`; None if it was made.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class UpdateGuard:
 
     @property
     def max_grad_norm(self) -> float:
-        """The norm to which the solution's step clips; the guard does where spikes are watched."""
-        is_watching = self.recipe.skip_spikes is not None
-        return sys.float_info.max if is_watching else self.recipe.max_grad_norm
+        """The clipping norm for the solution's step; with skip_spikes the guard clips instead."""
+        guard_clips = self.recipe.skip_spikes is not None
+        return sys.float_info.max if guard_clips else self.recipe.max_grad_norm
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module, with scaled gradients where float16 needs them."""
+        """Wrap a module to scale its gradients, for float16 alone."""
         return WithScaledGradient(module, self) if self.is_scaling else module
 
     def remember(self, records: Iterable[dict[str, Any]]) -> None:
-        """Take the gradient norms of a log's last records, of a run that is resumed."""
+        """Restore the gradient norms of a resumed run from its log's last records."""
         self._norms.extend(
             record["grad_norm"]
             for record in records
@@ -98,11 +98,11 @@ class UpdateGuard:
 
     @property
     def capacity(self) -> int:
-        """How many records of the log it needs."""
+        """The number of log records that `remember` needs."""
         return REMEMBERED_NORMS
 
     def _unscaled(self, grad: Tensor) -> Tensor:
-        """A gradient in its own size; one that is not finite becomes 0, and skips the update."""
+        """Unscale a gradient; one that is not finite becomes 0, and the update is skipped."""
         grad = grad / self.scale
         self._overflows.append(~grad.isfinite().all())
         return grad.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
@@ -115,7 +115,7 @@ class UpdateGuard:
                 if self._is_spike(norm):
                     self.skipped = "spike"
                 self._norms.append(norm)
-        # A fused optimiser leaves everything as it is where this is 1.
+        # A fused optimiser changes nothing when found_inf is 1.
         device = self.processes.device
         optimizer.grad_scale = None
         optimizer.found_inf = None if self.skipped is None else torch.ones((), device=device)

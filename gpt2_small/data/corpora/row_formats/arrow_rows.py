@@ -1,4 +1,4 @@
-"""Read an Arrow file, as `datasets` saves it: one column from any row on, or whole rows."""
+"""Read Arrow files, as saved by `datasets`: one column from any row on, or whole rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,21 +16,21 @@ from gpt2_small.data.corpora.row_formats.parquet_rows import (
 )
 from gpt2_small.errors import UserError
 
-FILE = b"ARROW1"  # what Arrow's file format begins with; its stream format begins with a message
+FILE = b"ARROW1"  # the magic bytes of Arrow's file format; its stream format has none
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 def arrow_kinds(path: Path) -> dict[str, str]:
-    """The columns, as `parquet_kinds`."""
+    """The columns and their kinds, as in `parquet_kinds`."""
     with _opened(path) as (schema, _):
         return dict(kinds_of(schema))
 
 
 def arrow_values(path: Path, column: str, place: Place | None) -> Iterator[tuple[Any, Place]]:
-    """The values of a column, text as UTF-8 bytes, with the place after each row.
+    """The values of a column, text as UTF-8 bytes, with the position after each row.
 
     Raises:
-        UserError: a file that is damaged.
+        UserError: a damaged file.
     """
     first_batch, first_row = (place["batch"], place["row"]) if place else (0, 0)
     with _opened(path) as (_, batches):
@@ -46,10 +46,10 @@ def arrow_values(path: Path, column: str, place: Place | None) -> Iterator[tuple
 
 
 def arrow_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file with all their columns.
+    """The rows of a file with all columns.
 
     Raises:
-        UserError: a file that is damaged.
+        UserError: a damaged file.
     """
     with _opened(path) as (_, batches):
         for batch in batches:
@@ -58,7 +58,7 @@ def arrow_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def arrow_size(path: Path, column: str) -> tuple[int, int]:
-    """How many rows a file has, and how many bytes its column takes."""
+    """The number of rows, and the bytes of a column."""
     rows = size = 0
     with _opened(path) as (_, batches):
         for batch in batches:
@@ -68,7 +68,7 @@ def arrow_size(path: Path, column: str) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """The schema of a file and its batches, mapped into memory."""
+    """Open a memory-mapped file, and give its schema and batches."""
     check_pyarrow(path)
     import pyarrow
     import pyarrow.ipc
@@ -89,16 +89,16 @@ def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
 
 
 def _check_end(path: Path, file: Any) -> None:
-    """Refuse a stream without its end: Arrow takes one that is cut off for a shorter one."""
+    """Raises UserError for a truncated stream, which Arrow reads without error."""
     file.seek(max(0, file.size() - len(END_OF_STREAM)))
     end = file.read()
     file.seek(0)
     if end != END_OF_STREAM:
-        raise UserError(f"{path} is damaged (it is cut off); {COPY_AGAIN}")
+        raise UserError(f"{path} is damaged (it is truncated); {COPY_AGAIN}")
 
 
 def _column(batch: Any, column: str) -> Any:
-    """A column of a batch; `a.b` is the field `b` in the objects of `a`."""
+    """A column of a batch; `a.b` is the field `b` of the objects in `a`."""
     import pyarrow.compute
 
     if column in batch.schema.names:

@@ -14,14 +14,14 @@ DELIMITERS = ",;\t|"
 
 
 class NotCsv(ValueError):
-    """A row that cannot be read. The message says why."""
+    """An unreadable row. The message is the reason."""
 
 
 def csv_header(path: Path) -> list[str]:
-    """The names of the columns, which the first line holds.
+    """The names of the columns, from the first line.
 
     Raises:
-        UserError: as `open_bytes`, or a first line that cannot be read.
+        UserError: as `open_bytes`, or an unreadable first line.
     """
     header, _ = next(_records(path, _delimiter(path), 0), (None, 0))
     if header is None or isinstance(header, NotCsv):
@@ -48,7 +48,7 @@ def csv_rows(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
 
 
 def _records(path: Path, delimiter: str, offset: int) -> Iterator[tuple[list[str] | NotCsv, int]]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # 131,072 characters otherwise
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # by default 131,072 characters
     with open_bytes(path, offset) as file:
 
         def lines() -> Iterator[str]:

@@ -16,11 +16,11 @@ _BETWEEN = re.compile(r"[\s,]*")
 
 
 class NotJson(ValueError):
-    """A row that is not JSON. The message says why."""
+    """A row that is not JSON. The message is the reason."""
 
 
 def is_array(path: Path) -> bool:
-    """Whether a file is one JSON array, rather than a record a line."""
+    """Whether a file is one JSON array, rather than one record on each line."""
     beginning = first_bytes(path).lstrip()
     first, _, rest = beginning.partition(b"\n")
     return beginning.startswith(b"[") and not (rest.strip() and _is_json(first))
@@ -37,7 +37,7 @@ def is_single_object(path: Path) -> bool:
 
 
 def json_object(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
-    """The one object of a file, with the offset after it.
+    """The single object of a file, with the offset after it.
 
     Raises:
         UserError: as `open_bytes`, or the file is not JSON.
@@ -49,7 +49,7 @@ def json_object(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
             value = text.value()
             text.skip(_BETWEEN)
             if text.rest():
-                raise text.damaged("more follows the object")
+                raise text.damaged("there is more after the object")
             yield value, text.offset
 
 
@@ -73,7 +73,7 @@ def json_array(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
     """The elements of an array, with the offset after each.
 
     Raises:
-        UserError: as `open_bytes`, or the file is not JSON from some offset on.
+        UserError: as `open_bytes`, or invalid JSON at some offset.
     """
     with open_bytes(path, offset) as file:
         text = _Window(path, file, offset)
@@ -84,13 +84,13 @@ def json_array(path: Path, offset: int) -> Iterator[tuple[Any, int]]:
             if text.rest().startswith("]"):
                 text.skip(re.compile(r"\]\s*"))
                 if text.rest():
-                    raise text.damaged("more follows the array")
+                    raise text.damaged("there is more after the array")
                 return
             yield text.value(), text.offset
 
 
 class _Window:
-    """The part of a stream of text that is being parsed."""
+    """The part of a text stream being parsed."""
 
     def __init__(self, path: Path, file: BinaryIO, offset: int) -> None:
         self.offset = offset
@@ -100,13 +100,13 @@ class _Window:
         self._json = json.JSONDecoder()
 
     def rest(self) -> str:
-        """A character of what follows, if anything does."""
+        """The next character; empty at the end."""
         while self._at == len(self._text) and not self._ended:
             self._read()
         return self._text[self._at : self._at + 1]
 
     def skip(self, pattern: re.Pattern[str]) -> None:
-        """Pass over what matches, also where it goes on in the next block."""
+        """Skip a match of the pattern, which may extend into the next block."""
         while True:
             self.rest()
             found = pattern.match(self._text, self._at)
@@ -116,7 +116,7 @@ class _Window:
                 return
 
     def value(self) -> Any:
-        """The JSON value that follows."""
+        """Parse the next JSON value."""
         while True:
             try:
                 value, end = self._json.raw_decode(self._text, self._at)
@@ -141,11 +141,11 @@ class _Window:
         self._at = end
 
     def _read(self) -> None:
-        kept = self._text[self._at :]
-        block = self._file.read(max(BLOCK_BYTES, len(kept)))
+        rest = self._text[self._at :]
+        block = self._file.read(max(BLOCK_BYTES, len(rest)))
         self._ended = not block
         try:
-            self._text, self._at = kept + self._decoder.decode(block, final=self._ended), 0
+            self._text, self._at = rest + self._decoder.decode(block, final=self._ended), 0
         except UnicodeDecodeError:
             raise self.damaged("it is not UTF-8") from None
 

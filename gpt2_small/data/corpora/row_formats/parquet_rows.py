@@ -1,4 +1,4 @@
-"""Read a Parquet file: one column from any row on, or whole rows."""
+"""Read Parquet files: one column from any row on, or whole rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,16 @@ ROWS_AT_ONCE = 1000
 
 
 def parquet_kinds(path: Path) -> dict[str, str]:
-    """The columns, fields of objects as `a.b`, each with `text`, `bytes` or another kind."""
+    """The columns, with fields of objects as `a.b`, and their kinds: `text`, `bytes` or another."""
     with _parquet(path) as file:
         return dict(kinds_of(file.schema_arrow))
 
 
 def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tuple[Any, Place]]:
-    """The values of a column, text as UTF-8 bytes, with the place after each row.
+    """The values of a column, text as UTF-8 bytes, with the position after each row.
 
     Raises:
-        UserError: a file that is damaged.
+        UserError: a damaged file.
     """
     first_group, first_row = (place["group"], place["row"]) if place else (0, 0)
     with _parquet(path) as file:
@@ -39,10 +39,10 @@ def parquet_values(path: Path, column: str, place: Place | None) -> Iterator[tup
 
 
 def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file with all their columns.
+    """The rows of a file with all columns.
 
     Raises:
-        UserError: a file that is damaged.
+        UserError: a damaged file.
     """
     with _parquet(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE):
@@ -50,7 +50,7 @@ def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def parquet_size(path: Path, column: str) -> tuple[int, int]:
-    """How many rows a file has, and about how many bytes its column takes."""
+    """The number of rows, and the approximate bytes of a column."""
     with _parquet(path) as file:
         metadata = file.metadata
         chunks = [
@@ -77,7 +77,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def check_pyarrow(path: Path) -> None:
-    """Raise UserError, with the file that needs it, when `pyarrow` is not installed."""
+    """Raises UserError, with the file's name, when `pyarrow` is not installed."""
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -87,7 +87,7 @@ def check_pyarrow(path: Path) -> None:
 
 
 def kinds_of(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of a schema, those of objects as `a.b`, with `text`, `bytes` or another kind."""
+    """The fields of a schema, those of objects as `a.b`, and their kinds, as in `parquet_kinds`."""
     from pyarrow import types
 
     for field in fields:
@@ -106,7 +106,7 @@ def kinds_of(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:
 
 
 def as_bytes(values: Any) -> Any:
-    """A column of text as bytes, which need not be UTF-8 as Arrow's texts must."""
+    """Convert a column of text to bytes, since its texts may be invalid UTF-8."""
     import pyarrow
     from pyarrow import types
 
