@@ -178,13 +178,13 @@ def test_the_tokenizer_is_restored_from_its_description() -> None:
     assert restored.roles == tokenizer.roles
 
 
-def perfect(dialogues: list[list[str]], rng: Random) -> list[Answer]:
-    return [Answer(tuple(continued(words, rng, END)[:-1]), True) for words in dialogues]
+def perfect(prompts: list[list[str]], rng: Random) -> list[Answer]:
+    return [Answer(tuple(continued(words, rng, END)[:-1]), True) for words in prompts]
 
 
 def test_the_judge_finds_nothing_wrong_with_the_grammar_itself() -> None:
     rng = Random(0)
-    judgement = judge_dialogues(lambda dialogues: perfect(dialogues, rng), 60, seed=1)
+    judgement = judge_dialogues(lambda prompts: perfect(prompts, rng), 60, seed=1)
     for share in vars(judgement).values():
         assert share.count == share.total > 0
 
@@ -192,7 +192,7 @@ def test_the_judge_finds_nothing_wrong_with_the_grammar_itself() -> None:
 def test_the_judge_sees_turns_that_do_not_end() -> None:
     rng = Random(0)
     unended = judge_dialogues(
-        lambda dialogues: [Answer(each.words, False) for each in perfect(dialogues, rng)],
+        lambda prompts: [Answer(each.words, False) for each in perfect(prompts, rng)],
         20,
         seed=1,
     )
@@ -205,10 +205,10 @@ def test_the_judge_sees_a_story_of_another_hero() -> None:
     rng, heroes = Random(0), [*DIALOGUES.slots["hero"]]
     others = dict(zip(heroes, heroes[1:8] + heroes[:1] + heroes[9:] + heroes[8:9], strict=True))
 
-    def of_others(dialogues: list[list[str]]) -> list[Answer]:
+    def of_others(prompts: list[list[str]]) -> list[Answer]:
         return [
             Answer(tuple(others.get(word, word) for word in each.words), True)
-            for each in perfect(dialogues, rng)
+            for each in perfect(prompts, rng)
         ]
 
     judgement = judge_dialogues(of_others, 20, seed=1)
@@ -219,11 +219,11 @@ def test_the_judge_sees_a_story_of_another_hero() -> None:
 def test_the_judge_sees_an_answer_that_is_not_true() -> None:
     rng = Random(0)
 
-    def first_answer_wrong(dialogues: list[list[str]]) -> list[Answer]:
-        turn = dialogues[0].count(ASSISTANT)
+    def first_answer_wrong(prompts: list[list[str]]) -> list[Answer]:
+        turn = prompts[0].count(ASSISTANT)
         if turn == 1:
-            return perfect(dialogues, rng)
-        return [Answer(("Nobody", "."), True) for _ in dialogues]
+            return perfect(prompts, rng)
+        return [Answer(("Nobody", "."), True) for _ in prompts]
 
     judgement = judge_dialogues(first_answer_wrong, 40, seed=1)
     assert judgement.agreed.count == 40
@@ -243,7 +243,7 @@ def test_a_true_answer_in_another_form_fits_and_a_false_one_does_not() -> None:
 
 def test_judging_no_dialogue_is_refused() -> None:
     with pytest.raises(ValueError, match="give at least 1"):
-        judge_dialogues(lambda dialogues: [], 0, seed=0)
+        judge_dialogues(lambda prompts: [], 0, seed=0)
 
 
 def test_a_story_that_parses_and_names_another_thing_is_not_as_asked() -> None:

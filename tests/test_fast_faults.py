@@ -17,7 +17,7 @@ PLANTED = [
     (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
     (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
     (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
-    (projection, "product(grad, fused.mT)", "product(-grad, kept.mT)"),
+    (projection, "product(grad, fused.mT)", "product(-grad, fused.mT)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (products, "torch.addmm(bias, flat, weight)", "flat @ weight"),
     (attention, "is_causal=True", "is_causal=False"),

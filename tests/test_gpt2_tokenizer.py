@@ -213,7 +213,7 @@ def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
 
 def test_a_download_is_verified_and_not_kept_when_it_is_not_the_table(nowhere, monkeypatch):
     monkeypatch.setattr(gpt2_table, "_download", lambda damaged: b"IQ== 0\n")
-    with pytest.raises(UserError, match="returned is not GPT-2's byte-pair table"):
+    with pytest.raises(UserError, match="did not return GPT-2's byte-pair table"):
         gpt2_ranks()
     assert not (nowhere / "cache").exists()
 

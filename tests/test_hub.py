@@ -214,7 +214,7 @@ def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_p
     (tmp_path / "fetched" / "config.json").write_text('{"model_type": "gpt2"}')
     online(lambda *args, **kwargs: None)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *a, **k: tmp_path / "fetched")
-    with pytest.raises(UserError, match=r"weights of someone/gpt2, and pickles are not read"):
+    with pytest.raises(UserError, match=r"weights of someone/gpt2, and pickles are not loaded"):
         gpt2_small.load_pretrained("someone/gpt2")
 
 

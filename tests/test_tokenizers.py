@@ -193,7 +193,7 @@ def test_a_description_survives_json(tokenizer):
         (lambda text: text.replace('"bpe:', '"bqe:'), "unknown tokenizer 'bqe:300'"),
         (lambda text: text.replace('"merges"', '"merge"'), "damaged"),
         (lambda text: text.replace("t h", "q \u2603"), "joins a token that no earlier merge made"),
-        (lambda text: text.replace('size": 300', 'size": 301'), "promises 'bpe:300' with 301"),
+        (lambda text: text.replace('size": 300', 'size": 301'), "names 'bpe:300' with 301"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_refused_by_name(change, complaint, tmp_path):
