@@ -113,7 +113,7 @@ def test_evaluation_gives_the_shorter_last_window_as_a_batch_of_its_own():
 
 
 def test_evaluation_of_a_single_token_is_refused():
-    with pytest.raises(UserError, match="1 tokens hold nothing to predict"):
+    with pytest.raises(UserError, match="1 tokens have no target to predict"):
         next(evaluation_batches(TOKENS[:1], n_ctx=8, batch_size=2))
 
 

@@ -61,7 +61,7 @@ def test_equal_conversations_are_counted(tmp_path: Path) -> None:
     source.write_text("\n".join(map(json.dumps, rows(30) * 2)))
     options = ChatOptions(tokenizer="byte-chat", validation_share=0.5)
     again = prepare_chats(str(source), tmp_path / "again", options)
-    assert sum(count for why, count in again.audit.changed.items() if "word for word" in why) == 30
+    assert sum(count for why, count in again.audit.changed.items() if "identical to" in why) == 30
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_tokenizer_without_roles_is_refused_with_the_one_that_has_them(tmp_pat
 
 def test_a_folder_that_is_there_is_left_as_it_is(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(UserError, match="stays as it is"):
+    with pytest.raises(UserError, match="was not changed"):
         prepare_chats("dialogues", folder, ChatOptions(limit=10))
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 

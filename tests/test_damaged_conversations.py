@@ -17,7 +17,7 @@ from gpt2_small.errors import UserError
     [
         (["{"], r"row 1: it is not JSON"),
         (['{"messages": []}', "[1]"], r"row 2 is no JSON object"),
-        (['{"a": 1}'], r"fields a, of which the format cannot be told"),
+        (['{"a": 1}'], r"fields a, which is no known format"),
         (['{"messages": 3}'], r"row 1 .* its 'messages' is no list"),
         (['{"messages": [3]}'], r"its turn 1 is no object"),
         (['{"messages": [{"content": "x"}]}'], r"its turn 1 has no 'role'"),
@@ -45,12 +45,12 @@ def test_a_damaged_row_is_a_sentence_with_its_place(
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("rows.txt", b"x", "is not named as"),
+        ("rows.txt", b"x", "has none of the suffixes"),
         ("rows.jsonl.gz", b"no gzip", "it is not JSON"),
         (
             "rows.jsonl.gz",
             gzip.compress(b'{"messages": []}' * 99, mtime=0)[:-12],
-            "is cut off|damaged|copy it",
+            "is truncated|damaged|copy it",
         ),
         ("rows.parquet", b"PAR1 no parquet", "is damaged"),
         ("rows.jsonl", b'{"messages": "\xff"}', "row 1: it is not UTF-8"),

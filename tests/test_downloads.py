@@ -1,4 +1,4 @@
-"""Ctrl-C during a download is answered at once, and the same command goes on with it."""
+"""Ctrl-C during a download is answered at once, and the same command resumes it."""
 
 import json
 import signal

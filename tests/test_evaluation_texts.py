@@ -137,7 +137,7 @@ def test_nothing_to_score_is_one_sentence(model: Any, documents: Sequence[Docume
 
 
 def test_an_id_that_the_model_does_not_know_is_one_sentence(model: Any) -> None:
-    with pytest.raises(UserError, match="the id 999, past the model's 257 tokens"):
+    with pytest.raises(UserError, match="the id 999, beyond the model's 257 tokens"):
         score_documents(model, [Document(np.array([1, 999]))], BYTES)
 
 

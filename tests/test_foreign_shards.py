@@ -50,7 +50,7 @@ def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):
     assert (len(shards.train), len(shards.validation)) == (1000, 100)
     assert shards.tokenizer.name == "gpt2"
     assert shards.name == "theirs"
-    assert "has no shards.json, so it is taken for tokens of gpt2" in shards.remarks[0]
+    assert "has no shards.json; tokenizer gpt2 is assumed" in shards.remarks[0]
     batch = windows_of(foreign, 8).batch(**STEP)
     assert torch.equal(batch - batch[:, :1], torch.arange(9).expand(4, 9))
 
@@ -105,9 +105,12 @@ def with_a_header_of_llm_c():
     [
         (b"\0" * 11, r"train\.bin has 11 bytes, which is no whole number of 2-byte tokens"),
         (b"", r"train\.bin has 0 bytes"),
-        (np.array([5, 50257], "<u2").tobytes(), r"train\.bin holds the id 50257, past the 50257"),
+        (
+            np.array([5, 50257], "<u2").tobytes(),
+            r"train\.bin contains the id 50257, beyond the 50257",
+        ),
         (with_a_header_of_llm_c(), r"train\.bin is a shard of llm\.c, with a header"),
-        (words_of_4_bytes(), r"train\.bin seems to hold tokens of four bytes"),
+        (words_of_4_bytes(), r"train\.bin seems to contain tokens of four bytes"),
     ],
 )
 def test_a_foreign_file_that_holds_something_else_is_refused_by_name(foreign, data, complaint):
@@ -122,20 +125,20 @@ def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_train
     tokens = np.zeros(400_000, dtype=np.uint16)
     tokens[200_000] = 60_000
     tokens.tofile(foreign / "train.bin")
-    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
+    with pytest.raises(UserError, match=r"train\.bin contains the id 60000"):
         open_shards(foreign, verify=True)
     data = windows_of(foreign, 200_000)
-    with pytest.raises(UserError, match=r"train\.bin holds the id 60000"):
+    with pytest.raises(UserError, match=r"train\.bin contains the id 60000"):
         data.batch(**STEP)
 
 
 @pytest.mark.parametrize(
     ("array", "complaint"),
     [
-        (np.zeros((2, 3), np.uint16), r"holds an array \[2, 3\] of uint16"),
-        (np.zeros(9, np.float32), r"holds an array \[9\] of float32"),
-        (np.array([1, -1]), "holds the id -1"),
-        (np.array([Harmful()]), r"holds an array \[1\] of object"),
+        (np.zeros((2, 3), np.uint16), r"contains an array \[2, 3\] of uint16"),
+        (np.zeros(9, np.float32), r"contains an array \[9\] of float32"),
+        (np.array([1, -1]), "contains the id -1"),
+        (np.array([Harmful()]), r"contains an array \[1\] of object"),
     ],
 )
 def test_a_foreign_array_of_something_else_is_refused(tmp_path, array, complaint):

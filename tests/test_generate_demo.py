@@ -36,14 +36,14 @@ def load_demo():
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """The demo, in a folder without runs, where the hub cannot be reached."""
+    """The demo, in a folder without runs, where the Hub cannot be reached."""
     monkeypatch.chdir(tmp_path)
     module = load_demo()
     module.asked = []
 
     def fetch(name, *, answer_seconds):
         module.asked.append((name, answer_seconds))
-        raise UserError("the hub cannot be reached")
+        raise UserError("the Hub cannot be reached")
 
     monkeypatch.setattr(module, "fetch", fetch)
     return module

@@ -103,7 +103,7 @@ def test_ctrl_c_while_a_text_is_prepared_ends_train_with_a_sentence(tmp_path):
     wait_until(lambda: "Preparing" in fork.out or fork.poll() is not None)
     fork.send(signal.SIGINT)
     assert fork.wait() == INTERRUPTED
-    assert "play.txt; the same command goes on with it." in fork.err
+    assert "play.txt; the same command resumes it." in fork.err
     assert "Traceback" not in fork.err
     assert not (tmp_path / "run").exists()
 

@@ -50,7 +50,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorte
     whole = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
     for length in (len(whole) // 2, len(whole) - 3):
         path = write_file(tmp_path / f"play.txt{suffix}", whole[:length])
-        with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
+        with pytest.raises(UserError, match=r"play\.txt.* is truncated or damaged"):
             made(path, tmp_path / "out")
 
 
@@ -59,7 +59,7 @@ def test_a_file_whose_second_stream_is_damaged_is_refused(tmp_path, suffix):
     parts = [COMPRESSORS[suffix](TEXT.encode()) for _ in range(2)]
     for damage in (b"XX" + parts[1][2:], parts[1][:-2], b"garbage"):
         path = write_file(tmp_path / f"play.txt{suffix}", parts[0] + damage)
-        with pytest.raises(UserError, match=r"play\.txt.* is cut off or damaged"):
+        with pytest.raises(UserError, match=r"play\.txt.* is truncated or damaged"):
             made(path, tmp_path / "out")
 
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_not_text_is_refused_by_name_and_offset(
 def test_line_ends_of_windows_stay_and_are_remarked_on(tmp_path):
     path = write_file(tmp_path / "play.txt", "one\r\ntwo\r\n" * 20)
     (remark,) = remarks_of(path, tmp_path / "out", tokenizer="byte")[:1]
-    assert remark == "40 lines end as on Windows (CR LF), and are kept so."
+    assert remark == "40 lines end with CR LF (Windows), which is not changed."
     assert texts_of(tmp_path / "out")["train"] == "one\r\ntwo\r\n" * 18
 
 
@@ -147,4 +147,6 @@ def test_an_end_of_text_that_is_written_out_is_remarked_on(tmp_path, monkeypatch
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 5)
     path = write_file(tmp_path / "play.txt", "A story.<|endoftext|>\n" * 29)
     remarks = remarks_of(path, tmp_path / "out", tokenizer="byte")
-    assert remarks[0].startswith("<|endoftext|> is written out 29 times: it is taken for plain")
+    assert remarks[0].startswith(
+        "<|endoftext|> occurs 29 times in the text: it is encoded as plain"
+    )

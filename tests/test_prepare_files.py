@@ -174,7 +174,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
 
 def test_shards_are_not_taken_for_text(tmp_path):
     out = made(write_file(tmp_path / "play.txt", TEXT), tmp_path / "out", tokenizer="byte")
-    with pytest.raises(UserError, match="holds tokens already; give it to `train --data`"):
+    with pytest.raises(UserError, match="contains tokens already; give it to `train --data`"):
         made(out, tmp_path / "again")
 
 

@@ -133,7 +133,7 @@ def test_a_data_set_with_a_script_alone_is_told_where_its_copy_is(monkeypatch, o
         raise RuntimeError("Dataset scripts are no longer supported, but found b.py")
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
-    with pytest.raises(UserError, match="hub:a/b@refs/convert/parquet is the hub's own copy"):
+    with pytest.raises(UserError, match="Hub's own conversion, hub:a/b@refs/convert/parquet"):
         open_corpus("hub:a/b")
 
 

@@ -69,7 +69,7 @@ def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
 
 
 def test_a_folder_with_other_things_and_a_file_are_refused(tmp_path, play):
-    with pytest.raises(UserError, match="is not empty and holds no shards"):
+    with pytest.raises(UserError, match="is not empty and has no shards"):
         list(steps_of(play, tmp_path, tokenizer="byte"))
     with pytest.raises(UserError, match="is a file"):
         list(steps_of(play, play, tokenizer="byte"))

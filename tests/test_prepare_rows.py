@@ -145,7 +145,7 @@ def test_compressed_rows_are_read_and_cut_off_ones_refused(tmp_path):
     (tmp_path / "some.jsonl.gz").write_bytes(data)
     assert documents(tmp_path / "some.jsonl.gz") == texts()
     (tmp_path / "cut.jsonl.gz").write_bytes(data[:-20])
-    with pytest.raises(UserError, match=r"cut\.jsonl\.gz is cut off or damaged"):
+    with pytest.raises(UserError, match=r"cut\.jsonl\.gz is truncated or damaged"):
         made(tmp_path / "cut.jsonl.gz", tmp_path / "cut")
 
 

@@ -74,7 +74,7 @@ def test_a_shard_that_is_cut_off_while_it_is_read_is_one_sentence(folder, kept):
     shards = open_shards(folder)
     shards.train.windows(np.array([2000]), 1)
     os.truncate(folder / "train_000002.bin", kept)
-    with pytest.raises(UserError, match=r"train_000002\.bin was changed or cut off while it was"):
+    with pytest.raises(UserError, match=r"train_000002\.bin was changed or truncated while it was"):
         shards.train.windows(np.array([2900]), 60)
 
 
@@ -83,7 +83,7 @@ def test_a_shard_that_is_replaced_before_it_is_opened_again_is_refused(folder, m
     shards = open_shards(folder)
     shards.train[:]
     (folder / "train_000000.bin").write_bytes((folder / "train_000001.bin").read_bytes())
-    with pytest.raises(UserError, match=r"train_000000\.bin was changed or cut off"):
+    with pytest.raises(UserError, match=r"train_000000\.bin was changed or truncated"):
         shards.train[:10]
 
 

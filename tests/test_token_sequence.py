@@ -73,7 +73,9 @@ def test_the_beginning_is_that_of_the_whole(cuts, length):
 def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
     tokens = in_parts(TOKENS, 300, 600, vocab_size=640)
     assert tokens.windows(np.array([500]), 140).shape == (1, 140)
-    with pytest.raises(UserError, match="part 2 holds the id 640, past the 640 of its tokenizer"):
+    with pytest.raises(
+        UserError, match="part 2 contains the id 640, beyond the 640 ids of its tokenizer"
+    ):
         tokens.windows(np.array([3, 500]), 141)
 
 

@@ -199,8 +199,8 @@ class _WindowScorer:
         for window in windows:
             if window.ids.max(initial=0) >= self._d_vocab:
                 raise UserError(
-                    f"the text holds the id {window.ids.max()}, past the model's {self._d_vocab} "
-                    "tokens; prepare it with the model's own tokenizer"
+                    f"the text contains the id {window.ids.max()}, beyond the model's "
+                    f"{self._d_vocab} tokens; prepare it with the model's own tokenizer"
                 )
         requests = [
             (window.ids[: -window.scored].tolist(), window.ids[-window.scored :].tolist())

@@ -203,7 +203,7 @@ def _import_datasets(name: str) -> Any:
 
 
 def _ask_hub(name: str, revision: str | None) -> str | None:
-    """Request a data set's commit with a time limit; `datasets` itself retries for half a minute."""
+    """Request a data set's commit with a time limit; `datasets` retries for half a minute."""
     _import_datasets(f"hub:{name}")
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
