@@ -129,7 +129,7 @@ def test_the_stories_need_no_file(solution, tmp_path):
         (["choices=stories", "choices_limit=some"], "choices_limit=some: give a whole number"),
         (
             ["choices=stories", "choices_limit=3", "n_ctx=1"],
-            "cannot be scored by a model that reads 1",
+            "cannot be scored with n_ctx = 1",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 
 pytestmark = pytest.mark.timeout(300)
-LONG = "600"  # seconds, for which the hub's client itself would go on waiting
+LONG = "600"  # seconds, for which the Hub's client itself would go on waiting
 PATIENT = """
 from gpt2_small.data.corpora import hub_corpus
 from gpt2_small.weights import hub
@@ -85,7 +85,7 @@ def test_a_model_whose_download_was_interrupted_is_downloaded_by_the_same_comman
 
 ROWS = 2000
 SENT = 400_000
-"""Bytes of such a file that are sent before the hub waits: rather more than half."""
+"""Bytes of such a file that are sent before the Hub waits: rather more than half."""
 
 
 def rows(path: Path) -> Path:

@@ -267,7 +267,7 @@ def test_a_file_that_is_no_list_of_questions_is_one_sentence(
 
 
 def test_a_question_that_does_not_fit_the_model_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="by a model that reads 8"):
+    with pytest.raises(UserError, match="with n_ctx = 8"):
         answer(model_that_reads(8), TOKENIZER, QUESTIONS, "completion")
 
 

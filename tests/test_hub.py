@@ -42,7 +42,7 @@ def untouchable(*args, **kwargs):
 
 
 def put_into_cache(cache, name, model):
-    """What the hub's client leaves behind after a download."""
+    """What the Hub's client leaves behind after a download."""
     repository = cache / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
@@ -120,7 +120,7 @@ def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
 
 @pytest.fixture
 def on_the_hub(online, cache, tmp_path, monkeypatch):
-    """A repository that the hub's client fetches from; what it was asked for is kept."""
+    """A repository that the Hub's client fetches from; what it was asked for is kept."""
     there, asked = tmp_path / "on-the-hub", []
     there.mkdir()
 

@@ -191,13 +191,13 @@ def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, pr
 @pytest.mark.parametrize("on_cpu", [True, False])
 def test_the_largest_micro_batch_fits_and_one_window_more_does_not(on_cpu):
     config, where = preset("gpt2"), setting(on_cpu=on_cpu)
-    size = largest_micro_batch(config, where, room=20e9)
+    size = largest_micro_batch(config, where, memory=20e9)
     assert size > 1
     assert memory_of(config, where, size).total <= 20e9 < memory_of(config, where, size + 1).total
 
 
 def test_no_micro_batch_fits_where_the_weights_do_not():
-    assert largest_micro_batch(preset("gpt2-xl"), setting(), room=16e9) == 0
+    assert largest_micro_batch(preset("gpt2-xl"), setting(), memory=16e9) == 0
 
 
 def test_the_references_two_gradients_of_a_tied_weight_are_added_in_place():

@@ -146,9 +146,12 @@ def test_without_a_peak_there_is_no_time_and_with_one_given_there_is(device, dty
 
 def test_processes_on_a_cpu_share_its_memory_and_gpus_do_not(monkeypatch):
     monkeypatch.setattr(planned_run, "memory_here", lambda: 64e9)
-    assert planned(device="cpu", gpus=4).run.room == planned(device="cpu").run.room / 4
-    assert planned(gpus=4).run.room == planned().run.room
-    assert planned(memory_gb=20.0).run.room < 20e9
+    assert (
+        planned(device="cpu", gpus=4).run.usable_memory
+        == planned(device="cpu").run.usable_memory / 4
+    )
+    assert planned(gpus=4).run.usable_memory == planned().run.usable_memory
+    assert planned(memory_gb=20.0).run.usable_memory < 20e9
 
 
 def test_a_machine_that_does_not_say_its_memory_is_planned_without(monkeypatch):

@@ -85,7 +85,7 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
             ["--column", "text"],
             "--column is for files and data sets of rows, and {play} is not one",
         ),
-        (["--split", "test"], "--split is for data sets of the hub"),
+        (["--split", "test"], "--split is for data sets of the Hub"),
         (["--max-documents", "5"], "--max-documents is for texts of many documents"),
         (["--tokenizer", "bpe:100000"], "bpe:100000 is too large for this text"),
     ],

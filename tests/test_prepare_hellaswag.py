@@ -17,7 +17,7 @@ FILE = Path("data/hellaswag_val.jsonl")
 
 @pytest.fixture
 def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The rows of the hub's validation split, which a test may change; train has others."""
+    """The rows of the Hub's validation split, which a test may change; train has others."""
     datasets = pytest.importorskip("datasets")
     huggingface_hub = pytest.importorskip("huggingface_hub")
     rows = [as_json(each) | {"ind": number} for number, each in enumerate(questions(5))]

@@ -1,4 +1,4 @@
-"""Names that stand for data sets elsewhere: the hub's, and tiny Shakespeare."""
+"""Names that stand for data sets elsewhere: the Hub's, and tiny Shakespeare."""
 
 import hashlib
 import itertools
@@ -160,7 +160,7 @@ def test_tiny_shakespeare_is_downloaded_once(shakespeare, tmp_path, monkeypatch)
 
 def test_another_text_than_tiny_shakespeare_is_refused(shakespeare, tmp_path):
     (tmp_path / "there.txt").write_text("<html>")
-    with pytest.raises(UserError, match="is not tiny-shakespeare"):
+    with pytest.raises(UserError, match="did not return tiny-shakespeare"):
         open_corpus("tiny-shakespeare")
     assert not shakespeare.exists()
 

@@ -63,7 +63,7 @@ def test_another_text_is_refused_with_both_names(tmp_path, play):
 def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
     folder = made(play, tmp_path / "out", tokenizer="byte")
     kept = bytes_of(folder)
-    with pytest.raises(UserError, match="holds finished shards already"):
+    with pytest.raises(UserError, match="has finished shards already"):
         list(steps_of(play, folder, tokenizer="byte"))
     assert bytes_of(folder) == kept
 

@@ -129,7 +129,7 @@ def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
     if following == "train":
         open_shards(folder, verify=True)
     else:
-        with pytest.raises(UserError, match="holds finished shards already"):
+        with pytest.raises(UserError, match="has finished shards already"):
             list(steps_of(play, folder, **CUT))
     assert not (folder / "unfinished").exists()
     assert bytes_of(folder) == bytes_of(whole)

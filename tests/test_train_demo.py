@@ -130,7 +130,7 @@ def test_after_an_interrupt_no_story_is_judged(run_demo, demo, monkeypatch):
     judged = []
     monkeypatch.setattr(demo, "judged", lambda *_: judged.append("stories"))
     monkeypatch.setattr(demo, "right_endings", lambda *_: judged.append("endings"))
-    monkeypatch.setattr(demo, "watch", lambda *_, **__: False)
+    monkeypatch.setattr(demo, "show_training", lambda *_, **__: False)
     monkeypatch.setattr(Training, "evaluate", lambda *_: 1.0)
     code, out, _ = run_demo("--max-steps", 2, "--batch-size", 1)
     assert code == 0
@@ -141,7 +141,7 @@ def test_after_an_interrupt_no_story_is_judged(run_demo, demo, monkeypatch):
 def test_after_an_interrupt_no_answer_is_judged(demo, monkeypatch):
     judged = []
     monkeypatch.setattr(demo, "chat_standing", lambda *_: judged.append("answers"))
-    monkeypatch.setattr(demo, "watch", lambda *_, **__: False)
+    monkeypatch.setattr(demo, "show_training", lambda *_, **__: False)
     for name in ("print_plan", "reference_lines", "show_excerpt", "draw"):
         monkeypatch.setattr(demo, name, lambda *_, **__: {})
     recipe = SimpleNamespace(seed=0, max_steps=8)

@@ -89,8 +89,8 @@ def test_the_hubs_cache_is_answered_with_what_to_give(tmp_path):
     model = tmp_path / "models--openai-community--gpt2"
     snapshot = model / "snapshots" / "607a30d783dfa663caf39e06633721c8d4cfcd7e"
     hugging_face_gpt2().save_pretrained(snapshot)
-    assert f"is a model in the hub's cache; give {snapshot}" in refusal_of(model)
-    assert "is the hub's cache; give a model by its name: openai-community/gpt2" in refusal_of(
+    assert f"is a model in the Hub's cache; give {snapshot}" in refusal_of(model)
+    assert "is the Hub's cache; give a model by its name: openai-community/gpt2" in refusal_of(
         tmp_path
     )
 

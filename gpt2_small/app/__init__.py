@@ -1,1 +1,1 @@
-"""The page and the HTTP interface to a model."""
+"""Serve a model: the page in the browser, and OpenAI's HTTP interface."""

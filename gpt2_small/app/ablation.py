@@ -1,4 +1,4 @@
-"""Leave heads out of a model, and measure its loss on a text without them."""
+"""Ablate attention heads, and measure a model's loss on a text without them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,20 +23,20 @@ def ablated(
 ) -> Json:
     """The loss, and the candidates after a position, with and without these heads (layer, head).
 
-    What a head would add to the residual stream is left out of it.
+    An ablated head adds nothing to the residual stream.
     """
-    seen = observations.at(shown, ids)
+    observation = observations.at(shown, ids)
     with without_heads(shown.model, list(heads)):
-        logits = logits_of(shown, seen.ids)
-    whole = without_padding(seen.logits, shown.tokenizer.vocab_size)
+        ablated_logits = logits_of(shown, observation.ids)
+    own_logits = without_padding(observation.logits, shown.tokenizer.vocab_size)
     found: Json = {}
-    for name, rows in (("before", whole), ("after", logits)):
-        log_probs = token_log_probs(shown, rows, seen.ids)
+    for name, rows in (("before", own_logits), ("after", ablated_logits)):
+        log_probs = token_log_probs(shown, rows, observation.ids)
         at = rows[position].float().log_softmax(dim=-1)
         best = scored(shown, at, 0, candidates)["candidates"]
         found[name] = {"loss": loss_of(log_probs), "lps": [None, *log_probs], "candidates": best}
         found[name]["lp_of"] = {}
-    for name, rows in (("before", whole), ("after", logits)):
+    for name, rows in (("before", own_logits), ("after", ablated_logits)):
         at = rows[position].float().log_softmax(dim=-1)
         wanted = {c[0] for side in ("before", "after") for c in found[side]["candidates"]}
         found[name]["lp_of"] = {str(id): finite(at[id].item()) for id in sorted(wanted)}
@@ -47,11 +47,11 @@ def every_ablation(
     shown: Shown, observations: ObservationCache, ids: Sequence[int]
 ) -> Iterator[Json]:
     """The loss on the text without each head in turn."""
-    seen = observations.at(shown, ids)
+    observation = observations.at(shown, ids)
     config = shown.model.config
     for layer in range(config.n_layers):
         for head in range(config.n_heads):
             with without_heads(shown.model, [(layer, head)]):
-                logits = logits_of(shown, seen.ids)
-            loss = loss_of(token_log_probs(shown, logits, seen.ids))
+                logits = logits_of(shown, observation.ids)
+            loss = loss_of(token_log_probs(shown, logits, observation.ids))
             yield {"layer": layer, "head": head, "loss": loss}

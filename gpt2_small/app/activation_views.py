@@ -26,40 +26,40 @@ from gpt2_small.generation.logit_processors import without_padding
 Json = dict[str, Any]
 
 THUMBNAIL = 40  # pixels on a side, at most
-MOST_BYTES_KEPT = 256 << 20
-# Above this, weight on a later position, or a row's distance from 1, is no rounding.
+MOST_CACHED_BYTES = 256 << 20
+# Differences above this are not due to rounding.
 NOTICEABLE = 1e-4
 LENS_CANDIDATES = 5
 MOST_LENS_POSITIONS = 64
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Entry:
     shown: Shown
     observation: Observation
 
 
 class ObservationCache:
-    """The latest observations, so that a second question about a text needs no second run."""
+    """Caches the latest observations, so that further questions about a text run no model."""
 
     def __init__(self) -> None:
-        self._kept: list[_Kept] = []
+        self._entries: list[_Entry] = []
 
     def at(self, shown: Shown, ids: Sequence[int]) -> Observation:
-        """The model at work on this text. Raises UserError for one it does not read whole."""
-        whole = fitting(shown, ids)
-        for number, kept in enumerate(self._kept):
-            if kept.shown is shown and kept.observation.ids == whole:
-                self._kept.append(self._kept.pop(number))
-                return kept.observation
-        observation = observe(shown.model, whole)
-        self._kept.append(_Kept(shown, observation))
-        while len(self._kept) > 1 and self._bytes() > MOST_BYTES_KEPT:
-            self._kept.pop(0)
+        """The model's activations on a text. Raises UserError for one longer than the context."""
+        text = fitting(shown, ids)
+        for number, entry in enumerate(self._entries):
+            if entry.shown is shown and entry.observation.ids == text:
+                self._entries.append(self._entries.pop(number))
+                return entry.observation
+        observation = observe(shown.model, text)
+        self._entries.append(_Entry(shown, observation))
+        while len(self._entries) > 1 and self._bytes() > MOST_CACHED_BYTES:
+            self._entries.pop(0)
         return observation
 
     def _bytes(self) -> int:
-        return sum(kept.observation.bytes for kept in self._kept)
+        return sum(entry.observation.bytes for entry in self._entries)
 
 
 def overview(
@@ -67,7 +67,7 @@ def overview(
 ) -> Iterator[Json]:
     """The text's tokens, loss and residual norms; then, layer by layer, a summary of every head.
 
-    reference: a model of the same weights, whose heads each head is compared with.
+    reference: a model of the same weights, to compare each head with.
     """
     seen = observations.at(shown, ids)
     log_probs = token_log_probs(shown, seen.logits, seen.ids)
@@ -99,8 +99,8 @@ def head_summary(
 ) -> Json:
     """A summary of one head on a text: its numbers and a thumbnail of its pattern.
 
-    ahead: the largest weight on a later position; `sums`: the largest distance of a row's sum from
-    1; `unlike`: the largest distance from the reference's head, where there is one.
+    ahead: the largest weight on a later position; `sums`: the largest difference of a row's sum
+    from 1; `unlike`: the largest difference from the reference's head, if there is one.
     """
     ahead = weights.triu(diagonal=1).abs().max().item()
     summary: Json = {
@@ -116,11 +116,11 @@ def head_summary(
 
 
 def shares(ids: Sequence[int], weights: Float[Tensor, "seq seq"]) -> Json:
-    """Mean weight of a position on others of a kind, where there are any of that kind.
+    """The mean attention weight on positions of each kind that occurs.
 
-    previous, first, itself; `same`: earlier copies of the token; `after`: the tokens that followed
-    earlier copies, as an induction head does (Olsson et al. 2022, "In-context Learning and
-    Induction Heads"); `even`: how evenly the weight is spread, as entropy over its maximum.
+    previous, first, itself; `same`: earlier copies of the token; `after`: the tokens after earlier
+    copies, as for induction heads (Olsson et al. 2022, "In-context Learning and Induction Heads");
+    `even`: the entropy of the weights over its maximum.
     """
     seq = len(ids)
     tokens = torch.tensor(ids, device=weights.device)
@@ -148,9 +148,9 @@ def shares(ids: Sequence[int], weights: Float[Tensor, "seq seq"]) -> Json:
 
 
 def thumbnail(weights: Float[Tensor, "seq seq"]) -> Json:
-    """A small picture of a pattern, the largest weight of each cell: base64 of bytes, row by row.
+    """A small picture of a pattern, with the largest weight of each cell: bytes in base64.
 
-    It holds the square root of a weight, so that small ones are seen.
+    A byte encodes the square root of a weight, so that small weights are visible.
     """
     size = min(len(weights), THUMBNAIL)
     cells = F.adaptive_max_pool2d(weights.nan_to_num(0.0)[None], size)[0]
@@ -159,9 +159,9 @@ def thumbnail(weights: Float[Tensor, "seq seq"]) -> Json:
 
 
 def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
-    """The largest change of earlier logits when the last token changes; None where there is none.
+    """The largest change of earlier logits when the last token changes; None without any.
 
-    In a GPT-2 there is none. Attention patterns are not asked.
+    A GPT-2 has none. The attention patterns are not used.
     """
     if len(seen.ids) < 2:
         return None
@@ -180,7 +180,7 @@ def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
 def norms(seen: Observation) -> Json:
     """Norms of the residual stream, and of the outputs of attention and MLP.
 
-    The stream's are before each layer and at the end. Each is a list of rows [layer][position].
+    The stream's are before each layer and at the end. Each value is a list [layer][position].
     """
     lists = {"resid": seen.resid, "attn_out": seen.attn_out, "mlp_out": seen.mlp_out}
     return {
@@ -192,7 +192,7 @@ def norms(seen: Observation) -> Json:
 def head_pattern(
     shown: Shown, observations: ObservationCache, ids: Sequence[int], layer: int, head: int
 ) -> bytes:
-    """One head's pattern [seq_q seq_k], whole: float32, little-endian, row by row."""
+    """One head's full pattern [seq_q seq_k]: float32, little-endian, row by row."""
     seen = observations.at(shown, ids)
     found: Pattern = pattern(shown.model, layer, seen.attn_in[layer])
     return found.values[head].float().cpu().contiguous().numpy().astype("<f4").tobytes()
@@ -203,9 +203,9 @@ def lens(
 ) -> Iterator[Json | None]:
     """The logit lens at the positions from start to stop: a row for each layer.
 
-    The residual stream before each block, and after the last, goes through the model's own final
-    norm and unembedding (nostalgebraist 2020, "interpreting GPT: the logit lens"). The last row is
-    the model's own. A cell holds the likeliest tokens and the true next one's rank and lp.
+    The model's final norm and unembedding are applied to the residual stream before each block and
+    after the last (nostalgebraist 2020, "interpreting GPT: the logit lens"); the last row contains
+    the model's logits. A cell has the likeliest tokens, and rank and lp of the true next one.
     """
     seen = observations.at(shown, ids)
     stop = min(stop, len(seen.ids), start + MOST_LENS_POSITIONS)
@@ -222,7 +222,7 @@ def lens(
 
 
 def lens_cell(shown: Shown, log_probs: Float[Tensor, "d_vocab"], following: int | None) -> Json:
-    """The likeliest tokens of one position and layer, and the true next one's place."""
+    """The likeliest tokens of one position and layer, and the true next one's rank."""
     best = int(log_probs.argmax().item())
     cell = scored(shown, log_probs, best if following is None else following, LENS_CANDIDATES)
     if following is None:

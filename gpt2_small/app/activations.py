@@ -1,4 +1,4 @@
-"""Observe a model at work on a text: residual stream, attention patterns, with taps or without."""
+"""Record a model's activations on a text: residual stream and attention patterns."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gpt2_small.model_protocol import Model, Unembed
 
-# Tolerance of the values that name their position.
+# Tolerance of the one-hot values.
 PROBE_TOLERANCE = 1e-4
 
 Origin = Literal["tap", "probe", "weights"]
@@ -35,7 +35,7 @@ class Observation:
 
     @property
     def bytes(self) -> int:
-        """The memory that it takes."""
+        """The memory of its tensors."""
         lists = (self.attn_in, self.attn_out, self.mlp_out, self.resid, [self.logits])
         return sum(tensor.nbytes for tensors in lists for tensor in tensors)
 
@@ -44,9 +44,9 @@ class Observation:
 class Pattern:
     """The attention patterns of one layer.
 
-    origin: `tap`: the file's own hook_pattern; `probe`: observed, by giving the file's attention
-        values that name their position; `weights`: computed from W_Q and W_K with a causal mask,
-        where the first two are not possible.
+    origin: `tap`: from the file's own hook_pattern; `probe`: measured, by giving the file's
+        attention one-hot values; `weights`: computed from W_Q and W_K with a causal mask, if both
+        are impossible.
     """
 
     values: Float[Tensor, "head seq seq"]
@@ -55,20 +55,20 @@ class Pattern:
 
 @torch.no_grad()
 def observe(model: Model, ids: tuple[int, ...]) -> Observation:
-    """Run a model once, with hooks on its modules; no taps are needed."""
+    """Run a model once with hooks on its modules, without its taps."""
     found: dict[str, list[Tensor]] = {"attn_in": [], "attn_out": [], "mlp_out": [], "resid": []}
 
     def before(name: str) -> Callable[..., None]:
-        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
             found[name].append(next(iter((*args, *kwargs.values())))[0].detach())
 
-        return keep
+        return hook
 
     def after(name: str) -> Callable[..., None]:
-        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
             found[name].append(output[0].detach())
 
-        return keep
+        return hook
 
     with ExitStack() as stack:
         for block in model.blocks:
@@ -86,7 +86,7 @@ def observe(model: Model, ids: tuple[int, ...]) -> Observation:
 
 
 def as_batch(model: Model, ids: tuple[int, ...]) -> Tensor:
-    """The ids as a batch of one, where the model is."""
+    """The ids as a batch of one on the model's device."""
     return torch.tensor([ids], device=next(model.parameters()).device)
 
 
@@ -100,7 +100,7 @@ def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> 
             return Pattern(tapped, "tap")
     try:
         probed = _probed(attn, attn_in)
-    except Exception:  # whatever a learner's attention makes of values it does not expect
+    except Exception:  # a learner's attention may fail on unexpected values
         probed = None
     if probed is not None:
         return Pattern(probed, "probe")
@@ -123,11 +123,11 @@ def _tapped(
 def _probed(
     attn: Any, attn_in: Float[Tensor, "seq d_model"]
 ) -> Float[Tensor, "head seq seq"] | None:
-    """The pattern as the attention applies it, however it is written.
+    """Measure the pattern that an attention module applies, independent of its implementation.
 
-    Attention is linear in its values. So W_V is replaced by a map that gives the values of d_head
-    positions the unit vectors, and W_O by one that puts the heads side by side: the output is then
-    the pattern's columns of those positions. Whether that is so is checked with the true values.
+    Attention is linear in its values. W_V is replaced by a map that gives d_head positions one-hot
+    values, and W_O by one that concatenates the heads, so that the output contains the pattern's
+    columns of these positions. The result is verified with the true values.
     """
     seq, d_head, heads = len(attn_in), attn.W_V.shape[2], attn.W_V.shape[0]
     inputs = attn_in.double()
@@ -164,7 +164,7 @@ def _called(
 def _explains(
     attn: Any, inputs: Float[Tensor, "seq d_model"], values: Float[Tensor, "head seq seq"]
 ) -> bool:
-    """True when a pattern, with the true values, gives the attention's own output."""
+    """Whether a pattern, applied to the true values, gives the attention's own output."""
     value = einsum(inputs, attn.W_V.double(), "seq d_model, head d_model d -> head seq d")
     value = value + attn.b_V.double()[:, None]
     z = einsum(values, value, "head seq_q seq_k, head seq_k d -> seq_q head d")
@@ -195,19 +195,19 @@ def unembed(model: Model, resid: Float[Tensor, "seq d_model"]) -> Float[Tensor, 
 
 @contextmanager
 def without_heads(model: Model, heads: list[tuple[int, int]]) -> Iterator[None]:
-    """While the context lasts, these heads (layer, head) add nothing to the residual stream.
+    """In this context, these heads (layer, head) add nothing to the residual stream.
 
-    Their rows of W_O are zero meanwhile, which equals zeroing hook_z and needs no tap.
+    Their rows of W_O are zeroed, which is equivalent to zeroing hook_z and needs no tap.
     """
-    kept = []
+    saved = []
     with torch.no_grad():
         for layer, head in heads:
             row = model.blocks[layer].attn.W_O[head]
-            kept.append((row, row.clone()))
+            saved.append((row, row.clone()))
             row.zero_()
     try:
         yield
     finally:
         with torch.no_grad():
-            for row, values in reversed(kept):
+            for row, values in reversed(saved):
                 row.copy_(values)

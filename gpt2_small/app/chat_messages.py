@@ -1,4 +1,4 @@
-"""Read a client's chat messages as a conversation, and give its reply token by token."""
+"""Convert a client's chat messages to a conversation, and stream the reply."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -22,7 +22,7 @@ EXAMPLES = 4
 
 
 def examples(tokenizer: Tokenizer) -> list[str]:
-    """First messages for a model of the stories' dialogues, whose words are few; else none."""
+    """Example messages for a model of the stories' dialogues, which knows few words; else none."""
     base = tokenizer.base if isinstance(tokenizer, ChatTokenizer) else None
     if not isinstance(base, WordTokenizer) or base.vocabulary != DIALOGUE_WORDS[:-2]:
         return []
@@ -36,22 +36,22 @@ def conversation_with(
     options: SamplingOptions,
     decoder: Decoder | None = None,
 ) -> Chat:
-    """The conversation of all messages but the last, which `reply` is to be given.
+    """Make a conversation of all messages but the last, which is the argument of `reply`.
 
-    messages: `role` (user or assistant) and `content`; an assistant's may hold the `ids` that were
-        drawn, which are then read as they were.
+    messages: `role` (user or assistant) and `content`; an assistant's may contain its drawn `ids`,
+        which are then used instead of its text.
 
     Raises UserError for a model without roles.
     """
-    conversation = Chat(shown.solution, shown.loaded, options)
+    chat = Chat(shown.solution, shown.loaded, options)
     if decoder is not None:
-        conversation.decoder = decoder
-    conversation.turns = [turn(shown, message) for message in messages[:-1]]
-    return conversation
+        chat.decoder = decoder
+    chat.turns = [turn(shown, message) for message in messages[:-1]]
+    return chat
 
 
 def turn(shown: Shown, message: Mapping[str, Any]) -> ChatTurn:
-    """A message as a turn of a conversation."""
+    """Convert a message to a turn of a conversation."""
     tokenizer, role, text = shown.tokenizer, message["role"], message["content"]
     ids = message.get("ids")
     if role == "assistant" and ids:
@@ -61,7 +61,7 @@ def turn(shown: Shown, message: Mapping[str, Any]) -> ChatTurn:
 
 
 def checked_messages(value: Any) -> list[dict[str, Any]]:
-    """Messages as a client sends them, users' and assistants' in turns, a user's first and last.
+    """Check a client's messages: alternately of user and assistant, a user's first and last.
 
     Raises UserError for anything else.
     """
@@ -76,15 +76,15 @@ def checked_messages(value: Any) -> list[dict[str, Any]]:
             got = message.get("role") if isinstance(message, dict) else message
             raise UserError(
                 f"message {number + 1} has the role {fields.shown(got)}, not {role!r}; "
-                "user and assistant take turns, and these models know no other role"
+                "user and assistant must alternate, and there are no other roles"
             )
         fields.text(message, "content")
     if len(value) % 2 == 0:
-        raise UserError("the last message is not a user's; give one that can be answered")
+        raise UserError("the last message is not a user's; end with a message of the user")
     return value
 
 
 def answer(shown: Shown, reply: Reply) -> Iterator[dict[str, Any]]:
-    """The answer token by token, as `token_views.continuation` has it."""
+    """Stream a reply token by token, in the form of `token_views.continuation`."""
     for step in reply:
         yield drawn(shown, step)

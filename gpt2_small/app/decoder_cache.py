@@ -1,4 +1,4 @@
-"""Keep the caches of the conversations that were continued last."""
+"""Cache the decoders of the most recent conversations."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ MOST_IDLE = 4
 
 
 class Decoders:
-    """Decoders by conversation; the least recently used go. For the thread that runs the models."""
+    """An LRU cache of decoders by conversation, for use in the model thread alone."""
 
     def __init__(self) -> None:
         self._idle: OrderedDict[tuple[int, str], tuple[Shown, Decoder]] = OrderedDict()
@@ -22,9 +22,9 @@ class Decoders:
 
     @contextmanager
     def of(self, shown: Shown, conversation: str) -> Iterator[Decoder]:
-        """This conversation's decoder, which nobody else gets while the context lasts.
+        """In this context, use a conversation's decoder exclusively.
 
-        What it has read is not read again. A conversation that is at work twice gets a second one.
+        Its cached prefix is reused. A second concurrent request of a conversation gets a new one.
         """
         key = id(shown), conversation
         _, decoder = self._idle.pop(key, (shown, None))

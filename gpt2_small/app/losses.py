@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 256
 def token_log_probs(
     shown: Shown, logits: Float[Tensor, "seq d_vocab"], ids: Sequence[int]
 ) -> list[float | None]:
-    """The log-probability of each token but the first."""
+    """The log-probability of each token except the first."""
     found: list[float | None] = []
     targets = torch.tensor(ids[1:], device=logits.device)
     for start in range(0, len(targets), ROWS_AT_ONCE):
@@ -30,11 +30,11 @@ def token_log_probs(
 
 
 def loss_of(log_probs: Sequence[float | None]) -> float | None:
-    """The mean loss, in nats; None without a token, or where one is not finite."""
+    """The mean loss, in nats; None without tokens, or with one that is not finite."""
     known = [value for value in log_probs if value is not None]
     return -sum(known) / len(known) if known and len(known) == len(log_probs) else None
 
 
 def finite(value: float) -> float | None:
-    """A number that JSON can hold; None for the others."""
+    """The number if JSON can represent it; None for infinities and NaN."""
     return value if abs(value) < float("inf") else None

@@ -1,4 +1,4 @@
-"""Keep the models that the page shows: the one asked for, its checkpoints, the reference beside."""
+"""Load and reload the page's models: the main one, its checkpoints, and the reference."""
 
 import hashlib
 from collections import OrderedDict
@@ -30,9 +30,9 @@ Weights = tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]
 
 @dataclass(frozen=True)
 class Shown:
-    """A model that can be asked, and the module that it is made of.
+    """A model of the page, and the solution module of its classes.
 
-    key: by which the page asks for it.
+    key: its identifier in requests.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Shown:
 
     @property
     def model(self) -> Any:
-        """The Transformer."""
+        """Its Transformer."""
         return self.loaded.model
 
     @property
@@ -56,12 +56,12 @@ class Shown:
 
 
 class Models:
-    """The models of one page, by key. Used by the thread that runs them alone.
+    """The models of one page, by key, for use in the model thread alone.
 
-    solution: the module that the main model is made of; the bound one when left out. A learner's
-        is loaded again after every save.
-    problem: why there is no main model, in a sentence; None where there is.
-    remarks: sentences about the opening of the main model.
+    solution: the module of the main model; left out, the bound one. A learner's is reloaded after
+        every save.
+    problem: a sentence with the reason why there is no main model, or None.
+    remarks: notes for the user about the main model.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Models:
                 loaded = LoadedModel(loaded.name, model, loaded.tokenizer)
         except UserError:
             raise
-        except Exception as error:  # whatever a learner's unfinished Transformer raises
+        except Exception as error:  # a learner's unfinished Transformer may raise anything
             if not self._is_learners():
                 raise
             self.problem = learners_error(self.solution, error)
@@ -106,7 +106,7 @@ class Models:
         return not binding.is_reference(self.solution)
 
     def choices(self) -> list[dict[str, Any]]:
-        """The models that `get` gives, as JSON values, the main one first."""
+        """The available models, as JSON values, the main one first."""
         self._reload()
         found: list[dict[str, Any]] = []
         if self._main is not None:
@@ -122,7 +122,7 @@ class Models:
         return found
 
     def get(self, key: str) -> Shown:
-        """The model of this key. Raises UserError when there is none."""
+        """The model with this key. Raises UserError when there is none."""
         if key == MAIN:
             return self._current()
         if key not in self._beside:
@@ -133,21 +133,21 @@ class Models:
         return self._beside[key]
 
     def _current(self) -> Shown:
-        """The main model, made anew when the learner's file was saved since."""
+        """The main model, rebuilt if the learner's file was saved since."""
         self._reload()
         if self._main is None:
             raise UserError(self.problem or "there is no model")
         return self._main
 
     def _reload(self) -> None:
-        """Build the main model from the learner's file as it is saved now."""
+        """Rebuild the main model if the learner's file has changed."""
         if not self._is_learners():
             return
         path = binding.solution_path(self.solution)
         try:
             text = binding.read(path)
         except UserError:
-            return  # between two saves, or gone: what was read last still stands
+            return  # being saved, or deleted: use the last version
         digest = hashlib.sha256(text).hexdigest()
         if digest == self._text:
             return
@@ -179,7 +179,7 @@ class Models:
         return Shown(key, solution, LoadedModel(label, model, tokenizer))
 
     def _weights(self) -> Weights:
-        """Those of the main model; of the run where a learner's file gives no model."""
+        """The weights of the main model, or of the run if the learner's file gives no model."""
         main = self._main
         if main is None:
             return self._weights_of_run(None)
@@ -194,7 +194,7 @@ class Models:
         return run.model_fields, checkpoint.tensors(WEIGHTS), run.load_tokenizer(), label
 
     def run(self) -> Run | None:
-        """The run that is shown, as its folder is now; None for another kind of model."""
+        """The run of the main model, read again; None for another kind of model."""
         return None if self._run is None else read_run(self._run)
 
 
@@ -204,7 +204,7 @@ def build(
     weights: Mapping[str, Tensor],
     device: str | torch.device,
 ) -> Any:
-    """This module's Transformer with these weights, in eval mode.
+    """Build this module's Transformer with these weights, in eval mode.
 
     Raises UserError when the weights do not fit, and the module's own exceptions.
     """
@@ -222,11 +222,11 @@ def config_fields(config: Config) -> dict[str, Any]:
 
 
 def weights_of(loaded: LoadedModel) -> Weights:
-    """The fields, weights, tokenizer and label from which another module builds the same model."""
+    """The fields, weights, tokenizer and label of a model, for another module to build it."""
     parameters = dict(loaded.model.named_parameters())
     return config_fields(loaded.model.config), parameters, loaded.tokenizer, loaded.name
 
 
 def learners_error(solution: ModuleType, error: Exception) -> str:
-    """The reason that a learner's file gives no model, with its line."""
+    """The reason why a learner's file gives no model, with its line."""
     return binding.explain(Path(str(solution.__file__)), error)

@@ -1,4 +1,4 @@
-"""Describe a text's tokens: probabilities, candidates, the distribution of the stories' grammar."""
+"""Describe a text's tokens: probabilities, candidates, and the stories' true distribution."""
 
 import dataclasses
 import math
@@ -24,11 +24,10 @@ Json = dict[str, Any]
 
 
 def pieces(tokenizer: Tokenizer, ids: Sequence[int], *, goes_on: bool = False) -> list[Json]:
-    """Each token as the page shows it.
+    """Each token as shown on the page.
 
-    text: the part of the whole text that is certain with this token; `token`: its own text;
-    `bytes`: in hex.
-    goes_on: whether other tokens follow, which may complete a character that these begin.
+    text: the part of the text that this token completes; `token`: its own text; `bytes`: in hex.
+    goes_on: whether more tokens follow, which may complete an incomplete character.
     """
     decoder = StreamDecoder(tokenizer)
     found = [piece(tokenizer, id, decoder.push(id)) for id in ids]
@@ -38,23 +37,23 @@ def pieces(tokenizer: Tokenizer, ids: Sequence[int], *, goes_on: bool = False) -
 
 
 def piece(tokenizer: Tokenizer, id: int, text: str) -> Json:
-    """One token as the page shows it."""
+    """One token as shown on the page."""
     content = tokenizer.decode_bytes([id])
     return {"id": id, "text": text, "token": tokenizer.decode([id]), "bytes": content.hex()}
 
 
 def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:
-    """The ids, as generation takes them. Raises UserError for one that the model lacks."""
+    """Check ids for generation. Raises UserError for one beyond the model's vocabulary."""
     return prompt_ids(shown.tokenizer, list(ids), shown.model.config.d_vocab)
 
 
 def continuation(
     shown: Shown, ids: Sequence[int], options: SamplingOptions, decoder: Decoder
 ) -> Iterator[Json]:
-    """Continue a text token by token: an object for each.
+    """Continue a text, with an object for each token.
 
-    The objects hold id, text, token, bytes and lp (log-probability in nats), candidates as [id,
-    token, lp], and finish at the last one.
+    The objects have id, text, token, bytes and lp (log-probability in nats), candidates as [id,
+    token, lp], and, for the last one, finish.
     """
     stream = Stream(shown.solution, shown.loaded, [list(ids)], options, decoder=decoder)
     for step in stream:
@@ -62,7 +61,7 @@ def continuation(
 
 
 def drawn(shown: Shown, step: Step) -> Json:
-    """One token that was drawn, as the page shows it."""
+    """One drawn token as shown on the page."""
     return piece(shown.tokenizer, step.id, step.text) | {
         "lp": step.log_probability,
         "candidates": [[c.id, c.text, c.log_probability] for c in step.candidates],
@@ -71,12 +70,11 @@ def drawn(shown: Shown, step: Step) -> Json:
 
 
 def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
-    """The log-probability of each token of a text: an object for each, in order.
+    """Score a text, with an object for each token, in order.
 
-    The objects are those of `continuation` with the token's rank (from 1). The first token has
-    nothing before it and no lp. Of a text longer than n_ctx the last n_ctx tokens are scored; the
-    others come with no lp either. For stories each has the grammar's lp and the divergence of the
-    model's distribution from the grammar's, in nats.
+    The objects are those of `continuation` with the token's rank (from 1). The first token has no
+    lp, and neither have tokens before the last n_ctx. For stories each also has the grammar's lp
+    and the divergence of the model's distribution from the grammar's, in nats.
     """
     n_ctx = shown.model.config.n_ctx
     start = max(0, len(ids) - n_ctx)
@@ -97,7 +95,7 @@ def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json |
 
 
 def scored(shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int) -> Json:
-    """A token's log-probability and rank, and the likeliest tokens in its place."""
+    """A token's log-probability and rank, and the likeliest tokens at its position."""
     best = log_probs.topk(min(candidates, shown.tokenizer.vocab_size, len(log_probs)))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return {
@@ -109,7 +107,7 @@ def scored(shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidate
 
 @torch.no_grad()
 def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
-    """The model's logits after each token of a text that fits it, padding made impossible."""
+    """The model's logits after each token of a text that fits n_ctx, without padding rows."""
     device = next(shown.model.parameters()).device
     logits = shown.model(torch.tensor([list(ids)], device=device))[0]
     return without_padding(logits, shown.tokenizer.vocab_size)
@@ -118,10 +116,10 @@ def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
 def next_tokens(
     shown: Shown, ids: Sequence[int], prompt_length: int, options: SamplingOptions
 ) -> Json:
-    """The candidates after a text, as the model gives them and as `sample` would draw them.
+    """The candidates after a text, before and after temperature, penalties and cuts.
 
-    Each is [id, token, lp, probability after temperature, penalties and cuts]; `kept` is how many
-    tokens the cuts leave.
+    Each is [id, token, lp, probability after temperature, penalties and cuts]; `kept` is the number
+    of tokens left by the cuts.
     """
     logits = logits_of(shown, list(ids)[-shown.model.config.n_ctx :])[-1:]
     log_probs = logits[0].float().log_softmax(dim=-1)
@@ -138,9 +136,9 @@ def next_tokens(
 
 
 def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[int, float] | None]:
-    """For stories, the grammar's distribution at each position but the first.
+    """For stories, the grammar's distribution at each position after the first.
 
-    None for another tokenizer, and once the text is no story of the grammar.
+    None for another tokenizer, and after a word that the grammar does not allow.
     """
     if not isinstance(tokenizer, WordTokenizer) or tokenizer.vocabulary != VOCABULARY:
         return [None] * len(ids)
@@ -160,7 +158,7 @@ def truths_of(
     log_probs: Float[Tensor, "d_vocab"],
     id: int | None,
 ) -> Json:
-    """The grammar's distribution beside a model's; empty where the grammar has none.
+    """Compare the grammar's distribution with a model's; empty without the grammar's.
 
     divergence: the Kullback-Leibler divergence of the model from the grammar, in nats.
     """
@@ -195,7 +193,7 @@ def provenance(shown: Shown, name: str | None) -> Json:
 
 
 def fitting(shown: Shown, ids: Sequence[int]) -> tuple[int, ...]:
-    """The ids of a text that the model reads whole. Raises UserError for one too long, or empty."""
+    """Check the ids of a text. Raises UserError for an empty text, and for one beyond n_ctx."""
     n_ctx = shown.model.config.n_ctx
     if not ids:
         raise UserError("there is no text yet; write one, or let the model")

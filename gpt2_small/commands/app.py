@@ -27,7 +27,7 @@ def app(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Run, Hugging Face folder or hub name (default: newest run).",
+            help="Run, Hugging Face folder or Hub name (default: newest run).",
             metavar="MODEL",
         ),
     ] = None,
@@ -62,7 +62,7 @@ def app(
             address_of,
             leave,
             listening_socket,
-            say_address,
+            print_address,
             serve,
         )
         from gpt2_small.devices import find_device
@@ -81,7 +81,7 @@ def app(
     address = f"{address_of(listener)}/{key}/"
 
     def when_ready() -> None:
-        say_address(address)
+        print_address(address)
         if not no_browser:
             webbrowser.open(address)
 

@@ -27,7 +27,7 @@ DEFINITION_CHOICES = ("completion", "harness", "both")
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or Hub name.", metavar="MODEL"),
     ],
     data: Annotated[
         str | None,

@@ -20,7 +20,7 @@ SHARES = ("acc", "acc_norm", "exact_match")
 def lm_eval(
     model: Annotated[
         str,
-        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or Hub name.", metavar="MODEL"),
     ],
     tasks: Annotated[
         str, typer.Option(help="Names, such as hellaswag,lambada_openai.", metavar="NAMES")

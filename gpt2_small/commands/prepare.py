@@ -89,7 +89,7 @@ def prepare(
     """Tokenise a text into shards for train, nanoGPT and build-nanogpt.
 
     Known texts: openwebtext, fineweb-edu, tinystories, tiny-shakespeare, stories,
-    and hellaswag (its questions). hub:NAME is a data set of the hub. Files: text,
+    and hellaswag (its questions). hub:NAME is a data set of the Hub. Files: text,
     .jsonl, .csv, .parquet, .arrow. After an interruption the same command resumes,
     and writes the same shards. The index holds counts, hashes and the text's
     origin.

@@ -34,7 +34,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def sample(
     model: Annotated[
-        str, typer.Option(help="A run, Hugging Face folder or hub name.", metavar="NAME")
+        str, typer.Option(help="A run, Hugging Face folder or Hub name.", metavar="NAME")
     ],
     prompt: Annotated[
         str | None,

@@ -20,7 +20,7 @@ from gpt2_small.interrupts import loading
 def serve(
     model: Annotated[
         str,
-        typer.Argument(help="A run, Hugging Face folder or hub name.", metavar="MODEL"),
+        typer.Argument(help="A run, Hugging Face folder or Hub name.", metavar="MODEL"),
     ],
     port: PortOption = None,
     host: HostOption = "127.0.0.1",
@@ -55,7 +55,7 @@ def serve(
     server.serve(
         guarded,
         listener,
-        when_ready=lambda: server.say_address(address),
+        when_ready=lambda: server.print_address(address),
         on_end=interface.close,
     )
     server.leave(interface.turns.close())

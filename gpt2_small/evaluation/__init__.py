@@ -1,1 +1,1 @@
-"""Score models: texts, multiple choice, and the tasks of lm-evaluation-harness."""
+"""Evaluate models on texts, multiple choice, and the tasks of lm-evaluation-harness."""

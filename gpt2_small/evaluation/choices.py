@@ -1,8 +1,8 @@
-"""Answer multiple-choice questions in HellaSwag's format by two definitions that differ.
+"""Answer multiple-choice questions in HellaSwag's format by two different definitions.
 
-`completion` is build-nanogpt's: the context as it stands in the file. `harness` is
-lm-evaluation-harness's: the activity's label before the context, brackets removed, and the score
-normalised by the ending's characters. The same model scores about one point apart.
+`completion` is build-nanogpt's: the context unchanged. `harness` is lm-evaluation-harness's: the
+activity's label before the context, brackets removed, and the score normalised by the ending's
+characters. The scores of a model differ by about one point.
 """
 
 import json
@@ -28,7 +28,7 @@ TEXTS = ("ctx", "ctx_a", "ctx_b", "activity_label")
 
 @dataclass(frozen=True)
 class Question:
-    """A line of the file: a context in one and in two parts, its label, the endings, the answer."""
+    """A question: the context, whole and in two parts, its label, the endings and the answer."""
 
     ctx: str
     ctx_a: str
@@ -40,11 +40,11 @@ class Question:
 
 @dataclass(frozen=True)
 class ChoiceResult:
-    """How often the right ending scored best, with standard errors.
+    """Accuracies on questions, with standard errors.
 
     acc: by the log-probability of the whole ending.
-    acc_norm: by that of a token (`completion`) or of a character (`harness`).
-    bits_per_byte: of the right endings; it moves before accuracy does.
+    acc_norm: by the log-probability per token (`completion`) or per character (`harness`).
+    bits_per_byte: of the right endings; it improves before accuracy does.
     """
 
     definition: str
@@ -70,7 +70,7 @@ class EncodedQuestion:
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     """Read the questions of a JSON-lines file, at most `limit` of them.
 
-    `stories`, where no file has that name, stands for 1,000 questions on the embedded stories.
+    `stories`, if no file has that name, gives 1,000 questions on the built-in stories.
 
     Raises UserError, with the line, for a file that is missing or not in HellaSwag's format.
     """
@@ -94,7 +94,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if not questions:
-        raise UserError(f"{path} holds no question; give a JSON-lines file in HellaSwag's format")
+        raise UserError(f"{path} has no question; give a JSON-lines file in HellaSwag's format")
     return questions
 
 
@@ -102,12 +102,12 @@ def _question(line: str, place: str) -> Question:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
-        raise UserError(f"{place} is not JSON; give a file with one object a line") from None
+        raise UserError(f"{place} is not JSON; give a file with one object on each line") from None
     return Question(**_fields(fields, place))
 
 
 def _fields(fields: Any, place: str) -> dict[str, Any]:
-    """The fields of a question, checked."""
+    """Check and complete the fields of a question."""
     if not isinstance(fields, dict):
         raise UserError(f"{place} is not a JSON object; give HellaSwag's format")
     missing = [name for name in ("endings", "label") if name not in fields]
@@ -144,7 +144,7 @@ def without_brackets(text: str) -> str:
 
 
 def as_texts(question: Question, definition: str) -> tuple[str, list[str], list[float] | None]:
-    """The context, the endings and their norms; None for the number of tokens."""
+    """The context, the endings, and their norms; None for norms by the number of tokens."""
     if definition == "completion":
         return question.ctx, list(question.endings), None
     context = f"{question.activity_label}: {question.ctx_a} {question.ctx_b.capitalize()}"
@@ -153,10 +153,11 @@ def as_texts(question: Question, definition: str) -> tuple[str, list[str], list[
 
 
 def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> EncodedQuestion:
-    """Encode a question: every ending is joined to the context by a space.
+    """Encode a question, with a space before each ending.
 
-    `completion` encodes the two apart, as build-nanogpt does. `harness` encodes them together and
-    moves a context's trailing spaces to the ending, as lm-evaluation-harness does.
+    `completion` encodes context and ending separately, as build-nanogpt does. `harness` encodes
+    them together and moves a context's trailing spaces to the ending, as lm-evaluation-harness
+    does.
     """
     context, endings, norms = as_texts(question, definition)
     if definition == "completion":
@@ -180,7 +181,7 @@ def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> Encode
 def encode_pair(
     tokenizer: Tokenizer, context: str, continuation: str
 ) -> tuple[list[int], list[int]]:
-    """Encode a context and its continuation as the harness does, trailing spaces moved."""
+    """Encode a context and its continuation as the harness does, which moves trailing spaces."""
     spaces = len(context) - len(context.rstrip())
     if spaces:
         continuation = context[-spaces:] + continuation
@@ -192,9 +193,9 @@ def encode_pair(
 def check_scorable(
     questions: Sequence[Question], definition: str, tokenizer: Tokenizer, n_ctx: int
 ) -> list[EncodedQuestion]:
-    """The questions as token ids, which a model that reads n_ctx tokens can score.
+    """Encode questions, and check that they fit n_ctx tokens.
 
-    Raises UserError for an ending without tokens, or longer than the model reads.
+    Raises UserError for an ending that is empty or longer than n_ctx.
     """
     prepared = [prepare(question, definition, tokenizer) for question in questions]
     for each in prepared:
@@ -202,7 +203,7 @@ def check_scorable(
             if not each.context or not ending or len(ending) > n_ctx:
                 raise UserError(
                     f"a context of {len(each.context)} and an ending of {len(ending)} tokens "
-                    f"cannot be scored by a model that reads {n_ctx}; leave that question out"
+                    f"cannot be scored with n_ctx = {n_ctx}; leave that question out"
                 )
     return prepared
 
@@ -222,11 +223,11 @@ def answer(
     """Answer questions with a model.
 
     rank, world_size: this process's share is every world_size-th question from rank on.
-    total: adds up a list of sums over all processes; the identity for one process.
+    total: sums a list of numbers over all processes; the identity for one process.
     is_packed: as in `ContinuationScorer`.
     progress: called with the number of endings scored so far.
 
-    Raises UserError for an ending without tokens, or longer than the model reads.
+    Raises UserError for an ending that is empty or longer than n_ctx.
     """
     share = questions[rank::world_size]
     prepared = check_scorable(share, definition, tokenizer, model.config.n_ctx)
@@ -240,7 +241,7 @@ def answer(
 
 
 def _counted(question: EncodedQuestion, scores: Sequence[Score]) -> list[float]:
-    """1 for the question, 1 if acc, 1 if acc_norm holds, and bits and bytes of the right ending."""
+    """A question's contributions to count, acc, acc_norm, and bits and bytes of right endings."""
     totals = [score.total for score in scores]
     normed = [
         total / norm if norm else -math.inf
@@ -265,7 +266,7 @@ def _result(definition: str, sums: Sequence[float]) -> ChoiceResult:
 
 
 def _share(number: int, count: int) -> intervals.Estimate:
-    """A share of questions with the standard error of the sample mean, as the harness reports."""
+    """The fraction of questions with the standard error of the mean, as in the harness."""
     value = number / count
     error = math.sqrt(value * (1 - value) / (count - 1)) if count > 1 else None
     return intervals.Estimate(value, error, count)

@@ -1,19 +1,19 @@
-"""Detect a held-out loss below the text's entropy, which a model reaches only by seeing targets."""
+"""Detect a held-out loss below the text's entropy, which is possible only by seeing targets."""
 
-# A held-out loss is a mean over some thousand tokens, and by chance some percent off; a model
-# without its mask is at a tenth of the entropy.
+# A held-out loss is a mean over some thousand tokens and varies by some percent; without a causal
+# mask it reaches a tenth of the entropy.
 MARGIN = 0.1
 
 
 def sees_targets(loss: float, floor: float) -> bool:
-    """Whether a loss is below the entropy by more than chance, in nats per token."""
+    """Whether a loss, in nats per token, is significantly below the entropy."""
     return loss < (1 - MARGIN) * floor
 
 
 def warning(loss: float, floor: float, check_command: str) -> str:
     """Explain a loss below the entropy, with the command that finds the mistake.
 
-    check_command: how to check the solution that was trained.
+    check_command: the command that checks the trained solution.
     """
     return (
         f"The loss, {loss:.3f}, is below the entropy of the text, {floor:.3f}, which no model can "

@@ -1,8 +1,8 @@
 """Run tasks of lm-evaluation-harness on a model (extra `eval`).
 
-`HarnessModel` gives the harness the log-likelihoods of its `hf` model on the same weights, with
-`logits_cache=False`. Two rules differ in name only: a special token's name in a text is encoded as
-its characters, and the endings of one context are computed together.
+`HarnessModel` computes the same log-likelihoods as the harness's `hf` model with
+`logits_cache=False`, except that a special token's name in a text is encoded as plain characters.
+The endings of one context are computed together.
 """
 
 import importlib.metadata
@@ -19,22 +19,22 @@ from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.evaluation.scoring import ContinuationScorer
 from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
 
-# What the harness lets a task write that says nothing about it.
+# The harness's default for tasks without a length.
 MOST_NEW_TOKENS = 256
 LENGTH_KEYS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
 
 class HarnessModel(TemplateLM):
-    """A model and its tokenizer as the harness asks a model.
+    """Adapts a model and its tokenizer to the harness's model interface.
 
-    The prefix token, before a text without a context, is the tokenizer's end of text; a tokenizer
-    without one uses its line break, and where it has none such requests are refused.
+    The prefix token, before a text without context, is the tokenizer's end of text, or else a line
+    break.
 
     is_packed: as in `ContinuationScorer`.
     progress: called with the number of continuations scored so far.
 
-    Raises UserError for a prefix that the tokenizer does not have, for a continuation of more than
-    n_ctx tokens, and for a task that wants to write more tokens than fit.
+    Raises UserError for a tokenizer without prefix token, for a continuation of more than n_ctx
+    tokens, and for a task that generates more tokens than fit.
     """
 
     def __init__(
@@ -51,26 +51,26 @@ class HarnessModel(TemplateLM):
 
     @property
     def eot_token_id(self) -> int:
-        """The id before a text without a context."""
+        """The prefix token."""
         if self._ids.end_of_text is not None:
             return self._ids.end_of_text
         try:
             return self._ids.encode_ordinary("\n")[0]
         except UserError:
             raise UserError(
-                f"tokenizer {self._ids.name!r} has neither an end of text nor a line break to put "
-                "before a text without a context; choose other tasks"
+                f"tokenizer {self._ids.name!r} has neither an end of text nor a line break as a "
+                "prefix of a text without context; choose other tasks"
             ) from None
 
     @property
     def tokenizer_name(self) -> str:
-        """The tokenizer's name, for the harness's own records."""
+        """The tokenizer's name, for the harness's records."""
         return self._ids.name
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: Any
     ) -> list[int]:
-        """The ids of a text; without what the tokenizer adds to it where that is asked for."""
+        """Encode a text; with add_special_tokens=False without the ids around it."""
         if add_special_tokens is False:
             return self._ids.encode_ordinary(string)
         return self._ids.encode(string)
@@ -82,8 +82,8 @@ class HarnessModel(TemplateLM):
         for _, continuation in pairs:
             if not 0 < len(continuation) <= self.max_length:
                 raise UserError(
-                    f"a continuation of {len(continuation)} tokens cannot be scored by a model "
-                    f"that reads {self.max_length}"
+                    f"a continuation of {len(continuation)} tokens cannot be scored with n_ctx = "
+                    f"{self.max_length}; choose other tasks"
                 )
         scores = self._scorer.score(pairs, progress=self._progress)
         return [(score.total, score.is_greedy) for score in scores]
@@ -124,7 +124,7 @@ class HarnessModel(TemplateLM):
         length = int(lengths[0]) if lengths else MOST_NEW_TOKENS
         if not 0 < length < self.max_length:
             raise UserError(
-                f"the task generates up to {length} tokens, and the model reads {self.max_length}; "
+                f"the task generates up to {length} tokens, and n_ctx is {self.max_length}; "
                 "choose a task that generates less"
             )
         until = asked.get("until") or []
@@ -150,9 +150,9 @@ def run_tasks(
 ) -> dict[str, Any]:
     """Run tasks by name and return the harness's results.
 
-    include_path: a folder with task files of the user's own.
+    include_path: a folder with the user's own task files.
 
-    Raises UserError for a task that is unknown, and for data that is unavailable.
+    Raises UserError for an unknown task, and for unavailable data.
     """
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -186,7 +186,7 @@ def version() -> str:
 
 
 def unknown_task(name: str, known: Sequence[str]) -> str:
-    """A sentence about a task that is not there, with the nearest name."""
+    """The message for an unknown task, with the nearest name."""
     guess = did_you_mean(name, known, otherwise="lm_eval ls tasks lists all")
     return f"there is no task {name!r}; {guess}"
 
@@ -194,6 +194,6 @@ def unknown_task(name: str, known: Sequence[str]) -> str:
 def _why_no_data(names: Sequence[str], error: Exception) -> str:
     reason = " ".join(str(error).split())
     return (
-        f"the data of {', '.join(names)} cannot be loaded ({reason[:200]}); connect to the hub, or "
+        f"the data of {', '.join(names)} cannot be loaded ({reason[:200]}); connect to the Hub, or "
         "give --include-path with a task file that includes the task and names local data_files"
     )

@@ -25,9 +25,9 @@ class Estimate:
 
 
 def student_quantile(degrees: int) -> float:
-    """The point of Student's distribution that 2.5 % lie beyond.
+    """The 97.5 % quantile of Student's distribution.
 
-    Exact for 1 and 2 degrees of freedom; above by the expansion of Hill 1970 ("Student's
+    Exact for 1 and 2 degrees of freedom; for more by the expansion of Hill 1970 ("Student's
     t-quantiles", Algorithm 396), within 1e-4.
     """
     if degrees < 1:
@@ -73,8 +73,7 @@ def mean(values: Sequence[float]) -> Estimate:
 def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Estimate:
     """The ratio of two sums over independent groups, such as nats over tokens of documents.
 
-    The standard error is that of the ratio estimator (Cochran 1977, "Sampling Techniques",
-    section 2.11).
+    The standard error is the ratio estimator's (Cochran 1977, "Sampling Techniques", section 2.11).
     """
     size = math.fsum(sizes)
     value, count = math.fsum(totals) / size, len(totals)

@@ -1,4 +1,4 @@
-"""Open the texts that an evaluation scores: the held-out part of shards, or all of a text."""
+"""Open the texts of an evaluation: the held-out part of shards, or all of a text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 
 @dataclass(frozen=True)
 class EvaluationTexts:
-    """Documents to score, and how they were found, in a few words.
+    """Documents to score, with a description.
 
-    source: what was read.
-    first_tokens: whether each document's first token is scored, and after what.
+    source: describes the texts.
+    first_tokens: describes whether each document's first token is scored.
     """
 
     documents: Iterator[Document]
@@ -27,12 +27,12 @@ class EvaluationTexts:
 def open_texts(
     name: str | Path, tokenizer: Tokenizer, *, column: str | None = None
 ) -> EvaluationTexts:
-    """Open prepared shards, of which the held-out part is scored, or a text, which is scored whole.
+    """Open the held-out part of prepared shards, or all of a text.
 
-    name: a folder of shards, or anything that `prepare` reads.
-    column: of rows, the one that is the text.
+    name: a folder of shards, or any source of `prepare`.
+    column: of text, in rows.
 
-    Raises UserError for what cannot be read, and for shards of another tokenizer than the model's.
+    Raises UserError for an unreadable text, and for shards of another tokenizer than the model's.
     """
     if holds_shards(name):
         shards = open_shards(name, tokenizer=tokenizer)
@@ -58,7 +58,7 @@ def open_texts(
 
 
 def whole_texts(corpus: Corpus) -> Iterator[str]:
-    """Every document whole, what `prepare` would hold out of it included."""
+    """Every document in full, including the part that `prepare` would hold out."""
     pieces: list[str] = []
     for piece in corpus.pieces():
         is_rest_of_a_cut_text = piece.split == "val"

@@ -1,9 +1,9 @@
-"""Compute the log-probabilities of continuations, several endings of one context in one row.
+"""Compute the log-probabilities of continuations, with all endings of a context in one row.
 
-A row holds a context and its endings one after the other. Every ending attends to the context and
-to itself, and its positions begin where the context's end, so that each gets the log-probabilities
-that it has alone, while the context is computed once. Only the fast twin can do this; any other
-model reads a row for each ending.
+A row contains a context and its endings. Every ending attends to the context and to itself, and its
+positions continue the context's, so that it gets the same log-probabilities as alone, while the
+context is computed once. Only the fast twin can do this; other models compute one row for each
+ending.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +22,19 @@ from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.twin import layer_norm, mlp
 from gpt2_small.model_protocol import Model
 
-# Tokens of a batch, padding included; more only cost memory.
+# Tokens of a batch, padding included; larger batches do not raise the throughput.
 CPU_TOKENS = 2048
 ACCELERATOR_TOKENS = 32_768
-# Positions whose logits exist at once: 50,257 float32 logits of 256 positions take 51 MB.
+# Positions in one computation of logits: 50,257 float32 logits of 256 positions take 51 MB.
 POSITIONS_PER_CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Score:
-    """How likely a continuation is after its context.
+    """The score of a continuation after its context.
 
-    log_probabilities: of each of its tokens [tokens], in nats.
-    is_greedy: whether each of its tokens is the most likely one.
+    log_probabilities: of its tokens [tokens], in nats.
+    is_greedy: whether every token is the most likely one.
     """
 
     log_probabilities: Tensor
@@ -48,9 +48,9 @@ class Score:
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of a batch: a context and the endings that are scored after it.
+    """One row of a batch: a context and its endings.
 
-    places: of each ending, its indices in the result; equal endings are computed once.
+    places: the indices of each ending in the result; equal endings are computed once.
     """
 
     context: list[int]
@@ -63,10 +63,10 @@ class _Row:
 
 
 class ContinuationScorer:
-    """Scores continuations by a model, as its fast twin where the twin computes the same function.
+    """Scores continuations by a model, or by its fast twin if that computes the same function.
 
-    model: read in eval mode; its mode is restored after every call.
-    is_packed: whether endings of one context share a row; left out, they do where the twin runs.
+    model: run in eval mode; its mode is restored after every call.
+    is_packed: whether the endings of a context share a row; left out, if the twin runs.
     tokens_per_batch: the most tokens of a batch, padding included.
     """
 
@@ -94,8 +94,8 @@ class ContinuationScorer:
     ) -> list[Score]:
         """Score each continuation after its context, in the order of the requests.
 
-        Of a context and a continuation that do not fit n_ctx + 1 tokens the last ones are read, as
-        lm-evaluation-harness cuts them.
+        Contexts are cut on the left so that both together have at most n_ctx + 1 tokens, as in
+        lm-evaluation-harness.
 
         requests: (context, continuation) pairs of token ids, neither empty.
         progress: called with the number of requests scored so far.
@@ -122,10 +122,10 @@ class ContinuationScorer:
         rows: dict[tuple[int, ...], _Row] = {}
         for place, (context, continuation) in enumerate(requests):
             self._check(place, context, continuation)
-            room = self.n_ctx + 1 - len(continuation)
-            kept, ending = list(context)[-room:], list(continuation)
-            key = (*kept,) if self.is_packed else (place,)
-            row = rows.setdefault(key, _Row(kept, [], []))
+            most = self.n_ctx + 1 - len(continuation)
+            cut, ending = list(context)[-most:], list(continuation)
+            key = (*cut,) if self.is_packed else (place,)
+            row = rows.setdefault(key, _Row(cut, [], []))
             if ending in row.endings:
                 row.places[row.endings.index(ending)].append(place)
             else:
@@ -143,7 +143,7 @@ class ContinuationScorer:
             )
 
     def _batches(self, rows: Sequence[_Row]) -> Iterator[list[_Row]]:
-        """Rows of similar length together, the longest first."""
+        """Batch rows of similar length, the longest first."""
         batch: list[_Row] = []
         for row in rows:
             if batch and batch[0].length * (len(batch) + 1) > self.tokens_per_batch:
@@ -190,7 +190,7 @@ class ContinuationScorer:
         where: Int[Tensor, "targets"],
         targets: Int[Tensor, "targets"],
     ) -> tuple[Float[Tensor, "targets"], Bool[Tensor, "targets"]]:
-        """Log-probability of each target and whether it is the likeliest, on the CPU."""
+        """The log-probability of each target and whether it is the likeliest token, on the CPU."""
         unembed: Callable[[Tensor], Tensor] = lambda rows: rows  # noqa: E731
         if self.uses_twin:
             final = packed_residual(self.model, tokens, positions, visible)
@@ -212,10 +212,10 @@ class ContinuationScorer:
 def _layout(
     batch: Sequence[_Row],
 ) -> tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]:
-    """Tokens, positions and segments of rows padded on the right.
+    """Tokens, positions and segments of rows, padded on the right.
 
     A context is segment 0 and its endings are 1, 2 and so on; padding is -1. The last token of an
-    ending is only a target and is not read.
+    ending is a target only, not an input.
     """
     seq = batch[0].length
     tokens = torch.zeros(len(batch), seq, dtype=torch.long)
@@ -237,7 +237,7 @@ def _layout(
 
 
 def _visible(segments: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq_q seq_k"]:
-    """The mask of attention: the context and a position's own segment, up to itself."""
+    """The attention mask: the context and a position's own segment, up to itself."""
     key = rearrange(segments, "batch seq_k -> batch 1 1 seq_k")
     query = rearrange(segments, "batch seq_q -> batch 1 seq_q 1")
     seq = segments.shape[1]
@@ -251,9 +251,9 @@ def packed_residual(
     positions: Int[Tensor, "batch seq"],
     visible: Bool[Tensor, "batch 1 seq_q seq_k"] | None,
 ) -> Float[Tensor, "batch seq d_model"]:
-    """The input of the unembedding by the fast twin, with positions and a mask of the caller's.
+    """The unembedding's input by the fast twin, with given positions and mask.
 
-    visible: which keys a query attends to; None for all up to its own.
+    visible: the keys that each query attends to; None for the causal mask.
     """
     residual = model.embed.W_E[tokens] + model.pos_embed.W_pos[positions]
     for block in model.blocks:

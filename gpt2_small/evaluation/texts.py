@@ -1,4 +1,4 @@
-"""Score texts: nats per token, perplexity and bits per byte, over windows of a stated stride."""
+"""Score texts: nats per token, perplexity and bits per byte, in windows of a given stride."""
 
 import math
 from collections import defaultdict
@@ -14,12 +14,12 @@ from gpt2_small.evaluation.scoring import ContinuationScorer
 from gpt2_small.model_protocol import Model
 from gpt2_small.tokenizers.protocol import Tokenizer
 
-# Windows that are sorted by length together, so that a batch holds little padding.
+# Windows sorted by length together, to reduce padding.
 WINDOWS_SORTED_TOGETHER = 256
 
 
 class Tokens(Protocol):
-    """Token ids [tokens] in memory or mapped from files."""
+    """Token ids [tokens] in memory or in files."""
 
     def __len__(self) -> int: ...
 
@@ -28,9 +28,9 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class Document:
-    """Token ids that are scored together; the first is read and not scored.
+    """The token ids of a document; the first is not scored.
 
-    group: what the interval is computed over; None where every window is a group of its own.
+    group: the unit of the confidence interval; None for one group per window.
     """
 
     tokens: Tokens
@@ -39,13 +39,13 @@ class Document:
 
 @dataclass(frozen=True)
 class TextScore:
-    """How well a model predicts texts.
+    """The score of a model on texts.
 
-    tokens, bytes: of what was scored, special tokens counted as tokens without bytes.
+    tokens, bytes: the scored amount; special tokens have no bytes.
     nats: summed over the tokens.
     interval: 95 %, of nats per token over `groups` documents or windows; None for a single group.
-    windows, n_ctx, stride: how the texts were cut; each token but those at the beginning of a
-        document was scored with at least n_ctx - stride tokens before it.
+    windows, n_ctx, stride: the division into windows; each token, except at the beginning of a
+        document, was scored with at least n_ctx - stride tokens of context.
     """
 
     tokens: int
@@ -67,13 +67,13 @@ class TextScore:
 
     @property
     def bits_per_byte(self) -> float | None:
-        """None where nothing scored has bytes."""
+        """Bits per byte; None if no scored token has bytes."""
         return self.nats / math.log(2) / self.bytes if self.bytes else None
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Ids [inputs+1] of which the last `scored` are targets."""
+    """Ids [inputs+1], the last `scored` of which are targets."""
 
     ids: np.ndarray
     scored: int
@@ -81,15 +81,15 @@ class _Window:
 
 
 def context_prefix(tokenizer: Tokenizer) -> list[int]:
-    """The end of text, read before a document so that its first token is scored too.
+    """The end of text, inserted before a document so that its first token is scored too.
 
-    Empty for a tokenizer without one; then a document's first token is not scored.
+    Empty for a tokenizer without one; a document's first token is not scored then.
     """
     return [] if tokenizer.end_of_text is None else [tokenizer.end_of_text]
 
 
 def document(tokenizer: Tokenizer, text: str, group: int) -> Document:
-    """A text's ids behind the end of text, unless its tokenizer begins each text with a token."""
+    """Encode a text, after the end of text unless the tokenizer itself adds a first token."""
     ids, prefix = tokenizer.encode(text), context_prefix(tokenizer)
     begins_by_itself = ids != tokenizer.encode_ordinary(text)
     return Document(np.array(ids if begins_by_itself else prefix + ids), group)
@@ -103,15 +103,14 @@ def score_documents(
     stride: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TextScore:
-    """Score every token of the documents but each one's first.
+    """Score all tokens of the documents except each one's first.
 
-    model: a Transformer of the bound solution, read in eval mode.
-    stride: how many tokens a window adds to the one before; left out, n_ctx, so that windows do not
-        overlap.
+    model: a Transformer of the bound solution, run in eval mode.
+    stride: the number of new tokens in each window; left out, n_ctx, without overlap.
     progress: called with the number of tokens scored so far.
 
-    Raises UserError for a stride outside 1 to n_ctx, for ids that the model does not know, and when
-    no document has a token to score.
+    Raises UserError for a stride outside 1 to n_ctx, for ids beyond the vocabulary, and without
+    tokens to score.
     """
     n_ctx = model.config.n_ctx
     stride = n_ctx if stride is None else stride
@@ -149,7 +148,7 @@ def score_documents(
 
 
 def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator[_Window]:
-    """Windows in which every token but each document's first is a target exactly once."""
+    """Divide documents into windows, with every token but a document's first as a target once."""
     own_group = 0
     for each in documents:
         length = len(each.tokens)
@@ -165,14 +164,14 @@ def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator
 
 
 def _batches(windows: Iterable[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:
-    """Windows of similar length together."""
-    waiting: list[_Window] = []
+    """Batch windows of similar length."""
+    unsorted: list[_Window] = []
     for window in windows:
-        waiting.append(window)
-        if len(waiting) == WINDOWS_SORTED_TOGETHER:
-            yield from _by_length(waiting, tokens_per_batch)
-            waiting = []
-    yield from _by_length(waiting, tokens_per_batch)
+        unsorted.append(window)
+        if len(unsorted) == WINDOWS_SORTED_TOGETHER:
+            yield from _by_length(unsorted, tokens_per_batch)
+            unsorted = []
+    yield from _by_length(unsorted, tokens_per_batch)
 
 
 def _by_length(windows: Sequence[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:
@@ -210,7 +209,7 @@ class _WindowScorer:
 
 
 def _byte_length(tokenizer: Tokenizer, window: _Window) -> int:
-    """The length of what the targets decode to; an id's bytes may depend on the one before it."""
+    """The bytes of the targets' text, which may depend on the token before them."""
     special = set(tokenizer.special_tokens.values())
     before = [id for id in window.ids[: -window.scored][-1:].tolist() if id not in special]
     targets = [id for id in window.ids[-window.scored :].tolist() if id not in special]

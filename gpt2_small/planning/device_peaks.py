@@ -1,9 +1,8 @@
-"""Look up a GPU's peak, memory and links, as its maker's data sheet has them.
+"""Look up a GPU's peak throughput, memory and links from its vendor's data sheet.
 
-Peaks are dense: where a sheet gives the figure with structured sparsity only, half of it. The peak
-of float32 is that of products in TF32, which a run switches on, where the GPU has that. A link's
-rate is one way, half of what the sheets add up over both. Apple publishes no peak by data type for
-its chips, so they are not here.
+Peaks are dense: half of a figure that is given with structured sparsity only. The float32 peak is
+TF32's, which a run switches on, if the GPU has it. A link's rate is one way, half of the data
+sheets' bidirectional figures. Apple publishes no peak by data type, so its chips are missing.
 """
 
 import re
@@ -16,14 +15,14 @@ from gpt2_small.errors import UserError, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """A processor by its data sheet; what is not known of it is None.
+    """A processor by its data sheet; unknown values are None.
 
-    name: what the planner calls it.
-    torch_name: what torch.cuda.get_device_name calls it, without the maker's name before it.
+    name: its name in the planner.
+    torch_name: torch.cuda.get_device_name without the vendor's name.
     peaks: FLOP/s of products by type, `bfloat16`, `float16` or `float32`.
-    memory, memory_rate: bytes, and how many of them can be read in a second.
-    link, link_rate: what joins those of one machine, and its bytes a second one way.
-    source: the maker's document.
+    memory, memory_rate: bytes, and bytes per second.
+    link, link_rate: the interconnect within a machine, and its bytes per second one way.
+    source: the vendor's document.
     """
 
     name: str
@@ -51,7 +50,7 @@ ADA = "NVIDIA Ada GPU architecture white paper, 2023, appendix A"
 # TFLOP/s in float16 of GPUs without bfloat16; the others have one peak for both.
 FLOAT16_ALONE = {"v100": 125, "v100-32gb": 125, "t4": 65}
 
-# Name; name in torch, without the maker's; TFLOP/s in bfloat16 and float32; GB; GB/s; link, GB/s.
+# Name; torch_name; TFLOP/s in bfloat16 and float32; GB; GB/s; link, GB/s; source.
 _TABLE: tuple[tuple[str, str, float | None, float, float, float, str, float, str], ...] = (
     ("a100", "A100-SXM4-40GB", 312, 156, 40, 1555, "NVLink", 300, A100),
     ("a100-80gb", "A100-SXM4-80GB", 312, 156, 80, 2039, "NVLink", 300, A100),
@@ -95,16 +94,16 @@ DEVICES: Mapping[str, Device] = MappingProxyType(
 
 
 def device_of(torch_name: str) -> Device | None:
-    """The device that torch.cuda.get_device_name calls so; None for one that is not in the table.
+    """The device with this torch.cuda.get_device_name; None for one that is not in the table.
 
-    Only the whole name counts: a slice of a GPU (MIG), a laptop's or a variant has another peak.
+    The full name must match: slices of a GPU (MIG), laptop GPUs and variants have other peaks.
     """
     model = re.sub(r"^(NVIDIA )?(Tesla |GeForce )?", "", torch_name)
     return next((device for device in DEVICES.values() if device.torch_name == model), None)
 
 
 def peak_of(torch_name: str, dtype: str) -> float | None:
-    """FLOP/s at which this GPU's data sheet puts products of a type; None where it does not.
+    """The peak FLOP/s of this GPU for products of a type; None if it is unknown.
 
     dtype: `bfloat16`, `float16` or `float32`.
     """
@@ -113,12 +112,12 @@ def peak_of(torch_name: str, dtype: str) -> float | None:
 
 
 def find_in_table(name: str) -> Device:
-    """The device of this name, the table's or torch's.
+    """Find a device by its name in the table or in torch.
 
-    Raises UserError for one that is not in the table.
+    Raises UserError, with the nearest name, for an unknown device.
     """
     device = DEVICES.get(name.lower().replace(" ", "-").replace("_", "-")) or device_of(name)
     if device is None:
         hint = did_you_mean(name, DEVICES, otherwise=f"choose one of {', '.join(DEVICES)}")
-        raise UserError(f"there is no data sheet for a device {name!r} here; {hint}")
+        raise UserError(f"there is no data sheet of a device {name!r} here; {hint}")
     return device

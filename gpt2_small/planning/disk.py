@@ -1,4 +1,4 @@
-"""Estimate the disk space that a run's checkpoints take."""
+"""Estimate the disk space of a run's checkpoints."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from gpt2_small.planning.memory import FLOAT32_BYTES, MOMENTS
 
 @dataclass(frozen=True, kw_only=True)
 class Disk:
-    """Bytes of a run's folder when it holds most.
+    """The peak size of a run's folder, in bytes.
 
-    checkpoint: one, with the weights and AdamW's moments in float32.
-    kept: how many of the latest stay. Besides them there are the best one, and one being written.
+    checkpoint: of one checkpoint, with the weights and AdamW's moments in float32.
+    kept: the number of latest checkpoints kept, besides the best and one being written.
     """
 
     checkpoint: int
@@ -28,5 +28,5 @@ class Disk:
 
 
 def disk_of(config: Config, kept: int) -> Disk:
-    """The disk space of a run of this model that keeps this many of its latest checkpoints."""
+    """The disk space of a run of this model that keeps so many of its latest checkpoints."""
     return Disk(checkpoint=(1 + MOMENTS) * FLOAT32_BYTES * parameter_count(config), kept=kept)

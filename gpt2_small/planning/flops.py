@@ -1,12 +1,10 @@
-"""Count the arithmetic of a token, and the tokens that suit a model's size.
+"""Count the FLOPs per token, and the compute-optimal number of training tokens.
 
-The convention is PaLM's (Chowdhery et al. 2022, "PaLM", appendix B), which nanoGPT's `estimate_mfu`
-follows too: only matrix products count, a multiplication and an addition as two; the backward pass
-makes two products for each of the forward pass; nothing that is computed twice counts twice; and
-attention counts as if every position attended to the whole context. Half of that is masked, and
-kernels that skip the masked half do less than they are credited with: `causal=True` leaves it out.
-So that shares of a peak can be compared with published ones, everything in this kit that is called
-a share of peak uses the convention as it stands.
+The convention is PaLM's (Chowdhery et al. 2022, "PaLM", appendix B), as in nanoGPT's
+`estimate_mfu`: only matrix products count, a multiplication and an addition as two operations; the
+backward pass has two products for each of the forward pass; recomputation does not count; and every
+position attends to the whole context. `causal=True` excludes the masked half. Shares of peak in
+this kit use the convention without `causal`, so that they can be compared with published ones.
 """
 
 from gpt2_small.model_protocol import Config
@@ -21,21 +19,21 @@ CHINCHILLA_TOKENS_PER_PARAMETER = 20
 
 
 def product_weights(config: Config) -> int:
-    """How many weights a token is multiplied with: the blocks' matrices and the unembedding.
+    """The number of weights in products: the blocks' matrices and the unembedding.
 
-    The embeddings are looked up, which multiplies nothing. A tied W_E counts as the unembedding.
+    Looking up embeddings is not a product. A tied W_E counts as the unembedding.
     """
     in_a_block = 4 * config.d_model**2 + 2 * config.d_model * config.d_mlp
     return config.n_layers * in_a_block + config.d_vocab * config.d_model
 
 
 def embedding_parameters(config: Config) -> int:
-    """Elements of W_E and W_pos, whose gradients a backward pass gives last."""
+    """The elements of W_E and W_pos, whose gradients the backward pass computes last."""
     return (config.d_vocab + config.n_ctx) * config.d_model
 
 
 def parameter_count(config: Config) -> int:
-    """Elements of all parameters of the Transformer of this shape; a tied W_E counts once."""
+    """The number of parameters; a tied W_E counts once."""
     biases = 4 * config.d_model + config.d_mlp + config.d_model
     norms = 4 * config.d_model
     unembedding = 0 if config.tied_embeddings else config.d_vocab * (config.d_model + 1)
@@ -45,10 +43,10 @@ def parameter_count(config: Config) -> int:
 
 
 def attention_flops(config: Config, *, seq: int | None = None, causal: bool = False) -> float:
-    """Of a token's forward pass: its scores, and the sum of values that they weigh, in all layers.
+    """FLOPs of attention in a token's forward pass: scores and weighted values, in all layers.
 
     seq: positions in a window; left out, n_ctx.
-    causal: count only the keys that a position may attend to, (seq + 1) / 2 of them on average.
+    causal: count only the visible keys, (seq + 1) / 2 on average.
     """
     seq = config.n_ctx if seq is None else seq
     keys = (seq + 1) / 2 if causal else seq
@@ -56,15 +54,15 @@ def attention_flops(config: Config, *, seq: int | None = None, causal: bool = Fa
 
 
 def forward_flops(config: Config, *, seq: int | None = None, causal: bool = False) -> float:
-    """Of a token's forward pass, attention included; arguments as for `attention_flops`."""
+    """FLOPs of a token's forward pass; arguments as for `attention_flops`."""
     return 2 * product_weights(config) + attention_flops(config, seq=seq, causal=causal)
 
 
 def training_flops(config: Config, *, seq: int | None = None, causal: bool = False) -> float:
-    """Of a token's forward and backward pass; arguments as for `attention_flops`."""
+    """FLOPs of a token's forward and backward pass; arguments as for `attention_flops`."""
     return FORWARDS_IN_A_STEP * forward_flops(config, seq=seq, causal=causal)
 
 
 def optimal_tokens(config: Config) -> int:
-    """Tokens on which a model of this size is best trained, for what that training costs."""
+    """The compute-optimal number of training tokens of this model."""
     return CHINCHILLA_TOKENS_PER_PARAMETER * parameter_count(config)

@@ -1,12 +1,12 @@
-"""Estimate a step's time on more GPUs, until it waits for gradients.
+"""Estimate a step's time on several GPUs, with the time of exchanging gradients.
 
-Each GPU computes on its share of the batch, then all average their gradients: a ring sends
-2 (n - 1) / n times the gradients' bytes through every GPU, and through the link of every machine
-(Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations").
-DistributedDataParallel starts with the gradients that are there first, while the backward pass goes
-on (Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training",
-section 3.2.3). It does so in the last micro-batch of a step only, and the embeddings' gradients,
-which come last, are never hidden. Only bytes and rates are counted, no latency.
+Each GPU computes its share of the batch, then all average their gradients: a ring all-reduce sends
+2 (n - 1) / n times the gradients' bytes through every GPU and the link of every machine (Patarasuk
+and Yuan 2009, "Bandwidth optimal all-reduce algorithms for clusters of workstations").
+DistributedDataParallel overlaps the exchange with the backward pass (Li et al. 2020, "PyTorch
+Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.3), in the last
+micro-batch of a step only. The embeddings' gradients, which are computed last, are not overlapped.
+Latency is ignored.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from gpt2_small.planning.flops import (
 )
 from gpt2_small.planning.memory import FLOAT32_BYTES
 
-# What a long all-reduce gets of a link's rate: an assumption, on the careful side.
+# The fraction of a link's rate that a long all-reduce reaches: a conservative assumption.
 LINK_SHARE = 0.8
-# Below this, a GPU waits for longer than it computes.
+# Below this efficiency a GPU waits longer than it computes.
 WORTH_IT = 0.5
 
 
@@ -31,10 +31,9 @@ class Cluster:
     """Equal machines with equal GPUs.
 
     gpus: in a machine.
-    rate: FLOP/s that one of them is expected to reach.
-    link_within: bytes a second one way between the GPUs of a machine; None when it is not known,
-        and then that traffic costs no time.
-    link_between: bytes a second one way between machines.
+    rate: the expected FLOP/s of a GPU.
+    link_within: bytes per second one way between the GPUs of a machine; None ignores that traffic.
+    link_between: bytes per second one way between machines.
     """
 
     gpus: int
@@ -47,9 +46,9 @@ class Cluster:
 class StepTime:
     """A step on this many GPUs, in seconds.
 
-    compute: without any exchange.
-    exchange: of the gradients, by itself.
-    waiting: what is left of it when the backward pass hides the rest.
+    compute: without the exchange.
+    exchange: of the gradients, alone.
+    waiting: the part of the exchange that does not overlap with the backward pass.
     """
 
     gpus: int
@@ -63,23 +62,23 @@ class StepTime:
 
     @property
     def efficiency(self) -> float:
-        """The share of the time in which the GPUs compute."""
+        """The fraction of the time in which the GPUs compute."""
         return self.compute / self.seconds
 
     @property
     def efficiency_without_overlap(self) -> float:
-        """The same if nothing were hidden, as when the exchange starts after the backward pass."""
+        """The efficiency if the exchange started after the backward pass."""
         return self.compute / (self.compute + self.exchange)
 
 
 def all_reduce_bytes(config: Config, gpus: int, *, parameters: int | None = None) -> float:
-    """Bytes that every GPU sends, and receives, in one ring all-reduce of float32 gradients."""
+    """The bytes that every GPU sends and receives in a ring all-reduce of float32 gradients."""
     count = parameter_count(config) if parameters is None else parameters
     return 2 * (gpus - 1) / gpus * FLOAT32_BYTES * count
 
 
 def slowest_link(cluster: Cluster, gpus: int) -> float | None:
-    """Bytes a second of the link that a ring of this many GPUs waits for; None when unknown."""
+    """The bytes per second of the slowest link of a ring of so many GPUs; None if unknown."""
     links = [cluster.link_within if min(gpus, cluster.gpus) > 1 else None]
     if gpus > cluster.gpus:
         links.append(cluster.link_between)
@@ -90,7 +89,7 @@ def slowest_link(cluster: Cluster, gpus: int) -> float | None:
 def step_time(
     config: Config, cluster: Cluster, *, gpus: int, sequences: int, micro_steps: int
 ) -> StepTime:
-    """A step over this many sequences in all, in this many micro-batches on every GPU."""
+    """The time of a step over so many sequences, in so many micro-batches on every GPU."""
     compute = training_flops(config) * config.n_ctx * sequences / (gpus * cluster.rate)
     link = slowest_link(cluster, gpus)
     if link is None:

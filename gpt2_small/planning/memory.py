@@ -1,10 +1,9 @@
-"""Estimate the memory of a process that trains, by kind.
+"""Estimate the memory of a training process, by kind.
 
-The parts that do not grow with the batch are plain: float32 weights, gradients as large, two
-moments of AdamW. The rest follows the code. What a block keeps for its backward pass is what its
-operations save (`gpt2_small/model/twin.py` and `gpt2_small/kernels/`). The loss
-(`chunked_loss.py`) holds logits for a chunk of positions, and its finished gradients until the
-backward pass takes them.
+Independent of the batch are the float32 weights, gradients of the same size, and AdamW's two
+moments. The rest follows the code: the tensors that a block's operations save for the backward pass
+(`gpt2_small/model/twin.py` and `gpt2_small/kernels/`), and those of the loss (`chunked_loss.py`):
+the logits of a chunk of positions, and its gradients until the backward pass.
 """
 
 from bisect import bisect_left
@@ -18,19 +17,19 @@ from gpt2_small.planning.flops import parameter_count
 FLOAT32_BYTES = 4
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 TOKEN_BYTES = 8
-# AdamW keeps the mean of the gradients and of their squares.
+# AdamW's moving averages of the gradients and of their squares.
 MOMENTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes of one process at the moment of a step when it holds most.
+    """The peak memory of one process during a step, in bytes.
 
-    weights, gradients, optimiser: float32, whatever the type of the products.
-    buckets: DistributedDataParallel's own copy of the gradients.
-    copies: the matrices side by side and in the products' type, kept for the backward pass.
-    activations: what the layers keep for the backward pass.
-    loss: logits of a chunk, the unembedding's gradient, and what else exists for a moment.
+    weights, gradients, optimiser: in float32.
+    buckets: DistributedDataParallel's copy of the gradients.
+    copies: fused and cast matrices, saved for the backward pass.
+    activations: tensors saved by the layers for the backward pass.
+    loss: a chunk's logits, the unembedding's gradient, and temporary tensors.
     """
 
     weights: int
@@ -48,12 +47,12 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """How the twin is trained, as far as memory depends on it.
+    """The settings of a training that affect memory.
 
-    dtype: of the products: `bfloat16` is autocast, `float32` is none.
-    on_cpu: which of the twin's two paths runs.
-    is_distributed: whether the gradients are averaged with other processes.
-    is_twin: whether the twin is trained; a file's own model holds its patterns and logits.
+    dtype: of the products; autocast's, or `float32`.
+    on_cpu: whether the kernels' CPU versions run.
+    is_distributed: whether gradients are averaged over processes.
+    is_twin: whether the twin is trained; other models store their patterns and logits.
     """
 
     dtype: str
@@ -63,11 +62,11 @@ class Setting:
 
 
 def activation_bytes(config: Config, setting: Setting) -> int:
-    """Bytes per position that are kept from the forward to the backward pass."""
+    """The bytes per position that are saved from the forward to the backward pass."""
     low, d_model = DTYPE_BYTES[setting.dtype], config.d_model
-    # Its input, its mean and its scale; the result is kept by the product that reads it.
+    # A norm saves its input, mean and scale; its output is saved by the next product.
     norm = FLOAT32_BYTES * (d_model + 2)
-    # On a CPU attention is computed in float32, and z is cast for the product that reads it.
+    # On a CPU attention is computed in float32, and z is cast for the next product.
     exact, cast = (FLOAT32_BYTES, low % FLOAT32_BYTES) if setting.on_cpu else (low, 0)
     attention = d_model * (low + 4 * exact + cast) + FLOAT32_BYTES * config.n_heads
     mlp = d_model * low + 2 * config.d_mlp * low
@@ -77,10 +76,10 @@ def activation_bytes(config: Config, setting: Setting) -> int:
 
 
 def _plain_bytes(config: Config) -> int:
-    """Bytes that a plainly written model keeps more than the twin, as an upper estimate.
+    """The additional bytes per position of a plain model, as an upper estimate.
 
-    Scores, masked scores and pattern; logits, their log-probabilities and gradient; and each norm's
-    and the GELU's intermediate results.
+    Scores, masked scores and pattern; logits, their log-probabilities and gradient; and the
+    intermediate results of norms and GELUs.
     """
     patterns = 3 * config.n_layers * config.n_heads * config.n_ctx
     steps = config.n_layers * (8 * config.d_model + 6 * config.d_mlp)
@@ -88,10 +87,10 @@ def _plain_bytes(config: Config) -> int:
 
 
 def _dropout_bytes(config: Config, setting: Setting) -> int:
-    """On a GPU a mask of bytes; on a CPU noise in the type of what it multiplies.
+    """The bytes of dropout: a byte mask on a GPU, noise in the inputs' type on a CPU.
 
-    There attention with dropout is made of single steps, and keeps its pattern: before and after
-    dropout, and the noise; but not its z, of which only a cast is left.
+    On a CPU attention with dropout is not fused: it saves the pattern before and after dropout and
+    the noise, but of z only a cast.
     """
     if not config.dropout:
         return 0
@@ -105,9 +104,9 @@ def _dropout_bytes(config: Config, setting: Setting) -> int:
 
 
 def copied_bytes(config: Config, setting: Setting, positions: int) -> int:
-    """The blocks' matrices, as their products read them: W_Q, W_K and W_V in one, all in low.
+    """The bytes of the blocks' fused and cast matrices.
 
-    On a CPU none is kept in float32, nor in any type where there are many positions.
+    On a CPU none is saved in float32, nor in any type with many positions.
     """
     low = DTYPE_BYTES[setting.dtype]
     is_cast = low < FLOAT32_BYTES
@@ -120,31 +119,31 @@ def copied_bytes(config: Config, setting: Setting, positions: int) -> int:
 
 
 def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
-    """The loss's gradients, and the largest of what exists for a moment around them."""
+    """The bytes of the loss's gradients, and of the largest temporary tensors beside them."""
     low, unembedding = DTYPE_BYTES[setting.dtype], config.d_vocab * config.d_model
-    kept = FLOAT32_BYTES * (unembedding + positions * config.d_model)
+    gradients = FLOAT32_BYTES * (unembedding + positions * config.d_model)
     cast = low if low < FLOAT32_BYTES else 0
     chunk = chunk_size(positions, config.d_vocab, on_cpu=setting.on_cpu)
     # The softmax in float32 and its gradient in the products' type; on a GPU their logits too.
     logits = chunk * config.d_vocab * (FLOAT32_BYTES + (1 if setting.on_cpu else 2) * cast)
     if chunk < positions:
-        logits += chunk * config.d_vocab * FLOAT32_BYTES  # of the chunk before
+        logits += chunk * config.d_vocab * FLOAT32_BYTES  # of the previous chunk
     # The backward pass of the loss, and then of the last block's MLP.
-    scaled = kept
+    scaled = gradients
     mlp = positions * (3 * config.d_mlp * low + 2 * config.d_model * FLOAT32_BYTES)
-    return kept + max(logits + unembedding * cast, scaled, mlp)
+    return gradients + max(logits + unembedding * cast, scaled, mlp)
 
 
 def fixed_bytes(config: Config) -> int:
-    """Weights, gradients and moments: what one process holds whatever the batch."""
+    """The bytes of weights, gradients and moments, which do not depend on the batch."""
     return (2 + MOMENTS) * FLOAT32_BYTES * parameter_count(config)
 
 
 def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
-    """The memory of a process that trains on micro-batches of this many windows of n_ctx tokens.
+    """The memory of a process that trains on micro-batches of so many windows of n_ctx tokens.
 
-    With gradient accumulation, whose gradients are there throughout; in a step of one micro-batch
-    they come when the activations go.
+    It assumes gradient accumulation, with gradients throughout the step; in a step of one
+    micro-batch they are allocated as the activations are freed.
     """
     positions = micro_batch * config.n_ctx
     parameters = FLOAT32_BYTES * parameter_count(config)
@@ -159,11 +158,11 @@ def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
     )
 
 
-def largest_micro_batch(config: Config, setting: Setting, room: float) -> int:
-    """How many windows of n_ctx tokens fit into so many bytes; 0 when not even one does."""
+def largest_micro_batch(config: Config, setting: Setting, memory: float) -> int:
+    """The number of windows of n_ctx tokens that fit in so many bytes, possibly 0."""
 
     def fits(micro_batch: int) -> bool:
-        return memory_of(config, setting, micro_batch).total <= room
+        return memory_of(config, setting, micro_batch).total <= memory
 
     too_many = 1
     while fits(too_many):

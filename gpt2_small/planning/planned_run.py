@@ -1,4 +1,4 @@
-"""Describe a run to plan: the model, the devices and the batch."""
+"""Define and check the run to plan: the model, the devices and the batch."""
 
 import math
 import os
@@ -16,9 +16,9 @@ from gpt2_small.planning.memory import DTYPE_BYTES, Setting
 SHARE_OF_PEAK = 0.4
 # One port of NDR InfiniBand, in Gbit/s (NVIDIA ConnectX-7 data sheet).
 LINK_GBITS = 400.0
-# Checkpoints that a run keeps unless it is told otherwise.
+# The default number of kept checkpoints.
 KEEP = 2
-# What is left to the CUDA context, NCCL and fragmentation; on a CPU, to the C library's heap.
+# The fractions reserved for the CUDA context, NCCL and fragmentation, and for a CPU's heap.
 GPU_RESERVE, CPU_RESERVE = 0.1, 0.3
 
 
@@ -29,15 +29,16 @@ class PlannedRun:
     config: the model's TransformerConfig.
     gpus, nodes: GPUs, or processes on a CPU, in a machine, and machines.
     dtype: of the products, `bfloat16` or `float16` (autocast), or `float32`.
-    tokens: to train on; left out, as many as Chinchilla's rule wants.
-    batch_tokens: in a step; left out, about half a million that can be shared equally.
-    keep: latest checkpoints that stay, besides the best.
-    micro_batch: windows that a GPU takes at once; left out, as many as fit, up to 65,536 tokens.
-    share_of_peak: what part of the peak the GPUs are expected to reach.
+    tokens: to train on; left out, Chinchilla's optimum.
+    batch_tokens: in a step; left out, about half a million that can be divided equally.
+    keep: the number of latest checkpoints to keep, besides the best.
+    micro_batch: windows in one forward pass of a GPU; left out, as many as fit, up to 65,536
+        tokens.
+    share_of_peak: the expected fraction of the GPUs' peak.
     link_gbits: of a machine to the others, one way.
-    peak_tflops, memory_gb: of one device, instead of its data sheet's.
+    peak_tflops, memory_gb: of one device, in place of its data sheet's.
 
-    Raises UserError, with the value and the way out.
+    Raises UserError, with the field and its value, for an invalid value.
     """
 
     config: Config
@@ -96,7 +97,7 @@ class PlannedRun:
 
     @property
     def peak(self) -> float | None:
-        """FLOP/s of one device in this type; None where nobody says."""
+        """The peak FLOP/s of one device in this type; None if unknown."""
         if self.peak_tflops is not None:
             return 1e12 * self.peak_tflops
         return self.device.peaks.get(self.dtype)
@@ -107,31 +108,31 @@ class PlannedRun:
 
     @property
     def memory(self) -> float | None:
-        """Bytes of one GPU, or of the machine whose processors compute; None where unknown."""
+        """The bytes of one GPU's memory, or of the machine's for CPU training; None if unknown."""
         if self.memory_gb is not None:
             return 1e9 * self.memory_gb
         return memory_here() if self.on_cpu else self.device.memory
 
     @property
     def reserve(self) -> float:
-        """The part of the memory that is left to others."""
+        """The reserved fraction of the memory."""
         return CPU_RESERVE if self.on_cpu else GPU_RESERVE
 
     @property
-    def room(self) -> float | None:
-        """Bytes that one process may fill; None where nobody says."""
+    def usable_memory(self) -> float | None:
+        """The bytes of memory available to one process; None if unknown."""
         if self.memory is None:
             return None
         return self.memory * (1 - self.reserve) / (self.gpus if self.on_cpu else 1)
 
     @property
     def setting(self) -> Setting:
-        """How the twin is trained, as far as memory depends on it."""
+        """The settings that affect memory."""
         return Setting(dtype=self.dtype, on_cpu=self.on_cpu, is_distributed=self.processes > 1)
 
 
 def memory_here() -> float | None:
-    """Bytes of this machine's memory; None where the system does not say."""
+    """The bytes of this machine's memory; None if unknown."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
@@ -143,5 +144,5 @@ def _flag(name: str) -> str:
 
 
 def divisor_up_to(number: int, most: int) -> int:
-    """The largest divisor of a number that is not above another."""
+    """The largest divisor of a number that is at most `most`."""
     return next(divisor for divisor in range(min(number, most), 0, -1) if number % divisor == 0)

@@ -1,4 +1,4 @@
-"""Plan a training run: its cost, whether it fits, how far it scales."""
+"""Plan a training run: its cost, its memory, and its scaling over GPUs."""
 
 from functools import cached_property
 
@@ -10,9 +10,9 @@ from gpt2_small.planning.planned_run import PlannedRun, divisor_up_to
 
 # GPT-3 small's batch (Brown et al. 2020, table 2.1), as a power of two.
 BATCH_TOKENS = 2**19
-# 64 windows of 1024, the micro-batch of Karpathy's trainers: more keep a GPU no busier.
+# 64 windows of 1,024, the micro-batch of Karpathy's trainers; more do not raise the throughput.
 MICRO_BATCH_TOKENS = 2**16
-# Where counting devices ends.
+# The largest number of devices considered.
 MOST_DEVICES = 2**16
 
 
@@ -32,12 +32,12 @@ class Plan:
 
     @cached_property
     def largest_micro_batch(self) -> int | None:
-        """Windows that a device has room for; 0 when none fits, None where its room is unknown."""
-        run = self.run
-        return None if run.room is None else largest_micro_batch(run.config, run.setting, run.room)
+        """The number of windows that fit in a device's memory, possibly 0; None if unknown."""
+        run, memory = self.run, self.run.usable_memory
+        return None if memory is None else largest_micro_batch(run.config, run.setting, memory)
 
     def micro_batch_on(self, processes: int) -> int:
-        """Windows at once when so many processes share a step equally."""
+        """The micro-batch, in windows, when so many processes divide a step equally."""
         wanted = self.run.micro_batch
         if wanted is None:
             enough = MICRO_BATCH_TOKENS // self.run.config.n_ctx
@@ -59,17 +59,18 @@ class Plan:
 
     @property
     def disk(self) -> Disk:
-        """Space for checkpoints."""
+        """The disk space for checkpoints."""
         return disk_of(self.run.config, self.run.keep)
 
     @property
     def fits(self) -> bool:
-        """Whether it fits, as far as is known."""
-        return self.run.room is None or self.memory.total <= self.run.room
+        """Whether the run fits in memory; True if the memory is unknown."""
+        memory = self.run.usable_memory
+        return memory is None or self.memory.total <= memory
 
     @property
     def exchanged_bytes(self) -> float:
-        """Bytes that every process sends in a step."""
+        """The bytes that every process sends in a step."""
         return all_reduce_bytes(self.run.config, self.run.processes)
 
     def step_on(self, processes: int) -> StepTime | None:
@@ -95,9 +96,9 @@ class Plan:
 
     @cached_property
     def scaling(self) -> list[StepTime]:
-        """Steps on every number of devices that could share the batch, up to one window each.
+        """The step on every number of devices that divides the batch, up to one window each.
 
-        Below a machine that is any number of its devices, above it whole machines.
+        Up to one machine that is any number of its devices, beyond it whole machines.
         """
         numbers = [
             number
@@ -109,6 +110,6 @@ class Plan:
 
     @property
     def pays_up_to(self) -> int | None:
-        """The most devices that still compute for longer than they wait; None without a peak."""
+        """The most devices that compute longer than they wait; None without a peak."""
         worth_it = [step.gpus for step in self.scaling if step.efficiency >= WORTH_IT]
         return max(worth_it, default=None)

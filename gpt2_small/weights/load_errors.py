@@ -71,11 +71,11 @@ def explain_folder(folder: Path) -> str | None:
         return f"{folder} holds {_several(len(steps), 'checkpoint')} of a Trainer; give {last}"
     snapshots = sorted(folder.glob(f"snapshots/*/{CONFIG}"))
     if snapshots:
-        return f"{folder} is a model in the hub's cache; give {_newest(snapshots).parent}"
+        return f"{folder} is a model in the Hub's cache; give {_newest(snapshots).parent}"
     cached = sorted(folder.glob("models--*")) or sorted(folder.glob("hub/models--*"))
     if cached:
         names = [path.name.removeprefix("models--").replace("--", "/") for path in cached]
-        return f"{folder} is the hub's cache; give a model by its name: {_listed(names)}"
+        return f"{folder} is the Hub's cache; give a model by its name: {_listed(names)}"
     runs = sorted(path for path in folder.glob("*") if path.is_dir() and is_run(path))
     if runs:
         return f"{folder} is a folder of runs; give one of them: {_listed(map(str, runs))}"

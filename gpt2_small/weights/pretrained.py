@@ -1,4 +1,4 @@
-"""Load trained weights from a run, a Hugging Face folder or the hub."""
+"""Load trained weights from a run, a Hugging Face folder or the Hub."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -67,7 +67,7 @@ def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False)
     raise UserError(
         missing(path, HUB_NAMES)
         or f"there is no folder {name}; give the folder of a run or of a Hugging Face GPT-2, "
-        f"one of {', '.join(HUB_NAMES)}, or OWNER/NAME on the hub"
+        f"one of {', '.join(HUB_NAMES)}, or OWNER/NAME on the Hub"
     )
 
 

@@ -1,1 +1,1 @@
-"""Serve a model in the form of OpenAI's HTTP interface."""
+"""Serve a model by OpenAI's HTTP interface."""

@@ -1,4 +1,4 @@
-"""Read the requests of OpenAI's clients, and refuse unknown fields with a sentence."""
+"""Parse the requests of OpenAI's clients, and refuse unknown fields."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MOST_PROMPTS = 64
 MOST_LOGPROBS = 20
 DEFAULT_TOKENS = 16
 
-# What is understood of both kinds of requests.
+# The supported fields of both kinds of requests.
 COMMON = (
     *("model", "max_tokens", "n", "stop", "seed", "stream", "stream_options", "user"),
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "no_repeat_ngram_size"),
@@ -21,7 +21,7 @@ COMMON = (
 )
 OF_COMPLETIONS = (*COMMON, "prompt", "echo", "logprobs", "best_of")
 OF_CHAT = (*COMMON, "messages", "logprobs", "top_logprobs", "max_completion_tokens")
-# What may be sent as long as it changes nothing.
+# Unsupported fields that are accepted with these neutral values.
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "logit_bias": (None, {}),
     "suffix": (None, ""),
@@ -35,11 +35,11 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request for completions.
+class CompletionRequest:
+    """A parsed request for completions.
 
     prompts: texts or token ids.
-    logprobs: how many alternatives to each token; None for no log-probabilities at all.
+    logprobs: the number of alternatives to each token; None for no log-probabilities.
     """
 
     options: SamplingOptions
@@ -51,8 +51,8 @@ class Asked:
     include_usage: bool
 
 
-def completion(content: Mapping[str, Any]) -> Asked:
-    """A request for /v1/completions. Raises UserError for one that cannot be answered as asked."""
+def completion(content: Mapping[str, Any]) -> CompletionRequest:
+    """Parse a request for /v1/completions. Raises UserError for invalid or unsupported fields."""
     refuse_unknown(content, OF_COMPLETIONS)
     samples = fields.whole(content, "n", 1, 1, MOST_SAMPLES)
     if content.get("best_of") not in (None, samples):
@@ -62,7 +62,7 @@ def completion(content: Mapping[str, Any]) -> Asked:
         raise UserError(f"logprobs is {logprobs}; give how many alternatives, 0 to {MOST_LOGPROBS}")
     if logprobs is not None:
         logprobs = fields.whole(content, "logprobs", None, 0, MOST_LOGPROBS)
-    return Asked(
+    return CompletionRequest(
         options=sampling_options(content, "max_tokens", samples, logprobs),
         prompts=prompts_of(content.get("prompt")),
         messages=None,
@@ -73,8 +73,8 @@ def completion(content: Mapping[str, Any]) -> Asked:
     )
 
 
-def chat(content: Mapping[str, Any]) -> Asked:
-    """A request for /v1/chat/completions. Raises UserError as `completion` does."""
+def chat(content: Mapping[str, Any]) -> CompletionRequest:
+    """Parse a request for /v1/chat/completions. Raises UserError as `completion` does."""
     refuse_unknown(content, OF_CHAT)
     if fields.whole(content, "n", 1, 1, MOST_SAMPLES) != 1:
         raise UserError(f"n is {content['n']}; a conversation has one answer at a time")
@@ -82,7 +82,7 @@ def chat(content: Mapping[str, Any]) -> Asked:
     if flag(content, "logprobs"):
         logprobs = fields.whole(content, "top_logprobs", 0, 0, MOST_LOGPROBS)
     name = "max_completion_tokens" if "max_completion_tokens" in content else "max_tokens"
-    return Asked(
+    return CompletionRequest(
         options=sampling_options(content, name, 1, logprobs, default=256),
         prompts=[],
         messages=content.get("messages"),
@@ -100,8 +100,8 @@ def sampling_options(
     logprobs: int | None,
     default: int = DEFAULT_TOKENS,
 ) -> SamplingOptions:
-    """The options of a continuation. `tokens`: under which name their number is given."""
-    if content.get("top_k") == -1:  # as vLLM's clients say that there is none
+    """Parse the sampling options. `tokens`: the field with the number of new tokens."""
+    if content.get("top_k") == -1:  # vLLM's value for no top-k
         content = {**content, "top_k": None}
     return SamplingOptions(
         max_new_tokens=fields.whole(content, tokens, default, 0, fields.MOST_NEW_TOKENS),
@@ -114,7 +114,7 @@ def sampling_options(
 
 
 def refuse_unknown(content: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raises UserError for a field that would be ignored."""
+    """Raises UserError for an unsupported field."""
     for name, value in content.items():
         if name in NEUTRAL and value in NEUTRAL[name]:
             continue
@@ -124,7 +124,7 @@ def refuse_unknown(content: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def prompts_of(prompt: Any) -> list[str | tuple[int, ...]]:
-    """One prompt or several, as texts or token ids."""
+    """Parse one prompt or several, as texts or token ids."""
     if prompt is None:
         raise UserError("there is no prompt; give a text, token ids, or a list of either")
     given = prompt
@@ -145,7 +145,7 @@ def prompts_of(prompt: Any) -> list[str | tuple[int, ...]]:
 
 
 def flag(content: Mapping[str, Any], name: str) -> bool:
-    """A field that is true or false."""
+    """Parse a field that is true or false."""
     value = content.get(name)
     if value not in (None, True, False):
         raise UserError(f"{name} is {fields.shown(value)}; give true or false")
@@ -153,7 +153,7 @@ def flag(content: Mapping[str, Any], name: str) -> bool:
 
 
 def includes_usage(content: Mapping[str, Any]) -> bool:
-    """True when a stream ends with the counts of tokens."""
+    """Whether a stream is to end with the token counts."""
     options = content.get("stream_options") or {}
     if not isinstance(options, dict):
         raise UserError(f"stream_options is {fields.shown(options)}; give an object")

@@ -1,4 +1,4 @@
-"""Answer completions and chat completions in the form of OpenAI's HTTP interface."""
+"""Compute completions and chat completions in the formats of OpenAI's HTTP interface."""
 
 import secrets
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 from gpt2_small.app.chat_messages import checked_messages, conversation_with
 from gpt2_small.app.models import Shown
-from gpt2_small.app.openai.completion_fields import Asked
+from gpt2_small.app.openai.completion_fields import CompletionRequest
 from gpt2_small.app.serving.fields import encoded
 from gpt2_small.app.token_views import checked_ids, logits_of, pieces, scored
 from gpt2_small.errors import UserError
@@ -20,7 +20,7 @@ FINISH = {"stop": "stop", "length": "length", "interrupted": "length", None: Non
 
 
 def token_name(tokenizer: Tokenizer, id: int) -> str:
-    """A token's text; its bytes, as OpenAI writes them, where they are no text by themselves."""
+    """A token's text, or its bytes in OpenAI's notation if they are not valid UTF-8."""
     content = tokenizer.decode_bytes([id])
     try:
         return content.decode()
@@ -29,7 +29,7 @@ def token_name(tokenizer: Tokenizer, id: int) -> str:
 
 
 class Logprobs:
-    """The log-probabilities of a choice's tokens, in the form of completions."""
+    """The log-probabilities of a choice's tokens, in the format of completions."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -40,7 +40,7 @@ class Logprobs:
         self._offset = 0
 
     def add(self, id: int, text: str, lp: float | None, best: Sequence[tuple[int, float]]) -> None:
-        """Add a token; `text`: the part of the choice's text that is certain with it."""
+        """Add a token; `text`: the text that it adds to the choice."""
         name = token_name(self._tokenizer, id)
         self.tokens.append(name)
         self.token_logprobs.append(lp)
@@ -50,15 +50,15 @@ class Logprobs:
         self._offset += len(text)
 
     def as_json(self) -> Json:
-        """The object that clients read."""
+        """The JSON object for clients."""
         names = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
         return {name: getattr(self, name) for name in names}
 
 
 class Completion:
-    """A request for completions at work: `whole` or `chunks` answer it, in turns of one token."""
+    """A running request for completions; `whole` or `chunks` computes it, one token at a time."""
 
-    def __init__(self, shown: Shown, asked: Asked) -> None:
+    def __init__(self, shown: Shown, asked: CompletionRequest) -> None:
         self.shown, self.asked = shown, asked
         tokenizer, n_ctx = shown.tokenizer, shown.model.config.n_ctx
         self.prompts = [
@@ -83,7 +83,7 @@ class Completion:
         self._stream = Stream(shown.solution, shown.loaded, self.prompts, asked.options)
 
     def whole(self) -> Iterator[Json | None]:
-        """The answer, at the end; None after every step before it."""
+        """Yield None after each step, and the whole response at the end."""
         samples = self.asked.options.num_samples
         rows = self._stream.rows
         texts = ["" for _ in rows]
@@ -111,7 +111,7 @@ class Completion:
         yield {**self.head, "choices": choices, "usage": self.usage()}
 
     def chunks(self) -> Iterator[Json]:
-        """The answer, a token at a time."""
+        """Yield the response token by token."""
         samples = self.asked.options.num_samples
         for number, prompt in enumerate(self.prompts):
             echoed = [item for item in self._echoed(prompt) if item is not None]
@@ -154,7 +154,7 @@ class Completion:
         return step.id, step.text, step.log_probability, best
 
     def _echoed(self, prompt: list[int]) -> Iterator[Any]:
-        """The prompt's tokens as `Logprobs.add` takes them, where they are asked for."""
+        """The prompt's tokens as arguments of `Logprobs.add`, if `echo` is set."""
         if not self.asked.echo:
             return
         shown, wanted = self.shown, self.asked.logprobs
@@ -170,15 +170,15 @@ class Completion:
             yield prompt[position], piece["text"], found["lp"], best
 
 
-class Chat:
-    """A request for a chat completion at work."""
+class ChatCompletion:
+    """A running request for a chat completion."""
 
-    def __init__(self, shown: Shown, asked: Asked) -> None:
+    def __init__(self, shown: Shown, asked: CompletionRequest) -> None:
         self.shown, self.asked = shown, asked
         messages = checked_messages(asked.messages)
-        conversation = conversation_with(shown, messages, asked.options)
-        self._reply = conversation.reply(messages[-1]["content"])
-        self._prompt_tokens = len(conversation.prompt())
+        chat = conversation_with(shown, messages, asked.options)
+        self._reply = chat.reply(messages[-1]["content"])
+        self._prompt_tokens = len(chat.prompt())
         self.head = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "object": "chat.completion.chunk" if asked.stream else "chat.completion",
@@ -187,7 +187,7 @@ class Chat:
         }
 
     def whole(self) -> Iterator[Json | None]:
-        """The answer, at the end; None after every step before it."""
+        """Yield None after each step, and the whole response at the end."""
         content = []
         for step in self._reply:
             if self.asked.logprobs is not None:
@@ -202,7 +202,7 @@ class Chat:
         yield {**self.head, "choices": [choice], "usage": self.usage()}
 
     def chunks(self) -> Iterator[Json]:
-        """The answer, a token at a time."""
+        """Yield the response token by token."""
         yield self._chunk({"role": "assistant", "content": ""}, [], None)
         for step in self._reply:
             yield self._chunk({"content": step.text}, [step], None)

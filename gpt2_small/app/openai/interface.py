@@ -1,4 +1,4 @@
-"""Serve a model under the addresses that OpenAI's clients and evaluation harnesses ask."""
+"""Serve the routes that OpenAI's clients and evaluation harnesses request."""
 
 import json
 from typing import Any
@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from gpt2_small.app.models import Models, Shown
 from gpt2_small.app.openai import completion_fields
-from gpt2_small.app.openai.completion_fields import Asked
-from gpt2_small.app.openai.completions import Chat, Completion
+from gpt2_small.app.openai.completion_fields import CompletionRequest
+from gpt2_small.app.openai.completions import ChatCompletion, Completion
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import HANDLERS, error_answer, streamed
 from gpt2_small.app.serving.turns import Turns
@@ -60,40 +60,40 @@ class Interface:
         }
 
     async def list_models(self, _request: Request) -> Response:
-        """The one model."""
+        """List the model."""
         return JSONResponse({"object": "list", "data": [self._card()]})
 
     async def model(self, request: Request) -> Response:
-        """The model of this name."""
+        """Describe the model of this name."""
         return self._refusal(request.path_params["name"]) or JSONResponse(self._card())
 
     def _refusal(self, name: Any) -> Response | None:
-        """A refusal for another model's name; a request without one asks for the one there is."""
+        """The response to another model's name; None for the model's own name or without one."""
         if name in (None, "", self.name):
             return None
         sentence = f"this server has no model {fields.shown(name)}; it has {self.name!r}"
         return error_answer(404, sentence)
 
     async def completions(self, request: Request) -> Response:
-        """Texts that follow prompts."""
+        """Continue prompts."""
         return await self._answered(request, completion_fields.completion, Completion)
 
     async def chat_completions(self, request: Request) -> Response:
-        """The answer to a conversation."""
-        return await self._answered(request, completion_fields.chat, Chat)
+        """Answer a conversation."""
+        return await self._answered(request, completion_fields.chat, ChatCompletion)
 
     async def _answered(self, request: Request, read: Any, kind: Any) -> Response:
         content = await fields.body_of(request)
         refusal = self._refusal(content.get("model"))
         if refusal is not None:
             return refusal
-        asked: Asked = read(content)
+        asked: CompletionRequest = read(content)
         shown: Shown = self.shown
 
         def work() -> Any:
-            at_work = kind(shown, asked)
-            at_work.head["model"] = self.name
-            yield from at_work.chunks() if asked.stream else at_work.whole()
+            completion = kind(shown, asked)
+            completion.head["model"] = self.name
+            yield from completion.chunks() if asked.stream else completion.whole()
 
         if not asked.stream:
             return JSONResponse(await self.turns.result(work()))
@@ -107,9 +107,9 @@ class Interface:
         )
 
     async def tokenize(self, request: Request) -> Response:
-        """The ids of a text; of a special token's name alone, that token.
+        """Encode a text; a special token's name alone becomes that token.
 
-        add_special_tokens: whether to add the tokens that the tokenizer puts around a whole text.
+        add_special_tokens: whether to add the ids that the tokenizer adds around a whole text.
         """
         content = await fields.body_of(request)
         refusal = self._refusal(content.get("model"))
@@ -128,13 +128,13 @@ class Interface:
         return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": length})
 
     async def detokenize(self, request: Request) -> Response:
-        """The text of ids."""
+        """Decode ids."""
         content = await fields.body_of(request)
         ids = fields.token_ids(content.get("tokens"), "tokens")
         return JSONResponse({"prompt": self.shown.tokenizer.decode(list(ids))})
 
     async def tokenizer_info(self, _request: Request) -> Response:
-        """The facts that a client needs to use /tokenize as its tokenizer."""
+        """Describe the tokenizer, for clients that use /tokenize."""
         tokenizer = self.shown.tokenizer
         names = {id: name for name, id in tokenizer.special_tokens.items()}
         end, start = tokenizer.end_of_text, tokenizer.start_of_text
@@ -152,17 +152,17 @@ class Interface:
 
 
 def events(items: list[Any]) -> str:
-    """Server-sent events."""
+    """Format items as server-sent events."""
     return "".join(f"data: {json.dumps(item, separators=(',', ':'))}\n\n" for item in items)
 
 
 def error_event(message: str) -> str:
-    """A sentence as an event."""
+    """Format an error message as an event."""
     return events([{"error": {"message": message, "type": "server_error"}}])
 
 
 def served(models: Models) -> Interface:
-    """The interface of the main model. Raises UserError when there is none."""
+    """Make the interface of the main model. Raises UserError when there is none."""
     if models.name is None or models.problem is not None:
         raise UserError(models.problem or "there is no model")
     return Interface(models)

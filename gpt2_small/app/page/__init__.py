@@ -1,1 +1,1 @@
-"""Answer the page's questions."""
+"""Serve the page and its requests."""

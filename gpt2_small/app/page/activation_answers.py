@@ -1,4 +1,4 @@
-"""Answer the page's questions about a model's activations on a text."""
+"""Answer the page's requests for a model's activations on a text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +20,14 @@ MOST_ABLATED = 64
 
 
 class ActivationAnswers:
-    """Answers about attention heads, the logit lens and ablation."""
+    """Routes for attention heads, the logit lens and ablation."""
 
     def __init__(self, questions: QuestionFields, turns: Turns, models: Models) -> None:
         self._questions, self._turns, self._models = questions, turns, models
         self._observations = ObservationCache()
 
     def routes(self) -> list[Route]:
-        """The routes of the answers."""
+        """The routes."""
         return [
             Route("/api/look", self.look, methods=["POST"]),
             Route("/api/head", self.head, methods=["POST"]),

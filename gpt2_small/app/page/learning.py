@@ -27,7 +27,7 @@ MOST_POINTS = 2_000
 
 
 class Learner:
-    """A learner's file, checked after every save while the page is open."""
+    """A learner's file, checked in a thread after every save."""
 
     def __init__(self, path: Path, shown_as: str) -> None:
         self.path, self.shown_as = path, shown_as
@@ -45,7 +45,7 @@ class Learner:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the checking, and the processes that do it."""
+        """Stop the checking thread and its processes."""
         self._end.set()
         if self._thread is not None:
             self._thread.join(timeout=2)
@@ -56,7 +56,7 @@ class Learner:
             self._pressed.append(key)
 
     async def states(self) -> AsyncIterator[Json]:
-        """The state now, and again after every change."""
+        """The current state, and each new state."""
         self.start()
         shown = 0
         while not self._end.is_set():
@@ -87,11 +87,11 @@ class Learner:
                 self._version += 1
 
     def key(self, lesson: Lesson, pressed: str) -> None:
-        """No other keys are pressed."""
+        """Ignore other keys, which the page does not have."""
 
 
 def state_of(lesson: Lesson, busy: bool) -> Json:
-    """The lesson's state, as `watch` shows it, in JSON values."""
+    """The lesson's state, as in `watch`, as JSON values."""
     verdict = lesson.verdict()
     parts = []
     for part in lesson.parts:
@@ -125,7 +125,7 @@ def state_of(lesson: Lesson, busy: bool) -> Json:
 
 
 def plain(renderable: Any) -> str:
-    """The text of a renderable, without colours."""
+    """Render to plain text, without colours."""
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as captured:
         console.print(renderable)
@@ -133,7 +133,7 @@ def plain(renderable: Any) -> str:
 
 
 async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
-    """The log of a run, thinned to a drawable number of points, and again whenever it grows."""
+    """The log of a run, reduced to a drawable number of points, again whenever it grows."""
     shown: object = "nothing"
     while not end.is_set():
         found = stamp(folder / LOG)
@@ -148,12 +148,12 @@ async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
 
 
 def thinned(records: list[Json]) -> list[Json]:
-    """Every n-th record, all that hold an evaluation, and the last."""
+    """Every n-th record, all with an evaluation, and the last."""
     every = -(-len(records) // MOST_POINTS)
     last = len(records) - 1
-    kept = ("step", "loss", "val_loss", "learning_rate", "grad_norm", "tokens_per_second")
+    drawn = ("step", "loss", "val_loss", "learning_rate", "grad_norm", "tokens_per_second")
     return [
-        {name: record[name] for name in kept if name in record}
+        {name: record[name] for name in drawn if name in record}
         for number, record in enumerate(records)
         if number % every == 0 or number == last or "val_loss" in record
     ]

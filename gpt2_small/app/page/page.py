@@ -1,4 +1,4 @@
-"""Answer the page's questions about the model, the learner's file and the run."""
+"""Serve the page, and answer its requests for the model, the learner's file and the run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ TYPES = {
 
 
 class Page:
-    """The page of one model, one learner's file, one run: each may be missing."""
+    """The page of a model, a learner's file and a run, each of which may be missing."""
 
     def __init__(self, models: Models, learner: Learner | None) -> None:
         self.models, self.learner = models, learner
@@ -67,11 +67,11 @@ class Page:
         self.turns.cancel_all()
 
     async def index(self, _request: Request) -> Response:
-        """The page itself."""
+        """Serve the page."""
         return FileResponse(STATIC / "index.html", media_type=TYPES[".html"])
 
     async def static(self, request: Request) -> Response:
-        """A file of the page."""
+        """Serve a file of the page."""
         name = request.path_params["name"]
         path = STATIC / name
         if path.suffix not in TYPES or name not in {file.name for file in STATIC.iterdir()}:
@@ -79,7 +79,7 @@ class Page:
         return FileResponse(path, media_type=TYPES[path.suffix])
 
     async def state(self, _request: Request) -> Response:
-        """The models, the learner's file and the run that can be shown."""
+        """The available models, the learner's file and the run."""
         return JSONResponse(await self.turns.result(self._state))
 
     def _state(self) -> dict[str, Any]:
@@ -108,13 +108,13 @@ class Page:
         return state
 
     async def learn(self, _request: Request) -> Response:
-        """The state of the learner's file, again after every change."""
+        """Stream the state of the learner's file."""
         if self.learner is None:
             raise UserError("there is no file to check; start one with gpt2-small start my_gpt2.py")
         return self._followed(self.learner.states())
 
     async def press(self, request: Request) -> Response:
-        """A hint, or the next part."""
+        """Press a key of `watch`: show a hint, or the next part."""
         asked = await fields.body_of(request)
         key = asked.get("key")
         if self.learner is None or key not in ("h", "n"):
@@ -123,7 +123,7 @@ class Page:
         return JSONResponse({})
 
     async def run(self, _request: Request) -> Response:
-        """The log of the run, again whenever it grows."""
+        """Stream the log of the run."""
         run = await self.turns.result(self.models.run)
         if run is None:
             raise UserError("this model is no run, so it has no log")
@@ -138,7 +138,7 @@ class Page:
 
 
 def no_roles(shown: Shown) -> str:
-    """The reason that this model cannot chat, with the commands that train it to."""
+    """The reason why this model cannot chat, with the commands to fine-tune it; else empty."""
     try:
         refuse_without_roles(shown.loaded)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Read the model and the tokens from the fields of the page's questions."""
+"""Read the model and the tokens from the fields of the page's requests."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from gpt2_small.app.serving import fields
 
 
 class QuestionFields:
-    """The models of a page, as its questions name them."""
+    """Reads models and tokens of requests."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
 
     def shown(self, asked: dict[str, Any]) -> Shown:
-        """The model that a question is about, the main one unless it names another.
+        """The model of a request, by default the main one.
 
-        Raises UserError for one that there is not.
+        Raises UserError for an unknown model.
         """
         return self._models.get(fields.text(asked, "model", MAIN))
 
     def ids(self, shown: Shown, asked: dict[str, Any]) -> tuple[int, ...]:
-        """The tokens that a question is about: its `ids`, or those of its `text`."""
+        """The tokens of a request: its `ids`, or those of its `text`."""
         if "ids" in asked:
             return fields.token_ids(asked["ids"])
         return fields.encoded(shown.tokenizer, fields.text(asked, "text"))

@@ -1,4 +1,4 @@
-"""Answer the page's questions about texts: tokens, continuations, probabilities, candidates."""
+"""Answer the page's requests on texts: tokens, continuations, probabilities, candidates."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ from gpt2_small.app.serving.turns import Turns
 
 
 class TextAnswers:
-    """Answers about texts.
+    """Routes for texts.
 
-    decoders: the decoder and cache of each conversation.
+    decoders: the decoders of the conversations.
     """
 
     def __init__(self, questions: QuestionFields, turns: Turns, decoders: Decoders) -> None:
         self._questions, self._turns, self._decoders = questions, turns, decoders
 
     def routes(self) -> list[Route]:
-        """The routes of the answers."""
+        """The routes."""
         return [
             Route("/api/tokens", self.tokens, methods=["POST"]),
             Route("/api/continue", self.continued, methods=["POST"]),
@@ -37,7 +37,7 @@ class TextAnswers:
         ]
 
     async def tokens(self, request: Request) -> Response:
-        """The tokens of a text."""
+        """Encode a text."""
         asked = await fields.body_of(request)
 
         def work() -> dict[str, Any]:
@@ -48,7 +48,7 @@ class TextAnswers:
         return JSONResponse(await self._turns.result(work))
 
     async def continued(self, request: Request) -> Response:
-        """A text as it is written on: first its options, then a token a line."""
+        """Continue a text: a line with the options, then one for each token."""
         asked = await fields.body_of(request)
         options = fields.sampling_options(asked)
         conversation = fields.text(asked, "conversation", "")
@@ -68,7 +68,7 @@ class TextAnswers:
         return await lines(self._turns, work())
 
     async def chat(self, request: Request) -> Response:
-        """The answer to the last message: first its options, then a token a line."""
+        """Answer the last message: a line with the options, then one for each token."""
         asked = await fields.body_of(request)
         options = fields.sampling_options(asked)
         messages = checked_messages(asked.get("messages"))
@@ -77,15 +77,15 @@ class TextAnswers:
         def work() -> Iterator[Any]:
             shown = self._questions.shown(asked)
             with self._decoders.of(shown, conversation) as decoder:
-                talk = conversation_with(shown, messages, options, decoder)
-                reply = talk.reply(messages[-1]["content"])
+                chat = conversation_with(shown, messages, options, decoder)
+                reply = chat.reply(messages[-1]["content"])
                 yield {"seed": options.seed, "options": dataclasses.asdict(options)}
                 yield from answer(shown, reply)
 
         return await lines(self._turns, work())
 
     async def scores(self, request: Request) -> Response:
-        """The log-probability and rank of each token of a text."""
+        """Compute the log-probability and rank of each token of a text."""
         asked = await fields.body_of(request)
         candidates = fields.whole(asked, "candidates", fields.CANDIDATES, 1, fields.MOST_CANDIDATES)
 
@@ -97,7 +97,7 @@ class TextAnswers:
         return await lines(self._turns, work())
 
     async def next(self, request: Request) -> Response:
-        """The candidates after a text, before and after temperature and cuts."""
+        """List the candidates after a text, before and after temperature and cuts."""
         asked = await fields.body_of(request)
         options = fields.sampling_options(asked)
 

@@ -1,1 +1,1 @@
-"""Serve HTTP: the guard, its key, requests' fields, answers, turns of the model's thread."""
+"""Serve HTTP: guard requests, parse their fields, run model work in turns, stream responses."""

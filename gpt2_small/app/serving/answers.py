@@ -1,4 +1,4 @@
-"""Answer with JSON, with lines of JSON as they come, or with one sentence."""
+"""Respond with JSON, with a stream of JSON lines, or with an error message."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,7 +17,7 @@ LINES = "application/x-ndjson"
 
 
 class Closing(StreamingResponse):
-    """A stream that lets go of its job however it ends: read to its end, or left by its reader."""
+    """A streaming response that closes its job at the end, also when the client disconnects."""
 
     def __init__(self, content: AsyncIterator[str], stack: ExitStack, media_type: str) -> None:
         super().__init__(content, media_type=media_type)
@@ -37,9 +37,9 @@ async def streamed(
     last: str = "",
     media_type: str = LINES,
 ) -> Response:
-    """A stream of the work's items. Raises an exception of the work before its first item.
+    """Stream the work's items. Raises an exception that the work raises before its first item.
 
-    write: the text of some items; `write_error`: of a sentence when the work fails later.
+    write: formats items; `write_error`: formats the message when the work fails later.
     """
     with ExitStack() as stack:
         job: Job = stack.enter_context(turns.start(work))
@@ -61,47 +61,47 @@ async def streamed(
 
 
 def json_lines(items: list[Any]) -> str:
-    """One line of JSON for each."""
+    """Format items as lines of JSON."""
     return "".join(f"{json.dumps(item, separators=(',', ':'))}\n" for item in items)
 
 
 def error_line(message: str) -> str:
-    """A sentence as a line of JSON."""
+    """Format an error message as a line of JSON."""
     return json_lines([{"error": message}])
 
 
 async def lines(turns: Turns, work: Iterator[Any]) -> Response:
-    """The work's items as lines of JSON."""
+    """Stream the work's items as lines of JSON."""
     return await streamed(turns, work, json_lines, write_error=error_line)
 
 
 def sentence(error: Exception) -> str:
-    """The sentence for an exception."""
+    """The message for an exception."""
     if isinstance(error, UserError):
         return str(error)
     return f"this failed: {type(error).__name__}: {' '.join(str(error).split())}"[:500]
 
 
 def error_answer(status: int, message: str, kind: str = "invalid_request_error") -> JSONResponse:
-    """One sentence as a JSON error, in the form that OpenAI's clients read."""
+    """Respond with an error in the JSON format of OpenAI's clients."""
     content = {"error": {"message": message, "type": kind, "param": None, "code": None}}
     return JSONResponse(content, status_code=status)
 
 
 async def for_users(_request: Request, error: Exception) -> Response:
-    """A user's mistake."""
+    """Respond to a user's mistake."""
     if isinstance(error, TooBusy):
         return error_answer(429, str(error), "rate_limit_error")
     return error_answer(413 if isinstance(error, TooLong) else 400, sentence(error))
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
-    """An unexpected exception: a defect, or a learner's file that fails while it runs."""
+    """Respond to an unexpected exception: a defect, or one of a learner's file."""
     return error_answer(500, sentence(error), "server_error")
 
 
 async def not_found(request: Request, _error: Exception) -> Response:
-    """An address that is not there, or a method that it does not take."""
+    """Respond to an unknown route or method."""
     return error_answer(404, f"there is no {request.method} {request.url.path}")
 
 

@@ -1,4 +1,4 @@
-"""Read the fields of a request, each with its bounds and its sentence."""
+"""Parse and check the fields of a request."""
 
 import json
 import math
@@ -21,7 +21,7 @@ CANDIDATES = 10
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that a request brings. Raises UserError for anything else."""
+    """Parse a request's JSON object. Raises UserError for anything else."""
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type != "application/json":
         raise UserError(f"the content type is {content_type!r}; send application/json")
@@ -35,7 +35,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 def text(fields: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    """A text of bounded length."""
+    """Parse a text of bounded length."""
     value = fields.get(name, default)
     if not isinstance(value, str):
         raise UserError(f"{name} is {shown(value)}; give a text")
@@ -45,7 +45,7 @@ def text(fields: Mapping[str, Any], name: str, default: str | None = None) -> st
 
 
 def whole(fields: Mapping[str, Any], name: str, default: int | None, least: int, most: int) -> int:
-    """A whole number from `least` to `most`."""
+    """Parse a whole number from `least` to `most`."""
     value = fields.get(name)
     value = default if value is None else value
     if type(value) is not int or not least <= value <= most:
@@ -54,7 +54,7 @@ def whole(fields: Mapping[str, Any], name: str, default: int | None, least: int,
 
 
 def number(fields: Mapping[str, Any], name: str, default: float | None) -> float | None:
-    """A finite number; None where it is left out and has no default."""
+    """Parse a finite number; None if it is left out without default."""
     value = fields.get(name)
     if value is None:
         return default
@@ -64,7 +64,7 @@ def number(fields: Mapping[str, Any], name: str, default: float | None) -> float
 
 
 def token_ids(value: Any, name: str = "ids") -> tuple[int, ...]:
-    """Token ids, of a bounded number."""
+    """Parse a list of token ids, of bounded length."""
     if not isinstance(value, list) or not all(type(id) is int for id in value):
         raise UserError(f"{name} is {shown(value)}; give a list of token ids")
     if len(value) > MOST_TOKENS:
@@ -73,7 +73,7 @@ def token_ids(value: Any, name: str = "ids") -> tuple[int, ...]:
 
 
 def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
-    """The tokens of a text, of a bounded number."""
+    """Encode a text, to a bounded number of tokens."""
     ids = tokenizer.encode(written)
     if len(ids) > MOST_TOKENS:
         raise UserError(f"the text has {len(ids):,} tokens; give at most {MOST_TOKENS:,}")
@@ -81,7 +81,7 @@ def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
 
 
 def sampling_options(fields: Mapping[str, Any]) -> SamplingOptions:
-    """The options of a continuation, with a seed where none is given."""
+    """Parse the options of a continuation, with a random seed if none is given."""
     return SamplingOptions(
         max_new_tokens=whole(fields, "max_new_tokens", 100, 0, MOST_NEW_TOKENS),
         stop=stop_strings(fields.get("stop")),
@@ -93,7 +93,7 @@ def sampling_options(fields: Mapping[str, Any]) -> SamplingOptions:
 
 
 def penalties_and_cuts(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The given penalties and cuts of the distribution."""
+    """Parse the given penalties and cuts."""
     found: dict[str, Any] = {
         name: number(fields, name, None)
         for name in (
@@ -109,25 +109,25 @@ def penalties_and_cuts(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seed_of(fields: Mapping[str, Any]) -> int:
-    """The seed that was given, or one at random."""
+    """Parse the seed, or draw a random one."""
     if fields.get("seed") is None:
         return random.SystemRandom().randrange(2**32)
     return whole(fields, "seed", None, 0, 2**53)
 
 
 def stop_strings(value: Any) -> tuple[str, ...]:
-    """One stop string, or a list of a few."""
+    """Parse one stop string, or a short list of them."""
     if value is None:
         return ()
     strings: Sequence[Any] = [value] if isinstance(value, str) else value
     if not isinstance(strings, list) or not all(isinstance(each, str) for each in strings):
         raise UserError(f"stop is {shown(value)}; give a text, or a list of texts")
     if len(strings) > MOST_STOPS or any(len(each) > 200 for each in strings):
-        raise UserError(f"stop holds too much; give at most {MOST_STOPS} short texts")
+        raise UserError(f"stop is too long; give at most {MOST_STOPS} short texts")
     return tuple(strings)
 
 
 def shown(value: Any) -> str:
-    """A value as a sentence quotes it, cut short."""
+    """A value for an error message, shortened."""
     written = repr(value)
     return written if len(written) <= 60 else f"{written[:57]}..."

@@ -1,4 +1,4 @@
-"""Refuse requests that do not come from this page, and bound their size."""
+"""Refuse requests of other origins or without the key, and bound their size."""
 
 import ipaddress
 import json
@@ -38,12 +38,12 @@ HEADERS = {
 
 
 class Guard:
-    """Pass a request on only when its Host, its Origin and its token are right.
+    """ASGI middleware that checks a request's Host, Origin and token.
 
-    token: the first part of the path of every address; None asks for none.
-    names: the names by which this machine may be called; an address in digits passes beside them
-        when `any_address`. A name of somebody else's that points here (DNS rebinding) is refused.
-        The port is not compared, so that a tunnel (ssh -L) may use another.
+    token: the first component of every path; None requires none.
+    names: the accepted host names; with `any_address`, IP addresses are accepted too. Other names
+        that resolve to this machine (DNS rebinding) are refused. The port is not compared, so that
+        a tunnel (ssh -L) can use another.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            return  # a WebSocket: the server then refuses it
+            return  # a WebSocket, which the server then refuses
         send = with_headers(send)
         refusal = self._refusal(Headers(scope=scope)) or self._path_refusal(scope)
         if refusal is not None:
@@ -88,7 +88,7 @@ class Guard:
         return name in self._names or (self._any_address and _is_address(name))
 
     def _path_refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Take the token off the path; a sentence where there is another, or none."""
+        """Remove the token from the path; return an error for a wrong or missing one."""
         if self._token is None:
             return None
         first = scope["path"].split("/", 2)[1]
@@ -101,7 +101,7 @@ class Guard:
 
 
 class Bounded:
-    """A request's body, refused as soon as it is too long."""
+    """A request's `receive` that raises TooLong for a body of more than MOST_BYTES."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send, self._bytes = receive, send, 0
@@ -120,7 +120,7 @@ class TooLong(Exception):
 
 
 def with_headers(send: Send) -> Send:
-    """A `send` that adds the security headers to every response."""
+    """Wrap `send` to add the security headers to every response."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -134,7 +134,7 @@ def with_headers(send: Send) -> Send:
 
 
 async def refuse(send: Send, status: int, sentence: str) -> None:
-    """Answer with one sentence as a JSON error."""
+    """Respond with an error message in JSON."""
     body = json.dumps({"error": {"message": sentence, "type": "refused"}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -154,7 +154,7 @@ def host_name(host: str) -> str | None:
 
 
 def origin_host(origin: str) -> str | None:
-    """The Host header that belongs to an origin; None for an origin that is no page's."""
+    """The Host header that corresponds to an origin; None for an origin that is not a page's."""
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
         return None
@@ -170,7 +170,7 @@ def _is_address(name: str) -> bool:
 
 
 def names_of(host: str) -> tuple[tuple[str, ...], bool]:
-    """The names of a server on this address, and True where any address is one, too."""
+    """The accepted names of a server on this address, and whether IP addresses are accepted."""
     if host in LOOPBACK_NAMES:
         return LOOPBACK_NAMES, False
     return (*LOOPBACK_NAMES, host, socket.gethostname(), socket.getfqdn()), True

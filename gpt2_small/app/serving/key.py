@@ -1,4 +1,4 @@
-"""Make the key in the page's address, which other users of this machine do not know."""
+"""Create the secret key in the page's address, which other users cannot read."""
 
 import os
 import re
@@ -11,13 +11,13 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
 
 def page_key() -> str:
-    """This user's key; the same at every start, so that an open page finds a restarted server.
+    """This user's key, the same at every start, so that an open page finds a restarted server.
 
-    It is kept in a file that only this user may read, in the cache folder; where that cannot be,
-    the key is a new one.
+    It is stored in the cache folder, in a file that only this user can read; if that is impossible,
+    a new key is returned.
     """
     try:
-        return _kept_key()
+        return _stored_key()
     except OSError:
         return _new_key()
 
@@ -26,7 +26,7 @@ def _new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _kept_key() -> str:
+def _stored_key() -> str:
     path = cache_folder() / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)

@@ -22,9 +22,9 @@ PREFERRED_PORT = 8742
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, without its own signals: it raises them again at the end, which ends in a failure.
+    """Uvicorn without its signal handlers, which raise the signal again after a shutdown.
 
-    on_end: called when the server is to end, before open responses are waited for.
+    on_end: called before the shutdown waits for open responses.
     """
 
     def __init__(self, config: uvicorn.Config, on_end: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ends the server at the first signal, the process at the second."""
+        """Shut down at the first signal, end the process at the second."""
 
         def end(_number: int, _frame: FrameType | None) -> None:
             if self.should_exit:
@@ -48,13 +48,13 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let open streams end first, since they would be waited for."""
+        """End open streams first, since the shutdown waits for them."""
         self._on_end()
         await super().shutdown(sockets)
 
 
 def listening_socket(host: str, port: int | None) -> socket.socket:
-    """A socket that listens there; without a port, at the preferred one or at any that is free.
+    """Open a listening socket; without a port, on the preferred one or any free one.
 
     Raises UserError for an address that cannot be used or a port that is in use.
     """
@@ -86,7 +86,7 @@ def _cannot_listen(host: str, port: int, error: OSError | OverflowError | TypeEr
 
 
 def address_of(listener: socket.socket) -> str:
-    """`http://HOST:PORT` of a listening socket, as it can be opened on this machine."""
+    """The address `http://HOST:PORT` of a listening socket on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -99,7 +99,7 @@ def serve(
     when_ready: Callable[[], None],
     on_end: Callable[[], None],
 ) -> None:
-    """Answer requests until Ctrl-C or SIGTERM. `when_ready` is called once they are answered."""
+    """Serve requests until Ctrl-C or SIGTERM. `when_ready` is called once the server is ready."""
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app,
@@ -127,15 +127,15 @@ def serve(
     asyncio.run(run())
 
 
-def say_address(address: str) -> None:
-    """Print the address alone on a line."""
+def print_address(address: str) -> None:
+    """Print the address on a line of its own."""
     if sys.stdout is not None:
         sys.stdout.write(address + "\n")
         sys.stdout.flush()
 
 
 def leave(is_idle: bool) -> None:
-    """End the process with exit code 0, also where a thread is still at work."""
+    """End the process with exit code 0, even if a thread is still running."""
     if is_idle:
         return
     for stream in filter(None, (sys.stdout, sys.stderr)):

@@ -1,4 +1,4 @@
-"""Run model work in one thread, in turns, so that several users are served side by side."""
+"""Run model work of several requests in one thread, in turns."""
 
 import asyncio
 import threading
@@ -12,20 +12,20 @@ from gpt2_small.errors import UserError
 
 MOST_JOBS = 16
 MOST_SECONDS = 600.0
-# A reader who does not keep up holds back the writing after so many items.
+# With so many unread items a job waits for its reader.
 MOST_UNREAD = 512
-# Items that come within so many seconds travel together.
+# Items produced within so many seconds are sent together.
 GATHERING_SECONDS = 0.02
 
 Work = Generator[Any, None, None]
 
 
 class TooBusy(UserError):
-    """There are as many requests at work as may be."""
+    """Too many requests are running."""
 
 
 class Job:
-    """Work that yields items, which `batches` reads; None only ends a turn.
+    """Running work that yields items for `batches`; None ends a turn without an item.
 
     is_over: whether it has ended; `error`: the exception that ended it, if any.
     """
@@ -39,7 +39,7 @@ class Job:
         self._resume = resume
         self._unread: list[Any] = []
         self._has_news = asyncio.Event()
-        self._is_told = False
+        self._is_notified = False
         self._ends_at = time.monotonic() + MOST_SECONDS
 
     def turn(self) -> None:
@@ -55,10 +55,10 @@ class Job:
         else:
             if item is not None:
                 self._unread.append(item)
-                self._tell()
+                self._notify()
 
     def cancel(self) -> None:
-        """Let the job end before its next turn."""
+        """End the job before its next turn."""
         self.is_cancelled = True
         self._resume()
 
@@ -68,17 +68,17 @@ class Job:
         self._end()
 
     def is_held_back(self) -> bool:
-        """True when the job waits for its reader."""
+        """Whether the job waits for its reader."""
         return len(self._unread) >= MOST_UNREAD and not self.is_cancelled
 
     async def batches(self) -> AsyncIterator[list[Any]]:
-        """The items as they come, several at a time. Raises the work's exception."""
+        """The items, several at a time. Raises the work's exception."""
         while True:
             await self._has_news.wait()
             self._has_news.clear()
             was_held_back = self.is_held_back()
             items, self._unread = self._unread, []
-            self._is_told = False
+            self._is_notified = False
             if was_held_back:
                 self._resume()
             if items:
@@ -93,24 +93,24 @@ class Job:
     def _end(self, error: Exception | None = None) -> None:
         self.error = error
         self.is_over = True
-        self._tell(always=True)
+        self._notify(always=True)
 
-    def _tell(self, always: bool = False) -> None:
-        if self._is_told and not always:
+    def _notify(self, always: bool = False) -> None:
+        if self._is_notified and not always:
             return
-        self._is_told = True
+        self._is_notified = True
         try:
             self._loop.call_soon_threadsafe(self._has_news.set)
-        except RuntimeError:  # the event loop is closed: nobody reads any more
+        except RuntimeError:  # the event loop is closed, without readers
             self.is_cancelled = True
 
 
 class Turns:
-    """One thread that gives every job a turn after the other.
+    """One thread that runs all jobs in turns.
 
-    Everything that runs a model goes through here: models, caches and torch are used by one thread.
+    All model work runs here, so that models, caches and torch are used by a single thread.
 
-    active: how many jobs are at work.
+    active: the number of running jobs.
     """
 
     def __init__(self) -> None:
@@ -123,9 +123,9 @@ class Turns:
 
     @contextmanager
     def start(self, work: Iterator[Any]) -> Iterator[Job]:
-        """Give work its turns while the context lasts; leaving it cancels the rest.
+        """In this context, run work in turns; leaving the context cancels it.
 
-        Raises TooBusy when MOST_JOBS are at work.
+        Raises TooBusy when MOST_JOBS are running.
         """
         if self.active >= MOST_JOBS or self._is_closed:
             raise TooBusy(f"{self.active} requests are running already; try again in a moment")
@@ -141,7 +141,7 @@ class Turns:
             job.cancel()
 
     async def result(self, work: Callable[[], Any] | Iterator[Any]) -> Any:
-        """The result of a function, or the last item of work that takes several turns."""
+        """Run a function and return its result, or work and return its last item."""
         found = None
         with self.start(_one_turn(work) if callable(work) else work) as job:
             async for items in job.batches():
@@ -149,13 +149,13 @@ class Turns:
         return found
 
     def cancel_all(self) -> None:
-        """Take no more jobs, and end those that are at work after their turn."""
+        """Accept no more jobs, and end running ones after their turn."""
         with self._change:
             self._is_closed = True
             self._change.notify()
 
     def close(self, seconds: float = 2.0) -> bool:
-        """End all jobs; whether the thread ended within this time."""
+        """End all jobs; return whether the thread ended within this time."""
         self.cancel_all()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -177,7 +177,7 @@ class Turns:
             job.discard()
 
     def _next(self) -> Job | None:
-        """The job whose turn it is; None at the end."""
+        """The next job; None at the end."""
         with self._change:
             while not self._is_closed:
                 for _ in range(len(self._jobs)):

@@ -38,7 +38,7 @@ def screen(plan: Plan, preset: str) -> RenderableType:
         ("tokens", tokens_line(plan)),
         ("step", step_line(plan)),
         ("memory", memory_table(plan)),
-        ("", room_line(plan)),
+        ("", memory_line(plan)),
         ("disk", disk_line(plan)),
         ("time", time_line(plan)),
         ("traffic", traffic_line(plan)),
@@ -102,18 +102,19 @@ def memory_table(plan: Plan) -> Table:
     return table
 
 
-def room_line(plan: Plan) -> Text:
+def memory_line(plan: Plan) -> Text:
     run = plan.run
-    if run.room is None:
+    if run.usable_memory is None:
         return Text("Unknown: give --memory-gb.", style="yellow")
     owner = "this machine's" if run.on_cpu and run.memory_gb is None else "the"
-    room = f"{in_bytes(run.room)}: {owner} {in_bytes(run.memory or 0)} less {run.reserve:.0%}"
+    usable = in_bytes(run.usable_memory)
+    usable += f": {owner} {in_bytes(run.memory or 0)} less {run.reserve:.0%}"
     if run.on_cpu and run.gpus > 1:
-        room += f", for each of {run.gpus}"
+        usable += f", for each of {run.gpus}"
     if not plan.fits:
-        way = "give fewer windows to --micro-batch" if plan.largest_micro_batch else "too large"
-        return Text(f"Does not fit into {room}; {way}.", style="bold red")
-    return Text(f"At most {counted(plan.largest_micro_batch or 0, 'window')} fit into {room}.")
+        way_out = "give fewer windows to --micro-batch" if plan.largest_micro_batch else "too large"
+        return Text(f"Does not fit into {usable}; {way_out}.", style="bold red")
+    return Text(f"At most {counted(plan.largest_micro_batch or 0, 'window')} fit into {usable}.")
 
 
 def disk_line(plan: Plan) -> str:
@@ -229,7 +230,7 @@ def as_json(plan: Plan, preset: str) -> str:
         "micro_batch": plan.micro_batch,
         "micro_steps": plan.micro_steps,
         "largest_micro_batch": plan.largest_micro_batch,
-        "memory": {**asdict(plan.memory), "total": plan.memory.total, "room": run.room},
+        "memory": {**asdict(plan.memory), "total": plan.memory.total, "room": run.usable_memory},
         "fits": plan.fits,
         "disk": {**asdict(plan.disk), "total": plan.disk.total},
         "seconds": None if plan.step is None else plan.steps * plan.step.seconds,
