@@ -194,7 +194,7 @@ def untrained(d_vocab: int) -> Any:
 
 
 def test_a_task_that_writes_more_than_fits_is_refused(loaded: LoadedModel) -> None:
-    with pytest.raises(UserError, match="generates up to 256 tokens, and the model reads 96"):
+    with pytest.raises(UserError, match="generates up to 256 tokens, and n_ctx is 96"):
         HarnessModel(loaded).generate_until(asked(("a", {"until": []})))
 
 
