@@ -217,7 +217,7 @@ def test_a_terminal_ends_at_the_end_of_input_and_goes_on_after_a_mistake(
 
     monkeypatch.setattr("builtins.input", typed)
     shown = screen()
-    command.talk(shown)
+    command.read_messages(shown)
     error = capsys.readouterr().err
     assert "did you mean /help?" in error
     assert shown.conversation.turns == []

@@ -49,13 +49,13 @@ def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
 def test_one_command_installs_everything_that_is_missing_for_a_purpose() -> None:
     wanted = [Needed("no-such-package", "1.0", "dev"), Needed("nor-this", "2", "dev")]
     (finding,) = findings.packages(wanted)
-    assert (finding.what, finding.state) == ("for the tests", "optional")
-    assert finding.mend == "pip install 'no-such-package>=1.0' 'nor-this>=2'"
+    assert (finding.subject, finding.state) == ("for the tests", "optional")
+    assert finding.fix == "pip install 'no-such-package>=1.0' 'nor-this>=2'"
 
 
 def test_an_extra_without_words_of_its_own_is_shown_by_its_name() -> None:
     (finding,) = findings.packages([Needed("no-such-package", "1", "new-extra")])
-    assert finding.what == "extra new-extra"
+    assert finding.subject == "extra new-extra"
 
 
 def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
@@ -89,16 +89,16 @@ def test_a_disk_that_is_nearly_full_is_said() -> None:
     finding = findings.disk(Path.cwd(), lambda folder: (int(1e12), int(1e12), int(1e9)))
     assert finding.state == "optional"
     assert "1.0 GB free" in finding.found
-    assert "free 4.0 GB" in finding.mend
+    assert "free 4.0 GB" in finding.fix
 
 
 def test_a_torch_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     (finding,) = findings.devices()
-    assert (finding.state, finding.mend) == ("missing", "pip install --force-reinstall torch")
+    assert (finding.state, finding.fix) == ("missing", "pip install --force-reinstall torch")
 
 
 def test_a_solution_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(binding.SOLUTION_VARIABLE, "/no/such/file.py")
     finding = findings.reference()
-    assert (finding.state, finding.mend) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")
+    assert (finding.state, finding.fix) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")

@@ -76,7 +76,7 @@ def test_start_leaves_a_notebook_that_is_there(run: Callable[..., Ran]) -> None:
     Path("01_bigram.ipynb").write_text("mine")
     ran = run("start", "mine.py", "--lesson", "bigram")
     assert ran.code == 0
-    assert "01_bigram.ipynb exists already and stays as it is" in ran.out
+    assert "01_bigram.ipynb exists already and is not overwritten" in ran.out
     assert Path("01_bigram.ipynb").read_text() == "mine"
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from small_runs import ALONE, SMALL, flags, play, steps_kept, train
 
 from gpt2_small import binding
-from gpt2_small.commands.screens.prepare_view import PreparingBeside
+from gpt2_small.commands.screens.prepare_view import PrepareProgressLater
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.training.checkpointing import initial_weights
@@ -33,7 +33,7 @@ def said(shown: Console) -> str:
 
 def test_a_text_that_is_prepared_in_a_moment_is_not_spoken_of():
     shown = console(is_terminal=False)
-    beside = PreparingBeside(shown, "play.txt", after=3600)
+    beside = PrepareProgressLater(shown, "play.txt", after=3600)
     for step in (OPENING, TOKENS, DONE):
         beside.show(step)
     assert said(shown) == ""
@@ -45,7 +45,7 @@ def test_a_text_that_is_prepared_in_a_moment_is_not_spoken_of():
 
 def test_a_text_that_takes_longer_is_named_although_no_step_comes():
     shown = console(is_terminal=False)
-    beside = PreparingBeside(shown, "play.txt", after=0)
+    beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
     wait_until(lambda: "Preparing play.txt" in said(shown))
     beside.show(DONE)
@@ -53,7 +53,7 @@ def test_a_text_that_takes_longer_is_named_although_no_step_comes():
 
 def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
     shown = console(is_terminal=True)
-    beside = PreparingBeside(shown, "play.txt", after=0)
+    beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
     wait_until(lambda: "opening play.txt" in said(shown))
     beside.show(TOKENS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_small.commands.options import solution_of_run
-from gpt2_small.commands.options.solution_of_run import bind_solution_of, kept_solution
+from gpt2_small.commands.options.solution_of_run import bind_solution_of, stored_solution
 
 TEXT = b"print('my own')\n"
 
@@ -79,10 +79,10 @@ def test_a_named_solution_is_taken_without_a_question(
 
 def test_a_text_that_is_not_the_one_that_trained_the_run_is_not_offered(run: Path) -> None:
     (run / "solution.py").write_text("print('another')\n")
-    assert kept_solution(run) is None
+    assert stored_solution(run) is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"run": 3}', '{"run": {"solution": "reference"}}'])
 def test_a_run_of_the_reference_or_a_damaged_one_offers_nothing(run: Path, content: str) -> None:
     (run / "config.json").write_text(content)
-    assert kept_solution(run) is None
+    assert stored_solution(run) is None

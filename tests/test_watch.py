@@ -232,7 +232,7 @@ def test_without_a_terminal_there_are_plain_lines_for_what_changes_alone(
     settle(watched_file)
     assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
         "0 of 15 parts done.",
-        "Hints and progress are kept in .my_gpt2.progress.json, beside your file.",
+        "Hints and progress are saved in .my_gpt2.progress.json, beside your file.",
         "MLP is done! 1 of 15 parts.",
         "my_gpt2.py is gone; waiting for it to come back",
     ]

@@ -1,4 +1,4 @@
-"""`gpt2-small app`: open a model in the browser."""
+"""Run `gpt2-small app`: open a model in the browser."""
 
 import signal
 import sys
@@ -65,14 +65,15 @@ def app(
             print_address,
             serve,
         )
+        from gpt2_small.commands.options.learner_options import shown_path
         from gpt2_small.devices import find_device
 
     listener = listening_socket(host, port)
-    warn_of(host)
+    warn_if_reachable(host)
     models = Models(model, device=find_device(device))
-    say(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
+    print_to_stderr(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
     for line in (*models.remarks, *filter(None, [models.problem])):
-        say(line)
+        print_to_stderr(line)
     file = learners_file()
     page = Page(models, None if file is None else Learner(file, shown_path(file)))
     key = page_key()
@@ -101,25 +102,18 @@ def learners_file() -> Path | None:
         return None
 
 
-def shown_path(path: Path) -> str:
-    """The path relative to the working directory if it is inside, else absolute."""
-    from gpt2_small.commands.options import learner_options
-
-    return learner_options.shown_path(path)
-
-
-def warn_of(host: str) -> None:
+def warn_if_reachable(host: str) -> None:
     """Warn if the server is reachable from other machines."""
     from gpt2_small.app.serving.guard import LOOPBACK_NAMES
 
     if host not in LOOPBACK_NAMES:
-        say(
+        print_to_stderr(
             f"warning: on {host} the server can be reached from other machines, over a connection "
             "that is not encrypted; prefer an SSH tunnel to 127.0.0.1"
         )
 
 
-def say(line: str) -> None:
+def print_to_stderr(line: str) -> None:
     """Print a line on standard error."""
     typer.echo(line, err=True)
 

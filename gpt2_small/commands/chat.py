@@ -1,4 +1,4 @@
-"""`gpt2-small chat`: chat with a model in the terminal, or answer one message."""
+"""Run `gpt2-small chat`: chat with a model in the terminal, or answer one message."""
 
 import random
 import sys
@@ -84,13 +84,13 @@ def chat(
     options.check_by(binding.bound())
     if json_path not in (None, TO_STANDARD_OUTPUT):
         writable(json_path)
-    place = find_device(device)
-    loaded = open_model(model, device=place)
+    chosen_device = find_device(device)
+    loaded = open_model(model, device=chosen_device)
     screen = ChatScreen(Chat(binding.bound(), loaded, options), json_path)
     for remark in loaded.remarks:
         screen.say(remark)
-    by = binding.describe(binding.bound())
-    screen.say(f"{loaded.name}, by {by}; {place}, seed {options.seed}")
+    solution_name = binding.describe(binding.bound())
+    screen.say(f"{loaded.name}, by {solution_name}; {chosen_device}, seed {options.seed}")
     if message is None and sys.stdin is not None and not sys.stdin.isatty():
         message = _piped()
     if message is not None:
@@ -99,15 +99,15 @@ def chat(
         return
     if json_path == TO_STANDARD_OUTPUT:
         raise UserError("--json - prints one answer; give a message, or the path of a file")
-    talk(screen)
+    read_messages(screen)
 
 
-def talk(screen: "ChatScreen") -> None:
+def read_messages(screen: "ChatScreen") -> None:
     """Read messages and commands until the input ends."""
     import contextlib
 
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  # so that a line can be edited, and called up again
+        import readline  # noqa: F401  # line editing and history
 
     screen.say("Type a message. /help lists the commands; Ctrl-D ends.")
     while True:

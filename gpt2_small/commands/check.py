@@ -1,4 +1,4 @@
-"""`gpt2-small check`: check a file's parts, and name the mistakes."""
+"""Run `gpt2-small check`: check a file's parts, and name the mistakes."""
 
 import os
 import sys

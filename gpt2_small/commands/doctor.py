@@ -1,4 +1,4 @@
-"""`gpt2-small doctor`: show versions, devices, disk space and missing packages."""
+"""Run `gpt2-small doctor`: show versions, devices, disk space and missing packages."""
 
 import typer
 
@@ -14,21 +14,21 @@ def doctor() -> None:
     from rich.text import Text
 
     from gpt2_small.checker.learner.screen import console_for_learners
-    from gpt2_small.commands.doctor_findings import everything
+    from gpt2_small.commands.doctor_findings import all_findings
 
     console = console_for_learners()
-    findings = everything()
+    findings = all_findings()
     table = Table.grid(padding=(0, 2))
     styles = {"ok": "green", "optional": "yellow", "missing": "bold red"}
     for finding in findings:
         mark = Text(finding.state, style=styles[finding.state])
-        table.add_row(mark, finding.what, Text(finding.found))
+        table.add_row(mark, finding.subject, Text(finding.found))
     console.print(table)
-    wrong = [finding for finding in findings if finding.state != "ok" and finding.mend]
-    for finding in wrong:
+    unmet = [finding for finding in findings if finding.state != "ok" and finding.fix]
+    for finding in unmet:
         console.print()
-        console.print(Text(f"{finding.what}: {finding.found}."))
-        console.print(Text(f"  {finding.mend}", style="bold"), soft_wrap=True)
+        console.print(Text(f"{finding.subject}: {finding.found}."))
+        console.print(Text(f"  {finding.fix}", style="bold"), soft_wrap=True)
     is_missing = any(finding.state == "missing" for finding in findings)
     console.print()
     console.print("Something is missing." if is_missing else "Everything needed is installed.")

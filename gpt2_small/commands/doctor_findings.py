@@ -18,8 +18,8 @@ import gpt2_small
 from gpt2_small import binding
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
-# A run of GPT-2 small keeps weights and an optimiser's state of 1.5 GB a checkpoint.
-ROOM = 5e9
+# A run of GPT-2 small stores checkpoints of 1.5 GB: weights and the optimiser's state.
+DISK_NEEDED = 5e9
 _PURPOSES = {
     "hub": "for data sets",
     "dev": "for the tests",
@@ -31,16 +31,16 @@ _PURPOSES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding.
+    """The state of one requirement.
 
-    state: `missing` for what is needed and not there, `optional` for what only some commands need.
-    mend: the command that mends it.
+    state: `missing` if every command needs it, `optional` if only some do.
+    fix: the command that provides it.
     """
 
-    what: str
+    subject: str
     found: str
     state: Literal["ok", "optional", "missing"] = "ok"
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Needed:
     extra: str | None
 
 
-def everything() -> list[Finding]:
+def all_findings() -> list[Finding]:
     """All findings, in display order."""
     return [
         python(),
@@ -180,8 +180,8 @@ def devices() -> Iterator[Finding]:
         torch = importlib.import_module("torch")
     except Exception as error:
         reason = " ".join(str(error).split())
-        mend = "pip install --force-reinstall torch"
-        yield Finding("devices", f"torch cannot be imported: {reason}", "missing", mend)
+        fix = "pip install --force-reinstall torch"
+        yield Finding("devices", f"torch cannot be imported: {reason}", "missing", fix)
         return
     from gpt2_small.devices import available_devices
 
@@ -206,13 +206,13 @@ def c_code() -> Iterator[Finding]:
     from gpt2_small.kernels.native.library import MACROS, unavailable
 
     reasons = [unavailable(dtype, torch.device("cpu")) for dtype in MACROS]
-    why_not = next((reason for reason in reasons if reason), None)
-    if why_not is None:
+    reason = next((reason for reason in reasons if reason), None)
+    if reason is None:
         yield Finding("C code", f"compiled by {' '.join(compiler())}")
     else:
-        mend = "install gcc, or name a C compiler in $CC"
-        found = f"{why_not}; training and generation on a CPU are slower"
-        yield Finding("C code", found, "optional", mend)
+        fix = "install gcc, or name a C compiler in $CC"
+        found = f"{reason}; training and generation on a CPU are slower"
+        yield Finding("C code", found, "optional", fix)
 
 
 def _about(torch: object, name: str) -> str:
@@ -256,9 +256,9 @@ def disk(
     if not os.access(folder, os.W_OK):
         found = f"{folder} cannot be written to"
         return Finding("disk", found, "missing", "cd to a folder of your own")
-    if free < ROOM:
-        mend = f"free {(ROOM - free) / 1e9:.1f} GB, or give --out on another disk"
-        return Finding("disk", f"{found}; a run of GPT-2 small needs more", "optional", mend)
+    if free < DISK_NEEDED:
+        fix = f"free {(DISK_NEEDED - free) / 1e9:.1f} GB, or give --out on another disk"
+        return Finding("disk", f"{found}; a run of GPT-2 small needs more", "optional", fix)
     return Finding("disk", found)
 
 
@@ -266,10 +266,10 @@ def reference() -> Finding:
     """Whether the reference exists, and the solution in use."""
     path = binding.reference_path()
     if not path.is_file():
-        mend = "pip install --force-reinstall --no-deps gpt2-small"
-        return Finding("reference", f"{path} is missing", "missing", mend)
+        fix = "pip install --force-reinstall --no-deps gpt2-small"
+        return Finding("reference", f"{path} is missing", "missing", fix)
     chosen = os.environ.get(binding.SOLUTION_VARIABLE)
     if chosen and not Path(chosen).is_file():
-        found = f"${binding.SOLUTION_VARIABLE} names {chosen}, which is not there"
+        found = f"${binding.SOLUTION_VARIABLE} names {chosen}, which does not exist"
         return Finding("solution", found, "missing", f"unset {binding.SOLUTION_VARIABLE}")
     return Finding("solution", chosen or f"the reference ({path})")

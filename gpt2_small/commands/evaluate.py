@@ -1,4 +1,4 @@
-"""`gpt2-small evaluate`: score a model on texts or on multiple-choice questions."""
+"""Run `gpt2-small evaluate`: score a model on texts or on multiple-choice questions."""
 
 import json
 import sys
@@ -80,10 +80,10 @@ def evaluate(
     questions = None if choices is None else read_questions(choices, limit)
     if dtype not in ("float32", "bfloat16", "float16"):
         raise UserError(f"dtype is {dtype!r}; give float32, bfloat16 or float16")
-    place = find_device(device)
-    loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
+    chosen_device = find_device(device)
+    loaded = open_model(model, device=chosen_device, dtype=getattr(torch, dtype))
     for line in (
-        f"{loaded.name}, by {binding.describe(binding.bound())}; {place}",
+        f"{loaded.name}, by {binding.describe(binding.bound())}; {chosen_device}",
         *loaded.remarks,
     ):
         print_line(line)

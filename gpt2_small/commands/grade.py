@@ -1,4 +1,4 @@
-"""`gpt2-small grade`: check the files of a class."""
+"""Run `gpt2-small grade`: check the files of a class."""
 
 import os
 import random
@@ -56,9 +56,9 @@ def grade(
         reports.writable(target)
     if picture is not None:
         pictures.writable(picture)
-    handed_in = submissions(folder)
+    submitted = submissions(folder)
     if feedback is not None:
-        feedback_files.prepare(feedback, folder, handed_in)
+        feedback_files.prepare(feedback, folder, submitted)
     grading = Grading(
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         seconds=seconds,
@@ -66,10 +66,10 @@ def grade(
         jobs=jobs or _processors(),
     )
     try:
-        _run(grading, handed_in)
+        _run(grading, submitted)
     finally:
-        _report(grading, len(handed_in), csv, json)
-        _hand_back(grading, feedback, picture)
+        _report(grading, len(submitted), csv, json)
+        _write_feedback(grading, feedback, picture)
     if grading.alarms:
         raise typer.Exit(1)
 
@@ -79,7 +79,7 @@ def _processors() -> int:
     return min(count or 1, 8)
 
 
-def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
+def _run(grading: "Grading", submitted: "list[Submission]") -> None:
     """Grade with a progress bar."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -87,8 +87,8 @@ def _run(grading: "Grading", handed_in: "list[Submission]") -> None:
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console_for_learners(), transient=True) as bar:
-        task = bar.add_task("grading", total=len(handed_in))
-        grading.run(handed_in, lambda _: bar.advance(task))
+        task = bar.add_task("grading", total=len(submitted))
+        grading.run(submitted, lambda _: bar.advance(task))
 
 
 def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | None) -> None:
@@ -110,7 +110,7 @@ def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | No
     console.print(f"To repeat with the same inputs: --seed {grading.seed}")
 
 
-def _hand_back(grading: "Grading", feedback: Path | None, picture: Path | None) -> None:
+def _write_feedback(grading: "Grading", feedback: Path | None, picture: Path | None) -> None:
     """Write the students' feedback and the plot of the class."""
     from gpt2_small.checker.grading import feedback as feedback_files
     from gpt2_small.checker.grading import picture as pictures

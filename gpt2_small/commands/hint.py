@@ -1,4 +1,4 @@
-"""`gpt2-small hint`: print the next hint for a part."""
+"""Run `gpt2-small hint`: print the next hint for a part."""
 
 import typer
 
@@ -37,15 +37,15 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     if verdict.state_of(part) == "passed":
         typer.echo(f"{part} holds already; no hint is needed.")
         return
-    told = progress.read(path, exercises)
-    following = progress.next_hint(told, part, verdict.reports[part].mistakes, exercises)
-    kept = progress.write(path, told)
+    stored = progress.read(path, exercises)
+    following = progress.next_hint(stored, part, verdict.reports[part].mistakes, exercises)
+    is_written = progress.write(path, stored)
     console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))
     if following.number == following.of:
         option = screen.file_option(str(shown_path(path)))
-        said = f"That was the last one. The reference: gpt2-small show {part}{option}"
-        console.print(said, style="dim")
-    if not kept:
-        where = shown_path(progress.path_for(path))
-        console.print(f"{where} cannot be written, so hints are not counted.", style="dim")
+        last = f"That was the last one. The reference: gpt2-small show {part}{option}"
+        console.print(last, style="dim")
+    if not is_written:
+        file_name = shown_path(progress.path_for(path))
+        console.print(f"{file_name} cannot be written, so hints are not counted.", style="dim")

@@ -1,4 +1,4 @@
-"""`gpt2-small lm-eval`: run tasks of lm-evaluation-harness on a model."""
+"""Run `gpt2-small lm-eval`: run tasks of lm-evaluation-harness on a model."""
 
 import json
 from pathlib import Path

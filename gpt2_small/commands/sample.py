@@ -1,4 +1,4 @@
-"""Command `gpt2-small sample`: continue a text with a trained model, or score one."""
+"""Run `gpt2-small sample`: continue a text with a trained model, or score one."""
 
 import random
 import sys
@@ -136,38 +136,40 @@ def sample(
         writable(json_path)
     if dtype not in DTYPES:
         raise UserError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
-    place = find_device(device)
-    loaded = open_model(model, device=place, dtype=getattr(torch, dtype))
+    chosen_device = find_device(device)
+    loaded = open_model(model, device=chosen_device, dtype=getattr(torch, dtype))
     ids = encoded(loaded, texts, special_tokens)
     if stop_token or ignore_end:
         options = replace(options, stop_tokens=stop_ids(loaded, stop_token or [], ignore_end))
-    report = {"model": model, "device": str(place), "dtype": dtype}
+    report = {"model": model, "device": str(chosen_device), "dtype": dtype}
     report |= output.prompts_report(texts, ids)
-    quiet, whole = json_path == output.TO_STANDARD_OUTPUT, True
-    by = binding.describe(binding.bound())
-    remarks = [f"{loaded.name}, by {by}; {place}, seed {options.seed}", *hints(loaded, texts, ids)]
+    quiet, completed = json_path == output.TO_STANDARD_OUTPUT, True
+    solution_name = binding.describe(binding.bound())
+    remarks = [
+        f"{loaded.name}, by {solution_name}; {chosen_device}, seed {options.seed}",
+        *hints(loaded, texts, ids),
+    ]
     if score is None:
         stream = Stream(binding.bound(), loaded, ids, options)
-        output.say(*remarks)
-        whole = output.run_stream([*map(shown, texts)], stream, quiet=quiet)
+        output.print_to_stderr(*remarks)
+        completed = output.run_stream([*map(shown, texts)], stream, quiet=quiet)
         report |= output.samples_report(stream, loaded)
     else:
         scored = score_text(loaded, ids[0], score, CANDIDATES)
-        output.say(*remarks)
+        output.print_to_stderr(*remarks)
         if not quiet:
             output.print_scores(scored)
         report |= output.scores_report(score, scored)
     if json_path is not None:
         output.write_report(json_path, report)
-    if not whole:
+    if not completed:
         raise typer.Exit(INTERRUPTED)
 
 
 def read_texts(prompt: str | None, file: Path | None, score: str | None) -> list[str]:
-    """The prompts: of --prompt, of a file, or of a pipe, without the line break at its end.
+    """Read the prompts: from --prompt, a file or a pipe, without the last line break.
 
-    A text that is scored needs none. Bytes of a pipe that are not UTF-8 become the surrogates that
-    stand for them (PEP 383).
+    With --score, a prompt is optional. Bytes that are not UTF-8 become surrogates (PEP 383).
     """
     if prompt is not None and file is not None:
         raise UserError("both --prompt and --prompts are given; leave one out")

@@ -1,4 +1,4 @@
-"""`gpt2-small serve`: serve a model by OpenAI's HTTP API."""
+"""Run `gpt2-small serve`: serve a model by OpenAI's HTTP API."""
 
 from typing import Annotated
 
@@ -9,8 +9,8 @@ from gpt2_small.commands.app import (
     HostOption,
     PortOption,
     end_quietly_on_signals,
-    say,
-    warn_of,
+    print_to_stderr,
+    warn_if_reachable,
 )
 from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
@@ -44,11 +44,11 @@ def serve(
         from gpt2_small.devices import find_device
 
     listener = server.listening_socket(host, port)
-    warn_of(host)
+    warn_if_reachable(host)
     interface = served(Models(model, device=find_device(device)))
-    say(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
+    print_to_stderr(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
     for remark in interface.models.remarks:
-        say(remark)
+        print_to_stderr(remark)
     names, any_address = names_of(host)
     guarded = Guard(interface.application(), token=None, names=names, any_address=any_address)
     address = f"{server.address_of(listener)}/"

@@ -1,4 +1,4 @@
-"""`gpt2-small show`: print the reference's code of a part."""
+"""Run `gpt2-small show`: print the reference's code of a part."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ def show(
 ) -> None:
     """Print the reference's code of a part.
 
-    It asks first while your own part does not hold.
+    Asks for confirmation if your own part does not hold yet.
 
     Example: gpt2-small show LayerNorm
     """
@@ -42,10 +42,10 @@ def show(
     highlighted = Syntax(code, "python", theme="ansi_dark").highlight(code)
     console.print(highlighted, soft_wrap=True, end="")
     if path is not None:
-        told = progress.read(path, exercises)
-        if part not in told.shown:
-            told.shown.append(part)
-            progress.write(path, told)
+        stored = progress.read(path, exercises)
+        if part not in stored.shown:
+            stored.shown.append(part)
+            progress.write(path, stored)
 
 
 def _file_or_none(file: Path | None) -> Path | None:
@@ -74,7 +74,7 @@ def _ask(part: str, path: Path | None) -> None:
 
         option = "" if path is None else file_option(shown_path(path))
         raise UserError(
-            f"your {part} does not hold yet, and nobody can be asked here; "
-            f"to see the reference all the same: gpt2-small show {part}{option} --yes"
+            f"your {part} does not hold yet, and there is no terminal to confirm on; "
+            f"to show the reference: gpt2-small show {part}{option} --yes"
         )
     typer.confirm(f"Your {part} does not hold yet. Show the reference?", abort=True)

@@ -1,4 +1,4 @@
-"""`gpt2-small start`: create a file to write the parts in."""
+"""Run `gpt2-small start`: create a file to write the parts in."""
 
 import os
 from pathlib import Path
@@ -37,40 +37,39 @@ def start(
     if file.is_dir():
         raise UserError(f"{file} is a folder; give the name of a Python file in it")
     if file.suffix != ".py":
-        raise UserError(f"{file} is no Python file; did you mean {file}.py?")
+        raise UserError(f"{file} is not a Python file; did you mean {file}.py?")
     if os.path.lexists(file):
         raise UserError(
-            f"{file} exists already and stays as it is; give another name: "
-            f"gpt2-small start {_free_name(file)}"
+            f"{file} exists already; give another name: gpt2-small start {_free_name(file)}"
         )
     if not file.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {file.parent}; make it first")
+        raise UserError(f"there is no folder {file.parent}; create it first")
     write_atomically(file, skeleton(exercises))
-    notebook = _put_notebook(exercises, file)
+    notebook = _write_notebook(exercises, file)
     parts = exercises.parts
-    named = "" if file == DEFAULT else f" {file}"
+    argument = "" if file == DEFAULT else f" {file}"
     option = "" if file == DEFAULT else f" --file {file}"
     typer.echo(
         f"Created {file}: {len(parts)} parts to write, from {parts[0]} to {parts[-1]}.\n"
         f"{notebook}\n"
-        f"  gpt2-small watch{named}\n      says after every save how the part is doing\n"
+        f"  gpt2-small watch{argument}\n      says after every save how the part is doing\n"
         f"  gpt2-small hint {parts[0]}{option}\n      gives the next hint\n"
         f"  gpt2-small show {parts[0]}{option}\n      shows how the reference does it\n\n"
-        f"Hints and progress are kept in {path_for(file)}."
+        f"Hints and progress are saved in {path_for(file)}."
     )
 
 
-def _put_notebook(exercises: "ExerciseSet", file: Path) -> str:
+def _write_notebook(exercises: "ExerciseSet", file: Path) -> str:
     """Copy a lesson's notebook beside the file, bound to it; returns the status line."""
     from gpt2_small.checker.learner.lesson_notebook import notebook_for
     from gpt2_small.files import write_atomically
 
-    found = notebook_for(exercises, file)
-    if found is None:
+    notebook = notebook_for(exercises, file)
+    if notebook is None:
         return ""
-    path, text = found
+    path, text = notebook
     if os.path.lexists(path):
-        return f"{path} exists already and stays as it is.\n"
+        return f"{path} exists already and is not overwritten.\n"
     write_atomically(path, text)
     return f"Created {path}: the lesson, which runs on {file}. Open it in Jupyter.\n"
 

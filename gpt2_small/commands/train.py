@@ -1,9 +1,16 @@
 """Run `gpt2-small train`: create or resume a run."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gpt2_small.training.display.trackers import Trackers
+    from gpt2_small.training.recipes.settings import Settings
+    from gpt2_small.training.session import OpenRun
 
 
 def train(
@@ -86,7 +93,7 @@ def train(
 
 def _train(
     out: Path,
-    preset: Any,
+    preset: "Settings | None",
     changes: dict[str, Any],
     resume: bool,
     device: str | None,
@@ -95,16 +102,53 @@ def _train(
     wandb: str | None,
     profile: bool,
 ) -> None:
+    """Open the run and its trackers, train, and print the next command."""
+    from gpt2_small import binding
+    from gpt2_small.commands.screens.prepare_view import PrepareProgressLater
+    from gpt2_small.runs import read_run
+    from gpt2_small.training.display.safe_output import run_console
+    from gpt2_small.training.display.trackers import open_trackers
+    from gpt2_small.training.distributed import joined_processes
+    from gpt2_small.training.session import open_run
+
+    with joined_processes(device) as processes:
+        console = run_console(quiet=not processes.is_main)
+        progress = PrepareProgressLater(console, changes.get("data", "the text"))
+        with (
+            open_run(
+                binding.bound(),
+                out,
+                preset,
+                changes,
+                processes,
+                resume=resume,
+                progress=progress.show,
+            ) as run,
+            open_trackers(
+                out,
+                run.settings.as_json(),
+                tensorboard=tensorboard and processes.is_main,
+                wandb=wandb if processes.is_main else None,
+                run_id=read_run(out).config.id if processes.is_main else None,
+                step=run.training.step,
+            ) as trackers,
+        ):
+            _show_training(run, console, trackers, sample_every, profile and processes.is_main)
+            _print_next_command(run, console)
+
+
+def _show_training(
+    run: "OpenRun",
+    console: "Console",
+    trackers: "Trackers",
+    sample_every: int | None,
+    profile: bool,
+) -> None:
+    """Train to the end with a display, and plot the loss."""
     from contextlib import nullcontext
 
     import torch
 
-    from gpt2_small import binding
-    from gpt2_small.commands.screens.prepare_view import PreparingBeside
-    from gpt2_small.errors import shell_word
-    from gpt2_small.runs import read_run
-    from gpt2_small.training.chat_data import ChatData
-    from gpt2_small.training.display.chat_progress import print_loss_by_turn
     from gpt2_small.training.display.overview import (
         draw,
         print_plan,
@@ -112,51 +156,32 @@ def _train(
         show_training,
     )
     from gpt2_small.training.display.profile import profiling
-    from gpt2_small.training.display.safe_output import run_console
-    from gpt2_small.training.display.trackers import open_trackers
-    from gpt2_small.training.distributed import joined_processes
-    from gpt2_small.training.session import open_run
 
-    with (
-        joined_processes(device) as processes,
-        open_run(
-            binding.bound(),
-            out,
-            preset,
-            changes,
-            processes,
-            resume=resume,
-            progress=PreparingBeside(
-                run_console(quiet=not processes.is_main), changes.get("data", "the text")
-            ).show,
-        ) as run,
-        open_trackers(
-            out,
-            run.settings.as_json(),
-            tensorboard=tensorboard and processes.is_main,
-            wandb=wandb if processes.is_main else None,
-            run_id=read_run(out).config.id if processes.is_main else None,
-            step=run.training.step,
-        ) as trackers,
-    ):
-        if processes.device.type == "cuda":
-            torch.set_float32_matmul_precision("high")
-        console = run_console(quiet=not processes.is_main)
-        print_plan(run, console, "Training a GPT-2")
-        every = sample_every or run.settings.recipe.evaluate_every
-        is_traced = profile and processes.is_main
-        traced = profiling(out, processes.device, run.training.step) if is_traced else nullcontext()
-        with traced as profiler:
-            show_training(run, console, sample_every=every, trackers=trackers, profiler=profiler)
-        draw(run, reference_lines(run.data))
-        next_command = f"sample --model {shell_word(out)} --prompt TEXT"
-        if isinstance(run.data, ChatData):
-            print_loss_by_turn(run, console)
-            next_command = f"chat {shell_word(out)}"
-        console.print(
-            f"Wrote {out}: log, checkpoints and loss.png.\n"
-            f"Next: gpt2-small {next_command}{binding.option(binding.bound())}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+    training = run.training
+    device = training.processes.device
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    print_plan(run, console, "Training a GPT-2")
+    every = sample_every or run.settings.recipe.evaluate_every
+    with profiling(run.folder, device, training.step) if profile else nullcontext() as profiler:
+        show_training(run, console, sample_every=every, trackers=trackers, profiler=profiler)
+    draw(run, reference_lines(run.data))
+
+
+def _print_next_command(run: "OpenRun", console: "Console") -> None:
+    from gpt2_small import binding
+    from gpt2_small.errors import shell_word
+    from gpt2_small.training.chat_data import ChatData
+    from gpt2_small.training.display.chat_progress import print_loss_by_turn
+
+    next_command = f"sample --model {shell_word(run.folder)} --prompt TEXT"
+    if isinstance(run.data, ChatData):
+        print_loss_by_turn(run, console)
+        next_command = f"chat {shell_word(run.folder)}"
+    console.print(
+        f"Wrote {run.folder}: log, checkpoints and loss.png.\n"
+        f"Next: gpt2-small {next_command}{binding.option(binding.bound())}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )

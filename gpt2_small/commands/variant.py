@@ -1,4 +1,4 @@
-"""`gpt2-small variant`: write the reference with named edits."""
+"""Run `gpt2-small variant`: write the reference with named edits."""
 
 import difflib
 import os
@@ -11,7 +11,7 @@ import typer
 
 from gpt2_small.errors import UserError, shell_word
 
-_PLACE = re.compile(r"@@ -(\d+)")
+_HUNK = re.compile(r"@@ -(\d+)")
 
 
 def variant(
@@ -37,11 +37,11 @@ def variant(
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a Python file in it")
     if out.suffix != ".py":
-        raise UserError(f"{out} is no Python file; did you mean {out}.py?")
+        raise UserError(f"{out} is not a Python file; did you mean {out}.py?")
     if os.path.lexists(out):
-        raise UserError(f"{out} exists already and stays as it is; give another name to --out")
+        raise UserError(f"{out} exists already; give another name to --out")
     if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.parent}; make it first")
+        raise UserError(f"there is no folder {out.parent}; create it first")
     ids = tuple(dict.fromkeys(with_))
     text = variant_set(ids).reference_text()
     write_atomically(out, text)
@@ -63,7 +63,7 @@ def variant(
 def _changes(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
     """The changed lines, coloured, with their line numbers in the reference."""
     for line in list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]:
-        if place := _PLACE.match(line):
-            yield f"line {place[1]} of the reference:", "dim"
+        if hunk := _HUNK.match(line):
+            yield f"line {hunk[1]} of the reference:", "dim"
         else:
             yield line, "green" if line.startswith("+") else "red"

@@ -1,4 +1,4 @@
-"""`gpt2-small watch`: check a file after every save."""
+"""Run `gpt2-small watch`: check a file after every save."""
 
 import os
 import sys

@@ -172,7 +172,7 @@ def hint_line(hint: progress.Hint) -> Text:
 def foot_of(lesson: Lesson) -> Text:
     """The keys, and where hints and progress are kept."""
     where = progress.path_for(lesson.path).name
-    kept = f"Hints and progress are kept in {where}, beside your file."
+    kept = f"Hints and progress are saved in {where}, beside your file."
     if not lesson.kept:
         kept = f"{where} cannot be written, so hints and progress are not kept."
     return Text(f"{_KEYS}\n{kept}", style="dim")

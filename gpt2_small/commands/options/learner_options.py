@@ -42,5 +42,5 @@ def learner_file(file: Path | None) -> Path:
 def shown_path(path: Path) -> str:
     """The path relative to the working directory if it is inside, else absolute."""
     here = Path.cwd()
-    whole = path.absolute()
-    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
+    absolute = path.absolute()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute)

@@ -12,7 +12,7 @@ from gpt2_small.training.recipes.presets import PRESETS as RUNS
 from gpt2_small.training.recipes.settings import Settings
 
 DTYPE = "bfloat16"
-# Whose vocabulary a text's characters have, where the data decides it.
+# The preset whose vocabulary size is assumed for a character tokenizer.
 CHARACTERS = "characters"
 
 
@@ -21,7 +21,7 @@ class PlannedPreset:
     """A preset's values for a plan; None if it does not set them.
 
     tokens, batch_tokens: to train on, and in a step.
-    keep: latest checkpoints that stay.
+    keep: latest checkpoints kept on disk.
     """
 
     config: Config
@@ -53,6 +53,6 @@ def planned_preset(name: str) -> PlannedPreset:
 def _shape(settings: Settings) -> Any:
     if settings.init_from is not None and settings.init_from in SHAPES:
         return shape_of(settings.init_from, **settings.model)
-    like = CHARACTERS if settings.tokenizer is None else "gpt2"
-    d_vocab = shape_of(like).d_vocab
+    assumed = CHARACTERS if settings.tokenizer is None else "gpt2"
+    d_vocab = shape_of(assumed).d_vocab
     return shape_of("gpt2", **{"d_vocab": d_vocab, **settings.model})

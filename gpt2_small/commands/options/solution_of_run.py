@@ -15,27 +15,27 @@ from gpt2_small.files import read_json_object, sha256
 def bind_solution_of(solution: Path | None, model: str | Path | None) -> None:
     """Bind the file of `--solution`, else the run's stored solution if the user confirms.
 
-    Without a terminal nobody is asked: loading the run then names the file. $GPT2_SMALL_SOLUTION
-    counts as `--solution`.
+    Without a terminal there is no question: loading the run then raises an error that names the
+    file. $GPT2_SMALL_SOLUTION counts as `--solution`.
     """
     is_named = solution is not None or binding.SOLUTION_VARIABLE in os.environ
-    kept = None if is_named or model is None else kept_solution(Path(model))
-    if kept is not None and at_a_terminal() and agreed(Path(str(model)), kept):
-        solution = kept
+    stored = None if is_named or model is None else stored_solution(Path(model))
+    if stored is not None and at_a_terminal() and confirmed(Path(str(model)), stored):
+        solution = stored
     bind_solution(solution)
 
 
-def kept_solution(folder: Path) -> Path | None:
+def stored_solution(folder: Path) -> Path | None:
     """The solution stored in a run; None for the reference's runs.
 
-    None also where the text is not the one that trained it.
+    None also if its hash differs from the one in config.json.
     """
     try:
         run = read_json_object(folder / "config.json")["run"]
         trained_by, trained_sha256 = run[binding.FILE_KEY], run[binding.SHA256_KEY]
-        kept = folder / "solution.py"
-        if trained_by != binding.REFERENCE and sha256(kept) == trained_sha256:
-            return kept
+        stored = folder / "solution.py"
+        if trained_by != binding.REFERENCE and sha256(stored) == trained_sha256:
+            return stored
     except (UserError, OSError, KeyError, TypeError):
         pass
     return None
@@ -46,12 +46,12 @@ def at_a_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def agreed(folder: Path, kept: Path) -> bool:
+def confirmed(folder: Path, stored: Path) -> bool:
     """Ask whether to run the stored solution; the default is no."""
     run = read_json_object(folder / "config.json")["run"]
     typer.echo(
-        f"{folder} was trained with {run[binding.FILE_KEY]} (sha256 {sha256(kept)[:12]}), which "
-        f"is not the reference. The run keeps its text in {kept}.",
+        f"{folder} was trained with {run[binding.FILE_KEY]} (sha256 {sha256(stored)[:12]}), which "
+        f"is not the reference. The run's copy is {stored}.",
         err=True,
     )
     return typer.confirm("Run it?", default=False, err=True)

@@ -30,9 +30,9 @@ TOKEN_WIDTH = 16
 
 
 class ChatScreen:
-    """A conversation on the terminal: answers on standard output, all else beside it.
+    """A conversation on the terminal: answers on standard output, the rest on standard error.
 
-    json_path: written anew after every answer; `-` prints it in the answer's place.
+    json_path: rewritten after every answer; `-` prints it instead of the answer.
     """
 
     def __init__(self, conversation: Chat, json_path: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class ChatScreen:
             "/save": self._save,
             "/new": lambda _: self._restart(),
         }
-        if sys.stdout is not None:  # as it is when it was closed
+        if sys.stdout is not None:  # None if it was closed
             print_anything(sys.stdout)
 
     def say(self, line: str) -> None:
@@ -89,11 +89,11 @@ class ChatScreen:
             self.say(f"(cut after {len(reply.steps):,} tokens)")
         elif reply.finish == "interrupted":
             self.say("(stopped)")
-        self._tell_of_the_context()
+        self._print_dropped_turns()
         self._report()
         return reply.finish != "interrupted"
 
-    def _tell_of_the_context(self) -> None:
+    def _print_dropped_turns(self) -> None:
         """Print a line when turns are dropped, and again when more are."""
         left_out, n_ctx = self.conversation.left_out, self.conversation.loaded.model.config.n_ctx
         if left_out > self._left_out:
@@ -151,10 +151,10 @@ def _line_about(step: Step, name: Callable[[int], str]) -> str:
     """A token, its probability and the likeliest alternatives, in the screen's width."""
     line = f"{name(step.id):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
     for each in step.candidates:
-        likely = f"   {name(each.id)} {_percent(each.log_probability)}"
-        if len(line + likely) > WIDTH:
+        candidate = f"   {name(each.id)} {_percent(each.log_probability)}"
+        if len(line + candidate) > WIDTH:
             break
-        line += likely
+        line += candidate
     return line
 
 
@@ -163,7 +163,7 @@ def _quoted(text: str) -> str:
 
 
 def _percent(log_probability: float | None) -> str:
-    if log_probability is None:  # nobody asked for it
+    if log_probability is None:  # not requested
         return "?"
     return f"{math.exp(log_probability):.1%}"
 

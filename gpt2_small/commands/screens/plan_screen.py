@@ -21,14 +21,14 @@ KINDS = {
     "gradients": "float32",
     "optimiser": "AdamW's two moments, float32",
     "buckets": "DistributedDataParallel's own gradients",
-    "copies": "of the matrices, as the products read them",
-    "activations": "kept for the backward pass",
+    "copies": "of the matrices in the products' dtype",
+    "activations": "saved for the backward pass",
     "loss": "logits of a chunk, the unembedding's gradient",
 }
 
 
 def screen(plan: Plan, preset: str) -> RenderableType:
-    """The whole plan."""
+    """Format a plan as a table."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column()
@@ -63,11 +63,11 @@ def model_line(plan: Plan) -> str:
 
 def arithmetic_line(plan: Plan) -> str:
     config = plan.run.config
-    whole, forward = flops.training_flops(config), flops.forward_flops(config)
+    total, forward = flops.training_flops(config), flops.forward_flops(config)
     attention = flops.attention_flops(config) / forward
     return (
-        f"{scaled(whole, 'FLOPs')} a token: {scaled(forward, 'FLOPs')} forward, twice that "
-        f"backward; attention is {attention:.0%} of it, counted whole, as PaLM does"
+        f"{scaled(total, 'FLOPs')} a token: {scaled(forward, 'FLOPs')} forward, twice that "
+        f"backward; attention is {attention:.0%} of it, counted without a mask, as in PaLM"
     )
 
 
@@ -144,7 +144,7 @@ def time_line(plan: Plan) -> Text:
 def traffic_line(plan: Plan) -> str:
     run = plan.run
     if run.processes == 1:
-        return "none: a single process keeps its gradients"
+        return "none: a single process exchanges no gradients"
     links = []
     if run.gpus > 1 and run.device.link_rate is not None:
         links.append(f"{run.device.link} of {run.device.link_rate / 1e9:,.3g} GB/s")

@@ -67,7 +67,7 @@ def show_chat_folder(folder: Path, count: int) -> None:
 def shown(tokenizer: Tokenizer, ids: np.ndarray, is_target: np.ndarray) -> Text:
     """A conversation as text, one turn per line, every token in the style of its mask.
 
-    A character whose bytes are parted between tokens has the style of the token that ends it.
+    A character split between tokens has the style of the token that ends it.
     """
     text, decoder = Text(), StreamDecoder(tokenizer)
     assert tokenizer.roles is not None

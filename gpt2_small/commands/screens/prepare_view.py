@@ -25,7 +25,7 @@ SHOWN_STAGES = (*STAGES, "tokens")
 
 
 class PrepareView:
-    """Shows the steps of a preparation of `text` in `folder`."""
+    """Show the steps of a preparation of `text` in `folder`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PrepareView:
         self._first: PrepareProgress | None = None
         self._last: PrepareProgress | None = None
         self._remarks: list[str] = []
-        self._started = self._said = time.perf_counter()
+        self._started = self._printed_at = time.perf_counter()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -59,7 +59,7 @@ class PrepareView:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Keep the line at the bottom of the terminal."""
+        """Show a live line at the bottom of the terminal."""
         with self._progress:
             yield
 
@@ -92,8 +92,8 @@ class PrepareView:
             completed=fraction or 0.0,
             left="" if fraction is None else "left",
         )
-        if not self.console.is_terminal and now - self._said >= self._every:
-            self._said = now
+        if not self.console.is_terminal and now - self._printed_at >= self._every:
+            self._printed_at = now
             self.console.print(line + self._left(step, now - self._started), soft_wrap=True)
 
     def interrupted(self) -> None:
@@ -135,18 +135,18 @@ class PrepareView:
         return f"{_documents(step.documents)}  {in_bytes(step.bytes)}  {_short(rate)} tokens/s"
 
     def _left(self, step: PrepareProgress, seconds: float) -> str:
-        begun_at = self._first.fraction if self._first else None
-        if step.stage != "tokens" or step.fraction is None or begun_at is None:
+        first_fraction = self._first.fraction if self._first else None
+        if step.stage != "tokens" or step.fraction is None or first_fraction is None:
             return ""
-        done = step.fraction - begun_at
+        done = step.fraction - first_fraction
         if done <= 0:
             return ""
         left = seconds / done * (1 - step.fraction)
         return f"  {step.fraction:.0%}  {left:,.0f} s left"
 
 
-class PreparingBeside:
-    """Shows the progress of a preparation inside another command, after a delay.
+class PrepareProgressLater:
+    """Show the progress of a preparation inside another command, after a delay.
 
     A thread updates it, because reading a large text or learning a tokenizer reports no steps.
 

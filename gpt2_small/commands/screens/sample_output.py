@@ -19,8 +19,8 @@ FORMAT = "gpt2-small-sample/1"
 TO_STANDARD_OUTPUT = Path("-")
 
 
-def say(*lines: str) -> None:
-    """Print lines about the text, on standard error."""
+def print_to_stderr(*lines: str) -> None:
+    """Print lines on standard error."""
     for line in lines:
         typer.echo(line, err=True)
 
@@ -43,7 +43,7 @@ def run_stream(prompts: Sequence[str], stream: Stream, *, quiet: bool = False) -
         for row in stream.rows:
             row.interrupt()
         printer.update()
-        say("interrupted")
+        print_to_stderr("interrupted")
     return all(row.finish != "interrupted" for row in stream.rows)
 
 
@@ -71,7 +71,7 @@ class ContinuationPrinter:
             self._current, self._printed = self._current + 1, None
 
     def _print(self, text: str) -> None:
-        if sys.stdout is not None:  # as it is when it was closed
+        if sys.stdout is not None:  # None if it was closed
             sys.stdout.write(visible(text) if sys.stdout.isatty() else text)
             sys.stdout.flush()
 
@@ -124,7 +124,7 @@ def prompts_report(prompts: Sequence[str], ids: Sequence[Sequence[int]]) -> dict
 def samples_report(stream: Stream, loaded: LoadedModel) -> dict[str, Any]:
     """Every continuation with the log-probabilities and candidates of its tokens.
 
-    prompt: the number of its prompt, from 0.
+    "prompt" is the index of its prompt.
     """
     return {
         "options": asdict(stream.options),
