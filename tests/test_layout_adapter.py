@@ -40,8 +40,8 @@ def test_an_attention_in_a_layout_computes_what_the_reference_does(layout: str) 
     module = adapted_module(binding.load(layout_path(layout)), LAYOUTS[layout], ())
     config = reference().TransformerConfig(d_model=12, n_heads=3, d_mlp=48, n_ctx=5)
     attention, right = module.MultiHeadAttention(config), reference().MultiHeadAttention(config)
-    for parameter in attention.parameters():
-        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(parameter.numel()))
+    for seed, parameter in enumerate(attention.parameters()):
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(seed))
     right.load_state_dict(attention.state_dict())
     given = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(attention(given), right(given))
