@@ -110,8 +110,9 @@ def test_a_part_that_was_filled_in_holds_and_the_others_are_still_not_written(
 
 
 def test_the_code_that_is_shown_is_the_references_own_without_the_docstring() -> None:
+    tree = ast.parse(exercises.reference_text())
     for part in PARTS:
-        function = exercises.function_of(ast.parse(exercises.reference_text()), part)
+        function = exercises.function_of(tree, part)
         if ast.get_docstring(function) is not None:
             del function.body[0]
         (shown,) = ast.parse(exercises.reference_code(part)).body
