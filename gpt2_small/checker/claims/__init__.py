@@ -1,9 +1,8 @@
 """List the claims about the fifteen parts, one file a part, each a tuple CLAIMS in running order.
 
-A claim stands once. It is observed where the file runs: `observe` takes the loaded module and a
-seed, and gives named tensors and texts. It is judged elsewhere: `summary` makes statistics of what
-was observed, and what is expected (the reference, torch's own operation, a property) is compared
-with that and sees nothing else.
+`observe` runs in the file's process: it takes the loaded module and a seed, and returns named
+tensors and texts. Another process judges: `summary` reduces an observation to statistics, which
+are compared with the expectation: the reference, torch's operation, or a property.
 """
 
 from collections.abc import Callable
@@ -15,13 +14,12 @@ from types import ModuleType
 from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.parts import FILE_OF, PARTS
 
-# Torch imports its compiler, which takes two seconds, when the first optimiser is made.
+# Torch imports its compiler when the first optimiser is constructed; that takes two seconds.
 OPTIMISERS = ("torch._dynamo",)
 
 Observe = Callable[[ModuleType, int], Observation]
 
-# What a claim can be about: what is computed with dropout 0, its gradient, and all that can be
-# wrong beside without changing either.
+# Subjects of claims: the function with dropout 0, its gradient, and properties that change neither.
 GROUPS = (
     "function",
     "gradient",
@@ -43,21 +41,20 @@ class Claim:
 
     component: the part.
     name: the claim, a sentence.
-    observe: a function over a loaded module, whose other parts are the reference's, and a seed. It
-        gives tensors and texts by name, and may raise `failure.Failure` and whatever the module
-        raises. It runs beside the file's own code, and so knows nothing of what is expected.
-    summary: what is compared of an observation; left out, the observation itself.
-    expect: what must be observed, given the reference and the seed; left out, what is observed of
-        the reference.
-    also: further expectations, each on some of the entries: torch's own operation, a property.
-    required: whether a part fails that does not hold it; else the difference is a remark.
-    optional: whether a file may leave out what it is about; it passes then, and tells nothing.
-    gate: when it does not hold, the claims after it cannot be judged, and wait.
-    together: parts that take part with the file's own code; it waits until all of them pass, and
-        the reference stands in for the rest as always.
-    group: what it is about, one of GROUPS; mistakes are looked for group by group.
-    seconds: of processor time that it needs where that is more than `Limits` gives a claim.
-    imports: modules that it takes long to import, to be there before the file is run.
+    observe: a function of a loaded module, with the reference's other parts, and a seed. Returns
+        tensors and texts by name; raises `failure.Failure` and what the module raises. It runs in
+        the file's process, so it contains no expectation.
+    summary: reduces an observation to the compared values; default: the observation itself.
+    expect: the expected values, from the reference and the seed; default: those of the reference.
+    also: further expectations for some of the entries: torch's operation, a property.
+    required: whether a failure fails the part; else it is a remark.
+    optional: whether a file may lack the subject; the claim then passes.
+    gate: if it fails, the claims after it wait.
+    together: parts whose code is the file's in this claim; it waits until all of them pass. The
+        other parts are the reference's.
+    group: its subject, one of GROUPS; mistakes are searched for group by group.
+    seconds: its limit of processor time if above that of `Limits`.
+    imports: slow modules to import before the file is run.
     """
 
     component: str
@@ -75,11 +72,11 @@ class Claim:
     imports: tuple[str, ...] = ()
 
     def summarised(self, observed: Observation) -> Observation:
-        """What is compared of an observation."""
+        """The compared values of an observation."""
         return self.summary(observed) if self.summary is not None else observed
 
     def expected(self, reference: ModuleType, seed: int) -> Observation:
-        """What must be observed."""
+        """The expected values."""
         if self.expect is not None:
             return self.expect(reference, seed)
         return self.summarised(self.observe(reference, seed))

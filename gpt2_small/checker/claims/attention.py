@@ -16,7 +16,7 @@ from gpt2_small.checker.claims.observing.subject import Subject
 _DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 
 SUBJECT = Subject("MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1))
-# A mask of a fixed size would do for GPT-2's own n_ctx, 1024.
+# A mask of GPT-2's n_ctx, 1024, would be too small here.
 LONG = Subject("MultiHeadAttention", probes.residual, settings={"n_ctx": 1030})
 
 
@@ -35,10 +35,10 @@ def beyond_1024(module: ModuleType, seed: int) -> Observation:
 
 
 def dropped(module: ModuleType, seed: int) -> Observation:
-    """What is zero in training mode, when each head writes ones to features of its own.
+    """The output in training mode of heads that each write ones to their own features.
 
-    All scores are equal, all values 1. The first position has one key, so that a dropped entry of
-    the pattern leaves its head nothing to write; eleven keys are not dropped at once.
+    All scores are equal, all values 1. The first position has one key, so a dropped entry of the
+    pattern makes its head's output zero; eleven keys are almost never dropped at once.
     """
     model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
     shapes = SUBJECT.contract()
@@ -51,7 +51,7 @@ def dropped(module: ModuleType, seed: int) -> Observation:
 
 
 def dropped_shares(seen: Observation) -> Observation:
-    """How often all, and how often single features of a head are zero."""
+    """The shares of heads whose features are all zero, and of single zeros."""
     output = seen[_DROPPED]
     shape = (400, probes.SEQ, probes.SIZES["d_model"])
     if not isinstance(output, Tensor) or output.shape != shape:

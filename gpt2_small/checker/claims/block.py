@@ -1,4 +1,4 @@
-"""State the claims about TransformerBlock: the shared ones, and that only its parts drop."""
+"""State the claims about TransformerBlock: the shared ones, and no dropout of its own."""
 
 from types import ModuleType
 
@@ -13,7 +13,7 @@ SUBJECT = Subject("TransformerBlock", probes.residual, scales=(1.0, 5.0, 0.05))
 
 
 def drops_nothing_itself(module: ModuleType, seed: int) -> Observation:
-    """In training, while its parts drop nothing."""
+    """The output in training mode with its parts' dropout off."""
     model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
     parts_drop_nothing(model)
     given = SUBJECT.values(seed, "own dropout")

@@ -8,7 +8,7 @@ from typing import Any
 Shapes = dict[str, tuple[int, ...]]
 
 _Axes = Mapping[str, tuple[str, ...]]
-# The axes of the parameters of parts that are not GPT-2's, while a variant is checked.
+# The axes of parameters that differ from GPT-2's, while a variant is checked.
 _OTHER_AXES: ContextVar[Mapping[str, _Axes]] = ContextVar("other axes", default={})  # noqa: B039
 
 _NORM: _Axes = {"w": ("d_model",), "b": ("d_model",)}
@@ -41,7 +41,7 @@ _BLOCK = {"ln1": "LayerNorm", "attn": "MultiHeadAttention", "ln2": "LayerNorm", 
 
 @contextmanager
 def other_axes(axes: Mapping[str, _Axes]) -> Iterator[None]:
-    """Have some parts' parameters be others while the context lasts."""
+    """In this context, give some parts other parameters."""
     token = _OTHER_AXES.set(axes)
     try:
         yield
@@ -50,14 +50,14 @@ def other_axes(axes: Mapping[str, _Axes]) -> Iterator[None]:
 
 
 def axes_of(part: str) -> dict[str, tuple[str, ...]]:
-    """The axes of each of GPT-2's parameters in a part that has no parts."""
+    """The axes of each of GPT-2's parameters in a part without inner parts."""
     return dict(_PARTS[part])
 
 
 def parameters_of(part: str, settings: Mapping[str, Any]) -> Shapes:
-    """Names and shapes of a module's parameters, in the order in which the reference has them.
+    """Names and shapes of a module's parameters, in the reference's order.
 
-    settings: the fields of its configuration, d_head and d_mlp among them.
+    settings: its configuration's fields with d_head and d_mlp.
     """
     if part in _PARTS:
         named = _OTHER_AXES.get().get(part, _PARTS[part])
@@ -69,7 +69,7 @@ def parameters_of(part: str, settings: Mapping[str, Any]) -> Shapes:
 
 
 def _inside(part: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """The modules inside a module, by their place."""
+    """The inner modules by path."""
     if part == "TransformerBlock":
         return _BLOCK
     blocks = {f"blocks.{number}": "TransformerBlock" for number in range(settings["n_layers"])}

@@ -1,4 +1,4 @@
-"""State the claims about dropout: on in training, off in evaluation, and the same on average."""
+"""State the claims about dropout: on in training, off in evaluation, unbiased."""
 
 from functools import partial
 from types import ModuleType
@@ -19,14 +19,14 @@ _ACTS = "the number of elements that dropout zeroes in training mode"
 _BIAS = "the relative change of the mean output by dropout"
 _ZEROS = "the share of zeros in the output in training mode with dropout 0.25"
 _KEPT = "the mean distance of what is not zero from the output without dropout, over 0.75"
-# What is kept is equal to the plain output over 1 - p to rounding; values are of size 1.
+# Elements that are not dropped equal the plain output / (1 - p) up to rounding, at size 1.
 _ROUNDING = 1e-4
 
 
 def dropout_claims(subject: Subject, unbiased: bool = True) -> tuple[Claim, ...]:
-    """The two claims of a part that has dropout.
+    """The two claims about a part with dropout.
 
-    unbiased: whether the mean output is that without dropout; else it is the reference's mean.
+    unbiased: whether the mean output equals the output without dropout; else the reference's mean.
     """
     return (
         Claim(
@@ -56,9 +56,9 @@ def in_evaluation(subject: Subject, module: ModuleType, seed: int) -> Observatio
 
 
 def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """The output without dropout, and those of runs with it.
+    """The output without dropout, and outputs with it.
 
-    Parts inside the part, which are the reference's, drop nothing meanwhile.
+    The dropout of inner parts, which are the reference's, is off.
     """
     model = subject.build(module, seed, dropout=DROPOUT)
     given = subject.values(seed, "dropout")
@@ -71,10 +71,10 @@ def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
 
 
 def bias(seen: Observation) -> Observation:
-    """Whether runs differ, and how far their mean is from the output without dropout.
+    """Whether runs differ, and the distance of their mean from the output without dropout.
 
     The bias is the mean over runs and elements of the deviation times the output, in units of the
-    mean square; runs are independent, so that their spread gives its standard error.
+    mean square; its standard error follows from the spread of independent runs.
     """
     plain, runs = _double(seen[_PLAIN]), _double(seen[_TRAINED])
     spread = (runs - runs[0]).abs().max().item()
@@ -99,13 +99,13 @@ def parts_drop_nothing(model: nn.Module) -> None:
 
 
 def share(events: Tensor) -> Estimate:
-    """How often something happens that dropout makes happen, with the error of that many draws."""
+    """The share of events that dropout causes, with its standard error."""
     error = (DROPOUT * (1 - DROPOUT) / events.numel()) ** 0.5
     return Estimate(events.double().mean().item(), error)
 
 
 def zeros_claim(subject: Subject) -> Claim:
-    """For a part whose only dropout is its last act."""
+    """The claim about zeros, for a part that ends with its only dropout."""
     return Claim(
         subject.name,
         "dropout on the output, the rest divided by 1 - p",
@@ -130,7 +130,7 @@ def shares_of_zeros(seen: Observation) -> Observation:
 
 
 def dropped(plain: Tensor, output: Tensor) -> tuple[Estimate, Estimate]:
-    """The share of zeros, and the mean distance of all others from the plain output over 1 - p."""
+    """The share of zeros, and the others' mean distance from the plain output / (1 - p)."""
     kept = output != 0
     distances = (output - plain / (1 - DROPOUT))[kept].abs()
     distances = distances * (distances > _ROUNDING)

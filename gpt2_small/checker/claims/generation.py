@@ -27,7 +27,7 @@ _SETTINGS: tuple[dict[str, Any], ...] = (
 
 
 def model_of(module: ModuleType, seed: int, **changes: Any) -> nn.Module:
-    """The module's Transformer, which is the reference's, with random parameters."""
+    """The reference's Transformer with random parameters."""
     return TIED.build(module, seed, **changes)
 
 
@@ -42,7 +42,7 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
-    """Prompts that stay inside n_ctx, reach it, cross it and are longer than it."""
+    """Greedy continuations of prompts that stay below n_ctx, reach it, cross it and exceed it."""
     model, seen = model_of(module, seed), {}
     for seq, new in [(1, 5), (4, 7), (N_CTX - 2, 8), (N_CTX + 3, 6)]:
         name = f"the tokens after a prompt of {seq} and {new} new"
@@ -59,7 +59,7 @@ def nothing_new(module: ModuleType, seed: int) -> Observation:
 
 
 class Fixed(nn.Module):
-    """Gives the same logits for the last position of anything, and others before it."""
+    """A model with constant logits at the last position, and others before it."""
 
     def __init__(self, module: ModuleType, logits: Tensor) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def drawn(module: ModuleType, seed: int) -> Observation:
 
 
 def counted(seen: Observation) -> Observation:
-    """Counts of both new tokens; a text when there are not two of them."""
+    """Counts of both new tokens; a text if there are not two."""
     return {name: _counted(got) for name, got in seen.items()}
 
 
@@ -141,7 +141,7 @@ def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def modes(module: ModuleType, seed: int) -> Observation:
-    """Dropout is off while it generates, and every module's mode is as it was afterwards."""
+    """Whether dropout is off during generation, and every module's mode is restored."""
     seen: dict[str, Entry] = {}
     for training in (True, False):
         model = model_of(module, seed, dropout=0.4).train(training)
@@ -160,7 +160,7 @@ def modes(module: ModuleType, seed: int) -> Observation:
 
 
 def without_gradients(module: ModuleType, seed: int) -> Observation:
-    """Whether the model's logits carry a history, which would fill the memory."""
+    """Whether the logits require gradients, which would accumulate in memory."""
     model, kept = model_of(module, seed), []
     model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
     module.generate(model, prompt(seed, 4), 2, temperature=0)
@@ -168,7 +168,7 @@ def without_gradients(module: ModuleType, seed: int) -> Observation:
 
 
 def window(module: ModuleType, seed: int) -> Observation:
-    """The longest sequence that the model was given."""
+    """The longest sequence passed to the model."""
     model, lengths = model_of(module, seed), [0]
     model.register_forward_pre_hook(lambda _m, given: lengths.append(given[0].shape[1]))
     module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0)
@@ -176,7 +176,7 @@ def window(module: ModuleType, seed: int) -> Observation:
 
 
 def whatever_follows(module: ModuleType, seed: int) -> Observation:
-    """Tokens that end a text elsewhere: the first, the last, and GPT-2's <|endoftext|>."""
+    """Generation after possible end tokens: the first, the last, and GPT-2's <|endoftext|>."""
     seen: dict[str, Entry] = {}
     for d_vocab, token in [(7, 0), (7, 6), (50257, 50256)]:
         certain = torch.zeros(d_vocab)

@@ -1,4 +1,4 @@
-"""State the claims about LayerNorm: the shared ones, constant rows, the configuration's epsilon."""
+"""State the claims about LayerNorm: the shared ones, constant rows, epsilon."""
 
 from types import ModuleType
 
@@ -8,12 +8,12 @@ from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.claims.observing.subject import Subject
 
-# At a size of 3e-4 the variance, 9e-8, is far below epsilon, 1e-5: what is done with epsilon shows.
+# At a size of 3e-4 the variance, 9e-8, is far below epsilon, 1e-5, so epsilon dominates.
 SUBJECT = Subject("LayerNorm", probes.residual, scales=(1.0, 30.0, 3e-4))
 
 
 def constant_rows(module: ModuleType, seed: int) -> Observation:
-    """Positions whose elements are all equal have no variance; epsilon keeps them finite."""
+    """The output for positions of variance 0, finite because of epsilon."""
     model = SUBJECT.build(module, seed)
     given = SUBJECT.values(seed, "constant rows")
     given[0, 1], given[1, 3] = 0.0, 2.5

@@ -1,4 +1,4 @@
-"""State the claims about next_token_loss: values, gradients, large logits, what chance costs."""
+"""State the claims about next_token_loss: values, gradients, large logits, simple cases."""
 
 import math
 from functools import partial
@@ -15,19 +15,19 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "next_token_loss"
 _SIZES = ((2, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1))
-# What certainty of a wrong token costs: the difference of the logits.
+# The loss for a wrong token of probability near 1: the difference of the logits.
 _SURE = 30.0
 
 
 def logits(seed: int, name: str, *, batch: int = 2, seq: int = 11, size: float = 2.0) -> Tensor:
-    """Random logits [batch seq d_vocab] in float32, of unequal mean."""
+    """Random float32 logits [batch seq d_vocab] with different means."""
     generator = probes.draws(seed, name)
     shape = (batch, seq, probes.SIZES["d_vocab"])
     return (size * torch.randn(shape, generator=generator, dtype=torch.float64) + 0.7).float()
 
 
 def loss_of(module: ModuleType, given: Tensor, targets: Tensor) -> Tensor:
-    """The loss in float32; to compute it in float64 is right too."""
+    """The loss as float32; a float64 loss is correct too."""
     loss = probes.tensor(module.next_token_loss(given, targets), "the loss")
     return loss.float() if loss.is_floating_point() else loss
 
@@ -38,7 +38,7 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def _cases(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Logits, and tokens that are as many or one more."""
+    """Logits, with equally many tokens or one more."""
     found = {}
     for batch, seq, longer in _SIZES:
         given = logits(seed, f"{batch} x {seq}", batch=batch, seq=seq)
@@ -48,7 +48,7 @@ def _cases(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 def values(module: ModuleType, seed: int) -> Observation:
-    """The loss for tokens as long as the logits, and one longer."""
+    """The loss for as many tokens as logits, and for one more."""
     return {name: loss_of(module, *case) for name, case in _cases(seed).items()}
 
 
@@ -63,7 +63,7 @@ def _by_torch(given: Tensor, tokens: Tensor) -> Tensor:
 
 
 def shifted(module: ModuleType, seed: int) -> Observation:
-    """Logits of one position may all be moved by the same number."""
+    """The loss for logits shifted by a constant at each position."""
     given, targets = logits(seed, "shifted"), probes.tokens(seed, "shifted")
     return {
         f"the loss for logits moved by {shift:+g}": loss_of(module, given + shift, targets)
@@ -72,7 +72,7 @@ def shifted(module: ModuleType, seed: int) -> Observation:
 
 
 def whole_vocabulary(module: ModuleType, seed: int) -> Observation:
-    """Token 50256, GPT-2's <|endoftext|>, is a target like any other."""
+    """The loss with token 50256, GPT-2's <|endoftext|>, as a target."""
     generator = probes.draws(seed, "whole vocabulary")
     given = torch.randn((1, 5, 50257), generator=generator)
     targets = torch.tensor([[3, 50256, 7, 50256, 50255]])
@@ -93,7 +93,7 @@ def gradients_by_torch(_reference: ModuleType, seed: int) -> Observation:
 
 
 def large_logits(module: ModuleType, seed: int) -> Observation:
-    """Logits in the thousands, whose exponentials no float holds."""
+    """The loss for logits in the thousands, whose exponentials overflow."""
     given = logits(seed, "large", size=2000.0)
     return {"the loss for logits in the thousands": loss_of(module, given, probes.tokens(seed))}
 
@@ -114,7 +114,7 @@ def chance(module: ModuleType, seed: int) -> Observation:
 
 
 def what_chance_costs(_reference: ModuleType, _seed: int) -> Observation:
-    """Equal logits know nothing. Sure and right costs nothing; sure and wrong, the difference."""
+    """ln d_vocab for equal logits, 0 for a certain right token, the difference for a wrong one."""
     costs = {_EQUAL: math.log(probes.SIZES["d_vocab"]), _RIGHT: 0.0, _WRONG: _SURE}
     return {name: torch.tensor(cost) for name, cost in costs.items()}
 
@@ -133,7 +133,7 @@ def strided(module: ModuleType, seed: int) -> Observation:
 
 
 def refusals(module: ModuleType, _seed: int) -> Observation:
-    """Lengths that do not fit, and nothing to predict."""
+    """The errors for mismatched lengths and for no targets."""
     found = {}
     for batch, seq, seq_tokens in [(2, 5, 7), (2, 5, 4), (2, 5, 3), (2, 1, 1), (0, 4, 5)]:
         given = torch.zeros(batch, seq, probes.SIZES["d_vocab"])

@@ -1,4 +1,4 @@
-"""State the claims that every module shares, from its construction to its gradients."""
+"""State the claims shared by all modules, from construction to gradients."""
 
 import re
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def module_claims(subject: Subject) -> tuple[Claim, ...]:
 
 
 def output_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
-    """The output in float32, which decides, and in two other dtypes."""
+    """Claims about the output: float32 is required, two other dtypes are not."""
 
     def claim(name: str, dtype: torch.dtype, **options: Any) -> Claim:
         observe: Observe = partial(outputs, subject, dtype=dtype)
@@ -80,7 +80,7 @@ def output_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
 
 
 def gradient_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
-    """The gradients in float32, which decide, and in float64."""
+    """Claims about gradients: float32 is required, float64 is not."""
 
     def claim(name: str, dtype: torch.dtype, **options: Any) -> Claim:
         observe: Observe = partial(gradients, subject, dtype=dtype)
@@ -95,14 +95,14 @@ def gradient_claims(subject: Subject, when: str = "") -> tuple[Claim, ...]:
 
 
 def called(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """That it can be used at all."""
+    """Whether it can be constructed and called."""
     model = subject.build(module, seed)
     subject.run(model, subject.feed(seed))
     return {"built": "yes"}
 
 
 def outputs(subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dtype) -> Observation:
-    """The output in a dtype, at every scale of the input."""
+    """The outputs in a dtype, at every scale of the input."""
     model = subject.build(module, seed).to(dtype)
     return {name: subject.run(model, given) for name, given in subject.inputs(seed, dtype).items()}
 
@@ -119,7 +119,7 @@ def lengths(subject: Subject, module: ModuleType, seed: int) -> Observation:
 
 
 def rows(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """The output of a row among two different neighbours."""
+    """A row's output in two different batches."""
     model = subject.build(module, seed)
     given = subject.feed(seed, "row", batch=3)
     other = torch.cat([given[:1], given[1:].roll(1, dims=0).flip(1)])
@@ -147,7 +147,7 @@ def untouched(subject: Subject, module: ModuleType, seed: int) -> Observation:
 def gradients(
     subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dtype
 ) -> Observation:
-    """Gradients of a random weighting of the outputs."""
+    """The gradients of a randomly weighted sum of the outputs."""
     model = subject.build(module, seed).to(dtype)
     given = subject.values(seed, "gradients", dtype)
     given.requires_grad_(given.is_floating_point())
@@ -171,7 +171,7 @@ def gradients(
 
 
 def taps(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """The activations of the taps that there are."""
+    """The activations of the taps."""
     model = subject.build(module, seed)
     with torch.no_grad(), probes.listening(model) as heard:
         subject.run(model, subject.values(seed, "taps"))
@@ -184,7 +184,7 @@ def training_mode(subject: Subject, module: ModuleType, seed: int) -> Observatio
 
 
 def device(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    """Whether all is made where the input is, which a machine with one device can tell too."""
+    """Whether every tensor is on the input's device; works on a machine with one device."""
     if not makes_all_beside_its_input(subject, module, seed):
         raise Failure(
             "a tensor is made on the CPU whatever the input's device is; "
@@ -195,10 +195,10 @@ def device(subject: Subject, module: ModuleType, seed: int) -> Observation:
 
 
 def makes_all_beside_its_input(subject: Subject, module: ModuleType, seed: int) -> bool:
-    """Computing on the CPU while torch's meta device is the default, nothing of meta turns up.
+    """Run on the CPU with torch's meta device as default; the output must not be on meta.
 
-    What does is suspicious only (a number made a tensor may be anywhere), so the part is then moved
-    to meta, where torch checks devices; its first use takes two seconds of importing.
+    If it is (a number made a tensor may be on any device), the part is run on meta, where torch
+    checks devices; the first use of meta imports for two seconds.
     """
     model, given = subject.build(module, seed), subject.feed(seed)
     try:

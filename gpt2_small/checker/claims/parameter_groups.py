@@ -1,4 +1,4 @@
-"""State the claims about parameter_groups: each parameter once, and only matrices decay."""
+"""State the claims about parameter_groups: each parameter once, decay for matrices only."""
 
 from collections import Counter
 from types import ModuleType
@@ -16,15 +16,15 @@ PART = "parameter_groups"
 
 
 def models(module: ModuleType, seed: int) -> dict[str, nn.Module]:
-    """The module's Transformer, which is the reference's, in both kinds.
+    """The reference's Transformer, tied and untied.
 
-    W_pos of the tied one has fewer numbers than b_in, so that size does not tell a matrix.
+    The tied one's W_pos is smaller than its b_in, so size does not distinguish matrices.
     """
     return {"a tied": TIED.build(module, seed, n_ctx=1), "an untied": UNTIED.build(module, seed)}
 
 
 def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """The groups, with their parameters as lists. Raises Failure when they are none."""
+    """The groups, with their parameters as lists. Raises Failure for another type."""
     found = module.parameter_groups(model, weight_decay=weight_decay)
     try:
         return [{**group, "params": list(group["params"])} for group in found]
@@ -41,7 +41,7 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def each_once(module: ModuleType, seed: int) -> Observation:
-    """How often each parameter is in a group."""
+    """The number of groups that contain each parameter."""
     seen: dict[str, Entry] = {}
     for kind, model in models(module, seed).items():
         times = Counter(id(p) for group in groups(module, model, 0.1) for p in group["params"])
@@ -54,7 +54,7 @@ def each_once(module: ModuleType, seed: int) -> Observation:
 
 
 def decays(module: ModuleType, seed: int) -> Observation:
-    """The weight decay of every parameter, in words."""
+    """The weight decay of every parameter, as text."""
     seen: dict[str, Entry] = {}
     for kind, model in models(module, seed).items():
         decay = {
@@ -71,7 +71,7 @@ def decays(module: ModuleType, seed: int) -> Observation:
 
 
 def usable(module: ModuleType, seed: int) -> Observation:
-    """AdamW takes the groups, and a step without gradients shrinks what decays."""
+    """Whether AdamW accepts the groups, and a step with zero gradients shrinks decayed weights."""
     model = TIED.build(module, seed).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.AdamW(groups(module, model, 0.5), lr=0.1)

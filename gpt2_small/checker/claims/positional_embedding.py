@@ -1,4 +1,4 @@
-"""State the claims about PositionalEmbedding: the shared ones, and what the tokens leave alone."""
+"""State the claims about PositionalEmbedding: the shared ones, and independence of the tokens."""
 
 from types import ModuleType
 
@@ -22,7 +22,7 @@ def invents_nothing(module: ModuleType, seed: int) -> Observation:
 
 
 def whatever_the_tokens(module: ModuleType, seed: int) -> Observation:
-    """Token 50256, GPT-2's <|endoftext|>, begins no new text."""
+    """The output for tokens with 50256, GPT-2's <|endoftext|>, which does not restart positions."""
     model = SUBJECT.build(module, seed)
     given = torch.tensor([[5, 50256, 7, 50256, 50256, 3], [50256, 1, 2, 3, 4, 5]])
     return {"the output for tokens of which some are 50256": SUBJECT.run(model, given)}

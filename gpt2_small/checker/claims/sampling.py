@@ -1,7 +1,7 @@
-"""State the claims about sample: exact distributions, the greedy choice, where chance comes from.
+"""State the claims about sample: exact distributions, greedy choice, source of randomness.
 
-Draws are compared with probabilities that are worked out here, by counting; correct code fails one
-claim in a million at most (`tolerances.FALSE_ALARM`), whatever the seed.
+Counts of draws are compared with probabilities computed here; correct code fails at most one claim
+in a million (`tolerances.FALSE_ALARM`), for any seed.
 """
 
 import math
@@ -20,7 +20,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 PART = "sample"
 DRAWS = 2_000
 
-# Each row is cut elsewhere than the others; no top_p below is near a sum of the largest of a row.
+# Each row is cut at another place; no top_p below is near a cumulative sum of a row.
 _PROBABILITIES = (
     (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01),
     (0.55, 0.20, 0.10, 0.06, 0.05, 0.03, 0.01),
@@ -30,10 +30,10 @@ _ROWS, _D_VOCAB = len(_PROBABILITIES), len(_PROBABILITIES[0])
 
 
 def cases(seed: int) -> Tensor:
-    """Logits [case d_vocab], each case with probabilities and an order of its own.
+    """Logits [case d_vocab], with different probabilities and orders.
 
-    All logits of a case may be moved by a number, so far that their exponentials overflow. The
-    largest of the first case is exactly 0.
+    Cases are shifted by constants, some so far that exponentials overflow. The largest logit of
+    the first case is exactly 0.
     """
     generator = probes.draws(seed, "sampling")
     rows = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
@@ -50,7 +50,7 @@ def probabilities(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """The exact distribution that is drawn from, token by token."""
+    """The exact distribution after temperature, top_k and top_p."""
     shares = (logits.double() / temperature).softmax(dim=-1)
     for row in shares:
         order = sorted(range(len(row)), key=lambda token: -row[token].item())
@@ -68,7 +68,7 @@ def probabilities(
 
 
 def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
-    """The tokens drawn for each case, DRAWS times."""
+    """Tokens drawn DRAWS times for each case."""
     rows = cases(seed).repeat(DRAWS, 1)
     seen: dict[str, Entry] = {}
     for setting in settings:
@@ -78,12 +78,12 @@ def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]
 
 
 def counted(seen: Observation) -> Observation:
-    """How often each token of each case is drawn."""
+    """Counts of each case's tokens."""
     return {name: _counted(got) for name, got in seen.items()}
 
 
 def _counted(got: Entry) -> Entry:
-    """Counts of tokens drawn for repeated cases; a text when they are no such tokens."""
+    """Counts of tokens drawn for repeated cases; a text if they are not tokens."""
     if not isinstance(got, Tensor):
         return got
     if got.shape != (DRAWS * _ROWS,) or got.dtype != torch.int64:
@@ -127,7 +127,7 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
-    """Temperature 0, alone and beside cuts that change nothing about the first."""
+    """Tokens at temperature 0, alone and with cuts that keep the most likely token."""
     rows = torch.randn(40, 29, generator=probes.draws(seed, "greedy"))
     return {
         "the tokens at temperature 0": module.sample(rows, temperature=0),
@@ -138,7 +138,7 @@ def greedy(module: ModuleType, seed: int) -> Observation:
 
 
 def only_one(module: ModuleType, seed: int) -> Observation:
-    """Cuts that leave the most likely of many nearly equal tokens alone, in every row."""
+    """Tokens under cuts that leave one of many nearly equal tokens in every row."""
     rows = 0.05 * torch.randn(40, 999, generator=probes.draws(seed, "only one"))
     return {
         "the tokens with top_k=1": module.sample(rows, top_k=1),
@@ -152,7 +152,7 @@ _JOINT = "pairs of tokens drawn for two rows of one call"
 
 
 def pairs(module: ModuleType, seed: int) -> Observation:
-    """Tokens for many rows of the same logits, in one call."""
+    """Tokens for many rows of equal logits, in one call."""
     rows = torch.tensor(_OF_THREE).log().repeat(2 * _PAIRS, 1)
     got = module.sample(rows, generator=probes.draws(seed, "pairs"))
     return {_JOINT: probes.tensor(got, "what sample returns")}
@@ -176,10 +176,10 @@ _LIKELY = "how often the likely token of a large vocabulary is drawn"
 
 
 def beside_rare(module: ModuleType, seed: int) -> Observation:
-    """Draws between one token of probability 1/2 and many that share the other half.
+    """Draws from one token of probability 1/2 and many rare ones with the other half.
 
-    Probabilities to the power of 1 + x divide the share of the rare ones by _RARE to the power of
-    x: of all distributions with as many draws this one shows it best.
+    Raising probabilities to the power 1 + x divides the rare tokens' share by _RARE ** x: this
+    distribution reveals a wrong temperature with the fewest draws.
     """
     logits = torch.zeros(_RARE + 1)
     logits[0] = math.log(_RARE)
@@ -209,7 +209,7 @@ _DRAWN = (
 
 
 def chance(module: ModuleType, seed: int) -> Observation:
-    """Tokens drawn twice, with one seed and with two, from a generator and from torch's own."""
+    """Tokens drawn with equal and different seeds, from a generator and torch's default one."""
     rows = torch.zeros(200, 29)
 
     def draw(number: int) -> Tensor:
@@ -229,7 +229,7 @@ def chance(module: ModuleType, seed: int) -> Observation:
 
 
 def equalities(seen: Observation) -> Observation:
-    """Whether the two draws of every entry are the same."""
+    """Whether the two draws of every entry are equal."""
     return {name: _equality(pair) for name, pair in seen.items()}
 
 
@@ -243,7 +243,7 @@ def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def impossible(module: ModuleType, seed: int) -> Observation:
-    """Tokens whose logits are minus infinity."""
+    """Draws with tokens whose logits are minus infinity."""
     rows = torch.zeros(2000, 7)
     rows[:, [0, 3, 6]] = -torch.inf
     got = module.sample(rows, generator=probes.draws(seed, "impossible"))

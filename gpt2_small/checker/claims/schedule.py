@@ -18,7 +18,7 @@ _LONG = {"peak": 6.0, "warmup_steps": 7, "total_steps": 40}
 
 
 def rates(module: ModuleType, steps: range, **settings: Any) -> torch.Tensor:
-    """The rates of some steps. Raises Failure for what is no number."""
+    """The rates of some steps. Raises Failure for a rate that is not a number."""
     found = []
     for step in steps:
         rate = module.learning_rate(step, **settings)
@@ -72,7 +72,7 @@ def fraction(module: ModuleType, _seed: int) -> Observation:
 
 
 def no_warm_up(module: ModuleType, _seed: int) -> Observation:
-    """Without a warm-up the last step is the only one whose rate the contract states."""
+    """The last step's rate without a warm-up; the contract states no other."""
     settings: dict[str, Any] = {"peak": 6.0, "warmup_steps": 0, "total_steps": 40}
     first = rates(module, range(1), **settings).item()
     return {

@@ -1,4 +1,4 @@
-"""State the claims about train: records, schedule, order, and that the whole file learns."""
+"""State the claims about train: records, schedule, order, and learning with all parts."""
 
 import contextlib
 import io
@@ -77,7 +77,7 @@ def records(module: ModuleType, seed: int) -> Observation:
 
 
 def training(module: ModuleType, seed: int) -> Observation:
-    """The weights at the end, with the default clipping and with a tight one."""
+    """The final weights, with the default clipping and a tight one."""
     seen: dict[str, Entry] = {}
     for name, options in [("", {}), (" with max_grad_norm=0.05", {"max_grad_norm": 0.05})]:
         model = fresh_model(module, seed)
@@ -87,7 +87,7 @@ def training(module: ModuleType, seed: int) -> Observation:
 
 
 def schedule(module: ModuleType, seed: int) -> Observation:
-    """The steps that the schedule is asked for, and the rates of all groups at each update."""
+    """The steps passed to the schedule, and the rates of all groups at each update."""
     asked: list[int] = []
     model = fresh_model(module, seed)
     matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -110,7 +110,7 @@ def schedule(module: ModuleType, seed: int) -> Observation:
 
 
 def lazily(module: ModuleType, seed: int) -> Observation:
-    """How many steps were taken from the plan, and made, when the second record has come."""
+    """The numbers of steps read and done when the second record is yielded."""
     taken: list[int] = []
     made: list[int] = []
 
@@ -131,7 +131,7 @@ def lazily(module: ModuleType, seed: int) -> Observation:
 
 
 def in_training_mode(module: ModuleType, seed: int) -> Observation:
-    """The model's mode in every step, also when the caller evaluates it in between."""
+    """The model's mode in every step, also if the caller changes it in between."""
     model = fresh_model(module, seed).eval()
     heard: list[bool] = []
     model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
@@ -155,7 +155,7 @@ _STEPS = 40
 
 
 def losses(module: ModuleType, seed: int, draw: Any) -> list[float]:
-    """The losses of a small model of the file, trained with everything that is in the file."""
+    """The losses of a small model, trained with all parts of the file."""
     torch.default_generator.manual_seed(seed)
     model = module.Transformer(module.TransformerConfig(**_LEARNING, n_ctx=16, init_std=0.1))
     optimizer = torch.optim.AdamW(
@@ -170,7 +170,7 @@ def losses(module: ModuleType, seed: int, draw: Any) -> list[float]:
 
 
 def learns(module: ModuleType, seed: int) -> Observation:
-    """Counting up from a random start is learned; 40 steps take the loss near 0."""
+    """The losses on sequences that count up from a random start, near 0 after 40 steps."""
 
     def counting(step: int) -> Tensor:
         starts = torch.randint(0, 8, (12, 1), generator=probes.draws(seed, f"count {step}"))
@@ -182,7 +182,7 @@ def learns(module: ModuleType, seed: int) -> Observation:
 
 
 def cannot_beat_chance(module: ModuleType, seed: int) -> Observation:
-    """Random tokens cannot be foreseen: a loss below ln 8 means that the answer is seen."""
+    """The losses on random tokens; one below ln 8 means that targets leak into the input."""
 
     def noise(step: int) -> Tensor:
         return torch.randint(0, 8, (32, 17), generator=probes.draws(seed, f"noise {step}"))
@@ -203,7 +203,7 @@ def nothing_below(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def own_loss(module: ModuleType, seed: int) -> Observation:
-    """Training on another loss; a file may not take one."""
+    """Training with `loss=`, which a file may lack."""
     if not takes_a_loss(module.train):
         return {TAKES: "not taken"}
     model = fresh_model(module, seed)

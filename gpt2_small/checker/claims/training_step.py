@@ -22,12 +22,12 @@ _RATE = 0.3
 
 
 def fresh_model(module: ModuleType, seed: int) -> nn.Module:
-    """The module's Transformer, which is the reference's, in float64, with one block."""
+    """The reference's Transformer in float64, with one block."""
     return TIED.build(module, seed, n_layers=1).double().train()
 
 
 def windows(seed: int, *sizes: tuple[int, int]) -> list[Tensor]:
-    """Micro-batches [batch seq+1] of these sizes."""
+    """Micro-batches [batch seq + 1] of these sizes."""
     return [
         probes.tokens(seed, f"window {number}", batch=batch, seq=seq)
         for number, (batch, seq) in enumerate(sizes)
@@ -39,7 +39,7 @@ def descent(model: nn.Module) -> torch.optim.Optimizer:
 
 
 def facts(result: Any) -> dict[str, Entry]:
-    """The fields of a StepResult, as numbers. Raises Failure when one is missing."""
+    """The fields of a StepResult as numbers. Raises Failure if one is missing."""
     seen: dict[str, Entry] = {}
     for name in ("loss", "grad_norm", "tokens"):
         if not hasattr(result, name):
@@ -62,7 +62,7 @@ def step(
     *sizes: tuple[int, int],
     max_grad_norm: float = NO_CLIPPING,
 ) -> Observation:
-    """What a step on micro-batches of these sizes tells and does."""
+    """The result and the weights of a step on micro-batches of these sizes."""
     model = fresh_model(module, seed)
     optimizer = descent(model)
     result = module.train_step(model, windows(seed, *sizes), optimizer, max_grad_norm=max_grad_norm)
@@ -80,22 +80,22 @@ def one_batch(module: ModuleType, seed: int) -> Observation:
 
 
 def full_window(module: ModuleType, seed: int) -> Observation:
-    """Windows are one token longer than what the model reads, which may be n_ctx."""
+    """A step on windows of n_ctx + 1 tokens."""
     return step(module, seed, (2, probes.SIZES["n_ctx"] + 1))
 
 
 def accumulation(module: ModuleType, seed: int) -> Observation:
-    """Micro-batches of equal size."""
+    """A step on micro-batches of equal size."""
     return step(module, seed, (2, 9), (2, 9), (2, 9))
 
 
 def unequal(module: ModuleType, seed: int) -> Observation:
-    """Micro-batches whose numbers of targets differ: every target counts the same."""
+    """A step on micro-batches of different numbers of targets, which all have equal weight."""
     return step(module, seed, (1, 5), (4, 11))
 
 
 def clipping(module: ModuleType, seed: int) -> Observation:
-    """A global norm far below the gradient's, and the default of 1."""
+    """Steps with a norm limit far below the gradient's, and with the default of 1."""
     model = fresh_model(module, seed)
     result = module.train_step(model, windows(seed, (2, 9), (3, 6)), descent(model))
     default = {f"{name} (clipping left as it is)": entry for name, entry in facts(result).items()}
@@ -104,7 +104,7 @@ def clipping(module: ModuleType, seed: int) -> Observation:
 
 
 def old_gradients(module: ModuleType, seed: int) -> Observation:
-    """Gradients that lie around from before, and a second step after the first."""
+    """A step with gradients left from before, and a second step."""
     model = fresh_model(module, seed)
     for name, parameter in model.named_parameters():
         parameter.grad = torch.randn(
@@ -118,7 +118,7 @@ def old_gradients(module: ModuleType, seed: int) -> Observation:
 
 
 class CountingDescent(torch.optim.SGD):
-    """Counts its steps."""
+    """Gradient descent that counts its steps."""
 
     steps = 0
 
@@ -153,7 +153,7 @@ def untouched(module: ModuleType, seed: int) -> Observation:
 
 
 def not_finite(module: ModuleType, seed: int) -> Observation:
-    """A loss that is not finite, and one that is while its gradient is not."""
+    """Steps with an infinite loss, and with an infinite gradient of a finite loss."""
     seen: dict[str, Entry] = {}
     for what in ("loss", "gradient"):
         model = fresh_model(module, seed)
@@ -187,18 +187,18 @@ TAKES, _MOVED = "a loss given as loss=", "what the step subtracts from ln_final.
 
 
 def takes_a_loss(function: Any) -> bool:
-    """Whether a function can be called with loss=."""
+    """Whether a function accepts loss=."""
     parameters = inspect.signature(function).parameters.values()
     return any(p.name == "loss" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def final_bias(model: nn.Module, _batch: Tensor) -> Tensor:
-    """A loss that pulls every element of one bias down with the same force."""
+    """A loss with equal gradients for all elements of one bias."""
     return dict(model.named_parameters())["ln_final.b"].sum()
 
 
 def own_loss(module: ModuleType, seed: int) -> Observation:
-    """A step on another loss; a file may not take one."""
+    """A step with `loss=`, which a file may lack."""
     if not takes_a_loss(module.train_step):
         return {TAKES: "not taken"}
     model = fresh_model(module, seed)
@@ -224,13 +224,13 @@ def used_as_given(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def two_processes(module: ModuleType, seed: int) -> Observation:
-    """The weights after two processes each took half of the rows of two micro-batches."""
+    """The weights after a step in two processes, each with half of two micro-batches' rows."""
     batches = windows(seed, (4, 9), (4, 9))
     return step_in_two_processes(module.train_step, fresh_model(module, seed), batches, _RATE)
 
 
 def one_process(reference: ModuleType, seed: int) -> Observation:
-    """The weights after one process took them all."""
+    """The weights after the same step in one process."""
     model, batches = fresh_model(reference, seed), windows(seed, (4, 9), (4, 9))
     reference.train_step(model, batches, descent(model), max_grad_norm=1.0)
     return weights(model, "after the step")

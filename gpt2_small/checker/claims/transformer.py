@@ -1,4 +1,4 @@
-"""State the claims about Transformer: the shared ones tied and untied, loading, the first loss."""
+"""State the claims about Transformer: shared ones tied and untied, loading, the initial loss."""
 
 import math
 from functools import partial
@@ -36,7 +36,7 @@ _LOSS = f"the loss of a fresh model (ln d_vocab is {math.log(_LOSS_SETTINGS['d_v
 
 
 def keeps_its_configuration(module: ModuleType, _seed: int) -> Observation:
-    """`generate` asks a model for its n_ctx."""
+    """The model's `config.n_ctx`, which `generate` reads."""
     settings = getattr(TIED.fresh(module), "config", None)
     return {"model.config.n_ctx": probes.text(getattr(settings, "n_ctx", None))}
 
@@ -48,7 +48,7 @@ def refuses_what_is_too_long(module: ModuleType, seed: int) -> Observation:
 
 
 def whole_vocabulary(module: ModuleType, seed: int) -> Observation:
-    """Token 50256, GPT-2's <|endoftext|>, is a token like any other."""
+    """The logits for tokens with 50256, GPT-2's <|endoftext|>."""
     small = {"d_vocab": 50257, "n_layers": 1}
     model = TIED.build(module, seed, **small)
     given = torch.tensor([[5, 50256, 7, 50256, 3]])
@@ -57,7 +57,7 @@ def whole_vocabulary(module: ModuleType, seed: int) -> Observation:
 
 
 def large_logits(module: ModuleType, seed: int) -> Observation:
-    """Logits far beyond those of a fresh model, as training makes them."""
+    """Logits far larger than an untrained model's."""
     model = TIED.build(module, seed)
     gain = dict(probes.own_parameters(model, TIED.contract()))["ln_final.w"]
     with torch.no_grad():
@@ -66,9 +66,9 @@ def large_logits(module: ModuleType, seed: int) -> Observation:
 
 
 def loads_strictly(module: ModuleType, seed: int) -> Observation:
-    """A state dict of TransformerLens's names, loaded with strict=True.
+    """The logits after loading TransformerLens's state dict with strict=True.
 
-    A file's own further name for a parameter is loaded from what it stands for.
+    A second name of a parameter is loaded with the same values.
     """
     model, given = UNTIED.fresh(module).eval(), probes.tokens(seed, "strict")
     contract = UNTIED.contract()
@@ -82,7 +82,7 @@ def loads_strictly(module: ModuleType, seed: int) -> Observation:
 
 
 def initial_logits(module: ModuleType, seed: int) -> Observation:
-    """What fresh models give for random tokens."""
+    """Untrained models' logits for random tokens."""
     given = probes.tokens(seed, "initial loss", batch=8, seq=32, d_vocab=_LOSS_SETTINGS["d_vocab"])
     seen: dict[str, Tensor | str] = {"the tokens": given}
     for number in range(_FRESH_MODELS):
@@ -93,7 +93,7 @@ def initial_logits(module: ModuleType, seed: int) -> Observation:
 
 
 def initial_loss(seen: Observation) -> Observation:
-    """The loss of the models, with the standard error over them."""
+    """The models' mean loss and its standard error."""
     tokens, losses = seen["the tokens"], []
     assert isinstance(tokens, Tensor)
     for number in range(_FRESH_MODELS):
@@ -107,16 +107,16 @@ def initial_loss(seen: Observation) -> Observation:
 
 
 def causality(module: ModuleType, seed: int) -> Observation:
-    """The logits up to each position when all later tokens are drawn anew."""
+    """The logits up to each position when all later tokens are replaced."""
     model = TIED.build(module, seed)
     given, other = probes.tokens(seed, "causality"), probes.tokens(seed, "another future")
     return futures(lambda tokens: TIED.run(model, tokens), given, other)
 
 
 def stream_in_training(module: ModuleType, seed: int) -> Observation:
-    """Features of the stream that dropout has zeroed: after the final norm they are all equal.
+    """The residual stream in training mode, as logits: dropped features are equal after the norm.
 
-    The blocks write nothing, and the unembedding shows the stream as it is.
+    The blocks' outputs are 0, and the unembedding is the identity.
     """
     model, contract = UNTIED.build(module, seed, dropout=DROPOUT).train(), UNTIED.contract()
     silent = ("W_O", "b_O", "W_out", "b_out", "b_U")
@@ -143,9 +143,9 @@ _NOT_CALLED = {_READ: "nothing"}
 
 
 def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
-    """In evaluation mode and in training mode.
+    """The first block's input in evaluation and training mode.
 
-    A model that computes its blocks without calling them cannot be seen here, and is let be.
+    A model that does not call its blocks cannot be observed here, and passes.
     """
     model = TIED.build(module, seed, dropout=DROPOUT)
     given, read = probes.tokens(seed, "first block", batch=8), []

@@ -1,1 +1,1 @@
-"""Judge observations by the reference, torch and stored results, within tolerances."""
+"""Compare observations with the reference, torch and stored results, within tolerances."""

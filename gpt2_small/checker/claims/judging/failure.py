@@ -1,13 +1,13 @@
-"""Raise that a claim does not hold, with the reason."""
+"""Define the exception for a claim that fails, with its reason."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class Failure(Exception):
-    """A claim does not hold; the message is for the learner, with numbers where there are any.
+    """A claim fails; the message is for the learner, with numbers if there are any.
 
-    seen: what was observed all the same, by which a mistake can be recognised.
+    seen: a partial observation, for naming the mistake.
     """
 
     def __init__(self, message: str, seen: Mapping[str, Any] | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Run claims on a loaded module, and judge what was observed.
+"""Observe claims on a loaded module, and judge the observations.
 
-`look` runs beside the file's own code and knows no expectation; `judged` compares what it saw, and
-runs none of the file's code. `judge` does both in this process, for modules that can be trusted.
+`look` runs in the file's process and contains no expectation; `judged` compares observations, and
+runs none of the file's code. `judge` does both in this process, for trusted modules.
 """
 
 import inspect
@@ -31,10 +31,10 @@ RAISED = "raised"
 
 @dataclass(frozen=True)
 class Sight:
-    """What a claim saw of a module, before anything is compared.
+    """A claim's observation of a module, before any comparison.
 
-    problem: why it was stopped, if it was. line: of the file, where it was stopped.
-    written: False when the part is missing or raised NotImplementedError.
+    problem: why it was interrupted, if it was. line: the file's line of the interruption.
+    written: False if the part is missing or raised NotImplementedError.
     """
 
     seen: Observation = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim's result, and what it saw."""
+    """A claim's result, and its observation."""
 
     result: Result
     seen: Observation
@@ -55,20 +55,20 @@ class Judged:
         return Judged(replace(self.result, mistake=mistake), self.seen)
 
     def moved_to(self, line: int) -> "Judged":
-        """The same with another line, when it failed."""
+        """A copy with another line, if it failed."""
         if self.result.status != "failed":
             return self
         return Judged(replace(self.result, line=line), self.seen)
 
     def with_line(self, line: int | None) -> "Judged":
-        """The same with a line, where a failed claim knows none."""
+        """A copy with this line, if it failed without one."""
         if self.result.status != "failed" or self.result.line is not None:
             return self
         return Judged(replace(self.result, line=line), self.seen)
 
 
 def reference(exercises: ExerciseSet = GPT2) -> ModuleType:
-    """The reference, loaded once for everything that compares with it."""
+    """The reference, loaded once per process."""
     return _loaded(exercises.reference, exercises.text)
 
 
@@ -81,7 +81,7 @@ def _loaded(path: Path, text: str | None) -> ModuleType:
 
 
 def expected(claim: Claim, seed: int, exercises: ExerciseSet = GPT2) -> tuple[Observation, ...]:
-    """What a claim must observe, and what its further expectations say of some entries."""
+    """A claim's expected values, and its further expectations for some entries."""
     return _expected(claim, seed, exercises)
 
 
@@ -97,14 +97,14 @@ def _expected(claim: Claim, seed: int, exercises: ExerciseSet) -> tuple[Observat
 def judge(
     module: ModuleType, part: str, seed: int = 0, exercises: ExerciseSet = GPT2
 ) -> list[Judged]:
-    """Judge all claims about a part of a module whose other parts are the reference's."""
+    """Judge all claims about a part in a module with the reference's other parts."""
     return list(judge_each(exercises.claims(part), module, seed, exercises))
 
 
 def judge_each(
     claims: Iterable[Claim], module: ModuleType, seed: int, exercises: ExerciseSet = GPT2
 ) -> Iterator[Judged]:
-    """Judge claims about one part in turn; behind a gate that does not hold, all wait."""
+    """Judge claims about one part in turn; after a gate that fails, all wait."""
     gate: Result | None = None
     for claim in claims:
         if gate is not None:
@@ -117,7 +117,7 @@ def judge_each(
 
 
 def behind(gate: Result, claim: Claim) -> Result:
-    """The result of a claim whose gate did not hold."""
+    """The result of a claim whose gate failed."""
     if gate.status == "not_written":
         return Result(claim.component, claim.name, "not_written", message=gate.message)
     message = f"waits until this holds: {gate.check}"
@@ -131,13 +131,13 @@ def judge_one(claim: Claim, module: ModuleType, seed: int, exercises: ExerciseSe
 
 
 def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2) -> Judged:
-    """Compare what a claim saw with what is expected."""
+    """Compare a claim's observation with the expectation."""
     seen, problem = sight.seen, sight.problem
     if problem is None:
         seen = summarised(claim, seen)
         problem = difference(claim, seen, seed, exercises)
     elif exercises.is_variant and difference(claim, seen, seed, exercises) is None:
-        problem = None  # the reference with these edits is stopped there too
+        problem = None  # the edited reference is interrupted there too
     status: Status = "passed" if problem is None else "failed" if sight.written else "not_written"
     if status == "failed" and not claim.required:
         status, problem = "passed", f"remark: {problem}"
@@ -148,7 +148,7 @@ def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2)
 
 
 def summarised(claim: Claim, seen: Observation) -> Observation:
-    """What is compared of an observation; the observation, where it is none of this claim's."""
+    """The compared values; the observation itself if the claim cannot summarise it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -160,7 +160,7 @@ def summarised(claim: Claim, seen: Observation) -> Observation:
 def difference(
     claim: Claim, seen: Observation, seed: int, exercises: ExerciseSet = GPT2
 ) -> str | None:
-    """Why what was seen is not what is expected, if it is not."""
+    """The first difference from the expectation as a sentence; None if there is none."""
     first, *further = expected(claim, seed, exercises)
     for wanted in (first, *further):
         mine = seen if wanted is first else {name: seen[name] for name in wanted if name in seen}
@@ -171,13 +171,13 @@ def difference(
 
 
 def observed(claim: Claim, module: ModuleType, seed: int) -> Observation:
-    """What a claim sees of a module that can be trusted, summarised."""
+    """A claim's summarised observation of a trusted module."""
     sight = look(claim, module, seed)
     return sight.seen if sight.problem is not None else summarised(claim, sight.seen)
 
 
 def look(claim: Claim, module: ModuleType, seed: int) -> Sight:
-    """Observe a module. Nothing is compared."""
+    """Observe a module, without comparing."""
     if not hasattr(module, claim.component):
         return Sight({}, f"the file has no {claim.component}", None, False)
     started = time.perf_counter()
@@ -200,14 +200,14 @@ def look(claim: Claim, module: ModuleType, seed: int) -> Sight:
 
 
 def line_in(module: ModuleType, error: BaseException) -> int | None:
-    """The innermost line of the module's file on the way to an exception."""
+    """The innermost line of the module's file in an exception's traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(module.__file__)]
     return lines[-1] if lines else None
 
 
 def definition_line(module: ModuleType, part: str) -> int | None:
-    """Where a part's code begins: its forward, for a class."""
+    """The first line of a part's code: for a class, of its forward."""
     found: Any = inspect.unwrap(getattr(module, part, lambda: None))
     found = inspect.unwrap(getattr(found, "forward", found))
     code = getattr(found, "__code__", None)
@@ -222,9 +222,9 @@ def stand_in(
     others: ModuleType | None = None,
     exercises: ExerciseSet = GPT2,
 ) -> None:
-    """Put the reference in the place of every part of a module but these, in place.
+    """Replace all parts of a module but these with the reference's, in place.
 
-    others: a module that has the reference's other parts; left out, the reference.
+    others: a module with the reference's other parts; default: the reference.
     """
     keep, source = set(written), others or reference(exercises)
     for name in exercises.parts:

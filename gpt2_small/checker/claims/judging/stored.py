@@ -1,6 +1,6 @@
-"""Compare a part with what TransformerLens gave for stored weights and inputs.
+"""Compare a part with TransformerLens's stored outputs for stored weights and inputs.
 
-Where the file runs only weights and inputs are read; the judge reads what TransformerLens gave.
+The file's process reads only weights and inputs; the judge reads TransformerLens's outputs.
 """
 
 import json
@@ -20,7 +20,7 @@ from gpt2_small.checker.stored_reference import (
     stored_reference,
 )
 
-# Where a part stands last in a model of N blocks, and which activation it reads there.
+# The last place of a part in a model of N blocks, and the activation that it reads there.
 _LAST: dict[str, tuple[str, str]] = {
     "Embedding": ("embed", "tokens"),
     "PositionalEmbedding": ("pos_embed", "tokens"),
@@ -34,7 +34,7 @@ _LAST: dict[str, tuple[str, str]] = {
 
 
 def stored(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """The outputs for the inputs of stored cases, with the stored weights."""
+    """The outputs for stored inputs with stored weights."""
     seen = {}
     for name in STORED:
         config, where, parameters, given = stored_input(name, subject.name)
@@ -49,7 +49,7 @@ def stored(subject: Subject, module: ModuleType, _seed: int) -> Observation:
 def stored_input(name: str, part: str) -> tuple[dict[str, Any], str, dict[str, Tensor], Tensor]:
     """The configuration of a stored model, the last place of a part, its parameters and input.
 
-    There are no parameters where the model has no such part.
+    Without such a part in the model, there are no parameters.
     """
     from safetensors import safe_open
 
@@ -69,14 +69,14 @@ def stored_input(name: str, part: str) -> tuple[dict[str, Any], str, dict[str, T
 
 
 def _normalized(source: str) -> str:
-    """The activation itself, or that of a norm before its gain and bias."""
+    """The activation, or a norm's before gain and bias."""
     is_norm = source.rsplit(".", 1)[-1].startswith("ln")
     return f"{source}.hook_normalized" if is_norm else source
 
 
 @cache
 def stored_answer(part: str) -> Observation:
-    """What TransformerLens gave, in float64, rounded."""
+    """TransformerLens's float64 outputs, rounded."""
     answers = {}
     for name in STORED:
         reference = stored_reference(name)
@@ -88,5 +88,5 @@ def stored_answer(part: str) -> Observation:
 
 
 def label(name: str, where: str) -> str:
-    """The name of the entry for a place in a stored model."""
+    """The entry's name for a place in a stored model."""
     return f"the output with the weights of {where or 'the whole'} of the stored {name} GPT-2"

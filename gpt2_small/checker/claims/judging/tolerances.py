@@ -23,18 +23,18 @@ FLOAT64_WITH_FLOAT32_CONSTANTS = 1e-6
 # 8 bits a number are 0.4 % an operation, over the few operations of a part.
 BFLOAT16 = 0.06
 
-# The reference and its oracles.
+# The reference against TransformerLens, Hugging Face and torch.
 PROOF: Tolerances = {torch.float32: FLOAT32, torch.float64: FLOAT64}
 
-# A file and what is expected of it.
+# A file against its expectation.
 CLAIMS: Tolerances = {
     torch.float64: FLOAT64_WITH_FLOAT32_CONSTANTS,
     torch.float32: FLOAT32,
     torch.bfloat16: BFLOAT16,
 }
 
-# Two wrong files may magnify rounding, so that float32 and bfloat16 cannot tell them apart; what
-# was seen in float64 decides.
+# Wrong files may magnify rounding, so that float32 and bfloat16 cannot distinguish two of them;
+# float64 decides.
 ALIKE: Tolerances = {
     torch.float64: FLOAT64_WITH_FLOAT32_CONSTANTS,
     torch.float32: 1e-2,
@@ -45,15 +45,15 @@ ALIKE: Tolerances = {
 # 500 million (two sides of a normal distribution).
 STANDARD_ERRORS = 6.0
 
-# Two equal statistics of which one is known exactly differ by rounding only.
+# A statistic differs from an equal exact value by rounding only.
 ROUNDING = 1e-6
 
-# All claims about drawn tokens together blame correct code at most this often.
+# The rate of false alarms of all claims about drawn tokens together, at most.
 FALSE_ALARM = 1e-6
 
 
 def tolerance(expected: Tensor, tolerances: Tolerances = CLAIMS) -> float:
-    """The largest allowed difference: that of the dtype, times the largest value if above 1."""
+    """The largest allowed difference: the dtype's, times the largest value if above 1."""
     finite = expected[expected.isfinite()].abs()
     largest = finite.max().item() if finite.numel() else 0.0
     return tolerances.get(expected.dtype, 0.0) * max(1.0, largest)

@@ -1,6 +1,6 @@
 """Compute every module by torch's own operations, from the same parameters and inputs.
 
-This is an expectation beside the reference: the two have no code in common.
+This expectation shares no code with the reference.
 """
 
 from types import ModuleType
@@ -18,7 +18,7 @@ Parameters = dict[str, Tensor]
 
 
 def output_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> Observation:
-    """What `modules.outputs` observes in float32, computed in float64."""
+    """The expectation for `modules.outputs` in float32, computed in float64."""
     parameters = parameters_for(subject, seed)
     return {
         name: computed(subject.name, parameters, _double(given)).float()
@@ -27,7 +27,7 @@ def output_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> Obse
 
 
 def gradients_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> Observation:
-    """What `modules.gradients` observes in float32, computed in float64."""
+    """The expectation for `modules.gradients` in float32, computed in float64."""
     parameters = {n: p.requires_grad_() for n, p in parameters_for(subject, seed).items()}
     given = _double(subject.values(seed, "gradients"))
     leaves = dict(parameters)
@@ -40,7 +40,7 @@ def gradients_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> O
 
 
 def parameters_for(subject: Subject, seed: int) -> Parameters:
-    """The parameters that a subject is built with, in float64."""
+    """A subject's random parameters in float64."""
     return {
         name: probes.random_parameter(name, shape, seed).float().double()
         for name, shape in subject.contract().items()
@@ -73,7 +73,7 @@ def computed(part: str, params: Parameters, given: Tensor) -> Tensor:
 
 
 def inside(params: Parameters, prefix: str) -> Parameters:
-    """The parameters of the part called prefix, under the names they have inside it."""
+    """The parameters of the inner part `prefix`, by their names in it."""
     start = prefix + "."
     return {k.removeprefix(start): v for k, v in params.items() if k.startswith(start)}
 
@@ -88,7 +88,7 @@ def positions(params: Parameters, tokens: Tensor) -> Tensor:
 
 
 def project(residual: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """[batch seq d_model] through [head d_model d_head] to [batch head seq d_head]."""
+    """Project [batch seq d_model] by [head d_model d_head] to [batch head seq d_head]."""
     return residual.unsqueeze(1) @ weight + bias.unsqueeze(1)
 
 
@@ -119,7 +119,7 @@ def unembedding(params: Parameters, residual: Tensor) -> Tensor:
 
 
 def transformer(params: Parameters, tokens: Tensor) -> Tensor:
-    """Logits; tied when there is no `unembed.W_U`."""
+    """Logits; tied without `unembed.W_U`."""
     residual = F.embedding(tokens, params["embed.W_E"])
     residual = residual + positions(inside(params, "pos_embed"), tokens)
     n_layers = len({name.split(".")[1] for name in params if name.startswith("blocks.")})

@@ -1,1 +1,1 @@
-"""Observe a part where the file runs: draw inputs, run it, and encode what it gave."""
+"""Observe a part in the file's process: draw inputs, run it, encode its outputs."""

@@ -1,4 +1,4 @@
-"""Observe what each position gives when all later positions are replaced."""
+"""Observe each position's output when all later positions are replaced."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -14,7 +14,7 @@ _MOVED = "how far a position moves when the later ones change"
 
 
 def futures(run: Callable[[Tensor], Tensor], given: Tensor, other: Tensor) -> Observation:
-    """The outputs of inputs [batch seq ...], and with another future after each position."""
+    """The outputs for inputs [batch seq ...], unchanged and with other later positions."""
     changed = [
         run(torch.cat([given[:, : position + 1], other[:, position + 1 :]], dim=1))
         for position in range(probes.SEQ)

@@ -1,4 +1,4 @@
-"""Describe an observation: entries by name, and how far two observations are apart."""
+"""Define observations (entries by name), and compare two of them."""
 
 import math
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from gpt2_small.checker.claims.judging.tolerances import (
     tolerance,
 )
 
-# An inner activation: a file may leave it out.
+# Begins the name of an inner activation, which a file may lack.
 TAP = "tap "
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with the standard error that chance gives it; 0 for a value known exactly."""
+    """A statistic and its standard error; 0 for an exact value."""
 
     value: float
     error: float = 0.0
@@ -31,7 +31,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each token was drawn [cases d_vocab], each case drawn equally often."""
+    """Counts of drawn tokens [cases d_vocab], with equally many draws per case."""
 
     counts: Tensor
 
@@ -42,7 +42,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The exact probability of each token [cases d_vocab], and how many comparisons there are."""
+    """The exact probability of each token [cases d_vocab]."""
 
     probabilities: Tensor
 
@@ -56,7 +56,7 @@ Observation = Mapping[str, Entry]
 
 
 def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
-    """Absolute differences; 0 where both are the same infinity or both NaN, infinite if one is."""
+    """Absolute differences; 0 for equal infinities or two NaNs, infinite if only one is either."""
     a, b = seen.detach().to(torch.float64), expected.detach().to(torch.float64)
     same = (a == b) | (a.isnan() & b.isnan())
     return torch.where(same, torch.zeros_like(a), (a - b).abs().nan_to_num(nan=math.inf))
@@ -65,7 +65,7 @@ def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
 def entry_distance(
     seen: Entry | None, other: Entry | None, tolerances: Tolerances = CLAIMS
 ) -> float:
-    """How far two entries are apart, in units of what is allowed: up to 1 is equal."""
+    """The distance of two entries in units of the tolerance: at most 1 means equal."""
     if isinstance(seen, Tensor) and isinstance(other, Tensor):
         if seen.shape != other.shape or seen.dtype != other.dtype:
             return math.inf
@@ -98,11 +98,11 @@ def _estimate_distance(seen: Estimate, other: Estimate) -> float:
 
 
 def _surprise(counts: Tensor, probabilities: Tensor) -> float:
-    """The least likely cell, as a share of what may happen once in 1/FALSE_ALARM checks.
+    """The largest surprise of a cell in units of the bound for a rate of FALSE_ALARM.
 
-    A cell of probability p is seen in at least the share q of n draws with a probability of at most
-    exp(-n KL(q, p)), from below likewise (Chernoff 1952); with a union over both sides of all cells
-    the rate holds for the whole check.
+    A cell of probability p has a share of at least q in n draws with a probability of at most
+    exp(-n KL(q, p)), and likewise from below (Chernoff 1952); by a union bound over both sides of
+    all cells, the rate holds for the whole check.
     """
     draws = counts.sum(dim=-1, keepdim=True).to(torch.float64)
     q, p = counts.to(torch.float64) / draws, probabilities.to(torch.float64)
@@ -113,9 +113,9 @@ def _surprise(counts: Tensor, probabilities: Tensor) -> float:
 
 
 def alike(seen: Observation, other: Observation) -> bool:
-    """Whether two observations are of the same behaviour, each rounded in its own way.
+    """Whether two observations are equal but for rounding.
 
-    Taps count where both have them.
+    Taps are compared if both have them.
     """
     names = [*seen, *(name for name in other if name not in seen)]
     pairs = (_both(seen, other, name) for name in names)
@@ -129,7 +129,7 @@ def _both(seen: Observation, other: Observation, name: str) -> tuple[Entry | Non
 
 
 def first_difference(seen: Observation, expected: Observation) -> str | None:
-    """The first entry that is not as expected."""
+    """The name of the first entry that differs from the expectation."""
     names = [*expected, *(name for name in seen if name not in expected)]
     for name in names:
         if not entry_distance(*_both(seen, expected, name)) <= 1:
@@ -138,9 +138,9 @@ def first_difference(seen: Observation, expected: Observation) -> str | None:
 
 
 def value_distance(seen: Observation, other: Observation) -> float:
-    """The largest difference of any number, relative to the largest if that is above 1.
+    """The largest difference of any number, relative to the largest number if that is above 1.
 
-    Of whole numbers, the share that differs.
+    For integers, the share that differs.
     """
     worst = 0.0
     for name, entry in other.items():

@@ -1,4 +1,4 @@
-"""Encode an observation as bytes that one process hands to another."""
+"""Encode an observation as bytes for another process."""
 
 import json
 from typing import Any
@@ -8,14 +8,14 @@ from torch import Tensor
 
 from gpt2_small.checker.claims.observing.observation import Observation
 
-# Larger than any observation of a right file; a text that is longer is cut.
+# Longer than any text of a right file; longer texts are truncated.
 LONGEST_TEXT = 2000
 
 
 def pack(observation: Observation) -> bytes:
-    """An observation as safetensors bytes. Raises ValueError for what is neither tensor nor text.
+    """Encode an observation as safetensors. Raises ValueError for entries of other types.
 
-    The order of the entries is kept, and so is equality of tensors bit for bit.
+    Preserves the entries' order and the tensors' bits.
     """
     tensors: dict[str, Tensor] = {}
     texts: dict[str, str] = {}
@@ -31,7 +31,7 @@ def pack(observation: Observation) -> bytes:
 
 
 def unpack(data: bytes) -> Observation:
-    """What `pack` packed. Raises ValueError for anything else; runs no code of the data's."""
+    """Decode `pack`'s bytes. Raises ValueError for others; executes nothing of them."""
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]

@@ -1,4 +1,4 @@
-"""Observe a module's parameters: their names and shapes, and how they are first drawn."""
+"""Observe a module's parameters: names, shapes and initialisation."""
 
 from types import ModuleType
 
@@ -11,7 +11,7 @@ from gpt2_small.checker.claims.observing.subject import Subject
 
 
 def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """The shape of each parameter; a Failure tells what to rename."""
+    """The shape of each parameter. Raises Failure that says what to rename."""
     expected = subject.contract()
     model = subject.fresh(module)
     actual = probes.shapes(model, expected)
@@ -41,7 +41,7 @@ def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
 def what_is_missing(
     expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]], missing: list[str]
 ) -> str:
-    """The missing parameters, each with the one that looks as if it were meant."""
+    """The missing parameters, each with the unknown one that most likely stands for it."""
     meant = {wanted: name for name, wanted in probes.renamings(expected, actual).items()}
     found = [f"rename {meant[name]} to {name}" for name in missing if name in meant]
     if found:
@@ -54,9 +54,9 @@ def what_is_missing(
 
 
 def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """Trainable tensors and saved buffers that the contract does not have, and frozen ones.
+    """Trainable tensors and saved buffers beyond the contract's, and frozen ones.
 
-    Another name for a parameter of the contract is no other parameter.
+    A second name of a contract's parameter does not count.
     """
     model, expected = subject.fresh(module), subject.contract()
     own = probes.own_parameters(model, expected)
@@ -86,7 +86,7 @@ def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     return {"extra": "nothing"}
 
 
-# Large enough for sharp statistics; no number of it is a default, so that none can be left out.
+# Large enough for small standard errors, and different from every default.
 _ROOMY = {
     "d_model": 48,
     "n_layers": 5,
@@ -100,7 +100,7 @@ _ROOMY = {
 
 
 def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """Every parameter as its constructor draws it."""
+    """Every parameter as initialised."""
     model, contract = subject.fresh(module, **_ROOMY), subject.contract(**_ROOMY)
     meant = probes.renamings(contract, probes.shapes(model, contract))
     own = probes.own_parameters(model, contract).items()
@@ -108,9 +108,9 @@ def fresh_parameters(subject: Subject, module: ModuleType, _seed: int) -> Observ
 
 
 def statistics(subject: Subject, drawn: Observation) -> Observation:
-    """Mean and standard deviation of every parameter, and matrices that are copies of another.
+    """Mean and standard deviation of every parameter, and matrices that equal another.
 
-    Two that are equal were not drawn, each by itself.
+    Equal matrices were not drawn independently.
     """
     seen: dict[str, Entry] = {}
     copies = "parameters that start as copies of others"
@@ -130,7 +130,7 @@ def statistics(subject: Subject, drawn: Observation) -> Observation:
 
 
 def initial_statistics(subject: Subject) -> Observation:
-    """GPT-2's initialisation: gains 1, biases 0, weights of init_std, less into the stream."""
+    """GPT-2's initialisation: gains 1, biases 0, weights init_std, smaller for output matrices."""
     expected: dict[str, Entry] = {"parameters that start as copies of others": "none"}
     for name in subject.contract(**_ROOMY):
         last = name.split(".")[-1]

@@ -1,7 +1,7 @@
-"""Draw what a part is fed with: small, all-different sizes, random parameters, random inputs.
+"""Draw small configurations, random parameters and random inputs for a part.
 
-No two axes have the same size, so that a mixed-up axis cannot fit by accident; every parameter is
-random, so that none of them can be forgotten unseen.
+All axes have different sizes, so swapped axes raise or differ; every parameter is random, so an
+unused one changes the output.
 """
 
 import difflib
@@ -41,19 +41,19 @@ AXES = {
 
 
 def config(module: ModuleType, **changes: Any) -> Any:
-    """The small configuration, with changes."""
+    """The small configuration with changes."""
     return module.TransformerConfig(**SIZES | changes)
 
 
 def draws(seed: int, name: str) -> torch.Generator:
-    """Randomness that depends on the seed and on what it is for, and on nothing else."""
+    """A generator determined by the seed and a purpose's name."""
     return torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
 
 
 def residual(
     seed: int, name: str = "residual", *, batch: int = BATCH, seq: int = SEQ, scale: float = 1.0
 ) -> Tensor:
-    """A residual stream [batch seq d_model] whose positions differ in mean and in size."""
+    """A residual stream [batch seq d_model] with positions of different mean and scale."""
     generator = draws(seed, name)
     shape = (batch, seq, SIZES["d_model"])
     noise = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -70,7 +70,7 @@ def tokens(
     seq: int = SEQ,
     d_vocab: int = SIZES["d_vocab"],
 ) -> Tensor:
-    """Tokens [batch seq], the first and the last of the vocabulary among them where they fit."""
+    """Tokens [batch seq], with the vocabulary's first and last if they fit."""
     drawn = torch.randint(0, d_vocab, (batch, seq), generator=draws(seed, name))
     if seq >= 5:
         drawn[0, 2], drawn[-1, 4], drawn[0, 3] = 0, 0, d_vocab - 1
@@ -78,17 +78,17 @@ def tokens(
 
 
 def weighting(seed: int, output: Tensor) -> Tensor:
-    """Random numbers of an output's shape and dtype, by which its elements are summed."""
+    """Random weights of an output's shape and dtype."""
     noise = torch.randn(output.shape, generator=draws(seed, "weighting"), dtype=torch.float64)
     return noise.to(output.dtype)
 
 
 def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
-    """Set a module's parameters, in place.
+    """Set a module's parameters in place.
 
     A parameter of another name gets the value of the one that it most likely stands for. One of
-    another shape gets random values of its own: with those that its constructor drew, a mistake
-    in the initialisation would look like one in what the module computes.
+    another shape gets random values, so that a mistake in its initialisation does not change the
+    output.
     """
     expected = {name: tuple(value.shape) for name, value in values.items()}
     own = own_parameters(model, expected)
@@ -105,7 +105,7 @@ def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
 def renamings(
     expected: dict[str, tuple[int, ...]], actual: dict[str, tuple[int, ...]]
 ) -> dict[str, str]:
-    """What each unknown name most likely means: a missing parameter of the same shape."""
+    """For each unknown name, the likeliest missing parameter of the same shape."""
     missing = {name: shape for name, shape in expected.items() if name not in actual}
     unknown = {name: shape for name, shape in actual.items() if name not in expected}
     pairs = sorted(
@@ -129,7 +129,7 @@ def _likeness(wanted: str, name: str) -> float:
 
 
 def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Values for a parameter: weights that keep activations near 1, gains off 1, biases off 0."""
+    """Random values: weights for activations near 1, gains other than 1, biases other than 0."""
     noise = torch.randn(shape, generator=draws(seed, f"parameter {name}"), dtype=torch.float64)
     last = name.split(".")[-1]
     if last == "w":
@@ -145,7 +145,7 @@ def random_parameter(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def own_parameters(model: nn.Module, known: Container[str] = ()) -> dict[str, nn.Parameter]:
-    """A module's parameters, each once; one of several names is called by the known one."""
+    """A module's parameters, each once, under its known name if it has several."""
     names: dict[int, list[str]] = {}
     parameters: dict[int, nn.Parameter] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -163,7 +163,7 @@ def shapes(model: nn.Module, known: Container[str] = ()) -> dict[str, tuple[int,
 
 
 def tensor(value: Any, what: str) -> Tensor:
-    """A value that must be a tensor. Raises Failure, saying what it is, when it is none."""
+    """Return a value that is a tensor. Raises Failure for others, with their type."""
     if isinstance(value, Tensor):
         return value
     if value is None:
@@ -173,14 +173,14 @@ def tensor(value: Any, what: str) -> Tensor:
 
 
 def text(value: Any) -> str:
-    """What a value is, in a few words, for entries that are compared as text."""
+    """Describe a value in a few words, for text entries."""
     if isinstance(value, Tensor):
         return f"a tensor of {str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     return "None" if value is None else f"{type(value).__name__} {value!r}"
 
 
 def with_axes(shape: tuple[int, ...] | torch.Size) -> str:
-    """A shape with the names of its axes, where all of them are sizes of the probes."""
+    """A shape with its axes' names if all sizes are the probes'."""
     names = [AXES.get(size) for size in shape]
     written = "[" + " ".join(map(str, shape)) + "]"
     return f"{written} ({' '.join(map(str, names))})" if shape and all(names) else written
@@ -188,7 +188,7 @@ def with_axes(shape: tuple[int, ...] | torch.Size) -> str:
 
 @contextmanager
 def listening(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Collect the activations of a module's taps while the context lasts."""
+    """In this context, collect the activations of a module's taps."""
     heard: dict[str, Tensor] = {}
     handles = [
         child.register_forward_hook(_keep(heard, name))
@@ -211,7 +211,7 @@ def _keep(heard: dict[str, Tensor], name: str) -> Callable[..., None]:
 
 
 def tap_entries(heard: dict[str, Tensor]) -> Observation:
-    """Entries for tap activations; of masked scores only what no mask touches."""
+    """Entries for tap activations; of masked scores, only the unmasked."""
     entries = {}
     for name, value in heard.items():
         if name.endswith("hook_attn_scores") and value.dim() == 4:

@@ -1,11 +1,11 @@
-"""Observe how a forbidden call ends: by the exception's type, never by its words."""
+"""Observe the exception's type of a forbidden call, ignoring its message."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def ending(call: Callable[[], Any], promised: type[Exception] = ValueError) -> str:
-    """The promised exception's name where the call raises it, else what happened in its place."""
+    """The promised exception's name if the call raises it, else the actual result."""
     try:
         call()
     except promised:

@@ -1,4 +1,4 @@
-"""Build, fill and run a module class under check."""
+"""Construct and run a module class under check."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from gpt2_small.checker.claims.observing import probes
 
 @dataclass(frozen=True)
 class Subject:
-    """A module class, and how its claims build and feed it.
+    """A module class, with the configuration and inputs of its claims.
 
     name: the part.
     feed: `probes.residual` or `probes.tokens`.
-    scales: of the inputs for the values; empty for tokens.
-    settings: of the configuration, beside the small sizes.
-    parameters: names and shapes of the parameters of a part, given the configuration's fields.
+    scales: the sizes of the inputs; empty for tokens.
+    settings: configuration fields that differ from the probes'.
+    parameters: gives names and shapes of a part's parameters from the configuration's fields.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Subject:
         return model.eval()
 
     def fresh(self, module: ModuleType, **changes: Any) -> nn.Module:
-        """The part as its constructor leaves it."""
+        """The part as initialised."""
         settings = probes.config(module, **self.settings | changes)
         model = getattr(module, self.name)(settings)
         if not isinstance(model, nn.Module):
@@ -49,22 +49,22 @@ class Subject:
         return model
 
     def contract(self, **changes: Any) -> Shapes:
-        """Names and shapes of the parameters that the part must have."""
+        """The names and shapes of the part's parameters in the contract."""
         return self.parameters(self.name, probes.SIZES | self.settings | changes)
 
     def run(self, model: nn.Module, given: Tensor) -> Tensor:
-        """What the part makes of an input. Raises Failure when it is no tensor."""
+        """The part's output. Raises Failure if it is not a tensor."""
         return probes.tensor(model(given), f"what {self.name} returns")
 
     def values(
         self, seed: int, name: str, dtype: torch.dtype = torch.float32, **how: Any
     ) -> Tensor:
-        """An input, in a dtype when it is made of real numbers."""
+        """An input; real numbers are converted to the dtype."""
         given = self.feed(seed, name, **how)
         return given.to(dtype) if given.is_floating_point() else given
 
     def inputs(self, seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """What the values are checked on, by the names of the outputs."""
+        """The inputs of all scales, by the names of their outputs."""
         if not self.scales:
             return {"the output": self.feed(seed)}
         scales = self.scales if dtype != torch.bfloat16 else (1.0,)

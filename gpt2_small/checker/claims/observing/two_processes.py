@@ -23,7 +23,7 @@ _SECONDS = 10
 def step_in_two_processes(
     train_step: Callable[..., Any], model: nn.Module, batches: Sequence[Tensor], rate: float
 ) -> Observation:
-    """The weights of the first process after a step with clipping to 1, and whether both agree."""
+    """The first process's weights after a step with clipping to 1, and whether both agree."""
     with tempfile.TemporaryDirectory() as folder:
         ranks = [
             _forked(rank, Path(folder), train_step, model, [b[rank::2] for b in batches], rate)
