@@ -10,9 +10,9 @@ from torch import nn
 
 from gpt2_small.checker.claims.observing.probes import SIZES
 from gpt2_small.checker.layouts.construction import AnyConfig, construct, construct_norm
-from gpt2_small.checker.verdict import Verdict
 
 FILES = Path(__file__).parent / "layouts"
+PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transformer"]
 CONFIG = SimpleNamespace(
     **SIZES, dropout=0.25, layer_norm_eps=1e-5, init_std=0.02, tied_embeddings=True
 )
@@ -50,17 +50,20 @@ def respelled(layout: str) -> str:
     return text
 
 
-def states(verdict: Verdict) -> dict[str, tuple[str, tuple[str, ...]]]:
-    return {p: (verdict.state_of(p), verdict.reports[p].mistakes) for p in verdict.parts()}
+# With the layout's own spellings nanoGPT's exact GELU fails, and what is made of it waits.
+JUDGED = {
+    "nanogpt": ["passed", "passed", "failed", "waiting", "waiting"],
+    "llms_from_scratch": ["passed"] * 5,
+}
 
 
-@pytest.mark.parametrize("layout", ["nanogpt", "llms_from_scratch"])
+@pytest.mark.parametrize("layout", JUDGED)
 def test_a_model_with_other_spellings_is_judged_alike(tmp_path: Path, layout: str) -> None:
     name = layout.replace("_", "-")
-    text = (FILES / f"{layout}.py").read_text()
-    expected = states(check_text(tmp_path, text, layout=name, naming=False))
-    assert states(check_text(tmp_path, respelled(layout), layout=name, naming=False)) == expected
-    assert "passed" in {state for state, _ in expected.values()}
+    verdict = check_text(tmp_path, respelled(layout), layout=name, naming=False)
+    assert {part: verdict.state_of(part) for part in verdict.parts()} == dict(
+        zip(PARTS, JUDGED[layout], strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ["n_embd", "emb_dim", "hidden_size", "d_model"])

@@ -75,7 +75,7 @@ def not_named(part: str, seed: int = 0, *, share: int = 1) -> list[tuple[str, tu
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part not in QUICK])
-def test_a_share_of_the_mistakes_is_rejected_by_a_check_of_the_own_part(part: str) -> None:
+def test_a_share_of_the_mistakes_is_rejected_by_a_check_of_their_part(part: str) -> None:
     mine = [m for m in WRONG if m.component == part][::ONE_IN]
     assert [m.id for m in mine if rejected(m) is None] == []
 
