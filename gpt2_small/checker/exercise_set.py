@@ -1,4 +1,4 @@
-"""Define an exercise set: parts to write, with the claims, mistakes and hints about them.
+"""Define an exercise set: parts to write, with their claims, mistakes and hints.
 
 The fifteen parts of `solution.py` are one set; every lesson is another. A learner's file says in a
 comment which set it belongs to, so that no command has to be told.
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from gpt2_small.checker.learner.hints import Guide
     from gpt2_small.checker.mistakes.mistake import Mistake
 
-# Begins the names of sets whose reference is the fifteen parts' with named edits in it.
+# Begins the names of sets whose reference is the fifteen parts' with named edits.
 VARIANT = "gpt2 with "
 
 
 @dataclass(frozen=True)
 class ExerciseSet:
-    """Parts to write, and what judges and helps who writes them.
+    """Parts to write, with their reference, claims, mistakes and hints.
 
     name: "gpt2" for the fifteen parts, else the lesson's.
-    reference: the file in which every part is written.
+    reference: the file with the complete parts.
     parts: names of classes and functions of the reference, in learning order.
     claims: the claims about a part, gates first.
     mistakes: the known mistakes in a part, each an edit of the reference.
-    guides: steps and hints for every part, by its name.
-    text: the reference's, where it is not that of the file.
-    axes: for parts whose parameters are not those of GPT-2, the axes of each, by its name.
-    other_models: edits of a part that make a right part of another model, and are wrong here.
+    guides: steps and hints by part.
+    text: the reference's text, if it differs from the file's.
+    axes: the axes of parameters that differ from GPT-2's, by part and name.
+    other_models: edits that turn a part into that of another model, and are wrong here.
     """
 
     name: str
@@ -48,32 +48,32 @@ class ExerciseSet:
     other_models: Callable[[str], tuple["Mistake", ...]] = lambda _part: ()
 
     def reference_text(self) -> str:
-        """The Python of the reference."""
+        """The reference's source."""
         return self.reference.read_text(encoding="utf-8") if self.text is None else self.text
 
     @property
     def is_variant(self) -> bool:
-        """Whether the reference is the fifteen parts' with named edits in it."""
+        """Whether the reference is the fifteen parts' with named edits."""
         return self.name.startswith(VARIANT)
 
     @property
     def mark(self) -> str:
-        """The comment by which a learner's file says that it belongs to this set, or nothing."""
+        """The comment that marks a learner's file of this set; empty for GPT-2."""
         return "" if self.text or self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
 
     def what_can_be_named(self, part: str) -> tuple["Mistake", ...]:
-        """The known mistakes in a part, and what makes another model of it."""
+        """The known mistakes in a part, and the edits of other models."""
         return (*self.other_models(part), *self.mistakes(part))
 
     def find_mistake(self, mistake_id: str) -> "Mistake":
-        """The known mistake of an id. Raises UserError with the nearest."""
+        """The known mistake with an id. Raises UserError with the nearest."""
         known = {one.id: one for part in self.parts for one in self.what_can_be_named(part)}
         if mistake_id in known:
             return known[mistake_id]
         raise UserError(f"there is no mistake {mistake_id!r}; {did_you_mean(mistake_id, known)}")
 
     def find_part(self, name: str) -> str:
-        """The part that a name means, whatever its case. Raises UserError with the nearest."""
+        """The part with a name, ignoring case. Raises UserError with the nearest."""
         by_lower = {_plain(part): part for part in self.parts}
         asked = _plain(name)
         if asked in by_lower:

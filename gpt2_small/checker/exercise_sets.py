@@ -10,24 +10,24 @@ from gpt2_small import binding
 from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
 from gpt2_small.errors import UserError, did_you_mean
 
-# The file of a lesson, in `lessons/NN_name/`, that has its set under the name EXERCISES.
+# The file in `lessons/NN_name/` that defines EXERCISES, the lesson's set.
 _DEFINITION = "exercises.py"
 _MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
 
 
 def of_source(source: bytes) -> ExerciseSet:
-    """The set that a file belongs to. Raises UserError for a lesson that is not installed."""
+    """The set of a source text. Raises UserError for a lesson that is not installed."""
     marked = _MARK.search(source)
     return find(marked[1].decode(errors="replace")) if marked else GPT2
 
 
 def of_file(path: Path) -> ExerciseSet:
-    """The set that a file on disk belongs to. Raises UserError when it cannot be read."""
+    """The set of a file. Raises UserError if it cannot be read."""
     return of_source(binding.read(path.expanduser()))
 
 
 def of_file_or_default(path: Path) -> ExerciseSet:
-    """The set that a file belongs to; the fifteen parts where that cannot be said."""
+    """The set of a file; the fifteen parts if it cannot be determined."""
     try:
         return of_file(path)
     except UserError:
@@ -35,7 +35,7 @@ def of_file_or_default(path: Path) -> ExerciseSet:
 
 
 def find(name: str) -> ExerciseSet:
-    """The set of a name. Raises UserError with the nearest lesson."""
+    """The set with a name. Raises UserError with the nearest lesson."""
     if name.startswith(VARIANT):
         from gpt2_small.checker.variants import variant_set  # not needed by children
 
@@ -44,7 +44,7 @@ def find(name: str) -> ExerciseSet:
 
 
 def find_lesson(name: str) -> ExerciseSet:
-    """The set of a lesson, by its name, its folder's (`01_bigram`) or its number.
+    """The set of a lesson, by its name, its folder (`01_bigram`) or its number.
 
     Raises UserError with the nearest.
     """
@@ -60,7 +60,7 @@ def find_lesson(name: str) -> ExerciseSet:
 
 
 def lesson_folders() -> dict[str, Path]:
-    """The folders of the lessons that have exercises, by the lesson's name, in their order."""
+    """The folders of lessons with exercises by lesson name, in order."""
     found = sorted((GPT2.reference.parent / "lessons").glob(f"[0-9][0-9]_*/{_DEFINITION}"))
     return {path.parent.name[3:].replace("_", "-"): path.parent for path in found}
 

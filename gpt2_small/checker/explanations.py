@@ -1,4 +1,4 @@
-"""Word what was observed and what was expected."""
+"""Explain differences and errors in sentences."""
 
 import errno
 import math
@@ -19,7 +19,7 @@ from gpt2_small.checker.claims.observing.probes import AXES, text, with_axes
 
 _LONGEST = 300
 
-# Words that end what an entry is, and begin what it is of.
+# Prepositions that end the head noun of an entry's name.
 _AFTER_THE_NOUN = frozenset(
     {
         "of", "that", "in", "with", "for", "when", "after", "at", "while", "from", "read", "made",
@@ -30,12 +30,12 @@ _AFTER_THE_NOUN = frozenset(
 _SINGULAR = ("bias", "loss")
 
 
-# What torch says of one thing, depending on how it came about.
+# Different wordings of one error in torch.
 _NOTHING_TO_DRAW = ("invalid multinomial distribution", "probability tensor contains")
 
 
 def explain_error(error: BaseException) -> str:
-    """An exception as one sentence."""
+    """Explain an exception in one sentence."""
     reason = " ".join(str(error).split())
     if len(reason) > _LONGEST:
         reason = reason[:_LONGEST] + " ..."
@@ -63,7 +63,7 @@ def explain_error(error: BaseException) -> str:
 
 
 def _sizes_in(reason: str) -> str:
-    """Which axes of the probes have the sizes that an error about shapes names."""
+    """The probes' axes with the sizes in an error about shapes."""
     if not re.search(r"\b(size|shape|dimension|mat1|broadcast|axis|subscript|index)", reason):
         return ""
     numbers = dict.fromkeys(map(int, re.findall(r"(?<![\w.])\d+(?![\w.])", reason)))
@@ -72,7 +72,7 @@ def _sizes_in(reason: str) -> str:
 
 
 def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:
-    """Why an entry is not what it should be, with numbers."""
+    """Explain an entry's difference, with numbers."""
     if name.startswith(TAP):
         name = f"the activation at {name.removeprefix(TAP)}"
     several = are_several(name)
@@ -92,7 +92,7 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
 
 
 def are_several(name: str) -> bool:
-    """Whether the name of an entry is in the plural: `the tokens after a prompt`."""
+    """Whether an entry's name is plural: `the tokens after a prompt`."""
     if name.startswith(("what ", "how ")):
         return False
     words = name.removeprefix("the ").split()
@@ -106,7 +106,7 @@ def are_several(name: str) -> bool:
 
 
 def _plural(name: str, said: str) -> str:
-    """What is said of one thing, said of several."""
+    """The plural of a sentence."""
     verb, rest = said[len(name) + 1 :].split(" ", 1)
     verb = {"differs": "differ", "has": "have", "is": "are"}.get(verb, verb)
     rest = rest.replace("; it should be", "; they should be")
@@ -143,7 +143,7 @@ def _tensors(seen: Tensor, expected: Tensor) -> str:
 
 
 def largest_place(values: Tensor) -> list[int]:
-    """The index of the largest element (torch.unravel_index takes a second of importing)."""
+    """The index of the largest element (torch.unravel_index imports for a second)."""
     place: list[int] = []
     rest = int(values.argmax())
     for size in reversed(values.shape):
@@ -153,7 +153,7 @@ def largest_place(values: Tensor) -> list[int]:
 
 
 def _factor(seen: Tensor, expected: Tensor) -> str:
-    """That all elements are off by the same factor, when they are."""
+    """The common factor of all elements as a clause; empty without one."""
     a, b = seen.detach().double().flatten(), expected.detach().double().flatten()
     norm = (b * b).sum()
     if not (bool(a.isfinite().all()) and norm > 0):

@@ -1,7 +1,7 @@
-"""Compare the version that a learner's file was begun with with the installed one.
+"""Compare the version that wrote a learner's file with the installed one.
 
-A file made by `start` names the version in a comment. It is judged by the installed version; where
-that is another, the given code that has changed since is listed.
+`start` writes the version into a comment. The installed version judges the file; if it is another,
+a remark lists the given code that has changed since.
 """
 
 import ast
@@ -16,23 +16,23 @@ _MOST_NAMES = 6
 
 
 def mark(version: str = __version__) -> str:
-    """The comment line by which a learner's file names the version."""
+    """The comment line with the version."""
     return f"# begun with gpt2-small {version}\n"
 
 
 def without_mark(text: str) -> str:
-    """A file without the comment line."""
+    """Remove the comment line."""
     return re.sub(_LINE.pattern.decode() + "\n?", "", text, count=1, flags=re.MULTILINE)
 
 
 def begun_with(source: bytes) -> str | None:
-    """The version that a file names; None when it names none."""
+    """The version in a file's comment; None without one."""
     found = _LINE.search(source)
     return found[1].decode(errors="replace") if found else None
 
 
 def remark(source: bytes, exercises: ExerciseSet) -> str | None:
-    """A sentence about a file begun with another version than the installed one; else None."""
+    """A sentence about a file of another version; else None."""
     version = begun_with(source)
     if version is None or version == __version__:
         return None
@@ -46,7 +46,7 @@ def remark(source: bytes, exercises: ExerciseSet) -> str | None:
 
 
 def changed_code(source: bytes, exercises: ExerciseSet) -> list[str]:
-    """Given code (signatures, `__init__`, helpers) that a file lacks or has otherwise."""
+    """Given code (signatures, `__init__`, helpers) that a file lacks or has changed."""
     try:
         own = _given(ast.parse(source), exercises)
     except (SyntaxError, ValueError, RecursionError):
@@ -56,7 +56,7 @@ def changed_code(source: bytes, exercises: ExerciseSet) -> list[str]:
 
 
 def _given(tree: ast.Module, exercises: ExerciseSet) -> dict[str, str]:
-    """The code of a file that a learner does not write, by name, without docstrings."""
+    """A file's given code by name, without docstrings."""
     found = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -84,7 +84,7 @@ def _code(function: ast.FunctionDef, *, signature_only: bool) -> str:
 
 
 def _undocumented(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements without a docstring in front."""
+    """Statements without a leading docstring."""
     match body:
         case [ast.Expr(value=ast.Constant(value=str())), *rest]:
             return rest

@@ -11,7 +11,7 @@ from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
 
-# Only a file that begins with this is ever replaced.
+# Only files that begin with this are replaced.
 _MARK = "<!-- written by gpt2-small grade -->"
 _WORDS = {
     "passed": "right",
@@ -22,9 +22,10 @@ _WORDS = {
 
 
 def prepare(folder: Path, handed_in: Path, submissions: Sequence[Submission]) -> None:
-    """Make the folder, and raise UserError now where feedback could not be written later.
+    """Create the folder. Raises UserError if feedback could not be written later.
 
-    Refused: a folder inside the hand-ins, and one that has another file under a student's name.
+    Also raises it for a folder inside the hand-ins, and for one that has another file under a
+    student's name.
     """
     inside = folder.absolute().resolve()
     if inside.is_relative_to(handed_in.resolve()):
@@ -38,12 +39,12 @@ def prepare(folder: Path, handed_in: Path, submissions: Sequence[Submission]) ->
 
 
 def path_of(folder: Path, student: str) -> Path:
-    """Where a student's feedback is written."""
+    """The path of a student's feedback."""
     return folder / f"{student}.md"
 
 
 def write(folder: Path, rows: Sequence[GradeRow]) -> None:
-    """Write a file for each row. Raises UserError for one that this command did not write."""
+    """Write a file for each row. Raises UserError rather than overwrite another file."""
     for row in rows:
         path = path_of(folder, row.student)
         _refuse_another(path)
@@ -51,7 +52,7 @@ def write(folder: Path, rows: Sequence[GradeRow]) -> None:
 
 
 def _refuse_another(path: Path) -> None:
-    """Raise UserError when something is at `path` that is no feedback of this command."""
+    """Raise UserError if `path` exists and is not feedback of this command."""
     if not os.path.lexists(path):
         return
     try:
@@ -63,9 +64,9 @@ def _refuse_another(path: Path) -> None:
 
 
 def as_markdown(row: GradeRow) -> str:
-    """A student's feedback: points, a table of the parts, and a section for each that is wrong.
+    """Format a student's feedback: points, a table of parts, a section for each wrong part.
 
-    Remarks are for the instructor and are left out.
+    Omits remarks, which are for the instructor.
     """
     name = Path(row.file).name
     lines = [_MARK, "", f"# Feedback for {_text(row.student)}", ""]
@@ -93,7 +94,7 @@ def as_markdown(row: GradeRow) -> str:
 
 
 def _section(row: GradeRow, part: str) -> list[str]:
-    """What is wrong with a part, and the command that helps."""
+    """The mistakes in a part, and the hint command."""
     said = [row.reasons.get(part, ""), *row.advice.get(part, "").split("\n")]
     lines = [_text(sentence) for sentence in dict.fromkeys(said) if sentence]
     named = row.named.get(part, ())
@@ -111,5 +112,5 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Text for between backticks."""
+    """Text for use between backticks."""
     return "".join(c if c.isprintable() and c != "`" else "?" for c in text)

@@ -1,4 +1,4 @@
-"""Check the submissions of a class, several at a time."""
+"""Check the submissions of a class in parallel."""
 
 import ast
 import threading
@@ -21,14 +21,14 @@ _STOPPED = "the file was stopped before this part"
 
 
 class _OutOfTime(Exception):
-    """A file has taken all the time that it may take, or grading was interrupted."""
+    """A file exceeded its time limit, or grading was interrupted."""
 
 
 class Grading:
-    """Checks submissions, several at a time, each with a checker of its own.
+    """Checks submissions in parallel, each with its own checker.
 
-    seed: of everything that the checks draw.
-    seconds: that a whole file may take; the check that is running then ends by its own limit.
+    seed: for the checks' random inputs.
+    seconds: time limit per file; a running check still ends by its own limit.
     """
 
     def __init__(self, *, seed: int, seconds: float, limits: Limits, jobs: int) -> None:
@@ -38,7 +38,7 @@ class Grading:
         self._checkers: SimpleQueue[Checker] = SimpleQueue()
 
     def run(self, handed_in: Sequence[Submission], on_row: Callable[[GradeRow], None]) -> None:
-        """Fill `rows`, in the order of the submissions; when interrupted, with those so far."""
+        """Fill `rows` in the submissions' order; after an interruption, with those so far."""
         checkers = [Checker(self.limits) for _ in range(min(self.jobs, len(handed_in)))]
         for checker in checkers:
             checker.warm(PARTS)
@@ -61,7 +61,7 @@ class Grading:
         return [row for row in self.rows if row.remarks and row.remarks[0].startswith("ALARM")]
 
     def _finish(self, handed_in: Sequence[Submission]) -> None:
-        """Add what is known only when all files have run."""
+        """Add remarks that need all rows."""
         note_copies(self.rows)
         for submission, row in zip(handed_in, self.rows, strict=False):
             alarm = submission.alarm()
@@ -115,7 +115,7 @@ class Grading:
 
 
 def before_the_last_part(results: Sequence[Result], parts: Sequence[str]) -> list[Result]:
-    """The results of the parts that were checked to their end; the others as waiting."""
+    """The results of completely checked parts; all others as waiting."""
     begun = [part for part in parts if any(r.component == part for r in results)]
     whole = begun[:-1]
     left = [Result(p, "", "waiting", message=_STOPPED) for p in parts if p not in whole]
@@ -123,7 +123,7 @@ def before_the_last_part(results: Sequence[Result], parts: Sequence[str]) -> lis
 
 
 def remarks_on(submission: Submission, row: GradeRow) -> list[str]:
-    """Remarks on a checked file for the instructor, the most important first."""
+    """The instructor's remarks on a checked file, the most important first."""
     said = [f"a link to {submission.link}"] if submission.link else []
     tree: ast.Module | None = originality.parsed(submission.source)
     if tree is not None:

@@ -1,6 +1,6 @@
-"""Tell from a file's text where it comes from: imports of the reference, copied bodies.
+"""Detect imports of the reference and copied bodies in a file's text.
 
-It reads the text alone and is easily misled by who wants to; it helps an instructor to look.
+It reads only the text and is easy to deceive; it helps an instructor to review.
 """
 
 import ast
@@ -14,14 +14,14 @@ from gpt2_small.checker.grading.outside_access import is_grave, outside_accesses
 from gpt2_small.checker.learner.skeleton import function_of
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 
-# Bodies shorter than this are alike because there is hardly another way to write them.
+# Shorter bodies are similar in independent files.
 _LONG_ENOUGH = 120
-# Correct files written by others share from 0.07 to 0.51 with the reference, a part.
+# Independent correct files have a likeness of 0.07 to 0.51 per part.
 _ALIKE = 0.9
 
 
 def parsed(text: bytes) -> ast.Module | None:
-    """The syntax tree of a file; None when it is no Python."""
+    """The syntax tree of a file; None if it is not Python."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -31,7 +31,7 @@ def parsed(text: bytes) -> ast.Module | None:
 
 
 def remarks(tree: ast.Module, exercises: ExerciseSet = GPT2) -> list[str]:
-    """Sentences about a file that an instructor should know of, the most important first."""
+    """Remarks on a file for the instructor, the most important first."""
     reached = [(what, f"{what} (line {line})") for line, what in outside_accesses(tree)]
     likes = [f"{part} {share:.0%}" for part, share in likenesses(tree, exercises).items()]
     return [
@@ -42,14 +42,14 @@ def remarks(tree: ast.Module, exercises: ExerciseSet = GPT2) -> list[str]:
 
 
 def undefined(tree: ast.Module, parts: Iterable[str]) -> list[str]:
-    """Those of these parts that no class or function of the file has the name of."""
+    """The parts without a class or function in the file."""
     kinds = (ast.ClassDef, ast.FunctionDef)
     defined = {node.name for node in tree.body if isinstance(node, kinds)}
     return [part for part in parts if part not in defined]
 
 
 def likenesses(tree: ast.Module, exercises: ExerciseSet = GPT2) -> dict[str, float]:
-    """The longer parts whose code is that of the reference but for names, and how much of it."""
+    """The longer parts that resemble the reference up to names, with their likeness."""
     found = {}
     for part in exercises.parts:
         reference, own = _reference_code(part, exercises), _code(tree, part)
@@ -61,7 +61,7 @@ def likenesses(tree: ast.Module, exercises: ExerciseSet = GPT2) -> dict[str, flo
 
 
 def fingerprint(tree: ast.Module, exercises: ExerciseSet = GPT2) -> str:
-    """The code of all parts without names, comments and layout, to find two files that are one."""
+    """The code of all parts without names, comments and layout, for comparing files."""
     return "\n".join(" ".join(_code(tree, part)) for part in exercises.parts)
 
 
@@ -71,7 +71,7 @@ def _reference_code(part: str, exercises: ExerciseSet) -> list[str]:
 
 
 def _code(tree: ast.Module, part: str) -> list[str]:
-    """A part's body as a list of words in which local names are numbered; [] without one."""
+    """A part's body as tokens with numbered local names; [] without one."""
     try:
         function = function_of(tree, part)
     except (ValueError, AssertionError):
@@ -91,7 +91,7 @@ def _code(tree: ast.Module, part: str) -> list[str]:
 
 
 def _in_order(node: ast.AST) -> Iterator[ast.AST]:
-    """A piece of code and what it is made of, in the order of the text."""
+    """A node and its descendants in source order."""
     left = [node]
     while left:
         node = left.pop()

@@ -1,7 +1,7 @@
-"""List where a file reaches beyond a model: other libraries' names, the interpreter, other files.
+"""List a file's accesses to other libraries' names, the interpreter and other files.
 
-It reads the text alone and is easily misled by who wants to; it helps an instructor to look. What a
-file assigns to torch's names cannot change its verdict, which is computed in another process.
+It reads only the text and is easy to deceive; it helps an instructor to review. Assignments to
+torch's names cannot change the verdict, which is computed in another process.
 """
 
 import ast
@@ -14,7 +14,7 @@ _INTERPRETER = (
     "mmap", "multiprocessing", "os", "pickle", "resource", "runpy", "shutil", "signal", "socket",
     "subprocess", "threading", "traceback",
 )  # fmt: skip
-# Modules that others have imported, and are reached through them: `torch.os`.
+# Modules reachable through other modules' imports: `torch.os`.
 _THROUGH = frozenset(_INTERPRETER) - {"code", "resource", "signal"} | {"sys"}
 _BUILTINS = ("exec", "eval", "open", "__import__", "compile", "globals")
 _METHODS = (
@@ -28,12 +28,12 @@ _ATTRIBUTES = (
 
 
 def outside_accesses(tree: ast.Module) -> list[tuple[int, str]]:
-    """Lines with what an instructor should know of, in the order of the text."""
+    """Lines with an access, in source order."""
     return sorted({*_imports(tree), *_calls(tree), *_assignments(tree)})
 
 
 def is_grave(what: str) -> bool:
-    """Whether a file reaches for a finished GPT-2, or changes what it has imported."""
+    """Whether an access is to a complete GPT-2, or changes an imported module."""
     return what.startswith(("assigns to", "changes", "names")) or (
         what.startswith("imports") and "," in what
     )
@@ -52,7 +52,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _imported(node: ast.AST) -> list[str]:
-    """The modules that a piece of code imports by itself."""
+    """The modules that a node imports."""
     match node:
         case ast.Import(names=names):
             return [alias.name for alias in names]
@@ -64,7 +64,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Where a file reads other files, runs other code, or looks into the interpreter."""
+    """Calls that read files, run code, or inspect the interpreter."""
     imported = _names_imported(tree)
     for node in ast.walk(tree):
         match node:
@@ -88,7 +88,7 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Where a file changes what it has imported: `torch.where = ...`, `setattr(Tensor, ...)`."""
+    """Assignments to imported names: `torch.where = ...`, `setattr(Tensor, ...)`."""
     known = _names_imported(tree)
     for node in ast.walk(tree):
         match node:
@@ -111,7 +111,7 @@ def _names_imported(tree: ast.Module) -> set[str]:
 
 
 def _targets(node: ast.AST) -> list[ast.expr]:
-    """What a statement assigns to or deletes."""
+    """The targets that a statement assigns to or deletes."""
     if isinstance(node, (ast.Assign, ast.Delete)):
         return list(node.targets)
     return [node.target] if isinstance(node, (ast.AugAssign, ast.AnnAssign)) else []
@@ -126,7 +126,7 @@ def _flat(targets: list[ast.expr]) -> Iterator[ast.expr]:
 
 
 def _root(node: ast.expr) -> str | None:
-    """The name at the beginning of `name.a[b].c`."""
+    """The `name` of `name.a[b].c`."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return node.id if isinstance(node, ast.Name) else None

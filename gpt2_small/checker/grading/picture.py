@@ -1,4 +1,4 @@
-"""Draw a class as a heat map: parts by results and mistakes."""
+"""Plot a class as a heat map: parts by results and mistakes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from gpt2_small.checker.grading.rows import GradeRow, mistake_counts, sets_of, s
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_file
 
-# The most frequent mistakes of a part have a column each; the others share one.
+# Columns for a part's most frequent mistakes; the others share one.
 _RANKS = 3
 _SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 24
@@ -20,15 +20,15 @@ Cell = tuple[int, str]
 
 
 def writable(path: Path) -> None:
-    """Raise UserError for a format that pictures are not drawn in."""
+    """Raise UserError for an unsupported image format."""
     if path.suffix.lower() not in _SUFFIXES:
         raise UserError(f"{path} is no picture's name; end it in {', '.join(_SUFFIXES)}")
 
 
 def write(path: Path, rows: Sequence[GradeRow]) -> None:
-    """Draw the class, a panel for each exercise set, atomically.
+    """Plot the class to a file, atomically, with a panel for each exercise set.
 
-    Raises UserError when the picture cannot be written.
+    Raises UserError if the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -43,7 +43,7 @@ def write(path: Path, rows: Sequence[GradeRow]) -> None:
 
 
 def cells(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, list[Cell]]:
-    """For each part the counts of students with a label: states, mistakes by rank, the rest."""
+    """For each part, the counts of students by state and by mistake, frequent ones first."""
     counts = state_counts(rows, exercises)
     mine = [row for row in rows if row.exercises.name == exercises.name]
     found = {}
@@ -66,7 +66,7 @@ def _titles() -> list[str]:
 
 
 def _draw(panel: Any, rows: Sequence[GradeRow], exercises: ExerciseSet) -> None:
-    """One exercise set: a line a part, the counts as shades of a colour."""
+    """Draw an exercise set: a row per part, counts as shades."""
     table, titles = cells(rows, exercises), _titles()
     students = sum(row.not_graded is None and row.exercises.name == exercises.name for row in rows)
     for y, line in enumerate(table.values()):
@@ -99,7 +99,7 @@ def _square(x: int, y: int, colour: str, share: float) -> Any:
 
 
 def _short(name: str) -> str:
-    """A mistake's id in a cell's width, on two lines where it is long."""
+    """A mistake's id in a cell's width, on two lines if long."""
     if len(name) <= _LONGEST - 6:
         return name
     words, lines = name.split("-"), [""]

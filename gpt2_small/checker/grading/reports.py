@@ -1,4 +1,4 @@
-"""Write the grades of a class as CSV and JSON, for other programs."""
+"""Format the grades of a class as CSV and JSON."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ _AFTER = (
 
 
 def as_csv(grading: Grading) -> str:
-    """One line a student; cells that a spreadsheet would take for a formula are quoted."""
+    """Format one line per student; cells that look like formulas are quoted."""
     text = io.StringIO()
     writer = csv.writer(text)
     parts = list(dict.fromkeys(p for one in sets_of(grading.rows) for p in one.parts))
@@ -56,7 +56,7 @@ def as_csv(grading: Grading) -> str:
 
 
 def _told(row: GradeRow) -> dict[str, str]:
-    """The reasons of the parts that are wrong."""
+    """The reasons of the wrong parts."""
     return {part: row.reasons[part] for part, s in row.states.items() if s == "failed"}
 
 
@@ -67,7 +67,7 @@ def _no_formula(cell: object) -> object:
 
 
 def as_json(grading: Grading) -> str:
-    """All that is known, with the seed that repeats it."""
+    """Format all rows with the seed, as JSON."""
     rows = grading.rows
     content = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Collect a student's result in a row, and count over the rows of a class."""
+"""Define a student's row of results, and count over the rows of a class."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,17 +15,17 @@ from gpt2_small.checker.verdict import Status, Verdict
 class GradeRow:
     """The result of a student's file.
 
-    states: of every part.
+    states: the state of every part.
     mistakes: ids of the named mistakes, in learning order.
     named: the same, by part.
-    unnamed: parts that are wrong in a way that no known mistake explains.
-    reasons: why each part does not hold, in a sentence.
-    advice: sentences about each wrong part, and the file's lines, for the student.
+    unnamed: wrong parts that no known mistake explains.
+    reasons: a sentence for each part that failed.
+    advice: the student's sentences and source lines for each wrong part.
     remarks: for the instructor, the most important first.
-    notes: what was not judged, as `check` says it beside its verdict.
+    notes: the remarks of `check`, on what was not judged.
     not_graded: why the submission was not graded at all.
-    error: why the file could not be run, or not to its end.
-    code: of all parts, without names, comments and layout; two files of one code are copies.
+    error: why the file could not be run, or not completely.
+    code: the code of all parts without names, comments and layout; equal for copies.
     """
 
     student: str
@@ -52,11 +52,11 @@ class GradeRow:
 
     @property
     def points(self) -> float:
-        """Each part is worth the same, and is all right or not."""
+        """The share of parts that passed."""
         return round(POINTS * len(self.done) / len(self.exercises.parts), 2)
 
     def take(self, verdict: Verdict) -> None:
-        """Write a verdict into the row."""
+        """Store a verdict in the row."""
         self.error = self.error or verdict.error
         self.notes = list(verdict.remarks)
         self.states = {part: verdict.state_of(part) for part in verdict.parts()}
@@ -75,7 +75,7 @@ class GradeRow:
 
 
 def mean_points(rows: Iterable[GradeRow]) -> float | None:
-    """The mean over those who were graded; None when nobody was."""
+    """The mean points over graded rows; None without any."""
     points = [row.points for row in rows if row.not_graded is None]
     return round(mean(points), 2) if points else None
 
@@ -87,7 +87,7 @@ def sets_of(rows: Iterable[GradeRow]) -> list[ExerciseSet]:
 
 
 def state_counts(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, Counter[str]]:
-    """For each part how many graded files are in which state; `not_run` for a file's error."""
+    """For each part, the number of graded files by state; `not_run` for a file's error."""
     mine = [r for r in rows if r.exercises.name == exercises.name and r.not_graded is None]
     return {
         part: Counter(row.states.get(part, "not_run") for row in mine) for part in exercises.parts
@@ -95,19 +95,19 @@ def state_counts(rows: Sequence[GradeRow], exercises: ExerciseSet) -> dict[str, 
 
 
 def mistake_counts(rows: Iterable[GradeRow]) -> list[tuple[str, int]]:
-    """Mistakes by id with the number of students who made them, the most frequent first."""
+    """The number of students by mistake id, the most frequent first."""
     counts = Counter(mistake for row in rows for mistake in set(row.mistakes))
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def known(mistake_id: str, rows: Iterable[GradeRow]) -> Mistake:
-    """The mistake of an id, from the exercise set of a row that has it."""
+    """The mistake with an id, from the exercise set of a row that has it."""
     exercises = next(row.exercises for row in rows if mistake_id in row.mistakes)
     return exercises.find_mistake(mistake_id)
 
 
 def note_copies(rows: Iterable[GradeRow]) -> None:
-    """Remark on rows of the same code of which something holds."""
+    """Add remarks to rows with equal code and at least one passed part."""
     groups: dict[tuple[str, str], list[GradeRow]] = {}
     for row in rows:
         if row.code and row.done:

@@ -1,4 +1,4 @@
-"""Show the grades of a class: a table, whom to look at, counts by part and by mistake."""
+"""Format the grades of a class: a table, remarks, counts by part and by mistake."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from gpt2_small.checker.grading.rows import (
 )
 
 _MOST_MISTAKES = 10
-# Characters of a remark that stand in one line beside a name.
+# Characters of a remark in a row.
 _REMARK = 56
 
 
 def on_screen(grading: Grading) -> RenderableType:
-    """The sections of the screen, those with nothing in them left out."""
+    """The screen's sections without empty ones."""
     rows = grading.rows
     graded = [row for row in rows if row.not_graded is None]
     missing = [row for row in rows if row.not_graded is not None]
@@ -62,7 +62,7 @@ def what_of(row: GradeRow) -> Text:
 
 
 def _about(row: GradeRow, sentence: str) -> Text:
-    """One line about a student, cut to the width of the screen."""
+    """One line about a student, truncated to the screen's width."""
     line = Text(f"{clean(row.student).plain}: {_one_line(sentence)}", overflow="ellipsis")
     line.no_wrap = True
     if sentence.startswith("ALARM"):
@@ -71,7 +71,7 @@ def _about(row: GradeRow, sentence: str) -> Text:
 
 
 def _first(row: GradeRow) -> str:
-    """The most important remark, and how many more there are, which the reports list."""
+    """The most important remark, and the number of others, which the reports list."""
     more = len(row.remarks) - 1
     first = row.remarks[0]
     room = _REMARK if more == 0 else _REMARK - 10
@@ -80,7 +80,7 @@ def _first(row: GradeRow) -> str:
 
 
 def _parts(rows: Sequence[GradeRow]) -> list[RenderableType]:
-    """How many files are right, wrong, unwritten, by part."""
+    """The numbers of right, wrong and unwritten files by part."""
     grid = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     for title in ("part", "right", "wrong", "not written", "not judged"):
         grid.add_column(title, justify="left" if title == "part" else "right")
@@ -109,7 +109,7 @@ def _section(title: str, lines: Sequence[RenderableType]) -> list[RenderableType
 
 
 def clean(name: str) -> Text:
-    """A name from a student's hand, without what could steer a terminal."""
+    """A student's name without terminal control characters."""
     return Text(_one_line(name))
 
 

@@ -1,4 +1,4 @@
-"""Find and read the files of a class, before any of them is run."""
+"""Find and read the files of a class."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from gpt2_small.errors import UserError
 PREFERRED = ("my_gpt2.py", "my_gpt2.ipynb")
 _SUFFIXES = (".py", ".ipynb")
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar")
-# What operating systems, editors and this kit leave beside files; nobody hands it in.
+# Files of operating systems, editors and this kit, which are not submissions.
 _LEFT_BEHIND = (
     ".DS_Store", ".git", ".gitattributes", ".gitignore", ".idea", ".ipynb_checkpoints",
     ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", ".vscode", "Thumbs.db", "__MACOSX",
@@ -27,16 +27,16 @@ _MOST_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class Submission:
-    """What a student handed in, as it was when grading began.
+    """A student's submission when grading began.
 
-    student: the name of the file without its suffix, or of the folder that holds it.
-    file: that was chosen, or else the entry that holds none.
-    problem: why it is not graded; None for one that is.
-    content: the bytes of the file.
-    source: its Python; of a notebook, the code of its cells.
-    exercises: the exercise set that it belongs to.
-    link: where a symbolic link leads.
-    is_alone: whether the file stands in the student's own folder, and not beside others' files.
+    student: the file's name without suffix, or its folder's name.
+    file: the chosen file, or the entry without one.
+    problem: why it is not graded; None if it is.
+    content: the file's bytes.
+    source: its Python; for a notebook, the code of its cells.
+    exercises: its exercise set.
+    link: the target of a symbolic link.
+    is_alone: whether the file has a folder of its own.
     """
 
     student: str
@@ -50,11 +50,11 @@ class Submission:
 
     @property
     def sha256(self) -> str | None:
-        """The hash of the file's bytes; None where it could not be read."""
+        """The hash of the file's bytes; None if it could not be read."""
         return None if self.content is None else hashlib.sha256(self.content).hexdigest()
 
     def alarm(self) -> str | None:
-        """What has happened to the file on disk since it was read; None for nothing."""
+        """The file's change on disk since it was read; None without one."""
         if self.content is None:
             return None
         try:
@@ -69,9 +69,9 @@ class Submission:
 
 
 def submissions(folder: Path) -> list[Submission]:
-    """Everything in a folder, read: one entry a student by name, also those not gradable.
+    """Read a folder's submissions, one per student by name, also those that cannot be graded.
 
-    Raises UserError for a folder that is not there, or holds nothing to grade.
+    Raises UserError for a missing folder, and for one without submissions.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -101,7 +101,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _chosen(entry: Path) -> Submission:
-    """The file of an entry of the class's folder, or why there is none."""
+    """The file of an entry in the class's folder, or why it has none."""
     if entry.is_dir():
         found = replace(_inside(entry), student=_without_suffix(entry.name), is_alone=True)
         link = os.fspath(entry.resolve()) if entry.is_symlink() else None
@@ -120,12 +120,12 @@ def _chosen(entry: Path) -> Submission:
 
 
 def _without_suffix(name: str) -> str:
-    """A folder's name without what Moodle puts behind the student's name and number."""
+    """A folder's name without Moodle's suffix after the student's name and number."""
     return re.sub(r"(?<=.)_assignsubmission_file_?$", "", name)
 
 
 def _inside(folder: Path) -> Submission:
-    """The one solution in a student's folder: on top, or else in a folder in it."""
+    """The solution in a student's folder, at its top or in an inner folder."""
     try:
         entries = _entries(folder)
         files = [file for file in entries if file.suffix in _SUFFIXES and not file.is_dir()]
@@ -161,7 +161,7 @@ def _listed(entries: Sequence[Path], most: int = 3) -> str:
 
 
 def _read(submission: Submission) -> Submission:
-    """A submission with its content, or with the reason why it cannot be graded."""
+    """A submission with its content, or with a problem."""
     if submission.problem is not None:
         return submission
     file = submission.file
@@ -185,7 +185,7 @@ def _read(submission: Submission) -> Submission:
 
 
 def _named_apart(found: Iterable[Submission]) -> list[Submission]:
-    """Submissions under different names: `anna.py` beside `anna.ipynb` keep their suffixes."""
+    """Submissions with unique names: `anna.py` beside `anna.ipynb` keep their suffixes."""
     found = list(found)
     counts = Counter(submission.student for submission in found)
     return [

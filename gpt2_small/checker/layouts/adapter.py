@@ -1,8 +1,8 @@
-"""Adapt modules whose parameters have other names and shapes, so that the same claims judge them.
+"""Adapt modules with other parameter names and shapes to the contract.
 
-One einops pattern for each tensor says how theirs becomes the contract's. The adapted module owns
-the contract's parameters; every call makes the module's own tensors of them and runs the module
-with those (torch.func.functional_call), so that gradients reach the contract's names.
+An einops pattern for each tensor converts theirs to the contract's. The adapted module owns the
+contract's parameters; every call converts them to the module's tensors and runs the module with
+those (torch.func.functional_call), so gradients reach the contract's parameters.
 """
 
 import re
@@ -26,7 +26,7 @@ from gpt2_small.model_protocol import Config
 # number means several of their tensors, one for each head for instance, stacked in front.
 Tensors: TypeAlias = Mapping[str, tuple[Sequence[str], str]]
 Factory = Callable[[Any], nn.Module]
-# Calls the module on an input, given the function that runs it.
+# Calls the module on an input by the given function.
 Call = Callable[[nn.Module, Callable[..., Any], Tensor], Any]
 
 
@@ -39,19 +39,19 @@ def adapted(
     call: Call = lambda _module, run, given: run(given),
     lacks: Sequence[str] = (),
 ) -> type[nn.Module]:
-    """A module class with the contract's parameters that computes what another class computes.
+    """A module class with the contract's parameters that runs another class.
 
-    factory: makes the other module from a TransformerConfig.
+    factory: constructs the other module from a TransformerConfig.
     tensors: for every parameter of the other module the contract's, and the pattern, such as
         `"c_attn.weight": (["W_Q", "W_K", "W_V"], "(qkv head d_head) d_model -> qkv head d_model
         d_head")`. It is read in both directions. Or a function of the TransformerConfig that gives
         these.
-    part: whose shapes the parameters have; left out, those of the module's own tensors.
-    fixed: fields of the TransformerConfig that the other class does not take: `d_mlp`.
-    call: how the other module is called; left out, on the input alone.
-    lacks: a bias of the contract that the other module does not have, added to its output.
+    part: the part with the parameters' shapes; default: those of the module's tensors.
+    fixed: fields of the TransformerConfig that the other class ignores: `d_mlp`.
+    call: calls the other module; default: on the input alone.
+    lacks: a bias of the contract that the other module lacks; it is added to the output.
 
-    The class's constructor raises ValueError for a parameter that is in one of the two alone.
+    The class's constructor raises ValueError for a parameter without a counterpart.
     """
 
     class Adapted(nn.Module):
@@ -60,7 +60,7 @@ def adapted(
         def __init__(self, config: Config) -> None:
             super().__init__()
             inner = factory(config)
-            object.__setattr__(self, "_inner", inner)  # its parameters are not this module's
+            object.__setattr__(self, "_inner", inner)  # hides its parameters from this module
             self.config = config
             own = dict(inner.named_parameters())
             by_name = tensors(config) if callable(tensors) else tensors
@@ -112,9 +112,9 @@ def adapted(
 
 
 def fits(inner: nn.Module, tensors: Tensors, part: str, settings: Mapping[str, Any]) -> bool:
-    """Whether a module has the tensors of a part, in the shapes of a configuration's fields.
+    """Whether a module has a part's tensors in the configuration's shapes.
 
-    The width of an MLP may be another: many fix it.
+    An MLP's width may differ, because many fix it.
     """
     own = dict(inner.named_parameters())
     sizes = {"head": settings["n_heads"], "d_head": settings["d_head"]}
@@ -135,7 +135,7 @@ def fits(inner: nn.Module, tensors: Tensors, part: str, settings: Mapping[str, A
 
 
 def _register(module: nn.Module, name: str, value: Tensor) -> None:
-    """Make a parameter of a dotted name, unless there is one."""
+    """Register a parameter under a dotted name, unless it exists."""
     *path, last = name.split(".")
     for piece in path:
         if piece not in dict(module.named_children()):
@@ -146,7 +146,7 @@ def _register(module: nn.Module, name: str, value: Tensor) -> None:
 
 
 def _note_shape(inner: nn.Module, name: str, shape: Sequence[int]) -> None:
-    """Change the numbers that a module keeps of a tensor's size, such as `nf` of a Conv1D."""
+    """Update a module's stored tensor size, such as `nf` of a Conv1D."""
     path, _, last = name.rpartition(".")
     owner = inner.get_submodule(path)
     for old, new in zip(getattr(owner, last).shape, shape, strict=True):
@@ -168,18 +168,18 @@ class _Entry:
     is_stacked: bool
 
     def joined(self, own: Mapping[str, Tensor]) -> Tensor:
-        """Their tensors as one."""
+        """Stack their tensors."""
         tensors = [own[name] for name in self.theirs]
         return torch.stack(tensors) if self.is_stacked else tensors[0]
 
     def divided(self, tensor: Tensor) -> dict[str, Tensor]:
-        """One tensor as theirs, by their names."""
+        """Split a tensor into theirs, by name."""
         tensors = tensor.unbind() if self.is_stacked else [tensor]
         return dict(zip(self.theirs, tensors, strict=True))
 
 
 def _entries(tensors: Tensors, own: Mapping[str, nn.Parameter]) -> list[_Entry]:
-    """The patterns by the names that the module has. Raises ValueError for what is left over."""
+    """The patterns by the module's names. Raises ValueError for tensors without a pattern."""
     found = []
     for names, (ours, pattern) in tensors.items():
         wanted = re.compile(names.removesuffix("?").replace(".", r"\.").replace("*", r"\d+"))
@@ -200,7 +200,7 @@ def _entries(tensors: Tensors, own: Mapping[str, nn.Parameter]) -> list[_Entry]:
 
 
 def _first_name(names: str) -> str:
-    """The first of a name's alternatives."""
+    """The first alternative of a name."""
     while (shorter := re.sub(r"\(([^()]*)\)(\??)", _first_alternative, names)) != names:
         names = shorter
     return names.split("|")[0]

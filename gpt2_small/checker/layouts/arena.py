@@ -1,4 +1,4 @@
-"""Define the layout of ARENA's transformer: names of TransformerLens, a config of its own."""
+"""Define the layout of ARENA's transformer: TransformerLens's names, its own config."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _DROPS = "dropout in training mode, with the right mean"
 
 
 def _model_made(made: type[nn.Module], config: Config) -> nn.Module:
-    """A model; where embeddings are tied, GPT-2 has no bias of the head, so it is no parameter."""
+    """A model; if embeddings are tied, the head's bias is not a parameter."""
     model: Any = construct(made, config)
     if config.tied_embeddings and isinstance(getattr(model.unembed, "b_U", None), nn.Parameter):
         del model.unembed.b_U
@@ -39,7 +39,7 @@ def _model_made(made: type[nn.Module], config: Config) -> nn.Module:
 
 
 def _model_tensors(config: Config) -> Tensors:
-    """The head is judged with the token embedding's weight where that is asked for."""
+    """The model's patterns; if embeddings are tied, the head has the token embedding's weight."""
     if config.tied_embeddings:
         return {**_BODY(config), "unembed.W_U": (["embed.W_E"], "d_model rows -> rows d_model")}
     return {

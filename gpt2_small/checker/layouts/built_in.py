@@ -1,4 +1,4 @@
-"""List the built-in layouts, and find the one that a file has."""
+"""List the built-in layouts, and detect a file's."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -18,7 +18,7 @@ LAYOUTS = {layout.name: layout for layout in _ALL}
 
 
 def find_layout(name: str) -> Layout:
-    """The built-in layout of a name. Raises UserError with the nearest."""
+    """The built-in layout with a name. Raises UserError with the nearest."""
     if name in LAYOUTS:
         return LAYOUTS[name]
     hint = did_you_mean(name, LAYOUTS, otherwise=f"there are {', '.join(LAYOUTS)}")
@@ -26,7 +26,7 @@ def find_layout(name: str) -> Layout:
 
 
 def proposed_layout(module: ModuleType, config: Config) -> tuple[str, Sequence[str]] | None:
-    """The layout in which most parts of a file can be built and read, and those parts.
+    """The layout that fits most parts of a file, and those parts.
 
     config: a small TransformerConfig.
     """

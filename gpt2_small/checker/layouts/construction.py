@@ -1,4 +1,4 @@
-"""Build another author's class from a TransformerConfig, whatever its arguments are called."""
+"""Construct another author's class from a TransformerConfig under other argument names."""
 
 import inspect
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ _SPELLINGS = {
     ),
 }
 _FIELDS = {name: field for field, names in _SPELLINGS.items() for name in names.split()}
-# What else such classes take, with GPT-2's value.
+# Other fields of such classes, with GPT-2's value.
 _CONSTANTS = {
     **dict.fromkeys(
         ("bias", "use_bias", "qkv_bias", "qvk_bias", "attn_bias", "attention_bias", "mlp_bias"),
@@ -68,7 +68,7 @@ _RATIOS = {"mlp_ratio", "ff_mult", "ffn_mult", "mlp_mult", "expansion_factor"}
 
 
 class AnyConfig:
-    """A configuration whose fields have all the usual names, as attributes and as items."""
+    """A configuration with all usual field names, as attributes and items."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -105,7 +105,7 @@ class AnyConfig:
         return iter(_SPELLINGS)
 
     def keys(self) -> list[str]:
-        """The contract's names, of which each has other spellings."""
+        """The contract's names, without other spellings."""
         return list(_SPELLINGS)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -116,10 +116,10 @@ class AnyConfig:
 def construct(
     made: type[nn.Module], settings: Config, /, unknown: Any = None, **given: Any
 ) -> nn.Module:
-    """Make a module from those arguments that its constructor takes, by their usual names.
+    """Construct a module from the arguments of its constructor, by their usual names.
 
-    unknown: for one required argument of another name; left out, a configuration.
-    given: arguments of exactly these names.
+    unknown: the value of one required argument of another name; default: a configuration.
+    given: arguments with exactly these names.
 
     Raises what the constructor raises.
     """
@@ -144,5 +144,5 @@ def construct(
 
 
 def construct_norm(made: type[nn.Module], config: Config) -> nn.Module:
-    """Make a norm, whose one argument is its size under whatever name."""
+    """Construct a norm, whose only argument is its size under any name."""
     return construct(made, config, unknown=config.d_model)

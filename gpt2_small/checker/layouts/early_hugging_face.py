@@ -1,7 +1,7 @@
-"""Define the layout of the first GPT-2 in PyTorch, and of what was copied from it.
+"""Define the layout of the first GPT-2 in PyTorch, and of its copies.
 
 It is that of pytorch-pretrained-BERT (2019) and of transformers up to version 3: the parameters of
-transformers' GPT-2, in classes with other names and arguments.
+transformers' GPT-2 in classes with other names and arguments.
 """
 
 from torch import nn

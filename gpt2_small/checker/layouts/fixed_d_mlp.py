@@ -1,7 +1,7 @@
-"""Judge an MLP whose file fixes its width, as `FIXED = ("d_mlp",)` says.
+"""Judge an MLP of fixed width, declared by `FIXED = ("d_mlp",)`.
 
-Its parameters are replaced by ones of the width that is asked for, with which it computes; what
-cannot be judged then is that the width is the configuration's, and how the parameters are drawn.
+Its parameters are replaced by ones of the configured width. Its own width and its initialisation
+are not judged.
 """
 
 import ast
@@ -18,12 +18,12 @@ from gpt2_small.errors import UserError
 from gpt2_small.model_protocol import Config
 
 MAY_BE_FIXED = ("d_mlp",)
-# The part that has the width.
+# The part with the width.
 WIDE_PART = "MLP"
 
 
 def fixed_fields(source: bytes, path: str) -> tuple[str, ...]:
-    """The fields that a file says it fixes. Raises UserError for any that it may not."""
+    """The fields in a file's FIXED. Raises UserError for unsupported ones."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == "FIXED" for target in node.targets
@@ -43,7 +43,7 @@ def fixed_fields(source: bytes, path: str) -> tuple[str, ...]:
 
 
 def resized(value: Tensor, name: str, part: str, settings: Mapping[str, Any]) -> Tensor:
-    """A parameter of the width that a configuration asks for, drawn, where it has another.
+    """A random parameter of the configured width, if its width differs.
 
     settings: the configuration's fields.
     """
@@ -59,7 +59,7 @@ def resized(value: Tensor, name: str, part: str, settings: Mapping[str, Any]) ->
 
 
 def free_width(module: ModuleType) -> None:
-    """Let the MLP of a file that fixes its width be built with any, in place."""
+    """Make a file's MLP of fixed width constructible with any width, in place."""
     made = getattr(module, WIDE_PART, None)
     if not isinstance(made, type) or not issubclass(made, nn.Module):
         return

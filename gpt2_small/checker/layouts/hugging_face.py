@@ -1,4 +1,4 @@
-"""Define the layout of transformers' GPT-2: its modules, or others with their names."""
+"""Define the layout of transformers' GPT-2, and of modules with its names."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
 
-# A claim that is not judged: Conv1D takes a view of its input.
+# A claim that is not judged, because Conv1D views its input.
 STRIDED = "same output for a non-contiguous input"
 NORM = patterns.norm("weight", "bias")
 ATTENTION = patterns.joint_projections(

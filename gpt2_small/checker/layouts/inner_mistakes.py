@@ -1,4 +1,4 @@
-"""Name the mistake of an inner part by what the part around it does."""
+"""Name an inner part's mistake by the outer part's observations."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ from gpt2_small.errors import UserError
 def explained_inside(
     inner: str, ids: Sequence[str], judged: Sequence[Judged], seed: int
 ) -> Mistake | None:
-    """The mistake of an inner part that explains every failed claim about the part around it.
+    """The mistake in an inner part that explains every failed claim about the outer part.
 
-    ids: of the mistakes that are known already.
+    ids: the mistakes named so far.
     """
     claims = {claim.name: claim for claim in GPT2.claims(judged[0].result.component)}
     failed = {

@@ -1,8 +1,8 @@
-"""Decide which parts of a file in a layout are judged, against what, and what is said beside.
+"""Choose the parts of a file in a layout to judge, their references, and the remarks.
 
-The parts of such a file are its own, all at once: a block is made of the file's attention, and a
-model of its blocks. So a block or model is compared with the reference that has the mistakes which
-were named in its parts, and a mistake costs its own part alone.
+Outer parts of such a file contain its own inner parts: a block has the file's attention, a model
+its blocks. A block or model is compared with the reference with the mistakes named in its inner
+parts, so that a mistake fails only its own part.
 """
 
 import re
@@ -23,19 +23,19 @@ from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
 
-# What a file in another layout has in its text; others are not looked at for one.
+# Texts of files in another layout; only files with one are tried.
 _FOREIGN = re.compile(
     rb"nn\.Linear|nn\.Embedding|Conv1D|c_attn|import GPT2|GPT2LMHeadModel|class (Demo|Attention\b)"
 )
 
-# What a file with the contract's own classes has in its text.
+# Texts of files with the contract's classes.
 _OWN = b"TransformerConfig"
 
 
 class LayoutRequest:
-    """What the layout of a file, and what it fixes, change in how it is checked.
+    """The changes to a check that a file's layout and fixed fields cause.
 
-    Without a layout nothing, but for what FIXED says.
+    Without a layout, only FIXED changes anything.
     """
 
     def __init__(self, task: Task, parts: list[str], every_part: bool) -> None:
@@ -50,12 +50,12 @@ class LayoutRequest:
         except UserError as error:
             self._problem = str(error)
         except (SyntaxError, ValueError):
-            pass  # the file cannot be run, which is told when it is tried
+            pass  # loading reports that the file cannot be run
 
     def error(self, names: frozenset[str]) -> str | None:
-        """Why the file cannot be checked so.
+        """Why the file cannot be checked in the layout; None if it can.
 
-        names: of the parts that it has in the layout, among others.
+        names: the file's names, with those of its parts in the layout.
         """
         self.names = names
         if self._problem is not None or self.layout is None or self.parts:
@@ -67,7 +67,7 @@ class LayoutRequest:
 
     @property
     def parts(self) -> list[str]:
-        """The parts to judge: in a layout those that the file has, unless some were named."""
+        """The parts to judge: in a layout, the requested ones or those of the file."""
         if self.layout is None or not self.every_part or self.names is None:
             return self.wanted
         return [part for part in self.wanted if part in self.names]
@@ -79,12 +79,12 @@ class LayoutRequest:
         return bool(claim.together) or self.layout.not_judged(part, claim.name, claim.group)
 
     def was_judged(self, part: str, passed: bool, mistakes: Iterable[str]) -> None:
-        """Remember what is wrong in a part; it is not known where it fails without a name."""
+        """Store a part's named mistakes, or that it failed without a name."""
         if not passed:
             self._mistakes[part] = tuple(mistakes)
 
     def exercises(self, part: str, exercises: ExerciseSet) -> ExerciseSet | str:
-        """The set that a part is compared with, or for what it waits."""
+        """The set to compare a part with, or the reason why it waits."""
         if self.layout is None:
             return exercises
         wrong = [inner for inner in INSIDE.get(part, ()) if inner in self._mistakes]
@@ -100,9 +100,9 @@ class LayoutRequest:
     def with_mistake_inside(
         self, report: PartReport, part: str, judged: Sequence[Judged], seed: int
     ) -> PartReport:
-        """The report with the mistake of an inner part that is not judged by itself.
+        """The report with a mistake in an inner part that is not judged separately.
 
-        A model's embeddings, for instance, are no parts of their own where torch's are used.
+        For instance, a model with torch's embeddings has no embedding parts.
         """
         if self.layout is None or report.mistakes:
             return report
@@ -115,7 +115,7 @@ class LayoutRequest:
         return report
 
     def remarks(self, passed: set[str], observer: Observer) -> list[str]:
-        """What was not judged; without a layout, the one that the file seems to have."""
+        """Remarks on what was not judged; without a layout, a proposed one."""
         if self.layout is not None:
             return [*self._absent(), *self._with_mistakes(), *self.layout.all_remarks(self.parts)]
         found = []
@@ -135,7 +135,7 @@ class LayoutRequest:
         return [f"Not in the file: {', '.join(absent)}."] if absent else []
 
     def _with_mistakes(self) -> list[str]:
-        """The whole parts that were compared with a reference that has a named mistake."""
+        """The outer parts that were compared with a reference with named mistakes."""
         found = []
         for part in self.parts:
             wrong = [inner for inner in INSIDE.get(part, ()) if self._mistakes.get(inner)]

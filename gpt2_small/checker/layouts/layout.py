@@ -1,4 +1,4 @@
-"""Define a layout: how the parts of a GPT-2 are built and named elsewhere."""
+"""Define a layout: the constructors and parameter names of another implementation."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from gpt2_small.checker.layouts.construction import construct
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART
 from gpt2_small.model_protocol import Config
 
-# The parts of other parts, which a file's own classes are made of.
+# The inner parts of outer parts.
 INSIDE = {
     "TransformerBlock": ("LayerNorm", "MultiHeadAttention", "MLP"),
     "Transformer": (
@@ -28,13 +28,13 @@ INSIDE = {
         "Unembedding",
     ),
 }
-# Claims about modules inside a part, which an adapted one does not show.
+# Claims about inner modules, which an adapted part hides.
 _INSIDES = (
     "no dropout besides that of the attention and the MLP",
     "in training mode the first block reads the sum after dropout",
     "dropout in training mode, with the right mean",
 )
-# A small configuration, with what the sizes leave to TransformerConfig.
+# A small configuration.
 _SMALL = {
     **probes.SIZES,
     "layer_norm_eps": 1e-5,
@@ -50,10 +50,10 @@ _GROUPS = {
 
 @dataclass(frozen=True)
 class AdaptedPart:
-    """How a part of GPT-2 is written in a layout.
+    """A part of GPT-2 in a layout.
 
-    make: the module from its class and the configuration.
-    not_judged: beginnings of claims about what such a class takes from no configuration.
+    make: constructs the module from its class and the configuration.
+    not_judged: beginnings of claims that do not apply to such a class.
     fixed, call, lacks: as for `adapted`.
     """
 
@@ -67,12 +67,12 @@ class AdaptedPart:
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of parameters as others have them, part by part.
+    """The parts of another implementation.
 
-    remarks: what is said beside a verdict.
-    telling: parts by which a file's layout is known; a norm's parameters, for instance, are named
-        alike in several.
-    telling_classes: where parameters are named as in the contract, a file has one of these.
+    remarks: printed with a verdict.
+    telling: parts that identify the layout; a norm's parameter names, for instance, occur in
+        several layouts.
+    telling_classes: classes that identify the layout if its parameters have the contract's names.
     """
 
     name: str
@@ -82,17 +82,17 @@ class Layout:
     telling_classes: tuple[str, ...] = ()
 
     def with_insides(self, wanted: Sequence[str]) -> list[str]:
-        """These parts and the layout's parts that they are made of, in learning order."""
+        """These parts with their inner parts, in learning order."""
         needed = {inner for part in wanted for inner in (part, *INSIDE.get(part, ()))}
         return [part for part in self.parts if part in needed]
 
     def not_judged(self, part: str, claim: str, group: str) -> bool:
-        """Whether a claim is left out."""
+        """Whether a claim is omitted."""
         names = (*self.parts[part].not_judged, *(_INSIDES if part in INSIDE else ()))
         return group in _GROUPS or claim.startswith(names)
 
     def all_remarks(self, parts: Sequence[str]) -> list[str]:
-        """What is not judged of these parts, and what else is to be said."""
+        """The layout's remarks, and those on claims omitted for these parts."""
         found = [f"Not judged: {_GROUPS['initialisation']};", f"{_GROUPS['refusals']}."]
         for part in parts:
             how = self.parts[part]
@@ -105,9 +105,9 @@ class Layout:
 
 
 def adapted_module(module: ModuleType, layout: Layout, fixed: Sequence[str] = ()) -> ModuleType:
-    """A module with the parts that a file has in a layout, under the contract's names.
+    """A module with a file's parts, adapted to the contract.
 
-    fixed: fields that the file says it fixes.
+    fixed: fields in the file's FIXED.
     """
     view = ModuleType(module.__name__)
     view.__file__ = module.__file__
@@ -115,7 +115,7 @@ def adapted_module(module: ModuleType, layout: Layout, fixed: Sequence[str] = ()
         factory = _factory(module, layout, part)
         if factory is None:
             continue
-        # The width of an MLP inside is fixed with it.
+        # The inner MLP's width is fixed too.
         fixing = {*fixed, *how.fixed, *layout.parts[WIDE_PART].fixed}
         made = adapted(
             factory, how.tensors, part, fixed=tuple(fixing), call=how.call, lacks=how.lacks
@@ -125,7 +125,7 @@ def adapted_module(module: ModuleType, layout: Layout, fixed: Sequence[str] = ()
 
 
 def fitting_parts(module: ModuleType, layout: Layout, config: Config) -> list[str]:
-    """The parts of a file that can be built and read in a layout, by which it is known."""
+    """The identifying parts of a file that a layout fits."""
     if layout.telling_classes and not set(layout.telling_classes) & set(vars(module)):
         return []
     view, found = adapted_module(module, layout), []
@@ -139,7 +139,7 @@ def fitting_parts(module: ModuleType, layout: Layout, config: Config) -> list[st
 
 
 def _factory(module: ModuleType, layout: Layout, part: str) -> Factory | None:
-    """What makes a part from a configuration: its class, or the part that it is inside."""
+    """The constructor of a part from a configuration: its class, or the outer part around it."""
     how = layout.parts[part]
     made = _class_of(module, how, part)
     if made is not None:
@@ -155,7 +155,7 @@ def _factory(module: ModuleType, layout: Layout, part: str) -> Factory | None:
 
 
 def _class_of(module: ModuleType, how: AdaptedPart, part: str) -> type[nn.Module] | None:
-    """A file's class for a part: one of a usual name, or else one with the layout's tensors."""
+    """A file's class for a part, by a usual name or by the layout's tensors."""
     classes = {
         name: value
         for name, value in vars(module).items()
@@ -181,7 +181,7 @@ def _has_tensors(made: type[nn.Module], how: AdaptedPart, part: str) -> bool:
 
 
 def _place_inside(whole: Factory, path: str) -> str | None:
-    """The name of the module at a path; None where there is none, or a mere container."""
+    """The name of the module at a path; None without one, and for a container."""
     wanted = re.compile(path.replace(".", r"\."))
     try:
         model = whole(SimpleNamespace(**_SMALL))

@@ -1,4 +1,4 @@
-"""Define the layout of models that take a TransformerConfig and are made of torch's own modules."""
+"""Define the layout of models of torch's modules with a TransformerConfig."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from gpt2_small.checker.layouts.construction import construct_norm
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
-_ANY = r"(\w+.)?"  # the name of a module inside
+_ANY = r"(\w+.)?"  # the inner module's name
 _NORM = patterns.norm(f"{_ANY}({module_names.GAIN})", f"{_ANY}({module_names.NORM_BIAS})")
 _ATTENTION = patterns.separate_projections()
 _MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)

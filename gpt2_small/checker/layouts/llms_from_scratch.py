@@ -15,7 +15,7 @@ _HEAD = f"({module_names.HEAD}).weight"
 
 
 def _model_tensors(config: Config) -> Tensors:
-    """The head is judged with the token embedding's weight where that is asked for."""
+    """The model's patterns; if embeddings are tied, the head has the token embedding's weight."""
     if config.tied_embeddings:
         return {**_BODY(config), _HEAD: (["embed.W_E"], patterns.TABLE)}
     return {**_BODY(config), _HEAD: (["unembed.W_U"], patterns.TURNED)}
@@ -29,12 +29,12 @@ LLMS_FROM_SCRATCH = Layout(
         ),
         "MultiHeadAttention": AdaptedPart(
             _ATTENTION,
-            # The book's attention drops entries of the pattern alone.
+            # The book's attention applies dropout to the pattern only.
             not_judged=("dropout on the pattern and on the output",),
         ),
         "MLP": AdaptedPart(
             _MLP,
-            # The book drops in its block, not in its MLP.
+            # The book applies dropout in its block, not in its MLP.
             not_judged=(
                 "dropout in training mode, with the right mean",
                 "dropout on the output, the rest divided by 1 - p",

@@ -1,9 +1,9 @@
-"""List how public implementations of GPT-2 name their classes and modules.
+"""List the class and module names of public implementations of GPT-2.
 
-The names of modules are alternatives for patterns.
+Module names are alternatives in patterns.
 """
 
-# A file's class is the first of these that it has.
+# The first of these in a file is its class.
 CLASSES = {
     "LayerNorm": ("LayerNorm", "Layernorm", "LayerNormalization"),
     "Embedding": ("Embed", "TokenEmbedding", "Embedding"),
@@ -50,7 +50,7 @@ BLOCKS = (
     "((transformer|decoder|model).)?"
     "(blocks|layers|h|block|trf_blocks|trf_block|transformer_blocks|transformer_layers)"
 )
-_OUTER = r"(\w+.)?(\w+.)?"  # the modules around, such as transformer.embeddings
+_OUTER = r"(\w+.)?(\w+.)?"  # outer modules, such as transformer.embeddings
 TOKENS = (
     f"{_OUTER}(embed|embedding|tok_embed|tok_emb|token_embed|token_emb|token_embs|tok_embedding|"
     "tok_embeddings|token_embedding|token_embeddings|token_embedding_table|word_embedding|wte)"
@@ -82,7 +82,7 @@ GAIN = "w|weight|gamma|scale|gain|g"
 NORM_BIAS = "b|bias|beta|shift"
 JOINT = "c_attn|qkv|qkv_proj|W_qkv|Wqkv|to_qkv|in_proj|attn_proj"
 
-# Where a part is found when a file has no class for it: another part, and the path in it.
+# The outer part, and the path in it, of a part without a class of its own.
 PLACES = {
     "LayerNorm": ("TransformerBlock", FIRST_NORM),
     "MultiHeadAttention": ("TransformerBlock", ATTENTION),

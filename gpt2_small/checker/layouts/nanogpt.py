@@ -33,7 +33,7 @@ def _model_tensors(config: Config) -> Tensors:
 
 
 def _all_logits(module: nn.Module, run: Callable[..., Any], tokens: Tensor) -> Any:
-    """nanoGPT gives the logits of all positions only beside a loss."""
+    """Pass targets, because nanoGPT returns the logits of all positions only with a loss."""
     if "targets" in inspect.signature(module.forward).parameters:
         return run(tokens, tokens.contiguous())
     return run(tokens)

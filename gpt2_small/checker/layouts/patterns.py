@@ -1,4 +1,4 @@
-"""Write the patterns that several layouts share."""
+"""Define the patterns shared by layouts."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ _IN = "(head d_head) d_model -> head d_model d_head"
 _OUT = "d_model (head d_head) -> head d_head d_model"
 
 
-# Of a head's weight that is a parameter where the embeddings are tied.
+# For a head's weight that is a parameter although embeddings are tied.
 OWN_HEAD: tuple[Sequence[str], str] = (
     (),
     "is a parameter of its own; GPT-2's head has the token embedding's weight",
@@ -24,7 +24,7 @@ OWN_HEAD: tuple[Sequence[str], str] = (
 
 
 def block(norm: Tensors, attention: Tensors, mlp: Tensors) -> Tensors:
-    """A block of these, whose modules have any of the usual names."""
+    """The patterns of a block, from those of its parts, with any usual module names."""
     return {
         **inside(module_names.FIRST_NORM, "ln1", norm),
         **inside(module_names.ATTENTION, "attn", attention),
@@ -34,12 +34,12 @@ def block(norm: Tensors, attention: Tensors, mlp: Tensors) -> Tensors:
 
 
 def norm(weight: str, bias: str) -> Tensors:
-    """A norm's gain and bias."""
+    """The patterns of a norm's gain and bias."""
     return {f"({weight})": (["w"], SAME), f"({bias})": (["b"], SAME)}
 
 
 def separate_projections() -> Tensors:
-    """Attention of four nn.Linears."""
+    """The patterns of attention with four nn.Linears."""
     found: dict[str, tuple[Sequence[str], str]] = {}
     names = {
         "Q": module_names.QUERY,
@@ -54,7 +54,7 @@ def separate_projections() -> Tensors:
 
 
 def joint_projections(weight: str, out: str) -> Tensors:
-    """Attention of one product for queries, keys and values, and one for the output.
+    """The patterns of attention with a joint matrix for queries, keys and values.
 
     weight, out: the patterns of the two weights.
     """
@@ -68,7 +68,7 @@ def joint_projections(weight: str, out: str) -> Tensors:
 
 
 def two_layers(first: str, second: str, pattern: str = TURNED) -> Tensors:
-    """An MLP of two products."""
+    """The patterns of an MLP with two matrices."""
     found: dict[str, tuple[Sequence[str], str]] = {}
     for side, name in (("in", first), ("out", second)):
         found[f"({name}).weight"] = ([f"W_{side}"], pattern)
@@ -77,7 +77,7 @@ def two_layers(first: str, second: str, pattern: str = TURNED) -> Tensors:
 
 
 def inside(theirs: str, ours: str, tensors: Tensors) -> Tensors:
-    """The tensors of a module inside another, theirs and ours at these places."""
+    """Prefix an inner module's patterns with its places, theirs and ours."""
     return {
         f"({theirs}).({name.removesuffix('?')}){'?' if name.endswith('?') else ''}": (
             [f"{ours}.{one}" for one in names],
@@ -88,7 +88,7 @@ def inside(theirs: str, ours: str, tensors: Tensors) -> Tensors:
 
 
 def model(block: Tensors, final_norm: Tensors) -> Callable[[Any], Tensors]:
-    """A whole model without its head, from a configuration."""
+    """The patterns of a model without its head, from a configuration."""
     tokens = rf"{module_names.TOKENS}.(\w+.)?(weight|W_E)"
     positions = rf"{module_names.POSITIONS}.(\w+.)?(weight|W_pos)"
 

@@ -1,1 +1,1 @@
-"""Skeleton, hints, screens and the watcher: what a learner sees."""
+"""Write skeletons, hints and screens, and watch a learner's file."""

@@ -1,4 +1,4 @@
-"""Check a file in the background, part after part, while somebody goes on editing it."""
+"""Check a file in background threads, part by part, while it is edited."""
 
 import contextlib
 import threading
@@ -12,17 +12,17 @@ from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
-# A check that takes so long may take its whole time; a second checker is warmed meanwhile.
+# After this time a second checker is warmed, because the check may use its full limit.
 _LONG = 2.0
 
 
 @dataclass(frozen=True)
 class News:
-    """What was found out about one text of the file.
+    """A message about one version of the file.
 
-    number: of the request that it answers.
-    parts: what was checked together.
-    found: one result as it came, or the verdict at the end.
+    number: the request's number.
+    parts: the parts checked together.
+    found: a single result, or the final verdict.
     """
 
     number: int
@@ -31,7 +31,7 @@ class News:
 
 
 class Background:
-    """Answers the latest request, a group of parts after the other, with a checker kept warm."""
+    """Serves the latest request, one group of parts after another, with a warm checker."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,7 +41,7 @@ class Background:
         self._number = 0
 
     def ask(self, groups: Sequence[Sequence[str]]) -> int:
-        """Check these groups of parts, and nothing that was asked before; the request's number."""
+        """Replace the request by these groups of parts; returns the request's number."""
         self._number += 1
         if self._bench.is_stuck():
             self._bench.stop()
@@ -50,7 +50,7 @@ class Background:
         return self._number
 
     def news(self) -> list[News]:
-        """What has been found out since the last call, in answer to the latest request."""
+        """The latest request's messages since the last call."""
         if self._bench.is_stuck() and self._spare is None:
             self._spare = _Bench(self._path, self._news)
         found = []
@@ -60,18 +60,18 @@ class Background:
         return [news for news in found if news.number == self._number]
 
     def is_busy(self) -> bool:
-        """Whether anything that was asked is still to be checked."""
+        """Whether the latest request is unfinished."""
         return self._bench.is_busy()
 
     def stop(self) -> None:
-        """Let the checkers go."""
+        """End the checkers."""
         for bench in filter(None, [self._bench, self._spare]):
             bench.stop()
         self._bench.join()
 
 
 class _Bench:
-    """A thread with a checker."""
+    """A checker's thread."""
 
     def __init__(self, path: Path, news: SimpleQueue[News]) -> None:
         self._path, self._news = path, news
@@ -94,7 +94,7 @@ class _Bench:
             self._change.notify()
 
     def join(self) -> None:
-        """Wait a moment for the checker to end."""
+        """Wait briefly for the checker to end."""
         self._thread.join(timeout=1)
 
     def is_busy(self) -> bool:
@@ -112,12 +112,12 @@ class _Bench:
                 try:
                     self._check(checker, number, parts)
                 except UserError:
-                    continue  # the file is gone: who looks at it will say so
+                    continue  # SavedFile reports that the file is gone
                 finally:
                     self._since, self._is_warm = None, True
 
     def _next(self) -> tuple[int, Sequence[str]] | None:
-        """The next group to check, when there is one; None when nothing is wanted any more."""
+        """Wait for the next group; None to end."""
         with self._change:
             while not self._stopped and not self._wanted[1]:
                 self._change.wait()

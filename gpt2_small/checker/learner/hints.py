@@ -1,14 +1,14 @@
-"""Give hints on an unwritten part: steps in the file, and more on asking."""
+"""List the steps and hints for every part."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Guide:
-    """How to write a part.
+    """Instructions for a part.
 
-    steps: what its code does, in order; they stand as numbered comments in the learner's file.
-    hints: from a nudge to the formula, for a learner who asks.
+    steps: its steps in order, numbered comments in the learner's file.
+    hints: from a first pointer to the formula.
     """
 
     steps: tuple[str, ...]

@@ -9,7 +9,7 @@ from types import TracebackType
 
 
 class NoKeys:
-    """Where nobody can press a key."""
+    """A keyboard without keys, for use without a terminal."""
 
     def __enter__(self) -> "NoKeys":
         return self
@@ -18,13 +18,13 @@ class NoKeys:
         pass
 
     def read(self, seconds: float) -> str:
-        """Wait so long; no key was pressed."""
+        """Sleep; returns an empty key."""
         time.sleep(seconds)
         return ""
 
 
 class Keys:
-    """The keyboard of the terminal; a context manager that leaves it as it was."""
+    """The terminal's keyboard; a context manager that restores the terminal."""
 
     def __enter__(self) -> "Keys":
         import termios
@@ -44,7 +44,7 @@ class Keys:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
 
     def read(self, seconds: float) -> str:
-        """The key that is pressed within so many seconds, or nothing; "q" when nobody is there."""
+        """The key pressed within a time limit, or an empty string; "q" at the end of the input."""
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
         if not ready:
             return ""

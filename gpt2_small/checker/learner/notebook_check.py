@@ -1,4 +1,4 @@
-"""Check a solution from Python, in a notebook above all, and show the screen of `check`."""
+"""Check a solution from Python, usually in a notebook, and print the screen of `check`."""
 
 import ast
 import sys
@@ -17,22 +17,22 @@ from gpt2_small.checker.verdict import Verdict
 from gpt2_small.errors import UserError
 from gpt2_small.notebooks import joined
 
-# What a cell must have to be part of a solution; a cell that trains or plots has none of them.
+# Statements that make a cell part of a solution.
 _DEFINES = (ast.ClassDef, ast.FunctionDef, ast.Import, ast.ImportFrom)
 
 
 def check(
     path: str | Path | None = None, parts: Iterable[str] | None = None, *, seed: int = 0
 ) -> Verdict:
-    """Check a file, or the parts that this notebook's cells define, and print what is wrong.
+    """Check a file, or the parts defined in this notebook's cells, and print the result.
 
-    path: a Python file or a notebook; left out, the bound file, else a lesson's file that this
-        notebook has loaded, or else the cells that were run.
-    parts: LayerNorm and so on; left out, those that are there.
+    path: a Python file or a notebook; default: the bound file, else the lesson's file that this
+        notebook has loaded, else the executed cells.
+    parts: names such as LayerNorm; default: those that are defined.
     seed: for the checks' random inputs.
 
-    The text is checked as it is now, in processes of its own: nothing here is changed. Raises
-    UserError when there is nothing to check.
+    The check runs in separate processes and changes nothing here. Raises UserError if there is
+    nothing to check.
     """
     module = sys.modules.get(binding.BOUND_MODULE)
     if path is None and module is not None and not binding.is_reference(module):
@@ -47,13 +47,13 @@ def check(
 
 
 def _namespace() -> dict[str, Any]:
-    """The names of this notebook; none outside of IPython."""
+    """The variables of this notebook; none outside of IPython."""
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return {} if shell is None else shell.user_ns
 
 
 def _loaded_file() -> Path | None:
-    """The learner's file of a lesson that this notebook loaded with `gpt2_small.load`."""
+    """The lesson's file that this notebook loaded with `gpt2_small.load`."""
     for module in _namespace().values():
         text = getattr(module, "SOURCE", b"") if isinstance(module, ModuleType) else b""
         if of_source(text) is not GPT2:
@@ -62,9 +62,9 @@ def _loaded_file() -> Path | None:
 
 
 def cells_run() -> dict[int, str]:
-    """The cells of this notebook that define or import something, by the number they were run as.
+    """The executed cells with definitions or imports, by execution number.
 
-    A cell that was run again counts with its last text only. Raises UserError outside of IPython.
+    Of a cell that was executed again, only the last text. Raises UserError outside of IPython.
     """
     namespace = _namespace()
     if not namespace:

@@ -1,4 +1,4 @@
-"""Show the part that is being checked, on the terminal or on that of standard error."""
+"""Show the part being checked, on standard output's or standard error's terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Store what a learner has done and been told, beside the learner's file."""
+"""Store a learner's progress and hints beside the learner's file."""
 
 import json
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ FORMAT = "gpt2-small-progress/1"
 class Progress:
     """A learner's progress with one file.
 
-    done: parts that have passed all their checks at some time.
-    shown: parts whose reference was shown.
-    hints: how many hints were given, by the mistake's id or the part's name.
+    done: parts that have passed once.
+    shown: parts whose reference was printed.
+    hints: the number of hints given, by mistake id or part.
     """
 
     done: list[str] = field(default_factory=list)
@@ -31,8 +31,8 @@ class Progress:
 class Hint:
     """A hint.
 
-    part: the one it was asked for.
-    number, of: which it is, of how many there are.
+    part: the requested part.
+    number, of: its number, and the number of hints.
     about: a mistake's id, or the part's name.
     """
 
@@ -44,17 +44,17 @@ class Hint:
 
     @property
     def title(self) -> str:
-        """Its part and its number."""
+        """The part and the hint's number."""
         return f"{self.part}, hint {self.number} of {self.of}"
 
 
 def path_for(file: Path) -> Path:
-    """Where the progress with a file is kept: `.my_gpt2.progress.json` beside `my_gpt2.py`."""
+    """The path of a file's progress: `.my_gpt2.progress.json` beside `my_gpt2.py`."""
     return file.with_name(f".{file.stem}.progress.json")
 
 
 def read(file: Path, exercises: ExerciseSet = GPT2) -> Progress:
-    """The progress with a file; what is missing or damaged counts as none."""
+    """Read a file's progress; missing and damaged fields are empty."""
     try:
         content = json.loads(path_for(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -80,7 +80,7 @@ def _counts(content: dict[str, Any]) -> dict[str, int]:
 
 
 def write(file: Path, progress: Progress) -> bool:
-    """Keep the progress with a file; False where the folder cannot be written to."""
+    """Write a file's progress; False if the folder is not writable."""
     text = json.dumps({"format": FORMAT, **asdict(progress)}, indent=1)
     try:
         write_atomically(path_for(file), text + "\n")
@@ -92,9 +92,9 @@ def write(file: Path, progress: Progress) -> bool:
 def next_hint(
     progress: Progress, part: str, mistakes: Sequence[str], exercises: ExerciseSet = GPT2
 ) -> Hint:
-    """The next hint for a part that behaves like these mistakes, counted in the progress.
+    """The next hint for a part with these named mistakes, counted in the progress.
 
-    After the last hint it is given again.
+    The last hint is repeated.
     """
     found = [(name, exercises.find_mistake(name).hints) for name in mistakes]
     sources = [(name, tuple(filter(None, hints))) for name, hints in found]

@@ -1,4 +1,4 @@
-"""Detect saves of a file that is being edited, and the parts that a save changed."""
+"""Detect saves of an edited file, and the parts that a save changed."""
 
 import ast
 import hashlib
@@ -11,15 +11,15 @@ from gpt2_small import notebooks
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.errors import UserError
 
-# Editors write in two steps, or take the old file away first: so many looks are patience.
+# Polls before reporting, because editors write in two steps or remove the old file first.
 _PATIENCE = 6
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A new text of the file; of a notebook the code of its cells.
+    """A new version of the file; for a notebook, the code of its cells.
 
-    sha256: of the file.
+    sha256: the file's hash.
     """
 
     text: bytes
@@ -28,16 +28,16 @@ class Saved:
 
 @dataclass(frozen=True)
 class Gone:
-    """The file is not there any more.
+    """The file is missing.
 
-    now: where the same file is instead, when it was renamed inside its folder.
+    now: its new path if it was renamed in its folder.
     """
 
     now: Path | None
 
 
 class SavedFile:
-    """Looks at a file again and again, and tells when there is something new."""
+    """Polls a file for changes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,9 +48,9 @@ class SavedFile:
         self._unfinished = 0
 
     def look(self) -> Saved | Gone | None:
-        """What is new since the last look, if anything is.
+        """The change since the last poll, if any.
 
-        A text that is no Python yet, or a file that is missing, is told of only when it stays so.
+        Invalid Python and a missing file are reported only if they last for several polls.
         """
         try:
             stat = self.path.stat()
@@ -100,7 +100,7 @@ class SavedFile:
 
 
 def is_python(text: bytes) -> bool:
-    """Whether a text can be parsed."""
+    """Whether a text can be parsed as Python."""
     try:
         _parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -115,10 +115,10 @@ def _parsed(text: bytes) -> ast.Module:
 
 
 def changed_parts(before: bytes | None, after: bytes, parts: Sequence[str] = PARTS) -> list[str]:
-    """The parts whose code differs between two texts, in learning order; all when in doubt.
+    """The parts whose code differs between two texts, in learning order; all if a text is invalid.
 
-    A part is changed, too, when a helper that it names is. Comments, blank lines and docstrings
-    outside of code do not count.
+    A changed helper changes the parts that name it. Comments, blank lines and docstrings are
+    ignored.
     """
     if before is None or not is_python(after):
         return list(parts)
@@ -135,7 +135,7 @@ def changed_parts(before: bytes | None, after: bytes, parts: Sequence[str] = PAR
 
 
 def _pieces(text: bytes) -> dict[str, str]:
-    """The file's classes and functions by name, and under "" all the rest, without positions."""
+    """The file's classes and functions by name, the rest under "", without positions."""
     pieces: dict[str, str] = {"": ""}
     for node in _parsed(text).body:
         name = getattr(node, "name", "")

@@ -1,6 +1,6 @@
-"""Render a verdict for a learner: the state of each part, then the first thing to mend.
+"""Render a verdict for a learner: the state of each part, then the first failure.
 
-It fits 80 columns by 24 rows unless a message is long. Colours are only beside words.
+It fits 80 columns by 24 rows unless a message is long. Colours only repeat what words say.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
 from gpt2_small.errors import shell_word
 
 WIDTH = 80
-# The file that commands are about when none is named.
+# The commands' default file.
 DEFAULT_FILE = "my_gpt2.py"
 _WORDS: dict[Status, tuple[str, str]] = {
     "passed": ("done", "green"),
@@ -35,7 +35,7 @@ def console_for_learners(console: Console | None = None) -> Console:
 
 
 def whole(verdict: Verdict) -> RenderableType:
-    """The screen of a verdict: file and hash, the parts, the first thing to mend."""
+    """Render a verdict: file and hash, the parts, the first failure."""
     if verdict.error is not None:
         return Group(heading(verdict), Text(verdict.error, style="red"))
     rows: list[RenderableType] = [heading(verdict), "", table(verdict), ""]
@@ -45,7 +45,7 @@ def whole(verdict: Verdict) -> RenderableType:
 
 
 def other_dtypes(verdict: Verdict) -> list[Text]:
-    """A remark on each part that holds in float32, but not in other dtypes."""
+    """Remarks on parts that pass in float32 but fail in other dtypes."""
     remarks = []
     for part in verdict.parts():
         lacking = [
@@ -61,7 +61,7 @@ def other_dtypes(verdict: Verdict) -> list[Text]:
 
 
 def heading(verdict: Verdict) -> Text:
-    """Which file, by name and by hash."""
+    """The file's name and hash."""
     text = Text(verdict.solution, style="bold")
     if verdict.sha256 is not None:
         text.append(f"  sha256 {verdict.sha256[:12]}", style="dim")
@@ -69,7 +69,7 @@ def heading(verdict: Verdict) -> Text:
 
 
 def table(verdict: Verdict) -> Table:
-    """The parts with their state, in learning order, down two columns."""
+    """The parts' states in learning order, in two columns."""
     parts = verdict.parts()
     half = (len(parts) + 1) // 2
     grid = Table.grid(padding=(0, 2))
@@ -93,7 +93,7 @@ def _cells(verdict: Verdict, part: str) -> tuple[Text, Text]:
 
 
 def advice(verdict: Verdict) -> RenderableType:
-    """What to do next: the first part to mend in full, or that all is done."""
+    """The first failed part in detail, or the message that all parts pass."""
     part = verdict.first_to_mend()
     if part is None:
         return Text(all_done(verdict), style="bold green")
@@ -111,7 +111,7 @@ def advice(verdict: Verdict) -> RenderableType:
 
 
 def all_done(verdict: Verdict) -> str:
-    """That nothing is left to mend."""
+    """The message that all parts pass."""
     checks = verdict.counts()["passed"]
     parts = verdict.parts()
     what = f"All {len(parts)} parts hold" if len(parts) > 1 else f"{parts[0]} holds"
@@ -119,7 +119,7 @@ def all_done(verdict: Verdict) -> str:
 
 
 def mending(verdict: Verdict, part: str) -> RenderableType:
-    """The first failed check of a part, its mistake, what else fails, what the part printed."""
+    """The first failed claim of a part, its mistake, other failures, and the part's output."""
     failed = [result for result in verdict.of(part) if result.status == "failed"]
     first, others = failed[0], failed[1:]
     report = verdict.reports.get(part, PartReport())
@@ -146,7 +146,7 @@ def mending(verdict: Verdict, part: str) -> RenderableType:
 
 
 def printed(text: str) -> str:
-    """The last lines of what a part printed, and how many came before them."""
+    """The last lines of a part's output, and the number of omitted ones."""
     lines = text.strip().splitlines()
     shown, earlier = lines[-_PRINTED_LINES:], len(lines) - _PRINTED_LINES
     more = f" ({earlier} more lines before)" if earlier > 0 else ""
@@ -154,7 +154,7 @@ def printed(text: str) -> str:
 
 
 def file_option(solution: str) -> str:
-    """What a command needs to be about this file: nothing for `my_gpt2.py` here."""
+    """A command's option for this file; empty for `./my_gpt2.py`."""
     is_file = solution.endswith((".py", ".ipynb"))
     return f" --file {shell_word(solution)}" if is_file and solution != DEFAULT_FILE else ""
 
@@ -166,7 +166,7 @@ def _also(others: list[Result]) -> str:
 
 
 def _sentence(message: str, parts: Sequence[str]) -> str:
-    """The message as a sentence; a name like `embed.W_E` at its beginning stays as it is."""
+    """Capitalise a message, unless it begins with a name such as `embed.W_E`."""
     word, *_ = message.split(maxsplit=1) or [""]
     is_name = "." in word or "_" in word or word in parts
     begun = message if is_name else f"{message[:1].upper()}{message[1:]}"

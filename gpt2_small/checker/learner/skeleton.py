@@ -1,4 +1,4 @@
-"""Make a learner's file from the reference: everything stays but the bodies of the parts."""
+"""Make a learner's file: the reference without the parts' bodies."""
 
 import ast
 import textwrap
@@ -24,7 +24,7 @@ _PREFACE_OF_FUNCTIONS = """
 
 @cache
 def skeleton(exercises: ExerciseSet = GPT2) -> str:
-    """The text of a file in which every part is left to write, with its steps in comments."""
+    """The reference with every body replaced by its steps in comments."""
     text = reference_text(exercises)
     for part in exercises.parts:
         text = with_body(text, part, _left_out(part, exercises))
@@ -35,7 +35,7 @@ def skeleton(exercises: ExerciseSet = GPT2) -> str:
 
 
 def filled_in(text: str, exercises: ExerciseSet = GPT2) -> str:
-    """A skeleton with the reference's bodies: the text of the reference."""
+    """Fill a skeleton with the reference's bodies, which restores the reference."""
     for part in exercises.parts:
         text = with_body(text, part, reference_body(part, exercises))
     return kit_version.without_mark(text).replace(_preface(exercises) + exercises.mark, "", 1)
@@ -47,12 +47,12 @@ def _preface(exercises: ExerciseSet) -> str:
 
 
 def reference_body(part: str, exercises: ExerciseSet = GPT2) -> str:
-    """The lines of the reference that a learner writes for a part."""
+    """The reference's lines of a part's body."""
     return body_of(reference_text(exercises), part)
 
 
 def reference_code(part: str, exercises: ExerciseSet = GPT2) -> str:
-    """The reference's code of a part, for reading: decorators, signature and body, no docstring."""
+    """The reference's code of a part: decorators, signature and body, without docstring."""
     lines = reference_text(exercises).splitlines(keepends=True)
     function = function_of(ast.parse(reference_text(exercises)), part)
     start = min([function.lineno, *(d.lineno for d in function.decorator_list)])
@@ -61,20 +61,20 @@ def reference_code(part: str, exercises: ExerciseSet = GPT2) -> str:
 
 
 def body_of(text: str, part: str) -> str:
-    """The lines of a part's body in a file, without its docstring."""
+    """A file's lines of a part's body, without its docstring."""
     first, last = _body_lines(text, part)
     return "".join(text.splitlines(keepends=True)[first:last])
 
 
 def with_body(text: str, part: str, body: str) -> str:
-    """A file with another body in a part; the docstring stays."""
+    """Replace a part's body in a file, but not the docstring."""
     first, last = _body_lines(text, part)
     lines = text.splitlines(keepends=True)
     return "".join([*lines[:first], body, *lines[last:]])
 
 
 def function_of(tree: ast.Module, part: str) -> ast.FunctionDef:
-    """The function whose body is the exercise: the part itself, or the class's `forward`."""
+    """The function to write: the part, or its class's `forward`."""
     (node,) = (n for n in tree.body if getattr(n, "name", None) == part)
     if isinstance(node, ast.ClassDef):
         (node,) = (n for n in node.body if getattr(n, "name", None) == "forward")
@@ -83,12 +83,12 @@ def function_of(tree: ast.Module, part: str) -> ast.FunctionDef:
 
 
 def full_name(part: str) -> str:
-    """What a part's code is called: `LayerNorm.forward`, `sample`."""
+    """The name of a part's function: `LayerNorm.forward`, `sample`."""
     return f"{part}.forward" if part[0].isupper() else part
 
 
 def _body_lines(text: str, part: str) -> tuple[int, int]:
-    """From which line, counted from 0, up to which a part's body reaches, comments included."""
+    """The range of lines, from 0, of a part's body with its comments."""
     function = function_of(ast.parse(text), part)
     documented = ast.get_docstring(function) is not None
     before = function.body[0] if documented else function.returns
@@ -96,7 +96,7 @@ def _body_lines(text: str, part: str) -> tuple[int, int]:
 
 
 def _last_line(node: ast.AST | None) -> int:
-    """The number of the line, counted from 1, that ends a piece of code."""
+    """The last line of a node, from 1."""
     assert isinstance(node, (ast.stmt, ast.expr))
     assert node.end_lineno is not None
     return node.end_lineno
@@ -104,7 +104,7 @@ def _last_line(node: ast.AST | None) -> int:
 
 @cache
 def _left_out(part: str, exercises: ExerciseSet) -> str:
-    """What stands in the place of a body: the steps, and that it is not written yet."""
+    """The lines that replace a body: its steps, and NotImplementedError."""
     indent = " " * (8 if part[0].isupper() else 4)
     lines = []
     for number, step in enumerate(exercises.guides()[part].steps, start=1):

@@ -1,4 +1,4 @@
-"""Track the state of a learner's file across saves, and tell what is new."""
+"""Track the state of a learner's file across saves, and report changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ _UNKNOWN = "it is being checked"
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to tell the learner.
+    """A message for the learner.
 
-    kind: `verdict`: a part was checked again; `finished`: a part holds now that did not before;
-        `whole`: all parts hold, together too; `error`: the file cannot be run; `gone`: it is not
-        there; `hint`: one was asked for.
-    part: the part that it is about.
-    text: what there is to say beside.
+    kind: `verdict`: a part was checked again; `finished`: a part passes for the first time;
+        `whole`: all parts pass, also together; `error`: the file cannot be run; `gone`: it is
+        missing; `hint`: a hint was requested.
+    part: the part concerned.
+    text: additional text.
     """
 
     kind: Literal["verdict", "finished", "whole", "error", "gone", "hint"]
@@ -29,10 +29,10 @@ class Notice:
 
 
 class Lesson:
-    """A learner's file: the state of its parts, what was changed last, what is news.
+    """The states of a learner's file's parts, its latest change, and new messages.
 
-    focus: the part that the learner works at.
-    complete: all parts hold, also together.
+    focus: the part that the learner edits.
+    complete: whether all parts pass, also together.
     """
 
     def __init__(self, path: Path, shown_as: str, exercises: ExerciseSet = GPT2) -> None:
@@ -53,7 +53,7 @@ class Lesson:
         self._failing: set[str] = set()
 
     def verdict(self) -> Verdict:
-        """All that is known, parts that were not checked yet as waiting."""
+        """A verdict of all known results; unchecked parts wait."""
         results = [
             result
             for part in self.parts
@@ -64,7 +64,7 @@ class Lesson:
         )
 
     def done(self) -> list[str]:
-        """The parts that hold."""
+        """The parts that pass."""
         verdict = self.verdict()
         return [part for part in self.parts if verdict.state_of(part) == "passed"]
 
@@ -73,7 +73,7 @@ class Lesson:
         return all(part in self._results for part in self.parts)
 
     def saved(self, sha256: str, changed: Sequence[str]) -> None:
-        """The file has a new text, in which these parts differ."""
+        """Record a save that changed these parts."""
         self._sha256 = sha256
         self.problem = self.hint = None
         self._failing.clear()
@@ -83,7 +83,7 @@ class Lesson:
             self.focus = next(iter(changed), self.focus)
 
     def is_gone(self, now: Path | None) -> list[Notice]:
-        """The file is not there."""
+        """Record that the file is missing."""
         self.problem = f"{self._shown_as} is gone; waiting for it to come back"
         if now is not None:
             self.problem = (
@@ -93,7 +93,7 @@ class Lesson:
         return [Notice("gone", text=self.problem)]
 
     def take_result(self, result: Result) -> list[Notice]:
-        """The first wrong result of a part that is not all checked yet."""
+        """Record the first failure of a part whose check is running."""
         part = result.component
         if result.status != "failed" or part != self.focus or part in self._failing:
             return []
@@ -103,7 +103,7 @@ class Lesson:
         return []
 
     def take(self, verdict: Verdict) -> list[Notice]:
-        """The verdict on some parts, or on all of them together."""
+        """Record the verdict on some parts, or on all of them together."""
         if verdict.sha256 != self._sha256:
             return []
         if verdict.error is not None:
@@ -121,7 +121,7 @@ class Lesson:
         return events
 
     def _told(self, part: str) -> list[Notice]:
-        """What is news about a part after its verdict."""
+        """The message about a part after its verdict."""
         state = self.verdict().state_of(part)
         before, self._before[part] = self._before.get(part), state
         if state == "passed" and part not in self.progress.done:
@@ -132,11 +132,11 @@ class Lesson:
         return [Notice("verdict", part)]
 
     def keep(self) -> None:
-        """Keep the progress on disk."""
+        """Write the progress to disk."""
         self.kept = progress.write(self.path, self.progress)
 
     def next_part(self) -> str | None:
-        """Set the focus on the next part that does not hold, after the one it is on."""
+        """Move the focus to the next part that does not pass."""
         verdict = self.verdict()
         left = [part for part in self.parts if verdict.state_of(part) != "passed"]
         if left:
@@ -146,13 +146,13 @@ class Lesson:
         return self.focus
 
     def shown_part(self) -> str | None:
-        """The part to show: the one in focus, or else the first to mend."""
+        """The part in focus, else the first that does not pass."""
         return self.focus or self.verdict().first_to_mend()
 
     def give_hint(self) -> list[Notice]:
-        """The next hint for the part shown, or for the next one where that holds.
+        """The next hint for the shown part, or for the next one if that passes.
 
-        None while the file is checked for the first time: which part that is about is not known.
+        None during the first check, because the part is not known yet.
         """
         part = self.shown_part() if self.is_known() else self.focus
         if part is not None and self.verdict().state_of(part) == "passed":

@@ -1,4 +1,4 @@
-"""Render `watch`: one screen that is redrawn, or plain lines without a terminal."""
+"""Render `watch`: a redrawn screen, or plain lines without a terminal."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _KEYS = "h hint   n next   t all parts   q quit"
 
 
 class Screen:
-    """A terminal: what the learner works at, in full, or the table of all parts."""
+    """A terminal's screen: the part in focus in detail, or a table of all parts."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -24,7 +24,7 @@ class Screen:
         self._painted: list[str] = []
 
     def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
-        """Paint the screen anew when anything on it has changed."""
+        """Redraw the screen if it has changed."""
         text = lesson.verdict().sha256
         of_text, news = self._news
         news = news if text == of_text else []
@@ -42,7 +42,7 @@ class Screen:
             self._table = not self._table
 
     def _lines(self, lesson: Lesson, busy: bool, height: int) -> list[str]:
-        """The lines of the screen, the keys at its foot."""
+        """The screen's lines, with the keys in the last one."""
         top = self._rendered(self._top(lesson, busy))
         foot = self._rendered(foot_of(lesson))
         room = max(height - len(top) - len(foot) - 2, 3)
@@ -79,7 +79,7 @@ class Screen:
 
 
 class Lines:
-    """Plain lines, one for each thing that happens."""
+    """Plain lines, one per message."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -87,7 +87,7 @@ class Lines:
         self._begun = False
 
     def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
-        """Print what is news."""
+        """Print new messages."""
         for event in events:
             if event.kind in ("error", "gone"):
                 self._print(event.text)
@@ -101,10 +101,10 @@ class Lines:
             self._begin(lesson)
 
     def key(self, lesson: Lesson, pressed: str) -> None:
-        """There are no keys."""
+        """Ignore keys."""
 
     def _begin(self, lesson: Lesson) -> None:
-        """Say where things stand once all is known."""
+        """Print the state after the first complete check."""
         self._begun = True
         self._print(f"{len(lesson.done())} of {len(lesson.parts)} parts done.")
         verdict = lesson.verdict()
@@ -125,7 +125,7 @@ class Lines:
 
 
 def celebration(event: Notice, lesson: Lesson) -> Text:
-    """That a part is finished, or the whole."""
+    """The message that a part, or all of them, are finished."""
     if event.kind == "finished":
         done = len(lesson.done())
         return Text(
@@ -136,7 +136,7 @@ def celebration(event: Notice, lesson: Lesson) -> Text:
 
 
 def about_part(lesson: Lesson) -> RenderableType:
-    """The part that the learner works at: what to mend, or what comes next."""
+    """The part in focus: its failure, or the next step."""
     part, verdict = lesson.shown_part(), lesson.verdict()
     state = verdict.state_of(part) if part is not None else "passed"
     if part is not None and state == "failed":
@@ -165,12 +165,12 @@ def part_line(lesson: Lesson, part: str) -> str:
 
 
 def hint_line(hint: progress.Hint) -> Text:
-    """A hint, its part and its number."""
+    """Format a hint with its part and number."""
     return Text.assemble((f"{hint.title}: ", "bold"), hint.text)
 
 
 def foot_of(lesson: Lesson) -> Text:
-    """The keys, and where hints and progress are kept."""
+    """The keys, and the file of hints and progress."""
     where = progress.path_for(lesson.path).name
     kept = f"Hints and progress are saved in {where}, beside your file."
     if not lesson.kept:

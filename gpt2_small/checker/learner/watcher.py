@@ -1,4 +1,4 @@
-"""Check a file after every save: the parts that were changed first, then the others."""
+"""Check a file after every save: first the changed parts, then the others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,29 +15,29 @@ _TICK = 0.05
 
 
 class Face(Protocol):
-    """Where a learner sees what is going on."""
+    """A display of `watch`."""
 
     def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
-        """Show what is known, after these events."""
+        """Display the state after these messages."""
 
     def key(self, lesson: Lesson, pressed: str) -> None:
-        """Act on a key that changes only what is shown."""
+        """Handle a key that changes only the display."""
 
 
 class Watch:
-    """A file that is checked after every save."""
+    """Checks a file after every save."""
 
     def __init__(self, path: Path, shown_as: str, face: Face) -> None:
         self.lesson = Lesson(path, shown_as, exercise_sets.of_file_or_default(path))
         self._saves = SavedFile(path)
         self._background = Background(path)
         self._face = face
-        self._text: bytes | None = None  # the last one that was Python
+        self._text: bytes | None = None  # the last valid version
         self._request = 0
         self._asked_for_all = False
 
     def run(self, keys: Keys | NoKeys) -> None:
-        """Go on until the learner quits."""
+        """Run until the learner quits."""
         try:
             with keys:
                 while (pressed := keys.read(_TICK)) != "q":
@@ -50,7 +50,7 @@ class Watch:
         self._background.stop()
 
     def step(self, pressed: str = "") -> None:
-        """Look at the file, at what was found out, and at a key."""
+        """Poll the file, the checker's messages and a key."""
         events = self._look()
         for news in self._background.news():
             if isinstance(news.found, Result):
@@ -67,7 +67,7 @@ class Watch:
         self._face.tell(self.lesson, events, self._background.is_busy())
 
     def _look(self) -> list[Notice]:
-        """Ask for what a save has changed."""
+        """Request checks of the parts that a save changed."""
         seen = self._saves.look()
         if isinstance(seen, Gone):
             return self.lesson.is_gone(seen.now)
@@ -82,7 +82,7 @@ class Watch:
         return []
 
     def _check_together(self) -> None:
-        """When every part holds by itself, check them all together."""
+        """Check all parts together once each passes separately."""
         ready = not self._background.is_busy() and len(self.lesson.done()) == len(self.lesson.parts)
         if ready and not (self._asked_for_all or self.lesson.complete or self.lesson.problem):
             self._asked_for_all = True
