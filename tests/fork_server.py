@@ -49,6 +49,8 @@ LOADED = (
     "torch.distributed.launcher.api",
     "torch.nn.parallel.distributed",
 )
+AGENTS_POLL = 0.02
+"""Seconds between two looks of torchrun's agent at its workers."""
 SHORT_EXCERPT = 20
 """The tokens that a training's sample has, of which no test reads more."""
 
@@ -218,8 +220,9 @@ def run_the_command(question: dict[str, Any]) -> None:
 
 
 def launch(question: dict[str, Any]) -> None:
-    """Do what torchrun does, with an agent that forks its workers."""
+    """Do what torchrun does, with one agent, which forks its workers."""
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
+    from torch.distributed.elastic.rendezvous import dynamic_rendezvous
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     class Worker:
@@ -252,6 +255,7 @@ def launch(question: dict[str, Any]) -> None:
             return self.returncode
 
     vars(subprocess_handler).update(Popen=Worker)
+    vars(dynamic_rendezvous).update(_delay=lambda **_: time.sleep(AGENTS_POLL))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -260,6 +264,7 @@ def launch(question: dict[str, Any]) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=question["max_restarts"],
+        monitor_interval=AGENTS_POLL,
     )
     elastic_launch(config, "worker")()
 
