@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from gpt2_small import binding
+from gpt2_small import binding, entry_point
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import UserError
 
@@ -48,10 +48,13 @@ def test_a_not_implemented_error_of_other_code_keeps_its_traceback(capsys, monke
         ending_of("raise NotImplementedError", "elsewhere.py", capsys, monkeypatch)
 
 
-def test_of_several_processes_the_first_alone_speaks(capsys, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    ending = ending_of("raise UserError('no')", "x.py", capsys, monkeypatch)
-    assert ending == (2, "")
+def test_of_several_processes_the_first_alone_speaks_and_the_others_wait(capsys, monkeypatch):
+    waited = []
+    monkeypatch.setattr(entry_point.time, "sleep", waited.append)
+    for rank, expected in (("0", (2, "error: no\n")), ("1", (2, ""))):
+        monkeypatch.setenv("RANK", rank)
+        assert ending_of("raise UserError('no')", "x.py", capsys, monkeypatch) == expected
+    assert waited == [entry_point.SECONDS_TO_PRINT]
 
 
 def test_at_a_terminal_a_sentence_is_broken_between_words(capsys, monkeypatch):

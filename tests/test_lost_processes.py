@@ -18,6 +18,7 @@ from forked import Fork, the_forks, wait_until
 from injected_programs import stay
 from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 
+from gpt2_small import entry_point
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import MachineError, ProcessLost
 from gpt2_small.training.distributed import joined_processes
@@ -32,6 +33,10 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+# No agent ends the processes when one has ended, so that none waits for the first to speak.
+NO_AGENT = "from gpt2_small import entry_point\nentry_point.SECONDS_TO_PRINT = 0\n"
 
 
 class World:
@@ -56,7 +61,9 @@ class World:
             **env,
         }
         setting = {name: str(value) for name, value in env.items()}
-        entering = f"import os\nos.chdir({str(folder)!r})\nos.environ.update({setting!r})\n"
+        entering = (
+            f"import os\nos.chdir({str(folder)!r})\nos.environ.update({setting!r})\n{NO_AGENT}"
+        )
         return the_forks().start("train", *arguments, before=entering + before)
 
     def run(self, *arguments: object, **how: object) -> list[Fork]:
@@ -265,6 +272,7 @@ def test_the_first_process_of_each_machine_speaks(
     monkeypatch.setenv("RANK", "5")
     monkeypatch.setenv("LOCAL_RANK", local_rank)
     monkeypatch.setattr("sys.argv", ["command"])
+    monkeypatch.setattr(entry_point, "SECONDS_TO_PRINT", 0)
 
     def fail() -> None:
         raise error("gone")
