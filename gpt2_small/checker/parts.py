@@ -2,7 +2,7 @@
 
 
 class NotWrittenYet(Exception):
-    """A part that a test is about is not in the solution, or raises NotImplementedError."""
+    """A tested part is missing in the solution, or raises NotImplementedError."""
 
 
 PARTS = (
@@ -23,10 +23,10 @@ PARTS = (
     "train",
 )
 
-# Those that a model is made of.
+# The parts of a model.
 MODULES = PARTS[: PARTS.index("next_token_loss")]
 
-# The file in `claims/`, and the one in `mistakes/catalogue/`, about a part.
+# A part's file name in `claims/` and in `mistakes/catalogue/`.
 FILE_OF = {
     "LayerNorm": "layer_norm",
     "Embedding": "embedding",

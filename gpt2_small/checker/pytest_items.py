@@ -1,6 +1,6 @@
-"""Make every claim a pytest item, so that `pytest --solution FILE` works from a wheel too.
+"""Define a pytest item for every claim, so that `pytest --solution FILE` works from a wheel too.
 
-A session checks the file once, in processes of its own, when the first of its items is run.
+A pytest session checks the file once, in separate processes, when its first item runs.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _VERDICT = pytest.StashKey[Verdict]()
 
 
 class ClaimFails(Exception):
-    """A claim does not hold, or waits; the message is all that is shown."""
+    """A claim failed or waits; only the message is shown."""
 
 
 class PartNode(pytest.Collector):
@@ -59,7 +59,7 @@ class ClaimItem(pytest.Item):
 
 
 def raise_unless_passed(result: Result, report: PartReport | None = None) -> None:
-    """Raise ClaimFails with what is known, or NotWrittenYet, unless a claim holds."""
+    """Raise ClaimFails or NotWrittenYet unless a claim passed."""
     if result.status == "not_written":
         raise NotWrittenYet(result.component)
     if result.status != "passed":
@@ -68,7 +68,7 @@ def raise_unless_passed(result: Result, report: PartReport | None = None) -> Non
 
 
 def result_of(session: pytest.Session, claim: Claim) -> Result:
-    """What is said of a claim about the bound solution."""
+    """The result of a claim about the bound solution."""
     verdict = verdict_of(session)
     if verdict.error is not None:
         raise ClaimFails(verdict.error)
@@ -79,12 +79,12 @@ def result_of(session: pytest.Session, claim: Claim) -> Result:
 
 
 def report_of(session: pytest.Session, claim: Claim) -> PartReport | None:
-    """What is said of the part that a claim is about."""
+    """The report on a claim's part."""
     return verdict_of(session).reports.get(claim.component)
 
 
 def verdict_of(session: pytest.Session) -> Verdict:
-    """The verdict on the bound solution, over the parts that the selected tests are about."""
+    """The verdict on the bound solution's parts in the selected tests."""
     verdict = session.stash.get(_VERDICT, None)
     if verdict is None:
         markers = (mark for item in session.items for mark in item.iter_markers("component"))

@@ -1,6 +1,6 @@
 """Define the pytest plugin: `--solution FILE`, the `solution` fixture, the `component` marker.
 
-pytest loads it in every project of an environment, so it imports nothing heavy until it is needed.
+pytest loads it in every project of an environment, so heavy imports are deferred.
 """
 
 import os
@@ -28,10 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Begin anew with the option and its file in one word.
+    """Restart pytest with the option and its file as one argument.
 
-    Where they are two, pytest, which reads its settings before it knows the option, takes the file
-    for a folder of tests, and leaves the settings of the folder that it was started in.
+    Otherwise pytest, which reads its settings before it knows the option, takes the file for a
+    test folder, and ignores the settings of the working directory.
     """
     given = [str(word) for word in config.invocation_params.args]
     if "--solution" not in given[:-1]:
@@ -39,7 +39,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     place = given.index("--solution")
     words = [*given[:place], "=".join(given[place : place + 2]), *given[place + 2 :]]
     if config.pluginmanager.hasplugin("xdist"):
-        words.insert(0, "-n0")  # one process checks the file once, for all its tests
+        words.insert(0, "-n0")  # a single process, which checks the file once
     if capture := config.pluginmanager.getplugin("capturemanager"):
         capture.stop_global_capturing()
     return int(pytest.main(words, plugins=config.invocation_params.plugins))
@@ -68,7 +68,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out files that mark no test with a part: of a bound file none of them would be run."""
+    """Ignore files without marked tests, because with a bound file none would run."""
     if config.getoption("--solution") is None or collection_path.suffix != ".py":
         return None
     return True if b"component" not in collection_path.read_bytes() else None
@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(
         items[:] = [item for item in items if not item.get_closest_marker("claim")]
         items += claim_items(session)
     wanted = [item for item in items if item.get_closest_marker("component")]
-    for item in wanted:  # a warning that a learner's file causes breaks no promise
+    for item in wanted:  # a warning in a learner's file is not a failure
         item.add_marker(pytest.mark.filterwarnings("default"), append=False)
     if wanted or config.getoption("--solution") is not None:
         config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
@@ -104,7 +104,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say of a part that is not written just that, and spare pytest the reading of a traceback."""
+    """Report an unwritten part in one line, without a traceback."""
     part = _unwritten_part(call.excinfo.value) if call.excinfo else None
     if call.excinfo is None or part is None:
         return (yield)
@@ -129,12 +129,12 @@ def solution() -> ModuleType:
 
 
 def _named_tests(config: pytest.Config) -> bool:
-    """Whether the command line says which tests to run."""
+    """Whether the command line names tests."""
     return config.args_source == pytest.Config.ArgsSource.ARGS
 
 
 def _unwritten_part(error: BaseException) -> str | None:
-    """The part whose absence, or whose NotImplementedError, stopped a test."""
+    """The part whose absence or NotImplementedError ended a test."""
     if isinstance(error, NotWrittenYet):
         return str(error)
     if not isinstance(error, NotImplementedError):

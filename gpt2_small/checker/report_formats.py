@@ -1,4 +1,4 @@
-"""Write a verdict in the formats of other programs: JSON, JUnit, Gradescope."""
+"""Write a verdict as JSON, JUnit XML or Gradescope's JSON."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ def as_json(verdict: Verdict) -> str:
 
 
 def as_junit(verdict: Verdict) -> str:
-    """A JUnit file: a suite for each part, a case for each check."""
+    """Format JUnit XML: a suite for each part, a case for each check."""
     name = f"gpt2-small {__version__} check {verdict.solution}"
     root = ElementTree.Element("testsuites", name=name)
     for part in verdict.parts():
@@ -62,12 +62,12 @@ def _suite(root: ElementTree.Element, part: str, results: list[Result]) -> Eleme
 
 
 def _printable(text: str) -> str:
-    """Text without the characters that XML cannot hold."""
+    """Remove characters that are invalid in XML."""
     return "".join(c for c in text if c in "\t\n\r" or " " <= c <= "\ud7ff" or c >= "\ue000")
 
 
 def as_gradescope(verdict: Verdict) -> str:
-    """Gradescope's results.json: each part is worth the same, and is all right or not."""
+    """Format Gradescope's results.json, with equal points for each part."""
     parts = verdict.parts() or list(verdict.all_parts)
     most = round(POINTS / len(verdict.all_parts), 4)
     tests = []
@@ -91,7 +91,7 @@ def as_gradescope(verdict: Verdict) -> str:
 
 
 def _explained(verdict: Verdict, part: str) -> str:
-    """Why a part has its points, or has none."""
+    """The explanation of a part's points."""
     results = verdict.of(part)
     if verdict.state_of(part) == "passed":
         return f"All {len(results)} checks passed."
@@ -114,7 +114,7 @@ FORMATS: Mapping[str, Callable[[Verdict], str]] = {
 
 
 def writable(path: Path) -> None:
-    """Raise UserError now for a report that could not be written later."""
+    """Raise UserError if a report could not be written later."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file for the report")
     if not path.absolute().parent.is_dir():
@@ -122,5 +122,5 @@ def writable(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a report whole or not at all. Raises UserError when that cannot be done."""
+    """Write a report atomically. Raises UserError on failure."""
     write_atomically(path.absolute(), text, errors="replace")

@@ -1,6 +1,6 @@
-"""Read what TransformerLens and Hugging Face gave for a small GPT-2, cut into its components.
+"""Read stored results of TransformerLens and Hugging Face for a small GPT-2 and its components.
 
-The tests derive the stored references again from the two libraries and compare.
+The tests compute them again with the two libraries and compare.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ GROUPS = ("weights", "activations", "gradients", "component_gradients")
 
 @dataclass(frozen=True)
 class Reference:
-    """A GPT-2's weights and tokens, and everything that follows from them.
+    """A GPT-2's weights and tokens, with activations, loss and gradients.
 
     config: the fields of TransformerConfig.
     weights: by TransformerLens's names, ready for `load_state_dict`; b_U is 0, since neither
@@ -33,9 +33,9 @@ class Reference:
     activations: by `activation_names`; attention scores are 0 above the diagonal.
     loss: mean next-token loss in nats; NaN for a sequence of 1, which has no next token.
     gradients: of the loss, by the names of the weights; empty for a sequence of 1.
-    component_gradients: of the loss with respect to a component's input ("blocks.0.attn.input", by
-        way of that component alone) and output ("blocks.0.attn.output").
-    versions: of the libraries that were asked.
+    component_gradients: of the loss with respect to a component's input ("blocks.0.attn.input",
+        through that component only) and output ("blocks.0.attn.output").
+    versions: the libraries' versions.
     """
 
     config: dict[str, Any]
@@ -49,7 +49,7 @@ class Reference:
     versions: dict[str, str]
 
     def to(self, dtype: torch.dtype) -> "Reference":
-        """The same with its real numbers rounded to another dtype."""
+        """A copy with real numbers rounded to another dtype."""
         changed: dict[str, Any] = {
             group: {name: tensor.to(dtype) for name, tensor in getattr(self, group).items()}
             for group in GROUPS
@@ -61,13 +61,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class ComponentCase:
-    """What one component, alone, has to give.
+    """The expected results of a single component.
 
     component: its class, "LayerNorm" for instance; where: its place in the model, "blocks.0.ln1".
-    parameters, input, output: load_state_dict the first, call with the second, get the third.
-    activations: of its own taps, by name within the component.
-    output_gradient: to pass to `output.backward`; parameter_gradients and input_gradient then
-        follow. All None, or empty, where there is no loss; the tokens have no input_gradient.
+    parameters, input, output: its state dict, its argument, and its result.
+    activations: its taps, by name within the component.
+    output_gradient: the argument of `output.backward`, which gives parameter_gradients and
+        input_gradient. All are None or empty without a loss; tokens have no input_gradient.
     """
 
     component: str
@@ -82,7 +82,7 @@ class ComponentCase:
 
 
 def activation_names(n_layers: int) -> list[str]:
-    """The keys of `run_with_cache`, all of them."""
+    """All keys of `run_with_cache`."""
     norm = ["hook_scale", "hook_normalized"]
     attention = ["hook_q", "hook_k", "hook_v", "hook_attn_scores", "hook_pattern", "hook_z"]
     block = [f"hook_{tap}" for tap in ("resid_pre", "attn_out", "resid_mid", "mlp_out")]
@@ -94,20 +94,20 @@ def activation_names(n_layers: int) -> list[str]:
 
 
 def comparable(name: str, activation: Tensor) -> Tensor:
-    """An activation without what is free to differ: the fill of masked attention scores."""
+    """An activation without values that may differ: masked attention scores."""
     return activation.tril() if name.endswith("hook_attn_scores") else activation
 
 
 def stored_path(name: str) -> Path:
-    """The file of a stored reference."""
+    """A stored reference's path."""
     return _FOLDER / f"{name}.safetensors"
 
 
 @functools.cache
 def stored_reference(name: str) -> Reference:
-    """A small reference in float64 that travels with the package: "tied" or "untied".
+    """A small float64 reference in the package: "tied" or "untied".
 
-    Raises UserError for a file that is missing or not what was stored.
+    Raises UserError for a missing or changed file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -144,7 +144,7 @@ def stored_reference(name: str) -> Reference:
 
 
 def digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
-    """The SHA-256 of a stored reference's contents."""
+    """A stored reference's SHA-256."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for key in sorted(tensors):
         tensor = tensors[key]
@@ -154,7 +154,7 @@ def digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
 
 
 def component_cases(reference: Reference) -> list[ComponentCase]:
-    """Every component of a reference, at every place where it stands, on its own."""
+    """All components of a reference, at all their places."""
     taps, n_layers = reference.activations, reference.config["n_layers"]
     tokens, logits = reference.tokens, reference.logits
 
@@ -192,7 +192,7 @@ def _case(
     output_gradient = reference.component_gradients.get(f"{where or 'unembed'}.output")
     parameter_gradients = within(reference.gradients)
     if component == "Embedding" and output_gradient is not None:
-        # A tied W_E also has a gradient from the unembedding, which is not this component's.
+        # A tied W_E also has the unembedding's gradient, which is not this component's.
         rows = torch.zeros_like(reference.weights["embed.W_E"])
         rows.index_add_(0, reference.tokens.flatten(), output_gradient.flatten(0, 1))
         parameter_gradients = {"W_E": rows}

@@ -1,4 +1,4 @@
-"""Hold the results of a file's checks."""
+"""Define the results of a file's checks."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -14,17 +14,16 @@ ALL_HOLD, SOMETHING_WRONG, CANNOT_BE_USED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Result:
-    """What one check said.
+    """A check's result.
 
     component: the part.
-    check: the check's sentence.
-    status: `failed`: it was run and does not hold; `not_written`: the part is missing or raises
-        NotImplementedError; `waiting`: it could not be judged yet, and the message says for what
-        it waits.
-    mistake: id of the mistake that the part behaves like.
-    message: empty when passed.
-    seconds: how long it ran.
-    line: of the learner's file.
+    check: the claim's name.
+    status: `failed`: the claim does not hold; `not_written`: the part is missing or raises
+        NotImplementedError; `waiting`: it could not be judged yet, for the reason in the message.
+    mistake: id of the mistake that explains it.
+    message: empty if passed.
+    seconds: its duration.
+    line: the learner's file's line.
     """
 
     component: str
@@ -44,12 +43,12 @@ class Result:
 
 @dataclass(frozen=True)
 class PartReport:
-    """What is said about a part beyond its checks.
+    """A part's report in addition to its checks.
 
-    mistakes: ids of the mistakes that it behaves like, one or a pair; empty when none matches.
+    mistakes: ids of the mistakes that explain it, one or a pair; empty if none matches.
     naming: sentences about the match.
-    printed: the beginning of what the part's code printed while it was checked.
-    location: lines about where its results leave the reference's, the file's own lines among them.
+    printed: the end of its code's output during the check.
+    location: lines about its first difference from the reference, with quoted source lines.
     """
 
     mistakes: tuple[str, ...] = ()
@@ -62,9 +61,9 @@ class PartReport:
 class Verdict:
     """A file, its hash, and the results of its checks in learning order.
 
-    all_parts: the parts of the exercise set that the file belongs to.
-    source: the Python that was checked, which says in which cell of a notebook a line is.
-    remarks: what was not judged, and the layout that the file seems to have.
+    all_parts: the parts of the file's exercise set.
+    source: the checked Python, with the cells of a notebook.
+    remarks: on what was not judged, and on a proposed layout.
     """
 
     solution: str
@@ -77,16 +76,16 @@ class Verdict:
     remarks: list[str] = field(default_factory=list)
 
     def place(self, line: int) -> str:
-        """A line in words: `line 14`, or `code cell 3, line 5`."""
+        """Format a line's place: `line 14`, or `code cell 3, line 5`."""
         return notebooks.place(self.source, line)
 
     def counts(self) -> dict[str, int]:
-        """How many checks passed, failed, are not written, are waiting."""
+        """The number of checks by status."""
         found = Counter(result.status for result in self.results)
         return {status: found[status] for status in ("passed", "failed", "not_written", "waiting")}
 
     def parts(self) -> list[str]:
-        """The parts that were checked, in learning order."""
+        """The checked parts in learning order."""
         named = {result.component for result in self.results}
         return [part for part in self.all_parts if part in named]
 
@@ -95,7 +94,7 @@ class Verdict:
         return [result for result in self.results if result.component == part]
 
     def state_of(self, part: str) -> Status:
-        """The state of a part: failed when any check failed, passed when all passed."""
+        """The state of a part: failed if any check failed, passed if all passed."""
         statuses = {result.status for result in self.of(part)}
         for status in ("failed", "not_written", "waiting", "passed"):
             if status in statuses:
@@ -103,7 +102,7 @@ class Verdict:
         return "waiting"
 
     def reason(self, part: str) -> str:
-        """Why a part does not hold: its mistake, or the first claim that does not; else empty."""
+        """Why a part failed: its mistake, or the first failed claim; empty if it passed."""
         state, report = self.state_of(part), self.reports.get(part, PartReport())
         if state == "passed":
             return ""
@@ -115,7 +114,7 @@ class Verdict:
         return f"{first[0].check}: {first[0].message}".removeprefix(": ") if first else ""
 
     def first_to_mend(self) -> str | None:
-        """The first part that failed; when none did, the first that is not written or waits."""
+        """The first failed part; without one, the first that is not written or waits."""
         for wanted in ("failed", "not_written", "waiting"):
             for part in self.parts():
                 if self.state_of(part) == wanted:
@@ -124,7 +123,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0 all hold, 1 something is wrong or not written yet, 2 the file cannot be used."""
+        """0 if all passed, 1 if a part failed or is not written, 2 if the file cannot be run."""
         if self.error is not None:
             return CANNOT_BE_USED
         all_hold = self.results and all(result.status == "passed" for result in self.results)

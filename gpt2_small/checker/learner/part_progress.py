@@ -10,9 +10,9 @@ from rich.console import Console
 def part_progress(
     console: Console, errors: Console | None = None
 ) -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is done now, for as long as the context lasts.
+    """In this context, provide a function that shows the current action.
 
-    Where the output goes to a file or a pipe, it is said on standard error if that is a terminal.
+    If the output is a file or a pipe, the action is shown on standard error if that is a terminal.
 
     errors: standard error's console.
     """

@@ -1,1 +1,1 @@
-"""Known mistakes as edits of the reference, and how a wrong file is matched with them."""
+"""Define known mistakes as edits of the reference, and match wrong files with them."""

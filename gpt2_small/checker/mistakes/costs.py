@@ -1,7 +1,7 @@
-"""Read what each mistake in the model's parts costs a training run, as it was measured.
+"""Read the measured cost in held-out loss of each mistake in the model's parts.
 
-The numbers are percents by which the held-out loss ends above the stories' entropy after a short
-run; `python benchmarks/mistake_costs.py` measures them.
+A cost is the percentage by which the held-out loss of a short run ends above the stories' entropy;
+`python benchmarks/mistake_costs.py` measures it.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from gpt2_small.files import read_json
 FORMAT = "gpt2-small-mistake-costs/1"
 COSTS = Path(__file__).parent / "costs.json"
 
-# The runs in which a mistake is tried, in this order, until one differs from the right model's:
-# the fields that differ from those of the preset.
+# The runs in which a mistake is tried, in order, until one differs from the right model's; by the
+# fields that differ from the preset's.
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "tied": {},
     "untied": {"tied_embeddings": False},
@@ -30,11 +30,11 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a mistake costs.
+    """A mistake's cost.
 
-    variation: the run that it was measured in, one of VARIATIONS; None where it changes none.
-    above_floor: percents; None where it changes nothing, or does not train.
-    error: why it does not train, such as `ValueError`.
+    variation: the run of the measurement, one of VARIATIONS; None if it changes none.
+    above_floor: the percentage; None if it changes nothing or does not train.
+    error: the exception that prevents training, such as `ValueError`.
     """
 
     variation: str | None = None
@@ -44,12 +44,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of all mistakes, beside the right model's.
+    """The costs of all mistakes and of the right model.
 
-    steps: of each run.
-    right: for each variation, percents above the floor for several seeds; the mistakes have the
-        first seed.
-    mistakes: by id.
+    steps: each run's steps.
+    right: for each variation, percentages above the floor for several seeds; the mistakes have
+        the first seed.
+    mistakes: costs by id.
     """
 
     steps: int
@@ -59,9 +59,9 @@ class Costs:
 
 @cache
 def measured_costs() -> Costs:
-    """The costs that were measured. Raises UserError where their file cannot be read.
+    """Read the measured costs. Raises UserError if their file cannot be read.
 
-    A mistake whose edits have changed since is left out.
+    Omits mistakes whose edits have changed since.
     """
     stored = read_json(COSTS, FORMAT)
     known = {mistake.id: mistake for mistake in model_mistakes()}
@@ -78,10 +78,10 @@ def measured_costs() -> Costs:
 
 
 def model_mistakes() -> list[Mistake]:
-    """The mistakes, and the other ways to compute the same, in the parts of the model."""
+    """The mistakes and the equivalent edits in the model's parts."""
     return [mistake for part in MODULES for mistake in catalogue(part)]
 
 
 def edit_hash(mistake: Mistake) -> str:
-    """A hash of a mistake's edits, by which a cost that was measured for others is noticed."""
+    """A hash of a mistake's edits, to detect outdated costs."""
     return hashlib.sha256(json.dumps(mistake.edits).encode()).hexdigest()[:12]

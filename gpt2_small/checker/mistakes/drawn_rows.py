@@ -1,4 +1,4 @@
-"""Compare the probabilities that two traces of sample draw from, row by row."""
+"""Compare the probabilities in two traces of sample, row by row."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -6,17 +6,15 @@ from torch import Tensor
 from gpt2_small.checker.sandbox.tracing import Trace
 
 _CLOSE = 1e-6
-# Of the rows that sample is traced with, what mixes rows changes fewer, and depends on how ties are
-# sorted.
+# A smaller share may come from ties, which are sorted differently, in code that mixes rows.
 FEW_ROWS = 0.5
 
 
 def rows_apart(trace: Trace, other: Trace) -> float:
-    """The share of rows that one trace draws from other probabilities than another.
+    """The share of rows with different probabilities in two traces.
 
-    A thousand draws do not tell a temperature from its root; the probabilities do. All rows are
-    apart when one trace has rows from which nothing can be drawn, and the other does not have the
-    same ones.
+    Probabilities distinguish a temperature from its root; a thousand draws do not. The share is 1
+    if only one trace has invalid probabilities in some row.
     """
     mine, theirs = _drawn_from(trace), _drawn_from(other)
     if mine is None or theirs is None:
@@ -29,10 +27,9 @@ def rows_apart(trace: Trace, other: Trace) -> float:
 
 
 def _drawn_from(trace: Trace) -> Tensor | None:
-    """The probabilities of the first draw, each row from the largest; None where none was seen.
+    """The first draw's probabilities, each row sorted; None if there are none.
 
-    Where it raised, nothing was drawn, and the last probabilities count. A row from which nothing
-    can be drawn is NaN.
+    If the draw raised, the last probabilities count. An invalid row is NaN.
     """
     draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
     if draws:

@@ -1,4 +1,4 @@
-"""Make the reference with mistakes in it: edit its text, and run what the edits changed."""
+"""Edit the reference's text, and execute the edited parts."""
 
 import ast
 import itertools
@@ -12,12 +12,12 @@ from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.mistake import Mistake
 
-# The file name in the code objects of what `build` has run again.
+# The file name in `build`'s code objects.
 _EDITED = "<reference with a mistake>"
 
 
 class Edit(Protocol):
-    """Pieces of the reference's text, each with what stands there instead."""
+    """Replacements in the reference's text."""
 
     @property
     def id(self) -> str: ...
@@ -27,7 +27,7 @@ class Edit(Protocol):
 
 
 class EditDoesNotFit(ValueError):
-    """A text to replace that does not stand in the reference exactly once, or spoils another."""
+    """A text to replace does not occur exactly once, or conflicts with another edit."""
 
 
 def reference_text(exercises: ExerciseSet = GPT2) -> str:
@@ -36,23 +36,23 @@ def reference_text(exercises: ExerciseSet = GPT2) -> str:
 
 @lru_cache(maxsize=64)
 def code_without(parts: tuple[str, ...], exercises: ExerciseSet = GPT2) -> CodeType:
-    """The reference, compiled, without some of its parts."""
+    """The compiled reference without some parts."""
     kept = "".join(s.text for s in _statements(exercises) if s.name not in parts)
     return compile(kept, "<the other parts>", "exec")
 
 
 def edited_text(*mistakes: Edit, exercises: ExerciseSet = GPT2) -> str:
-    """The reference's text with the edits of these mistakes made, in the first order that fits.
+    """The reference's text with these mistakes' edits, in the first order that works.
 
-    Raises EditDoesNotFit when in every order a piece to replace occurs not exactly once by then.
+    Raises EditDoesNotFit if in every order a text to replace does not occur exactly once.
     """
     return "".join(_edited_statements(mistakes, exercises))
 
 
 def build(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> ModuleType:
-    """The reference with these mistakes in one part, and with all other parts right.
+    """Build the reference with these mistakes in one part.
 
-    Only the part, the helper functions and what is edited are run again. Raises EditDoesNotFit.
+    Only the part, helper functions and edited statements are executed again. Raises EditDoesNotFit.
     """
     (component,) = {mistake.component for mistake in mistakes}
     edited = _edited_statements(mistakes, exercises)
@@ -68,7 +68,7 @@ def build(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> ModuleType:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement at the top of the reference: its text, and what it defines."""
+    """A top-level statement of the reference: its text, and the names it defines."""
 
     text: str
     name: str
@@ -77,7 +77,7 @@ class Statement:
 
 @cache
 def _statements(exercises: ExerciseSet) -> tuple[Statement, ...]:
-    """The reference cut into its statements, which together are its text."""
+    """The reference's statements, whose texts concatenate to its text."""
     text = exercises.reference_text()
     lines = text.splitlines(keepends=True)
     nodes = ast.parse(text).body

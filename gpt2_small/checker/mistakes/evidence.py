@@ -1,4 +1,4 @@
-"""Find mistakes whose own intermediate results stand in a part's trace."""
+"""Find mistakes whose specific intermediate results occur in a part's trace."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -14,26 +14,25 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
 
-# Sums over some hundred numbers in float64, of which some may come from float32 constants.
+# For float64 sums over some hundred numbers, with float32 constants among them.
 _CLOSE = 1e-6
 # In these parts tracing a wrong reference takes some 30 milliseconds.
 _SLOW = ("Transformer", "generate")
-# What these do is told by effects; their results are few, and tracing them takes long.
+# Effects identify mistakes in these parts; tracing their few results is slow.
 _BY_EFFECT = ("learning_rate", "parameter_groups", "train_step", "train")
-# Of mistakes that share equally many results, so many are followed further.
+# The number of mistakes that are extended, of those with equally many shared results.
 _BEAM = 3
-# A softmax, whoever takes it.
+# The operations that compute a softmax.
 _SOFTMAX = ("softmax", "log_softmax", "exp", "logsumexp", "scaled_dot_product_attention",
             "cross_entropy")  # fmt: skip
 
 
 class Evidence:
-    """The wrong results of a trace, and the mistakes that give them too.
+    """A trace's wrong results, and the mistakes that share them.
 
-    A mistake further on does not change what came before it: the first wrong result of a file with
-    several mistakes is that of one of them alone. What a right part may compute on its way (a half
-    of the input of GELU, say) is evidence of nothing, and one result alone tells no mistake from
-    another that begins in the same way.
+    A later mistake does not change earlier results, so a file's first wrong result belongs to a
+    single mistake. Results that right parts may compute (half of GELU's input, say) are no
+    evidence, and one shared result does not distinguish mistakes that begin alike.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Evidence:
 
     @cached_property
     def _wrong_events(self) -> list[int]:
-        """The trace's wrong results, in order; masks tell too little."""
+        """The trace's wrong results in order, without masks."""
         wrong = [] if self._compared is None else self._compared.wrong
         values = ((index, self._trace.events[index].value) for index in wrong)
         return [
@@ -62,9 +61,9 @@ class Evidence:
 
     @cached_property
     def _results(self) -> list[tuple[Tensor, set[int]]]:
-        """Wrong results that no right part has: fingerprints, and the events that give them.
+        """Wrong results that no right part has: fingerprints, and their events.
 
-        A multiple of what a right part has is none: many mistakes, and right parts, go by there.
+        Multiples of right results are omitted, because many mistakes and right parts have them.
         """
         right = self._wrong.right_fingerprints()
         found: list[tuple[Tensor, set[int]]] = []
@@ -83,7 +82,7 @@ class Evidence:
         return found
 
     def _shared(self, mistakes: tuple[Mistake, ...]) -> frozenset[int]:
-        """Which of the wrong results these mistakes give too."""
+        """The wrong results that these mistakes share."""
         if not self._results:
             return frozenset()
         try:
@@ -99,19 +98,19 @@ class Evidence:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the trace has wrong results at all."""
+        """Whether the trace has wrong results."""
         return len(self._wrong_events) > 0
 
     def ranked(self) -> list[Mistake]:
-        """The mistakes that give the file's first wrong result, those sharing most first."""
+        """The mistakes that share the first wrong result, those sharing most first."""
         found = [m for m in self._known if 0 in self._by_mistake[m.id]]
         return sorted(found, key=lambda m: -len(self._by_mistake[m.id]))
 
     def chain(self) -> tuple[Mistake, ...]:
-        """The mistake that gives the first wrong result, and others that give what follows.
+        """The mistake that shares the first wrong result, and others that share later ones.
 
-        Each has to give a result from which another one follows that the file has too, or the
-        output. Empty when several would do equally well.
+        Each must share a result that leads to another shared result or to the output. Empty if
+        several chains are equally good.
         """
         ranked = self.ranked()
         shared = [len(self._by_mistake[m.id]) for m in ranked]
@@ -120,23 +119,23 @@ class Evidence:
             return ()
         chains = [self._confirmed(self._extended(mistake)) for mistake in best]
         if len(best) > 1 and all(len(chain) < 2 for chain in chains):
-            return ()  # nothing tells them apart
+            return ()  # indistinguishable
         by_set = {frozenset(chain): len(self._shared(chain)) for chain in chains if chain}
         most = [chain for chain, number in by_set.items() if number == max(by_set.values())]
         return next(c for c in chains if frozenset(c) == most[0]) if len(most) == 1 else ()
 
     def first_shared(self, mistake: Mistake) -> int:
-        """Which of the wrong results is the first that a mistake gives too; a large number if none.
+        """The index of a mistake's first shared wrong result; a large number if none.
 
-        In this order mistakes are named: as a reader of the file meets them.
+        Mistakes are named in this order, which is the file's.
         """
         return min(self._by_mistake[mistake.id], default=len(self._results))
 
     def drops_like(self, mistake: Mistake) -> bool:
-        """Whether a mistake calls dropout as often as the file, so that it may be the file's.
+        """Whether a mistake calls dropout as often as the file.
 
-        Of a part that drops twice, and computes something wrong, the output tells no more, and of
-        none whether it drops at another place. torch's own attention drops inside.
+        The output of a wrong part reveals neither a second dropout nor a dropout's place. torch's
+        attention applies dropout internally.
         """
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
         is_hidden = mine is None or ((right or 0) > 1 and mine >= (right or 0))
@@ -145,15 +144,15 @@ class Evidence:
         return mine != right or self._dropped(mistake) == self._dropped()
 
     def _dropped(self, *mistakes: Mistake) -> list[str]:
-        """What the reference drops elements of, with these mistakes."""
+        """The stages with dropout in the reference with these mistakes."""
         part, seed = self._wrong.part, self._wrong.seed
         compared = TraceComparison(stages(part, seed), self._wrong.trace(mistakes), part)
         return [stage.name for stage, _ in compared.dropped()]
 
     def same_operation(self) -> Mistake | None:
-        """The one mistake that does the same as the file's first wrong line, with other numbers.
+        """The only mistake with the operations of the file's first wrong line, but other numbers.
 
-        A leaky ReLU of another slope, say. Nothing else may be wrong with what the file computes.
+        For instance, a leaky ReLU of another slope. The rest of the function must be right.
         """
         part, seed = self._wrong.part, self._wrong.seed
         first = next(iter(self._wrong_events), None)
@@ -170,13 +169,13 @@ class Evidence:
         return {event.operation for event in self._wrong.trace((mistake,)).events}
 
     def _confirmed(self, chain: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
-        """The beginning of a chain in which each mistake is confirmed."""
+        """The longest beginning of a chain with confirmed mistakes only."""
         while chain and not self._is_confirmed(chain):
             chain = chain[:-1]
         return chain
 
     def _extended(self, first: Mistake) -> tuple[Mistake, ...]:
-        """A mistake, and others with which it gives most of the wrong results."""
+        """Extend a mistake by others to share most of the wrong results."""
         chain: tuple[Mistake, ...] = (first,)
         shared = self._shared(chain)
         others = [m for m in self._known if self._by_mistake[m.id]]
@@ -190,10 +189,10 @@ class Evidence:
         return chain
 
     def _is_confirmed(self, chain: tuple[Mistake, ...]) -> bool:
-        """Whether each mistake of a chain gives a wrong result that is used as the mistake uses it.
+        """Whether each mistake of a chain shares a wrong result and its use.
 
-        Something left out is confirmed as well when the file does it nowhere. And the file has to
-        have all that the first mistake changes: what the rest of the part is given.
+        A mistake of omission is also confirmed if the file lacks the operation. The file must
+        share everything that the first mistake passes to the rest of the part.
         """
         if not self._has_all_of(chain[0]):
             return False
@@ -207,7 +206,7 @@ class Evidence:
         return True
 
     def _has_all_of(self, mistake: Mistake) -> bool:
-        """Whether the file has a result of a mistake after which the reference goes on."""
+        """Whether the file shares the mistake's last result before the unchanged rest."""
         wrong, part, seed = self._wrong, self._wrong.part, self._wrong.seed
         trace = wrong.trace((mistake,))
         own = wrong_results(part, seed, trace)
@@ -224,7 +223,7 @@ class Evidence:
         return self._trace.output in self._results[result][1]
 
     def _leads(self, result: int, other: int) -> bool:
-        """Whether another wrong result is made from a wrong result."""
+        """Whether a wrong result is an input of another, directly or not."""
         return result != other and bool(
             set(self._before(self._results[other][1])) & self._results[result][1]
         )
@@ -240,14 +239,14 @@ class Evidence:
                 left.extend(self._trace.events[index].inputs)
 
     def _leaves_out(self, mistake: Mistake) -> bool:
-        """Whether a mistake is that no softmax is taken, and the file takes none either."""
+        """Whether a mistake omits the softmax, and the file does too."""
         return _takes_softmax(self._wrong.trace(())) and not (
             _takes_softmax(self._trace) or _takes_softmax(self._wrong.trace((mistake,)))
         )
 
 
 def _dropouts(trace: Trace) -> int | None:
-    """How often a part calls dropout; None where that is not seen."""
+    """The number of dropout calls; None if unknown."""
     operations = [event.operation for event in trace.events]
     return None if "scaled_dot_product_attention" in operations else operations.count("dropout")
 
@@ -257,7 +256,7 @@ def _takes_softmax(trace: Trace) -> bool:
 
 
 def _same(mine: Tensor, theirs: Tensor) -> Tensor:
-    """Which fingerprints [mine 4] are which others [theirs 4], within rounding [mine theirs]."""
+    """Compare fingerprints [mine 4] and [theirs 4] within rounding: [mine theirs]."""
     mine = mine[:, None]
     allowed = _CLOSE * (1 + mine.abs().nan_to_num(0.0, 0.0, 0.0))
     return (((mine - theirs).abs() <= allowed) | (mine == theirs)).all(dim=-1)

@@ -1,4 +1,4 @@
-"""Find the mistake, or the pair, that explains what a part computes."""
+"""Find the mistake, or the pair, that explains a part's wrong output."""
 
 import math
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from gpt2_small.checker.mistakes.wrong_references import (
     taps_apart,
 )
 
-# After a pair that leaves something unexplained so many more are tried.
+# The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
 
-# Groups in which a passed check excludes what fails it.
+# Groups in which a passed check excludes mistakes that fail it.
 _DECISIVE = ("function", "chance", "inputs")
-# Mistakes that an effect shows by itself, whatever else the checks see.
+# Mistakes that an effect identifies without other evidence.
 _SHOWN = (
     "train-step-updates-each-batch",
     "train-step-updates-twice",
@@ -33,11 +33,10 @@ _SHOWN = (
 
 @dataclass
 class FunctionFinding:
-    """What explains a wrong function.
+    """The mistakes that explain a wrong function.
 
-    is_whole: whether the mistakes explain it exactly. is_nothing_else: whether they do so but for a
-    number, and nothing else is wrong with it. nearest: all mistakes, with their distances.
-    from_right: the distance of a right part.
+    is_whole: whether the explanation is exact. is_nothing_else: whether it is exact but for a
+    number. nearest: all mistakes with their distances. from_right: the right part's distance.
     """
 
     mistakes: tuple[Mistake, ...] = ()
@@ -48,9 +47,9 @@ class FunctionFinding:
 
 
 def explain_function(part: ObservedPart) -> FunctionFinding:
-    """The mistake, or the pair, of which the function's checks see what they saw of a part.
+    """The mistake, or the pair, with a part's observations of the function.
 
-    Where there is none, what explains some of it.
+    Without one, a mistake that explains some of them.
     """
     return _FunctionSearch(part).found()
 
@@ -100,7 +99,7 @@ class _FunctionSearch:
         return FunctionFinding(partly, False, self.is_nothing_else, nearest, from_right)
 
     def _partly(self, ordered: Sequence[Mistake], key: str) -> tuple[Mistake, ...]:
-        """What explains the first failed check alone, or else the first wrong result inside."""
+        """A mistake that explains the first failed check, or else the first wrong result."""
         matches = [
             m for m in ordered if explains_one(self.observed.wrong, (m,), self.observed.seen, key)
         ] or [
@@ -133,7 +132,7 @@ class _FunctionSearch:
         return by_effect or self._by_raising(ordered)
 
     def _explained(self, mistake: Mistake) -> int:
-        """How many of the function's failed checks a mistake explains by itself."""
+        """The number of the function's failed checks that a mistake explains."""
         return sum(
             alike(self.observed.seen[name], self.observed.wrong.seen((mistake,), name))
             if self.observed.raised(name)
@@ -142,9 +141,9 @@ class _FunctionSearch:
         )
 
     def _refuted(self, mistake: Mistake) -> bool:
-        """Whether a mistake fails checks that the file passes, and as many as it explains.
+        """Whether a mistake fails at least as many checks that the file passes as it explains.
 
-        A guard for a special case may make up for a mistake in one of several checks.
+        A few may pass because of a guard for a special case in the file.
         """
         against = sum(
             self.observed.wrong.fails((mistake,), name)
@@ -156,7 +155,7 @@ class _FunctionSearch:
         return bool(against) and against >= self._explained(mistake)
 
     def _by_raising(self, ordered: Sequence[Mistake]) -> tuple[Mistake, ...]:
-        """The mistake that raises where the file raises, and explains most of what failed."""
+        """The mistake that raises in the same checks and explains most failures."""
         failed = self.observed.failed_in("function")
         raised = next(filter(self.observed.raised, failed), None)
         if raised is None:
@@ -170,7 +169,7 @@ class _FunctionSearch:
         return (max(fitting, key=self._explained),) if fitting else ()
 
     def _by_effect(self) -> tuple[Mistake, ...]:
-        """The mistake that does what the file is the first to do wrong, if one is known to."""
+        """The known mistake with the file's first wrong effect."""
         part, wrong = self.observed.part, self.observed.wrong
         for case, trace in self.observed.traces.items():
             found = located(part, wrong.seed, trace, case, b"")
@@ -184,7 +183,7 @@ class _FunctionSearch:
         return ()
 
     def _pairs(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """Pairs of mistakes that explain the function: one that explains all, if there is one.
+        """A pair of mistakes that explains the function, if possible all groups.
 
         Likely pairs are tried first, up to a limit.
         """
@@ -203,7 +202,7 @@ class _FunctionSearch:
         return found
 
     def _is_explanation(self, pair: tuple[Mistake, ...]) -> bool:
-        """Whether a pair explains the function and contradicts nothing."""
+        """Whether a pair explains the function without contradictions."""
         observed = self.observed
         found = False
         try:

@@ -1,4 +1,4 @@
-"""Find the mistake that explains a failed group of checks beside a part's function."""
+"""Find the mistake that explains a failed group of checks other than the function's."""
 
 import itertools
 import re
@@ -10,13 +10,13 @@ from gpt2_small.checker.mistakes.likely_pairs import is_costly
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.observed_part import ObservedPart
 
-# Of what is wrong beside the function.
+# The largest number of mistakes outside of the function.
 _PAIRS_BESIDE = 120
-# Groups that a wrong function makes fail too.
+# Groups that fail if the function is wrong.
 _CONSEQUENCES = ("gradient", "dtypes", "taps")
-# Groups whose checks draw much; only mistakes that are about them are tried.
+# Groups with many random draws; only mistakes about them are tried.
 _COSTLY = ("dropout", "initialisation", "device")
-# What a mistake's edit is about when it can make a group fail and leave the function right.
+# Texts in edits that can fail a group and leave the function right.
 _ABOUT = {
     "gradient": r"detach|data|no_grad|requires_grad|item|buffer|Parameter|torch\.tensor|b_K",
     "state": r"Parameter|buffer|hook|ModuleList|range|self\.\w+ =|normal_|Embedding|Linear|config",
@@ -33,11 +33,11 @@ _ABOUT = {
 
 @dataclass(frozen=True)
 class GroupFinding:
-    """What explains a failed group.
+    """The mistakes that explain a failed group.
 
-    mistakes: new ones; none where those that were found before explain it, or where it follows from
-    a wrong function. is_explained: whether nothing of the group is left. is_exact: whether they
-    explain what was seen to the last number.
+    mistakes: new mistakes; none if earlier ones explain the group, or if it follows from a wrong
+    function. is_explained: whether they explain the whole group. is_exact: whether they explain
+    every number.
     """
 
     mistakes: tuple[Mistake, ...] = ()
@@ -46,21 +46,21 @@ class GroupFinding:
 
 
 def explain_group(part: ObservedPart, group: str, beside: tuple[Mistake, ...]) -> GroupFinding:
-    """The mistake, or the pair, of which a group's checks see what they saw of a part.
+    """The mistake, or the pair, with a part's observations of a group.
 
-    beside: what explains the groups before it, the function aside.
+    beside: the mistakes found for earlier groups, without the function's.
     """
     return _GroupSearch(part, group, beside).found()
 
 
 def is_about(mistake: Mistake, group: str) -> bool:
-    """Whether a mistake's edit can make a group of checks fail while the function is right."""
+    """Whether a mistake's edit can fail a group of checks and leave the function right."""
     edited = " ".join(f"{old} {new}" for old, new in mistake.edits)
     return re.search(_ABOUT[group], edited) is not None
 
 
 class _GroupSearch:
-    """What is tried on a group. is_partly: whether something of it stays unexplained."""
+    """The search for a group. is_partly: whether some of it remains unexplained."""
 
     def __init__(self, observed: ObservedPart, group: str, beside: tuple[Mistake, ...]) -> None:
         self.observed, self.group, self.beside = observed, group, beside
@@ -83,8 +83,8 @@ class _GroupSearch:
             return GroupFinding(tuple(self._beside()), is_exact=self.is_exact)
         if function_failed and all(observed.raised(name) for name in observed.failed_in(group)):
             return GroupFinding()
-        # That too much is accepted is one bit, and tells no mistake from another; and a function
-        # that does something else draws otherwise.
+        # A missing refusal is one bit and identifies no mistake; and a wrong function draws
+        # other numbers.
         tells_nothing = (group == "refusals" and function_failed) or (
             group == "chance" and observed.is_open
         )
@@ -94,7 +94,7 @@ class _GroupSearch:
         return GroupFinding(found, not self.is_partly, self.is_exact)
 
     def _beside(self) -> list[Mistake]:
-        """A mistake, or a pair, that fails this group and leaves the function as it is."""
+        """A mistake, or a pair, that explains this group and does not change the function."""
         group, known = self.group, self.observed.known
         if group == "dropout" and self.observed.is_open:
             known = [m for m in known if self.observed.evidence.drops_like(m)]
@@ -125,13 +125,13 @@ class _GroupSearch:
         return []
 
     def _joined(self, mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
-        """These beside those of the function, where these alone do not fit."""
+        """These mistakes, with the function's if they do not fit alone."""
         observed = self.observed
         is_alone = not observed.function or observed.explains(mistakes, self.group)
         return mistakes if is_alone else (*observed.function, *mistakes)
 
     def _other_parameters(self, about: Sequence[Mistake]) -> list[Mistake]:
-        """What changes names or shapes as the file does, whatever the part computes with them."""
+        """The mistakes with the file's parameter names and shapes, whatever the function."""
         observed = self.observed
         failed = observed.failed_in("state")
         same = [m for m in about if all(observed.fits((m,), name) for name in failed)]
@@ -140,7 +140,7 @@ class _GroupSearch:
         return [m for m in about if "-other-name" in m.id and observed.misses_with(m)][:1]
 
     def _fails_alone(self, mistake: Mistake) -> bool:
-        """Whether a mistake fails one of the group's failed checks by itself."""
+        """Whether a mistake alone fails one of the group's failed checks."""
         return any(
             self.observed.wrong.fails((mistake,), name)
             for name in self.observed.failed_in(self.group)
@@ -165,9 +165,9 @@ class _GroupSearch:
         return self._fits_apart(mistakes)
 
     def _fits_apart(self, mistakes: tuple[Mistake, ...]) -> bool:
-        """Whether the function's mistakes explain what follows from it, and these the rest.
+        """Whether the function's mistakes explain its consequences, and these the rest.
 
-        For two edits of the same line of the reference, which cannot be made together.
+        For two edits of one line of the reference, which cannot be combined.
         """
         names = [
             name for name in self.observed.names_of(self.group) if not self.observed.raised(name)
@@ -189,7 +189,7 @@ class _GroupSearch:
             return False
 
     def _disturbs(self, mistakes: tuple[Mistake, ...]) -> bool:
-        """Whether these fail what the file passes, or change the function at all."""
+        """Whether these mistakes fail checks that the file passes, or change the function."""
         passing = [
             name for name in self.observed.names_of(self.group) if name not in self.observed.failed
         ]

@@ -1,4 +1,4 @@
-"""Order pairs of mistakes by how likely they explain a part together."""
+"""Order pairs of mistakes by likelihood."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,8 +8,8 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.wrong_references import explained_alone
 
-# A pair takes about 2 milliseconds; in these parts up to 30. Numbers of pairs that one mistake's
-# own results stand behind, and of pairs that explain most results by themselves.
+# A pair takes about 2 milliseconds; in these parts up to 30. The numbers of pairs tried because
+# of a mistake's evidence, and because they explain most observations.
 _COSTLY = {
     "Transformer": (24, 16),
     "sample": (24, 16),
@@ -20,24 +20,24 @@ _COSTLY = {
 _WHERE_SEEN = (120, 60)
 _WHERE_UNSEEN = (0, 600)
 
-# Pairs of so many of the nearest mistakes are tried first.
+# The number of nearest mistakes whose pairs are tried first.
 _NEAREST = 4
-# Of the mistakes that give the first wrong result, so many are paired with others.
+# The number of mistakes with the first wrong result that are paired with others.
 _EVIDENT = 3
 
 Pair = tuple[Mistake, ...]
 
 
 def is_costly(part: str) -> bool:
-    """Whether a mistake of a part takes long to try."""
+    """Whether trying a mistake in a part is slow."""
     return part in _COSTLY
 
 
 def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> Iterator[Pair]:
-    """Pairs of the nearest mistakes, with one that the trace shows, and that explain most.
+    """Pairs of the nearest mistakes, pairs with evidence, and pairs that explain most.
 
-    Each kind has its own share of what is tried. ordered: the mistakes, nearest first. key: the
-    failed check that says how near.
+    Each kind has its own limit. ordered: the mistakes, nearest first. key: the failed check of the
+    distances.
     """
     usual = _WHERE_SEEN if part.evidence.is_seen else _WHERE_UNSEEN
     most_evident, most_explaining = _COSTLY.get(part.part, usual)
@@ -52,7 +52,7 @@ def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> It
 
 
 def _untried(pairs: Iterable[Pair], tried: set[frozenset[str]]) -> Iterator[Pair]:
-    """Those that were not tried yet."""
+    """The pairs not tried yet."""
     for pair in pairs:
         ids = frozenset(mistake.id for mistake in pair)
         if len(ids) == 2 and ids not in tried:
@@ -61,13 +61,13 @@ def _untried(pairs: Iterable[Pair], tried: set[frozenset[str]]) -> Iterator[Pair
 
 
 def _evident(part: ObservedPart) -> list[Mistake]:
-    """Mistakes that the trace shows."""
+    """The mistakes with evidence in the trace."""
     by_effect = suggested(part.part, part.wrong.seed, part.traces)
     return [m for m in part.known if m.id in by_effect] or part.evidence.ranked()[:_EVIDENT]
 
 
 def _with_each(evident: Sequence[Mistake], ordered: Sequence[Mistake]) -> Iterator[Pair]:
-    """Evident mistakes with each other, then all of them with the nearest, the next, and so on."""
+    """Pairs of evident mistakes, then of each with the nearest, the next, and so on."""
     yield from itertools.combinations(evident, 2)
     for other in ordered:
         for mistake in evident:
@@ -75,7 +75,7 @@ def _with_each(evident: Sequence[Mistake], ordered: Sequence[Mistake]) -> Iterat
 
 
 def _explaining(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> list[Pair]:
-    """All pairs, first those of which one or the other explains most of what failed."""
+    """All pairs, ordered by the failed checks that either mistake explains."""
     numeric = [name for name in part.failed_in("function") if not part.raised(name)]
     costs_much = part.evidence.is_seen or is_costly(part.part)
     wanting = {name: part.seen[name] for name in ([key] if costs_much else numeric)}

@@ -1,8 +1,8 @@
-"""Recognise mistakes by what they do: compare observations with those of wrong references.
+"""Name mistakes by comparing a file's observations with those of wrong references.
 
-Checks are judged in groups (`claims.GROUPS`), each by itself and the function's first: what is
-wrong with dropout or the device does not hide what is wrong with the output. Within a group a
-mistake, or a pair, has to give what the file gave in every check that could observe anything.
+Failed checks are explained group by group (`claims.GROUPS`), the function first, so a mistake in
+dropout or the device does not hide one in the output. Within a group a mistake, or a pair, must
+have the file's observations in every check that observed anything.
 """
 
 import math
@@ -19,15 +19,15 @@ from gpt2_small.checker.mistakes.wording import described
 from gpt2_small.checker.mistakes.wrong_references import Seen
 from gpt2_small.checker.sandbox.tracing import Trace
 
-# Of the distance of a right part: where no mistake is so close, the closest says nothing.
+# As a fraction of the right part's distance: a closest mistake beyond this is not reported.
 _CLOSE = 0.25
 
 
 @dataclass(frozen=True)
 class Naming:
-    """The mistakes that explain a file, as far as they do, and what is said about the match.
+    """The mistakes that explain a file, possibly in part, with sentences about the match.
 
-    blamed: for each failed check that one of them explains, its id.
+    blamed: the id of the mistake that explains each failed check.
     """
 
     mistakes: tuple[Mistake, ...]
@@ -35,7 +35,7 @@ class Naming:
     blamed: Mapping[str, str]
 
     def blame(self, check: str) -> str | None:
-        """The id of the mistake that explains a failed check, if one does."""
+        """The id of the mistake that explains a failed check, if any."""
         return self.blamed.get(check)
 
 
@@ -47,10 +47,9 @@ def name_mistake(
     traces: Mapping[str, Trace] | None = None,
     exercises: ExerciseSet = GPT2,
 ) -> Naming:
-    """The mistakes that behave like what was seen, group by group.
+    """The mistakes with the file's observations, group by group.
 
-    seen: by the sentence of the check. failed: the checks that do not hold. traces: of the part, by
-    case.
+    seen: observations by check. failed: the failed checks. traces: the part's traces by case.
     """
     observed = ObservedPart(part, seen, failed, seed, traces or {}, exercises)
     if not observed.failed:
@@ -80,10 +79,7 @@ def name_mistake(
 def _needless(
     observed: ObservedPart, named: tuple[Mistake, ...], unexplained: Sequence[str]
 ) -> Mistake | None:
-    """One of several mistakes without which the others explain all that they explain together.
-
-    What explains one group may make up a part of what explains another.
-    """
+    """A named mistake that is redundant: the others explain all that they explain together."""
     if len(named) < 3 or observed.is_open or observed.has_other_names:
         return None
     groups = {observed.group_of(name) for name in observed.failed} - set(unexplained)
@@ -99,7 +95,7 @@ def _all_but(mistake: Mistake | None, of: tuple[Mistake, ...]) -> tuple[Mistake,
 
 
 def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:
-    """For each failed check a named mistake that fails it alone, all of them in turn."""
+    """For each failed check, a named mistake that fails it alone."""
     found: dict[str, str] = {}
     used = {mistake.id: 0 for mistake in named}
     for check in observed.failed:
@@ -112,7 +108,7 @@ def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:
 
 
 def _is_in_place(observed: ObservedPart, group: str, named: Sequence[Mistake]) -> bool:
-    """Whether a named mistake changes the input in place, too, if not in the same way."""
+    """Whether a named mistake also changes the input in place, possibly differently."""
     failed = observed.failed_in(group)
     return group == "inputs" and any(observed.wrong.fails((m,), failed[0]) for m in named)
 
@@ -124,7 +120,7 @@ def _text(
     unexplained: Sequence[str],
     is_exact: bool,
 ) -> str:
-    """What is said about the match."""
+    """Sentences about the match."""
     finite = [(m, d) for m, d in function.nearest if math.isfinite(d)]
     is_unknown = not (function.mistakes and function.is_whole)
     most = _CLOSE * function.from_right if is_unknown else math.inf

@@ -1,4 +1,4 @@
-"""Define a known mistake: an edit of the reference's text, and its message; find one by its id."""
+"""Define a known mistake: an edit of the reference with a message; find one by its id."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from gpt2_small.errors import UserError, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One way to get a part wrong.
+    """A mistake in a part.
 
     id: kebab-case, stable, beginning with its part's subject: `layer-norm-unbiased-variance`.
     component: the part, one of `parts.PARTS`.
     old: a piece of the reference's text that occurs in it exactly once, inside the part or one of
         its helpers.
-    new: what stands there in the wrong file.
-    sentence: what the learner's code does, completing "your LayerNorm ...".
-    hints: three, from a nudge to the formula.
-    also: further (old, new) edits, where the mistake needs more than one place.
-    equivalent: the edit computes the same function and must be accepted.
-    same_as: id of another mistake that no check can tell from this one; they count once.
-    probe: the sentence of the check that separates it, where one was written for it.
+    new: its replacement.
+    sentence: completes "your LayerNorm ...".
+    hints: three, from a first pointer to the formula.
+    also: further (old, new) edits.
+    equivalent: whether the edit computes the same function, so that it must be accepted.
+    same_as: id of an indistinguishable mistake; they count once.
+    probe: the check that was written for it, if any.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Mistake:
 
 @cache
 def catalogue(component: str | None = None) -> tuple[Mistake, ...]:
-    """Every known mistake, or those of a part, equivalents included."""
+    """All known mistakes, or a part's, with equivalent edits."""
     parts = PARTS if component is None else (component,)
     return tuple(
         mistake
@@ -56,7 +56,7 @@ def catalogue(component: str | None = None) -> tuple[Mistake, ...]:
 
 
 def find(mistake_id: str) -> Mistake:
-    """The mistake of an id. Raises UserError with the nearest."""
+    """The mistake with an id. Raises UserError with the nearest."""
     by_id = {mistake.id: mistake for mistake in catalogue()}
     if mistake_id in by_id:
         return by_id[mistake_id]
@@ -65,5 +65,5 @@ def find(mistake_id: str) -> Mistake:
 
 
 def distinct(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """Those that change behaviour, counting once what no check can tell apart."""
+    """The mistakes that change behaviour, indistinguishable ones once."""
     return [m for m in mistakes if not m.equivalent and m.same_as is None]

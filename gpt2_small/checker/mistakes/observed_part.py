@@ -1,4 +1,4 @@
-"""Hold what was seen of a part, and compare it with what wrong references show."""
+"""Store the observations of a part, and compare them with those of wrong references."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,16 +20,15 @@ from gpt2_small.checker.mistakes.wrong_references import (
 )
 from gpt2_small.checker.sandbox.tracing import Trace
 
-# Entries that are wrong when the function is, whatever the check is about.
+# Entries that are wrong if the function is, in any check.
 _OF_THE_FUNCTION = ("the output", "the tokens", "the loss")
 
 
 class ObservedPart:
-    """What the checks saw of a part, and what explains its function as far as that is known.
+    """A part's observations, and the mistakes found so far in its function.
 
-    seen: by the sentence of the check. failed: the checks that do not hold. known: the mistakes
-    that may be its. function: those that explain what it computes. is_whole: whether they do so
-    exactly.
+    seen: observations by check. failed: the failed checks. known: the candidate mistakes.
+    function: those that explain the function. is_whole: whether they explain it exactly.
     """
 
     def __init__(
@@ -67,29 +66,29 @@ class ObservedPart:
 
     @cached_property
     def is_finite(self) -> bool:
-        """Whether what the file computes has no infinity and no NaN."""
+        """Whether the file's outputs have no infinity and no NaN."""
         entries = [e for n in self.names_of("function") for e in self.seen[n].values()]
         return all(bool(e.isfinite().all()) for e in entries if isinstance(e, Tensor))
 
     def follows(self, name: str) -> bool:
-        """Whether a check says nothing of its own while the function is wrong and unexplained."""
+        """Whether a check's failure may follow from a wrong, unexplained function."""
         return self.group_of(name) != "function" and any(
             entry.startswith(_OF_THE_FUNCTION) for entry in self.seen[name]
         )
 
     @property
     def is_open(self) -> bool:
-        """Whether the function is wrong, and not wholly explained."""
+        """Whether the function is wrong and not explained exactly."""
         return bool(self.failed_in("function")) and not (self.function and self.is_whole)
 
     @property
     def has_other_names(self) -> bool:
-        """Whether parameters are missing, so that no weights could be loaded."""
+        """Whether parameters are missing, so that values could not be loaded."""
         missing = [name for name in self.failed_in("state") if "names and shapes" in name]
         return bool(missing)
 
     def missing_parameters(self) -> set[str]:
-        """The parameters of the contract that the file does not have."""
+        """The contract's parameters that the file lacks."""
         return {
             f"{name}: {parameter}"
             for name in self.failed_in("state")
@@ -98,7 +97,7 @@ class ObservedPart:
         }
 
     def misses_with(self, mistake: Mistake) -> bool:
-        """Whether the file lacks the parameters that a mistake takes away."""
+        """Whether the file lacks the parameters that a mistake removes."""
         missing = self.missing_parameters()
         taken = {
             f"{name}: {parameter}"
@@ -111,7 +110,7 @@ class ObservedPart:
 
     @property
     def is_unjudged(self) -> bool:
-        """Whether nothing is known of what the file computes: it has other names, or raises."""
+        """Whether the file's outputs are unknown: it has other names, or raises."""
         failed = self.failed_in("function")
         return self.has_other_names or (bool(failed) and all(map(self.raised, failed)))
 
@@ -119,10 +118,10 @@ class ObservedPart:
         return RAISED in self.seen[name]
 
     def explains(self, mistakes: tuple[Mistake, ...], group: str) -> bool:
-        """Whether the checks of a group see of these mistakes what they saw of the file.
+        """Whether a group's observations of these mistakes equal the file's.
 
-        Where the file raised, nothing was seen; when it raised wherever it failed, the mistakes
-        have to raise there too, the same at first.
+        Checks that raised have no observation; if all failed checks raised, the mistakes must
+        raise there too, first with the same error.
         """
         failed = self.failed_in(group)
         raised = [name for name in failed if self.raised(name)]
@@ -135,7 +134,7 @@ class ObservedPart:
                 ):
                     return False
             numeric = [name for name in self.names_of(group) if not self.raised(name)]
-            numeric.sort(key=lambda name: name not in failed)  # what differs is tried first
+            numeric.sort(key=lambda name: name not in failed)  # failed checks are tried first
             return all(self.fits(mistakes, name) for name in numeric)
         except EditDoesNotFit:
             return False
@@ -144,7 +143,7 @@ class ObservedPart:
         if self.group_of(name) == "taps":
             return alike(self.seen[name], self.wrong.seen(mistakes, name))
         if self.group_of(name) == "gradient" and not self.is_finite:
-            return True  # which gradients a NaN reaches depends on how the same is written
+            return True  # equal functions may propagate NaN to different gradients
         return explains_one(self.wrong, mistakes, self.seen, name)
 
     def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -158,11 +157,11 @@ class ObservedPart:
         )
 
     def left_over(self, mistakes: tuple[Mistake, ...]) -> int:
-        """How many failed groups these mistakes do not explain."""
+        """The number of failed groups that these mistakes do not explain."""
         groups = {self.group_of(name) for name in self.failed}
         return sum(not self.explains(mistakes, group) for group in groups)
 
     def draws_apart(self, mistakes: tuple[Mistake, ...]) -> float:
-        """The share of rows that these mistakes draw from other probabilities than the file."""
+        """The share of rows with other probabilities than the file's."""
         trace = self.traces.get("")
         return 0.0 if trace is None else rows_apart(trace, self.wrong.trace(mistakes))

@@ -1,4 +1,4 @@
-"""Recognise parts by the names that other implementations give them."""
+"""Recognise parts under the names of other implementations."""
 
 from collections.abc import Iterable
 
@@ -27,7 +27,7 @@ _CALLED = {
 
 
 def meant_by(part: str, names: Iterable[str]) -> str | None:
-    """The name in a file that most likely stands for a part that it lacks."""
+    """The name in a file that most likely stands for a missing part."""
     there = {_plain(name): name for name in names}
     for other in _CALLED.get(part, "").split():
         if _plain(other) in there:

@@ -1,4 +1,4 @@
-"""Say which mistakes explain a part, how far, and what they leave."""
+"""Word the naming: the mistakes that explain a part, and the failures that they do not."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,14 @@ def described(
     is_nothing_else: bool = False,
     accepts: str | None = None,
 ) -> str:
-    """What was found out about a part.
+    """Describe the result of naming, as sentences.
 
-    function: the mistakes in what it computes; is_whole: whether they explain it exactly.
-    beside: mistakes that leave what it computes as it is. next_closest: id of the mistake whose
+    function: the mistakes in its function; is_whole: whether they explain it exactly.
+    beside: mistakes that do not change its function. next_closest: id of the mistake whose
         output comes nearest to the file's. besides: claims that fail for another reason.
-    is_nothing_else: whether nothing else is wrong with what it computes, though they do not explain
-        it exactly.
-    is_exact: whether the mistakes of `beside` explain what was seen to the last number.
-    accepts: the claim that bad input is refused, where it fails for another reason.
+    is_nothing_else: whether the function is right but for these mistakes, with another number.
+    is_exact: whether the mistakes of `beside` explain every number.
+    accepts: the claim about refusals, if it fails for another reason.
     """
     closest = f" (next closest: {next_closest})" if next_closest else ""
     sentences = []

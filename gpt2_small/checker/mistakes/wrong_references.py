@@ -1,4 +1,4 @@
-"""Compare the observations of a file with those of wrong references."""
+"""Compare a file's observations with those of wrong references."""
 
 import math
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ Seen = Mapping[str, Observation]
 
 
 class WrongReferences:
-    """Observations of wrong references of a part for a seed, made when they are asked for."""
+    """Cached observations of wrong references of a part for a seed."""
 
     def __init__(self, part: str, seed: int, exercises: ExerciseSet = GPT2) -> None:
         self.part, self.seed, self.exercises = part, seed, exercises
@@ -44,7 +44,7 @@ class WrongReferences:
         self._seen: dict[tuple[tuple[Mistake, ...], str], Observation] = {}
 
     def seen(self, mistakes: tuple[Mistake, ...], check: str) -> Observation:
-        """What a check sees of the reference with these mistakes, or none.
+        """A check's observation of the reference with these mistakes.
 
         Raises EditDoesNotFit.
         """
@@ -63,7 +63,7 @@ class WrongReferences:
         return self._built[mistakes]
 
     def fingerprints(self, mistakes: tuple[Mistake, ...]) -> Tensor:
-        """Fingerprints of every result inside the part [result 4]. Raises EditDoesNotFit."""
+        """Fingerprints of the part's results [result 4]. Raises EditDoesNotFit."""
         if mistakes not in self._prints:
             events = self.trace(mistakes).events
             values = (event.value for event in events if event.from_data)
@@ -72,7 +72,7 @@ class WrongReferences:
         return self._prints[mistakes]
 
     def right_fingerprints(self) -> Tensor:
-        """Fingerprints of what right parts compute on their way [result 4]."""
+        """Fingerprints of right parts' intermediate results [result 4]."""
         if () not in self._prints:
             known = [stage.value for stage in stages(self.part, self.seed)]
             known += steps_of_other_styles(self.part, self.seed)
@@ -83,9 +83,9 @@ class WrongReferences:
         return self._prints[()]
 
     def trace(self, mistakes: tuple[Mistake, ...], case: str = "") -> Trace:
-        """What the part does inside with these mistakes, or none. Raises EditDoesNotFit.
+        """The part's trace with these mistakes. Raises EditDoesNotFit.
 
-        case: of `tracing.cases_of`.
+        case: one of `tracing.cases_of`.
         """
         key = mistakes, case
         if key not in self._traces:
@@ -93,7 +93,7 @@ class WrongReferences:
         return self._traces[key]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
-        """Drop what is kept of a pair; there are too many of them."""
+        """Remove a pair from the cache, which could not hold all."""
         self._built.pop(mistakes, None)
         self._traces.pop((mistakes, ""), None)
         self._prints.pop(mistakes, None)
@@ -108,14 +108,14 @@ class WrongReferences:
 
 @cache
 def wrong_references(part: str, seed: int, exercises: ExerciseSet = GPT2) -> WrongReferences:
-    """The wrong references of a part, kept for the process."""
+    """The wrong references of a part, cached in the process."""
     return WrongReferences(part, seed, exercises)
 
 
 def distance_to(
     wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, check: str
 ) -> float:
-    """The largest difference of the numbers in a check; infinite when it cannot be said."""
+    """The largest difference of a check's numbers; infinite if not comparable."""
     try:
         other = wrong.seen(mistakes, check)
     except EditDoesNotFit:
@@ -141,14 +141,14 @@ def without_taps(observation: Observation) -> Observation:
 def explains_one(
     wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
 ) -> bool:
-    """Whether a check sees of the wrong reference what it saw of the file, taps aside."""
+    """Whether a check's observations of both are equal, without taps."""
     return alike(without_taps(seen[name]), without_taps(wrong.seen(mistakes, name)))
 
 
 def explains_finite(
     wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
 ) -> bool:
-    """Whether a check sees of both the same, but for entries that are NaN in the file's."""
+    """Whether a check's observations of both are equal but for entries that are NaN in the file."""
     mine, theirs = without_taps(seen[name]), without_taps(wrong.seen(mistakes, name))
     finite = {n: e for n, e in mine.items() if not isinstance(e, Tensor) or e.isfinite().all()}
     if not 0 < len(finite) < len(mine) or mine.keys() != theirs.keys():
@@ -159,7 +159,7 @@ def explains_finite(
 def explained_alone(
     wrong: WrongReferences, mistake: Mistake, seen: Seen
 ) -> frozenset[tuple[str, str]]:
-    """The entries, taps included, that are of a file what they are of this wrong reference."""
+    """The entries, with taps, that are equal in the file and this wrong reference."""
     found = set()
     for check, entries in seen.items():
         other = wrong.seen((mistake,), check)
@@ -170,5 +170,5 @@ def explained_alone(
 
 
 def taps_apart(wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen) -> int:
-    """In how many checks the taps of the two differ."""
+    """The number of checks with different taps."""
     return sum(not alike(entries, wrong.seen(mistakes, name)) for name, entries in seen.items())

@@ -1,4 +1,4 @@
-"""Run a file in this process, which was forked for it, and hand over what is seen."""
+"""Run a file in this forked process, and send observations."""
 
 import json
 import os
@@ -21,9 +21,9 @@ _OTHERS = "gpt2_small_other_parts"
 
 
 def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
-    """Do what a task says, and send what comes of it.
+    """Execute a task, and send its results.
 
-    Nothing that is sent is believed: it is an observation, or says where the file is.
+    The judge trusts none of them: they are observations, or the file's progress.
     """
     limits = task.limits
     stopwatch.stop_after(limits.loading_seconds, limits.wall_seconds)
@@ -63,7 +63,7 @@ def load(task: Task) -> ModuleType:
 
 
 def _proposed(task: Task) -> dict[str, object]:
-    """The layout that fits the file, and the parts that it fits."""
+    """The layout that fits the file, and the fitting parts."""
     from gpt2_small.checker.claims.observing.probes import config
     from gpt2_small.checker.layouts.built_in import proposed_layout
 
@@ -72,7 +72,7 @@ def _proposed(task: Task) -> dict[str, object]:
 
 
 def _loaded(task: Task) -> dict[str, object]:
-    """Whether the file can be run, and what it defines."""
+    """The error of running the file, or the names that it defines."""
     try:
         return {"names": list(vars(load(task)))}
     except UserError as error:
@@ -82,17 +82,17 @@ def _loaded(task: Task) -> dict[str, object]:
 
 
 def _other_parts(task: Task) -> ModuleType:
-    """The reference's parts, without those under check."""
+    """The reference without the parts under check."""
     module = ModuleType(_OTHERS)
     module.__file__ = f"<{_OTHERS}>"
-    sys.modules[_OTHERS] = module  # dataclasses look the module of their annotations up there
+    sys.modules[_OTHERS] = module  # dataclasses look up their module there
     assert task.others is not None
     exec(task.others, module.__dict__)
     return module
 
 
 def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> None:
-    """Look at the claims, telling of each before and after."""
+    """Observe the claims, and send a message before and after each."""
     claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
     for number in task.claims:
         claim = claims[number]
@@ -112,7 +112,7 @@ def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> 
 
 
 def _trace(task: Task, module: ModuleType, sender: int) -> None:
-    """Hand over what a failed part does inside, case by case."""
+    """Send a failed part's traces, case by case."""
     from gpt2_small.checker.sandbox import tracing
 
     part = task.parts[-1]
@@ -121,5 +121,5 @@ def _trace(task: Task, module: ModuleType, sender: int) -> None:
 
 
 def end(code: int) -> None:
-    """Leave this process without what Python does at the end."""
+    """End this process without Python's cleanup."""
     os._exit(code)

@@ -1,8 +1,8 @@
-"""Check any file without trusting it, from the side of who asks.
+"""Request checks of untrusted files from a server.
 
-`Checker` starts the server, which imports torch once and then forks a process for each part. What a
-file may do there is limited in time and memory, what it prints is kept, and what it breaks is its
-own process. It is no sandbox against malice: the file runs with the rights of whoever checks it.
+`Checker` starts the server, which imports torch once and then forks a process for each part, with
+limits of time and memory and with captured output. This is no sandbox against malice: the file runs
+with the user's rights.
 """
 
 import ast
@@ -31,7 +31,7 @@ from gpt2_small.errors import UserError
 
 
 class Checker:
-    """Checks files, one after the other, in a server of its own; a context manager.
+    """Checks files one after another in its own server; a context manager.
 
     The server starts with the first file, or with `warm`.
     """
@@ -51,9 +51,9 @@ class Checker:
         self.close()
 
     def warm(self, parts: Sequence[str] = ()) -> None:
-        """Start the server, without waiting for it.
+        """Start the server without waiting for it.
 
-        parts: of GPT-2, that will be checked first; what their claims import is imported once then.
+        parts: GPT-2's parts to check first; the server imports what their claims need.
         """
         if self._server is not None and self._server.poll() is not None:
             self.close()
@@ -61,7 +61,7 @@ class Checker:
             self._server = self._started(parts)
 
     def close(self) -> None:
-        """End the server, and what it started."""
+        """End the server and its processes."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -87,19 +87,19 @@ class Checker:
         has_helpers: bool = True,
         on_result: Callable[[Result], None] | None = None,
     ) -> Verdict:
-        """Check a file, all of it or some parts.
+        """Check a file, or some of its parts.
 
-        source: the Python of the file as it was read before; left out, the file is read now.
-        seed: of everything that the checks draw.
-        naming: whether mistakes are looked for.
+        source: the file's Python, if it was read before.
+        seed: for the checks' random inputs.
+        naming: whether mistakes are named.
         variant: ids of edits; the file must equal the reference with them.
-        layout: how the file names its parameters; only parts of that layout are judged, each
-            with those that it is made of.
-        has_helpers: whether the file may import what stands in its folder.
-        on_result: called with each result as it comes, before its mistake is known.
+        layout: the layout of the file's parameters; only parts of that layout are judged, each
+            with its inner parts.
+        has_helpers: whether the file may import modules of its folder.
+        on_result: called with each result at once, before its mistake is named.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
-        when there is no file to read, for an unknown part, and when the server is gone.
+        if the file cannot be read, for an unknown part, and if the server has died.
         """
         file = Path(path).expanduser()
         was_read = source is not None
@@ -148,7 +148,7 @@ class Checker:
         return verdict
 
     def _parts_of(self, layout: str, exercises: ExerciseSet) -> tuple[str, ...]:
-        """The parts that a layout has. Raises UserError for an unknown one."""
+        """The parts of a layout. Raises UserError for an unknown layout."""
         if exercises is not exercise_set.GPT2:
             raise UserError("--layout is for GPT-2 itself, not for a lesson or with --as")
         from gpt2_small.checker.layouts import find_layout
@@ -156,13 +156,13 @@ class Checker:
         return tuple(find_layout(layout).parts)
 
     def _with_insides(self, layout: str, parts: list[str]) -> list[str]:
-        """These parts, and those that they are made of."""
+        """These parts with their inner parts."""
         from gpt2_small.checker.layouts import find_layout
 
         return find_layout(layout).with_insides(parts)
 
     def _variant(self, exercises: ExerciseSet, ids: Sequence[str]) -> ExerciseSet:
-        """The set of the reference with edits. Raises UserError where there is none."""
+        """The exercise set of the reference with edits. Raises UserError if there is none."""
         from gpt2_small.checker.variants import variant_set
 
         if exercises is not exercise_set.GPT2:
@@ -170,7 +170,7 @@ class Checker:
         return variant_set(tuple(ids))
 
     def _answers(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """What the server says to a request, until it has said all."""
+        """The server's answers to a request."""
         self.warm(request["parts"] if request["exercises"] == exercise_set.GPT2.name else ())
         assert self._socket is not None
         finished = False
@@ -192,7 +192,7 @@ class Checker:
                 self._end_at_once()
 
     def _end_at_once(self) -> None:
-        """After an answer that was not read to its end, the next one needs a new server."""
+        """Kill a server with unread answers; the next request starts a new one."""
         if self._server is not None:
             _kill(self._server)
             self.close()
@@ -214,7 +214,7 @@ class Checker:
             return subprocess.Popen(
                 [
                     sys.executable,
-                    "-P",  # else a torch.py in the working directory would be torch
+                    "-P",  # else a torch.py in the working directory would be imported
                     "-m",
                     "gpt2_small.checker.sandbox.server",
                     str(descriptor),
@@ -240,17 +240,17 @@ def _is_nested_too_deeply(source: bytes) -> bool:
     except (RecursionError, MemoryError):
         return True
     except (SyntaxError, ValueError):
-        return False  # running it says where
+        return False  # running it gives the line
     return False
 
 
 def _kill(server: "subprocess.Popen[bytes]") -> None:
-    """Kill a server with all that it has forked."""
+    """Kill a server and its process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(server.pid, signal.SIGKILL)
 
 
 def sha256_of(file: Path, source: bytes) -> str:
-    """The hash of a file: of what was checked, or of the notebook that it was taken from."""
+    """The hash of the checked text, or of the notebook that contains it."""
     content = file.read_bytes() if notebooks.is_notebook(file) else source
     return hashlib.sha256(content).hexdigest()

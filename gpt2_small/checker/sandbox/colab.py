@@ -1,4 +1,4 @@
-"""Stand in for google.colab, whose calls do nothing here.
+"""Provide an inert google.colab.
 
 Notebooks from Colab mount a drive or upload files in their first cell.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class _Inert:
-    """Takes every call and attribute, and gives itself."""
+    """Accepts every call and attribute, and returns itself."""
 
     def __call__(self, *_: Any, **__: Any) -> "_Inert":
         return self
@@ -23,7 +23,7 @@ class _Inert:
 
 
 class _Colab(ModuleType):
-    """A module with any attribute, which other libraries may look up."""
+    """A module with every attribute."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -37,7 +37,7 @@ class _Colab(ModuleType):
 
 
 def stand_in_for_colab() -> None:
-    """Let `from google.colab import drive` work where Colab is not installed."""
+    """Make `from google.colab import drive` work without Colab."""
     if "google.colab" in sys.modules or _is_installed("google.colab"):
         return
     colab = _Colab("google.colab")

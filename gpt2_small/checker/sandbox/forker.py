@@ -1,7 +1,7 @@
-"""Fork a child for every task of the judge, and tell it how the child ended.
+"""Fork a child for every task of the judge, and send it the child's exit status.
 
-The process that forks has imported torch and the claims, and knows no expectation, no reference and
-no mistake; so no child inherits one.
+The forking process has imported torch and the claims, but contains no expectation, reference or
+mistake, so no child inherits one.
 """
 
 import contextlib
@@ -32,12 +32,13 @@ _WORDS = 300
 
 
 def serve(judge: socket.socket, judge_process: int) -> None:
-    """Answer the judge until it is gone.
+    """Answer the judge until it ends.
 
-    judge_process: its id; every other child of this process is a file's, and ends with it.
+    judge_process: its id; every other child of this process belongs to a file.
 
-    FORK with a task's three messages gives the child's process id and three descriptors: of what it
-    sends, what it prints, and its last trace. END with an id ends the child and gives its status.
+    FORK with a task's three messages returns the child's process id and three descriptors: of its
+    messages, its output, and its last traceback. END with an id ends the child and returns its
+    status.
     """
     adopt_orphans()
     while (order := read_frame(judge.fileno())) is not None:
@@ -55,20 +56,20 @@ def serve(judge: socket.socket, judge_process: int) -> None:
 
 
 def import_ahead(task: Task) -> None:
-    """Import what the claims of a task need, once for all children to come."""
+    """Import the modules of a task's claims once for all later children."""
     if task.work == "look":
         claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
         import_for([claims[number] for number in task.claims])
 
 
 def import_for(claims: Sequence[Claim]) -> None:
-    """Import what takes long to import and these claims need."""
+    """Import these claims' slow modules."""
     for name in {name for claim in claims for name in claim.imports}:
         import_module(name)
 
 
 def fork(task: Task) -> tuple[int, Sequence[int]]:
-    """Start a child; its id, and the descriptors of what comes from it."""
+    """Start a child; returns its id and descriptors."""
     receiver, sender = os.pipe()
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as trace:
         process = os.fork()
@@ -79,7 +80,7 @@ def fork(task: Task) -> tuple[int, Sequence[int]]:
 
 
 def ended(process: int, judge_process: int) -> int:
-    """End a child and whatever it started; its status as `os.waitpid` gives it."""
+    """End a child and its processes; returns its status as from `os.waitpid`."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)
     _, status = os.waitpid(process, 0)
@@ -90,7 +91,7 @@ def ended(process: int, judge_process: int) -> int:
 
 
 def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
-    """Do the work as a process of its own, and never come back."""
+    """Execute the task in this process, and exit."""
     words = None
     try:
         os.setsid()

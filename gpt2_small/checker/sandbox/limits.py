@@ -1,4 +1,4 @@
-"""Limit a child's processor time, waiting and memory, and leave a trace where it is stopped."""
+"""Limit a child's processor time, wall time and memory, and write a traceback at the limit."""
 
 import contextlib
 import faulthandler
@@ -13,7 +13,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def limit_memory(extra: int) -> None:
-    """Let this process have so much more address space than it has now, where that can be said."""
+    """Limit this process's address space to its current size plus `extra`, if supported."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -25,9 +25,9 @@ def limit_memory(extra: int) -> None:
 
 
 class Stopwatch:
-    """Ends this process, with a trace, when it computes or waits too long.
+    """Ends this process with a traceback at a limit of processor or wall time.
 
-    trace: the file that the trace is written to.
+    trace: the traceback's file.
     """
 
     def __init__(self, trace: IO[str]) -> None:
@@ -36,35 +36,35 @@ class Stopwatch:
         faulthandler.register(signal.SIGPROF, trace, all_threads=False, chain=True)
 
     def stop_after(self, processor_seconds: float, wall_seconds: float) -> None:
-        """End this process unless this is called again, or `stop`, within so many seconds."""
+        """End this process after these seconds, unless this or `stop` is called before."""
         signal.setitimer(signal.ITIMER_PROF, processor_seconds)
         faulthandler.dump_traceback_later(wall_seconds, exit=True, file=self._trace)
 
     def stop(self) -> None:
-        """Let this process go on for as long as it likes."""
+        """Remove the limits of time."""
         signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
 
 
 def end_with_parent() -> None:
-    """Let the kernel kill this process when its parent ends, where it can (Linux)."""
+    """Ask the kernel to kill this process when its parent ends (Linux)."""
     _control(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def close_to_others() -> None:
-    """Let no other process of this user read or write this one's memory (Linux)."""
+    """Deny other processes of this user access to this one's memory (Linux)."""
     _control(_PR_SET_DUMPABLE, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what a child starts and leaves behind (Linux)."""
+    """Become the parent of processes orphaned by children (Linux)."""
     _control(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_all_children(spared: int, most: int = 1000) -> None:
-    """Kill the children of this process, and those that come to it when their parents end (Linux).
+    """Kill the children of this process, and their orphaned children (Linux).
 
-    spared: the id of one that lives on. most: a fork bomb is given up after so many rounds.
+    spared: the id of a child to keep. most: the largest number of rounds against a fork bomb.
     """
     for _ in range(most):
         children = [
@@ -82,9 +82,9 @@ def end_all_children(spared: int, most: int = 1000) -> None:
 
 
 def drop_privileges_of_root() -> None:
-    """Give up root's privileges, with which one reads other processes' memory and descriptors.
+    """Drop root's capabilities, which allow access to other processes' memory and descriptors.
 
-    Linux's capabilities alone: files are those of the same user as before.
+    The user stays the same (Linux).
     """
     with contextlib.suppress(OSError, AttributeError):
         import ctypes

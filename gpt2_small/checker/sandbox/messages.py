@@ -1,4 +1,4 @@
-"""Send and receive messages through a pipe or socket: a length, then so many bytes."""
+"""Send and receive messages through a pipe or socket: a length, then the bytes."""
 
 import os
 import select
@@ -9,7 +9,7 @@ _LONGEST = 1 << 30
 
 
 def write_frame(descriptor: int, message: bytes) -> None:
-    """Send a message, whole."""
+    """Send a complete message."""
     data = memoryview(len(message).to_bytes(_LENGTH, "little") + message)
     while data:
         data = data[os.write(descriptor, data) :]
@@ -20,7 +20,7 @@ def read_frame(
 ) -> bytes | None:
     """The next message; None at the end of the stream, and for a message that is too long.
 
-    deadline: of `time.monotonic`. Raises TimeoutError when it passes first.
+    deadline: in `time.monotonic`; raises TimeoutError after it.
     """
     header = _read(descriptor, _LENGTH, deadline)
     if header is None:

@@ -1,4 +1,4 @@
-"""Have children run a file, and take what they hand over, from the judge's side."""
+"""Run a file in children, and receive their observations, from the judge."""
 
 import ast
 import socket
@@ -28,11 +28,11 @@ _FAKED = "what it hands over is no observation"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What running a file told: the error's sentence, or the names that it has.
+    """The result of running a file: an error's sentence, or the names that it defines.
 
     source: its text.
-    lines: where each class and function begins.
-    code_lines: the same, of a class where its `forward` begins.
+    lines: the first line of each class and function.
+    code_lines: the same, but for a class that of its `forward`.
     """
 
     error: str | None = None
@@ -42,7 +42,7 @@ class Loaded:
     code_lines: dict[str, int] = field(default_factory=dict)
 
     def hint(self, part: str, parts: Sequence[str]) -> str:
-        """That another name of the file looks as if this part were meant."""
+        """A sentence about another name of the file that may stand for this part."""
         name = meant_by(part, [name for name in self.lines if name not in parts])
         if name is None:
             return ""
@@ -55,7 +55,7 @@ class Loaded:
 
 @dataclass
 class Outcome:
-    """What is judged of a part, and what its code printed."""
+    """A part's judged claims and printed output."""
 
     judged: list[Judged] = field(default_factory=list)
     printed: str = ""
@@ -63,7 +63,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Observer:
-    """Runs one file in children of a forker."""
+    """Runs a file in children of a forker."""
 
     forker: socket.socket
     task: Task
@@ -71,7 +71,7 @@ class Observer:
     on_result: Callable[[Result], None]
 
     def load(self) -> Loaded:
-        """Run the file once, to see whether it can be run, and what it defines."""
+        """Run the file once; returns its error or its names."""
         limits = self.task.limits
         process = Process(self.forker, replace(self.task, work="load"))
         try:
@@ -98,7 +98,7 @@ class Observer:
         )
 
     def look(self, parts: Sequence[str], claims: Sequence[Claim]) -> Outcome:
-        """Judge claims about the last of these parts, in a child, or in several if one crashes."""
+        """Judge claims about the last of these parts, in a child, or in more after a crash."""
         outcome, crashes = Outcome(), 0
         while len(outcome.judged) < len(claims):
             rest = claims[len(outcome.judged) :]
@@ -115,7 +115,7 @@ class Observer:
         return outcome
 
     def proposal(self) -> tuple[str, list[str]] | None:
-        """The layout that fits the file, with the parts that it fits; None where none does."""
+        """The layout that fits the file, with the fitting parts; None without one."""
         task = self.task.to("propose", (), self._others(()))
         process = Process(self.forker, task)
         try:
@@ -129,7 +129,7 @@ class Observer:
             process.close()
 
     def traces(self, parts: Sequence[str]) -> dict[str, Trace]:
-        """What a part does inside, case by case; without the cases where that cannot be said."""
+        """A part's traces by case, without failed ones."""
         process = Process(self.forker, self.task.to("trace", parts, self._others(parts)))
         found: dict[str, Trace] = {}
         try:
@@ -151,7 +151,7 @@ class Observer:
     def _look_at_some(
         self, parts: Sequence[str], claims: Sequence[Claim], outcome: Outcome
     ) -> Result | None:
-        """Judge claims until the child ends; the result of the claim that ended it, if one did."""
+        """Judge claims until the child ends; returns the claim that ended it, judged, if any."""
         all_claims = self.exercises.claims(parts[-1])
         numbers = tuple(all_claims.index(claim) for claim in claims)
         task = replace(self.task.to("look", parts, self._others(parts)), claims=numbers)
@@ -187,7 +187,7 @@ class Observer:
         return Result(left[0].component, left[0].name, "failed", message=how, line=line)
 
     def _sight(self, process: Process, claim: Claim, wall_seconds: float) -> Judged | None:
-        """What a child saw of a claim, judged; None when the child has ended."""
+        """A child's observation of a claim, judged; None if the child has ended."""
         told, data = process.read(wall_seconds), process.read_bytes(wall_seconds)
         if told is None or data is None:
             return None
@@ -204,7 +204,7 @@ class Observer:
 
 
 def definition_lines(source: bytes) -> tuple[dict[str, int], dict[str, int]]:
-    """Where each class and function of a file begins, and of a class where its `forward` does."""
+    """The first line of each class and function of a file, and of each class's `forward`."""
     lines, code_lines = {}, {}
     for node in ast.parse(source).body:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):

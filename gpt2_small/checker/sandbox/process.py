@@ -1,4 +1,4 @@
-"""Hold a forked child from the judge's side: what it sends, what it prints, how it ended."""
+"""Read a forked child's messages, output and exit status, from the judge."""
 
 import json
 import os
@@ -12,16 +12,16 @@ from gpt2_small.checker.sandbox.forker import END, FORK
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import Limits, Task
 
-# Beyond its own limits, which end it with a trace, a child is waited for so many seconds.
+# Seconds to wait for a child beyond its own limits, which end it with a traceback.
 _GRACE = 2.0
 _PRINTED = 4000
-# Larger than what any claim hands over.
+# Larger than any claim's observation.
 _LARGEST = 64 << 20
 _SENTENCE = 600
 
 
 class Process:
-    """A child that works at a task."""
+    """A child that executes a task."""
 
     def __init__(self, forker: socket.socket, task: Task) -> None:
         self._forker = forker
@@ -33,9 +33,9 @@ class Process:
         self.process = int.from_bytes(answer, "little")
 
     def read(self, wall_seconds: float) -> dict[str, Any] | None:
-        """The next message; None when the child has ended. Raises TimeoutError after a while.
+        """The next message; None if the child has ended. Raises TimeoutError after the limit.
 
-        Raises ValueError for what is no message.
+        Raises ValueError for invalid bytes.
         """
         frame = self.read_bytes(wall_seconds)
         if frame is None:
@@ -53,7 +53,7 @@ class Process:
             raise
 
     def end(self) -> None:
-        """End the child and whatever it started."""
+        """End the child and its processes."""
         if self.status is None:
             write_frame(self._forker.fileno(), END)
             write_frame(self._forker.fileno(), self.process.to_bytes(8, "little"))
@@ -61,17 +61,17 @@ class Process:
             os.close(self._frames)
 
     def close(self) -> None:
-        """End the child and forget what it printed."""
+        """End the child and delete its output."""
         self.end()
         os.close(self._printed)
         os.close(self._trace)
 
     def last_words(self) -> str:
-        """The trace that was written when it was stopped or crashed."""
+        """The traceback written at a limit or crash."""
         return os.pread(self._trace, 1 << 16, 0).decode(errors="replace")
 
     def prints(self) -> str:
-        """The end of what it printed, and how many characters came before."""
+        """The end of its output, and the number of omitted characters."""
         size = os.fstat(self._printed).st_size
         start = max(0, size - _PRINTED)
         last = os.pread(self._printed, _PRINTED, start).decode(errors="replace")
@@ -80,15 +80,15 @@ class Process:
         return f"[{start} characters before]\n{last}" if start else last
 
     def line(self) -> int | None:
-        """The innermost line of the file in the trace, where that comes first."""
+        """The innermost line of the file in the traceback, if it is the file's."""
         places = re.findall(r'File "(.*)", line (\d+)', self.last_words())
         here = str(self.task.path.absolute())
         return next((int(line) for file, line in places if file == here), None)
 
     def how_it_ended(self, seconds: float) -> str:
-        """Why the child ended, as a sentence.
+        """Explain why the child ended, in a sentence.
 
-        seconds: of processor time that it had.
+        seconds: its limit of processor time.
         """
         words = self.last_words()
         if self.status is None or "Timeout (" in words:
@@ -117,5 +117,5 @@ def _ended_by(number: int, seconds: float) -> str:
 
 
 def in_gigabytes(limits: Limits) -> str:
-    """The memory that a part may take, in words."""
+    """The memory limit as text."""
     return f"the {limits.memory / (1 << 30):g} GiB that a part may take"

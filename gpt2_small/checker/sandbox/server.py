@@ -1,8 +1,8 @@
-"""Start the judge and the forker of children, with torch imported once for both.
+"""Start the judge and the forker, with torch imported once for both.
 
 `python -m gpt2_small.checker.sandbox.server N [PART ...]`, started by `client.Checker`, which
-speaks to the judge through the socket of descriptor N. What the claims about the parts import is
-imported for both too. This process forks the children; it runs no line of a checked file itself.
+exchanges messages with the judge through the socket of descriptor N. The modules of the parts'
+claims are imported for both too. This process forks the children and runs no checked file itself.
 """
 
 import os
@@ -19,14 +19,14 @@ from gpt2_small.checker.sandbox.limits import close_to_others
 
 
 def main(descriptor: int, parts: Sequence[str] = ()) -> None:
-    """Fork the judge, and then children for it until it is gone."""
+    """Fork the judge, then its children until it ends."""
     client = socket.socket(fileno=descriptor)
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
         os.dup2(nothing, standard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    # Imported once, before anything is forked.
+    # Imported once, before the first fork.
     forker.import_for([claim for claim in all_claims() if claim.component in parts])
     here, there = socket.socketpair()
     judge = os.fork()
@@ -41,7 +41,7 @@ def main(descriptor: int, parts: Sequence[str] = ()) -> None:
 
 
 def be_the_judge(client: socket.socket, forker: socket.socket) -> None:
-    """Answer the client in this process, and never come back."""
+    """Answer the client in this process, and exit."""
     from gpt2_small.checker.sandbox import verdicts
 
     try:

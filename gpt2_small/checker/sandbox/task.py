@@ -1,4 +1,4 @@
-"""Describe what a forked child does with a file, and what it may use."""
+"""Define a forked child's task and limits."""
 
 import json
 import marshal
@@ -13,12 +13,12 @@ Work = Literal["load", "look", "trace", "propose"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may use.
+    """A file's limits.
 
-    seconds: of processor time for one claim; a claim that states more has more.
-    loading_seconds: of processor time for running the file itself.
-    wall_seconds: of waiting for one claim, or for the file, whatever it computes meanwhile.
-    memory: bytes that a part's process may take beside what torch takes.
+    seconds: processor time for one claim, unless the claim states more.
+    loading_seconds: processor time for running the file.
+    wall_seconds: wall time for one claim, or for running the file.
+    memory: bytes for a part's process, in addition to torch's.
     """
 
     seconds: float = 10.0
@@ -29,16 +29,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Task:
-    """A file's text, and what to do with it.
+    """A file's text, and the work to do with it.
 
-    exercises: the name of the exercise set that the file belongs to.
-    parts: for which the file's own code is used; the last is the one under check.
-    claims: numbers of the claims about that part to look at.
-    others: the reference's code without these parts, compiled.
-    axes: of the parameters of parts that are not GPT-2's, by their names.
-    layout: of the file's parameters, where it is not the contract's.
-    fixed: fields of the configuration that the file says it fixes.
-    has_helpers: whether the file may import what stands in its folder.
+    exercises: the name of the file's exercise set.
+    parts: the parts with the file's own code; the last is under check.
+    claims: the indices of the claims to observe.
+    others: the compiled reference without these parts.
+    axes: the axes of parameters that differ from GPT-2's, by part and name.
+    layout: the layout of the file's parameters, if not the contract's.
+    fixed: fields in the file's FIXED.
+    has_helpers: whether the file may import modules of its folder.
     """
 
     path: Path
@@ -56,18 +56,18 @@ class Task:
     has_helpers: bool = True
 
     def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
-        """The same file, with other work."""
+        """A task for the same file with other work."""
         return replace(self, work=work, parts=tuple(parts), others=others)
 
     def packed(self) -> list[bytes]:
-        """The task as messages for another process of this Python."""
+        """Encode the task as messages for another process of this Python."""
         fields = asdict(replace(self, source=b"", others=None)) | {"path": str(self.path)}
         del fields["source"], fields["others"]
         return [json.dumps(fields).encode(), self.source, marshal.dumps(self.others)]
 
     @classmethod
     def unpacked(cls, header: bytes, source: bytes, others: bytes) -> "Task":
-        """What `packed` gave."""
+        """Decode the messages of `packed`."""
         fields: dict[str, Any] = json.loads(header)
         fields |= {"path": Path(fields["path"]), "limits": Limits(**fields["limits"])}
         fields |= {name: tuple(fields[name]) for name in ("parts", "claims", "fixed")}

@@ -1,6 +1,6 @@
-"""Answer requests to check a file: judge what children saw of it, and name mistakes.
+"""Answer requests to check a file: judge children's observations, and name mistakes.
 
-This process runs no line of a checked file. It is forked before any file runs.
+This process runs no checked file. It is forked before any file runs.
 """
 
 import json
@@ -27,7 +27,7 @@ from gpt2_small.checker.verdict import PartReport, Result, Status
 
 
 class Request:
-    """A file to check, and what is known of it so far."""
+    """A file to check, with its results so far."""
 
     def __init__(self, fields: dict[str, Any], answers: int, forker: socket.socket) -> None:
         self.exercises = exercise_sets.find(fields["exercises"])
@@ -57,7 +57,7 @@ class Request:
         self.say(result=asdict(result))
 
     def answer(self) -> None:
-        """Check all parts; say each result as it comes, and each part when it is done."""
+        """Check all parts; send each result at once, and each part when complete."""
         loaded = self.observer.load()
         error = loaded.error or self.layout.error(loaded.names)
         if error is not None:
@@ -77,9 +77,9 @@ class Request:
     def part(
         self, part: str, loaded: Loaded, exercises: ExerciseSet | str
     ) -> tuple[list[Judged], PartReport]:
-        """A part's results, and what is said of it.
+        """A part's results and report.
 
-        exercises: the set that has the reference to compare with, or for what the part waits.
+        exercises: the set to compare with, or the reason why the part waits.
         """
         if isinstance(exercises, str):
             results = [
@@ -108,7 +108,7 @@ class Request:
         return judged, report
 
     def claims(self, part: str, exercises: ExerciseSet) -> list[Claim]:
-        """A part's claims; those about several parts only when all of them are checked."""
+        """A part's claims; those about several parts only if all of them are checked."""
         return [
             claim
             for claim in exercises.claims(part)
@@ -116,12 +116,11 @@ class Request:
         ]
 
     def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
-        """A claim about a part beside others of the file, when it holds by itself.
+        """Judge a claim about a part with the file's other parts, if it passes alone.
 
-        The reference stands in for the others that do not hold, so that a mistake in one part costs
-        that part alone.
+        The reference replaces other parts that failed, so that a mistake fails only its own part.
 
-        statuses: of the claims about the part by itself.
+        statuses: the results of the claims about the part alone.
         """
         if statuses == {"not_written"}:
             result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
@@ -136,14 +135,14 @@ class Request:
         return [_with_stand_ins(one, replaced) for one in judged]
 
     def kept(self, judged: Judged) -> Judged:
-        """Say a result that no child has said."""
+        """Send a result that did not come from a child."""
         self.say_result(judged.result)
         return judged
 
     def named(
         self, part: str, judged: list[Judged], printed: str, exercises: ExerciseSet
     ) -> PartReport:
-        """The mistakes that the observations are those of, and the line where they begin."""
+        """The mistakes that explain the observations, and the first wrong line."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
         is_traced = exercises is exercise_set.GPT2
@@ -167,7 +166,7 @@ class Request:
 
 
 def _with_stand_ins(judged: Judged, replaced: Sequence[str]) -> Judged:
-    """What was judged, with a remark about the parts that the reference stood in for."""
+    """A judged claim with a remark about the parts replaced by the reference."""
     if not replaced or judged.result.status != "passed":
         return judged
     names = replaced[0] if len(replaced) == 1 else f"{len(replaced)} parts, first {replaced[0]}"
@@ -176,7 +175,7 @@ def _with_stand_ins(judged: Judged, replaced: Sequence[str]) -> Judged:
 
 
 def serve(client: socket.socket, forker: socket.socket) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the client ends."""
     close_to_others()
     while (frame := read_frame(client.fileno())) is not None:
         request = Request(json.loads(frame), client.fileno(), forker)

@@ -1,4 +1,4 @@
-"""Make variants of GPT-2 of named edits, and check that a file is one."""
+"""Build variants of GPT-2 from named edits, and check files against them."""
 
 from gpt2_small.checker.variants.edits import EDITS, VariantEdit
 from gpt2_small.checker.variants.variant import (

@@ -1,4 +1,4 @@
-"""Define the edits of the reference that make another model, and are no mistakes."""
+"""Define edits that turn the reference into another model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 
 @dataclass(frozen=True, kw_only=True)
 class VariantEdit:
-    """An edit that makes another model, and not a wrong GPT-2.
+    """An edit that turns GPT-2 into another model.
 
-    id: kebab-case. component: the part that it changes.
-    sentence: what the model does then.
-    edits: pieces of the reference's text, each with what stands there instead.
-    without: names of parameters that a part has no longer.
-    adds: names of parameters that a part has beside, with their axes.
-    same_as: id of the mistake that no check can tell from this edit; a wrong GPT-2 gets its name.
+    id: kebab-case. component: the changed part.
+    sentence: the model's behaviour.
+    edits: replacements in the reference's text.
+    without: names of removed parameters.
+    adds: names of added parameters, with their axes.
+    same_as: id of an indistinguishable mistake, by which a wrong GPT-2 is named.
     """
 
     id: str
@@ -188,9 +188,9 @@ EDITS = (
 
 @cache
 def other_models(part: str) -> tuple[Mistake, ...]:
-    """The edits of a part as mistakes in it, but for those that are known as a mistake.
+    """The edits of a part as mistakes, without those in the catalogue.
 
-    A file that has one where GPT-2 is asked for is a part of another model.
+    A GPT-2 file with one has a part of another model.
     """
     from gpt2_small.checker.learner.hints import GUIDES
 

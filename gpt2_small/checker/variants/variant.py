@@ -1,8 +1,7 @@
-"""Make variants of GPT-2: the reference with named edits, as a text and as an exercise set.
+"""Build variants of GPT-2: the reference with named edits, as a text and as an exercise set.
 
-An edit is a mistake of the catalogue, made on purpose, or one of EDITS, which are no mistakes. What
-a variant must give is what the edited reference gives; where TransformerLens's and torch's answers
-agree with that, they are expected too.
+An edit is a mistake of the catalogue, made on purpose, or one of EDITS. The edited reference is the
+expectation; TransformerLens's and torch's results are too if they agree with it.
 """
 
 from collections.abc import Sequence
@@ -25,12 +24,12 @@ from gpt2_small.errors import UserError, did_you_mean
 
 @cache
 def edits() -> dict[str, VariantEdit | Mistake]:
-    """Every edit that a variant can be made of, by its id."""
+    """All edits for variants by id."""
     return {mistake.id: mistake for mistake in catalogue()} | {edit.id: edit for edit in EDITS}
 
 
 def find_edit(edit_id: str) -> VariantEdit | Mistake:
-    """The edit of an id. Raises UserError with the nearest."""
+    """The edit with an id. Raises UserError with the nearest."""
     known = edits()
     if edit_id in known:
         return known[edit_id]
@@ -43,9 +42,9 @@ def find_edit(edit_id: str) -> VariantEdit | Mistake:
 
 @cache
 def variant_text(ids: tuple[str, ...]) -> str:
-    """The reference's text with these edits made.
+    """The reference's text with these edits.
 
-    Raises UserError for an unknown id, and for edits that exclude each other.
+    Raises UserError for an unknown id and for conflicting edits.
     """
     chosen = [find_edit(edit_id) for edit_id in dict.fromkeys(ids)]
     for pair in combinations(chosen, 2):
@@ -61,7 +60,7 @@ def variant_text(ids: tuple[str, ...]) -> str:
 
 
 def _joined(chosen: Sequence[Edit]) -> str | None:
-    """The text with all of these edits, or None where they do not fit."""
+    """The text with all of these edits; None if they conflict."""
     try:
         text = edited_text(*chosen)
         compile(text, "<variant>", "exec")
@@ -72,9 +71,9 @@ def _joined(chosen: Sequence[Edit]) -> str | None:
 
 @cache
 def variant_set(ids: tuple[str, ...]) -> ExerciseSet:
-    """The fifteen parts, with the reference as these edits leave it.
+    """The fifteen parts with the edited reference.
 
-    Raises UserError as `variant_text` does, and where what they leave cannot be run.
+    Raises UserError as `variant_text` does, and if the edited reference cannot be run.
     """
     ids = tuple(dict.fromkeys(ids))
     exercises = ExerciseSet(
@@ -109,7 +108,7 @@ def _run_once(ids: tuple[str, ...], exercises: ExerciseSet) -> None:
 
 
 def _axes(chosen: Sequence[Edit]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """The parameters of the parts whose parameters these edits change."""
+    """The parameters of parts whose parameters these edits change."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for edit in chosen:
         if isinstance(edit, VariantEdit):
@@ -122,7 +121,7 @@ def _axes(chosen: Sequence[Edit]) -> dict[str, dict[str, tuple[str, ...]]]:
 
 
 def _mistakes(ids: tuple[str, ...], part: str) -> tuple[Mistake, ...]:
-    """What can be wrong in a part: an edit that is missing, and the mistakes that still fit."""
+    """A variant's mistakes in a part: missing edits, and the mistakes that still apply."""
     chosen = [find_edit(edit_id) for edit_id in ids]
     known = [
         *(_missing(edit) for edit in chosen if edit.component == part),
@@ -132,7 +131,7 @@ def _mistakes(ids: tuple[str, ...], part: str) -> tuple[Mistake, ...]:
 
 
 def _missing(edit: VariantEdit | Mistake) -> Mistake:
-    """The mistake of leaving an edit out."""
+    """The mistake of omitting an edit."""
     first, *rest = [(new, old) for old, new in edit.edits]
     return Mistake(
         id=f"{edit.id}-left-out",
@@ -146,7 +145,7 @@ def _missing(edit: VariantEdit | Mistake) -> Mistake:
 
 
 def _other_models(ids: tuple[str, ...], part: str) -> tuple[Mistake, ...]:
-    """The edits that would make yet another model of a part of a variant."""
+    """The edits that turn a variant's part into that of another model."""
     others = (one for one in other_models(part) if one.id not in ids)
     return tuple(one for one in others if _joined_to(ids, one))
 
@@ -161,7 +160,7 @@ def _joined_to(ids: tuple[str, ...], mistake: Mistake) -> bool:
 
 @cache
 def _claims(ids: tuple[str, ...], part: str) -> tuple[Claim, ...]:
-    """The claims about a part, with what the edited reference gives as the expectation."""
+    """The claims about a part with the edited reference's expectations."""
     return tuple(
         replace(
             claim,
@@ -174,7 +173,7 @@ def _claims(ids: tuple[str, ...], part: str) -> tuple[Claim, ...]:
 
 @cache
 def _seen(ids: tuple[str, ...], claim: Claim, seed: int) -> Observation:
-    """What a claim sees of the edited reference, also where it is stopped by it."""
+    """A claim's observation of the edited reference, also if that raises."""
     sight = look(claim, reference(variant_set(ids)), seed)
     if sight.problem is None:
         return summarised(claim, sight.seen)
@@ -182,7 +181,7 @@ def _seen(ids: tuple[str, ...], claim: Claim, seed: int) -> Observation:
 
 
 def _expected(ids: tuple[str, ...], claim: Claim, _reference: ModuleType, seed: int) -> Observation:
-    """What the edited reference gives; of GPT-2's own expectation what it agrees with."""
+    """The edited reference's values, and GPT-2's expected entries that agree with them."""
     seen = _seen(ids, claim, seed)
     return {**seen, **_agreed(claim.expect, seen, ids, seed)}
 
@@ -190,7 +189,7 @@ def _expected(ids: tuple[str, ...], claim: Claim, _reference: ModuleType, seed: 
 def _further(
     ids: tuple[str, ...], claim: Claim, also: Observe, _reference: ModuleType, seed: int
 ) -> Observation:
-    """The entries of another expectation that the edited reference agrees with."""
+    """The entries of another expectation that agree with the edited reference."""
     return _agreed(also, _seen(ids, claim, seed), ids, seed)
 
 
@@ -201,6 +200,6 @@ def _agreed(
         return {}
     try:
         wanted = expect(reference(variant_set(ids)), seed)
-    except Exception:  # it reads parameters that the variant does not have
+    except Exception:  # it reads parameters that the variant lacks
         return {}
     return {k: v for k, v in wanted.items() if entry_distance(seen.get(k), v) <= 1}

@@ -1,1 +1,1 @@
-"""Find the line of a file where a part leaves the reference."""
+"""Find the line of a file where a part first differs from the reference."""

@@ -13,17 +13,17 @@ from gpt2_small.checker.mistakes.lines.pointing import locate, unlike
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace
 
-# Parts that draw, or that call others: a claim of any group may be about how they do so.
+# Parts whose effects matter for claims of any group.
 _FUNCTIONS = tuple(part for part in PARTS if part[0].islower())
-# Cases in which results are compared; the others are about what is done.
+# Cases with compared results; the others have effects.
 _OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", "dropout",
                "too long")  # fmt: skip
 
 
 class ClaimLines:
-    """The lines of a part that failed claims are about, from what was seen of it.
+    """The lines of a part behind failed claims.
 
-    traces: by case; empty where nothing was seen. failed: the claims that do not hold.
+    traces: traces by case. failed: the failed claims.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ClaimLines:
         exercises: ExerciseSet = GPT2,
         failed: Iterable[str] = (),
     ) -> None:
-        # Without its parameters a part cannot be given any, and computes with others.
+        # Without the contract's parameters, values could not be loaded.
         self._has_other_names = any("names and shapes" in name for name in failed)
         self._part, self._seed = part, seed
         self._traces = traces if exercises is GPT2 else {}
@@ -44,7 +44,7 @@ class ClaimLines:
         self._groups = {claim.name: claim.group for claim in exercises.claims(part)}
 
     def of(self, one: Judged) -> Location | None:
-        """Where what a failed claim is about begins; None where that was not seen."""
+        """The first line behind a failed claim; None if unknown."""
         group = self._groups.get(one.result.check, "")
         if RAISED in one.seen and group != "state":
             return self._of_raised(one)
@@ -59,8 +59,7 @@ class ClaimLines:
         return None if line is None else Location(None, "", line, "")
 
     def _of_raised(self, one: Judged) -> Location | None:
-        """Of a claim that was stopped: where a function did something wrong before, or the line
-        that returned what cannot be compared."""
+        """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
         if self._part in ("sample", "generate"):
             return self._located
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
@@ -71,7 +70,7 @@ class ClaimLines:
         return None
 
     def first(self, judged: Iterable[Judged]) -> Location | None:
-        """The place to quote: of wrong names and shapes, else of what is computed, else any."""
+        """The location to quote: of wrong names and shapes, else of the function, else any."""
         failed = [one for one in judged if one.result.status == "failed"]
         first = "state" if self._has_other_names else "function"
         failed.sort(key=lambda one: self._groups.get(one.result.check) != first)
@@ -79,7 +78,7 @@ class ClaimLines:
 
     @cached_property
     def _located(self) -> Location | None:
-        """Where the part leaves the reference, in the first case in which it does."""
+        """The first difference from the reference, in the first case with one."""
         part, seed = self._part, self._seed
         for case, trace in self._traces.items():
             found = effects.located(part, seed, trace, case, self._source)
@@ -97,7 +96,7 @@ _BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")
 
 
 def quoted(location: Location, source: bytes) -> tuple[str, ...]:
-    """The last right line and the first wrong one of a file, and in a sentence what they are."""
+    """Quote the last right line and the first wrong one, with a sentence about them."""
     lines = source.decode("utf-8", errors="replace").splitlines()
     shown = sorted({location.agrees or location.differs, location.differs})
     return (

@@ -1,4 +1,4 @@
-"""Run the reference on from results of a file, to see whether everything after them is right."""
+"""Continue the reference from a file's results, to check the rest of the file."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ from gpt2_small.checker.sandbox.tracing import Trace, model_and_input
 
 
 def confined(part: str, seed: int, trace: Trace, results: Iterable[int]) -> list[int]:
-    """The results of a trace after which everything is right.
+    """The results of a trace after which the rest is right.
 
-    The reference gives the trace's output when such a result replaces one of its activations.
+    With such a result in place of an activation, the reference gives the trace's output.
 
     results: the events to try.
     """
@@ -43,7 +43,7 @@ def has_taps(part: str, seed: int) -> bool:
 
 
 def _continued(model: nn.Module, given: Tensor, tap: nn.Module, value: Tensor) -> Tensor | None:
-    """The model's output with a tap's activation replaced; None where the shapes differ."""
+    """The model's output with a tap's activation replaced; None if shapes differ."""
     shapes = []
 
     def replace(_module: nn.Module, _given: object, activation: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Compare what a function does with what the reference does, kind by kind."""
+"""Compare a function's effects with the reference's, kind by kind."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ _CLOSE = 1e-6
 
 
 def placed_at(line: int, said: str, suggests: str = "") -> Location | None:
-    """A line that does something wrong, in words, with the mistake that does this if one does."""
+    """A location with a wrong effect, and the mistake with this effect if there is one."""
     return Location(None, "", line, said, None, True, suggests) if line else None
 
 
 def of_kind(trace: Trace, what: str) -> list[Effect]:
-    """The effects of a kind, in order."""
+    """The effects of a kind in order."""
     return [effect for effect in trace.effects if effect.what == what]
 
 
 def close(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether two lists of numbers are the same within rounding."""
+    """Whether two lists of numbers are equal within rounding."""
     return len(a) == len(b) and all(
         x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _CLOSE * max(1.0, abs(y))
         for x, y in zip(a, b, strict=True)
@@ -40,7 +40,7 @@ def first_unlike(trace: Trace, right: Trace, what: str) -> tuple[Effect, Effect 
 
 
 def _named_before(trace: Trace, effect: Effect) -> int:
-    """The line that gave the number of an effect a name; the effect's own where none did."""
+    """The line that assigned an effect's number to a variable; else the effect's line."""
     for other in trace.effects[: trace.effects.index(effect)]:
         is_named = other.what.startswith(NAMED) and effect.numbers[0] not in (0.0, 1.0)
         if is_named and close(other.numbers, effect.numbers):
@@ -49,7 +49,7 @@ def _named_before(trace: Trace, effect: Effect) -> int:
 
 
 def unlike_facts(trace: Trace, right: Trace, facts: Sequence[str]) -> Location | None:
-    """The first of these numbers that differs, in a sentence."""
+    """A sentence about the first of these numbers that differs."""
     for what in facts:
         found = first_unlike(trace, right, what)
         if found is not None:
@@ -61,5 +61,5 @@ def unlike_facts(trace: Trace, right: Trace, facts: Sequence[str]) -> Location |
 
 
 def in_words(effect: Effect) -> str:
-    """The numbers of an effect."""
+    """Format an effect's numbers."""
     return ", ".join(f"{number:.5g}" for number in effect.numbers)

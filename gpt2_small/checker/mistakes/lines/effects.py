@@ -1,4 +1,4 @@
-"""Find the line where a function first does something that the reference does not do."""
+"""Find the line of a function's first effect that differs from the reference."""
 
 from collections.abc import Callable
 
@@ -11,16 +11,15 @@ Find = Callable[[int, Trace, str, bytes], Location | None]
 
 
 def located(part: str, seed: int, trace: Trace, case: str, source: bytes) -> Location | None:
-    """The first line of a function that does something else than the reference, if one does."""
+    """The location of a function's first wrong effect, if there is one."""
     find = _FINDERS.get(part)
     return None if find is None else find(seed, trace, case, source)
 
 
 def does_the_same(part: str, trace: Trace, wrong: Trace, right: Trace) -> bool:
-    """Whether a function does all that a wrong reference does otherwise than the reference.
+    """Whether a function has all effects by which a wrong reference differs from the right one.
 
-    Only what a function hands on, reads and updates is compared; numbers depend on what else is
-    wrong.
+    Compares only calls, reads and updates, because numbers depend on other mistakes.
     """
     for what in _HANDED_ON.get(part, ()):
         theirs = [effect.numbers for effect in of_kind(wrong, what)]

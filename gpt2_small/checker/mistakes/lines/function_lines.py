@@ -1,5 +1,4 @@
-"""Find the line where generate, sample or another function first does something else than the
-reference."""
+"""Find the first wrong line of generate, sample, parameter_groups and learning_rate."""
 
 import ast
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
 from gpt2_small.checker.sandbox.tracing.numbers import OWN_GENERATOR
 from gpt2_small.checker.sandbox.tracing.schedules import steps_of
 
-# What is compared of generate, and the mistake that a difference is.
+# The compared effects of generate, and the mistake behind a difference.
 _OF_GENERATE = {
     "training mode while it reads": "generate-under-dropout",
     "the number of tokens that the model reads": "",
@@ -30,12 +29,12 @@ _OF_GENERATE = {
     "top_p of sample": "generate-top-p-forgotten",
 }
 HANDED_ON = tuple(what for what, suggests in _OF_GENERATE.items() if suggests)
-# What sample is given where generate hands nothing on; and training mode while the model reads.
+# The arguments of sample that generate omits; and training mode during the forward pass.
 _FORGOTTEN = ((-1.0,), (1.0,))
 
 
 def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
-    """The first line of generate that does something else, if one does."""
+    """The location of generate's first wrong effect, if there is one."""
     right = record(reference(), "generate", seed, "options")
     own = of_kind(trace, OWN_GENERATOR)
     if own:
@@ -43,7 +42,7 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
     unlike = [
         (what, *found) for what in _OF_GENERATE if (found := first_unlike(trace, right, what))
     ]
-    if unlike:  # what is drawn wrongly changes all that is read afterwards
+    if unlike:  # a wrong draw changes all later reads
         what, mine, theirs = min(unlike, key=lambda one: _place_of(one[1], trace))
         suggests = _OF_GENERATE[what] if mine.numbers in _FORGOTTEN else ""
         return placed_at(mine.line, _said_of_generate(what, mine, theirs), suggests)
@@ -76,13 +75,13 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
 
 
 def _leaving(lines: Sequence[int], source: bytes) -> int | None:
-    """The last of the lines that leaves a loop."""
+    """The last executed line that leaves a loop."""
     leaving = {node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Break)}
     return next((line for line in reversed(lines) if line in leaving), None)
 
 
 def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
-    """The line that puts the first parameter into a wrong group."""
+    """The location of the first parameter in a wrong group."""
     right = record(reference(), "parameter_groups", seed)
     decays = {effect.what: effect.numbers[0] for effect in right.effects}
     for name, decay in decays.items():
@@ -106,7 +105,7 @@ def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | Non
 
 
 def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, int] | None:
-    """Line and group of a parameter that belongs where one without a group belongs."""
+    """Line and group of another parameter of the same right group."""
     for effect in trace.effects:
         if effect.numbers and decays.get(effect.what) == decays[name] == effect.numbers[0]:
             return effect.line, int(effect.numbers[1])
@@ -114,7 +113,7 @@ def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, in
 
 
 def _deciding(line: int, group: int | None, source: bytes) -> int:
-    """The condition that a line depends on, or of a list that is returned the group's own line."""
+    """The line of the condition around a line; for a returned list, the group's line."""
     tree = ast.parse(source)
     conditions = [
         node
@@ -132,13 +131,12 @@ def _deciding(line: int, group: int | None, source: bytes) -> int:
     return line
 
 
-# Without a warm-up, the first step may be at the peak or a step down the cosine.
+# Without a warm-up, the first rate may be the peak or the cosine's first step.
 _WITHOUT_WARM_UP = 0.1
 
 
 def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
-    """The line behind the first wrong rate: the first number that no right schedule has, or the
-    line that returned it."""
+    """The location of the first wrong rate: its first wrong number, or its return statement."""
     right = record(reference(), "learning_rate", seed)
     numbers = [(case, step) for case, s in enumerate(SCHEDULES) for step in range(steps_of(s))]
     for ours, theirs, place in zip(trace.events, right.events, numbers, strict=False):
@@ -160,8 +158,7 @@ def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None
 
 
 def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
-    """The first number of a step that no right schedule has on its way, one that is not the same
-    at every step."""
+    """A step's first number that no right schedule computes, and that varies between steps."""
     case, _ = place
     for effect in [effect for effect in trace.effects if effect.numbers[:2] == place]:
         same = [e for e in trace.effects if (e.what, e.line) == (effect.what, effect.line)]
@@ -178,7 +175,7 @@ def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
 
 
 def sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
-    """The first line of sample that does something else, if one does."""
+    """The location of sample's first wrong effect, if there is one."""
     if case == "" and (line := _returned_rank(trace)) is not None:
         said = "it returns the drawn rank among the sorted tokens, not the token"
         return placed_at(line, said, "sample-returns-rank")
@@ -189,7 +186,7 @@ def sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | No
 
 
 def _returned_rank(trace: Trace) -> int | None:
-    """The line that returned what was drawn from sorted probabilities, which look no token up."""
+    """The line that returned a rank in sorted probabilities instead of a token."""
     events, index = trace.events, trace.output
     while index is not None and events[index].operation in _SAME_TOKENS:
         index = max(events[index].inputs, default=None)

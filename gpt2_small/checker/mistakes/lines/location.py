@@ -1,4 +1,4 @@
-"""Say where a part leaves the reference."""
+"""Describe the first difference of a part from the reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Location:
-    """Where a part leaves the reference.
+    """The first difference of a part from the reference.
 
-    agrees, agrees_is: the last line that is still right, and what it gives; None for the input.
-    differs: the first line that is not right. differs_is: how it differs.
-    first_wrong: its result.
-    is_effect: whether the line does something wrong, instead of giving a wrong result.
-    suggests: id of the mistake that does this; empty where several do.
+    agrees, agrees_is: the last right line, and its result; None for the input.
+    differs: the first wrong line. differs_is: its difference.
+    first_wrong: its result's event.
+    is_effect: whether the line has a wrong effect instead of a wrong result.
+    suggests: the only mistake with this difference; empty if there are several.
     """
 
     agrees: int | None
@@ -26,9 +26,9 @@ class Location:
     suggests: str = ""
 
     def sentence(self, place: Callable[[int], str] = "line {}".format) -> str:
-        """The two lines in words, the wrong one first.
+        """A sentence about the two lines, the wrong one first.
 
-        place: how a line is called.
+        place: gives a line's name.
         """
         wrong = f"{_begun(place(self.differs))} is the first that differs: {self.differs_is}."
         if not self.differs_is:

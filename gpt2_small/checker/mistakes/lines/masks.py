@@ -1,4 +1,4 @@
-"""Find a mask that is not the causal one."""
+"""Find a mask that is not causal."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 
 def wrong_mask(trace: Trace, index: int) -> Event | None:
-    """A square constant that a wrong result is made of, and that is no causal mask."""
+    """A square constant among a wrong result's inputs that is not a causal mask."""
     for source in trace.events[index].inputs:
         event = trace.events[source]
         if event.from_data or event.value is None or event.value.dim() < 2:
@@ -23,7 +23,7 @@ def wrong_mask(trace: Trace, index: int) -> Event | None:
 
 
 def _begin_of_mask(trace: Trace, index: int) -> Event:
-    """The first constant with two values on the way to a mask."""
+    """The first constant with two values among a mask's inputs."""
     event = trace.events[index]
     for source in event.inputs:
         value = trace.events[source].value
@@ -33,7 +33,7 @@ def _begin_of_mask(trace: Trace, index: int) -> Event:
 
 
 def _parts(square: Tensor, hidden: Tensor) -> bool:
-    """Whether a matrix has one value where scores are hidden, and another one elsewhere."""
+    """Whether a matrix has one value at masked scores and another elsewhere."""
     inside, outside = square[hidden], square[~hidden]
     return bool((inside == inside[0]).all() & (outside == outside[0]).all()) and bool(
         inside[0] != outside[0]

@@ -1,4 +1,4 @@
-"""Find the line behind a failed check that is not about what a part computes."""
+"""Find the line behind a failed check that does not concern the output."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from gpt2_small.checker.sandbox.tracing import Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
-# Operations that no gradient flows through, whatever is done with it.
+# Operations without gradients.
 _WITHOUT_GRADIENT = (
     "argmax", "sort", "topk", "shape", "size", "long", "int", "bool", "new_full", "new_zeros",
     "new_ones", "new_tensor", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like",
@@ -26,9 +26,9 @@ def non_output_line(
     traces: Mapping[str, Trace],
     source: str,
 ) -> int | None:
-    """The line of a file that a failed check of a group is about, where one can be told.
+    """The line behind a failed check of a group, if it can be determined.
 
-    message: the check's, whose words name parameters. traces: of the part, by case.
+    message: the check's message, which names parameters. traces: the part's traces by case.
     """
     if group in ("state", "initialisation"):
         return _assignment(part, message, source)
@@ -52,7 +52,7 @@ def non_output_line(
 
 
 def returned_at(part: str, trace: Trace, source: str) -> int | None:
-    """The line of a part that returned, or that was its last; a function it called has others."""
+    """The line of a part's return statement, or its last executed line."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -72,7 +72,7 @@ def returned_at(part: str, trace: Trace, source: str) -> int | None:
 
 
 def _dropping(part: str, seed: int, traces: Mapping[str, Trace]) -> list[int]:
-    """Lines that drop out in evaluation, or what the reference does not drop from."""
+    """Lines with dropout in evaluation mode, or at another place than the reference's."""
     seen = traces.get("dropout", Trace()).events
     if active := [e.line for e in seen if e.is_random]:
         return active
@@ -86,7 +86,7 @@ def _is_in_place(operation: str) -> bool:
 
 
 def _assignment(part: str, message: str, source: str) -> int | None:
-    """Where a parameter, buffer or module that a message names is made in a part's class."""
+    """The line in a part's class that assigns a parameter, buffer or module named in a message."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
@@ -102,7 +102,7 @@ def _assignment(part: str, message: str, source: str) -> int | None:
 
 
 def _made(node: ast.AST) -> list[str]:
-    """The attributes that a statement gives to self."""
+    """The attributes of self that a statement assigns."""
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         flat = [e for t in targets for e in (t.elts if isinstance(t, ast.Tuple) else [t])]

@@ -1,4 +1,4 @@
-"""Find the line of a part where its results leave the reference's, and say how they differ."""
+"""Find the line of a part's first wrong result, and describe the difference."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,21 +15,21 @@ from gpt2_small.checker.mistakes.lines.trace_comparison import (
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
-# What these operations are given was meant to be finished.
+# Operations whose inputs should be complete stages.
 _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
               "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
 
-# What the reference gives a part inside a Transformer.
+# The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
 
 def locate(part: str, seed: int, trace: Trace, case: str = "") -> Location | None:
-    """Where a part's results leave the reference's; None when they do not, or none was seen."""
+    """The location of a part's first wrong result; None without one."""
     return _Pointer(TraceComparison(stages(part, seed, case), trace, part)).location()
 
 
 def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location | None:
-    """Where a number that an event gives becomes wrong, of the numbers that it is made of."""
+    """The first wrong result among an event's direct and indirect inputs."""
     known = [stage for stage in stages(part, seed) if stage.value.numel() == 1]
     leading = leading_to_output(replace(trace, output=output))
     events = [
@@ -42,12 +42,12 @@ def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location |
 
 
 def unlike(part: str, seed: int, trace: Trace) -> Location | None:
-    """The first result in the place of a named one of the reference, whatever follows from it."""
+    """The first result that replaces a named stage of the reference, even if right ones follow."""
     return _Pointer(TraceComparison(stages(part, seed), trace, part)).replaced()
 
 
 def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
-    """Lines that drop from what the reference leaves whole."""
+    """Lines with dropout at stages without it in the reference."""
     known = stages(part, seed)
     usual = [
         stage
@@ -61,13 +61,13 @@ def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
 
 
 class _Pointer:
-    """Chooses the line to quote of a trace that was compared."""
+    """Chooses the line to quote from a compared trace."""
 
     def __init__(self, compared: TraceComparison) -> None:
         self.compared = compared
 
     def replaced(self) -> Location | None:
-        """The first result that stands where a named stage of the reference should stand."""
+        """The first result that replaces a named stage of the reference."""
         for index, event in enumerate(self.compared.trace.events):
             if self.compared.matches[index] is not None or not is_judged(
                 event, self.compared.d_vocab
@@ -79,7 +79,7 @@ class _Pointer:
         return None
 
     def location(self) -> Location | None:
-        """The first wrong line, and the last one that is right."""
+        """The first wrong line, and the last right one."""
         if not self.compared.wrong:
             return None
         events = self.compared.trace.events
@@ -101,8 +101,7 @@ class _Pointer:
         return Location(*right, events[index].line, self._how(index), value)
 
     def _last_multiple(self) -> int:
-        """The first wrong result; of a chain of multiples of stages the last that changes by how
-        much."""
+        """The first wrong result; in a chain of scaled stages, the last that changes the scale."""
         chosen = self.compared.wrong[0]
         for index in self.compared.wrong[1:]:
             a, b = self.compared.matches[chosen], self.compared.matches[index]
@@ -115,12 +114,12 @@ class _Pointer:
         return chosen
 
     def _mixed_heads(self, index: int) -> Location | None:
-        """Where one head's part is used with that of another, or of all."""
+        """The location where one head's part is used with that of another, or of all."""
         sources = self.compared.sources(index)
         heads = {source: self.compared.matches[source].head for source in sources}  # type: ignore[union-attr]
         event = self.compared.trace.events[index]
         if event.operation in ("expand", "expand_as", "repeat", "broadcast_to"):
-            heads[-1] = None  # one head's part takes the place of all
+            heads[-1] = None  # one head's part replaces all
         elif len(set(heads.values())) < 2 or event.operation not in _CONSUMERS:
             return None
         for source in self.compared.sources(index):
@@ -141,7 +140,7 @@ class _Pointer:
         return None
 
     def _fed_too_early(self, index: int) -> Location | None:
-        """The line of what a part is given, where the reference gives it something later."""
+        """The location of an inner part's input that is an earlier stage than in the reference."""
         event = self.compared.trace.events[index]
         if event.operation not in PARTS or not self.compared.sources(index):
             return None
@@ -163,9 +162,9 @@ class _Pointer:
         return Location(None, "", line, said, event.value)
 
     def _unfinished(self, index: int) -> tuple[int, str, str] | None:
-        """A step towards a named stage that a wrong result is made of, where the stage is missing.
+        """A step towards a missing named stage among a wrong result's inputs.
 
-        Its line, what it is, and the end of a sentence about what it does not become.
+        Its line, its name, and the end of a sentence about the missing stage.
         """
         if self.compared.trace.events[index].operation not in _CONSUMERS:
             return None
@@ -192,7 +191,7 @@ class _Pointer:
         return None
 
     def _how(self, index: int) -> str:
-        """How the first wrong result differs."""
+        """Describe the difference of the first wrong result."""
         found, value = self.compared.matches[index], self.compared.trace.events[index].value
         if found is not None and found.kind == "scaled":
             what = "they" if found.stage.name.endswith(PLURAL) else "it"

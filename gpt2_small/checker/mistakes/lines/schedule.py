@@ -1,4 +1,4 @@
-"""List the numbers that a right learning-rate schedule may have on its way."""
+"""List the intermediate numbers of right learning-rate schedules."""
 
 import math
 
@@ -6,7 +6,7 @@ import math
 def right_numbers(
     step: int, *, peak: float, warmup_steps: int, total_steps: int, final_fraction: float = 0.1
 ) -> list[float]:
-    """Positions, shares, angles, cosines and rates of a step, each in the forms that are usual."""
+    """Positions, fractions, angles, cosines and rates of a step, each in the usual forms."""
     start, last = max(warmup_steps - 1, 0), total_steps - 1
     floor = peak * final_fraction
     found: list[float] = [step, step + 1, step - start, last - step, step - warmup_steps,

@@ -16,11 +16,11 @@ _FEWEST = 8
 
 @dataclass(frozen=True)
 class Match:
-    """How a result compares with a stage.
+    """A result's relation to a stage.
 
-    kind: `right`; `scaled`: a multiple of it; `scrambled`: its numbers in an order that no
-        permutation of the axes gives.
-    head: of which head alone it has the numbers.
+    kind: `right`; `scaled`: a multiple of it; `scrambled`: its numbers in another order than any
+        permutation of axes.
+    head: the only head whose numbers it has.
     """
 
     kind: Literal["right", "scaled", "scrambled"]
@@ -30,12 +30,12 @@ class Match:
 
 
 def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
-    """The stage that a result is, as nearly as possible."""
+    """The best match of a result among stages."""
     if value.dtype == torch.bool:
         return _match_of_mask(value, among)
     is_exact = not value.is_floating_point()
     if is_exact and value.numel() < _FEWEST:
-        return None  # a few small whole numbers are equal by chance
+        return None  # a few small integers may be equal by chance
     numbers = numbers_of(value)
     found: Match | None = None
     for stage in among:
@@ -66,7 +66,7 @@ def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
 
 
 def _match_of_mask(value: Tensor, among: Iterable[Stage]) -> Match | None:
-    """The mask that a mask, or its opposite, is."""
+    """The stage that equals a mask or its negation."""
     for stage in among:
         mask = stage.value
         if mask.dtype != torch.bool or mask.shape != value.shape:
@@ -77,12 +77,12 @@ def _match_of_mask(value: Tensor, among: Iterable[Stage]) -> Match | None:
 
 
 def _may_be_heads(found: Match | None, stage: Stage) -> bool:
-    """Whether a match by heads would be better than what was found."""
+    """Whether a match by heads could be better than this one."""
     return found is None or (stage.is_named and not found.stage.is_named)
 
 
 def _has_the_rows(value: Tensor, stage: Tensor) -> bool:
-    """Whether each row of a matrix has the numbers of a stage's row, in whatever order."""
+    """Whether each row of a matrix has the numbers of a stage's row in some order."""
     if value.dim() != 2 or value.shape != stage.shape or not value.is_floating_point():
         return False
     a, b = (t.double().sort(dim=-1).values for t in (value, stage))
@@ -92,7 +92,7 @@ def _has_the_rows(value: Tensor, stage: Tensor) -> bool:
 
 
 def _heads(stage: Stage, count: int) -> Iterator[Tensor]:
-    """The numbers of each head of a stage, where they are as many as wanted."""
+    """The sorted numbers of each head of a stage, if their count matches."""
     heads = probes.SIZES["n_heads"]
     if count * heads != stage.value.numel():
         return
@@ -106,7 +106,7 @@ def _heads(stage: Stage, count: int) -> Iterator[Tensor]:
 
 
 def _factor(numbers: Tensor, wanted: Tensor) -> float | None:
-    """By what one sorted tensor is a multiple of another."""
+    """The factor between two sorted tensors, if there is one."""
     visible, expected = numbers[numbers != MASKED], wanted[wanted != MASKED]
     if visible.numel() != expected.numel() or not visible.numel() or visible.numel() < 8:
         return None
@@ -122,7 +122,7 @@ def _factor(numbers: Tensor, wanted: Tensor) -> float | None:
 
 
 def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
-    """Whether a permutation of the stage's axes, merged or split into heads, gives the value."""
+    """Whether the value is a permutation of the stage's axes, merged or split into heads."""
     value = _without_ones(value.double())
     value = torch.where(value <= HIDDEN, torch.full_like(value, MASKED), value)
     for form in _forms(_without_ones(stage.double())):
@@ -134,7 +134,7 @@ def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
                 a > b and form.shape[a] == form.shape[b]
                 for a, b in itertools.combinations(order, 2)
             ):
-                continue  # equal axes that change places are a transpose, and no other layout
+                continue  # swapped axes of equal size are a transpose, not another layout
             turned = form.permute(order)
             if _merges_to(turned.shape, value.shape) and same(value, turned.reshape(value.shape)):
                 return True
@@ -156,6 +156,6 @@ def _forms(stage: Tensor) -> Iterator[Tensor]:
 
 
 def _merges_to(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether neighbouring axes of a shape, multiplied, give the other shape."""
+    """Whether merging neighbouring axes of a shape gives the other shape."""
     steps = list(itertools.accumulate(shape, int.__mul__))
     return all(step in steps for step in itertools.accumulate(wanted, int.__mul__))

@@ -1,4 +1,4 @@
-"""Record the reference's intermediate results inside a part, with their names."""
+"""Record the reference's intermediate results in a part, with names."""
 
 import ast
 import math
@@ -15,16 +15,16 @@ from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.sandbox import tracing
 from gpt2_small.checker.sandbox.tracing import record
 
-# Float64 all the way gives 1e-15; a constant that was kept in float32 moves results by 1e-7.
+# Float64 results differ by 1e-15; with float32 constants, by 1e-7.
 CLOSE = 1e-5
-# What masks a score: as good as minus infinity in a softmax.
+# Masked scores: below this, exp gives 0 in a softmax.
 HIDDEN = -1e4
 MASKED = -54321.0
 
-# Right only where a logarithm is taken of it.
+# Right only before a logarithm.
 BEFORE_LOG = "probabilities before the logarithm"
 
-# What the reference's variables hold.
+# The names of the reference's variables.
 NAMES = {
     "centered": "the input minus its mean",
     "variance": "the variance",
@@ -66,8 +66,8 @@ PLURAL = ("queries", "keys", "values", "scores", "logits", "probabilities", "tar
 class Stage:
     """A result of the reference.
 
-    name: what it is; a step on the way to a named one begins with "a step".
-    is_extra: whether the reference does not make it, and other right files do.
+    name: its name; that of an unnamed step begins with "a step".
+    is_extra: whether only other right files compute it.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Stage:
 
 
 def numbers_of(value: Tensor) -> Tensor:
-    """A tensor's numbers in order of size, hidden scores all as one."""
+    """A tensor's sorted numbers, with a single value for masked scores."""
     flat = value.detach().double().flatten()
     return torch.where(flat <= HIDDEN, torch.full_like(flat, MASKED), flat).sort().values
 
 
 def fingerprint(value: Tensor) -> tuple[float, float, float, float]:
-    """Four sums that tell a tensor's numbers from others, in whatever order they are."""
+    """Four sums that identify a tensor's numbers in any order."""
     flat = value.detach().double().flatten()
     flat = torch.where(flat <= HIDDEN, torch.full_like(flat, MASKED), flat)
     largest = flat.max().item() if flat.numel() else 0.0
@@ -95,7 +95,7 @@ def fingerprint(value: Tensor) -> tuple[float, float, float, float]:
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors of equal shape hold the same, within rounding."""
+    """Whether two tensors of one shape are equal within rounding."""
     if a.shape != b.shape or a.isnan().any() or b.isnan().any():
         return False
     if not a.numel():
@@ -106,7 +106,7 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 @cache
 def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
-    """The reference's results, in order, with names where a statement ends."""
+    """The reference's results in order; those of whole statements have names."""
     trace = record(reference(), part, seed, case)
     targets = _targets(part)
     found = []
@@ -129,7 +129,7 @@ def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
 
 
 def steps_of_other_styles(part: str, seed: int) -> list[Tensor]:
-    """What some right parts compute on their way, and many wrong ones too."""
+    """Intermediate results of some right parts, which are no evidence."""
     by_name = {stage.name: stage.value for stage in stages(part, seed)}
     if part == "LayerNorm":
         built = tracing.model_and_input(reference(), part, seed)
@@ -150,7 +150,7 @@ def _stage(name: str, value: Tensor) -> Stage:
 
 
 def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stage]:
-    """Right results that the reference does not make on its way, and others do."""
+    """Right intermediate results that the reference does not compute."""
     by_name = {stage.name: stage.value for stage in found}
     if part == "MultiHeadAttention":
         scores = by_name["the masked scores"]
@@ -172,7 +172,9 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
     if part == "sample":
         yield from _ways_to_sample(seed)
     if part == "next_token_loss":
-        every = loss.logits(seed, "diagnosis").double()  # all have a target, with one token more
+        every = loss.logits(
+            seed, "diagnosis"
+        ).double()  # with one token more, all positions have a target
         logits = by_name.get("the logits that have a target", every)
         targets = by_name["the targets"].unsqueeze(-1)
         for name, value in (
@@ -184,7 +186,7 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
 
 
 def _ways_to_sample(seed: int) -> Iterator[Stage]:
-    """Logits and probabilities after each cut, sorted or not, as one likes."""
+    """Logits and probabilities after each cut, sorted and unsorted."""
     logits = tracing.sampled(seed)
     settings = tracing.SAMPLING
     scaled = logits / settings["temperature"]
@@ -218,7 +220,7 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
 
 
 def _masks(scaled: Tensor, cut: Tensor, probabilities: Tensor) -> Iterator[Stage]:
-    """What top_k, top_p and both remove [batch d_vocab], in the tokens' order and sorted."""
+    """Masks of top_k, top_p and both [batch d_vocab], in the tokens' order and sorted."""
     order = scaled.argsort(dim=-1, descending=True)
     by_top_k, by_both = cut == -math.inf, probabilities == 0
     for name, mask in (
@@ -233,7 +235,7 @@ def _masks(scaled: Tensor, cut: Tensor, probabilities: Tensor) -> Iterator[Stage
 
 @cache
 def _targets(part: str) -> dict[int, str]:
-    """For each line of the reference's part the variable that its statement assigns."""
+    """The variable that each line of the reference's part assigns."""
     found: dict[int, str] = {}
     for node in ast.walk(ast.parse(reference_text())):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == part:

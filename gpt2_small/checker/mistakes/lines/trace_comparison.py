@@ -1,8 +1,8 @@
-"""Hold a part's trace against the reference's intermediates, and tell its wrong results.
+"""Compare a part's trace with the reference's intermediate results, and find wrong ones.
 
-The comparison is up to a permutation of the axes, a scale, and a split into heads. A result that
-the reference does not have is still right when a right one is made from it; so the first wrong
-result is the first of which nothing right follows.
+Results are compared up to a permutation of axes, a scale, and a split into heads. An unknown result
+is right if a right one is computed from it, so the first wrong result is the first without right
+successors.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 
 def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[int]:
-    """The events from which nothing right follows, of those that lead to the output."""
+    """The events without right successors among those that lead to the output."""
     return TraceComparison(stages(part, seed, case), trace, part).wrong
 
 
 class TraceComparison:
-    """A trace held against the reference's stages.
+    """A comparison of a trace with the reference's stages.
 
-    matches: the stage that each result is, if it is one. is_short: whether the output is a stage
-    that comes before the reference's output. wrong: the events from which nothing right follows, of
-    those that lead to the output.
+    matches: each result's matching stage, if any. is_short: whether the output is a stage before
+    the reference's output. wrong: the events without right successors among those that lead to
+    the output.
     """
 
     def __init__(self, known: Sequence[Stage], trace: Trace, part: str) -> None:
@@ -39,7 +39,7 @@ class TraceComparison:
         self.wrong = self._wrong()
 
     def _output_is_short(self) -> bool:
-        """Whether what is returned is a stage of the reference that comes before its output."""
+        """Whether the output is a stage before the reference's output."""
         output = self.trace.output
         if output is None or not self.is_right(output):
             return False
@@ -67,9 +67,9 @@ class TraceComparison:
         ]
 
     def _absolves(self, index: int, source: int) -> bool:
-        """Whether a right result says that what it is made of is right too.
+        """Whether a right result implies right inputs.
 
-        A token may be drawn, and a mask may come out, by chance.
+        Drawn tokens and masks may be equal by chance.
         """
         a, b = self.trace.events[index].value, self.trace.events[source].value
         if self.d_vocab is None or a is None or b is None:
@@ -77,7 +77,7 @@ class TraceComparison:
         return a.is_floating_point() or (a.dtype == b.dtype == torch.bool)
 
     def dropped(self) -> list[tuple[Stage, int]]:
-        """The stages of which some elements are dropped in training, each with its line."""
+        """The stages with dropout in training, each with its line."""
         found = []
         for event in self.trace.events:
             if event.operation.startswith("dropout") and event.inputs:
@@ -87,11 +87,11 @@ class TraceComparison:
         return found
 
     def names_seen(self) -> set[str]:
-        """The names of the stages that right results are."""
+        """The names of the stages that right results match."""
         return {m.stage.name for i, m in enumerate(self.matches) if m and self.is_right(i)}
 
     def last_right(self, index: int) -> tuple[int | None, str]:
-        """The line of the last right result that a wrong one is made of, or that came before it."""
+        """The line of the last right result among a wrong one's inputs, else before it."""
         sources = [i for i in self.trace.events[index].inputs if self.is_right(i)]
         earlier = [i for i in range(index) if self.is_right(i)]
         chosen = max(sources or earlier, default=None)
@@ -105,7 +105,7 @@ class TraceComparison:
         )
 
     def maker(self, index: int) -> int:
-        """The first event on the way to a right one that has the same numbers."""
+        """The first event among a right one's inputs with the same numbers."""
         stage = self.matches[index]
         assert stage is not None
         for source in self.trace.events[index].inputs:
@@ -115,17 +115,17 @@ class TraceComparison:
         return index
 
     def sources(self, index: int) -> list[int]:
-        """The right results that a wrong one is made of."""
+        """The right results among a wrong one's inputs."""
         return [source for source in self.trace.events[index].inputs if self.is_right(source)]
 
     def is_the_same(self, index: int, other: int) -> bool:
-        """Whether two results are the same stage's, of the same head."""
+        """Whether two results match the same stage and head."""
         a, b = self.matches[index], self.matches[other]
         return a is not None and b is not None and a.stage is b.stage and a.head == b.head
 
 
 def is_judged(event: Event, d_vocab: int | None) -> bool:
-    """Whether a result is compared; on the way to a draw what decides about tokens is."""
+    """Whether a result is compared; before a draw, only results with one value per token."""
     value = event.value
     if value is None or not event.from_data:
         return False
@@ -137,7 +137,7 @@ def is_judged(event: Event, d_vocab: int | None) -> bool:
 
 
 def leading_to_output(trace: Trace) -> set[int]:
-    """What the output is made of; where it is drawn, what the probabilities are made of."""
+    """The output's direct and indirect inputs; of a drawn one, the probabilities' inputs."""
     draws = [event for event in trace.events if event.operation == "multinomial" and event.inputs]
     if draws:
         left = list(draws[-1].inputs)

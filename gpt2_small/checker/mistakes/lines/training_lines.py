@@ -1,6 +1,6 @@
-"""Find the line where train_step or train first does something that the reference does not do.
+"""Find the line of the first wrong effect of train_step or train.
 
-An update too early says more than the gradient that it leaves, and is looked for first.
+An early update is searched for first, because it also leaves a wrong gradient.
 """
 
 import math
@@ -22,7 +22,7 @@ from gpt2_small.checker.sandbox.tracing.training_effects import GRADIENT, LEFT, 
 
 
 def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
-    """The first line of train_step that does something else, if one does."""
+    """The location of train_step's first wrong effect, if there is one."""
     right = record(reference(), "train_step", seed, case)
     if case:
         updates = of_kind(trace, WEIGHTS)
@@ -39,7 +39,7 @@ def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
 
 
 def _early_update(trace: Trace, right: Trace) -> Location | None:
-    """An update before all micro-batches were read, and more than one."""
+    """An update before all micro-batches were read, or a second update."""
     read, updates = 0, 0
     number = len(of_kind(right, READS))
     for effect in trace.effects:
@@ -61,7 +61,7 @@ def _left(trace: Trace) -> Location | None:
 
 
 def _wrong_loss(seed: int, trace: Trace) -> Location | None:
-    """Where the first loss that `backward` is called on becomes wrong."""
+    """The location of the first wrong result in the first loss with a `backward` call."""
     for index, event in enumerate(trace.events):
         if event.operation == "backward":
             found = locate_number("train_step", seed, trace, index)
@@ -71,10 +71,10 @@ def _wrong_loss(seed: int, trace: Trace) -> Location | None:
 
 
 def _wrong_gradient(trace: Trace, right: Trace) -> Location | None:
-    """The first line that leaves a gradient which the reference never has.
+    """The location of the first gradient that the reference never has.
 
-    Between two readings a gradient may change parameter by parameter; it has to be right in the
-    end.
+    Between two reads a gradient may change parameter by parameter; only its last value is
+    compared.
     """
     wanted = [(0.0, 0.0, 0.0), *(effect.numbers for effect in of_kind(right, GRADIENT))]
     number = len(of_kind(right, READS))
@@ -102,7 +102,7 @@ def _wrong_gradient(trace: Trace, right: Trace) -> Location | None:
 
 
 def _between_readings(trace: Trace) -> list[list[Effect]]:
-    """The changes of the gradient before the first micro-batch is read, and after each."""
+    """The gradient's changes before the first micro-batch is read, and after each."""
     found: list[list[Effect]] = [[]]
     for effect in trace.effects:
         if effect.what == READS:
@@ -113,7 +113,7 @@ def _between_readings(trace: Trace) -> list[list[Effect]]:
 
 
 def _factor(numbers: Sequence[float], wanted: Sequence[float]) -> float | None:
-    """By what one gradient is a multiple of another."""
+    """The factor between two gradients, if there is one."""
     if not all(map(math.isfinite, numbers)) or not wanted[0]:
         return None
     factor = numbers[0] / wanted[0]
@@ -130,7 +130,7 @@ def _late_reading(trace: Trace) -> Location | None:
     return None
 
 
-# One that hands on single micro-batches may do so once or several times for each step.
+# A file that passes single micro-batches may make several calls per step.
 _BOTH = (
     ("train-every-micro-batch", "train-first-micro-batch"),
     ("train-first-micro-batch", "train-every-micro-batch"),
@@ -145,7 +145,7 @@ HANDED_ON = (
 
 
 def train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
-    """The first line of train that does something else, if one does."""
+    """The location of train's first wrong effect, if there is one."""
     right = record(reference(), "train", seed)
     return (
         _handed_on(trace, right)
@@ -161,7 +161,7 @@ def train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | Non
 
 
 def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:
-    """The mistakes that explain some of what a function does; of train, what it hands on."""
+    """The mistakes that explain some of a function's effects; of train, its calls."""
     if part != "train" or "" not in traces:
         return []
     right = record(reference(), part, seed)
@@ -196,7 +196,7 @@ def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = HANDED_ON) -> 
 
 
 def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
-    """The line that set the rate of the first step whose rate is wrong."""
+    """The line that set the first wrong learning rate."""
     found = first_unlike(trace, right, "the learning rate of the step")
     if found is None:
         return None

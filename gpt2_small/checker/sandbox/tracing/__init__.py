@@ -1,4 +1,4 @@
-"""Record what a part does inside, with the lines that do it: torch calls, and effects."""
+"""Record a part's torch calls and effects with their lines."""
 
 from gpt2_small.checker.sandbox.tracing.parts import (
     SAMPLING,

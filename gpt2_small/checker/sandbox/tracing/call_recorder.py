@@ -1,4 +1,4 @@
-"""Record the torch calls that the lines of one file make."""
+"""Record the torch calls made by the lines of one file."""
 
 import sys
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from torch.overrides import TorchFunctionMode
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing.trace import Event, Trace
 
-# A part's own forward makes some ten to a hundred calls; a loop over positions some thousand.
+# A part's forward makes ten to a hundred calls; with a loop over positions, some thousand.
 MOST_EVENTS = 1500
 _MOST_NUMBERS = 20_000
 
 
 def line_in(file: str, depth: int = 1, function: str | None = None) -> int | None:
-    """The innermost line of a file that is being run, from so many frames above this one.
+    """The innermost executing line of a file, from `depth` frames above this one.
 
-    function: the line of this function, where it is being run.
+    function: the line of this function if it is executing.
     """
     frame: FrameType | None = sys._getframe(depth)
     innermost = None
@@ -34,7 +34,7 @@ def line_in(file: str, depth: int = 1, function: str | None = None) -> int | Non
 
 
 class CallRecorder(TorchFunctionMode):
-    """Records calls made by lines of one file; what a stand-in does inside is one event."""
+    """Records calls made by lines of one file; a call of another module is one event."""
 
     def __init__(self, file: str, data: list[Tensor]) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class CallRecorder(TorchFunctionMode):
             name = getattr(function, "__name__", "?")
             if name == "__get__":
                 name = getattr(getattr(function, "__self__", None), "__name__", name)
-            # An assignment to elements gives nothing; what was assigned to is the result.
+            # The result of an assignment to elements is the changed tensor.
             given = args[0] if name in ("__setitem__", "backward") and args else result
             self.note(name, (args, kwargs), given, is_random=_draws(name, args, kwargs or {}))
         return result
 
     def note(self, operation: str, given: Any, result: Any, is_random: bool = False) -> None:
-        """Record what an operation gave, when a line of the file led to it."""
+        """Record an operation's result if a line of the file called it."""
         line = line_in(self._file, depth=2)
         if line is None or len(self.trace.events) >= MOST_EVENTS:
             return
@@ -80,19 +80,19 @@ class CallRecorder(TorchFunctionMode):
         self._inside -= 1
 
     def made_at(self, value: Tensor, operation: str | None = None) -> int | None:
-        """The line that made a tensor, by an operation of this name if one is given."""
+        """The line that created a tensor, with an operation of this name if one is given."""
         index = self._made.get(id(value))
         if index is None or operation not in (None, self.trace.events[index].operation):
             return None
         return self.trace.events[index].line
 
     def ends_with(self, output: Any) -> None:
-        """State which result is the part's output."""
+        """Record which result is the part's output."""
         self.trace.output = self._made.get(id(output))
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
-        """Take the parts inside a model, which are the reference's, as one event each."""
+        """In this context, record each inner part, which is the reference's, as one event."""
         handles = []
         for child in model.modules():
             if child is not model and type(child).__name__ in PARTS:
@@ -106,7 +106,7 @@ class CallRecorder(TorchFunctionMode):
 
     @contextmanager
     def pausing(self) -> Iterator[None]:
-        """Record nothing meanwhile."""
+        """In this context, record nothing."""
         self._inside += 1
         try:
             yield
@@ -114,7 +114,7 @@ class CallRecorder(TorchFunctionMode):
             self._inside -= 1
 
     def stop(self, *_: object) -> None:
-        """Record nothing until `go_on`."""
+        """Stop recording until `go_on`."""
         self._inside += 1
 
     def go_on(self, *_: object) -> None:
@@ -130,7 +130,7 @@ class CallRecorder(TorchFunctionMode):
 
 
 def _draws(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """Whether a call drops out: `dropout` in training, attention with a rate above 0."""
+    """Whether a call applies dropout: `dropout` in training, attention with a rate above 0."""
     if name in ("dropout", "dropout_", "alpha_dropout", "feature_dropout"):
         rate = args[1] if len(args) > 1 else options.get("p", 0.5)
         training = args[2] if len(args) > 2 else options.get("training", options.get("train", True))

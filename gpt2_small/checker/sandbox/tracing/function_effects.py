@@ -1,4 +1,4 @@
-"""Record what generate, parameter_groups and learning_rate do, with the line that does it."""
+"""Record the effects of generate, parameter_groups and learning_rate with their lines."""
 
 import sys
 from types import FrameType, ModuleType
@@ -22,7 +22,7 @@ DECAY = 0.3
 
 
 def generating(module: ModuleType, file: str, seed: int) -> Trace:
-    """Five tokens beyond n_ctx, with every option; and what follows where one token is certain."""
+    """Generate five tokens beyond n_ctx with every option, and others from a constant draw."""
     trace = Trace()
     generator = probes.draws(seed, "options")
     model = generation.model_of(module, seed).double().train()
@@ -77,7 +77,7 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
 
 
 def _certain(module: ModuleType, file: str, trace: Trace) -> None:
-    """How many tokens are added where the same one is drawn every time."""
+    """The number of added tokens if every draw gives the same one."""
     for d_vocab, token in ((7, 0), (7, 6), (50257, 50256)):
         logits = torch.zeros(d_vocab)
         logits[token] = 20.0
@@ -97,7 +97,7 @@ def _certain(module: ModuleType, file: str, trace: Trace) -> None:
 
 
 def scheduling(module: ModuleType, file: str, _seed: int) -> Trace:
-    """The rate of each step, with the line that returned it, and the numbers on the way."""
+    """Record each step's rate with the line that returned it, and intermediate numbers."""
     trace = Trace()
     try:
         for case, settings in enumerate(SCHEDULES):
@@ -119,10 +119,10 @@ def scheduling(module: ModuleType, file: str, _seed: int) -> Trace:
 
 
 def grouping(module: ModuleType, file: str, seed: int) -> Trace:
-    """The group of each parameter, with the line that put it there.
+    """Record each parameter's group with the line that added it.
 
-    An effect's numbers are the weight decay and the index of the group; none for a parameter that
-    is in no group.
+    An effect's numbers are the weight decay and the group's index; none for a parameter without a
+    group.
     """
     trace = Trace()
     model = UNTIED.build(module, seed)
@@ -152,10 +152,10 @@ def grouping(module: ModuleType, file: str, seed: int) -> Trace:
 
 
 class _Containers:
-    """Notes in which line a parameter comes into a list, set or dictionary.
+    """Records the line that adds a parameter to a list, set or dictionary.
 
-    passed: by id, the last line that was run while a variable held the parameter. last: the line
-    that returned.
+    passed: by id, the last executed line while a variable referred to the parameter. last: the
+    line of the return.
     """
 
     def __init__(self, file: str, names: dict[int, str]) -> None:
@@ -191,7 +191,7 @@ class _Containers:
                 put.setdefault(id(item), line)
 
     def line_of(self, identity: int, members: set[int]) -> int:
-        """Where a parameter came into the variable that became its group."""
+        """The line that added a parameter to the variable that became its group."""
         for put in self._put.values():
             if identity in put and put.keys() <= members:
                 return put[identity]

@@ -1,4 +1,4 @@
-"""Record the lines of a file that are run, and the numbers to which they give names."""
+"""Record a file's executed lines, and the numbers that they assign to variables."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ def watching_lines(
     lines: list[int] | None = None,
     after: Callable[[int], None] | None = None,
 ) -> Iterator[None]:
-    """Note what the lines of a file do while they are run.
+    """In this context, record a file's executed lines.
 
-    effects: takes numbers by the name of their variable, and generators other than the given one.
-    lines: takes the lines. after: called with every line when it has been run.
+    effects: receives numbers with their variable's name, and generators other than the given one.
+    lines: receives the lines. after: called with every line after its execution.
     """
     watcher = _Watcher(file, effects, given, lines, after)
     before = sys.gettrace()
@@ -76,7 +76,7 @@ class _Watcher:
         return self._at_line
 
     def _note_all(self, frame: FrameType, line: int = 0, is_new: bool = False) -> None:
-        """Note the local variables whose values are new."""
+        """Record the local variables with new values."""
         if self._effects is None or len(self._effects) >= _MOST:
             return
         for name, value in frame.f_locals.items():

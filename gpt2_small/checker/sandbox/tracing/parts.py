@@ -1,7 +1,6 @@
-"""Run a part once for each case that tells something, and record it.
+"""Run a part in every case, and record traces.
 
-Nothing is judged here: the record is made where the learner's file runs, and compared with the
-reference's elsewhere (`mistakes.lines`).
+Nothing is compared here, in the learner's file's process; the judge compares (`mistakes.lines`).
 """
 
 from collections.abc import Callable
@@ -26,9 +25,9 @@ from gpt2_small.checker.sandbox.tracing.training_effects import stepping, traini
 
 __all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record", "sampled"]
 
-# So that an epsilon of one's own shows.
+# An epsilon that differs from constants in code.
 _CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
-# Both cuts cut, and a temperature that is no default.
+# Settings in which both cuts and the temperature matter.
 SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
 _LONG = probes.SIZES["n_ctx"] + 2
 
@@ -36,7 +35,7 @@ Record = Callable[[ModuleType, str, int], Trace]
 
 
 def cases_of(part: str) -> tuple[str, ...]:
-    """The names of a part's cases; the first is the ordinary one."""
+    """The names of a part's cases, the default case first."""
     if part not in PARTS:  # a lesson's
         return ("",)
     if part in _FUNCTIONS:
@@ -46,9 +45,9 @@ def cases_of(part: str) -> tuple[str, ...]:
 
 
 def record(module: ModuleType, part: str, seed: int, case: str = "") -> Trace:
-    """Run a part of a module and record it; what it had done is kept when it raises.
+    """Run and record a part of a module; if it raises, the record ends there.
 
-    case: of `cases_of`.
+    case: one of `cases_of`.
     """
     file = str(module.__file__)
     if part in _FUNCTIONS:
@@ -78,7 +77,7 @@ _LAST = 12
 def model_and_input(
     module: ModuleType, part: str, seed: int, case: str = ""
 ) -> tuple[nn.Module, Tensor] | None:
-    """The part of a module that is recorded, and what it is given; None for what has no input."""
+    """The recorded part of a module, and its input; None for functions."""
     subject = UNTIED if case == "untied" else _subject(part)
     if subject is None:
         return None
@@ -94,8 +93,7 @@ def _subject(part: str) -> Subject | None:
 
 
 def _input(subject: Subject, seed: int, case: str) -> Tensor:
-    """An input, through which gradients flow; for LayerNorm one of its rows so small that epsilon
-    counts."""
+    """An input that requires gradients; for LayerNorm, with a row so small that epsilon matters."""
     length = {"seq": _LONG} if case == "too long" else {}
     given = subject.values(seed, "diagnosis", torch.float64, **length)
     if subject.name == "LayerNorm":
@@ -116,7 +114,7 @@ def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: 
 
 
 def sampled(seed: int) -> Tensor:
-    """The logits of which sample is recorded: more rows than tokens [24 d_vocab]."""
+    """The recorded sample's logits, with more rows than tokens [24 d_vocab]."""
     return sampling.cases(seed).double().repeat(8, 1)
 
 

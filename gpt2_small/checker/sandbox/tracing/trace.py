@@ -1,4 +1,4 @@
-"""Describe a trace: torch calls and effects in order, and their form as bytes."""
+"""Define traces (torch calls and effects in order), and encode them."""
 
 import json
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Event:
-    """A torch call, or the call of a module that is not the file's own.
+    """A torch call, or a call of a module that is not the file's.
 
-    line: the innermost line of the file that led to it.
+    line: the innermost line of the file on its call stack.
     operation: the function's name.
-    inputs: indices of the events whose results it was given.
-    from_data: whether it depends on the part's input or on a parameter, so that it is no constant.
-    value: the result; None when it was not kept.
-    is_detached: whether no gradient flows back through it, where one flowed to what it was given.
-    is_random: whether it draws, as dropout does in training.
+    inputs: indices of the events whose results are its arguments.
+    from_data: whether it depends on the part's input or a parameter.
+    value: the result; None if it was not stored.
+    is_detached: whether it has no gradient although its inputs have.
+    is_random: whether it is random, as dropout is in training.
     """
 
     line: int
@@ -33,9 +33,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Effect:
-    """Something that a function did beside torch calls, or a number that it gave a name.
+    """An effect of a function other than torch calls, or a number assigned to a variable.
 
-    line: of the file. what: in words, the same for every file. numbers: how much.
+    line: the file's line. what: the kind, as text. numbers: its values.
     """
 
     line: int
@@ -45,9 +45,9 @@ class Effect:
 
 @dataclass
 class Trace:
-    """What a part did for one input: its events in order, and which gave the output.
+    """A part's events for one input in order, with the index of the output's.
 
-    last_lines: the last lines of the file that were run, in order.
+    last_lines: the last executed lines of the file, in order.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Trace:
 
 
 def pack(trace: Trace) -> bytes:
-    """A trace as safetensors bytes."""
+    """Encode a trace as safetensors."""
     tensors = {
         str(index): event.value.to("cpu").contiguous()
         for index, event in enumerate(trace.events)
@@ -73,7 +73,7 @@ def pack(trace: Trace) -> bytes:
 
 
 def unpack(data: bytes) -> Trace:
-    """What `pack` packed. Raises ValueError for anything else."""
+    """Decode `pack`'s bytes. Raises ValueError for others."""
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]

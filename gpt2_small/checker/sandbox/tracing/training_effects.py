@@ -1,4 +1,4 @@
-"""Record what train_step and train do: gradients, updates, what is read, asked and handed on."""
+"""Record the effects of train_step and train: gradients, updates, reads and calls."""
 
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -21,7 +21,7 @@ _STEPS = 3
 
 
 class ModelDigest:
-    """Gradient and weights of a model in a few numbers each, which tell any two apart."""
+    """Identifies a model's gradients and weights by a few numbers each."""
 
     def __init__(self, model: nn.Module, seed: int) -> None:
         self._parameters = list(model.parameters())
@@ -46,9 +46,9 @@ class ModelDigest:
 
 
 def stepping(module: ModuleType, file: str, seed: int, *, fault: str | None = None) -> Trace:
-    """A step on three micro-batches of unequal sizes, with old gradients and a tight norm.
+    """Record a step on three micro-batches of unequal sizes, with old gradients and a tight norm.
 
-    fault: "loss" or "gradient", which is not finite then.
+    fault: "loss" or "gradient", whichever is not finite.
     """
     model = training_step.fresh_model(module, seed)
     batches = training_step.windows(seed, *_SIZES)
@@ -108,7 +108,7 @@ def _spoil(model: nn.Module, fault: str | None) -> None:
 
 
 class _Group(dict[str, Any]):
-    """A parameter group that notes when its rate is set."""
+    """A parameter group that records assignments of its rate."""
 
     file, effects = "", list[Effect]()
 
@@ -119,7 +119,7 @@ class _Group(dict[str, Any]):
 
 
 def training(module: ModuleType, file: str, seed: int) -> Trace:
-    """Three steps of train, on a model that is in evaluation mode before each."""
+    """Record three steps of train, on a model in evaluation mode before each."""
     model = training_step.fresh_model(module, seed).eval()
     plan, trace = claims.plan(seed)[:_STEPS], Trace()
     optimizer = torch.optim.SGD(model.parameters(), lr=9.0)
