@@ -94,7 +94,7 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
 
 def products_of(size: int, device: str) -> dict[str, tuple[int, Callable[[], object]]]:
     """The FLOP of matrix products, and the products, by name: type, shape and routine."""
-    from gpt2_small.kernels.products import onednn_serves
+    from gpt2_small.kernels.matmul import onednn_serves
 
     found: dict[str, tuple[int, Callable[[], object]]] = {}
     shapes = [

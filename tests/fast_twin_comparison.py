@@ -9,7 +9,7 @@ from assert_close import assert_close
 from strategies import Case
 from torch import Tensor, nn
 
-from gpt2_small.kernels import products
+from gpt2_small.kernels import matmul
 from gpt2_small.model import twin as fast
 
 # bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
@@ -18,7 +18,7 @@ BFLOAT16_SLACK = 1.5
 
 # Windows of so many tokens; so few that weights which were cast are kept, and so many that not.
 SEQ = 64
-FEW, MANY = 4, products.ROWS_TO_CAST_AGAIN // SEQ + 1
+FEW, MANY = 4, matmul.ROWS_TO_CAST_AGAIN // SEQ + 1
 
 
 def gradients(model: nn.Module, loss: Tensor) -> dict[str, Tensor]:

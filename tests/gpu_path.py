@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from gpt2_small.kernels import attention, chunked_loss, embedding, products, projection
+from gpt2_small.kernels import attention, chunked_loss, embedding, matmul, projection
 
 
 @contextmanager
 def the_way_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The kernels' plain versions, on a CPU: what a compiler or a GPU is given."""
     with monkeypatch.context() as patch:
-        for kernel in (products, projection, chunked_loss, embedding):
+        for kernel in (matmul, projection, chunked_loss, embedding):
             patch.setattr(kernel, "cpu_version_runs", lambda *tensors: False)
         patch.setattr(attention, "attends_in_full", lambda device: False)
         yield

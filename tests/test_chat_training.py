@@ -147,7 +147,7 @@ def test_two_processes_train_as_one(place: Path, tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_products_in_bfloat16_train_on_targets_too(place: Path, tmp_path: Path) -> None:
+def test_matmul_in_bfloat16_train_on_targets_too(place: Path, tmp_path: Path) -> None:
     chat_run(place, tmp_path / "full", max_steps=2)
     chat_run(place, tmp_path / "low", max_steps=2, dtype="bfloat16")
     losses = [[each["loss"] for each in read_log(tmp_path / name)] for name in ("full", "low")]

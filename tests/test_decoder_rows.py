@@ -16,7 +16,7 @@ from strategies import SMALL
 
 from gpt2_small import UserError, binding
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
-from gpt2_small.generation.decoders import UncachedDecoder
+from gpt2_small.generation.decoder import UncachedDecoder
 from gpt2_small.model import cached_decoder, kv_cache, packed_weights
 
 FLOAT32 = replace(SMALL, dtype=torch.float32)

@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrize
 
 from gpt2_small import UserError, hooks
-from gpt2_small.generation.decoders import decoder_for
+from gpt2_small.generation.decoder import decoder_for
 from gpt2_small.model.eligibility import difference, stands_in_for
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.model.twin import FastTransformer

@@ -7,7 +7,7 @@ from fast_twin_comparison import FEW, MANY, assert_as_near_in_bfloat16, assert_s
 from planting import plant
 from strategies import SMALL
 
-from gpt2_small.kernels import activation, attention, chunked_loss, embedding, products, projection
+from gpt2_small.kernels import activation, attention, chunked_loss, embedding, matmul, projection
 from gpt2_small.model import twin as fast
 
 PLANTED = [
@@ -19,7 +19,7 @@ PLANTED = [
     (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
     (projection, "product(grad, fused.mT)", "product(-grad, fused.mT)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
-    (products, "torch.addmm(bias, flat, weight)", "flat @ weight"),
+    (matmul, "torch.addmm(bias, flat, weight)", "flat @ weight"),
     (attention, "is_causal=True", "is_causal=False"),
     (attention, "is_causal=True", "is_causal=True, scale=1.0"),
     (attention, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
@@ -56,13 +56,13 @@ PLANTED_IN_CASTS = [
     (projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
     (projection, "product(grad, fused.mT)", "product(grad, fused.flip(0).mT)"),
     (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
-    (products, "weight if len(inputs)", "-weight if len(inputs)"),
+    (matmul, "weight if len(inputs)", "-weight if len(inputs)"),
     (chunked_loss, "unembedding[:, columns], block_bias", "unembedding[:, columns], None"),
     (chunked_loss, "unembedding[:, columns]", "unembedding[:, columns].flip(1)"),
     (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
-    (products, "product(inputs.mT, grad)", "product(-inputs.mT, grad)"),
-    (products, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
-    (products, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+    (matmul, "product(inputs.mT, grad)", "product(-inputs.mT, grad)"),
+    (matmul, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
+    (matmul, "bias_grad = grad.sum", "bias_grad = grad.mean"),
 ]  # fmt: skip
 
 

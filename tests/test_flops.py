@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import gpt2_small
 from gpt2_small import preset
-from gpt2_small.kernels import products
+from gpt2_small.kernels import matmul
 from gpt2_small.model.twin import FastTransformer
 from gpt2_small.planning.flops import (
     attention_flops,
@@ -44,11 +44,11 @@ def windows(config, seq=None):
 
 @pytest.fixture
 def countable(monkeypatch):
-    """The twin on operators that the counter knows: torch's own products, attention as products.
+    """The twin on operators that the counter knows: torch's own matmul, attention as products.
 
     The counter passes over oneDNN's operator, and over flash attention on a CPU.
     """
-    monkeypatch.setattr(products, "onednn_serves", lambda *_: False)
+    monkeypatch.setattr(matmul, "onednn_serves", lambda *_: False)
     with sdpa_kernel(SDPBackend.MATH):
         yield
 

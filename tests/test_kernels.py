@@ -5,10 +5,10 @@ import torch
 from assert_close import assert_close
 from gpu_path import the_way_of_a_gpu
 
-from gpt2_small.kernels import products
+from gpt2_small.kernels import matmul
 from gpt2_small.kernels.chunked_loss import chunked_loss
 from gpt2_small.kernels.embedding import shared_embedding
-from gpt2_small.kernels.products import affine
+from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 
 HEADS, D_MODEL, D_HEAD, D_VOCAB, SEQ = 3, 12, 4, 29, 7
@@ -70,7 +70,7 @@ def values_and_gradients(kernel):
 def test_the_cpu_version_is_the_plain_one(monkeypatch, kernel):
     with the_way_of_a_gpu(monkeypatch):
         plain = values_and_gradients(kernel)
-    monkeypatch.setattr(products, "onednn_is_faster", lambda *tensors: True)
+    monkeypatch.setattr(matmul, "onednn_is_faster", lambda *tensors: True)
     for ours, wanted in zip(values_and_gradients(kernel), plain, strict=True):
         assert_close(ours, wanted, kernel.__name__)
 
@@ -79,6 +79,6 @@ def test_the_plain_versions_have_no_hand_written_gradient(monkeypatch):
     with the_way_of_a_gpu(monkeypatch):
         output, *_ = values_and_gradients(an_affine_map)
     assert "Affine" not in str(output.grad_fn.next_functions)
-    monkeypatch.setattr(products, "onednn_is_faster", lambda *tensors: True)
+    monkeypatch.setattr(matmul, "onednn_is_faster", lambda *tensors: True)
     output, *_ = values_and_gradients(an_affine_map)
     assert "Affine" in str(output.grad_fn.next_functions)

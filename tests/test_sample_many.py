@@ -8,7 +8,7 @@ from small_gpt2s import D_VOCAB, N_CTX
 
 from gpt2_small import binding
 from gpt2_small.generation import sample_many
-from gpt2_small.generation.decoders import UncachedDecoder
+from gpt2_small.generation.decoder import UncachedDecoder
 
 
 def test_many_samples_are_the_same_with_the_twin_and_as_written(monkeypatch):

@@ -10,7 +10,7 @@ from gpt2_small.app.token_views import checked_ids, drawn
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Chat, ChatTurn, Reply, SamplingOptions
-from gpt2_small.generation.decoders import Decoder
+from gpt2_small.generation.decoder import Decoder
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer

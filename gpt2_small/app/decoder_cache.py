@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gpt2_small.app.models import Shown
-from gpt2_small.generation.decoders import Decoder
+from gpt2_small.generation.decoder import Decoder
 
 MOST_IDLE = 4
 

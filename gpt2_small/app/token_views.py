@@ -12,7 +12,7 @@ from torch import Tensor
 from gpt2_small.app.models import Shown
 from gpt2_small.errors import UserError
 from gpt2_small.generation import SamplingOptions, Step, Stream
-from gpt2_small.generation.decoders import Decoder
+from gpt2_small.generation.decoder import Decoder
 from gpt2_small.generation.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.stories import VOCABULARY

@@ -16,7 +16,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gpt2_small.kernels.products import affine
+from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.twin import layer_norm, mlp

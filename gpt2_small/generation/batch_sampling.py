@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gpt2_small.generation.decoders import Decoder, decoder_for, rows_at_once
+from gpt2_small.generation.decoder import Decoder, decoder_for, rows_at_once
 from gpt2_small.generation.logit_processors import without_padding
 from gpt2_small.model_protocol import Model
 

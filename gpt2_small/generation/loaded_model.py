@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.generation.decoders import Decoder, UncachedDecoder
+from gpt2_small.generation.decoder import Decoder, UncachedDecoder
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.model.cached_decoder import CachedDecoder
 from gpt2_small.model.eligibility import stands_in_for

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
-from gpt2_small.generation.decoders import Decoder, rows_at_once
+from gpt2_small.generation.decoder import Decoder, rows_at_once
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.logit_processors import cut, penalised, without_padding
 from gpt2_small.generation.prompts import prompt_ids

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.kernels.products import cpu_version_runs, product, product_dtype
+from gpt2_small.kernels.matmul import cpu_version_runs, product, product_dtype
 
 # Enough rows for an efficient product, measured with benchmarks/train_step.py. On a CPU the chunk
 # grows as the vocabulary shrinks. Up to two chunks are computed as one: the memory saved would not

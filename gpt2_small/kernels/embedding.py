@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.kernels.products import cpu_version_runs
+from gpt2_small.kernels.matmul import cpu_version_runs
 
 
 class _SharedEmbedding(torch.autograd.Function):

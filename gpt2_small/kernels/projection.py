@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gpt2_small.kernels.products import (
+from gpt2_small.kernels.matmul import (
     ROWS_TO_CAST_AGAIN,
     affine,
     cpu_version_runs,

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, fields
 
 from gpt2_small.kernels.chunked_loss import chunk_size
-from gpt2_small.kernels.products import ROWS_TO_CAST_AGAIN
+from gpt2_small.kernels.matmul import ROWS_TO_CAST_AGAIN
 from gpt2_small.model_protocol import Config
 from gpt2_small.planning.flops import parameter_count
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from gpt2_small.kernels.products import rounding_choices
+from gpt2_small.kernels.matmul import rounding_choices
 from gpt2_small.training.loop import Training
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gpt2_small.checker.explanations import are_several
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace
-from gpt2_small.checker.sandbox.tracing.numbers import NAMED
+from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED
 
 _CLOSE = 1e-6
 

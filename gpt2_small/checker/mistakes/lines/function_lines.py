@@ -12,10 +12,10 @@ from gpt2_small.checker.mistakes.lines.effect_comparison import (
     placed_at,
 )
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.lines.schedule import right_numbers
+from gpt2_small.checker.mistakes.lines.schedule_numbers import right_numbers
 from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record
 from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
-from gpt2_small.checker.sandbox.tracing.numbers import OWN_GENERATOR
+from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
 from gpt2_small.checker.sandbox.tracing.schedules import steps_of
 
 # The compared effects of generate, and the mistake behind a difference.

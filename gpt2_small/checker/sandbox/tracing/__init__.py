@@ -1,6 +1,6 @@
 """Record a part's torch calls and effects with their lines."""
 
-from gpt2_small.checker.sandbox.tracing.parts import (
+from gpt2_small.checker.sandbox.tracing.record_part import (
     SAMPLING,
     SCHEDULES,
     cases_of,

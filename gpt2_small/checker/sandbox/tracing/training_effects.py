@@ -11,7 +11,7 @@ from gpt2_small.checker.claims import training as claims
 from gpt2_small.checker.claims import training_step
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
-from gpt2_small.checker.sandbox.tracing.numbers import watching_lines
+from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
 
 GRADIENT, WEIGHTS, READS, LEFT = "gradient", "weights", "reads", "micro-batches left"

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from fast_twin_comparison import assert_same_function, window
 from strategies import SMALL
 
-from gpt2_small.kernels import products
+from gpt2_small.kernels import matmul
 from gpt2_small.kernels.activation import gelu_tanh
 from gpt2_small.model import twin as fast
 
@@ -35,9 +35,9 @@ def test_the_gelu_that_is_compiled_rounds_once_in_bfloat16(monkeypatch):
 def test_whatever_library_multiplies_the_function_is_the_same(
     solution, monkeypatch, has_mkl_on_intel, onednn_serves
 ):
-    monkeypatch.setattr(products, "has_mkl_on_intel", lambda: has_mkl_on_intel)
+    monkeypatch.setattr(matmul, "has_mkl_on_intel", lambda: has_mkl_on_intel)
     if not onednn_serves:
-        monkeypatch.setattr(products, "onednn_serves", lambda *tensors: False)
+        monkeypatch.setattr(matmul, "onednn_serves", lambda *tensors: False)
     assert_same_function(solution, replace(SMALL, dtype=torch.float32), True, 7)
 
 

@@ -1,4 +1,4 @@
-"""Choose a decoder: the fast twin's cached one for the reference, else an uncached one."""
+"""Define the interface of decoders and an uncached decoder, and choose the decoder of a model."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
