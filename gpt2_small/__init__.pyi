@@ -49,7 +49,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
-    """The shape of a GPT-2; left as it is, GPT-2 small (GPT-2, table 2).
+    """The shape of a GPT-2; the defaults are those of GPT-2 small (GPT-2, table 2).
 
     d_model: width of the residual stream.
     n_layers: number of blocks.

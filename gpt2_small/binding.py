@@ -221,7 +221,7 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
     lines = [frame.lineno for frame in frames if frame.filename == file]
     place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
     if isinstance(error, SystemExit):
-        return f"{place}: the file ends Python while it is run; take the exit out"
+        return f"{place}: the file calls exit(); remove the call"
     sentence = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
     return f"{sentence}{_import_advice(path, error)}"
 

@@ -46,8 +46,8 @@ BROKEN = {
         "my_gpt2.py, line 2: ModuleNotFoundError: No module named 'nosuchlibrary'",
     ),
     "an unwritten body": ("def f():\n", "my_gpt2.py, line 1: expected an indented block"),
-    "exit()": ("import sys\nsys.exit(0)\n", "line 2: the file ends Python while it is run"),
-    "exit(3)": ("raise SystemExit(3)\n", "line 1: the file ends Python while it is run"),
+    "exit()": ("import sys\nsys.exit(0)\n", "line 2: the file calls exit()"),
+    "exit(3)": ("raise SystemExit(3)\n", "line 1: the file calls exit()"),
     "null bytes": ("x = 1\n\0", "my_gpt2.py is not a Python file: it contains null bytes"),
     "a syntax error elsewhere": (
         "compile('(', 'other.py', 'exec')\n",

@@ -89,7 +89,7 @@ def test_a_part_that_crashes_leaves_the_other_parts(tmp_path: Path) -> None:
         ("def f(:", "line {line}: invalid syntax"),
         ("unknown_name", "line {line}: NameError"),
         ("import no_such_package_anywhere", "line {line}: ModuleNotFoundError"),
-        ("exit()", "line {line}: the file ends Python"),
+        ("exit()", "line {line}: the file calls exit()"),
         ("import os; os._exit(0)", "it ends the Python process"),
         ("import ctypes; ctypes.string_at(0)", "line {line}: while the file is run, it crashes"),
         ("while True: pass", "line {line}: while the file is run, it did not finish within"),

@@ -152,7 +152,7 @@ def test_a_not_implemented_error_of_anything_else_keeps_its_traceback(project):
         ("syntax.py", "{0}/syntax.py, line 2: invalid syntax"),
         (
             "exits.py",
-            "{0}/exits.py, line 1: the file ends Python while it is run; take the exit out",
+            "{0}/exits.py, line 1: the file calls exit(); remove the call",
         ),
     ],
 )

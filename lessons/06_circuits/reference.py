@@ -53,7 +53,7 @@ def patched_logits(
     This is activation patching, or causal tracing (Vig et al. 2020, "Investigating Gender Bias in
     Language Models Using Causal Mediation Analysis", section 3; Meng et al. 2022, "Locating and
     Editing Factual Associations in GPT", section 2.1). The hook is removed at the end, also when
-    the model raises, and `value` stays as it is.
+    the model raises, and `value` is not changed.
 
     name: of a tap whose activation is [batch seq ...].
     position: of the activation that is replaced, by `value`, in every row of the batch.

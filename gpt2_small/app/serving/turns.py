@@ -27,7 +27,7 @@ class TooBusy(UserError):
 class Job:
     """Running work that yields items for `batches`; None ends a turn without an item.
 
-    is_over: whether it has ended; `error`: the exception that ended it, if any.
+    is_over: whether it ended; `error`: the exception that ended it, if any.
     """
 
     def __init__(self, work: Work, loop: asyncio.AbstractEventLoop, resume: Callable[[], None]):

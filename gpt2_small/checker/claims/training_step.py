@@ -98,7 +98,7 @@ def clipping(module: ModuleType, seed: int) -> Observation:
     """Steps with a norm limit far below the gradient's, and with the default of 1."""
     model = fresh_model(module, seed)
     result = module.train_step(model, windows(seed, (2, 9), (3, 6)), descent(model))
-    default = {f"{name} (clipping left as it is)": entry for name, entry in facts(result).items()}
+    default = {f"{name} (default clipping)": entry for name, entry in facts(result).items()}
     default |= weights(model, "after a step with the default clipping")
     return {**step(module, seed, (2, 9), (3, 6), max_grad_norm=0.05), **default}
 

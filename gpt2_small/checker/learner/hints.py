@@ -209,7 +209,7 @@ GUIDES = {
         hints=(
             "Two micro-batches must give the update that one large batch would have given.",
             "A micro-batch with three quarters of the targets has three quarters of the say. "
-            "Gradients add up by themselves as long as nobody clears them between two backwards.",
+            "Gradients add up by themselves unless they are cleared between two backwards.",
             "(loss(model, batch) * batch[:, 1:].numel() / tokens).backward() for each; then "
             "nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm); then optimizer.step()",
         ),

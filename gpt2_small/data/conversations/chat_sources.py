@@ -95,7 +95,7 @@ def _plain(rows: Iterable[Record], shape: str, name: str) -> Iterator[RawConvers
             yield SHAPES[shape](row)
         except BadRow as error:
             raise UserError(
-                f"row {number} of {name} is not of the format {shape}: {error}; mend or remove it, "
+                f"row {number} of {name} is not of the format {shape}: {error}; fix or remove it, "
                 f"or give another --from ({', '.join(FROM)})"
             ) from None
 

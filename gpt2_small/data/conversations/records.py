@@ -28,7 +28,7 @@ def read_rows(path: Path) -> Iterator[Record]:
     number = 0
     for number, record in enumerate(_records(path, kind), start=1):
         if isinstance(record, NotJson):
-            raise UserError(f"{path}, row {number:,}: {record}; mend or remove it")
+            raise UserError(f"{path}, row {number:,}: {record}; fix or remove it")
         if not isinstance(record, dict):
             raise UserError(f"{path}, row {number:,} is no JSON object; every row must be one")
         yield record

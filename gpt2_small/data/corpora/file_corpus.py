@@ -121,7 +121,7 @@ class FileCorpus:
             first = str(next(iter(problems.values()))).rstrip(".")
             raise UserError(
                 f"{len(problems):,} of the {len(paths):,} files of {self._path} cannot be read "
-                f"({_shown(list(problems))}; {first}); mend them or move them elsewhere, or leave "
+                f"({_shown(list(problems))}; {first}); fix them or move them elsewhere, or leave "
                 f"them out with --skip-bad-rows {rounded_up(len(problems) / len(paths))}"
             )
         for name, problem in problems.items():

@@ -113,7 +113,7 @@ def check_skipped(counts: RowCounts, share: float, *, at_least: int = 0) -> None
         return
     raise UserError(
         f"{counts.unreadable:,} of {counts.rows:,} rows cannot be read ({counts.examples[0]}); "
-        f"mend them, choose another --column, or leave out more than {share:.2%} of the rows with "
+        f"fix them, choose another --column, or leave out more than {share:.2%} of the rows with "
         f"--skip-bad-rows {rounded_up(counts.unreadable / counts.rows)}"
     )
 

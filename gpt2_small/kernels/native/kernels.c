@@ -125,7 +125,7 @@ typedef struct {
     Affine unembedding;
 } Model;
 
-/* By halves, since a compiler adds floats in the order in which it is told to. */
+/* Pairwise, because a compiler may not reorder float additions. */
 static inline float sum_of_lanes(const Lanes *parts) {
     Lanes together = parts[0];
     for (int part = 1; part < LANES_PER_LINE; part++) together += parts[part];

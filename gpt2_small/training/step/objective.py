@@ -42,8 +42,8 @@ class TwinInLowPrecision(nn.Module):
 class Objective:
     """The next-token loss of a model on windows [batch seq+1].
 
-    The fast twin computes the loss of the reference if no hook is set; another file's model runs
-    as it is. Both use the model's own parameters.
+    The fast twin computes the loss of the reference if no hook is set; another file's model
+    runs unchanged. Both use the model's own parameters.
 
     dtype: of products.
     recompute: as for the twin; other models ignore it.
