@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.continuation import confined, has_taps
+from gpt2_small.checker.mistakes.lines.stage_matching import match
 from gpt2_small.checker.mistakes.lines.stages import fingerprint, stages
 from gpt2_small.checker.mistakes.lines.trace_comparison import TraceComparison, wrong_results
 from gpt2_small.checker.mistakes.mistake import Mistake
@@ -97,6 +98,11 @@ class Evidence:
         return {mistake.id: self._shared((mistake,)) for mistake in self._known}
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether there is a trace whose results are compared, right or wrong."""
+        return self._compared is not None
+
+    @property
     def is_seen(self) -> bool:
         """Whether the trace has wrong results."""
         return len(self._wrong_events) > 0
@@ -145,9 +151,12 @@ class Evidence:
 
     def _dropped(self, *mistakes: Mistake) -> list[str]:
         """The stages with dropout in the reference with these mistakes."""
-        part, seed = self._wrong.part, self._wrong.seed
-        compared = TraceComparison(stages(part, seed), self._wrong.trace(mistakes), part)
-        return [stage.name for stage, _ in compared.dropped()]
+        known = stages(self._wrong.part, self._wrong.seed)
+        events = self._wrong.trace(mistakes).events
+        dropping = [e for e in events if e.operation.startswith("dropout") and e.inputs]
+        given = [events[event.inputs[0]].value for event in dropping]
+        found = [match(value, known) for value in given if value is not None]
+        return [m.stage.name for m in found if m is not None and m.kind == "right"]
 
     def same_operation(self) -> Mistake | None:
         """The only mistake with the operations of the file's first wrong line, but other numbers.

@@ -15,6 +15,7 @@ from gpt2_small.checker.mistakes.wrong_references import (
     distance_to,
     explains_finite,
     explains_one,
+    explains_what_is_wrong,
     taps_apart,
 )
 
@@ -77,6 +78,8 @@ class _FunctionSearch:
         ]
         if not matches and not self.observed.raised(key):
             matches = self._pairs(ordered, key)
+        if self.observed.has_other_shapes:
+            matches = [one for one in matches if self.observed.explains(one, "state")]
         if self.observed.part == "sample":
             refuted = [one for one in matches if self.observed.draws_apart(one) > FEW_ROWS]
             matches = [one for one in matches if one not in refuted]
@@ -102,11 +105,13 @@ class _FunctionSearch:
         """A mistake that explains the first failed check, or else the first wrong result."""
         matches = [
             m for m in ordered if explains_one(self.observed.wrong, (m,), self.observed.seen, key)
-        ] or [
-            m
-            for m in ordered
-            if explains_finite(self.observed.wrong, (m,), self.observed.seen, key)
         ]
+        for explains_some in (explains_finite, explains_what_is_wrong):
+            matches = matches or [
+                m
+                for m in ordered
+                if explains_some(self.observed.wrong, (m,), self.observed.seen, key)
+            ]
         matches = [
             m for m in matches if self.observed.wrong.fails((m,), key) and not self._refuted(m)
         ]

@@ -97,7 +97,8 @@ class _GroupSearch:
         """A mistake, or a pair, that explains this group and does not change the function."""
         group, known = self.group, self.observed.known
         if group == "dropout" and self.observed.is_open:
-            known = [m for m in known if self.observed.evidence.drops_like(m)]
+            drops_like = self.observed.evidence.drops_like
+            known = [m for m in known if is_about(m, group) and drops_like(m)]
         about = [m for m in known if is_about(m, group)]
         rest = [m for m in known if m not in about]
         numeric = [

@@ -39,7 +39,7 @@ def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> It
     Each kind has its own limit. ordered: the mistakes, nearest first. key: the failed check of the
     distances.
     """
-    usual = _WHERE_SEEN if part.evidence.is_seen else _WHERE_UNSEEN
+    usual = _WHERE_SEEN if part.evidence.is_recorded else _WHERE_UNSEEN
     most_evident, most_explaining = _COSTLY.get(part.part, usual)
     tried: set[frozenset[str]] = set()
     yield from _untried(itertools.combinations(ordered[:_NEAREST], 2), tried)
@@ -77,7 +77,7 @@ def _with_each(evident: Sequence[Mistake], ordered: Sequence[Mistake]) -> Iterat
 def _explaining(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> list[Pair]:
     """All pairs, ordered by the failed checks that either mistake explains."""
     numeric = [name for name in part.failed_in("function") if not part.raised(name)]
-    costs_much = part.evidence.is_seen or is_costly(part.part)
+    costs_much = part.evidence.is_recorded or is_costly(part.part)
     wanting = {name: part.seen[name] for name in ([key] if costs_much else numeric)}
     alone = [explained_alone(part.wrong, mistake, wanting) for mistake in ordered]
     ranked = sorted(

@@ -87,6 +87,16 @@ class ObservedPart:
         missing = [name for name in self.failed_in("state") if "names and shapes" in name]
         return bool(missing)
 
+    @property
+    def has_other_shapes(self) -> bool:
+        """Whether a parameter has another shape, so that it keeps the numbers it was made with."""
+        return any(
+            shape != self.wrong.seen((), name).get(parameter, shape)
+            for name in self.failed_in("state")
+            if "names and shapes" in name
+            for parameter, shape in self.seen[name].items()
+        )
+
     def missing_parameters(self) -> set[str]:
         """The contract's parameters that the file lacks."""
         return {

@@ -156,6 +156,27 @@ def explains_finite(
     return alike(finite, {n: theirs[n] for n in finite}) and wrong.fails(mistakes, name)
 
 
+def explains_what_is_wrong(
+    wrong: WrongReferences, mistakes: tuple[Mistake, ...], seen: Seen, name: str
+) -> bool:
+    """Whether all entries that are wrong in the file are those of a wrong reference.
+
+    A file may make a mistake in one of several cases alone. What is wrong has to be real numbers,
+    and wrong in the reference with these mistakes too.
+    """
+    mine, right = without_taps(seen[name]), without_taps(wrong.seen((), name))
+    theirs = without_taps(wrong.seen(mistakes, name))
+    if not mine.keys() == right.keys() == theirs.keys():
+        return False
+    differing = [n for n in mine if entry_distance(mine[n], right[n], ALIKE) > 1]
+    return 0 < len(differing) < len(mine) and all(
+        isinstance(mine[n], Tensor)
+        and mine[n].is_floating_point()  # type: ignore[union-attr]
+        and entry_distance(mine[n], theirs[n], ALIKE) <= 1
+        for n in differing
+    )
+
+
 def explained_alone(
     wrong: WrongReferences, mistake: Mistake, seen: Seen
 ) -> frozenset[tuple[str, str]]:

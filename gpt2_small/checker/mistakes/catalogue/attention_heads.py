@@ -388,6 +388,17 @@ MISTAKES = [
         hints=_APPLY_HINTS,
     ),
     Mistake(
+        id="attention-values-unlinked",
+        component=PART,
+        old="batch head seq_q seq_k, batch seq_k head d_head -> batch seq_q head d_head",
+        new="batch head seq_q seq_k, batch seq_v head d_head -> batch seq_q head d_head",
+        sentence=(
+            "gives the pattern's keys and the values different letters in its einsum, so that each "
+            "is summed by itself"
+        ),
+        hints=_APPLY_HINTS,
+    ),
+    Mistake(
         id="attention-pattern-unused",
         component=PART,
         old="self.pattern_dropout(pattern),",

@@ -43,6 +43,14 @@ MISTAKES = [
         hints=_PLACE_HINTS,
     ),
     Mistake(
+        id="positional-embedding-by-token-itself",
+        component=PART,
+        old=_ROWS,
+        new="return self.W_pos[tokens]",
+        sentence="looks up the token instead of its position, which fails for tokens beyond n_ctx",
+        hints=_PLACE_HINTS,
+    ),
+    Mistake(
         id="positional-embedding-from-one",
         component=PART,
         old=_ROWS,

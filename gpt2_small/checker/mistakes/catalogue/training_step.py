@@ -112,6 +112,31 @@ MISTAKES = [
         hints=_SHARE_HINTS,
     ),
     Mistake(
+        id="train-step-gradient-summed",
+        component=PART,
+        old=_BACKWARD,
+        new="            (weighted_loss * tokens / batch[:, 1:].numel()).backward()\n",
+        sentence=(
+            "adds the gradients of micro-batches up instead of averaging them, and averages the "
+            "loss that it tells"
+        ),
+        hints=_SHARE_HINTS,
+    ),
+    Mistake(
+        id="train-step-gradient-equal-shares",
+        component=PART,
+        old=_BACKWARD,
+        new=(
+            "            share = tokens / batch[:, 1:].numel() / len(batches)\n"
+            "            (weighted_loss * share).backward()\n"
+        ),
+        sentence=(
+            "gives the gradient of every micro-batch the same weight, whatever its size, and not "
+            "the loss that it tells"
+        ),
+        hints=_SHARE_HINTS,
+    ),
+    Mistake(
         id="train-step-equal-shares",
         component=PART,
         old=_WEIGHTED,

@@ -15,6 +15,7 @@ class Location:
     first_wrong: its result's event.
     is_effect: whether the line has a wrong effect instead of a wrong result.
     suggests: the only mistake with this difference; empty if there are several.
+    called: the line of the part itself that leads to the wrong line, if that is another.
     """
 
     agrees: int | None
@@ -24,13 +25,15 @@ class Location:
     first_wrong: Tensor | None = None
     is_effect: bool = False
     suggests: str = ""
+    called: int | None = None
 
     def sentence(self, place: Callable[[int], str] = "line {}".format) -> str:
         """A sentence about the two lines, the wrong one first.
 
         place: gives a line's name.
         """
-        wrong = f"{_begun(place(self.differs))} is the first that differs: {self.differs_is}."
+        via = "" if self.called is None else f", called in {place(self.called)},"
+        wrong = f"{_begun(place(self.differs))}{via} is the first that differs: {self.differs_is}."
         if not self.differs_is:
             return f"It begins in {place(self.differs)}."
         if self.is_effect:

@@ -23,11 +23,15 @@ def wrong_mask(trace: Trace, index: int) -> Event | None:
 
 
 def _begin_of_mask(trace: Trace, index: int) -> Event:
-    """The first constant with two values among a mask's inputs."""
+    """The first constant with two values on the way to a mask that is not the causal mask."""
     event = trace.events[index]
     for source in event.inputs:
         value = trace.events[source].value
-        if value is not None and value.dim() >= 2 and len(value.double().unique()) == 2:
+        if value is None or value.dim() < 2 or len(value.double().unique()) != 2:
+            continue
+        square = value.reshape(-1, *value.shape[-2:])[0].double()
+        hidden = torch.ones(square.shape, dtype=torch.bool).triu(1)
+        if square.shape[0] != square.shape[1] or not _parts(square, hidden):
             return _begin_of_mask(trace, source)
     return event
 

@@ -51,6 +51,12 @@ def non_output_line(
     return lines[0] if lines else None
 
 
+def only_line(trace: Trace) -> int | None:
+    """The line of all results that depend on the input, where there is only one such line."""
+    lines = {event.line for event in trace.events if event.from_data}
+    return lines.pop() if len(lines) == 1 else None
+
+
 def returned_at(part: str, trace: Trace, source: str) -> int | None:
     """The line of a part's return statement, or its last executed line."""
     try:

@@ -6,7 +6,15 @@ from dataclasses import replace
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.masks import wrong_mask
-from gpt2_small.checker.mistakes.lines.stages import NAMES, PLURAL, same, stages
+from gpt2_small.checker.mistakes.lines.stages import (
+    NAMES,
+    PLURAL,
+    Stage,
+    numbers_of,
+    same,
+    stages,
+    steps_of_other_styles,
+)
 from gpt2_small.checker.mistakes.lines.trace_comparison import (
     TraceComparison,
     is_judged,
@@ -19,13 +27,18 @@ from gpt2_small.checker.sandbox.tracing import Trace, record
 _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
               "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
 
+_DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
+          "bernoulli", "sample")  # fmt: skip
+
 # The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
 
 def locate(part: str, seed: int, trace: Trace, case: str = "") -> Location | None:
     """The location of a part's first wrong result; None without one."""
-    return _Pointer(TraceComparison(stages(part, seed, case), trace, part)).location()
+    steps = () if case else steps_of_other_styles(part, seed)
+    pointer = _Pointer(TraceComparison(stages(part, seed, case), trace, part, steps))
+    return pointer.location() or (None if case else pointer.not_drawn())
 
 
 def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location | None:
@@ -83,11 +96,11 @@ class _Pointer:
         if not self.compared.wrong:
             return None
         events = self.compared.trace.events
-        index = self._last_multiple()
+        index = self._last_multiple(self._first())
         if (other := self._mixed_heads(index) or self._fed_too_early(index)) is not None:
             return other
         right = self.compared.last_right(index)
-        value = events[index].value
+        value, called = events[index].value, events[index].called
         if (mask := wrong_mask(self.compared.trace, index)) is not None:
             return Location(*right, mask.line, "this mask is not the causal one", value)
         if self.compared.is_short and index == self.compared.trace.output:
@@ -98,12 +111,48 @@ class _Pointer:
         if (step := self._unfinished(index)) is not None:
             line, name, wanted = step
             return Location(None, "", line, f"{name}, which never become{wanted}", value)
-        return Location(*right, events[index].line, self._how(index), value)
+        how = self._how(index)
+        return Location(*right, events[index].line, how, value, called=called)
 
-    def _last_multiple(self) -> int:
-        """The first wrong result; in a chain of scaled stages, the last that changes the scale."""
-        chosen = self.compared.wrong[0]
-        for index in self.compared.wrong[1:]:
+    def not_drawn(self) -> Location | None:
+        """The line of sample that returns what is not drawn at all."""
+        events, output = self.compared.trace.events, self.compared.trace.output
+        is_drawn = any(event.operation in _DRAWS for event in events)
+        if self.compared.d_vocab is None or output is None or is_drawn:
+            return None
+        said = "it returns tokens that are not drawn"
+        return Location(None, "", events[output].line, said, events[output].value, True)
+
+    def _first(self) -> int:
+        """The first wrong result that is not, in right parts of other styles, a step to another."""
+        events, wrong = self.compared.trace.events, self.compared.wrong
+        chosen = wrong[0]
+        while self.compared.matches[chosen] is None and self._is_of_other_style(chosen):
+            users = (index for index in wrong if chosen in events[index].inputs)
+            following = next(
+                (i for i in users if self._joins(i) or self._is_of_other_style(i)), None
+            )
+            if following is None:
+                break
+            chosen = following
+        return chosen
+
+    def _is_of_other_style(self, index: int) -> bool:
+        value = self.compared.trace.events[index].value
+        return value is not None and any(
+            same(numbers_of(value), numbers_of(step))
+            for step in self.compared.other_steps
+            if step.numel() == value.numel()
+        )
+
+    def _joins(self, index: int) -> bool:
+        """Whether a result is made of several that depend on the part's input."""
+        events = self.compared.trace.events
+        return sum(events[source].from_data for source in events[index].inputs) > 1
+
+    def _last_multiple(self, chosen: int) -> int:
+        """Of a chain of multiples of stages the last that changes by how much."""
+        for index in [index for index in self.compared.wrong if index > chosen]:
             a, b = self.compared.matches[chosen], self.compared.matches[index]
             if not (a and b and a.kind == b.kind == "scaled"):
                 break
@@ -192,12 +241,20 @@ class _Pointer:
 
     def _how(self, index: int) -> str:
         """Describe the difference of the first wrong result."""
-        found, value = self.compared.matches[index], self.compared.trace.events[index].value
+        found = self.compared.matches[index]
         if found is not None and found.kind == "scaled":
             what = "they" if found.stage.name.endswith(PLURAL) else "it"
             return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
         if found is not None and found.kind == "scrambled":
             return f"the numbers of {found.stage.name}, in the wrong order"
+        here = self._missing(index)
+        if here is None:
+            return "no right result follows from what it gives"
+        return f"the reference has {here.name} here"
+
+    def _missing(self, index: int) -> Stage | None:
+        """The named stage in whose place a result stands: one of its size that is not seen."""
+        value = self.compared.trace.events[index].value
         seen = {id(m.stage) for m in self.compared.matches if m is not None and m.kind == "right"}
         missing = (
             stage
@@ -205,8 +262,7 @@ class _Pointer:
             if stage.is_named and not stage.is_extra and id(stage) not in seen
         )
         size = 0 if value is None else value.numel()
-        here = next((stage for stage in missing if stage.value.numel() == size), None)
-        return f"the reference has {here.name} here" if here else "the reference has no such result"
+        return next((stage for stage in missing if stage.value.numel() == size), None)
 
 
 def _all_or_another(heads: Sequence[int | None]) -> str:

@@ -82,8 +82,11 @@ def _may_be_heads(found: Match | None, stage: Stage) -> bool:
 
 
 def _has_the_rows(value: Tensor, stage: Tensor) -> bool:
-    """Whether each row of a matrix has the numbers of a stage's row in some order."""
+    """Whether each row of a matrix has the numbers of a stage's row, in order of size."""
     if value.dim() != 2 or value.shape != stage.shape or not value.is_floating_point():
+        return False
+    steps = value.double().nan_to_num(0.0, 1e300, -1e300).diff(dim=-1)
+    if not bool((steps <= 0).all() or (steps >= 0).all()):
         return False
     a, b = (t.double().sort(dim=-1).values for t in (value, stage))
     return bool((a.isfinite() == b.isfinite()).all()) and same(

@@ -177,12 +177,24 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
         ).double()  # with one token more, all positions have a target
         logits = by_name.get("the logits that have a target", every)
         targets = by_name["the targets"].unsqueeze(-1)
+        yield from _ways_to_normalize(logits)
         for name, value in (
             ("log probabilities", logits.log_softmax(-1)),
             (BEFORE_LOG, logits.softmax(-1)),
         ):
             yield _stage(f"the {name}", value)
             yield _stage(f"the {name} of the targets", value.gather(-1, targets))
+
+
+def _ways_to_normalize(logits: Tensor) -> Iterator[Stage]:
+    """What a logarithm of a softmax is made of, with the maximum or without."""
+    largest = logits.amax(-1, keepdim=True)
+    for value in (logits, logits - largest):
+        total = value.exp().sum(-1)
+        for step in (value, value.exp(), total):
+            yield _stage("a step towards the log probabilities", step)
+    for step in (largest, logits.logsumexp(-1)):
+        yield _stage("a step towards the log probabilities", step)
 
 
 def _ways_to_sample(seed: int) -> Iterator[Stage]:
@@ -197,8 +209,10 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
     kept = cut.masked_fill(probabilities == 0, -math.inf)
     shares = cut.softmax(-1)
     yield from _masks(scaled, cut, probabilities)
-    yield _stage("the k largest logits", scaled.topk(int(settings["top_k"])).values)
-    yield _stage("the least of the k largest logits", least)
+    for origin in (0.0, largest):
+        among = (scaled - origin).topk(int(settings["top_k"])).values
+        yield _stage("the k largest logits", among)
+        yield _stage("the least of the k largest logits", among[:, -1:])
     for name, value in (
         ("the logits over the temperature", scaled),
         ("the logits over the temperature", scaled - largest),

@@ -8,6 +8,7 @@ successors.
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from gpt2_small.checker.mistakes.lines.stage_matching import match
 from gpt2_small.checker.mistakes.lines.stages import BEFORE_LOG, Stage, same, stages
@@ -22,12 +23,20 @@ def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[in
 class TraceComparison:
     """A comparison of a trace with the reference's stages.
 
+    other_steps: intermediate results of right parts in other styles, and of many wrong parts.
     matches: each result's matching stage, if any. is_short: whether the output is a stage before
     the reference's output. wrong: the events without right successors among those that lead to
     the output.
     """
 
-    def __init__(self, known: Sequence[Stage], trace: Trace, part: str) -> None:
+    def __init__(
+        self,
+        known: Sequence[Stage],
+        trace: Trace,
+        part: str,
+        other_steps: Sequence[Tensor] = (),
+    ) -> None:
+        self.other_steps = other_steps
         if not any(event.operation.startswith("log") for event in trace.events):
             known = [stage for stage in known if BEFORE_LOG not in stage.name]
         self.known, self.trace = known, trace

@@ -31,6 +31,7 @@ def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
     return (
         _early_update(trace, right)
         or _left(trace)
+        or _zeroing(trace)
         or _wrong_loss(seed, trace)
         or _wrong_gradient(trace, right)
         or _late_reading(trace)
@@ -51,6 +52,22 @@ def _early_update(trace: Trace, right: Trace) -> Location | None:
         if effect.what == WEIGHTS and updates > 1:
             said = "it changes the weights once more"
             return placed_at(effect.line, said, "train-step-updates-twice")
+    return None
+
+
+def _zeroing(trace: Trace) -> Location | None:
+    """The line that zeroes a gradient that the micro-batches left, before the update."""
+    read, is_left = 0, False
+    for effect in trace.effects:
+        if effect.what == WEIGHTS:
+            return None
+        read += effect.what == READS
+        if effect.what != GRADIENT:
+            continue
+        if is_left and not any(effect.numbers):
+            said = f"it zeroes the gradient when {read} micro-batches have been read"
+            return placed_at(effect.line, said.replace("1 micro-batches have", "1 micro-batch has"))
+        is_left = read > 0 and any(effect.numbers)
     return None
 
 
@@ -201,8 +218,11 @@ def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
     if found is None:
         return None
     mine, theirs = found
-    before = trace.effects[: trace.effects.index(mine)]
-    setting = [effect.line for effect in before if effect.what == "sets"]
+    index = trace.effects.index(mine)
+    setting = [effect.line for effect in trace.effects[:index] if effect.what == "sets"]
+    later = [effect.line for effect in trace.effects[index:] if effect.what == "sets"]
+    if not setting and later:
+        return placed_at(later[0], "it sets the learning rate of a step after the step")
     wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
     said = f"the learning rate of the step is {in_words(mine)}{wanted}"
     return placed_at(setting[-1] if setting else mine.line, said)

@@ -1,6 +1,7 @@
 """Record a part's torch calls and effects with their lines."""
 
 from gpt2_small.checker.sandbox.tracing.record_part import (
+    FLOAT32,
     SAMPLING,
     SCHEDULES,
     cases_of,
@@ -11,6 +12,7 @@ from gpt2_small.checker.sandbox.tracing.record_part import (
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace, pack, unpack
 
 __all__ = [
+    "FLOAT32",
     "SAMPLING",
     "SCHEDULES",
     "Effect",

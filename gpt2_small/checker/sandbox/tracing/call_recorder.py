@@ -33,6 +33,17 @@ def line_in(file: str, depth: int = 1, function: str | None = None) -> int | Non
     return innermost
 
 
+def outermost_line(file: str, innermost: int) -> int | None:
+    """The outermost line of a file that is being run, where it is not the innermost."""
+    frame: FrameType | None = sys._getframe(2)
+    line = innermost
+    while frame is not None:
+        if frame.f_code.co_filename == file:
+            line = frame.f_lineno
+        frame = frame.f_back
+    return None if line == innermost else line
+
+
 class CallRecorder(TorchFunctionMode):
     """Records calls made by lines of one file; a call of another module is one event."""
 
@@ -73,7 +84,7 @@ class CallRecorder(TorchFunctionMode):
             kept = value.detach().clone() if value.numel() <= _MOST_NUMBERS else None
             is_detached = had_gradient and value.is_floating_point() and not value.requires_grad
             event = Event(line, operation, tuple(dict.fromkeys(from_events)), from_data, kept,
-                          is_detached, is_random)  # fmt: skip
+                          is_detached, is_random, outermost_line(self._file, line))  # fmt: skip
             self._made[id(value)] = len(self.trace.events)
             self._alive.append(value)
             self.trace.events.append(event)

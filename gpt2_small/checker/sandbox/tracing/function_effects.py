@@ -1,6 +1,7 @@
 """Record the effects of generate, parameter_groups and learning_rate with their lines."""
 
 import sys
+from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -26,10 +27,6 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
     trace = Trace()
     generator = probes.draws(seed, "options")
     model = generation.model_of(module, seed).double().train()
-    direction = torch.randn(
-        probes.SIZES["d_vocab"], generator=probes.draws(seed, "d"), dtype=torch.float64
-    )
-
     prompt = generation.prompt(seed, generation.N_CTX - 2)
     recorder = CallRecorder(file, [prompt])
 
@@ -45,6 +42,39 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
             numbers = (given[0] * places).sum(dim=-1).double().tolist()
         note("the tokens that the model reads", *numbers, made=recorder.made_at(given[0]))
 
+    lines: list[int] = []
+    original = module.sample
+    module.sample = _noting(original, recorder, note, generator)  # type: ignore[attr-defined]
+    model.register_forward_pre_hook(reads)
+    try:
+        with (
+            recorder.watching(nn.ModuleList([model])),
+            watching_lines(file, trace.effects, given=generator, lines=lines),
+            recorder,
+        ):
+            got = module.generate(model, prompt, _NEW, generator=generator, **_OPTIONS)
+        trace.effects.append(Effect(lines[-1], ADDED, (float(got.shape[1] - prompt.shape[1]),)))
+        if got.shape[1] - prompt.shape[1] < _NEW:
+            trace.last_lines = lines[-12:]
+    except Exception:
+        pass
+    finally:
+        module.sample = original  # type: ignore[attr-defined]
+    if not trace.last_lines:
+        _certain(module, file, trace)
+    return trace
+
+
+def _noting(
+    original: Callable[..., Tensor],
+    recorder: CallRecorder,
+    note: Callable[..., None],
+    generator: torch.Generator,
+) -> Callable[..., Tensor]:
+    """sample, which notes what it is given."""
+    own = torch.Generator().manual_seed(0)
+    direction = torch.randn(probes.SIZES["d_vocab"], generator=own, dtype=torch.float64)
+
     def drawing(logits: Tensor, **options: Any) -> Tensor:
         with recorder.pausing():
             numbers = (logits.double() @ direction).tolist()
@@ -54,26 +84,9 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
             value = options.get(name, usual)
             note(f"{name} of sample", -1.0 if value is None else float(value))
         note("generator of sample", float(options.get("generator") is generator))
-        drawn: Tensor = original(logits, **options)
-        return drawn
+        return original(logits, **options)
 
-    original = module.sample
-    module.sample = drawing  # type: ignore[attr-defined]
-    model.register_forward_pre_hook(reads)
-    try:
-        with (
-            recorder.watching(nn.ModuleList([model])),
-            watching_lines(file, trace.effects, given=generator),
-            recorder,
-        ):
-            got = module.generate(model, prompt, _NEW, generator=generator, **_OPTIONS)
-        trace.effects.append(Effect(0, "tokens that it returns", (float(got.shape[1]),)))
-    except Exception:
-        pass
-    finally:
-        module.sample = original  # type: ignore[attr-defined]
-    _certain(module, file, trace)
-    return trace
+    return drawing
 
 
 def _certain(module: ModuleType, file: str, trace: Trace) -> None:

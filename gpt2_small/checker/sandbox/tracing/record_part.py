@@ -29,6 +29,8 @@ __all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record", "sampled"]
 _CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
 # Settings in which both cuts and the temperature matter.
 SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
+# The case in which a part is not recorded in float64; only what rounding spoils differs in it.
+FLOAT32 = "float32"
 _LONG = probes.SIZES["n_ctx"] + 2
 
 Record = Callable[[ModuleType, str, int], Trace]
@@ -41,7 +43,7 @@ def cases_of(part: str) -> tuple[str, ...]:
     if part in _FUNCTIONS:
         return tuple(_FUNCTIONS[part])
     own = {"Transformer": ("untied", "too long"), "PositionalEmbedding": ("too long",)}
-    return ("", *own.get(part, ()), "dropout")
+    return ("", *own.get(part, ()), "dropout", FLOAT32)
 
 
 def record(module: ModuleType, part: str, seed: int, case: str = "") -> Trace:
@@ -82,7 +84,8 @@ def model_and_input(
     if subject is None:
         return None
     changes = {"dropout": 0.3} if case == "dropout" else _CHANGES.get(part, {})
-    return subject.build(module, seed, **changes).double(), _input(subject, seed, case)
+    model = subject.build(module, seed, **changes)
+    return model if case == FLOAT32 else model.double(), _input(subject, seed, case)
 
 
 def _subject(part: str) -> Subject | None:
@@ -95,7 +98,8 @@ def _subject(part: str) -> Subject | None:
 def _input(subject: Subject, seed: int, case: str) -> Tensor:
     """An input that requires gradients; for LayerNorm, with a row so small that epsilon matters."""
     length = {"seq": _LONG} if case == "too long" else {}
-    given = subject.values(seed, "diagnosis", torch.float64, **length)
+    dtype = torch.float32 if case == FLOAT32 else torch.float64
+    given = subject.values(seed, "diagnosis", dtype, **length)
     if subject.name == "LayerNorm":
         given[1] *= 3e-4
     return given.requires_grad_().clone() if given.is_floating_point() else given

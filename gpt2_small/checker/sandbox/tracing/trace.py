@@ -14,6 +14,7 @@ class Event:
     """A torch call, or a call of a module that is not the file's.
 
     line: the innermost line of the file on its call stack.
+    called: the outermost one, if that is another.
     operation: the function's name.
     inputs: indices of the events whose results are its arguments.
     from_data: whether it depends on the part's input or a parameter.
@@ -29,6 +30,7 @@ class Event:
     value: Tensor | None
     is_detached: bool = False
     is_random: bool = False
+    called: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def pack(trace: Trace) -> bytes:
         if event.value is not None and event.value.device.type == "cpu"
     }
     events = [
-        [e.line, e.operation, list(e.inputs), e.from_data, e.is_detached, e.is_random]
+        [e.line, e.operation, list(e.inputs), e.from_data, e.is_detached, e.is_random, e.called]
         for e in trace.events
     ]
     effects = [list(asdict(effect).values()) for effect in trace.effects]
@@ -92,7 +94,8 @@ def unpack(data: bytes) -> Trace:
 
 
 def _events(told: Iterable[Any], tensors: dict[str, Tensor]) -> Iterable[Event]:
-    for index, (line, operation, inputs, from_data, is_detached, is_random) in enumerate(told):
+    for index, event in enumerate(told):
+        line, operation, inputs, from_data, is_detached, is_random, called = event
         yield Event(
             int(line),
             str(operation),
@@ -101,4 +104,5 @@ def _events(told: Iterable[Any], tensors: dict[str, Tensor]) -> Iterable[Event]:
             tensors.get(str(index)),
             bool(is_detached),
             bool(is_random),
+            None if called is None else int(called),
         )
