@@ -51,6 +51,12 @@ class Trial:
         """The line that the screen points at."""
         return self.raised_at if self.location is None else self.location.differs
 
+    @property
+    def quoted(self) -> set[int | None]:
+        """The wrong line, and the line of the part that calls it where it is in a helper."""
+        called = None if self.location is None else self.location.called
+        return {self.line} if called is None else {self.line, called}
+
 
 def alone(part: str) -> list[Claim]:
     """The checks of a part that need no other part of the file."""

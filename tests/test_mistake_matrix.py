@@ -39,6 +39,12 @@ EXACT = (
     "sample_scatter_over_rows",
     "sample_cuts_like_the_first_row",
     "sample_among_the_k_largest",
+    "norm_annotated",
+    "norm_scalar_gain",
+    "norm_moments_forgot_square",
+    "positional_embedding_token_ids",
+    "loss_lse_without_max",
+    "groups_names_of_another_library",
 )
 # A module, a schedule, groups, a loss, parameters of other names, and a sampler.
 EXACT_BY_DEFAULT = (
@@ -168,7 +174,7 @@ def test_a_wrong_file_gets_the_names_and_the_line_that_a_teacher_would_give(stem
     for opinion in opinions(TESTS / "wrong_files" / f"{stem}.py"):
         trial = trial_of(TESTS / "wrong_files" / f"{stem}.py", opinion.part)
         assert set(trial.named) == opinion.named
-        assert not opinion.lines or trial.line in opinion.lines
+        assert not opinion.lines or trial.quoted & opinion.lines
 
 
 @pytest.mark.slow
@@ -179,7 +185,7 @@ def test_nearly_all_wrong_files_get_their_names_no_false_ones_and_the_right_line
     missed = [(o.part, o.named, t.named) for o, t in known if not o.named <= set(t.named)]
     false = [(o.part, o.named, t.named) for o, t in judged if set(t.named) - o.named]
     pointed = [(o, t) for o, t in judged if o.lines]
-    astray = [(o.part, sorted(o.lines), t.line) for o, t in pointed if t.line not in o.lines]
+    astray = [(o.part, sorted(o.lines), t.line) for o, t in pointed if not t.quoted & o.lines]
     assert len(missed) <= 0.05 * len(known), missed
     assert len(false) <= 0.02 * len(judged), false
     assert len(astray) <= 0.1 * len(pointed), astray

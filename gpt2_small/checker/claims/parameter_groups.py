@@ -27,12 +27,19 @@ def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[di
     """The groups, with their parameters as lists. Raises Failure for another type."""
     found = module.parameter_groups(model, weight_decay=weight_decay)
     try:
-        return [{**group, "params": list(group["params"])} for group in found]
+        listed = [{**group, "params": list(group["params"])} for group in found]
     except (TypeError, KeyError) as error:
         raise Failure(
             "it should return a list of dictionaries with 'params' and 'weight_decay'; "
             f"it returns a {type(found).__name__}"
         ) from error
+    others = [p for group in listed for p in group["params"] if not isinstance(p, torch.Tensor)]
+    if others:
+        raise Failure(
+            "'params' should hold the model's parameters themselves; "
+            f"it holds a {type(others[0]).__name__}"
+        )
+    return listed
 
 
 def called(module: ModuleType, seed: int) -> Observation:

@@ -116,25 +116,32 @@ class _FunctionSearch:
             m for m in matches if self.observed.wrong.fails((m,), key) and not self._refuted(m)
         ]
         if matches:
-            names = self.observed.names_of("function")
-            return (
-                max(
-                    matches,
-                    key=lambda m: sum(
-                        explains_one(self.observed.wrong, (m,), self.observed.seen, n)
-                        for n in names
-                    ),
-                ),
-            )
+            return self._most_explaining(matches)
         other_numbers = self.observed.evidence.same_operation()
         if other_numbers is not None and not self._refuted(other_numbers):
             self.is_nothing_else = True
             return (other_numbers,)
         chain = self.observed.evidence.chain()
-        if chain and not any(map(self._refuted, chain)):
+        if chain and not any(map(self._refuted, chain)) and self._explains_half(chain):
             return chain
         by_effect = tuple(m for m in self._by_effect() if m.id in _SHOWN or not self._refuted(m))
         return by_effect or self._by_raising(ordered)
+
+    def _most_explaining(self, matches: Sequence[Mistake]) -> tuple[Mistake, ...]:
+        """Of mistakes that explain the same check the one that explains most checks.
+
+        What is drawn from few tokens may be so for many reasons; of several none is named then.
+        """
+        observed = self.observed
+        explained = {
+            mistake.id: sum(
+                explains_one(observed.wrong, (mistake,), observed.seen, name)
+                for name in observed.names_of("function")
+            )
+            for mistake in matches
+        }
+        most = [m for m in matches if explained[m.id] == max(explained.values())]
+        return () if observed.part == "sample" and len(most) > 1 else (most[0],)
 
     def _explained(self, mistake: Mistake) -> int:
         """The number of the function's failed checks that a mistake explains."""
@@ -144,6 +151,11 @@ class _FunctionSearch:
             else explains_one(self.observed.wrong, (mistake,), self.observed.seen, name)
             for name in self.observed.failed_in("function")
         )
+
+    def _explains_half(self, chain: Sequence[Mistake]) -> bool:
+        """Whether the mistakes of sample explain half of what failed; it is recorded once only."""
+        failed = self.observed.failed_in("function")
+        return self.observed.part != "sample" or 2 * sum(map(self._explained, chain)) >= len(failed)
 
     def _refuted(self, mistake: Mistake) -> bool:
         """Whether a mistake fails at least as many checks that the file passes as it explains.

@@ -282,6 +282,34 @@ MISTAKES = [
         hints=_SOFTMAX_HINTS,
     ),
     Mistake(
+        id="attention-softmax-over-heads-finite",
+        component=PART,
+        old=_SCORES,
+        new=_FILL.format("-1e4"),
+        also=(
+            (
+                _PATTERN,
+                "pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=1))",
+            ),
+        ),
+        sentence="takes the softmax over the heads instead of the keys, masked scores included",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
+        id="attention-softmax-over-batch-finite",
+        component=PART,
+        old=_SCORES,
+        new=_FILL.format("-1e4"),
+        also=(
+            (
+                _PATTERN,
+                "pattern = self.hook_pattern(self.hook_attn_scores(scores).softmax(dim=0))",
+            ),
+        ),
+        sentence="takes the softmax over the batch instead of the keys, masked scores included",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
         id="attention-softmax-over-batch",
         component=PART,
         old=_PATTERN,

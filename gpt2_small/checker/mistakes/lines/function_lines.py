@@ -75,9 +75,14 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
 
 
 def _leaving(lines: Sequence[int], source: bytes) -> int | None:
-    """The last executed line that leaves a loop."""
-    leaving = {node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Break)}
-    return next((line for line in reversed(lines) if line in leaving), None)
+    """The last executed line that leaves a loop, else the last loop's."""
+    nodes = list(ast.walk(ast.parse(source)))
+    for kinds in ((ast.Break,), (ast.For, ast.While)):
+        leaving = {node.lineno for node in nodes if isinstance(node, kinds)}
+        found = next((line for line in reversed(lines) if line in leaving), None)
+        if found is not None:
+            return found
+    return None
 
 
 def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
@@ -99,9 +104,22 @@ def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | Non
             group = int(effect.numbers[1]) if effect.numbers else None
             line = effect.line
             if group is None:
+                was_passed = bool(line)
                 line, group = _sibling(trace, decays, name) or (line, None)
+                if not was_passed:
+                    return placed_at(_loop_around(line, source), said)
             return placed_at(_deciding(line, group, source), said)
     return None
+
+
+def _loop_around(line: int, source: bytes) -> int:
+    """The innermost loop that a line is in, or the line itself."""
+    loops = [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.For) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(loops, default=line)
 
 
 def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, int] | None:

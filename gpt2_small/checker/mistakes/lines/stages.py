@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpt2_small.checker.claims import attention, loss, sampling
@@ -178,6 +179,8 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
         logits = by_name.get("the logits that have a target", every)
         targets = by_name["the targets"].unsqueeze(-1)
         yield from _ways_to_normalize(logits)
+        yield _stage("a step towards the loss", logits.gather(-1, targets))
+        yield _stage("a step towards the loss", F.one_hot(targets.squeeze(-1), logits.shape[-1]))
         for name, value in (
             ("log probabilities", logits.log_softmax(-1)),
             (BEFORE_LOG, logits.softmax(-1)),

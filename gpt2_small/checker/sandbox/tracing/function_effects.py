@@ -19,6 +19,7 @@ from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
 ADDED = "new tokens"
 _OPTIONS: dict[str, Any] = {"temperature": 1.3, "top_k": 5, "top_p": 0.9}
 _NEW = 5
+_READS = "training mode while it reads"
 DECAY = 0.3
 
 
@@ -34,7 +35,7 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
         trace.effects.append(Effect(made or line_in(file, 2) or 0, what, numbers))
 
     def reads(_model: nn.Module, given: tuple[Tensor, ...]) -> None:
-        note("training mode while it reads", float(model.training))
+        note(_READS, float(model.training))
         cut_at = recorder.made_at(given[0], "__getitem__")
         note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
         with recorder.pausing():
@@ -53,9 +54,10 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
             recorder,
         ):
             got = module.generate(model, prompt, _NEW, generator=generator, **_OPTIONS)
-        trace.effects.append(Effect(lines[-1], ADDED, (float(got.shape[1] - prompt.shape[1]),)))
-        if got.shape[1] - prompt.shape[1] < _NEW:
-            trace.last_lines = lines[-12:]
+        reads_made = sum(effect.what == _READS for effect in trace.effects)
+        if torch.equal(got[:, : prompt.shape[1]], prompt):
+            trace.effects.append(Effect(lines[-1], ADDED, (float(reads_made),)))
+            trace.last_lines = lines[-12:] if reads_made < _NEW else []
     except Exception:
         pass
     finally:
@@ -91,16 +93,17 @@ def _noting(
 
 def _certain(module: ModuleType, file: str, trace: Trace) -> None:
     """The number of added tokens if every draw gives the same one."""
+    prompt = torch.full((2, 3), 1)
     for d_vocab, token in ((7, 0), (7, 6), (50257, 50256)):
         logits = torch.zeros(d_vocab)
         logits[token] = 20.0
         lines: list[int] = []
         try:
             with watching_lines(file, lines=lines):
-                got = module.generate(
-                    generation.Fixed(module, logits), torch.full((2, 3), 1), 4, temperature=0
-                )
-            added = got.shape[1] - 3
+                got = module.generate(generation.Fixed(module, logits), prompt, 4, temperature=0)
+            added = got.shape[1] - prompt.shape[1]
+            if not torch.equal(got[:, : prompt.shape[1]], prompt):
+                return
         except Exception:
             return
         trace.effects.append(Effect(lines[-1], ADDED, (float(added),)))
@@ -135,7 +138,7 @@ def grouping(module: ModuleType, file: str, seed: int) -> Trace:
     """Record each parameter's group with the line that added it.
 
     An effect's numbers are the weight decay and the group's index; none for a parameter without a
-    group.
+    group, whose line is 0 if no variable ever held it.
     """
     trace = Trace()
     model = UNTIED.build(module, seed)
@@ -156,7 +159,7 @@ def grouping(module: ModuleType, file: str, seed: int) -> Trace:
     for identity, name in names.items():
         homes = [index for index, group in enumerate(members) if identity in group]
         if not homes:
-            trace.effects.append(Effect(watcher.passed.get(identity, watcher.last), name))
+            trace.effects.append(Effect(watcher.passed.get(identity, 0), name))
         for home in homes:
             decay = groups[home].get("weight_decay", -1.0)
             line = watcher.line_of(identity, members[home])
