@@ -1,12 +1,14 @@
 """A file that is wrong and tampers with what surrounds it does not hold, or is remarked on."""
 
 import ast
+import os
 
 import pytest
 from checking import check_text, reference_with, started_checker
 from default_share import few
 
 from gpt2_small.checker.grading.outside_access import outside_accesses
+from gpt2_small.checker.sandbox.limits import confines_signals
 
 END = "        return normalized * self.w + self.b\n"
 WRONG = "        return torch.zeros_like(residual)\n"
@@ -177,9 +179,33 @@ def test_a_file_that_kills_its_parent_passes_nothing_and_the_next_file_is_judged
     from gpt2_small import UserError
 
     kill = "\n\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
-    with pytest.raises(UserError, match="the checking process ended"):
-        check_text(tmp_path, reference_with((END, WRONG)) + kill, "LayerNorm", naming=False)
+
+    def check() -> None:
+        text = reference_with((END, WRONG)) + kill
+        verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+        raise UserError(str(verdict.error))
+
+    is_refused = "PermissionError|Operation not permitted"
+    with pytest.raises(UserError, match=is_refused if confines_signals() else "process ended"):
+        check()
     assert check_text(tmp_path, reference_with(), "LayerNorm").exit_code == 0
+
+
+@pytest.mark.skipif(not confines_signals(), reason="this kernel does not confine signals")
+def test_a_file_sends_no_signal_to_other_processes_of_the_user(tmp_path) -> None:
+    """Signal 0 only asks whether a process can be signalled; -1 means all that can be."""
+    text = reference_with() + (
+        "\n\nimport os, signal\n"
+        f"for process in ({os.getpid()}, os.getppid()):\n"
+        "    try:\n"
+        "        os.kill(process, 0)\n"
+        "    except PermissionError:\n"
+        "        continue\n"
+        "    raise ValueError(f'{process} can be signalled')\n"
+    )
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    assert verdict.error is None
+    assert verdict.exit_code == 0
 
 
 REMARKED = {

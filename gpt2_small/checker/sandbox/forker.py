@@ -19,6 +19,7 @@ from gpt2_small.checker.sandbox import child
 from gpt2_small.checker.sandbox.limits import (
     Stopwatch,
     adopt_orphans,
+    confine_signals,
     drop_privileges_of_root,
     end_all_children,
     end_with_parent,
@@ -109,6 +110,7 @@ def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
         sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115
         limit_memory(task.limits.memory)
         drop_privileges_of_root()
+        confine_signals()
         words = os.fdopen(kept[1], "w")
         child.work(task, kept[0], Stopwatch(words))
     except BaseException as error:
