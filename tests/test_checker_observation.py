@@ -18,6 +18,7 @@ from gpt2_small.checker.claims.observing.observation import (
     first_difference,
 )
 from gpt2_small.checker.claims.observing.packing import pack, unpack
+from gpt2_small.checker.claims.observing.probes import with_axes
 from gpt2_small.checker.explanations import explain_difference
 
 
@@ -143,3 +144,16 @@ def test_of_several_it_is_said_that_they_differ():
     )
     assert " differs from" in explain_difference("the rate of the last step", seen, wanted)
     assert " have the shape" in explain_difference("the tokens of it", torch.ones(2), wanted)
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((2, 11, 3, 8), "[2 11 3 8] (batch seq head d_head)"),
+        ((2, 3, 11, 11), "[2 3 11 11] (batch head seq seq)"),
+        ((3, 11), "[3 11]"),  # three prompts
+        ((2, 7), "[2 7]"),
+    ],
+)
+def test_axes_have_names_where_all_of_them_are_known(shape: tuple[int, ...], said: str) -> None:
+    assert with_axes(shape) == said

@@ -180,10 +180,15 @@ def text(value: Any) -> str:
 
 
 def with_axes(shape: tuple[int, ...] | torch.Size) -> str:
-    """A shape with its axes' names if all sizes are the probes'."""
+    """A shape with its axes' names if all sizes are the probes'.
+
+    A 3 is the number of heads only beside a batch or a d_head.
+    """
     names = [AXES.get(size) for size in shape]
     written = "[" + " ".join(map(str, shape)) + "]"
-    return f"{written} ({' '.join(map(str, names))})" if shape and all(names) else written
+    are_heads = "head" not in names or "batch" in names or "d_head" in names
+    is_known = bool(shape) and all(names) and are_heads
+    return f"{written} ({' '.join(map(str, names))})" if is_known else written
 
 
 @contextmanager
