@@ -1,6 +1,6 @@
 """An additive mask is used as one of ones and zeros: -1e9 swamps the scores.
 
-MultiHeadAttention: attention-pattern-uniform; unknown
+MultiHeadAttention: unknown
 """
 
 import math

@@ -1,6 +1,6 @@
 """The maximum is subtracted inside the logarithm and never added again.
 
-next_token_loss: loss-one-maximum; unknown
+next_token_loss: unknown
 """
 
 import torch
