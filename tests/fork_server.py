@@ -255,7 +255,7 @@ def launch(question: dict[str, Any]) -> None:
             return self.returncode
 
     vars(subprocess_handler).update(Popen=Worker)
-    vars(dynamic_rendezvous).update(_delay=lambda **_: time.sleep(AGENTS_POLL))
+    vars(dynamic_rendezvous).update(_delay=lambda *_, **__: time.sleep(AGENTS_POLL))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
