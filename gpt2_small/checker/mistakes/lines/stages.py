@@ -112,13 +112,13 @@ def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
     targets = _targets(part)
     found = []
     for index, event in enumerate(trace.events):
-        target = targets.get(event.line, "")
+        target = targets.get(event.called or event.line, "")
         if event.value is None or not event.from_data or event.value.dtype == torch.bool:
             continue
         if target == "mask":
             continue
-        following = trace.events[index + 1].line if index + 1 < len(trace.events) else None
-        is_last = targets.get(following or 0, "") != target
+        following = next((e.called or e.line for e in trace.events[index + 1 : index + 2]), 0)
+        is_last = targets.get(following, "") != target
         name = NAMES.get(target, target.replace("_", " "))
         if not is_last and name:
             name = f"a step towards {name}"
