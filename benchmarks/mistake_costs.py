@@ -52,7 +52,7 @@ from gpt2_small.training.training_data import StoriesData
 PRESET = training_preset("stories")
 STEPS = 300
 SEEDS = 5
-# Steps after which a mistake that changes nothing is told from one that does.
+# Steps after which a mistake without an effect is recognised.
 FIRST_STEPS = 3
 
 

@@ -57,7 +57,7 @@ RECOMPUTING = "twin, recomputing"
 SETTINGS = {
     "twin": "FastTransformer, fused AdamW; compiled on CUDA",
     RECOMPUTING: "the same, keeping of each block only what it reads",
-    "reference": "solution.py as it is read, fused AdamW",
+    "reference": "solution.py as written, fused AdamW",
     "nanoGPT": "its configure_optimizers (fused on CUDA only), its clipping; compiled on CUDA",
     "transformers": "sdpa, loss on all logits, fused AdamW; compiled on CUDA",
     "TransformerLens": "TransformerBridge around transformers' model, fused AdamW",

@@ -54,7 +54,7 @@ def seconds_of_watch(folder: Path) -> dict[str, float]:
 
 
 def mistaken() -> dict[str, str]:
-    """The reference with a known mistake, with two, and with one that nobody knows."""
+    """The reference with a known mistake, with two, and with an unknown one."""
     scale, mask = map(mistake.find, ("attention-scale-missing", "attention-mask-filled-with-zero"))
     return {
         "a mistake": edited_reference.edited_text(scale),

@@ -90,7 +90,7 @@ def page_of(models: Models, learner: Any = None) -> Iterator[tuple[TestClient, P
 
 
 def lines(client: TestClient, path: str, **asked: Any) -> list[dict[str, Any]]:
-    """The objects that a request of the page is answered with, one a line."""
+    """The response's JSON objects, one per line."""
     response = client.post(f"/api/{path}", json=asked)
     assert response.status_code == 200, response.text
     return [json.loads(line) for line in response.text.splitlines()]

@@ -1,4 +1,4 @@
-"""Run the claims about a part, and hold it against torch's own operation in every small shape."""
+"""Run the claims about a part, and compare it with torch's operation in all small shapes."""
 
 from collections.abc import Callable
 from types import ModuleType

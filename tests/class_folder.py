@@ -1,4 +1,4 @@
-"""Write a class's hand-ins: right, wrong, unreadable, and what is no Python file."""
+"""Write a class's submissions: right, wrong, unreadable, and other files than Python."""
 
 from pathlib import Path
 

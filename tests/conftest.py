@@ -98,9 +98,9 @@ def two_threads() -> Iterator[None]:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder for compiled C code, and nothing in memory of what was compiled before.
+    """An empty cache folder for compiled C code, and an empty cache in memory.
 
-    It is compiled without optimisation, which is quicker.
+    Code is compiled without optimisation, which is faster.
     """
     from gpt2_small.kernels.native import compiler, library
 

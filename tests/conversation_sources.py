@@ -21,10 +21,10 @@ def conformed(*turns: tuple[str, str | None]) -> tuple[list[tuple[str, str]] | N
     """The turns after all rules, and what was counted."""
     audit = Audit()
     raw = RawConversation(tuple(RawTurn(role, text) for role, text in turns))
-    return said(conform(raw, audit)), audit
+    return turns_of(conform(raw, audit)), audit
 
 
-def said(conversation: Conversation | None) -> list[tuple[str, str]] | None:
+def turns_of(conversation: Conversation | None) -> list[tuple[str, str]] | None:
     if conversation is None:
         return None
     return [(turn.role, turn.text) for turn in conversation.turns]
@@ -48,7 +48,7 @@ def read(
         str(path), shape=None, lang=lang, paths=paths, limit=limit, audit=audit
     )
     conversations = [conform(raw, audit) for raw in source.conversations]
-    return [turns for each in conversations if (turns := said(each)) is not None], audit
+    return [turns for each in conversations if (turns := turns_of(each)) is not None], audit
 
 
 ONE = [[("user", "Hi"), ("assistant", "Ho")]]

@@ -1,4 +1,4 @@
-"""Compute what cached decoding must give: the model's output on the whole text."""
+"""Compute the expected results of cached decoding: the model's output on the whole text."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Multiple choice and text scores computed plainly: one row at a time, in float64."""
+"""Compute multiple choice and text scores plainly: one row at a time, in float64."""
 
 import math
 import random
@@ -75,8 +75,8 @@ def harness(model: Any, tokenizer: Any, question: Question) -> Chosen:
     endings = [cleaned(ending) for ending in question.endings]
     context, totals = tokenizer.encode(query), []
     for ending in endings:
-        whole = tokenizer.encode(f"{query} {ending}")
-        totals.append(log_probabilities(model, context, whole[len(context) :]).sum())
+        joined = tokenizer.encode(f"{query} {ending}")
+        totals.append(log_probabilities(model, context, joined[len(context) :]).sum())
     per_character = [total / len(ending) for total, ending in zip(totals, endings, strict=True)]
     right = question.label
     return best(totals), best(per_character), -float(totals[right]), len(" " + endings[right])

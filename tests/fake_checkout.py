@@ -69,11 +69,11 @@ class FakeCheckout:
 
     def start(self, *arguments: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
         names = ("TORCH_SPEC", "PYTHON", "PIP_INDEX_URL")
-        kept = {key: value for key, value in os.environ.items() if key not in names}
-        path = f"{self.pythons}{os.pathsep}{kept['PATH']}"
+        environment = {key: value for key, value in os.environ.items() if key not in names}
+        path = f"{self.pythons}{os.pathsep}{environment['PATH']}"
         return subprocess.Popen(
             [str(self.root / "setup_env.sh"), *arguments],
-            env=kept | {"PATH": path, "CALLS": str(self.calls)} | env,
+            env=environment | {"PATH": path, "CALLS": str(self.calls)} | env,
             cwd=cwd or self.pythons,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

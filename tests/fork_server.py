@@ -1,4 +1,4 @@
-"""Fork what tests ask for from a Python that has loaded torch and trained nothing.
+"""Fork processes for tests from a Python that has loaded torch.
 
 What it forks runs the command's own code, from the parsing of its flags to its exit code, alone or
 under torchrun's agent, or any other program. Nothing of torch runs in this process, which has one
@@ -56,7 +56,7 @@ SHORT_EXCERPT = 20
 
 
 def serve(checkers: socket.socket) -> None:
-    """Fork and wait as asked, until the process that started this one has ended."""
+    """Execute requests to fork and wait until the parent process has exited."""
     questions = io.FileIO(0, closefd=False)
     both: list[Any] = [questions, checkers]
     while True:
@@ -71,7 +71,7 @@ def serve(checkers: socket.socket) -> None:
 
 
 def answer_to(question: dict[str, Any]) -> dict[str, Any]:
-    """The code of a process that has ended, or the number of a new one."""
+    """The exit code of a finished process, or the id of a new one."""
     if "poll" in question:
         return {"code": ended(question["poll"])}
     process = os.fork()
@@ -87,7 +87,7 @@ def ended(process: int) -> int | None:
 
 
 def answer_a_checker(checkers: socket.socket) -> None:
-    """Fork a server for the checker that asks, or tell it how its server has ended."""
+    """Fork a server for a checker, or return its server's exit code."""
     checker, _ = checkers.accept()
     with checker:
         message, descriptors, _, _ = socket.recv_fds(checker, 1 << 18, 2)

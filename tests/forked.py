@@ -81,11 +81,13 @@ class Forks:
         checkers = socket.socket(socket.AF_UNIX)
         checkers.bind(str(self.folder / SOCKET))
         checkers.listen(100)
-        kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        inherited = {
+            key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
+        }
         self._process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("fork_server.py"), str(checkers.fileno())],
             pass_fds=[checkers.fileno()],
-            env=kept | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
+            env=inherited | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -148,14 +150,16 @@ class Forks:
         terminal: a terminal that it reads, and that takes what it prints, in place of all three.
         variables: of the environment, beside this process's own; no solution is chosen.
         """
-        kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        inherited = {
+            key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
+        }
         question = {
             "python": [str(argument) for argument in arguments],
             "cwd": str(cwd),
             "stdin": stdin,
             "stdout": stdout,
             "terminal": terminal,
-            "environment": kept | variables,
+            "environment": inherited | variables,
             "largest_file": None,
         }
         return self._fork(question)
@@ -205,12 +209,12 @@ class ForkedServer:
         if self.returncode is None:
             try:
                 self.returncode = self._ask({"poll": self.pid})
-            except ConnectionError:  # the process that forks has ended before this one
+            except ConnectionError:  # the fork server has exited
                 self.returncode = 0
         return self.returncode
 
     def wait(self, timeout: float = LONGEST_WAIT) -> int:
-        """The same once it has ended. Raises subprocess.TimeoutExpired."""
+        """Wait for its end, and return it. Raises subprocess.TimeoutExpired."""
         end = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > end:

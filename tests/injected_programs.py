@@ -1,32 +1,32 @@
-"""Programs that a test injects into a training process before it runs."""
+"""Define programs that tests run in a training process before it trains."""
 
 from pathlib import Path
 
 
-def stay(step: int, gate: Path, rank: int = 0) -> str:
-    """One process stays before a step, counted from 1, until there is a file of this name."""
+def block_before_step(step: int, gate: Path, rank: int = 0) -> str:
+    """Block one process before a step, counted from 1, until the file exists."""
     return f"""
 import time
 from pathlib import Path
 from gpt2_small.training.loop import Training
 
-whole = Training._micro_batches
+original = Training._micro_batches
 
-def staying(training, step):
+def blocked_batches(training, step):
     here = (step, training.processes.rank) == ({step - 1}, {rank})
     while here and not Path({str(gate)!r}).exists():
         time.sleep(0.002)
-    return whole(training, step)
+    return original(training, step)
 
-Training._micro_batches = staying
+Training._micro_batches = blocked_batches
 """
 
 
-def spoil(step: int, rank: int, loss: str) -> str:
-    """One process's loss of a step, counted from 1, is what a program makes of `loss`.
+def replace_loss(step: int, rank: int, loss: str) -> str:
+    """Replace one process's loss in a step, counted from 1, by code that changes `loss`.
 
-    Every process notes the updates of its weights in a file beside its run. The processes do not
-    mind that torchrun ends them when one has ended, so that each comes to its own end.
+    Every process logs its updates of the weights in a file beside its run. The processes ignore
+    torchrun's SIGTERM after another has ended, so that each exits by itself.
     """
     return f"""
 import signal, sys, torch
@@ -35,15 +35,15 @@ from gpt2_small.training.loop import Training
 from gpt2_small.training.step.objective import Objective
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-whole_batches, whole_loss = Training._micro_batches, Objective.loss
+original_batches, original_loss = Training._micro_batches, Objective.loss
 
 def batches(training, step):
     training.spoilt = (step, training.processes.rank) == ({step - 1}, {rank})
     Training.now = training
-    return whole_batches(training, step)
+    return original_batches(training, step)
 
-def spoiling(objective, module, batch):
-    loss = whole_loss(objective, module, batch)
+def replaced_loss(objective, module, batch):
+    loss = original_loss(objective, module, batch)
     if torch.is_grad_enabled() and Training.now.spoilt:
         {loss}
     return loss
@@ -53,20 +53,20 @@ def note(optimizer, *_):
     with open(out + f".updates-{{Training.now.processes.rank}}", "a") as file:
         file.write("update\\n")
 
-Training._micro_batches, Objective.loss = batches, spoiling
+Training._micro_batches, Objective.loss = batches, replaced_loss
 register_optimizer_step_pre_hook(note)
 """
 
 
-# Every process writes down what it trains on, by step and rank.
+# Every process logs its batches by step and rank.
 NOTE_BATCHES = """
 import json, sys
 from gpt2_small.training.loop import Training
 
-whole = Training._micro_batches
+original = Training._micro_batches
 
-def noting(training, step):
-    batches = whole(training, step)
+def noted_batches(training, step):
+    batches = original(training, step)
     out = sys.argv[sys.argv.index("--out") + 1]
     rank = training.processes.rank
     with open(out + f".batches-{rank}", "a") as file:
@@ -74,11 +74,11 @@ def noting(training, step):
         file.write(json.dumps({"step": step, "rank": rank, "tokens": tokens}) + "\\n")
     return batches
 
-Training._micro_batches = noting
+Training._micro_batches = noted_batches
 """
 
 
-# Whatever would turn an object into bytes to send or keep it, or bytes into an object, fails.
+# Every use of pickle raises.
 PICKLE_NOTHING = """
 import pickle, torch
 from torch.distributed import distributed_c10d

@@ -1,4 +1,4 @@
-"""Make the screens that the page for learners and the README show, from real verdicts.
+"""Generate the screens of the learners' page and the README from real verdicts.
 
 `python tests/learner_screens.py` writes them into docs/learners.md and README.md.
 """

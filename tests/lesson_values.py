@@ -1,4 +1,4 @@
-"""Give a test what a lesson measured: as it is stored, and, in a slow test, measured again."""
+"""Load a lesson's stored measurements, and, in slow tests, measure again."""
 
 import json
 import os

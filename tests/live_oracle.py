@@ -1,4 +1,4 @@
-"""Ask TransformerLens and Hugging Face for a small GPT-2's activations and gradients.
+"""Compute a small GPT-2's activations and gradients with TransformerLens and Hugging Face.
 
 No other file knows how they are asked. `python tests/live_oracle.py` makes the stored references of
 the package again.

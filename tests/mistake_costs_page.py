@@ -1,4 +1,4 @@
-"""Write what each mistake costs a training run into docs/mistakes.md."""
+"""Write each mistake's cost in a training run into docs/mistakes.md."""
 
 import re
 

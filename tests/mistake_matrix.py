@@ -1,4 +1,4 @@
-"""Try every known mistake on the checker, and publish what it says as `docs/mistakes.md`.
+"""Check every known mistake, and write the results into `docs/mistakes.md`.
 
 python tests/mistake_matrix.py --out docs/mistakes.md
 """
@@ -207,8 +207,8 @@ def _catalogue(
             lines.append(f"| `{mistake.id}` | {mistake.sentence}{alike} | {first} |")
     for mistake, trial in right:
         if mistake.component == part:
-            said = trial.failed[0] if trial.failed else "none: it is right"
-            lines.append(f"| `{mistake.id}` | {mistake.sentence} | {said} |")
+            failed_claim = trial.failed[0] if trial.failed else "none: it is right"
+            lines.append(f"| `{mistake.id}` | {mistake.sentence} | {failed_claim} |")
     return [*lines, ""]
 
 

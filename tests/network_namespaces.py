@@ -108,12 +108,14 @@ class Machine:
         inside = ["nsenter", "--target", str(self.holder), "--net", "--uts", "--mount"]
         there = ["env", "--chdir", str(self.folder)]
         alone = ["unshare", "--pid", "--kill-child", "--mount-proc"]
-        kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+        inherited = {
+            key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
+        }
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         with output.open("wb") as file:
             process = subprocess.Popen(
                 [*inside, *there, *alone, *map(str, command)],
-                env=kept
+                env=inherited
                 | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT), "PATH": path}
                 | {name: str(value) for name, value in variables.items()},
                 stdin=subprocess.DEVNULL,

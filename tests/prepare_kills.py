@@ -1,4 +1,4 @@
-"""Run `gpt2-small prepare` in processes that end themselves with a signal at a certain call.
+"""Run `gpt2-small prepare` in processes that kill themselves at a chosen call.
 
 One Python loads the command once, and forks a process for each case.
 """

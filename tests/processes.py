@@ -29,11 +29,13 @@ def run_fresh_python(
     *arguments: str | Path, cwd: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """The same in a Python that starts from nothing, for tests of what it loads and from where."""
-    kept = {key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE}
+    inherited = {
+        key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
+    }
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env=kept | variables,
+        env=inherited | variables,
         capture_output=True,
         text=True,
         timeout=300,
@@ -50,7 +52,7 @@ def printed_by(program: str, cwd: Path, *, fresh: bool = False, **variables: str
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes that a process has started, in that order; none where it has ended (Linux)."""
+    """The child processes of a process in order; none if it has exited (Linux)."""
     try:
         listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -68,7 +70,7 @@ def is_running(pid: int) -> bool:
 
 
 def send_all(pids: Iterable[int], number: int) -> None:
-    """Send processes a signal; one that has ended meanwhile needs none."""
+    """Send a signal to processes, ignoring those that have exited."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""Make a run with four checkpoints, and one that ended without a word before the last of them."""
+"""Create a run with four checkpoints, and one that was killed before the last of them."""
 
 import shutil
 from pathlib import Path
@@ -16,7 +16,7 @@ def finished_run(solution: ModuleType, folder: Path) -> Path:
 
 
 def stopped_run(finished: Path, folder: Path) -> Path:
-    """A copy as it is left by a run that is killed after step 12, before its checkpoint."""
+    """A copy in the state of a run killed after step 12, before its checkpoint."""
     run = Path(shutil.copytree(finished, folder / "run"))
     forget_last(run)
     return run

@@ -1,4 +1,4 @@
-"""Run the command `sample` in this process, and give what it prints."""
+"""Run the command `sample` in this process, and return its output."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Write texts to prepare, prepare them, and read what a folder of shards holds."""
+"""Write texts, prepare them, and read folders of shards."""
 
 import hashlib
 import json

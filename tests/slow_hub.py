@@ -1,4 +1,4 @@
-"""Serve a folder as a repository of the Hugging Face Hub that stops in the middle of one file."""
+"""Serve a folder as a repository of the Hugging Face Hub that stalls in one file."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Start small runs, and read what they left behind."""
+"""Start small runs, and read their files."""
 
 import hashlib
 import json

@@ -43,7 +43,7 @@ def record(training: Training, **changes: Any) -> RunRecord:
 
 
 def checkpoint_of(training: Training, folder: Path) -> Checkpoint:
-    """A checkpoint of the training as it is."""
+    """A checkpoint of the training's current state."""
     writer = CheckpointWriter(folder, keep=1, val_losses={})
     folder.mkdir(exist_ok=True)
     writer.save(capture(training, record(training), False))

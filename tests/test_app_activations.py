@@ -1,4 +1,4 @@
-"""The page's views of activations: heads, lens, ablations, and learners' masks."""
+"""Test the page's views of activations: heads, lens, ablations, and learners' masks."""
 
 from types import ModuleType
 from typing import Any
@@ -52,8 +52,8 @@ def test_a_head_is_the_cache_s_pattern(client, shown, ids) -> None:
 
 def test_the_last_row_of_the_lens_is_what_the_model_says(shown, ids) -> None:
     observation = activations.observe(shown.model, tuple(ids))
-    said = activations.unembed(shown.model, observation.resid[-1])
-    assert torch.equal(said, shown.model(torch.tensor([ids]))[0])
+    unembedded = activations.unembed(shown.model, observation.resid[-1])
+    assert torch.equal(unembedded, shown.model(torch.tensor([ids]))[0])
 
 
 def test_the_lens_reads_the_residual_stream_of_every_layer(client, shown, ids) -> None:

@@ -1,4 +1,4 @@
-"""`app` and `serve` as processes: the address they print, and how they end."""
+"""Test `app` and `serve` as processes: the address they print, and how they end."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""docs/page.md: what it shows runs."""
+"""Test docs/page.md: its examples run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The guard: a request passes with the right host, origin and key alone."""
+"""Test the guard: a request passes with the right host, origin and key alone."""
 
 import os
 import stat

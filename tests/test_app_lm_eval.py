@@ -1,4 +1,4 @@
-"""`serve` under lm-evaluation-harness: its local-completions model gets the true likelihoods."""
+"""Test `serve` under lm-evaluation-harness: local-completions gets the exact likelihoods."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ten conversations in turn, some abandoned while they are written: memory stays flat."""
+"""Test ten conversations in turn, some abandoned while they are written: memory stays flat."""
 
 import gc
 import json

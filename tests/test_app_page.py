@@ -1,4 +1,4 @@
-"""The page's files, texts and scores, and requests that it refuses."""
+"""Test the page's files, texts, scores and refused requests."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""`serve`: OpenAI's own client gets what the model says."""
+"""Test `serve` with OpenAI's client against the model's own results."""
 
 import importlib
 import json
@@ -80,14 +80,14 @@ def test_a_completion_is_what_a_stream_gives(client, name, interface) -> None:
 
 def test_a_streamed_completion_adds_up_to_the_whole_one(client, name) -> None:
     asked = dict(model=name, prompt=[TEXT, "Another"], max_tokens=8, seed=2, n=2, echo=True)
-    whole = client.completions.create(**asked)
+    unstreamed = client.completions.create(**asked)
     texts, finishes = [""] * 4, {}
     for chunk in client.completions.create(**asked, stream=True):
         for choice in chunk.choices:
             texts[choice.index] += choice.text
             finishes[choice.index] = choice.finish_reason or finishes.get(choice.index)
-    assert texts == [choice.text for choice in whole.choices]
-    assert finishes == {choice.index: choice.finish_reason for choice in whole.choices}
+    assert texts == [choice.text for choice in unstreamed.choices]
+    assert finishes == {choice.index: choice.finish_reason for choice in unstreamed.choices}
 
 
 def test_a_stream_ends_with_its_usage_where_that_is_asked_for(client, name) -> None:
@@ -133,10 +133,10 @@ def test_the_same_seed_gives_the_same_text(client, name) -> None:
 
 def test_a_text_ends_before_a_stop_string(client, name) -> None:
     asked = dict(model=name, prompt=TEXT, max_tokens=30, seed=3)
-    whole = client.completions.create(**asked).choices[0].text
-    stop = whole[5]
+    unstreamed = client.completions.create(**asked).choices[0].text
+    stop = unstreamed[5]
     answer = client.completions.create(**asked, stop=[stop]).choices[0]
-    assert answer.text == whole.split(stop)[0]
+    assert answer.text == unstreamed.split(stop)[0]
     assert answer.finish_reason == "stop"
 
 

@@ -1,4 +1,4 @@
-"""Turns: jobs alternate, end when their reader leaves, and are bounded in number."""
+"""Test turns: alternation of jobs, the end with their reader, and their limit."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A file that is wrong and tampers with what surrounds it does not hold, or is remarked on."""
+"""Test wrong files that tamper with their environment: each fails or gets a remark."""
 
 import ast
 import os

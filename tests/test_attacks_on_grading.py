@@ -1,4 +1,4 @@
-"""A hand-in cannot reach the checking processes, its classmates' files, or live on."""
+"""Test attacks on grading: on the checking processes and on classmates' files."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MultiHeadAttention: every position gathers from itself and the positions before it."""
+"""Test MultiHeadAttention: every position gathers from itself and the positions before it."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

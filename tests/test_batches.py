@@ -1,4 +1,4 @@
-"""Windows to train on and to evaluate on, and the bigram line."""
+"""Test windows for training and evaluation, and the bigram line."""
 
 import math
 

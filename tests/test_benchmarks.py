@@ -1,4 +1,4 @@
-"""Every benchmark runs from beginning to end at a tiny size, in a process of its own."""
+"""Test that every benchmark runs at a tiny size."""
 
 import json
 import subprocess

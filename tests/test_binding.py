@@ -1,4 +1,4 @@
-"""Loading and binding one file, and refusing what cannot be used in a sentence with the line."""
+"""Test loading and binding a file, and the errors for invalid ones."""
 
 import os
 import sys

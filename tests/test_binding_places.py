@@ -1,4 +1,4 @@
-"""One solution, one class object: wherever the package lies and whoever starts the process."""
+"""Test that one process has one solution, wherever package and process are."""
 
 import zipfile
 from pathlib import Path
@@ -33,7 +33,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def elsewhere(tmp_path) -> Path:
-    """A working directory with a stray solution.py, which nobody may pick up."""
+    """A working directory with a stray solution.py, which must be ignored."""
     (tmp_path / "solution.py").write_text("raise SystemExit('picked up')\n")
     return tmp_path
 

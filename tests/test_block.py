@@ -1,4 +1,4 @@
-"""TransformerBlock: attention and MLP added to the residual stream."""
+"""Test TransformerBlock: attention and MLP added to the residual stream."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

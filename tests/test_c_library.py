@@ -1,4 +1,4 @@
-"""C code is compiled once for each kind of machine, kept, and done without where it cannot be."""
+"""Test the compiled C library: its cache, its safety, and the fallback without it."""
 
 import shutil
 
@@ -61,7 +61,7 @@ def test_a_damaged_library_is_made_anew(kept, monkeypatch, tmp_path):
 
 
 def plant(library):
-    """Put another file in a library's place; the one that is loaded stays as it is."""
+    """Replace a library's file; the loaded library is not changed."""
     library.unlink()
     library.write_bytes(b"planted")
     library.chmod(0o700)

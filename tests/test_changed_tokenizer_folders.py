@@ -1,4 +1,4 @@
-"""Tokenizer folders with a file changed at random: transformers' ids, or a sentence."""
+"""Test randomly changed tokenizer folders: transformers' ids, or an error."""
 
 import json
 import random

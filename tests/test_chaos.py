@@ -1,4 +1,4 @@
-"""A run that is killed again and again, damaged, and out of space ends with the bits it would have.
+"""Test a run that is killed repeatedly, damaged, and out of disk space: the same bits.
 
 The processes are forked from one that has loaded everything (tests/forked.py): fifty starts of
 Python would take longer than all that they train. Kills are `kill -9`, which no process notices.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from forked import Fork, the_forks, wait_until
-from injected_programs import stay
+from injected_programs import block_before_step
 from small_runs import files_under, flags, flip, logged, play, state_at, steps_kept
 
 pytestmark = pytest.mark.timeout(600)
@@ -44,7 +44,7 @@ class Chaos:
 
     def start(self, **how: object) -> Fork:
         """A process that begins the run, or goes on with it, and stays shortly before its end."""
-        before = stay(self.steps - 1, self.gate)
+        before = block_before_step(self.steps - 1, self.gate)
         return the_forks().start(*self.arguments(), before=before, **how)
 
     def arguments(self) -> list[object]:
@@ -136,8 +136,8 @@ class Chaos:
 def survived(folder: Path, *, steps: int, kills: int, damages: int, seed: int) -> Chaos:
     """A run that ended after all of it, compared with one that nothing befell."""
     text = play(folder)
-    whole = Chaos(folder / "whole", text, steps, random.Random(seed), folder / "open")
-    whole.end()
+    uninterrupted = Chaos(folder / "whole", text, steps, random.Random(seed), folder / "open")
+    uninterrupted.end()
     chaos = Chaos(folder / "run", text, steps, random.Random(seed), folder / "gate")
     for part in range(damages + 1):
         while chaos.kills < kills * (part + 1) // (damages + 1):
@@ -146,8 +146,8 @@ def survived(folder: Path, *, steps: int, kills: int, damages: int, seed: int) -
             chaos.damage()
     chaos.fill_the_disk()
     chaos.end()
-    assert state_at(chaos.run, steps) == state_at(whole.run, steps)
-    assert logged(chaos.run) == logged(whole.run)
+    assert state_at(chaos.run, steps) == state_at(uninterrupted.run, steps)
+    assert logged(chaos.run) == logged(uninterrupted.run)
     assert [record["step"] for record in logged(chaos.run)] == list(range(1, steps + 1))
     return chaos
 

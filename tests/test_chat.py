@@ -1,4 +1,4 @@
-"""A conversation with a model: turns, the cache, undo and retry, and the end of the context."""
+"""Test chats with a model: turns, cache, undo, retry, and the end of the context."""
 
 import json
 from pathlib import Path
@@ -38,15 +38,15 @@ def conversation(loaded: LoadedModel = LOADED, **options: Any) -> Chat:
     return Chat(SOLUTION, loaded, SamplingOptions(**given))
 
 
-def said(reply: Any) -> list[int]:
+def answer_ids(reply: Any) -> list[int]:
     """The ids that a reply draws."""
     return [step.id for step in reply]
 
 
 def test_a_prompt_is_whole_turns_with_roles_and_ends() -> None:
     chat = conversation()
-    first = said(chat.reply("Hi"))
-    said(chat.reply("<|user|>"))
+    first = answer_ids(chat.reply("Hi"))
+    answer_ids(chat.reply("<|user|>"))
     written = [id for id in first if id < 256]
     assert chat.prompt() == [
         *[USER, *b"Hi", END, ASSISTANT, *written, END],
@@ -57,7 +57,7 @@ def test_a_prompt_is_whole_turns_with_roles_and_ends() -> None:
 def test_a_later_turn_is_what_a_conversation_without_a_cache_says() -> None:
     chat = conversation(temperature=0.0)
     for text in ("Hi", "How are you?", "Well."):
-        with_cache = said(chat.reply(text))
+        with_cache = answer_ids(chat.reply(text))
         tokens = torch.tensor([chat.prompt()])
         anew = SOLUTION.generate(LOADED.model, tokens, len(with_cache), temperature=0.0)
         assert with_cache == anew[0, tokens.shape[1] :].tolist()
@@ -65,7 +65,7 @@ def test_a_later_turn_is_what_a_conversation_without_a_cache_says() -> None:
 
 def test_a_later_turn_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     chat = conversation()
-    said(chat.reply("Hi"))
+    answer_ids(chat.reply("Hi"))
     read: list[int] = []
     extend = type(chat.decoder).extend
 
@@ -84,12 +84,12 @@ def test_two_conversations_in_turn_are_each_as_alone() -> None:
     alone = []
     for pair in texts:
         chat = conversation()
-        alone.append([said(chat.reply(text)) for text in pair])
+        alone.append([answer_ids(chat.reply(text)) for text in pair])
     one, other = conversation(), conversation()
-    first = [said(one.reply("One"))]
-    second = [said(other.reply("Eins"))]
-    first.append(said(one.reply("Two")))
-    second.append(said(other.reply("Zwei")))
+    first = [answer_ids(one.reply("One"))]
+    second = [answer_ids(other.reply("Eins"))]
+    first.append(answer_ids(one.reply("Two")))
+    second.append(answer_ids(other.reply("Zwei")))
     assert [first, second] == alone
 
 
@@ -107,7 +107,7 @@ def always(id: int, n_ctx: int = 96) -> LoadedModel:
 def test_a_reply_stops_at_the_end_and_at_a_role(id: int) -> None:
     chat = conversation(always(id))
     reply = chat.reply("Hi")
-    assert said(reply) == [id]
+    assert answer_ids(reply) == [id]
     assert (reply.text, reply.finish) == ("", "stop")
     assert chat.turns[-1].ids == [ASSISTANT, END]
 
@@ -134,7 +134,7 @@ def test_after_a_left_out_turn_logits_are_those_of_a_fresh_reading() -> None:
     loaded = small_model(n_ctx=48)
     chat = conversation(loaded, temperature=0.0, max_new_tokens=20, stop_tokens=())
     for number in range(4):
-        drawn = said(chat.reply(f"message {number}"))
+        drawn = answer_ids(chat.reply(f"message {number}"))
     assert chat.left_out
     kept = chat.prompt() + drawn[:-1]
     logits = loaded.model(torch.tensor([kept]))[0, -1, : loaded.tokenizer.vocab_size]
@@ -144,13 +144,13 @@ def test_after_a_left_out_turn_logits_are_those_of_a_fresh_reading() -> None:
 def test_an_answer_longer_than_the_context_ends_there() -> None:
     chat = conversation(always(ord("x"), n_ctx=24), max_new_tokens=100)
     reply = chat.reply("Hi")
-    assert said(reply) == [ord("x")] * 20
+    assert answer_ids(reply) == [ord("x")] * 20
     assert reply.finish == chat.turns[-1].finish == "length"
 
 
 def test_a_message_longer_than_the_context_is_refused_and_changes_nothing() -> None:
     chat = conversation()
-    said(chat.reply("Hi"))
+    answer_ids(chat.reply("Hi"))
     before = chat.messages()
     with pytest.raises(UserError, match="the message has 200 tokens"):
         chat.reply("x" * 200)
@@ -163,12 +163,12 @@ def test_a_message_longer_than_the_context_is_refused_and_changes_nothing() -> N
 
 def test_undo_takes_the_last_message_and_its_answer_back() -> None:
     chat = conversation(temperature=0.0)
-    said(chat.reply("Hi"))
+    answer_ids(chat.reply("Hi"))
     before = chat.messages()
-    said(chat.reply("How?"))
+    answer_ids(chat.reply("How?"))
     assert chat.undo() == "How?"
     assert chat.messages() == before
-    again = said(chat.reply("How?"))
+    again = answer_ids(chat.reply("How?"))
     tokens = torch.tensor([chat.prompt()])
     anew = SOLUTION.generate(LOADED.model, tokens, len(again), temperature=0.0)
     assert again == anew[0, tokens.shape[1] :].tolist()
@@ -176,8 +176,8 @@ def test_undo_takes_the_last_message_and_its_answer_back() -> None:
 
 def test_retry_draws_another_answer_to_the_same_message() -> None:
     chat = conversation()
-    first = said(chat.reply("Hi"))
-    second = said(chat.retry())
+    first = answer_ids(chat.reply("Hi"))
+    second = answer_ids(chat.retry())
     assert first != second
     assert [turn.role for turn in chat.turns] == ["user", "assistant"]
     assert conversation_again(("Hi", None)) == [first, second]
@@ -185,14 +185,14 @@ def test_retry_draws_another_answer_to_the_same_message() -> None:
 
 def conversation_again(texts: tuple[str | None, ...]) -> list[list[int]]:
     chat = conversation()
-    return [said(chat.retry() if text is None else chat.reply(text)) for text in texts]
+    return [answer_ids(chat.retry() if text is None else chat.reply(text)) for text in texts]
 
 
 def test_edit_answers_another_message_in_the_place_of_the_last() -> None:
     chat = conversation()
-    said(chat.reply("Hi"))
-    said(chat.reply("How?"))
-    said(chat.edit("Who?"))
+    answer_ids(chat.reply("Hi"))
+    answer_ids(chat.reply("How?"))
+    answer_ids(chat.edit("Who?"))
     assert [turn.text for turn in chat.turns if turn.role == "user"] == ["Hi", "Who?"]
 
 
@@ -210,7 +210,7 @@ def test_a_stopped_reply_keeps_what_was_written_and_the_conversation_goes_on() -
             reply.stop()
     assert (reply.text, reply.finish) == ("xxx", "interrupted")
     assert chat.turns[-1].ids == [ASSISTANT, *b"xxx", END]
-    said(chat.reply("More"))
+    answer_ids(chat.reply("More"))
     assert chat.prompt()[: 4 + 5] == [USER, *b"Hi", END, ASSISTANT, *b"xxx", END]
 
 
@@ -231,13 +231,13 @@ def test_nameless_rows_of_a_padded_model_are_never_drawn() -> None:
     )
     padded = LoadedModel("padded", SOLUTION.Transformer(config).eval(), loaded.tokenizer)
     chat = conversation(padded, max_new_tokens=60, temperature=5.0)
-    drawn = said(chat.reply("Hi")) + said(chat.retry()) + said(chat.retry())
+    drawn = answer_ids(chat.reply("Hi")) + answer_ids(chat.retry()) + answer_ids(chat.retry())
     assert max(drawn) < loaded.tokenizer.vocab_size
 
 
 def test_a_saved_conversation_is_read_by_prepare(tmp_path: Path) -> None:
     chat = conversation(always(ord("x")))
-    said(chat.reply("Hé <|user|>"))
+    answer_ids(chat.reply("Hé <|user|>"))
     chat.save(tmp_path / "chat.jsonl")
     audit = Audit()
     source = open_chat_source(
@@ -260,9 +260,9 @@ def test_a_model_that_was_never_taught_roles_is_refused_with_the_command(
 def test_an_answer_is_not_changed_by_a_later_turn() -> None:
     chat = conversation()
     for text in ("Hi", "How?", "Why?"):
-        said(chat.reply(text))
-    whole = torch.tensor([chat.prompt()])
-    logits = LOADED.model(whole)
+        answer_ids(chat.reply(text))
+    prompt_and_answer = torch.tensor([chat.prompt()])
+    logits = LOADED.model(prompt_and_answer)
     length = len(chat.turns[0].ids) + len(chat.turns[1].ids)
-    alone = LOADED.model(whole[:, :length])
+    alone = LOADED.model(prompt_and_answer[:, :length])
     torch.testing.assert_close(logits[:, :length], alone)

@@ -1,4 +1,4 @@
-"""Batches of conversations: each once an epoch, of similar lengths, with their targets."""
+"""Test batches of conversations: each once an epoch, of similar lengths, with their targets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`gpt2-small chat`: one answer, a pipe, a terminal, its commands, and the report."""
+"""Test `gpt2-small chat`: one answer, a pipe, a terminal, its commands, and the report."""
 
 import json
 import sys
@@ -199,9 +199,9 @@ def test_turns_that_no_longer_fit_are_told_of_once(capsys: pytest.CaptureFixture
     shown = screen(stop_tokens=())
     for number in range(7):
         shown.take(f"message {number}")
-    told = [line for line in capsys.readouterr().err.splitlines() if "no longer fit" in line]
-    assert len(told) >= 2
-    assert len(told) == len(set(told))
+    remarks = [line for line in capsys.readouterr().err.splitlines() if "no longer fit" in line]
+    assert len(remarks) >= 2
+    assert len(remarks) == len(set(remarks))
 
 
 def test_a_terminal_ends_at_the_end_of_input_and_goes_on_after_a_mistake(

@@ -1,4 +1,4 @@
-"""An exported chat: transformers and TRL render and mask what `prepare --chat` does."""
+"""Test an exported chat: transformers and TRL render and mask what `prepare --chat` does."""
 
 import random
 from pathlib import Path
@@ -50,9 +50,9 @@ def conversation(*texts: str) -> Conversation:
 
 
 def rendered(found: Conversation, tokenizer: Tokenizer) -> Rendered:
-    whole = render(found, tokenizer, max_length=10**6, too_long="drop", audit=Audit())
-    assert whole is not None
-    return whole
+    untruncated = render(found, tokenizer, max_length=10**6, too_long="drop", audit=Audit())
+    assert untruncated is not None
+    return untruncated
 
 
 def messages(found: Conversation) -> list[dict[str, str]]:

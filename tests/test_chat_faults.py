@@ -1,4 +1,4 @@
-"""Planted faults of chat training: each breaks the check that is there for it."""
+"""Test planted faults of chat training: each fails its check."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -77,11 +77,13 @@ def test_a_cut_after_the_check_for_targets_is_found(monkeypatch: Patch, tmp_path
     render = rendering.render
 
     def checked_before_the_cut(conversation: Any, tokenizer: Any, **options: Any) -> Any:
-        whole = render(conversation, tokenizer, **(options | {"max_length": 10**6}))
-        if whole is None:
+        untruncated = render(conversation, tokenizer, **(options | {"max_length": 10**6}))
+        if untruncated is None:
             return None
         length = options["max_length"]
-        return rendering.Rendered(whole.ids[:length], whole.is_target[:length], whole.turns)
+        return rendering.Rendered(
+            untruncated.ids[:length], untruncated.is_target[:length], untruncated.turns
+        )
 
     monkeypatch.setattr(prepare_chats, "render", checked_before_the_cut)
     cut = prepared(tmp_path, max_length=8)

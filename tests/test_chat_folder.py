@@ -1,4 +1,4 @@
-"""A folder of conversations: its files, splits, refusals, and damage."""
+"""Test a folder of conversations: its files, splits, refusals, and damage."""
 
 import json
 import random

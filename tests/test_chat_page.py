@@ -1,4 +1,4 @@
-"""docs/chat.md: what it shows runs, and what it names is there."""
+"""Test docs/chat.md: its examples run and its names exist."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""A conversation as ids and targets: roles, cuts, and what is dropped."""
+"""Test a conversation as ids and targets: roles, cuts, and what is dropped."""
 
 import random
 from collections import Counter

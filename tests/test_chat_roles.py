@@ -1,4 +1,4 @@
-"""The roles of a conversation as tokens of any tokenizer."""
+"""Test the roles of a conversation as tokens of any tokenizer."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""Training on conversations: from other weights, in epochs, resumed, by two processes."""
+"""Test training on conversations: from other weights, in epochs, resumed, by two processes."""
 
 import io
 import json
@@ -242,11 +242,11 @@ def test_a_run_on_other_conversations_is_not_resumed(place: Path, tmp_path: Path
 
 
 def test_part_of_the_held_out_conversations_can_be_used(place: Path) -> None:
-    whole = open_chat_data(str(place / "chats"), 64)
+    all_data = open_chat_data(str(place / "chats"), 64)
     part = open_chat_data(str(place / "chats"), 64, held_out_tokens=60)
     rows = [
         sum(len(batch) for batch in data.held_out(batch_size=8, rank=0, world_size=1))
-        for data in (whole, part)
+        for data in (all_data, part)
     ]
     assert 0 < rows[1] < rows[0]
 

@@ -1,4 +1,4 @@
-"""`gpt2-small check`: the screen, the exit codes and the reports."""
+"""Test `gpt2-small check`: the screen, the exit codes and the reports."""
 
 import json
 import re
@@ -53,18 +53,20 @@ def test_a_wrong_part_ends_with_1_and_is_reported_in_every_format(tmp_path: Path
     assert (result.returncode, result.stderr) == (1, "")
     assert "gpt2-small hint MLP" in result.stdout
 
-    told = json.loads((tmp_path / "a.json").read_text())
-    assert set(told) == {"solution", "sha256", "version", *COUNTS, "error", "results"}
-    assert all(set(row) == FIELDS for row in told["results"])
-    assert [told[status] for status in COUNTS] == [
-        sum(row["status"] == status for row in told["results"]) for status in COUNTS
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert set(report) == {"solution", "sha256", "version", *COUNTS, "error", "results"}
+    assert all(set(row) == FIELDS for row in report["results"])
+    assert [report[status] for status in COUNTS] == [
+        sum(row["status"] == status for row in report["results"]) for status in COUNTS
     ]
-    assert {row["mistake"] for row in told["results"] if row["status"] == "failed"} == {"mlp-relu"}
-    assert told["error"] is None
+    assert {row["mistake"] for row in report["results"] if row["status"] == "failed"} == {
+        "mlp-relu"
+    }
+    assert report["error"] is None
 
     suites = {suite.get("name"): suite for suite in ElementTree.parse(tmp_path / "a.xml").getroot()}
     assert set(suites) == {"LayerNorm", "MLP"}
-    assert int(suites["MLP"].get("failures")) == told["failed"]
+    assert int(suites["MLP"].get("failures")) == report["failed"]
     graded = json.loads((tmp_path / "results.json").read_text())
     assert [test["status"] for test in graded["tests"]] == ["passed", "failed"]
     assert [test["score"] > 0 for test in graded["tests"]] == [True, False]
@@ -88,9 +90,9 @@ def test_what_cannot_be_used_ends_with_2_and_one_sentence_also_in_json(
     assert result.stderr.startswith("error: ")
     assert sentence in result.stderr
     assert result.stderr.count("\n") == 1
-    told = json.loads((tmp_path / "a.json").read_text())
-    assert sentence in told["error"]
-    assert told["results"] == []
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert sentence in report["error"]
+    assert report["results"] == []
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_anything_is_checked(

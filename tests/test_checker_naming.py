@@ -1,4 +1,4 @@
-"""Mistakes are named by what they do, alone and in pairs; what is unknown is said to be."""
+"""Test the naming of mistakes, alone and in pairs, and of unknown ones."""
 
 import re
 from pathlib import Path

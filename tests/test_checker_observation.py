@@ -1,4 +1,4 @@
-"""Observations: what counts as equal, how they travel, how often chance alone is blamed."""
+"""Test observations: equality, encoding, and the rate of false alarms."""
 
 import math
 
@@ -121,8 +121,8 @@ def test_a_token_that_cannot_be_drawn_is_rejected_when_it_is() -> None:
 def test_a_difference_is_told_with_place_values_and_tolerance() -> None:
     seen, wanted = torch.zeros(2, 3), torch.zeros(2, 3)
     seen[1, 2] = 0.5
-    said = explain_difference("the output", seen, wanted)
-    assert "by up to 0.5 (allowed: 2e-05): at [1, 2] it is 0.5, and should be 0" in said
+    sentence = explain_difference("the output", seen, wanted)
+    assert "by up to 0.5 (allowed: 2e-05): at [1, 2] it is 0.5, and should be 0" in sentence
 
 
 def test_a_constant_factor_is_told() -> None:
@@ -131,8 +131,8 @@ def test_a_constant_factor_is_told() -> None:
 
 
 def test_a_shape_is_told_with_its_axes() -> None:
-    said = explain_difference("the output", torch.ones(11, 24), torch.ones(2, 11, 24))
-    assert said == (
+    sentence = explain_difference("the output", torch.ones(11, 24), torch.ones(2, 11, 24))
+    assert sentence == (
         "the output has the shape [11 24] (seq d_model); it should be [2 11 24] (batch seq d_model)"
     )
 

@@ -1,4 +1,4 @@
-"""pytest --solution FILE runs the list of checks, and agrees with `gpt2-small check`."""
+"""Test `pytest --solution FILE`: the same claims and results as `gpt2-small check`."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever a file does, it is one sentence with its line, and the other results stay."""
+"""Test misbehaving files: one error with its line, and all other results."""
 
 import os
 import signal

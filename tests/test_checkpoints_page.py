@@ -1,4 +1,4 @@
-"""docs/checkpoints.md: what it shows runs, and what it lists is so."""
+"""Test docs/checkpoints.md: its examples run and its tables are right."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Multiple choice during training: in the log, on the screen and in the picture."""
+"""Test multiple choice during training: in the log, on the screen and in the plot."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""Every claim rejects something, and accepts the reference whatever is drawn."""
+"""Test that every claim rejects a fault, and accepts the reference for all seeds."""
 
 from collections.abc import Callable
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""A run whose model is compiled: when it is, what it takes, and that it is the same training."""
+"""Test compiled runs: their conditions, memory and results."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""TransformerConfig: the shape of a GPT-2."""
+"""Test TransformerConfig: the shape of a GPT-2."""
 
 import dataclasses
 import math

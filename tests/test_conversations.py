@@ -1,4 +1,4 @@
-"""Conversations in the formats of others: rules for awkward turns, counted."""
+"""Test conversation formats: rules for awkward turns, with counts."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The command that runs CS336's tokenizer tests judges every subject by them."""
+"""Test the command that runs CS336's tokenizer tests."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Damaged checkpoints of a run are named, set aside, and the one before is resumed from."""
+"""Test damaged checkpoints: they are reported and renamed, and the one before resumes."""
 
 import pytest
 from resumed_runs import finished_run, stopped_run

@@ -1,4 +1,4 @@
-"""Damaged files of conversations are refused with a sentence that names the row."""
+"""Test damaged conversation files: an error with the row."""
 
 import gzip
 import json
@@ -132,9 +132,9 @@ def read_or_refused(path: Path) -> bool:
 def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path: Path) -> None:
     rng, refused = random.Random(0), 0
     for path in whole_sources(tmp_path):
-        whole = path.read_bytes()
+        intact = path.read_bytes()
         for _ in range(50):
-            path.write_bytes(damaged(whole, rng))
+            path.write_bytes(damaged(intact, rng))
             refused += read_or_refused(path)
     assert refused > 100
 

@@ -1,4 +1,4 @@
-"""Files that were damaged at random: each is read, or refused in one sentence, and none hangs."""
+"""Test randomly damaged files: each is read or refused, and none hangs."""
 
 import bz2
 import csv
@@ -103,10 +103,10 @@ def test_a_damaged_text_is_read_or_refused(tmp_path, name, count):
 @pytest.mark.parametrize("name", ["shards.json", "tokenizer.json", "train_000000.npy"])
 def test_a_damaged_folder_of_shards_is_read_or_refused(tmp_path, name, count):
     path = json_lines(tmp_path / "a.jsonl", TEXTS)
-    whole = made(path, tmp_path / "whole", tokenizer="bpe:270", kind="npy")
+    expected = made(path, tmp_path / "whole", tokenizer="bpe:270", kind="npy")
 
     def attempt(number):
-        folder = shutil.copytree(whole, tmp_path / f"{number}")
+        folder = shutil.copytree(expected, tmp_path / f"{number}")
         data = damaged((folder / name).read_bytes(), random.Random(f"{name} {number}"))
         (folder / name).write_bytes(data)
         if number % 2:
@@ -122,13 +122,13 @@ def test_a_damaged_state_is_refused(tmp_path, count, monkeypatch):
     monkeypatch.setattr(prepare, "BATCH_PIECES", 4)
     path = json_lines(tmp_path / "a.jsonl", TEXTS)
     list(islice(steps_of(path, tmp_path / "begun", tokenizer="byte"), 5))
-    whole = bytes_of(made(path, tmp_path / "whole", tokenizer="byte"))
+    expected = bytes_of(made(path, tmp_path / "whole", tokenizer="byte"))
 
     def attempt(number):
         folder = shutil.copytree(tmp_path / "begun", tmp_path / f"{number}")
         state = folder / "unfinished/progress.json"
         state.write_bytes(damaged(state.read_bytes(), random.Random(number)))
-        assert bytes_of(made(path, folder, tokenizer="byte")) == whole
+        assert bytes_of(made(path, folder, tokenizer="byte")) == expected
 
     check_all(count, attempt)
 

@@ -1,4 +1,4 @@
-"""Rows of a decoder are extended, truncated, forked and reused, and give the model's logits."""
+"""Test a decoder's rows: extended, truncated, forked and reused, with the model's logits."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Cached decoding gives, after every token, what the model gives when it reads everything anew."""
+"""Test cached decoding against the model's full forward pass after every token."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""JSON that is nested too deeply for Python's reader is a damaged file, not a traceback."""
+"""Test deeply nested JSON: an error, not a traceback."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Device peaks: whose they are, and silence where nobody knows."""
+"""Test device peaks: known devices, and None for unknown ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The dialogues: their grammar, its exact floor, and the judge of a model's answers."""
+"""Test the dialogues: their grammar, its exact floor, and the judge of answers."""
 
 import math
 from collections.abc import Iterator

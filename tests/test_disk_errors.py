@@ -1,4 +1,4 @@
-"""A path that cannot be written is refused with the system's reason and the way out."""
+"""Test paths that cannot be written: an error with the system's reason and a remedy."""
 
 import errno
 import os

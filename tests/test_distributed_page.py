@@ -1,4 +1,4 @@
-"""docs/distributed.md: its commands run, its flags and sentences are there, its script is right."""
+"""Test docs/distributed.md: its commands, flags, messages and script."""
 
 import inspect
 import os
@@ -63,14 +63,14 @@ def test_every_variable_on_the_page_is_read_by_torch_or_by_us():
 
 def test_the_messages_on_the_page_are_those_of_the_code():
     source = "".join(map(inspect.getsource, (rank_agreement, processes, process_group, recipe)))
-    said = re.sub(r'"\s*\n\s*f?"', "", source)
+    messages = re.sub(r'"\s*\n\s*f?"', "", source)
     table = page(NAME).partition("| message |")[2].partition("\n\n")[0]
     sentences = re.findall(r"^\| `(.*?)` \|", table, flags=re.MULTILINE)
     assert len(sentences) == 8
     for sentence in sentences:
         for piece in re.split(r"\d+|\.\.\.|play\.txt|host-b|runs/plays|Conn.*peer|[()]", sentence):
             if len(piece.strip(" ,")) > 8 and "does not exist" not in piece:
-                assert piece.strip(" ,") in said, piece
+                assert piece.strip(" ,") in messages, piece
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The docs site builds without a warning and loads nothing from elsewhere."""
+"""Test that the docs site builds without warnings and loads nothing from other servers."""
 
 import os
 import re

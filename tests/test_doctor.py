@@ -1,4 +1,4 @@
-"""`doctor` reports what this machine has and the command that mends what is missing."""
+"""Test `doctor`: this machine's state, and the commands that install what is missing."""
 
 import importlib.metadata
 import sys

@@ -1,4 +1,4 @@
-"""Ctrl-C during a download is answered at once, and the same command resumes it."""
+"""Test Ctrl-C during a download: an immediate end, and resuming with the same command."""
 
 import json
 import signal
@@ -65,8 +65,8 @@ def test_ctrl_c_while_a_model_is_downloaded_ends_the_command_at_once(tmp_path, r
         "train": [*begin, "--init-from", REPOSITORY],
     }[command]
     with slow_hub(repository, "model.safetensors", 2000) as hub:
-        said = interrupted(hub, start(hub, tmp_path, command, *words))
-        assert f"Interrupted while downloading {REPOSITORY}; the same command" in said
+        printed = interrupted(hub, start(hub, tmp_path, command, *words))
+        assert f"Interrupted while downloading {REPOSITORY}; the same command" in printed
     assert not (tmp_path / "run").exists()
 
 
@@ -106,8 +106,8 @@ def test_ctrl_c_while_a_data_set_is_downloaded_ends_prepare_and_says_how_to_go_o
     words = ["prepare", f"hub:{REPOSITORY}", "--out", tmp_path / "out", "--tokenizer", "byte"]
     words += ["--processes", 1]
     with slow_hub(repository, path.name, SENT) as hub:
-        said = interrupted(hub, start(hub, tmp_path, *words))
-        assert "Interrupted. The same command resumes" in said
+        printed = interrupted(hub, start(hub, tmp_path, *words))
+        assert "Interrupted. The same command resumes" in printed
         hub.released.set()
         again = start(hub, tmp_path, *words)
         assert again.wait() == 0, again.err
@@ -119,6 +119,6 @@ def test_ctrl_c_while_train_downloads_a_data_set_ends_it_at_once(tmp_path, repos
     path = rows(repository / "train.parquet")
     words = ["train", "--preset", "characters", "--data", f"hub:{REPOSITORY}", *flags()]
     with slow_hub(repository, path.name, SENT) as hub:
-        said = interrupted(hub, start(hub, tmp_path, *words, "--out", tmp_path / "run"))
-    assert f"Interrupted while preparing hub:{REPOSITORY}; the same command" in said
+        printed = interrupted(hub, start(hub, tmp_path, *words, "--out", tmp_path / "run"))
+    assert f"Interrupted while preparing hub:{REPOSITORY}; the same command" in printed
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""The twin runs in a model's place only where it computes the model's function."""
+"""Test the conditions under which the twin replaces a model."""
 
 import types
 

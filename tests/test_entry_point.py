@@ -1,4 +1,4 @@
-"""How every command ends: one sentence, and the exit code that belongs to it."""
+"""Test the ends of commands: one sentence and the exit code."""
 
 import pytest
 import typer
@@ -31,16 +31,16 @@ def test_an_unreadable_file_is_one_sentence_with_exit_code_2(capsys, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [("'sample is not written yet'", "sample is not written yet"), ("", "this is not written yet")],
 )
 def test_a_part_that_is_not_written_is_its_line_and_exit_code_1(
-    arguments, said, capsys, monkeypatch
+    arguments, printed, capsys, monkeypatch
 ):
     path = binding.bound().__file__
     source = f"\nraise NotImplementedError({arguments})"
     code, error = ending_of(source, path, capsys, monkeypatch)
-    assert (code, error) == (1, f"error: {path}, line 2: {said}\n")
+    assert (code, error) == (1, f"error: {path}, line 2: {printed}\n")
 
 
 def test_a_not_implemented_error_of_other_code_keeps_its_traceback(capsys, monkeypatch):
@@ -61,7 +61,7 @@ def test_at_a_terminal_a_sentence_is_broken_between_words(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
     sentence = "my_gpt2.py exists already; choose another: gpt2-small start my_gpt2_second-try.py"
-    _, said = ending_of(f"raise UserError({sentence!r})", "x.py", capsys, monkeypatch)
-    assert len(said.splitlines()) == 3
-    assert max(map(len, said.splitlines())) <= 40
-    assert " ".join(said.split()) == f"error: {sentence}"
+    _, printed = ending_of(f"raise UserError({sentence!r})", "x.py", capsys, monkeypatch)
+    assert len(printed.splitlines()) == 3
+    assert max(map(len, printed.splitlines())) <= 40
+    assert " ".join(printed.split()) == f"error: {sentence}"

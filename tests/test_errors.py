@@ -1,4 +1,4 @@
-"""Errors for users: the nearest known name, held locks, damaged files."""
+"""Test errors for users: the nearest known name, held locks, damaged files."""
 
 import ast
 import json
@@ -80,8 +80,8 @@ def test_a_manifest_whose_files_are_a_list_is_refused(tmp_path):
 def test_a_printed_command_names_the_very_file(name):
     word = shell_word(os.fsdecode(name))
     assert word.isprintable()
-    said = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
-    assert said.stdout == name
+    echoed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert echoed.stdout == name
 
 
 def is_user_error(called: ast.expr) -> bool:

@@ -1,4 +1,4 @@
-"""`gpt2-small evaluate` and `lm-eval` on a small run: numbers, formats, and sentences."""
+"""Test `gpt2-small evaluate` and `lm-eval`: numbers, formats and errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Multiple choice by both definitions, packed or padded, in one process or several."""
+"""Test multiple choice by both definitions, packed or padded, in several processes."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Texts are scored token by token, in windows of a stated stride, over the decoded bytes."""
+"""Test text scores: tokens, windows with a stride, and decoded bytes."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""An exercise set has its own reference, parts, claims and hints; a file says which is its."""
+"""Test exercise sets: reference, parts, claims, hints, and the mark in a file."""
 
 from pathlib import Path
 from types import ModuleType

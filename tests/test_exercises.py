@@ -1,4 +1,4 @@
-"""The learner's file that is made from the reference, and the hints that go with it."""
+"""Test the skeleton made from the reference, and its hints."""
 
 import ast
 import json
@@ -126,23 +126,26 @@ def test_every_part_has_steps_and_three_hints_of_its_own() -> None:
 
 
 def test_hints_go_from_the_first_to_the_last_and_stay_there() -> None:
-    told = Progress()
-    given = [progress.next_hint(told, "MLP", ()) for _ in range(4)]
+    progress_so_far = Progress()
+    given = [progress.next_hint(progress_so_far, "MLP", ()) for _ in range(4)]
     assert [hint.text for hint in given] == [*GUIDES["MLP"].hints, GUIDES["MLP"].hints[-1]]
     assert [(hint.number, hint.of) for hint in given] == [(1, 3), (2, 3), (3, 3), (3, 3)]
 
 
 def test_a_named_mistake_has_hints_of_its_own_that_are_counted_apart() -> None:
-    told = Progress(hints={"LayerNorm": 2})
-    first = progress.next_hint(told, "LayerNorm", ["layer-norm-no-epsilon"])
+    progress_so_far = Progress(hints={"LayerNorm": 2})
+    first = progress.next_hint(progress_so_far, "LayerNorm", ["layer-norm-no-epsilon"])
     assert (first.about, first.number) == ("layer-norm-no-epsilon", 1)
-    assert told.hints == {"LayerNorm": 2, "layer-norm-no-epsilon": 1}
+    assert progress_so_far.hints == {"LayerNorm": 2, "layer-norm-no-epsilon": 1}
 
 
 def test_the_second_of_two_mistakes_is_hinted_at_when_the_first_has_no_more_hints() -> None:
-    told = Progress(hints={"layer-norm-no-epsilon": 3})
+    progress_so_far = Progress(hints={"layer-norm-no-epsilon": 3})
     two = ["layer-norm-no-epsilon", "layer-norm-unbiased-variance"]
-    assert progress.next_hint(told, "LayerNorm", two).about == "layer-norm-unbiased-variance"
+    assert (
+        progress.next_hint(progress_so_far, "LayerNorm", two).about
+        == "layer-norm-unbiased-variance"
+    )
 
 
 def test_progress_comes_back_as_it_was_kept(tmp_path: Path) -> None:

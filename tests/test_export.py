@@ -1,4 +1,4 @@
-"""Exported folders: others load them with the same logits, and they are there whole or not."""
+"""Test exported folders: equal logits elsewhere, and atomic writes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""gpt2-small export: a folder that transformers loads, or one sentence."""
+"""Test gpt2-small export: a folder that transformers loads, or an error."""
 
 import pytest
 import torch
@@ -19,9 +19,9 @@ def export(monkeypatch, capsys):
 
 def test_transformers_loads_the_exported_model_and_its_tokenizer(export, tmp_path):
     saved_run(tmp_path / "run", small_model())
-    code, said, _ = export(tmp_path / "run", tmp_path / "out")
+    code, printed, _ = export(tmp_path / "run", tmp_path / "out")
     assert code == 0
-    assert said.startswith(f"Wrote {tmp_path / 'out'}: config.json, ")
+    assert printed.startswith(f"Wrote {tmp_path / 'out'}: config.json, ")
     loaded = GPT2LMHeadModel.from_pretrained(tmp_path / "out").eval()
     torch.testing.assert_close(logits_of(loaded), logits_of(small_model()), rtol=0, atol=ROUNDING)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")

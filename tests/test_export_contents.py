@@ -1,4 +1,4 @@
-"""An export keeps every row, token and end, and refuses a model of another function."""
+"""Test the contents of an export: rows, tokens, ends, and refused models."""
 
 import json
 import os

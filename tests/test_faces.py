@@ -1,4 +1,4 @@
-"""What `check` calls done, every other face calls done: in processes of its own, here, and pytest.
+"""Test that `check`, the in-process runner and pytest agree.
 
 Pytest adds drawn shapes, live TransformerLens and shape types to the list of claims; what it adds
 fails no file that keeps the docstrings.

@@ -1,4 +1,4 @@
-"""A slip that no list has gets no name that a teacher would not give it."""
+"""Test that unlisted mistakes get no false name."""
 
 from pathlib import Path
 

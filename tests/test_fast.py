@@ -1,4 +1,4 @@
-"""The fast twin computes the reference's loss, logits and gradients from the same parameters."""
+"""Test the fast twin: the reference's loss, logits and gradients."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A mistake in the fast twin is caught by comparing it with the reference."""
+"""Test faults planted in the fast twin: the comparison with the reference fails."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Atomic writes: the new file whole, or the old one and nothing beside it."""
+"""Test atomic writes: the new file complete, or the old one."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A file may state that its MLP has a fixed width, which is then not judged."""
+"""Test files that declare a fixed MLP width, which is not judged."""
 
 from pathlib import Path
 

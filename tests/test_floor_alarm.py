@@ -1,4 +1,4 @@
-"""A loss below the stories' entropy is reported as a model that sees its targets."""
+"""Test the report on a loss below the stories' entropy."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def test_the_demo_names_check_and_fails_for_a_file_without_its_mask(tmp_path: Pa
     flags = ["--solution", "mine.py", "--max-steps", "400", "--judge", "5", "--out", "run"]
     command = [sys.executable, str(ROOT / "demos" / "train_demo.py"), *flags]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
-    said = " ".join(ended.stdout.split())
+    printed = " ".join(ended.stdout.split())
     assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert "which no model can reach without seeing the token that it predicts" in said
-    assert "gpt2-small check" in said
+    assert "which no model can reach without seeing the token that it predicts" in printed
+    assert "gpt2-small check" in printed

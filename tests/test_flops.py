@@ -1,4 +1,4 @@
-"""FLOPs and parameters of a shape, against torch's own counter and the model itself."""
+"""Test FLOPs and parameters of a shape against torch's counter and the model."""
 
 import pytest
 import torch

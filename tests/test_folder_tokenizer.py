@@ -1,4 +1,4 @@
-"""The tokenizer of a folder that has none: GPT-2's where that is sure, else a sentence."""
+"""Test folders without tokenizer files: GPT-2's tokenizer if certain, else an error."""
 
 import json
 

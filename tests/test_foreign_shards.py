@@ -1,4 +1,4 @@
-"""Shards that other programs wrote: read as what they are, or refused by name."""
+"""Test shards of other programs: read correctly, or refused by name."""
 
 import os
 import pickle
@@ -35,7 +35,7 @@ def play(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
-    """Folders of the same text that nobody may change, by their shards."""
+    """Read-only folders of the same text by their kind of shards."""
     return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 

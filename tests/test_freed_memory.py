@@ -1,4 +1,4 @@
-"""On a CPU a run keeps the memory of freed tensors, or gives it back where memory is short."""
+"""Test the allocator settings of a run on a CPU: freed memory kept or returned."""
 
 import platform
 
@@ -6,7 +6,7 @@ import pytest
 from processes import ROOT, printed_by
 
 pytestmark = pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to do"
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is configured"
 )
 
 BEGIN = """

@@ -1,4 +1,4 @@
-"""A small, fixed slice of tests/fuzz.py: random command lines and damaged files."""
+"""Test a small, fixed sample of tests/fuzz.py: random command lines and damaged files."""
 
 import pytest
 from fuzz import Fuzz

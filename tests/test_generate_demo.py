@@ -1,4 +1,4 @@
-"""demos/generate_demo.py: what it shows, with and without trained weights."""
+"""Test demos/generate_demo.py with and without trained weights."""
 
 import importlib.util
 import io

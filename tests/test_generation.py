@@ -1,4 +1,4 @@
-"""generate: a prompt continued token by token."""
+"""Test generate: a prompt continued token by token."""
 
 import pytest
 import torch

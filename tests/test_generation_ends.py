@@ -1,4 +1,4 @@
-"""Ends of continuations: stop strings, stop tokens and ends of text, with the text whole."""
+"""Test ends of continuations: stop strings, stop tokens and ends of text."""
 
 import itertools
 

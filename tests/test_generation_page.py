@@ -1,4 +1,4 @@
-"""docs/generation.md: what it shows runs."""
+"""Test docs/generation.md: its examples run."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Streaming generation: rows, their steps, texts and finish reasons."""
+"""Test streaming generation: rows, their steps, texts and finish reasons."""
 
 import math
 from types import SimpleNamespace
@@ -26,7 +26,7 @@ PROMPTS = ["HELLO", "A", "THE" * N_CTX]
 
 
 def decode_uncached(monkeypatch):
-    """Until the test ends, every model runs as it is written."""
+    """Disable the fast twin during the test."""
     monkeypatch.setattr(loaded_model, "stands_in_for", lambda model: False)
 
 
@@ -160,7 +160,7 @@ def test_the_plain_path_leaves_out_dropout_and_restores_the_mode(monkeypatch):
     assert model.training
 
 
-# What changes the logits, and what is told of them
+# Options that change the logits, and log-probabilities
 
 
 def test_a_large_repetition_penalty_repeats_neither_the_prompt_nor_itself():

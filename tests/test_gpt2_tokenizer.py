@@ -1,4 +1,4 @@
-"""GPT-2's own tokenizer: the published ids, and where its table is found."""
+"""Test GPT-2's tokenizer: the published ids, and the search for its table."""
 
 import base64
 import hashlib

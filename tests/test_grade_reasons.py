@@ -1,4 +1,4 @@
-"""Whoever gets no points is told why, on every screen and in every report."""
+"""Test that every screen and report gives the reasons for missing points."""
 
 import csv
 import io

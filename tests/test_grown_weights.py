@@ -1,4 +1,4 @@
-"""Growing weights: what was known stays, new rows are like the old ones, ties stay."""
+"""Test grown weights: old rows unchanged, new rows similar, ties preserved."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Activations by name: the closed list, patching, and what is left behind afterwards."""
+"""Test activations by name: the list, patching, and removal of hooks."""
 
 import pytest
 import torch

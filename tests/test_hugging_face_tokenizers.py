@@ -1,4 +1,4 @@
-"""Exported tokenizer files, read back by `transformers`."""
+"""Test exported tokenizer files with `transformers`."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A grading that is interrupted, or whose files change or take too long, keeps what it has."""
+"""Test interrupted gradings, changed files and timeouts: finished rows are written."""
 
 import threading
 from pathlib import Path

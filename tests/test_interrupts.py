@@ -1,4 +1,4 @@
-"""Ctrl-C while libraries load: the process ends, and nothing is printed."""
+"""Test Ctrl-C during imports: a silent end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run stay, and what a failing disk does to them."""
+"""Test the retention of checkpoints, also on a failing disk."""
 
 import json
 import os
@@ -143,14 +143,14 @@ def test_a_log_that_fails_for_a_moment_gets_no_checkpoint_that_it_lacks_steps_of
     solution, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
-    whole = kept.append_log
+    original = kept.append_log
 
     def full_at_step_4(folder, record):
         if record["step"] == 4:
             with (run / "log.jsonl").open("a") as file:
                 file.write('{"step": 4, "lo')
             raise UserError("cannot write log.jsonl (No space left on device); free some space")
-        whole(folder, record)
+        original(folder, record)
 
     monkeypatch.setattr(kept, "append_log", full_at_step_4)
     with pytest.raises(UserError, match="No space left"):

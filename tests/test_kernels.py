@@ -1,4 +1,4 @@
-"""A kernel's CPU version gives the values and gradients of its plain version."""
+"""Test each kernel's CPU version against its plain version, with gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Killed at random, again and again: preparing and training end with the bits of an unharmed run.
+"""Test runs and preparations that are killed at random: the same bits at the end.
 
 Each life lasts a random part of the time that an unharmed one takes, so that kills land in the
 start, in steps, in evaluations, in saves and in the last save. Nothing is waited for but the end.

@@ -1,4 +1,4 @@
-"""GPT-2 small gives the published HellaSwag accuracies by both definitions."""
+"""Test GPT-2 small's published HellaSwag accuracies by both definitions."""
 
 import json
 from pathlib import Path

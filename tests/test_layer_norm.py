@@ -1,4 +1,4 @@
-"""LayerNorm: every position centred and scaled by itself, then gain and bias."""
+"""Test LayerNorm: every position centred and scaled by itself, then gain and bias."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

@@ -1,4 +1,4 @@
-"""The adapter of a layout gives a module the contract's names and shapes of parameters."""
+"""Test the adapter of a layout: the contract's parameter names and shapes."""
 
 import re
 import shlex

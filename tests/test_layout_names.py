@@ -1,4 +1,4 @@
-"""Models whose classes, arguments and configuration fields have other names than a layout's own."""
+"""Test models with other class, argument and field names than their layout."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,5 +139,7 @@ def test_a_missing_parameter_is_told_by_its_first_name(tmp_path: Path) -> None:
     text = (FILES / "llms_from_scratch.py").read_text().replace("norm1", "first")
     layout = "llms-from-scratch"
     verdict = check_text(tmp_path, text, "TransformerBlock", layout=layout, naming=False)
-    said = " ".join(one.message for one in verdict.results if one.component == "TransformerBlock")
-    assert "there is no parameter ln1.w, under this or another usual name" in said
+    messages = " ".join(
+        one.message for one in verdict.results if one.component == "TransformerBlock"
+    )
+    assert "there is no parameter ln1.w, under this or another usual name" in messages

@@ -1,4 +1,4 @@
-"""Tokenizers learned from a text: long words, absurd sizes, and Ctrl-C."""
+"""Test learning tokenizers from a text: long words, extreme sizes, and Ctrl-C."""
 
 import os
 import random

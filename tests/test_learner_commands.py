@@ -1,4 +1,4 @@
-"""`gpt2-small start`, `hint`, `show`, `doctor`, and what all subcommands have in common."""
+"""Test `gpt2-small start`, `hint`, `show`, `doctor`, and all subcommands' common behaviour."""
 
 import json
 import sys

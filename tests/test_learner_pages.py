@@ -1,4 +1,4 @@
-"""What the pages for learners and instructors show is what the commands say."""
+"""Test the pages for learners and instructors against the commands' output."""
 
 import re
 from pathlib import Path

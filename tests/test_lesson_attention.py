@@ -1,4 +1,4 @@
-"""What lesson 02 says of the scale is what was measured, and what is measured again."""
+"""Test lesson 02's claims against its stored and new measurements."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The chat lesson agrees with transformers, and its claims hold over its seeds."""
+"""Test the chat lesson against transformers, and its claims over seeds."""
 
 from pathlib import Path
 from types import ModuleType
@@ -96,12 +96,12 @@ def test_a_reply_is_transformers_greedy_continuation(lesson, tmp_path: Path) -> 
         prompt, _ = lesson.render([("user", text)], names)
         prompt = torch.cat([prompt, torch.tensor([names.assistant])])
         with torch.no_grad():
-            said = theirs.generate(
+            generated = theirs.generate(
                 prompt[None], max_new_tokens=20, do_sample=False, eos_token_id=list(stops),
                 pad_token_id=names.end, attention_mask=torch.ones_like(prompt[None]),
             )[0, len(prompt) :].tolist()  # fmt: skip
-        said = said[:-1] if said[-1] in stops else said
-        assert lesson.reply(ours, prompt, stops, 20) == said
+        generated = generated[:-1] if generated[-1] in stops else generated
+        assert lesson.reply(ours, prompt, stops, 20) == generated
 
 
 def test_the_dialogues_are_rendered_as_the_kit_renders_them(lesson, found) -> None:

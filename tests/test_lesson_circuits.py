@@ -1,4 +1,4 @@
-"""The circuits lesson agrees with TransformerLens, and its claims hold over its seeds."""
+"""Test the circuits lesson against TransformerLens, and its claims over seeds."""
 
 import copy
 from types import ModuleType

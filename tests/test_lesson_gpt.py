@@ -1,4 +1,4 @@
-"""What lesson 03 says of its stages is what was measured, and what is measured again."""
+"""Test lesson 03's claims against its stored and new measurements."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The measuring lesson agrees with torch, the kit and the harness, and its claims hold."""
+"""Test the measuring lesson against torch, the kit and the harness, and its claims."""
 
 from types import ModuleType
 

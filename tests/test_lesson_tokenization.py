@@ -1,4 +1,4 @@
-"""The tokenization lesson's claims hold: of GPT-2's table, and over the seeds of small models."""
+"""Test the tokenization lesson's claims: on GPT-2's table, and over seeds."""
 
 from types import ModuleType
 from typing import Any

@@ -1,4 +1,4 @@
-"""What lesson 05 says of variants is what was measured, and its functions are the variants' own."""
+"""Test lesson 05's claims against its measurements, and its functions against variants."""
 
 from types import ModuleType
 from typing import Any

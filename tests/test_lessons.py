@@ -1,4 +1,4 @@
-"""Lessons have outside oracles and known mistakes, and their notebooks are current."""
+"""Test lessons: outside oracles, known mistakes, and current notebooks."""
 
 import json
 from pathlib import Path

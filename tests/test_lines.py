@@ -1,4 +1,4 @@
-"""The line that is quoted is the one where a part begins to do, or to compute, something else."""
+"""Test the quoted lines: the first wrong effect or result of a part."""
 
 from pathlib import Path
 

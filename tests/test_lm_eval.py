@@ -1,4 +1,4 @@
-"""The harness's tasks give on our models what its own `hf` model gives on the same weights."""
+"""Test the harness's tasks on our models against its `hf` model on the same weights."""
 
 import json
 import random

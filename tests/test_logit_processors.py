@@ -1,4 +1,4 @@
-"""Each option draws from the distribution that transformers' processors give, in their order."""
+"""Test each sampling option's distribution against transformers' processors."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""next_token_loss: the mean cross-entropy of every token given the ones before it."""
+"""Test next_token_loss: the mean cross-entropy of every token given the ones before it."""
 
 from dataclasses import replace
 

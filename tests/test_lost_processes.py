@@ -1,4 +1,4 @@
-"""Processes that lose one another, or differ: one sentence, an exit code, and nothing lost.
+"""Test lost and differing processes: an error, an exit code, and no lost work.
 
 The processes are started with the environment that torchrun gives, but without torchrun, so that
 what they print is all there is.
@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 import typer
 from forked import Fork, the_forks, wait_until
-from injected_programs import stay
+from injected_programs import block_before_step
 from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 
 from gpt2_small import entry_point
@@ -30,12 +30,12 @@ GO_ON = "see its own last message, and resume from the last checkpoint with the 
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
-# No agent ends the processes when one has ended, so that none waits for the first to speak.
+# Without an agent, no process is ended after another, so none depends on the first's message.
 NO_AGENT = "from gpt2_small import entry_point\nentry_point.SECONDS_TO_PRINT = 0\n"
 
 
@@ -85,7 +85,7 @@ def endings(forks):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Two processes' folders, with a run that has ended in the first."""
+    """Two processes' folders, with a finished run in the first."""
     folder = tmp_path_factory.mktemp("finished")
     assert endings(World(folder).run(*begin(max_steps=6))) == [(0, ""), (0, "")]
     return folder
@@ -94,7 +94,7 @@ def finished(tmp_path_factory):
 def in_the_middle(tmp_path, **env):
     """Two processes after step 6, the second of which stays there."""
     world = World(tmp_path)
-    before = stay(7, tmp_path / "gate", rank=1)
+    before = block_before_step(7, tmp_path / "gate", rank=1)
     forks = [world.start(rank, *begin(), before=before, **env) for rank in range(2)]
     log = tmp_path / "0/run/log.jsonl"
     wait_until(lambda: log.exists() and log.read_bytes().count(b"\n") == 6)

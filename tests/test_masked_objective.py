@@ -1,4 +1,4 @@
-"""The masked loss: one gradient for any division of a step, and nothing learned but targets."""
+"""Test the masked loss: one gradient for any division, and only targets learned."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The twin's matrix products: the same numbers whatever library makes them, and in what type."""
+"""Test the twin's matrix products: equal numbers for every library and dtype."""
 
 from dataclasses import replace
 

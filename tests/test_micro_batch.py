@@ -1,4 +1,4 @@
-"""The micro-batch fits the device, and too little memory is one sentence."""
+"""Test the choice of the micro-batch, and the error for too little memory."""
 
 from dataclasses import replace
 
@@ -24,10 +24,10 @@ GPU = Processes(rank=0, world_size=1, device=torch.device("cuda"))
 def memory(monkeypatch):
     """Gives the device so many GB."""
 
-    def give(gigabytes):
+    def set_memory(gigabytes):
         monkeypatch.setattr(fitting, "memory_of_device", lambda device: 1e9 * gigabytes)
 
-    return give
+    return set_memory
 
 
 @pytest.mark.parametrize(("gigabytes", "windows"), [(24, 32), (80, 64), (16, 16)])

@@ -1,4 +1,4 @@
-"""What mistakes cost a training run: the stored numbers, the page, and the command."""
+"""Test the costs of mistakes in training: stored numbers, page and command."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_a_cost_is_said(cost: Cost | None, words: str) -> None:
 def test_the_command_measures_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
     options = ["--steps", "3", "--seeds", "1", "--processes", "1", "--out", tmp_path / "c.json"]
     options += ["--only", "attention-mask-missing", "transformer-last-position"]
-    said = [
+    printed = [
         subprocess.run(
             [sys.executable, COMMAND, *map(str, options)],
             capture_output=True,
@@ -63,9 +63,9 @@ def test_the_command_measures_what_is_missing_and_nothing_twice(tmp_path: Path) 
         )
         for _ in range(2)
     ]
-    assert [one.returncode for one in said] == [0, 0], said[0].stderr
-    assert "2/2" in said[0].stdout
-    assert re.search(r"^1/", said[1].stdout, flags=re.MULTILINE) is None
+    assert [one.returncode for one in printed] == [0, 0], printed[0].stderr
+    assert "2/2" in printed[0].stdout
+    assert re.search(r"^1/", printed[1].stdout, flags=re.MULTILINE) is None
     stored = json.loads((tmp_path / "c.json").read_text())["mistakes"]
     assert stored["transformer-last-position"]["error"] == "ValueError"
     assert stored["attention-mask-missing"]["above_floor"] > 0

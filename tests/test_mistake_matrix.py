@@ -1,4 +1,4 @@
-"""Every known mistake is rejected and named; wrong files are rejected; right files are accepted."""
+"""Test that every known mistake is rejected and named, and right files pass."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""MLP: every position transformed by itself."""
+"""Test MLP: every position transformed by itself."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

@@ -1,4 +1,4 @@
-"""The decoding step in C gives what the model gives, and where it cannot be made torch steps in."""
+"""Test the decoding step in C against the model, and the fallback to torch."""
 
 import re
 from dataclasses import replace

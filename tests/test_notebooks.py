@@ -1,4 +1,4 @@
-"""A notebook is checked like a file: its code cells in order, with cell and line in messages."""
+"""Test checking notebooks: code cells in order, with cell and line in messages."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Trees of messages as OpenAssistant publishes them: paths, ranks, and what is left out."""
+"""Test OpenAssistant's message trees: paths, ranks and omissions."""
 
 import gzip
 import json

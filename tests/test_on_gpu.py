@@ -1,4 +1,4 @@
-"""The script for a GPU, tried at a tiny size on the CPU."""
+"""Test the GPU script at a tiny size on the CPU."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Models that are opened to generate: their tokenizers, hashes and types."""
+"""Test opening models for generation: tokenizers, hashes and dtypes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The parts and the whole against TransformerLens and Hugging Face, with randomised weights."""
+"""Test parts and model against TransformerLens and Hugging Face, with random weights."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Code that is or reaches for the reference, or a classmate's, is remarked on."""
+"""Test remarks on code that is, or accesses, the reference or a classmate's."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it runs on its own reference."""
+"""Test the wheel: its contents, and that it runs on its own reference."""
 
 import os
 import re

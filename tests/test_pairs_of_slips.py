@@ -1,4 +1,4 @@
-"""Two known mistakes at once are both named in other styles, and none that is not there."""
+"""Test naming two known mistakes at once in other styles."""
 
 from itertools import islice
 from pathlib import Path

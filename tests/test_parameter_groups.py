@@ -1,4 +1,4 @@
-"""parameter_groups: matrices decay, gains and biases do not."""
+"""Test parameter_groups: matrices decay, gains and biases do not."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The part that is being checked is shown on a terminal, and nowhere else."""
+"""Test that the part being checked is shown only on a terminal."""
 
 import io
 

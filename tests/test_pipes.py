@@ -1,4 +1,4 @@
-"""A pipe in the place of a file is refused with a sentence; waiting for it would never end."""
+"""Test that pipes are refused instead of files, without waiting."""
 
 import os
 from collections.abc import Callable

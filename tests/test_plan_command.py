@@ -1,4 +1,4 @@
-"""gpt2-small plan: what it prints, writes and refuses, and docs/planning.md."""
+"""Test gpt2-small plan: its output, files and errors, and docs/planning.md."""
 
 import json
 import re
@@ -10,7 +10,8 @@ from processes import ROOT
 
 from gpt2_small import preset
 from gpt2_small.commands.plan import amount
-from gpt2_small.commands.screens.plan_figures import duration, in_bytes, scaled
+from gpt2_small.commands.screens.plan_figures import duration, scaled
+from gpt2_small.data.prepare_options import in_bytes
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import PRESETS
 from gpt2_small.planning import planned_run
@@ -215,7 +216,7 @@ def test_an_amount_that_is_none_is_refused(text):
         (scaled(999), "999"),
         (scaled(999_600), "1M"),
         (scaled(2_488_796_160), "2.49B"),
-        (in_bytes(0), "0 B"),
+        (in_bytes(0), "0 bytes"),
         (in_bytes(141e9), "141 GB"),
         (duration(0.0256), "0.0256 seconds"),
         (duration(90), "1.5 minutes"),

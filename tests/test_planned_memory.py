@@ -1,4 +1,4 @@
-"""The planner's memory against what autograd keeps, and how far a process grows when it trains."""
+"""Test the planner's memory against autograd's and a training process's."""
 
 import json
 import sys
@@ -105,8 +105,8 @@ def test_dropout_keeps_its_noise_and_on_a_cpu_the_pattern(dtype):
 
 
 def test_a_twin_that_keeps_one_activation_more_is_noticed(monkeypatch):
-    config, whole = gpt2_small.TransformerConfig(**SHAPES["tied"]), fast.mlp
-    monkeypatch.setattr(fast, "mlp", lambda part, residual: whole(part, residual.exp().log()))
+    config, original = gpt2_small.TransformerConfig(**SHAPES["tied"]), fast.mlp
+    monkeypatch.setattr(fast, "mlp", lambda part, residual: original(part, residual.exp().log()))
     planned = planned_bytes(config, setting("float32"))
     assert kept_bytes(config, "float32") != pytest.approx(planned, rel=COUNTED)
 

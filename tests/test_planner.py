@@ -1,4 +1,4 @@
-"""The planner: scaling against a ring, time against a public run, and its sentences."""
+"""Test the planner: scaling against a ring, time against a public run, and messages."""
 
 import math
 from contextlib import nullcontext

@@ -1,4 +1,4 @@
-"""Known mistakes, each caught by the comparison with the oracle that should."""
+"""Test that known mistakes fail the comparison with their oracle."""
 
 import pytest
 from against_reference import component_agrees, edited_reference, model_agrees

@@ -1,4 +1,4 @@
-"""The picture of a loss curve."""
+"""Test the plot of a loss curve."""
 
 import pytest
 from default_share import slowly

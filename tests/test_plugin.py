@@ -1,4 +1,4 @@
-"""pytest --solution FILE: what runs, what it says, and how it ends."""
+"""Test pytest --solution FILE: selected tests, output and exit codes."""
 
 import ast
 import hashlib

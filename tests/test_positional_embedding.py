@@ -1,4 +1,4 @@
-"""PositionalEmbedding: the learned vector of every position."""
+"""Test PositionalEmbedding: the learned vector of every position."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

@@ -1,4 +1,4 @@
-"""Prepare shards: what is written, byte for byte."""
+"""Test the bytes of prepared shards."""
 
 import hashlib
 import json
@@ -149,13 +149,13 @@ def test_results_that_come_out_of_order_would_be_seen(tmp_path, play, small_batc
 @pytest.mark.parametrize("kind", ["bin", "npy"])
 def test_the_size_of_a_shard_changes_where_it_is_cut_and_nothing_else(tmp_path, play, kind):
     folder = made(play, tmp_path / "out", tokenizer="byte", kind=kind, shard_tokens=999)
-    whole = made(play, tmp_path / "whole", tokenizer="byte")
+    unlimited = made(play, tmp_path / "whole", tokenizer="byte")
     for split in ("train", "val"):
         entries = index_of(folder)["splits"][split]["shards"]
         skipped = 128 if kind == "npy" else 0
         cut = [(folder / entry["file"]).read_bytes()[skipped:] for entry in entries]
         assert {len(part) for part in cut[:-1]} <= {2 * 999}
-        assert b"".join(cut) == (whole / f"{split}.bin").read_bytes()
+        assert b"".join(cut) == (unlimited / f"{split}.bin").read_bytes()
 
 
 def test_the_index_tells_what_there_is(tmp_path, lines, documents):

@@ -1,4 +1,4 @@
-"""Arrow files and folders that `datasets` saved: each text is there, resumed or not."""
+"""Test Arrow files and folders of `datasets`: all texts, resumed or not."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""A text that `train` prepares first: shown when it takes more than a moment, ended by Ctrl-C."""
+"""Test the preparation before training: its display, and Ctrl-C."""
 
 import io
 import signal
@@ -26,7 +26,7 @@ def console(is_terminal: bool) -> Console:
     return Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
 
 
-def said(shown: Console) -> str:
+def printed(shown: Console) -> str:
     assert isinstance(shown.file, io.StringIO)
     return shown.file.getvalue()
 
@@ -36,7 +36,7 @@ def test_a_text_that_is_prepared_in_a_moment_is_not_spoken_of():
     beside = PrepareProgressLater(shown, "play.txt", after=3600)
     for step in (OPENING, TOKENS, DONE):
         beside.show(step)
-    assert said(shown) == ""
+    assert printed(shown) == ""
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):  # one that is called off ends at once
             thread.join(timeout=60)
@@ -47,7 +47,7 @@ def test_a_text_that_takes_longer_is_named_although_no_step_comes():
     shown = console(is_terminal=False)
     beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
-    wait_until(lambda: "Preparing play.txt" in said(shown))
+    wait_until(lambda: "Preparing play.txt" in printed(shown))
     beside.show(DONE)
 
 
@@ -55,13 +55,13 @@ def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
     shown = console(is_terminal=True)
     beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
-    wait_until(lambda: "opening play.txt" in said(shown))
+    wait_until(lambda: "opening play.txt" in printed(shown))
     beside.show(TOKENS)
-    wait_until(lambda: "3 documents" in said(shown))
+    wait_until(lambda: "3 documents" in printed(shown))
     beside.show(DONE)
-    length = len(said(shown))
+    length = len(printed(shown))
     beside.show(DONE)
-    assert len(said(shown)) == length
+    assert len(printed(shown)) == length
 
 
 def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path, monkeypatch):
@@ -128,5 +128,5 @@ def test_remarks_about_the_weights_that_a_run_begins_with_are_kept_and_printed(t
         assert "a remark about [first]" in run.remarks
         shown = console(is_terminal=False)
         print_plan(run, shown, "Training")
-        assert "a remark about [first]" in said(shown)
+        assert "a remark about [first]" in printed(shown)
     assert steps_kept(tmp_path / "run") == []

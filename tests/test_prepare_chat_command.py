@@ -1,4 +1,4 @@
-"""`gpt2-small prepare --chat` and `--show`: the audit, the warning, and what is refused."""
+"""Test `gpt2-small prepare --chat` and `--show`: audit, warning and errors."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""gpt2-small prepare: what it says, what it refuses, and the names it knows."""
+"""Test gpt2-small prepare: its output, errors and known names."""
 
 import io
 import itertools
@@ -41,18 +41,18 @@ def command(monkeypatch, capsys):
 
 
 def test_it_says_what_there_is_at_the_end(command, play, tmp_path):
-    code, said, beside = command(play, "--out", tmp_path / "out", "--tokenizer", "char")
+    code, printed, beside = command(play, "--out", tmp_path / "out", "--tokenizer", "char")
     cut = len(PLAY) - len(PLAY) // 10
     assert (code, beside) == (0, "")
-    assert f"out: uint16 tokens of char (vocabulary {len(set(PLAY))}) in 0 s" in said
-    assert f"training    {cut:,} tokens, 1 document, {in_bytes(2 * cut)} in train.bin" in said
+    assert f"out: uint16 tokens of char (vocabulary {len(set(PLAY))}) in 0 s" in printed
+    assert f"training    {cut:,} tokens, 1 document, {in_bytes(2 * cut)} in train.bin" in printed
 
 
 def test_the_flags_make_what_the_function_makes(command, tmp_path):
     path = json_lines(tmp_path / "some.jsonl", written(60), column="body", title="t")
     flags = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "500", "--column", "body"]
     more = ["--validation-share", "0.2", "--max-documents", "40"]
-    code, said, _ = command(path, "--out", tmp_path / "out", *flags, *more, "--processes", "1")
+    code, printed, _ = command(path, "--out", tmp_path / "out", *flags, *more, "--processes", "1")
     expected = made(
         path,
         tmp_path / "expected",
@@ -64,7 +64,7 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
         validation_share=0.2,
     )
     assert code == 0
-    assert "train_000000.npy to train_00000" in said
+    assert "train_000000.npy to train_00000" in printed
     assert bytes_of(tmp_path / "out") == bytes_of(expected)
 
 
@@ -91,8 +91,8 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(command, play, tmp_path, flags, complaint):
-    code, said, beside = command(play, "--out", tmp_path / "out", *flags)
-    assert (code, said) == (2, "")
+    code, printed, beside = command(play, "--out", tmp_path / "out", *flags)
+    assert (code, printed) == (2, "")
     assert beside.startswith("error: ")
     assert complaint.format(play=play) in beside
     assert beside.count("\n") == 1
@@ -197,11 +197,11 @@ def test_it_says_when_it_goes_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "printed"),
     [(0, "0 bytes"), (999, "999 bytes"), (17_240_000_000, "17.2 GB"), (2.5e12, "2.5 TB")],
 )
-def test_bytes_are_said_for_a_person(count, said):
-    assert in_bytes(count) == said
+def test_bytes_are_said_for_a_person(count, printed):
+    assert in_bytes(count) == printed
 
 
 # docs/data.md
@@ -226,9 +226,9 @@ def test_the_commands_on_the_page_run(tmp_path, monkeypatch, capsys, play):
         monkeypatch.setattr(sys, "argv", line.split())
         with suppress(SystemExit):
             cli.main()
-        said, beside = capsys.readouterr()
+        printed, beside = capsys.readouterr()
         assert beside == ""
-        assert "Wrote " in said or "Trained 2 steps" in said
+        assert "Wrote " in printed or "Trained 2 steps" in printed
     assert (tmp_path / "runs/articles/loss.png").exists()
 
 

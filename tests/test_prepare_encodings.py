@@ -1,4 +1,4 @@
-"""Compressed files and encodings: read as what they are, or refused by name and offset."""
+"""Test compressed files and encodings: read correctly, or refused with the offset."""
 
 import bz2
 import gzip
@@ -47,9 +47,9 @@ def test_compressed_text_is_the_text(tmp_path, suffix):
 def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorter_one(
     tmp_path, suffix
 ):
-    whole = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
-    for length in (len(whole) // 2, len(whole) - 3):
-        path = write_file(tmp_path / f"play.txt{suffix}", whole[:length])
+    complete = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
+    for length in (len(complete) // 2, len(complete) - 3):
+        path = write_file(tmp_path / f"play.txt{suffix}", complete[:length])
         with pytest.raises(UserError, match=r"play\.txt.* is truncated or damaged"):
             made(path, tmp_path / "out")
 

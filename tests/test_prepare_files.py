@@ -1,4 +1,4 @@
-"""Text files and folders that people have: no document is lost, and what is left out is named."""
+"""Test text files and folders: no document lost, skipped files listed."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""HellaSwag's questions, fetched through `datasets` and written in its own format."""
+"""Test HellaSwag's questions, downloaded through `datasets` and written as JSON lines."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Names that stand for data sets elsewhere: the Hub's, and tiny Shakespeare."""
+"""Test names of data sets: the Hub's, and tiny Shakespeare."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Preparations that are refused: other settings, other things in the folder, a full disk."""
+"""Test refused preparations: other settings, other files in the folder, a full disk."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Preparations that were killed, interrupted or begun twice resume with the same bytes."""
+"""Test killed, interrupted and concurrent preparations: the same bytes after resuming."""
 
 import itertools
 import json
@@ -67,19 +67,19 @@ def tokens_kept(text, folder, **options):
 
 
 class Killed(BaseException):
-    """What nobody catches."""
+    """An exception that no code catches."""
 
 
 def killed_here(text, folder, monkeypatch, where, name, number, **options):
-    """The same without another process: what follows the call never happens."""
-    whole, calls = getattr(OWNERS[where], name), 0
+    """Prepare in this process, and raise at a call."""
+    original, calls = getattr(OWNERS[where], name), 0
 
     def counted(self, *arguments, **keywords):
         nonlocal calls
         calls += 1
         if calls == number:
             raise Killed
-        result = whole(self, *arguments, **keywords)
+        result = original(self, *arguments, **keywords)
         if calls == -number:
             raise Killed
         return result
@@ -90,38 +90,38 @@ def killed_here(text, folder, monkeypatch, where, name, number, **options):
             list(steps_of(text, folder, **options))
 
 
-def check_that_it_resumes(text, folder, whole, **options):
+def check_that_it_resumes(text, folder, uninterrupted, **options):
     if not (folder / "shards.json").exists():
         shutil.copytree(folder, folder.with_name("as left"))
         every = list(steps_of(text, folder, **options))
         kept = json.loads((folder.with_name("as left") / "unfinished/progress.json").read_text())
         is_closed = "index" in kept["progress"]
         assert is_closed or next(step.tokens for step in every if step.stage == "tokens") > 0
-    assert bytes_of(folder) == bytes_of(whole)
+    assert bytes_of(folder) == bytes_of(uninterrupted)
 
 
 @pytest.mark.parametrize(("where", "name", "number"), KILLS)
 def test_stopped_at_any_place_it_ends_with_the_same_bytes(
     tmp_path, play, small_batches, monkeypatch, where, name, number
 ):
-    whole = made(play, tmp_path / "whole", **CUT)
+    uninterrupted = made(play, tmp_path / "whole", **CUT)
     killed_here(play, tmp_path / "out", monkeypatch, where, name, number, **CUT)
-    check_that_it_resumes(play, tmp_path / "out", whole, **CUT)
+    check_that_it_resumes(play, tmp_path / "out", uninterrupted, **CUT)
 
 
 @pytest.mark.parametrize("call", [KILLS[0], KILLS[3], KILLS[6]])
 def test_killed_with_kill_9_it_ends_with_the_same_bytes(tmp_path, play, small_batches, kills, call):
-    whole = made(play, tmp_path / "whole", **CUT)
+    uninterrupted = made(play, tmp_path / "whole", **CUT)
     ended = kills.run(call, signal.SIGKILL, play, "--out", tmp_path / "out", *CUT_FLAGS)
     assert ended.code == -signal.SIGKILL, ended.err
-    check_that_it_resumes(play, tmp_path / "out", whole, **CUT)
+    check_that_it_resumes(play, tmp_path / "out", uninterrupted, **CUT)
 
 
 @pytest.mark.parametrize("following", ["train", "prepare"])
 def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
     tmp_path, play, small_batches, kills, following
 ):
-    whole, folder = made(play, tmp_path / "whole", **CUT), tmp_path / "out"
+    uninterrupted, folder = made(play, tmp_path / "whole", **CUT), tmp_path / "out"
     ended = kills.run(("state", "remove", 1), signal.SIGKILL, play, "--out", folder, *CUT_FLAGS)
     assert ended.code == -signal.SIGKILL, ended.err
     assert (folder / "shards.json").exists()
@@ -132,7 +132,7 @@ def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
         with pytest.raises(UserError, match="has finished shards already"):
             list(steps_of(play, folder, **CUT))
     assert not (folder / "unfinished").exists()
-    assert bytes_of(folder) == bytes_of(whole)
+    assert bytes_of(folder) == bytes_of(uninterrupted)
 
 
 def test_a_folder_of_that_name_that_is_no_preparations_stays(tmp_path, play):
@@ -145,10 +145,10 @@ def test_a_folder_of_that_name_that_is_no_preparations_stays(tmp_path, play):
 
 def test_a_preparation_of_json_lines_resumes_within_the_file(tmp_path, small_batches, monkeypatch):
     path = json_lines(tmp_path / "some.jsonl", [*written(150), "", *written(150, seed=1)])
-    whole = made(path, tmp_path / "whole", tokenizer="byte")
+    uninterrupted = made(path, tmp_path / "whole", tokenizer="byte")
     folder = tmp_path / "out"
     killed_here(path, folder, monkeypatch, "writer", "append", 61, tokenizer="byte")
-    check_that_it_resumes(path, folder, whole, tokenizer="byte")
+    check_that_it_resumes(path, folder, uninterrupted, tokenizer="byte")
 
 
 @pytest.mark.parametrize("kind", ["bin", "npy"])
@@ -156,7 +156,7 @@ def test_stopped_again_and_again_it_ends_with_the_same_bytes(
     tmp_path, play, small_batches, kind, monkeypatch
 ):
     options = {"tokenizer": "byte", "kind": kind, "shard_tokens": 777}
-    whole = made(play, tmp_path / "whole", **options)
+    uninterrupted = made(play, tmp_path / "whole", **options)
     folder, kept_tokens = tmp_path / "out", []
     for _ in range(100):
         several = itertools.islice(steps_of(play, folder, **options), 5)
@@ -165,13 +165,13 @@ def test_stopped_again_and_again_it_ends_with_the_same_bytes(
             break
     assert kept_tokens == sorted(kept_tokens)
     assert len(kept_tokens) > 5
-    assert bytes_of(folder) == bytes_of(whole)
+    assert bytes_of(folder) == bytes_of(uninterrupted)
 
 
 def test_a_preparation_that_resumes_at_the_wrong_place_would_be_seen(
     tmp_path, play, small_batches, monkeypatch
 ):
-    whole = made(play, tmp_path / "whole", **CUT)
+    uninterrupted = made(play, tmp_path / "whole", **CUT)
     killed_here(play, tmp_path / "out", monkeypatch, "writer", "append", 21, **CUT)
     pieces = text_files.TextFile.pieces
 
@@ -182,7 +182,7 @@ def test_a_preparation_that_resumes_at_the_wrong_place_would_be_seen(
 
     monkeypatch.setattr(text_files.TextFile, "pieces", one_too_many)
     list(steps_of(play, tmp_path / "out", **CUT))
-    assert bytes_of(tmp_path / "out") != bytes_of(whole)
+    assert bytes_of(tmp_path / "out") != bytes_of(uninterrupted)
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -250,7 +250,7 @@ def test_killed_a_hundred_times_at_random_it_ends_with_the_same_bytes(
     tmp_path, play, small_batches, kills
 ):
     rng, ends, number = random.Random(0), 0, 0
-    whole = bytes_of(made(play, tmp_path / "whole", **CUT))
+    uninterrupted = bytes_of(made(play, tmp_path / "whole", **CUT))
     folder = tmp_path / "out 0"
     for _ in range(100):
         owner, method = rng.choice(
@@ -260,7 +260,7 @@ def test_killed_a_hundred_times_at_random_it_ends_with_the_same_bytes(
         ended = kills.run(call, signal.SIGKILL, play, "--out", folder, *CUT_FLAGS)
         assert ended.code in (0, -signal.SIGKILL), ended.err
         if (folder / "shards.json").exists():
-            assert bytes_of(folder) == whole
+            assert bytes_of(folder) == uninterrupted
             number, ends = number + 1, ends + 1
             folder = tmp_path / f"out {number}"
     assert ends > 5

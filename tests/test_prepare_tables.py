@@ -1,4 +1,4 @@
-"""Rows of CSV and Parquet files: each text is there, and each row that is not is counted."""
+"""Test rows of CSV and Parquet files: all texts, and counts of unreadable rows."""
 
 import itertools
 import os
@@ -98,10 +98,10 @@ def test_text_in_parquet_that_is_not_utf_8_is_counted(tmp_path, arrow):
 def test_parquet_resumes_at_any_row(tmp_path, arrow, monkeypatch):
     monkeypatch.setattr(prepare, "BATCH_PIECES", 3)
     path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS)
-    whole = made(path, tmp_path / "whole", tokenizer="byte")
+    expected = made(path, tmp_path / "whole", tokenizer="byte")
     while not (tmp_path / "out/shards.json").exists():
         list(itertools.islice(steps_of(path, tmp_path / "out", tokenizer="byte"), 4))
-    assert bytes_of(tmp_path / "out") == bytes_of(whole)
+    assert bytes_of(tmp_path / "out") == bytes_of(expected)
 
 
 def test_the_space_for_parquet_is_that_of_its_column_alone(tmp_path, arrow):

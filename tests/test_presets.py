@@ -1,4 +1,4 @@
-"""Presets: shapes with a name, with fields changed by keyword."""
+"""Test presets: named shapes, with fields changed by keyword."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The README's commands and code, run as a reader would."""
+"""Test the README's commands and code."""
 
 import os
 import re

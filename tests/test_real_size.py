@@ -1,4 +1,4 @@
-"""GPT-2 small as it is: activations at full width and depth, the loss it starts from, its size."""
+"""Test GPT-2 small at full size: activations, initial loss and parameter count."""
 
 import live_oracle
 import pytest

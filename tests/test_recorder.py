@@ -1,4 +1,4 @@
-"""A step, its checkpoint, its evaluation and its log line: their order, and interruptions."""
+"""Test the order of a step, its checkpoint, evaluation and log line, and interruptions."""
 
 import json
 import math
@@ -22,12 +22,12 @@ class Killed(BaseException):
 
 
 def killed_in_evaluation(monkeypatch, step):
-    whole = Training.evaluate
+    original = Training.evaluate
 
     def evaluate(training, *arguments):
         if training.step == step:
             raise Killed
-        return whole(training, *arguments)
+        return original(training, *arguments)
 
     monkeypatch.setattr(Training, "evaluate", evaluate)
 
@@ -79,13 +79,13 @@ def test_the_best_checkpoint_of_a_resumed_run_is_that_of_an_uninterrupted_one(
 
     monkeypatch.setattr(Training, "evaluate", evaluate)
     settings = {"evaluate_every": 3, "checkpoint_every": 3, "keep": 1}
-    train(solution, tmp_path / "whole", **settings)
+    train(solution, tmp_path / "original", **settings)
     monkeypatch.setattr(Training, "evaluate", interrupted)
     with pytest.raises(Killed):
         train(solution, tmp_path / "run", **settings)
     monkeypatch.setattr(Training, "evaluate", evaluate)
     train(solution, tmp_path / "run", resume=True)
-    assert steps_kept(tmp_path / "run") == steps_kept(tmp_path / "whole") == [6, 12]
+    assert steps_kept(tmp_path / "run") == steps_kept(tmp_path / "original") == [6, 12]
 
 
 def test_a_request_to_stop_inside_an_evaluation_ends_it_and_loses_nothing(
@@ -169,11 +169,11 @@ import itertools, time
 from pathlib import Path
 from gpt2_small.training.training_data import TextData
 
-whole = TextData.held_out
+original = TextData.held_out
 
 def endless(data, **keywords):
     gate = Path({str(gate)!r})
-    batches = list(whole(data, **keywords))
+    batches = list(original(data, **keywords))
     repeated = batches if gate.exists() else itertools.cycle(batches)
     gate.touch()
     for batch in repeated:
@@ -199,10 +199,9 @@ def test_sighup_is_ignored_where_it_was_ignored_before(text, tmp_path):
     arguments = ["train", "--preset", "characters", "--data", text, "--out", tmp_path / "run"]
     before = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     before += "import os\nfrom gpt2_small.training.loop import Training\n"
-    before += "whole = Training.advance\n"
-    before += (
-        "def advance(training, *a):\n    os.kill(os.getpid(), 1)\n    return whole(training, *a)\n"
-    )
+    before += "original = Training.advance\n"
+    before += "def advance(training, *a):\n    os.kill(os.getpid(), 1)\n"
+    before += "    return original(training, *a)\n"
     before += "Training.advance = advance\n"
     fork = the_forks().run(*arguments, *flags(), before=before)
     assert fork.code == 0

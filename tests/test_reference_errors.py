@@ -1,4 +1,4 @@
-"""The reference's errors carry the value and the way out; a learner may word them otherwise."""
+"""Test the reference's errors: the value and a remedy; a learner's may differ."""
 
 import math
 

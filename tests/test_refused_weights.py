@@ -1,4 +1,4 @@
-"""Weights that are no GPT-2's, damaged or unsafe are refused with what differs."""
+"""Test that weights of other models, damaged and unsafe weights are refused."""
 
 import json
 import pickle
@@ -119,12 +119,12 @@ def test_a_damaged_file_is_named(tmp_path, file, change, sentence):
 
 def test_weights_that_may_not_be_read_are_not_said_to_be_missing(tmp_path, monkeypatch):
     saved(tmp_path)
-    whole = Path.open
+    original = Path.open
 
     def forbidden(path, *how, **more):
         if path.suffix == ".safetensors":
             raise PermissionError(13, "Permission denied")
-        return whole(path, *how, **more)
+        return original(path, *how, **more)
 
     monkeypatch.setattr(Path, "open", forbidden)
     with pytest.raises(UserError, match=r"model\.safetensors cannot be read: Permission denied"):

@@ -1,4 +1,4 @@
-"""A resumed run ends with every bit of one that never stopped, or is refused in one sentence."""
+"""Test that a resumed run ends with the bits of an uninterrupted one, or is refused."""
 
 import shutil
 
@@ -17,7 +17,7 @@ from gpt2_small.training.checkpointing import state
 
 @pytest.fixture
 def learners_file(tmp_path):
-    """A file that is not the reference, so that it trains as it is written."""
+    """A file other than the reference, which therefore trains without the twin."""
     path = tmp_path / "my_gpt2.py"
     path.write_text(binding.reference_path().read_text() + "\nMINE = True\n")
     return binding.load(path)
@@ -71,12 +71,12 @@ def random(solution, tmp_path_factory):
 
 def forget_tensors(file, ending):
     def forget(monkeypatch):
-        whole = Checkpoint.tensors
+        original = Checkpoint.tensors
 
         def forgetful(checkpoint, name):
             return {
                 key: torch.zeros_like(value) if name == file and key.endswith(ending) else value
-                for key, value in whole(checkpoint, name).items()
+                for key, value in original(checkpoint, name).items()
             }
 
         monkeypatch.setattr(Checkpoint, "tensors", forgetful)

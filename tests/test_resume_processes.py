@@ -1,4 +1,4 @@
-"""Several processes that train as one: they go on bit for bit, and stop together."""
+"""Test that runs of several processes resume bit for bit, and stop together."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from default_share import slowly
 from forked import the_forks, wait_until
-from injected_programs import NOTE_BATCHES, PICKLE_NOTHING, spoil, stay
+from injected_programs import NOTE_BATCHES, PICKLE_NOTHING, block_before_step, replace_loss
 from processes import children_of
 from small_runs import SMALL, flags, logged, play, state_at, steps_kept
 from torch.distributed import DistStoreError, HashStore
@@ -41,7 +41,7 @@ def begin(text):
 
 
 @pytest.fixture(scope="module")
-def whole(begin, tmp_path_factory):
+def uninterrupted(begin, tmp_path_factory):
     """A run of two processes that nothing ended."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     run_well(*begin(folder), processes=2, before=PICKLE_NOTHING)
@@ -67,26 +67,28 @@ def whole_run(begin, tmp_path, processes, before=""):
     return tmp_path / "whole"
 
 
-def assert_goes_on_with_the_same_bits(whole, tmp_path, processes, before=""):
+def assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, processes, before=""):
     parts = tmp_path / "parts"
-    shutil.copytree(whole, parts)
+    shutil.copytree(uninterrupted, parts)
     drop_after(parts, 3)
     again = run_well("train", "--out", parts, "--resume", processes=processes, before=before)
     assert "resuming from step 3" in again.out
-    assert [state_at(parts, step) for step in STEPS] == [state_at(whole, step) for step in STEPS]
-    assert logged(parts) == logged(whole)
+    assert [state_at(parts, step) for step in STEPS] == [
+        state_at(uninterrupted, step) for step in STEPS
+    ]
+    assert logged(parts) == logged(uninterrupted)
 
 
-def test_two_processes_go_on_with_every_bit_and_pickle_nothing(whole, tmp_path):
-    assert_goes_on_with_the_same_bits(whole, tmp_path, 2, before=PICKLE_NOTHING)
+def test_two_processes_go_on_with_every_bit_and_pickle_nothing(uninterrupted, tmp_path):
+    assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, 2, before=PICKLE_NOTHING)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [3, 4])
 def test_three_and_more_processes_go_on_with_every_bit(begin, tmp_path, processes):
     # In another order of summation, a float32 sum of three differs in its last bit.
-    whole = whole_run(begin, tmp_path, processes)
-    assert_goes_on_with_the_same_bits(whole, tmp_path, processes)
+    uninterrupted = whole_run(begin, tmp_path, processes)
+    assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, processes)
 
 
 @pytest.mark.slow
@@ -95,9 +97,9 @@ def test_without_a_settled_order_three_processes_would_go_on_with_other_bits(beg
         "from gpt2_small.training.distributed import processes\n"
         "processes._make_first_pass = print\n"
     )
-    whole = whole_run(begin, tmp_path, 3, before=unsettled)
+    uninterrupted = whole_run(begin, tmp_path, 3, before=unsettled)
     with pytest.raises(AssertionError, match="assert"):
-        assert_goes_on_with_the_same_bits(whole, tmp_path, 3, before=unsettled)
+        assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, 3, before=unsettled)
 
 
 def test_the_number_of_processes_may_change_and_the_order_of_the_data_does_not(
@@ -184,7 +186,7 @@ def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
     begin, tmp_path, what, rank
 ):
     run = tmp_path / "run"
-    program = spoil(5, rank, SPOILT[what])
+    program = replace_loss(5, rank, SPOILT[what])
     fork = the_forks().run(*begin(run, checkpoint_every=4), processes=2, before=program)
     assert fork.code == 1  # the agent's; its report has the code of the worker that ended first
     assert "exitcode  : 2" in fork.err
@@ -197,11 +199,14 @@ def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
 
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
-    begin, whole, tmp_path, rank
+    begin, uninterrupted, tmp_path, rank
 ):
     run = tmp_path / "run"
     fork = the_forks().start(
-        *begin(run), before=stay(6, tmp_path / "gate", rank), processes=2, max_restarts=1
+        *begin(run),
+        before=block_before_step(6, tmp_path / "gate", rank),
+        processes=2,
+        max_restarts=1,
     )
     log = run / "log.jsonl"
     wait_until(lambda: log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3])
@@ -209,5 +214,5 @@ def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bit
     (tmp_path / "gate").touch()
     assert fork.wait() == 0, fork.err
     assert "resuming from step 3" in fork.out
-    assert state_at(run, 12) == state_at(whole, 12)
-    assert logged(run) == logged(whole)
+    assert state_at(run, 12) == state_at(uninterrupted, 12)
+    assert logged(run) == logged(uninterrupted)

@@ -1,4 +1,4 @@
-"""Imports inside the package point one way, down the floors."""
+"""Test that imports inside the package point in one direction."""
 
 import ast
 import functools

@@ -1,4 +1,4 @@
-"""A run's config.json: damage is refused, and what the run was trained with is in it."""
+"""Test a run's config.json: its contents, and the refusal of damage."""
 
 import json
 from dataclasses import fields
@@ -173,13 +173,13 @@ def test_a_model_is_read_from_the_next_checkpoint_when_training_has_discarded_th
     from gpt2_small.training.checkpointing.checkpoints import discard
 
     run = saved_run(tmp_path / "run", our_gpt2(), step=1)
-    whole = Checkpoint.tensors
+    original = Checkpoint.tensors
 
     def replaced_meanwhile(checkpoint, name):
         if checkpoint.step == 1:
             save_checkpoint(run.folder, 2, our_gpt2())
             discard(checkpoint.folder)
-        return whole(checkpoint, name)
+        return original(checkpoint, name)
 
     monkeypatch.setattr(Checkpoint, "tensors", replaced_meanwhile)
     assert load_model(run.folder).config == our_gpt2().config

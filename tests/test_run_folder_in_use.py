@@ -1,4 +1,4 @@
-"""The folder of a run: leftovers of crashes, its lock, and files that hold no pickles."""
+"""Test the run's folder: leftovers of crashes, its lock, and no pickles."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""A run's log comes back as it was written, and damage is one sentence."""
+"""Test a run's log: reading and writing, and the error for damage."""
 
 import pytest
 

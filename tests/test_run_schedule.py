@@ -1,4 +1,4 @@
-"""The learning rate of a run: its shapes, its description, and the rates after a resume."""
+"""Test a run's learning rate: its shapes, its description, and rates after a resume."""
 
 import re
 from dataclasses import replace

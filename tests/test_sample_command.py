@@ -1,4 +1,4 @@
-"""gpt2-small sample: flags, printed text, interrupts and refusals."""
+"""Test gpt2-small sample: flags, printed text, interrupts and refusals."""
 
 import json
 import signal
@@ -132,10 +132,10 @@ def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
 
 
 def test_an_interrupt_ends_with_what_was_said_so_far(sample, tmp_path, monkeypatch):
-    whole = Stream.__iter__
+    original = Stream.__iter__
 
     def interrupted(stream):
-        for number, step in enumerate(whole(stream)):
+        for number, step in enumerate(original(stream)):
             if number == 10:
                 raise KeyboardInterrupt
             yield step

@@ -1,4 +1,4 @@
-"""Many samples at once: the twin and the plain path, stop tokens, the distribution."""
+"""Test drawing many samples: twin and uncached decoder, stop tokens, distribution."""
 
 from types import SimpleNamespace
 

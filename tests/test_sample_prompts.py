@@ -1,4 +1,4 @@
-"""gpt2-small sample: prompts from files, special tokens, stop tokens and scores."""
+"""Test gpt2-small sample: prompts from files, special tokens, stop tokens and scores."""
 
 import math
 
@@ -138,6 +138,6 @@ def test_characters_and_bytes_get_no_hint_about_a_space(sample, bytes_run):
 def test_a_line_says_where_a_special_token_is_read_as_its_characters(sample, tmp_path, asked):
     saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer())
     words = ["--prompt", "A<|endoftext|>", *(["--special-tokens"] if asked else [])]
-    code, _, said = sample(*words, model=tmp_path / "bytes")
+    code, _, errors = sample(*words, model=tmp_path / "bytes")
     assert code == 0
-    assert ("<|endoftext|> is read as its characters" in said) == (not asked)
+    assert ("<|endoftext|> is read as its characters" in errors) == (not asked)

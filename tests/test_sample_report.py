@@ -1,4 +1,4 @@
-"""gpt2-small sample --json: the report, and files and disks that it is written to."""
+"""Test gpt2-small sample --json: the report, and files that cannot be written."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""sample: one token for every row of logits, from exactly the distribution asked for."""
+"""Test sample: one token for every row of logits, from exactly the distribution asked for."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""When a file counts as saved, and which parts a save has changed."""
+"""Test the detection of saves, and of the parts that a save changed."""
 
 import os
 from collections.abc import Callable

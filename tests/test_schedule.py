@@ -1,4 +1,4 @@
-"""learning_rate: a linear warm-up, then half a cosine."""
+"""Test learning_rate: a linear warm-up, then half a cosine."""
 
 import math
 

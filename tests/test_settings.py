@@ -1,4 +1,4 @@
-"""Settings of a run: presets, flags that override their fields, and refusals."""
+"""Test settings of a run: presets, flags that override their fields, and refusals."""
 
 from dataclasses import asdict, replace
 

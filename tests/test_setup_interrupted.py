@@ -1,4 +1,4 @@
-"""A set-up by setup_env.sh that failed or was interrupted is made anew; one made by hand stays."""
+"""Test failed and interrupted set-ups by setup_env.sh: repeated, but never a user's own."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Training over two machines with two processes each: one is cut off in the middle, and comes back.
+"""Test training on two machines: one is disconnected, and rejoins.
 
 The machines are network namespaces of this one (tests/network_namespaces.py), so only root can run
 these.

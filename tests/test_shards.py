@@ -1,4 +1,4 @@
-"""Shards that are read: right ones as one sequence, damaged and foreign ones refused by name."""
+"""Test reading shards: one sequence, and the refusal of damaged and foreign ones."""
 
 import json
 import math
@@ -31,7 +31,7 @@ def play(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
-    """Folders of the same text that nobody may change, by their shards."""
+    """Read-only folders of the same text by their kind of shards."""
     return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 

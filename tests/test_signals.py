@@ -1,4 +1,4 @@
-"""Asked to stop, a run ends its step, keeps everything, and goes on as if never asked."""
+"""Test stop signals: the step ends, a checkpoint is saved, and the run resumes bit for bit."""
 
 import os
 import pty
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from default_share import slowly
 from forked import Fork, the_forks, wait_until
-from injected_programs import stay
+from injected_programs import block_before_step
 from processes import ROOT, children_of, send_all
 from small_runs import flags, logged, play, state_at, steps_kept
 
@@ -22,19 +22,19 @@ ECHOES = "from gpt2_small.training import signals\nsignals.ECHO_SECONDS = {}\n"
 ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
 
 
-def opens(gate: Path) -> str:
-    """A process that is asked to stop lets the one that stays go on."""
+def open_gate(gate: Path) -> str:
+    """Open the gate of a blocked process when this one is asked to stop."""
     return f"""
 from pathlib import Path
 from gpt2_small.training.signals import StopRequest
 
 make = StopRequest.make
 
-def heard(request):
+def opening_gate(request):
     make(request)
     Path({str(gate)!r}).touch()
 
-StopRequest.make = heard
+StopRequest.make = opening_gate
 """
 
 
@@ -51,7 +51,7 @@ def begin(text):
 
 @pytest.fixture(scope="module")
 def finished(begin, tmp_path_factory):
-    """Runs that nobody asked to stop, of one process and of two."""
+    """Uninterrupted runs of one process and of two."""
     folder = tmp_path_factory.mktemp("finished")
     for processes in (1, 2):
         fork = the_forks().run(*begin(folder / str(processes)), processes=processes)
@@ -61,14 +61,14 @@ def finished(begin, tmp_path_factory):
 
 @pytest.fixture
 def waiting(begin, tmp_path):
-    """Starts a run that stays before its sixth step, and gives it once it is there."""
+    """Start a run that blocks before its sixth step; returns it when it is blocked."""
     started = []
 
     def start(before="", rank=0, **how):
-        program = before + stay(6, tmp_path / "gate", rank)
+        program = before + block_before_step(6, tmp_path / "gate", rank)
         fork = the_forks().start(*begin(tmp_path / "run"), before=program, **how)
         started.append(fork)
-        wait_until(lambda: fork.poll() is not None or stays(tmp_path / "run"))
+        wait_until(lambda: fork.poll() is not None or is_at_step_five(tmp_path / "run"))
         assert fork.poll() is None, fork.err
         return fork
 
@@ -79,8 +79,8 @@ def waiting(begin, tmp_path):
             fork.wait()
 
 
-def stays(run):
-    """Whether a run has made its fifth step and kept its third."""
+def is_at_step_five(run):
+    """Whether a run has logged its fifth step and saved its third."""
     log = run / "log.jsonl"
     return log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3]
 
@@ -91,13 +91,13 @@ def assert_goes_on_as_if_never_stopped(run, finished, processes):
     again = the_forks().run("train", "--out", run, "--resume", processes=processes)
     assert (again.code, again.err) == (0, "")
     assert "resuming from step 6" in again.out
-    whole = finished / str(processes or 1)
-    assert state_at(run, 12) == state_at(whole, 12)
+    uninterrupted = finished / str(processes or 1)
+    assert state_at(run, 12) == state_at(uninterrupted, 12)
     assert [record["step"] for record in logged(run)] == list(range(1, 13))
 
 
 def workers_of(fork: Fork) -> list[int]:
-    """The processes that a process has started, in the order of their ranks."""
+    """The child processes in the order of their ranks."""
     return children_of(fork.pid)
 
 
@@ -183,7 +183,7 @@ def test_an_echo_of_torchruns_is_not_a_second_signal(waiting, tmp_path):
 
 
 def test_a_worker_that_is_asked_stops_all_after_the_same_step(waiting, finished, tmp_path):
-    fork = waiting(opens(tmp_path / "gate"), processes=2)
+    fork = waiting(open_gate(tmp_path / "gate"), processes=2)
     os.kill(workers_of(fork)[1], signal.SIGTERM)
     assert (fork.wait(), fork.err) == (0, "")
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
@@ -196,7 +196,7 @@ def test_torchrun_that_is_asked_stops_all_after_the_same_step(
     waiting, finished, tmp_path, number, whole_group
 ):
     # With the group, the workers hear it twice: the agent passes on what it hears.
-    fork = waiting(ECHOES.format(3600) + opens(tmp_path / "gate"), processes=2)
+    fork = waiting(ECHOES.format(3600) + open_gate(tmp_path / "gate"), processes=2)
     send_all([*workers_of(fork), fork.pid] if whole_group else [fork.pid], number)
     assert fork.wait() == 1
     assert "SignalException" in fork.err
@@ -232,8 +232,9 @@ def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path)
 )
 def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom, number, code):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    gate = tmp_path / "gate"
     (tmp_path / "train.py").write_text(
-        f"{ECHOES.format(3600)}{opens(tmp_path / 'gate')}{stay(6, tmp_path / 'gate')}\n"
+        f"{ECHOES.format(3600)}{open_gate(gate)}{block_before_step(6, gate)}\n"
         "from gpt2_small.cli import main\nmain()\n"
     )
     with (tmp_path / "err").open("w") as err:
@@ -244,7 +245,7 @@ def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom,
             stderr=err,
             start_new_session=True,
         )
-        wait_until(lambda: process.poll() is not None or stays(tmp_path / "run"))
+        wait_until(lambda: process.poll() is not None or is_at_step_five(tmp_path / "run"))
         workers = children_of(process.pid)
         send_all(
             {"torchrun": [process.pid], "a worker": workers[1:]}.get(whom, [*workers, process.pid]),

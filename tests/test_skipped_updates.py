@@ -1,4 +1,4 @@
-"""float16's scaled gradients, updates that are skipped, and windows without replacement."""
+"""Test float16's scaled gradients, skipped updates, and windows without replacement."""
 
 import statistics
 
@@ -47,11 +47,11 @@ def test_float16_trains_as_float32_does(solution, tmp_path):
 
 def test_the_scale_is_inside_the_backward_pass_alone(solution, tmp_path, monkeypatch):
     seen = []
-    whole = UpdateGuard._unscaled
+    original = UpdateGuard._unscaled
 
     def watching(guard, grad):
-        seen.append((grad.abs().max().item(), whole(guard, grad).abs().max().item()))
-        return whole(guard, grad)
+        seen.append((grad.abs().max().item(), original(guard, grad).abs().max().item()))
+        return original(guard, grad)
 
     monkeypatch.setattr(UpdateGuard, "_unscaled", watching)
     train(solution, tmp_path / "run", dtype="float16", last=1)
@@ -65,10 +65,10 @@ def test_an_overflow_skips_its_update_halves_the_scale_and_is_logged(
 ):
     spoil(step=4, factor=float("inf"))
     weights = {}
-    whole = Training.advance
+    original = Training.advance
 
     def advance(training, *asked):
-        record = whole(training, *asked)
+        record = original(training, *asked)
         weights[record.step] = training.model.embed.W_E.detach().clone()
         weights["scale"] = training.guard.scale
         return record
@@ -86,10 +86,10 @@ def test_an_overflow_skips_its_update_halves_the_scale_and_is_logged(
 def test_the_scale_doubles_after_many_good_steps(solution, tmp_path, monkeypatch):
     monkeypatch.setattr(skipped_updates, "STEPS_TO_DOUBLE", 5)
     scales = []
-    whole = Training.advance
+    original = Training.advance
 
     def advance(training, *asked):
-        record = whole(training, *asked)
+        record = original(training, *asked)
         scales.append(training.guard.scale / FIRST_SCALE)
         return record
 
@@ -100,11 +100,11 @@ def test_the_scale_doubles_after_many_good_steps(solution, tmp_path, monkeypatch
 
 def test_a_float16_run_that_is_stopped_ends_with_every_bit(solution, tmp_path, spoil):
     spoil(step=3, factor=float("inf"))
-    train(solution, tmp_path / "whole", dtype="float16")
+    train(solution, tmp_path / "original", dtype="float16")
     train(solution, tmp_path / "parts", dtype="float16", last=5)
     train(solution, tmp_path / "parts", resume=True)
-    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "whole", 12)
-    assert logged(tmp_path / "parts") == logged(tmp_path / "whole")
+    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "original", 12)
+    assert logged(tmp_path / "parts") == logged(tmp_path / "original")
 
 
 SPOIL_ONE_RANK = """
@@ -162,11 +162,11 @@ def test_without_a_spike_the_weights_are_those_of_a_run_that_watches_for_none(so
 
 def test_a_resumed_run_remembers_the_norms_of_its_log(solution, tmp_path, spoil, early):
     spoil(step=6, factor=1e4)
-    train(solution, tmp_path / "whole", skip_spikes=10.0)
+    train(solution, tmp_path / "original", skip_spikes=10.0)
     train(solution, tmp_path / "parts", skip_spikes=10.0, last=5)
     train(solution, tmp_path / "parts", resume=True)
-    assert logged(tmp_path / "parts") == logged(tmp_path / "whole")
-    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "whole", 12)
+    assert logged(tmp_path / "parts") == logged(tmp_path / "original")
+    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "original", 12)
 
 
 # Epochs
@@ -211,7 +211,7 @@ def test_any_number_of_processes_share_the_windows_of_one():
 
 
 def test_a_run_in_epochs_is_resumed_bit_for_bit(solution, tmp_path):
-    train(solution, tmp_path / "whole", order="epochs")
+    train(solution, tmp_path / "original", order="epochs")
     train(solution, tmp_path / "parts", order="epochs", last=5)
     train(solution, tmp_path / "parts", resume=True)
-    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "whole", 12)
+    assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "original", 12)

@@ -1,4 +1,4 @@
-"""Lessons train small models reproducibly, and compare them by intervals over seeds."""
+"""Test lessons' small models: reproducible training, and intervals over seeds."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A run's own solution is offered, and runs only when the user agrees."""
+"""Test that a run's stored solution runs only after confirmation."""
 
 import hashlib
 import json

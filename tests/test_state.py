@@ -1,4 +1,4 @@
-"""The state of a training: captured, saved and restored whole."""
+"""Test capturing, saving and restoring the state of a training."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The references in the package: the same as asked today, and refused when damaged."""
+"""Test the stored references: equal to live ones, and refused if damaged."""
 
 import dataclasses
 import shutil

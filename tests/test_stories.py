@@ -1,4 +1,4 @@
-"""The stories corpus: a grammar that is known exactly, and what is drawn from it."""
+"""Test the stories corpus: its grammar, its entropy, and sampled texts."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""The stories' tokenizer, their training windows, and the judgement of sampled ones."""
+"""Test the stories' tokenizer, training windows, and judge."""
 
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ N_CTX = 96
 TOKENIZER: Tokenizer = StoriesTokenizer()
 
 
-def told(count: int, seed: int = 1) -> list[str]:
+def drawn_stories(count: int, seed: int = 1) -> list[str]:
     rng = Random(seed)
     return [stories.join_words(stories.generate_story(rng)) for _ in range(count)]
 
@@ -29,7 +29,7 @@ def test_encoding_what_was_decoded_gives_the_same_ids() -> None:
 
 
 def test_decoding_what_was_encoded_gives_the_same_text() -> None:
-    text = "\n".join(told(100))
+    text = "\n".join(drawn_stories(100))
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
 
 
@@ -47,7 +47,7 @@ def test_a_prompt_begins_as_a_window_does() -> None:
 
 
 def test_pieces_decoded_one_at_a_time_add_up_to_the_text() -> None:
-    ids = TOKENIZER.encode("\n".join(told(20)))
+    ids = TOKENIZER.encode("\n".join(drawn_stories(20)))
     decoder = StreamDecoder(TOKENIZER)
     assert "".join(map(decoder.push, ids)) + decoder.finish() == TOKENIZER.decode(ids)
 
@@ -106,9 +106,11 @@ def test_training_windows_are_cut_from_the_training_text_at_a_story() -> None:
 def test_validation_windows_hold_stories_that_the_training_text_does_not() -> None:
     known = set(stories.training_text(0).splitlines())
     windows = stories_windows(0, 0, 100, 2 * N_CTX, validation=True)
-    whole = [line for ids in windows.tolist() for line in TOKENIZER.decode(ids).split("\n")[:-1]]
-    assert len(whole) >= 100
-    assert not known & set(whole)
+    complete_stories = [
+        line for ids in windows.tolist() for line in TOKENIZER.decode(ids).split("\n")[:-1]
+    ]
+    assert len(complete_stories) >= 100
+    assert not known & set(complete_stories)
 
 
 def test_a_window_longer_than_the_training_text_is_refused() -> None:
@@ -117,7 +119,7 @@ def test_a_window_longer_than_the_training_text_is_refused() -> None:
 
 
 def test_stories_are_judged_by_whether_they_parse_agree_and_are_new() -> None:
-    old, new = told(2)
+    old, new = drawn_stories(2)
     name = stories.split_words(new)[-2]
     judgement = judge([old, new, new.replace(name, "hermitage"), "Once upon"], f"{old}\n{old}")
     assert [judgement.parsed.count, judgement.agreed.count, judgement.novel.count] == [2, 2, 3]

@@ -1,4 +1,4 @@
-"""demos/streamlit_app.py: it writes, chats, stops, and shows text as text."""
+"""Test demos/streamlit_app.py: continuation, chat, stop, and escaped text."""
 
 import sys
 from typing import TYPE_CHECKING

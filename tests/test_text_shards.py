@@ -1,4 +1,4 @@
-"""Any text opened as tokens: prepared in the cache folder at first, and found there afterwards."""
+"""Test texts opened as tokens: prepared into the cache folder once, and reused."""
 
 import builtins
 import subprocess

@@ -1,4 +1,4 @@
-"""A known mistake keeps its name when two more slips stand beside it."""
+"""Test that a known mistake is named beside two unlisted ones."""
 
 from collections.abc import Iterator
 

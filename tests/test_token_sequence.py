@@ -1,4 +1,4 @@
-"""Tokens in several parts, read as one sequence."""
+"""Test several arrays of tokens read as one sequence."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Tokenizer folders of others: the ids, the text and the end that transformers gives."""
+"""Test tokenizer folders of others: the ids, the text and the end that transformers gives."""
 
 import json
 from functools import cache
@@ -196,8 +196,10 @@ def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
         encode_array(tokenizer, " sat", begins=False, ends=False),
         encode_array(tokenizer, " on", begins=False, ends=True),
     ]
-    whole = encode_array(tokenizer, "The cat sat on")
-    assert [*pieces[0], *pieces[1], *pieces[2]] == list(whole) == tokenizer.encode("The cat sat on")
+    all_ids = encode_array(tokenizer, "The cat sat on")
+    assert (
+        [*pieces[0], *pieces[1], *pieces[2]] == list(all_ids) == tokenizer.encode("The cat sat on")
+    )
 
 
 def test_a_prepared_document_has_the_marks_that_its_tokenizer_puts_there(folders):

@@ -1,4 +1,4 @@
-"""Tokenizers behind one protocol: round trips, streams, files."""
+"""Test tokenizers behind one protocol: round trips, streams, files."""
 
 import json
 import subprocess

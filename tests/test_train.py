@@ -1,4 +1,4 @@
-"""train: a training step for every list of micro-batches, and a record of each."""
+"""Test train: a training step for every list of micro-batches, and a record of each."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`gpt2-small train`: a run in its folder, gone on with, begun from other weights, refused."""
+"""Test `gpt2-small train`: new, resumed, initialised and refused runs."""
 
 import io
 import json

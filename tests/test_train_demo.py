@@ -1,4 +1,4 @@
-"""demos/train_demo.py: its screens, its run, and its errors."""
+"""Test demos/train_demo.py: its screens, run and errors."""
 
 import importlib.util
 import io
@@ -115,8 +115,8 @@ def test_after_an_interrupt_of_the_training_it_ends_without_judging_and_can_be_r
     flags = ["--data", "play.txt", "--max-steps", 4, "--batch-size", 1]
     result = run_python("-c", INTERRUPT + QUICK_DEMO, *map(str, flags), cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    *_, said, resume, curve = result.stdout.splitlines()
-    assert said == "Interrupted after step 1; everything is saved."
+    *_, last_line, resume, curve = result.stdout.splitlines()
+    assert last_line == "Interrupted after step 1; everything is saved."
     assert resume == "Resume with: gpt2-small train --out runs/play --resume"
     assert curve == "Loss curve: runs/play/loss.png"
     assert (tmp_path / "runs/play/loss.png").read_bytes().startswith(b"\x89PNG")

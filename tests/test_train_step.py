@@ -1,4 +1,4 @@
-"""train_step: one update on the mean loss over all targets of the micro-batches."""
+"""Test train_step: one update on the mean loss over all targets of the micro-batches."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Training data: the order of the stories' windows, and the fingerprint."""
+"""Test training data: the order of the stories' windows, and the fingerprint."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""docs/training.md: its flags, presets and files are those that there are."""
+"""Test docs/training.md: its flags, presets and files exist."""
 
 import re
 import sys
@@ -30,6 +30,8 @@ def test_every_preset_is_in_the_table_and_no_other():
 
 
 def test_the_fields_that_a_run_may_change_are_all_named():
-    said = re.search(r"resumed run may change (.*?),\s+and the number", PAGE, flags=re.DOTALL)[1]
-    assert set(re.findall(r"`(\w+)`", said)) == set(MAY_CHANGE)
+    changeable = re.search(
+        r"resumed run may change (.*?),\s+and the number", PAGE, flags=re.DOTALL
+    )[1]
+    assert set(re.findall(r"`(\w+)`", changeable)) == set(MAY_CHANGE)
     assert set(MAY_CHANGE) <= {field.name for field in fields(Recipe)}

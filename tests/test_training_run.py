@@ -1,4 +1,4 @@
-"""The training run: one loop for one process or several, its evaluation, its recipe."""
+"""Test the training run: one loop for one process or several, its evaluation, its recipe."""
 
 import math
 from dataclasses import replace
@@ -149,12 +149,12 @@ def test_a_recipe_that_cannot_be_is_refused_with_its_value(change, sentence):
 
 def test_windows_of_stories_begin_at_a_story_and_processes_share_them():
     data = StoriesData(n_ctx=32)
-    whole = data.batch(seed=0, step=5, batch_size=6, rank=0, world_size=1)
+    joint_batch = data.batch(seed=0, step=5, batch_size=6, rank=0, world_size=1)
     shares = [
         data.batch(seed=0, step=5, batch_size=6, rank=rank, world_size=3) for rank in range(3)
     ]
-    assert torch.equal(torch.cat(shares), whole)
-    assert set(whole[:, 0].tolist()) == {data.start_token}
+    assert torch.equal(torch.cat(shares), joint_batch)
+    assert set(joint_batch[:, 0].tolist()) == {data.start_token}
 
 
 def test_two_processes_end_with_the_weights_and_losses_of_one(tmp_path):

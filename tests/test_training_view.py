@@ -1,4 +1,4 @@
-"""The screen of a run: the live line, its curve, the share of a device's peak."""
+"""Test the screen of a run: the live line, its curve, the share of a device's peak."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Transformer: the parts put together, tied and untied."""
+"""Test Transformer: the assembled parts, tied and untied."""
 
 import torch
 from claims_as_tests import claims_about, torchs_operation_about

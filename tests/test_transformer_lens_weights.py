@@ -1,4 +1,4 @@
-"""Weights to TransformerLens's names and back."""
+"""Test conversion of weights to and from TransformerLens's names."""
 
 import pytest
 import torch

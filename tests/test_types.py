@@ -1,4 +1,4 @@
-"""Shapes in signatures: everywhere, in one vocabulary, and checked at every call."""
+"""Test shapes in signatures: complete, consistent, and checked at every call."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Unembedding: every position's vector turned into one logit a token."""
+"""Test unembedding: every position's vector turned into one logit a token."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

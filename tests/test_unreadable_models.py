@@ -1,4 +1,4 @@
-"""Files and folders that are no model are refused with a sentence that names their kind."""
+"""Test that other files and folders are refused with their kind."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Variants: files made of named edits, and the proof that a file is one."""
+"""Test variants: files of named edits, and their checks."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Watching a file: what is checked first, and what the learner is told."""
+"""Test watching a file: the order of checks, and messages."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""`gpt2-small watch` as a learner has it: a process, a terminal, a file that is saved."""
+"""Test `gpt2-small watch` in a process with a terminal and a saved file."""
 
 import fcntl
 import os

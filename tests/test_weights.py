@@ -1,4 +1,4 @@
-"""Weights of Hugging Face folders give the function that transformers gives."""
+"""Test weights of Hugging Face folders against transformers."""
 
 import json
 

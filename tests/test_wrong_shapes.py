@@ -1,4 +1,4 @@
-"""A parameter of a wrong shape hides no slip beside it, and is taken for none."""
+"""Test that a parameter of a wrong shape hides no other mistake."""
 
 from pathlib import Path
 

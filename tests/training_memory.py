@@ -1,4 +1,4 @@
-"""Print by how many bytes a process grows when it trains; test_planned_memory runs it (Linux)."""
+"""Print a process's growth in bytes during training; test_planned_memory runs it (Linux)."""
 
 import json
 import os

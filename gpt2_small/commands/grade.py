@@ -1,6 +1,5 @@
 """Run `gpt2-small grade`: check the files of a class."""
 
-import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from gpt2_small.checker.grading.grading import Grading
     from gpt2_small.checker.grading.submissions import Submission
+
+
+MOST_JOBS = 8
 
 
 def grade(
@@ -51,6 +53,7 @@ def grade(
     from gpt2_small.checker.grading.grading import Grading
     from gpt2_small.checker.grading.submissions import submissions
     from gpt2_small.checker.sandbox.task import Limits
+    from gpt2_small.data.prepare_options import usable_cores
 
     for target in filter(None, [csv, json, picture]):
         reports.writable(target)
@@ -63,7 +66,7 @@ def grade(
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         seconds=seconds,
         limits=Limits(memory=int(memory * (1 << 30))),
-        jobs=jobs or _processors(),
+        jobs=jobs or min(usable_cores(), MOST_JOBS),
     )
     try:
         _run(grading, submitted)
@@ -72,11 +75,6 @@ def grade(
         _write_feedback(grading, feedback, picture)
     if grading.alarms:
         raise typer.Exit(1)
-
-
-def _processors() -> int:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(count or 1, 8)
 
 
 def _run(grading: "Grading", submitted: "list[Submission]") -> None:

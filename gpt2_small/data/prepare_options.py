@@ -97,10 +97,17 @@ def _tokenizer_settings(tokenizer: str | Tokenizer | None, default: str) -> dict
 
 def suitable_processes(corpus: Corpus) -> int:
     """The number of processes: one for each core, fewer for a small text."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    count = usable_cores()
     if corpus.bytes is None:
-        return count or 1
-    return max(1, min(count or 1, math.ceil(corpus.bytes / BYTES_FOR_A_PROCESS)))
+        return count
+    return max(1, min(count, math.ceil(corpus.bytes / BYTES_FOR_A_PROCESS)))
+
+
+def usable_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_space(folder: Path, corpus: Corpus, tokenizer: str, already: int) -> None:

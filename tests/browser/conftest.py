@@ -1,4 +1,4 @@
-"""A browser, a served run of a small model, and a tab that shows it."""
+"""Provide a browser, a served run of a small model, and a tab that shows it."""
 
 from pathlib import Path
 

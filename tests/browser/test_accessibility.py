@@ -1,4 +1,4 @@
-"""Browser tests of keyboard, widths, contrast, names and pictures."""
+"""Test in a browser: keyboard, widths, contrast, names and pictures."""
 
 import math
 import re

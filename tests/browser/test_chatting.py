@@ -1,4 +1,4 @@
-"""Browser tests of the view Chat."""
+"""Test the view Chat in a browser."""
 
 import pytest
 from app_pages import random_model, small_run

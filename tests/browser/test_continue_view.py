@@ -1,4 +1,4 @@
-"""Browser tests of the view Continue: writing, selection, branches, stop."""
+"""Test the view Continue in a browser: writing, selection, branches, stop."""
 
 import re
 

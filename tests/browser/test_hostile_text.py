@@ -1,4 +1,4 @@
-"""Browser tests of hostile text and of files that are saved and opened."""
+"""Test hostile text, and saved and opened files, in a browser."""
 
 import json
 

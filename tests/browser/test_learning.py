@@ -1,4 +1,4 @@
-"""Browser tests of a learner's file and of a run's loss."""
+"""Test a learner's file and a run's loss in a browser."""
 
 import pytest
 from app_pages import MASK, TEXT, WRONG_MASK

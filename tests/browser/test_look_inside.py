@@ -1,4 +1,4 @@
-"""Browser tests of the views Look inside and Compare."""
+"""Test the views Look inside and Compare in a browser."""
 
 import json
 import re

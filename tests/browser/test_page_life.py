@@ -1,4 +1,4 @@
-"""Browser tests of reloads, restarts, two pages, and a page that is left."""
+"""Test reloads, restarts, two pages, and a closed page in a browser."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A GPT with the names, shapes and config of ARENA's transformer from scratch."""
+"""Define a GPT with the names, shapes and config of ARENA's transformer from scratch."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""GPT-2 with the classes of pytorch-pretrained-BERT: Conv1D, Block, a head that shares W_E."""
+"""Define GPT-2 with the classes of pytorch-pretrained-BERT: Conv1D, Block, a tied head."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""GPT-2 of transformers itself."""
+"""Import transformers' own GPT-2."""
 
 from transformers import GPT2LMHeadModel
 

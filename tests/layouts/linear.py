@@ -1,4 +1,4 @@
-"""A GPT whose projections are nn.Linears of their own, and its norms and tables torch's."""
+"""Define a GPT with separate nn.Linears as projections, and torch's norms and embeddings."""
 
 import torch
 import torch.nn.functional as F

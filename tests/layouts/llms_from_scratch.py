@@ -1,4 +1,4 @@
-"""A GPT with the names and shapes of that of "Build a Large Language Model (From Scratch)"."""
+"""Define a GPT with the names and shapes of "Build a Large Language Model (From Scratch)"."""
 
 import math
 

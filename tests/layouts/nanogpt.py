@@ -1,4 +1,4 @@
-"""A GPT with the names and shapes of nanoGPT's, whose GELU is the exact one."""
+"""Define a GPT with nanoGPT's names and shapes, with the exact GELU."""
 
 import torch
 import torch.nn as nn

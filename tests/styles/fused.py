@@ -1,4 +1,4 @@
-"""A GPT-2 that leaves the work to torch's own operations: correct, and without taps."""
+"""Define a correct GPT-2 of torch's fused operations, without taps."""
 
 from __future__ import annotations
 

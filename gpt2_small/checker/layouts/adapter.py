@@ -19,11 +19,11 @@ from gpt2_small.checker.claims.contract import parameters_of
 from gpt2_small.checker.layouts.fixed_d_mlp import resized
 from gpt2_small.model_protocol import Config
 
-# A tensor of theirs: the parameters of the contract that it holds, stacked in front when they are
-# several, and the pattern from theirs to the contract's. Its name may have alternatives, such as
-# `(q_proj|W_Q).weight`; one that ends in `?` may be missing. One that holds no parameter of the
-# contract must not be there, and has the reason in place of the pattern. A name with `*` for a
-# number means several of their tensors, one for each head for instance, stacked in front.
+# For each tensor of the other module: the contract's parameters in it (several are stacked along a
+# new first axis), and the pattern from theirs to the contract's. A name may have alternatives, such
+# as `(q_proj|W_Q).weight`; one that ends in `?` is optional. A name without parameters must be
+# absent, and has the reason instead of a pattern. `*` in a name stands for a number: those tensors,
+# one per head for instance, are stacked along a new first axis.
 Tensors: TypeAlias = Mapping[str, tuple[Sequence[str], str]]
 Factory = Callable[[Any], nn.Module]
 # Calls the module on an input by the given function.
@@ -54,61 +54,82 @@ def adapted(
     The class's constructor raises ValueError for a parameter without a counterpart.
     """
 
-    class Adapted(nn.Module):
-        _inner: nn.Module
+    how = _Adaptation(factory, tensors, part, fixed, call, lacks)
 
+    class Adapted(_AdaptedModule):
         def __init__(self, config: Config) -> None:
-            super().__init__()
-            inner = factory(config)
-            object.__setattr__(self, "_inner", inner)  # hides its parameters from this module
-            self.config = config
-            own = dict(inner.named_parameters())
-            by_name = tensors(config) if callable(tensors) else tensors
-            self._tensors = _entries(by_name, own)
-            sizes = {"head": config.n_heads, "d_head": config.d_head}
-            shapes = parameters_of(part, asdict(config)) if part else {}
-            for entry in self._tensors:
-                values = _theirs_to_ours(entry.joined(own), entry.ours, entry.pattern, sizes)
-                for mine, value in zip(entry.ours, values, strict=True):
-                    if part and fixed:
-                        value = resized(value, mine, part, asdict(config))
-                    _register(self, mine, value)
-            for name, tensor in self._theirs().items():
-                _note_shape(inner, name, tensor.shape)
-            self._added = [name for name in lacks if name in shapes]
-            for name in self._added:
-                _register(self, name, torch.zeros(shapes[name]))
-
-        def _theirs(self) -> dict[str, Tensor]:
-            ours, found = dict(self.named_parameters()), dict[str, Tensor]()
-            for entry in self._tensors:
-                value = _ours_to_theirs([ours[one] for one in entry.ours], entry.pattern)
-                found |= entry.divided(value)
-            return found
-
-        def forward(self, given: Tensor) -> Tensor:
-            theirs = self._theirs()
-
-            def run(*inputs: Any) -> Any:
-                return functional_call(self._inner, theirs, inputs)
-
-            output = call(self._inner, run, given)
-            logits: Any = getattr(output, "logits", output)
-            result: Tensor = logits[0] if isinstance(logits, tuple) else logits
-            for name in self._added:
-                result = result + self.get_parameter(name)
-            return result
-
-        def train(self, mode: bool = True) -> Any:
-            self._inner.train(mode)
-            return super().train(mode)
-
-        def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-            self._inner._apply(fn, recurse)
-            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+            super().__init__(config, how)
 
     Adapted.__name__ = Adapted.__qualname__ = part or "Adapted"
     return Adapted
+
+
+@dataclass(frozen=True)
+class _Adaptation:
+    """The arguments of `adapted`."""
+
+    factory: Factory
+    tensors: Tensors | Callable[[Any], Tensors]
+    part: str | None
+    fixed: Sequence[str]
+    call: Call
+    lacks: Sequence[str]
+
+
+class _AdaptedModule(nn.Module):
+    """A module with the contract's parameters that runs another one."""
+
+    _inner: nn.Module
+
+    def __init__(self, config: Config, how: _Adaptation) -> None:
+        super().__init__()
+        inner = how.factory(config)
+        object.__setattr__(self, "_inner", inner)  # hides its parameters from this module
+        self.config, self._call = config, how.call
+        own = dict(inner.named_parameters())
+        by_name = how.tensors(config) if callable(how.tensors) else how.tensors
+        self._tensors = _entries(by_name, own)
+        sizes = {"head": config.n_heads, "d_head": config.d_head}
+        shapes = parameters_of(how.part, asdict(config)) if how.part else {}
+        for entry in self._tensors:
+            values = _theirs_to_ours(entry.joined(own), entry.ours, entry.pattern, sizes)
+            for mine, value in zip(entry.ours, values, strict=True):
+                if how.part and how.fixed:
+                    value = resized(value, mine, how.part, asdict(config))
+                _register(self, mine, value)
+        for name, tensor in self._theirs().items():
+            _note_shape(inner, name, tensor.shape)
+        self._added = [name for name in how.lacks if name in shapes]
+        for name in self._added:
+            _register(self, name, torch.zeros(shapes[name]))
+
+    def _theirs(self) -> dict[str, Tensor]:
+        ours, found = dict(self.named_parameters()), dict[str, Tensor]()
+        for entry in self._tensors:
+            value = _ours_to_theirs([ours[one] for one in entry.ours], entry.pattern)
+            found |= entry.divided(value)
+        return found
+
+    def forward(self, given: Tensor) -> Tensor:
+        theirs = self._theirs()
+
+        def run(*inputs: Any) -> Any:
+            return functional_call(self._inner, theirs, inputs)
+
+        output = self._call(self._inner, run, given)
+        logits: Any = getattr(output, "logits", output)
+        result: Tensor = logits[0] if isinstance(logits, tuple) else logits
+        for name in self._added:
+            result = result + self.get_parameter(name)
+        return result
+
+    def train(self, mode: bool = True) -> Any:
+        self._inner.train(mode)
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self._inner._apply(fn, recurse)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 def fits(inner: nn.Module, tensors: Tensors, part: str, settings: Mapping[str, Any]) -> bool:

@@ -107,12 +107,7 @@ class Checker:
         exercises = exercise_sets.of_source(source)
         if variant:
             exercises = self._variant(exercises, variant)
-        known = exercises.parts if layout is None else self._parts_of(layout, exercises)
-        wanted = list(known if parts is None else exercises.in_learning_order(parts))
-        if beyond := [part for part in wanted if part not in known]:
-            raise UserError(f"the layout {layout} has no {beyond[0]}; it has {', '.join(known)}")
-        if layout is not None:
-            wanted = self._with_insides(layout, wanted)
+        wanted = self._wanted_parts(exercises, parts, layout)
         sha256 = hashlib.sha256(source).hexdigest() if was_read else sha256_of(file, source)
         verdict = Verdict(str(path), sha256, all_parts=exercises.parts, source=source)
         if _is_nested_too_deeply(source):
@@ -131,21 +126,18 @@ class Checker:
             "limits": asdict(self.limits),
         }
         for answer in self._answers(request):
-            if "error" in answer:
-                verdict.error = answer["error"]
-            elif "remarks" in answer:
-                verdict.remarks = answer["remarks"]
-            elif "result" in answer:
-                if on_result is not None:
-                    on_result(Result(**answer["result"]))
-            else:
-                told = answer["report"]
-                told |= {key: tuple(told[key]) for key in ("mistakes", "location")}
-                report = PartReport(**told)
-                results = [Result(**fields) for fields in answer["results"]]
-                verdict.results += results
-                verdict.reports[answer["part"]] = report
+            _add(answer, verdict, on_result)
         return verdict
+
+    def _wanted_parts(
+        self, exercises: ExerciseSet, parts: Iterable[str] | None, layout: str | None
+    ) -> list[str]:
+        """The parts to check. Raises UserError for unknown ones."""
+        known = exercises.parts if layout is None else self._parts_of(layout, exercises)
+        wanted = list(known if parts is None else exercises.in_learning_order(parts))
+        if beyond := [part for part in wanted if part not in known]:
+            raise UserError(f"the layout {layout} has no {beyond[0]}; it has {', '.join(known)}")
+        return wanted if layout is None else self._with_insides(layout, wanted)
 
     def _parts_of(self, layout: str, exercises: ExerciseSet) -> tuple[str, ...]:
         """The parts of a layout. Raises UserError for an unknown layout."""
@@ -232,6 +224,24 @@ class Checker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _add(
+    answer: dict[str, Any], verdict: Verdict, on_result: Callable[[Result], None] | None
+) -> None:
+    """Add a server's answer to the verdict, or pass its single result to `on_result`."""
+    if "error" in answer:
+        verdict.error = answer["error"]
+    elif "remarks" in answer:
+        verdict.remarks = answer["remarks"]
+    elif "result" in answer:
+        if on_result is not None:
+            on_result(Result(**answer["result"]))
+    else:
+        report = answer["report"]
+        report |= {key: tuple(report[key]) for key in ("mistakes", "location")}
+        verdict.results += [Result(**fields) for fields in answer["results"]]
+        verdict.reports[answer["part"]] = PartReport(**report)
 
 
 def _is_nested_too_deeply(source: bytes) -> bool:

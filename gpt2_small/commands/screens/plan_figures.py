@@ -16,10 +16,6 @@ def scaled(number: float, unit: str = "") -> str:
     return f"{number:.3g}{' ' if unit else ''}{multiple}"
 
 
-def in_bytes(number: float) -> str:
-    return scaled(number, "B")
-
-
 def rounded(number: float) -> str:
     """Three significant digits, or a whole number from 100 up."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
