@@ -68,8 +68,8 @@ def test_no_bit_of_it_can_flip_unnoticed(solution, run):
             lambda c: c["run"].update(bacth_size=3),
             r"unknown setting 'bacth_size'; did you mean 'bat",
         ),
-        (lambda c: c["run"].pop("beta2"), "'beta2' is missing"),
-        (lambda c: c["run"].pop("data"), "'data' is missing"),
+        (lambda c: c["run"].pop("beta2"), "has no setting 'beta2'"),
+        (lambda c: c["run"].pop("data"), "has no setting 'data'"),
         (lambda c: c["model"].pop("n_heads"), "'n_heads' is missing"),
         (lambda c: c["model"].update(n_head=2), r"unknown field 'n_head'; did you mean n_heads\?"),
         (

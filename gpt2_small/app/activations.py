@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gpt2_small.model_protocol import Model, Unembed
+from gpt2_small.model_protocol import Attention, Model, Unembed
 
 # Tolerance of the one-hot values.
 PROBE_TOLERANCE = 1e-4
@@ -108,10 +108,11 @@ def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> 
 
 
 def _tapped(
-    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+    attn: Attention, attn_in: Float[Tensor, "seq d_model"]
 ) -> Float[Tensor, "head seq seq"] | None:
     seen: list[Tensor] = []
-    handle = attn.hook_pattern.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    tap = cast(nn.Module, attn).get_submodule("hook_pattern")
+    handle = tap.register_forward_hook(lambda _m, _i, output: seen.append(output))
     try:
         attn(attn_in[None])
     finally:
@@ -121,7 +122,7 @@ def _tapped(
 
 
 def _probed(
-    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+    attn: Attention, attn_in: Float[Tensor, "seq d_model"]
 ) -> Float[Tensor, "head seq seq"] | None:
     """Measure the pattern that an attention module applies, independent of its implementation.
 
@@ -153,16 +154,17 @@ def _probed(
 
 
 def _called(
-    attn: Any, inputs: Float[Tensor, "seq d_model"], changed: Mapping[str, Tensor]
+    attn: Attention, inputs: Float[Tensor, "seq d_model"], changed: Mapping[str, Tensor]
 ) -> Float[Tensor, "seq d_model"]:
     """An attention's output in float64 with some of its parameters replaced."""
-    own = {name: value.double() for name, value in attn.named_parameters() if name not in changed}
-    output: Tensor = torch.func.functional_call(attn, {**own, **changed}, (inputs[None],))
+    module = cast(nn.Module, attn)
+    own = {name: value.double() for name, value in module.named_parameters() if name not in changed}
+    output: Tensor = torch.func.functional_call(module, {**own, **changed}, (inputs[None],))
     return output[0]
 
 
 def _explains(
-    attn: Any, inputs: Float[Tensor, "seq d_model"], values: Float[Tensor, "head seq seq"]
+    attn: Attention, inputs: Float[Tensor, "seq d_model"], values: Float[Tensor, "head seq seq"]
 ) -> bool:
     """Whether a pattern, applied to the true values, gives the attention's own output."""
     value = einsum(inputs, attn.W_V.double(), "seq d_model, head d_model d -> head seq d")
@@ -174,7 +176,7 @@ def _explains(
 
 
 def _from_weights(
-    attn: Any, attn_in: Float[Tensor, "seq d_model"]
+    attn: Attention, attn_in: Float[Tensor, "seq d_model"]
 ) -> Float[Tensor, "head seq seq"]:
     project = "seq d_model, head d_model d_head -> head seq d_head"
     query = einsum(attn_in, attn.W_Q, project) + attn.b_Q[:, None]

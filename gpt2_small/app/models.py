@@ -15,7 +15,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.generation import LoadedModel, open_model
 from gpt2_small.model.building import fill
-from gpt2_small.model_protocol import Config
+from gpt2_small.model_protocol import Config, Model
 from gpt2_small.runs import Run, read_run
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import is_run
@@ -40,7 +40,7 @@ class Shown:
     loaded: LoadedModel
 
     @property
-    def model(self) -> Any:
+    def model(self) -> Model:
         """Its Transformer."""
         return self.loaded.model
 
