@@ -141,11 +141,18 @@ def test_other_groups_of_checks_do_not_hide_what_is_wrong_with_the_function(tmp_
 
 
 def test_an_unknown_function_does_not_hide_what_is_wrong_beside_it(tmp_path: Path) -> None:
-    text = reference_with(("gelu_tanh(self.hook_pre(pre))", "gelu_tanh(0.7 * self.hook_pre(pre))"),
-                          *SLIPS)  # fmt: skip
-    report = check_text(tmp_path, text, "MLP").reports["MLP"]
-    assert set(report.mistakes) == BESIDE
-    assert "No known mistake of MLP behaves like it" in report.naming
+    text = reference_with(
+        (SCALE, "query / 7,"),
+        (
+            "normal_parameter(heads, d_head, d_model, std=residual_std(config))",
+            "normal_parameter(heads, d_head, d_model, std=config.init_std)",
+        ),
+        ("self.pattern_dropout(pattern)", "pattern"),
+        ("return self.output_dropout(output + self.b_O)", "return output + self.b_O"),
+    )
+    report = check_text(tmp_path, text, "MultiHeadAttention").reports["MultiHeadAttention"]
+    assert set(report.mistakes) == {"attention-dropout-missing", "attention-w-o-init-like-the-rest"}
+    assert "No known mistake of MultiHeadAttention behaves like it" in report.naming
 
 
 def test_what_explains_the_first_failed_claim_is_named_when_something_else_is_wrong(
