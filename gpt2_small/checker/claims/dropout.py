@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.judging.tolerances import UNDROPPED
 from gpt2_small.checker.claims.observing.observation import Estimate, Observation
 from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.parts import PARTS
@@ -18,9 +19,7 @@ _TRAINED = "the outputs in training mode with dropout 0.25"
 _ACTS = "the number of elements that dropout zeroes in training mode"
 _BIAS = "the relative change of the mean output by dropout"
 _ZEROS = "the share of zeros in the output in training mode with dropout 0.25"
-_KEPT = "the mean distance of what is not zero from the output without dropout, over 0.75"
-# Elements that are not dropped equal the plain output / (1 - p) up to rounding, at size 1.
-_ROUNDING = 1e-4
+_KEPT = "the mean distance of the other elements from the output without dropout, over 0.75"
 
 
 def dropout_claims(subject: Subject, unbiased: bool = True) -> tuple[Claim, ...]:
@@ -133,6 +132,6 @@ def dropped(plain: Tensor, output: Tensor) -> tuple[Estimate, Estimate]:
     """The share of zeros, and the others' mean distance from the plain output / (1 - p)."""
     kept = output != 0
     distances = (output - plain / (1 - DROPOUT))[kept].abs()
-    distances = distances * (distances > _ROUNDING)
+    distances = distances * (distances > UNDROPPED)
     error = distances.std().item() / distances.numel() ** 0.5
     return share(~kept), Estimate(distances.mean().item(), error)

@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpt2_small.checker.claims.judging.tolerances import EFFECTS
 from gpt2_small.checker.sandbox.tracing import Trace
 
-_CLOSE = 1e-6
 # A smaller share may come from ties, which are sorted differently, in code that mixes rows.
 FEW_ROWS = 0.5
 
@@ -23,7 +23,7 @@ def rows_apart(trace: Trace, other: Trace) -> float:
         return 1.0
     width = max(mine.shape[1], theirs.shape[1])
     mine, theirs = (F.pad(p, (0, width - p.shape[1])) for p in (mine, theirs))
-    return float(((mine - theirs).abs().amax(dim=-1) >= _CLOSE).double().mean())
+    return float(((mine - theirs).abs().amax(dim=-1) >= EFFECTS).double().mean())
 
 
 def _drawn_from(trace: Trace) -> Tensor | None:

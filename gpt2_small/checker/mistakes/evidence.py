@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gpt2_small.checker.claims.judging.tolerances import FINGERPRINTS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.continuation import confined, has_taps
 from gpt2_small.checker.mistakes.lines.stage_matching import match
@@ -15,8 +16,6 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.mistakes.wrong_references import WrongReferences
 from gpt2_small.checker.sandbox.tracing import Trace
 
-# For float64 sums over some hundred numbers, with float32 constants among them.
-_CLOSE = 1e-6
 # In these parts tracing a wrong reference takes some 30 milliseconds.
 _SLOW = ("Transformer", "generate")
 # Effects identify mistakes in these parts; tracing their few results is slow.
@@ -267,5 +266,5 @@ def _takes_softmax(trace: Trace) -> bool:
 def _same(mine: Tensor, theirs: Tensor) -> Tensor:
     """Compare fingerprints [mine 4] and [theirs 4] within rounding: [mine theirs]."""
     mine = mine[:, None]
-    allowed = _CLOSE * (1 + mine.abs().nan_to_num(0.0, 0.0, 0.0))
+    allowed = FINGERPRINTS * (1 + mine.abs().nan_to_num(0.0, 0.0, 0.0))
     return (((mine - theirs).abs() <= allowed) | (mine == theirs)).all(dim=-1)

@@ -20,7 +20,7 @@ from gpt2_small.checker.mistakes.wrong_references import Seen
 from gpt2_small.checker.sandbox.tracing import Trace
 
 # As a fraction of the right part's distance: a closest mistake beyond this is not reported.
-_CLOSE = 0.25
+_CLOSEST_REPORTED = 0.25
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _text(
     """Sentences about the match."""
     finite = [(m, d) for m, d in function.nearest if math.isfinite(d)]
     is_unknown = not (function.mistakes and function.is_whole)
-    most = _CLOSE * function.from_right if is_unknown else math.inf
+    most = _CLOSEST_REPORTED * function.from_right if is_unknown else math.inf
     others = [m for m, d in finite if 0 < d <= most and m not in function.mistakes]
     named = (*function.mistakes, *beside)
     open_groups = [group for group in unexplained if group != "refusals"]

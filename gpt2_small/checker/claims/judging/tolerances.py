@@ -48,6 +48,20 @@ STANDARD_ERRORS = 6.0
 # A statistic differs from an equal exact value by rounding only.
 ROUNDING = 1e-6
 
+# Elements that are not dropped equal the plain output / (1 - p) up to rounding, at size 1.
+UNDROPPED = 1e-4
+
+# Results of a part against the reference's stages: float64 differs by 1e-15, with float32 constants
+# by 1e-7.
+STAGES = 1e-5
+
+# Fingerprints of results: float64 sums over some hundred numbers, some from float32 constants.
+FINGERPRINTS = 1e-6
+
+# Numbers of effects, and probabilities of draws: single float64 numbers, with float32 constants
+# among them.
+EFFECTS = 1e-6
+
 # The rate of false alarms of all claims about drawn tokens together, at most.
 FALSE_ALARM = 1e-6
 

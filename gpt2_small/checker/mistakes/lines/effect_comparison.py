@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 
+from gpt2_small.checker.claims.judging.tolerances import EFFECTS
 from gpt2_small.checker.explanations import are_several
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED
-
-_CLOSE = 1e-6
 
 
 def placed_at(line: int, said: str, suggests: str = "") -> Location | None:
@@ -24,7 +23,7 @@ def of_kind(trace: Trace, what: str) -> list[Effect]:
 def close(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether two lists of numbers are equal within rounding."""
     return len(a) == len(b) and all(
-        x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= _CLOSE * max(1.0, abs(y))
+        x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= EFFECTS * max(1.0, abs(y))
         for x, y in zip(a, b, strict=True)
     )
 

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from gpt2_small.checker.claims import attention, loss, sampling
 from gpt2_small.checker.claims.judging.runner import reference
+from gpt2_small.checker.claims.judging.tolerances import STAGES
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.sandbox import tracing
 from gpt2_small.checker.sandbox.tracing import record
 
-# Float64 results differ by 1e-15; with float32 constants, by 1e-7.
-CLOSE = 1e-5
 # Masked scores: below this, exp gives 0 in a softmax.
 HIDDEN = -1e4
 MASKED = -54321.0
@@ -102,7 +101,7 @@ def same(a: Tensor, b: Tensor) -> bool:
     if not a.numel():
         return True
     largest = b[b != MASKED].abs().max().item() if bool((b != MASKED).any()) else 1.0
-    return bool(((a == b) | ((a - b).abs() <= CLOSE * max(1.0, largest))).all())
+    return bool(((a == b) | ((a - b).abs() <= STAGES * max(1.0, largest))).all())
 
 
 @cache
