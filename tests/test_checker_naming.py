@@ -140,6 +140,16 @@ def test_other_groups_of_checks_do_not_hide_what_is_wrong_with_the_function(tmp_
     assert set(report.mistakes) == {relu.id, *BESIDE}
 
 
+def test_forgotten_dropout_is_named_beside_an_unknown_function(tmp_path: Path) -> None:
+    text = reference_with(
+        ("gelu_tanh(self.hook_pre(pre))", "gelu_tanh(0.7 * self.hook_pre(pre))"),
+        SLIPS[1],
+    )
+    report = check_text(tmp_path, text, "MLP").reports["MLP"]
+    assert report.mistakes == ("mlp-dropout-missing",)
+    assert "not explained" not in report.naming
+
+
 def test_an_unknown_function_does_not_hide_what_is_wrong_beside_it(tmp_path: Path) -> None:
     text = reference_with(
         (SCALE, "query / 7,"),

@@ -148,6 +148,11 @@ class Evidence:
             return False
         return mine != right or self._dropped(mistake) == self._dropped()
 
+    def drops_less(self) -> bool:
+        """Whether the file calls dropout less often than the reference."""
+        mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
+        return mine is not None and mine < (right or 0)
+
     def _dropped(self, *mistakes: Mistake) -> list[str]:
         """The stages with dropout in the reference with these mistakes."""
         known = stages(self._wrong.part, self._wrong.seed)

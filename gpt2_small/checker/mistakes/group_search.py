@@ -113,15 +113,16 @@ class _GroupSearch:
             self.is_exact = False
             return self._other_parameters(about)
         if self.observed.is_open and group == "dropout":
-            return []
-        if group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
+            # Amounts depend on an unknown function; a missing call of dropout does not.
+            about = about if self.observed.evidence.drops_less() else []
+        elif group in ("dropout", "initialisation", "state", "gradient", "taps", "chance"):
             likely = [m for m in about if self._fails_alone(m)]
             for pair in itertools.islice(itertools.combinations(likely, 2), _PAIRS_BESIDE):
                 if self._fits_beside(pair):
                     return list(pair)
         for mistake in about if numeric else ():
             if self.observed.fits((mistake,), numeric[0]) and not self._disturbs((mistake,)):
-                self.is_partly = True
+                self.is_partly = not (group == "dropout" and self.observed.is_open)
                 return [mistake]
         return []
 
