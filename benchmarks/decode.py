@@ -76,7 +76,7 @@ def generate_transformers(model: Any, prompts: Tensor, new_tokens: int) -> None:
 
 
 def contestants(arguments: argparse.Namespace) -> dict[str, Decode]:
-    """What decodes, by name and type; peers that are not at hand are left out with a word."""
+    """The decoders by name and dtype; missing peers are skipped with a message."""
     shape, device = SHAPES[arguments.preset], arguments.device
     torch.manual_seed(0)
     ours = reference(shape).to(device).eval()
@@ -127,7 +127,7 @@ def other_contestants(arguments: argparse.Namespace, shape: Shape, ours: Any) ->
 
 
 def bytes_per_step(shape: Shape, batch: int, length: float, bytes_per_number: int) -> float:
-    """What one step must read: every weight that multiplies, and the cache of every row."""
+    """The bytes that a step reads: all weights of products, and the cache of every row."""
     weights = shape.n_layers * 12 * shape.d_model**2 + shape.d_vocab * shape.d_model
     cache = 2 * shape.n_layers * shape.d_model * length * batch
     return (weights + cache) * bytes_per_number

@@ -53,7 +53,7 @@ def text_of(file: Path, size: int) -> str:
 
 
 def contestants(text: str, threads: int) -> dict[str, Encode]:
-    """What encodes, by name, with one thread and with several."""
+    """The encoders by name, with one thread and with several."""
     ours = GPT2Tokenizer()
     engine = tiktoken.Encoding(
         "gpt2", pat_str=PATTERN, mergeable_ranks=ours.ranks, special_tokens={"<|endoftext|>": 50256}
@@ -76,7 +76,7 @@ def named(threads: int) -> str:
 
 
 def tokens_of(found: dict[str, Encode]) -> int:
-    """How many tokens all of them give. Ends the program when two differ."""
+    """The number of tokens of every encoder. Exits if two differ."""
     tokens = {name: flat(encode()) for name, encode in found.items()}
     expected = tokens[ONE]
     for name, given in tokens.items():

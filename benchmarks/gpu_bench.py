@@ -9,7 +9,7 @@ import torch
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is.
+    """The sizes of the measurements.
 
     batches: windows of n_ctx in a training step, tried in turn until one fits.
     """
@@ -29,7 +29,7 @@ TINY = Sizes("tiny", (4,), 2, 4, 3, (1, 2), 12)
 
 @dataclass(frozen=True)
 class Bench:
-    """What the sections share."""
+    """The state shared by the sections."""
 
     arguments: argparse.Namespace
     sizes: Sizes

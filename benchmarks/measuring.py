@@ -52,7 +52,7 @@ def interleaved(
 
 
 def median_ratio(theirs: list[float], ours: list[float]) -> float:
-    """How many times as fast ours is: the median over rounds, which a busy machine moves little."""
+    """The speed ratio of ours: the median over rounds, which is robust to other load."""
     return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
@@ -140,7 +140,7 @@ def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[]
 
 
 def data_sheet(device: str) -> Device | None:
-    """What is known of the CUDA device at hand."""
+    """The data sheet of the current CUDA device."""
     return device_of(torch.cuda.get_device_name()) if device == "cuda" else None
 
 

@@ -58,7 +58,7 @@ FIRST_STEPS = 3
 
 @dataclass(frozen=True)
 class Windows:
-    """What every run trains on, and is evaluated on, each a batch [batch seq+1]."""
+    """The training and evaluation batches of every run [batch seq+1]."""
 
     training: list[Tensor]
     held_out: list[Tensor]
@@ -127,7 +127,7 @@ class Trial:
         return losses + self.held_out_losses(self.windows.held_out[:1])
 
     def percents_above_floor(self) -> float:
-        """How far the held-out loss is above the entropy after the whole run."""
+        """The final held-out loss in percent above the entropy."""
         self.train()
         losses = self.held_out_losses()
         floor = stories.entropy_per_token(PRESET.model["n_ctx"])
@@ -140,7 +140,7 @@ def solution_with(*edits: Edit) -> ModuleType:
 
 
 def measured(edit: Edit, windows: Windows, seed: int = 0) -> Cost:
-    """What a mistake costs, in the first variation in which it changes anything."""
+    """A mistake's cost in the first variation in which it has an effect."""
     for variation, changes in VARIATIONS.items():
         try:
             solution = solution_with(edit)
@@ -169,12 +169,12 @@ def prepare_process(windows: Windows) -> None:
 
 @cache
 def right_beginning(variation: str, seed: int) -> list[float]:
-    """How the right model begins."""
+    """The right model's first losses."""
     return Trial(solution_with(), VARIATIONS[variation], _windows[0], seed).beginning()
 
 
 def right_trained(variation: str, seed: int) -> float:
-    """Where the right model ends, in percents above the floor."""
+    """The right model's final loss in percent above the floor."""
     trial = Trial(solution_with(), VARIATIONS[variation], _windows[0], seed)
     return round(trial.percents_above_floor(), 2)
 
@@ -186,7 +186,7 @@ def mistake_measured(edit: Edit) -> Cost:
 
 
 class Results:
-    """What is measured, stored in a file after each run."""
+    """The measurements, written to a file after each run."""
 
     def __init__(self, path: Path, steps: int) -> None:
         self.path = path

@@ -16,7 +16,7 @@ import gpt2_small
 
 @dataclass(frozen=True)
 class Shape:
-    """What is built on every side; dropout is 0 everywhere."""
+    """The shape of all compared models; dropout is 0."""
 
     n_layers: int = 12
     n_heads: int = 12

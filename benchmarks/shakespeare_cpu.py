@@ -159,7 +159,7 @@ def nanogpt_loss(model: Any, tokens: np.ndarray) -> float:
 
 
 def in_a_process(*arguments: object) -> dict[str, float]:
-    """What this script measures with these arguments, in a fresh process that compiles anew."""
+    """Run this script with these arguments in a new process, which compiles again."""
     command = [sys.executable, __file__, *map(str, arguments)]
     with tempfile.TemporaryDirectory() as scratch:
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": scratch}

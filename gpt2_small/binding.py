@@ -227,7 +227,7 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
 
 
 def _import_advice(path: Path, error: BaseException) -> str:
-    """How to make an import of a file's own package work, which fails outside its root folder."""
+    """Advice for an import of the file's own package, which fails outside its root folder."""
     if not isinstance(error, ImportError):
         return ""
     if "relative import" in str(error):

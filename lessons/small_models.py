@@ -154,7 +154,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def stored(lesson: str) -> dict[str, list[float]]:
-    """What was measured for a lesson's text: by name, the values of its seeds."""
+    """A lesson's stored measurements: the values of its seeds by name."""
     found: dict[str, list[float]] = json.loads(
         (FOLDER / lesson / MEASUREMENTS).read_text(encoding="utf-8")
     )["values"]

@@ -27,7 +27,7 @@ STATEMENTS = {
     "import os, signal; os.kill(os.getpid(), signal.SIGABRT)": "crashes the Python interpreter",
     "a = torch.ones(1 << 34)": "needs more memory than it may have",
     "a = bytearray(1 << 33)": "needs more memory than it may have",
-    "self.forward(residual)": "calls itself without end",
+    "self.forward(residual)": "infinite recursion",
     "input('?')": "waits for input",
     "raise KeyboardInterrupt": "ends with KeyboardInterrupt",
     "raise ValueError('a\\nb')": "ValueError: a b",

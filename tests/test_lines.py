@@ -59,7 +59,7 @@ EFFECTS = {
     ),
     "a step of the first micro-batch alone": (
         "train", ("train_step(model, batches, optim", "train_step(model, batches[:1], optim"),
-        "the micro-batches that are handed to train_step: 1 instead of 2",
+        "the micro-batches passed to train_step: 1 instead of 2",
     ),
     "a loss that is halved": (
         "train",

@@ -43,7 +43,7 @@ def explain_error(error: BaseException) -> str:
         case SystemExit():
             return "it calls exit(); return or raise instead"
         case RecursionError():
-            return "it calls itself without end (RecursionError)"
+            return "infinite recursion (RecursionError)"
         case OSError(errno=errno.EFBIG):
             return "it prints without end"
         case MemoryError():

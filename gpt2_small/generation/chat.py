@@ -172,7 +172,7 @@ class Reply:
 
     @property
     def finish(self) -> Finish | None:
-        """How it ended: as in `Continuation`; `length` also when the context was full."""
+        """The finish reason as in `Continuation`; `length` also if the context was full."""
         return self._turn.finish
 
     def __iter__(self) -> Iterator[Step]:

@@ -28,7 +28,7 @@ CPU_TOKENS_PER_BLOCK = 8192
 
 
 def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
-    """How many of these positions' logits exist at once by default."""
+    """The default number of positions whose logits exist at once."""
     if not on_cpu:
         return min(positions, CUDA_POSITIONS_PER_CHUNK)
     chunk = max(CPU_POSITIONS_PER_CHUNK, CPU_LOGITS_PER_CHUNK // d_vocab)

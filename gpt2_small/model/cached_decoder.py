@@ -41,7 +41,7 @@ class CachedDecoder:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """How many tokens of each row the cache holds."""
+        """The number of cached tokens of each row."""
         return tuple(self._lengths)
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ def attended_sharply(module: ModuleType, seed: int) -> Observation:
 
 
 def without_future(module: ModuleType, seed: int) -> Observation:
-    """What the first positions get, whatever comes after them."""
+    """The first positions' outputs with other later positions."""
     cut = [part[:, :3] for part in heads(seed)]
     return {
         "the first three positions of seven": module.attend(*heads(seed))[:, :3],

@@ -121,7 +121,7 @@ def in_float32(part: str) -> Observe:
 
 
 def without_future(part: str) -> Observe:
-    """What the first positions get, whatever comes after them."""
+    """The first positions' outputs with other later positions."""
 
     def observe(module: ModuleType, seed: int) -> Observation:
         function = getattr(module, part)

@@ -160,7 +160,7 @@ def accuracy(model: nn.Module, rows: Tensor) -> float:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """What the lesson says of one seed: the share of held-out questions that are answered right."""
+    """The measurements of one seed: the share of right answers to held-out questions."""
     found = {}
     for ids in (0, SUM_IDS):
         sums_task = addition(ids)

@@ -78,7 +78,7 @@ def measure(seed: int) -> dict[str, float]:
 
 
 def differences(values: dict[str, list[float]]) -> dict[str, list[float]]:
-    """How far each variant is above GPT-2 with the same seed, from what was measured."""
+    """The measured difference of each variant's loss from GPT-2's with the same seed."""
     return {
         name: [mine - base for mine, base in zip(found, values["GPT-2"], strict=True)]
         for name, found in values.items()

@@ -155,7 +155,7 @@ def broken_texts(count: int = 32) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def path(model: nn.Module) -> Tensor:
-    """How much of the right token's log-probability each stream brings back [layer seq]."""
+    """The share of the right token's log-probability that each stream restores [layer seq]."""
     clean, corrupted, right = broken_texts()
 
     def score(logits: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def path(model: nn.Module) -> Tensor:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """What the lesson says of one seed's two models."""
+    """The measurements of one seed's two models."""
     (two, curve), (one, control) = trained(2, seed), trained(1, seed)
     steps, shares = (50, 100, 150, 200, 300), path(two)
     return {

@@ -119,7 +119,7 @@ MISTAKES = {
 
 
 def costs_of_mistakes() -> tuple[dict[str, float], tuple[float, ...]]:
-    """Where a run ends with each of MISTAKES, in percent above the floor, and with none, by seed.
+    """Final losses with each of MISTAKES and with none, in percent above the floor, by seed.
 
     `python benchmarks/mistake_costs.py` measured them.
     """
@@ -205,7 +205,7 @@ def pairs(size: int) -> BytePairTokenizer:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """What the lesson says of one seed."""
+    """The measurements of one seed."""
     found = {}
     for name, schedule in SCHEDULES.items():
         model, _ = trained(seed, schedule)

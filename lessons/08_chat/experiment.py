@@ -154,7 +154,7 @@ def answers(model: nn.Module, count: int = 10) -> tuple[float, float, str]:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """What the lesson says of one seed."""
+    """The measurements of one seed."""
     base, found = base_model(seed), {}
     for rows in ("like the others", "small"):
         model = grown(base, seed, rows=rows)

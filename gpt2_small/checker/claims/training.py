@@ -125,8 +125,8 @@ def lazily(module: ModuleType, seed: int) -> Observation:
     iterator = iter(module.train(model, giving(), optimizer, schedule=rate_of))
     next(iterator), next(iterator)
     return {
-        "the steps taken from the iterable when the second record comes": str(len(taken)),
-        "the updates made when the second record comes": str(len(made)),
+        "the steps taken from the iterable when the second record is yielded": str(len(taken)),
+        "the updates made when the second record is yielded": str(len(made)),
     }
 
 

@@ -75,7 +75,7 @@ def submissions(folder: Path) -> list[Submission]:
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise UserError(f"{folder} {what}; give the folder that holds the students' files")
+        raise UserError(f"{folder} {what}; give the folder with the students' files")
     try:
         entries = _entries(folder)
     except OSError as error:
@@ -84,7 +84,7 @@ def submissions(folder: Path) -> list[Submission]:
     if all(submission.content is None for submission in found):
         besides = f" (not gradable: {', '.join(e.name for e in entries[:5])})" if entries else ""
         raise UserError(
-            f"{folder} holds no Python files{besides}; put in it a .py file or a notebook, or a "
+            f"{folder} contains no Python files{besides}; put in it a .py file or a notebook, or a "
             "folder with one, for each student"
         )
     return _named_apart(found)

@@ -44,7 +44,7 @@ _SMALL = {
 }
 _GROUPS = {
     "initialisation": "the initialisation, which such models draw in other ways",
-    "refusals": "what is refused, which such models refuse in other ways",
+    "refusals": "the refusal of bad inputs, which differs in such models",
 }
 
 
@@ -97,7 +97,7 @@ class Layout:
         for part in parts:
             how = self.parts[part]
             left = [claim.rstrip(":") for claim in how.not_judged]
-            left += ["where it drops in training"] if part in INSIDE else []
+            left += ["the place of dropout in training"] if part in INSIDE else []
             left += [f"{name}, which it fixes" for name in how.fixed]
             left += [f"{name}, which it lacks" for name in how.lacks]
             found += [f"Not judged of {part}: {'; '.join(left)}."] if left else []

@@ -103,7 +103,7 @@ def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> 
         try:
             seen = pack(sight.seen)
         except Exception as error:
-            sight, seen = Sight({}, f"what it gives cannot be compared: {error}"), pack({})
+            sight, seen = Sight({}, f"its result cannot be compared: {error}"), pack({})
         stopwatch.stop()
         told = {"problem": sight.problem, "line": sight.line, "written": sight.written}
         write_frame(sender, json.dumps({"sight": {**told, "seconds": sight.seconds}}).encode())

@@ -23,7 +23,7 @@ from gpt2_small.checker.verdict import Result
 
 _CRASHES = 3
 _LONGEST = 2000
-_FAKED = "what it hands over is no observation"
+_FAKED = "it sent no valid observation"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def turns_of(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def targets_of(words: Sequence[str]) -> list[bool]:
-    """Which words are targets: the assistant's words and the end token after them."""
+    """The mask of target words: the assistant's, and the end token after them."""
     found, is_assistant = [], False
     for word in words:
         is_role = word in (USER, ASSISTANT)

@@ -168,7 +168,7 @@ def tensor(value: Any, what: str) -> Tensor:
         return value
     if value is None:
         raise Failure(f"{what} is None; is a return missing?")
-    hint = "; return the one tensor itself" if isinstance(value, (list, tuple, dict)) else ""
+    hint = "; return the tensor itself" if isinstance(value, (list, tuple, dict)) else ""
     raise Failure(f"{what} is a {type(value).__name__} where a tensor is needed{hint}")
 
 

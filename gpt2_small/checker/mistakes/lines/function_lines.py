@@ -93,9 +93,9 @@ def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | Non
         mine = of_kind(trace, name)
         for number, effect in enumerate(mine):
             if not effect.numbers:
-                said = f"{name} comes into no group"
+                said = f"{name} is in no group"
             elif number:
-                said = f"{name} comes into a second group"
+                said = f"{name} is added to a second group"
             elif effect.numbers[0] == decay:
                 continue
             else:

@@ -106,7 +106,7 @@ class _Pointer:
         if self.compared.is_short and index == self.compared.trace.output:
             found = self.compared.matches[index]
             assert found is not None
-            said = f"what is returned is {found.stage.name}, which is not the end"
+            said = f"the returned value is {found.stage.name}, which is not the end"
             return Location(None, "", events[self.compared.maker(index)].line, said, value)
         if (step := self._unfinished(index)) is not None:
             line, name, wanted = step
@@ -249,7 +249,7 @@ class _Pointer:
             return f"the numbers of {found.stage.name}, in the wrong order"
         here = self._missing(index)
         if here is None:
-            return "no right result follows from what it gives"
+            return "no right result follows from its result"
         return f"the reference has {here.name} here"
 
     def _missing(self, index: int) -> Stage | None:

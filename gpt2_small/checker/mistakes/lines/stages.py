@@ -189,7 +189,7 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
 
 
 def _ways_to_normalize(logits: Tensor) -> Iterator[Stage]:
-    """What a logarithm of a softmax is made of, with the maximum or without."""
+    """The intermediate results of a log-softmax, with and without the maximum."""
     largest = logits.amax(-1, keepdim=True)
     for value in (logits, logits - largest):
         total = value.exp().sum(-1)

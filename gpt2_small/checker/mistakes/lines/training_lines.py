@@ -153,8 +153,8 @@ _BOTH = (
     ("train-first-micro-batch", "train-every-micro-batch"),
 )
 HANDED_ON = (
-    "the micro-batches that are handed to train_step",
-    "the step that is handed to train_step",
+    "the micro-batches passed to train_step",
+    "the step passed to train_step",
     "asks the schedule for step",
     "training mode during the step",
     "max_grad_norm of train_step",
@@ -229,9 +229,11 @@ def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
 
 
 def _late_record(trace: Trace, right: Trace) -> Location | None:
-    found = first_unlike(trace, right, "steps taken when a record comes")
+    found = first_unlike(trace, right, "steps done when a record is yielded")
     if found is None:
         return None
     mine, theirs = found
     wanted = "" if theirs is None else f", and should come after {in_words(theirs)}"
-    return placed_at(mine.line, f"a record comes when {in_words(mine)} steps were taken{wanted}")
+    return placed_at(
+        mine.line, f"a record is yielded when {in_words(mine)} steps were taken{wanted}"
+    )

@@ -140,8 +140,8 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
 
     def spy(used: nn.Module, batches: Any, own: Any, **options: Any) -> Any:
         same = [n for n, b in enumerate(plan) if _holds_the_same(batches, b)]
-        note("the step that is handed to train_step", float(same[0] if same else -1))
-        note("the micro-batches that are handed to train_step", float(len(batches)))
+        note("the step passed to train_step", float(same[0] if same else -1))
+        note("the micro-batches passed to train_step", float(len(batches)))
         note("max_grad_norm of train_step", float(options.get("max_grad_norm", 1.0)))
         note("training mode during the step", float(model.training))
         note("the learning rate of the step", float(optimizer.param_groups[0]["lr"]))
@@ -153,7 +153,9 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
         with watching_lines(file, trace.effects, lines=lines):
             options: dict[str, Any] = {"schedule": schedule, "max_grad_norm": _NORM}
             for number, record in enumerate(module.train(model, steps(), optimizer, **options)):
-                given = Effect(lines[-1], "steps taken when a record comes", (float(len(taken)),))
+                given = Effect(
+                    lines[-1], "steps done when a record is yielded", (float(len(taken)),)
+                )
                 trace.effects.append(given)
                 for name in ("step", "loss", "grad_norm", "learning_rate", "tokens"):
                     value = float(getattr(record, name))
