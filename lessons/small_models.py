@@ -85,7 +85,7 @@ def train(
         ),
         **objective.train_keywords,
     )
-    shown = Progress(name, steps)
+    shown = TrainingProgress(name, steps)
     losses = []
     for record in records:
         losses.append(record.loss)
@@ -111,7 +111,7 @@ def held_out_loss(model: nn.Module, tokens: Tensor, n_ctx: int = 64) -> float:
     return total / (len(tokens) - 1)
 
 
-class Progress:
+class TrainingProgress:
     """One line that is written again: how far a training is, and what it shows."""
 
     def __init__(self, name: str, steps: int) -> None:

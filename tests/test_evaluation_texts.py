@@ -148,7 +148,7 @@ def test_students_quantile_is_the_tables(degrees: int, expected: float) -> None:
     assert intervals.student_quantile(degrees) == pytest.approx(expected, abs=1e-6)
 
 
-def coverage(estimate: Callable[[np.ndarray, np.ndarray], intervals.Estimate]) -> float:
+def coverage(estimate: Callable[[np.ndarray, np.ndarray], intervals.MeanEstimate]) -> float:
     """How often the interval holds the true ratio of 2, over groups of unequal size."""
     rng, held = np.random.default_rng(0), 0
     for _ in range(1000):

@@ -265,8 +265,8 @@ def _result(definition: str, sums: Sequence[float]) -> ChoiceResult:
     )
 
 
-def _share(number: int, count: int) -> intervals.Estimate:
+def _share(number: int, count: int) -> intervals.MeanEstimate:
     """The fraction of questions with the standard error of the mean, as in the harness."""
     value = number / count
     error = math.sqrt(value * (1 - value) / (count - 1)) if count > 1 else None
-    return intervals.Estimate(value, error, count)
+    return intervals.MeanEstimate(value, error, count)

@@ -8,7 +8,7 @@ from gpt2_small.stories.judge import Z_95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """A mean and its standard error; the error is None with fewer than two observations."""
 
     value: float
@@ -60,17 +60,17 @@ def student_quantile(degrees: int) -> float:
     return math.sqrt(degrees * y)
 
 
-def mean(values: Sequence[float]) -> Estimate:
+def mean(values: Sequence[float]) -> MeanEstimate:
     """The mean of independent observations, with the sample's standard error."""
     count = len(values)
     middle = math.fsum(values) / count
     if count < 2:
-        return Estimate(middle, None, count)
+        return MeanEstimate(middle, None, count)
     variance = math.fsum((value - middle) ** 2 for value in values) / (count - 1)
-    return Estimate(middle, math.sqrt(variance / count), count)
+    return MeanEstimate(middle, math.sqrt(variance / count), count)
 
 
-def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Estimate:
+def ratio(totals: Sequence[float], sizes: Sequence[float]) -> MeanEstimate:
     """The ratio of two sums over independent groups, such as nats over tokens of documents.
 
     The standard error is the ratio estimator's (Cochran 1977, "Sampling Techniques", section 2.11).
@@ -78,8 +78,8 @@ def ratio(totals: Sequence[float], sizes: Sequence[float]) -> Estimate:
     size = math.fsum(sizes)
     value, count = math.fsum(totals) / size, len(totals)
     if count < 2:
-        return Estimate(value, None, count)
+        return MeanEstimate(value, None, count)
     squares = math.fsum(
         (total - value * own) ** 2 for total, own in zip(totals, sizes, strict=True)
     )
-    return Estimate(value, math.sqrt(squares * count / (count - 1)) / size, count)
+    return MeanEstimate(value, math.sqrt(squares * count / (count - 1)) / size, count)

@@ -139,7 +139,7 @@ def trained(task: Task, seed: int, *, steps: int, name: str = "") -> tuple[nn.Mo
         schedule=partial(gpt2_small.learning_rate, peak=PEAK, warmup_steps=50, total_steps=steps),
         loss=loss,
     )
-    progress, losses = small_models.Progress(name, steps), []
+    progress, losses = small_models.TrainingProgress(name, steps), []
     for record in records:
         losses.append(record.loss)
         progress.show(record.step, f"loss {record.loss:.3f}")

@@ -88,7 +88,7 @@ def trained(
         ),
         loss=loss_where_known,
     )
-    progress, curve = small_models.Progress(name, steps), {0: accuracy(model, count=128)}
+    progress, curve = small_models.TrainingProgress(name, steps), {0: accuracy(model, count=128)}
     for record in records:
         if record.step % EVERY == 0:
             curve[record.step] = accuracy(model, count=128)

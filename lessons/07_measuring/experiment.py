@@ -93,7 +93,7 @@ def trained(
         torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98)),
         schedule=schedule,
     )
-    progress, losses = small_models.Progress(name, steps), []
+    progress, losses = small_models.TrainingProgress(name, steps), []
     for record in records:
         losses.append(record.loss)
         progress.show(record.step, f"loss {record.loss:.3f}")

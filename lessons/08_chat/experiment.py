@@ -125,7 +125,7 @@ def fine_tuned(
         ),
         loss=loss_of_batch,
     )
-    progress, losses = small_models.Progress(name, steps), []
+    progress, losses = small_models.TrainingProgress(name, steps), []
     for record in records:
         losses.append(record.loss)
         progress.show(record.step, f"loss {record.loss:.3f}")

@@ -33,7 +33,7 @@ KINDS: Mapping[str, np.dtype[Any]] = {
 }
 
 
-class SplitWriter:
+class ChatSplitWriter:
     """Appends conversations to the three files of a split."""
 
     def __init__(self, folder: Path, split: str, stack: ExitStack) -> None:
@@ -70,10 +70,10 @@ class SplitWriter:
 
 
 @contextmanager
-def split_writers(folder: Path) -> Iterator[dict[str, SplitWriter]]:
+def split_writers(folder: Path) -> Iterator[dict[str, ChatSplitWriter]]:
     """Open a writer for each split, and close their files at the end."""
     with ExitStack() as stack:
-        yield {split: SplitWriter(folder, split, stack) for split in SPLITS}
+        yield {split: ChatSplitWriter(folder, split, stack) for split in SPLITS}
 
 
 def write_index(
