@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from types import ModuleType
 
-from gpt2_small.checker.layouts.arena import ARENA
-from gpt2_small.checker.layouts.early_hugging_face import EARLY_HUGGING_FACE
-from gpt2_small.checker.layouts.hugging_face import HUGGING_FACE
+from gpt2_small.checker.layouts.definitions.arena import ARENA
+from gpt2_small.checker.layouts.definitions.early_hugging_face import EARLY_HUGGING_FACE
+from gpt2_small.checker.layouts.definitions.hugging_face import HUGGING_FACE
+from gpt2_small.checker.layouts.definitions.linear import LINEAR
+from gpt2_small.checker.layouts.definitions.llms_from_scratch import LLMS_FROM_SCRATCH
+from gpt2_small.checker.layouts.definitions.nanogpt import NANOGPT
 from gpt2_small.checker.layouts.layout import Layout, fitting_parts
-from gpt2_small.checker.layouts.linear import LINEAR
-from gpt2_small.checker.layouts.llms_from_scratch import LLMS_FROM_SCRATCH
-from gpt2_small.checker.layouts.nanogpt import NANOGPT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.model_protocol import Config
 

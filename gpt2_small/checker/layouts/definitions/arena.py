@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from gpt2_small.checker.layouts import module_names, patterns
+from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct, construct_norm
+from gpt2_small.checker.layouts.definitions import patterns
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 

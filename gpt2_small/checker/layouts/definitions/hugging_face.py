@@ -4,11 +4,12 @@ from typing import Any
 
 from torch import nn
 
-from gpt2_small.checker.layouts import module_names, patterns
+from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct, construct_norm
+from gpt2_small.checker.layouts.definitions import patterns
+from gpt2_small.checker.layouts.definitions.nanogpt import UNTIED
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
-from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
 
 # A claim that is not judged, because Conv1D views its input.

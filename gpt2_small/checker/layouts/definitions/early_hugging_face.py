@@ -6,12 +6,20 @@ transformers' GPT-2 in classes with other names and arguments.
 
 from torch import nn
 
-from gpt2_small.checker.layouts import module_names, patterns
+from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct, construct_norm
-from gpt2_small.checker.layouts.hugging_face import ATTENTION, BLOCK, BODY, MLP, NORM, STRIDED
+from gpt2_small.checker.layouts.definitions import patterns
+from gpt2_small.checker.layouts.definitions.hugging_face import (
+    ATTENTION,
+    BLOCK,
+    BODY,
+    MLP,
+    NORM,
+    STRIDED,
+)
+from gpt2_small.checker.layouts.definitions.nanogpt import UNTIED
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
-from gpt2_small.checker.layouts.nanogpt import UNTIED
 from gpt2_small.model_protocol import Config
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from gpt2_small.checker.layouts import module_names, patterns
+from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct_norm
+from gpt2_small.checker.layouts.definitions import patterns
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 

@@ -1,0 +1,1 @@
+"""Define the built-in layouts: how other parameters become the contract's, and back."""
