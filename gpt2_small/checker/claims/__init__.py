@@ -55,6 +55,7 @@ class Claim:
     group: its subject, one of GROUPS; mistakes are searched for group by group.
     seconds: its limit of processor time if above that of `Limits`.
     imports: slow modules to import before the file is run.
+    is_drawn: whether a wrong part's values depend on the order of its draws.
     """
 
     component: str
@@ -70,6 +71,7 @@ class Claim:
     group: str = "function"
     seconds: float = 0.0
     imports: tuple[str, ...] = ()
+    is_drawn: bool = False
 
     def summarised(self, observed: Observation) -> Observation:
         """The compared values of an observation."""

@@ -284,7 +284,7 @@ CLAIMS = (
     distribution("the temperature is applied before top_p", {"temperature": 2.0, "top_p": 0.6}),
     distribution("top_p is applied to what top_k keeps", {"top_k": 3, "top_p": 0.77}),
     distribution("all three settings together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
-    Claim(PART, "settings that keep one token take the most likely", only_one),
+    Claim(PART, "settings that keep one token take the most likely", only_one, is_drawn=True),
     Claim(PART, "random numbers come from the generator, or from torch's global one", chance,
           summary=equalities, expect=as_seeded, group="chance"),
     Claim(PART, "rows are sampled independently", pairs, summary=joint_counts, expect=independent,

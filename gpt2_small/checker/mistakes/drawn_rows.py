@@ -26,6 +26,12 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     return float(((mine - theirs).abs().amax(dim=-1) >= EFFECTS).double().mean())
 
 
+def draws_from_the_same(trace: Trace, other: Trace) -> bool:
+    """Whether the probabilities of both traces are known, and equal in every row."""
+    is_known = _drawn_from(trace) is not None and _drawn_from(other) is not None
+    return is_known and rows_apart(trace, other) == 0
+
+
 def _drawn_from(trace: Trace) -> Tensor | None:
     """The first draw's probabilities, each row sorted; None if there are none.
 

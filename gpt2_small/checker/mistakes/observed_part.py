@@ -9,7 +9,7 @@ from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.mistakes.drawn_rows import rows_apart
+from gpt2_small.checker.mistakes.drawn_rows import draws_from_the_same, rows_apart
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.evidence import Evidence
 from gpt2_small.checker.mistakes.mistake import Mistake, distinct
@@ -154,6 +154,8 @@ class ObservedPart:
             return alike(self.seen[name], self.wrong.seen(mistakes, name))
         if self.group_of(name) == "gradient" and not self.is_finite:
             return True  # equal functions may propagate NaN to different gradients
+        if self.wrong.checks[name].is_drawn and name in self.failed and mistakes:
+            return self._draws_from_the_same(mistakes) and self.wrong.fails(mistakes, name)
         return explains_one(self.wrong, mistakes, self.seen, name)
 
     def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:
@@ -170,6 +172,11 @@ class ObservedPart:
         """The number of failed groups that these mistakes do not explain."""
         groups = {self.group_of(name) for name in self.failed}
         return sum(not self.explains(mistakes, group) for group in groups)
+
+    def _draws_from_the_same(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether the file draws from the probabilities of these mistakes, in every row."""
+        trace = self.traces.get("")
+        return trace is not None and draws_from_the_same(trace, self.wrong.trace(mistakes))
 
     def draws_apart(self, mistakes: tuple[Mistake, ...]) -> float:
         """The share of rows with other probabilities than the file's."""

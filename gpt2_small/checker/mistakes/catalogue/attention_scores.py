@@ -150,6 +150,14 @@ MISTAKES = [
         hints=_SCALE_HINTS,
     ),
     Mistake(
+        id="attention-scale-d-model-multiplied",
+        component=PART,
+        old=_SCALE,
+        new="query * math.sqrt(residual.shape[-1]),",
+        sentence="multiplies the scores by sqrt(d_model) instead of dividing by sqrt(d_head)",
+        hints=_SCALE_HINTS,
+    ),
+    Mistake(
         id="attention-scale-heads",
         component=PART,
         old=_SCALE,

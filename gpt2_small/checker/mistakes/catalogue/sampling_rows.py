@@ -178,6 +178,21 @@ MISTAKES = [
         hints=_CUT_HINTS,
     ),
     Mistake(
+        id="sample-least-threshold-for-all",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "scaled = logits / temperature\n"
+            "        least = scaled.topk(min(top_k, logits.shape[-1])).values.min()\n"
+            "        descending[scaled.gather(-1, token_of_rank) < least] = -math.inf"
+        ),
+        sentence=(
+            "cuts every row at the least k-th logit of the batch: values.min() where it should be "
+            "values[:, [-1]]"
+        ),
+        hints=_CUT_HINTS,
+    ),
+    Mistake(
         id="sample-last-threshold-for-all",
         component=PART,
         old=_TOP_K,

@@ -118,8 +118,11 @@ def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: 
 
 
 def sampled(seed: int) -> Tensor:
-    """The recorded sample's logits, with more rows than tokens [24 d_vocab]."""
-    return sampling.cases(seed).double().repeat(8, 1)
+    """The recorded sample's logits, with more rows than tokens [24 d_vocab].
+
+    The last row is neither the least nor the greatest.
+    """
+    return sampling.cases(seed).double().repeat(8, 1).roll(-1, dims=0)
 
 
 def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any]) -> Trace:
