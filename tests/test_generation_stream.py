@@ -14,7 +14,7 @@ from gpt2_small.generation import (
     LoadedModel,
     SamplingOptions,
     Stream,
-    decoders,
+    decoder,
     loaded_model,
     streaming,
 )
@@ -78,10 +78,10 @@ def test_rows_that_are_too_many_for_the_memory_take_turns_and_get_the_same(monke
 
 
 def test_fewer_rows_run_at_once_when_each_takes_more_memory(monkeypatch):
-    few = decoders.rows_at_once(our_gpt2(n_ctx=N_CTX))
-    assert decoders.rows_at_once(our_gpt2(n_ctx=4 * N_CTX)) == pytest.approx(few / 4, abs=1)
-    monkeypatch.setattr(decoders, "BATCH_BYTES", 1)
-    assert decoders.rows_at_once(small_model()) == 1
+    few = decoder.rows_at_once(our_gpt2(n_ctx=N_CTX))
+    assert decoder.rows_at_once(our_gpt2(n_ctx=4 * N_CTX)) == pytest.approx(few / 4, abs=1)
+    monkeypatch.setattr(decoder, "BATCH_BYTES", 1)
+    assert decoder.rows_at_once(small_model()) == 1
 
 
 def test_asking_for_more_samples_changes_none():

@@ -119,5 +119,5 @@ def find_in_table(name: str) -> Device:
     device = DEVICES.get(name.lower().replace(" ", "-").replace("_", "-")) or device_of(name)
     if device is None:
         hint = did_you_mean(name, DEVICES, otherwise=f"choose one of {', '.join(DEVICES)}")
-        raise UserError(f"there is no data sheet of a device {name!r} here; {hint}")
+        raise UserError(f"there is no data sheet for a device {name!r} here; {hint}")
     return device
