@@ -23,7 +23,7 @@ with loading():
     from gpt2_small.data.conversations.chat_sources import DIALOGUES
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
     from gpt2_small.entry_point import bind_solution, run_command
-    from gpt2_small.errors import UserError
+    from gpt2_small.errors import UserError, shell_word
     from gpt2_small.evaluation.choices import answer, read_questions
     from gpt2_small.evaluation.floor_alarm import sees_targets, warning
     from gpt2_small.runs.folder import is_run
@@ -205,7 +205,8 @@ def prepare_dialogues(processes: Processes, console: Console) -> None:
 def interrupted(run: OpenRun) -> str:
     """The message after Ctrl-C outside training; training handles its own."""
     if run.training.step == 0:
-        return f"Interrupted before training; remove {run.folder} or begin another run."
+        again = f"gpt2-small train --out {shell_word(run.folder)} --resume"
+        return f"Interrupted before training. Train it with: {again}"
     return f"Interrupted; the run is in {run.folder}, trained to step {run.training.step:,}."
 
 

@@ -1,5 +1,6 @@
 """Bind the solution that everything runs on: the reference, or a learner's file."""
 
+import ast
 import hashlib
 import os
 import sys
@@ -216,14 +217,41 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
     file = str(path.absolute())
     if isinstance(error, SyntaxError):
         place = path if error.filename in (None, file) else error.filename
-        return f"{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}"
+        is_python = path.suffix in ("", ".py", ".ipynb")
+        kind = "" if is_python else f"{path} is not a Python file: "
+        return f"{kind}{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == file]
     place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
     if isinstance(error, SystemExit):
         return f"{place}: the file calls exit(); remove the call"
     sentence = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
-    return f"{sentence}{_import_advice(path, error)}"
+    advice = _import_advice(path, error)
+    if not advice and lines and _is_script_line(source, lines[0] or 1):
+        advice = (
+            "; the file is run to read its classes: put a script's code under "
+            'if __name__ == "__main__":'
+        )
+    return f"{sentence}{advice}"
+
+
+def _is_script_line(source: bytes, line: int) -> bool:
+    """Whether a line is in a statement of the module that neither imports nor defines a name."""
+    try:
+        statements = ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return False
+    defining = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
+    return any(
+        each.lineno <= line <= (each.end_lineno or each.lineno)
+        and (not isinstance(each, defining) or _calls(each))
+        for each in statements
+    )
+
+
+def _calls(statement: ast.stmt) -> bool:
+    """Whether a statement assigns the result of a call."""
+    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call)
 
 
 def _import_advice(path: Path, error: BaseException) -> str:
@@ -236,6 +264,8 @@ def _import_advice(path: Path, error: BaseException) -> str:
     for folder in path.absolute().parents:
         if folder.name == package != "":
             return f"; the file is in that package: set PYTHONPATH={shell_word(folder.parent)}"
+    if isinstance(error, ModuleNotFoundError) and package:
+        return f"; install {package}, or set PYTHONPATH to its folder"
     return ""
 
 

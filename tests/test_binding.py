@@ -75,6 +75,22 @@ def test_a_file_that_imports_its_own_package_is_told_the_path_with_which_it_can(
     assert str(caught.value).endswith(f"in that package: set PYTHONPATH={tmp_path}")
 
 
+@pytest.mark.parametrize(
+    "script", ["for _ in range(2):\n    1 / 0\n", "data = open('input.txt')\n"]
+)
+def test_a_script_that_fails_is_told_where_its_code_belongs(learner, script):
+    learner.write_text(f"class MLP:\n    pass\n\n{script}")
+    with pytest.raises(UserError) as caught:
+        gpt2_small.load(learner)
+    assert str(caught.value).endswith('put a script\'s code under if __name__ == "__main__":')
+
+
+def test_a_file_of_another_kind_is_no_python_file(tmp_path):
+    (tmp_path / "README.md").write_text("# Title\n\nIt isn't Python.\n")
+    with pytest.raises(UserError, match=r"README\.md is not a Python file: .*line 3"):
+        gpt2_small.load(tmp_path / "README.md")
+
+
 def test_a_relative_import_is_told_what_replaces_it(learner):
     learner.write_text("from .layers import LayerNorm\n")
     with pytest.raises(UserError, match="import by the full name, with PYTHON"):

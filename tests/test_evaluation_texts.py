@@ -164,5 +164,13 @@ def test_the_interval_holds_the_true_value_in_about_19_of_20_samples() -> None:
     assert 0.925 < coverage(lambda totals, sizes: intervals.ratio([*totals], [*sizes])) < 0.975
 
 
+def test_a_single_document_has_the_interval_of_its_windows(model: Any) -> None:
+    tokens = ids(5 * N_CTX)
+    as_windows = score_documents(model, [Document(tokens)], BYTES)
+    as_one_document = score_documents(model, [Document(tokens, 0)], BYTES)
+    assert as_one_document.interval == as_windows.interval is not None
+    assert as_one_document.groups == as_one_document.windows == 5
+
+
 def test_a_single_group_has_no_interval(model: Any) -> None:
     assert score_documents(model, [Document(ids(N_CTX))], BYTES).interval is None

@@ -162,7 +162,7 @@ def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
     [
         (["--preset", "storys"], "there is no training preset 'storys'; did you mean stories?"),
         ([], "give --preset, or --resume and the --out of an existing run"),
-        (["--resume"], "give --preset, or --resume and the --out of an existing run"),
+        (["--resume"], "there is no run run; check --out, or start one with --preset"),
         (["--preset", "shakespeare-cpu"], "give --data: a text file, a folder that"),
         ([*SMALL, "--data", "plai.txt"], "no data set 'plai.txt'; did you mean play.txt?"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "nan"], "--learning-rate is nan"),

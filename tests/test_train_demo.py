@@ -77,7 +77,10 @@ def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
 @pytest.mark.parametrize(
     ("judging", "sentence"),
     [
-        (1, "Interrupted before training; remove runs/stories or begin another run."),
+        (
+            1,
+            "Train it with: gpt2-small train --out runs/stories --resume",
+        ),
         (2, "Interrupted; the run is in runs/stories, trained to step 1."),
     ],
 )

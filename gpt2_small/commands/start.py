@@ -37,7 +37,7 @@ def start(
     if file.is_dir():
         raise UserError(f"{file} is a folder; give the name of a Python file in it")
     if file.suffix != ".py":
-        raise UserError(f"{file} is not a Python file; did you mean {file}.py?")
+        raise UserError(f"{file} is not a Python file; did you mean {file.with_suffix('.py')}?")
     if os.path.lexists(file):
         raise UserError(
             f"{file} exists already; give another name: gpt2-small start {_free_name(file)}"

@@ -37,7 +37,7 @@ def variant(
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a Python file in it")
     if out.suffix != ".py":
-        raise UserError(f"{out} is not a Python file; did you mean {out}.py?")
+        raise UserError(f"{out} is not a Python file; did you mean {out.with_suffix('.py')}?")
     if os.path.lexists(out):
         raise UserError(f"{out} exists already; give another name to --out")
     if not out.absolute().parent.is_dir():

@@ -43,7 +43,8 @@ class TextScore:
 
     tokens, bytes: the scored amount; special tokens have no bytes.
     nats: summed over the tokens.
-    interval: 95 %, of nats per token over `groups` documents or windows; None for a single group.
+    interval: 95 %, of nats per token over `groups` documents, or over the windows of a single
+        document; None for a single window.
     windows, n_ctx, stride: the division into windows; each token, except at the beginning of a
         document, was scored with at least n_ctx - stride tokens of context.
     """
@@ -119,28 +120,29 @@ def score_documents(
     nats: dict[int, float] = defaultdict(float)
     sizes: dict[int, int] = defaultdict(int)
     byte_count = windows = 0
+    only: list[tuple[float, int]] = []  # the windows of the first group, while it is the only one
     scorer = _WindowScorer(model)
     for batch in _batches(_windows(documents, n_ctx, stride), scorer.tokens_per_batch):
         losses = scorer.losses(batch)
         for window, loss in zip(batch, losses, strict=True):
             nats[window.group] += loss
             sizes[window.group] += window.scored
+            if len(sizes) == 1:
+                only.append((loss, window.scored))
             byte_count += _byte_length(tokenizer, window)
             windows += 1
         if progress is not None:
             progress(sum(sizes.values()))
     if not sizes:
         raise UserError("there is no token to score; give a longer text")
-    groups = sorted(sizes)
-    estimate = intervals.ratio(
-        [nats[group] for group in groups], [sizes[group] for group in groups]
-    )
+    units = [(nats[group], sizes[group]) for group in sorted(sizes)] if len(sizes) > 1 else only
+    estimate = intervals.ratio([loss for loss, _ in units], [size for _, size in units])
     return TextScore(
         tokens=sum(sizes.values()),
         bytes=byte_count,
         nats=math.fsum(nats.values()),
         interval=estimate.interval,
-        groups=len(groups),
+        groups=len(units),
         windows=windows,
         n_ctx=n_ctx,
         stride=stride,

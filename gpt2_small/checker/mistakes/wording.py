@@ -27,7 +27,8 @@ def described(
     is_exact: whether the mistakes of `beside` explain every number.
     accepts: the claim about refusals, if it fails for another reason.
     """
-    closest = f" (next closest: {next_closest})" if next_closest else ""
+    is_another = next_closest not in {None, *(mistake.id for mistake in (*function, *beside))}
+    closest = f" (next closest: {next_closest})" if is_another else ""
     sentences = []
     if function and is_whole:
         what = "its output" if beside or besides or accepts else "every result"

@@ -100,7 +100,7 @@ def _existing(name: str) -> Path:
     path = Path(name)
     if not os.path.lexists(path):
         folder = path.parent if os.path.isdir(path.parent) else Path()
-        near = nearest(name, NAMES, cutoff=0.5)
+        near = None if path.suffix else nearest(name, NAMES, cutoff=0.5)
         beside = None if near else nearest(path.name, sorted(os.listdir(folder)))
         near = str(folder / beside) if beside else near
         guess = f"did you mean {near}? " if near else ""

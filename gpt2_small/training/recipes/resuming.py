@@ -69,6 +69,8 @@ def decide(
     if (folder / CURVE).is_dir():
         raise UserError(f"{folder / CURVE} is a folder, where the picture goes; move it away")
     if not (resume and is_run(folder)):
+        if resume and preset is None and not folder.exists():
+            raise UserError(f"there is no run {folder}; check --out, or start one with --preset")
         return _decide_to_start(folder, preset, changes)
     run, source = read_run(folder), str(folder / CONFIG)
     started = settings_of_run(run.model_fields, run.settings, source)

@@ -71,7 +71,7 @@ ARENA = Layout(
         ),
     },
     (
-        "ARENA's model has no dropout. Its head is not tied; it is judged with the token",
+        "ARENA's model has no dropout. Its head is not tied; it is judged with the token "
         "embedding's weight, and with one of its own.",
     ),
     telling_classes=("Attention", "DemoTransformer"),
