@@ -198,6 +198,17 @@ def test_t_shows_all_parts_and_shows_one_again(
     assert not any("parameter_groups" in line for line in screen_of(terminal))
 
 
+def test_n_shows_the_next_part_of_which_h_gives_a_hint(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, Screen(terminal), monkeypatch)
+    settle(watched_file)
+    settle(watched_file, "n", "n")
+    assert any(line.startswith(f"Next: {PARTS[1]}. ") for line in screen_of(terminal))
+    settle(watched_file, "h")
+    assert any(line.startswith(f"{PARTS[1]}, hint 1 of ") for line in screen_of(terminal))
+
+
 def test_h_shows_a_hint_and_a_save_takes_it_away(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,11 @@ def advice(verdict: Verdict) -> RenderableType:
     part = verdict.first_to_mend()
     if part is None:
         return Text(all_done(verdict), style="bold green")
+    return next_step(verdict, part)
+
+
+def next_step(verdict: Verdict, part: str) -> RenderableType:
+    """What is to be done about a part that does not pass."""
     state = verdict.state_of(part)
     if state == "failed":
         return mending(verdict, part)

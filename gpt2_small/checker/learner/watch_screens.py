@@ -11,7 +11,7 @@ from gpt2_small.checker.learner.state import Lesson, Notice
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.verdict import PartReport
 
-_KEYS = "h hint   n next   t all parts   q quit"
+_KEYS = "h hint   n next   t {other}   q quit"
 
 
 class Screen:
@@ -44,7 +44,7 @@ class Screen:
     def _lines(self, lesson: Lesson, busy: bool, height: int) -> list[str]:
         """The screen's lines, with the keys in the last one."""
         top = self._rendered(self._top(lesson, busy))
-        foot = self._rendered(foot_of(lesson))
+        foot = self._rendered(foot_of(lesson, "one part" if self._table else "all parts"))
         room = max(height - len(top) - len(foot) - 2, 3)
         middle = self._rendered(self._middle(lesson))
         if len(middle) > room:
@@ -70,9 +70,8 @@ class Screen:
             return Text(lesson.problem, style="red")
         shown: list[RenderableType] = [*self._news[1]]
         if self._table:
-            shown.append(screen.table(lesson.verdict()))
-        else:
-            shown.append(about_part(lesson))
+            shown += [screen.table(lesson.verdict()), Text()]
+        shown.append(about_part(lesson))
         if lesson.hint is not None:
             shown.append(Padding(hint_line(lesson.hint), (1, 0, 0, 0)))
         return Group(*shown)
@@ -147,7 +146,9 @@ def about_part(lesson: Lesson) -> RenderableType:
     lines: list[RenderableType] = []
     if part is not None and state == "passed":
         lines.append(Text(f"{part} holds: {len(verdict.of(part))} checks passed."))
-    if lesson.is_known():
+    if part is not None and state in ("not_written", "waiting") and verdict.of(part):
+        lines.append(screen.next_step(verdict, part))
+    elif lesson.is_known():
         lines.append(screen.advice(verdict))
     return Group(*lines)
 
@@ -169,10 +170,10 @@ def hint_line(hint: progress.Hint) -> Text:
     return Text.assemble((f"{hint.title}: ", "bold"), hint.text)
 
 
-def foot_of(lesson: Lesson) -> Text:
+def foot_of(lesson: Lesson, other: str = "all parts") -> Text:
     """The keys, and the file of hints and progress."""
     where = progress.path_for(lesson.path).name
     kept = f"Hints and progress are saved in {where}, beside your file."
     if not lesson.kept:
         kept = f"{where} cannot be written, so hints and progress are not kept."
-    return Text(f"{_KEYS}\n{kept}", style="dim")
+    return Text(f"{_KEYS.format(other=other)}\n{kept}", style="dim")
