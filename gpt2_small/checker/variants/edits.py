@@ -206,7 +206,10 @@ def other_models(part: str) -> tuple[Mistake, ...]:
                     old=old,
                     new=new,
                     also=tuple(rest),
-                    sentence=f"is that of another model, with the edit {edit.id}: {edit.sentence}",
+                    sentence=(
+                        f"is that of another model, with the edit {edit.id} (if this is intended, "
+                        f"check it with --as {edit.id}): {edit.sentence}"
+                    ),
                     hints=(first, second, third),
                 )
             )

@@ -140,7 +140,9 @@ def show_training(
             if record.step % sample_every == 0 and not is_last:
                 show_excerpt(run, console, f"after {record.step:,} steps", seed=seed + record.step)
     seconds = time.perf_counter() - started
-    console.print(f"Trained {training.step - first:,} steps in {seconds:.0f} seconds.")
+    made = training.step - first
+    plural = "" if made == 1 else "s"
+    console.print(f"Trained {made:,} step{plural} in {seconds:.0f} seconds.")
     if training.is_stopping:
         console.print(
             f"Interrupted after step {training.step:,}; everything is saved.\n"
