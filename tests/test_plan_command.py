@@ -160,7 +160,7 @@ def test_the_screen_says_how_far_it_pays_whether_it_ends_or_not(plan):
     ("arguments", "sentence"),
     [
         (["--preset", "gpt2-medum"], "there is no preset 'gpt2-medum'; did you mean gpt2-medium?"),
-        (["--device", "h20"], "there is no data sheet of a device 'h20' here; did you mean h200?"),
+        (["--device", "h20"], "there is no data sheet for a device 'h20' here; did you mean h200?"),
         (["--gpus", "0"], "--gpus is 0; give a whole number of at least 1"),
         (["--tokens", "-3B"], "--tokens is -3000000000; give a whole number of at least 1"),
         (
