@@ -18,7 +18,7 @@ from small_runs import PLAY, files_under, flags, logged, state_at, steps_kept
 from gpt2_small.runs.checkpoint_folders import find_checkpoints
 
 STEPS = 24
-FINISHED = "holds finished shards already"
+FINISHED = "has finished shards already"
 # Large enough for a save and an evaluation to take a good part of the time.
 SHAPE = dict(d_model=48, n_layers=2, n_heads=2, n_ctx=16, dropout=0.1, batch_size=4)
 OFTEN = dict(max_steps=STEPS, evaluate_every=4, checkpoint_every=3, keep=2, evaluation_tokens=800)
