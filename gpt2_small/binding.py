@@ -20,6 +20,7 @@ BOUND_MODULE = "gpt2_small.bound_solution"
 
 # The keys under which a run's config.json records the solution that trained it.
 FILE_KEY, SHA256_KEY, REFERENCE = "solution", "solution_sha256", "reference"
+_DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 # What a screen says of the reference.
 THE_REFERENCE = "the reference, solution.py"
 
@@ -236,22 +237,16 @@ def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
 
 
 def _is_script_line(source: bytes, line: int) -> bool:
-    """Whether a line is in a statement of the module that neither imports nor defines a name."""
+    """Whether a line is in a statement of the module that runs code instead of defining names."""
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError):
         return False
-    defining = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
+    found = (s for s in statements if s.lineno <= line <= (s.end_lineno or s.lineno))
     return any(
-        each.lineno <= line <= (each.end_lineno or each.lineno)
-        and (not isinstance(each, defining) or _calls(each))
-        for each in statements
+        isinstance(s.value, ast.Call) if isinstance(s, ast.Assign) else not isinstance(s, _DEFINING)
+        for s in found
     )
-
-
-def _calls(statement: ast.stmt) -> bool:
-    """Whether a statement assigns the result of a call."""
-    return isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call)
 
 
 def _import_advice(path: Path, error: BaseException) -> str:

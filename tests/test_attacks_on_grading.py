@@ -13,7 +13,9 @@ from gpt2_small.checker.grading.rows import GradeRow
 from gpt2_small.checker.grading.submissions import submissions
 from gpt2_small.checker.sandbox.task import Limits
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux's means")
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux ends orphans and hides memory"
+)
 
 LAYER_NORM = """from torch import nn
 import torch

@@ -156,7 +156,7 @@ def test_a_compilers_words_in_another_encoding_are_read(monkeypatch, kept, tmp_p
 
 
 @needs_compiler
-@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the other compiler, g++, is not installed")
 def test_a_compiler_for_cpp_is_told_that_it_is_c(monkeypatch, kept):
     monkeypatch.setenv("CC", "g++")
     assert native.unavailable(FLOAT32, CPU) is None

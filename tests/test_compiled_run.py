@@ -52,7 +52,7 @@ def test_without_a_compiler_a_run_on_a_cpu_is_refused_before_anything_is_written
 def compiler(tmp_path, monkeypatch):
     """A compiler that has compiled nothing yet."""
     if shutil.which("g++") is None:
-        pytest.skip("there is no g++")
+        pytest.skip("torch.compile needs g++, which is not installed")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
 
 

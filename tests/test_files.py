@@ -102,7 +102,7 @@ def test_a_written_file_has_the_permissions_that_were_asked_for(file: Path, mode
     assert file.stat().st_mode & 0o777 == mode
 
 
-@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there are no devices here")
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
 def test_a_link_is_written_through_and_stays_a_link(file: Path) -> None:
     link = file.with_name("link.txt")
     link.symlink_to(file)

@@ -56,7 +56,9 @@ def test_the_script_hands_its_options_to_the_program(tmp_path):
     assert printed.split() == [str(SCRIPT.with_suffix(".py")), "--minutes", "2"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason="the refusal without a GPU cannot occur with one"
+)
 def test_without_a_gpu_it_says_how_to_try_it(tmp_path):
     done = run_the_program(tmp_path)
     assert (done.returncode, done.stderr.strip()) == (

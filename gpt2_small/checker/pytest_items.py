@@ -74,7 +74,7 @@ def result_of(session: pytest.Session, claim: Claim) -> Result:
         raise ClaimFails(verdict.error)
     results = [result for result in verdict.of(claim.component) if result.check == claim.name]
     if not results:
-        pytest.skip("it needs all parts to be checked")
+        pytest.skip("a claim about several parts together; it runs when all of them are selected")
     return results[0]
 
 

@@ -1,4 +1,4 @@
-"""Order pairs of mistakes by likelihood."""
+"""Choose the pairs of mistakes to try on a wrong part, the most likely ones first."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence

@@ -89,7 +89,7 @@ class ObservedPart:
 
     @property
     def has_other_shapes(self) -> bool:
-        """Whether a parameter has another shape, so that it keeps the numbers it was made with."""
+        """Whether a parameter has another shape, so that the reference's values do not fit it."""
         return any(
             shape != self.wrong.seen((), name).get(parameter, shape)
             for name in self.failed_in("state")

@@ -1,4 +1,4 @@
-"""Define the layout of models of torch's modules with a TransformerConfig."""
+"""Define the layout of models with an nn.Linear for each of queries, keys, values and output."""
 
 from collections.abc import Sequence
 

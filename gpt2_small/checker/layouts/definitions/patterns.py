@@ -1,4 +1,4 @@
-"""Define the patterns shared by layouts."""
+"""Write the patterns of tensors that several layouts share: norms, attention, blocks, models."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
