@@ -162,6 +162,12 @@ def test_feedback_is_refused_inside_the_folder_of_the_hand_ins(folder: Path) -> 
     assert not (folder / "feedback").exists()
 
 
+def test_an_id_that_the_picture_breaks_keeps_its_hyphens() -> None:
+    assert (
+        picture._short("mlp-w-out-init-like-w-in").replace("\n", "") == "mlp-w-out-init-like-w-in"
+    )
+
+
 def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading: Grading) -> None:
     counted = picture.cells(grading.rows, GPT2)
     assert (1, "layer-norm-no-epsilon") in counted["LayerNorm"]

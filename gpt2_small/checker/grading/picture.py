@@ -106,6 +106,7 @@ def _short(name: str) -> str:
     for word in words:
         joined = f"{lines[-1]}-{word}" if lines[-1] else word
         if len(joined) > _LONGEST - 4:
+            lines[-1] += "-"
             lines.append(word)
         else:
             lines[-1] = joined
