@@ -12,10 +12,10 @@ from gpt2_small.checker.stored_reference import ComponentCase, Reference, compar
 
 
 def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
-    """A copy of the reference in which each old text, which must stand there once, is replaced."""
+    """Write a copy of the reference with each old text (found once) replaced; return its path."""
     text = binding.reference_path().read_text()
     for old, new in edits:
-        assert text.count(old) == 1, f"{old!r} stands in the reference {text.count(old)} times"
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in the reference"
         text = text.replace(old, new)
     path = folder / "edited.py"
     path.write_text(text)
@@ -23,7 +23,7 @@ def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
 
 
 def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
-    """A solution's Transformer with a reference's weights, in eval mode."""
+    """Return a solution's Transformer with a reference's weights, in eval mode."""
     model: nn.Module = solution.Transformer(solution.TransformerConfig(**reference.config))
     model = model.to(reference.logits.dtype).eval()
     load(model, reference.weights)
@@ -31,7 +31,7 @@ def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
 
 
 def load(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load weights strictly; a file's own further name for a parameter means that parameter."""
+    """Load weights strictly; a parameter that a file registers under two names is loaded once."""
     named = probes.own_parameters(model, weights)
     own = {id(parameter): name for name, parameter in named.items()}
     every = model.named_parameters(remove_duplicate=False)
@@ -42,7 +42,7 @@ def load(model: nn.Module, weights: dict[str, Tensor]) -> None:
 def gives_the_activations(
     module: nn.Module, given: Tensor, expected: dict[str, Tensor], what: str
 ) -> Tensor:
-    """Run a module and compare every tap that it has; returns its output."""
+    """Run a module, compare every tap that it has, and return its output."""
     output, cache = run_with_cache(module, given)
     for name in cache.keys() & expected.keys():
         assert_close(comparable(name, cache[name]), expected[name], f"{name} of {what}")
@@ -50,7 +50,7 @@ def gives_the_activations(
 
 
 def gives_the_gradients(module: nn.Module, expected: dict[str, Tensor], what: str) -> None:
-    """Compare the gradients that a backward pass has left."""
+    """Compare the gradients that a backward pass has accumulated."""
     named = probes.own_parameters(module, expected)
     gradients = {name: parameter.grad for name, parameter in named.items()}
     assert gradients.keys() == expected.keys()
@@ -60,7 +60,7 @@ def gives_the_gradients(module: nn.Module, expected: dict[str, Tensor], what: st
 
 
 def component_agrees(solution: ModuleType, reference: Reference, case: ComponentCase) -> None:
-    """One component alone: its output, inner activations and gradients."""
+    """Compare one component alone: its output, inner activations and gradients."""
     module = getattr(solution, case.component)(solution.TransformerConfig(**reference.config))
     module = module.to(reference.logits.dtype).eval()
     load(module, case.parameters)
@@ -78,7 +78,7 @@ def component_agrees(solution: ModuleType, reference: Reference, case: Component
 
 
 def model_agrees(solution: ModuleType, reference: Reference) -> None:
-    """The whole model: its logits, inner activations, loss and gradients."""
+    """Compare the whole model: its logits, inner activations, loss and gradients."""
     model = model_of(solution, reference)
     logits = gives_the_activations(model, reference.tokens, reference.activations, "the model")
     assert_close(logits, reference.logits, "the logits")

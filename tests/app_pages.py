@@ -22,7 +22,7 @@ from gpt2_small.tokenizers.registry import make_tokenizer
 SHAPE = dict(d_model=24, n_layers=2, n_heads=3, n_ctx=40)
 TEXT = "A cat sat on a mat."
 BYTES = 256
-NEVER = -1e4  # a bias of the logits
+NEVER = -1e4  # added to logits of ids that must not be drawn
 MASK, WRONG_MASK = "triu(diagonal=1)", "triu(diagonal=2)"
 
 
@@ -33,9 +33,9 @@ def small_run(
     tokenizer_name: str = "byte",
     **shape: Any,
 ) -> Path:
-    """A run with random weights that are large enough for its heads to differ.
+    """Create a run with random weights that are large enough for its heads to differ.
 
-    tokenizer_name: byte or byte-chat. An untied model never draws an end or a role.
+    tokenizer_name: byte or byte-chat. An untied model never draws an end of text or a role.
     """
     tokenizer = make_tokenizer(tokenizer_name)
     fields = SHAPE | dict(d_vocab=tokenizer.vocab_size + 3) | shape
@@ -46,9 +46,9 @@ def small_run(
 
 
 def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
-    """A model whose every parameter is random, gains and biases too.
+    """Return a model whose every parameter is random, gains and biases included.
 
-    An untied one never draws an id above the bytes: neither an end nor a role.
+    An untied one never draws an id above the bytes, so neither an end of text nor a role.
     """
     model = solution.Transformer(solution.TransformerConfig(**fields)).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -64,7 +64,7 @@ def random_model(solution: ModuleType, seed: int, **fields: Any) -> Any:
 
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
-    """The address of an application that answers over a real socket, in a thread."""
+    """Serve an application on a real socket, in a thread, and yield its address."""
     listener = listening_socket("127.0.0.1", 0)
     config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -79,7 +79,7 @@ def running(app: ASGIApp) -> Iterator[str]:
 
 @contextmanager
 def page_of(models: Models, learner: Any = None) -> Iterator[tuple[TestClient, Page]]:
-    """A client of the page itself, without the guard."""
+    """Return a client of the page without the guard."""
     page = Page(models, learner)
     with TestClient(page.application(), raise_server_exceptions=False) as client:
         try:
@@ -90,7 +90,7 @@ def page_of(models: Models, learner: Any = None) -> Iterator[tuple[TestClient, P
 
 
 def lines(client: TestClient, path: str, **asked: Any) -> list[dict[str, Any]]:
-    """The response's JSON objects, one per line."""
+    """Return the response's JSON objects, one per line."""
     response = client.post(f"/api/{path}", json=asked)
     assert response.status_code == 200, response.text
     return [json.loads(line) for line in response.text.splitlines()]

@@ -7,7 +7,7 @@ from gpt2_small.checker.claims.judging.tolerances import PROOF, tolerance
 
 
 def assert_close(actual: Tensor, expected: Tensor, what: str) -> None:
-    """Raise AssertionError, with where and by how much, unless actual is within the tolerance."""
+    """Raise AssertionError, with the place and the difference, unless within the tolerance."""
     if actual.shape != expected.shape:
         raise AssertionError(
             f"{what} has the shape {list(actual.shape)}; it should be {list(expected.shape)}"

@@ -12,7 +12,7 @@ D_VOCAB = 7
 
 
 class Bigram(nn.Module):
-    """Logits of the next token from the last one."""
+    """A bigram model: the logits of the next token depend on the last one only."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Bigram(nn.Module):
 
 
 class Distributed(Bigram):
-    """Exchanges gradients as DistributedDataParallel does, and remembers for which batches."""
+    """Exchanges gradients as DistributedDataParallel does, and records for which batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Poisoned(Bigram):
 
 
 def windows(seed: int, *shapes: tuple[int, int]) -> list[Tensor]:
-    """Micro-batches of random tokens of these shapes."""
+    """Return micro-batches of random tokens of these shapes."""
     generator = torch.Generator().manual_seed(seed)
     return [torch.randint(D_VOCAB, shape, generator=generator) for shape in shapes]
 
@@ -67,12 +67,12 @@ def adamw(model: nn.Module, lr: float = 0.05) -> torch.optim.Optimizer:
 
 
 def weights(model: nn.Module) -> Tensor:
-    """A copy of all the parameters in one row."""
+    """Return a copy of all parameters, concatenated."""
     return torch.cat([p.detach().clone().flatten() for p in model.parameters()])
 
 
 def mean_loss(model: nn.Module, batches: list[Tensor]) -> Tensor:
-    """The mean loss over every target of every micro-batch, as one number."""
+    """Return the mean loss over every target of every micro-batch."""
     losses = [
         F.cross_entropy(model(b[:, :-1]).flatten(0, 1), b[:, 1:].flatten(), reduction="none")
         for b in batches
@@ -83,7 +83,7 @@ def mean_loss(model: nn.Module, batches: list[Tensor]) -> Tensor:
 def torchs_step(
     model: nn.Module, batches: list[Tensor], optimizer: torch.optim.Optimizer, clip: float = 1.0
 ) -> tuple[float, float]:
-    """The same step by hand; returns the loss and the gradient's norm before clipping."""
+    """Take the same step with torch; return the loss and the gradient's norm before clipping."""
     loss = mean_loss(model, batches)
     parameters = list(model.parameters())
     gradients = torch.autograd.grad(loss, parameters)
@@ -95,7 +95,7 @@ def torchs_step(
 
 
 def twins() -> tuple[Bigram, torch.optim.Optimizer, Bigram, torch.optim.Optimizer]:
-    """Two equal models, each with its optimiser."""
+    """Return two equal models, each with its optimiser."""
     ours = Bigram()
     theirs = copy.deepcopy(ours)
     return ours, adamw(ours), theirs, adamw(theirs)

@@ -20,19 +20,19 @@ from gpt2_small.app.serving.guard import Guard
 
 KEY = "the-key-of-the-tests"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-# Milliseconds, enough for a busy machine; a test waits for a state, never for a time.
+# Milliseconds: a timeout for a busy machine. Tests wait for a state, never for a time.
 PATIENCE = 60_000
-# Slows the page's processor by this factor: a test must hold on a slow machine too.
+# Slow-down factor of the browser's CPU: tests must pass on slow machines too.
 SLOWDOWN = float(os.environ.get("GPT2_SMALL_BROWSER_SLOWDOWN", "1"))
-# Delays each answer of the server by up to as many seconds: a test must hold in any order of them.
+# Longest random delay of a response, in seconds: tests must pass in any order of responses.
 DELAY = float(os.environ.get("GPT2_SMALL_BROWSER_DELAY", "0"))
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium; skips where it or Playwright is missing."""
+    """Start Debian's Chromium; skip the test without it or Playwright."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
+        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -42,7 +42,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page]]:
-    """The address of a page over a real socket, and the page."""
+    """Serve the page on a real socket, and yield the address and the page."""
     page = Page(models, learner)
     application: ASGIApp = page.application()
     if DELAY:
@@ -58,7 +58,7 @@ def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page
 
 
 def delayed(application: ASGIApp, seconds: float) -> ASGIApp:
-    """An application whose answers to the page's questions begin up to `seconds` late."""
+    """Wrap an application: its responses begin up to `seconds` late."""
     drawn = random.Random(0)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,9 +70,9 @@ def delayed(application: ASGIApp, seconds: float) -> ASGIApp:
 
 
 class Tab:
-    """A tab whose requests and console are watched.
+    """A tab that records its requests and console messages.
 
-    At the end its console must be empty, and it must have asked its own server alone.
+    At the end its console must be empty, and all its requests must have gone to its own server.
     """
 
     def __init__(self, browser: Any, address: str, **context: Any) -> None:
@@ -125,17 +125,17 @@ class Tab:
         field.blur()
 
     def wait_until_written(self) -> None:
-        """Wait for the end of the writing."""
+        """Wait for the end of generation."""
         self.page.locator("#stop:disabled").wait_for()
         self.page.locator("#more:not(:disabled)").wait_for()
 
     def tokens(self) -> Any:
-        """The tokens of the text."""
+        """Return the tokens of the text."""
         return self.page.locator(".tokens").first.locator(".tok")
 
 
 def look_at(tab: Tab, text: str = TEXT) -> None:
-    """Look inside at a text, until every head is measured."""
+    """Open the view Look inside on a text, and wait for every head's ablation."""
     tab.open("look")
     tab.page.locator("#look-text").fill(text)
     tab.page.locator("#look-text").press("Enter")
@@ -144,10 +144,10 @@ def look_at(tab: Tab, text: str = TEXT) -> None:
 
 
 def wait_for(condition: Any, seconds: float = 60) -> None:
-    """Wait until something outside the browser holds."""
+    """Wait until a condition outside the browser holds."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.02)):
         if condition():
             return
         pause.wait(0.02)
-    raise AssertionError("it did not happen")
+    raise AssertionError("the condition was not met in time")

@@ -22,7 +22,7 @@ def conversation(*texts: str, trained: bool = True) -> Conversation:
 
 
 def independent(texts: list[str]) -> tuple[list[int], list[bool]]:
-    """What a conversation of byte tokens is, written down without the package."""
+    """Render a conversation of byte tokens without the package's code."""
     ids, mask = [], []
     for number, text in enumerate(texts):
         body = list(text.encode())
@@ -32,7 +32,7 @@ def independent(texts: list[str]) -> tuple[list[int], list[bool]]:
 
 
 def rows(count: int = 60) -> list[dict[str, Any]]:
-    """Conversations of several lengths, ten of which share each first message."""
+    """Return conversations of several lengths; each ten share their first message."""
     return [
         {
             "messages": [
@@ -55,6 +55,6 @@ def prepared(folder: Path, count: int = 60, **options: Any) -> Path:
 def rendered(
     found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
 ) -> tuple[Rendered | None, Audit]:
-    """The rendered conversation, where it is not dropped, and what was counted."""
+    """Render a conversation; return it (None if dropped) and the counts."""
     audit = Audit()
     return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit

@@ -18,21 +18,21 @@ from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Verdict
 
 LIMITS = Limits(seconds=4.5, loading_seconds=9.0, memory=1 << 30)
-"""For files that end: many times what a claim takes, so that a slower machine is no mistake."""
+"""For files that terminate: many times a claim's duration, so that slow machines pass too."""
 SHORT = replace(LIMITS, seconds=0.3, loading_seconds=0.6)
-"""For files that compute without end, of which nothing else is asked."""
+"""For files that never terminate, where no other result matters."""
 
 
 @cache
 def warm_checker() -> Checker:
-    """A checker with short limits, whose server is forked from this process's `the_forks`."""
+    """Return a checker with short limits; its server is forked from this process's `the_forks`."""
     checker = Checker(LIMITS)
     atexit.register(checker.close)
     return checker
 
 
 class StartedChecker(Checker):
-    """A checker whose server has never held more than a user's holds, so as not to be attacked."""
+    """A checker whose server is a new process and holds no test's data, for tests of attacks."""
 
     def _started(self, parts: Sequence[str]) -> "subprocess.Popen[bytes]":
         with nothing_forked():
@@ -41,7 +41,7 @@ class StartedChecker(Checker):
 
 @cache
 def started_checker() -> Checker:
-    """A checker with short limits and a server in a Python of its own."""
+    """Return a checker with short limits and a newly started server process."""
     checker = StartedChecker(LIMITS)
     atexit.register(checker.close)
     return checker
@@ -60,7 +60,7 @@ def check_text(
     limits: Limits = LIMITS,
     **options: Any,
 ) -> Verdict:
-    """The verdict on a file with this text."""
+    """Return the verdict on a file with this text."""
     path = folder / "my_gpt2.py"
     path.write_text(text)
     checker = checker or warm_checker()
@@ -69,10 +69,10 @@ def check_text(
 
 
 def reference_with(*edits: tuple[str, str]) -> str:
-    """The reference's text with each old piece, which stands in it once, replaced."""
+    """Return the reference's text with each old piece (found exactly once) replaced."""
     text = reference_text()
     for old, new in edits:
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in the reference"
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in the reference"
         text = text.replace(old, new)
     return text
 
@@ -82,6 +82,6 @@ def wrong_text(*mistakes: Mistake) -> str:
 
 
 def line_of(text: str, piece: str) -> int:
-    """The line in which a piece of text begins."""
+    """Return the number of the line in which a piece of text begins."""
     assert text.count(piece) == 1
     return text[: text.index(piece)].count("\n") + 1

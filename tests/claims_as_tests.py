@@ -20,7 +20,7 @@ READS_TOKENS = ("Embedding", "PositionalEmbedding", "Transformer")
 
 
 def claims_about(part: str) -> Callable[..., None]:
-    """A test for each claim; of a learner's file what `gpt2-small check` says of it."""
+    """Return a test for each claim; of a learner's file it shows what `gpt2-small check` prints."""
 
     @pytest.mark.component(part)
     @pytest.mark.claim
@@ -37,7 +37,7 @@ def claims_about(part: str) -> Callable[..., None]:
 
 
 def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
-    """A test that output and gradients are those of torch's own operation, in every small shape."""
+    """Return a test that output and gradients equal torch's own operation in small shapes."""
 
     @pytest.mark.component(part)
     @for_every_case
@@ -53,14 +53,14 @@ def torchs_operation_about(part: str, **config: object) -> Callable[..., None]:
 
 
 def equals_torch(part: str, module: torch.nn.Module, inputs: torch.Tensor) -> None:
-    """The output is torch's own, to rounding."""
+    """Assert that the output equals torch's own, to rounding."""
     assert_close(module(inputs), computed(part, parameters(module), inputs), "the output")
 
 
 def gradients_equal_torchs(
     part: str, module: torch.nn.Module, inputs: torch.Tensor, case: Case
 ) -> None:
-    """So are the gradients with respect to the input and every parameter."""
+    """Assert that gradients with respect to the input and every parameter equal torch's."""
     theirs = parameters(module)
     ours: dict[str, torch.Tensor] = dict(own_parameters(module, theirs))
     if inputs.is_floating_point():

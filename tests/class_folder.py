@@ -6,7 +6,7 @@ from gpt2_small.checker.learner import skeleton as exercises
 
 
 def written(**bodies: str) -> str:
-    """A learner's file with these bodies."""
+    """Return a learner's file with these bodies."""
     text = exercises.skeleton()
     for part, body in bodies.items():
         text = exercises.with_body(text, part, body)
@@ -41,7 +41,7 @@ CLASS = {
 
 
 def write_class(folder: Path) -> Path:
-    """Write them into a folder."""
+    """Write the class's submissions into a folder, and return it."""
     for name, text in CLASS.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)

@@ -20,7 +20,7 @@ class Ran:
 
 
 def exit_code_of(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run `gpt2-small` in this process, and give its exit code."""
+    """Run `gpt2-small` in this process, and return its exit code."""
     monkeypatch.setattr(sys, "argv", ["gpt2-small", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         entry_point.run_command(cli.app)
@@ -31,7 +31,7 @@ def exit_code_of(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 def run_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Ran]:
-    """Run `gpt2-small` in an empty folder, at a terminal's width of 80, with nothing bound."""
+    """Return a function that runs `gpt2-small` in an empty folder, 80 columns wide, unbound."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv(binding.SOLUTION_VARIABLE, raising=False)

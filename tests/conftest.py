@@ -7,14 +7,14 @@ import shutil
 import signal
 import tempfile
 
-# Hundreds of processes import the package; its modules are compiled once for all of them.
+# Hundreds of processes import the package; compile its modules once for all of them.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# A shell's background jobs ignore interrupts, and the processes that tests interrupt would too.
+# Background jobs of a shell ignore SIGINT; the processes that tests interrupt would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-# Small tensors gain nothing from threads that wait for each other on a busy machine.
+# Small tensors gain nothing from several threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -30,34 +30,34 @@ from hypothesis import settings
 
 from gpt2_small import binding
 
-# The process that hands out the tests runs none, and starts without torch, seconds earlier.
+# xdist's controller runs no tests; without torch it starts seconds earlier.
 if TYPE_CHECKING:
     import torch
 
 settings.register_profile("gpt2-small", derandomize=True, deadline=None, max_examples=25)
 settings.load_profile("gpt2-small")
 
-# Nothing here must survive a power cut. The processes that tests start wait for the disk.
+# Tests need no fsync in this process; the processes that they start do call it.
 vars(os).update(fsync=lambda handle: None)
-# Every command line that runs in this process would build all commands anew.
+# Build the commands once, not for every command line that runs in this process.
 vars(typer.main).update(get_command=functools.cache(typer.main.get_command))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare texts in a folder of this session, which all its processes share."""
+    """Create one cache folder of prepared texts for all workers of this session."""
     if "GPT2_SMALL_SHARDS" not in os.environ:
         folder = os.environ["GPT2_SMALL_SHARDS"] = tempfile.mkdtemp(prefix="shards-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_finish() -> None:
-    """Search what is there before the first test for garbage in no test."""
+    """Collect garbage once, and exempt the objects that exist so far from later collections."""
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def solution() -> ModuleType:
-    """The bound solution, with the shapes in its signatures checked at every call."""
+    """Return the bound solution, with the shapes in its signatures checked at every call."""
     from shape_types import check_shapes
 
     module = binding.bound()
@@ -67,19 +67,19 @@ def solution() -> ModuleType:
 
 @pytest.fixture(scope="session", autouse=True)
 def _shapes_are_checked(solution: ModuleType) -> None:
-    """Every test runs on the solution whose shapes are checked, also if it asks for no fixture."""
+    """Check shapes in every test, also in those that do not request `solution`."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _checkers_are_forked(solution: ModuleType) -> None:
-    """Checkers take their servers from forks, which is quicker; not of a learner's file."""
+    """Fork the checkers' servers, which is faster; not for a learner's file."""
     if binding.is_reference(solution):
         ForkingPopen.fork_from()
 
 
 @pytest.fixture
 def generator() -> "torch.Generator":
-    """Randomness that starts at the same place in every test."""
+    """Return a generator with the same seed in every test."""
     import torch
 
     return torch.Generator().manual_seed(20190214)
@@ -87,7 +87,7 @@ def generator() -> "torch.Generator":
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    """For the few tests whose tensors are large."""
+    """Use two threads, for the few tests whose tensors are large."""
     import torch
 
     before = torch.get_num_threads()
@@ -98,7 +98,7 @@ def two_threads() -> Iterator[None]:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache folder for compiled C code, and an empty cache in memory.
+    """Use an empty cache folder for compiled C code, and an empty cache in memory.
 
     Code is compiled without optimisation, which is faster.
     """

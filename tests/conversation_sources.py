@@ -18,7 +18,7 @@ Found = list[list[tuple[str, str]]]
 
 
 def conformed(*turns: tuple[str, str | None]) -> tuple[list[tuple[str, str]] | None, Audit]:
-    """The turns after all rules, and what was counted."""
+    """Apply all rules to a conversation; return its turns and the counts."""
     audit = Audit()
     raw = RawConversation(tuple(RawTurn(role, text) for role, text in turns))
     return turns_of(conform(raw, audit)), audit
@@ -42,7 +42,7 @@ def read(
     paths: str = "best",
     limit: int | None = None,
 ) -> tuple[Found, Audit]:
-    """What a source holds, conformed."""
+    """Return a source's conversations after all rules."""
     audit = Audit()
     source = open_chat_source(
         str(path), shape=None, lang=lang, paths=paths, limit=limit, audit=audit
@@ -58,7 +58,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": 
 def message(
     id: str, parent: str | None = None, rank: int | None = None, **others: Any
 ) -> dict[str, Any]:
-    """A row of oasst1; the role follows from how deep the id says that it is."""
+    """Return a row of oasst1; its role follows from the depth in its id."""
     return {
         "message_id": id,
         "parent_id": parent,

@@ -44,7 +44,7 @@ Merges = Sequence[tuple[bytes, bytes]]
 
 
 def lesson() -> ModuleType:
-    """The lesson's reference, with the rule for ties that the subject asks for."""
+    """Return the lesson's reference, with the subject's rule for ties."""
     exercises = find_lesson("tokenization")
     if os.environ[SUBJECT] == LESSON:
         return binding.load(exercises.reference)
@@ -54,7 +54,7 @@ def lesson() -> ModuleType:
 
 
 class WithSpecialTokens:
-    """Encode text in which special tokens count, each as one id; a subclass encodes the rest."""
+    """Encode text with special tokens, each as one id; a subclass encodes the rest."""
 
     def __init__(self, vocabulary: Vocabulary, special: Sequence[str]) -> None:
         self.vocabulary = vocabulary
@@ -75,7 +75,7 @@ class WithSpecialTokens:
 
 
 class LessonTokenizer(WithSpecialTokens):
-    """The lesson's `encode` and `decode`, whose ids are exchanged for those of a vocabulary."""
+    """Map the ids of the lesson's `encode` and `decode` to those of a vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, merges: Merges, special: Sequence[str]) -> None:
         super().__init__(vocabulary, special)
@@ -96,7 +96,7 @@ class LessonTokenizer(WithSpecialTokens):
 
 
 class KitTokenizer(WithSpecialTokens):
-    """The kit's byte pairs."""
+    """Wrap the kit's byte-pair tokenizer."""
 
     def __init__(self, vocabulary: Vocabulary, merges: Merges, special: Sequence[str]) -> None:
         super().__init__(vocabulary, special)
@@ -110,14 +110,14 @@ class KitTokenizer(WithSpecialTokens):
 
 
 def in_letters(name: bytes) -> str:
-    """Bytes in GPT-2's stand-in letters."""
+    """Write bytes in GPT-2's printable stand-ins."""
     return "".join(LETTERS[byte] for byte in name)
 
 
 def get_tokenizer(
     vocab: Vocabulary, merges: Merges, special_tokens: Sequence[str] | None = None
 ) -> WithSpecialTokens:
-    """The tokenizer under test, as the assignment asks its `adapters.py` for it."""
+    """Return the tokenizer under test; the assignment's tests import this from `adapters.py`."""
     subject = KitTokenizer if os.environ[SUBJECT] == KIT else LessonTokenizer
     return subject(vocab, merges, special_tokens or ())
 
@@ -125,7 +125,7 @@ def get_tokenizer(
 def run_train_bpe(
     input_path: str | Path, vocab_size: int, special_tokens: Sequence[str], **_options: Any
 ) -> tuple[Vocabulary, list[tuple[bytes, bytes]]]:
-    """The vocabulary and the merges of a text, which the assignment asks its `adapters.py` for."""
+    """Return the vocabulary and merges of a text; the tests import this from `adapters.py`."""
     text = Path(input_path).read_text(encoding="utf-8")
     names, size = list(BYTES), vocab_size - len(special_tokens)
     if os.environ[SUBJECT] == KIT:
@@ -146,12 +146,12 @@ def run_train_bpe(
 
 
 def gpt2_encoding(_name: str) -> tiktoken.Encoding:
-    """tiktoken's encoding of GPT-2, from the ranks of this machine."""
+    """Return tiktoken's encoding of GPT-2, from the ranks on this machine."""
     return GPT2Tokenizer()._engine
 
 
 def main() -> int:
-    """Copy the tests, run them on the subject, and show what does not pass."""
+    """Copy the tests, run them on the subject, and print the failures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -15,7 +15,7 @@ def draw(case: Case, length: int, stream: int = 7) -> torch.Tensor:
 
 
 def new_decoder(model: Any, **settings: Any) -> cached_decoder.CachedDecoder:
-    """On weights that are packed for it alone."""
+    """Return a cached decoder with newly packed weights."""
     weights = packed_weights.PackedTransformer(model, **settings)
     return cached_decoder.CachedDecoder(weights)
 
@@ -23,7 +23,7 @@ def new_decoder(model: Any, **settings: Any) -> cached_decoder.CachedDecoder:
 def assert_cached_is_uncached(
     model: Any, case: Case, lengths: list[int], new_tokens: int, *, native: bool | None = None
 ) -> None:
-    """At every step, for every row, past n_ctx too; uncached in float64, to add no rounding."""
+    """Compare cached decoding with the uncached model in float64, for every row and step."""
     uncached = copy.deepcopy(model).double()
     rows = [draw(case, length, stream=10 + number) for number, length in enumerate(lengths)]
     decoder = new_decoder(model, native=native)

@@ -14,7 +14,7 @@ NOISE = ("[header]", "[title]", "[substeps]", "")
 
 
 def log_probabilities(model: Any, context: list[int], continuation: list[int]) -> torch.Tensor:
-    """Of each token of a continuation, read alone; what does not fit is cut on the left."""
+    """Return a continuation's log-probabilities, row by row; overlong texts are cut on the left."""
     ids = (context + continuation)[-(model.config.n_ctx + 1) :]
     with torch.no_grad():
         table = model(torch.tensor([ids[:-1]]))[0].double().log_softmax(dim=-1)
@@ -28,7 +28,7 @@ def text(rng: random.Random, least: int, most: int) -> str:
 
 
 def questions(count: int, seed: int = 0) -> list[Question]:
-    """Questions in HellaSwag's shape, brackets, titles and double spaces among their texts."""
+    """Return questions in HellaSwag's format; some texts have brackets, titles or double spaces."""
     rng = random.Random(seed)
     made = []
     for _ in range(count):
@@ -52,7 +52,7 @@ Chosen = tuple[int, int, float, int]
 
 
 def completion(model: Any, tokenizer: Any, question: Question) -> Chosen:
-    """Build-nanogpt's definition: normalised by the ending's tokens."""
+    """Score by build-nanogpt's definition: normalised by the ending's tokens."""
     context = tokenizer.encode(question.ctx)
     scores = [
         log_probabilities(model, context, tokenizer.encode(" " + ending))
@@ -65,7 +65,7 @@ def completion(model: Any, tokenizer: Any, question: Question) -> Chosen:
 
 
 def harness(model: Any, tokenizer: Any, question: Question) -> Chosen:
-    """lm-evaluation-harness's definition: normalised by the ending's characters."""
+    """Score by lm-evaluation-harness's definition: normalised by the ending's characters."""
 
     def cleaned(text: str) -> str:
         text = text.strip().replace(" [title]", ". ")
@@ -87,7 +87,7 @@ def best(scores: list[torch.Tensor]) -> int:
 
 
 def nats_with_stride(model: Any, ids: list[int], stride: int) -> float:
-    """The summed loss of every token but the first, each read in the window that scores it."""
+    """Return the summed loss of every token but the first, each in the window that scores it."""
     n_ctx, total, stop = model.config.n_ctx, 0.0, 1
     while stop < len(ids):
         first = stop

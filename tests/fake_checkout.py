@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
-# Answers what setup_env.sh asks of Python and writes down what it asks of pip.
+# Stands in for Python: answers setup_env.sh's questions and logs its calls of pip.
 STAND_IN = r"""#!/usr/bin/env bash
 version=@VERSION@
 [ "$version" != none ] || exit 127
@@ -44,7 +44,7 @@ esac
 
 @dataclass
 class FakeCheckout:
-    """A checkout with nothing but what setup_env.sh reads."""
+    """A checkout with only the files that setup_env.sh reads."""
 
     root: Path
     pythons: Path
@@ -57,7 +57,7 @@ class FakeCheckout:
         return path
 
     def tool(self, name: str) -> None:
-        """A command that does nothing."""
+        """Create a command that does nothing."""
         path = self.pythons / name
         path.write_text("#!/bin/sh\n")
         path.chmod(0o755)
@@ -90,7 +90,7 @@ class FakeCheckout:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def start_and_stay_in_pip(self, **env: str) -> subprocess.Popen[str]:
-        """Start a set-up and come back when its first pip is at work, until `let_pip_end`."""
+        """Start a set-up; return once its first pip runs, which waits for `let_pip_end`."""
         begun = self.calls.with_name("begun")
         env |= {"PIP_BEGUN": str(begun)}
         process = self.start("true", cwd=None, **env)
@@ -107,7 +107,7 @@ class FakeCheckout:
 
 
 def new_checkout(folder: Path) -> FakeCheckout:
-    """A checkout in a folder, where Python 3.11 is the only Python."""
+    """Return a checkout in a folder in which Python 3.11 is the only Python."""
     checkout = FakeCheckout(folder / "a checkout", folder / "pythons", folder / "calls")
     checkout.root.mkdir()
     checkout.pythons.mkdir()
@@ -122,7 +122,7 @@ def new_checkout(folder: Path) -> FakeCheckout:
 
 
 def one_sentence(err: str) -> str:
-    """The last line, after making sure that it is the only one from setup_env.sh itself."""
+    """Return the last line; assert that it is setup_env.sh's only own one."""
     *_, last = err.strip().splitlines()
     assert err.count("setup_env.sh: ") == 1
     assert last.startswith("setup_env.sh: ")

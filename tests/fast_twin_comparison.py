@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from gpt2_small.kernels import matmul
 from gpt2_small.model import twin as fast
 
-# bfloat16 keeps 8 bits, so twin and reference, which round at different places, differ from float32
-# and from each other by parts in a hundred. The twin may be this much further off than the model.
+# bfloat16 has 8 significant bits: twin and reference, which round at different places, differ from
+# float32 by about a hundredth. The twin's error may exceed the model's by this factor.
 BFLOAT16_SLACK = 1.5
 
-# Windows of so many tokens; so few that weights which were cast are kept, and so many that not.
+# Window lengths: few tokens, for which cast weights are cached, and many, for which they are not.
 SEQ = 64
 FEW, MANY = 4, matmul.ROWS_TO_CAST_AGAIN // SEQ + 1
 
@@ -39,7 +39,7 @@ def window(case: Case) -> torch.Tensor:
 def assert_same_function(
     solution: ModuleType, case: Case, tied: bool, positions_per_chunk: int
 ) -> None:
-    """Loss, logits and every gradient, of the loss scaled by a factor, as in accumulation."""
+    """Compare loss, logits and every gradient, with the loss scaled as in accumulation."""
     model: Any = case.build(solution, "Transformer", tied_embeddings=tied)
     twin = fast.FastTransformer(model, positions_per_chunk=positions_per_chunk)
     batch = window(case)
@@ -53,7 +53,7 @@ def assert_same_function(
 
 
 def assert_as_near_in_bfloat16(solution: ModuleType, tied: bool, batch: int) -> None:
-    """Under autocast, every gradient is about as near to float32's as the model's is."""
+    """Under autocast, compare the error of each gradient with that of the model's gradient."""
     case = Case(n_heads=4, d_head=16, d_mlp=256, n_ctx=SEQ, seq=SEQ, d_vocab=300, batch=batch)
     case = replace(case, dtype=torch.float32)
     model: Any = case.build(solution, "Transformer", tied_embeddings=tied)
@@ -65,7 +65,7 @@ def assert_as_near_in_bfloat16(solution: ModuleType, tied: bool, batch: int) -> 
     wanted, got = gradients(model, loss), gradients(model, twins_loss)
     for name, gradient in exact.items():
         if name.endswith("b_K"):
-            continue  # exactly 0: a softmax does not see what all its scores share
+            continue  # exactly 0: softmax is invariant to a constant added to all scores
         models_error = (wanted[name] - gradient).norm() / gradient.norm()
         twins_error = (got[name] - gradient).norm() / gradient.norm()
         assert twins_error < BFLOAT16_SLACK * models_error + 1e-3, name

@@ -1,10 +1,10 @@
 """Fork processes for tests from a Python that has loaded torch.
 
-What it forks runs the command's own code, from the parsing of its flags to its exit code, alone or
-under torchrun's agent, or any other program. Nothing of torch runs in this process, which has one
-thread, so that no lock and no thread is lost on the way.
+A fork runs the command's own code, from parsing flags to the exit code, alone or under torchrun's
+agent, or any other program. This process runs no code of torch and has one thread, so that forking
+is safe.
 
-`forked.Forks` starts it and asks; a command that it has forked asks too, for a checker's server.
+`forked.Forks` starts it and sends requests; a forked command requests a checker's server too.
 """
 
 import atexit
@@ -45,7 +45,7 @@ LOADED = (
     "gpt2_small.training.display.overview",
     "pytest",
     *(f"_pytest.{name}" for name in default_plugins),
-    "torch._dynamo",  # an optimiser loads it, which takes longer than all the rest
+    "torch._dynamo",  # imported by optimisers; takes longer than all the rest
     "torch.distributed.launcher.api",
     "torch.nn.parallel.distributed",
 )
@@ -71,7 +71,7 @@ def serve(checkers: socket.socket) -> None:
 
 
 def answer_to(question: dict[str, Any]) -> dict[str, Any]:
-    """The exit code of a finished process, or the id of a new one."""
+    """Return the exit code of a finished process, or the id of a new one."""
     if "poll" in question:
         return {"code": ended(question["poll"])}
     process = os.fork()
@@ -81,7 +81,7 @@ def answer_to(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def ended(process: int) -> int | None:
-    """The exit code of a process, or minus the signal that ended it; None while it runs."""
+    """Return a process's exit code, or minus the signal that ended it; None while it runs."""
     pid, status = os.waitpid(process, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if pid else None
 
@@ -106,7 +106,7 @@ def answer_a_checker(checkers: socket.socket) -> None:
 
 
 def become_a_checkers_server(question: dict[str, Any], descriptor: int, errors: int) -> None:
-    """Be what `python -m gpt2_small.checker.sandbox.server` would be, and end as it ends."""
+    """Run as `python -m gpt2_small.checker.sandbox.server` would, with its exit code."""
     os.setsid()
     os.dup2(errors, 2)
     os.environ.clear()
@@ -119,19 +119,19 @@ def become_a_checkers_server(question: dict[str, Any], descriptor: int, errors: 
 
 
 def paths_of_python() -> list[str]:
-    """The folders of PYTHONPATH."""
+    """Return the folders of PYTHONPATH."""
     return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def installed_paths() -> list[str]:
-    """Where Python looks for modules, without this checkout and its tests."""
+    """Return the module search path without this checkout and its tests."""
     return [path for path in sys.path if path not in (str(ROOT), os.path.dirname(__file__))]
 
 
 def become(question: dict[str, Any]) -> None:
-    """Be the process that was asked for, and end as it ends."""
+    """Run as the requested process, and exit with its code."""
     os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
     ForkingPopen.fork_from(Path(question["name"]).parent)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, ending in ((1, "out"), (2, "err")):
@@ -145,7 +145,7 @@ def become(question: dict[str, Any]) -> None:
 
 
 def end_as(program: Callable[[], object]) -> None:
-    """Run a program in a process that has just been forked, and end it with its exit code."""
+    """Run a program in a newly forked process, and exit with its code."""
     code: Any = 1
     try:
         program()
@@ -164,7 +164,7 @@ def end_as(program: Callable[[], object]) -> None:
 
 
 def run_python(question: dict[str, Any]) -> None:
-    """Do what Python does with these arguments: `-c PROGRAM`, `-m MODULE` or a script first."""
+    """Run Python's arguments: `-c PROGRAM`, `-m MODULE` or a script first."""
     if question["stdin"]:
         file = Path(f"{question['name']}.in")
         file.write_text(question["stdin"])
@@ -203,9 +203,9 @@ def run_python(question: dict[str, Any]) -> None:
 
 
 def run_the_command(question: dict[str, Any]) -> None:
-    """Do what `gpt2-small` does with these arguments.
+    """Run `gpt2-small` with these arguments.
 
-    A training draws no picture at its end, and writes a short text.
+    A training draws no plot at its end, and generates a short sample.
     """
     from gpt2_small.training.display import overview, samples
 
@@ -220,13 +220,13 @@ def run_the_command(question: dict[str, Any]) -> None:
 
 
 def launch(question: dict[str, Any]) -> None:
-    """Do what torchrun does, with one agent, which forks its workers."""
+    """Run as torchrun with one agent, which forks its workers."""
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
     from torch.distributed.elastic.rendezvous import dynamic_rendezvous
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     class Worker:
-        """A worker that is forked instead of started."""
+        """A torchrun worker that is forked instead of started."""
 
         def __init__(self, args: Sequence[str], env: dict[str, str], **_: object) -> None:
             self.returncode: int | None = None
@@ -270,7 +270,7 @@ def launch(question: dict[str, Any]) -> None:
 
 
 def load_everything() -> None:
-    """Load what a training needs."""
+    """Import the libraries that training needs."""
     for name in LOADED:
         importlib.import_module(name)
     from gpt2_small.checker.claims import all_claims
@@ -283,7 +283,7 @@ def load_everything() -> None:
 
 
 def leave_the_libraries_as_they_are() -> None:
-    """Spare every fork a search for garbage in what is loaded, and torch's tidying at its end."""
+    """Exempt loaded libraries from garbage collection in forks, and drop torch's exit handlers."""
     from torch._dynamo.utils import dump_compile_times
 
     gc.freeze()

@@ -1,7 +1,7 @@
 """Run commands and programs in forks of one Python that has loaded torch, in milliseconds.
 
-Loading torch takes seconds, and a run that is killed fifty times starts fifty times. `Forks` starts
-the process that forks (`fork_server.py`) and talks to it.
+Importing torch takes seconds, and a run that is killed fifty times starts fifty times. `Forks`
+starts the fork server (`fork_server.py`) and sends it requests.
 """
 
 import atexit
@@ -30,10 +30,10 @@ SOCKET = "checkers"
 
 
 def wait_until(holds: Callable[[], object], every: float = POLL) -> None:
-    """Come back once something holds; a test in which it never does fails."""
+    """Wait until a condition holds; fail the test after a timeout."""
     begun = time.monotonic()
     while not holds():
-        assert time.monotonic() - begun < LONGEST_WAIT, "waited in vain"
+        assert time.monotonic() - begun < LONGEST_WAIT, "timed out waiting for the condition"
         time.sleep(every)
 
 
@@ -46,34 +46,34 @@ class Fork:
 
     @property
     def out(self) -> str:
-        """What it printed."""
+        """Return its standard output."""
         return self.name.with_suffix(".out").read_text()
 
     @property
     def err(self) -> str:
-        """What it said of mistakes."""
+        """Return its standard error."""
         return self.name.with_suffix(".err").read_text()
 
     def send(self, number: int) -> None:
-        """Send it a signal; it may have ended already, but its number is not another's yet."""
+        """Send it a signal; safe after its end, since its id is not reused before it is reaped."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def poll(self) -> int | None:
-        """Its exit code, or minus the signal that ended it; None while it runs."""
+        """Return its exit code, or minus the signal that ended it; None while it runs."""
         if self.code is None:
             self.code = self.forks.ask({"poll": self.pid})["code"]
         return self.code
 
     def wait(self) -> int:
-        """Its exit code, or minus the signal that ended it."""
+        """Wait for its end; return its exit code, or minus the signal that ended it."""
         wait_until(lambda: self.poll() is not None, every=0.01)
         assert self.code is not None
         return self.code
 
 
 class Forks:
-    """The process that forks. It ends with the process that started it."""
+    """The fork server. It ends with the process that started it."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="forks-"))
@@ -96,10 +96,10 @@ class Forks:
         atexit.register(self._end)
 
     def _end(self) -> None:
-        self._process.communicate()  # it ends with its input
+        self._process.communicate()  # exits at the end of its input
 
     def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Put a question to the process that forks."""
+        """Send a request to the fork server, and return its answer."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(question) + "\n")
@@ -115,12 +115,12 @@ class Forks:
         processes: int = 0,
         max_restarts: int = 0,
     ) -> Fork:
-        """Run `gpt2-small` with these arguments in another process, which is not waited for.
+        """Start `gpt2-small` with these arguments in another process, without waiting for it.
 
-        before: a program that is run first, with which a test reaches into the process.
-        largest_file: how many bytes the process may write into a file; the disk is full then.
-        processes: how many torchrun's agent shall start in its stead, which then is the process.
-        max_restarts: how often it may start them again.
+        before: a program that runs first, to inject code into the process.
+        largest_file: the most bytes that the process may write into a file, as on a full disk.
+        processes: start this many workers under torchrun's agent, which then is the process.
+        max_restarts: how often the agent may restart its workers.
         """
         question = {
             "arguments": [str(argument) for argument in arguments],
@@ -140,15 +140,15 @@ class Forks:
         terminal: str = "",
         **variables: str,
     ) -> Fork:
-        """Run Python with these arguments, which is not waited for.
+        """Start Python with these arguments, without waiting for it.
 
-        It differs from `python ARGUMENTS` in that torch and other libraries are loaded already, and
-        the package too, unless the path has another one than this checkout's.
+        Unlike `python ARGUMENTS`, torch and other libraries are loaded already, and so is the
+        package, unless the path has another one than this checkout's.
 
-        stdin: what it reads.
-        stdout: a file that takes what it prints, in place of the fork's.
-        terminal: a terminal that it reads, and that takes what it prints, in place of all three.
-        variables: of the environment, beside this process's own; no solution is chosen.
+        stdin: its standard input.
+        stdout: a file for its standard output, in place of the fork's.
+        terminal: a terminal for its standard input, output and error.
+        variables: environment variables beside this process's own; no solution is chosen.
         """
         inherited = {
             key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
@@ -180,12 +180,12 @@ class Forks:
 
 @functools.cache
 def the_forks() -> Forks:
-    """The one process that forks for all tests of this process."""
+    """Return the one fork server that all tests of this process share."""
     return Forks()
 
 
 class ForkedServer:
-    """A checker's server, forked where its modules are loaded; a Popen as far as `Checker` asks."""
+    """A forked checker's server, with the part of Popen's interface that `Checker` uses."""
 
     def __init__(
         self, folder: Path, descriptor: int, errors: IO[bytes], env: dict[str, str]
@@ -205,7 +205,7 @@ class ForkedServer:
             return json.loads(asking.recv(100))
 
     def poll(self) -> int | None:
-        """Its exit code, or minus the signal that ended it; None while it runs."""
+        """Return its exit code, or minus the signal that ended it; None while it runs."""
         if self.returncode is None:
             try:
                 self.returncode = self._ask({"poll": self.pid})
@@ -214,7 +214,7 @@ class ForkedServer:
         return self.returncode
 
     def wait(self, timeout: float = LONGEST_WAIT) -> int:
-        """Wait for its end, and return it. Raises subprocess.TimeoutExpired."""
+        """Wait for its end, and return its exit code. Raises subprocess.TimeoutExpired."""
         end = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > end:
@@ -227,13 +227,13 @@ STARTING_POPEN = subprocess.Popen
 
 
 class ForkingPopen(subprocess.Popen[Any]):
-    """Popen, which forks the server of a checker of this checkout and starts everything else."""
+    """A Popen that forks the server of a checker of this checkout and starts everything else."""
 
     _folder: Path | None = None
 
     @classmethod
     def fork_from(cls, folder: Path | None = None) -> None:
-        """Be this process's Popen; the `Forks` with this folder fork, or this process's own."""
+        """Make this the process's Popen; it forks from the `Forks` with this folder, or its own."""
         cls._folder = folder
         vars(subprocess).update(Popen=cls)
 
@@ -248,7 +248,7 @@ class ForkingPopen(subprocess.Popen[Any]):
 
 @contextmanager
 def nothing_forked() -> Iterator[None]:
-    """Let a checker start its server in a Python of its own."""
+    """Start a checker's server as a new process instead of forking it."""
     forking = subprocess.Popen
     vars(subprocess).update(Popen=STARTING_POPEN)
     try:

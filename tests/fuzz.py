@@ -3,11 +3,11 @@
     python tests/fuzz.py                                2,000 command lines, 500 damaged files
     python tests/fuzz.py --commands 50 --files 0 --seed 7
     python tests/fuzz.py --only train,prepare
-    python tests/fuzz.py --patience 5                   on a machine that does other things, too
+    python tests/fuzz.py --patience 5                   on a busy machine
 
 The commands and their options are read from the program itself, so that new ones are covered. Every
 case runs in a process and a folder of its own, from a seed that is printed with a failure. A
-command that would run on (a server, a long training) is interrupted as a person would do it, and
+command that does not end by itself (a server, a long training) is interrupted as by Ctrl-C, and
 must then end. Exit code 1 when anything failed.
 """
 
@@ -31,7 +31,7 @@ from fuzzing.fixtures import make_fixtures
 
 @dataclass(frozen=True)
 class Fuzz:
-    """Cases in copies of one folder of fixtures."""
+    """Random cases, each run in a copy of one folder of fixtures."""
 
     seed: int
     fixtures: Path

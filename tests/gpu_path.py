@@ -10,7 +10,7 @@ from gpt2_small.kernels import attention, chunked_loss, embedding, matmul, proje
 
 @contextmanager
 def the_way_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The kernels' plain versions, on a CPU: what a compiler or a GPU is given."""
+    """Run the kernels' plain versions on a CPU, as under a compiler or on a GPU."""
     with monkeypatch.context() as patch:
         for kernel in (matmul, projection, chunked_loss, embedding):
             patch.setattr(kernel, "cpu_version_runs", lambda *tensors: False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def block_before_step(step: int, gate: Path, rank: int = 0) -> str:
-    """Block one process before a step, counted from 1, until the file exists."""
+    """Return a program that blocks one process before a step (from 1) until the file exists."""
     return f"""
 import time
 from pathlib import Path

@@ -16,14 +16,14 @@ def text_of(layout: str) -> str:
 
 
 def changed(layout: str, old: str, new: str) -> str:
-    """A file of a layout with a piece of its text replaced, wherever it stands."""
+    """Return a layout's file with every occurrence of a piece of its text replaced."""
     text = text_of(layout)
     assert old in text
     return text.replace(old, new)
 
 
 def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:
-    """The parts that do not hold, with their mistakes."""
+    """Return the failing parts, with their mistakes."""
     return {
         part: verdict.reports[part].mistakes
         for part in verdict.parts()

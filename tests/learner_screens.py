@@ -32,7 +32,7 @@ LEARNERS, README = ROOT / "docs/learners.md", ROOT / "README.md"
 WIDTH, HEIGHT = 80, 24
 FILE = Path("my_gpt2.py")
 
-# Attention as one writes it with torch.einsum and without taps.
+# Attention with torch.einsum and without taps.
 EINSUM = """\
         query = torch.einsum("bsd,hde->bhse", residual, self.W_Q) + self.b_Q[:, None]
         key = torch.einsum("bsd,hde->bhse", residual, self.W_K) + self.b_K[:, None]
@@ -78,7 +78,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def learners_file(done: int, part: str | None = None, body: str = "") -> str:
-    """A skeleton whose first parts are written as the reference's, and one as given."""
+    """Return a skeleton with the reference's bodies in its first parts and one given body."""
     text = skeleton()
     for written in PARTS[:done]:
         text = with_body(text, written, reference_body(written))
@@ -86,7 +86,7 @@ def learners_file(done: int, part: str | None = None, body: str = "") -> str:
 
 
 def body_with(mistake_id: str) -> str:
-    """The reference's body of a part with a known mistake in it."""
+    """Return the reference's body of a part with a known mistake in it."""
     found = mistake.find(mistake_id)
     return body_of(edited_text(found), found.component)
 
@@ -105,24 +105,24 @@ class Learner:
         self._show(self._checked(PARTS))
 
     def save(self, text: str, *parts: str) -> str:
-        """The screen after a save that changed these parts."""
+        """Return the screen after a save that changed these parts."""
         self.path.write_text(text, encoding="utf-8")
         self.lesson.saved(self._hash(), parts)
         return self._show(self._checked(parts))
 
     def check_together(self) -> str:
-        """The screen after all parts were checked together, which each hold by themselves."""
+        """Return the screen after checking all parts together, each of which passes alone."""
         return self._show(self._checked(PARTS))
 
     def press(self, key: str) -> str:
-        """The screen after a key."""
+        """Return the screen after a key."""
         if key == "h":
             return self._show(self.lesson.give_hint())
         self.face.key(self.lesson, key)
         return self._show([])
 
     def screen(self) -> str:
-        """What is on the screen, its empty lines above the foot left out."""
+        """Return the screen, without the empty lines above its footer."""
         lines = [line.rstrip() for line in self.face._painted]
         return re.sub(r"\n{3,}(?=h hint)", "\n\n", "\n".join(lines))
 
@@ -139,7 +139,7 @@ class Learner:
 
 
 def screens_of_watch(checker: Checker) -> Iterator[str]:
-    """The screens of the page, in its order."""
+    """Return the screens of the page, in its order."""
     learner = Learner(checker)
     yield learner.screen()
     norm = body_with("layer-norm-unbiased-variance")
@@ -166,7 +166,7 @@ def screens_of_watch(checker: Checker) -> Iterator[str]:
         (12, "parameter_groups", body_with("parameter-groups-by-axes")),
         (13, "train_step", body_with("train-step-equal-shares")),
     ]:
-        if part is None:  # half of the way: the table
+        if part is None:  # half-way: the table
             learner.save(learners_file(8), "TransformerBlock", "Unembedding", "Transformer")
             yield learner.press("t")
             learner.press("t")
@@ -182,7 +182,7 @@ def screens_of_watch(checker: Checker) -> Iterator[str]:
 
 
 def draft_of_attention(checker: Checker) -> str:
-    """What `check` says of a first draft of attention."""
+    """Return the output of `check` for a first draft of attention."""
     before = FILE.read_bytes()
     FILE.write_text(DRAFT, encoding="utf-8")
     found = checker.check(FILE, ["MultiHeadAttention"], seed=0)
@@ -191,7 +191,7 @@ def draft_of_attention(checker: Checker) -> str:
 
 
 def checked(path: Path, checker: Checker) -> str:
-    """The whole screen of `check`."""
+    """Return the whole screen of `check`."""
     return printed(screen.whole(checker.check(path, None, seed=0)))
 
 
@@ -203,7 +203,7 @@ def printed(what: object) -> str:
 
 
 def screen_of_the_readme(checker: Checker) -> str:
-    """What `check` says of a whole file with one mistake in its attention."""
+    """Return the output of `check` for a whole file with one mistake in its attention."""
     FILE.write_text(edited_text(mistake.find("attention-scale-d-model")), encoding="utf-8")
     return checked(FILE, checker)
 
@@ -212,7 +212,7 @@ IS_A_SCREEN = re.compile(r"my_gpt2\.py  sha256|MultiHeadAttention, line|\$ gpt2-
 
 
 def with_screens(page: str, screens: Iterator[str]) -> str:
-    """The page with these screens in the place of those that it shows, in their order."""
+    """Return the page with its screens replaced by these, in order."""
 
     def put(block: re.Match[str]) -> str:
         return f"```text\n{next(screens)}\n```" if IS_A_SCREEN.match(block[1]) else block[0]
@@ -221,7 +221,7 @@ def with_screens(page: str, screens: Iterator[str]) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Both pages with the screens as they are now."""
+    """Return both pages with newly generated screens."""
     found = {page: page.read_text(encoding="utf-8") for page in (README, LEARNERS)}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), Checker() as checker:
         found[README] = with_screens(found[README], iter([screen_of_the_readme(checker)]))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from measure_lessons import LESSONS, measured_again
 
-# Seconds; the longest takes a quarter of an hour of a processor, and a machine may be shared.
+# Seconds; the longest takes 15 minutes of one core, and the machine may be shared.
 LONGEST_MEASUREMENT = 4 * 3600
 
 Values = dict[str, list[float]]
@@ -17,7 +17,7 @@ Values = dict[str, list[float]]
 
 @cache
 def stored(lesson: str) -> Values:
-    """The values of every seed, by name, as they stand beside the lesson."""
+    """Return the stored values of every seed, by name."""
     path = LESSONS / lesson / "measurements.json"
     values: Values = json.loads(path.read_text(encoding="utf-8"))["values"]
     return values
@@ -25,15 +25,14 @@ def stored(lesson: str) -> Values:
 
 @cache
 def measured_now(lesson: str) -> Values:
-    """The same, measured now, a seed on each processor."""
+    """Measure the same values again, one seed per core."""
     return measured_again(lesson, os.cpu_count() or 1)
 
 
 def values_fixture(lesson: str) -> Any:
-    """A fixture that gives a test the stored values, and those of a new measurement.
+    """Return a fixture with two cases: the stored values and, in slow tests, new measurements.
 
-    A test of a claim so holds twice: now, of what the lesson draws, and slowly, of what the code
-    gives.
+    So each claim is tested on the numbers that the lesson shows and on those that the code gives.
     """
     sources: list[Callable[[str], Values]] = [stored, measured_now]
     slow = [pytest.mark.slow, pytest.mark.timeout(LONGEST_MEASUREMENT)]

@@ -1,7 +1,7 @@
 """Compute a small GPT-2's activations and gradients with TransformerLens and Hugging Face.
 
-No other file knows how they are asked. `python tests/live_oracle.py` makes the stored references of
-the package again.
+The only file that calls them for this. `python tests/live_oracle.py` writes the package's stored
+references again.
 """
 
 import copy
@@ -41,10 +41,10 @@ _RECIPES: dict[str, Any] = {
 def live_reference(
     fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype = torch.float64
 ) -> stored_reference.Reference:
-    """Build a GPT-2 of this shape in Hugging Face's code, with every parameter drawn at random, and
-    ask it and TransformerLens.
+    """Build a GPT-2 of this shape in Hugging Face's code with random parameters, and run it with
+    Hugging Face and TransformerLens.
 
-    fields: of TransformerConfig; GPT-2 small's where left out. Dropout is 0.
+    fields: of TransformerConfig, with GPT-2 small's as defaults. Dropout is 0.
     """
     generator = torch.Generator().manual_seed(seed)
     config = hugging_face_config(fields)
@@ -74,7 +74,7 @@ def live_reference(
 
 
 def hugging_face_config(fields: dict[str, Any]) -> Any:
-    """Hugging Face's configuration of the same GPT-2, with no dropout."""
+    """Return Hugging Face's configuration of the same GPT-2, with no dropout."""
     from transformers import GPT2Config
 
     given: dict[str, Any] = {
@@ -91,7 +91,7 @@ def hugging_face_config(fields: dict[str, Any]) -> Any:
 
 
 def randomised(config: Any, generator: torch.Generator) -> Any:
-    """Hugging Face's GPT-2 with every parameter drawn, gains around 1 and biases around 0.
+    """Return Hugging Face's GPT-2 with random parameters, gains around 1 and biases around 0.
 
     A fresh one has gains of 1 and biases of 0, which hide many mistakes.
     """
@@ -118,7 +118,7 @@ def randomised(config: Any, generator: torch.Generator) -> Any:
 def transformer_lens_answer(
     model: Any, tokens: Tensor
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """TransformerLens's weights and activations of a Hugging Face model, which is left alone."""
+    """Return TransformerLens's weights and activations of a Hugging Face model, unchanged by it."""
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
     bridge = build_bridge_from_module(
@@ -136,7 +136,7 @@ def transformer_lens_answer(
 def hugging_face_answer(
     model: Any, tokens: Tensor
 ) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Hugging Face's logits, next-token loss, and gradients of weights and components."""
+    """Return Hugging Face's logits, next-token loss, and gradients of weights and components."""
     inputs: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
     for where, module in places(model):
@@ -151,7 +151,7 @@ def hugging_face_answer(
         for where, tensor in tensors.items():
             assert tensor.grad is not None
             component_gradients[f"{where}.{side}"] = tensor.grad
-    # Hugging Face looks positions up once for all rows; each row is added where its tokens are.
+    # Hugging Face embeds positions once for all rows; expand them to one row per sequence.
     component_gradients["pos_embed.output"] = component_gradients["embed.output"]
     gradients = gradients_by_our_names(model)
     if "unembed.W_U" in gradients:
@@ -160,7 +160,7 @@ def hugging_face_answer(
 
 
 def places(model: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Hugging Face's modules by our names."""
+    """Return Hugging Face's modules by our names."""
     body = model.transformer
     yield from [("embed", body.wte), ("pos_embed", body.wpe)]
     for layer, block in enumerate(body.h):
@@ -173,7 +173,7 @@ def places(model: Any) -> Iterator[tuple[str, nn.Module]]:
 def listen(
     module: nn.Module, where: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]
 ) -> None:
-    """Keep a module's input, as a copy that nothing else reads, and its output, with gradients."""
+    """Record a module's input (as an independent copy) and its output, with gradients."""
 
     def before(_module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if not given[0].is_floating_point():
@@ -191,7 +191,7 @@ def listen(
 
 
 def gradients_by_our_names(model: Any) -> dict[str, Tensor]:
-    """The gradients of a Hugging Face model under TransformerLens's names and shapes."""
+    """Return a Hugging Face model's gradients under TransformerLens's names and shapes."""
     body, heads = model.transformer, model.config.n_head
     ours = {"embed.W_E": body.wte.weight.grad, "pos_embed.W_pos": body.wpe.weight.grad}
     for layer, block in enumerate(body.h):
@@ -221,12 +221,12 @@ def gradients_by_our_names(model: Any) -> dict[str, Tensor]:
 
 
 def versions() -> dict[str, str]:
-    """The libraries that are asked, with their versions."""
+    """Return the versions of the libraries used."""
     return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}
 
 
 def derive(name: str) -> stored_reference.Reference:
-    """Ask again what is stored under a name."""
+    """Compute again the reference that is stored under a name."""
     fields: dict[str, Any]
     how: dict[str, Any]
     fields, how = _RECIPES[name]
@@ -234,7 +234,7 @@ def derive(name: str) -> stored_reference.Reference:
 
 
 def store(name: str, reference: stored_reference.Reference) -> Path:
-    """Write a reference to the package, with the SHA-256 of its contents and who was asked."""
+    """Write a reference to the package, with the SHA-256 of its contents and library versions."""
     from safetensors.torch import save_file
 
     tensors = {field: getattr(reference, field) for field in ("tokens", "logits", "loss")}

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def notebook(source: str) -> str:
-    """The text of the .ipynb file (nbformat 4.5) of a lesson's source."""
+    """Return the text of the .ipynb file (nbformat 4.5) of a lesson's source."""
     cells = []
     for number, (kind, lines) in enumerate(cells_of(source)):
         text = [uncommented(line) for line in lines] if kind == "markdown" else lines
@@ -34,12 +34,12 @@ def notebook(source: str) -> str:
 
 
 def uncommented(line: str) -> str:
-    """A line without the mark of a comment, a heading's own marks left as they are."""
+    """Strip a line's comment mark; a heading keeps its own marks."""
     return line.removeprefix("# ") if line.startswith("# ") else line.removeprefix("#")
 
 
 def cells_of(source: str) -> list[tuple[str, list[str]]]:
-    """The kind and the lines of every cell; what stands before the first marker is left out."""
+    """Yield the kind and lines of every cell; text before the first marker is left out."""
     cells: list[tuple[str, list[str]]] = []
     for line in source.splitlines():
         if line.startswith(MARKER):
@@ -50,7 +50,7 @@ def cells_of(source: str) -> list[tuple[str, list[str]]]:
 
 
 def sources() -> list[Path]:
-    """The source of every lesson, in order."""
+    """Return the source of every lesson, in order."""
     return sorted((ROOT / "lessons").glob("[0-9][0-9]_*/lesson.py"))
 
 

@@ -12,7 +12,7 @@ _IN = {"tied": "", "untied": " (untied)", "dropout": " (with dropout)"}
 
 
 def with_costs(text: str) -> str:
-    """The page with its section on costs and a column of them; what it had of both is replaced."""
+    """Return the page with its section on costs and column of costs replaced."""
     costs = measured_costs()
     if TITLE in text:
         text = text[: text.index(TITLE)] + text[text.index(BEFORE) :]
@@ -26,7 +26,7 @@ def with_costs(text: str) -> str:
 
 
 def _with_cell(line: str, costs: Costs) -> str:
-    """A row of a part's table with its cost as the fourth cell."""
+    """Return a row of a part's table with its cost as the fourth cell."""
     if line.startswith("|---"):
         return "|---|---|---|---|"
     cells = line.strip("| ").split(" | ")[:3]
@@ -36,7 +36,7 @@ def _with_cell(line: str, costs: Costs) -> str:
 
 
 def cell(cost: Cost | None) -> str:
-    """A cost in words."""
+    """Format a cost."""
     if cost is None:
         return "not measured"
     if cost.error is not None:
@@ -47,7 +47,7 @@ def cell(cost: Cost | None) -> str:
 
 
 def section(costs: Costs) -> str:
-    """How the costs were measured, and what they show."""
+    """Describe how the costs were measured and their main result."""
     wrong = [mistake.id for mistake in model_mistakes() if not mistake.equivalent]
     found = [costs.mistakes[one] for one in wrong if one in costs.mistakes]
     trained = [cost for cost in found if cost.error is None]
@@ -70,7 +70,7 @@ Below the floor is a model that sees its targets.
 
 
 def is_unseen(cost: Cost, costs: Costs) -> bool:
-    """Whether a right model of another seed ends as high, and none could tell by the loss."""
+    """Whether a correct model of another seed ends as high, so that the loss does not show it."""
     if cost.above_floor is None or cost.variation is None:
         return True
     return 0 <= cost.above_floor <= max(costs.right[cost.variation])

@@ -32,11 +32,10 @@ from gpt2_small.checker.sandbox.tracing import cases_of, record
 
 @dataclass(frozen=True)
 class Trial:
-    """What the checker says of a wrong part.
+    """The checker's verdict on a wrong part.
 
-    failed: the sentences of the checks that reject it. named: ids of the mistakes that it is said
-    to be. text: what is said beside. location: where the part leaves the reference. raised_at: the
-        line where a check raised.
+    failed: names of the failed checks. named: ids of the mistakes named. text: the explanation.
+    location: where the part first differs from the reference. raised_at: the line that raised.
     """
 
     part: str
@@ -48,23 +47,23 @@ class Trial:
 
     @property
     def line(self) -> int | None:
-        """The line that the screen points at."""
+        """Return the line that the screen quotes."""
         return self.raised_at if self.location is None else self.location.differs
 
     @property
     def quoted(self) -> set[int | None]:
-        """The wrong line, and the line of the part that calls it where it is in a helper."""
+        """Return the wrong line, and, if it is in a helper, the part's line that calls it."""
         called = None if self.location is None else self.location.called
         return {self.line} if called is None else {self.line, called}
 
 
 def alone(part: str) -> list[Claim]:
-    """The checks of a part that need no other part of the file."""
+    """Return the checks of a part that need no other part of the file."""
     return [check for check in claims_of(part) if not check.together]
 
 
 def first_rejection(module: ModuleType, part: str, seed: int = 0) -> str | None:
-    """The first check of a part that rejects a module, if one does."""
+    """Return the first check of a part that rejects a module, or None."""
     with contextlib.redirect_stdout(io.StringIO()):
         for check in alone(part):
             if judge_one(check, module, seed).result.status != "passed":
@@ -73,7 +72,7 @@ def first_rejection(module: ModuleType, part: str, seed: int = 0) -> str | None:
 
 
 def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") -> Trial:
-    """Run a part's checks, name what is wrong, and find its line in the source."""
+    """Run a part's checks, name its mistakes, and locate the wrong line in the source."""
     with contextlib.redirect_stdout(io.StringIO()):
         judged = list(judge_each(alone(part), module, seed))
         failed = [one.result.check for one in judged if one.result.status == "failed"]
@@ -89,7 +88,7 @@ def try_part(module: ModuleType, part: str, seed: int = 0, source: bytes = b"") 
 
 
 def with_reference(path: Path) -> tuple[ModuleType, list[str]]:
-    """A file with the reference in the place of the parts that it lacks, and the parts it has."""
+    """Return a file with its missing parts taken from the reference, and its own parts."""
     module = binding.load(path)
     own = [part for part in PARTS if hasattr(module, part)]
     stand_in(module, own)
@@ -108,7 +107,7 @@ def try_file(path: Path, seed: int = 0) -> list[Trial]:
 
 
 def named_right(mistake: Mistake, trial: Trial) -> bool:
-    """Whether a mistake is called by its own id, or by that of one that no check can tell apart."""
+    """Whether a mistake is named by its own id, or by one that no check can distinguish from it."""
     return trial.named in ((mistake.id,), (mistake.same_as,))
 
 
@@ -117,7 +116,7 @@ def tried(mistakes: Iterable[Mistake], seed: int = 0) -> list[tuple[Mistake, Tri
 
 
 def tried_part(part: str, seed: int) -> tuple[list[tuple[Mistake, Trial]], float]:
-    """All mistakes of a part, and how long one core needs for them, in seconds."""
+    """Try all mistakes of a part; return the trials and the seconds of one core."""
     torch.set_num_threads(1)
     before = sum(os.times()[:4])
     return tried(catalogue(part), seed), sum(os.times()[:4]) - before
@@ -128,7 +127,7 @@ def wrong_files(folder: Path) -> list[Path]:
 
 
 def page(matrix: Sequence[tuple[Mistake, Trial]], seconds: float) -> str:
-    """The published page."""
+    """Return the published page."""
     wrong = [(m, trial) for m, trial in matrix if not m.equivalent]
     right = [(m, trial) for m, trial in matrix if m.equivalent]
     lines = [
@@ -213,14 +212,14 @@ def _catalogue(
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="The page to write.")],
-    seed: Annotated[int, typer.Option(help="What is drawn for the checks.")] = 0,
-    jobs: Annotated[int, typer.Option(help="How many processes share the work.")] = 2,
+    out: Annotated[Path, typer.Option(help="Page to write.")],
+    seed: Annotated[int, typer.Option(help="Seed for the checks' random inputs.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Number of processes.")] = 2,
     only_costs: Annotated[
-        bool, typer.Option("--only-costs", help="Write the costs into the page, and try nothing.")
+        bool, typer.Option("--only-costs", help="Write only the costs into the page.")
     ] = False,
 ) -> None:
-    """Try every known mistake, and write down what is said."""
+    """Try every known mistake, and write the results."""
     if only_costs:
         out.write_text(mistake_costs_page.with_costs(out.read_text("utf-8")), encoding="utf-8")
         typer.echo(f"Wrote {out}: the costs of mistakes.")

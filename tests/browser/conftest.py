@@ -19,7 +19,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def run(solution, tmp_path_factory):
-    """A run with two checkpoints and a log, of a model that writes on until it is stopped."""
+    """Create a run with two checkpoints and a log; its model generates until it is stopped."""
     folder = tmp_path_factory.mktemp("run") / "small"
     small_run(solution, folder, (3, 9), tokenizer_name="byte-chat", tied_embeddings=False)
     for step in range(1, 10):
@@ -41,7 +41,7 @@ def tab(browser, served):
 
 @pytest.fixture
 def mine(tmp_path) -> Path:
-    """A learner's file with a wrong mask."""
+    """Write a learner's file with a wrong mask."""
     file = tmp_path / "my_gpt2.py"
     file.write_text(
         binding.reference_path().read_text().replace("triu(diagonal=1)", "triu(diagonal=2)")

@@ -1,4 +1,4 @@
-"""Test in a browser: keyboard, widths, contrast, names and pictures."""
+"""Test in a browser: keyboard use, window widths, contrast, accessible names, saved pictures."""
 
 import math
 import re
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 VIEWS = ("continue", "look", "compare", "learn", "chat")
 
 
-def test_the_keyboard_alone_writes_chooses_and_branches(tab) -> None:
+def test_text_is_generated_selected_and_branched_with_the_keyboard_alone(tab) -> None:
     press = tab.page.keyboard.press
     tab.set_option("max_new_tokens", "6")
     tab.page.locator("#prompt").focus()
@@ -75,7 +75,7 @@ def test_text_is_legible_on_every_shade(browser, served, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_shades_differ_in_lightness_for_eyes_that_see_no_hue(browser, served, scheme) -> None:
+def test_the_shades_differ_in_lightness_for_colour_blind_users(browser, served, scheme) -> None:
     with Tab(browser, served[0], color_scheme=scheme) as tab:
         colours = tab.page.evaluate(COLOURS)
         scale = [luminance(colours[name]) for name in ("card", "s1", "s2", "s3", "s4", "s5")]
@@ -108,7 +108,7 @@ def contrast(one: list[float], other: list[float]) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_everything_that_can_be_used_has_a_name(tab) -> None:
+def test_every_control_has_an_accessible_name(tab) -> None:
     tab.write(TEXT, 4)
     tab.tokens().nth(3).click()
     tab.page.locator("#candidates button").nth(9).wait_for()
@@ -128,7 +128,7 @@ NAMELESS = """() => [...document.querySelectorAll(
   .map((each) => each.outerHTML.slice(0, 120))"""
 
 
-def test_the_theme_can_be_switched_and_is_kept(tab) -> None:
+def test_the_theme_can_be_switched_and_survives_a_reload(tab) -> None:
     theme = tab.page.locator("html")
     assert theme.get_attribute("data-theme") == "light"
     tab.page.locator("#theme").click()
@@ -175,7 +175,7 @@ def test_every_picture_can_be_saved(tab, view: str, card: str, kind: str) -> Non
         assert b"xmlns" in content
 
 
-def test_a_picture_can_be_saved_once_it_stands(tab) -> None:
+def test_a_picture_can_be_saved_only_after_it_is_drawn(tab) -> None:
     held: list = []
     tab.page.route("**/api/lens", lambda route: held.append(route))
     tab.open("look")

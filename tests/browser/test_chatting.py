@@ -11,7 +11,7 @@ from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
 pytestmark = pytest.mark.browser
 
 
-def test_a_conversation_is_held_taken_back_and_changed(tab) -> None:
+def test_a_conversation_can_be_continued_undone_and_edited(tab) -> None:
     tab.set_option("seed", "5")
     tab.open("chat")
     messages = tab.page.locator(".message")
@@ -45,16 +45,14 @@ def test_a_conversation_is_held_taken_back_and_changed(tab) -> None:
 
 @pytest.fixture
 def endless(solution, tmp_path) -> Models:
-    """A model with roles that reads long texts and never draws the end of a turn."""
+    """Serve a model with roles that reads long texts and never ends its turn."""
     shape = dict(n_ctx=5000, tied_embeddings=False)
     return Models(
         str(small_run(solution, tmp_path / "endless", tokenizer_name="byte-chat", **shape))
     )
 
 
-def test_stop_ends_an_answer_while_it_is_written_and_keeps_what_was_written(
-    browser, endless
-) -> None:
+def test_stop_ends_an_answer_and_keeps_the_text_so_far(browser, endless) -> None:
     with served_page(endless) as (address, page), Tab(browser, address) as tab:
         tab.set_option("max_new_tokens", "4096")
         tab.open("chat")
@@ -89,7 +87,9 @@ def test_leaving_the_page_ends_an_answer(browser, endless) -> None:
         wait_for(lambda: page.turns.active == 0)
 
 
-def test_a_model_of_few_words_offers_messages_that_it_knows(browser, solution, tmp_path) -> None:
+def test_a_model_with_a_small_vocabulary_offers_messages_within_it(
+    browser, solution, tmp_path
+) -> None:
     tokenizer, fields = dialogue_tokenizer(), dict(d_model=24, n_layers=1, n_heads=2, n_ctx=200)
     fields["d_vocab"] = tokenizer.vocab_size
     create_run(tmp_path / "run", model_fields=fields, tokenizer=tokenizer, run={})
@@ -102,7 +102,7 @@ def test_a_model_of_few_words_offers_messages_that_it_knows(browser, solution, t
         assert tab.page.locator(".examples button").count() == 0
 
 
-def test_a_model_without_roles_says_what_would_teach_it(browser, solution, tmp_path) -> None:
+def test_a_model_without_roles_shows_how_to_train_them(browser, solution, tmp_path) -> None:
     models = Models(str(small_run(solution, tmp_path / "plain")))
     with served_page(models) as (address, _), Tab(browser, address) as tab:
         tab.open("chat")

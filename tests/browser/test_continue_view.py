@@ -1,4 +1,4 @@
-"""Test the view Continue in a browser: writing, selection, branches, stop."""
+"""Test the view Continue in a browser: generation, selection, branches, stop."""
 
 import re
 
@@ -15,14 +15,14 @@ from gpt2_small.stories import StoriesTokenizer
 pytestmark = pytest.mark.browser
 
 
-def test_a_text_is_written_token_by_token_and_shaded(tab) -> None:
+def test_a_text_is_generated_token_by_token_and_shaded(tab) -> None:
     tab.write(TEXT, 20)
     assert tab.tokens().count() == len(TEXT) + 20
     assert tab.page.locator(".tok .s5, .tok .s4, .tok .s3").count() > 0
     assert "20 tokens" in tab.page.get_by_role("status").filter(has_text="Wrote").inner_text()
 
 
-def test_what_the_pointer_tells_of_a_token_is_what_the_model_says(tab, run) -> None:
+def test_a_tokens_tooltip_shows_the_models_probabilities(tab, run) -> None:
     tab.set_option("seed", "7")
     tab.write(TEXT, 8)
     loaded = open_model(run)
@@ -37,7 +37,7 @@ def test_what_the_pointer_tells_of_a_token_is_what_the_model_says(tab, run) -> N
     assert value == pytest.approx(100 * 2.718281828**step.log_probability, rel=0.01)
 
 
-def test_choosing_a_candidate_branches_and_the_tree_leads_back(tab) -> None:
+def test_choosing_a_candidate_creates_a_branch_and_the_tree_returns_to_the_old_one(tab) -> None:
     tab.write(TEXT, 12)
     before = tab.page.locator(".tokens").first.inner_text()
     tab.tokens().nth(len(TEXT) + 4).click()
@@ -58,7 +58,7 @@ def test_choosing_a_candidate_branches_and_the_tree_leads_back(tab) -> None:
     assert tab.page.locator(".tokens").first.inner_text() == after
 
 
-def test_a_candidate_of_the_prompt_branches_there_and_nothing_is_lost(tab) -> None:
+def test_a_candidate_inside_the_prompt_creates_a_branch_and_keeps_the_text(tab) -> None:
     tab.write(TEXT, 3)
     before = tab.page.locator(".tokens").first.inner_text()
     tab.tokens().nth(5).click()
@@ -71,7 +71,7 @@ def test_a_candidate_of_the_prompt_branches_there_and_nothing_is_lost(tab) -> No
     assert tab.page.locator(".tokens").first.inner_text() == before
 
 
-def test_the_same_prompt_once_more_is_another_branch(tab) -> None:
+def test_the_same_prompt_again_creates_another_branch(tab) -> None:
     tab.set_option("seed", "1")
     tab.write(TEXT, 6)
     before = tab.page.locator(".tokens").first.inner_text()
@@ -86,7 +86,7 @@ def test_the_same_prompt_once_more_is_another_branch(tab) -> None:
     assert tab.page.locator(".tree button:visible").count() == 0
 
 
-def test_candidates_stand_before_and_after_temperature_and_cuts(tab) -> None:
+def test_candidates_have_probabilities_before_and_after_the_sampling_options(tab) -> None:
     tab.set_option("top_k", "2")
     tab.write(TEXT, 5)
     tab.tokens().nth(len(TEXT) + 2).click()
@@ -97,7 +97,7 @@ def test_candidates_stand_before_and_after_temperature_and_cuts(tab) -> None:
     assert after > before
 
 
-def test_a_candidate_keeps_the_focus_when_its_numbers_come(tab) -> None:
+def test_a_candidate_keeps_the_focus_when_its_numbers_arrive(tab) -> None:
     tab.set_option("top_k", "2")
     tab.write(TEXT, 5)
     held: list = []
@@ -111,14 +111,14 @@ def test_a_candidate_keeps_the_focus_when_its_numbers_come(tab) -> None:
     assert button.evaluate("button => button === document.activeElement")
 
 
-def test_writing_on_adds_to_the_text(tab) -> None:
+def test_continuing_appends_to_the_text(tab) -> None:
     tab.write(TEXT, 5)
     tab.page.locator("#more").click()
     tab.wait_until_written()
     assert tab.tokens().count() == len(TEXT) + 10
 
 
-def test_stop_ends_the_writing_and_keeps_what_was_written(tab, served) -> None:
+def test_stop_ends_generation_and_keeps_the_text_so_far(tab, served) -> None:
     tab.set_option("max_new_tokens", "4096")
     tab.page.locator("#prompt").fill(TEXT)
     tab.page.locator("#go").click()
@@ -130,7 +130,7 @@ def test_stop_ends_the_writing_and_keeps_what_was_written(tab, served) -> None:
     wait_for(lambda: served[1].turns.active == 0)
 
 
-def test_a_chosen_candidate_counts_as_writing_before_the_server_answers(tab) -> None:
+def test_choosing_a_candidate_shows_the_page_as_busy_before_the_server_answers(tab) -> None:
     tab.write(TEXT, 5)
     tab.tokens().nth(len(TEXT) + 2).click()
     other = tab.page.locator("#candidates button:not(.taken)").first
@@ -148,14 +148,16 @@ def test_a_chosen_candidate_counts_as_writing_before_the_server_answers(tab) -> 
     assert tab.tokens().count() == len(TEXT) + 3 + 5
 
 
-def test_what_the_server_refuses_is_shown_as_its_sentence(tab) -> None:
+def test_the_servers_error_is_shown_on_the_page(tab) -> None:
     tab.set_option("temperature", "-1")
     tab.page.locator("#go").click()
     tab.page.get_by_text("temperature is -1.0; give 0 (greedy)").wait_for()
     tab.problems = [each for each in tab.problems if "400" not in each]
 
 
-def test_the_grammar_stands_beside_a_model_of_the_stories(browser, solution, tmp_path) -> None:
+def test_the_grammars_probabilities_are_shown_beside_a_stories_model(
+    browser, solution, tmp_path
+) -> None:
     tokenizer, fields = StoriesTokenizer(), dict(d_model=24, n_layers=1, n_heads=2, n_ctx=40)
     fields["d_vocab"] = tokenizer.vocab_size
     create_run(tmp_path / "run", model_fields=fields, tokenizer=tokenizer, run={})

@@ -25,7 +25,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_only_ever_text(tab, text: str) -> None:
+def test_hostile_text_is_shown_as_plain_text(tab, text: str) -> None:
     tab.page.locator("#prompt").evaluate("(prompt, text) => { prompt.value = text }", text)
     count = tab.page.locator("img, script, iframe, a[href^='javascript'], b").count()
     tab.set_option("max_new_tokens", "3")
@@ -42,7 +42,7 @@ def test_hostile_text_is_only_ever_text(tab, text: str) -> None:
     assert not any(character in shown for character in "\x00\x07\x1b\x7f\u202e\u2066")
 
 
-def test_every_token_takes_room_to_be_pointed_at(tab) -> None:
+def test_every_token_is_wide_enough_to_be_pointed_at(tab) -> None:
     text = "a\u00adb\u200bc\u0301d\u034f\u2028e"
     tab.write(text, 1)
     assert tab.tokens().count() == len(text.encode()) + 1
@@ -58,7 +58,7 @@ def test_a_text_of_a_hundred_thousand_characters_is_answered(tab) -> None:
     tab.problems = [each for each in tab.problems if "400" not in each]
 
 
-def test_the_saved_file_is_the_one_that_sample_writes(tab, run, tmp_path) -> None:
+def test_the_saved_file_equals_the_report_of_sample(tab, run, tmp_path) -> None:
     tab.set_option("seed", "11")
     tab.set_option("top_k", "50")
     tab.write(TEXT, 10)
@@ -77,7 +77,7 @@ def test_the_saved_file_is_the_one_that_sample_writes(tab, run, tmp_path) -> Non
     assert found == expected
 
 
-def test_a_file_that_sample_wrote_can_be_opened(tab, run, tmp_path) -> None:
+def test_a_report_of_sample_can_be_opened(tab, run, tmp_path) -> None:
     loaded = open_model(run)
     options = SamplingOptions(seed=2, max_new_tokens=6, num_samples=3, candidates=10)
     stream = Stream(binding.bound(), loaded, [TEXT], options)
@@ -109,7 +109,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("content", "sentence"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_file_is_refused_and_the_text_kept(tab, tmp_path, content, sentence) -> None:
+def test_a_damaged_file_is_refused_and_the_text_remains(tab, tmp_path, content, sentence) -> None:
     tab.write(TEXT, 4)
     before = tab.page.locator(".tokens").first.inner_text()
     (tmp_path / "sample.json").write_text(json.dumps(SAMPLE | content))
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_refused_and_the_text_kept(tab, tmp_path, content, sen
     tab.problems = [each for each in tab.problems if "400" not in each]
 
 
-def test_what_another_model_wrote_says_so_and_stays_text(tab, tmp_path) -> None:
+def test_a_report_of_another_model_opens_as_plain_text_with_a_note(tab, tmp_path) -> None:
     text = "<img src=x onerror=alert(1)>"
     tokens = [{"id": id, "text": chr(id), "log_probability": -1.0} for id in text.encode()]
     tokens[0]["candidates"] = [{"id": 1, "text": text, "log_probability": -0.5}]
@@ -133,7 +133,7 @@ def test_what_another_model_wrote_says_so_and_stays_text(tab, tmp_path) -> None:
     assert text in tab.page.locator(".tokens").first.inner_text()
 
 
-def test_a_file_of_another_kind_is_refused_in_a_sentence(tab, tmp_path) -> None:
+def test_a_file_of_another_kind_is_refused_with_one_sentence(tab, tmp_path) -> None:
     (tmp_path / "other.json").write_text('{"format": "other/1"}')
     tab.page.locator("#open-file").set_input_files(tmp_path / "other.json")
     tab.page.get_by_text('this file\'s format is "other/1"').wait_for()

@@ -12,7 +12,7 @@ from gpt2_small.runs import append_log
 pytestmark = pytest.mark.browser
 
 
-def test_the_loss_of_a_run_grows_live(tab, run) -> None:
+def test_the_loss_curve_of_a_run_is_updated_live(tab, run) -> None:
     tab.open("learn")
     tab.page.get_by_text("Step 9:").wait_for()
     before = tab.page.locator("svg.chart polyline").first.get_attribute("points")
@@ -21,7 +21,7 @@ def test_the_loss_of_a_run_grows_live(tab, run) -> None:
     assert tab.page.locator("svg.chart polyline").first.get_attribute("points") != before
 
 
-def test_a_wrong_mask_shows_is_named_and_goes_when_the_file_is_mended(
+def test_a_wrong_mask_is_visible_and_named_until_the_file_is_corrected(
     browser, run, mine, monkeypatch
 ) -> None:
     models = Models(str(run), solution=binding.load(mine))
@@ -47,7 +47,7 @@ def test_a_wrong_mask_shows_is_named_and_goes_when_the_file_is_mended(
         tab.page.locator(".head:not(.odd)").nth(5).wait_for()
 
 
-def test_a_half_written_file_is_followed_and_the_reference_shown_instead(
+def test_an_unfinished_file_is_watched_and_the_reference_shown_instead(
     browser, run, tmp_path
 ) -> None:
     file = tmp_path / "my_gpt2.py"

@@ -21,7 +21,7 @@ def loaded(run):
     return open_model(run)
 
 
-def test_the_hovered_weight_is_the_cache_s(tab, loaded) -> None:
+def test_a_hovered_weight_equals_the_cached_pattern(tab, loaded) -> None:
     ids = loaded.tokenizer.encode(TEXT)
     _, cache = run_with_cache(loaded.model, torch.tensor([ids]))
     look_at(tab)
@@ -38,7 +38,7 @@ def test_the_hovered_weight_is_the_cache_s(tab, loaded) -> None:
     assert f"“{TEXT[len(ids) - 5]}” attends to “{TEXT[6]}”" in said
 
 
-def test_the_last_row_of_the_lens_names_what_the_model_says(tab, loaded) -> None:
+def test_the_last_row_of_the_logit_lens_shows_the_models_prediction(tab, loaded) -> None:
     ids = loaded.tokenizer.encode(TEXT)
     logits = loaded.model(torch.tensor([ids]))[0, :, : loaded.tokenizer.vocab_size]
     look_at(tab)
@@ -51,7 +51,7 @@ def test_the_last_row_of_the_lens_names_what_the_model_says(tab, loaded) -> None
     assert float(re.search(r"([\d.]+) %", said)[1]) == pytest.approx(100 * best, rel=0.02)
 
 
-def test_leaving_a_head_out_shows_the_loss_that_a_hook_gives(tab, loaded) -> None:
+def test_ablating_a_head_shows_the_loss_of_a_model_with_a_hook(tab, loaded) -> None:
     ids = loaded.tokenizer.encode(TEXT)
 
     def zero(z: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,7 @@ def test_leaving_a_head_out_shows_the_loss_that_a_hook_gives(tab, loaded) -> Non
     tab.page.get_by_text(re.compile("Loss on this text:")).wait_for()
 
 
-def test_a_right_model_has_no_warning(tab) -> None:
+def test_a_correct_model_has_no_warning(tab) -> None:
     look_at(tab)
     assert tab.page.locator(".note.warn").count() == 0
     assert tab.page.locator(".head.odd").count() == 0
@@ -99,7 +99,7 @@ def test_two_checkpoints_are_compared_on_a_text(tab, loaded, solution, run) -> N
     ).wait_for()
 
 
-def test_a_learner_s_file_is_compared_with_the_reference(browser, run, mine) -> None:
+def test_a_learners_file_is_compared_with_the_reference(browser, run, mine) -> None:
     models = Models(str(run), solution=binding.load(mine))
     with served_page(models) as (address, page), Tab(browser, address) as tab:
         tab.open("compare")

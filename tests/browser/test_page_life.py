@@ -15,7 +15,7 @@ from gpt2_small.app.serving.server import address_of, listening_socket
 pytestmark = pytest.mark.browser
 
 
-def test_leaving_the_page_ends_the_writing(browser, served) -> None:
+def test_leaving_the_page_stops_generation(browser, served) -> None:
     with Tab(browser, served[0]) as tab:
         tab.set_option("max_new_tokens", "4096")
         tab.page.locator("#go").click()
@@ -39,7 +39,7 @@ def test_a_reload_keeps_the_text_its_branches_and_the_options(tab) -> None:
     assert tab.page.locator(".tokens").first.inner_text() == before
 
 
-def test_a_reload_while_it_writes_keeps_what_was_written(tab) -> None:
+def test_a_reload_during_generation_keeps_the_text_so_far(tab) -> None:
     tab.set_option("max_new_tokens", "4096")
     tab.page.locator("#prompt").fill(TEXT)
     tab.page.locator("#go").click()
@@ -50,7 +50,7 @@ def test_a_reload_while_it_writes_keeps_what_was_written(tab) -> None:
     tab.tokens().nth(len(TEXT) + 25).wait_for()
 
 
-def test_a_tab_that_is_chosen_while_the_page_loads_is_opened(tab) -> None:
+def test_a_view_chosen_while_the_page_loads_is_opened(tab) -> None:
     held: list = []
     tab.page.route("**/api/state", lambda route: held.append(route))
     tab.page.reload()
@@ -62,7 +62,7 @@ def test_a_tab_that_is_chosen_while_the_page_loads_is_opened(tab) -> None:
     tab.page.locator("#head-1-0").wait_for()
 
 
-def test_a_server_that_is_too_busy_at_first_is_asked_again(tab) -> None:
+def test_a_request_that_a_busy_server_refused_is_retried(tab) -> None:
     answers = iter([429])
 
     def refuse_once(route) -> None:
@@ -80,7 +80,7 @@ def test_a_server_that_is_too_busy_at_first_is_asked_again(tab) -> None:
     tab.problems = [each for each in tab.problems if "429" not in each]
 
 
-def test_two_pages_write_at_the_same_time_each_its_own_text(browser, served) -> None:
+def test_two_pages_generate_their_own_texts_at_the_same_time(browser, served) -> None:
     with Tab(browser, served[0]) as one, Tab(browser, served[0]) as other:
         for tab, prompt in ((one, "One"), (other, "Other")):
             tab.set_option("max_new_tokens", "60")
@@ -94,7 +94,7 @@ def test_two_pages_write_at_the_same_time_each_its_own_text(browser, served) -> 
         assert other.tokens().count() == 5 + 60
 
 
-def test_an_open_page_finds_a_restarted_server(browser, run) -> None:
+def test_an_open_page_reconnects_to_a_restarted_server(browser, run) -> None:
     listener = listening_socket("127.0.0.1", 0)
     port = listener.getsockname()[1]
 

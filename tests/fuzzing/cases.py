@@ -1,4 +1,4 @@
-"""Run a command line in a folder, and say what was wrong with its end."""
+"""Run a command line in a folder, and describe what was wrong with its end."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class Case:
 
 
 def start(case: Case) -> Fork:
-    """Run a case; the process is not waited for."""
+    """Start a case without waiting for it."""
     cache = {"XDG_CACHE_HOME": str(case.folder / ".cache"), "HF_HUB_OFFLINE": "1"}
     before = f"import os\nos.chdir({str(case.folder)!r})\nos.environ.update({cache!r})\n"
     return the_forks().start(*case.arguments, before=before)
@@ -33,10 +33,10 @@ def start(case: Case) -> Fork:
 def failure_of(
     case: Case, patience: float = 1.0, interrupt_after: float = INTERRUPT_AFTER
 ) -> str | None:
-    """Run a case to its end, and say what was wrong with it; None when nothing was.
+    """Run a case to its end, and describe what was wrong; None if nothing.
 
-    patience: how many times longer than usual it may take. interrupt_after: seconds after which it
-    gets an interrupt, and soon a second one.
+    patience: factor of the time limit. interrupt_after: seconds until an interrupt, which
+    a second one follows soon.
     """
     fork, begun, interrupts = start(case), time.monotonic(), 0
     while fork.poll() is None:

@@ -15,13 +15,13 @@ def usual_words(command: str) -> list[str]:
 
 
 def commands() -> dict[str, Any]:
-    """The program's commands by name, as click knows them."""
+    """Return the program's commands by name, as click knows them."""
     group: Any = typer.main.get_command(cli.app)
     return dict(group.commands)
 
 
 def random_words(command: Any, rng: random.Random) -> list[str]:
-    """Arguments for a command: usual ones, with options drawn beside or instead of them."""
+    """Return arguments for a command: usual ones, with random options added or replaced."""
     words = usual_words(command.name) if rng.random() < 0.6 else []
     for parameter in command.params:
         if rng.random() > (0.5 if parameter.param_type_name == "argument" else 0.25):
@@ -39,7 +39,7 @@ def random_words(command: Any, rng: random.Random) -> list[str]:
 
 
 def value_for(parameter: Any, rng: random.Random) -> str:
-    """A value that a parameter may get: often of its type, sometimes anything."""
+    """Return a value for a parameter: often of its type, sometimes anything."""
     if parameter.name in ("set_", "set"):
         return rng.choice(ASSIGNMENTS)
     known = values_of(parameter.name)
@@ -52,6 +52,6 @@ def value_for(parameter: Any, rng: random.Random) -> str:
 
 
 def kind_of(parameter: Any) -> str:
-    """`int`, `float`, `path` or `text`, as typer or click describe a parameter."""
+    """Return `int`, `float`, `path` or `text`, as typer or click describe a parameter."""
     described = str(getattr(parameter, "type_descriptor", None) or parameter.type).lower()
     return next((kind for kind in ("int", "float", "path") if kind in described), "text")

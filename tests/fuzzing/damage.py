@@ -1,4 +1,4 @@
-"""Damage one of the files, and draw a command that reads it."""
+"""Damage one of the files, and choose a command that reads it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from .commands import commands
 
 
 def json_nodes(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in a JSON value with a key or an index into it."""
+    """Return every container in a JSON value with a key or an index into it."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for key, child in items:
         yield value, key
@@ -53,7 +53,7 @@ def damage_json(path: Path, rng: random.Random) -> None:
 
 
 def damage_bytes(path: Path, rng: random.Random) -> None:
-    """Flip bits, cut, extend or replace the content of a file."""
+    """Flip bits of a file's content, or cut, extend or replace it."""
     content = bytearray(path.read_bytes())
     way = rng.choice(["flip", "flip", "cut", "extend", "random", "empty", "deep", "zeros"])
     if way == "flip" and content:
@@ -71,7 +71,7 @@ def damage_bytes(path: Path, rng: random.Random) -> None:
 
 
 def damage_kind(path: Path, rng: random.Random) -> None:
-    """Put something else in a file's place: nothing, a folder, a link, a pipe."""
+    """Replace a file by nothing, a folder, a link or a pipe."""
     path.unlink()
     way = rng.choice(["nothing", "folder", "dangling", "loop", "unreadable", "pipe"])
     if way == "folder":
@@ -133,7 +133,7 @@ READERS: dict[str, list[list[str]]] = {
 
 
 def damaged_case(folder: Path, rng: random.Random, about: str) -> Case:
-    """A fixture with one damaged file, and a command that reads it."""
+    """Return a fixture with one damaged file, and a command that reads it."""
     known = commands()
     name = rng.choice(list(READERS))
     readers = [words for words in READERS[name] if words[0] in known]

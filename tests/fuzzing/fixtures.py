@@ -18,7 +18,7 @@ QUESTION = {
 
 
 def make_fixtures(folder: Path) -> None:
-    """Files as a user has them: a text, a run, shards, an export, a learner's file, odd ones."""
+    """Create a text, a run, shards, an export, a learner's file and unusual files."""
     (folder / "play.txt").write_text(PLAY)
     rows = [json.dumps({"text": line}) for line in PLAY.splitlines() if line]
     (folder / "rows.jsonl").write_text("\n".join(rows) + "\n")
@@ -54,6 +54,6 @@ def make_fixtures(folder: Path) -> None:
 
 
 def conversation(number: int) -> str:
-    """A line of a file of conversations."""
+    """Return a line of a file of conversations."""
     turns = (("user", f"Is it {number}?"), ("assistant", "It is."))
     return json.dumps({"messages": [dict(role=r, content=text) for r, text in turns]}) + "\n"

@@ -12,7 +12,7 @@ from gpt2_small.training.recipes.presets import PRESETS
 
 
 def words(text: str) -> list[str]:
-    """The words of a text."""
+    """Return the words of a text."""
     return text.split()
 
 
@@ -37,7 +37,7 @@ ASSIGNMENTS = (
     *words("compile=perhaps skip_spikes=2 n_layers=1000000000 init_std=1e38 choices=stories"),
     *words("choices=choices.jsonl choices_every=1 epochs=1 evaluation_tokens=1 d_vocab=3"),
 )
-# Words that make a case of a command small and likely to reach its work.
+# Arguments that keep a command's case small and let it get past its checks.
 USUAL: dict[str, list[str]] = {
     "train": ["--preset", "characters", "--data", "play.txt", "--out", "new", *flags(max_steps=2)],
     "prepare": ["play.txt", "--out", "new"],
@@ -61,7 +61,7 @@ USUAL: dict[str, list[str]] = {
 
 @functools.cache
 def values_of(parameter: str) -> tuple[str, ...]:
-    """The values that a parameter knows, by its name in Python; none for one that takes any."""
+    """Return the values that a parameter accepts, by its name in Python; none if it takes any."""
     parts = GPT2.parts
     edits = tuple(edit.id for edit in EDITS)
     known: dict[str, tuple[str, ...]] = {
