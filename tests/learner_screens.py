@@ -13,15 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gpt2_small.checker.learner import screen
+from gpt2_small.checker.learner import verdict_screen
 from gpt2_small.checker.learner.skeleton import (
     body_of,
     reference_body,
     skeleton,
     with_body,
 )
-from gpt2_small.checker.learner.state import Lesson, Notice
-from gpt2_small.checker.learner.watch_screens import Screen
+from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.watch_screens import Screen
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import edited_text
 from gpt2_small.checker.parts import PARTS
@@ -187,12 +187,12 @@ def draft_of_attention(checker: Checker) -> str:
     FILE.write_text(DRAFT, encoding="utf-8")
     found = checker.check(FILE, ["MultiHeadAttention"], seed=0)
     FILE.write_bytes(before)
-    return printed(screen.mending(found, "MultiHeadAttention"))
+    return printed(verdict_screen.mending(found, "MultiHeadAttention"))
 
 
 def checked(path: Path, checker: Checker) -> str:
     """Return the whole screen of `check`."""
-    return printed(screen.whole(checker.check(path, None, seed=0)))
+    return printed(verdict_screen.whole(checker.check(path, None, seed=0)))
 
 
 def printed(what: object) -> str:

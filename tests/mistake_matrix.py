@@ -24,7 +24,7 @@ from gpt2_small.checker.claims.judging.runner import RAISED, judge_each, judge_o
 from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import cases_of, record

@@ -9,7 +9,7 @@ from forked import wait_until
 from processes import is_running
 
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import submissions
 from gpt2_small.checker.sandbox.task import Limits
 

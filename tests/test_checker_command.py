@@ -13,7 +13,7 @@ from rich.console import Console
 
 from gpt2_small.checker import report_formats as reports
 from gpt2_small.checker.exercise_set import GPT2
-from gpt2_small.checker.learner import screen
+from gpt2_small.checker.learner import verdict_screen
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.parts import PARTS
@@ -104,9 +104,9 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_checked(
 
 
 def shown(verdict: Verdict, **options) -> str:
-    console = Console(width=screen.WIDTH, **options)
+    console = Console(width=verdict_screen.WIDTH, **options)
     with console.capture() as captured:
-        console.print(screen.whole(verdict))
+        console.print(verdict_screen.whole(verdict))
     return captured.get()
 
 

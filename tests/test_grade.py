@@ -11,10 +11,15 @@ from rich.console import Console
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.exercise_set import GPT2
-from gpt2_small.checker.grading import feedback, picture, rows, screen
+from gpt2_small.checker.grading import (
+    class_screen,
+    feedback,
+    picture,
+    student_rows,
+)
 from gpt2_small.checker.grading import reports as grade_reports
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import submissions
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.sandbox.task import Limits
@@ -42,7 +47,7 @@ def row(grading: Grading, request: pytest.FixtureRequest) -> GradeRow:
 
 def shown_on_screen(grading: Grading) -> str:
     console = Console(file=io.StringIO(), width=80)
-    console.print(screen.on_screen(grading))
+    console.print(class_screen.on_screen(grading))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -177,12 +182,12 @@ def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading
 
 
 def test_the_mean_is_over_those_who_were_graded(grading: Grading) -> None:
-    assert rows.mean_points(grading.rows) == 3.33
+    assert student_rows.mean_points(grading.rows) == 3.33
 
 
 def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
     some = [GradeRow("a", mistakes=["x", "y", "x"]), GradeRow("b", mistakes=["y"]), GradeRow("c")]
-    assert rows.mistake_counts(some) == [("y", 2), ("x", 1)]
+    assert student_rows.mistake_counts(some) == [("y", 2), ("x", 1)]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), ("empty", "no Python")])
@@ -224,4 +229,4 @@ def test_the_screen_shows_rows_remarks_and_the_mistakes_of_the_class(grading: Gr
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:
-    assert screen.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"
+    assert class_screen.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"

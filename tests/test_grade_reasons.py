@@ -11,10 +11,10 @@ from command_line import run_in_an_empty_folder
 from rich.console import Console
 
 from gpt2_small.checker import exercise_sets
-from gpt2_small.checker.grading import feedback, reports, screen
+from gpt2_small.checker.grading import class_screen, feedback, reports
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.learner import skeleton
 from gpt2_small.checker.parts import PARTS
@@ -72,7 +72,7 @@ def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
         GradeRow("bob", remarks=["ALARM: the file changed"]),
     ]
     console = Console(file=io.StringIO(), width=80)
-    console.print(screen.on_screen(grading))
+    console.print(class_screen.on_screen(grading))
     shown = console.file.getvalue().split("To look at")[1].split("\n\n")[0]  # type: ignore[attr-defined]
     ann, bob = shown.strip().splitlines()
     assert ann.startswith("ann: remark 0 word")
@@ -87,7 +87,7 @@ def test_grade_says_what_was_not_judged_on_every_face() -> None:
     grading = Grading(seed=0, seconds=1, limits=Limits(), jobs=1)
     grading.rows = [row]
     console = Console(file=io.StringIO(), width=120)
-    console.print(screen.on_screen(grading))
+    console.print(class_screen.on_screen(grading))
     assert f"ann: {note}" in console.file.getvalue()  # type: ignore[attr-defined]
     assert note in feedback.as_markdown(row).replace("\\", "")
     assert json.loads(reports.as_json(grading))["students"][0]["notes"] == [note]

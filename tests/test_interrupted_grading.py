@@ -8,7 +8,7 @@ from class_folder import write_class
 
 from gpt2_small.checker.grading import grading as grade
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.task import Limits

@@ -15,7 +15,7 @@ from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.exercise_sets import find_lesson, lesson_folders
 from gpt2_small.checker.learner.skeleton import filled_in, skeleton
 from gpt2_small.checker.mistakes.edited_reference import build, reference_text
-from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 LESSONS = tuple(lesson_folders())

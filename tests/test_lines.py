@@ -8,7 +8,7 @@ from default_share import few, slowly
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
-from gpt2_small.checker.mistakes.lines import effects
+from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
 from gpt2_small.checker.mistakes.lines.pointing import locate
@@ -31,7 +31,7 @@ def traces_of(folder: Path, part: str, *edits: tuple[str, str]) -> tuple[str, di
 
 
 def done_wrong(part: str, traces: dict[str, Trace], text: str) -> Location | None:
-    found = (effects.located(part, 0, t, case, text.encode()) for case, t in traces.items())
+    found = (first_effect.located(part, 0, t, case, text.encode()) for case, t in traces.items())
     return next(filter(None, found), None)
 
 

@@ -12,7 +12,7 @@ from checking import check_text, warm_checker
 import gpt2_small
 from gpt2_small import notebooks
 from gpt2_small.checker.exercise_sets import find_lesson
-from gpt2_small.checker.learner import screen
+from gpt2_small.checker.learner import verdict_screen
 from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.errors import UserError
 
@@ -43,8 +43,8 @@ def test_the_code_cells_of_a_notebook_are_checked_in_order(tmp_path: Path) -> No
     path = notebook(tmp_path, IMPORTS, LAYER_NORM)
     verdict = warm_checker().check(path, ["LayerNorm"])
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
-    with screen.console_for_learners().capture() as captured:
-        screen.console_for_learners().print(verdict.place(verdict.results[3].line or 0))
+    with verdict_screen.console_for_learners().capture() as captured:
+        verdict_screen.console_for_learners().print(verdict.place(verdict.results[3].line or 0))
     assert verdict.place(verdict.results[3].line or 0) == "code cell 2, line 10"
     assert captured.get() == ""
 

@@ -9,8 +9,8 @@ from class_folder import body, written
 
 from gpt2_small import binding
 from gpt2_small.checker.grading import grading as grade
-from gpt2_small.checker.grading import originality, rows
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading import originality, student_rows
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission
 
 
@@ -69,7 +69,7 @@ def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() ->
         GradeRow(name, code=code, states={"LayerNorm": "passed"})
         for name, code in zip("abc", codes, strict=True)
     ]
-    rows.note_copies(some)
+    student_rows.note_copies(some)
     assert [row.remarks for row in some] == [["the same code as b"], ["the same code as a"], []]
 
 

@@ -10,8 +10,9 @@ import torch
 from test_mistake_matrix import trial_of
 from unlisted_slips import FILES
 
-from gpt2_small.checker.mistakes import likely_pairs, mistake
+from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import build
+from gpt2_small.checker.mistakes.matching import likely_pairs
 
 # By style and part: statements with what stands there instead, and the two mistakes.
 PAIRS = [

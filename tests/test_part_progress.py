@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gpt2_small.checker.learner.part_progress import part_progress
+from gpt2_small.checker.learner.status_line import status_line
 
 
 @pytest.mark.parametrize("output", [True, False], ids=["a terminal", "a file"])
@@ -18,7 +18,7 @@ def test_the_part_is_shown_on_the_output_or_else_on_the_errors_if_a_terminal(
         Console(file=stream, force_terminal=is_terminal, width=60)
         for stream, is_terminal in zip(streams, (output, errors), strict=True)
     ]
-    with part_progress(*consoles) as say:
+    with status_line(*consoles) as say:
         say("checking MLP")
     shown = ["checking MLP" in stream.getvalue() for stream in streams]
     assert shown == [output, errors and not output]

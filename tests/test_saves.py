@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_small.checker.learner import skeleton as exercises
-from gpt2_small.checker.learner.saved_file import Gone, Saved, SavedFile, changed_parts
+from gpt2_small.checker.learner.watching.saved_file import Gone, Saved, SavedFile, changed_parts
 from gpt2_small.checker.parts import PARTS
 
 SKELETON = exercises.skeleton()

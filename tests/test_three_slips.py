@@ -8,8 +8,8 @@ import torch
 from default_share import few
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
+from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct, find
-from gpt2_small.checker.mistakes.wrong_references import wrong_references
 
 # Slips that leave what a part computes as it is. The parts that are not here have none that can
 # be made beside most of their mistakes.

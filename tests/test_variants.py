@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from gpt2_small import binding
 from gpt2_small.checker import variants
-from gpt2_small.checker.claims.contract import parameters_of
 from gpt2_small.checker.claims.judging.runner import reference
+from gpt2_small.checker.claims.modules.parameter_shapes import parameters_of
 from gpt2_small.checker.mistakes.edited_reference import edited_text
 from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.variants import variant_set
@@ -87,7 +87,7 @@ def test_a_missing_parameter_of_a_variant_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("edit", variants.EDITS, ids=lambda edit: edit.id)
 def test_an_edit_has_the_parameters_that_it_says(edit: variants.VariantEdit) -> None:
-    from gpt2_small.checker.claims.contract import other_axes
+    from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 
     settings = SMALL | {"d_head": 8, "d_mlp": 96}
     with other_axes(variant_set((edit.id,)).axes):

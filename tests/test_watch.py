@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from gpt2_small.checker.learner import skeleton as exercises
-from gpt2_small.checker.learner import watcher as watch
-from gpt2_small.checker.learner.background import News
-from gpt2_small.checker.learner.state import Lesson, Notice
-from gpt2_small.checker.learner.watch_screens import Lines, Screen
+from gpt2_small.checker.learner.watching import watcher as watch
+from gpt2_small.checker.learner.watching.background_check import News
+from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.watch_screens import Lines, Screen
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 

@@ -1,4 +1,7 @@
-"""List the fifteen parts of `solution.py`, in learning order."""
+"""List the fifteen parts of `solution.py`, in learning order, and find the module about a part."""
+
+from importlib import import_module
+from types import ModuleType
 
 
 class NotWrittenYet(Exception):
@@ -26,7 +29,7 @@ PARTS = (
 # The parts of a model.
 MODULES = PARTS[: PARTS.index("next_token_loss")]
 
-# A part's file name in `claims/` and in `mistakes/catalogue/`.
+# A part's file in modules/ or functions/ of `claims/` and of `mistakes/catalogue/`.
 FILE_OF = {
     "LayerNorm": "layer_norm",
     "Embedding": "embedding",
@@ -44,3 +47,9 @@ FILE_OF = {
     "train_step": "training_step",
     "train": "training",
 }
+
+
+def import_about(part: str, room: str) -> ModuleType:
+    """The module about a part in a room: claims, or the catalogue of mistakes."""
+    kind = "modules" if part in MODULES else "functions"
+    return import_module(f"gpt2_small.checker.{room}.{kind}.{FILE_OF[part]}")

@@ -95,14 +95,14 @@ def run_checks(
     layout: str | None = None,
 ) -> "Verdict":
     """Check a file with a progress line, and print the verdict."""
-    from gpt2_small.checker.learner import screen
-    from gpt2_small.checker.learner.part_progress import part_progress
+    from gpt2_small.checker.learner import verdict_screen
+    from gpt2_small.checker.learner.status_line import status_line
     from gpt2_small.checker.sandbox.client import Checker
 
-    console = screen.console_for_learners()
+    console = verdict_screen.console_for_learners()
     with ExitStack() as stack:
         checker = stack.enter_context(Checker())
-        say = stack.enter_context(part_progress(console))
+        say = stack.enter_context(status_line(console))
         verdict = checker.check(
             path,
             parts,
@@ -112,7 +112,7 @@ def run_checks(
             on_result=lambda result: say(f"checking {result.component}"),
         )
     if verdict.error is None:
-        console.print(screen.whole(verdict))
+        console.print(verdict_screen.whole(verdict))
         for remark in verdict.remarks:
             console.print(remark, markup=False)
     return verdict

@@ -13,7 +13,7 @@ def doctor() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from gpt2_small.checker.learner.screen import console_for_learners
+    from gpt2_small.checker.learner.verdict_screen import console_for_learners
     from gpt2_small.commands.doctor_findings import all_findings
 
     console = console_for_learners()

@@ -81,7 +81,7 @@ def _run(grading: "Grading", submitted: "list[Submission]") -> None:
     """Grade with a progress bar."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from gpt2_small.checker.learner.screen import console_for_learners
+    from gpt2_small.checker.learner.verdict_screen import console_for_learners
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console_for_learners(), transient=True) as bar:
@@ -92,12 +92,12 @@ def _run(grading: "Grading", submitted: "list[Submission]") -> None:
 def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | None) -> None:
     """Print and write the results, also after an interruption."""
     from gpt2_small.checker import report_formats as reports
+    from gpt2_small.checker.grading import class_screen
     from gpt2_small.checker.grading import reports as grade_reports
-    from gpt2_small.checker.grading import screen
-    from gpt2_small.checker.learner.screen import console_for_learners
+    from gpt2_small.checker.learner.verdict_screen import console_for_learners
 
     console = console_for_learners()
-    console.print(screen.on_screen(grading))
+    console.print(class_screen.on_screen(grading))
     written = {csv: grade_reports.as_csv, json: grade_reports.as_json}
     for path, form in written.items():
         if path is not None:

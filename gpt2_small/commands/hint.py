@@ -23,13 +23,13 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     from rich.text import Text
 
     from gpt2_small.checker import exercise_sets
-    from gpt2_small.checker.learner import progress, screen
+    from gpt2_small.checker.learner import progress, verdict_screen
     from gpt2_small.checker.sandbox.client import Checker
 
     path = learner_file(file)
     exercises = exercise_sets.of_file(path)
     part = exercises.find_part(part)
-    console = screen.console_for_learners()
+    console = verdict_screen.console_for_learners()
     with Checker() as checker, console.status(f"checking {part}"):
         verdict = checker.check(path, [part])
     if verdict.error is not None:
@@ -43,7 +43,7 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))
     if following.number == following.of:
-        option = screen.file_option(str(shown_path(path)))
+        option = verdict_screen.file_option(str(shown_path(path)))
         last = f"That was the last one. The reference: gpt2-small show {part}{option}"
         console.print(last, style="dim")
     if not is_written:

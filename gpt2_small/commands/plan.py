@@ -63,7 +63,7 @@ def plan(
     Example: gpt2-small plan --preset gpt2 --device h200 --gpus 8 --nodes 4 --tokens 10B
     """
     from gpt2_small.checker import report_formats as reports
-    from gpt2_small.checker.learner.screen import console_for_learners
+    from gpt2_small.checker.learner.verdict_screen import console_for_learners
     from gpt2_small.commands.options.plan_presets import planned_preset
     from gpt2_small.commands.screens.plan_screen import as_json, screen
     from gpt2_small.planning.device_peaks import find_in_table

@@ -29,7 +29,7 @@ def show(
     from rich.syntax import Syntax
 
     from gpt2_small.checker import exercise_set, exercise_sets
-    from gpt2_small.checker.learner import progress, screen
+    from gpt2_small.checker.learner import progress, verdict_screen
     from gpt2_small.checker.learner.skeleton import reference_code
 
     path = _file_or_none(file)
@@ -37,7 +37,7 @@ def show(
     part = exercises.find_part(part)
     if not yes and (path is None or not _holds(path, part)):
         _ask(part, path)
-    console = screen.console_for_learners()
+    console = verdict_screen.console_for_learners()
     code = reference_code(part, exercises)
     highlighted = Syntax(code, "python", theme="ansi_dark").highlight(code)
     console.print(highlighted, soft_wrap=True, end="")
@@ -59,10 +59,10 @@ def _file_or_none(file: Path | None) -> Path | None:
 
 
 def _holds(path: Path, part: str) -> bool:
-    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.learner import verdict_screen
     from gpt2_small.checker.sandbox.client import Checker
 
-    with Checker() as checker, screen.console_for_learners().status(f"checking {part}"):
+    with Checker() as checker, verdict_screen.console_for_learners().status(f"checking {part}"):
         verdict = checker.check(path, [part], naming=False)
     return verdict.error is None and verdict.state_of(part) == "passed"
 
@@ -70,7 +70,7 @@ def _holds(path: Path, part: str) -> bool:
 def _ask(part: str, path: Path | None) -> None:
     """Ask the learner to confirm. Raises UserError without a terminal."""
     if not sys.stdin.isatty():
-        from gpt2_small.checker.learner.screen import file_option
+        from gpt2_small.checker.learner.verdict_screen import file_option
 
         option = "" if path is None else file_option(shown_path(path))
         raise UserError(

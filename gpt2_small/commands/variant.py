@@ -29,7 +29,7 @@ def variant(
 
     Example: gpt2-small variant --with block-post-norm --with mlp-relu --out v.py
     """
-    from gpt2_small.checker.learner import screen
+    from gpt2_small.checker.learner import verdict_screen
     from gpt2_small.checker.mistakes.edited_reference import reference_text
     from gpt2_small.checker.variants import variant_set
     from gpt2_small.files import write_atomically
@@ -45,7 +45,7 @@ def variant(
     ids = tuple(dict.fromkeys(with_))
     text = variant_set(ids).reference_text()
     write_atomically(out, text)
-    console = screen.console_for_learners()
+    console = verdict_screen.console_for_learners()
     before, after = reference_text().splitlines(), text.splitlines()
     for line, style in _changes(before, after):
         console.print(line, style=style, markup=False, highlight=False)

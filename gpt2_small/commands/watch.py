@@ -24,13 +24,13 @@ def watch(
 
     Example: gpt2-small watch my_gpt2.py
     """
-    from gpt2_small.checker.learner import screen
-    from gpt2_small.checker.learner.keyboard import Keys, NoKeys
-    from gpt2_small.checker.learner.watch_screens import Lines, Screen
-    from gpt2_small.checker.learner.watcher import Watch
+    from gpt2_small.checker.learner import verdict_screen
+    from gpt2_small.checker.learner.watching.keyboard import Keys, NoKeys
+    from gpt2_small.checker.learner.watching.watch_screens import Lines, Screen
+    from gpt2_small.checker.learner.watching.watcher import Watch
 
     path = learner_file(file)
-    console = screen.console_for_learners()
+    console = verdict_screen.console_for_learners()
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     face = Screen(console) if is_terminal else Lines(console)
     Watch(path, shown_path(path), face).run(Keys() if is_terminal else NoKeys())

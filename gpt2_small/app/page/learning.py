@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from gpt2_small.checker.learner.state import Lesson, Notice
-from gpt2_small.checker.learner.watch_screens import about_part
-from gpt2_small.checker.learner.watcher import Watch
+from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.watch_screens import about_part
+from gpt2_small.checker.learner.watching.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
 from gpt2_small.files import stamp

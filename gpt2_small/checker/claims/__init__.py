@@ -1,4 +1,4 @@
-"""List the claims about the fifteen parts, one file a part, each a tuple CLAIMS in running order.
+"""List the claims about the fifteen parts, a file for each with a tuple CLAIMS in running order.
 
 `observe` runs in the file's process: it takes the loaded module and a seed, and returns named
 tensors and texts. Another process judges: `summary` reduces an observation to statistics, which
@@ -8,11 +8,10 @@ are compared with the expectation: the reference, torch's operation, or a proper
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 
 from gpt2_small.checker.claims.observing.observation import Observation
-from gpt2_small.checker.parts import FILE_OF, PARTS
+from gpt2_small.checker.parts import PARTS, import_about
 
 # Torch imports its compiler when the first optimiser is constructed; that takes two seconds.
 OPTIMISERS = ("torch._dynamo",)
@@ -87,7 +86,7 @@ class Claim:
 @cache
 def claims_of(part: str) -> tuple[Claim, ...]:
     """The claims about a part, gates first."""
-    claims: tuple[Claim, ...] = import_module(f"{__name__}.{FILE_OF[part]}").CLAIMS
+    claims: tuple[Claim, ...] = import_about(part, "claims").CLAIMS
     assert all(claim.component == part for claim in claims)
     return claims
 

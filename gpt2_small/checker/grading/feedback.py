@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2_small import __version__
-from gpt2_small.checker.grading.rows import GradeRow
+from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.errors import UserError

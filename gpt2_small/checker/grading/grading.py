@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.grading import originality
-from gpt2_small.checker.grading.rows import GradeRow, note_copies
+from gpt2_small.checker.grading.student_rows import GradeRow, note_copies
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.grading.rows import GradeRow, mistake_counts, sets_of, state_counts
+from gpt2_small.checker.grading.student_rows import GradeRow, mistake_counts, sets_of, state_counts
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic_file
 

@@ -6,7 +6,7 @@ import json
 
 from gpt2_small import __version__
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.rows import (
+from gpt2_small.checker.grading.student_rows import (
     GradeRow,
     known,
     mean_points,

@@ -15,7 +15,7 @@ from einops import EinopsError, rearrange
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gpt2_small.checker.claims.contract import parameters_of
+from gpt2_small.checker.claims.modules.parameter_shapes import parameters_of
 from gpt2_small.checker.layouts.fixed_d_mlp import resized
 from gpt2_small.model_protocol import Config
 

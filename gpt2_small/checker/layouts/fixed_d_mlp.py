@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims.contract import parameters_of
+from gpt2_small.checker.claims.modules.parameter_shapes import parameters_of
 from gpt2_small.errors import UserError
 from gpt2_small.model_protocol import Config
 

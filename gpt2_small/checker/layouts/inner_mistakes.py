@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from gpt2_small.checker.claims.judging.runner import Judged, observed, reference
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import GPT2
+from gpt2_small.checker.mistakes.matching.wrong_references import without_taps
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct
-from gpt2_small.checker.mistakes.wrong_references import without_taps
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.errors import UserError
 

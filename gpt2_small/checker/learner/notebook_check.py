@@ -11,7 +11,7 @@ from typing import Any
 from gpt2_small import binding
 from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.exercise_sets import of_source
-from gpt2_small.checker.learner import screen
+from gpt2_small.checker.learner import verdict_screen
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Verdict
 from gpt2_small.errors import UserError
@@ -99,5 +99,5 @@ def _checked(file: Path, shown_as: str, parts: Iterable[str] | None, seed: int) 
     verdict.solution = shown_as
     if verdict.error is not None:
         raise UserError(verdict.error.replace(str(file), shown_as))
-    screen.console_for_learners().print(screen.whole(verdict))
+    verdict_screen.console_for_learners().print(verdict_screen.whole(verdict))
     return verdict

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 
-from gpt2_small.checker.parts import FILE_OF, PARTS
+from gpt2_small.checker.parts import PARTS, import_about
 from gpt2_small.errors import UserError, did_you_mean
 
 
@@ -47,11 +46,7 @@ def catalogue(component: str | None = None) -> tuple[Mistake, ...]:
     """All known mistakes, or a part's, with equivalent edits."""
     parts = PARTS if component is None else (component,)
     return tuple(
-        mistake
-        for part in parts
-        for mistake in import_module(
-            f"gpt2_small.checker.mistakes.catalogue.{FILE_OF[part]}"
-        ).MISTAKES
+        mistake for part in parts for mistake in import_about(part, "mistakes.catalogue").MISTAKES
     )
 
 

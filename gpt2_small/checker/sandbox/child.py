@@ -7,8 +7,8 @@ from types import ModuleType
 
 from gpt2_small import binding
 from gpt2_small.checker import exercise_sets
-from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import Sight, look, stand_in
+from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.claims.observing.packing import pack
 from gpt2_small.checker.sandbox.colab import stand_in_for_colab
 from gpt2_small.checker.sandbox.limits import Stopwatch

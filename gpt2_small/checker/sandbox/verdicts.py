@@ -13,12 +13,12 @@ from typing import Any
 
 from gpt2_small.checker import exercise_set, exercise_sets
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.contract import other_axes
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
+from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judging import LayoutRequest
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
-from gpt2_small.checker.mistakes.matching import name_mistake
+from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.observing import Loaded, Observer

@@ -11,8 +11,8 @@ from itertools import combinations
 from types import ModuleType
 
 from gpt2_small.checker.claims import Claim, Observe
-from gpt2_small.checker.claims.contract import axes_of
 from gpt2_small.checker.claims.judging.runner import look, reference, summarised
+from gpt2_small.checker.claims.modules.parameter_shapes import axes_of
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, entry_distance
 from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import Edit, EditDoesNotFit, edited_text

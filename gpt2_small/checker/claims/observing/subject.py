@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims.contract import Shapes, parameters_of
 from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.modules.parameter_shapes import Shapes, parameters_of
 from gpt2_small.checker.claims.observing import probes
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from gpt2_small import notebooks
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.mistakes.lines import effects
+from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import (
     non_output_line,
@@ -88,7 +88,7 @@ class ClaimLines:
         """The first difference from the reference, in the first case with one."""
         part, seed = self._part, self._seed
         for case, trace in self._traces.items():
-            found = effects.located(part, seed, trace, case, self._source)
+            found = first_effect.located(part, seed, trace, case, self._source)
             if found is not None:
                 return found
         for case, trace in self._traces.items():

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.lines.masks import wrong_mask
-from gpt2_small.checker.mistakes.lines.stages import (
+from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
     NAMES,
     PLURAL,
     Stage,
@@ -15,7 +15,7 @@ from gpt2_small.checker.mistakes.lines.stages import (
     stages,
     steps_of_other_styles,
 )
-from gpt2_small.checker.mistakes.lines.trace_comparison import (
+from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
     TraceComparison,
     is_judged,
     leading_to_output,

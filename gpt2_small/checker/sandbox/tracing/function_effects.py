@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import generation
+from gpt2_small.checker.claims.functions import generation
+from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.claims.transformer import UNTIED
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED, watching_lines
 from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES, steps_of

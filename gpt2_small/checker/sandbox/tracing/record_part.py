@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import claims_of, generation, loss, sampling
+from gpt2_small.checker.claims import claims_of
+from gpt2_small.checker.claims.functions import generation, loss, sampling
+from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.subject import Subject
-from gpt2_small.checker.claims.transformer import UNTIED
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder
 from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling

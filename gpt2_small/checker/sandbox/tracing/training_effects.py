@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpt2_small.checker.claims import training as claims
-from gpt2_small.checker.claims import training_step
+from gpt2_small.checker.claims.functions import training as claims
+from gpt2_small.checker.claims.functions import training_step
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines

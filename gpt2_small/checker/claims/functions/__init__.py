@@ -1,0 +1,1 @@
+"""State the claims about the seven functions, a file for each."""

@@ -1,0 +1,221 @@
+"""State the claims about generate: greedy continuations, the window, options, modes, refusals."""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.functions.sampling import equalities, probabilities
+from gpt2_small.checker.claims.modules.transformer import TIED
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
+from gpt2_small.checker.claims.observing.refusals import ending
+
+PART = "generate"
+N_CTX = probes.SIZES["n_ctx"]
+_DRAWS = 4000
+_SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"temperature": 2.5},
+    {"temperature": 0.5},
+    {"top_k": 3},
+    {"top_p": 0.7},
+    {"temperature": 1.7, "top_k": 4, "top_p": 0.85},
+)
+
+
+def model_of(module: ModuleType, seed: int, **changes: Any) -> nn.Module:
+    """The reference's Transformer with random parameters."""
+    return TIED.build(module, seed, **changes)
+
+
+def prompt(seed: int, seq: int) -> Tensor:
+    return probes.tokens(seed, f"prompt of {seq}", batch=3, seq=seq)
+
+
+def called(module: ModuleType, seed: int) -> Observation:
+    got = module.generate(model_of(module, seed), prompt(seed, 4), 3, temperature=0)
+    got = probes.tensor(got, "what generate returns")
+    return {"what generate returns": f"{got.dtype} with {got.dim()} axes"}
+
+
+def greedy(module: ModuleType, seed: int) -> Observation:
+    """Greedy continuations of prompts that stay below n_ctx, reach it, cross it and exceed it."""
+    model, seen = model_of(module, seed), {}
+    for seq, new in [(1, 5), (4, 7), (N_CTX - 2, 8), (N_CTX + 3, 6)]:
+        name = f"the tokens after a prompt of {seq} and {new} new"
+        seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
+    return seen
+
+
+def nothing_new(module: ModuleType, seed: int) -> Observation:
+    return {
+        "the tokens with max_new_tokens=0": module.generate(
+            model_of(module, seed), prompt(seed, 5), 0
+        )
+    }
+
+
+class Fixed(nn.Module):
+    """A model with constant logits at the last position, and others before it."""
+
+    def __init__(self, module: ModuleType, logits: Tensor) -> None:
+        super().__init__()
+        self.config = probes.config(module, d_vocab=len(logits))
+        self.logits = logits
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        batch, seq = tokens.shape
+        return torch.cat(
+            [torch.zeros(batch, seq - 1, len(self.logits)), self.logits.repeat(batch, 1, 1)], dim=1
+        )
+
+
+def fixed_logits() -> Tensor:
+    return torch.tensor([0.15, 0.4, 0.06, 0.01, 0.25, 0.1, 0.03]).log()
+
+
+def drawn(module: ModuleType, seed: int) -> Observation:
+    """Two new tokens for each row of a large batch."""
+    seen: dict[str, Entry] = {}
+    for setting in _SETTINGS:
+        got = module.generate(
+            Fixed(module, fixed_logits()),
+            torch.zeros(_DRAWS, 2, dtype=torch.int64),
+            2,
+            generator=probes.draws(seed, str(setting)),
+            **setting,
+        )
+        seen[_named(setting)] = probes.tensor(got, "what generate returns")
+    return seen
+
+
+def counted(seen: Observation) -> Observation:
+    """Counts of both new tokens; a text if there are not two."""
+    return {name: _counted(got) for name, got in seen.items()}
+
+
+def _counted(got: Entry) -> Entry:
+    if not isinstance(got, Tensor):
+        return got
+    if got.shape != (_DRAWS, 4) or got.dtype != torch.int64:
+        return probes.text(got)
+    if not bool(((got >= 0) & (got < 7)).all()):
+        return "tokens outside the vocabulary"
+    return Counts(torch.stack([torch.bincount(column, minlength=7) for column in got[:, 2:].T]))
+
+
+def exact(_reference: ModuleType, _seed: int) -> Observation:
+    rows = fixed_logits().repeat(2, 1)
+    return {_named(s): Distribution(probabilities(rows, **s)) for s in _SETTINGS}
+
+
+def _named(setting: dict[str, Any]) -> str:
+    return "the draws with " + (", ".join(f"{k}={v}" for k, v in setting.items()) or "no option")
+
+
+def repeatable(module: ModuleType, seed: int) -> Observation:
+    """Tokens generated twice, with one seed and with two."""
+
+    def go(number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(number)
+        model = model_of(module, seed)
+        tokens: Tensor = module.generate(
+            model, prompt(seed, 4), 8, temperature=3.0, generator=generator
+        )
+        return tokens
+
+    return {
+        "two runs with equally seeded generators": torch.stack([go(seed), go(seed)]),
+        "two runs with differently seeded generators": torch.stack([go(seed), go(seed + 1)]),
+    }
+
+
+def as_seeded(_reference: ModuleType, _seed: int) -> Observation:
+    return {
+        "two runs with equally seeded generators": "the same",
+        "two runs with differently seeded generators": "different",
+    }
+
+
+def modes(module: ModuleType, seed: int) -> Observation:
+    """Whether dropout is off during generation, and every module's mode is restored."""
+    seen: dict[str, Entry] = {}
+    for training in (True, False):
+        model = model_of(module, seed, dropout=0.4).train(training)
+        got = module.generate(model, prompt(seed, 4), 6, temperature=0)
+        before = "training" if training else "evaluation"
+        seen[f"the tokens of a model in {before} mode with dropout"] = got
+        found = {each.training for each in model.modules()}
+        seen[f"the mode of a model that was in {before} mode"] = (
+            "training in some modules alone"
+            if len(found) > 1
+            else "training"
+            if model.training
+            else "evaluation"
+        )
+    return seen
+
+
+def without_gradients(module: ModuleType, seed: int) -> Observation:
+    """Whether the logits require gradients, which would accumulate in memory."""
+    model, kept = model_of(module, seed), []
+    model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
+    module.generate(model, prompt(seed, 4), 2, temperature=0)
+    return {"the recording of gradients while generating": "on" if any(kept) else "off"}
+
+
+def window(module: ModuleType, seed: int) -> Observation:
+    """The longest sequence passed to the model."""
+    model, lengths = model_of(module, seed), [0]
+    model.register_forward_pre_hook(lambda _m, given: lengths.append(given[0].shape[1]))
+    module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0)
+    return {"the longest sequence the model is given, for an n_ctx of 12": str(max(lengths))}
+
+
+def whatever_follows(module: ModuleType, seed: int) -> Observation:
+    """Generation after possible end tokens: the first, the last, and GPT-2's <|endoftext|>."""
+    seen: dict[str, Entry] = {}
+    for d_vocab, token in [(7, 0), (7, 6), (50257, 50256)]:
+        certain = torch.zeros(d_vocab)
+        certain[token] = 20.0
+        given = torch.full((2, 3), 1)
+        name = f"the tokens when {token} of {d_vocab} is drawn every time"
+        seen[name] = module.generate(Fixed(module, certain), given, 4, temperature=0)
+    return seen
+
+
+def untouched(module: ModuleType, seed: int) -> Observation:
+    given = prompt(seed, 6)
+    module.generate(model_of(module, seed), given, 4, temperature=0)
+    return {"the prompt after the call": given}
+
+
+def refusals(module: ModuleType, seed: int) -> Observation:
+    model, empty = model_of(module, seed), torch.zeros(2, 0, dtype=torch.int64)
+    return {
+        "a call with an empty prompt": ending(lambda: module.generate(model, empty, 3)),
+        "a call with max_new_tokens=-2": ending(
+            lambda: module.generate(model, prompt(seed, 4), -2)
+        ),
+    }
+
+
+CLAIMS = (
+    Claim(PART, "it returns tokens for a model and a prompt", called, gate=True),
+    Claim(PART, "correct greedy continuation, also beyond n_ctx tokens", greedy),
+    Claim(PART, "the model gets at most the last n_ctx tokens", window),
+    Claim(PART, "max_new_tokens 0 returns the prompt", nothing_new),
+    Claim(PART, "no token ends the generation early", whatever_follows),
+    Claim(PART, "temperature, top_k and top_p are applied", drawn, summary=counted,
+          expect=exact),
+    Claim(PART, "random numbers come from the generator", repeatable, summary=equalities,
+          expect=as_seeded, group="chance"),
+    Claim(PART, "evaluation mode meanwhile, and the mode is restored", modes, group="dropout"),
+    Claim(PART, "no gradients are recorded", without_gradients, group="gradient"),
+    Claim(PART, "the prompt is not modified in place", untouched, group="inputs"),
+    Claim(PART, "ValueError for an empty prompt and a negative max_new_tokens",
+          refusals, group="refusals"),
+)  # fmt: skip

@@ -1,0 +1,95 @@
+"""State the claims about MultiHeadAttention: the shared ones, dropout, and causality."""
+
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.modules.dropout import DROPOUT, dropout_claims, share
+from gpt2_small.checker.claims.modules.every_module import module_claims
+from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.causality import futures, how_far_moved, nothing_moves
+from gpt2_small.checker.claims.observing.observation import Estimate, Observation
+from gpt2_small.checker.claims.observing.subject import Subject
+
+_DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
+
+SUBJECT = Subject("MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1))
+# A mask of GPT-2's n_ctx, 1024, would be too small here.
+LONG = Subject("MultiHeadAttention", probes.residual, settings={"n_ctx": 1030})
+
+
+def causality(module: ModuleType, seed: int) -> Observation:
+    """The outputs up to each position when all later positions are replaced."""
+    model = SUBJECT.build(module, seed)
+    given, other = SUBJECT.values(seed, "causality"), SUBJECT.values(seed, "another future")
+    return futures(lambda inputs: SUBJECT.run(model, inputs), given, other)
+
+
+def beyond_1024(module: ModuleType, seed: int) -> Observation:
+    """The last outputs for more positions than GPT-2 has."""
+    model = LONG.build(module, seed)
+    given = LONG.values(seed, "long", batch=1, seq=LONG.settings["n_ctx"])
+    return {"the last outputs for 1,030 positions": LONG.run(model, given)[:, -3:]}
+
+
+def dropped(module: ModuleType, seed: int) -> Observation:
+    """The output in training mode of heads that each write ones to their own features.
+
+    All scores are equal, all values 1. The first position has one key, so a dropped entry of the
+    pattern makes its head's output zero; eleven keys are almost never dropped at once.
+    """
+    model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
+    shapes = SUBJECT.contract()
+    values = {name: torch.zeros(shape) for name, shape in shapes.items()}
+    heads, d_head, _ = shapes["W_O"]
+    values["b_V"] = torch.ones(shapes["b_V"])
+    values["W_O"] = torch.eye(heads * d_head).reshape(shapes["W_O"])
+    probes.load_values(model, values)
+    return {_DROPPED: SUBJECT.run(model, SUBJECT.feed(seed, "dropped", batch=400))}
+
+
+def dropped_shares(seen: Observation) -> Observation:
+    """The shares of heads whose features are all zero, and of single zeros."""
+    output = seen[_DROPPED]
+    shape = (400, probes.SEQ, probes.SIZES["d_model"])
+    if not isinstance(output, Tensor) or output.shape != shape:
+        return seen
+    zero = output.unflatten(-1, (probes.SIZES["n_heads"], -1)) == 0
+    silent = zero.all(dim=-1)
+    return {
+        "the share of heads that are silent at the first position": share(silent[:, 0]),
+        "the share of heads that are silent at the eleventh position": share(silent[:, -1]),
+        "the share of zeros at the eleventh position": share(zero[:, -1]),
+    }
+
+
+def expected_dropped(_reference: ModuleType, _seed: int) -> Observation:
+    return {
+        "the share of heads that are silent at the first position": Estimate(DROPOUT),
+        "the share of heads that are silent at the eleventh position": Estimate(0.0),
+        "the share of zeros at the eleventh position": Estimate(DROPOUT),
+    }
+
+
+CLAIMS = (
+    *module_claims(SUBJECT),
+    Claim(
+        "MultiHeadAttention",
+        "no position depends on a later one",
+        causality,
+        summary=how_far_moved,
+        expect=nothing_moves,
+    ),
+    Claim("MultiHeadAttention", "correct output for an n_ctx above 1,024", beyond_1024),
+    *dropout_claims(SUBJECT),
+    Claim(
+        "MultiHeadAttention",
+        "dropout on the pattern and on the output",
+        dropped,
+        summary=dropped_shares,
+        expect=expected_dropped,
+        group="dropout",
+    ),
+)

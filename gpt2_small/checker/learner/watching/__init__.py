@@ -1,0 +1,1 @@
+"""Watch a learner's file: detect saves, check in the background, redraw the screen."""

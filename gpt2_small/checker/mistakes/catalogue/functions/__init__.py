@@ -1,0 +1,1 @@
+"""List the known mistakes in the seven functions."""

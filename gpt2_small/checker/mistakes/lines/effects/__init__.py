@@ -1,0 +1,1 @@
+"""Compare a function's effects (calls, reads, updates) with the reference's."""

@@ -1,0 +1,220 @@
+"""Find the first wrong line of generate, sample, parameter_groups and learning_rate."""
+
+import ast
+from collections.abc import Sequence
+
+from gpt2_small.checker.claims.judging.runner import reference
+from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
+    close,
+    first_unlike,
+    in_words,
+    of_kind,
+    placed_at,
+)
+from gpt2_small.checker.mistakes.lines.effects.schedule_numbers import right_numbers
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record
+from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
+from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
+from gpt2_small.checker.sandbox.tracing.schedules import steps_of
+
+# The compared effects of generate, and the mistake behind a difference.
+_OF_GENERATE = {
+    "training mode while it reads": "generate-under-dropout",
+    "the number of tokens that the model reads": "",
+    "the tokens that the model reads": "",
+    "the logits that sample is given": "",
+    "temperature of sample": "generate-temperature-forgotten",
+    "top_k of sample": "generate-top-k-forgotten",
+    "top_p of sample": "generate-top-p-forgotten",
+}
+HANDED_ON = tuple(what for what, suggests in _OF_GENERATE.items() if suggests)
+# The arguments of sample that generate omits; and training mode during the forward pass.
+_FORGOTTEN = ((-1.0,), (1.0,))
+
+
+def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
+    """The location of generate's first wrong effect, if there is one."""
+    right = record(reference(), "generate", seed, "options")
+    own = of_kind(trace, OWN_GENERATOR)
+    if own:
+        return placed_at(own[0].line, "this generator is not the one that was given")
+    unlike = [
+        (what, *found) for what in _OF_GENERATE if (found := first_unlike(trace, right, what))
+    ]
+    if unlike:  # a wrong draw changes all later reads
+        what, mine, theirs = min(unlike, key=lambda one: _place_of(one[1], trace))
+        suggests = _OF_GENERATE[what] if mine.numbers in _FORGOTTEN else ""
+        return placed_at(mine.line, _said_of_generate(what, mine, theirs), suggests)
+    for drawing in of_kind(trace, "generator of sample"):
+        if drawing.numbers != (1.0,):
+            said = "sample does not get the generator that was given"
+            return placed_at(drawing.line, said, "generate-generator-forgotten")
+    found = first_unlike(trace, right, ADDED)
+    if found is None or found[1] is None:
+        return None
+    added, wanted = found[0].numbers[0], found[1].numbers[0]
+    said = f"after {added:.0f} of {wanted:.0f} new tokens it ends"
+    return placed_at(_leaving(trace.last_lines, source) or found[0].line, said)
+
+
+def _place_of(effect: Effect, trace: Trace) -> int:
+    return next(index for index, other in enumerate(trace.effects) if other is effect)
+
+
+def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
+    if what.startswith("training"):
+        return "the model reads in training mode"
+    if what == "the tokens that the model reads" and theirs is not None:
+        return "the model does not read the last tokens, up to n_ctx, as they come"
+    if what.startswith("the logits"):
+        return "sample is not given the logits of the last position"
+    if theirs is None:
+        return "the model reads once more"
+    return f"{what} is {in_words(mine)} instead of {in_words(theirs)}"
+
+
+def _leaving(lines: Sequence[int], source: bytes) -> int | None:
+    """The last executed line that leaves a loop, else the last loop's."""
+    nodes = list(ast.walk(ast.parse(source)))
+    for kinds in ((ast.Break,), (ast.For, ast.While)):
+        leaving = {node.lineno for node in nodes if isinstance(node, kinds)}
+        found = next((line for line in reversed(lines) if line in leaving), None)
+        if found is not None:
+            return found
+    return None
+
+
+def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
+    """The location of the first parameter in a wrong group."""
+    right = record(reference(), "parameter_groups", seed)
+    decays = {effect.what: effect.numbers[0] for effect in right.effects}
+    for name, decay in decays.items():
+        mine = of_kind(trace, name)
+        for number, effect in enumerate(mine):
+            if not effect.numbers:
+                said = f"{name} is in no group"
+            elif number:
+                said = f"{name} is added to a second group"
+            elif effect.numbers[0] == decay:
+                continue
+            else:
+                what = "does not decay" if effect.numbers[0] == 0 else "decays"
+                said = f"{name} {what}, and should{' not' if decay == 0 else ''}"
+            group = int(effect.numbers[1]) if effect.numbers else None
+            line = effect.line
+            if group is None:
+                was_passed = bool(line)
+                line, group = _sibling(trace, decays, name) or (line, None)
+                if not was_passed:
+                    return placed_at(_loop_around(line, source), said)
+            return placed_at(_deciding(line, group, source), said)
+    return None
+
+
+def _loop_around(line: int, source: bytes) -> int:
+    """The innermost loop that a line is in, or the line itself."""
+    loops = [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.For) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return max(loops, default=line)
+
+
+def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, int] | None:
+    """Line and group of another parameter of the same right group."""
+    for effect in trace.effects:
+        if effect.numbers and decays.get(effect.what) == decays[name] == effect.numbers[0]:
+            return effect.line, int(effect.numbers[1])
+    return None
+
+
+def _deciding(line: int, group: int | None, source: bytes) -> int:
+    """The line of the condition around a line; for a returned list, the group's line."""
+    tree = ast.parse(source)
+    conditions = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If)
+        and any(n.lineno <= line <= (n.end_lineno or 0) for n in [*node.body, *node.orelse])
+    ]
+    if conditions:
+        return max(conditions, key=lambda node: node.lineno).lineno
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and node.lineno <= line <= (node.end_lineno or 0):
+            groups = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else []
+            if group is not None and group < len(groups):
+                return groups[group].lineno
+    return line
+
+
+# Without a warm-up, the first rate may be the peak or the cosine's first step.
+_WITHOUT_WARM_UP = 0.1
+
+
+def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
+    """The location of the first wrong rate: its first wrong number, or its return statement."""
+    right = record(reference(), "learning_rate", seed)
+    numbers = [(case, step) for case, s in enumerate(SCHEDULES) for step in range(steps_of(s))]
+    for ours, theirs, place in zip(trace.events, right.events, numbers, strict=False):
+        assert ours.value is not None
+        assert theirs.value is not None
+        allowed = 1e-5 * max(1.0, theirs.value.item())
+        settings = SCHEDULES[place[0]]
+        if not settings["warmup_steps"]:
+            allowed = _WITHOUT_WARM_UP * settings["peak"]
+        if abs(ours.value.item() - theirs.value.item()) > allowed:
+            said = f"for {ours.operation} it returns {ours.value.item():.4g}"
+            wanted = f"not {theirs.value.item():.4g}"
+            strange = _strange_number(trace, place)
+            if strange is None:
+                return Location(None, "", ours.line, f"{said}, {wanted}")
+            name = f"{strange.what} is {strange.numbers[-1]:.4g} there"
+            return Location(None, "", strange.line, f"{said}, {wanted}; {name}")
+    return None
+
+
+def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
+    """A step's first number that no right schedule computes, and that varies between steps."""
+    case, _ = place
+    for effect in [effect for effect in trace.effects if effect.numbers[:2] == place]:
+        same = [e for e in trace.effects if (e.what, e.line) == (effect.what, effect.line)]
+        same = [other for other in same if other.numbers[0] == case]
+        varies = len({other.numbers[-1] for other in same}) > 1
+        rights = [right_numbers(int(e.numbers[1]), **SCHEDULES[case]) for e in same]
+        kinds = range(min(map(len, rights)))
+        if varies and not any(
+            all(close(e.numbers[-1:], [right[k]]) for e, right in zip(same, rights, strict=True))
+            for k in kinds
+        ):
+            return effect
+    return None
+
+
+def sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+    """The location of sample's first wrong effect, if there is one."""
+    if case == "" and (line := _returned_rank(trace)) is not None:
+        said = "it returns the drawn rank among the sorted tokens, not the token"
+        return placed_at(line, said, "sample-returns-rank")
+    own = of_kind(trace, OWN_GENERATOR)
+    if case == "no generator" and own:
+        return placed_at(own[0].line, "a generator of its own, where none was given")
+    return None
+
+
+def _returned_rank(trace: Trace) -> int | None:
+    """The line that returned a rank in sorted probabilities instead of a token."""
+    events, index = trace.events, trace.output
+    while index is not None and events[index].operation in _SAME_TOKENS:
+        index = max(events[index].inputs, default=None)
+    if index is None or events[index].operation != "multinomial" or not events[index].inputs:
+        return None
+    drawn_from = events[max(events[index].inputs)].value
+    if drawn_from is None or not bool((drawn_from.diff(dim=-1) <= 0).all()):
+        return None
+    assert trace.output is not None
+    return events[trace.output].line
+
+
+_SAME_TOKENS = ("squeeze", "view", "reshape", "flatten", "__getitem__", "long", "to", "rearrange")

@@ -1,0 +1,168 @@
+"""Compare a part's trace with the reference's intermediate results, and find wrong ones.
+
+Results are compared up to a permutation of axes, a scale, and a split into heads. An unknown result
+is right if a right one is computed from it, so the first wrong result is the first without right
+successors.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
+    BEFORE_LOG,
+    Stage,
+    same,
+    stages,
+)
+from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
+from gpt2_small.checker.sandbox.tracing import Event, Trace
+
+
+def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[int]:
+    """The events without right successors among those that lead to the output."""
+    return TraceComparison(stages(part, seed, case), trace, part).wrong
+
+
+class TraceComparison:
+    """A comparison of a trace with the reference's stages.
+
+    other_steps: intermediate results of right parts in other styles, and of many wrong parts.
+    matches: each result's matching stage, if any. is_short: whether the output is a stage before
+    the reference's output. wrong: the events without right successors among those that lead to
+    the output.
+    """
+
+    def __init__(
+        self,
+        known: Sequence[Stage],
+        trace: Trace,
+        part: str,
+        other_steps: Sequence[Tensor] = (),
+    ) -> None:
+        self.other_steps = other_steps
+        if not any(event.operation.startswith("log") for event in trace.events):
+            known = [stage for stage in known if BEFORE_LOG not in stage.name]
+        self.known, self.trace = known, trace
+        self.matches = [
+            match(event.value, known) if event.value is not None else None for event in trace.events
+        ]
+        self.d_vocab = known[0].value.shape[-1] if part == "sample" and known else None
+        self.is_short = self._output_is_short()
+        self.wrong = self._wrong()
+
+    def _output_is_short(self) -> bool:
+        """Whether the output is a stage before the reference's output."""
+        output = self.trace.output
+        if output is None or not self.is_right(output):
+            return False
+        found = self.matches[output]
+        assert found is not None
+        final = next((stage for stage in self.known if stage.name == "the output"), None)
+        return final is not None and not same(found.stage.numbers, final.numbers)
+
+    def is_right(self, index: int) -> bool:
+        found = self.matches[index]
+        return found is not None and found.kind == "right" and self.trace.events[index].from_data
+
+    def _wrong(self) -> list[int]:
+        fine = [self.is_right(index) for index in range(len(self.matches))]
+        if self.is_short and self.trace.output is not None:
+            fine[self.trace.output] = False
+        for index in range(len(fine) - 1, -1, -1):
+            if fine[index]:
+                for source in self.trace.events[index].inputs:
+                    fine[source] = fine[source] or self._absolves(index, source)
+        return [
+            index
+            for index in sorted(leading_to_output(self.trace))
+            if not fine[index] and is_judged(self.trace.events[index], self.d_vocab)
+        ]
+
+    def _absolves(self, index: int, source: int) -> bool:
+        """Whether a right result implies right inputs.
+
+        Drawn tokens and masks may be equal by chance.
+        """
+        a, b = self.trace.events[index].value, self.trace.events[source].value
+        if self.d_vocab is None or a is None or b is None:
+            return True
+        return a.is_floating_point() or (a.dtype == b.dtype == torch.bool)
+
+    def dropped(self) -> list[tuple[Stage, int]]:
+        """The stages with dropout in training, each with its line."""
+        found = []
+        for event in self.trace.events:
+            if event.operation.startswith("dropout") and event.inputs:
+                of = self.matches[event.inputs[0]]
+                if of is not None and of.kind == "right":
+                    found.append((of.stage, event.line))
+        return found
+
+    def names_seen(self) -> set[str]:
+        """The names of the stages that right results match."""
+        return {m.stage.name for i, m in enumerate(self.matches) if m and self.is_right(i)}
+
+    def last_right(self, index: int) -> tuple[int | None, str]:
+        """The line of the last right result among a wrong one's inputs, else before it."""
+        sources = [i for i in self.trace.events[index].inputs if self.is_right(i)]
+        earlier = [i for i in range(index) if self.is_right(i)]
+        chosen = max(sources or earlier, default=None)
+        if chosen is None:
+            return None, ""
+        found = self.matches[chosen]
+        assert found is not None
+        name = found.stage.name
+        return self.trace.events[chosen].line, (
+            name if name != "a step" else "the reference has the same"
+        )
+
+    def maker(self, index: int) -> int:
+        """The first event among a right one's inputs with the same numbers."""
+        stage = self.matches[index]
+        assert stage is not None
+        for source in self.trace.events[index].inputs:
+            other = self.matches[source]
+            if self.is_right(source) and other and same(other.stage.numbers, stage.stage.numbers):
+                return self.maker(source)
+        return index
+
+    def sources(self, index: int) -> list[int]:
+        """The right results among a wrong one's inputs."""
+        return [source for source in self.trace.events[index].inputs if self.is_right(source)]
+
+    def is_the_same(self, index: int, other: int) -> bool:
+        """Whether two results match the same stage and head."""
+        a, b = self.matches[index], self.matches[other]
+        return a is not None and b is not None and a.stage is b.stage and a.head == b.head
+
+
+def is_judged(event: Event, d_vocab: int | None) -> bool:
+    """Whether a result is compared; before a draw, only results with one value per token."""
+    value = event.value
+    if value is None or not event.from_data:
+        return False
+    if d_vocab is None:
+        return value.dtype != torch.bool
+    if value.dtype == torch.bool:
+        return value.dim() == 2 and value.shape[-1] == d_vocab
+    return value.is_floating_point() and value.dim() > 0 and value.numel() > 1
+
+
+def leading_to_output(trace: Trace) -> set[int]:
+    """The output's direct and indirect inputs; of a drawn one, the probabilities' inputs."""
+    draws = [event for event in trace.events if event.operation == "multinomial" and event.inputs]
+    if draws:
+        left = list(draws[-1].inputs)
+    elif trace.output is not None:
+        left = [trace.output]
+    else:
+        return set(range(len(trace.events)))
+    found: set[int] = set()
+    while left:
+        index = left.pop()
+        if index not in found:
+            found.add(index)
+            left.extend(trace.events[index].inputs)
+    return found

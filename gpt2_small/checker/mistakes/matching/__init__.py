@@ -1,0 +1,1 @@
+"""Match a wrong file with known mistakes: compare its observations with wrong references."""

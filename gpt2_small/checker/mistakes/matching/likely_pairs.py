@@ -1,0 +1,87 @@
+"""Choose the pairs of mistakes to try on a wrong part, the most likely ones first."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+from gpt2_small.checker.mistakes.lines.effects.training_lines import suggested
+from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
+from gpt2_small.checker.mistakes.matching.wrong_references import explained_alone
+from gpt2_small.checker.mistakes.mistake import Mistake
+
+# A pair takes about 2 milliseconds; in these parts up to 30. The numbers of pairs tried because
+# of a mistake's evidence, and because they explain most observations.
+_COSTLY = {
+    "Transformer": (24, 16),
+    "sample": (24, 16),
+    "generate": (18, 12),
+    "train_step": (24, 16),
+    "train": (18, 12),
+}
+_WHERE_SEEN = (120, 60)
+_WHERE_UNSEEN = (0, 600)
+
+# The number of nearest mistakes whose pairs are tried first.
+_NEAREST = 4
+# The number of mistakes with the first wrong result that are paired with others.
+_EVIDENT = 3
+
+Pair = tuple[Mistake, ...]
+
+
+def is_costly(part: str) -> bool:
+    """Whether trying a mistake in a part is slow."""
+    return part in _COSTLY
+
+
+def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> Iterator[Pair]:
+    """Pairs of the nearest mistakes, pairs with evidence, and pairs that explain most.
+
+    Each kind has its own limit. ordered: the mistakes, nearest first. key: the failed check of the
+    distances.
+    """
+    usual = _WHERE_SEEN if part.evidence.is_recorded else _WHERE_UNSEEN
+    most_evident, most_explaining = _COSTLY.get(part.part, usual)
+    tried: set[frozenset[str]] = set()
+    yield from _untried(itertools.combinations(ordered[:_NEAREST], 2), tried)
+    evident = _evident(part)
+    if not evident:
+        most_explaining += most_evident
+    yield from itertools.islice(_untried(_with_each(evident, ordered), tried), most_evident)
+    explaining = _untried(_explaining(part, ordered, key), tried)
+    yield from itertools.islice(explaining, most_explaining)
+
+
+def _untried(pairs: Iterable[Pair], tried: set[frozenset[str]]) -> Iterator[Pair]:
+    """The pairs not tried yet."""
+    for pair in pairs:
+        ids = frozenset(mistake.id for mistake in pair)
+        if len(ids) == 2 and ids not in tried:
+            tried.add(ids)
+            yield pair
+
+
+def _evident(part: ObservedPart) -> list[Mistake]:
+    """The mistakes with evidence in the trace."""
+    by_effect = suggested(part.part, part.wrong.seed, part.traces)
+    return [m for m in part.known if m.id in by_effect] or part.evidence.ranked()[:_EVIDENT]
+
+
+def _with_each(evident: Sequence[Mistake], ordered: Sequence[Mistake]) -> Iterator[Pair]:
+    """Pairs of evident mistakes, then of each with the nearest, the next, and so on."""
+    yield from itertools.combinations(evident, 2)
+    for other in ordered:
+        for mistake in evident:
+            yield mistake, other
+
+
+def _explaining(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> list[Pair]:
+    """All pairs, ordered by the failed checks that either mistake explains."""
+    numeric = [name for name in part.failed_in("function") if not part.raised(name)]
+    costs_much = part.evidence.is_recorded or is_costly(part.part)
+    wanting = {name: part.seen[name] for name in ([key] if costs_much else numeric)}
+    alone = [explained_alone(part.wrong, mistake, wanting) for mistake in ordered]
+    ranked = sorted(
+        itertools.combinations(range(len(ordered)), 2),
+        key=lambda pair: (-len(alone[pair[0]] | alone[pair[1]]), sum(pair)),
+    )
+    return [(ordered[a], ordered[b]) for a, b in ranked]
