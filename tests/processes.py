@@ -42,6 +42,11 @@ def run_fresh_python(
     )
 
 
+def paths_of_tests() -> list[str]:
+    """The folders of tests and their helpers that this process imports from."""
+    return [path for path in sys.path if Path(path).is_relative_to(ROOT / "tests")]
+
+
 def printed_by(program: str, cwd: Path, *, fresh: bool = False, **variables: str) -> str:
     """What a program prints; it must end well and without a warning."""
     run = run_fresh_python if fresh else run_python

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from app_pages import TEXT, running, small_run
-from browsing import wait_for
+from forked import wait_until
 
 from gpt2_small.app.decoder_cache import MOST_IDLE
 from gpt2_small.app.models import Models
@@ -78,7 +78,7 @@ def test_conversations_in_turn_leave_nothing_behind(page) -> None:
     for number in range(1, 3):
         one_round(host, number)
     assert resident() - before < 20 * MEGABYTE
-    wait_for(lambda: made.turns.active == 0)
+    wait_until(lambda: made.turns.active == 0)
     assert len(made.decoders) <= MOST_IDLE
 
 
@@ -98,4 +98,4 @@ def test_memory_stays_flat_for_minutes(page) -> None:
     grown = resident() - before
     print(f"{number} rounds of {CONVERSATIONS} conversations: {grown / MEGABYTE:+.1f} MiB")
     assert grown < 30 * MEGABYTE
-    wait_for(lambda: made.turns.active == 0)
+    wait_until(lambda: made.turns.active == 0)

@@ -1,72 +1,23 @@
 """Test an exported chat: transformers and TRL render and mask what `prepare --chat` does."""
 
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from exported_chats import SOLUTION, awkward, conversation, exported, messages, rendered
 
-from gpt2_small import binding
 from gpt2_small.data.conversations.conversation import (
     Audit,
-    Conversation,
     RawConversation,
     RawTurn,
-    Turn,
     conform,
 )
-from gpt2_small.data.conversations.rendering import Rendered, render
 from gpt2_small.generation import Chat, SamplingOptions, open_model
-from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
 from gpt2_small.stories.dialogues.dialogue_tokenizer import dialogue_tokenizer
-from gpt2_small.stories.tokenizer import join_words
-from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
-from gpt2_small.weights.export import export_hugging_face
 
 transformers = pytest.importorskip("transformers")
-SOLUTION = binding.bound()
-
-
-def exported(tokenizer: Tokenizer, folder: Path, *, d_vocab: int | None = None) -> Path:
-    """A small random model with this tokenizer, as `export` writes it."""
-    torch.manual_seed(1)
-    config = SOLUTION.TransformerConfig(
-        d_model=16,
-        n_layers=2,
-        n_heads=2,
-        n_ctx=128,
-        d_vocab=d_vocab or tokenizer.vocab_size,
-        init_std=0.3,
-    )
-    export_hugging_face(SOLUTION.Transformer(config), folder / "exported", tokenizer=tokenizer)
-    return folder / "exported"
-
-
-def conversation(*texts: str) -> Conversation:
-    turns = [Turn("assistant" if place % 2 else "user", text) for place, text in enumerate(texts)]
-    return Conversation(tuple(turns), "")
-
-
-def rendered(found: Conversation, tokenizer: Tokenizer) -> Rendered:
-    untruncated = render(found, tokenizer, max_length=10**6, too_long="drop", audit=Audit())
-    assert untruncated is not None
-    return untruncated
-
-
-def messages(found: Conversation) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.text} for turn in found.turns]
-
-
-def awkward(tokenizer_name: str) -> list[Conversation]:
-    """Conversations of texts that tempt a template to strip, join or escape."""
-    rng = random.Random(0)
-    if tokenizer_name == "dialogues-chat":
-        drawn = [turns_of(generate_dialogue(rng)) for _ in range(5)]
-        return [conversation(*(join_words(words) for _, words in turns)) for turns in drawn]
-    letters = ["a", " b", "\n", "é", "{{ x }}", "{% y %}", '"', "\\", "\t", "🙂", "<|x|>", " "]
-    return [conversation(*("".join(rng.choices(letters, k=6)) for _ in range(4))) for _ in range(8)]
 
 
 @pytest.mark.parametrize("name", ["byte-chat", "bpe:260-chat", "dialogues-chat"])

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from processes import ROOT
 from small_gpt2s import saved_run
-from test_grown_weights import config
 
 from gpt2_small import binding, cli
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
@@ -29,8 +28,9 @@ def test_the_python_on_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shape = config(n_ctx=240, d_vocab=len(DIALOGUE_WORDS))
-    model = binding.bound().Transformer(shape)
+    sizes = dict(d_model=16, n_layers=1, n_heads=2, n_ctx=240, d_vocab=len(DIALOGUE_WORDS))
+    solution = binding.bound()
+    model = solution.Transformer(solution.TransformerConfig(**sizes))
     saved_run(tmp_path / "runs/chat", model, dialogue_tokenizer())
     exec(PAGE.split("```python\n")[1].split("```")[0], {})
     assert "'role': 'user'" in capsys.readouterr().out
@@ -60,7 +60,7 @@ def test_every_flag_of_prepare_that_the_page_explains_is_there(
 def test_the_page_names_presets_and_tests_that_there_are() -> None:
     for preset in re.findall(r"`(chat-[a-z]+)`", PAGE):
         assert preset in PRESETS
-    named = set(re.findall(r"`(tests/\w+\.py)`", PAGE))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", PAGE))
     assert len(named) >= 6
     assert all((ROOT / name).is_file() for name in named)
 

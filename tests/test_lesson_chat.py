@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from assert_close import assert_close
+from exported_chats import SOLUTION, awkward, exported, messages
 from lesson_values import Values, values_fixture
 from measure_lessons import experiment
-from test_chat_export import SOLUTION, awkward, exported, messages
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_sets import find_lesson

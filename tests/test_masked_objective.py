@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from processes import run_python
+from processes import paths_of_tests, run_python
 from torch import Tensor, nn
 
 from gpt2_small import binding
@@ -149,7 +149,7 @@ def test_the_mean_over_processes_is_the_gradient_of_one(
 
 TWO_PROCESSES = """
 import sys, torch, torch.distributed as dist, torch.multiprocessing as mp
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {paths!r}
 import test_masked_objective as t
 
 def work(rank, port):
@@ -179,7 +179,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
+    program.write_text(TWO_PROCESSES.format(paths=paths_of_tests()))
     result = run_python(program, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("same") == 2

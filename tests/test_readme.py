@@ -106,6 +106,6 @@ def test_every_link_of_the_readme_leads_to_a_file():
 
 
 def test_the_tests_that_the_readme_names_are_there():
-    named = set(re.findall(r"`(tests/\w+\.py)`", README))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", README))
     assert len(named) > 15
     assert all((ROOT / name).exists() for name in named)

@@ -10,7 +10,7 @@ import torch
 from checking import check_text, reference_text
 from default_share import few, slowly
 from pages import page
-from processes import ROOT, run_python
+from processes import ROOT, paths_of_tests, run_python
 from small_runs import PLAY, flags
 from typer.testing import CliRunner
 
@@ -211,7 +211,7 @@ for line in sys.stdin.read().splitlines():
 
 # A run with roles of the solution that is bound, to talk with, and its page.
 PAGE = """
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from app_pages import page_of, small_run
 from gpt2_small.app.models import Models
@@ -249,7 +249,7 @@ def test_a_variant_trains_samples_is_evaluated_chats_and_opens_in_the_page(tmp_p
         ["export", "run", "exported"],
     ]
     commands = "\n".join(" ".join(map(str, line)) for line in lines)
-    program, places = COMMANDS + PAGE, (str(ROOT), str(ROOT / "tests"))
+    program, places = COMMANDS + PAGE, (str(ROOT), *paths_of_tests())
     told = run_python("-c", program, *places, cwd=tmp_path, stdin=commands)
     assert told.returncode == 0, told.stderr
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
