@@ -20,9 +20,9 @@ def plant_in_c(
     new: str,
     dtype: torch.dtype = FLOAT32,
 ) -> None:
-    """Until the test ends, the library is made from a source with this mistake, and can be."""
+    """Build the C library from a source with this mistake until the test ends."""
     source = native.SOURCE.read_text()
-    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {native.SOURCE}"
+    assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in {native.SOURCE}"
     edited = folder / native.SOURCE.name
     edited.write_text(source.replace(old, new))
     monkeypatch.setattr(native, "SOURCE", edited)

@@ -1,8 +1,8 @@
 """Simulate machines with network namespaces: each with a network, a name and processes of its own.
 
-A machine is a set of Linux namespaces, held by a process that reads from a pipe of the test: when
-the test ends, however it ends, the pipe closes and the machine is gone, with its network. What runs
-on it lives in a process namespace of its own, so that killing one process is cutting the power.
+A machine is a set of Linux namespaces, kept open by a process that reads from a pipe of the test:
+when the test ends in any way, the pipe closes and the kernel removes the machine with its network.
+Its commands run in a process namespace of their own; killing that one process acts as a power cut.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ exec cat
 
 
 def why_no_machines() -> str | None:
-    """What is missing to make machines here; None when nothing is."""
+    """Return the reason why namespaces cannot be created here, or None."""
     if not sys.platform.startswith("linux"):
         return "network namespaces are Linux's"
     missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
@@ -53,48 +53,48 @@ def why_no_machines() -> str | None:
 
 
 def _dies_with_the_test() -> None:
-    """Let the kernel kill this process once the test's own is gone."""
+    """Have the kernel kill this process when the test's process ends."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 @dataclass
 class Running:
-    """A command on a machine, and what it printed so far."""
+    """A command on a machine, and its output so far."""
 
     process: subprocess.Popen[bytes]
     output: Path
 
     @property
     def said(self) -> str:
-        """What it and its processes printed, errors too."""
+        """Return the output of it and its processes, errors included."""
         return self.output.read_text(errors="replace")
 
     def wait(self) -> int:
-        """Its exit code; the test fails when it does not end."""
+        """Return its exit code; fail the test if it does not end."""
         try:
             return self.process.wait(LONGEST_WAIT)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it does not end; it said:\n{self.said}") from None
+            raise AssertionError(f"it does not end; its output:\n{self.said}") from None
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Come back once something holds; the test fails when the command ends before it does."""
+        """Wait until a condition holds; fail the test if the command ends before."""
         begun = time.monotonic()
         while not holds():
             ended = self.process.poll() is not None or time.monotonic() - begun > LONGEST_WAIT
-            assert not ended or holds(), f"waited in vain; it said:\n{self.said}"
+            assert not ended or holds(), f"timed out; its output:\n{self.said}"
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it and all of its processes at once, none of which can do anything about it."""
+        """Kill it and all of its processes at once, as a power cut would."""
         self.process.kill()
         self.process.wait()
 
 
 @dataclass
 class Machine:
-    """One machine.
+    """A simulated machine.
 
-    folder: where its commands run, on a disk that no other machine looks at.
+    folder: the working directory of its commands, on a disk that no other machine reads.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Machine:
     commands: list[Running] = field(default_factory=list)
 
     def start(self, *command: object, **variables: object) -> Running:
-        """Start a command on it, with further environment variables."""
+        """Start a command on it, with additional environment variables."""
         output = self.folder / f"output-{len(self.commands)}.txt"
         inside = ["nsenter", "--target", str(self.holder), "--net", "--uts", "--mount"]
         there = ["env", "--chdir", str(self.folder)]
@@ -127,22 +127,22 @@ class Machine:
         return self.commands[-1]
 
     def ip(self, command: str) -> None:
-        """Change its network."""
+        """Run `ip` in its network namespace."""
         inside = ["nsenter", "--target", str(self.holder), "--net"]
         subprocess.run([*inside, "ip", *command.split()], check=True, timeout=LONGEST_WAIT)
 
     def unplug(self) -> None:
-        """Take its cable out."""
+        """Disconnect its cable."""
         self.ip(f"link set {LINK} down")
 
     def plug_in(self) -> None:
-        """Put its cable in."""
+        """Connect its cable."""
         self.ip(f"link set {LINK} up")
 
 
 @contextmanager
 def joined_machines(folder: Path, *names: str) -> Iterator[list[Machine]]:
-    """Two machines with a cable between them, which know each other by these names."""
+    """Connect two machines by a cable; they resolve each other by these names."""
     addresses = {name: f"10.77.0.{number}" for number, name in enumerate(names, start=1)}
     hosts = folder / "hosts"
     lines = [f"{address} {name}\n" for name, address in addresses.items()]

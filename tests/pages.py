@@ -6,12 +6,12 @@ from processes import ROOT
 
 
 def page(name: str) -> str:
-    """A page's text."""
+    """Return a page's text."""
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
 def block(name: str, kind: str) -> str:
-    """The one block of a page that begins with this line behind its three backticks."""
+    """Return the page's one block that begins with this line after the three backticks."""
     found: str
     [found] = re.findall(rf"^```{kind}\n(.*?)^```$", page(name), flags=re.DOTALL | re.MULTILINE)
     return found

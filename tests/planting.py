@@ -14,9 +14,9 @@ MODULES = (*KERNELS, twin, packed_weights, kv_cache, cached_decoder)
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, module: ModuleType, old: str, new: str) -> None:
-    """Until the test ends, every name of `module` means what the edited source makes of it."""
+    """Replace every name of `module` by the edited source's until the test ends."""
     source = Path(str(module.__file__)).read_text()
-    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {module.__name__}"
+    assert source.count(old) == 1, f"{old!r} occurs {source.count(old)} times in {module.__name__}"
     edited = types.ModuleType(module.__name__)
     exec(compile(source.replace(old, new), str(module.__file__), "exec"), edited.__dict__)
     names = {key: value for key, value in vars(module).items() if not key.startswith("__")}

@@ -65,7 +65,7 @@ for line in sys.stdin:
 
 
 class Ended(NamedTuple):
-    """How a process ended: its exit code or minus a signal, and what it printed."""
+    """A process's exit code or minus a signal, and its output."""
 
     code: int
     out: str
@@ -73,7 +73,7 @@ class Ended(NamedTuple):
 
 
 class Kills:
-    """The Python that has loaded the command; it ends with `close`."""
+    """A Python process that has imported the command and forks a process for each case."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._made = folder, 0
@@ -86,10 +86,10 @@ class Kills:
         )
 
     def run(self, call: tuple[str, str, int], by: int, *arguments: object) -> Ended:
-        """Prepare with these arguments, ended by a signal before the call with this number.
+        """Prepare with these arguments, and kill the process before the call with this number.
 
-        call: the owner (`writer` or `state`), the method, and the number of the call; after the
-            call where it is negative.
+        call: the owner (`writer` or `state`), the method, and the number of the call; a negative
+        number means after the call.
         """
         self._made += 1
         files = [str(self._folder / f"{self._made}.{name}") for name in ("out", "err")]
@@ -105,5 +105,5 @@ class Kills:
         return Ended(code, *(Path(file).read_text() for file in files))
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._process.communicate()

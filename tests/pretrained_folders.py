@@ -12,13 +12,13 @@ from transformers import PreTrainedModel
 
 
 def saved(folder: Path, model: PreTrainedModel | None = None, **how: Any) -> Path:
-    """The folder, with a model of transformers saved in it."""
+    """Save a model of transformers in the folder, and return it."""
     (model or hugging_face_gpt2()).save_pretrained(folder, **how)
     return folder
 
 
 def change_tensors(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
-    """Change the tensors of a folder, which are handed over by name."""
+    """Change the tensors of a folder with a function of the dictionary."""
     path = folder / "model.safetensors"
     tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
     change(tensors)

@@ -1,4 +1,4 @@
-"""Run Python in another process, and look at and signal processes that may end meanwhile."""
+"""Run Python in another process, and inspect and signal processes that may have exited."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def run_python(
 def run_fresh_python(
     *arguments: str | Path, cwd: Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """The same in a Python that starts from nothing, for tests of what it loads and from where."""
+    """Run a newly started Python, for tests of what it imports and from where."""
     inherited = {
         key: value for key, value in os.environ.items() if key != binding.SOLUTION_VARIABLE
     }
@@ -48,7 +48,7 @@ def paths_of_tests() -> list[str]:
 
 
 def printed_by(program: str, cwd: Path, *, fresh: bool = False, **variables: str) -> str:
-    """What a program prints; it must end well and without a warning."""
+    """Return a program's output; it must exit with 0 and without a warning."""
     run = run_fresh_python if fresh else run_python
     result = run("-c", program, cwd=cwd, **variables)
     assert result.returncode == 0, result.stderr
@@ -57,7 +57,7 @@ def printed_by(program: str, cwd: Path, *, fresh: bool = False, **variables: str
 
 
 def children_of(parent: int) -> list[int]:
-    """The child processes of a process in order; none if it has exited (Linux)."""
+    """Return a process's child processes in order; none if it has exited (Linux)."""
     try:
         listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -66,7 +66,7 @@ def children_of(parent: int) -> list[int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and has not ended, also without its parent's notice (Linux)."""
+    """Whether a process is running, and not a zombie (Linux)."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

@@ -64,7 +64,7 @@ def _declaration(node: ast.ClassDef | ast.FunctionDef) -> str:
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign):
             if isinstance(statement.value, ast.Constant) and statement.value.value is None:
-                statement.value = ast.Constant(...)  # the constructor fills it in
+                statement.value = ast.Constant(...)  # set by the constructor
             body.append(statement)
         elif isinstance(statement, ast.FunctionDef) and statement.name != "__post_init__":
             if statement.name == "__init__":

@@ -32,14 +32,14 @@ class Terminal(Pipe):
 
 
 def make_run(folder: Path) -> Path:
-    """The folder of a run of characters."""
+    """Create a run with a character tokenizer."""
     return Path(saved_run(folder / "run", small_model()).folder)
 
 
 def sample_command(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> SampleCommand:
-    """The command with these arguments: its exit code, its text, and what it prints beside it."""
+    """Return a function that runs the command, and returns exit code, output and errors."""
 
     def command(
         *arguments: object, model: object = run_folder, stdin: Pipe | None = None
@@ -54,14 +54,14 @@ def sample_command(
 
 
 def expected(run_folder: Path, prompt: str, **options: Any) -> list[Continuation]:
-    """The continuations that the command must print."""
+    """Return the continuations that the command must print."""
     source = open_model(run_folder)
     wanted = SamplingOptions(**{"max_new_tokens": NEW_TOKENS, "seed": 3} | options)
     return continuations(binding.bound(), source, [prompt], wanted)
 
 
 def report_of(sample: SampleCommand, *arguments: object, **settings: Any) -> dict[str, Any]:
-    """The report that `--json -` prints, alone."""
+    """Return the report that `--json -` prints."""
     code, text, _ = sample(*arguments, "--json", "-", **settings)
     assert code == 0
     report: dict[str, Any] = json.loads(text)

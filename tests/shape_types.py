@@ -13,13 +13,13 @@ from torch import nn
 from gpt2_small import binding
 
 _DONE = "SHAPES_ARE_CHECKED"
-_TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
+_TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is accepted as a float
 
 
 def check_shapes(module: ModuleType) -> None:
-    """Make a loaded solution check the shapes in its signatures, in place, from now on.
+    """Make a loaded solution check the shapes in its signatures, in place.
 
-    Only signatures that are the reference's: what a learner annotates otherwise is not judged.
+    Only signatures equal to the reference's are checked; a learner may annotate in another way.
     Classes stay the same objects; their methods, and the module's functions, raise jaxtyping's
     TypeCheckError for a call that does not fit. Axes of one name must agree within a call.
     """
@@ -70,7 +70,7 @@ def functions_with_shapes(owner: Any, module: ModuleType) -> dict[str, FunctionT
 
 
 def _hints(function: FunctionType, module: ModuleType) -> dict[str, Any]:
-    """Annotations with the ones written as strings evaluated; none when one cannot be."""
+    """Return annotations with strings evaluated; none if one cannot be evaluated."""
     try:
         return typing.get_type_hints(function, vars(module))
     except Exception:

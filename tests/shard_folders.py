@@ -24,7 +24,7 @@ TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 
 
 def written(count: int, seed: int = 0, longest: int = 60) -> list[str]:
-    """Documents of random words."""
+    """Return documents of random words."""
     rng = random.Random(seed)
     return [" ".join(rng.choices(WORDS, k=rng.randrange(1, longest))) for _ in range(count)]
 
@@ -36,21 +36,21 @@ def json_lines(path: Path, documents: Iterable[str], column: str = "text", **mor
 
 
 def write_file(path: Path, data: str | bytes) -> Path:
-    """The path, with this content, in folders that are made for it."""
+    """Write this content to a path, create its folders, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     return path
 
 
 def set_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a small text many pieces and many batches."""
+    """Make pieces and batches small, so that a small text has many of them."""
     monkeypatch.setattr(corpus, "PIECE_CHARACTERS", 100)
     for name, value in SMALL.items():
         monkeypatch.setattr(prepare, name, value)
 
 
 def folders_of_shards(play: Path, folder: Path) -> dict[str, Path]:
-    """Folders of one text by their shards: one .bin, several, and several .npy."""
+    """Return folders of one text by their kind of shards: one .bin, several, several .npy."""
     return {
         "bin": made(play, folder / "bin", tokenizer="byte"),
         "bins": made(play, folder / "bins", tokenizer="byte", shard_tokens=1000),
@@ -59,7 +59,7 @@ def folders_of_shards(play: Path, folder: Path) -> dict[str, Path]:
 
 
 def nanogpt_folder(folder: Path) -> Path:
-    """Files as nanoGPT prepares them, in which each token is its own position."""
+    """Write files as nanoGPT prepares them, in which each token is its own position."""
     folder.mkdir()
     TOKENS.tofile(folder / "train.bin")
     TOKENS[:100].tofile(folder / "val.bin")
@@ -70,7 +70,7 @@ CORPUS = ("column", "split", "max_documents", "skipped_share", "processes")
 
 
 def made(name: str | Path, folder: Path, **options: Any) -> Path:
-    """The folder, once all of it is made."""
+    """Prepare the folder completely, and return it."""
     for _ in steps_of(name, folder, **options):
         pass
     return folder
@@ -79,7 +79,7 @@ def made(name: str | Path, folder: Path, **options: Any) -> Path:
 def steps_of(
     name: str | Path, folder: Path, *, save_seconds: float = 0, **options: Any
 ) -> Iterator[PrepareProgress]:
-    """The steps in which it is made."""
+    """Return the iterator of the preparation's progress."""
     source = {key: options.pop(key) for key in CORPUS if key in options}
     return prepare.prepare(
         str(name),
@@ -91,13 +91,13 @@ def steps_of(
 
 
 def tokens_of(folder: Path, split: str = "train") -> list[int]:
-    """The ids of a split in one file."""
+    """Return the ids of a split in one file."""
     ids: list[int] = np.fromfile(folder / f"{split}.bin", dtype="<u2").tolist()
     return ids
 
 
 def texts_of(folder: Path) -> dict[str, str]:
-    """The text of both splits."""
+    """Return the text of both splits."""
     tokenizer = load_tokenizer(folder)
     return {split: tokenizer.decode(tokens_of(folder, split)) for split in ("train", "val")}
 
@@ -108,7 +108,7 @@ def index_of(folder: Path) -> dict[str, Any]:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by name."""
+    """Return the content of every file below a folder, by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -117,19 +117,19 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 def documents_of(folder: Path) -> list[str]:
-    """The documents of both splits, sorted; of a tokenizer with an end of text."""
+    """Return the documents of both splits, sorted; the tokenizer must have an end of text."""
     parts = [text.split("<|endoftext|>") for text in texts_of(folder).values()]
     assert all(part.pop() == "" for part in parts)
     return sorted(document for part in parts for document in part)
 
 
 def share_of_hash(document: str) -> float:
-    """Where a document's hash lies between 0 and 1."""
+    """Return a document's hash as a number between 0 and 1."""
     return int(hashlib.blake2b(document.encode(), digest_size=8).hexdigest(), 16) / 2**64
 
 
 def divided(documents: Sequence[str], share: float) -> tuple[list[str], list[str]]:
-    """Training and validation documents, by their hashes, and the tenth different one held out."""
+    """Split documents by their hashes, with the tenth distinct one in the validation split."""
     train: list[str] = []
     validation: list[str] = []
     tenth = list(dict.fromkeys(documents))[9]

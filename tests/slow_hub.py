@@ -15,10 +15,10 @@ REPOSITORY = "owner/name"
 
 
 class SlowHub(ThreadingHTTPServer):
-    """The hub of one repository, whose files are those of a folder.
+    """A Hub with one repository, which serves the files of a folder.
 
-    stalling: the file of which `sent` bytes are sent, over all requests, until `released` is set.
-    has_stalled: set once that file's bytes were sent and the client waits for more.
+    stalling: the file of which only `sent` bytes are sent (over all requests) until `released`.
+    has_stalled: set when those bytes were sent and the client waits for more.
     """
 
     daemon_threads = True
@@ -27,16 +27,16 @@ class SlowHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.folder, self.stalling, self.left = folder, stalling, sent
         self.has_stalled, self.released = threading.Event(), threading.Event()
-        self.ranges: list[str] = []  # asked for of the stalling file
+        self.ranges: list[str] = []  # ranges requested of the stalling file
 
     @property
     def address(self) -> str:
-        """For HF_ENDPOINT."""
+        """Return the address for HF_ENDPOINT."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the questions that `huggingface_hub` and `datasets` ask."""
+    """Answers the requests of `huggingface_hub` and `datasets`."""
 
     server: SlowHub
     protocol_version = "HTTP/1.1"
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def handle(self) -> None:
-        with suppress(ConnectionError):  # a client that was interrupted
+        with suppress(ConnectionError):  # the client was interrupted
             super().handle()
 
     def do_HEAD(self) -> None:
@@ -139,7 +139,7 @@ def _hash(path: Path) -> str:
 
 @contextmanager
 def slow_hub(folder: Path, stalling: str, sent: int) -> Iterator[SlowHub]:
-    """A hub while the context lasts."""
+    """Run a Hub in a thread while the context is open."""
     hub = SlowHub(folder, stalling, sent)
     thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -14,13 +14,13 @@ from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
 from gpt2_small.generation.continuation import Continuation
 from gpt2_small.tokenizers.protocol import Tokenizer
 
-# Sums in another order, in float32, on logits of the order 1.
+# Float32 sums in another order, for logits of magnitude 1.
 ROUNDING = 1e-4
 
 
 @lru_cache
 def small_model(**changes: Any) -> Any:
-    """The same weights at every call of a session."""
+    """Return a model with the same weights at every call of a session."""
     with torch.random.fork_rng():
         torch.manual_seed(20190214)
         return our_gpt2(**changes)
@@ -34,7 +34,7 @@ def written(
     tokenizer: Tokenizer | None = None,
     **options: Any,
 ) -> list[Continuation]:
-    """The continuations of a small model, past its context unless they are shortened."""
+    """Return a small model's continuations, longer than its context by default."""
     options = {"max_new_tokens": N_CTX + 8, "seed": 5, "candidates": 0} | options
     return continuations(
         solution or binding.bound(),
@@ -62,6 +62,6 @@ def same(left: Continuation, right: Continuation) -> bool:
 
 
 def scripted(token_ids: Iterable[int]) -> SimpleNamespace:
-    """A solution whose `sample` gives these tokens, whatever the logits."""
-    left = iter([0, *token_ids])  # the first call is the one that checks the options
+    """Return a solution whose `sample` returns these tokens, whatever the logits."""
+    left = iter([0, *token_ids])  # 0: the first call only checks the options
     return SimpleNamespace(sample=lambda logits, **_: torch.tensor([next(left)] * len(logits)))

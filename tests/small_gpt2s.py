@@ -25,7 +25,7 @@ PROPORTIONS = {
     "gpt2-xl": (48, 25),
 }
 
-# Their names for a test; the two deepest take a second each.
+# Test cases; the two deepest take a second each.
 PUBLISHED = [
     "gpt2",
     "gpt2-medium",
@@ -35,7 +35,7 @@ PUBLISHED = [
 
 
 def randomised(model: Module, seed: int = 0) -> Module:
-    """The model in eval mode, every parameter away from where it starts, logits of the order 1."""
+    """Return the model in eval mode with random parameters and logits of magnitude 1."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,7 +69,7 @@ def characters(vocab_size: int = D_VOCAB) -> Tokenizer:
 
 
 def saved_run(folder: Path, model: Any, tokenizer: Tokenizer | None = None, step: int = 3) -> Run:
-    """A run's folder with one checkpoint."""
+    """Create a run with one checkpoint."""
     run = create_run(
         folder,
         model_fields=asdict(model.config),
@@ -86,7 +86,7 @@ def some_tokens(d_vocab: int = D_VOCAB) -> torch.Tensor:
 
 @torch.no_grad()
 def logits_of(model: Any) -> torch.Tensor:
-    """Logits on tokens that every small model has, whatever kind of model it is."""
+    """Return the logits on tokens that every small model has, for any kind of model."""
     output = model(some_tokens())
     logits: torch.Tensor = getattr(output, "logits", output)
     return logits

@@ -35,7 +35,7 @@ SMALL = Settings(
 
 
 def play(folder: Path) -> Path:
-    """A text to train on."""
+    """Write a text to train on."""
     path = folder / "play.txt"
     path.write_text(PLAY)
     return path
@@ -49,9 +49,9 @@ def train(
     last: int | None = None,
     **changes: Any,
 ) -> tuple[str, ...]:
-    """Train the small run in this process, and give what was said when it was opened.
+    """Train the small run in this process, and return the remarks made when it was opened.
 
-    last: the step after which it is asked to stop; left out, it reaches its end.
+    last: the step after which it is asked to stop; None trains to its end.
     """
     if not resume and "data" not in changes:
         changes["data"] = str(play(folder.parent))
@@ -64,12 +64,12 @@ def train(
 
 
 def steps_kept(folder: Path) -> list[int]:
-    """The steps of a run's checkpoints."""
+    """Return the steps of a run's checkpoints."""
     return [checkpoint.step for checkpoint in read_run(folder).checkpoints]
 
 
 def state_at(folder: Path, step: int) -> str:
-    """A hash over a checkpoint's weights and optimiser tensors."""
+    """Return a hash of a checkpoint's weights and optimiser tensors."""
     digest = hashlib.sha256()
     for name in ("model.safetensors", "optimizer.safetensors"):
         for key, tensor in sorted(load_file(folder / f"checkpoints/step-{step}" / name).items()):
@@ -79,7 +79,7 @@ def state_at(folder: Path, step: int) -> str:
 
 
 def logged(folder: Path) -> list[dict[str, Any]]:
-    """A run's log without what time alone decides."""
+    """Return a run's log without its times and speeds."""
     return [
         {name: value for name, value in record.items() if name not in ("tokens_per_second", "time")}
         for record in read_log(folder)
@@ -87,7 +87,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
 
 
 def files_under(folder: Path, but: Iterable[str] = (".lock",)) -> dict[str, bytes]:
-    """The content of every file, by its path."""
+    """Return the content of every file, by its path."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -96,14 +96,14 @@ def files_under(folder: Path, but: Iterable[str] = (".lock",)) -> dict[str, byte
 
 
 def flip(path: Path, place: int, bit: int = 0) -> None:
-    """Damage a file by one bit."""
+    """Flip one bit of a file."""
     content = bytearray(path.read_bytes())
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
 
 
 def flags(settings: Settings = SMALL, **changes: Any) -> list[str]:
-    """The flags with which the command train makes the small run of a preset."""
+    """Return the flags with which `train` creates the small run of a preset."""
     fields = {**settings.model, **vars(settings.recipe), **changes}
     return [
         word

@@ -17,7 +17,7 @@ from gpt2_small.training.training_data import open_data
 
 
 def trainings(reference: ModuleType, folder: Path) -> Callable[..., Training]:
-    """A function that gives trainings which begin alike, by default with the reference's parts."""
+    """Return a function that creates trainings with equal starts, by default of the reference."""
     data = open_data(str(play(folder)), None, SMALL.model["n_ctx"])
 
     def make(solution: Any = reference, **changes: Any) -> Training:
@@ -30,20 +30,20 @@ def trainings(reference: ModuleType, folder: Path) -> Callable[..., Training]:
 
 
 def after(training: Training, steps: int) -> Training:
-    """The training, so many steps later."""
+    """Advance the training by this many steps, and return it."""
     for _ in range(steps):
         training.advance()
     return training
 
 
 def record(training: Training, **changes: Any) -> RunRecord:
-    """The record of the training's last step."""
+    """Return the record of the training's last step."""
     fields = dict(loss=2.0, learning_rate=0.1, grad_norm=1.0, tokens_per_second=1.0)
     return RunRecord(**{**fields, "step": training.step, "tokens": training.tokens, **changes})
 
 
 def checkpoint_of(training: Training, folder: Path) -> Checkpoint:
-    """A checkpoint of the training's current state."""
+    """Return a checkpoint of the training's current state."""
     writer = CheckpointWriter(folder, keep=1, val_losses={})
     folder.mkdir(exist_ok=True)
     writer.save(capture(training, record(training), False))

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from gpt2_small import binding
 from gpt2_small.checker.claims.observing.probes import own_parameters
 
-DRAWN = 12  # shapes drawn for a test, beside those that every test gets
-TINY_SCALE = 3e-4  # a variance of 9e-8, of which LayerNorm's epsilon of 1e-5 is no small part
-LARGE_SCALE = 20.0  # scores so far apart that a pattern is 0 and 1
+DRAWN = 12  # shapes drawn for a test, in addition to the fixed ones
+TINY_SCALE = 3e-4  # a variance of 9e-8, far below LayerNorm's epsilon of 1e-5
+LARGE_SCALE = 20.0  # scores so far apart that patterns are 0 and 1
 
 
 @dataclass(frozen=True)
 class Case:
-    """The shape of a model and of its input, and what fills them."""
+    """The shape of a model and of its input, and their random values."""
 
     n_heads: int = 3
     d_head: int = 8
@@ -42,13 +42,13 @@ class Case:
         return self.n_heads * self.d_head
 
     def config(self, solution: ModuleType, **changes: Any) -> Any:
-        """The solution's TransformerConfig of this shape."""
+        """Return the solution's TransformerConfig of this shape."""
         fields = ("d_model", "n_heads", "d_mlp", "n_layers", "n_ctx", "d_vocab")
         shape = {name: getattr(self, name) for name in fields}
         return solution.TransformerConfig(**{**shape, **changes})
 
     def build(self, solution: ModuleType, part: str, **changes: Any) -> nn.Module:
-        """The named part in eval mode, every parameter drawn anew and none of them 0."""
+        """Return the named part in eval mode with random parameters, none of them 0."""
         module = getattr(solution, part)(self.config(solution, **changes))
         return randomise(module.to(self.dtype).eval(), self.seed)
 
@@ -56,16 +56,16 @@ class Case:
         return torch.Generator().manual_seed(1000 * self.seed + stream)
 
     def normal(self, *shape: int, stream: int = 1) -> Tensor:
-        """Standard normal numbers; another stream gives others."""
+        """Return standard normal numbers; another stream gives other numbers."""
         return torch.randn(shape, generator=self.generator(stream), dtype=self.dtype)
 
     def residual(self, stream: int = 2) -> Tensor:
-        """A residual stream [batch seq d_model] of this scale, off centre."""
+        """Return a residual stream [batch seq d_model] of this scale, with a mean other than 0."""
         shape = (self.batch, self.seq, self.d_model)
         return self.scale * (self.normal(*shape, stream=stream) + 0.3)
 
     def tokens(self, stream: int = 3) -> Tensor:
-        """Tokens [batch seq], the first of them 0 and the last the last of the vocabulary."""
+        """Return tokens [batch seq] that contain the first and the last of the vocabulary."""
         shape = (self.batch, self.seq)
         tokens = torch.randint(self.d_vocab, shape, generator=self.generator(stream))
         tokens.view(-1)[0] = 0
@@ -73,7 +73,7 @@ class Case:
         return tokens
 
     def with_soft_patterns(self) -> Case:
-        """The same at a scale of 1 in place of the large one, for claims about gradients.
+        """Return the case at scale 1 in place of the large one, for claims about gradients.
 
         A score's gradient is a difference of numbers that grow with the scale and cancel as the
         pattern goes to 0 and 1. Of 300 cases drawn at the large scale torch's own float32 gradients
@@ -83,16 +83,16 @@ class Case:
         return replace(self, scale=1.0) if self.scale == LARGE_SCALE else self
 
     def fit_for(self, solution: ModuleType) -> Case:
-        """For a learner's file in float32, which alone decides, and at scales that do not magnify.
+        """Return the case for a solution: a learner's file gets float32 and a scale of at most 1.
 
-        The reference keeps its promises in float64 too.
+        The reference must hold in float64 and at every scale too.
         """
         if binding.is_reference(solution):
             return self
         return replace(self, dtype=torch.float32, scale=min(self.scale, 1.0))
 
     def position(self, stream: int = 4) -> int:
-        """Some position of the sequence."""
+        """Return a random position of the sequence."""
         return int(torch.randint(self.seq, (), generator=self.generator(stream)))
 
 
@@ -103,9 +103,9 @@ SEEDS = st.integers(0, 9999)
 
 @st.composite
 def cases(draw: Callable[[Any], Any]) -> Case:
-    """Any small shape, from one head, one row, one token, up to a full context.
+    """Draw any small shape, from one head, one row, one token, up to a full context.
 
-    d_model is at least 3. LayerNorm gives two numbers their order and no more, and its gradient
+    d_model is at least 3. Of two numbers LayerNorm keeps only the order, and its gradient
     magnifies rounding where they are close: with d_model 2 the reference's own float32 gradients
     were further from torch's than the tolerance in 35 of 400 cases, from 3 on in none of 2,000.
     """
@@ -127,7 +127,7 @@ def cases(draw: Callable[[Any], Any]) -> Case:
 
 
 def for_every_case(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test on shapes whose dimensions all differ, at several scales, and on drawn ones."""
+    """Run a test on fixed shapes with distinct dimensions at several scales, and on drawn ones."""
     known = [
         SMALL,
         replace(SMALL, scale=TINY_SCALE),
@@ -141,7 +141,7 @@ def for_every_case(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def randomise(module: nn.Module, seed: int) -> nn.Module:
-    """Fill every parameter with numbers away from 0, of a size that training leads to."""
+    """Fill every parameter with nonzero numbers, as large as after training."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -154,6 +154,6 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Leaf copies of a module's parameters, by name, for torch's own operations to work on."""
+    """Return leaf copies of a module's parameters, by name, for torch's own operations."""
     named = own_parameters(module, dict(module.named_parameters()))
     return {name: p.detach().clone().requires_grad_() for name, p in named.items()}

@@ -1,8 +1,8 @@
 """Read a teacher's verdict on a wrong file: names in its docstring, lines marked by a comment.
 
 The docstring has a line for each wrong part: `MLP: mlp-exact-gelu; mlp-dropout-missing`. `unknown`
-stands for a mistake that the catalogue does not have. A line that a teacher would point at ends
-with `# <-`; outside of every part it counts for all of them.
+stands for a mistake that the catalogue does not have. A line that the checker should quote ends
+with `# <-`; a marked line outside every part counts for all parts.
 """
 
 import ast
@@ -17,10 +17,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Opinion:
-    """A teacher's opinion of a part.
+    """A teacher's verdict on a part.
 
-    named: ids of mistakes. has_unknown: whether something else is wrong too. lines: any of which is
-    the one to point at; empty where there is none to point at.
+    named: ids of mistakes. has_unknown: whether something else is wrong too. lines: the acceptable
+    lines to quote; empty if there is none.
     """
 
     part: str
@@ -30,7 +30,7 @@ class Opinion:
 
 
 def opinions(path: Path) -> list[Opinion]:
-    """What a teacher says of each wrong part of a file."""
+    """Return the teacher's verdict on each wrong part of a file."""
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     marked = [n for n, line in enumerate(text.splitlines(), start=1) if line.endswith("# <-")]
@@ -50,7 +50,7 @@ def opinions(path: Path) -> list[Opinion]:
 
 
 def _statement_at(tree: ast.Module, line: int) -> range:
-    """The lines of the innermost statement that a line is in."""
+    """Return the lines of the innermost statement that contains a line."""
     around = [
         node
         for node in ast.walk(tree)

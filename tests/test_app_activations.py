@@ -42,7 +42,7 @@ def ids(shown) -> list[int]:
     return shown.tokenizer.encode(TEXT)
 
 
-def test_a_head_is_the_cache_s_pattern(client, shown, ids) -> None:
+def test_a_heads_weights_equal_the_cached_pattern(client, shown, ids) -> None:
     _, cache = run_with_cache(shown.model, torch.tensor([ids]))
     asked = {"ids": ids, "layer": 1, "head": 2}
     content = client.post("/api/head", json=asked).content
@@ -50,13 +50,13 @@ def test_a_head_is_the_cache_s_pattern(client, shown, ids) -> None:
     assert np.array_equal(found, cache["blocks.1.attn.hook_pattern"][0, 2].numpy())
 
 
-def test_the_last_row_of_the_lens_is_what_the_model_says(shown, ids) -> None:
+def test_the_last_row_of_the_logit_lens_equals_the_models_prediction(shown, ids) -> None:
     observation = activations.observe(shown.model, tuple(ids))
     unembedded = activations.unembed(shown.model, observation.resid[-1])
     assert torch.equal(unembedded, shown.model(torch.tensor([ids]))[0])
 
 
-def test_the_lens_reads_the_residual_stream_of_every_layer(client, shown, ids) -> None:
+def test_the_logit_lens_has_the_residual_stream_of_every_layer(client, shown, ids) -> None:
     rows = lines(client, "lens", ids=ids, start=2, stop=5)
     _, cache = run_with_cache(shown.model, torch.tensor([ids]))
     resid = cache["blocks.1.hook_resid_pre"]
@@ -66,7 +66,7 @@ def test_the_lens_reads_the_residual_stream_of_every_layer(client, shown, ids) -
     assert len(rows) == SHAPE["n_layers"] + 1
 
 
-def test_the_norms_are_those_of_the_cache(client, shown, ids) -> None:
+def test_norms_equal_those_of_the_cached_activations(client, shown, ids) -> None:
     norms = lines(client, "look", ids=ids)[0]["norms"]
     _, cache = run_with_cache(shown.model, torch.tensor([ids]))
     expected = cache["blocks.1.hook_mlp_out"][0].norm(dim=-1).tolist()
@@ -75,7 +75,7 @@ def test_the_norms_are_those_of_the_cache(client, shown, ids) -> None:
     assert norms["resid"][-1] == pytest.approx(last, rel=1e-6)
 
 
-def test_leaving_a_head_out_is_what_a_hook_that_zeroes_it_does(client, shown, ids) -> None:
+def test_ablating_a_head_equals_a_hook_that_zeroes_it(client, shown, ids) -> None:
     asked = {"ids": ids, "heads": [[0, 1], [1, 2]], "position": 4}
     answer = client.post("/api/ablate", json=asked).json()
 
@@ -98,7 +98,7 @@ def test_leaving_a_head_out_is_what_a_hook_that_zeroes_it_does(client, shown, id
     assert answer["before"]["loss"] != pytest.approx(answer["after"]["loss"], abs=1e-3)
 
 
-def test_the_weights_are_the_same_after_a_head_was_left_out(client, shown, ids) -> None:
+def test_ablating_a_head_leaves_the_weights_unchanged(client, shown, ids) -> None:
     before = [parameter.clone() for parameter in shown.model.parameters()]
     client.post("/api/ablate", json={"ids": ids, "heads": [[0, 0]]})
     lines(client, "ablations", ids=ids)
@@ -106,7 +106,7 @@ def test_the_weights_are_the_same_after_a_head_was_left_out(client, shown, ids) 
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
-def test_every_head_s_ablation_is_the_one_of_that_head(client, ids) -> None:
+def test_each_heads_ablation_is_of_that_head(client, ids) -> None:
     found = lines(client, "ablations", ids=ids)
     assert [(item["layer"], item["head"]) for item in found] == [
         (layer, head) for layer in range(2) for head in range(3)
@@ -115,20 +115,20 @@ def test_every_head_s_ablation_is_the_one_of_that_head(client, ids) -> None:
     assert found[3]["loss"] == pytest.approx(one["after"]["loss"], abs=1e-6)
 
 
-def test_a_right_model_does_not_look_ahead(client, ids) -> None:
+def test_a_correct_model_does_not_look_ahead(client, ids) -> None:
     _, ahead, *layers = lines(client, "look", ids=ids)
     assert ahead == {"looks_ahead": None}
     assert all(head["ahead"] == 0 for layer in layers for head in layer["of_heads"])
 
 
-def test_the_shares_of_a_head_are_named_by_where_its_weight_goes() -> None:
+def test_a_heads_attention_is_divided_into_named_shares() -> None:
     ids = [1, 2, 1, 2]
     previous = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
     shares = activation_views.shares(ids, previous)
     assert shares["previous"] == 1
     assert shares["same"] == 0
     assert shares["itself"] == 0
-    assert shares["after"] == pytest.approx(1.0)  # what followed the earlier copy stands before
+    assert shares["after"] == pytest.approx(1.0)  # all weight on the token after the earlier copy
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_shares_of_a_head_are_named_by_where_its_weight_goes() -> None:
         "conv1d_and_where",
     ],
 )
-def test_the_pattern_of_a_file_without_taps_is_observed_as_it_is(solution, name: str) -> None:
+def test_the_pattern_of_a_file_without_taps_is_computed_exactly(solution, name: str) -> None:
     module = binding.load(binding.reference_path().parent / f"tests/right_files/{name}.py")
     fields = SHAPE | dict(d_vocab=20)
     reference = random_model(solution, 1, **fields)
@@ -160,7 +160,7 @@ def test_the_pattern_of_a_file_without_taps_is_observed_as_it_is(solution, name:
 
 
 def learners(solution: ModuleType, before: str, after: str, *, taps: bool = True) -> Any:
-    """A model of the reference's text with an edit, with the weights of a random reference."""
+    """Return a model of the edited reference, with the weights of a random reference."""
     path = binding.reference_path()
     text = path.read_text(encoding="utf-8")
     assert text.count(before) == 1
@@ -186,7 +186,7 @@ MASKS = {
 
 @pytest.mark.parametrize("taps", [True, False], ids=["with_taps", "without_taps"])
 @pytest.mark.parametrize("mask", MASKS)
-def test_a_wrong_mask_shows(solution, mask: str, taps: bool) -> None:
+def test_a_wrong_mask_is_detected(solution, mask: str, taps: bool) -> None:
     before, after = MASKS[mask]
     mine = learners(solution, before, after, taps=taps)
     reference = learners(solution, before, before)
@@ -201,7 +201,7 @@ def test_a_wrong_mask_shows(solution, mask: str, taps: bool) -> None:
         assert all(head["unlike"] > 1e-3 for head in layer["of_heads"])
 
 
-def test_a_head_like_the_reference_s_is_no_different_from_it(solution) -> None:
+def test_a_head_equal_to_the_references_is_not_marked_as_different(solution) -> None:
     unchanged = "scores = similarity + mask"
     mine, reference = (learners(solution, unchanged, unchanged) for _ in range(2))
     ids = mine.tokenizer.encode("The same heads")

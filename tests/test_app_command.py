@@ -1,4 +1,4 @@
-"""Test `app` and `serve` as processes: the address they print, and how they end."""
+"""Test `app` and `serve` as processes: the address they print, and their end."""
 
 import re
 import signal
@@ -17,7 +17,7 @@ from gpt2_small.app.serving import server
 from gpt2_small.app.serving.server import listening_socket
 from gpt2_small.errors import UserError
 
-NEW_TOKENS = 4096  # which take longer than a server takes to end
+NEW_TOKENS = 4096  # more than can be generated before the server ends
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @contextmanager
 def started(*arguments: str, cwd: Path) -> Iterator[tuple[Fork, str]]:
-    """A server, and what it prints first; it must have printed nothing else at the end."""
+    """Start a server, and yield the first line it prints, which must be the only one."""
     command = ("-m", "gpt2_small", *arguments)
     process = the_forks().start_python(*command, cwd=cwd, PYTHONPATH=str(ROOT))
     try:
@@ -69,7 +69,7 @@ def is_cut(lines: Iterator[str]) -> bool:
     return count < NEW_TOKENS
 
 
-def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
+def test_app_prints_only_its_address_and_exits_with_0_despite_an_open_stream(run, tmp_path) -> None:
     port = free_port()
     arguments = ("app", str(run), "--no-browser", "--port", str(port))
     with started(*arguments, cwd=tmp_path) as (process, line):
@@ -92,7 +92,9 @@ def test_the_app_prints_its_address_alone_and_ends_well_with_a_stream_open(run, 
         assert ended_by(process, signal.SIGINT) == 0
 
 
-def test_serve_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tmp_path) -> None:
+def test_serve_prints_only_its_address_and_exits_with_0_despite_an_open_stream(
+    run, tmp_path
+) -> None:
     with started("serve", str(run), cwd=tmp_path) as (process, line):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", line)
         asked = {"prompt": TEXT, "max_tokens": NEW_TOKENS, "stream": True}
@@ -104,7 +106,7 @@ def test_serve_prints_its_address_alone_and_ends_well_with_a_stream_open(run, tm
             assert is_cut(lines)
 
 
-def test_a_model_that_is_missing_is_one_sentence(tmp_path) -> None:
+def test_a_missing_model_is_reported_in_one_sentence(tmp_path) -> None:
     arguments = ("-m", "gpt2_small", "app", "missing", "--no-browser")
     result = run_python(*arguments, cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert result.returncode == 2
@@ -113,7 +115,7 @@ def test_a_model_that_is_missing_is_one_sentence(tmp_path) -> None:
     assert result.stdout == ""
 
 
-def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
+def test_a_port_in_use_is_reported_in_one_sentence_with_the_way_out() -> None:
     with listening_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} .*give another --port"):
@@ -121,13 +123,13 @@ def test_a_port_in_use_is_one_sentence_with_the_way_out() -> None:
 
 
 @pytest.mark.parametrize("host", ["no such host", "203.0.113.7", "a\udcff", "a\0", ""])
-def test_an_address_that_is_not_this_machine_s_is_one_sentence(host: str) -> None:
+def test_an_address_of_another_machine_is_refused_in_one_sentence(host: str) -> None:
     with pytest.raises(UserError, match="--host") as refused:
         listening_socket(host, 0)
     assert host in str(refused.value)
 
 
-def test_without_a_port_any_that_is_free_is_taken(monkeypatch) -> None:
+def test_without_a_port_a_free_one_is_chosen(monkeypatch) -> None:
     with listening_socket("127.0.0.1", 0) as taken:
         monkeypatch.setattr(server, "PREFERRED_PORT", taken.getsockname()[1])
         with listening_socket("127.0.0.1", None) as other:

@@ -16,7 +16,7 @@ PAGE = page("page.md")
 
 
 @pytest.mark.parametrize("command", ["app", "serve"])
-def test_the_commands_on_the_page_have_the_flags_that_there_are(command: str) -> None:
+def test_the_commands_on_the_page_use_existing_flags(command: str) -> None:
     known = CliRunner().invoke(app, [command, "--help"]).output
     lines = re.findall(rf"^    gpt2-small {command} (.*)$", PAGE, flags=re.MULTILINE)
     assert lines
@@ -33,7 +33,7 @@ def test_the_code_on_the_page_runs_with_openai_s_client(solution, tmp_path, caps
     assert capsys.readouterr().out
 
 
-def test_the_pictures_on_the_page_are_there_and_small() -> None:
+def test_the_pages_pictures_exist_and_are_small() -> None:
     from processes import ROOT
 
     names = re.findall(r"\]\((page-[a-z]+\.png)\)", PAGE)

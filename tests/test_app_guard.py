@@ -1,4 +1,4 @@
-"""Test the guard: a request passes with the right host, origin and key alone."""
+"""Test the guard: only requests with the right host, origin and key pass."""
 
 import os
 import stat
@@ -32,7 +32,9 @@ def client() -> TestClient:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8000", "localhost:9000", "LOCALHOST", "[::1]:8000", "localhost.:80"]
 )
-def test_every_name_of_this_machine_passes_with_any_port(client: TestClient, host: str) -> None:
+def test_requests_to_a_name_of_this_machine_pass_with_any_port(
+    client: TestClient, host: str
+) -> None:
     assert client.get(f"/{KEY}/", headers={"host": host}).status_code == 200
 
 
@@ -47,13 +49,13 @@ def test_every_name_of_this_machine_passes_with_any_port(client: TestClient, hos
         "localhost:x",
     ],
 )
-def test_a_host_that_is_not_this_machine_is_refused(client: TestClient, host: str) -> None:
+def test_a_request_to_another_host_name_is_refused(client: TestClient, host: str) -> None:
     response = client.get(f"/{KEY}/", headers={"host": host})
     assert response.status_code == 403
     assert "host" in response.json()["error"]["message"]
 
 
-def test_a_server_for_other_machines_is_called_by_its_addresses_and_names() -> None:
+def test_a_server_for_other_machines_accepts_its_addresses_and_names() -> None:
     names, any_address = names_of("0.0.0.0")
     guard = Guard(Starlette(), token=None, names=names, any_address=any_address)
     assert guard._is_known("192.168.1.5:80")
@@ -66,7 +68,7 @@ def test_an_address_without_the_key_is_refused(client: TestClient, path: str) ->
     assert client.get(path, headers=HERE).status_code == 403
 
 
-def test_an_address_whose_last_stroke_is_missing_is_told_so(client: TestClient) -> None:
+def test_an_address_without_its_last_slash_is_refused_with_a_hint(client: TestClient) -> None:
     response = client.get(f"/{KEY}", headers=HERE)
     assert response.status_code == 404
     assert "/ at its end" in response.json()["error"]["message"]
@@ -76,17 +78,17 @@ def test_an_address_whose_last_stroke_is_missing_is_told_so(client: TestClient) 
     "origin",
     ["http://example.org", "null", "http://127.0.0.1:8001", "file://", "http://127.0.0.1:8000/x"],
 )
-def test_a_page_of_another_origin_is_refused(client: TestClient, origin: str) -> None:
+def test_a_request_from_another_origin_is_refused(client: TestClient, origin: str) -> None:
     response = client.post(f"/{KEY}/", headers=HERE | {"origin": origin})
     assert response.status_code == 403
 
 
-def test_the_page_behind_a_tunnel_passes(client: TestClient) -> None:
+def test_requests_through_a_tunnel_pass(client: TestClient) -> None:
     headers = {"host": "localhost:9000", "origin": "http://localhost:9000"}
     assert client.post(f"/{KEY}/", headers=headers).status_code == 200
 
 
-def test_a_request_that_is_too_long_is_refused_without_being_read(client: TestClient) -> None:
+def test_a_request_body_that_is_too_long_is_refused_unread(client: TestClient) -> None:
     long, longest = b"x" * (MOST_BYTES + 1), b"x" * MOST_BYTES
     assert client.post(f"/{KEY}/", content=long, headers=HERE).status_code == 413
     assert client.post(f"/{KEY}/", content=longest, headers=HERE).text == str(MOST_BYTES)
@@ -112,7 +114,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "gpt2-small"
 
 
-def test_the_key_is_the_same_at_every_start_and_for_its_user_alone(cache) -> None:
+def test_the_key_stays_the_same_between_starts_and_only_its_user_can_read_it(cache) -> None:
     first = page_key()
     assert len(first) >= 32
     assert page_key() == first
@@ -121,7 +123,7 @@ def test_the_key_is_the_same_at_every_start_and_for_its_user_alone(cache) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="file modes are POSIX's")
-def test_a_key_that_others_may_read_is_not_used(cache) -> None:
+def test_a_key_file_that_others_can_read_is_not_used(cache) -> None:
     first = page_key()
     (cache / FILE).chmod(0o644)
     assert page_key() != first

@@ -68,7 +68,7 @@ def test_lm_eval_gets_the_likelihoods_of_the_model(interface) -> None:
 
 
 class WithoutEcho:
-    """A server that forgets the prompt it was asked to score, as many do."""
+    """A server that does not return the prompt which it was asked to score, as many do."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class WithoutEcho:
         await self._app(scope, changed, send)
 
 
-def test_a_server_without_echo_would_be_noticed(interface) -> None:
+def test_a_server_without_echo_is_detected(interface) -> None:
     app = Guard(WithoutEcho(interface.application()), token=None)
     with running(app) as address:
         found = likelihoods(address, interface.name)

@@ -1,4 +1,4 @@
-"""Test ten conversations in turn, some abandoned while they are written: memory stays flat."""
+"""Test that memory stays flat over ten interleaved conversations, some of them abandoned."""
 
 import gc
 import json
@@ -33,7 +33,7 @@ def page(solution, tmp_path):
 
 @contextmanager
 def answer(host: str, path: str, asked: dict):
-    """An answer of the server; what is not read of it when the context ends is abandoned."""
+    """Request an answer; the rest is abandoned when the context ends."""
     connection = HTTPConnection(host, timeout=60)
     try:
         connection.request(
@@ -45,7 +45,7 @@ def answer(host: str, path: str, asked: dict):
 
 
 def one_round(host: str, number: int) -> None:
-    """Every conversation goes on by a few tokens; some look inside, chat, or are abandoned."""
+    """Continue every conversation by a few tokens; ablate, chat, or abandon some."""
     for name in range(CONVERSATIONS):
         asked = {"text": f"{TEXT} {name}"[:30], "max_new_tokens": 6, "seed": number}
         asked["conversation"] = f"tab {name}"
@@ -64,14 +64,14 @@ def one_round(host: str, number: int) -> None:
 
 
 def resident() -> int:
-    """Bytes that this process has in memory."""
+    """Return this process's resident memory in bytes."""
     gc.collect()
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from /proc")
-def test_conversations_in_turn_leave_nothing_behind(page) -> None:
+def test_interleaved_conversations_leak_no_memory(page) -> None:
     host, made = page
     one_round(host, 0)
     before = resident()

@@ -39,7 +39,7 @@ def ids(shown) -> list[int]:
     return shown.tokenizer.encode(TEXT)
 
 
-def test_the_page_and_its_files_are_served_with_their_types(client) -> None:
+def test_the_page_and_its_files_are_served_with_content_types(client) -> None:
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "static/main.js" in page.text
@@ -59,7 +59,7 @@ def test_the_state_names_the_model_and_every_checkpoint(client, run) -> None:
     assert state["model"] == str(run)
 
 
-def test_a_text_is_continued_as_a_stream_continues_it(client, shown) -> None:
+def test_a_continuation_equals_that_of_a_stream(client, shown) -> None:
     head, *steps = lines(client, "continue", text=TEXT, seed=5, max_new_tokens=12, top_k=40)
     options = SamplingOptions(seed=5, max_new_tokens=12, top_k=40, candidates=10)
     expected = list(Stream(shown.solution, shown.loaded, [TEXT], options))
@@ -70,7 +70,7 @@ def test_a_text_is_continued_as_a_stream_continues_it(client, shown) -> None:
     assert head["seed"] == 5
 
 
-def test_a_branch_inside_a_character_adds_up_to_the_text_of_its_tokens(client, shown, ids) -> None:
+def test_a_branch_inside_a_character_decodes_to_the_text_of_its_tokens(client, shown, ids) -> None:
     inside = [*ids, *"é".encode()[:1]]
     head, *steps = lines(client, "continue", ids=inside, seed=5, max_new_tokens=30)
     drawn = [step["id"] for step in steps]
@@ -79,7 +79,7 @@ def test_a_branch_inside_a_character_adds_up_to_the_text_of_its_tokens(client, s
     )
 
 
-def test_scores_are_the_log_probabilities_and_ranks_of_the_model(client, shown, ids) -> None:
+def test_scores_are_the_models_log_probabilities_and_ranks(client, shown, ids) -> None:
     found = lines(client, "scores", ids=ids)
     logits = shown.model(torch.tensor([ids]))[0, :, : shown.tokenizer.vocab_size]
     log_probs = logits.log_softmax(dim=-1)
@@ -90,13 +90,13 @@ def test_scores_are_the_log_probabilities_and_ranks_of_the_model(client, shown, 
         assert token["rank"] == sorted(row.tolist(), reverse=True).index(row[ids[position]]) + 1
 
 
-def test_the_end_of_a_text_longer_than_the_context_is_scored(client) -> None:
+def test_of_a_text_longer_than_the_context_the_end_is_scored(client) -> None:
     long = [65] * (SHAPE["n_ctx"] + 5)
     found = lines(client, "scores", ids=long)
     assert [token["lp"] is None for token in found] == [n < 6 for n in range(len(long))]
 
 
-def test_greedy_draws_the_likeliest_alone(client) -> None:
+def test_greedy_sampling_has_one_candidate_of_probability_1(client) -> None:
     answer = client.post("/api/next", json={"text": TEXT, "temperature": 0}).json()
     assert [candidate[3] for candidate in answer["candidates"]] == [1.0] + [0.0] * 9
     assert answer["kept"] == 1
@@ -127,7 +127,7 @@ def test_greedy_draws_the_likeliest_alone(client) -> None:
         ("learn/key", {"key": "q"}, "key"),
     ],
 )
-def test_a_request_that_cannot_be_is_answered_in_one_sentence(client, path, asked, word) -> None:
+def test_an_impossible_request_is_refused_in_one_sentence(client, path, asked, word) -> None:
     response = client.post(f"/api/{path}", json=asked)
     assert response.status_code == 400
     message = response.json()["error"]["message"]
@@ -136,24 +136,24 @@ def test_a_request_that_cannot_be_is_answered_in_one_sentence(client, path, aske
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "[" * 100_000, '"text"'])
-def test_a_body_that_is_no_object_is_refused(client, body: str) -> None:
+def test_a_request_body_other_than_a_json_object_is_refused(client, body: str) -> None:
     headers = {"content-type": "application/json"}
     assert client.post("/api/tokens", content=body, headers=headers).status_code == 400
 
 
-def test_a_form_of_another_page_is_refused(client) -> None:
+def test_a_form_sent_by_another_page_is_refused(client) -> None:
     response = client.post("/api/tokens", data={"text": "a"})
     assert response.status_code == 400
     assert "application/json" in response.json()["error"]["message"]
 
 
-def test_the_stories_truth_stands_beside_the_model(solution) -> None:
+def test_the_grammars_true_probabilities_are_returned_beside_the_models(solution) -> None:
     tokenizer = StoriesTokenizer()
     model = random_model(solution, 1, **SHAPE | dict(d_vocab=tokenizer.vocab_size))
     shown = Shown("main", solution, LoadedModel("stories", model, tokenizer))
     ids = tokenizer.encode("Once upon a time Tom was")
     found = [item for item in token_views.scores(shown, ids, 5) if item is not None]
-    assert found[4]["true_lp"] == 0.0  # after "upon a" comes "time" alone
+    assert found[4]["true_lp"] == 0.0  # "upon a" is always followed by "time"
     assert found[5]["true_lp"] == pytest.approx(math.log(1 / 16))
     log_probs = model(torch.tensor([ids]))[0, 4].log_softmax(dim=-1)
     truth = {id: share for id, _, share in found[5]["truth"]}
@@ -161,7 +161,7 @@ def test_the_stories_truth_stands_beside_the_model(solution) -> None:
     assert found[5]["divergence"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_text_outside_the_grammar_has_no_truth(solution) -> None:
+def test_a_text_outside_the_grammar_has_no_true_probabilities(solution) -> None:
     tokenizer = StoriesTokenizer()
     ids = tokenizer.encode("time time")
     assert token_views.true_distributions(tokenizer, [*ids, 0])[-1] is None

@@ -18,7 +18,7 @@ from gpt2_small.generation import Chat, SamplingOptions, Stream
 
 @pytest.fixture(scope="module")
 def openai():
-    """OpenAI's package, which takes a second to load."""
+    """Import OpenAI's package, which takes a second."""
     return importlib.import_module("openai")
 
 
@@ -65,7 +65,7 @@ def test_the_one_model_is_listed_and_found(client, name, interface) -> None:
     assert client.models.retrieve(name).id == name
 
 
-def test_a_completion_is_what_a_stream_gives(client, name, interface) -> None:
+def test_a_completion_equals_a_streams_text(client, name, interface) -> None:
     answer = client.completions.create(
         model=name, prompt=TEXT, max_tokens=9, seed=4, temperature=0.9, logprobs=3
     )
@@ -78,7 +78,7 @@ def test_a_completion_is_what_a_stream_gives(client, name, interface) -> None:
     assert all(3 <= len(top) <= 4 for top in answer.choices[0].logprobs.top_logprobs)
 
 
-def test_a_streamed_completion_adds_up_to_the_whole_one(client, name) -> None:
+def test_the_pieces_of_a_streamed_completion_add_up_to_the_whole(client, name) -> None:
     asked = dict(model=name, prompt=[TEXT, "Another"], max_tokens=8, seed=2, n=2, echo=True)
     unstreamed = client.completions.create(**asked)
     texts, finishes = [""] * 4, {}
@@ -90,7 +90,7 @@ def test_a_streamed_completion_adds_up_to_the_whole_one(client, name) -> None:
     assert finishes == {choice.index: choice.finish_reason for choice in unstreamed.choices}
 
 
-def test_a_stream_ends_with_its_usage_where_that_is_asked_for(client, name) -> None:
+def test_a_stream_ends_with_its_usage_if_requested(client, name) -> None:
     options = {"include_usage": True}
     chunks = list(
         client.completions.create(
@@ -118,7 +118,7 @@ def test_an_echo_scores_the_prompt(client, name, interface) -> None:
     assert found.text_offset[: len(ids)] == list(range(len(ids)))
 
 
-def test_an_echo_without_new_tokens_gives_the_prompt_alone(client, name) -> None:
+def test_an_echo_without_new_tokens_returns_only_the_prompt(client, name) -> None:
     answer = client.completions.create(model=name, prompt=TEXT, max_tokens=0, echo=True, logprobs=0)
     assert answer.choices[0].text == TEXT
     assert answer.usage.completion_tokens == 0
@@ -131,7 +131,7 @@ def test_the_same_seed_gives_the_same_text(client, name) -> None:
     assert client.completions.create(**asked | {"seed": 12}).choices[0].text != first
 
 
-def test_a_text_ends_before_a_stop_string(client, name) -> None:
+def test_a_completion_ends_before_a_stop_string(client, name) -> None:
     asked = dict(model=name, prompt=TEXT, max_tokens=30, seed=3)
     unstreamed = client.completions.create(**asked).choices[0].text
     stop = unstreamed[5]
@@ -140,7 +140,7 @@ def test_a_text_ends_before_a_stop_string(client, name) -> None:
     assert answer.finish_reason == "stop"
 
 
-def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) -> None:
+def test_a_chat_completion_equals_the_reply_of_a_chat(client, name, interface) -> None:
     messages = [
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hi"},
@@ -181,11 +181,11 @@ def test_a_chat_completion_is_a_conversation_s_reply(client, name, interface) ->
         ({"extra_body": {"stream_options": 3}}, "stream_options"),
     ],
 )
-def test_an_impossible_request_is_one_sentence_in_a_json_error(
+def test_an_impossible_request_gets_one_sentence_in_a_json_error(
     openai, client, name, changes, word
 ) -> None:
     asked = {"model": name, "prompt": TEXT, "max_tokens": 2} | changes
-    if changes == {"prompt": ""}:  # begins with the end of text
+    if changes == {"prompt": ""}:  # an empty prompt begins with the end of text
         assert client.completions.create(**asked).choices
         return
     with pytest.raises(openai.BadRequestError) as caught:
@@ -204,7 +204,9 @@ def test_an_impossible_request_is_one_sentence_in_a_json_error(
         [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}],
     ],
 )
-def test_messages_that_are_no_conversation_are_refused(openai, client, name, messages) -> None:
+def test_messages_that_do_not_form_a_conversation_are_refused(
+    openai, client, name, messages
+) -> None:
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=name, messages=messages)
 
@@ -214,7 +216,9 @@ def test_another_model_is_not_found(openai, client) -> None:
         client.completions.create(model="gpt-4", prompt="a")
 
 
-def test_a_model_without_roles_says_how_it_would_get_them(openai, solution, tmp_path) -> None:
+def test_chat_with_a_model_without_roles_is_refused_with_the_command_that_adds_them(
+    openai, solution, tmp_path
+) -> None:
     made = served(Models(str(small_run(solution, tmp_path / "plain"))))
     with running(Guard(made.application(), token=None)) as found:
         client = openai.OpenAI(base_url=f"{found}/v1", api_key="any", max_retries=0)
@@ -225,14 +229,14 @@ def test_a_model_without_roles_says_how_it_would_get_them(openai, solution, tmp_
     made.close()
 
 
-def test_tokens_go_there_and_back(address, interface) -> None:
+def test_tokenize_and_detokenize_are_inverse(address, interface) -> None:
     asked = {"prompt": TEXT, "add_special_tokens": False}
     tokens = httpx.post(f"{address}/tokenize", json=asked).json()["tokens"]
     assert tokens == interface.shown.tokenizer.encode_ordinary(TEXT)
     assert httpx.post(f"{address}/detokenize", json={"tokens": tokens}).json() == {"prompt": TEXT}
 
 
-def test_the_name_of_a_special_token_alone_is_that_token(address, interface) -> None:
+def test_a_text_equal_to_a_special_tokens_name_is_that_token(address, interface) -> None:
     info = httpx.get(f"{address}/tokenizer_info").json()
     asked = {"prompt": info["eos_token"], "add_special_tokens": False}
     [end] = httpx.post(f"{address}/tokenize", json=asked).json()["tokens"]
@@ -240,12 +244,12 @@ def test_the_name_of_a_special_token_alone_is_that_token(address, interface) -> 
     assert info["model_max_length"] == SHAPE["n_ctx"]
 
 
-def test_a_page_of_another_origin_may_not_ask(address) -> None:
+def test_a_page_of_another_origin_is_refused_by_serve(address) -> None:
     response = httpx.get(f"{address}/v1/models", headers={"origin": "http://example.org"})
     assert response.status_code == 403
     assert json.loads(response.text)["error"]["message"]
 
 
-def test_there_is_nothing_to_serve_without_a_model() -> None:
+def test_serve_without_a_model_is_refused() -> None:
     with pytest.raises(UserError, match="no model"):
         served(Models(None))

@@ -1,4 +1,4 @@
-"""Test turns: alternation of jobs, the end with their reader, and their limit."""
+"""Test the turns of jobs: alternation, cancellation when the reader leaves, and the limit."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ async def read(job: Any) -> list[Any]:
     return [item async for items in job.batches() for item in items]
 
 
-def test_two_jobs_take_turns_item_by_item(turns: Turns) -> None:
+def test_two_jobs_alternate_item_by_item(turns: Turns) -> None:
     order: list[str] = []
     both_wait = threading.Event()
 
@@ -43,7 +43,7 @@ def test_two_jobs_take_turns_item_by_item(turns: Turns) -> None:
     assert order == ["a", "b"] * 4
 
 
-def test_a_job_whose_reader_leaves_ends_before_its_next_step(turns: Turns) -> None:
+def test_a_job_ends_before_its_next_step_when_its_reader_leaves(turns: Turns) -> None:
     steps, closed = [], threading.Event()
     may_go_on = threading.Semaphore(1)
 
@@ -66,7 +66,7 @@ def test_a_job_whose_reader_leaves_ends_before_its_next_step(turns: Turns) -> No
     assert len(steps) <= 2
 
 
-def test_an_exception_of_the_work_reaches_its_reader(turns: Turns) -> None:
+def test_an_exception_in_a_job_reaches_its_reader(turns: Turns) -> None:
     def work() -> Iterator[int]:
         yield 1
         raise UserError("no more")
@@ -79,7 +79,7 @@ def test_an_exception_of_the_work_reaches_its_reader(turns: Turns) -> None:
         asyncio.run(run())
 
 
-def test_more_jobs_than_may_be_are_refused_and_ended_ones_do_not_count(turns: Turns) -> None:
+def test_jobs_above_the_limit_are_refused_and_finished_ones_do_not_count(turns: Turns) -> None:
     def endless() -> Iterator[None]:
         while True:
             yield None
@@ -97,7 +97,7 @@ def test_more_jobs_than_may_be_are_refused_and_ended_ones_do_not_count(turns: Tu
     asyncio.run(run())
 
 
-def test_a_reader_who_does_not_keep_up_holds_the_work_back(
+def test_a_slow_reader_pauses_its_own_job_only(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns_module, "MOST_UNREAD", 5)
@@ -110,7 +110,7 @@ def test_a_reader_who_does_not_keep_up_holds_the_work_back(
 
     async def run() -> None:
         with turns.start(work()) as job:
-            for _ in range(3):  # others still have their turns
+            for _ in range(3):  # other jobs still run
                 await turns.result(lambda: None)
             assert len(made) <= 5
             assert await read(job) == list(range(40))
@@ -118,7 +118,7 @@ def test_a_reader_who_does_not_keep_up_holds_the_work_back(
     asyncio.run(run())
 
 
-def test_work_that_takes_too_long_ends_with_a_sentence(
+def test_a_job_that_takes_too_long_ends_with_one_sentence(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns_module, "MOST_SECONDS", 0.0)
@@ -131,7 +131,7 @@ def test_work_that_takes_too_long_ends_with_a_sentence(
         asyncio.run(run())
 
 
-def test_closing_ends_what_is_at_work() -> None:
+def test_closing_ends_the_running_jobs() -> None:
     made = Turns()
 
     def endless() -> Iterator[None]:

@@ -13,7 +13,7 @@ from gpt2_small.checker.sandbox.limits import confines_signals
 END = "        return normalized * self.w + self.b\n"
 WRONG = "        return torch.zeros_like(residual)\n"
 
-# Writes to every descriptor what an honest child would send of a LayerNorm that holds all claims.
+# Writes to every descriptor the messages of a LayerNorm that passes all claims.
 FAKE = """import json, os
 from safetensors.torch import save
 def frame(b): return len(b).to_bytes(8, 'little') + b
@@ -28,7 +28,7 @@ for fd in range(3, 64):
         pass
 """
 
-# What stands at the end of a file whose LayerNorm gives zeros.
+# Code at the end of a file whose LayerNorm returns zeros.
 TAMPERING = {
     "torch.where": "torch.where = lambda *a, **k: torch.zeros(())",
     "Tensor.sub": "Tensor.sub = Tensor.__sub__ = Tensor.__rsub__ = lambda a, b: a * 0",
@@ -128,8 +128,8 @@ TAMPERING = {
 }
 
 
-# One for each means of protection: the judge is another process, what it expects is in no memory of
-# the file's process, and of what that sends nothing is believed.
+# One for each protection: the verdict is reached in another process, expected values are never in
+# the memory of the file's process, and its messages are not trusted.
 BY_DEFAULT = (
     "torch.equal",
     "randn",
@@ -150,14 +150,14 @@ BY_DEFAULT = (
 
 
 @pytest.mark.parametrize("what", few(BY_DEFAULT, TAMPERING))
-def test_a_wrong_part_does_not_hold_whatever_the_file_tampers_with(tmp_path, what) -> None:
+def test_a_wrong_part_fails_whatever_the_file_tampers_with(tmp_path, what) -> None:
     text = reference_with((END, WRONG)) + "\n\n" + TAMPERING[what] + "\n"
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False, checker=started_checker())
     assert verdict.error is not None or verdict.state_of("LayerNorm") in ("failed", "not_written")
     assert verdict.exit_code != 0
 
 
-# What stands in the forward of LayerNorm.
+# Code in LayerNorm's forward.
 INSIDE = {
     "import os; os._exit(0)": "it ends the Python process",
     "import ctypes; ctypes.CDLL(None)._exit(0)": "it ends the Python process",
@@ -168,14 +168,14 @@ INSIDE = {
 
 
 @pytest.mark.parametrize("statement", INSIDE)
-def test_a_part_that_ends_its_process_is_wrong_with_the_reason(tmp_path, statement) -> None:
+def test_a_part_that_ends_its_process_fails_with_the_reason(tmp_path, statement) -> None:
     text = reference_with((END, f"        {statement}\n{WRONG}"))
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False, checker=started_checker())
     assert verdict.state_of("LayerNorm") == "failed"
     assert INSIDE[statement] in verdict.reason("LayerNorm")
 
 
-def test_a_file_that_kills_its_parent_passes_nothing_and_the_next_file_is_judged(tmp_path) -> None:
+def test_a_file_that_kills_its_parent_passes_no_check_and_the_next_file_is_judged(tmp_path) -> None:
     from gpt2_small import UserError
 
     kill = "\n\nimport os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n"
@@ -192,7 +192,7 @@ def test_a_file_that_kills_its_parent_passes_nothing_and_the_next_file_is_judged
 
 
 @pytest.mark.skipif(not confines_signals(), reason="this kernel does not confine signals")
-def test_a_file_sends_no_signal_to_other_processes_of_the_user(tmp_path) -> None:
+def test_a_file_cannot_signal_other_processes_of_the_user(tmp_path) -> None:
     """Signal 0 only asks whether a process can be signalled; -1 means all that can be."""
     text = reference_with() + (
         "\n\nimport os, signal\n"
@@ -233,12 +233,12 @@ REMARKED = {
 
 
 @pytest.mark.parametrize("line", REMARKED)
-def test_what_reaches_beyond_a_model_is_remarked_on_with_its_line(line: str) -> None:
+def test_code_that_accesses_more_than_a_model_needs_gets_a_remark_with_its_line(line: str) -> None:
     text = (
         f"import torch, sys\nfrom torch import Tensor, nn\nimport torch.nn.functional as F\n{line}"
     )
     assert (4, REMARKED[line]) in outside_accesses(ast.parse(text))
 
 
-def test_an_ordinary_file_reaches_for_nothing() -> None:
+def test_an_ordinary_file_gets_no_remark() -> None:
     assert outside_accesses(ast.parse(reference_with())) == []

@@ -39,7 +39,7 @@ def graded(folder: Path) -> dict[str, GradeRow]:
     return {row.student: row for row in grading.rows}
 
 
-def test_a_hand_in_called_torch_is_not_torch_where_grading_is_started(
+def test_a_submission_named_torch_is_not_imported_as_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marker = tmp_path / "ran"
@@ -54,7 +54,7 @@ def test_a_hand_in_called_torch_is_not_torch_where_grading_is_started(
 
 
 @linux
-def test_a_process_in_a_session_of_its_own_ends_with_the_check(tmp_path: Path) -> None:
+def test_a_process_in_its_own_session_ends_with_the_check(tmp_path: Path) -> None:
     started = tmp_path / "started"
     living_on = f"""
 
@@ -77,7 +77,7 @@ while not os.path.exists({str(started)!r}):
 
 
 @linux
-def test_the_memory_of_the_checking_processes_cannot_be_read_not_even_by_root(
+def test_the_checking_processes_memory_cannot_be_read_even_by_root(
     tmp_path: Path,
 ) -> None:
     reading = """
@@ -98,7 +98,7 @@ raise ValueError(" ".join([read(os.getppid()), *(read(p) for p in judge if int(p
     assert "ValueError: refused refused" in str(verdict.error)
 
 
-def test_a_hand_in_beside_others_cannot_import_them(tmp_path: Path) -> None:
+def test_a_submission_cannot_import_the_files_of_others(tmp_path: Path) -> None:
     (tmp_path / "bob.py").write_text(LAYER_NORM)
     (tmp_path / "eve.py").write_text("import bob\n\n\nclass LayerNorm(bob.LayerNorm):\n    pass\n")
     rows = graded(tmp_path)
@@ -107,14 +107,14 @@ def test_a_hand_in_beside_others_cannot_import_them(tmp_path: Path) -> None:
     assert "No module named 'bob'" in str(rows["eve"].error)
 
 
-def test_a_hand_in_in_a_folder_of_its_own_may_import_its_helpers(tmp_path: Path) -> None:
+def test_a_submission_in_its_own_folder_can_import_its_helpers(tmp_path: Path) -> None:
     (tmp_path / "fay").mkdir()
     (tmp_path / "fay" / "helpers.py").write_text(LAYER_NORM)
     (tmp_path / "fay" / "my_gpt2.py").write_text("from helpers import LayerNorm\n")
     assert graded(tmp_path)["fay"].done == ["LayerNorm"]
 
 
-def test_a_linked_folder_is_remarked_on(tmp_path: Path) -> None:
+def test_a_linked_folder_gets_a_remark(tmp_path: Path) -> None:
     (tmp_path / "bob").mkdir()
     (tmp_path / "bob" / "my_gpt2.py").write_text(LAYER_NORM)
     (tmp_path / "trudy").symlink_to("bob")
@@ -122,7 +122,7 @@ def test_a_linked_folder_is_remarked_on(tmp_path: Path) -> None:
     assert links == {"bob": None, "trudy": str(tmp_path / "bob")}
 
 
-def test_the_name_that_moodle_gives_a_folder_is_the_students(tmp_path: Path) -> None:
+def test_a_folder_named_by_moodle_gives_the_students_name(tmp_path: Path) -> None:
     folder = tmp_path / "Anna Müller_123456_assignsubmission_file_"
     folder.mkdir()
     (folder / "my_gpt2.py").write_text(LAYER_NORM)
@@ -130,7 +130,7 @@ def test_the_name_that_moodle_gives_a_folder_is_the_students(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("code", ["-" * 60_000 + "1", "+".join("1" * 30_000)])
-def test_code_that_is_nested_too_deeply_is_one_sentence_and_the_next_file_is_judged(
+def test_too_deeply_nested_code_is_reported_in_one_sentence_and_the_next_file_is_judged(
     tmp_path: Path, code: str
 ) -> None:
     verdict = check_text(tmp_path, reference_with() + f"\nx = {code}\n", "LayerNorm")

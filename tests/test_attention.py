@@ -1,4 +1,4 @@
-"""Test MultiHeadAttention: every position gathers from itself and the positions before it."""
+"""Test MultiHeadAttention: causal self-attention over every position."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

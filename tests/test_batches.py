@@ -1,4 +1,4 @@
-"""Test windows for training and evaluation, and the bigram line."""
+"""Test windows for training and evaluation, and the bigram baseline."""
 
 import math
 
@@ -15,14 +15,14 @@ TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
 
 
-def test_a_batch_is_windows_of_one_token_more_than_the_context():
+def test_a_batch_consists_of_windows_of_one_token_more_than_the_context():
     batch = batch_at(TOKENS, **BATCH)
     assert batch.dtype == torch.int64
     assert batch.shape == (12, 9)
     assert torch.equal(batch - batch[:, :1], torch.arange(9).expand(12, 9))
 
 
-def test_a_batch_depends_on_its_seed_and_step_alone():
+def test_a_batch_depends_only_on_its_seed_and_step():
     before = batch_at(TOKENS, **BATCH)
     torch.manual_seed(9)
     np.random.seed(9)
@@ -36,7 +36,7 @@ def test_another_seed_or_step_gives_another_batch(change):
     assert not torch.equal(batch_at(TOKENS, **BATCH | change), batch_at(TOKENS, **BATCH))
 
 
-def test_the_order_of_the_data_is_the_one_of_earlier_versions():
+def test_the_order_of_the_data_is_that_of_earlier_versions():
     starts = batch_at(TOKENS, seed=1, step=2, batch_size=4, n_ctx=8)[:, 0]
     assert starts.tolist() == STORED_STARTS
 
@@ -53,7 +53,7 @@ def test_the_shares_of_all_ranks_stacked_are_the_batch_of_one_process(world_size
     assert torch.equal(torch.cat(shares), batch_at(TOKENS, **BATCH))
 
 
-def test_every_window_can_be_drawn_the_first_and_the_last_included():
+def test_every_window_can_be_drawn_including_the_first_and_the_last():
     tokens = np.arange(12)
     starts = {int(row[0]) for row in batch_at(tokens, seed=0, step=0, batch_size=500, n_ctx=8)}
     assert starts == {0, 1, 2, 3}
@@ -70,7 +70,7 @@ def test_ids_above_32767_stay_positive():
     assert batch_at(tokens, seed=0, step=0, batch_size=2, n_ctx=4).unique().tolist() == [50256]
 
 
-def test_a_text_of_exactly_one_window_is_enough():
+def test_a_text_of_exactly_one_window_is_accepted():
     batch = batch_at(TOKENS[:9], **BATCH)
     assert torch.equal(batch, torch.arange(9).expand(12, 9))
 
@@ -81,7 +81,7 @@ def test_a_text_shorter_than_a_window_is_refused_with_both_numbers():
 
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(12, 5), (0, 1), (3, 4)])
-def test_a_batch_that_cannot_be_shared_evenly_is_refused(batch_size, world_size):
+def test_a_batch_that_the_ranks_cannot_share_evenly_is_refused(batch_size, world_size):
     with pytest.raises(UserError, match=f"a batch of {batch_size} windows .* {world_size} process"):
         batch_at(TOKENS, **BATCH | {"batch_size": batch_size}, world_size=world_size)
 
@@ -92,7 +92,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(batch_size, world_size)
     batch_size=st.integers(1, 5),
     world_size=st.integers(1, 4),
 )
-def test_evaluation_counts_every_target_once_whatever_the_number_of_ranks(
+def test_evaluation_counts_every_target_once_for_any_number_of_ranks(
     length, n_ctx, batch_size, world_size
 ):
     targets = []
@@ -107,7 +107,7 @@ def test_evaluation_counts_every_target_once_whatever_the_number_of_ranks(
     assert sorted(targets) == list(range(1, length))
 
 
-def test_evaluation_gives_the_shorter_last_window_as_a_batch_of_its_own():
+def test_evaluation_yields_the_shorter_last_window_as_its_own_batch():
     shapes = [tuple(b.shape) for b in evaluation_batches(TOKENS[:28], n_ctx=8, batch_size=2)]
     assert shapes == [(2, 9), (1, 9), (1, 4)]
 
@@ -117,12 +117,12 @@ def test_evaluation_of_a_single_token_is_refused():
         next(evaluation_batches(TOKENS[:1], n_ctx=8, batch_size=2))
 
 
-def test_the_bigram_loss_is_the_smoothed_one_computed_by_hand():
+def test_the_bigram_loss_equals_the_smoothed_one_computed_by_hand():
     train, vocab_size = np.array([0, 1, 0, 1, 0, 2]), 4
     share = {0: (2 + 1) / 9, 1: (2 + 1) / 9, 2: (1 + 1) / 9, 3: (0 + 1) / 9}
     after_0 = (2 + 2 * share[1]) / (3 + 2)  # 0 is followed by 1 twice and by 2 once
     after_1 = (0 + 1 * share[3]) / (2 + 1)  # 1 is followed by 0 twice, never by 3
-    after_3 = share[2]  # 3 never came first
+    after_3 = share[2]  # 3 is never followed by a token
     expected = -(math.log(after_0) + math.log(after_1) + math.log(after_3)) / 3
     assert bigram_loss(train, [np.array([0, 1, 3, 2])], vocab_size) == pytest.approx(expected)
 
@@ -136,19 +136,19 @@ def test_the_bigram_probabilities_after_a_token_sum_to_one(train, before):
 def test_the_bigram_loss_of_a_known_chain_is_near_its_entropy_rate():
     random = np.random.default_rng(0)
     moves = random.random(200_000) < 0.2
-    chain = np.cumsum(moves) % 5  # stays with 0.8, goes on with 0.2
+    chain = np.cumsum(moves) % 5  # stays with probability 0.8, advances with 0.2
     entropy = -(0.8 * math.log(0.8) + 0.2 * math.log(0.2))
     windows = evaluation_batches(chain[100_000:], n_ctx=64, batch_size=16)
     assert bigram_loss(chain[:100_000], windows, 5) == pytest.approx(entropy, rel=0.02)
 
 
-def test_bigrams_of_rows_are_counted_apart():
+def test_bigrams_are_not_counted_across_rows():
     rows = np.array([[0, 1], [2, 3]])
     window = [np.array([1, 2])]
     assert bigram_loss(rows, window, 4) > bigram_loss(rows.flatten(), window, 4)
 
 
 @pytest.mark.parametrize(("train", "windows"), [([1], [[0, 1]]), ([0, 1], []), ([0, 1], [[0]])])
-def test_a_bigram_loss_with_nothing_to_count_is_refused(train, windows):
+def test_a_bigram_loss_without_bigrams_is_refused(train, windows):
     with pytest.raises(UserError, match="at least"):
         bigram_loss(np.array(train), [np.array(window) for window in windows], 2)

@@ -43,7 +43,7 @@ def test_a_benchmark_prints_its_table_and_writes_its_results(tmp_path, script, o
 
 
 @pytest.mark.parametrize("threads", ["1", pytest.param("2", marks=pytest.mark.slow)])
-def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_path, threads):
+def test_the_encoding_benchmark_prints_its_table_and_writes_its_results(tmp_path, threads):
     path, text = tmp_path / "results.json", tmp_path / "text.txt"
     text.write_text("It's 3,141 cats; 中文 😀.\n" * 1000, encoding="utf-8")
     source = ["--text", text] if threads == "1" else []
@@ -66,7 +66,7 @@ def test_the_benchmark_of_encoding_prints_its_table_and_writes_its_results(tmp_p
 
 
 @pytest.mark.slow
-def test_a_text_that_cannot_be_encoded_is_one_sentence(tmp_path):
+def test_a_text_that_cannot_be_encoded_is_reported_in_one_sentence(tmp_path):
     command = [sys.executable, BENCHMARKS / "encode.py", "--text", tmp_path / "none.txt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
@@ -74,7 +74,7 @@ def test_a_text_that_cannot_be_encoded_is_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_no_nanogpt_is_one_sentence(tmp_path):
+def test_a_folder_without_nanogpt_is_refused_in_one_sentence(tmp_path):
     command = [sys.executable, BENCHMARKS / "train_step.py", *TINY, "--nanogpt", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
@@ -84,7 +84,7 @@ def test_a_folder_that_is_no_nanogpt_is_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_page_s_benchmark_compares_the_same_tokens(tmp_path):
+def test_the_pages_benchmark_compares_the_same_tokens(tmp_path):
     path = tmp_path / "results.json"
     command = [sys.executable, BENCHMARKS / "page_stream.py", "--preset", "tiny", "--rounds", "2"]
     done = subprocess.run(
@@ -97,7 +97,7 @@ def test_the_page_s_benchmark_compares_the_same_tokens(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_benchmark_of_multiple_choice_compares_the_same_answers(tmp_path):
+def test_the_multiple_choice_benchmark_compares_the_same_answers(tmp_path):
     pytest.importorskip("lm_eval")
     path = tmp_path / "results.json"
     command = [sys.executable, BENCHMARKS / "choices.py", "--preset", "tiny", "--rounds", "1"]

@@ -57,7 +57,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("text", "sentence"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_is_one_sentence_with_the_line(learner, text, sentence):
+def test_a_broken_file_is_reported_in_one_sentence_with_the_line(learner, text, sentence):
     learner.write_text(text)
     with pytest.raises(UserError, match=sentence) as caught:
         gpt2_small.load(learner)
@@ -66,7 +66,7 @@ def test_a_broken_file_is_one_sentence_with_the_line(learner, text, sentence):
 
 
 @pytest.mark.parametrize("name", ["mypackage", "mypackage.layers"])
-def test_a_file_that_imports_its_own_package_is_told_the_path_with_which_it_can(tmp_path, name):
+def test_a_file_that_imports_its_own_package_gets_the_pythonpath_it_needs(tmp_path, name):
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "model.py").write_text(f"import {name}\n")
@@ -78,26 +78,26 @@ def test_a_file_that_imports_its_own_package_is_told_the_path_with_which_it_can(
 @pytest.mark.parametrize(
     "script", ["for _ in range(2):\n    1 / 0\n", "data = open('input.txt')\n"]
 )
-def test_a_script_that_fails_is_told_where_its_code_belongs(learner, script):
+def test_a_failing_script_gets_advice_to_guard_its_code_with_main(learner, script):
     learner.write_text(f"class MLP:\n    pass\n\n{script}")
     with pytest.raises(UserError) as caught:
         gpt2_small.load(learner)
     assert str(caught.value).endswith('put a script\'s code under if __name__ == "__main__":')
 
 
-def test_a_file_of_another_kind_is_no_python_file(tmp_path):
+def test_a_file_of_another_kind_is_refused_as_not_python(tmp_path):
     (tmp_path / "README.md").write_text("# Title\n\nIt isn't Python.\n")
     with pytest.raises(UserError, match=r"README\.md is not a Python file: .*line 3"):
         gpt2_small.load(tmp_path / "README.md")
 
 
-def test_a_relative_import_is_told_what_replaces_it(learner):
+def test_a_relative_import_is_refused_with_its_replacement(learner):
     learner.write_text("from .layers import LayerNorm\n")
     with pytest.raises(UserError, match="import by the full name, with PYTHON"):
         gpt2_small.load(learner)
 
 
-def test_a_file_that_is_not_utf8_is_one_sentence(learner):
+def test_a_file_that_is_not_utf8_is_refused_in_one_sentence(learner):
     learner.write_bytes("x = 1\ny = 'café'\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"my_gpt2\.py, line \d: .*utf-8"):
         gpt2_small.load(learner)
@@ -113,12 +113,14 @@ def test_a_file_that_is_not_utf8_is_one_sentence(learner):
         ("my_gpt2.py/inner.py", "cannot be read: Not a directory"),
     ],
 )
-def test_a_path_that_is_no_file_is_one_sentence_with_the_way_out(learner, name, sentence):
+def test_a_path_that_is_no_file_is_refused_in_one_sentence_with_the_way_out(
+    learner, name, sentence
+):
     with pytest.raises(UserError, match=sentence):
         gpt2_small.load(learner.parent / name)
 
 
-def test_a_failed_load_leaves_no_module_behind(learner):
+def test_a_failed_load_leaves_no_module_in_sys_modules(learner):
     learner.write_text("raise ValueError\n")
     modules = set(sys.modules)
     with pytest.raises(UserError):
@@ -135,7 +137,7 @@ def test_a_dataclass_with_postponed_annotations_loads_from_a_file_of_any_name(tm
     assert gpt2_small.load(path).TransformerConfig().d_model == 768
 
 
-def test_a_bound_file_gives_its_names_and_its_path_to_later_processes(learner):
+def test_a_bound_file_exports_its_names_and_passes_its_path_to_child_processes(learner):
     program = f"""
 import os, gpt2_small
 module = gpt2_small.bind("my_gpt2.py")
@@ -162,7 +164,7 @@ except gpt2_small.UserError as error:
 """
 
 
-def test_a_second_file_is_refused_with_both_paths_and_the_first_stays(learner):
+def test_a_second_file_is_refused_with_both_paths_and_the_first_stays_bound(learner):
     other = learner.with_name("other.py")
     other.write_text(TINY.format("other"))
     program = "import gpt2_small; gpt2_small.bind('my_gpt2.py')\n" + BIND_AND_PRINT_THE_REFUSAL
@@ -181,7 +183,7 @@ def test_a_file_is_refused_with_both_paths_once_the_reference_is_in_use(learner)
     )
 
 
-def test_a_file_that_was_changed_or_deleted_since_is_refused(learner):
+def test_a_file_changed_or_deleted_after_binding_is_refused(learner):
     program = """
 import pathlib, gpt2_small
 gpt2_small.bind("my_gpt2.py")
@@ -199,7 +201,7 @@ for change in (lambda path: path.write_text("x = 1"), pathlib.Path.unlink):
     )
 
 
-def test_a_name_that_the_file_lacks_is_an_import_error(learner):
+def test_a_name_missing_from_the_file_raises_an_import_error(learner):
     program = """
 import gpt2_small
 gpt2_small.bind("my_gpt2.py")
@@ -215,7 +217,7 @@ except AttributeError as error:
     assert printed_by(program, learner.parent) == f"True\n{learner} has no LayerNorm"
 
 
-def test_a_file_that_takes_its_parts_from_the_kit_is_refused_in_a_sentence(learner):
+def test_a_file_that_imports_its_parts_from_the_kit_is_refused_in_one_sentence(learner):
     learner.write_text("from gpt2_small import LayerNorm\n")
     program = "import gpt2_small\n" + BIND_AND_PRINT_THE_REFUSAL.replace("other", "my_gpt2")
     expected = f"{learner}, line 1: ImportError: cannot import name 'LayerNorm'"
@@ -228,16 +230,14 @@ def test_the_bound_solution_is_described_by_file_and_hash(learner):
     assert binding.describe(gpt2_small.load(ROOT / "solution.py")) == "the reference, solution.py"
 
 
-def test_the_option_that_chooses_a_file_again_is_quoted_and_empty_for_the_reference(
-    tmp_path, monkeypatch
-):
+def test_the_option_for_later_commands_is_quoted_and_empty_for_the_reference(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my gpt2.py").write_text((ROOT / "solution.py").read_text())
     assert binding.option(gpt2_small.load("my gpt2.py")) == " --solution 'my gpt2.py'"
     assert binding.option(gpt2_small.load(ROOT / "solution.py")) == ""
 
 
-def test_weights_of_a_learners_file_are_refused_under_another_and_the_file_is_named(
+def test_weights_of_a_learners_file_are_refused_under_another_file_and_the_file_is_named(
     learner, monkeypatch
 ):
     mine = gpt2_small.load(learner)
@@ -250,7 +250,7 @@ def test_weights_of_a_learners_file_are_refused_under_another_and_the_file_is_na
     assert binding.check_trained_with(record, "runs/x") is None
 
 
-def test_the_copy_in_the_run_is_named_where_there_is_one(learner, tmp_path):
+def test_the_refusal_names_the_copy_in_the_run_if_there_is_one(learner, tmp_path):
     record = binding.training_record(gpt2_small.load(learner))
     (kept := tmp_path / "a run" / "solution.py").parent.mkdir()
     kept.write_bytes(learner.read_bytes())
@@ -258,14 +258,14 @@ def test_the_copy_in_the_run_is_named_where_there_is_one(learner, tmp_path):
         binding.check_trained_with(record, "runs/x", kept)
 
 
-def test_weights_of_the_reference_may_be_run_by_any_solution(learner, monkeypatch):
+def test_the_references_weights_run_with_any_solution(learner, monkeypatch):
     record = binding.training_record(binding.bound())
     mine = gpt2_small.load(learner)
     monkeypatch.setattr(binding, "bound", lambda: mine)
     assert binding.check_trained_with(record, "runs/x") is None
 
 
-def test_an_older_runs_solution_is_compared_and_a_difference_remarked_on():
+def test_an_older_runs_solution_is_compared_and_a_difference_gets_a_remark():
     sha256 = binding.sha256(binding.bound())
     assert binding.check_trained_with({"solution_sha256": sha256}, "runs/x") is None
     assert binding.check_trained_with({}, "runs/x") is None

@@ -22,7 +22,7 @@ print(gpt2_small.__file__, binding.solution_path(binding.bound()), sep="\\n")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """A wheel, built from this checkout and unpacked."""
+    """Build a wheel from this checkout, and unpack it."""
     folder = tmp_path_factory.mktemp("wheel")
     run_python("-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT).check_returncode()
     (archive,) = folder.glob("*.whl")
@@ -33,7 +33,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def elsewhere(tmp_path) -> Path:
-    """A working directory with a stray solution.py, which must be ignored."""
+    """Return a working directory with a stray solution.py, which must be ignored."""
     (tmp_path / "solution.py").write_text("raise SystemExit('picked up')\n")
     return tmp_path
 
@@ -122,7 +122,7 @@ def test_under_torchrun_every_process_runs_on_the_chosen_file(elsewhere, chosen_
     assert result.stdout.strip() == str([(rank, "mine", bound) for rank in range(2)]), result.stderr
 
 
-def test_in_a_notebook_bind_chooses_the_file_and_says_when_it_was_edited(elsewhere):
+def test_in_a_notebook_bind_chooses_the_file_and_detects_later_edits(elsewhere):
     mine = elsewhere / "mine.py"
     mine.write_text("class Transformer:\n    name = 'mine'\n")
     cells = [

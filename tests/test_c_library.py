@@ -17,13 +17,13 @@ def test_a_compiler_that_takes_too_long_is_stopped(monkeypatch, kept, tmp_path):
     assert native.unavailable(FLOAT32, CPU) == f"{program} took more than 0.1 seconds"
 
 
-def test_a_compiler_that_is_no_command_is_quoted(monkeypatch, kept):
+def test_a_missing_compiler_is_quoted(monkeypatch, kept):
     monkeypatch.setenv("CC", 'gcc "')
     assert native.unavailable(FLOAT32, CPU) == "$CC is 'gcc \"' (No closing quotation)"
 
 
 @needs_compiler
-def test_it_is_compiled_once_and_kept(monkeypatch, kept):
+def test_the_library_is_compiled_once_and_cached(monkeypatch, kept):
     assert native.unavailable(FLOAT32, CPU) is None
     (library,) = kept.iterdir()
     made = library.stat()
@@ -34,7 +34,7 @@ def test_it_is_compiled_once_and_kept(monkeypatch, kept):
 
 
 @needs_compiler
-def test_another_source_type_or_processor_has_a_library_of_its_own(monkeypatch, kept, tmp_path):
+def test_each_source_dtype_and_processor_has_its_own_library(monkeypatch, kept, tmp_path):
     for dtype in native.MACROS:
         native.compiled(native.SOURCE, dtype)
     (edited := tmp_path / native.SOURCE.name).write_text(native.SOURCE.read_text() + "\n")
@@ -46,7 +46,7 @@ def test_another_source_type_or_processor_has_a_library_of_its_own(monkeypatch, 
 
 
 @needs_compiler
-def test_a_damaged_library_is_made_anew(kept, monkeypatch, tmp_path):
+def test_a_damaged_library_is_compiled_again(kept, monkeypatch, tmp_path):
     assert native.unavailable(FLOAT32, CPU) is None
     (whole,) = kept.iterdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
@@ -83,7 +83,7 @@ def test_a_cached_library_that_others_can_write_to_is_not_loaded(kept, monkeypat
     loaded.clear()
     native.compiled.cache_clear()
     assert native.unavailable(FLOAT32, CPU) is None
-    assert (str(whole) in loaded) == (which == "the library")  # which was compiled anew
+    assert (str(whole) in loaded) == (which == "the library")  # compiled again
     assert (whole.read_bytes() == b"planted") == (which == "its folder")
 
 
@@ -99,14 +99,14 @@ def test_a_cached_library_of_another_user_is_not_loaded(kept, monkeypatch):
 
 
 @needs_compiler
-def test_a_cache_that_cannot_be_written_to_is_done_without(kept):
+def test_without_a_writable_cache_the_library_is_available(kept):
     kept.parent.mkdir(parents=True)
     kept.write_text("a file where the folder should be")
     assert native.unavailable(FLOAT32, CPU) is None
 
 
 @needs_compiler
-def test_the_source_gives_no_warning(tmp_path):
+def test_the_source_compiles_without_warnings(tmp_path):
     for macros in native.MACROS.values():
         defined = [f"-D{macro}" for macro in macros]
         command = [*c_library.compiler(), *c_library.FLAGS, *defined, "-Wall", "-Wextra", "-Werror"]
@@ -114,7 +114,7 @@ def test_the_source_gives_no_warning(tmp_path):
 
 
 @needs_compiler
-def test_without_a_home_folder_nothing_is_kept_and_it_is_there(monkeypatch, kept):
+def test_without_a_home_folder_the_library_is_available(monkeypatch, kept):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
@@ -123,7 +123,7 @@ def test_without_a_home_folder_nothing_is_kept_and_it_is_there(monkeypatch, kept
     assert native.unavailable(FLOAT32, CPU) is None
 
 
-def test_without_a_folder_for_temporary_files_there_is_none(monkeypatch, kept):
+def test_without_a_temporary_folder_the_library_is_unavailable(monkeypatch, kept):
     def no_folder(*arguments, **settings):
         raise FileNotFoundError("No usable temporary directory found")
 
@@ -132,7 +132,7 @@ def test_without_a_folder_for_temporary_files_there_is_none(monkeypatch, kept):
 
 
 @needs_compiler
-def test_a_library_that_cannot_be_loaded_where_it_is_made_is_loaded_from_the_cache(
+def test_a_library_that_cannot_be_loaded_from_the_temporary_folder_is_loaded_from_the_cache(
     monkeypatch, kept
 ):
     load = c_library.ctypes.CDLL
@@ -146,7 +146,7 @@ def test_a_library_that_cannot_be_loaded_where_it_is_made_is_loaded_from_the_cac
     assert native.unavailable(FLOAT32, CPU) is None
 
 
-def test_a_compilers_words_in_another_encoding_are_read(monkeypatch, kept, tmp_path):
+def test_a_compilers_message_in_another_encoding_is_quoted(monkeypatch, kept, tmp_path):
     (program := tmp_path / "compiler").write_bytes(
         b"#!/bin/sh\necho 'error: \xfcbel' >&2\nexit 1\n"
     )
@@ -157,6 +157,6 @@ def test_a_compilers_words_in_another_encoding_are_read(monkeypatch, kept, tmp_p
 
 @needs_compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the other compiler, g++, is not installed")
-def test_a_compiler_for_cpp_is_told_that_it_is_c(monkeypatch, kept):
+def test_a_cpp_compiler_is_called_with_the_language_c(monkeypatch, kept):
     monkeypatch.setenv("CC", "g++")
     assert native.unavailable(FLOAT32, CPU) is None

@@ -41,7 +41,7 @@ VALUES += (TOKEN, [1], {"a": 1}, "GPT2TokenizerFast", "PreTrainedTokenizerFast",
 
 
 def places(value, path=()):
-    """Where in a JSON value something stands, but for vocabularies and merges."""
+    """Return the places in a JSON value, without vocabularies and merges."""
     if isinstance(value, dict):
         inside = [item for item in value.items() if item[0] not in ("vocab", "merges")]
     else:
@@ -52,7 +52,7 @@ def places(value, path=()):
 
 
 def change(folder, rng):
-    """Sets, adds or removes something in one of the files, and says what."""
+    """Set, add or remove a value in one of the files, and describe the change."""
     found = [name for name in FILES if (folder / name).is_file()]
     name = rng.choice([*found, FILES[0]])
     path = folder / name
@@ -73,7 +73,7 @@ def change(folder, rng):
 
 
 def check_changed_folder(folder, seed):
-    """Whether the folder was built; fails where it was built otherwise than by transformers."""
+    """Return whether the folder was accepted; fail if its ids differ from transformers'."""
     rng = random.Random(seed)
     shape = rng.choice(sorted(BUILT))
     BUILT[shape](folder)
@@ -88,7 +88,7 @@ def check_changed_folder(folder, seed):
     try:
         theirs = transformers.AutoTokenizer.from_pretrained(folder)
         theirs(TEXTS[0])
-    except Exception:  # what transformers itself cannot load has no other ids
+    except Exception:  # transformers cannot load it, so no ids can differ
         return True
     for text in TEXTS:
         typed = theirs(text, split_special_tokens=True)["input_ids"]
@@ -96,7 +96,7 @@ def check_changed_folder(folder, seed):
         assert ours.decode(typed) == theirs.decode(typed), changes
         text += "".join(ours.special_tokens)
         assert ours.encode_special(text) == theirs(text)["input_ids"], changes
-    added_by_the_class = (theirs.eos_token_id or 0) >= ours.vocab_size  # after the files' last
+    added_by_the_class = (theirs.eos_token_id or 0) >= ours.vocab_size  # after the files' ids
     assert theirs.eos_token_id in {None, *ours.ends} or added_by_the_class, changes
     return True
 

@@ -1,9 +1,9 @@
-"""Test a run that is killed repeatedly, damaged, and out of disk space: the same bits.
+"""Test a run that is killed repeatedly, damaged, and out of disk space: its results are unchanged.
 
 The processes are forked from one that has loaded everything (tests/forked.py): fifty starts of
-Python would take longer than all that they train. Kills are `kill -9`, which no process notices.
-The moments come from a generator with a seed, but where a kill lands also depends on the machine;
-so what is left on the disk is looked at, and says how many landed inside saves.
+Python would take longer than all their training. Kills are `kill -9`, which no process can handle.
+The moments come from a seeded generator, but the place where a kill hits also depends on the
+machine; so the test inspects the disk and counts the kills during saves.
 """
 
 import random
@@ -20,7 +20,7 @@ from small_runs import files_under, flags, flip, logged, play, state_at, steps_k
 
 pytestmark = pytest.mark.timeout(600)
 
-# Large enough for a save to take many times as long as a look at the folder.
+# Large enough for a save to take many times as long as listing the folder.
 SHAPE = dict(d_model=64, n_layers=2, n_heads=2, n_ctx=16, dropout=0.1)
 OFTEN = dict(batch_size=4, micro_batch_size=2, evaluate_every=10, checkpoint_every=4, keep=3)
 LONGEST_LIFE_STEPS = 12
@@ -31,7 +31,7 @@ SMALL_FILE = 50_000  # bytes; the weights need more, the log of these runs does 
 
 @dataclass
 class Chaos:
-    """A run in a folder, and what befalls it."""
+    """A run in a folder, with functions that kill and damage it."""
 
     run: Path
     text: Path
@@ -43,7 +43,7 @@ class Chaos:
     damaged: list[str] = field(default_factory=list)
 
     def start(self, **how: object) -> Fork:
-        """A process that begins the run, or goes on with it, and stays shortly before its end."""
+        """Start a process that begins or resumes the run, and blocks shortly before its end."""
         before = block_before_step(self.steps - 1, self.gate)
         return the_forks().start(*self.arguments(), before=before, **how)
 
@@ -57,18 +57,18 @@ class Chaos:
         return log.read_bytes().count(b"\n") if log.exists() else 0
 
     def kept(self) -> list[int]:
-        """The steps of its checkpoints; none before there is a run."""
+        """Return the steps of its checkpoints; none before the run exists."""
         return steps_kept(self.run) if (self.run / "config.json").exists() else []
 
     def half_done(self) -> list[str]:
-        """What a process that is saving or discarding a checkpoint has in hand."""
+        """Return the unfinished folders of a checkpoint being saved or discarded."""
         found = (self.run / "checkpoints").glob(".step-*") if self.run.exists() else ()
         return [path.name for path in found]
 
     def kill(self) -> None:
         """Start a process and kill it at a random moment: in a save, in a step, at its start."""
         process, begun = self.start(), time.monotonic()
-        for path in self.half_done():  # left by the last kill; the new process sweeps it
+        for path in self.half_done():  # left by the last kill; the new process removes it
             wait_until(lambda path=path: path not in self.half_done() or process.poll() is not None)
         moment = self.random.choice(["a save", "a save", "a step", "the start"])
         steps = self.random.randint(1, LONGEST_LIFE_STEPS)
@@ -103,7 +103,7 @@ class Chaos:
         self.kills += 1
 
     def damage(self) -> None:
-        """Flip a bit somewhere in the latest checkpoint, which has one before it."""
+        """Flip a random bit in the latest checkpoint; an earlier one exists."""
         while len(self.kept()) < 2:
             self.live(8)
         latest = self.run / f"checkpoints/step-{self.kept()[-1]}"
@@ -112,7 +112,7 @@ class Chaos:
         self.damaged.append(latest.name)
 
     def fill_the_disk(self) -> None:
-        """Let a process find no space for a checkpoint: it says so, and harms none."""
+        """Let a process fail to save on a full disk: it reports this, and damages no checkpoint."""
         while not self.kept():
             self.kill()
         before = self.whole_files()
@@ -122,7 +122,7 @@ class Chaos:
         assert before <= self.whole_files()
 
     def whole_files(self) -> set[bytes]:
-        """What is in checkpoints, also in those that were set aside; not in half-done ones."""
+        """Return the checkpoints' files, also of those set aside; unfinished ones left out."""
         files = files_under(self.run / "checkpoints")
         return {content for path, content in files.items() if not path.startswith(".")}
 
@@ -134,7 +134,7 @@ class Chaos:
 
 
 def survived(folder: Path, *, steps: int, kills: int, damages: int, seed: int) -> Chaos:
-    """A run that ended after all of it, compared with one that nothing befell."""
+    """Return a run that ended after kills and damage; assert it equals an undisturbed one."""
     text = play(folder)
     uninterrupted = Chaos(folder / "whole", text, steps, random.Random(seed), folder / "open")
     uninterrupted.end()

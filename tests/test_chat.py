@@ -21,7 +21,7 @@ SOLUTION = binding.bound()
 
 
 def small_model(n_ctx: int = 96, tokenizer: str = "byte-chat", seed: int = 0) -> LoadedModel:
-    """A model of 16 wide streams that says letters, and now and then an end."""
+    """Return a model of width 16 with random weights, which ends some of its turns."""
     found = make_tokenizer(tokenizer)
     torch.manual_seed(seed)
     config = SOLUTION.TransformerConfig(

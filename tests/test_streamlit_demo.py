@@ -91,7 +91,7 @@ def test_a_conversation_is_held_and_hostile_text_is_text(app) -> None:
 
 
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
-def test_a_model_that_is_missing_is_one_sentence(run, monkeypatch) -> None:
+def test_a_missing_model_is_reported_in_one_sentence(run, monkeypatch) -> None:
     app = opened(monkeypatch, "missing").run()
     assert not app.exception
     assert "missing" in app.text[0].value
