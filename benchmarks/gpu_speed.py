@@ -20,7 +20,7 @@ from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.planning.flops import training_flops
 from gpt2_small.planning.memory import Setting, memory_of
 from gpt2_small.training.distributed import Processes
-from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
 

@@ -46,7 +46,7 @@ from gpt2_small.checker.mistakes.costs import (
 from gpt2_small.checker.mistakes.edited_reference import Edit, edited_text
 from gpt2_small.files import read_json, write_atomically
 from gpt2_small.training.allocator import keep_freed_memory
-from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.training_data import StoriesData
 
 PRESET = training_preset("stories")

@@ -25,7 +25,7 @@ from gpt2_small import binding
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
 from gpt2_small.app.serving.guard import Guard
-from gpt2_small.app.serving.server import listening_socket
+from gpt2_small.app.serving.http_server import listening_socket
 from gpt2_small.generation import SamplingOptions, Stream
 from gpt2_small.model.presets import PRESETS
 from gpt2_small.runs import create_run, save_checkpoint

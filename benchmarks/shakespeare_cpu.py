@@ -34,8 +34,8 @@ from gpt2_small import binding
 from gpt2_small.data.batches import evaluation_batches
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
-from gpt2_small.training.recipes.presets import training_preset
 from gpt2_small.training.recipes.settings import changed
+from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.training_data import TextData, open_data
 
 CPU = torch.device("cpu")

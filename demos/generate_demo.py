@@ -27,13 +27,13 @@ with loading():
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
     from gpt2_small.generation import LoadedModel, SamplingOptions, continuations, open_model
-    from gpt2_small.generation.drawn_shares import drawn_shares, next_logits
+    from gpt2_small.generation.sampling.drawn_shares import drawn_shares, next_logits
     from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
     from gpt2_small.model.presets import preset
     from gpt2_small.stories import StoriesTokenizer
     from gpt2_small.tokenizers.registry import GPT2Tokenizer, Tokenizer
     from gpt2_small.weights import newest_run
-    from gpt2_small.weights.hub import fetch
+    from gpt2_small.weights.hub_models import fetch
 
 RUNS = Path("runs")
 WIDTH = 80

@@ -42,7 +42,7 @@ with loading():
     )
     from gpt2_small.training.display.samples import judged
     from gpt2_small.training.distributed import Processes, joined_processes
-    from gpt2_small.training.recipes.presets import training_preset
+    from gpt2_small.training.recipes.training_presets import training_preset
     from gpt2_small.training.session import OpenRun, open_run
     from gpt2_small.training.training_data import StoriesData
 

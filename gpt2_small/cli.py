@@ -8,25 +8,25 @@ from gpt2_small.interrupts import loading
 with loading():
     import typer
 
-    from gpt2_small.commands.app import app as page
-    from gpt2_small.commands.chat import chat
-    from gpt2_small.commands.check import check
     from gpt2_small.commands.doctor import doctor
-    from gpt2_small.commands.evaluate import evaluate
-    from gpt2_small.commands.export import export
-    from gpt2_small.commands.grade import grade
-    from gpt2_small.commands.hint import hint
-    from gpt2_small.commands.lm_eval import lm_eval
-    from gpt2_small.commands.plan import plan
-    from gpt2_small.commands.prepare import prepare
-    from gpt2_small.commands.sample import sample
+    from gpt2_small.commands.learning.check import check
+    from gpt2_small.commands.learning.grade import grade
+    from gpt2_small.commands.learning.hint import hint
+    from gpt2_small.commands.learning.show import show
+    from gpt2_small.commands.learning.start import start
+    from gpt2_small.commands.learning.variant import variant
+    from gpt2_small.commands.learning.watch import watch
+    from gpt2_small.commands.models.app import app as page
+    from gpt2_small.commands.models.chat import chat
+    from gpt2_small.commands.models.evaluate import evaluate
+    from gpt2_small.commands.models.export import export
+    from gpt2_small.commands.models.lm_eval import lm_eval
+    from gpt2_small.commands.models.sample import sample
+    from gpt2_small.commands.models.serve import serve
     from gpt2_small.commands.screens.short_help import ShortHelp
-    from gpt2_small.commands.serve import serve
-    from gpt2_small.commands.show import show
-    from gpt2_small.commands.start import start
-    from gpt2_small.commands.train import train
-    from gpt2_small.commands.variant import variant
-    from gpt2_small.commands.watch import watch
+    from gpt2_small.commands.training.plan import plan
+    from gpt2_small.commands.training.prepare import prepare
+    from gpt2_small.commands.training.train import train
     from gpt2_small.entry_point import run_command
 
 app = typer.Typer(

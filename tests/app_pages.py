@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
-from gpt2_small.app.serving.server import address_of, listening_socket
+from gpt2_small.app.serving.http_server import address_of, listening_socket
 from gpt2_small.runs import create_run, save_checkpoint
 from gpt2_small.tokenizers.registry import make_tokenizer
 

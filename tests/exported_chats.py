@@ -9,7 +9,7 @@ from gpt2_small import binding
 from gpt2_small.data.conversations.conversation import Audit, Conversation, Turn
 from gpt2_small.data.conversations.rendering import Rendered, render
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
-from gpt2_small.stories.tokenizer import join_words
+from gpt2_small.stories.stories_tokenizer import join_words
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.export import export_hugging_face
 

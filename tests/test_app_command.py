@@ -13,8 +13,8 @@ from app_pages import TEXT, small_run
 from forked import Fork, the_forks, wait_until
 from processes import ROOT, run_python
 
-from gpt2_small.app.serving import server
-from gpt2_small.app.serving.server import listening_socket
+from gpt2_small.app.serving import http_server
+from gpt2_small.app.serving.http_server import listening_socket
 from gpt2_small.errors import UserError
 
 NEW_TOKENS = 4096  # more than can be generated before the server ends
@@ -131,6 +131,6 @@ def test_an_address_of_another_machine_is_refused_in_one_sentence(host: str) -> 
 
 def test_without_a_port_a_free_one_is_chosen(monkeypatch) -> None:
     with listening_socket("127.0.0.1", 0) as taken:
-        monkeypatch.setattr(server, "PREFERRED_PORT", taken.getsockname()[1])
+        monkeypatch.setattr(http_server, "PREFERRED_PORT", taken.getsockname()[1])
         with listening_socket("127.0.0.1", None) as other:
             assert other.getsockname()[1] != taken.getsockname()[1]

@@ -13,7 +13,7 @@ from gpt2_small.data.conversations.conversation import Audit, conform
 from gpt2_small.errors import UserError
 from gpt2_small.generation.chat import Chat
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 from gpt2_small.tokenizers.registry import make_tokenizer
 
 END, USER, ASSISTANT = 256, 257, 258

@@ -10,7 +10,7 @@ import torch
 from command_line import exit_code_of
 
 from gpt2_small import binding
-from gpt2_small.commands import chat as command
+from gpt2_small.commands.models import chat as command
 from gpt2_small.commands.screens.chat_screen import WIDTH, ChatScreen, token_names
 from gpt2_small.errors import UserError
 from gpt2_small.generation import Chat, LoadedModel, SamplingOptions

@@ -10,7 +10,7 @@ from small_gpt2s import saved_run
 
 from gpt2_small import binding, cli
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
-from gpt2_small.training.recipes.presets import PRESETS
+from gpt2_small.training.recipes.training_presets import PRESETS
 
 PAGE = (ROOT / "docs/chat.md").read_text(encoding="utf-8")
 

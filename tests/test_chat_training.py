@@ -23,9 +23,9 @@ from gpt2_small.runs import load_model, read_log, read_run
 from gpt2_small.training.chat_data import open_chat_data
 from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
 from gpt2_small.training.display.overview import print_plan
-from gpt2_small.training.recipes.presets import training_preset
 from gpt2_small.training.recipes.recipe import Recipe, in_steps
 from gpt2_small.training.recipes.settings import Settings
+from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
 

@@ -7,7 +7,7 @@ from pages import page
 from processes import run_python
 from small_gpt2s import characters, our_gpt2, saved_run
 
-from gpt2_small.weights import folder_tokenizer, hub
+from gpt2_small.weights import folder_tokenizer, hub_models
 from gpt2_small.weights.hugging_face_config import ALIASES, GELU_TANH
 
 PAGE = page("checkpoints.md")
@@ -28,6 +28,6 @@ def test_the_code_on_the_page_runs(tmp_path, monkeypatch, capsys):
 
 def test_every_name_that_the_code_knows_is_on_the_page():
     rows = [f"{rows:,}" for rows in folder_tokenizer.GPT2_ROWS]
-    for name in [*hub.HUB_NAMES, *ALIASES.values(), *GELU_TANH]:
+    for name in [*hub_models.HUB_NAMES, *ALIASES.values(), *GELU_TANH]:
         assert f"`{name}`" in PAGE, name
     assert all(row in PAGE for row in rows)

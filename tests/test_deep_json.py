@@ -12,7 +12,7 @@ from gpt2_small.files import read_json_object
 from gpt2_small.runs.log import read_log
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.registry import load_tokenizer
-from gpt2_small.weights.hub import is_complete
+from gpt2_small.weights.hub_models import is_complete
 
 DEEP = "[" * 100_000
 READERS: dict[str, Callable[[Path], object]] = {

@@ -26,7 +26,7 @@ from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, EN
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
 from gpt2_small.stories.grammar import Entry, Grammar, Node
 from gpt2_small.stories.parsing import agrees, parses
-from gpt2_small.stories.tokenizer import VOCABULARY, split_words
+from gpt2_small.stories.stories_tokenizer import VOCABULARY, split_words
 from gpt2_small.tokenizers.registry import from_dict
 
 FIVE_SIGMA = 4.9

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.timeout(300)
 LONG = "600"  # seconds, for which the Hub's client itself would go on waiting
 PATIENT = """
 from gpt2_small.data.corpora import hub_corpus
-from gpt2_small.weights import hub
+from gpt2_small.weights import hub_models
 
-hub.ANSWER_SECONDS = hub_corpus.ANSWER_SECONDS = 100.0
+hub_models.ANSWER_SECONDS = hub_corpus.ANSWER_SECONDS = 100.0
 """
 
 

@@ -12,7 +12,7 @@ from small_gpt2s import our_gpt2, saved_run
 from gpt2_small.stories import StoriesTokenizer, join_words, training_stories
 from gpt2_small.stories.choice_questions import story_questions
 from gpt2_small.stories.parsing import agrees, parses
-from gpt2_small.stories.tokenizer import split_words
+from gpt2_small.stories.stories_tokenizer import split_words
 from gpt2_small.tokenizers.simple import ByteTokenizer
 
 run = run_in_an_empty_folder

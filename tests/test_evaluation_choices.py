@@ -20,9 +20,9 @@ from small_gpt2s import randomised
 
 import gpt2_small
 from gpt2_small.errors import UserError
-from gpt2_small.evaluation import choices, scoring
+from gpt2_small.evaluation import choices, continuation_scores
 from gpt2_small.evaluation.choices import DEFINITIONS, ChoiceResult, answer, read_questions
-from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.evaluation.continuation_scores import ContinuationScorer
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
 from gpt2_small.tokenizers.simple import CharTokenizer
 
@@ -132,13 +132,13 @@ def test_every_token_gets_the_log_probability_that_it_has_alone(
 def test_a_window_cut_on_the_right_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     model, context, ending = model_that_reads(40), [*range(60)], [1, 2, 3]
     monkeypatch.setattr(
-        scoring, "_Row", lambda kept, *rest: scoring_row(context[: len(kept)], *rest)
+        continuation_scores, "_Row", lambda kept, *rest: scoring_row(context[: len(kept)], *rest)
     )
     (score,) = ContinuationScorer(model).score([(context, ending)])
     assert (score.log_probabilities - log_probabilities(model, context, ending)).abs().max() > 0.01
 
 
-scoring_row = scoring._Row
+scoring_row = continuation_scores._Row
 
 
 def test_a_model_that_the_twin_does_not_compute_is_read_as_it_is(model: Any) -> None:

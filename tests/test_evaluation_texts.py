@@ -13,8 +13,8 @@ from small_gpt2s import randomised
 import gpt2_small
 from gpt2_small.data.batches import evaluation_batches
 from gpt2_small.errors import UserError
-from gpt2_small.evaluation import intervals, texts
-from gpt2_small.evaluation.texts import Document, document, score_documents
+from gpt2_small.evaluation import intervals, text_scores
+from gpt2_small.evaluation.text_scores import Document, document, score_documents
 from gpt2_small.stories import StoriesTokenizer, join_words, training_stories
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
 from gpt2_small.tokenizers.simple import ByteTokenizer, CharTokenizer
@@ -107,7 +107,7 @@ def with_replacement_characters(tokenizer: Any, window: Any) -> int:
 def test_counting_the_bytes_of_replacement_characters_is_caught(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "_byte_length", with_replacement_characters)
+    monkeypatch.setattr(text_scores, "_byte_length", with_replacement_characters)
     score = score_documents(model, [document(BYTES, TEXT, 0)], BYTES)
     assert score.bytes != len(TEXT.encode())
 

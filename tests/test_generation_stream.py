@@ -18,7 +18,7 @@ from gpt2_small.generation import (
     loaded_model,
     streaming,
 )
-from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.sampling.logit_processors import without_padding
 from gpt2_small.model.hooks import hooks
 from gpt2_small.tokenizers.registry import ByteTokenizer
 

@@ -19,7 +19,7 @@ from gpt2_small.generation import open_model
 from gpt2_small.tokenizers.gpt2_table import byte_letters
 from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 from gpt2_small.tokenizers.registry import ByteLevelTokenizer, GPT2Tokenizer
-from gpt2_small.weights import hub
+from gpt2_small.weights import hub_models
 
 # 256 bytes after a token that ends texts, which tokenizer_config.json alone tells.
 OTHER = ByteLevelTokenizer(
@@ -54,7 +54,7 @@ def put_into_cache(cache, name, model):
 def online(monkeypatch):
     """A hub that is allowed to be asked; the answer to give is set by the test."""
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(hub_models, "ANSWER_SECONDS", 0.05)
 
     def answer(function):
         monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", function)
@@ -72,7 +72,7 @@ def test_a_cached_model_is_used_without_the_network(cache, monkeypatch, name, of
     assert difference.abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", [*hub.HUB_NAMES, "someone/some-gpt2"])
+@pytest.mark.parametrize("name", [*hub_models.HUB_NAMES, "someone/some-gpt2"])
 def test_offline_and_not_cached_is_one_sentence_at_once(name):
     with pytest.raises(UserError, match=f"{name} is neither a local folder nor a downloaded model"):
         gpt2_small.load_pretrained(name)
@@ -92,12 +92,12 @@ def test_a_model_with_one_shard_of_several_is_not_taken_for_a_cached_model(cache
              for number, name in enumerate(weights)}  # fmt: skip
     for file in set(files.values()):
         save_file({name: weights[name] for name in weights if files[name] == file}, folder / file)
-    (folder / hub.INDEX).write_text(json.dumps({"weight_map": files}))
+    (folder / hub_models.INDEX).write_text(json.dumps({"weight_map": files}))
     (folder / "model.safetensors").unlink()
-    assert hub.fetch("gpt2") == folder
+    assert hub_models.fetch("gpt2") == folder
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(UserError, match="gpt2 is neither a local folder nor a downloaded model"):
-        hub.fetch("gpt2")
+        hub_models.fetch("gpt2")
 
 
 def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):

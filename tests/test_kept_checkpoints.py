@@ -20,7 +20,7 @@ from gpt2_small.training.checkpointing.checkpoints import (
     discard,
     last_intact_checkpoint,
 )
-from gpt2_small.training.checkpointing.state import capture
+from gpt2_small.training.checkpointing.training_state import capture
 from gpt2_small.training.loop import Training
 
 

@@ -15,7 +15,7 @@ from small_gpt2s import D_VOCAB, characters, our_gpt2
 
 from gpt2_small import UserError, binding
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
-from gpt2_small.generation.logit_processors import cut, penalised
+from gpt2_small.generation.sampling.logit_processors import cut, penalised
 
 PROMPT = [3, 9, 27, 20, 60, 9, 27]
 ROUNDING = 1e-5  # float32, in probabilities

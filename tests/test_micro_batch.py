@@ -11,7 +11,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.planning.memory import Setting, fixed_bytes, memory_of
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
-from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.step import micro_batch as fitting
 from gpt2_small.training.step.micro_batch import check_possible, fitted, largest_fit
 

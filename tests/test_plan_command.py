@@ -9,8 +9,8 @@ from command_line import exit_code_of
 from processes import ROOT
 
 from gpt2_small import preset
-from gpt2_small.commands.plan import amount
 from gpt2_small.commands.screens.plan_figures import duration, scaled
+from gpt2_small.commands.training.plan import amount
 from gpt2_small.data.prepare_options import in_bytes
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import PRESETS
@@ -18,7 +18,7 @@ from gpt2_small.planning import planned_run
 from gpt2_small.planning.device_peaks import CPU, DEVICES
 from gpt2_small.planning.planned_run import PlannedRun
 from gpt2_small.planning.planner import Plan
-from gpt2_small.training.recipes.presets import PRESETS as RUNS
+from gpt2_small.training.recipes.training_presets import PRESETS as RUNS
 
 PAGE = (ROOT / "docs/planning.md").read_text()
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    gpt2-small plan")]

@@ -8,7 +8,7 @@ import pytest
 from command_line import exit_code_of
 from rich.text import Text
 
-from gpt2_small.commands.screens.prepare_chats import OTHER, TARGET, shown
+from gpt2_small.commands.screens.chat_audit import OTHER, TARGET, shown
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.conversation import SYSTEM, TRAILING
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -165,7 +165,7 @@ def test_gpt2_begins_oasst1_far_above_what_it_ends_with(tmp_path: Path) -> None:
     from gpt2_small import binding
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
     from gpt2_small.training.distributed import Processes
-    from gpt2_small.training.recipes.presets import training_preset
+    from gpt2_small.training.recipes.training_presets import training_preset
     from gpt2_small.training.session import open_run
 
     prepare_chats("oasst1", tmp_path / "oasst1", ChatOptions(limit=3000))

@@ -19,7 +19,7 @@ from gpt2_small.data import unfinished_folder as unfinished
 from gpt2_small.data.corpora import text_files
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import shard_writer
-from gpt2_small.data.shards.opening import open_shards
+from gpt2_small.data.shards.opened_shards import open_shards
 from gpt2_small.errors import UserError
 
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))

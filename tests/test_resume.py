@@ -12,7 +12,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_run
 from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT, Checkpoint
-from gpt2_small.training.checkpointing import state
+from gpt2_small.training.checkpointing import training_state
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def forget_tensors(file, ending):
 
 
 def forget_random_states(monkeypatch):
-    monkeypatch.setattr(state, "_restore_generators", lambda *_: None)
+    monkeypatch.setattr(training_state, "_restore_generators", lambda *_: None)
 
 
 def forget_position(monkeypatch):
-    monkeypatch.setattr(state, "read_position", lambda _: {"step": 8, "tokens": 512})
+    monkeypatch.setattr(training_state, "read_position", lambda _: {"step": 8, "tokens": 512})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from gpt2_small.generation.decoder import UncachedDecoder
 def test_many_samples_are_the_same_with_the_twin_and_as_written(monkeypatch):
     model = small_model()
     samples = sample_many(binding.bound(), model, [[2]] * 9, N_CTX + 3, seed=1)
-    monkeypatch.setattr("gpt2_small.generation.batch_sampling.decoder_for", UncachedDecoder)
+    monkeypatch.setattr(
+        "gpt2_small.generation.sampling.batch_sampling.decoder_for", UncachedDecoder
+    )
     assert sample_many(binding.bound(), model, [[2]] * 9, N_CTX + 3, seed=1) == samples
     assert [len(sample) for sample in samples] == [N_CTX + 3] * 9
     assert len({tuple(sample) for sample in samples}) == 9

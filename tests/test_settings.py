@@ -6,7 +6,6 @@ import pytest
 
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import preset
-from gpt2_small.training.recipes.presets import PRESETS, training_preset
 from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.recipes.settings import (
     Settings,
@@ -17,6 +16,7 @@ from gpt2_small.training.recipes.settings import (
     parsed,
     settings_of_run,
 )
+from gpt2_small.training.recipes.training_presets import PRESETS, training_preset
 
 RECIPE = Recipe(max_steps=6, batch_size=12, learning_rate=1e-3)
 SETTINGS = Settings(data="plays.txt", model={"n_ctx": 8}, recipe=RECIPE)

@@ -9,7 +9,12 @@ from small_trainings import after, checkpoint_of, record, trainings
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
-from gpt2_small.training.checkpointing.state import capture, optimizer_tensors, reseed, restore
+from gpt2_small.training.checkpointing.training_state import (
+    capture,
+    optimizer_tensors,
+    reseed,
+    restore,
+)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from processes import ROOT
 
 from gpt2_small import cli
-from gpt2_small.training.recipes.presets import PRESETS
 from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.recipes.settings import MAY_CHANGE
+from gpt2_small.training.recipes.training_presets import PRESETS
 
 PAGE = (ROOT / "docs/training.md").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ from gpt2_small.app.activations import without_heads
 from gpt2_small.app.models import Shown
 from gpt2_small.app.text_loss import finite, loss_of, token_log_probs
 from gpt2_small.app.token_views import logits_of, scored
-from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.sampling.logit_processors import without_padding
 
 Json = dict[str, Any]
 

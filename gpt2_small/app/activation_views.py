@@ -21,7 +21,7 @@ from gpt2_small.app.activations import (
 from gpt2_small.app.models import Shown
 from gpt2_small.app.text_loss import finite, loss_of, token_log_probs
 from gpt2_small.app.token_views import fitting, pieces, scored
-from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.sampling.logit_processors import without_padding
 
 Json = dict[str, Any]
 

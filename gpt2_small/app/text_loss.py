@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2_small.app.models import Shown
-from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.sampling.logit_processors import without_padding
 
 ROWS_AT_ONCE = 256
 

@@ -13,8 +13,8 @@ from gpt2_small.app.models import Shown
 from gpt2_small.errors import UserError
 from gpt2_small.generation import SamplingOptions, Step, Stream
 from gpt2_small.generation.decoder import Decoder
-from gpt2_small.generation.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.generation.prompts import prompt_ids
+from gpt2_small.generation.sampling.logit_processors import drawn_probabilities, without_padding
 from gpt2_small.stories import VOCABULARY
 from gpt2_small.stories.parsing import next_word_probabilities
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer

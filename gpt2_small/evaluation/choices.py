@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
-from gpt2_small.evaluation.scoring import ContinuationScorer, Score
+from gpt2_small.evaluation.continuation_scores import ContinuationScorer, Score
 from gpt2_small.model_protocol import Model
 from gpt2_small.pipes import refuse_pipe
 from gpt2_small.stories.choice_questions import story_questions

@@ -16,7 +16,7 @@ from lm_eval.api.model import TemplateLM
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.evaluation.continuation_scores import ContinuationScorer
 from gpt2_small.generation import LoadedModel, SamplingOptions, continuations
 
 # The harness's default for tasks without a length.

@@ -7,7 +7,7 @@ from pathlib import Path
 from gpt2_small.data.corpora import Corpus, open_corpus
 from gpt2_small.data.shards import holds_shards, open_shards
 from gpt2_small.errors import UserError
-from gpt2_small.evaluation.texts import Document, context_prefix, document
+from gpt2_small.evaluation.text_scores import Document, context_prefix, document
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 

@@ -12,7 +12,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.files import write_atomically
 from gpt2_small.generation.continuation import Continuation, Finish, Step, stream_seed
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream
 
 # At least an eighth of the context is reserved for a reply, if earlier turns can be left out.

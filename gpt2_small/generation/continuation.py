@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 from gpt2_small.generation.stop_strings import StopText
 from gpt2_small.tokenizers.protocol import StreamDecoder, Tokenizer
 

@@ -18,7 +18,7 @@ from gpt2_small.runs.folder import is_run, load_run
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights import find_pretrained, load_hugging_face
 from gpt2_small.weights.folder_tokenizer import tokenizer_beside
-from gpt2_small.weights.hub import has_gpt2_tokenizer
+from gpt2_small.weights.hub_models import has_gpt2_tokenizer
 
 
 @dataclass

@@ -12,9 +12,9 @@ from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
 from gpt2_small.generation.decoder import Decoder, rows_at_once
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.logit_processors import cut, penalised, without_padding
 from gpt2_small.generation.prompts import prompt_ids
-from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.sampling.logit_processors import cut, penalised, without_padding
+from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 from gpt2_small.generation.token_scores import log_probabilities
 
 SAMPLE_OPTIONS = ("temperature", "top_k", "top_p")  # parameters of the solution's `sample`

@@ -9,8 +9,8 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import LikelyToken, ScoredToken
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.logit_processors import without_padding
 from gpt2_small.generation.prompts import prompt_ids
+from gpt2_small.generation.sampling.logit_processors import without_padding
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 

@@ -11,7 +11,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files import read_json, write_atomically
 from gpt2_small.model.building import config_from_fields
-from gpt2_small.runs.solution import SOLUTION
+from gpt2_small.runs.stored_solution import SOLUTION
 
 FORMAT = "gpt2-small-run/1"
 CONFIG = "config.json"

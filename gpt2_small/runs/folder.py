@@ -23,7 +23,7 @@ from gpt2_small.runs.checkpoint_folders import (
 from gpt2_small.runs.config import CONFIG as CONFIG
 from gpt2_small.runs.config import RunConfig, read_config, write_config
 from gpt2_small.runs.log import LOG
-from gpt2_small.runs.solution import SOLUTION, store_solution
+from gpt2_small.runs.stored_solution import SOLUTION, store_solution
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 

@@ -5,14 +5,6 @@ the probability of each token (`token_log_probs`) and the validity of sampled st
 known exactly.
 """
 
-from gpt2_small.stories.corpus import (
-    TRAINING_STORIES,
-    generate_story,
-    stories_windows,
-    training_stories,
-    training_text,
-    training_tokens,
-)
 from gpt2_small.stories.entropy import (
     count_stories,
     entropy_per_token,
@@ -23,12 +15,20 @@ from gpt2_small.stories.entropy import (
 from gpt2_small.stories.judge import Judgement, Share, judge
 from gpt2_small.stories.parsing import agrees, parses, token_log_probs
 from gpt2_small.stories.rules import BEGIN
-from gpt2_small.stories.tokenizer import (
+from gpt2_small.stories.stories_tokenizer import (
     BEGIN_ID,
     VOCABULARY,
     StoriesTokenizer,
     join_words,
     split_words,
+)
+from gpt2_small.stories.story_texts import (
+    TRAINING_STORIES,
+    generate_story,
+    stories_windows,
+    training_stories,
+    training_text,
+    training_tokens,
 )
 
 __all__ = [

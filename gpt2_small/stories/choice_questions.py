@@ -10,10 +10,10 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from gpt2_small.stories.corpus import generate_story
 from gpt2_small.stories.parsing import agrees, parses
 from gpt2_small.stories.rules import GRAMMAR
-from gpt2_small.stories.tokenizer import join_words
+from gpt2_small.stories.stories_tokenizer import join_words
+from gpt2_small.stories.story_texts import generate_story
 
 WRONG_ENDINGS = 3
 # The arrival and the closing sentence, which refer to what came before.

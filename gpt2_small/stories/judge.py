@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpt2_small.stories.parsing import agrees, parses
-from gpt2_small.stories.tokenizer import split_words
+from gpt2_small.stories.stories_tokenizer import split_words
 
 # The 97.5 % quantile of the standard normal distribution.
 Z_95 = 1.959963984540054

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gpt2_small.errors import UserError
 from gpt2_small.runs.log import append_log
 from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
-from gpt2_small.training.checkpointing.state import capture
+from gpt2_small.training.checkpointing.training_state import capture
 from gpt2_small.training.choice_scores import choice_scores
 from gpt2_small.training.loop import never
 from gpt2_small.training.run_record import RunRecord

@@ -27,7 +27,7 @@ from gpt2_small.training.checkpointing.checkpoints import (
     sweep,
 )
 from gpt2_small.training.checkpointing.initial_weights import InitialWeights, initialised_model
-from gpt2_small.training.checkpointing.state import read_position, reseed, restore
+from gpt2_small.training.checkpointing.training_state import read_position, reseed, restore
 from gpt2_small.training.choice_scores import hash_of, read_choices
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.distributed.rank_agreement import (

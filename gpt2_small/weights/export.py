@@ -18,12 +18,12 @@ from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files
 from gpt2_small.tokenizers.protocol import Tokenizer
-from gpt2_small.weights.hugging_face import from_hugging_face, to_hugging_face
 from gpt2_small.weights.hugging_face_config import (
     fields_from_config,
     make_config,
     make_generation_config,
 )
+from gpt2_small.weights.hugging_face_tensors import from_hugging_face, to_hugging_face
 
 GENERATION_CONFIG = "generation_config.json"
 

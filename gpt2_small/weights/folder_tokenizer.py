@@ -7,9 +7,9 @@ from gpt2_small.files import has_manifest, verified
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, read_tokenizer_folder
 from gpt2_small.tokenizers.hugging_face.engines import engine_of
-from gpt2_small.tokenizers.hugging_face.settings import GPT2_CLASS, read_settings
+from gpt2_small.tokenizers.hugging_face.tokenizer_settings import GPT2_CLASS, read_settings
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, Tokenizer
-from gpt2_small.weights.hub import OTHER_TOKENIZERS, TOKENIZER_FILES, VOCABULARIES
+from gpt2_small.weights.hub_models import OTHER_TOKENIZERS, TOKENIZER_FILES, VOCABULARIES
 
 # The size of GPT-2's vocabulary, plain and padded to multiples of 8 to 128.
 GPT2_ROWS = (50257, 50264, 50272, 50304)

@@ -10,7 +10,7 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.model_protocol import Config
 from gpt2_small.tokenizers.protocol import Tokenizer
-from gpt2_small.weights.hugging_face import has_own_head
+from gpt2_small.weights.hugging_face_tensors import has_own_head
 
 # GPT2Config's defaults for fields that config.json leaves out.
 DEFAULTS: dict[str, Any] = {

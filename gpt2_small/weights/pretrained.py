@@ -13,9 +13,9 @@ from gpt2_small.files import has_manifest, read_json_object, verified
 from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.checkpoint_folders import WEIGHTS, find_checkpoints
 from gpt2_small.runs.folder import CONFIG, is_run, load_model
-from gpt2_small.weights.hub import HUB_NAMES, INDEX, fetch, is_hub_name
-from gpt2_small.weights.hugging_face import from_hugging_face
+from gpt2_small.weights.hub_models import HUB_NAMES, INDEX, fetch, is_hub_name
 from gpt2_small.weights.hugging_face_config import fields_from_config
+from gpt2_small.weights.hugging_face_tensors import from_hugging_face
 from gpt2_small.weights.load_errors import (
     dangling,
     explain_file,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small import binding
-from gpt2_small.training.recipes.presets import training_preset
+from gpt2_small.training.recipes.training_presets import training_preset
 
 FOLDER = binding.reference_path().parent / "lessons"
 small_models = gpt2_small.load(FOLDER / "small_models.py")

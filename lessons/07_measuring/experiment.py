@@ -13,11 +13,11 @@ from gpt2_small import binding
 from gpt2_small.checker.mistakes.costs import measured_costs
 from gpt2_small.checker.mistakes.edited_reference import edited_text
 from gpt2_small.checker.mistakes.mistake import find
-from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.evaluation.continuation_scores import ContinuationScorer
 from gpt2_small.stories.choice_questions import story_questions
-from gpt2_small.stories.corpus import stories_windows
 from gpt2_small.stories.entropy import entropy_per_token
-from gpt2_small.stories.tokenizer import StoriesTokenizer
+from gpt2_small.stories.stories_tokenizer import StoriesTokenizer
+from gpt2_small.stories.story_texts import stories_windows
 from gpt2_small.tokenizers.byte_pairs import BytePairTokenizer
 
 _FOLDER = Path(__file__).resolve().parent

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import gpt2_small
-from gpt2_small.stories.corpus import training_tokens
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
 from gpt2_small.stories.dialogues.dialogue_judge import matches_request
 from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, END, USER
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
-from gpt2_small.stories.tokenizer import VOCABULARY
+from gpt2_small.stories.stories_tokenizer import VOCABULARY
+from gpt2_small.stories.story_texts import training_tokens
 
 _FOLDER = Path(__file__).resolve().parent
 small_models = gpt2_small.load(_FOLDER.parent / "small_models.py")

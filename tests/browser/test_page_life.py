@@ -10,7 +10,7 @@ from browsing import KEY, Tab, wait_for
 from gpt2_small.app.models import Models
 from gpt2_small.app.page.page import Page
 from gpt2_small.app.serving.guard import Guard
-from gpt2_small.app.serving.server import address_of, listening_socket
+from gpt2_small.app.serving.http_server import address_of, listening_socket
 
 pytestmark = pytest.mark.browser
 

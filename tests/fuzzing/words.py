@@ -8,7 +8,7 @@ from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.exercise_sets import lesson_folders
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.variants import EDITS
-from gpt2_small.training.recipes.presets import PRESETS
+from gpt2_small.training.recipes.training_presets import PRESETS
 
 
 def words(text: str) -> list[str]:

@@ -16,12 +16,12 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import RAISED, Judged
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.layouts.judging import LayoutRequest
+from gpt2_small.checker.layouts.judged_parts import LayoutRequest
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
-from gpt2_small.checker.sandbox.observing import Loaded, Observer
+from gpt2_small.checker.sandbox.observer import Loaded, Observer
 from gpt2_small.checker.sandbox.task import Limits, Task
 from gpt2_small.checker.verdict import PartReport, Result, Status
 

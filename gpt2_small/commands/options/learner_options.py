@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.check import file_in_use
+from gpt2_small.commands.learning.check import file_in_use
 from gpt2_small.errors import UserError
 
 DEFAULT = Path("my_gpt2.py")

@@ -8,8 +8,8 @@ from gpt2_small.model.presets import PRESETS as SHAPES
 from gpt2_small.model.presets import preset as shape_of
 from gpt2_small.model_protocol import Config
 from gpt2_small.planning.planned_run import KEEP
-from gpt2_small.training.recipes.presets import PRESETS as RUNS
 from gpt2_small.training.recipes.settings import Settings
+from gpt2_small.training.recipes.training_presets import PRESETS as RUNS
 
 DTYPE = "bfloat16"
 # The preset whose vocabulary size is assumed for a character tokenizer.

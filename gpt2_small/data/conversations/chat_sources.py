@@ -103,7 +103,7 @@ def _plain(rows: Iterable[Record], shape: str, name: str) -> Iterator[RawConvers
 def _dialogues(limit: int | None) -> ChatSource:
     """The built-in dialogues, whose key is their whole text."""
     from gpt2_small.stories.dialogues import dialogue_corpus
-    from gpt2_small.stories.tokenizer import join_words
+    from gpt2_small.stories.stories_tokenizer import join_words
 
     drawn = dialogue_corpus.training_dialogues(0, limit or dialogue_corpus.TRAINING_DIALOGUES)
     found = []

@@ -1,7 +1,7 @@
 """Tokenize dialogues: the words of stories and questions, and two roles."""
 
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, USER
-from gpt2_small.stories.tokenizer import VOCABULARY
+from gpt2_small.stories.stories_tokenizer import VOCABULARY
 from gpt2_small.tokenizers.chat_roles import with_roles
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.words import WordTokenizer

@@ -11,7 +11,13 @@ from tokenizers import decoders, models, pre_tokenizers
 from gpt2_small.errors import UserError
 from gpt2_small.files import read_json_object
 from gpt2_small.tokenizers.hugging_face.own_tokenizers import own_kind
-from gpt2_small.tokenizers.hugging_face.settings import (
+from gpt2_small.tokenizers.hugging_face.tokenizer import (
+    HuggingFaceTokenizer,
+    another_kind,
+    read_engine,
+    refusing_panics,
+)
+from gpt2_small.tokenizers.hugging_face.tokenizer_settings import (
     FILE_CLASSES,
     GPT2_CLASS,
     TokenizerSettings,
@@ -19,12 +25,6 @@ from gpt2_small.tokenizers.hugging_face.settings import (
     add_tokens,
     name_as_gpt2,
     read_settings,
-)
-from gpt2_small.tokenizers.hugging_face.tokenizer import (
-    HuggingFaceTokenizer,
-    another_kind,
-    read_engine,
-    refusing_panics,
 )
 from gpt2_small.tokenizers.protocol import Tokenizer
 

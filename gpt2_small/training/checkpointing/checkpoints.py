@@ -21,9 +21,9 @@ from gpt2_small.runs.checkpoint_folders import (
 )
 from gpt2_small.runs.config import CONFIG
 from gpt2_small.runs.log import LOG
-from gpt2_small.runs.solution import SOLUTION
+from gpt2_small.runs.stored_solution import SOLUTION
 from gpt2_small.tokenizers.registry import FILE_NAME as TOKENIZER
-from gpt2_small.training.checkpointing.state import (
+from gpt2_small.training.checkpointing.training_state import (
     OPTIMIZER,
     POSITION,
     RANDOM,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gpt2_small.checker.claims.judging.tolerances import FINGERPRINTS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
-from gpt2_small.checker.mistakes.lines.stages.continuation import confined, has_taps
+from gpt2_small.checker.mistakes.lines.stages.continued_reference import confined, has_taps
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import fingerprint, stages
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison, wrong_results

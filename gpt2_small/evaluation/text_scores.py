@@ -10,7 +10,7 @@ import numpy as np
 
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
-from gpt2_small.evaluation.scoring import ContinuationScorer
+from gpt2_small.evaluation.continuation_scores import ContinuationScorer
 from gpt2_small.model_protocol import Model
 from gpt2_small.tokenizers.protocol import Tokenizer
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.generation.sampling_options import SamplingOptions
+from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 
 Logits = Float[Tensor, "batch d_vocab"]
 FLOAT32 = torch.finfo(torch.float32)

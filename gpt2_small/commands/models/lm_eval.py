@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.evaluate import counting, print_line, print_rows, with_error
+from gpt2_small.commands.models.evaluate import counting, print_line, print_rows, with_error
 from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError

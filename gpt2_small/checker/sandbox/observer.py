@@ -15,7 +15,7 @@ from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.mistakes.edited_reference import code_without
 from gpt2_small.checker.mistakes.other_names import meant_by
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.sandbox.process import Process
+from gpt2_small.checker.sandbox.child_output import Process
 from gpt2_small.checker.sandbox.task import Task
 from gpt2_small.checker.sandbox.tracing import Trace, cases_of
 from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace

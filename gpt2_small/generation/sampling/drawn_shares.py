@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2_small.generation.loaded_model import LoadedModel
-from gpt2_small.generation.logit_processors import without_padding
 from gpt2_small.generation.prompts import prompt_ids
+from gpt2_small.generation.sampling.logit_processors import without_padding
 
 ROWS_PER_DRAW = 100
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.stories.rules import GRAMMAR
-from gpt2_small.stories.tokenizer import BEGIN_ID, VOCABULARY, join_words
+from gpt2_small.stories.stories_tokenizer import BEGIN_ID, VOCABULARY, join_words
 
 TRAINING_STORIES = 25_000
 _IDS = {word: number for number, word in enumerate(VOCABULARY)}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.generation.decoder import Decoder, decoder_for, rows_at_once
-from gpt2_small.generation.logit_processors import without_padding
+from gpt2_small.generation.sampling.logit_processors import without_padding
 from gpt2_small.model_protocol import Model
 
 # Larger batches do not raise the throughput.

@@ -17,7 +17,7 @@ from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields
 from gpt2_small.checker.layouts.inner_mistakes import explained_inside
 from gpt2_small.checker.layouts.layout import INSIDE
 from gpt2_small.checker.parts import MODULES
-from gpt2_small.checker.sandbox.observing import Observer
+from gpt2_small.checker.sandbox.observer import Observer
 from gpt2_small.checker.sandbox.task import Task
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import PartReport

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.app import (
+from gpt2_small.commands.models.app import (
     HostOption,
     PortOption,
     end_quietly_on_signals,
@@ -39,11 +39,11 @@ def serve(
         bind_solution_of(solution, model)
         from gpt2_small.app.models import Models
         from gpt2_small.app.openai.interface import served
-        from gpt2_small.app.serving import server
+        from gpt2_small.app.serving import http_server
         from gpt2_small.app.serving.guard import Guard, names_of
         from gpt2_small.devices import find_device
 
-    listener = server.listening_socket(host, port)
+    listener = http_server.listening_socket(host, port)
     warn_if_reachable(host)
     interface = served(Models(model, device=find_device(device)))
     print_to_stderr(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
@@ -51,11 +51,11 @@ def serve(
         print_to_stderr(remark)
     names, any_address = names_of(host)
     guarded = Guard(interface.application(), token=None, names=names, any_address=any_address)
-    address = f"{server.address_of(listener)}/"
-    server.serve(
+    address = f"{http_server.address_of(listener)}/"
+    http_server.serve(
         guarded,
         listener,
-        when_ready=lambda: server.print_address(address),
+        when_ready=lambda: http_server.print_address(address),
         on_end=interface.close,
     )
-    server.leave(interface.turns.close())
+    http_server.leave(interface.turns.close())

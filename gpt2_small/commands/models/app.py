@@ -57,14 +57,14 @@ def app(
         from gpt2_small.app.page.learning import Learner
         from gpt2_small.app.page.page import Page
         from gpt2_small.app.serving.guard import Guard, names_of
-        from gpt2_small.app.serving.key import page_key
-        from gpt2_small.app.serving.server import (
+        from gpt2_small.app.serving.http_server import (
             address_of,
             leave,
             listening_socket,
             print_address,
             serve,
         )
+        from gpt2_small.app.serving.key import page_key
         from gpt2_small.commands.options.learner_options import shown_path
         from gpt2_small.devices import find_device
 

@@ -70,8 +70,8 @@ def train(
     Example: gpt2-small train --preset characters --data plays.txt --out runs/plays
     """
     from gpt2_small.commands.options.solution_of_run import bind_solution_of
-    from gpt2_small.training.recipes.presets import training_preset
     from gpt2_small.training.recipes.settings import parsed
+    from gpt2_small.training.recipes.training_presets import training_preset
 
     bind_solution_of(solution, out if resume else None)
     flags = {

@@ -120,7 +120,7 @@ def score_text(
 ) -> dict[str, Any]:
     """Score a text, print the result and return its fields of the report."""
     from gpt2_small.evaluation.open_texts import open_texts
-    from gpt2_small.evaluation.texts import score_documents
+    from gpt2_small.evaluation.text_scores import score_documents
 
     texts = open_texts(data, loaded.tokenizer, column=column)
     begun = time.perf_counter()

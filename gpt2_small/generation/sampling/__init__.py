@@ -1,0 +1,1 @@
+"""Process a model's logits, and draw tokens from them."""
