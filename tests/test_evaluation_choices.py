@@ -90,7 +90,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         ),
     ),
     "endings that see each other": lambda patch: patch.setattr(
-        scoring,
+        continuation_scores,
         "_visible",
         lambda segments: torch.ones(
             len(segments), 1, segments.shape[1], segments.shape[1], dtype=torch.bool
