@@ -39,11 +39,11 @@ def conversation(loaded: LoadedModel = LOADED, **options: Any) -> Chat:
 
 
 def answer_ids(reply: Any) -> list[int]:
-    """The ids that a reply draws."""
+    """Return the ids of a reply."""
     return [step.id for step in reply]
 
 
-def test_a_prompt_is_whole_turns_with_roles_and_ends() -> None:
+def test_a_prompt_consists_of_whole_turns_with_roles_and_ends() -> None:
     chat = conversation()
     first = answer_ids(chat.reply("Hi"))
     answer_ids(chat.reply("<|user|>"))
@@ -54,7 +54,7 @@ def test_a_prompt_is_whole_turns_with_roles_and_ends() -> None:
     ]
 
 
-def test_a_later_turn_is_what_a_conversation_without_a_cache_says() -> None:
+def test_a_later_turn_equals_that_of_a_conversation_without_a_cache() -> None:
     chat = conversation(temperature=0.0)
     for text in ("Hi", "How are you?", "Well."):
         with_cache = answer_ids(chat.reply(text))
@@ -63,7 +63,7 @@ def test_a_later_turn_is_what_a_conversation_without_a_cache_says() -> None:
         assert with_cache == anew[0, tokens.shape[1] :].tolist()
 
 
-def test_a_later_turn_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_turn_computes_only_its_new_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     chat = conversation()
     answer_ids(chat.reply("Hi"))
     read: list[int] = []
@@ -79,7 +79,7 @@ def test_a_later_turn_reads_only_what_is_new(monkeypatch: pytest.MonkeyPatch) ->
     assert read[0] <= len("And you?") + 4 + (drawn == 12)
 
 
-def test_two_conversations_in_turn_are_each_as_alone() -> None:
+def test_two_interleaved_conversations_equal_the_same_ones_alone() -> None:
     texts = (("One", "Two"), ("Eins", "Zwei"))
     alone = []
     for pair in texts:
@@ -94,7 +94,7 @@ def test_two_conversations_in_turn_are_each_as_alone() -> None:
 
 
 def always(id: int, n_ctx: int = 96) -> LoadedModel:
-    """A model that always says this token."""
+    """Return a model that always predicts this token."""
     loaded = small_model(n_ctx)
     with torch.no_grad():
         loaded.model.ln_final.w.zero_()
@@ -104,7 +104,7 @@ def always(id: int, n_ctx: int = 96) -> LoadedModel:
 
 
 @pytest.mark.parametrize("id", [END, USER, ASSISTANT])
-def test_a_reply_stops_at_the_end_and_at_a_role(id: int) -> None:
+def test_a_reply_stops_at_the_end_of_text_and_at_a_role(id: int) -> None:
     chat = conversation(always(id))
     reply = chat.reply("Hi")
     assert answer_ids(reply) == [id]
@@ -112,7 +112,7 @@ def test_a_reply_stops_at_the_end_and_at_a_role(id: int) -> None:
     assert chat.turns[-1].ids == [ASSISTANT, END]
 
 
-def test_a_conversation_of_three_contexts_keeps_whole_turns() -> None:
+def test_a_conversation_of_three_context_lengths_keeps_whole_turns() -> None:
     chat = conversation(always(ord("x"), n_ctx=48))
     lengths = []
     for number in range(14):
@@ -130,7 +130,7 @@ def test_a_conversation_of_three_contexts_keeps_whole_turns() -> None:
     assert max(lengths) <= 48
 
 
-def test_after_a_left_out_turn_logits_are_those_of_a_fresh_reading() -> None:
+def test_after_dropping_a_turn_logits_equal_those_of_a_new_cache() -> None:
     loaded = small_model(n_ctx=48)
     chat = conversation(loaded, temperature=0.0, max_new_tokens=20, stop_tokens=())
     for number in range(4):
@@ -141,7 +141,7 @@ def test_after_a_left_out_turn_logits_are_those_of_a_fresh_reading() -> None:
     assert int(logits.argmax()) == drawn[-1]
 
 
-def test_an_answer_longer_than_the_context_ends_there() -> None:
+def test_an_answer_ends_at_the_end_of_the_context() -> None:
     chat = conversation(always(ord("x"), n_ctx=24), max_new_tokens=100)
     reply = chat.reply("Hi")
     assert answer_ids(reply) == [ord("x")] * 20
@@ -161,7 +161,7 @@ def test_a_message_longer_than_the_context_is_refused_and_changes_nothing() -> N
     assert chat.messages() == before
 
 
-def test_undo_takes_the_last_message_and_its_answer_back() -> None:
+def test_undo_removes_the_last_message_and_its_answer() -> None:
     chat = conversation(temperature=0.0)
     answer_ids(chat.reply("Hi"))
     before = chat.messages()
@@ -188,7 +188,7 @@ def conversation_again(texts: tuple[str | None, ...]) -> list[list[int]]:
     return [answer_ids(chat.retry() if text is None else chat.reply(text)) for text in texts]
 
 
-def test_edit_answers_another_message_in_the_place_of_the_last() -> None:
+def test_edit_replaces_the_last_message_and_answers_it() -> None:
     chat = conversation()
     answer_ids(chat.reply("Hi"))
     answer_ids(chat.reply("How?"))
@@ -197,12 +197,12 @@ def test_edit_answers_another_message_in_the_place_of_the_last() -> None:
 
 
 @pytest.mark.parametrize("method", ["undo", "retry"])
-def test_nothing_can_be_taken_back_from_an_empty_conversation(method: str) -> None:
+def test_undo_retry_and_edit_of_an_empty_conversation_are_refused(method: str) -> None:
     with pytest.raises(UserError, match="send a message first"):
         getattr(conversation(), method)()
 
 
-def test_a_stopped_reply_keeps_what_was_written_and_the_conversation_goes_on() -> None:
+def test_a_stopped_reply_keeps_its_text_and_the_conversation_can_continue() -> None:
     chat = conversation(always(ord("x")))
     reply = chat.reply("Hi")
     for _ in reply:
@@ -214,7 +214,7 @@ def test_a_stopped_reply_keeps_what_was_written_and_the_conversation_goes_on() -
     assert chat.prompt()[: 4 + 5] == [USER, *b"Hi", END, ASSISTANT, *b"xxx", END]
 
 
-def test_an_abandoned_reply_leaves_the_next_one_alone() -> None:
+def test_an_abandoned_reply_does_not_change_the_next_one() -> None:
     chat = conversation(always(ord("x")))
     abandoned = iter(chat.reply("Hi"))
     next(abandoned)
@@ -224,7 +224,7 @@ def test_an_abandoned_reply_leaves_the_next_one_alone() -> None:
     assert [turn.text for turn in chat.turns] == ["Hi", "x", "More", "x"]
 
 
-def test_nameless_rows_of_a_padded_model_are_never_drawn() -> None:
+def test_ids_without_a_token_in_a_padded_model_are_never_drawn() -> None:
     loaded = small_model()
     config = SOLUTION.TransformerConfig(
         d_model=16, n_layers=2, n_heads=2, n_ctx=96, d_vocab=700, init_std=0.3
@@ -235,7 +235,7 @@ def test_nameless_rows_of_a_padded_model_are_never_drawn() -> None:
     assert max(drawn) < loaded.tokenizer.vocab_size
 
 
-def test_a_saved_conversation_is_read_by_prepare(tmp_path: Path) -> None:
+def test_prepare_reads_a_saved_conversation(tmp_path: Path) -> None:
     chat = conversation(always(ord("x")))
     answer_ids(chat.reply("Hé <|user|>"))
     chat.save(tmp_path / "chat.jsonl")
@@ -250,7 +250,7 @@ def test_a_saved_conversation_is_read_by_prepare(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("tokenizer", "preset"), [("byte", "chat-oasst")])
-def test_a_model_that_was_never_taught_roles_is_refused_with_the_command(
+def test_a_model_without_roles_is_refused_with_the_command_that_adds_them(
     tokenizer: str, preset: str
 ) -> None:
     with pytest.raises(UserError, match=f"not trained on conversations; .* --preset {preset} "):

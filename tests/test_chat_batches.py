@@ -37,7 +37,7 @@ def test_an_epoch_has_each_conversation_once(batch_size: int) -> None:
     assert not np.array_equal(order[: len(LENGTHS)], order[len(LENGTHS) : 2 * len(LENGTHS)])
 
 
-def test_a_step_is_a_function_of_the_seed_and_the_step() -> None:
+def test_a_batch_depends_only_on_the_seed_and_the_step() -> None:
     alone = conversations_of_step(LENGTHS, seed=1, step=7, batch_size=8)
     for step in range(9):
         again = conversations_of_step(LENGTHS, seed=1, step=step, batch_size=8)
@@ -47,7 +47,7 @@ def test_a_step_is_a_function_of_the_seed_and_the_step() -> None:
     assert not np.array_equal(alone, other)
 
 
-def test_the_conversations_of_a_step_are_about_as_long() -> None:
+def test_the_conversations_of_a_step_have_similar_lengths() -> None:
     lengths = np.random.default_rng(1).integers(5, 100, size=4000)
     padding = whole = 0
     for step in range(4000 // 16):
@@ -69,7 +69,7 @@ def test_rows_are_padded_on_the_right_and_carry_their_mask(folder: Path) -> None
     assert (batch[:, 0] < 0).all()
 
 
-def test_every_held_out_conversation_comes_once_over_all_processes(folder: Path) -> None:
+def test_every_held_out_conversation_is_evaluated_once_over_all_processes(folder: Path) -> None:
     chats = open_chats(folder).val
     targets = sum(
         int((batch >= 0).sum())

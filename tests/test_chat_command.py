@@ -22,7 +22,7 @@ SOLUTION = binding.bound()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported random model that was given roles, and one that was not."""
+    """Export a random model with roles, and one without."""
     place = tmp_path_factory.mktemp("models")
     for name in ("byte-chat", "byte"):
         tokenizer = make_tokenizer(name)
@@ -60,7 +60,7 @@ def test_a_message_on_the_command_line_gets_one_answer_and_nothing_else_on_stand
     assert "seed 1" in output.err
 
 
-def test_json_to_standard_output_takes_the_answers_place(
+def test_a_json_report_to_standard_output_replaces_the_answer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, str(folder / "byte-chat"), "Hi", *SHORT, "--json", "-") == 0
@@ -95,7 +95,7 @@ def test_a_message_from_a_pipe_gets_the_same_answer(
         (["byte-chta", "Hi"], "did you mean"),
     ],
 )
-def test_an_impossible_option_is_one_sentence_and_exit_code_2(
+def test_an_impossible_option_is_reported_in_one_sentence_with_exit_code_2(
     arguments: list[str],
     sentence: str,
     folder: Path,
@@ -142,7 +142,7 @@ def test_commands_act_on_the_conversation(
     assert not shown.take("/quit")
 
 
-def test_why_lists_a_line_for_each_token_that_fits_the_screen(
+def test_why_prints_a_line_for_each_token_as_far_as_they_fit_the_screen(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown = screen()
@@ -154,7 +154,7 @@ def test_why_lists_a_line_for_each_token_that_fits_the_screen(
     assert all("%" in line and len(line) <= WIDTH for line in lines)
 
 
-def test_why_names_tokens_that_have_no_text() -> None:
+def test_why_shows_names_of_tokens_without_text() -> None:
     tokenizer = make_tokenizer("byte-chat")
     name = token_names(tokenizer)
     assert tokenizer.roles is not None
@@ -172,12 +172,12 @@ def test_why_names_tokens_that_have_no_text() -> None:
         ("/undo", "send a message first"),
     ],
 )
-def test_a_command_that_cannot_be_is_a_sentence(line: str, sentence: str) -> None:
+def test_an_unknown_command_gets_one_sentence(line: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         screen().take(line)
 
 
-def test_an_interrupt_stops_the_answer_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_stops_only_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     shown = screen(max_new_tokens=40, stop_tokens=())
     drawn: list[str] = []
 
@@ -195,7 +195,7 @@ def test_an_interrupt_stops_the_answer_alone(capsys: pytest.CaptureFixture[str])
     assert len(shown.conversation.turns) == 4
 
 
-def test_turns_that_no_longer_fit_are_told_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_dropped_turns_are_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     shown = screen(stop_tokens=())
     for number in range(7):
         shown.take(f"message {number}")
@@ -204,7 +204,7 @@ def test_turns_that_no_longer_fit_are_told_of_once(capsys: pytest.CaptureFixture
     assert len(remarks) == len(set(remarks))
 
 
-def test_a_terminal_ends_at_the_end_of_input_and_goes_on_after_a_mistake(
+def test_at_a_terminal_the_chat_continues_after_an_error_and_ends_at_the_end_of_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = iter(["/hlep", "Hi", "/undo"])

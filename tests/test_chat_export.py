@@ -35,7 +35,7 @@ def test_transformers_renders_and_masks_as_we_do(name: str, tmp_path: Path) -> N
         assert given["assistant_masks"] == ours.is_target.astype(int).tolist()
 
 
-def test_a_system_message_joins_the_users_turn_in_the_template_too(tmp_path: Path) -> None:
+def test_the_template_merges_a_system_message_into_the_users_turn(tmp_path: Path) -> None:
     tokenizer = make_tokenizer("byte-chat")
     theirs = transformers.AutoTokenizer.from_pretrained(exported(tokenizer, tmp_path))
     raw = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Ho")]
@@ -55,7 +55,7 @@ def test_the_template_refuses_another_role(tmp_path: Path) -> None:
         theirs.apply_chat_template([{"role": "tool", "content": "x"}])
 
 
-def test_transformers_takes_a_typed_role_for_the_role_and_we_do_not(tmp_path: Path) -> None:
+def test_transformers_reads_a_typed_role_as_the_role_and_we_do_not(tmp_path: Path) -> None:
     tokenizer = make_tokenizer("byte-chat")
     folder = exported(tokenizer, tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
@@ -92,7 +92,7 @@ def test_transformers_generates_the_same_greedy_answer(d_vocab: int, tmp_path: P
             assert templated["input_ids"] == prompt[0].tolist()
 
 
-def test_generation_ends_at_the_end_and_at_both_roles(tmp_path: Path) -> None:
+def test_generation_ends_at_the_end_of_text_and_at_both_roles(tmp_path: Path) -> None:
     tokenizer = make_tokenizer("byte-chat")
     folder = exported(tokenizer, tmp_path)
     config = transformers.GenerationConfig.from_pretrained(folder)
@@ -100,7 +100,7 @@ def test_generation_ends_at_the_end_and_at_both_roles(tmp_path: Path) -> None:
     assert config.eos_token_id == [tokenizer.end_of_text, *tokenizer.roles]
 
 
-def test_an_exported_chat_is_opened_with_its_roles(tmp_path: Path) -> None:
+def test_an_exported_chat_model_is_opened_with_its_roles(tmp_path: Path) -> None:
     tokenizer = make_tokenizer("byte-chat")
     loaded = open_model(exported(tokenizer, tmp_path))
     assert loaded.tokenizer.roles == tokenizer.roles

@@ -20,7 +20,7 @@ Patch = pytest.MonkeyPatch
 
 
 def fails(check: Callable[..., object], *arguments: Any, **keywords: Any) -> bool:
-    """Whether a test function finds something wrong."""
+    """Return whether a test function fails."""
     try:
         check(*arguments, **keywords)
     except (AssertionError, UserError, ValueError, pytest.fail.Exception):
@@ -29,7 +29,7 @@ def fails(check: Callable[..., object], *arguments: Any, **keywords: Any) -> boo
 
 
 def with_mask(change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[..., Any]:
-    """A renderer of turns whose masks are changed."""
+    """Return a renderer of turns with changed masks."""
     turns = rendering._turns
 
     def changed(conversation: Any, tokenizer: Any) -> Any:
@@ -58,22 +58,22 @@ def with_user(ids: np.ndarray, is_target: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fault", [shifted, with_role, without_end, with_user])
-def test_a_wrong_mask_differs_from_the_independent_renderer(
+def test_a_wrong_mask_is_detected_by_the_independent_renderer(
     fault: Callable[..., np.ndarray], monkeypatch: Patch
 ) -> None:
-    test_chat_rendering.test_ids_and_mask_are_those_of_an_independent_renderer()
+    test_chat_rendering.test_ids_and_mask_equal_those_of_an_independent_renderer()
     monkeypatch.setattr(rendering, "_turns", with_mask(fault))
-    assert fails(test_chat_rendering.test_ids_and_mask_are_those_of_an_independent_renderer)
+    assert fails(test_chat_rendering.test_ids_and_mask_equal_those_of_an_independent_renderer)
 
 
-def test_a_typed_role_that_becomes_a_role_is_found(monkeypatch: Patch) -> None:
+def test_a_typed_role_that_becomes_a_role_is_detected(monkeypatch: Patch) -> None:
     test_chat_rendering.test_a_typed_role_stays_plain_characters()
     kind = type(TOKENIZER)
     monkeypatch.setattr(kind, "encode_ordinary", kind.encode_special)
     assert fails(test_chat_rendering.test_a_typed_role_stays_plain_characters)
 
 
-def test_a_cut_after_the_check_for_targets_is_found(monkeypatch: Patch, tmp_path: Path) -> None:
+def test_a_cut_after_the_check_for_targets_is_detected(monkeypatch: Patch, tmp_path: Path) -> None:
     render = rendering.render
 
     def checked_before_the_cut(conversation: Any, tokenizer: Any, **options: Any) -> Any:
@@ -91,7 +91,7 @@ def test_a_cut_after_the_check_for_targets_is_found(monkeypatch: Patch, tmp_path
         chat_folder_module.open_chats(cut)
 
 
-def test_epochs_with_replacement_are_found(monkeypatch: Patch) -> None:
+def test_epochs_with_replacement_are_detected(monkeypatch: Patch) -> None:
     test_chat_batches.test_an_epoch_has_each_conversation_once(8)
 
     def drawn(lengths: bytes, seed: int, epoch: int, batch_size: int) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_epochs_with_replacement_are_found(monkeypatch: Patch) -> None:
     assert fails(test_chat_batches.test_an_epoch_has_each_conversation_once, 8)
 
 
-def test_siblings_on_both_sides_of_the_split_are_found(monkeypatch: Patch, tmp_path: Path) -> None:
+def test_siblings_in_both_splits_are_detected(monkeypatch: Patch, tmp_path: Path) -> None:
     document_hash = prepare_chats.document_hash
     seen: list[bytes] = []
 
@@ -112,12 +112,12 @@ def test_siblings_on_both_sides_of_the_split_are_found(monkeypatch: Patch, tmp_p
 
     monkeypatch.setattr(prepare_chats, "document_hash", by_row)
     assert fails(
-        test_chat_folder.test_conversations_that_share_their_beginning_are_in_one_split,
+        test_chat_folder.test_conversations_with_the_same_first_message_are_in_one_split,
         prepared(tmp_path),
     )
 
 
-def test_a_shared_prefix_that_is_trained_twice_is_found(monkeypatch: Patch) -> None:
+def test_training_a_shared_prefix_twice_is_detected(monkeypatch: Patch) -> None:
     test_oasst.test_a_shared_beginning_is_trained_once()
     raw_turn = oasst.RawTurn
     monkeypatch.setattr(
@@ -126,7 +126,7 @@ def test_a_shared_prefix_that_is_trained_twice_is_found(monkeypatch: Patch) -> N
     assert fails(test_oasst.test_a_shared_beginning_is_trained_once)
 
 
-def test_packing_without_a_border_is_found(monkeypatch: Patch, tmp_path: Path) -> None:
+def test_packing_conversations_into_one_row_is_detected(monkeypatch: Patch, tmp_path: Path) -> None:
     folder = prepared(tmp_path)
     test_chat_batches.test_rows_are_padded_on_the_right_and_carry_their_mask(folder)
     conversation = chat_folder_module.ChatSplit.conversation

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepared(tmp_path_factory.mktemp("prepared"))
 
 
-def test_the_files_are_as_they_are_documented(folder: Path) -> None:
+def test_the_files_have_the_documented_format(folder: Path) -> None:
     index = json.loads((folder / INDEX).read_text())
     assert index["format"] == "gpt2-small-chats/1"
     for split in ("train", "val"):
@@ -44,12 +44,12 @@ def first_messages(chats: Chats, split: str) -> set[bytes]:
     return {bytes(ids[1 : ids.index(END)]) for ids in pieces}
 
 
-def test_conversations_that_share_their_beginning_are_in_one_split(folder: Path) -> None:
+def test_conversations_with_the_same_first_message_are_in_one_split(folder: Path) -> None:
     chats = open_chats(folder)
     assert first_messages(chats, "train").isdisjoint(first_messages(chats, "val"))
 
 
-def test_a_split_by_path_parts_them(tmp_path: Path) -> None:
+def test_a_split_by_path_separates_them(tmp_path: Path) -> None:
     chats = open_chats(prepared(tmp_path, split="path"))
     assert first_messages(chats, "train") & first_messages(chats, "val")
 
@@ -76,7 +76,7 @@ def test_equal_conversations_are_counted(tmp_path: Path) -> None:
         ({"tokenizer": "gpt3"}, "unknown tokenizer 'gpt3'"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: dict[str, Any], sentence: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         ChatOptions(**options)
 
@@ -87,20 +87,22 @@ def test_a_tokenizer_without_roles_is_refused_with_the_one_that_has_them(tmp_pat
     assert not (tmp_path / "chats").exists()
 
 
-def test_a_folder_that_is_there_is_left_as_it_is(folder: Path) -> None:
+def test_an_existing_folder_is_not_changed(folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(UserError, match="was not changed"):
         prepare_chats("dialogues", folder, ChatOptions(limit=10))
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_split_without_conversations_is_refused_with_what_was_dropped(tmp_path: Path) -> None:
+def test_a_split_without_conversations_is_refused_with_the_counts_of_dropped_ones(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(UserError, match=r"is left for training: 60 .* dropped: longer"):
         prepared(tmp_path, max_length=4)
 
 
 def damage(folder: Path, rng: random.Random) -> str:
-    """Damage one file of a folder in one way, and say which."""
+    """Damage one file of a folder in one way, and return a description."""
     path = rng.choice(sorted(folder.iterdir()))
     data = bytearray(path.read_bytes())
     kind = rng.choice(["flip", "cut", "grow", "empty", "gone", "zeros"])
@@ -119,7 +121,7 @@ def damage(folder: Path, rng: random.Random) -> str:
 
 
 def refused(folder: Path, seed: int, tmp_path: Path) -> bool:
-    """Whether a damaged copy is refused with a sentence, where it is not the same as before."""
+    """Return whether a damaged copy is refused; if not, assert that it reads the same as before."""
     copy = tmp_path / f"damaged-{seed}"
     shutil.copytree(folder, copy)
     what = damage(copy, random.Random(seed))
@@ -140,7 +142,7 @@ def refused(folder: Path, seed: int, tmp_path: Path) -> bool:
 
 
 @pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_damaged_folder_is_refused_with_a_sentence_or_reads_the_same(
+def test_a_damaged_folder_is_refused_with_one_sentence_or_reads_the_same(
     part: int, folder: Path, tmp_path: Path
 ) -> None:
     seeds = range(60) if part == 0 else range(60, 500)

@@ -37,7 +37,7 @@ def test_the_python_on_the_page_runs(
 
 
 @pytest.mark.parametrize("command", ["prepare", "train", "chat", "export"])
-def test_the_commands_on_the_page_have_only_flags_that_there_are(
+def test_the_commands_on_the_page_use_only_existing_flags(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = help_of(command, monkeypatch, capsys)
@@ -48,7 +48,7 @@ def test_the_commands_on_the_page_have_only_flags_that_there_are(
     assert {flag for flag in flags if flag not in known} == set()
 
 
-def test_every_flag_of_prepare_that_the_page_explains_is_there(
+def test_every_flag_of_prepare_on_the_page_exists(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = help_of("prepare", monkeypatch, capsys)
@@ -57,7 +57,7 @@ def test_every_flag_of_prepare_that_the_page_explains_is_there(
         assert flag in known
 
 
-def test_the_page_names_presets_and_tests_that_there_are() -> None:
+def test_the_presets_and_tests_on_the_page_exist() -> None:
     for preset in re.findall(r"`(chat-[a-z]+)`", PAGE):
         assert preset in PRESETS
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", PAGE))
@@ -65,5 +65,5 @@ def test_the_page_names_presets_and_tests_that_there_are() -> None:
     assert all((ROOT / name).is_file() for name in named)
 
 
-def test_the_number_of_words_on_the_page_is_that_of_the_vocabulary() -> None:
-    assert f"It knows {len(DIALOGUE_WORDS) - 3} words." in PAGE  # but the end and the roles
+def test_the_page_states_the_size_of_the_vocabulary() -> None:
+    assert f"It knows {len(DIALOGUE_WORDS) - 3} words." in PAGE  # without the end and the roles

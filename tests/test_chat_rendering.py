@@ -1,4 +1,4 @@
-"""Test a conversation as ids and targets: roles, cuts, and what is dropped."""
+"""Test the rendering of conversations: ids, targets, roles, cuts, and dropped ones."""
 
 import random
 from collections import Counter
@@ -10,7 +10,7 @@ from gpt2_small.data.conversations.conversation import Conversation
 from gpt2_small.data.conversations.rendering import CUT, DROPPED
 
 
-def test_ids_and_mask_are_those_of_an_independent_renderer() -> None:
+def test_ids_and_mask_equal_those_of_an_independent_renderer() -> None:
     rng = random.Random(0)
     for _ in range(50):
         texts = ["".join(rng.choices("ab é\n<|user|>", k=rng.randint(1, 9))) for _ in range(6)]
@@ -28,14 +28,14 @@ def test_a_typed_role_stays_plain_characters() -> None:
     assert b"<|assistant|>me" in bytes(id for id in found.ids.tolist() if id < 256)
 
 
-def test_whole_oldest_turns_go_until_a_conversation_fits() -> None:
+def test_the_oldest_turns_are_dropped_whole_until_a_conversation_fits() -> None:
     found, audit = rendered(conversation("aaaa", "bbbb", "cc", "dd", "e", "f"), max_length=14)
     assert found is not None
     assert found.ids.tolist() == independent(["cc", "dd", "e", "f"])[0]
     assert (found.turns, audit.changed[CUT]) == (4, 1)
 
 
-def test_a_conversation_that_is_too_long_is_dropped_where_turns_may_not_go() -> None:
+def test_without_dropping_turns_a_conversation_that_is_too_long_is_dropped() -> None:
     found, audit = rendered(conversation("aaaa", "bbbb", "e", "f"), max_length=14, too_long="drop")
     assert found is None
     assert audit.dropped[DROPPED] == 1
@@ -47,7 +47,7 @@ def test_one_pair_of_turns_that_does_not_fit_is_dropped() -> None:
     assert audit.dropped[DROPPED] == 1
 
 
-def test_the_rest_after_a_cut_must_hold_a_target() -> None:
+def test_a_conversation_without_targets_after_a_cut_is_dropped() -> None:
     first = conversation("aaaa", "bbbb")
     later = conversation("c", "d", trained=False)
     found, audit = rendered(Conversation(first.turns + later.turns, "k"), max_length=8)

@@ -58,7 +58,7 @@ def test_a_tokenizer_without_an_end_of_text_gets_one_after_the_roles():
 
 
 @every_base
-def test_a_typed_role_is_its_characters(base):
+def test_a_typed_role_is_encoded_as_plain_characters(base):
     tokenizer = with_roles(base)
     ids = tokenizer.encode(TYPED)
     assert ids == tokenizer.encode_ordinary(TYPED) == base.encode(TYPED)
@@ -68,7 +68,7 @@ def test_a_typed_role_is_its_characters(base):
 
 
 @every_base
-def test_special_tokens_in_a_text_count_only_when_asked_for(base):
+def test_special_tokens_in_a_text_are_recognised_only_on_request(base):
     tokenizer = with_roles(base)
     user, assistant = tokenizer.roles
     expected = [user, *base.encode("me"), assistant, tokenizer.end_of_text]
@@ -77,14 +77,14 @@ def test_special_tokens_in_a_text_count_only_when_asked_for(base):
 
 
 @every_base
-def test_a_conversation_streams_as_it_decodes(base):
+def test_a_streamed_conversation_equals_the_decoded_one(base):
     tokenizer = with_roles(base)
     ids = tokenizer.encode_special(f"{USER}{TEXT}{ASSISTANT}{TEXT}")
     stream = StreamDecoder(tokenizer)
     assert "".join(map(stream.push, ids)) + stream.finish() == tokenizer.decode(ids)
 
 
-def test_stories_with_roles_stream_as_they_decode():
+def test_streamed_stories_with_roles_equal_the_decoded_ones():
     tokenizer = with_roles(StoriesTokenizer())
     tale = join_words(generate_story(Random(0)))
     user, assistant = tokenizer.roles
@@ -94,7 +94,7 @@ def test_stories_with_roles_stream_as_they_decode():
 
 
 @pytest.mark.parametrize("base", [*BASES, StoriesTokenizer()], ids=lambda base: base.name)
-def test_it_is_saved_with_a_run_and_restored(base, tmp_path):
+def test_a_tokenizer_with_roles_is_saved_with_a_run_and_restored(base, tmp_path):
     tokenizer = with_roles(base)
     save_tokenizer(tokenizer, tmp_path)
     restored = load_tokenizer(tmp_path)
@@ -116,11 +116,11 @@ def test_a_damaged_description_is_refused(data):
 
 
 @pytest.mark.parametrize("spec", ["gpt2-chat", "byte-chat", "char-chat", "bpe:300-chat"])
-def test_a_name_with_chat_after_it_can_be_asked_for(spec):
+def test_any_tokenizers_name_with_chat_appended_is_accepted(spec):
     check_spec(spec)
 
 
-def test_an_unknown_name_with_chat_after_it_is_refused():
+def test_an_unknown_name_with_chat_appended_is_refused():
     with pytest.raises(UserError, match="did you mean 'gpt2'"):
         check_spec("gpt3-chat")
 
@@ -140,7 +140,7 @@ def test_a_folders_own_tokenizer_gets_the_roles_after_its_last_id(tmp_path):
     assert read_tokenizer_folder(tmp_path / "out").to_dict() == tokenizer.to_dict()
 
 
-def test_roles_that_a_folder_has_are_its_roles(tmp_path):
+def test_role_tokens_of_a_folder_are_used_as_roles(tmp_path):
     source = tokenizer_folders.gpt2(tmp_path)
     source.add_special_tokens({"additional_special_tokens": [ASSISTANT, USER]})
     source.save_pretrained(tmp_path)
@@ -157,7 +157,7 @@ def test_a_role_that_is_an_ordinary_token_is_refused(tmp_path):
         with_roles(read_tokenizer_folder(tmp_path))
 
 
-def test_of_two_special_tokens_that_begin_alike_the_longer_counts():
+def test_of_two_special_tokens_with_a_common_prefix_the_longer_is_matched():
     text = "a<|im|>b<|im|>|>c"
     for names in (["<|im|>", "<|im|>|>"], ["<|im|>|>", "<|im|>"]):
         assert split_at_names(text, names) == ["a", "<|im|>", "b", "<|im|>|>", "c"]

@@ -40,7 +40,7 @@ CHAT = Settings(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `base`, a run on bytes, and `chats`, conversations for it."""
+    """Return a folder with `base`, a run on bytes, and `chats`, conversations for it."""
     place = tmp_path_factory.mktemp("chat")
     train(SOLUTION, place / "base", tokenizer="byte", max_steps=2, n_ctx=40)
     folders.prepared(place)
@@ -55,7 +55,7 @@ def chat_run(
     resume: bool = False,
     **changes: Any,
 ) -> Any:
-    """Train from the base on the conversations, and give what was opened."""
+    """Train from the base on the conversations, and return the opened run."""
     given = {} if resume else {"data": str(place / "chats"), "init_from": str(place / "base")}
     with open_run(SOLUTION, folder, preset, given | changes, ALONE, resume=resume) as run:
         for _ in train_run(run):
@@ -63,7 +63,7 @@ def chat_run(
         return run
 
 
-def test_the_vocabulary_grows_by_the_roles_and_the_weights_are_kept(
+def test_the_vocabulary_grows_by_the_roles_and_the_old_weights_are_unchanged(
     place: Path, tmp_path: Path
 ) -> None:
     with open_run(
@@ -110,7 +110,7 @@ def test_the_held_out_loss_is_the_mean_over_targets(place: Path, tmp_path: Path)
     ) == pytest.approx(total / targets, rel=1e-5)
 
 
-def test_a_resumed_chat_ends_with_the_same_bits(place: Path, tmp_path: Path) -> None:
+def test_a_resumed_chat_run_ends_with_the_same_bits(place: Path, tmp_path: Path) -> None:
     chat_run(place, tmp_path / "whole")
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
     shutil.rmtree(tmp_path / "parts/checkpoints/step-8")
@@ -147,7 +147,7 @@ def test_two_processes_train_as_one(place: Path, tmp_path: Path) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_matmul_in_bfloat16_train_on_targets_too(place: Path, tmp_path: Path) -> None:
+def test_training_with_bfloat16_matmul_uses_targets_only(place: Path, tmp_path: Path) -> None:
     chat_run(place, tmp_path / "full", max_steps=2)
     chat_run(place, tmp_path / "low", max_steps=2, dtype="bfloat16")
     losses = [[each["loss"] for each in read_log(tmp_path / name)] for name in ("full", "low")]
@@ -155,7 +155,7 @@ def test_matmul_in_bfloat16_train_on_targets_too(place: Path, tmp_path: Path) ->
     assert losses[0] != losses[1]
 
 
-def test_a_trained_chat_answers(place: Path, tmp_path: Path) -> None:
+def test_a_trained_chat_model_answers(place: Path, tmp_path: Path) -> None:
     chat_run(place, tmp_path / "run")
     loaded = open_model(tmp_path / "run")
     reply = Chat(SOLUTION, loaded, SamplingOptions(max_new_tokens=5)).reply("question 3")
@@ -171,14 +171,14 @@ def test_a_trained_chat_answers(place: Path, tmp_path: Path) -> None:
         ({"epochs": 0}, "epochs is 0"),
     ],
 )
-def test_nothing_else_of_the_weights_may_change(
+def test_other_changes_of_the_shape_are_refused(
     changes: dict[str, Any], sentence: str, place: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=sentence):
         chat_run(place, tmp_path / "run", **changes)
 
 
-def test_another_vocabulary_than_the_weights_own_with_roles_is_refused(
+def test_a_vocabulary_other_than_the_weights_own_with_roles_is_refused(
     place: Path, tmp_path: Path
 ) -> None:
     options = ChatOptions(validation_share=0.3, limit=40)
@@ -204,7 +204,7 @@ def test_a_conversation_longer_than_the_context_is_refused_before_training(
         chat_run(place, tmp_path / "run", data=str(tmp_path / "long"))
 
 
-def test_a_preset_for_given_weights_asks_for_them(place: Path, tmp_path: Path) -> None:
+def test_a_preset_that_needs_weights_asks_for_them(place: Path, tmp_path: Path) -> None:
     changes = {"data": str(place / "chats")}
     preset = training_preset("chat-stories")
     with (
@@ -215,7 +215,7 @@ def test_a_preset_for_given_weights_asks_for_them(place: Path, tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
-def test_epochs_are_turned_into_steps_with_a_warm_up_and_a_checkpoint_each(
+def test_epochs_are_converted_to_steps_with_a_warm_up_and_a_checkpoint_each(
     place: Path, tmp_path: Path
 ) -> None:
     recipe = in_steps(Recipe(max_steps=1, batch_size=32, learning_rate=1.0, epochs=5), 1000)
@@ -229,7 +229,7 @@ def test_epochs_are_turned_into_steps_with_a_warm_up_and_a_checkpoint_each(
     chat_run(place, tmp_path / "run", preset, resume=True)
 
 
-def test_epochs_are_for_conversations(place: Path, tmp_path: Path) -> None:
+def test_epochs_are_refused_for_other_data_than_conversations(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="epochs is 2, which is for a folder of conversations"):
         train(SOLUTION, tmp_path / "run", epochs=2)
 
@@ -241,7 +241,7 @@ def test_a_run_on_other_conversations_is_not_resumed(place: Path, tmp_path: Path
         chat_run(place, tmp_path / "run", None, resume=True, data=str(other), max_steps=8)
 
 
-def test_part_of_the_held_out_conversations_can_be_used(place: Path) -> None:
+def test_evaluation_can_use_part_of_the_held_out_conversations(place: Path) -> None:
     all_data = open_chat_data(str(place / "chats"), 64)
     part = open_chat_data(str(place / "chats"), 64, held_out_tokens=60)
     rows = [
@@ -251,7 +251,7 @@ def test_part_of_the_held_out_conversations_can_be_used(place: Path) -> None:
     assert 0 < rows[1] < rows[0]
 
 
-def test_a_chat_in_training_is_judged(tmp_path: Path) -> None:
+def test_a_chat_run_is_judged_during_training(tmp_path: Path) -> None:
     prepare_chats("dialogues", tmp_path / "chats", ChatOptions(limit=60, validation_share=0.3))
     preset = replace(SMALL, recipe=replace(SMALL.recipe, max_steps=1))
     changes = {"data": str(tmp_path / "chats"), "n_ctx": 128}

@@ -28,7 +28,7 @@ def run(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[s
     return run_python("-m", "gpt2_small", "check", *arguments, cwd=cwd, PYTHONPATH=str(ROOT), **env)
 
 
-def test_a_right_part_ends_with_0(tmp_path: Path) -> None:
+def test_a_correct_part_ends_with_exit_code_0(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text(reference_text())
     result = run("my_gpt2.py", "--component", "Embedding", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
@@ -36,7 +36,7 @@ def test_a_right_part_ends_with_0(tmp_path: Path) -> None:
     assert "my_gpt2.py  sha256 " in result.stdout
 
 
-def test_without_a_file_it_is_said_that_the_reference_was_checked(tmp_path: Path) -> None:
+def test_without_a_file_the_screen_says_that_the_reference_was_checked(tmp_path: Path) -> None:
     result = run("--component", "Embedding", cwd=tmp_path)
     assert result.returncode == 0
     assert result.stdout.endswith(
@@ -44,7 +44,7 @@ def test_without_a_file_it_is_said_that_the_reference_was_checked(tmp_path: Path
     )
 
 
-def test_a_wrong_part_ends_with_1_and_is_reported_in_every_format(tmp_path: Path) -> None:
+def test_a_wrong_part_ends_with_exit_code_1_and_is_reported_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text(wrong_text(find("mlp-relu")))
     paths = ["--json", "a.json", "--junit", "a.xml", "--gradescope", "results.json"]
     result = run(
@@ -80,7 +80,7 @@ def test_a_wrong_part_ends_with_1_and_is_reported_in_every_format(tmp_path: Path
         ("", ["my_gpt2.py", "--component", "LayerNrom"], "did you mean LayerNorm?"),
     ],
 )
-def test_what_cannot_be_used_ends_with_2_and_one_sentence_also_in_json(
+def test_unusable_input_ends_with_exit_code_2_and_one_sentence_also_in_json(
     tmp_path: Path, text: str | None, arguments: list[str], sentence: str
 ) -> None:
     if text is not None:
@@ -129,18 +129,18 @@ def test_the_screen_of_a_failing_file_fits_80_by_24(tmp_path: Path) -> None:
     assert len(lines) <= 23
 
 
-def test_the_first_part_to_mend_is_a_failed_one_before_one_that_is_not_written() -> None:
+def test_a_failed_part_is_proposed_next_before_an_unwritten_one() -> None:
     verdict = whole_verdict(("LayerNorm", "not_written"), ("MLP", "failed"))
     assert verdict.first_to_mend() == "MLP"
     assert "MLP. Failed: It holds." in shown(verdict)
 
 
-def test_when_nothing_failed_the_first_unwritten_part_is_next() -> None:
+def test_without_failures_the_first_unwritten_part_is_proposed_next() -> None:
     verdict = whole_verdict(("Embedding", "not_written"), ("sample", "not_written"))
     assert "Next: Embedding. It is not written yet." in shown(verdict)
 
 
-def test_every_state_is_told_in_words_and_no_color_is_honoured(monkeypatch) -> None:
+def test_every_state_is_shown_in_words_and_no_color_is_respected(monkeypatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     verdict = whole_verdict(("MLP", "failed"), ("sample", "waiting"), ("train", "not_written"))
     text = shown(verdict, force_terminal=True)
@@ -167,17 +167,17 @@ def test_control_characters_of_a_learner_do_not_break_the_xml() -> None:
     ElementTree.fromstring(reports.as_junit(Verdict("f", None, results)).split("\n", 1)[1])
 
 
-def test_a_part_is_found_whatever_its_case() -> None:
+def test_a_part_is_found_in_any_case() -> None:
     assert GPT2.find_part("multi-head_attention") == "MultiHeadAttention"
     assert GPT2.in_learning_order(["train", "MLP", "mlp"]) == ["MLP", "train"]
 
 
-def test_an_unknown_part_is_answered_with_the_nearest() -> None:
+def test_an_unknown_part_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match="did you mean TransformerBlock"):
         GPT2.find_part("TransfomerBlok")
 
 
-def test_one_wrong_part_costs_no_other_part(tmp_path: Path) -> None:
+def test_one_wrong_part_fails_no_other_part(tmp_path: Path) -> None:
     text = reference_with(("normalized * self.w + self.b", "normalized + self.b"))
     modules = PARTS[: PARTS.index("Transformer") + 1]
     verdict = check_text(tmp_path, text, *modules, naming=False)

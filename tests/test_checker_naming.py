@@ -33,8 +33,8 @@ def test_a_mistake_is_named_in_every_failed_check(tmp_path: Path, name: str) -> 
     assert verdict.reports[wrong.component].naming.startswith(f"Your {wrong.component} ")
 
 
-def test_naming_looks_at_behaviour_and_not_at_text(tmp_path: Path) -> None:
-    """The same mistake in other words, with nothing of the reference left, taps included."""
+def test_naming_depends_on_behaviour_and_not_on_text(tmp_path: Path) -> None:
+    """The same mistake written differently, without the reference's taps."""
     forward = (
         edited_reference.reference_text().split("class LayerNorm")[1].split("class Embedding")[0]
     )
@@ -48,12 +48,12 @@ def test_naming_looks_at_behaviour_and_not_at_text(tmp_path: Path) -> None:
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
 
 
-def test_what_computes_the_same_is_accepted(tmp_path: Path) -> None:
+def test_an_equivalent_computation_is_accepted(tmp_path: Path) -> None:
     same = find("attention-mask-filled-with-1e5")
     assert check_text(tmp_path, wrong_text(same), same.component).exit_code == 0
 
 
-def test_two_mistakes_in_a_part_are_both_named_and_each_blamed(tmp_path: Path) -> None:
+def test_of_two_mistakes_in_a_part_both_are_named_with_their_lines(tmp_path: Path) -> None:
     pair = find("mlp-b-in-unused"), find("mlp-exact-gelu")
     verdict = check_text(tmp_path, wrong_text(*pair), "MLP")
     names = {wrong.id for wrong in pair}
@@ -68,7 +68,7 @@ def test_two_mistakes_whose_edits_overlap_are_named(tmp_path: Path) -> None:
     assert set(verdict.reports["MultiHeadAttention"].mistakes) == {wrong.id for wrong in pair}
 
 
-def test_mistakes_in_two_parts_do_not_disturb_each_other(tmp_path: Path) -> None:
+def test_mistakes_in_two_parts_are_named_independently(tmp_path: Path) -> None:
     text = wrong_text(find("layer-norm-gain-plus-one"), find("mlp-relu"))
     verdict = check_text(tmp_path, text, "LayerNorm", "MLP", "TransformerBlock")
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-gain-plus-one",)
@@ -76,7 +76,7 @@ def test_mistakes_in_two_parts_do_not_disturb_each_other(tmp_path: Path) -> None
     assert verdict.state_of("TransformerBlock") == "passed"
 
 
-def test_the_match_is_told_with_the_next_closest(tmp_path: Path) -> None:
+def test_the_explanation_names_the_next_closest_mistake(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, wrong_text(find("mlp-relu")), "MLP")
     naming = verdict.reports["MLP"].naming
     assert "uses ReLU as its activation" in naming
@@ -97,7 +97,7 @@ UNKNOWN = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sentence", UNKNOWN)
-def test_an_unknown_mistake_is_said_to_be_and_where_it_begins(
+def test_an_unknown_mistake_is_reported_as_unknown_with_its_first_wrong_line(
     tmp_path: Path, sentence: str
 ) -> None:
     verdict = check_text(tmp_path, reference_with(UNKNOWN[sentence]), "MultiHeadAttention")
@@ -131,8 +131,8 @@ SLIPS = (
 BESIDE = {"mlp-dropout-missing", "mlp-w-out-init-like-w-in"}
 
 
-def test_other_groups_of_checks_do_not_hide_what_is_wrong_with_the_function(tmp_path: Path) -> None:
-    """Another function, beside an initialisation and forgotten dropout: three findings."""
+def test_wrong_initialisation_and_dropout_do_not_hide_a_wrong_function(tmp_path: Path) -> None:
+    """Three findings: the function, the initialisation and the dropout."""
     relu = find("mlp-relu")
     text = reference_with((relu.old, relu.new), *SLIPS)
     report = check_text(tmp_path, text, "MLP").reports["MLP"]
@@ -150,7 +150,7 @@ def test_forgotten_dropout_is_named_beside_an_unknown_function(tmp_path: Path) -
     assert "not explained" not in report.naming
 
 
-def test_an_unknown_function_does_not_hide_what_is_wrong_beside_it(tmp_path: Path) -> None:
+def test_an_unknown_function_does_not_hide_other_mistakes(tmp_path: Path) -> None:
     text = reference_with(
         (SCALE, "query / 7,"),
         (
@@ -165,10 +165,10 @@ def test_an_unknown_function_does_not_hide_what_is_wrong_beside_it(tmp_path: Pat
     assert "No known mistake of MultiHeadAttention behaves like it" in report.naming
 
 
-def test_what_explains_the_first_failed_claim_is_named_when_something_else_is_wrong(
+def test_the_mistake_behind_the_first_failed_claim_is_named_despite_another_fault(
     tmp_path: Path,
 ) -> None:
-    """Unbiased variance, in a LayerNorm that refuses a batch of five."""
+    """A LayerNorm with unbiased variance that also refuses a batch of five."""
     wrong = find("layer-norm-unbiased-variance")
     text = reference_with(
         (wrong.old, wrong.new),
@@ -180,7 +180,7 @@ def test_what_explains_the_first_failed_claim_is_named_when_something_else_is_wr
     assert " 0 away" not in report.naming
 
 
-def test_a_part_that_raises_is_not_given_another_mistakes_name(tmp_path: Path) -> None:
+def test_a_part_that_raises_gets_no_other_mistakes_name(tmp_path: Path) -> None:
     text = reference_with(
         (
             "        centered = residual - reduce(",
@@ -192,18 +192,18 @@ def test_a_part_that_raises_is_not_given_another_mistakes_name(tmp_path: Path) -
     assert verdict.results[0].line == line_of(text, "raise KeyError('x')")
 
 
-def test_an_edit_must_stand_in_the_reference_exactly_once() -> None:
+def test_an_edits_old_text_must_occur_in_the_reference_exactly_once() -> None:
     twice = Mistake(id="x", component="MLP", old="residual", new="", sentence="")
     with pytest.raises(EditDoesNotFit, match=r"occurs [0-9]+ times"):
         edited_reference.build(twice)
 
 
-def test_a_wrong_reference_is_wrong_in_its_own_part_only() -> None:
+def test_an_edited_reference_differs_only_in_its_own_part() -> None:
     wrong = edited_reference.build(find("mlp-relu"))
     assert wrong.MLP is not edited_reference.reference().MLP
     assert wrong.LayerNorm is edited_reference.reference().LayerNorm
 
 
-def test_an_unknown_id_is_answered_with_the_nearest() -> None:
+def test_an_unknown_id_gets_a_suggestion() -> None:
     with pytest.raises(UserError, match="did you mean mlp-relu"):
         find("mpl-relu")

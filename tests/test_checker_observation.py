@@ -22,20 +22,20 @@ from gpt2_small.checker.claims.observing.probes import with_axes
 from gpt2_small.checker.explanations import explain_difference
 
 
-def test_a_tap_that_is_left_out_is_no_difference() -> None:
+def test_a_missing_tap_is_no_difference() -> None:
     full = {"the output": torch.ones(2), TAP + "hook_q": torch.ones(3)}
     bare = {"the output": torch.ones(2)}
     assert first_difference(bare, full) is None
     assert first_difference(full, bare) is None
 
 
-def test_a_tap_that_is_there_must_be_right() -> None:
+def test_an_existing_tap_must_be_correct() -> None:
     right, wrong = ({TAP + "hook_q": torch.full((3,), float(value))} for value in (1, 2))
     assert first_difference(wrong, right) == TAP + "hook_q"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.5])
-def test_a_number_that_is_not_finite_equals_itself_alone(value: float) -> None:
+def test_a_nonfinite_number_equals_only_itself(value: float) -> None:
     seen, wanted = torch.tensor([value, 2.0]), torch.tensor([1.0, 2.0])
     assert entry_distance(seen, seen.clone()) == 0
     assert entry_distance(seen, wanted) > 1
@@ -43,7 +43,7 @@ def test_a_number_that_is_not_finite_equals_itself_alone(value: float) -> None:
 
 
 @pytest.mark.parametrize("other", [torch.ones(3), torch.ones(2, dtype=torch.float64), "text", None])
-def test_another_shape_dtype_or_kind_is_infinitely_far(other) -> None:
+def test_another_shape_dtype_or_kind_has_infinite_distance(other) -> None:
     assert entry_distance(other, torch.ones(2)) == math.inf
 
 
@@ -53,7 +53,7 @@ def test_the_tolerance_grows_with_the_largest_value() -> None:
     assert entry_distance(wanted + 0.03, wanted) > 1
 
 
-def test_float32_rounding_that_a_mistake_magnifies_does_not_hide_it() -> None:
+def test_a_mistake_is_recognised_although_it_magnifies_float32_rounding() -> None:
     seen, other = torch.ones(2), torch.ones(2) * 1.001
     assert first_difference({"a": seen}, {"a": other}) == "a"
     assert alike({"a": seen}, {"a": other})
@@ -72,12 +72,12 @@ def test_an_observation_survives_the_pipe() -> None:
     assert first_difference(back, seen) is None
 
 
-def test_statistics_are_not_handed_over_but_made_by_the_judge() -> None:
+def test_observations_contain_tensors_and_texts_but_no_statistics() -> None:
     with pytest.raises(ValueError, match="neither tensor nor text"):
         pack({"the mean": Estimate(1.0)})
 
 
-def test_what_is_no_observation_is_refused() -> None:
+def test_a_message_that_is_no_observation_is_refused() -> None:
     with pytest.raises(ValueError, match="not an observation"):
         unpack(b"\x80\x04\x95 pickled")
 
@@ -95,8 +95,8 @@ def test_draws_from_the_right_distribution_are_accepted(
     assert entry_distance(Counts(counts), Distribution(exact)) <= 1
 
 
-def test_the_false_alarm_rate_of_a_draw_check_is_below_the_stated_one() -> None:
-    """Exactly: the binomial probability, per cell, of counts that would be rejected."""
+def test_the_false_alarm_rate_of_a_sampling_check_is_below_the_stated_one() -> None:
+    """Computed exactly: the binomial probability, per cell, of counts that would be rejected."""
     draws, p = 400, 0.03
     log_choose = [
         math.lgamma(draws + 1) - math.lgamma(k + 1) - math.lgamma(draws - k + 1)
@@ -113,31 +113,31 @@ def test_the_false_alarm_rate_of_a_draw_check_is_below_the_stated_one() -> None:
     assert 0 < alarm < FALSE_ALARM
 
 
-def test_a_token_that_cannot_be_drawn_is_rejected_when_it_is() -> None:
+def test_drawing_a_token_of_probability_0_is_rejected() -> None:
     exact = Distribution(torch.tensor([[1.0, 0.0]]))
     assert entry_distance(Counts(torch.tensor([[4999, 1]])), exact) == math.inf
 
 
-def test_a_difference_is_told_with_place_values_and_tolerance() -> None:
+def test_a_difference_is_reported_with_place_values_and_tolerance() -> None:
     seen, wanted = torch.zeros(2, 3), torch.zeros(2, 3)
     seen[1, 2] = 0.5
     sentence = explain_difference("the output", seen, wanted)
     assert "by up to 0.5 (allowed: 2e-05): at [1, 2] it is 0.5, and should be 0" in sentence
 
 
-def test_a_constant_factor_is_told() -> None:
+def test_a_constant_factor_is_reported() -> None:
     wanted = torch.randn(4, 5)
     assert "all of it is 3 times" in explain_difference("the output", 3 * wanted, wanted)
 
 
-def test_a_shape_is_told_with_its_axes() -> None:
+def test_a_wrong_shape_is_reported_with_its_axes() -> None:
     sentence = explain_difference("the output", torch.ones(11, 24), torch.ones(2, 11, 24))
     assert sentence == (
         "the output has the shape [11 24] (seq d_model); it should be [2 11 24] (batch seq d_model)"
     )
 
 
-def test_of_several_it_is_said_that_they_differ():
+def test_a_difference_between_several_results_is_reported():
     seen, wanted = torch.ones(3), torch.zeros(3)
     assert explain_difference("the rates of the end", seen, wanted).startswith(
         "the rates of the end differ from"
@@ -155,5 +155,5 @@ def test_of_several_it_is_said_that_they_differ():
         ((2, 7), "[2 7]"),
     ],
 )
-def test_axes_have_names_where_all_of_them_are_known(shape: tuple[int, ...], said: str) -> None:
+def test_axes_are_named_if_all_of_them_are_known(shape: tuple[int, ...], said: str) -> None:
     assert with_axes(shape) == said

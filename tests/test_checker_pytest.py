@@ -14,7 +14,7 @@ LOOK_UP = "        return self.W_E[tokens]\n"
 
 
 def pytest_on(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Pytest in a folder that has a learner's file and no tests."""
+    """Run pytest in a folder with a learner's file and no tests."""
     command = ["-m", "pytest", "-p", "no:cacheprovider"]
     command += ["-p", "gpt2_small.checker.pytest_plugin"]
     command += ["--solution", "my_gpt2.py", "--junitxml", "a.xml", *options]
@@ -24,7 +24,7 @@ def pytest_on(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A run on a file with a wrong MLP and no Embedding, over the parts that -k leaves."""
+    """Run it on a file with a wrong MLP and no Embedding, for the parts that -k selects."""
     folder = tmp_path_factory.mktemp("wrong")
     text = wrong_text(find("mlp-relu")).replace(LOOK_UP, "        raise NotImplementedError\n")
     (folder / "my_gpt2.py").write_text(text)
@@ -45,7 +45,7 @@ def test_pytest_and_check_agree_on_every_check_of_a_file(wrong, tmp_path: Path) 
 
 
 def outcomes(folder: Path) -> dict[tuple[str, str], str]:
-    """Whether each case passed, failed or was skipped, by its part and check."""
+    """Return whether each case passed, failed or was skipped, by its part and check."""
     cases = ElementTree.parse(folder / "a.xml").getroot().iter("testcase")
     return {
         (case.get("classname", "").removeprefix("claims."), case.get("name", "")): next(

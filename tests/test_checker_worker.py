@@ -17,7 +17,7 @@ from gpt2_small.errors import UserError
 FIRST = "        centered = residual - reduce("
 MARK = "  # here"
 
-# What LayerNorm's forward does first, and what is said about it.
+# Code at the start of LayerNorm's forward, and the message about it.
 STATEMENTS = {
     "while True: pass": "did not finish within",
     "import time; time.sleep(1000)": "did not finish within",
@@ -48,7 +48,9 @@ WITHOUT_LINE = {"import os; os._exit(0)", "raise KeyboardInterrupt"}
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statement: str) -> None:
+def test_misbehaviour_of_a_part_is_reported_in_one_sentence_with_its_line(
+    tmp_path: Path, statement: str
+) -> None:
     text = reference_with((FIRST, f"        {statement}{MARK}\n{FIRST}"))
     limits = HANGING.get(statement, LIMITS)
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False, limits=limits)
@@ -63,7 +65,7 @@ def test_what_a_part_does_is_one_sentence_with_its_line(tmp_path: Path, statemen
     assert verdict.exit_code == 1
 
 
-def test_a_return_forgotten_behind_a_helper_is_pointed_at_in_the_part(tmp_path: Path) -> None:
+def test_the_line_of_a_call_to_a_helper_without_return_is_quoted(tmp_path: Path) -> None:
     text = reference_with(
         (
             "post = self.hook_post(gelu_tanh(self.hook_pre(pre)))\n"
@@ -76,7 +78,7 @@ def test_a_return_forgotten_behind_a_helper_is_pointed_at_in_the_part(tmp_path: 
     assert verdict.reports["MLP"].location[1].endswith("post = gelu_tanh(pre)")
 
 
-def test_a_part_that_crashes_leaves_the_other_parts(tmp_path: Path) -> None:
+def test_a_crash_in_one_part_leaves_the_other_parts_results(tmp_path: Path) -> None:
     crash = "        import ctypes; ctypes.string_at(0)\n"
     verdict = check_text(tmp_path, reference_with((FIRST, crash + FIRST)), "LayerNorm", "Embedding")
     assert verdict.state_of("LayerNorm") == "failed"
@@ -95,7 +97,7 @@ def test_a_part_that_crashes_leaves_the_other_parts(tmp_path: Path) -> None:
         ("while True: pass", "line {line}: while the file is run, it did not finish within"),
     ],
 )
-def test_a_file_that_cannot_be_run_is_one_sentence(
+def test_a_file_that_cannot_run_is_reported_in_one_sentence(
     tmp_path: Path, line: str, sentence: str
 ) -> None:
     text = reference_text() + line + "\n"
@@ -108,14 +110,14 @@ def test_a_file_that_cannot_be_run_is_one_sentence(
     assert verdict.exit_code == 2
 
 
-def test_a_crash_in_one_check_leaves_the_other_checks_of_the_part(tmp_path: Path) -> None:
+def test_a_crash_in_one_check_leaves_the_results_of_the_parts_other_checks(tmp_path: Path) -> None:
     crash = "        if self.training: import ctypes; ctypes.string_at(0)\n"
     verdict = check_text(tmp_path, reference_with((FIRST, crash + FIRST)), "LayerNorm")
     assert verdict.counts()["failed"] == 1
     assert verdict.counts()["passed"] == len(verdict.results) - 1
 
 
-def test_after_a_hang_the_checks_behind_it_wait(tmp_path: Path) -> None:
+def test_after_a_hang_the_later_checks_wait(tmp_path: Path) -> None:
     hang = "        while self.training: pass\n"
     text = reference_with((FIRST, hang + FIRST))
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False, limits=SHORT)
@@ -125,7 +127,7 @@ def test_after_a_hang_the_checks_behind_it_wait(tmp_path: Path) -> None:
     assert set(statuses[: statuses.index("failed")]) == {"passed"}
 
 
-def test_a_hang_that_swallows_exceptions_ends_all_the_same(tmp_path: Path) -> None:
+def test_a_hang_that_swallows_exceptions_is_ended(tmp_path: Path) -> None:
     hang = "        while True:\n            try:\n                while True: pass\n"
     hang += "            except BaseException: pass\n"
     text = reference_with((FIRST, hang + FIRST))
@@ -133,7 +135,7 @@ def test_a_hang_that_swallows_exceptions_ends_all_the_same(tmp_path: Path) -> No
     assert "did not finish within" in verdict.results[0].message
 
 
-def test_a_thread_that_goes_on_does_not_hold_up_the_verdict(tmp_path: Path) -> None:
+def test_a_running_thread_does_not_delay_the_verdict(tmp_path: Path) -> None:
     thread = "        import threading, time\n        if threading.active_count() < 5:\n"
     thread += "            threading.Thread(target=lambda: time.sleep(1000)).start()\n"
     verdict = check_text(tmp_path, reference_with((FIRST, thread + FIRST)), "LayerNorm")
@@ -150,7 +152,7 @@ def test_a_process_that_a_part_starts_ends_with_the_check(tmp_path: Path) -> Non
     wait_until(lambda: not any(map(is_running, processes)))
 
 
-def test_what_a_part_prints_is_kept_apart(tmp_path: Path, capfd) -> None:
+def test_a_parts_output_is_captured(tmp_path: Path, capfd) -> None:
     said = "        print('mean', residual.mean().item())\n"
     verdict = check_text(tmp_path, reference_with((FIRST, said + FIRST)), "LayerNorm")
     assert verdict.exit_code == 0
@@ -158,20 +160,22 @@ def test_what_a_part_prints_is_kept_apart(tmp_path: Path, capfd) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_printing_without_end_is_said(tmp_path: Path) -> None:
+def test_endless_printing_is_reported(tmp_path: Path) -> None:
     text = reference_with((FIRST, "        while True: print('x' * 10_000)\n" + FIRST))
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
     message = verdict.results[0].message
     assert "prints without end" in message or "did not finish" in message
 
 
-def test_a_part_cannot_spoil_the_reference_for_the_next_file(tmp_path: Path) -> None:
+def test_a_file_cannot_change_the_reference_for_the_next_file(tmp_path: Path) -> None:
     spoil = "\ntorch.set_default_dtype(torch.float64)\nF.gelu = None\ntorch.manual_seed = None\n"
     check_text(tmp_path, reference_text() + spoil, "MLP", "LayerNorm", naming=False)
     assert check_text(tmp_path, reference_text(), "MLP").exit_code == 0
 
 
-def test_a_missing_part_is_not_written_and_a_near_name_is_pointed_out(tmp_path: Path) -> None:
+def test_a_missing_part_counts_as_not_written_and_a_similar_name_is_mentioned(
+    tmp_path: Path,
+) -> None:
     text = reference_text().replace("class LayerNorm(", "class Layernorm(")
     text = text.replace("= LayerNorm(config)", "= Layernorm(config)")
     verdict = check_text(tmp_path, text, "LayerNorm", "Embedding")
@@ -181,7 +185,7 @@ def test_a_missing_part_is_not_written_and_a_near_name_is_pointed_out(tmp_path: 
     assert verdict.state_of("Embedding") == "passed"
 
 
-def test_a_part_that_raises_not_implemented_is_not_written(tmp_path: Path) -> None:
+def test_a_part_that_raises_not_implemented_counts_as_not_written(tmp_path: Path) -> None:
     text = reference_with((FIRST, f"        raise NotImplementedError\n{FIRST}"))
     verdict = check_text(tmp_path, text, "LayerNorm", "TransformerBlock")
     assert {result.status for result in verdict.of("LayerNorm")} == {"not_written"}
@@ -189,7 +193,7 @@ def test_a_part_that_raises_not_implemented_is_not_written(tmp_path: Path) -> No
     assert verdict.exit_code == 1
 
 
-def test_a_wrong_signature_is_told_with_the_line(tmp_path: Path) -> None:
+def test_a_wrong_signature_is_reported_with_the_line(tmp_path: Path) -> None:
     text = reference_with(
         (
             '    def forward(\n        self, residual: Float[Tensor, "batch seq d_model"]\n'
@@ -209,13 +213,13 @@ def test_the_text_that_was_hashed_is_the_text_that_is_checked(tmp_path: Path) ->
     assert verdict.sha256 == hashlib.sha256(reference_text().encode()).hexdigest()
 
 
-def test_a_file_that_is_not_there_is_a_users_mistake(tmp_path: Path) -> None:
+def test_a_missing_file_raises_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text("")
     with pytest.raises(UserError, match=r"did you mean .*my_gpt2\.py"):
         warm_checker().check(tmp_path / "my_gtp2.py")
 
 
-def test_a_server_that_is_killed_is_told_and_replaced(tmp_path: Path) -> None:
+def test_a_killed_server_is_reported_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "my_gpt2.py"
     path.write_text(reference_text())
     with Checker() as checker:

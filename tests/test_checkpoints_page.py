@@ -1,4 +1,4 @@
-"""Test docs/checkpoints.md: its examples run and its tables are right."""
+"""Test docs/checkpoints.md: its examples run and its tables are complete."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ def test_the_code_on_the_page_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "char 61 [] {}\n"
 
 
-def test_every_name_that_the_code_knows_is_on_the_page():
+def test_every_model_name_that_the_code_knows_is_on_the_page():
     rows = [f"{rows:,}" for rows in folder_tokenizer.GPT2_ROWS]
     for name in [*hub_models.HUB_NAMES, *ALIASES.values(), *GELU_TANH]:
         assert f"`{name}`" in PAGE, name

@@ -37,14 +37,14 @@ def choices(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def answered(solution, choices, tmp_path_factory) -> Path:
-    """A run that answered the questions at the steps 4, 8 and 12."""
+    """Train a run that answers the questions at steps 4, 8 and 12."""
     run = tmp_path_factory.mktemp("answered") / "run"
     train(solution, run, choices=str(choices), **MODEL)
     return run
 
 
 def scores(run: Path) -> dict[int, dict[str, float]]:
-    """What the log says of the choices, by step."""
+    """Return the choices' scores in the log, by step."""
     return {
         record["step"]: {name: record[name] for name in NAMES}
         for record in logged(run)
@@ -68,7 +68,7 @@ def test_the_last_scores_are_those_of_the_saved_model(solution, answered, choice
     }
 
 
-def test_the_questions_change_nothing_else_in_the_run(solution, answered, tmp_path):
+def test_answering_the_questions_does_not_change_the_training(solution, answered, tmp_path):
     train(solution, tmp_path / "run", **MODEL)
     without = [
         {name: value for name, value in record.items() if name not in NAMES}
@@ -77,12 +77,12 @@ def test_the_questions_change_nothing_else_in_the_run(solution, answered, tmp_pa
     assert without == logged(tmp_path / "run")
 
 
-def test_they_are_answered_every_so_many_steps_and_at_the_end(solution, choices, tmp_path):
+def test_questions_are_answered_at_the_given_interval_and_at_the_end(solution, choices, tmp_path):
     train(solution, tmp_path / "run", choices=str(choices), choices_every=5, **MODEL)
     assert list(scores(tmp_path / "run")) == [5, 10, 12]
 
 
-def test_a_compiled_run_answers_with_the_plain_model(
+def test_a_compiled_run_answers_with_the_uncompiled_model(
     solution, answered, choices, tmp_path, monkeypatch
 ):
     compiled, models = [], []
@@ -100,7 +100,7 @@ def test_a_compiled_run_answers_with_the_plain_model(
     assert scores(tmp_path / "run") == scores(answered)
 
 
-def test_a_resumed_run_goes_on_answering(solution, answered, choices, tmp_path):
+def test_a_resumed_run_continues_to_answer(solution, answered, choices, tmp_path):
     run = tmp_path / "run"
     train(solution, run, choices=str(choices), last=6, **MODEL)
     train(solution, run, resume=True)
@@ -144,7 +144,7 @@ def test_unusable_questions_are_refused_before_the_run_begins(
 
 
 @pytest.mark.parametrize("place", ["shards", "hellaswag"])
-def test_hellaswag_is_found_near_the_data(solution, choices, tmp_path, place):
+def test_hellaswag_is_found_beside_the_data(solution, choices, tmp_path, place):
     for name in ("shards", "hellaswag"):
         (tmp_path / name).mkdir()
     data = play(tmp_path / "shards")
@@ -155,7 +155,7 @@ def test_hellaswag_is_found_near_the_data(solution, choices, tmp_path, place):
         assert len(run.questions) == 7
 
 
-def test_the_screen_and_the_picture_show_them(solution, choices, tmp_path, monkeypatch):
+def test_the_screen_and_the_plot_show_the_scores(solution, choices, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(plot, "Figure", lambda **how: drawn.append(Figure(**how)) or drawn[-1])
     screen = Console(file=StringIO(), width=200)
@@ -175,8 +175,8 @@ def test_the_screen_and_the_picture_show_them(solution, choices, tmp_path, monke
 
 @pytest.mark.slow
 @pytest.mark.timeout(200)
-def test_two_processes_answer_as_one(answered, choices, tmp_path):
-    """A share that is counted twice, or not at all, would show in the accuracies of 7 questions."""
+def test_two_processes_get_the_scores_of_one(answered, choices, tmp_path):
+    """With 7 questions a share counted twice, or not at all, changes the accuracies."""
     how = flags(SMALL, choices=str(choices), **MODEL)
     data = play(tmp_path)
     begin = ["train", "--preset", "characters", "--data", data, "--out", tmp_path / "two"]

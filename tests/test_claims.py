@@ -15,10 +15,10 @@ from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
 MODULES = [part for part in PARTS if part[0].isupper()]
-# It starts processes, and is tried in the sandbox alone.
+# This claim starts processes, so it is tested only in the sandbox.
 FORKS = "two processes make the same step as one"
 
-# Known mistakes that together are rejected by every claim that a mistake of the list can break.
+# Known mistakes; each claim that some mistake of the catalogue breaks is broken by one of these.
 MISTAKES = {
     "LayerNorm": (
         "layer-norm-gain-frozen",
@@ -81,7 +81,7 @@ Fault = Callable[[ModuleType, str], None]
 
 
 def gives_nothing(module: ModuleType, part: str) -> None:
-    """The part returns None."""
+    """Make the part return None."""
     replace(module, part, lambda right: lambda *given, **options: None)
 
 
@@ -113,7 +113,7 @@ def saves_a_buffer(module: ModuleType, part: str) -> None:
 
 
 def refuses_nothing(module: ModuleType, part: str) -> None:
-    """What raises ValueError gives None."""
+    """Return None where the part raises ValueError."""
     right = getattr(module, part)
 
     def lenient(*given, **options):
@@ -126,7 +126,7 @@ def refuses_nothing(module: ModuleType, part: str) -> None:
 
 
 def replace(module: ModuleType, part: str, edit: Callable) -> None:
-    """Put another function, or another forward of a subclass, in the place of a part."""
+    """Replace a function, or the forward of a subclass of a part."""
     right = getattr(module, part)
     if isinstance(right, type) and issubclass(right, nn.Module):
         setattr(module, part, type(part, (right,), {"forward": edit(right.forward)}))
@@ -134,7 +134,7 @@ def replace(module: ModuleType, part: str, edit: Callable) -> None:
         setattr(module, part, edit(right))
 
 
-# What the list of known mistakes does not have, by the parts that it is tried on.
+# Faults that are not in the catalogue, with the parts that they are tried on.
 FAULTS: dict[Fault, list[str]] = {
     gives_nothing: list(PARTS),
     changes_its_input: MODULES,
@@ -160,7 +160,7 @@ def with_fault(fault: Fault, part: str) -> ModuleType:
 
 
 def rejected(claims: list[Claim], module: ModuleType) -> set[str]:
-    """The claims that reject a module; those that are no requirement remark on it."""
+    """Return the claims that reject a module, or remark on it if they are no requirement."""
     results = [runner.judge_one(claim, module, seed=0).result for claim in claims]
     return {result.check for result in results if result.message}
 
@@ -177,7 +177,7 @@ def test_every_claim_rejects_a_known_mistake_or_a_planted_fault(part: str) -> No
     assert [c.name for c in left if not (c.group == "taps" and without_taps)] == []
 
 
-# A fault in another part than the one whose claim about several parts rejects it.
+# A fault in one part, rejected by another part's claim about several parts.
 TOGETHER = {
     "all eight modules of the file": ("Transformer", "layer-norm-gain-unused"),
     "all parts of the file together learn": ("train", "parameter-groups-blocks-only"),
@@ -195,7 +195,7 @@ def test_a_claim_about_several_parts_rejects_a_mistake_in_any_of_them(beginning:
     assert runner.judge_one(claim, module, seed=0).result.status == "failed"
 
 
-def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -> None:
+def test_a_train_step_without_gradient_exchange_between_processes_is_rejected(tmp_path) -> None:
     text = wrong_text(mistake.find("train-step-never-exchanged"))
     verdict = check_text(tmp_path, text, "train_step", naming=False)
     failed = [result for result in verdict.results if result.status == "failed"]
@@ -203,12 +203,12 @@ def test_a_step_whose_processes_never_exchange_gradients_is_rejected(tmp_path) -
     assert "the gradients were not exchanged" in failed[0].message
 
 
-# Of these, checking the reference takes half a second to a second.
+# Checking the reference's part takes half a second to a second for these.
 SLOWLY_CHECKED = ("Transformer", "generate", "train")
 
 
 @pytest.mark.parametrize("part", few((p for p in PARTS if p not in SLOWLY_CHECKED), PARTS))
-def test_the_reference_holds_with_whatever_seed(part: str) -> None:
+def test_the_reference_holds_with_any_seed(part: str) -> None:
     for claim in claims_of(part):
         if claim.name != FORKS:
             result = runner.judge_one(claim, edited_reference.reference(), seed=2).result
@@ -224,7 +224,7 @@ def test_probabilities_to_another_power_are_rejected(tmp_path, power: float) -> 
     assert "it samples from the softmax of a large vocabulary" in failed
 
 
-def test_another_dtype_than_float32_fails_no_part_and_is_remarked_on(tmp_path) -> None:
+def test_a_fault_in_another_dtype_than_float32_gets_a_remark_and_fails_no_part(tmp_path) -> None:
     end = "return normalized * self.w + self.b"
     text = reference_with((end, "return (normalized * self.w + self.b).float()"))
     verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
@@ -234,7 +234,7 @@ def test_another_dtype_than_float32_fails_no_part_and_is_remarked_on(tmp_path) -
     assert all("float64" in check or "bfloat16" in check for check in remarks)
 
 
-def test_sentences_are_unique_within_a_part_and_the_gate_comes_first() -> None:
+def test_claim_names_are_unique_within_a_part_and_the_gate_comes_first() -> None:
     for part in PARTS:
         names = [claim.name for claim in claims_of(part)]
         assert len(set(names)) == len(names)

@@ -11,8 +11,8 @@ from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.settings import parsed
 from gpt2_small.training.session import open_run
 
-# The compiler adds in another order and keeps more digits between two operations: 5e-7 and 8e-5
-# were seen of losses of about 3.
+# The compiler sums in another order and rounds less often between operations: differences of 5e-7
+# and 8e-5 were measured for losses of about 3.
 COMPILED_TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-3}
 
 
@@ -24,18 +24,18 @@ def is_compiled(solution, folder, device, **changes):
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", False), ("cuda", True), ("mps", False)])
-def test_left_out_it_is_for_cuda_alone(solution, tmp_path, device, expected):
+def test_by_default_only_runs_on_cuda_are_compiled(solution, tmp_path, device, expected):
     assert is_compiled(solution, tmp_path, device) is expected
 
 
 @pytest.mark.parametrize(("device", "wanted"), [("cpu", True), ("cuda", False)])
-def test_asked_for_or_declined_it_is_as_said(solution, tmp_path, device, wanted, monkeypatch):
+def test_the_option_compile_overrides_the_default(solution, tmp_path, device, wanted, monkeypatch):
     monkeypatch.setenv("CXX", "sh")
     assert is_compiled(solution, tmp_path, device, compile=wanted) is wanted
 
 
 @pytest.mark.parametrize(("text", "value"), [("none", None), ("true", True), ("false", False)])
-def test_an_assignment_says_it(text, value):
+def test_compile_can_be_set_by_an_assignment(text, value):
     assert parsed([f"compile={text}"]) == {"compile": value}
 
 
@@ -50,7 +50,7 @@ def test_without_a_compiler_a_run_on_a_cpu_is_refused_before_anything_is_written
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """A compiler that has compiled nothing yet."""
+    """Reset the compiler's caches."""
     if shutil.which("g++") is None:
         pytest.skip("torch.compile needs g++, which is not installed")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
@@ -60,7 +60,7 @@ def compiler(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
-def test_compiled_it_is_the_same_training(solution, tmp_path, compiler, dtype):
+def test_a_compiled_training_has_the_same_losses(solution, tmp_path, compiler, dtype):
     for name in ("plain", "compiled"):
         train(solution, tmp_path / name, dtype=dtype, compile=name == "compiled")
     plain, compiled = ([r["loss"] for r in logged(tmp_path / n)] for n in ("plain", "compiled"))
@@ -69,7 +69,7 @@ def test_compiled_it_is_the_same_training(solution, tmp_path, compiler, dtype):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_compiled_it_goes_on_bit_for_bit(solution, tmp_path, compiler):
+def test_a_compiled_run_resumes_bit_for_bit(solution, tmp_path, compiler):
     changes = {"dtype": "bfloat16", "compile": True}
     train(solution, tmp_path / "whole", **changes)
     train(solution, tmp_path / "halves", last=5, **changes)

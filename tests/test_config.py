@@ -26,7 +26,7 @@ PROBABILITIES = {"dropout": (-0.1, 1.5, math.nan)}
 
 
 def refused(solution, **fields):
-    """The message with which a configuration is refused."""
+    """Return the message with which a configuration is refused."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is the claim
         solution.TransformerConfig(**fields)
     return str(caught.value)
@@ -37,7 +37,7 @@ def test_the_defaults_are_gpt2_small(solution):
 
 
 @given(n_heads=st.integers(1, 9), d_head=st.integers(1, 9))
-def test_widths_left_out_follow_from_the_others(solution, n_heads, d_head):
+def test_omitted_widths_follow_from_the_others(solution, n_heads, d_head):
     config = solution.TransformerConfig(d_model=n_heads * d_head, n_heads=n_heads)
     assert (config.d_head, config.d_mlp) == (d_head, 4 * n_heads * d_head)
 
@@ -52,19 +52,19 @@ def test_fields_are_given_by_name_only(solution):
         solution.TransformerConfig(768)
 
 
-def test_a_configuration_does_not_change(solution):
+def test_a_configuration_is_immutable(solution):
     config = solution.TransformerConfig()
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.d_model = 24
 
 
-def test_a_configuration_comes_back_from_its_fields(solution):
+def test_a_configuration_is_restored_from_its_fields(solution):
     config = solution.TransformerConfig(d_model=24, n_heads=3, d_mlp=40, tied_embeddings=False)
     assert solution.TransformerConfig(**dataclasses.asdict(config)) == config
     assert config != solution.TransformerConfig(d_model=24, n_heads=3, d_mlp=41)
 
 
-def test_a_size_that_is_no_whole_number_from_one_is_refused_with_its_name_and_value(solution):
+def test_a_size_that_is_no_positive_integer_is_refused_with_its_name_and_value(solution):
     for name in SIZES:
         for size in (0, -7, 2.5):
             message = refused(solution, **{name: size})
@@ -84,11 +84,11 @@ def test_a_head_width_that_does_not_fit_is_refused_with_all_numbers(solution):
     assert all(number in message for number in ("24", "3", "7"))
 
 
-def test_more_heads_than_the_width_can_feed_are_refused(solution):
+def test_more_heads_than_the_width_are_refused(solution):
     refused(solution, d_model=2, n_heads=4)
 
 
-def test_numbers_that_make_no_model_are_refused_with_their_name_and_value(solution):
+def test_impossible_numbers_are_refused_with_their_name_and_value(solution):
     for name, values in (NUMBERS | PROBABILITIES).items():
         for value in values:
             message = refused(solution, **{name: value})
@@ -96,7 +96,7 @@ def test_numbers_that_make_no_model_are_refused_with_their_name_and_value(soluti
             assert str(value) in message
 
 
-def test_a_refusal_is_one_sentence_that_shows_the_way_out(solution):
+def test_a_refusal_is_one_sentence_with_the_way_out(solution):
     for field in ({"n_layers": 0}, {"n_heads": 5}, {"dropout": 1.5}, {"init_std": -1.0}):
         message = refused(solution, **field)
         assert "\n" not in message

@@ -80,7 +80,7 @@ from gpt2_small.errors import UserError
         ),
     ],
 )
-def test_every_awkward_turn_has_a_rule_that_is_counted(
+def test_every_rule_for_awkward_turns_is_applied_and_counted(
     turns: list[tuple[str, str]], expected: list[tuple[str, str]], counted: list[str]
 ) -> None:
     found, audit = conformed(*turns)
@@ -123,7 +123,7 @@ def test_a_conversation_without_an_answer_is_dropped_and_counted(
             },
             ONE,
         ),
-        (  # parts of text, and fields that say more than is needed
+        (  # text in parts, and additional fields
             {
                 "messages": [
                     {"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "me"},
@@ -169,7 +169,7 @@ def test_a_conversation_without_an_answer_is_dropped_and_counted(
         ),
     ],
 )
-def test_the_format_of_a_row_is_told_by_its_fields(
+def test_the_format_of_a_row_is_detected_from_its_fields(
     row: dict[str, Any], expected: Found, tmp_path: Path
 ) -> None:
     assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == expected
@@ -184,7 +184,7 @@ def test_trl_prompts_and_completions_are_read_as_messages(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl", "rows.jsonl.gz", "rows.parquet"])
-def test_one_set_of_rows_is_the_same_in_every_kind_of_file(name: str, tmp_path: Path) -> None:
+def test_the_same_rows_are_read_from_every_kind_of_file(name: str, tmp_path: Path) -> None:
     rows = [
         {"conversations": [{"from": "human", "value": f"é{n}"}, {"from": "gpt", "value": "Ho"}]}
         for n in range(3)
@@ -204,7 +204,7 @@ def test_one_set_of_rows_is_the_same_in_every_kind_of_file(name: str, tmp_path: 
     assert found == [[("user", f"é{n}"), ("assistant", "Ho")] for n in range(3)]
 
 
-def test_a_name_that_stands_for_nothing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_source_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"did you mean dialogues\?"):
         read("dialogue")
     write_lines(tmp_path / "rows.jsonl", [])
@@ -212,7 +212,7 @@ def test_a_name_that_stands_for_nothing_is_refused_with_the_nearest(tmp_path: Pa
         read(tmp_path / "row.jsonl")
 
 
-def test_the_dialogues_are_a_source_of_their_own() -> None:
+def test_the_dialogues_are_a_source() -> None:
     found, audit = read("dialogues", limit=20)
     assert len(found) == audit.read == 20
     assert all(len(turns) in (6, 8) for turns in found)

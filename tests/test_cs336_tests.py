@@ -57,7 +57,7 @@ def run(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
         pytest.param("kit", 2, 1, marks=pytest.mark.slow),
     ],
 )
-def test_every_subject_runs_and_the_tie_is_broken_by_its_rule(
+def test_every_subject_runs_with_its_rule_for_ties(
     checkout: Path, subject: str, passed: int, failed: int
 ) -> None:
     before = sorted(checkout.rglob("*"))
@@ -68,7 +68,7 @@ def test_every_subject_runs_and_the_tie_is_broken_by_its_rule(
     assert (f"{failed} failed" in done.stdout) == bool(failed)
 
 
-def test_a_folder_without_these_tests_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_the_assignments_tests_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 2
     assert "has no test_tokenizer.py and no test_train_bpe.py" in done.stdout

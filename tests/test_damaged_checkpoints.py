@@ -30,7 +30,7 @@ def flip_in_the_middle(path):
 
 
 def flip_last(path):
-    # The last bit of the last byte: of a JSON file, whose last byte may be any white space.
+    # The lowest bit of the last byte; the last byte of a JSON file may be any white space.
     flip(path, path.stat().st_size - 2)
 
 
@@ -61,9 +61,7 @@ def test_a_checkpoint_without_one_of_its_files_is_refused_by_name(stopped, name)
     assert f"step-9/{name}" in remark
 
 
-def test_a_run_with_two_damaged_checkpoints_ends_with_every_bit_of_one_without(
-    solution, stopped, finished
-):
+def test_a_run_with_two_damaged_checkpoints_ends_with_the_same_bits(solution, stopped, finished):
     flip_first(stopped / "checkpoints/step-9/optimizer.safetensors")
     (stopped / "checkpoints/step-6/manifest.json").unlink()
     *remarks, from_where = train(solution, stopped, resume=True)
@@ -72,7 +70,7 @@ def test_a_run_with_two_damaged_checkpoints_ends_with_every_bit_of_one_without(
     assert logged(stopped) == logged(finished)
 
 
-def test_when_every_checkpoint_is_damaged_it_is_said_and_nothing_is_touched(solution, stopped):
+def test_when_every_checkpoint_is_damaged_the_run_is_refused_and_unchanged(solution, stopped):
     for step in (3, 6, 9):
         flip_in_the_middle(stopped / f"checkpoints/step-{step}/model.safetensors")
     files = files_under(stopped)
@@ -91,16 +89,14 @@ def test_a_checkpoint_under_another_steps_name_is_not_used(solution, stopped, fi
     assert state_at(stopped, 12) == state_at(finished, 12)
 
 
-def test_a_config_that_is_damaged_is_one_sentence(solution, stopped):
+def test_a_damaged_config_is_refused_in_one_sentence(solution, stopped):
     config = stopped / "config.json"
     config.write_text(config.read_text()[:200])
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         train(solution, stopped, resume=True)
 
 
-def test_a_tokenizer_that_a_crash_kept_from_being_written_is_there_after_going_on(
-    solution, stopped
-):
+def test_a_tokenizer_lost_in_a_crash_is_written_again_on_resuming(solution, stopped):
     (stopped / "tokenizer.json").unlink()
     train(solution, stopped, resume=True)
     assert read_run(stopped).load_tokenizer().decode([0]) == "\n"

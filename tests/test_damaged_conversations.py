@@ -33,7 +33,7 @@ from gpt2_small.errors import UserError
         ([], "holds no rows"),
     ],
 )
-def test_a_damaged_row_is_a_sentence_with_its_place(
+def test_a_damaged_row_is_reported_in_one_sentence_with_its_place(
     rows: list[str], sentence: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -58,7 +58,7 @@ def test_a_damaged_row_is_a_sentence_with_its_place(
         ("rows.jsonl", b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_a_damaged_file_is_a_sentence(
+def test_a_damaged_file_is_refused_in_one_sentence(
     name: str, content: bytes, sentence: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -67,7 +67,7 @@ def test_a_damaged_file_is_a_sentence(
 
 
 def whole_sources(folder: Path) -> list[Path]:
-    """A small sound file of every format and kind."""
+    """Write a small undamaged file of every format and kind."""
     sharegpt = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "é"}]}
     nested = {
         "message_tree_id": "a",
@@ -88,7 +88,7 @@ def whole_sources(folder: Path) -> list[Path]:
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The bytes with one thing wrong: bytes flipped, cut out, doubled, exchanged for others."""
+    """Return the bytes with some flipped, removed, repeated or exchanged."""
     place = rng.randrange(len(data))
     until = min(len(data), place + rng.randint(1, 12))
     kinds = [
@@ -104,7 +104,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 
 def damaged_value(rng: random.Random, row: Any) -> Any:
-    """A row with one of its values, however deep, replaced by one of another type."""
+    """Return the row with one value at any depth replaced by one of another type."""
     keys = list(row if isinstance(row, dict) else range(len(row)))
     key = rng.choice(keys)
     if isinstance(row[key], dict | list) and row[key] and rng.random() < 0.7:
@@ -117,7 +117,7 @@ def damaged_value(rng: random.Random, row: Any) -> Any:
 
 
 def read_or_refused(path: Path) -> bool:
-    """Whether a file is refused with a sentence; what is read keeps to the format."""
+    """Return whether a file is refused with one sentence; if it is read, check its format."""
     try:
         found, _ = read(path, lang="all")
     except UserError as error:
@@ -129,7 +129,7 @@ def read_or_refused(path: Path) -> bool:
     return False
 
 
-def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused_with_one_sentence(tmp_path: Path) -> None:
     rng, refused = random.Random(0), 0
     for path in whole_sources(tmp_path):
         intact = path.read_bytes()
@@ -139,7 +139,7 @@ def test_damaged_files_are_read_or_refused_with_a_sentence(tmp_path: Path) -> No
     assert refused > 100
 
 
-def test_values_of_other_types_are_read_or_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_values_of_other_types_are_read_or_refused_with_one_sentence(tmp_path: Path) -> None:
     rng, refused = random.Random(1), 0
     for path in whole_sources(tmp_path):
         text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

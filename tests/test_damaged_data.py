@@ -25,7 +25,7 @@ QUICK, LONG = 6, 60  # damaged copies of each file
 
 
 def damaged(data, rng):
-    """A copy with bytes flipped, cut off, put in, taken out or written twice."""
+    """Return a copy with bytes flipped, cut off, inserted, removed or repeated."""
     data, at = bytearray(data), rng.randrange(len(data) + 1)
     end = min(len(data), at + rng.choice([1, 2, 16, 300]))
     how = rng.randrange(5)
@@ -44,7 +44,7 @@ def damaged(data, rng):
 
 
 def originals():
-    """The bytes of a sound file of each kind, by name."""
+    """Return the bytes of an undamaged file of each kind, by name."""
     lines = "".join(json.dumps({"id": "x", "text": text}) + "\n" for text in TEXTS).encode()
     table = io.StringIO()
     csv.writer(table).writerows([["id", "text"], *(["x", text] for text in TEXTS)])
@@ -77,7 +77,7 @@ COUNTS = [QUICK, pytest.param(LONG, marks=pytest.mark.slow)]
 
 
 def check_all(count, attempt):
-    """Attempt each damaged copy; those that are refused are refused in one line."""
+    """Attempt each damaged copy; a refusal must be one line."""
     refusals = []
     for number in range(count):
         try:
@@ -110,7 +110,7 @@ def test_a_damaged_folder_of_shards_is_read_or_refused(tmp_path, name, count):
         data = damaged((folder / name).read_bytes(), random.Random(f"{name} {number}"))
         (folder / name).write_bytes(data)
         if number % 2:
-            (folder / "shards.json").unlink()  # as a folder of others, which have none
+            (folder / "shards.json").unlink()  # shards of other programs have no index
         tokens = open_shards(folder, verify=number % 3 == 0).train
         tokens.windows(np.zeros(3, dtype=np.int64), min(len(tokens), 9))
 

@@ -30,7 +30,7 @@ N_CTX = SMALL.n_ctx
 
 @pytest.fixture(params=KINDS)
 def make(request, solution):
-    """A decoder of a small model, and the model."""
+    """Return a decoder of a small model, and the model."""
     model = FLOAT32.build(solution, "Transformer")
     return lambda: (KINDS[request.param](model), model)
 
@@ -45,7 +45,7 @@ def assert_logits(logits, model, rows) -> None:
         assert_close(logits[number], expected(model, row)[-1], f"row {number}")
 
 
-def test_several_tokens_at_once_give_what_they_give_one_by_one(make):
+def test_several_tokens_at_once_give_the_logits_of_one_by_one(make):
     decoder, model = make()
     rows = [[1, 2, 3], [4]]
     decoder.prefill(rows)
@@ -58,7 +58,7 @@ def test_several_tokens_at_once_give_what_they_give_one_by_one(make):
     assert_logits(logits, model, [rows[0] + [3], rows[1] + [4]])
 
 
-def test_logits_are_given_after_each_of_several_tokens(make):
+def test_logits_are_returned_after_each_of_several_tokens(make):
     decoder, model = make()
     decoder.prefill([[1, 2, 3], [4]])
     logits = decoder.extend_each(torch.tensor([[5, 6, 7], [9, 10, 11]]))
@@ -78,7 +78,7 @@ def test_more_tokens_than_the_context_drop_the_oldest(make):
     assert_logits(decoder.extend(long), model, long.tolist())
 
 
-def test_truncated_rows_go_on_as_if_the_later_tokens_had_never_been_read(make):
+def test_truncated_rows_continue_as_if_the_later_tokens_had_never_been_read(make):
     decoder, model = make()
     rows = [draw(SMALL, 7).tolist(), draw(SMALL, 5).tolist()]
     decoder.prefill(rows)
@@ -91,7 +91,7 @@ def test_truncated_rows_go_on_as_if_the_later_tokens_had_never_been_read(make):
     assert_logits(decoder.step(torch.tensor([3, 4])), model, [[3], [4]])
 
 
-def test_a_fork_and_its_origin_go_on_apart(make):
+def test_a_fork_and_its_origin_continue_independently(make):
     decoder, model = make()
     rows = [[1, 2, 3], [4]]
     decoder.prefill(rows)
@@ -107,7 +107,7 @@ def test_a_fork_and_its_origin_go_on_apart(make):
     first=st.lists(st.integers(0, 3), min_size=1, max_size=2 * N_CTX),
     second=st.lists(st.integers(0, 3), min_size=1, max_size=2 * N_CTX),
 )
-def test_a_prompt_that_reuses_the_cache_gives_what_it_gives_anew(solution, first, second):
+def test_a_prompt_that_reuses_the_cache_gives_the_logits_of_a_new_cache(solution, first, second):
     model = FLOAT32.build(solution, "Transformer")
     decoder = new_decoder(model, native=False)
     decoder.prefill([first])
@@ -116,7 +116,7 @@ def test_a_prompt_that_reuses_the_cache_gives_what_it_gives_anew(solution, first
     assert_logits(decoder.step(torch.tensor([2])), model, [[*second, 2]])
 
 
-def test_a_prompt_that_reuses_the_cache_computes_its_new_tokens_alone(solution, monkeypatch):
+def test_a_prompt_that_reuses_the_cache_computes_only_its_new_tokens(solution, monkeypatch):
     decoder = new_decoder(FLOAT32.build(solution, "Transformer"), native=False)
     decoder.prefill([[1, 2, 3, 4, 5]])
     read, computed = cached_decoder.CachedDecoder._read, []
@@ -130,7 +130,7 @@ def test_a_prompt_that_reuses_the_cache_computes_its_new_tokens_alone(solution, 
     assert computed == [[[9, 8, 7]]]
 
 
-def test_an_impossible_call_is_one_sentence(make):
+def test_an_impossible_call_is_refused_in_one_sentence(make):
     decoder, _ = make()
     decoder.prefill([[1, 2], [3]])
     for refused, sentence in (
@@ -154,7 +154,7 @@ def stream(loaded, prompt, **options):
     return Stream(binding.bound(), loaded, [prompt], SamplingOptions(**options))
 
 
-def test_two_interleaved_streams_each_equal_themselves_alone():
+def test_two_interleaved_streams_equal_the_same_ones_alone():
     loaded = LoadedModel("small", small_model(), characters())
     one, other = stream(loaded, "HELLO"), stream(loaded, "THEWORLD", seed=8, num_samples=2)
     for _ in itertools.zip_longest(one, other):
@@ -165,7 +165,7 @@ def test_two_interleaved_streams_each_equal_themselves_alone():
         assert all(map(same, together.rows, alone.rows))
 
 
-def test_two_decoders_of_one_model_have_a_cache_each():
+def test_two_decoders_of_one_model_have_separate_caches():
     loaded = LoadedModel("small", small_model(), characters())
     decoders = [loaded.new_decoder() for _ in range(2)]
     decoders[0].prefill([[1, 2, 3]])
@@ -174,7 +174,7 @@ def test_two_decoders_of_one_model_have_a_cache_each():
     assert_close(logits, small_model()(torch.tensor([[1, 2, 3, 5]]))[:, -1].detach(), "logits")
 
 
-def test_a_new_stream_packs_no_weights_again(monkeypatch):
+def test_a_new_stream_reuses_the_packed_weights(monkeypatch):
     loaded = LoadedModel("small", small_model(), characters())
     list(stream(loaded, "HELLO"))
     monkeypatch.setattr(packed_weights.PackedTransformer, "__init__", None)
@@ -213,7 +213,7 @@ def test_a_mistake_is_caught(solution, monkeypatch, module, old, new):
         return cached_decoder.CachedDecoder(packed_weights.PackedTransformer(model)), model
 
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
-        test_several_tokens_at_once_give_what_they_give_one_by_one(make)
-        test_logits_are_given_after_each_of_several_tokens(make)
-        test_truncated_rows_go_on_as_if_the_later_tokens_had_never_been_read(make)
-        test_a_fork_and_its_origin_go_on_apart(make)
+        test_several_tokens_at_once_give_the_logits_of_one_by_one(make)
+        test_logits_are_returned_after_each_of_several_tokens(make)
+        test_truncated_rows_continue_as_if_the_later_tokens_had_never_been_read(make)
+        test_a_fork_and_its_origin_continue_independently(make)

@@ -18,7 +18,7 @@ from gpt2_small.model import kv_cache
 from gpt2_small.model import packed_weights as packed
 from gpt2_small.model.presets import PRESETS
 
-# Of the largest logit: bfloat16 keeps 8 bits, and rounds some twenty times on the way here.
+# Relative to the largest logit: bfloat16 has 8 significant bits, and about 20 roundings add up.
 BFLOAT16 = 0.05
 
 
@@ -32,14 +32,16 @@ any_prompts = given(
 
 @any_prompts
 @settings(max_examples=10)
-def test_cached_equals_uncached_at_every_step(solution, case, tied, lengths, new_tokens):
+def test_cached_logits_equal_uncached_ones_at_every_step(solution, case, tied, lengths, new_tokens):
     cached_equals_uncached(solution, case, tied, lengths, new_tokens)
 
 
 @pytest.mark.slow
 @any_prompts
 @settings(max_examples=200)
-def test_cached_equals_uncached_in_many_shapes(solution, case, tied, lengths, new_tokens):
+def test_cached_logits_equal_uncached_ones_in_many_shapes(
+    solution, case, tied, lengths, new_tokens
+):
     cached_equals_uncached(solution, case, tied, lengths, new_tokens)
 
 
@@ -62,7 +64,7 @@ def test_the_published_numbers_of_heads_agree_at_small_widths(solution, name, na
 @pytest.mark.parametrize("lengths", [[5, 2], [5]])
 @pytest.mark.parametrize("has_mkl_on_intel", [True, False])
 @pytest.mark.parametrize("onednn_serves", [True, False])
-def test_whatever_library_multiplies_the_logits_are_the_same(
+def test_every_matmul_library_gives_the_same_logits(
     solution, monkeypatch, onednn_serves, has_mkl_on_intel, lengths
 ):
     monkeypatch.setattr(packed, "has_mkl_on_intel", lambda: has_mkl_on_intel)
@@ -86,7 +88,7 @@ def test_each_row_equals_its_prompt_alone_at_its_first_and_last_new_token(soluti
         assert_close(last[row], [alone.step(new[row : row + 1]) for new in tokens][-1][0], "last")
 
 
-def test_greedy_decoding_continues_as_generate_does(solution):
+def test_greedy_decoding_equals_generate(solution):
     model = SMALL.build(solution, "Transformer")
     prompt = draw(SMALL, 4)
     decoder = new_decoder(model)
@@ -115,7 +117,7 @@ def test_bfloat16_weights_give_the_logits_to_its_precision(solution, batch, nati
         assert (ours.float() - theirs).abs().max() < BFLOAT16 * theirs.abs().max()
 
 
-def test_prompts_may_be_lists_and_a_decoder_may_start_anew(solution):
+def test_prompts_may_be_lists_and_a_decoder_can_be_reset(solution):
     model = SMALL.build(solution, "Transformer")
     decoder = new_decoder(model)
     decoder.prefill([[1, 2, 3], [4]])
@@ -125,7 +127,7 @@ def test_prompts_may_be_lists_and_a_decoder_may_start_anew(solution):
     assert_close(again, model(torch.tensor([[7, 8], [9, 1]]))[:, -1].detach(), "the logits")
 
 
-def test_selected_rows_go_on_in_their_new_order_and_number(solution):
+def test_selected_rows_continue_in_their_new_order_and_number(solution):
     model = SMALL.build(solution, "Transformer")
     decoder = new_decoder(model)
     decoder.prefill([[1, 2, 3], [4], [5, 6]])
@@ -137,7 +139,7 @@ def test_selected_rows_go_on_in_their_new_order_and_number(solution):
 
 
 class Copies(TorchDispatchMode):
-    """Numbers in the largest tensor that an operation returns in memory of its own."""
+    """Records the numbers in the largest tensor that an operation returns in new memory."""
 
     numbers = 0
 
@@ -165,7 +167,7 @@ def test_a_step_copies_and_rearranges_no_weight(solution, dtype):
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("native", [False, None])
-def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution, native):
+def test_gpt2_small_at_its_real_size_decodes_as_uncached(solution, native):
     shape = {"n_layers": 12, "n_heads": 12, "d_head": 64, "d_mlp": 3072}
     case = Case(**shape, n_ctx=1024, d_vocab=50257, dtype=torch.float32)
     model = case.build(solution, "Transformer")
@@ -173,7 +175,7 @@ def test_gpt2_small_at_its_real_size_decodes_what_it_gives_uncached(solution, na
 
 
 @pytest.mark.parametrize("kept", [[2], [1, 2], [2, 0, 1]])
-def test_keeping_rows_copies_the_filled_places_alone(solution, kept):
+def test_selecting_rows_copies_only_the_filled_places(solution, kept):
     case = Case(n_heads=2, d_head=32, n_ctx=128, d_vocab=50, dtype=torch.float32)
     decoder = new_decoder(case.build(solution, "Transformer"))
     decoder.prefill([draw(case, length) for length in (3, 5, 4)])
@@ -184,7 +186,7 @@ def test_keeping_rows_copies_the_filled_places_alone(solution, kept):
 
 
 @pytest.mark.parametrize("kept", [[3], [2, 0], [1, 1, 3, 0], [0, 1, 2, 3, 0, 2], []])
-def test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, kept):
+def test_rows_selected_repeatedly_continue_as_alone(solution, kept):
     model = SMALL.build(solution, "Transformer")
     rows = [draw(SMALL, length, stream=length) for length in (2, 7, 1, 5)]
     decoder = new_decoder(model)
@@ -202,7 +204,7 @@ def test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, kept):
     assert decoder.lengths == tuple(min(len(row), SMALL.n_ctx) for row in rows)
 
 
-def test_hooks_prompts_and_tokens_that_cannot_be_are_refused(solution):
+def test_hooks_and_impossible_prompts_and_tokens_are_refused(solution):
     model = SMALL.build(solution, "Transformer")
     with hooks(model, {"hook_embed": lambda embed: embed}), pytest.raises(UserError, match="hook"):
         new_decoder(model)
@@ -257,5 +259,5 @@ def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
         assert_cached_is_uncached(model, SMALL, [3, 9], 6)
         assert_cached_is_uncached(model, SMALL, [14], 1)
-        test_selected_rows_go_on_in_their_new_order_and_number(solution)
-        test_rows_that_are_kept_and_kept_again_go_on_as_alone(solution, [0, 1, 2, 3, 0, 2])
+        test_selected_rows_continue_in_their_new_order_and_number(solution)
+        test_rows_selected_repeatedly_continue_as_alone(solution, [0, 1, 2, 3, 0, 2])

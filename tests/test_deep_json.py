@@ -25,18 +25,18 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_deep_json_is_refused_by_the_name_of_its_file(tmp_path, name):
+def test_deeply_nested_json_is_refused_with_the_name_of_its_file(tmp_path, name):
     (tmp_path / name).write_text('{"a": ' + DEEP + "\n")
     with pytest.raises(UserError, match=name):
         READERS[name](tmp_path / name)
 
 
-def test_a_deep_index_of_weights_is_no_complete_model(tmp_path):
+def test_a_model_with_a_deeply_nested_index_of_weights_counts_as_incomplete(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors.index.json").write_text(DEEP)
     assert not is_complete(tmp_path)
 
 
-def test_deep_progress_counts_as_none(tmp_path):
+def test_deeply_nested_progress_counts_as_none(tmp_path):
     progress.path_for(tmp_path / "my_gpt2.py").write_text(DEEP)
     assert progress.read(tmp_path / "my_gpt2.py") == progress.Progress()

@@ -27,7 +27,7 @@ GPUS = [device for device in DEVICES.values() if device is not CPU]
         ("GeForce RTX 4090", "rtx-4090"),
     ],
 )
-def test_a_gpu_is_found_by_what_torch_calls_it(torch_name, name):
+def test_a_gpu_is_found_by_torchs_name_for_it(torch_name, name):
     assert device_of(torch_name) is DEVICES[name]
 
 
@@ -46,12 +46,12 @@ def test_a_gpu_is_found_by_what_torch_calls_it(torch_name, name):
         "",
     ],
 )
-def test_a_slice_a_variant_or_a_stranger_is_met_with_silence(torch_name):
+def test_a_mig_slice_a_variant_and_an_unknown_device_have_no_peak(torch_name):
     assert device_of(torch_name) is None
     assert peak_of(torch_name, "bfloat16") is None
 
 
-def test_a_peak_is_that_of_the_type():
+def test_each_dtype_has_its_own_peak():
     assert peak_of("NVIDIA A100-SXM4-80GB", "bfloat16") == 312e12
     assert peak_of("NVIDIA A100-SXM4-80GB", "float32") == 156e12
     assert peak_of("NVIDIA H200", "float16") == 989.4e12
@@ -66,22 +66,22 @@ def test_a_gpu_without_bfloat16_has_no_peak_in_it(torch_name):
 
 
 @pytest.mark.parametrize("device", GPUS, ids=lambda device: device.name)
-def test_every_gpu_has_a_source_and_figures_of_a_credible_size(device):
+def test_every_gpu_has_a_source_and_plausible_figures(device):
     assert "data sheet" in device.source or "white paper" in device.source
     assert 8e12 <= device.peaks["float32"] <= device.peaks.get("bfloat16", 1e15) <= 2.25e15
     assert 16e9 <= device.memory <= 192e9
     assert 300e9 <= device.memory_rate <= 8e12
-    # One way: never more than half of NVLink 5 both ways.
+    # One direction: at most half of NVLink 5's bidirectional bandwidth.
     assert 16e9 <= device.link_rate <= 900e9
 
 
-def test_torch_names_two_gpus_alike_nowhere():
+def test_no_two_gpus_have_the_same_name_in_torch():
     names = [device.torch_name for device in GPUS]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", ["h200", "H200", "NVIDIA H200"])
-def test_a_device_is_found_by_either_name(name):
+def test_a_device_is_found_by_our_name_or_torchs(name):
     assert find_in_table(name) is DEVICES["h200"]
 
 
@@ -93,6 +93,6 @@ def test_a_device_is_found_by_either_name(name):
         ("mi300x", "'mi300x' here; choose one of a100, a100-80gb, .*, cpu$"),
     ],
 )
-def test_an_unknown_device_is_refused_with_the_nearest(name, sentence):
+def test_an_unknown_device_is_refused_with_a_suggestion(name, sentence):
     with pytest.raises(UserError, match=sentence):
         find_in_table(name)

@@ -52,7 +52,7 @@ SMALL = Grammar(
 
 
 def every_derivation(grammar: Grammar) -> Iterator[tuple[float, list[str], list[float]]]:
-    """Each derivation's probability, words and the log-probability of every word."""
+    """Return each derivation's probability, words and the log-probability of every word."""
     waiting: list[list[int]] = [[]]
     while waiting:
         path = waiting.pop()
@@ -86,7 +86,7 @@ def dialogues(count: int, seed: int = 1) -> list[list[str]]:
     return [generate_dialogue(rng) for _ in range(count)]
 
 
-def test_the_expected_nats_and_targets_are_those_of_every_derivation_of_a_small_grammar() -> None:
+def test_expected_nats_and_targets_equal_the_sums_over_all_derivations_of_a_small_grammar() -> None:
     nats = targets = 0.0
     for probability, words, log_probs in every_derivation(SMALL):
         for log_prob, is_target in zip(log_probs, targets_of(words), strict=True):
@@ -97,7 +97,7 @@ def test_the_expected_nats_and_targets_are_those_of_every_derivation_of_a_small_
     assert expected.targets == pytest.approx(targets, rel=1e-12)
 
 
-def test_the_floor_is_the_mean_of_the_true_log_probabilities_of_targets() -> None:
+def test_the_floor_equals_the_mean_true_log_probability_of_sampled_targets() -> None:
     surprisals, counts = [], []
     for words in dialogues(1500):
         is_target = targets_of(words)
@@ -111,7 +111,7 @@ def test_the_floor_is_the_mean_of_the_true_log_probabilities_of_targets() -> Non
     assert error / dialogue_targets() < 0.01 * floor
 
 
-def test_a_story_in_a_dialogue_agrees_and_is_as_asked() -> None:
+def test_a_story_in_a_dialogue_agrees_and_matches_its_request() -> None:
     for words in dialogues(100):
         (_, request), (_, story), *questions = turns_of(words)
         assert agrees(story)
@@ -119,7 +119,7 @@ def test_a_story_in_a_dialogue_agrees_and_is_as_asked() -> None:
         assert len(questions) in (4, 6)
 
 
-def test_the_hero_and_the_thing_of_a_request_are_certain_in_the_story() -> None:
+def test_a_requested_hero_and_thing_have_probability_1_in_the_story() -> None:
     words = next(each for each in dialogues(100) if "Mara" in each)
     log_probs = dialogue_log_probs(words)
     hero = [place for place, word in enumerate(words) if word == "Mara"][1]
@@ -140,18 +140,18 @@ def test_every_question_has_answers_in_more_than_one_form() -> None:
     assert all("feel" in asked for asked in of_one_length)  # "She was sad" or "Mara was sad"
 
 
-def test_targets_are_what_the_assistant_says_and_its_end() -> None:
+def test_targets_are_the_assistants_words_and_its_end() -> None:
     words = [USER, "Tell", END, ASSISTANT, "A", "b", END, USER, "Who", END, ASSISTANT, "c", END]
     expected = [False] * 4 + [True] * 3 + [False] * 4 + [True] * 2
     assert targets_of(words) == expected
 
 
-def test_the_training_dialogues_of_a_seed_are_always_the_same() -> None:
+def test_a_seed_always_gives_the_same_training_dialogues() -> None:
     assert training_dialogues(3, 2) == training_dialogues(3, 4)[:2]
     assert training_dialogues(3, 2) != training_dialogues(4, 2)
 
 
-def test_the_tokenizer_keeps_the_stories_ids_and_gives_no_typed_role() -> None:
+def test_the_tokenizer_keeps_the_stories_ids_and_never_encodes_a_typed_role() -> None:
     tokenizer = dialogue_tokenizer()
     assert DIALOGUE_WORDS[: len(VOCABULARY)] == VOCABULARY
     assert tokenizer.roles is not None
@@ -182,14 +182,14 @@ def perfect(prompts: list[list[str]], rng: Random) -> list[Answer]:
     return [Answer(tuple(continued(words, rng, END)[:-1]), True) for words in prompts]
 
 
-def test_the_judge_finds_nothing_wrong_with_the_grammar_itself() -> None:
+def test_the_judge_accepts_all_dialogues_of_the_grammar() -> None:
     rng = Random(0)
     judgement = judge_dialogues(lambda prompts: perfect(prompts, rng), 60, seed=1)
     for share in vars(judgement).values():
         assert share.count == share.total > 0
 
 
-def test_the_judge_sees_turns_that_do_not_end() -> None:
+def test_the_judge_detects_turns_that_do_not_end() -> None:
     rng = Random(0)
     unended = judge_dialogues(
         lambda prompts: [Answer(each.words, False) for each in perfect(prompts, rng)],
@@ -201,7 +201,7 @@ def test_the_judge_sees_turns_that_do_not_end() -> None:
     assert (unended.exact.count, unended.exact.total) == (0, 40)
 
 
-def test_the_judge_sees_a_story_of_another_hero() -> None:
+def test_the_judge_detects_a_story_of_another_hero() -> None:
     rng, heroes = Random(0), [*DIALOGUES.slots["hero"]]
     others = dict(zip(heroes, heroes[1:8] + heroes[:1] + heroes[9:] + heroes[8:9], strict=True))
 
@@ -216,7 +216,7 @@ def test_the_judge_sees_a_story_of_another_hero() -> None:
     assert judgement.as_asked.count == judgement.agreed.count == judgement.exact.count == 0
 
 
-def test_the_judge_sees_an_answer_that_is_not_true() -> None:
+def test_the_judge_detects_a_false_answer() -> None:
     rng = Random(0)
 
     def first_answer_wrong(prompts: list[list[str]]) -> list[Answer]:
@@ -230,7 +230,7 @@ def test_the_judge_sees_an_answer_that_is_not_true() -> None:
     assert 0 < judgement.exact.count < judgement.exact.total / 4  # where nobody came along
 
 
-def test_a_true_answer_in_another_form_fits_and_a_false_one_does_not() -> None:
+def test_a_true_answer_in_another_form_is_accepted_and_a_false_one_is_not() -> None:
     words = next(each for each in dialogues(300) if "Who helped Mara ?" in " ".join(each))
     question = " ".join(words[: words.index("helped")]).count(" ")
     answer = words.index(ASSISTANT, question) + 1
@@ -246,7 +246,7 @@ def test_judging_no_dialogue_is_refused() -> None:
         judge_dialogues(lambda prompts: [], 0, seed=0)
 
 
-def test_a_story_that_parses_and_names_another_thing_is_not_as_asked() -> None:
+def test_a_story_about_another_thing_does_not_match_its_request() -> None:
     words = generate_dialogue(Random(2))
     (_, request), (_, story), *_ = turns_of(words)
     things = DIALOGUES.slots["thing"]

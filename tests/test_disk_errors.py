@@ -11,7 +11,7 @@ from gpt2_small.files import atomic_file, cannot_write
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_asks_for_space(tmp_path, number: int) -> None:
+def test_the_error_for_a_full_disk_asks_for_space(tmp_path, number: int) -> None:
     with (
         pytest.raises(UserError, match=r"nothing was changed; free some space$"),
         atomic_file(tmp_path / "config.json"),
@@ -19,7 +19,7 @@ def test_a_full_disk_asks_for_space(tmp_path, number: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def test_a_path_that_may_not_be_written_asks_for_another() -> None:
+def test_the_error_for_a_path_without_write_permission_asks_for_another() -> None:
     error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     assert str(cannot_write(Path("run"), error)) == (
         "cannot write run (Permission denied); make it writable or give another path"

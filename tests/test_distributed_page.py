@@ -52,7 +52,7 @@ def test_every_flag_in_the_text_is_known():
     assert set(FLAG.findall(text)) <= OF_TORCHRUN | OF_TRAIN | OF_SLURM
 
 
-def test_every_variable_on_the_page_is_read_by_torch_or_by_us():
+def test_torch_or_the_package_reads_every_variable_on_the_page():
     modules = (c10d_rendezvous_backend, dynamic_rendezvous, torchrun, process_group)
     read = "".join(map(inspect.getsource, modules))
     named = set(re.findall(r"(?:TORCH|GPT2)\w*_[A-Z_]+", page(NAME)))
@@ -61,7 +61,7 @@ def test_every_variable_on_the_page_is_read_by_torch_or_by_us():
     assert {name for name in named if name not in read} == set()
 
 
-def test_the_messages_on_the_page_are_those_of_the_code():
+def test_the_messages_on_the_page_occur_in_the_code():
     source = "".join(map(inspect.getsource, (rank_agreement, processes, process_group, recipe)))
     messages = re.sub(r'"\s*\n\s*f?"', "", source)
     table = page(NAME).partition("| message |")[2].partition("\n\n")[0]
@@ -94,7 +94,7 @@ STAND_INS = {
         echo $$ > step.pid
         exec "$@"
     """,
-    # Slurm signals every process of a job's steps: torchrun and those that it started.
+    # Slurm signals every process of a job's steps: torchrun and its workers.
     "scancel": """
         [ "$*" = "--signal=TERM 7" ] || exit 1
         pid=$(cat step.pid)
@@ -109,7 +109,7 @@ STAND_INS = {
 
 @pytest.fixture
 def job(tmp_path):
-    """A folder with the script, and the environment that Slurm would give it."""
+    """Return a folder with the script, and the environment that Slurm would set."""
     play(tmp_path)
     (tmp_path / "bin").mkdir()
     for name, script in STAND_INS.items():
@@ -136,7 +136,7 @@ def test_the_slurm_script_has_no_syntax_error(job):
 
 
 @pytest.mark.slow
-def test_the_slurm_script_saves_before_its_time_is_up_is_queued_again_and_goes_on(job):
+def test_the_slurm_script_saves_before_its_time_limit_requeues_itself_and_resumes(job):
     folder, environment = job
     override = ["--preset", "shakespeare-cpu", "--data", "play.txt", *SMALLER]
     run = folder / "runs/gpt2"

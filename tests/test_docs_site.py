@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from processes import ROOT
 
-# What a browser fetches by itself; a link that a reader follows is not among it.
+# What a browser fetches by itself; not the links that a reader follows.
 FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)\b[^>]*?\bsrc=["']?(https?:)?//"""
     r"""|<link\b(?![^>]*rel=["']?(?:canonical|next|prev))[^>]*?\bhref=["']?(https?:)?//"""
@@ -31,13 +31,13 @@ def test_every_page_of_docs_is_built(site: Path) -> None:
     assert all((site / page.with_suffix(".html")).is_file() for page in pages)
 
 
-def test_the_parts_are_documented_from_their_docstrings(site: Path) -> None:
+def test_the_parts_docstrings_are_on_the_site(site: Path) -> None:
     page = (site / "reference" / "parts.html").read_text(encoding="utf-8")
     assert 'id="solution.MultiHeadAttention"' in page
     assert "Each head compares a position" in page
 
 
-def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
+def test_no_page_fetches_anything_from_another_server(site: Path) -> None:
     pages = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
     assert [page for page, text in pages.items() if FETCHED.search(text)] == []
 
@@ -51,5 +51,5 @@ def test_no_page_fetches_anything_from_elsewhere(site: Path) -> None:
         ('<a href="https://example.org">', False),
     ],
 )
-def test_addresses_that_a_page_fetches_are_found(text: str, fetches: bool) -> None:
+def test_addresses_that_a_page_fetches_are_detected(text: str, fetches: bool) -> None:
     assert bool(FETCHED.search(text)) is fetches

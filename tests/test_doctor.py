@@ -1,4 +1,4 @@
-"""Test `doctor`: this machine's state, and the commands that install what is missing."""
+"""Test `doctor`: the state of the installation, and the commands that install what is missing."""
 
 import importlib.metadata
 import sys
@@ -29,14 +29,14 @@ def test_shell_completion_can_be_installed(
     assert "_GPT2_SMALL_COMPLETE" in run("--show-completion").out
 
 
-def test_doctor_finds_all_that_is_needed_here(run: Callable[..., Ran]) -> None:
+def test_doctor_finds_everything_required_on_this_machine(run: Callable[..., Ran]) -> None:
     ran = run("doctor")
     assert ran.code == 0, ran.out
     assert f"torch {importlib.metadata.version('torch')}" in " ".join(ran.out.split())
     assert "Everything needed is installed." in ran.out
 
 
-def test_doctor_says_what_is_missing_and_the_command_that_mends_it(
+def test_doctor_lists_missing_packages_with_the_command_that_installs_them(
     run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(findings, "declared", lambda: [Needed("no-such-package", "2.0", None)])
@@ -53,7 +53,7 @@ def test_one_command_installs_everything_that_is_missing_for_a_purpose() -> None
     assert finding.fix == "pip install 'no-such-package>=1.0' 'nor-this>=2'"
 
 
-def test_an_extra_without_words_of_its_own_is_shown_by_its_name() -> None:
+def test_an_extra_without_a_description_is_shown_by_its_name() -> None:
     (finding,) = findings.packages([Needed("no-such-package", "1", "new-extra")])
     assert finding.subject == "extra new-extra"
 
@@ -68,7 +68,7 @@ def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
     assert "  install gcc, or name a C compiler" in ran.out
 
 
-def test_a_package_that_is_too_old_is_missing() -> None:
+def test_a_package_that_is_too_old_counts_as_missing() -> None:
     (finding,) = findings.packages([Needed("torch", "99.1", None)])
     assert finding.state == "missing"
     assert "is older than 99.1" in finding.found
@@ -79,26 +79,26 @@ def test_a_package_of_an_extra_is_optional() -> None:
     assert finding.state == "optional"
 
 
-def test_every_dependency_of_the_project_is_looked_at_once() -> None:
+def test_every_dependency_of_the_project_is_checked_once() -> None:
     names = [needed.name for needed in findings.declared()]
     assert {"torch", "einops", "typer", "datasets", "pytest"} <= set(names)
     assert len(set(names)) == len(names)
 
 
-def test_a_disk_that_is_nearly_full_is_said() -> None:
+def test_a_nearly_full_disk_is_reported() -> None:
     finding = findings.disk(Path.cwd(), lambda folder: (int(1e12), int(1e12), int(1e9)))
     assert finding.state == "optional"
     assert "1.0 GB free" in finding.found
     assert "free 4.0 GB" in finding.fix
 
 
-def test_a_torch_that_cannot_be_imported_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_that_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     (finding,) = findings.devices()
     assert (finding.state, finding.fix) == ("missing", "pip install --force-reinstall torch")
 
 
-def test_a_solution_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_solution_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(binding.SOLUTION_VARIABLE, "/no/such/file.py")
     finding = findings.reference()
     assert (finding.state, finding.fix) == ("missing", f"unset {binding.SOLUTION_VARIABLE}")

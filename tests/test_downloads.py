@@ -14,7 +14,7 @@ from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 
 pytestmark = pytest.mark.timeout(300)
-LONG = "600"  # seconds, for which the Hub's client itself would go on waiting
+LONG = "600"  # seconds: the timeout of the Hub's client itself
 PATIENT = """
 from gpt2_small.data.corpora import hub_corpus
 from gpt2_small.weights import hub_models
@@ -45,7 +45,7 @@ def start(hub: SlowHub, folder: Path, *words: object) -> Fork:
 
 
 def interrupted(hub: SlowHub, fork: Fork) -> str:
-    """What a command says that gets one Ctrl-C while it waits for the rest of a file."""
+    """Return the error of a command that gets one Ctrl-C while it waits for the rest of a file."""
     wait_until(lambda: hub.has_stalled.is_set() or fork.poll() is not None)
     assert fork.poll() is None, fork.err
     fork.send(signal.SIGINT)
@@ -89,7 +89,7 @@ SENT = 400_000
 
 
 def rows(path: Path) -> Path:
-    """A Parquet file of several row groups, of which each is asked for separately."""
+    """Return a Parquet file of several row groups, which are requested separately."""
     pyarrow = pytest.importorskip("pyarrow")
     pytest.importorskip("datasets")
     from pyarrow import parquet
@@ -99,7 +99,7 @@ def rows(path: Path) -> Path:
     return path
 
 
-def test_ctrl_c_while_a_data_set_is_downloaded_ends_prepare_and_says_how_to_go_on(
+def test_ctrl_c_while_a_data_set_is_downloaded_ends_prepare_with_the_command_to_resume(
     tmp_path, repository
 ):
     path = rows(repository / "train.parquet")

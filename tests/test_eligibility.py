@@ -114,7 +114,7 @@ ALTERED = [
 
 
 @pytest.mark.parametrize("alter", ALTERED)
-def test_an_altered_model_trains_and_generates_as_it_is_written(solution, alter):
+def test_an_altered_model_trains_and_generates_with_its_own_code(solution, alter):
     model = SMALL.build(solution, "Transformer")
     alter(solution, model)
     logits = model(SMALL.tokens()).detach()
@@ -152,7 +152,7 @@ def test_the_difference_is_named(solution, alter, sentence):
         FastTransformer(model)
 
 
-def test_a_hook_makes_the_twin_step_back_until_it_is_removed(solution):
+def test_a_hook_disables_the_twin_until_it_is_removed(solution):
     model = SMALL.build(solution, "Transformer")
     hooked = hooks(model, {"blocks.1.hook_resid_mid": lambda residual: residual})
     with hooked, pytest.raises(UserError, match=r"'blocks\.1\.hook_resid_mid' has a hook"):
@@ -160,7 +160,7 @@ def test_a_hook_makes_the_twin_step_back_until_it_is_removed(solution):
     assert stands_in_for(model)
 
 
-def test_a_hook_on_all_modules_makes_the_twin_step_back(solution):
+def test_a_hook_on_all_modules_disables_the_twin(solution):
     model = SMALL.build(solution, "Transformer")
     handle = register_module_forward_hook(lambda module, inputs, output: None)
     try:
@@ -171,7 +171,7 @@ def test_a_hook_on_all_modules_makes_the_twin_step_back(solution):
 
 
 @pytest.mark.parametrize("name", ["MLP", "LayerNorm", "Transformer"])
-def test_a_forward_replaced_in_the_reference_makes_the_twin_step_back(solution, monkeypatch, name):
+def test_a_forward_replaced_in_the_reference_disables_the_twin(solution, monkeypatch, name):
     model = SMALL.build(solution, "Transformer")
     kind = getattr(solution, name)
     original = kind.forward
@@ -179,13 +179,13 @@ def test_a_forward_replaced_in_the_reference_makes_the_twin_step_back(solution, 
     assert difference(model) == f"{name}.forward of the reference has been replaced"
 
 
-def test_a_gelu_replaced_in_the_reference_makes_the_twin_step_back(solution, monkeypatch):
+def test_a_gelu_replaced_in_the_reference_disables_the_twin(solution, monkeypatch):
     model = SMALL.build(solution, "Transformer")
     monkeypatch.setattr(solution, "gelu_tanh", F.relu)
     assert not stands_in_for(model)
 
 
-def test_a_method_bound_to_an_instance_makes_the_twin_step_back(solution):
+def test_a_method_bound_to_an_instance_disables_the_twin(solution):
     model = SMALL.build(solution, "Transformer")
     model.forward = types.MethodType(type(model).forward, model)
     assert not stands_in_for(model)
@@ -197,13 +197,13 @@ def test_another_module_and_another_files_transformer_are_not_the_reference(solu
     assert not stands_in_for(other)
 
 
-def test_a_changed_dropout_is_the_twins_too(solution):
+def test_a_changed_dropout_applies_to_the_twin_too(solution):
     model = SMALL.build(solution, "Transformer")
     model.blocks[0].attn.pattern_dropout.p = 0.5
     assert stands_in_for(model)
 
 
-def test_a_parametrized_weight_is_read_as_the_model_reads_it(solution):
+def test_the_twin_applies_a_weights_parametrization(solution):
     class Halved(nn.Module):
         def forward(self, weight):
             return weight / 2

@@ -1,4 +1,4 @@
-"""Test embedding: the learned vector of every token."""
+"""Test Embedding: the learned vector of every token."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

@@ -9,7 +9,7 @@ from gpt2_small.errors import UserError
 
 
 def ending_of(source, filename, capsys, monkeypatch):
-    """Exit code and standard error of a command whose code stands in this file."""
+    """Return exit code and standard error of a command with this code."""
     monkeypatch.setattr("sys.argv", ["command"])
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(lambda: exec(compile(source, filename, "exec"), {"UserError": UserError}))
@@ -18,12 +18,12 @@ def ending_of(source, filename, capsys, monkeypatch):
     return ended.value.code, capsys.readouterr().err
 
 
-def test_a_users_mistake_is_its_sentence_and_exit_code_2(capsys, monkeypatch):
+def test_a_user_error_prints_its_sentence_and_exits_with_2(capsys, monkeypatch):
     ending = ending_of("raise UserError('no; yes')", "x.py", capsys, monkeypatch)
     assert ending == (2, "error: no; yes\n")
 
 
-def test_an_unreadable_file_is_one_sentence_with_exit_code_2(capsys, monkeypatch):
+def test_an_unreadable_file_is_reported_in_one_sentence_with_exit_code_2(capsys, monkeypatch):
     source = "raise PermissionError(13, 'Permission denied', 'runs/hers')"
     ending = ending_of(source, "x.py", capsys, monkeypatch)
     sentence = "runs/hers cannot be used (Permission denied); change who may read and write it"
@@ -34,7 +34,7 @@ def test_an_unreadable_file_is_one_sentence_with_exit_code_2(capsys, monkeypatch
     ("arguments", "printed"),
     [("'sample is not written yet'", "sample is not written yet"), ("", "this is not written yet")],
 )
-def test_a_part_that_is_not_written_is_its_line_and_exit_code_1(
+def test_an_unwritten_part_is_reported_with_its_line_and_exit_code_1(
     arguments, printed, capsys, monkeypatch
 ):
     path = binding.bound().__file__
@@ -48,7 +48,7 @@ def test_a_not_implemented_error_of_other_code_keeps_its_traceback(capsys, monke
         ending_of("raise NotImplementedError", "elsewhere.py", capsys, monkeypatch)
 
 
-def test_of_several_processes_the_first_alone_speaks_and_the_others_wait(capsys, monkeypatch):
+def test_of_several_processes_only_the_first_prints_the_error(capsys, monkeypatch):
     waited = []
     monkeypatch.setattr(entry_point.time, "sleep", waited.append)
     for rank, expected in (("0", (2, "error: no\n")), ("1", (2, ""))):
@@ -57,7 +57,7 @@ def test_of_several_processes_the_first_alone_speaks_and_the_others_wait(capsys,
     assert waited == [entry_point.SECONDS_TO_PRINT]
 
 
-def test_at_a_terminal_a_sentence_is_broken_between_words(capsys, monkeypatch):
+def test_at_a_terminal_an_error_is_wrapped_between_words(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
     sentence = "my_gpt2.py exists already; choose another: gpt2-small start my_gpt2_second-try.py"

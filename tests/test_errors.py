@@ -26,11 +26,11 @@ NAMES = ("openwebtext", "TinyStories", "stories")
         ("xyz", "choose one"),
     ],
 )
-def test_the_nearest_name_is_suggested_whatever_its_case(name, sentence):
+def test_the_nearest_name_is_suggested_in_any_case(name, sentence):
     assert did_you_mean(name, NAMES, otherwise="choose one") == sentence
 
 
-def test_a_lock_that_another_process_holds_is_one_sentence(tmp_path):
+def test_a_lock_held_by_another_process_is_reported_in_one_sentence(tmp_path):
     program = (
         "import sys\nfrom pathlib import Path\nfrom gpt2_small.files import locked\n"
         "with locked(Path(sys.argv[1]), in_use='in use'):\n    print('held', flush=True)\n"
@@ -52,7 +52,7 @@ def test_a_lock_that_another_process_holds_is_one_sentence(tmp_path):
         pass
 
 
-def test_a_lock_in_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+def test_a_lock_in_a_folder_that_cannot_be_created_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(UserError, match=r"cannot write .*file \("),
@@ -61,7 +61,7 @@ def test_a_lock_in_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         pass
 
 
-def test_deeply_nested_json_is_one_sentence(tmp_path):
+def test_deeply_nested_json_is_reported_in_one_sentence(tmp_path):
     path = tmp_path / "deep.json"
     path.write_text('{"a": ' + "[" * 200_000)
     with pytest.raises(UserError, match=r"deep\.json is damaged"):
@@ -77,7 +77,7 @@ def test_a_manifest_whose_files_are_a_list_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "name", [b"plain.txt", b"two words", b"it's", b"caf\xe9", b"a\nb\\c'd", "ünï".encode(), b""]
 )
-def test_a_printed_command_names_the_very_file(name):
+def test_a_printed_command_names_the_exact_file(name):
     word = shell_word(os.fsdecode(name))
     assert word.isprintable()
     echoed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)

@@ -32,7 +32,7 @@ def a_story_run() -> Path:
     return Path("run")
 
 
-def test_a_text_gets_its_numbers_on_the_screen_and_in_the_file(
+def test_a_texts_scores_are_on_the_screen_and_in_the_file(
     run: Callable[..., Ran], a_run: Path
 ) -> None:
     ran = run("evaluate", "run", "--data", "text.txt", "--json", "out.json")
@@ -45,7 +45,7 @@ def test_a_text_gets_its_numbers_on_the_screen_and_in_the_file(
     assert {"nats_per_token", "perplexity", "stride", "interval", "seconds"} <= set(report)
 
 
-def test_questions_get_both_definitions(run: Callable[..., Ran], a_run: Path) -> None:
+def test_questions_are_scored_by_both_definitions(run: Callable[..., Ran], a_run: Path) -> None:
     row = {"ctx": "To be", "endings": ["or not", "x"], "label": 0}
     Path("q.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
     ran = run("evaluate", "run", "--choices", "q.jsonl", "--json", "out.json")
@@ -62,7 +62,7 @@ def test_questions_get_both_definitions(run: Callable[..., Ran], a_run: Path) ->
     }
 
 
-def test_the_questions_on_the_stories_need_no_file(
+def test_questions_about_the_stories_need_no_file(
     run: Callable[..., Ran], a_story_run: Path
 ) -> None:
     ran = run(
@@ -76,25 +76,25 @@ def words(question: dict[str, Any], ending: str) -> list[str]:
     return split_words(f"{question['ctx']} {ending}")
 
 
-def test_of_a_storys_endings_the_right_one_agrees_and_the_others_only_parse() -> None:
+def test_of_a_storys_endings_only_the_right_one_agrees_and_all_parse() -> None:
     for question in story_questions(50):
         for number, ending in enumerate(question["endings"]):
             assert parses(words(question, ending))
             assert agrees(words(question, ending)) is (number == question["label"])
 
 
-def test_the_endings_of_a_story_differ_in_one_and_the_same_word() -> None:
+def test_the_endings_of_a_story_differ_in_the_same_single_word() -> None:
     for question in story_questions(50):
         columns = zip(*(split_words(each) for each in question["endings"]), strict=True)
         assert [len(set(column)) for column in columns].count(4) == 1
         assert len({tuple(split_words(each)) for each in question["endings"]}) == 4
 
 
-def test_the_right_ending_stands_at_every_place() -> None:
+def test_the_right_ending_occurs_at_every_position() -> None:
     assert {question["label"] for question in story_questions(50)} == {0, 1, 2, 3}
 
 
-def test_a_data_set_of_the_stories_is_scored_below_a_guess(
+def test_a_stories_model_has_a_lower_loss_than_a_uniform_guess(
     run: Callable[..., Ran], a_story_run: Path
 ) -> None:
     Path("tales.txt").write_text("\n".join(map(join_words, training_stories(0, 20))))
@@ -117,7 +117,7 @@ def test_a_data_set_of_the_stories_is_scored_below_a_guess(
         (["--data", "text.txt", "--json", "no/folder/out.json"], "no/folder"),
     ],
 )
-def test_an_impossible_evaluation_is_one_sentence(
+def test_an_impossible_evaluation_is_refused_in_one_sentence(
     run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
 ) -> None:
     ran = run("evaluate", "run", *arguments)
@@ -132,7 +132,7 @@ def test_an_impossible_evaluation_is_one_sentence(
         (["--tasks", "hellaswag", "--include-path", "no"], "no is not a folder"),
     ],
 )
-def test_tasks_that_cannot_be_run_are_one_sentence(
+def test_tasks_that_cannot_run_are_refused_in_one_sentence(
     run: Callable[..., Ran], a_run: Path, arguments: list[str], sentence: str
 ) -> None:
     ran = run("lm-eval", "run", *arguments)

@@ -46,7 +46,7 @@ def model() -> Any:
 
 @cache
 def plainly(model: Any, definition: str) -> tuple[float, float, float]:
-    """acc, acc_norm and bits per byte by the plain computation."""
+    """Return acc, acc_norm and bits per byte of the plain computation."""
     acc = acc_norm = nats = byte_count = 0.0
     for question in QUESTIONS:
         best, best_normed, own, length = ORACLES[definition](model, TOKENIZER, question)
@@ -61,7 +61,7 @@ def numbers(result: ChoiceResult) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
-def test_each_definition_gives_what_it_gives_one_ending_at_a_time(
+def test_each_definition_gives_the_same_scores_as_one_ending_at_a_time(
     model: Any, definition: str
 ) -> None:
     result = answer(model, TOKENIZER, QUESTIONS, definition)
@@ -100,7 +100,7 @@ FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_changes_what_the_harness_definition_gives(
+def test_a_planted_fault_changes_the_harness_definitions_score(
     model: Any, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FAULTS[fault](monkeypatch)
@@ -118,7 +118,7 @@ def requests() -> list[tuple[list[int], list[int]]]:
 
 @pytest.mark.parametrize("is_packed", [True, False])
 @pytest.mark.parametrize("n_ctx", [160, 40])
-def test_every_token_gets_the_log_probability_that_it_has_alone(
+def test_every_token_has_the_same_log_probability_as_in_a_row_of_its_own(
     n_ctx: int, is_packed: bool
 ) -> None:
     model = model_that_reads(n_ctx)
@@ -129,7 +129,7 @@ def test_every_token_gets_the_log_probability_that_it_has_alone(
         torch.testing.assert_close(score.log_probabilities, alone, atol=1e-10, rtol=0)
 
 
-def test_a_window_cut_on_the_right_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_cut_on_the_right_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     model, context, ending = model_that_reads(40), [*range(60)], [1, 2, 3]
     monkeypatch.setattr(
         continuation_scores, "_Row", lambda kept, *rest: scoring_row(context[: len(kept)], *rest)
@@ -141,7 +141,7 @@ def test_a_window_cut_on_the_right_is_caught(monkeypatch: pytest.MonkeyPatch) ->
 scoring_row = continuation_scores._Row
 
 
-def test_a_model_that_the_twin_does_not_compute_is_read_as_it_is(model: Any) -> None:
+def test_a_model_without_a_twin_is_scored_with_its_own_code(model: Any) -> None:
     with_hook = model_that_reads(160)
     with_hook.load_state_dict(model.state_dict())
     handle = with_hook.blocks[0].mlp.register_forward_hook(lambda part, given, output: output * 2)
@@ -179,7 +179,7 @@ def summed_over(parts: list[list[float]]) -> list[float]:
 
 
 def in_processes(model: Any, world_size: int, share: Callable[[int], int]) -> Any:
-    """What several processes find whose sums are added up; `share` gives the rank of each."""
+    """Return the results of several processes whose sums are added; `share` receives each rank."""
     parts: list[list[float]] = []
 
     def gather(sums: list[float]) -> list[float]:
@@ -199,20 +199,20 @@ def in_processes(model: Any, world_size: int, share: Callable[[int], int]) -> An
     return result
 
 
-def test_two_processes_find_what_one_finds(model: Any) -> None:
+def test_two_processes_get_the_scores_of_one(model: Any) -> None:
     alone = answer(model, TOKENIZER, QUESTIONS, "completion")
     both = in_processes(model, 2, lambda rank: rank)
     assert (both.examples, both.acc, both.acc_norm) == (alone.examples, alone.acc, alone.acc_norm)
     assert both.bits_per_byte == pytest.approx(alone.bits_per_byte, rel=1e-12)
 
 
-def test_a_share_that_is_counted_twice_is_caught(model: Any) -> None:
+def test_a_share_counted_twice_is_detected(model: Any) -> None:
     alone = answer(model, TOKENIZER, QUESTIONS, "completion")
     twice = in_processes(model, 2, lambda rank: 0)
     assert twice.bits_per_byte != pytest.approx(alone.bits_per_byte, rel=1e-6)
 
 
-def test_a_random_model_scores_chance(model: Any) -> None:
+def test_a_random_model_scores_at_chance(model: Any) -> None:
     many = questions(400, seed=1)
     result = answer(model, TOKENIZER, many, "completion")
     assert abs(result.acc - 0.25) < 4 * (0.25 * 0.75 / 400) ** 0.5
@@ -249,15 +249,13 @@ def without(field: str) -> dict[str, Any]:
         ([1], "is not a JSON object"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_named_by_its_line(
-    tmp_path: Path, row: Any, sentence: str
-) -> None:
+def test_an_unusable_row_is_reported_with_its_line(tmp_path: Path, row: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         read_questions(write(tmp_path / "bad.jsonl", [row]))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"not json\n", b"\xff\xfe", b"[" * 100_000])
-def test_a_file_that_is_no_list_of_questions_is_one_sentence(
+def test_a_file_without_questions_is_refused_in_one_sentence(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "bad.jsonl"
@@ -266,11 +264,11 @@ def test_a_file_that_is_no_list_of_questions_is_one_sentence(
         read_questions(path)
 
 
-def test_a_question_that_does_not_fit_the_model_is_one_sentence() -> None:
+def test_a_question_that_does_not_fit_the_model_is_refused_in_one_sentence() -> None:
     with pytest.raises(UserError, match="with n_ctx = 8"):
         answer(model_that_reads(8), TOKENIZER, QUESTIONS, "completion")
 
 
-def test_a_text_outside_the_vocabulary_is_one_sentence(model: Any) -> None:
+def test_a_text_outside_the_vocabulary_is_refused_in_one_sentence(model: Any) -> None:
     with pytest.raises(UserError):
         answer(model, CharTokenizer("abc"), QUESTIONS, "completion")

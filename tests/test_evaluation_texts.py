@@ -63,7 +63,7 @@ def test_without_a_stride_the_windows_are_those_of_training_runs(model: Any) -> 
     assert score_documents(model, [Document(tokens)], BYTES).nats == pytest.approx(total, rel=1e-9)
 
 
-def test_documents_do_not_see_each_other(model: Any) -> None:
+def test_documents_are_scored_independently(model: Any) -> None:
     first, second = ids(30, seed=1), ids(9, seed=2)
     alone = [score_documents(model, [Document(each)], BYTES).nats for each in (first, second)]
     both = score_documents(model, [Document(first, 0), Document(second, 1)], BYTES)
@@ -80,7 +80,7 @@ TOKENIZERS = {
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 @pytest.mark.parametrize("stride", [4, N_CTX])
-def test_the_bytes_are_those_of_the_text(name: str, stride: int) -> None:
+def test_the_byte_count_is_that_of_the_text(name: str, stride: int) -> None:
     tokenizer = TOKENIZERS[name]
     score = score_documents(
         model_of(tokenizer.vocab_size), [document(tokenizer, TEXT, 0)], tokenizer, stride=stride
@@ -90,7 +90,7 @@ def test_the_bytes_are_those_of_the_text(name: str, stride: int) -> None:
     assert score.bits_per_byte == pytest.approx(bits(score.nats) / score.bytes)
 
 
-def test_the_bytes_of_a_word_tokenizer_hold_the_spaces_between_windows() -> None:
+def test_a_word_tokenizers_byte_count_includes_spaces_between_windows() -> None:
     tokenizer = StoriesTokenizer()
     text = join_words(training_stories(0, 1)[0])
     score = score_documents(
@@ -104,7 +104,7 @@ def with_replacement_characters(tokenizer: Any, window: Any) -> int:
     return sum(len(tokenizer.decode([id]).encode()) for id in window.ids[-window.scored :].tolist())
 
 
-def test_counting_the_bytes_of_replacement_characters_is_caught(
+def test_counting_the_bytes_of_replacement_characters_is_detected(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(text_scores, "_byte_length", with_replacement_characters)
@@ -112,7 +112,7 @@ def test_counting_the_bytes_of_replacement_characters_is_caught(
     assert score.bytes != len(TEXT.encode())
 
 
-def test_the_order_of_tokenizers_by_nats_per_token_can_be_the_reverse_of_that_by_bytes() -> None:
+def test_nats_per_token_and_bits_per_byte_can_rank_tokenizers_in_opposite_orders() -> None:
     """A uniform model over 8 tokens of one byte, and one over 64 tokens of three bytes."""
     short, long = math.log(8), math.log(64)
     assert short < long
@@ -125,18 +125,20 @@ def test_a_perplexity_is_the_exponential_of_nats_per_token(model: Any) -> None:
 
 
 @pytest.mark.parametrize("stride", [0, -1, N_CTX + 1])
-def test_a_stride_that_cannot_be_is_one_sentence(model: Any, stride: int) -> None:
+def test_an_impossible_stride_is_refused_in_one_sentence(model: Any, stride: int) -> None:
     with pytest.raises(UserError, match=f"stride is {stride}; .* 1 to n_ctx = {N_CTX}"):
         score_documents(model, [Document(ids(20))], BYTES, stride=stride)
 
 
 @pytest.mark.parametrize("documents", [[], [Document(ids(0))], [Document(ids(1))]])
-def test_nothing_to_score_is_one_sentence(model: Any, documents: Sequence[Document]) -> None:
+def test_a_text_without_tokens_to_score_is_refused_in_one_sentence(
+    model: Any, documents: Sequence[Document]
+) -> None:
     with pytest.raises(UserError, match="no token to score"):
         score_documents(model, documents, BYTES)
 
 
-def test_an_id_that_the_model_does_not_know_is_one_sentence(model: Any) -> None:
+def test_an_id_outside_the_models_vocabulary_is_refused_in_one_sentence(model: Any) -> None:
     with pytest.raises(UserError, match="the id 999, beyond the model's 257 tokens"):
         score_documents(model, [Document(np.array([1, 999]))], BYTES)
 
@@ -144,12 +146,14 @@ def test_an_id_that_the_model_does_not_know_is_one_sentence(model: Any) -> None:
 @pytest.mark.parametrize(
     ("degrees", "expected"), [(1, 12.7062047), (2, 4.3026527), (4, 2.7764451), (30, 2.0422725)]
 )
-def test_students_quantile_is_the_tables(degrees: int, expected: float) -> None:
+def test_quantiles_of_students_distribution_equal_published_ones(
+    degrees: int, expected: float
+) -> None:
     assert intervals.student_quantile(degrees) == pytest.approx(expected, abs=1e-6)
 
 
 def coverage(estimate: Callable[[np.ndarray, np.ndarray], intervals.MeanEstimate]) -> float:
-    """How often the interval holds the true ratio of 2, over groups of unequal size."""
+    """Return how often the interval contains the true ratio of 2, over groups of unequal size."""
     rng, held = np.random.default_rng(0), 0
     for _ in range(1000):
         sizes = rng.integers(5, 15, size=12).astype(float)
@@ -160,11 +164,11 @@ def coverage(estimate: Callable[[np.ndarray, np.ndarray], intervals.MeanEstimate
     return held / 1000
 
 
-def test_the_interval_holds_the_true_value_in_about_19_of_20_samples() -> None:
+def test_the_interval_contains_the_true_value_in_about_19_of_20_samples() -> None:
     assert 0.925 < coverage(lambda totals, sizes: intervals.ratio([*totals], [*sizes])) < 0.975
 
 
-def test_a_single_document_has_the_interval_of_its_windows(model: Any) -> None:
+def test_the_interval_of_a_single_document_is_over_its_windows(model: Any) -> None:
     tokens = ids(5 * N_CTX)
     as_windows = score_documents(model, [Document(tokens)], BYTES)
     as_one_document = score_documents(model, [Document(tokens, 0)], BYTES)

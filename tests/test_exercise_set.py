@@ -51,7 +51,7 @@ ADDS = Mistake(
 
 @pytest.fixture
 def small(tmp_path: Path) -> ExerciseSet:
-    """A set of two functions."""
+    """Return a set of two functions."""
     (tmp_path / "reference.py").write_text(REFERENCE)
     guide = Guide(steps=("Multiply.",), hints=("How often?", "Twice.", "2 * x"))
     return ExerciseSet(
@@ -64,7 +64,7 @@ def small(tmp_path: Path) -> ExerciseSet:
     )
 
 
-def test_a_skeleton_of_a_set_leaves_its_parts_out_and_says_which_set_it_is(small) -> None:
+def test_a_sets_skeleton_leaves_its_parts_out_and_names_the_set(small) -> None:
     text = skeleton(small)
     assert text.count("raise NotImplementedError") == 2
     assert "# 1. Multiply." in text
@@ -72,7 +72,7 @@ def test_a_skeleton_of_a_set_leaves_its_parts_out_and_says_which_set_it_is(small
     assert filled_in(text, small) == REFERENCE
 
 
-def test_a_part_of_a_set_is_judged_with_the_sets_reference_in_the_others_place(small) -> None:
+def test_a_part_of_a_set_is_judged_with_the_sets_reference_for_the_other_parts(small) -> None:
     wrong = build(ADDS, exercises=small)
     states = [one.result.status for one in judge(wrong, "double", exercises=small)]
     assert states == ["failed"]
@@ -92,7 +92,7 @@ def test_a_file_without_a_mark_belongs_to_the_fifteen_parts() -> None:
     assert exercise_sets.of_source(binding.reference_path().read_bytes()) is GPT2
 
 
-def test_a_file_of_a_lesson_that_is_not_there_is_refused_with_its_name() -> None:
+def test_a_file_of_a_missing_lesson_is_refused_with_its_name() -> None:
     with pytest.raises(UserError, match="there is no lesson 'no-such-lesson'"):
         exercise_sets.of_source(b"import torch\n# gpt2-small lesson: no-such-lesson\n")
 
@@ -103,6 +103,6 @@ def test_a_lesson_is_found_by_its_name_its_folder_and_its_number(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["", "0", "00", "09", "bigrams", "02_bigram"])
-def test_what_is_no_lesson_is_refused(name: str) -> None:
+def test_an_unknown_lesson_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="there is no lesson"):
         exercise_sets.find_lesson(name)

@@ -35,14 +35,14 @@ def test_putting_the_bodies_back_gives_the_reference_byte_for_byte(skeleton: str
     assert exercises.filled_in(skeleton).encode() == binding.reference_path().read_bytes()
 
 
-def test_one_body_left_out_does_not_give_the_reference(skeleton: str) -> None:
+def test_a_missing_body_does_not_give_the_reference(skeleton: str) -> None:
     text = exercises.filled_in(skeleton)
     without = exercises.with_body(text, "train", "    raise NotImplementedError\n")
     assert without != text
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_nothing_of_a_body_is_left_in_the_file(skeleton: str, part: str) -> None:
+def test_the_skeleton_contains_no_line_of_a_body(skeleton: str, part: str) -> None:
     left = exercises.body_of(skeleton, part).splitlines()
     *steps, stub = [line.strip() for line in left]
     assert all(step.startswith("#") for step in steps)
@@ -50,13 +50,13 @@ def test_nothing_of_a_body_is_left_in_the_file(skeleton: str, part: str) -> None
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_steps_of_a_part_are_numbered_from_one_without_a_gap(skeleton: str, part: str) -> None:
+def test_the_steps_of_a_part_are_numbered_from_one_without_gaps(skeleton: str, part: str) -> None:
     numbers = re.findall(r"# (\d+)\. ", exercises.body_of(skeleton, part))
     assert numbers == [str(n) for n in range(1, len(GUIDES[part].steps) + 1)]
     assert numbers
 
 
-def test_everything_but_the_bodies_stays_as_it_is_in_the_reference(skeleton: str) -> None:
+def test_everything_except_the_bodies_equals_the_reference(skeleton: str) -> None:
     def frame(text: str) -> str:
         tree = ast.parse(text)
         for part in PARTS:
@@ -67,7 +67,7 @@ def test_everything_but_the_bodies_stays_as_it_is_in_the_reference(skeleton: str
     assert frame(skeleton) == frame(exercises.reference_text())
 
 
-def test_the_file_can_be_loaded_and_has_every_name_of_a_solution(
+def test_the_skeleton_can_be_loaded_and_has_every_name_of_a_solution(
     skeleton: str, tmp_path: Path
 ) -> None:
     (tmp_path / "my_gpt2.py").write_text(skeleton)
@@ -75,7 +75,7 @@ def test_the_file_can_be_loaded_and_has_every_name_of_a_solution(
     assert [name for name in binding.SOLUTION_NAMES if not hasattr(module, name)] == []
 
 
-def test_the_file_is_clean_for_ruff(skeleton: str, tmp_path: Path) -> None:
+def test_the_skeleton_passes_ruff(skeleton: str, tmp_path: Path) -> None:
     file = tmp_path / "my_gpt2.py"
     file.write_text(skeleton)
     ruff = [sys.executable, "-m", "ruff"]
@@ -85,13 +85,13 @@ def test_the_file_is_clean_for_ruff(skeleton: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
-def test_on_a_new_file_nothing_passes_and_nothing_errs(verdict: Verdict) -> None:
+def test_in_a_new_file_no_check_passes_and_none_raises(verdict: Verdict) -> None:
     counts = verdict.counts()
     assert verdict.error is None
     assert (counts["passed"], counts["failed"]) == (0, 0)
 
 
-def test_every_check_of_a_new_file_says_not_written(verdict: Verdict) -> None:
+def test_every_check_of_a_new_file_is_not_written(verdict: Verdict) -> None:
     assert verdict.counts()["waiting"] == 0
     assert verdict.counts()["not_written"] == len(verdict.results)
 
@@ -101,7 +101,7 @@ def test_every_part_of_a_new_file_is_not_written_yet(verdict: Verdict) -> None:
     assert tuple(verdict.parts()) == PARTS
 
 
-def test_a_part_that_was_filled_in_holds_and_the_others_are_still_not_written(
+def test_a_written_part_passes_and_the_others_stay_not_written(
     skeleton: str, tmp_path: Path
 ) -> None:
     written = exercises.with_body(skeleton, "Embedding", exercises.reference_body("Embedding"))
@@ -109,7 +109,7 @@ def test_a_part_that_was_filled_in_holds_and_the_others_are_still_not_written(
     assert (verdict.state_of("Embedding"), verdict.state_of("MLP")) == ("passed", "not_written")
 
 
-def test_the_code_that_is_shown_is_the_references_own_without_the_docstring() -> None:
+def test_show_prints_the_references_code_without_the_docstring() -> None:
     tree = ast.parse(exercises.reference_text())
     for part in PARTS:
         function = exercises.function_of(tree, part)
@@ -125,21 +125,21 @@ def test_every_part_has_steps_and_three_hints_of_its_own() -> None:
     assert len(set(hints)) == 3 * len(PARTS)
 
 
-def test_hints_go_from_the_first_to_the_last_and_stay_there() -> None:
+def test_hints_advance_from_the_first_to_the_last_and_stay_there() -> None:
     progress_so_far = Progress()
     given = [progress.next_hint(progress_so_far, "MLP", ()) for _ in range(4)]
     assert [hint.text for hint in given] == [*GUIDES["MLP"].hints, GUIDES["MLP"].hints[-1]]
     assert [(hint.number, hint.of) for hint in given] == [(1, 3), (2, 3), (3, 3), (3, 3)]
 
 
-def test_a_named_mistake_has_hints_of_its_own_that_are_counted_apart() -> None:
+def test_a_named_mistake_has_its_own_hints_which_are_counted_separately() -> None:
     progress_so_far = Progress(hints={"LayerNorm": 2})
     first = progress.next_hint(progress_so_far, "LayerNorm", ["layer-norm-no-epsilon"])
     assert (first.about, first.number) == ("layer-norm-no-epsilon", 1)
     assert progress_so_far.hints == {"LayerNorm": 2, "layer-norm-no-epsilon": 1}
 
 
-def test_the_second_of_two_mistakes_is_hinted_at_when_the_first_has_no_more_hints() -> None:
+def test_the_second_mistakes_hints_follow_those_of_the_first() -> None:
     progress_so_far = Progress(hints={"layer-norm-no-epsilon": 3})
     two = ["layer-norm-no-epsilon", "layer-norm-unbiased-variance"]
     assert (
@@ -148,7 +148,7 @@ def test_the_second_of_two_mistakes_is_hinted_at_when_the_first_has_no_more_hint
     )
 
 
-def test_progress_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_progress_is_restored_as_saved(tmp_path: Path) -> None:
     file = tmp_path / "my_gpt2.py"
     before = Progress(["LayerNorm"], ["MLP"], {"MLP": 2})
     assert progress.write(file, before)
@@ -160,18 +160,18 @@ def test_progress_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     "damage",
     [b"", b"{", b"\xff\xfe", b"[]", b'{"format": "another/1", "done": ["MLP"]}'],
 )
-def test_progress_that_is_damaged_counts_as_none(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_progress_counts_as_none(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "my_gpt2.py"
     progress.path_for(file).write_bytes(damage)
     assert progress.read(file) == Progress()
 
 
-def test_what_cannot_be_meant_in_kept_progress_is_left_out(tmp_path: Path) -> None:
+def test_invalid_entries_of_saved_progress_are_ignored(tmp_path: Path) -> None:
     file = tmp_path / "my_gpt2.py"
     kept = {"format": progress.FORMAT, "done": ["MLP", "Nope"], "shown": 3, "hints": {"MLP": "x"}}
     progress.path_for(file).write_text(json.dumps(kept))
     assert progress.read(file) == Progress(["MLP"])
 
 
-def test_progress_that_cannot_be_kept_is_said_and_does_not_stop(tmp_path: Path) -> None:
+def test_progress_that_cannot_be_saved_is_reported_without_stopping(tmp_path: Path) -> None:
     assert not progress.write(tmp_path / "no such folder" / "my_gpt2.py", Progress())

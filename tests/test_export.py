@@ -28,7 +28,7 @@ from gpt2_small.weights import export_hugging_face, load_hugging_face
 
 pytestmark = pytest.mark.timeout(120)
 
-LOGIT_TOLERANCE = 1e-5  # float32, logits of the order 1, up to 48 blocks summed in another order
+LOGIT_TOLERANCE = 1e-5  # float32, logits of magnitude 1, up to 48 blocks summed in another order
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "transformer-lens.md"
 
 
@@ -48,7 +48,7 @@ def test_transformers_loads_each_published_shape_in_small_with_our_logits(tmp_pa
 @pytest.mark.parametrize(
     "changes", [{"d_mlp": 20}, {"layer_norm_eps": 0.3}, {"tied_embeddings": False}]
 )
-def test_variations_of_the_config_arrive_in_transformers(tmp_path, changes):
+def test_variations_of_the_config_are_exported(tmp_path, changes):
     model = our_gpt2(**changes)
     if model.unembed is not None:
         model.unembed.b_U.data.zero_()
@@ -62,7 +62,7 @@ def test_transformer_lens_loads_an_export_with_our_logits(tmp_path):
     assert_same_logits(logits_of(bridge), logits_of(model))
 
 
-def test_transformer_lens_reads_text_of_an_alphabet_without_the_letter_it_tries(tmp_path):
+def test_transformer_lens_reads_text_of_an_alphabet_without_its_test_letter(tmp_path):
     model, tokenizer = our_gpt2(), characters()
     assert "a" in tokenizer.characters
     tokenizer = CharTokenizer(tokenizer.characters.replace("a", "\n"))
@@ -74,7 +74,7 @@ def test_transformer_lens_reads_text_of_an_alphabet_without_the_letter_it_tries(
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_export_and_loading_are_each_others_inverse_bit_for_bit(tmp_path, tied):
+def test_loading_an_export_restores_every_bit(tmp_path, tied):
     model = our_gpt2(tied_embeddings=tied, dropout=0.1)
     if not tied:
         model.unembed.b_U.data.zero_()
@@ -84,7 +84,7 @@ def test_export_and_loading_are_each_others_inverse_bit_for_bit(tmp_path, tied):
         assert torch.equal(again.get_parameter(name), parameter), name
 
 
-def test_a_hugging_face_model_comes_back_from_us_bit_for_bit(tmp_path):
+def test_importing_and_exporting_a_hugging_face_model_restores_every_bit(tmp_path):
     theirs = hugging_face_gpt2()
     theirs.save_pretrained(tmp_path / "theirs")
     export_hugging_face(load_hugging_face(tmp_path / "theirs"), tmp_path / "ours")
@@ -144,7 +144,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("limit", [100, 4096])
-def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(tmp_path, limit):
+def test_a_full_disk_is_reported_in_one_sentence_and_leaves_no_partial_export(tmp_path, limit):
     saved_run(tmp_path / "run", our_gpt2())
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -156,7 +156,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing_half(tmp_path, limit):
     assert os.listdir(tmp_path) == ["run"]
 
 
-def test_a_failure_in_the_last_file_leaves_nothing_half(tmp_path, monkeypatch):
+def test_a_failure_in_the_last_file_leaves_no_partial_export(tmp_path, monkeypatch):
     def fail(tokenizer, folder, **how):
         raise UserError("this tokenizer cannot be written")
 
@@ -186,7 +186,7 @@ def test_the_manifest_lists_every_other_file_of_an_export(tmp_path):
     assert {*manifest["files"], "manifest.json"} == set(os.listdir(tmp_path / "out"))
 
 
-def test_the_page_about_transformer_lens_runs_as_it_stands(tmp_path, monkeypatch):
+def test_the_code_of_the_page_about_transformer_lens_runs(tmp_path, monkeypatch):
     text = "".join(map(chr, range(32, 127)))
     tokenizer = make_tokenizer("char", text)
     saved_run(tmp_path / "runs" / "play", our_gpt2(d_vocab=95, n_ctx=32), tokenizer)
@@ -197,7 +197,7 @@ def test_the_page_about_transformer_lens_runs_as_it_stands(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_the_real_size_goes_both_ways_with_the_same_logits(tmp_path):
+def test_at_the_real_size_export_and_import_give_the_same_logits(tmp_path):
     theirs = hugging_face_gpt2(12, 12, n_embd=768, n_positions=1024, vocab_size=50257)
     theirs.save_pretrained(tmp_path / "theirs")
     ours = gpt2_small.load_pretrained(tmp_path / "theirs")

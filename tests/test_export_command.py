@@ -39,7 +39,7 @@ def test_transformers_loads_the_exported_model_and_its_tokenizer(export, tmp_pat
         ("run", "file", "{0}/file is not a folder; give a new folder"),
     ],
 )
-def test_an_impossible_export_is_one_sentence_and_nothing_is_written(
+def test_an_impossible_export_is_refused_in_one_sentence_and_nothing_is_written(
     export, tmp_path, run, folder, sentence
 ):
     saved_run(tmp_path / "run", small_model())

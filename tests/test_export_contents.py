@@ -23,7 +23,7 @@ TEXT = "one two three four five six seven eight nine ten, a b c d e f g h i j k 
 
 @pytest.fixture
 def fine_tune(tmp_path):
-    """A folder of others: a start, an end and a padding token added, and two rows without one.
+    """Write a folder with an added start, end and padding token, and two rows without a token.
 
     Its texts end with <|answer_end|> or with token 7.
     """
@@ -56,7 +56,7 @@ def test_a_run_from_a_folder_with_tokens_of_its_own_keeps_rows_tokens_and_ends(f
     assert open_model(folder).tokenizer.to_dict() == open_model(fine_tune).tokenizer.to_dict()
 
 
-def test_a_folder_with_fewer_rows_than_tokens_is_exported_as_it_came(tmp_path):
+def test_a_folder_with_fewer_rows_than_tokens_is_exported_unchanged(tmp_path):
     (tmp_path / "theirs").mkdir()
     tokenizer_folders.pad_alone_added(tmp_path / "theirs")
     size = len(AutoTokenizer.from_pretrained(tmp_path / "theirs"))
@@ -68,7 +68,7 @@ def test_a_folder_with_fewer_rows_than_tokens_is_exported_as_it_came(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["bpe:270-chat", "byte-chat", "char-chat", slowly("gpt2-chat")])
-def test_roles_are_exported_with_every_row(tmp_path, name):
+def test_a_model_with_roles_is_exported_with_every_row(tmp_path, name):
     tokenizer = make_tokenizer(name, TEXT)
     rows = max(tokenizer.vocab_size + 5, tokenizer.d_vocab)
     model = our_gpt2(d_vocab=rows, n_layers=1)
@@ -105,7 +105,7 @@ def test_a_row_without_a_token_is_never_drawn_by_transformers(tmp_path):
 
 
 class ReluMLP(torch.nn.Module):
-    """An MLP that is another than GPT-2's."""
+    """An MLP that differs from GPT-2's."""
 
     def __init__(self, mlp):
         super().__init__()
@@ -116,7 +116,7 @@ class ReluMLP(torch.nn.Module):
         return torch.relu(x @ self.W_in + self.b_in) @ self.W_out + self.b_out
 
 
-def test_a_model_that_is_no_gpt2_is_not_exported(tmp_path):
+def test_a_model_other_than_gpt2_is_not_exported(tmp_path):
     model = our_gpt2()
     model.blocks[1].mlp = ReluMLP(model.blocks[1].mlp)
     with pytest.raises(UserError, match=r"is no GPT-2: its logits differ by up to \d"):
@@ -124,7 +124,7 @@ def test_a_model_that_is_no_gpt2_is_not_exported(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_method_that_was_replaced_is_found_before_an_export(tmp_path):
+def test_a_replaced_method_is_detected_before_an_export(tmp_path):
     model = our_gpt2()
     model.blocks[0].attn.forward = lambda x: 0.9 * x
     with pytest.raises(UserError, match="is no GPT-2"):
@@ -132,21 +132,21 @@ def test_a_method_that_was_replaced_is_found_before_an_export(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
-def test_rounding_is_not_taken_for_another_function(tmp_path, dtype):
+def test_rounding_does_not_prevent_an_export(tmp_path, dtype):
     export_hugging_face(our_gpt2(n_layers=12).to(dtype), tmp_path / "out")
 
 
-def test_the_training_mode_of_a_model_is_left_as_it_was(tmp_path):
+def test_an_export_leaves_the_training_mode_unchanged(tmp_path):
     model = our_gpt2(dropout=0.5).train()
     export_hugging_face(model, tmp_path / "out")
     assert model.training
 
 
-# What ggml-org/llama.cpp reads of a GPT2LMHeadModel (conversion/gpt2.py, conversion/base.py).
+# Fields and files that ggml-org/llama.cpp reads of a GPT2LMHeadModel (conversion/gpt2.py, base.py).
 GGUF_KEYS = ("n_layer", "n_ctx", "n_embd", "n_head", "layer_norm_epsilon", "vocab_size")
 
 
-def test_an_export_has_what_llama_cpps_converter_reads(tmp_path):
+def test_an_export_has_the_files_and_fields_of_llama_cpps_converter(tmp_path):
     tokenizer = make_tokenizer("gpt2")
     model = our_gpt2(d_vocab=50304, n_layers=1)
     export_hugging_face(model, tmp_path / "out", tokenizer=tokenizer)
@@ -154,6 +154,6 @@ def test_an_export_has_what_llama_cpps_converter_reads(tmp_path):
     assert config["architectures"] == ["GPT2LMHeadModel"]
     assert all(isinstance(config[key], (int, float)) for key in GGUF_KEYS)
     assert config["n_ctx"] == config["n_positions"] == model.config.n_ctx
-    assert config["n_inner"] == 4 * config["n_embd"]  # which the converter takes for granted
+    assert config["n_inner"] == 4 * config["n_embd"]  # assumed by the converter
     theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert max(theirs.vocab.values()) < config["vocab_size"]

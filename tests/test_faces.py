@@ -1,7 +1,7 @@
 """Test that `check`, the in-process runner and pytest agree.
 
-Pytest adds drawn shapes, live TransformerLens and shape types to the list of claims; what it adds
-fails no file that keeps the docstrings.
+Pytest adds drawn shapes, live TransformerLens and shape types to the list of claims; none of these
+fails a file that keeps the docstrings' promises.
 """
 
 import ast
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 FUSED = ROOT / "tests" / "styles" / "fused.py"
 RIGHT = sorted((ROOT / "tests" / "right_files").glob("*.py"))
 KNOWN = [m for m in mistake.catalogue() if m.same_as is None]
-# A module, and functions that draw, count and sort; `pytest -m slow` has every mistake of a part.
+# A module, and functions that draw, count and sort; `pytest -m slow` tries every mistake of a part.
 FEW = ("LayerNorm", "sample", "learning_rate", "parameter_groups")
 ONE_OF_A_FEW_PARTS = [next(m for m in KNOWN if m.component == part) for part in FEW]
 
@@ -46,7 +46,7 @@ def _one_thread():
 
 
 def reworded() -> str:
-    """The reference with no word of its errors left."""
+    """Return the reference with every word of its errors replaced."""
     tree = ast.parse(edited_reference.reference_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -55,7 +55,7 @@ def reworded() -> str:
 
 
 def raising_parts() -> list[str]:
-    """The parts whose code raises an error."""
+    """Return the parts whose code raises an error."""
     definitions = {getattr(node, "name", ""): node for node in ast.parse(reworded()).body}
     return [
         part
@@ -66,7 +66,7 @@ def raising_parts() -> list[str]:
 
 @cache
 def added_by_pytest(part: str) -> list[Callable[..., None]]:
-    """The tests of a part beside its claims."""
+    """Return the tests of a part in addition to its claims."""
     names = {"generation": "generation", "training_step": "train_step", "training": "train"}
     file = names.get(FILE_OF[part], FILE_OF[part])
     tests = inspect.getmembers(importlib.import_module(f"test_{file}"), inspect.isfunction)
@@ -88,36 +88,38 @@ def states_in_the_sandbox(folder: Path, text: str, part: str) -> dict[str, str]:
 
 
 def agree(folder: Path, wrong: mistake.Mistake) -> None:
-    """The same claims hold of a mistake here and in the sandbox."""
+    """Assert that the same claims hold for a mistake in this process and in the sandbox."""
     part = wrong.component
     sandboxed = states_in_the_sandbox(folder, wrong_text(wrong), part)
     here = states_here(edited_reference.build(wrong), part)
-    # What waits in the sandbox for other parts, or for a gate, is no claim about the part alone.
+    # Claims that wait in the sandbox for other parts, or for a gate, are not about the part alone.
     sandboxed = {name: state for name, state in sandboxed.items() if state != "waiting"}
     assert sandboxed == {name: state for name, state in here.items() if name in sandboxed}
     assert ("failed" in sandboxed.values()) == (not wrong.equivalent)
 
 
 @pytest.mark.parametrize("wrong", ONE_OF_A_FEW_PARTS, ids=lambda m: m.id)
-def test_a_mistake_is_judged_alike_here_and_where_the_file_runs(tmp_path, wrong) -> None:
+def test_a_mistake_is_judged_the_same_in_this_process_and_in_the_sandbox(tmp_path, wrong) -> None:
     agree(tmp_path, wrong)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
-def test_every_mistake_is_judged_alike_here_and_where_the_file_runs(tmp_path, part) -> None:
+def test_every_mistake_is_judged_the_same_in_this_process_and_in_the_sandbox(
+    tmp_path, part
+) -> None:
     for wrong in KNOWN:
         if wrong.component == part:
             agree(tmp_path, wrong)
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_part_has_a_test_that_pytest_adds(part: str) -> None:
+def test_pytest_adds_a_test_to_every_part(part: str) -> None:
     assert added_by_pytest(part)
 
 
 @pytest.mark.parametrize("part", raising_parts())
-def test_claims_about_errors_hold_of_a_reference_whose_errors_are_reworded(tmp_path, part) -> None:
+def test_claims_about_errors_hold_for_a_reference_with_reworded_errors(tmp_path, part) -> None:
     path = tmp_path / "reworded.py"
     path.write_text(reworded())
     module = gpt2_small.load(path)
@@ -131,7 +133,7 @@ SLOWLY_JUDGED = ("generate", "train_step")
 
 
 @pytest.mark.parametrize("part", few(set(raising_parts()) - {*SLOWLY_JUDGED}, raising_parts()))
-def test_a_reference_whose_errors_are_reworded_holds_on_every_face(tmp_path, part) -> None:
+def test_a_reference_with_reworded_errors_passes_check_and_pytest(tmp_path, part) -> None:
     path = tmp_path / "reworded.py"
     path.write_text(reworded())
     module = gpt2_small.load(path)
@@ -145,7 +147,7 @@ def test_a_reference_whose_errors_are_reworded_holds_on_every_face(tmp_path, par
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("path", [FUSED, *RIGHT], ids=lambda path: path.stem)
-def test_what_pytest_adds_fails_no_right_file(path: Path) -> None:
+def test_the_tests_that_pytest_adds_pass_for_every_correct_file(path: Path) -> None:
     module = binding.load(path)
     own = [part for part in PARTS if hasattr(module, part)]
     stand_in(module, own)
@@ -162,7 +164,7 @@ def pytest_on(path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [reworded(), FUSED.read_text()], ids=["reworded", "fused"])
-def test_pytest_calls_a_whole_file_done_that_check_calls_done(tmp_path, text) -> None:
+def test_pytest_passes_a_file_that_check_passes(tmp_path, text) -> None:
     path = tmp_path / "my_gpt2.py"
     path.write_text(text)
     assert check_text(tmp_path, text).exit_code == 0
@@ -171,7 +173,7 @@ def test_pytest_calls_a_whole_file_done_that_check_calls_done(tmp_path, text) ->
 
 
 @pytest.mark.slow
-def test_pytest_calls_a_file_wrong_that_check_calls_wrong(tmp_path) -> None:
+def test_pytest_fails_a_file_that_check_fails(tmp_path) -> None:
     text = wrong_text(mistake.find("mlp-relu"))
     path = tmp_path / "my_gpt2.py"
     path.write_text(text)

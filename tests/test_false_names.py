@@ -8,7 +8,7 @@ import torch
 from test_mistake_matrix import trial_of
 from unlisted_slips import SLIPS, Slip
 
-# One in so many is tried by default; the others are slow.
+# The default suite tries one in this many; the others are slow.
 ONE_IN = 40
 
 
@@ -41,8 +41,8 @@ def test_an_unlisted_slip_is_rejected_and_gets_no_false_name(slip: Slip, tmp_pat
 
 
 @pytest.mark.slow
-def test_nine_in_ten_unlisted_slips_are_pointed_at(tmp_path: Path) -> None:
-    """A line of the statement, or of the one that uses what it gives."""
+def test_nine_in_ten_unlisted_slips_have_their_line_quoted(tmp_path: Path) -> None:
+    """A line of the wrong statement, or of the one that uses its result."""
     astray = []
     for slip in SLIPS:
         line, first = trial_with(slip, tmp_path).line, slip.line

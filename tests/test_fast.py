@@ -26,8 +26,8 @@ from gpt2_small.kernels.chunked_loss import chunk_size
 from gpt2_small.model import twin as fast
 from gpt2_small.model.presets import PRESETS
 
-# Standard errors between two estimates of the same quantity: a normal variable is further out with
-# probability 8e-11, and a test compares 70 of them.
+# Tolerance in standard errors: a normal variable exceeds it with probability 8e-11, and a test
+# compares 70 of them.
 SIGMAS = 6.5
 
 
@@ -36,14 +36,16 @@ any_shape = given(case=cases(), tied=st.booleans(), positions_per_chunk=st.integ
 
 @settings(max_examples=20)
 @any_shape
-def test_loss_logits_and_gradients_are_the_references(solution, case, tied, positions_per_chunk):
+def test_loss_logits_and_gradients_equal_the_references(solution, case, tied, positions_per_chunk):
     assert_same_function(solution, replace(case, scale=1.0), tied, positions_per_chunk)
 
 
 @pytest.mark.slow
 @settings(max_examples=200)
 @any_shape
-def test_they_are_the_references_in_many_shapes(solution, case, tied, positions_per_chunk):
+def test_loss_logits_and_gradients_equal_the_references_in_many_shapes(
+    solution, case, tied, positions_per_chunk
+):
     assert_same_function(solution, replace(case, scale=1.0), tied, positions_per_chunk)
 
 
@@ -77,7 +79,7 @@ def test_a_frozen_parameter_gets_no_gradient_and_leaves_the_others_theirs(soluti
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_unembeddings_gradient_lies_in_memory_like_its_parameter(solution, tied):
+def test_the_unembeddings_gradient_has_the_strides_of_its_parameter(solution, tied):
     model = SMALL.build(solution, "Transformer", tied_embeddings=tied)
     parameter = model.embed.W_E if tied else model.unembed.W_U
     loss = fast.FastTransformer(model, positions_per_chunk=4)(window(SMALL))
@@ -86,7 +88,7 @@ def test_the_unembeddings_gradient_lies_in_memory_like_its_parameter(solution, t
 
 
 class LargestTensor(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation returns, forward and backward."""
+    """Records the size of the largest tensor that any operation returns, forward and backward."""
 
     numbers = 0
 
@@ -99,7 +101,7 @@ class LargestTensor(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_logits_of_more_than_a_chunk_never_exist(solution, tied):
+def test_no_tensor_holds_the_logits_of_more_than_a_chunk(solution, tied):
     case = Case(n_heads=2, d_head=4, d_mlp=16, n_ctx=32, seq=32, d_vocab=2000, batch=4)
     model = case.build(solution, "Transformer", tied_embeddings=tied)
     with LargestTensor() as whole:
@@ -117,15 +119,13 @@ def test_on_a_cpu_a_chunk_has_at_least_128_positions_and_no_more_logits_than_gpt
     assert chunk * d_vocab <= 128 * max(d_vocab, 50_304)
 
 
-def test_on_a_cpu_the_logits_of_a_small_vocabulary_come_at_once():
+def test_on_a_cpu_the_logits_of_a_small_vocabulary_are_one_chunk():
     assert chunk_size(12 * 64, 65, on_cpu=True) == 12 * 64
 
 
 @pytest.mark.parametrize("batch", [FEW, MANY])
 @pytest.mark.parametrize("tied", [True, False])
-def test_under_bfloat16_autocast_it_is_about_as_near_to_float32_as_the_model_is(
-    solution, tied, batch
-):
+def test_under_bfloat16_autocast_the_twins_error_is_about_the_models(solution, tied, batch):
     assert_as_near_in_bfloat16(solution, tied, batch)
 
 
@@ -133,7 +133,7 @@ def test_dropout_has_the_references_distribution(solution):
     case = Case(n_heads=2, d_head=4, d_mlp=16, n_layers=1, n_ctx=5, seq=5, d_vocab=7, batch=1)
     model = case.build(solution, "Transformer", dropout=0.3).train()
     with torch.no_grad():
-        model.blocks[0].attn.W_O *= 4  # so that every dropout moves the logits
+        model.blocks[0].attn.W_O *= 4  # so that every dropout affects the logits
         model.blocks[0].mlp.W_out *= 4
     draws = case.tokens().expand(20_000, -1)
     with torch.no_grad(), torch.random.fork_rng():
@@ -147,7 +147,7 @@ def test_dropout_has_the_references_distribution(solution):
 
 
 def kept_bytes(run) -> int:
-    """What autograd keeps for the backward pass, parameters included."""
+    """Return the bytes that autograd saves for the backward pass, parameters included."""
     storages = {}
 
     def keep(tensor):
@@ -172,7 +172,7 @@ def test_recomputed_activations_give_the_same_loss_and_gradients(solution, dropo
     assert all(torch.equal(kept[name], computed_again[name]) for name in kept)
 
 
-def test_recomputed_activations_are_not_kept(solution):
+def test_recomputed_activations_are_not_saved(solution):
     model = solution.Transformer(
         solution.TransformerConfig(d_model=32, n_layers=6, n_heads=2, n_ctx=64, d_vocab=50)
     )
@@ -208,7 +208,7 @@ def test_an_optimiser_of_the_models_parameters_trains_through_the_twin(solution)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's
-def test_compiled_it_is_one_graph_with_the_same_gradients(solution):
+def test_the_compiled_twin_is_one_graph_with_the_same_gradients(solution):
     model = replace(SMALL, n_layers=1).build(solution, "Transformer")
     twin = fast.FastTransformer(model, positions_per_chunk=13)
     compiled = torch.compile(twin, backend="aot_eager", fullgraph=True)

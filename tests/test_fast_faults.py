@@ -45,7 +45,7 @@ PLANTED = [
 @pytest.mark.parametrize(("module", "old", "new"), PLANTED)
 def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new):
     plant(monkeypatch, module, old, new)
-    case = replace(SMALL, seq=7)  # several chunks, and not all of a length
+    case = replace(SMALL, seq=7)  # several chunks of unequal lengths
     with pytest.raises((AssertionError, RuntimeError)):  # noqa: PT012
         assert_same_function(solution, case, tied=False, positions_per_chunk=5)
         assert_same_function(solution, case, tied=True, positions_per_chunk=5)

@@ -13,7 +13,7 @@ OLD, NEW = "the old text\n", "the new text\n"
 
 
 class WriteFails(Exception):
-    """An error of the writer's own."""
+    """An error raised by the test's writer."""
 
 
 def full_disk(*_: object) -> None:
@@ -48,7 +48,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(file: Path) -> None:
+def test_a_written_file_replaces_the_old_one_and_leaves_no_temporary_file(file: Path) -> None:
     with atomic_file(file) as aside:
         aside.write_text(NEW)
         assert file.read_text() == OLD
@@ -56,7 +56,7 @@ def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it(file: 
 
 
 @pytest.mark.parametrize("error", [WriteFails(), KeyboardInterrupt(), SystemExit(3)])
-def test_a_writer_that_raises_leaves_the_old_file_and_nothing_beside_it(
+def test_a_writer_that_raises_leaves_the_old_file_and_no_temporary_file(
     file: Path, error: BaseException
 ) -> None:
     with pytest.raises(type(error)):
@@ -65,7 +65,7 @@ def test_a_writer_that_raises_leaves_the_old_file_and_nothing_beside_it(
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_full_disk_at_the_end_leaves_the_old_file_and_nothing_beside_it(
+def test_a_full_disk_at_the_end_leaves_the_old_file_and_no_temporary_file(
     file: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(files.os, step, full_disk)
@@ -75,7 +75,7 @@ def test_a_full_disk_at_the_end_leaves_the_old_file_and_nothing_beside_it(
     assert contents(file.parent) == {"file.txt": OLD}
 
 
-def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_nothing_beside_it(
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_temporary_file(
     file: Path,
 ) -> None:
     with pytest.raises(UnicodeEncodeError):
@@ -89,21 +89,21 @@ def test_a_failed_first_write_leaves_an_empty_folder(tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
-def test_a_folder_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot write .*missing/file\.txt"):
         write_atomically(tmp_path / "missing" / "file.txt", NEW)
     assert contents(tmp_path) == {}
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_written_file_has_the_permissions_that_were_asked_for(file: Path, mode: int) -> None:
+def test_a_written_file_has_the_requested_permissions(file: Path, mode: int) -> None:
     with atomic_file(file, mode=mode) as aside:
         aside.write_text(NEW)
     assert file.stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
-def test_a_link_is_written_through_and_stays_a_link(file: Path) -> None:
+def test_writing_to_a_link_replaces_its_target(file: Path) -> None:
     link = file.with_name("link.txt")
     link.symlink_to(file)
     write_atomically(link, NEW)
@@ -112,7 +112,7 @@ def test_a_link_is_written_through_and_stays_a_link(file: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [WriteFails(), KeyboardInterrupt()])
-def test_a_folder_whose_writer_raises_is_the_old_one_with_nothing_beside_it(
+def test_a_folders_writer_that_raises_leaves_the_old_folder_and_no_temporary_one(
     tmp_path: Path, error: BaseException
 ) -> None:
     write_folder(tmp_path / "folder", OLD)
@@ -122,7 +122,7 @@ def test_a_folder_whose_writer_raises_is_the_old_one_with_nothing_beside_it(
     assert contents(tmp_path) == before
 
 
-def test_a_full_disk_while_a_folder_takes_its_place_brings_the_old_one_back(
+def test_a_full_disk_while_a_folder_is_replaced_restores_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_folder(tmp_path / "folder", OLD)
@@ -140,7 +140,7 @@ def test_a_full_disk_while_a_folder_takes_its_place_brings_the_old_one_back(
     assert contents(tmp_path) == before
 
 
-def test_a_pipe_in_the_place_of_a_folder_is_refused_and_stays(tmp_path: Path) -> None:
+def test_a_pipe_in_the_place_of_a_folder_is_refused_and_unchanged(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match=r"pipe is not a folder; give a new folder"):
         write_folder(tmp_path / "pipe", NEW)
@@ -148,7 +148,7 @@ def test_a_pipe_in_the_place_of_a_folder_is_refused_and_stays(tmp_path: Path) ->
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_pipe_in_the_place_of_a_file_is_refused_and_stays(tmp_path: Path) -> None:
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_unchanged(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "loss.png")
     with (
         pytest.raises(UserError, match="is not a file; give another path"),
@@ -158,7 +158,7 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_stays(tmp_path: Path) -> N
     assert (tmp_path / "loss.png").is_fifo()
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused_and_stays(file: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_refused_and_unchanged(file: Path) -> None:
     with pytest.raises(UserError, match=r"file\.txt is not a folder; give a new folder"):
         write_folder(file, NEW)
     assert contents(file.parent) == {"file.txt": OLD}

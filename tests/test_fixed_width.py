@@ -10,7 +10,7 @@ WIDTH = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.i
 
 
 def fixed_width() -> str:
-    """The reference with an MLP of four times d_model, whatever the configuration says."""
+    """Return the reference with an MLP of width 4 d_model for every configuration."""
     return reference_with(
         (WIDTH, WIDTH.replace("config.d_mlp", "4 * config.d_model")),
         ("self.b_in = nn.Parameter(torch.zeros(config.d_mlp))",
@@ -25,7 +25,9 @@ def test_a_fixed_width_is_a_mistake(tmp_path: Path) -> None:
     assert wrong_of(verdict) == {"MLP": ("mlp-fixed-width",)}
 
 
-def test_a_fixed_width_that_the_file_states_is_not_judged_and_said(tmp_path: Path) -> None:
+def test_a_fixed_width_declared_in_the_file_is_not_judged_and_reported_as_such(
+    tmp_path: Path,
+) -> None:
     verdict = check_text(tmp_path, fixed_width() + '\nFIXED = ("d_mlp",)\n', "MLP")
     assert verdict.exit_code == 0
     assert verdict.remarks[0].startswith("Not judged of MLP: d_mlp, which it fixes")

@@ -14,12 +14,12 @@ from gpt2_small.evaluation.floor_alarm import sees_targets
 @pytest.mark.parametrize(
     ("loss", "alarm"), [(0.54, False), (0.5, False), (0.4, True), (0.02, True)]
 )
-def test_only_a_loss_far_below_the_floor_is_an_alarm(loss: float, alarm: bool) -> None:
+def test_only_a_loss_far_below_the_floor_raises_the_alarm(loss: float, alarm: bool) -> None:
     assert sees_targets(loss, 0.537) is alarm
 
 
 @pytest.mark.slow
-def test_the_demo_names_check_and_fails_for_a_file_without_its_mask(tmp_path: Path) -> None:
+def test_the_demo_recommends_check_and_fails_for_a_file_without_a_mask(tmp_path: Path) -> None:
     reference = binding.reference_path().read_text()
     without_mask = reference.replace(
         "scores = similarity + mask", "scores = similarity + 0 * mask.nan_to_num(neginf=0.0)"

@@ -32,7 +32,7 @@ def config(request):
 
 
 def counted_flops(loss, batch):
-    """A token's share of what torch's counter saw of a forward and backward pass."""
+    """Return the FLOPs per token of a forward and backward pass by torch's counter."""
     with FlopCounterMode(display=False) as counter:
         loss(batch).backward()
     return counter.get_total_flops() / batch[:, 1:].numel()
@@ -44,16 +44,16 @@ def windows(config, seq=None):
 
 @pytest.fixture
 def countable(monkeypatch):
-    """The twin on operators that the counter knows: torch's own matmul, attention as products.
+    """Run the twin on operators that the counter knows: torch's matmul, explicit attention.
 
-    The counter passes over oneDNN's operator, and over flash attention on a CPU.
+    The counter ignores oneDNN's operator, and flash attention on a CPU.
     """
     monkeypatch.setattr(matmul, "onednn_serves", lambda *_: False)
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
 
-def test_the_reference_computes_as_many_flops_as_are_counted_for_it(config):
+def test_the_references_flops_equal_those_of_torchs_counter(config):
     model = gpt2_small.Transformer(config)
 
     def loss(batch):
@@ -62,18 +62,18 @@ def test_the_reference_computes_as_many_flops_as_are_counted_for_it(config):
     assert counted_flops(loss, windows(config)) == training_flops(config)
 
 
-def test_the_twin_computes_as_many_flops_as_are_counted_for_it(config, countable):
+def test_the_twins_flops_equal_those_of_torchs_counter(config, countable):
     twin = FastTransformer(gpt2_small.Transformer(config), positions_per_chunk=13)
     assert counted_flops(twin, windows(config)) == training_flops(config)
 
 
-def test_shorter_windows_cost_less_attention(config, countable):
+def test_shorter_windows_need_fewer_attention_flops(config, countable):
     twin = FastTransformer(gpt2_small.Transformer(config))
     assert counted_flops(twin, windows(config, seq=7)) == training_flops(config, seq=7)
     assert training_flops(config, seq=7) < training_flops(config)
 
 
-def test_the_forward_pass_is_a_third_of_it(config):
+def test_the_forward_pass_is_a_third_of_the_flops(config):
     model = gpt2_small.Transformer(config)
     tokens = windows(config)[:, :-1]
     with FlopCounterMode(display=False) as counter:
@@ -82,7 +82,7 @@ def test_the_forward_pass_is_a_third_of_it(config):
     assert training_flops(config) == 3 * forward_flops(config)
 
 
-def test_without_the_masked_half_a_key_is_counted_for_every_position_that_sees_it(config):
+def test_without_the_masked_half_each_visible_key_is_counted_once(config):
     keys = sum(position + 1 for position in range(config.n_ctx)) / config.n_ctx
     per_key = attention_flops(config, seq=1)
     assert attention_flops(config, causal=True) == keys * per_key
@@ -91,7 +91,7 @@ def test_without_the_masked_half_a_key_is_counted_for_every_position_that_sees_i
     assert forward_flops(config, causal=True) == products_alone + keys * per_key
 
 
-def test_gpt2_costs_what_the_formula_of_palm_and_nanogpt_says():
+def test_gpt2s_flops_equal_the_formula_of_palm_and_nanogpt():
     config = preset("gpt2")
     # nanoGPT's N: all parameters without W_pos; biases and gains are the 0.1 % that differ.
     n = parameter_count(config) - config.n_ctx * config.d_model
@@ -100,18 +100,18 @@ def test_gpt2_costs_what_the_formula_of_palm_and_nanogpt_says():
     assert training_flops(config) == 6 * 123_532_032 + 12 * 12 * 768 * 1024
 
 
-def test_parameters_are_those_of_the_model(config):
+def test_the_number_of_parameters_equals_the_models(config):
     model = gpt2_small.Transformer(config)
     assert parameter_count(config) == sum(weight.numel() for weight in model.parameters())
 
 
-def test_gpt2_has_its_published_number_of_parameters_and_wants_twenty_tokens_for_each():
+def test_gpt2_has_its_published_number_of_parameters_and_20_tokens_for_each_are_recommended():
     assert parameter_count(preset("gpt2")) == 124_439_808
     assert parameter_count(preset("gpt2-xl")) == 1_557_611_200
     assert optimal_tokens(preset("gpt2")) == 2_488_796_160
 
 
-def test_every_weight_that_multiplies_is_a_matrix_of_the_model(config):
+def test_every_counted_weight_is_a_matrix_of_the_model(config):
     model = gpt2_small.Transformer(config)
     looked_up = {"embed.W_E", "pos_embed.W_pos"} - (
         {"embed.W_E"} if model.unembed is None else set()
@@ -124,7 +124,7 @@ def test_every_weight_that_multiplies_is_a_matrix_of_the_model(config):
     assert product_weights(config) == sum(matrices.values())
 
 
-def test_a_model_that_makes_a_product_twice_is_noticed(config):
+def test_computing_a_product_twice_is_detected(config):
     model = gpt2_small.Transformer(config)
 
     def wasteful(batch):

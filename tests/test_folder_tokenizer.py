@@ -24,14 +24,14 @@ def write(folder, files):
         {"special_tokens_map.json": {"eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}},
     ],
 )
-def test_gpt2s_is_assumed_where_nothing_speaks_against_it(tmp_path, rows, files):
+def test_gpt2s_tokenizer_is_assumed_if_the_folder_does_not_contradict_it(tmp_path, rows, files):
     write(tmp_path, files)
     tokenizer, remarks = tokenizer_beside(tmp_path, rows)
     assert isinstance(tokenizer, GPT2Tokenizer)
     assert remarks == (f"{tmp_path} has no tokenizer files; GPT-2's is assumed",)
 
 
-def test_another_end_is_kept_where_gpt2s_is_assumed(tmp_path):
+def test_another_end_of_text_is_used_with_gpt2s_tokenizer(tmp_path):
     write(tmp_path, {"generation_config.json": {"eos_token_id": [50256, 198]}})
     tokenizer, remarks = tokenizer_beside(tmp_path, 50257)
     assert tokenizer.ends == {198, 50256}
@@ -70,7 +70,7 @@ def test_another_end_is_kept_where_gpt2s_is_assumed(tmp_path):
         ),
     ],
 )
-def test_settings_of_another_tokenizer_are_refused(tmp_path, rows, files, sentence):
+def test_a_folder_with_settings_of_another_tokenizer_is_refused(tmp_path, rows, files, sentence):
     write(tmp_path, files)
     with pytest.raises(UserError, match=sentence) as refusal:
         tokenizer_beside(tmp_path, rows)

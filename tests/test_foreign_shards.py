@@ -35,17 +35,17 @@ def play(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
-    """Read-only folders of the same text by their kind of shards."""
+    """Return read-only folders of the same text, by their kind of shards."""
     return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
 def foreign(tmp_path):
-    """What nanoGPT leaves behind."""
+    """Return a folder of shards as nanoGPT's prepare.py writes them."""
     return nanogpt_folder(tmp_path / "theirs")
 
 
-def test_a_folder_of_nanogpts_is_accepted_and_said_to_be_one(foreign):
+def test_a_folder_of_nanogpts_shards_is_accepted_and_reported_as_such(foreign):
     shards = open_shards(foreign)
     assert (len(shards.train), len(shards.validation)) == (1000, 100)
     assert shards.tokenizer.name == "gpt2"
@@ -59,31 +59,31 @@ STEP = {"seed": 0, "step": 0, "batch_size": 4, "rank": 0, "world_size": 1}
 
 
 class Harmful:
-    """What runs a program when it is unpickled."""
+    """Runs a program when it is unpickled."""
 
     def __reduce__(self):
         return os._exit, (1,)
 
 
-def test_a_pickle_beside_them_is_left_alone_with_a_word(foreign):
+def test_a_pickle_beside_the_shards_is_not_loaded_and_reported(foreign):
     (foreign / "meta.pkl").write_bytes(pickle.dumps(Harmful()))
     assert "meta.pkl is a pickle and is never read" in open_shards(foreign).remarks[1]
 
 
-def test_the_tokenizer_of_foreign_shards_is_the_one_given_else_the_one_beside_them(foreign):
+def test_the_tokenizer_of_foreign_shards_is_the_given_one_or_the_one_in_the_folder(foreign):
     tokenizer = CharTokenizer("".join(map(chr, range(2000))))
     assert open_shards(foreign, tokenizer=tokenizer).tokenizer is tokenizer
     save_tokenizer(tokenizer, foreign)
     assert open_shards(foreign).tokenizer.name == "char"
 
 
-def test_one_file_alone_keeps_its_last_tenth_for_validation(foreign):
+def test_of_a_single_file_the_last_tenth_is_for_validation(foreign):
     shards = open_shards(foreign / "train.bin")
     assert np.array_equal(shards.train[:], TOKENS[:900])
     assert np.array_equal(shards.validation[:], TOKENS[900:])
 
 
-def test_a_folder_of_build_nanogpts_is_accepted(tmp_path):
+def test_a_folder_of_build_nanogpts_shards_is_accepted(tmp_path):
     for number, part in enumerate(np.split(TOKENS, [100, 700])):
         split = "train" if number else "val"
         np.save(tmp_path / f"edufineweb_{split}_{number:06d}.npy", part)
@@ -113,13 +113,13 @@ def with_a_header_of_llm_c():
         (words_of_4_bytes(), r"train\.bin seems to contain tokens of four bytes"),
     ],
 )
-def test_a_foreign_file_that_holds_something_else_is_refused_by_name(foreign, data, complaint):
+def test_a_foreign_file_without_tokens_is_refused_by_name(foreign, data, complaint):
     (foreign / "train.bin").write_bytes(data)
     with pytest.raises(UserError, match=complaint):
         open_shards(foreign)
 
 
-def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_training(
+def test_an_id_beyond_the_vocabulary_inside_a_shard_is_found_by_verifying_and_by_training(
     foreign, monkeypatch
 ):
     tokens = np.zeros(400_000, dtype=np.uint16)
@@ -141,27 +141,27 @@ def test_an_id_past_the_vocabulary_far_inside_is_found_by_verifying_and_by_train
         (np.array([Harmful()]), r"contains an array \[1\] of object"),
     ],
 )
-def test_a_foreign_array_of_something_else_is_refused(tmp_path, array, complaint):
+def test_a_foreign_array_without_tokens_is_refused(tmp_path, array, complaint):
     np.save(tmp_path / "a_val_0.npy", TOKENS)
     np.save(tmp_path / "a_train_0.npy", array)
     with pytest.raises(UserError, match=f"a_train_0.npy {complaint}"):
         open_shards(tmp_path)
 
 
-def test_a_folder_without_validation_is_refused_with_what_there_is(foreign):
+def test_a_folder_without_a_validation_split_is_refused_with_its_files(foreign):
     (foreign / "val.bin").unlink()
     with pytest.raises(UserError, match=r"has no val\.bin .*its shards: train\.bin"):
         open_shards(foreign)
 
 
-def test_shards_are_told_from_other_data(foreign, play, prepared):
+def test_shards_are_distinguished_from_other_data(foreign, play, prepared):
     shards = [foreign, foreign / "val.bin", prepared["bin"], prepared["npy"]]
     assert all(holds_shards(path) for path in shards)
     others = [play, play.parent, foreign / "not there"]
     assert not any(holds_shards(path) for path in others)
 
 
-def test_shards_of_documents_train_across_their_ends(tmp_path):
+def test_training_windows_cross_the_ends_of_shards(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", written(60))
     data = windows_of(made(path, tmp_path / "out", tokenizer="byte"), 200)
     assert (data.batch(**STEP) == 256).any()

@@ -38,12 +38,12 @@ del tensors
 
 
 def before_and_after(call: str, measure: str) -> list[float]:
-    """What is measured in a process, and again in the same after a call."""
+    """Return a measurement in a process, and the same one after a call."""
     code = BEGIN + measure + call + measure
     return [float(line) for line in printed_by(code, ROOT).split()]
 
 
-def test_a_tensor_in_the_place_of_a_freed_one_needs_no_new_pages() -> None:
+def test_a_new_tensor_reuses_the_pages_of_a_freed_one() -> None:
     as_it_is, kept = before_and_after("freed_memory.keep_freed_memory()", FAULTS_OF_A_SECOND_TENSOR)
     assert as_it_is > 10_000
     assert kept < 100

@@ -11,7 +11,7 @@ from gpt2_small import cli
 
 pytestmark = pytest.mark.timeout(300)
 COMMANDS, FILES = 7, 8
-# Seconds until a server is interrupted, which a slow command may be, too.
+# Seconds until a server is interrupted; on a slow machine this may hit other commands too.
 INTERRUPT_AFTER = 4.0
 
 
@@ -23,21 +23,21 @@ def fuzz(tmp_path_factory):
     return Fuzz(0, folder / "fixtures", folder, interrupt_after=INTERRUPT_AFTER)
 
 
-def test_random_command_lines_end_with_a_sentence(fuzz):
+def test_random_command_lines_end_with_one_sentence(fuzz):
     assert list(fuzz.failures(map(fuzz.command_case, range(COMMANDS)))) == []
 
 
-def test_damaged_files_end_with_a_sentence(fuzz):
+def test_commands_on_damaged_files_end_with_one_sentence(fuzz):
     assert list(fuzz.failures(map(fuzz.file_case, range(FILES)))) == []
 
 
-def test_every_command_of_the_program_is_known():
+def test_the_fuzz_knows_every_command_of_the_program():
     assert set(commands()) == {
         command.name or command.callback.__name__ for command in cli.app.registered_commands
     }
 
 
-def test_a_traceback_and_a_strange_exit_code_are_failures(fuzz, monkeypatch):
+def test_a_traceback_and_an_undocumented_exit_code_are_failures(fuzz, monkeypatch):
     class Ended:
         out, code = "", 1
 

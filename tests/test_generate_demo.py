@@ -36,7 +36,7 @@ def load_demo():
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """The demo, in a folder without runs, where the Hub cannot be reached."""
+    """Load the demo in a folder without runs, with an unreachable Hub."""
     monkeypatch.chdir(tmp_path)
     module = load_demo()
     module.asked = []
@@ -55,7 +55,7 @@ def demo_of(module, prompt=PROMPT, **console):
 
 
 def shown(module, model=None, prompt=PROMPT, **console):
-    """What it prints, with shorter texts and fewer draws."""
+    """Return the demo's output, with shorter texts and fewer draws."""
     module.NEW_TOKENS, module.DRAWS = min(8, module.NEW_TOKENS), min(50, module.DRAWS)
     demo = demo_of(module, prompt, **console)
     module.run_demo(demo, model)
@@ -63,7 +63,7 @@ def shown(module, model=None, prompt=PROMPT, **console):
 
 
 def numbered(text):
-    """Where a continuation with its number begins."""
+    """Return the position of a continuation's number."""
     return re.findall(r"^([1-5]) +Once", text, flags=re.MULTILINE)
 
 
@@ -75,7 +75,7 @@ def test_without_a_run_it_says_how_to_make_one_and_shows_random_weights(module):
     assert text.count("by the model of random weights") == 3
 
 
-def test_the_parts_come_in_their_order(module):
+def test_the_sections_are_in_order(module):
     saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
     text = shown(module)
     titles = ["Choosing the next token", "Random weights ─", "Temperature,", "Top-k,", "Top-p,"]
@@ -85,7 +85,7 @@ def test_the_parts_come_in_their_order(module):
     assert "\nNext: gpt2-small sample --model runs/one --prompt" in text
 
 
-def test_the_hub_is_asked_for_gpt2_for_no_more_than_a_second_and_its_absence_is_a_line(module):
+def test_the_hub_is_asked_for_gpt2_for_at_most_a_second_and_a_failure_is_one_line(module):
     assert "\nSkipping the real GPT-2: not downloaded, and the Hub" in shown(module)
     ((name, seconds),) = module.asked
     assert name == "gpt2"
@@ -100,7 +100,7 @@ def test_the_real_gpt2_is_shown_when_the_hub_or_its_cache_has_it(module, monkeyp
     assert "\ngpt2:\n1      Once" in shown(module)
 
 
-def test_the_run_that_was_trained_last_is_taken(module):
+def test_the_most_recent_run_is_used(module):
     for name, time in (("later", 2000), ("earlier", 1000)):
         saved_run(module.Path("runs") / name, small_model(**LONG_CONTEXT))
         os.utime(f"runs/{name}/checkpoints/step-3", (time, time))
@@ -108,12 +108,12 @@ def test_the_run_that_was_trained_last_is_taken(module):
     assert module.newest_run(module.RUNS) == module.Path("runs/later")
 
 
-def test_a_run_that_cannot_be_used_is_passed_over_in_a_line(module):
+def test_an_unusable_run_is_skipped_with_one_line(module):
     saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
     assert "\nWithout runs/one: character ' '" in shown(module, prompt="Once upon")
 
 
-def test_a_model_that_was_asked_for_is_the_only_one(module):
+def test_a_requested_model_is_the_only_one_shown(module):
     saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
     folder = export_hugging_face("runs/one", module.Path("exported"))
     text = shown(module, str(folder))
@@ -132,13 +132,13 @@ def test_a_model_that_was_asked_for_is_the_only_one(module):
         ("runs/one", "", "the prompt is empty"),
     ],
 )
-def test_a_prompt_or_model_that_cannot_be_used_is_one_sentence(module, model, prompt, sentence):
+def test_an_unusable_prompt_or_model_is_refused_in_one_sentence(module, model, prompt, sentence):
     saved_run(module.Path("runs/one"), small_model(**LONG_CONTEXT))
     with pytest.raises(UserError, match=re.escape(sentence)):
         shown(module, model, prompt)
 
 
-def test_the_next_command_can_be_copied_whatever_the_prompt(module, monkeypatch):
+def test_the_suggested_command_can_be_copied_for_any_prompt(module, monkeypatch):
     monkeypatch.setattr(module, "DRAWS", 100)
     monkeypatch.setattr(module, "NEW_TOKENS", 1)
     saved_run(module.Path("runs/one"), small_model(d_vocab=257, **LONG_CONTEXT), ByteTokenizer())
@@ -149,13 +149,13 @@ def test_the_next_command_can_be_copied_whatever_the_prompt(module, monkeypatch)
     assert shlex.split(command) == words
 
 
-def test_five_continuations_of_32_tokens_whatever_they_are(module):
+def test_the_demo_shows_five_continuations_of_32_tokens(module):
     source = LoadedModel("small", small_model(**LONG_CONTEXT), characters())
     texts = demo_of(module).written(source, num_samples=5)
     assert [len(text) for text in texts] == [32] * 5
 
 
-def test_the_bars_after_a_cut_are_what_the_solutions_sample_draws(module):
+def test_the_bars_after_a_cut_are_frequencies_of_the_solutions_sample(module):
     logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
     shares = module.drawn_shares(binding.bound(), logits, module.DRAWS, seed=0, top_k=2)
     # 300 draws of 2/3: five standard deviations are 0.137.
@@ -175,12 +175,12 @@ def test_one_step_shows_twelve_bars_before_and_after_the_cut(module):
     assert [line.rstrip().endswith(" 0%") for _, line in rows] == [False] * 4 + [True] * 8
 
 
-def test_bars_are_as_long_as_the_shares(module):
+def test_bars_are_proportional_to_the_shares(module):
     bars = [module.bar(share, 0.8).plain for share in (0.8, 0.4, 0.1, 0.0)]
     assert bars == ["█" * 20 + " 80%", "█" * 10 + " 40%", "██▌ 10%", "0%"]
 
 
-def test_it_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkeypatch):
+def test_the_output_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkeypatch):
     monkeypatch.setattr(module, "DRAWS", 100)
     monkeypatch.setattr(module, "NEW_TOKENS", 8)
     text = shown(module, prompt="Once 你好 🦜")
@@ -188,21 +188,21 @@ def test_it_fits_80_columns_and_has_no_colours_outside_a_terminal(module, monkey
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_word_longer_than_a_line_is_shown_whole(module):
+def test_a_word_longer_than_a_line_is_not_truncated(module):
     demo = demo_of(module, prompt="One")
     demo.show("1", "ab🦜" * 40)
     shown = demo.console.file.getvalue()
     assert "".join(shown.split()) == "1One" + "ab🦜" * 40
 
 
-def test_no_color_is_honoured_in_a_terminal(module, monkeypatch):
+def test_no_color_is_respected_in_a_terminal(module, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     demo = demo_of(module, force_terminal=True)
     demo.console.print(module.bar(0.5, 1.0))
     assert demo.console.file.getvalue() == "█" * 10 + " 50%\n"
 
 
-def test_as_a_program_it_ends_well_also_with_a_learners_file(tmp_path):
+def test_the_demo_exits_with_0_also_for_a_learners_file(tmp_path):
     saved_run(tmp_path / "runs/one", small_model(**LONG_CONTEXT))
     first = "        return logits.argmax(dim=-1)\n"
     path = edited_reference(tmp_path, (first, "        return 0 * logits.argmax(dim=-1)\n"))

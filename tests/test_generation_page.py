@@ -20,7 +20,7 @@ def test_the_python_on_the_page_runs(tmp_path, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) > 2
 
 
-def test_the_commands_on_the_page_have_only_flags_that_there_are(monkeypatch, capsys):
+def test_the_commands_on_the_page_use_only_existing_flags(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpt2-small", "sample", "--help"])
     with pytest.raises(SystemExit):
         cli.main()
