@@ -23,7 +23,7 @@ with loading():
     from gpt2_small.commands.models.lm_eval import lm_eval
     from gpt2_small.commands.models.sample import sample
     from gpt2_small.commands.models.serve import serve
-    from gpt2_small.commands.screens.short_help import ShortHelp
+    from gpt2_small.commands.screens.command_classes import Command, ShortHelp
     from gpt2_small.commands.training.plan import plan
     from gpt2_small.commands.training.prepare import prepare
     from gpt2_small.commands.training.train import train
@@ -57,11 +57,11 @@ def common(
     """Define the options before a subcommand."""
 
 
-app.command()(start)
+app.command(cls=Command)(start)
 app.command(cls=ShortHelp)(check)
-app.command()(watch)
-app.command()(hint)
-app.command()(show)
+app.command(cls=Command)(watch)
+app.command(cls=Command)(hint)
+app.command(cls=Command)(show)
 app.command(cls=ShortHelp)(grade)
 app.command(cls=ShortHelp)(prepare)
 app.command(cls=ShortHelp)(train)
@@ -69,12 +69,12 @@ app.command(cls=ShortHelp)(sample)
 app.command(cls=ShortHelp)(chat)
 app.command(cls=ShortHelp)(evaluate)
 app.command("lm-eval", cls=ShortHelp)(lm_eval)
-app.command()(export)
+app.command(cls=Command)(export)
 app.command(cls=ShortHelp)(variant)
 app.command("app", cls=ShortHelp)(page)
 app.command(cls=ShortHelp)(serve)
 app.command(cls=ShortHelp)(plan)
-app.command()(doctor)
+app.command(cls=Command)(doctor)
 
 
 def main() -> None:
