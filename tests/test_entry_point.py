@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from gpt2_small import binding, entry_point
+from gpt2_small import binding, cli, entry_point
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import UserError
 
@@ -65,3 +65,21 @@ def test_at_a_terminal_an_error_is_wrapped_between_words(capsys, monkeypatch):
     assert len(printed.splitlines()) == 3
     assert max(map(len, printed.splitlines())) <= 40
     assert " ".join(printed.split()) == f"error: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sample", "--max-new-tokens", "ten"], "'--max-new-tokens': 'ten' is not an integer"),
+        (["sample", "--temperature", "hot"], "'--temperature': 'hot' is not a number"),
+        (["plan", "--gpus", "2.5"], "'--gpus': '2.5' is not an integer"),
+    ],
+)
+def test_an_option_that_is_no_number_is_refused_with_its_value(
+    arguments, message, capsys, monkeypatch
+):
+    monkeypatch.setattr("sys.argv", ["gpt2-small", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
