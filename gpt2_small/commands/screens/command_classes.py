@@ -16,9 +16,10 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except BadParameter as error:
-            mistakes = getattr(error.__cause__, "errors", list)()  # pydantic's ValidationError
-            if mistakes and mistakes[0]["type"] in _KINDS:
-                error.message = f"{mistakes[0]['input']!r} is not {_KINDS[mistakes[0]['type']]}"
+            invalid: list[dict[str, Any]]
+            invalid = getattr(error.__cause__, "errors", list)()  # pydantic's ValidationError
+            if invalid and (kind := _KINDS.get(invalid[0]["type"])):
+                error.message = f"{invalid[0]['input']!r} is not {kind}"
             raise
 
 
