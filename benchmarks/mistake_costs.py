@@ -44,7 +44,8 @@ from gpt2_small.checker.mistakes.costs import (
     model_mistakes,
 )
 from gpt2_small.checker.mistakes.edited_reference import Edit, edited_text
-from gpt2_small.files import read_json, write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.json_files import read_json
 from gpt2_small.training.allocator import keep_freed_memory
 from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.training_data import StoriesData

@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 
 import gpt2_small
-from gpt2_small import files
+from gpt2_small.files import atomic
 
 LESSONS = Path(__file__).resolve().parents[1] / "lessons"
 
@@ -57,7 +57,7 @@ def main() -> None:
     seeds = experiment(arguments.lesson).SEEDS
     values = measured_again(arguments.lesson, arguments.processes)
     content = {"torch": torch.__version__, "seeds": seeds, "values": values}
-    files.write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    atomic.write_atomically(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
     print(f"Wrote {path}")
 
 

@@ -164,7 +164,7 @@ def test_a_conversation_without_a_target_is_refused(folder: Path, tmp_path: Path
 
 
 def rewrite_index(folder: Path, name: str, *, targets: int) -> None:
-    from gpt2_small.files import sha256
+    from gpt2_small.files.hashes import sha256
 
     index = json.loads((folder / INDEX).read_text())
     facts = index["splits"][name.partition(".")[0]]

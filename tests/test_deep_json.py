@@ -8,7 +8,7 @@ import pytest
 from gpt2_small import notebooks
 from gpt2_small.checker.learner import progress
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json_object
+from gpt2_small.files.json_files import read_json_object
 from gpt2_small.runs.log import read_log
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.registry import load_tokenizer

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_file, cannot_write
+from gpt2_small.files.atomic import atomic_file
+from gpt2_small.files.write_errors import cannot_write
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

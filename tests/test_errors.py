@@ -12,7 +12,9 @@ import pytest
 
 import gpt2_small
 from gpt2_small.errors import UserError, did_you_mean, shell_word
-from gpt2_small.files import MANIFEST, MANIFEST_FORMAT, locked, read_json_object, verified
+from gpt2_small.files.hashes import MANIFEST, MANIFEST_FORMAT, verified
+from gpt2_small.files.json_files import read_json_object
+from gpt2_small.files.locks import locked
 
 NAMES = ("openwebtext", "TinyStories", "stories")
 
@@ -32,7 +34,7 @@ def test_the_nearest_name_is_suggested_in_any_case(name, sentence):
 
 def test_a_lock_held_by_another_process_is_reported_in_one_sentence(tmp_path):
     program = (
-        "import sys\nfrom pathlib import Path\nfrom gpt2_small.files import locked\n"
+        "import sys\nfrom pathlib import Path\nfrom gpt2_small.files.locks import locked\n"
         "with locked(Path(sys.argv[1]), in_use='in use'):\n    print('held', flush=True)\n"
         "    sys.stdin.read()"
     )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_small import files
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_file, atomic_folder, write_atomically
+from gpt2_small.files import atomic
+from gpt2_small.files.atomic import atomic_file, atomic_folder, write_atomically
 
 OLD, NEW = "the old text\n", "the new text\n"
 
@@ -68,7 +68,7 @@ def test_a_writer_that_raises_leaves_the_old_file_and_no_temporary_file(
 def test_a_full_disk_at_the_end_leaves_the_old_file_and_no_temporary_file(
     file: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(files.os, step, full_disk)
+    monkeypatch.setattr(atomic.os, step, full_disk)
     with pytest.raises(UserError, match=r"cannot write .*file\.txt \(No space left on device\)"):
         write_atomically(file, NEW)
     monkeypatch.undo()
@@ -134,7 +134,7 @@ def test_a_full_disk_while_a_folder_is_replaced_restores_the_old_one(
             full_disk()
         rename(source, target)
 
-    monkeypatch.setattr(files.os, "rename", fail_for_the_new_one)
+    monkeypatch.setattr(atomic.os, "rename", fail_for_the_new_one)
     with pytest.raises(UserError, match="No space left on device"):
         write_folder(tmp_path / "folder", NEW)
     assert contents(tmp_path) == before

@@ -9,9 +9,9 @@ import pytest
 from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import read_questions
-from gpt2_small.files import read_json_object
+from gpt2_small.files.json_files import read_json_object
+from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.model.building import read_safetensors
-from gpt2_small.pipes import refuse_pipe
 from gpt2_small.runs.log import read_log, trim_log
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.registry import load_tokenizer

@@ -7,9 +7,9 @@ import pytest
 from command_line import Ran, run_in_an_empty_folder  # noqa: F401
 from evaluation_oracles import as_json, questions
 
-from gpt2_small import files
 from gpt2_small.data.corpora import hub_corpus
 from gpt2_small.evaluation.choices import read_questions
+from gpt2_small.files import atomic
 
 COMMAND = ("prepare", "hellaswag", "--out", "data")
 FILE = Path("data/hellaswag_val.jsonl")
@@ -74,7 +74,7 @@ def test_a_write_that_fails_leaves_no_file(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     done: Ran = run(*COMMAND)
     assert done.code == 2
     assert list(FILE.parent.iterdir()) == []

@@ -19,7 +19,6 @@ PACKAGE = "gpt2_small"
 # A room may import from lower floors and from itself; neighbours on one floor do not meet.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "model_protocol", "network"),
-    ("pipes",),
     ("files", "notebooks"),
     ("binding", "devices"),
     ("entry_point",),

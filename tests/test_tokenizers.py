@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_small import files
 from gpt2_small.errors import UserError
+from gpt2_small.files import atomic
 from gpt2_small.stories import VOCABULARY, StoriesTokenizer
 from gpt2_small.tokenizers.gpt2_pattern import chunks
 from gpt2_small.tokenizers.registry import (
@@ -217,7 +217,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def full_disk(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full_disk)
+    monkeypatch.setattr(atomic.os, "fsync", full_disk)
     with pytest.raises(UserError, match="No space left on device"):
         save_tokenizer(CharTokenizer("xyz"), tmp_path)
     assert load_tokenizer(tmp_path).decode([0, 1, 2]) == "abc"

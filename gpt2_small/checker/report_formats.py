@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from gpt2_small import __version__
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 
 POINTS = 100.0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gpt2_small.data.corpora.hub_corpus import rows_of
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 
 DATA_SET = "Rowan/hellaswag"
 NAME, FILE_NAME = "hellaswag", "hellaswag_val.jsonl"

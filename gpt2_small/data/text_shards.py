@@ -19,7 +19,8 @@ from gpt2_small.data.shards import Shards, holds_shards, open_shards
 from gpt2_small.data.shards.index import read_index
 from gpt2_small.data.unfinished_folder import INDEX, Unfinished
 from gpt2_small.errors import UserError
-from gpt2_small.files import cache_folder, locked
+from gpt2_small.files.locks import locked
+from gpt2_small.files.user_cache import cache_folder
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 FILE_TOKENIZER = "char"

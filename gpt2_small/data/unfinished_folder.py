@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import locked, read_json, write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.json_files import read_json
+from gpt2_small.files.locks import locked
 
 INDEX = "shards.json"
 UNFINISHED = "unfinished"

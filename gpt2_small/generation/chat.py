@@ -9,7 +9,7 @@ from typing import Literal
 
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation.continuation import Continuation, Finish, Step, stream_seed
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.sampling.sampling_options import SamplingOptions

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.model_protocol import Model
-from gpt2_small.pipes import refuse_pipe
 
 if TYPE_CHECKING:
     from gpt2_small import Transformer, TransformerConfig

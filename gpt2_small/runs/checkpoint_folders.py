@@ -9,7 +9,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_folder, read_json, verified, write_atomically
+from gpt2_small.files.atomic import atomic_folder, write_atomically
+from gpt2_small.files.hashes import verified
+from gpt2_small.files.json_files import read_json
 from gpt2_small.model.building import read_safetensors
 
 CHECKPOINTS = "checkpoints"

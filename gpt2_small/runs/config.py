@@ -9,7 +9,8 @@ from typing import Any
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import read_json, write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.json_files import read_json
 from gpt2_small.model.building import config_from_fields
 from gpt2_small.runs.stored_solution import SOLUTION
 

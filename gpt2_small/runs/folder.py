@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, shell_word
-from gpt2_small.files import cannot_write
+from gpt2_small.files.write_errors import cannot_write
 from gpt2_small.model.building import build_model, config_from_fields, fill
 from gpt2_small.runs.checkpoint_folders import (
     LAST_CHECKPOINT,

@@ -4,7 +4,8 @@ from pathlib import Path
 from types import ModuleType
 
 from gpt2_small import binding
-from gpt2_small.files import sha256, write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.hashes import sha256
 
 SOLUTION = "solution.py"
 SHOWN_DIGITS = 12

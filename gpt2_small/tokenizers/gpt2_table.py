@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.network import download
-from gpt2_small.pipes import refuse_pipe
 
 Ranks = dict[bytes, int]
 

@@ -12,7 +12,7 @@ from gpt2_small import binding
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import Question
-from gpt2_small.files import locked
+from gpt2_small.files.locks import locked
 from gpt2_small.model.building import config_from_fields
 from gpt2_small.runs.checkpoint_folders import Checkpoint
 from gpt2_small.runs.folder import create_run, is_run, read_run

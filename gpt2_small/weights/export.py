@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_folder, read_json_object
+from gpt2_small.files.atomic import atomic_folder
+from gpt2_small.files.json_files import read_json_object
 from gpt2_small.model.building import fill
 from gpt2_small.model_protocol import Model
 from gpt2_small.runs.checkpoint_folders import WEIGHTS

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import has_manifest, verified
+from gpt2_small.files.hashes import has_manifest, verified
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, read_tokenizer_folder
 from gpt2_small.tokenizers.hugging_face.engines import engine_of

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import parse_json
+from gpt2_small.files.json_files import parse_json
 from gpt2_small.network import within
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import CONFIG

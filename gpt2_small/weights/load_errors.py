@@ -4,8 +4,8 @@ import re
 import struct
 from pathlib import Path
 
-from gpt2_small.files import read_json_object
-from gpt2_small.pipes import refuse_pipe
+from gpt2_small.files.json_files import read_json_object
+from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import CONFIG, is_run
 

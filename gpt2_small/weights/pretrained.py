@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError, nearest
-from gpt2_small.files import has_manifest, read_json_object, verified
+from gpt2_small.files.hashes import has_manifest, verified
+from gpt2_small.files.json_files import read_json_object
 from gpt2_small.model.building import build_model, config_from_fields, fill, read_safetensors
 from gpt2_small.runs.checkpoint_folders import WEIGHTS, find_checkpoints
 from gpt2_small.runs.folder import CONFIG, is_run, load_model

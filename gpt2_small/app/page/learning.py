@@ -14,7 +14,7 @@ from gpt2_small.checker.learner.watching.watch_screens import about_part
 from gpt2_small.checker.learner.watching.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
-from gpt2_small.files import stamp
+from gpt2_small.files.hashes import stamp
 from gpt2_small.runs import read_log
 from gpt2_small.runs.log import LOG
 

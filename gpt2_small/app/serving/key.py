@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 
-from gpt2_small.files import cache_folder
+from gpt2_small.files.user_cache import cache_folder
 
 FILE = "page-key"
 _KEY = re.compile(r"[A-Za-z0-9_-]{22,64}")

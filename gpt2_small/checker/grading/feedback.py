@@ -9,7 +9,7 @@ from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 
 # Only files that begin with this are replaced.
 _MARK = "<!-- written by gpt2-small grade -->"

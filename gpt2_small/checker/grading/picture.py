@@ -7,7 +7,7 @@ from typing import Any
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.grading.student_rows import GradeRow, mistake_counts, sets_of, state_counts
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_file
+from gpt2_small.files.atomic import atomic_file
 
 # Columns for a part's most frequent mistakes; the others share one.
 _RANKS = 3

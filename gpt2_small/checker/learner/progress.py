@@ -8,7 +8,7 @@ from typing import Any
 
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.errors import UserError
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 
 FORMAT = "gpt2-small-progress/1"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue
 from gpt2_small.checker.parts import MODULES
-from gpt2_small.files import read_json
+from gpt2_small.files.json_files import read_json
 
 FORMAT = "gpt2-small-mistake-costs/1"
 COSTS = Path(__file__).parent / "costs.json"

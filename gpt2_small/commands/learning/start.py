@@ -31,7 +31,7 @@ def start(
     from gpt2_small.checker import exercise_set, exercise_sets
     from gpt2_small.checker.learner.progress import path_for
     from gpt2_small.checker.learner.skeleton import skeleton
-    from gpt2_small.files import write_atomically
+    from gpt2_small.files.atomic import write_atomically
 
     exercises = exercise_set.GPT2 if lesson is None else exercise_sets.find_lesson(lesson)
     if file.is_dir():
@@ -62,7 +62,7 @@ def start(
 def _write_notebook(exercises: "ExerciseSet", file: Path) -> str:
     """Copy a lesson's notebook beside the file, bound to it; returns the status line."""
     from gpt2_small.checker.learner.lesson_notebook import notebook_for
-    from gpt2_small.files import write_atomically
+    from gpt2_small.files.atomic import write_atomically
 
     notebook = notebook_for(exercises, file)
     if notebook is None:

@@ -32,7 +32,7 @@ def variant(
     from gpt2_small.checker.learner import verdict_screen
     from gpt2_small.checker.mistakes.edited_reference import reference_text
     from gpt2_small.checker.variants import variant_set
-    from gpt2_small.files import write_atomically
+    from gpt2_small.files.atomic import write_atomically
 
     if out.is_dir():
         raise UserError(f"{out} is a folder; give the name of a Python file in it")

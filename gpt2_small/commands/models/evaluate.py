@@ -93,7 +93,7 @@ def evaluate(
     if questions is not None:
         report |= score_choices(loaded, questions, definition)
     if json_path is not None:
-        from gpt2_small.files import write_atomically
+        from gpt2_small.files.atomic import write_atomically
 
         write_atomically(json_path, json.dumps(report, indent=1) + "\n")
         print_line(f"Wrote {json_path}")

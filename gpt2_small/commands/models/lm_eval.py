@@ -73,7 +73,7 @@ def lm_eval(
         print_line(f"{task}: {values['sample_len']:,} examples")
         print_rows(rows_of(values))
     if json_path is not None:
-        from gpt2_small.files import write_atomically
+        from gpt2_small.files.atomic import write_atomically
 
         report = {
             "format": FORMAT,

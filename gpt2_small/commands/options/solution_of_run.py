@@ -9,7 +9,8 @@ import typer
 from gpt2_small import binding
 from gpt2_small.entry_point import bind_solution
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json_object, sha256
+from gpt2_small.files.hashes import sha256
+from gpt2_small.files.json_files import read_json_object
 
 
 def bind_solution_of(solution: Path | None, model: str | Path | None) -> None:

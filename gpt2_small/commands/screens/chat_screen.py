@@ -13,7 +13,7 @@ import typer
 from gpt2_small import binding
 from gpt2_small.commands.screens.sample_output import TO_STANDARD_OUTPUT
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation import Chat, Reply, Step
 from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
 from gpt2_small.tokenizers.protocol import Tokenizer

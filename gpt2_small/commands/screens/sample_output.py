@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from gpt2_small import binding
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation import Continuation, LoadedModel, ScoredToken, Stream
 from gpt2_small.generation.terminal_text import print_anything, visible
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from gpt2_small.data.conversations.rendering import Rendered
 from gpt2_small.errors import UserError, nearest
-from gpt2_small.files import check_sha256, read_json, sha256
+from gpt2_small.files.hashes import check_sha256, sha256
+from gpt2_small.files.json_files import read_json
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer
 

@@ -20,7 +20,7 @@ from gpt2_small.data.conversations.record_shapes import (
 from gpt2_small.data.conversations.records import read_rows
 from gpt2_small.data.corpora.hub_corpus import rows_of
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 
 DIALOGUES = "dialogues"
 OASST1 = "oasst1"

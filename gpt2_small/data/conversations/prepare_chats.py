@@ -14,7 +14,7 @@ from gpt2_small.data.conversations.record_shapes import FROM
 from gpt2_small.data.conversations.rendering import TOO_LONG, render, role_id
 from gpt2_small.data.corpora.corpus import HeldOut, document_hash
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import atomic_folder
+from gpt2_small.files.atomic import atomic_folder
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import check_spec, make_tokenizer, save_tokenizer
 from gpt2_small.tokenizers.surrogates import text_to_bytes

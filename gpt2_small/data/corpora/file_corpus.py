@@ -18,7 +18,7 @@ from gpt2_small.data.corpora.row_files import ObjectWithoutText, RowFile, row_fo
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of, rounded_up
 from gpt2_small.data.corpora.text_files import EmptyText, NotText, TextFile
 from gpt2_small.errors import UserError, printable
-from gpt2_small.files import stamp
+from gpt2_small.files.hashes import stamp
 
 SHOWN_NAMES = 20
 

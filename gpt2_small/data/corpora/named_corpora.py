@@ -12,7 +12,8 @@ from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.corpora.stories_corpus import StoriesCorpus
 from gpt2_small.data.shards import holds_shards
 from gpt2_small.errors import UserError, nearest
-from gpt2_small.files import cache_folder, write_atomically
+from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.user_cache import cache_folder
 from gpt2_small.network import download
 from gpt2_small.tokenizers.gpt2_table import is_offline
 

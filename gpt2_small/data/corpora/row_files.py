@@ -37,7 +37,7 @@ from gpt2_small.data.corpora.rows import (
     value_of,
 )
 from gpt2_small.errors import UserError
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 
 SUFFIXES = {
     ".jsonl": "lines",

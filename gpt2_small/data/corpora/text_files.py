@@ -12,7 +12,7 @@ from gpt2_small.data.corpora.corpus import Piece, Place, train_characters
 from gpt2_small.data.corpora.decompression import BLOCK_BYTES
 from gpt2_small.data.corpora.open_files import archive_of, is_plain, open_bytes, raw_beginning
 from gpt2_small.errors import UserError
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from gpt2_small.data.unfinished_folder import INDEX
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json, sha256
+from gpt2_small.files.hashes import sha256
+from gpt2_small.files.json_files import read_json
 from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype
 from gpt2_small.tokenizers.registry import FILE_NAME
 

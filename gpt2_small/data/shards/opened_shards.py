@@ -14,7 +14,7 @@ from gpt2_small.data.shards.shard_files import read_foreign, read_listed
 from gpt2_small.data.shards.token_sequence import TokenSequence
 from gpt2_small.data.unfinished_folder import INDEX, UNFINISHED, remove_leftovers
 from gpt2_small.errors import UserError, did_you_mean
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, make_tokenizer
 

@@ -15,7 +15,7 @@ from gpt2_small.data.shards.token_sequence import (
     past_vocabulary,
 )
 from gpt2_small.errors import UserError
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 from gpt2_small.tokenizers.protocol import id_dtype
 
 BLOCK = 2**22  # tokens read at once

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import sha256
+from gpt2_small.files.hashes import sha256
 
 NPY_HEADER_BYTES = 128
 

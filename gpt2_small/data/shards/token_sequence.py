@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import stamp
+from gpt2_small.files.hashes import stamp
 
 OPEN_FILES = 64  # at a time; systems allow a process about a thousand
 

@@ -16,7 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import atomic_file, cache_folder
+from gpt2_small.files.atomic import atomic_file
+from gpt2_small.files.user_cache import cache_folder
 
 # On macOS a second OpenMP runtime beside torch's would abort the process, so one thread runs there.
 OPENMP = () if sys.platform == "darwin" else ("-fopenmp",)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Engine
 from tokenizers import decoders, models, pre_tokenizers
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json_object
+from gpt2_small.files.json_files import read_json_object
 from gpt2_small.tokenizers.hugging_face.own_tokenizers import own_kind
 from gpt2_small.tokenizers.hugging_face.tokenizer import (
     HuggingFaceTokenizer,

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, processors
 from tokenizers import Tokenizer as Engine
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json_object
+from gpt2_small.files.json_files import read_json_object
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 
 TOKENIZER_CONFIG = "tokenizer_config.json"

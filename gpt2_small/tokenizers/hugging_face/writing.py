@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.files import write_atomically
+from gpt2_small.files.atomic import write_atomically
 from gpt2_small.tokenizers.chat_roles import ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import chat_template
 from gpt2_small.tokenizers.hugging_face.engines import (

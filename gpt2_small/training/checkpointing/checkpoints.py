@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import sync
+from gpt2_small.files.atomic import sync
 from gpt2_small.runs.checkpoint_folders import (
     CHECKPOINTS,
     LAST_CHECKPOINT,

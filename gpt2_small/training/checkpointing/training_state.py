@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.files import read_json
+from gpt2_small.files.json_files import read_json
 from gpt2_small.model.building import fill
 from gpt2_small.runs.checkpoint_folders import WEIGHTS, Checkpoint
 from gpt2_small.runs.log import finite

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from gpt2_small.files import atomic_file
+from gpt2_small.files.atomic import atomic_file
 from gpt2_small.training.choice_scores import ACC, ACC_NORM
 
 INK, ACCENT = "#222222", "#1f6feb"
