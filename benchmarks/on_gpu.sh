@@ -10,6 +10,7 @@
 
 set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-export PYTHONPATH="$(dirname -- "$here"):$here${PYTHONPATH:+:$PYTHONPATH}"
+PYTHONPATH="$(dirname -- "$here"):$here${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH
 export HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
 exec "${PYTHON:-python3}" "$here/on_gpu.py" "$@"

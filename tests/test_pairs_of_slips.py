@@ -118,7 +118,7 @@ def test_each_kind_of_pair_has_its_own_share_of_what_is_tried(monkeypatch) -> No
     observed = SimpleNamespace(
         part="MultiHeadAttention",
         known=[],
-        evidence=SimpleNamespace(is_recorded=True, is_seen=True, ranked=lambda: known[-3:]),
+        evidence=SimpleNamespace(is_recorded=True, ranked=lambda: known[-3:]),
         wrong=SimpleNamespace(seed=0),
         traces={},
         seen={"check": {}},

@@ -20,8 +20,6 @@ from gpt2_small.errors import UserError
 from gpt2_small.model.building import UndrawnWeights
 from gpt2_small.model_protocol import Config, Model
 
-# torch's modules inside the reference. A dropout's probability may be changed.
-PLAIN_MODULES = (nn.ModuleList, nn.Identity, nn.Dropout)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OF_A_PARAMETRIZATION = "parametrizations"
 
@@ -87,6 +85,7 @@ def _structure(
         name: (
             type(part),
             {key: value.shape for key, value in part._parameters.items() if value is not None},
+            # A dropout's probability may be changed.
             {} if isinstance(part, nn.Dropout) else _attributes(part),
         )
         for name, part in model.named_modules()

@@ -39,7 +39,6 @@ class Watch:
         self._background = Background(path)
         self._face = face
         self._text: bytes | None = None  # the last valid version
-        self._request = 0
         self._asked_for_all = False
 
     def run(self, keys: Keys | NoKeys) -> None:

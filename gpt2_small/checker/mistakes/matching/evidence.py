@@ -101,11 +101,6 @@ class Evidence:
         """Whether there is a trace whose results are compared, right or wrong."""
         return self._compared is not None
 
-    @property
-    def is_seen(self) -> bool:
-        """Whether the trace has wrong results."""
-        return len(self._wrong_events) > 0
-
     def ranked(self) -> list[Mistake]:
         """The mistakes that share the first wrong result, those sharing most first."""
         found = [m for m in self._known if 0 in self._by_mistake[m.id]]

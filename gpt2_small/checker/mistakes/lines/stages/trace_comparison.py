@@ -100,10 +100,6 @@ class TraceComparison:
                     found.append((of.stage, event.line))
         return found
 
-    def names_seen(self) -> set[str]:
-        """The names of the stages that right results match."""
-        return {m.stage.name for i, m in enumerate(self.matches) if m and self.is_right(i)}
-
     def last_right(self, index: int) -> tuple[int | None, str]:
         """The line of the last right result among a wrong one's inputs, else before it."""
         sources = [i for i in self.trace.events[index].inputs if self.is_right(i)]
