@@ -118,12 +118,12 @@ def test_siblings_in_both_splits_are_detected(monkeypatch: Patch, tmp_path: Path
 
 
 def test_training_a_shared_prefix_twice_is_detected(monkeypatch: Patch) -> None:
-    test_oasst.test_a_shared_beginning_is_trained_once()
+    test_oasst.test_a_shared_prefix_is_trained_once()
     raw_turn = oasst.RawTurn
     monkeypatch.setattr(
         oasst, "RawTurn", lambda role, text, is_trained: raw_turn(role, text, is_trained=True)
     )
-    assert fails(test_oasst.test_a_shared_beginning_is_trained_once)
+    assert fails(test_oasst.test_a_shared_prefix_is_trained_once)
 
 
 def test_packing_conversations_into_one_row_is_detected(monkeypatch: Patch, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ prompts = st.integers(1, 2 * SMALL.n_ctx)
 @pytest.mark.component("generate")
 @example(length=SMALL.n_ctx - 1, new=4, seed=0)
 @given(length=prompts, new=st.integers(0, 6), seed=st.integers(0, 99))
-def test_any_prompt_is_continued_by_the_most_likely_tokens(solution, length, new, seed):
+def test_greedy_generation_continues_any_prompt_with_the_most_likely_tokens(
+    solution, length, new, seed
+):
     case = SMALL.fit_for(solution)
     model = case.build(solution, "Transformer")
     generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,9 @@ from gpt2_small.tokenizers.registry import ByteTokenizer
     stop=st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),
     cuts=st.lists(st.integers(0, 12), max_size=5),
 )
-def test_a_stop_string_ends_the_text_at_the_same_place_however_it_is_cut(text, stop, cuts):
+def test_a_stop_string_ends_the_text_at_the_same_place_for_any_division_into_pieces(
+    text, stop, cuts
+):
     def let_through(pieces):
         stop_text = StopText(stop)
         return "".join(map(stop_text.push, pieces)) + stop_text.finish()
@@ -35,14 +37,14 @@ def test_a_stop_string_ends_the_text_at_the_same_place_however_it_is_cut(text, s
 
 
 @given(stop=st.text("ab", min_size=1, max_size=4), text=st.text("abc", max_size=8))
-def test_no_more_is_held_back_than_could_begin_a_stop_string(stop, text):
+def test_only_a_possible_beginning_of_a_stop_string_is_held_back(stop, text):
     stop_text = StopText([stop])
     shown = stop_text.push(text)
     held = text[len(shown) :]
     assert stop_text.is_complete or stop.startswith(held)
 
 
-def test_a_stop_string_across_tokens_ends_the_text_before_it_and_draws_no_more():
+def test_a_stop_string_across_tokens_ends_the_text_and_stops_drawing():
     free = written(["HELLO"])[0]
     stop = free.text[9:12]
     (stopped,) = written(["HELLO"], stop=("never", stop))
@@ -51,25 +53,25 @@ def test_a_stop_string_across_tokens_ends_the_text_before_it_and_draws_no_more()
     assert len(stopped.steps) == free.text.index(stop) + 3
 
 
-def test_nothing_of_a_stop_string_is_shown_while_it_may_still_come():
+def test_a_possible_stop_string_is_not_shown_before_it_is_ruled_out():
     free = written(["HELLO"])[0]
     stop = free.text[9:12]
     pieces = [step.text for step in written(["HELLO"], stop=(stop,))[0].steps]
     assert pieces[-3:] == ["", "", ""]
 
 
-def test_a_stop_string_that_never_comes_costs_no_text():
+def test_a_stop_string_that_never_occurs_removes_no_text():
     free = written(["HELLO"])[0]
     begun = free.text[-1] + "?"
     assert written(["HELLO"], stop=(begun,))[0].text == free.text
 
 
-def test_a_stop_string_is_not_looked_for_in_the_prompt():
+def test_a_stop_string_in_the_prompt_is_ignored():
     (continuation,) = written(["XHELLO"], stop=("HELLO",), max_new_tokens=4)
     assert len(continuation.steps) == 4
 
 
-def test_a_stop_token_ends_the_text_without_being_part_of_it():
+def test_a_stop_token_ends_the_text_and_is_not_part_of_it():
     free = written(["HELLO"])[0]
     seventh = ids(free)[6]
     (stopped,) = written(["HELLO"], stop_tokens=(seventh,))
@@ -104,7 +106,7 @@ def bytes_written(prompt, data, **options):
     return written([prompt], solution=scripted(data), **options)[0]
 
 
-def test_a_character_comes_whole_with_its_last_token():
+def test_a_character_is_yielded_with_its_last_token():
     continuation = bytes_written("A", "é🦜中".encode())
     assert [step.text for step in continuation.steps] == [
         *["", "é"],
@@ -115,14 +117,14 @@ def test_a_character_comes_whole_with_its_last_token():
     ]
 
 
-def test_a_character_cut_off_by_the_length_is_shown_as_one_replacement():
+def test_a_character_cut_off_by_the_length_limit_is_shown_as_one_replacement_character():
     assert bytes_written("A", "é🦜".encode()[:-1]).text == "é\ufffd"
 
 
-def test_a_stop_token_inside_a_character_leaves_its_replacement():
+def test_a_stop_token_inside_a_character_leaves_one_replacement_character():
     assert bytes_written("A", b"a\xf0\x9f" + b"!", stop_tokens=(ord("!"),)).text == "a\ufffd"
 
 
-def test_a_character_that_the_prompt_began_is_completed():
+def test_a_character_begun_in_the_prompt_is_completed():
     half = list("🦜".encode()[:2])
     assert bytes_written([65, *half], "🦜".encode()[2:]).text == "🦜"

@@ -37,7 +37,9 @@ def either_decoder(request, monkeypatch):
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_cached_equals_uncached_at_every_step_also_past_the_context(monkeypatch, temperature):
+def test_cached_logits_equal_uncached_ones_at_every_step_also_past_the_context(
+    monkeypatch, temperature
+):
     cached = written(PROMPTS, temperature=temperature)
     decode_uncached(monkeypatch)
     plain = written(PROMPTS, temperature=temperature)
@@ -46,9 +48,7 @@ def test_cached_equals_uncached_at_every_step_also_past_the_context(monkeypatch,
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_the_plain_path_gives_at_every_step_what_the_model_gives_for_the_last_n_ctx(
-    monkeypatch, temperature
-):
+def test_the_uncached_path_equals_the_model_on_the_last_n_ctx_tokens(monkeypatch, temperature):
     decode_uncached(monkeypatch)
     model = small_model()
     for continuation in written(PROMPTS, model=model, temperature=temperature):
@@ -71,26 +71,26 @@ def test_each_row_of_a_batch_equals_the_same_prompt_alone():
 
 
 @pytest.mark.usefixtures("either_decoder")
-def test_rows_that_are_too_many_for_the_memory_take_turns_and_get_the_same(monkeypatch):
+def test_rows_above_the_memory_limit_run_in_turns_with_the_same_results(monkeypatch):
     together = written(PROMPTS, num_samples=2)
     monkeypatch.setattr(streaming, "rows_at_once", lambda model: 4)
     assert all(map(same, together, written(PROMPTS, num_samples=2)))
 
 
-def test_fewer_rows_run_at_once_when_each_takes_more_memory(monkeypatch):
+def test_fewer_rows_run_at_once_when_each_needs_more_memory(monkeypatch):
     few = decoder.rows_at_once(our_gpt2(n_ctx=N_CTX))
     assert decoder.rows_at_once(our_gpt2(n_ctx=4 * N_CTX)) == pytest.approx(few / 4, abs=1)
     monkeypatch.setattr(decoder, "BATCH_BYTES", 1)
     assert decoder.rows_at_once(small_model()) == 1
 
 
-def test_asking_for_more_samples_changes_none():
+def test_requesting_more_samples_does_not_change_the_first_ones():
     few, many = written(["HELLO"], num_samples=2), written(["HELLO"], num_samples=5)
     assert all(map(same, few, many))
     assert len({continuation.text for continuation in many}) == 5
 
 
-def test_a_seed_gives_the_same_text_again_and_another_seed_another():
+def test_the_same_seed_gives_the_same_text_and_another_seed_another():
     first, again, other = (written(["HELLO"], seed=seed)[0] for seed in (1, 1, 2))
     assert same(first, again)
     assert first.text != other.text
@@ -101,7 +101,7 @@ def test_neighbouring_seeds_do_not_share_a_stream():
     assert len(set(several)) == len(several)
 
 
-def test_the_global_random_numbers_are_left_alone():
+def test_generation_does_not_use_the_global_generator():
     before = torch.get_rng_state()
     written(["HELLO"])
     assert torch.equal(before, torch.get_rng_state())
@@ -112,7 +112,7 @@ def test_a_prompt_past_the_context_is_read_from_its_last_n_ctx_tokens():
     assert same(written([long])[0], written([long[-N_CTX:]])[0])
 
 
-def test_zero_new_tokens_draw_nothing_and_do_not_run_the_model(monkeypatch):
+def test_with_zero_new_tokens_the_model_does_not_run(monkeypatch):
     monkeypatch.setattr(LoadedModel, "new_decoder", None)
     (continuation,) = written(["HELLO"], max_new_tokens=0)
     assert (continuation.text, continuation.steps, continuation.finish) == ("", [], "length")
@@ -129,7 +129,7 @@ def test_every_token_is_drawn_by_the_solutions_own_sample():
     assert ids(continuation) == [5, 6, 7]
 
 
-def test_a_learners_sample_is_given_the_settings_and_its_own_generator():
+def test_a_learners_sample_receives_the_settings_and_a_generator():
     calls = []
 
     def sample(logits, **settings):
@@ -144,7 +144,7 @@ def test_a_learners_sample_is_given_the_settings_and_its_own_generator():
     assert len({id(call["generator"]) for call in drawn}) == 2
 
 
-def test_a_hooked_reference_runs_as_it_is_with_its_hook():
+def test_a_reference_with_a_hook_runs_uncached_with_the_hook():
     model = small_model()
     with hooks(model, {"blocks.0.hook_mlp_out": torch.zeros_like}):
         patched = written(["HELLO"], model=model, temperature=0)[0]
@@ -153,7 +153,7 @@ def test_a_hooked_reference_runs_as_it_is_with_its_hook():
     )
 
 
-def test_the_plain_path_leaves_out_dropout_and_restores_the_mode(monkeypatch):
+def test_the_uncached_path_disables_dropout_and_restores_the_mode(monkeypatch):
     decode_uncached(monkeypatch)
     model = our_gpt2(dropout=0.5).train()
     assert same(written(["HELLO"], model=model)[0], written(["HELLO"], model=model)[0])
@@ -170,7 +170,7 @@ def test_a_large_repetition_penalty_repeats_neither_the_prompt_nor_itself():
     assert not {0, 1, 2} & set(drawn)
 
 
-def test_min_p_of_one_leaves_the_most_likely_token():
+def test_min_p_of_one_keeps_only_the_most_likely_token():
     assert ids(written(["A"], min_p=1.0)[0]) == ids(written(["A"], temperature=0)[0])
 
 
@@ -179,18 +179,18 @@ def test_without_candidates_no_log_probability_is_computed(monkeypatch):
     assert log_probs(written(["A"], candidates=None)[0]) == [None] * (N_CTX + 8)
 
 
-def test_a_padded_vocabulary_never_yields_a_padded_id():
+def test_padded_ids_are_never_drawn():
     model = small_model(d_vocab=D_VOCAB + 200)
     for continuation in written(PROMPTS, model=model, temperature=50.0, num_samples=4):
         assert max(ids(continuation)) < D_VOCAB
 
 
-def test_log_probabilities_do_not_count_padded_ids():
+def test_log_probabilities_exclude_padded_ids():
     logits = without_padding(torch.zeros(1, 8), 4)
     assert logits.log_softmax(-1)[0, 0].item() == pytest.approx(math.log(1 / 4))
 
 
-def test_log_probabilities_and_candidates_are_those_of_the_model_before_any_cut():
+def test_log_probabilities_and_candidates_are_the_models_before_any_cut():
     model = small_model()
     cuts = {"temperature": 3.0, "top_k": 4, "min_p": 0.1, "repetition_penalty": 1.5}
     (continuation,) = written(["HELLO"], model=model, candidates=5, max_new_tokens=6, **cuts)
@@ -229,7 +229,7 @@ def test_log_probabilities_and_candidates_are_those_of_the_model_before_any_cut(
         ({"stop": ("",)}, "stop is .'',.; give strings of at least one character"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_sentence_before_the_model_runs(options, sentence):
+def test_an_impossible_option_is_refused_in_one_sentence_before_the_model_runs(options, sentence):
     with pytest.raises(UserError, match=sentence):
         written(["HELLO"], **options)
 
@@ -244,7 +244,7 @@ def test_an_option_that_cannot_be_is_one_sentence_before_the_model_runs(options,
         (["A1"], "character '1'"),
     ],
 )
-def test_a_prompt_that_cannot_be_used_is_one_sentence(prompts, sentence):
+def test_an_unusable_prompt_is_refused_in_one_sentence(prompts, sentence):
     with pytest.raises(UserError, match=sentence):
         Stream(
             binding.bound(),
@@ -254,7 +254,7 @@ def test_a_prompt_that_cannot_be_used_is_one_sentence(prompts, sentence):
         )
 
 
-def test_a_model_whose_logits_are_not_finite_is_one_sentence():
+def test_nonfinite_logits_are_reported_in_one_sentence():
     model = our_gpt2()
     with torch.no_grad():
         model.ln_final.w.fill_(math.nan)

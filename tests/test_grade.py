@@ -1,4 +1,4 @@
-"""Grading a folder of files: a row a student, feedback and reports."""
+"""Test grading a folder of files: a row per student, feedback and reports."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def of(student: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", [student], indirect=True)
 
 
-def test_there_is_one_row_a_student_by_name(grading: Grading) -> None:
+def test_there_is_one_row_per_student_sorted_by_name(grading: Grading) -> None:
     assert [row.student for row in grading.rows] == [
         "ann",
         "bert",
@@ -68,7 +68,7 @@ def test_there_is_one_row_a_student_by_name(grading: Grading) -> None:
 
 
 @of("ann")
-def test_a_part_that_holds_gives_its_share_of_the_points(row: GradeRow) -> None:
+def test_a_passed_part_earns_its_share_of_the_points(row: GradeRow) -> None:
     assert (row.done, row.points) == (["Embedding"], 6.67)
 
 
@@ -79,12 +79,12 @@ def test_a_mistake_is_named_in_the_row(row: GradeRow) -> None:
 
 
 @of("bert")
-def test_in_a_folder_the_file_of_the_usual_name_is_taken(row: GradeRow) -> None:
+def test_in_a_students_folder_the_file_with_the_usual_name_is_graded(row: GradeRow) -> None:
     assert Path(row.file).name == "my_gpt2.py"
 
 
 @of("bert")
-def test_a_file_that_cannot_be_run_has_its_line_in_the_row_and_no_points(row: GradeRow) -> None:
+def test_a_file_that_cannot_run_gets_its_line_in_the_row_and_no_points(row: GradeRow) -> None:
     assert row.error is not None
     assert "line 1" in row.error
     assert row.points == 0
@@ -96,7 +96,7 @@ def test_a_file_that_imports_the_kit_is_reported_with_the_line(row: GradeRow) ->
 
 
 @of("carl")
-def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: GradeRow) -> None:
+def test_a_folder_with_several_files_and_none_of_the_usual_name_is_reported(row: GradeRow) -> None:
     assert row.not_graded == "the folder holds 2 Python files, not one of them my_gpt2.py"
 
 
@@ -110,7 +110,7 @@ def test_a_folder_with_several_files_and_none_of_the_usual_name_is_said(row: Gra
     ],
     indirect=["row"],
 )
-def test_whoever_is_not_graded_is_listed_with_the_reason(
+def test_students_who_are_not_graded_are_listed_with_the_reason(
     grading: Grading, row: GradeRow, why: str
 ) -> None:
     assert why in str(row.not_graded)
@@ -131,7 +131,7 @@ def test_the_reason_for_an_unknown_failure_is_in_every_report() -> None:
     assert "did not finish" in shown_on_screen(grading)
 
 
-def test_given_code_that_an_older_version_had_otherwise_is_listed() -> None:
+def test_given_code_of_an_older_version_that_differs_is_listed() -> None:
     text = exercises.skeleton().replace(kit_version.mark(), kit_version.mark("0.0.9"))
     older = text.replace("self.eps =", "self.epsilon =")
     assert older != text
@@ -142,7 +142,7 @@ def test_given_code_that_an_older_version_had_otherwise_is_listed() -> None:
     assert kit_version.remark(exercises.skeleton().encode(), GPT2) is None
 
 
-def test_feedback_says_what_is_right_and_what_is_wrong(tmp_path: Path, grading: Grading) -> None:
+def test_feedback_lists_passed_and_failed_parts(tmp_path: Path, grading: Grading) -> None:
     feedback.write(tmp_path, grading.rows)
     text = (tmp_path / "ann.md").read_text()
     assert "**6.67 of 100 points**" in text
@@ -152,7 +152,7 @@ def test_feedback_says_what_is_right_and_what_is_wrong(tmp_path: Path, grading: 
     assert "Not graded" in (tmp_path / "dora.md").read_text()
 
 
-def test_feedback_replaces_its_own_files_and_nothing_else(tmp_path: Path, grading: Grading) -> None:
+def test_feedback_replaces_only_its_own_files(tmp_path: Path, grading: Grading) -> None:
     feedback.write(tmp_path, grading.rows)
     feedback.write(tmp_path, grading.rows)
     (tmp_path / "ann.md").write_text("my notes")
@@ -161,13 +161,13 @@ def test_feedback_replaces_its_own_files_and_nothing_else(tmp_path: Path, gradin
     assert (tmp_path / "ann.md").read_text() == "my notes"
 
 
-def test_feedback_is_refused_inside_the_folder_of_the_hand_ins(folder: Path) -> None:
+def test_feedback_inside_the_folder_of_submissions_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="another folder"):
         feedback.prepare(folder / "feedback", folder, [])
     assert not (folder / "feedback").exists()
 
 
-def test_an_id_that_the_picture_breaks_keeps_its_hyphens() -> None:
+def test_a_mistakes_id_broken_across_lines_keeps_its_hyphens() -> None:
     assert (
         picture._short("mlp-w-out-init-like-w-in").replace("\n", "") == "mlp-w-out-init-like-w-in"
     )
@@ -181,17 +181,17 @@ def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading
     assert (tmp_path / "class.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_mean_is_over_those_who_were_graded(grading: Grading) -> None:
+def test_the_mean_is_over_graded_students(grading: Grading) -> None:
     assert student_rows.mean_points(grading.rows) == 3.33
 
 
-def test_mistakes_are_counted_once_a_student_and_the_frequent_come_first() -> None:
+def test_mistakes_are_counted_once_per_student_and_sorted_by_frequency() -> None:
     some = [GradeRow("a", mistakes=["x", "y", "x"]), GradeRow("b", mistakes=["y"]), GradeRow("c")]
     assert student_rows.mistake_counts(some) == [("y", 2), ("x", 1)]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("none", "does not exist"), ("empty", "no Python")])
-def test_a_folder_that_cannot_be_graded_is_one_sentence(
+def test_a_folder_that_cannot_be_graded_is_refused_in_one_sentence(
     tmp_path: Path, name: str, reason: str
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_graded_is_one_sentence(
         submissions(tmp_path / name)
 
 
-def test_csv_has_a_line_a_student_with_the_state_of_every_part(grading: Grading) -> None:
+def test_csv_has_a_line_per_student_with_the_state_of_every_part(grading: Grading) -> None:
     lines = list(csv.DictReader(io.StringIO(grade_reports.as_csv(grading))))
     assert [line["student"] for line in lines] == [row.student for row in grading.rows]
     assert lines[0]["Embedding"] == "passed"
@@ -207,13 +207,15 @@ def test_csv_has_a_line_a_student_with_the_state_of_every_part(grading: Grading)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a"])
-def test_a_name_that_is_a_formula_is_text_in_the_csv(grading: Grading, name: str) -> None:
+def test_a_name_that_looks_like_a_formula_is_escaped_in_the_csv(
+    grading: Grading, name: str
+) -> None:
     other = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
     other.rows = [GradeRow(name)]
     assert grade_reports.as_csv(other).splitlines()[1].startswith(f"'{name},")
 
 
-def test_json_has_the_seed_that_repeats_it_and_the_mistakes_of_the_class(grading: Grading) -> None:
+def test_json_has_the_seed_and_the_mistakes_of_the_class(grading: Grading) -> None:
     content = json.loads(grade_reports.as_json(grading))
     counted = {"id": "layer-norm-no-epsilon", "students": 1, "component": "LayerNorm"}
     assert content["seed"] == 11
@@ -228,5 +230,5 @@ def test_the_screen_shows_rows_remarks_and_the_mistakes_of_the_class(grading: Gr
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
-def test_a_name_cannot_steer_the_terminal() -> None:
+def test_control_characters_in_a_name_do_not_reach_the_terminal() -> None:
     assert class_screen.clean("a\x1b[2Jb\nc").plain == "a?[2Jb c"

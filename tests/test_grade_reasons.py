@@ -33,7 +33,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_what_ends_a_part_is_its_reason_and_is_called_no_unknown_mistake(
+def test_a_part_that_ended_its_process_has_that_reason_and_no_unknown_mistake(
     tmp_path: Path, name: str
 ) -> None:
     statement, reason = ENDINGS[name]
@@ -64,7 +64,7 @@ def test_gradescope_has_the_reason_when_the_file_cannot_be_run() -> None:
     assert {test["output"] for test in tests} == {"a.py, line 1: no Python"}
 
 
-def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
+def test_a_student_with_many_remarks_takes_one_line_in_the_screens_list() -> None:
     grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
     remarks = [f"remark {n} " + "word " * 40 for n in range(7)]
     grading.rows = [
@@ -80,7 +80,7 @@ def test_a_student_with_many_remarks_takes_one_line_under_to_look_at() -> None:
     assert bob.rstrip() == "bob: ALARM: the file changed"
 
 
-def test_grade_says_what_was_not_judged_on_every_face() -> None:
+def test_every_report_of_grade_lists_unjudged_parts() -> None:
     note = "Not judged of MLP: d_mlp, which it fixes, and how its parameters are first drawn."
     row = GradeRow("ann", file="ann.py")
     row.take(Verdict("ann.py", None, [Result("MLP", "A claim", "passed")], remarks=[note]))
@@ -96,7 +96,7 @@ def test_grade_says_what_was_not_judged_on_every_face() -> None:
     assert cells["remarks"] == ""
 
 
-def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypatch) -> None:
+def test_grade_exits_with_1_when_a_file_changed_during_grading(run, tmp_path, monkeypatch) -> None:
     file = tmp_path / "class" / "a.py"
     file.parent.mkdir()
     file.write_text("a = 1")
@@ -111,7 +111,7 @@ def test_grade_ends_with_1_when_a_file_changed_meanwhile(run, tmp_path, monkeypa
     assert "a: ALARM: " in ran.out
 
 
-def test_a_lessons_hand_in_is_graded_by_its_lesson(tmp_path: Path) -> None:
+def test_a_submission_for_a_lesson_is_graded_with_the_lessons_claims(tmp_path: Path) -> None:
     name = next(iter(exercise_sets.lesson_folders()))
     lesson = exercise_sets.find_lesson(name)
     (tmp_path / "ann.py").write_text(skeleton.skeleton(lesson))

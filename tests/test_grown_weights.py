@@ -32,7 +32,7 @@ def test_known_tokens_and_positions_keep_their_logits(tied: bool) -> None:
     assert (large.unembed is None) == tied
 
 
-def test_new_rows_have_the_mean_and_the_spread_of_the_known_ones() -> None:
+def test_new_rows_have_the_mean_and_standard_deviation_of_the_known_ones() -> None:
     before = state()
     before["embed.W_E"] = before["embed.W_E"] * torch.arange(1, 17) + torch.arange(16)
     after = grown(before, config(d_vocab=4300), 300)["embed.W_E"]
@@ -44,7 +44,7 @@ def test_new_rows_have_the_mean_and_the_spread_of_the_known_ones() -> None:
     assert len(torch.unique(new, dim=0)) == len(new)
 
 
-def test_rows_that_were_padding_are_drawn_anew() -> None:
+def test_former_padding_rows_are_initialised_again() -> None:
     before = state()
     before["embed.W_E"][290:] = 0
     after = grown(before, config(), 290)["embed.W_E"]
@@ -52,14 +52,14 @@ def test_rows_that_were_padding_are_drawn_anew() -> None:
     assert (after[290:].abs().amax(dim=1) > 0).all()
 
 
-def test_new_positions_are_drawn_as_fresh_ones_are() -> None:
+def test_new_positions_have_the_distribution_of_fresh_ones() -> None:
     before = state()
     after = grown(before, config(n_ctx=2008), 300)["pos_embed.W_pos"]
     assert torch.equal(after[:8], before["pos_embed.W_pos"])
     assert after[8:].std().item() == pytest.approx(0.02, rel=0.05)
 
 
-def test_nothing_is_drawn_where_nothing_grows() -> None:
+def test_without_growth_the_generator_is_not_used() -> None:
     torch.manual_seed(1)
     position = torch.get_rng_state()
     before = state()

@@ -21,14 +21,14 @@ def model(solution, reference):
     return model_of(solution, reference)
 
 
-def test_the_cache_has_exactly_the_names_of_the_contract(model, reference):
+def test_the_cache_has_exactly_the_documented_names(model, reference):
     _, cache = run_with_cache(model, reference.tokens)
     assert cache.keys() == set(stored_reference.activation_names(2))
     assert len(cache) == 2 + 2 * 17 + 2
     assert set(tap_names(model)) == cache.keys()
 
 
-def test_cached_activations_are_cut_off_from_the_graph_and_the_logits_are_not(model, reference):
+def test_cached_activations_are_detached_and_the_logits_are_not(model, reference):
     logits, cache = run_with_cache(model, reference.tokens)
     assert logits.requires_grad
     assert not any(activation.requires_grad for activation in cache.values())
@@ -43,7 +43,7 @@ def test_masked_scores_are_minus_infinity_above_the_diagonal(model, reference):
 
 
 @pytest.mark.parametrize("name", stored_reference.activation_names(2))
-def test_changing_an_activation_changes_what_follows_and_nothing_before(model, reference, name):
+def test_changing_an_activation_changes_only_later_ones(model, reference, name):
     _, before = run_with_cache(model, reference.tokens)
     with hooks(model, {name: lambda activation: 1.5 * activation}):
         logits, after = run_with_cache(model, reference.tokens)
@@ -54,7 +54,7 @@ def test_changing_an_activation_changes_what_follows_and_nothing_before(model, r
     assert min(order.index(key) for key in changed) == order.index(name)
 
 
-def test_removing_attentions_output_is_the_same_as_having_none(model, reference):
+def test_zeroing_attentions_output_equals_a_model_without_attention(model, reference):
     with hooks(model, {"blocks.0.hook_attn_out": torch.zeros_like}):
         patched = model(reference.tokens)
     with torch.no_grad():
@@ -63,7 +63,7 @@ def test_removing_attentions_output_is_the_same_as_having_none(model, reference)
     assert_close(patched, model(reference.tokens), "the logits")
 
 
-def test_an_activation_from_another_run_brings_its_logits_along(model, reference):
+def test_patching_the_last_residual_stream_gives_the_other_runs_logits(model, reference):
     other = reference.tokens.flip(1)
     logits, cache = run_with_cache(model, other)
     with hooks(model, {"blocks.1.hook_resid_post": lambda _: cache["blocks.1.hook_resid_post"]}):
@@ -77,7 +77,7 @@ def test_gradients_pass_through_a_changed_activation(model, reference):
     assert model.blocks[1].mlp.W_in.grad.any()
 
 
-def test_a_hook_that_returns_none_leaves_the_activation(model, reference):
+def test_a_hook_that_returns_none_leaves_the_activation_unchanged(model, reference):
     seen = []
     with hooks(model, {"blocks.0.attn.hook_z": seen.append}):
         logits = model(reference.tokens)
@@ -146,12 +146,12 @@ def compiled_in_part(model):
 @pytest.mark.parametrize(
     "compiled", [compiled_as_a_copy, compiled_in_place, compiled_in_part], ids=lambda f: f.__name__
 )
-def test_a_compiled_model_is_refused_in_a_sentence(model, reference, compiled):
+def test_a_compiled_model_is_refused_in_one_sentence(model, reference, compiled):
     with pytest.raises(UserError, match="hooks do not work on a compiled model"):
         run_with_cache(compiled(model), reference.tokens)
 
 
-def test_a_tap_that_a_learner_left_out_is_a_missing_key_and_nothing_else(tmp_path, reference):
+def test_a_missing_tap_is_only_a_missing_key(tmp_path, reference):
     path = edited_reference(
         tmp_path,
         ("        self.hook_z = nn.Identity()\n", ""),

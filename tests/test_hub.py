@@ -1,4 +1,4 @@
-"""Names of models: the cache first, the network with a limit, a sentence for all else."""
+"""Test names of models: the cache first, the network with a time limit, else one sentence."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from gpt2_small.tokenizers.hugging_face import write_tokenizer_files
 from gpt2_small.tokenizers.registry import ByteLevelTokenizer, GPT2Tokenizer
 from gpt2_small.weights import hub_models
 
-# 256 bytes after a token that ends texts, which tokenizer_config.json alone tells.
+# An end of text before the 256 bytes, declared in tokenizer_config.json only.
 OTHER = ByteLevelTokenizer(
     {letter: id for id, letter in enumerate(["</s>", *byte_letters()])}, [], end_of_text="</s>"
 )
@@ -30,7 +30,7 @@ COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache, and a network that fails the test when it is touched."""
+    """Use an empty cache; network access fails the test."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(socket, "getaddrinfo", untouchable)
     monkeypatch.chdir(tmp_path)
@@ -38,11 +38,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def untouchable(*args, **kwargs):
-    raise AssertionError("the network was touched")
+    raise AssertionError("the network was accessed")
 
 
 def put_into_cache(cache, name, model):
-    """What the Hub's client leaves behind after a download."""
+    """Create the files of a download by the Hub's client."""
     repository = cache / f"models--{name.replace('/', '--')}"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
@@ -52,7 +52,7 @@ def put_into_cache(cache, name, model):
 
 @pytest.fixture
 def online(monkeypatch):
-    """A hub that is allowed to be asked; the answer to give is set by the test."""
+    """Enable the Hub; the test sets its answer."""
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(hub_models, "ANSWER_SECONDS", 0.05)
 
@@ -73,19 +73,19 @@ def test_a_cached_model_is_used_without_the_network(cache, monkeypatch, name, of
 
 
 @pytest.mark.parametrize("name", [*hub_models.HUB_NAMES, "someone/some-gpt2"])
-def test_offline_and_not_cached_is_one_sentence_at_once(name):
+def test_offline_an_uncached_model_is_refused_in_one_sentence_at_once(name):
     with pytest.raises(UserError, match=f"{name} is neither a local folder nor a downloaded model"):
         gpt2_small.load_pretrained(name)
 
 
-def test_a_download_cut_short_is_not_taken_for_a_cached_model(cache):
+def test_an_incomplete_download_does_not_count_as_a_cached_model(cache):
     folder = put_into_cache(cache, "someone/gpt2", hugging_face_gpt2())
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="nor a downloaded model"):
         gpt2_small.load_pretrained("someone/gpt2")
 
 
-def test_a_model_with_one_shard_of_several_is_not_taken_for_a_cached_model(cache):
+def test_a_model_with_one_of_several_shards_does_not_count_as_cached(cache):
     folder = put_into_cache(cache, "openai-community/gpt2", hugging_face_gpt2())
     weights = load_file(folder / "model.safetensors")
     files = {name: f"model-0000{number % 2 + 1}-of-00002.safetensors"
@@ -100,7 +100,7 @@ def test_a_model_with_one_shard_of_several_is_not_taken_for_a_cached_model(cache
         hub_models.fetch("gpt2")
 
 
-def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):
+def test_a_hub_that_never_answers_is_abandoned_after_the_time_limit(online):
     released = threading.Event()
     online(lambda *args, **kwargs: released.wait(20))
     with pytest.raises(UserError, match=r"the Hub cannot be reached \(no answer within"):
@@ -108,7 +108,7 @@ def test_a_hub_that_never_answers_is_given_up_after_the_time_limit(online):
     released.set()
 
 
-def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
+def test_a_network_error_is_reported_in_one_sentence_with_the_reason(online):
     def fail(*args, **kwargs):
         raise ConnectionError("Name or service not known\nand a long story")
 
@@ -120,7 +120,7 @@ def test_a_network_that_is_down_is_one_sentence_with_the_reason(online):
 
 @pytest.fixture
 def on_the_hub(online, cache, tmp_path, monkeypatch):
-    """A repository that the Hub's client fetches from; what it was asked for is kept."""
+    """Serve a repository to the Hub's client, and record its requests."""
     there, asked = tmp_path / "on-the-hub", []
     there.mkdir()
 
@@ -154,7 +154,7 @@ def on_the_hub(online, cache, tmp_path, monkeypatch):
     return SimpleNamespace(folder=there, asked=asked)
 
 
-def test_a_model_that_the_hub_has_is_fetched_without_pickles(on_the_hub):
+def test_a_model_on_the_hub_is_downloaded_without_pickles(on_the_hub):
     theirs = hugging_face_gpt2()
     theirs.save_pretrained(on_the_hub.folder)
     assert (logits_of(gpt2_small.load_pretrained("gpt2")) - logits_of(theirs)).abs().max() < 1e-5
@@ -163,8 +163,8 @@ def test_a_model_that_the_hub_has_is_fetched_without_pickles(on_the_hub):
 
 
 @pytest.mark.parametrize("stored", ["on-the-hub", "cache"])
-def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, monkeypatch):
-    """Also one whose weights alone were cached by another program."""
+def test_a_hub_model_generates_with_its_own_tokenizer(on_the_hub, cache, stored, monkeypatch):
+    """Also if another program cached only its weights."""
     theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size)
     theirs.save_pretrained(on_the_hub.folder)
     write_tokenizer_files(OTHER, on_the_hub.folder)
@@ -175,21 +175,21 @@ def test_a_hub_model_writes_with_its_own_tokenizer(on_the_hub, cache, stored, mo
     assert open_model("someone/gpt2").tokenizer.to_dict() == OTHER.to_dict()
 
 
-def test_a_hub_model_without_a_tokenizer_is_not_asked_for_it_again(on_the_hub, monkeypatch):
+def test_a_missing_tokenizer_on_the_hub_is_requested_only_once(on_the_hub, monkeypatch):
     hugging_face_gpt2(vocab_size=50257).save_pretrained(on_the_hub.folder)
     assert isinstance(open_model("someone/gpt2").tokenizer, GPT2Tokenizer)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert isinstance(open_model("someone/gpt2").tokenizer, GPT2Tokenizer)
 
 
-def test_a_cached_model_whose_tokenizer_nobody_knows_is_not_given_gpt2s(cache):
+def test_a_cached_model_without_tokenizer_files_is_not_opened_with_gpt2s(cache):
     put_into_cache(cache, "someone/gpt2", hugging_face_gpt2(vocab_size=50257))
     assert gpt2_small.load_pretrained("someone/gpt2").config.d_vocab == 50257
     with pytest.raises(UserError, match="someone/gpt2 was downloaded without all files of its tok"):
         open_model("someone/gpt2")
 
 
-def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub, monkeypatch):
+def test_a_failed_tokenizer_download_is_reported_and_retried(on_the_hub, monkeypatch):
     hugging_face_gpt2().save_pretrained(on_the_hub.folder)
     write_tokenizer_files(characters(), on_the_hub.folder)
     whole = huggingface_hub.hf_hub_download
@@ -204,12 +204,12 @@ def test_a_tokenizer_that_did_not_arrive_is_said_and_asked_for_again(on_the_hub,
     assert open_model("someone/gpt2").tokenizer.to_dict() == characters().to_dict()
 
 
-def test_gpt2_itself_needs_no_tokenizer_in_the_cache(cache):
+def test_gpt2_needs_no_tokenizer_in_the_cache(cache):
     put_into_cache(cache, "openai-community/gpt2", hugging_face_gpt2(vocab_size=50257))
     assert isinstance(open_model("gpt2").tokenizer, GPT2Tokenizer)
 
 
-def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_path, monkeypatch):
+def test_a_hub_model_with_only_pickles_is_refused_with_the_reason(online, tmp_path, monkeypatch):
     (tmp_path / "fetched").mkdir()
     (tmp_path / "fetched" / "config.json").write_text('{"model_type": "gpt2"}')
     online(lambda *args, **kwargs: None)
@@ -229,7 +229,7 @@ def test_a_hub_model_with_pickles_alone_is_refused_with_the_reason(online, tmp_p
         ("runs/gone", r"runs/gone is a link to elsewhere, which is not there"),
     ],
 )
-def test_a_name_that_stands_for_nothing_is_said_with_the_nearest(tmp_path, name, sentence):
+def test_an_unknown_model_name_gets_a_suggestion(tmp_path, name, sentence):
     (tmp_path / "runs" / "stories").mkdir(parents=True)
     (tmp_path / "a.txt").touch()
     (tmp_path / "runs" / "gone").symlink_to("elsewhere")
@@ -254,7 +254,7 @@ def test_a_short_name_stands_for_its_owners_model_with_gpt2s_tokenizer(cache, na
     assert loaded.remarks == ()
 
 
-def test_a_revision_is_asked_for_and_found_in_the_cache(on_the_hub, cache, monkeypatch):
+def test_a_revision_is_requested_and_found_in_the_cache(on_the_hub, cache, monkeypatch):
     theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size)
     theirs.save_pretrained(on_the_hub.folder)
     write_tokenizer_files(OTHER, on_the_hub.folder)
@@ -278,7 +278,7 @@ def test_a_revision_is_asked_for_and_found_in_the_cache(on_the_hub, cache, monke
         open_model("someone/gpt2@v2.0")
 
 
-def test_every_file_of_the_tokenizer_is_fetched(on_the_hub):
+def test_every_file_of_the_tokenizer_is_downloaded(on_the_hub):
     theirs = hugging_face_gpt2(vocab_size=OTHER.vocab_size + 1)
     theirs.save_pretrained(on_the_hub.folder)
     write_tokenizer_files(OTHER, on_the_hub.folder)

@@ -32,7 +32,7 @@ OTHERS_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 
 def made_by_another_program() -> ByteLevelTokenizer:
-    """The special tokens first, as many GPT-2s of other languages have them."""
+    """Return a tokenizer with its special tokens first, as in many GPT-2s of other languages."""
     theirs = tokenizers.ByteLevelBPETokenizer()
     theirs.train_from_iterator([TEXT], vocab_size=300, special_tokens=OTHERS_SPECIAL)
     model = json.loads(theirs.to_str())["model"]
@@ -45,7 +45,7 @@ BYTE_LEVEL.append(made_by_another_program())
 EVERY_KIND = [*BYTE_LEVEL, CharTokenizer(TEXT)]
 
 
-# Reading 50,000 tokens takes a second.
+# 50,000 tokens: a second.
 GPT2_SLOWLY = [slowly(t) if isinstance(t, GPT2Tokenizer) else t for t in EVERY_KIND]
 every_kind = pytest.mark.parametrize("tokenizer", EVERY_KIND, ids=lambda tokenizer: tokenizer.name)
 byte_level = pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokenizer: tokenizer.name)
@@ -53,7 +53,7 @@ byte_level = pytest.mark.parametrize("tokenizer", BYTE_LEVEL, ids=lambda tokeniz
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """For each tokenizer its exported folder."""
+    """Return each tokenizer's exported folder."""
     written = {}
     for tokenizer in EVERY_KIND:
         written[tokenizer] = tmp_path_factory.mktemp("exported")
@@ -63,7 +63,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def without_tokenizer_json(folders, tmp_path):
-    """The exported folder of a tokenizer, with the vocabulary and the merges alone."""
+    """Return a function that exports a tokenizer with only its vocabulary and merges."""
 
     def strip(tokenizer):
         folder = shutil.copytree(folders[tokenizer], tmp_path / "stripped")
@@ -84,7 +84,7 @@ def test_auto_tokenizer_gives_the_same_ids_text_and_end(tokenizer, folders):
     assert len(theirs) == tokenizer.vocab_size + has_unknown
 
 
-def test_a_character_outside_the_alphabet_is_an_id_beyond_the_models(tmp_path):
+def test_transformers_gives_an_unknown_character_an_id_beyond_the_models(tmp_path):
     tokenizer = CharTokenizer("xyz")
     write_tokenizer_files(tokenizer, tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -100,33 +100,35 @@ def test_vocabulary_and_merges_alone_give_the_same_ids(tokenizer, without_tokeni
     assert theirs(TEXT)["input_ids"] == tokenizer.encode(TEXT)
 
 
-def test_the_context_length_is_promised(tmp_path):
+def test_the_exported_tokenizer_states_the_context_length(tmp_path):
     write_tokenizer_files(ByteTokenizer(), tmp_path, n_ctx=77)
     assert transformers.AutoTokenizer.from_pretrained(tmp_path).model_max_length == 77
 
 
 @pytest.mark.parametrize("tokenizer", GPT2_SLOWLY, ids=lambda tokenizer: tokenizer.name)
-def test_an_exported_folder_gives_the_tokenizer_back(tokenizer, folders):
+def test_an_exported_folder_is_read_as_the_same_tokenizer(tokenizer, folders):
     assert read_tokenizer_folder(folders[tokenizer]).to_dict() == tokenizer.to_dict()
 
 
 @pytest.mark.parametrize("tokenizer", GPT2_SLOWLY[:-1], ids=lambda tokenizer: tokenizer.name)
-def test_vocabulary_and_merges_alone_give_the_tokenizer_back(tokenizer, without_tokenizer_json):
+def test_vocabulary_and_merges_alone_are_read_as_the_same_tokenizer(
+    tokenizer, without_tokenizer_json
+):
     restored = read_tokenizer_folder(without_tokenizer_json(tokenizer))
-    if tokenizer.name != "byte-level":  # whose other special tokens these two files do not mark
+    if tokenizer.name != "byte-level":  # vocab and merges do not mark its other special tokens
         assert restored.to_dict() == tokenizer.to_dict()
     assert restored.encode(TEXT) == tokenizer.encode(TEXT)
     assert restored.ends == tokenizer.ends
 
 
-def test_a_folder_that_transformers_saves_again_is_read(tmp_path):
+def test_a_folder_saved_again_by_transformers_is_read(tmp_path):
     write_tokenizer_files(BYTE_LEVEL[1], tmp_path)
     transformers.AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
     assert read_tokenizer_folder(tmp_path / "again").to_dict() == BYTE_LEVEL[1].to_dict()
 
 
 def saved_by_transformers(folder):
-    """Files of a GPT-2 in another language, as transformers leaves them beside the weights."""
+    """Return the files of a GPT-2 in another language, as transformers saves them."""
     write_tokenizer_files(BYTE_LEVEL[-1], folder)
     settings = {"eos_token": "</s>", "bos_token": "<s>", "unk_token": "<unk>"}
     transformers.GPT2Tokenizer.from_pretrained(folder, **settings).save_pretrained(folder / "saved")
@@ -150,7 +152,7 @@ def test_a_vocabulary_of_another_program_is_read_with_its_own_ids_and_end(tmp_pa
         ("special_tokens_map.json", {"eos_token": {"content": "<s>", "lstrip": False}}, 0),
     ],
 )
-def test_the_end_of_text_is_what_a_file_beside_the_vocabulary_names(file, content, end, tmp_path):
+def test_the_end_of_text_is_read_from_a_file_beside_the_vocabulary(file, content, end, tmp_path):
     write_tokenizer_files(BYTE_LEVEL[-1], tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).unlink()
@@ -169,7 +171,7 @@ def test_the_end_of_text_is_what_a_file_beside_the_vocabulary_names(file, conten
         ("model", {"type": "Unigram"}),
     ],
 )
-def test_byte_pairs_that_split_another_way_are_refused(part, change, tmp_path):
+def test_byte_pairs_with_another_split_pattern_are_refused(part, change, tmp_path):
     path = saved_by_transformers(tmp_path) / "tokenizer.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content[part] |= change
@@ -178,7 +180,7 @@ def test_byte_pairs_that_split_another_way_are_refused(part, change, tmp_path):
         read_tokenizer_folder(path.parent)
 
 
-def test_a_gap_in_the_ids_of_another_program_is_said_with_the_file(tmp_path):
+def test_a_gap_in_another_programs_ids_is_reported_with_the_file(tmp_path):
     path = saved_by_transformers(tmp_path) / "tokenizer.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     content["added_tokens"].append({**content["added_tokens"][0], "content": "<extra>", "id": 999})
@@ -209,7 +211,7 @@ def test_a_folder_without_tokenizer_files_is_refused(tmp_path):
         read_tokenizer_folder(tmp_path)
 
 
-def test_a_kind_that_the_files_cannot_say_is_refused_and_nothing_written(tmp_path):
+def test_a_tokenizer_without_an_export_format_is_refused_and_nothing_is_written(tmp_path):
     class Strange:
         name, vocab_size, end_of_text = "strange", 3, None
 

@@ -16,7 +16,7 @@ from gpt2_small.checker.verdict import Result, Verdict
 
 
 @pytest.mark.parametrize(("change", "word"), [(Path.unlink, "disappeared"), (None, "changed")])
-def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
+def test_a_file_that_changes_or_disappears_during_grading_raises_an_alarm(
     tmp_path: Path, change: object, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "a.py"
@@ -36,7 +36,7 @@ def test_a_file_that_changes_or_disappears_during_grading_is_an_alarm(
 
 
 class Slow:
-    """A checker whose results keep coming."""
+    """A checker that yields results without end."""
 
     def check(
         self, file: Path, *, source: bytes, seed: int, has_helpers: bool, on_result: object
@@ -57,7 +57,7 @@ def test_a_file_that_takes_too_long_keeps_the_parts_that_were_checked(tmp_path: 
     assert row.states["LayerNorm"] == "waiting"
 
 
-def test_parts_before_the_one_in_which_it_was_stopped_count() -> None:
+def test_parts_before_a_timeout_earn_points() -> None:
     results = [Result("LayerNorm", "A", "passed"), Result("Embedding", "A", "passed")]
     verdict = Verdict("a.py", None, grade.before_the_last_part(results, PARTS))
     assert (verdict.state_of("LayerNorm"), verdict.state_of("Embedding")) == ("passed", "waiting")

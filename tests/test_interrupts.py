@@ -25,7 +25,7 @@ ENDED_BY_IT = (-signal.SIGINT, INTERRUPTED)
 
 @pytest.fixture(autouse=True)
 def _interrupts_are_heard():
-    """Also where the tests run in the background, which ignores them, and its children with it."""
+    """Handle SIGINT, which background jobs and their children ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -40,7 +40,7 @@ def _interrupts_are_heard():
     ],
     ids=["generate_demo", "sample", "export"],
 )
-def test_ctrl_c_while_torch_loads_is_not_lost_and_prints_no_traceback(tmp_path, words):
+def test_ctrl_c_while_torch_is_imported_ends_the_command_without_a_traceback(tmp_path, words):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text(SLOW_TORCH)
     process = subprocess.Popen(
@@ -57,21 +57,21 @@ def test_ctrl_c_while_torch_loads_is_not_lost_and_prints_no_traceback(tmp_path, 
     assert process.returncode in ENDED_BY_IT
 
 
-def test_after_loading_ctrl_c_is_an_exception_again():
+def test_after_the_import_ctrl_c_raises_keyboard_interrupt_again():
     with loading():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_process_that_ignores_interrupts_goes_on_ignoring_them():
+def test_a_process_that_ignores_interrupts_continues_to_ignore_them():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with loading():
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_another_thread_may_load_too():
+def test_torch_can_be_imported_in_another_thread():
     seen = []
 
     def load():

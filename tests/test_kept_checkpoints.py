@@ -66,7 +66,7 @@ def test_a_run_keeps_the_checkpoint_of_its_best_evaluation(solution, tmp_path, m
     assert steps_kept(tmp_path / "run") == [4, 8]
 
 
-def test_a_checkpoint_that_is_discarded_is_never_seen_half(new_training, tmp_path, monkeypatch):
+def test_discarding_a_checkpoint_is_atomic(new_training, tmp_path, monkeypatch):
     checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
 
     class Cut(Exception):
@@ -82,9 +82,7 @@ def test_a_checkpoint_that_is_discarded_is_never_seen_half(new_training, tmp_pat
     assert find_checkpoints(tmp_path / "run") == ()
 
 
-def test_a_checkpoint_counts_as_whole_only_when_every_bit_that_matters_is_there(
-    new_training, tmp_path
-):
+def test_a_checkpoint_with_any_changed_bit_is_damaged(new_training, tmp_path):
     checkpoint = checkpoint_of(after(new_training(), 1), tmp_path / "run")
     manifest = checkpoint.folder / "manifest.json"
     before = manifest.read_bytes()
@@ -101,7 +99,7 @@ def test_a_checkpoint_counts_as_whole_only_when_every_bit_that_matters_is_there(
     check_intact(checkpoint)
 
 
-def test_damaged_checkpoints_are_only_set_aside_when_there_is_a_whole_one(new_training, tmp_path):
+def test_damaged_checkpoints_are_renamed_only_if_an_intact_one_exists(new_training, tmp_path):
     training = new_training()
     for _ in range(2):
         checkpoint = checkpoint_of(after(training, 1), tmp_path / "run")
@@ -114,7 +112,9 @@ def test_damaged_checkpoints_are_only_set_aside_when_there_is_a_whole_one(new_tr
 # A disk that fails
 
 
-def test_a_save_that_fails_stops_the_run_and_harms_no_earlier_one(solution, tmp_path, monkeypatch):
+def test_a_failed_save_stops_the_run_and_damages_no_earlier_checkpoint(
+    solution, tmp_path, monkeypatch
+):
     run = tmp_path / "run"
     train(solution, run, last=4)
     before = files_under(run / "checkpoints")
@@ -129,9 +129,9 @@ def test_a_save_that_fails_stops_the_run_and_harms_no_earlier_one(solution, tmp_
     assert len(read_log(run)) < 12
 
 
-def test_a_save_that_fails_for_no_known_reason_stops_the_run_too(solution, tmp_path, monkeypatch):
+def test_a_save_that_fails_for_an_unknown_reason_stops_the_run(solution, tmp_path, monkeypatch):
     def broken(*_):
-        raise ZeroDivisionError("nobody foresaw this")
+        raise ZeroDivisionError("an unforeseen error")
 
     monkeypatch.setattr(keeping, "save_checkpoint", broken)
     with pytest.raises(ZeroDivisionError):
@@ -139,7 +139,7 @@ def test_a_save_that_fails_for_no_known_reason_stops_the_run_too(solution, tmp_p
     assert len(read_log(tmp_path / "run")) < 12
 
 
-def test_a_log_that_fails_for_a_moment_gets_no_checkpoint_that_it_lacks_steps_of(
+def test_after_a_failed_log_write_no_checkpoint_is_saved_without_its_log_lines(
     solution, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
@@ -174,12 +174,12 @@ def test_a_step_does_not_wait_for_its_checkpoint(new_training, tmp_path, monkeyp
     writer = CheckpointWriter(tmp_path / "run", keep=1, val_losses={})
     training = after(new_training(), 1)
     writer.save(capture(training, record(training), False))
-    begun.append(True)  # reached only because save came back
+    begun.append(True)  # reached because save has returned
     writer.wait()
     assert len(begun) == 2
 
 
-def test_a_run_without_a_folder_to_write_to_is_one_sentence(solution, tmp_path):
+def test_a_run_whose_folder_cannot_be_created_is_refused_in_one_sentence(solution, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/run"):
         train(solution, tmp_path / "file" / "run", data=str(play(tmp_path)))

@@ -67,7 +67,7 @@ def values_and_gradients(kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
-def test_the_cpu_version_is_the_plain_one(monkeypatch, kernel):
+def test_the_cpu_version_equals_the_plain_one(monkeypatch, kernel):
     with the_way_of_a_gpu(monkeypatch):
         plain = values_and_gradients(kernel)
     monkeypatch.setattr(matmul, "onednn_is_faster", lambda *tensors: True)
@@ -75,7 +75,7 @@ def test_the_cpu_version_is_the_plain_one(monkeypatch, kernel):
         assert_close(ours, wanted, kernel.__name__)
 
 
-def test_the_plain_versions_have_no_hand_written_gradient(monkeypatch):
+def test_plain_versions_use_autograds_gradient(monkeypatch):
     with the_way_of_a_gpu(monkeypatch):
         output, *_ = values_and_gradients(an_affine_map)
     assert "Affine" not in str(output.grad_fn.next_functions)

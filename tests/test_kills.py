@@ -1,7 +1,7 @@
 """Test runs and preparations that are killed at random: the same bits at the end.
 
-Each life lasts a random part of the time that an unharmed one takes, so that kills land in the
-start, in steps, in evaluations, in saves and in the last save. Nothing is waited for but the end.
+Each process lives for a random part of an undisturbed one's duration, so that kills hit the start,
+steps, evaluations, saves and the last save. The test waits only for the end of processes.
 """
 
 import random
@@ -25,7 +25,7 @@ OFTEN = dict(max_steps=STEPS, evaluate_every=4, checkpoint_every=3, keep=2, eval
 
 
 class Work:
-    """A command that is started again until it is done, and what it leaves."""
+    """A command that is restarted until it is done, and the files that it writes."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Work:
         self.progress = progress
 
     def expected(self) -> tuple[object, float]:
-        """The outcome of an unharmed life, and the seconds that the shorter of two took."""
+        """Return the outcome of an undisturbed process, and the shorter duration of two."""
         seconds = []
-        for name in ("whole", "again"):  # the first one starts the process that forks, too
+        for name in ("whole", "again"):  # the first one also starts the fork server
             begun = time.monotonic()
             fork = the_forks().run(*self.words(self.folder / name))
             assert (fork.code, fork.err) == (0, "")
@@ -49,7 +49,7 @@ class Work:
         return self.outcome(self.folder / "whole"), min(seconds)
 
     def survive(self, kills: int, rng: random.Random) -> None:
-        """Kill it so many times, and compare every outcome that it reaches between the kills."""
+        """Kill it this many times, and compare every outcome that it reaches in between."""
         expected, longest = self.expected()
         done = killed = 0
         while killed < kills or not done:
@@ -65,7 +65,7 @@ class Work:
                 killed += 1
                 assert self.progress(out) >= before, "a checkpoint was lost"
                 continue
-            # One that was killed after its last write is found whole by the next.
+            # After a kill behind the last write, the next process finds the work complete.
             if FINISHED not in fork.err:
                 assert (fork.code, fork.err) == (0, ""), fork.err
             assert self.outcome(out) == expected
@@ -74,7 +74,7 @@ class Work:
 
 
 def training(folder: Path) -> Work:
-    """A small run that evaluates and saves often."""
+    """Train a small run that evaluates and saves often."""
     text = folder / "play.txt"
     text.write_text(PLAY)
 
@@ -94,7 +94,7 @@ def training(folder: Path) -> Work:
 
 
 def preparing(folder: Path) -> Work:
-    """A text that is prepared into several shards."""
+    """Prepare a text into several shards."""
     text = folder / "play.txt"
     text.write_text(PLAY * 20)
 
@@ -115,7 +115,5 @@ def preparing(folder: Path) -> Work:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("work", "kills"), [(training, 150), (preparing, 50)])
-def test_two_hundred_kills_lose_no_more_than_the_steps_since_the_last_checkpoint(
-    tmp_path, work, kills
-):
+def test_two_hundred_kills_lose_only_steps_since_the_last_checkpoint(tmp_path, work, kills):
     work(tmp_path).survive(kills, random.Random(kills))

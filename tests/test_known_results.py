@@ -21,7 +21,7 @@ def hellaswag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("definition", "acc", "acc_norm"),
     [("completion", 0.2859, 0.2955), ("harness", 0.2892, 0.3114)],
 )
-def test_gpt2_small_scores_what_is_published(
+def test_gpt2_small_reaches_the_published_scores(
     hellaswag: Path, definition: str, acc: float, acc_norm: float
 ) -> None:
     from gpt2_small.evaluation.choices import answer, read_questions

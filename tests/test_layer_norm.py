@@ -1,4 +1,4 @@
-"""Test LayerNorm: every position centred and scaled by itself, then gain and bias."""
+"""Test LayerNorm: normalisation of every position, then gain and bias."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

@@ -19,7 +19,7 @@ TURNED = {
 }
 
 
-def test_gradients_reach_the_contracts_names() -> None:
+def test_gradients_have_the_contracts_names() -> None:
     made = adapted(lambda config: nn.Linear(config.d_model, 5), TURNED)
     model = made(reference().TransformerConfig(d_model=4, n_heads=2))
     assert {n: tuple(p.shape) for n, p in model.named_parameters()} == {
@@ -36,7 +36,7 @@ def test_gradients_reach_the_contracts_names() -> None:
 @pytest.mark.parametrize(
     "layout", ["nanogpt", "linear", "llms-from-scratch", "arena", "early-hugging-face"]
 )
-def test_an_attention_in_a_layout_computes_what_the_reference_does(layout: str) -> None:
+def test_an_attention_in_a_layout_equals_the_references(layout: str) -> None:
     module = adapted_module(binding.load(layout_path(layout)), LAYOUTS[layout], ())
     config = reference().TransformerConfig(d_model=12, n_heads=3, d_mlp=48, n_ctx=5)
     attention, right = module.MultiHeadAttention(config), reference().MultiHeadAttention(config)
@@ -48,7 +48,7 @@ def test_an_attention_in_a_layout_computes_what_the_reference_does(layout: str) 
 
 
 class Head(nn.Module):
-    """One head of a file in which every head is a module."""
+    """One head of a file with a module for every head."""
 
     def __init__(self, config) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Head(nn.Module):
 
 
 class Heads(nn.Module):
-    """Such heads, their outputs one after the other, projected."""
+    """Several such heads, with concatenated and projected outputs."""
 
     def __init__(self, config) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Heads(nn.Module):
 
 
 @pytest.mark.parametrize("n_heads", [1, 3])
-def test_a_parameter_that_is_a_tensor_for_each_head_is_stacked(n_heads: int) -> None:
+def test_parameters_with_one_tensor_per_head_are_stacked(n_heads: int) -> None:
     tensors = {
         "proj.weight": (["W_O"], "d_model (head d_head) -> head d_head d_model"),
         "proj.bias": (["b_O"], "d_model -> d_model"),
@@ -94,7 +94,7 @@ def test_a_parameter_that_is_a_tensor_for_each_head_is_stacked(n_heads: int) -> 
     torch.testing.assert_close(model(given), right(given))
 
 
-def test_a_width_that_a_module_keeps_as_a_number_follows_the_parameters() -> None:
+def test_a_width_stored_as_a_modules_attribute_follows_the_parameters() -> None:
     names: dict[str, object] = {}
     exec(text_of("early-hugging-face"), names)
     how = LAYOUTS["early-hugging-face"].parts["TransformerBlock"]
@@ -110,7 +110,7 @@ def test_a_width_that_a_module_keeps_as_a_number_follows_the_parameters() -> Non
     torch.testing.assert_close(block(given), right(given))
 
 
-def test_a_parameter_that_the_layout_lacks_is_told() -> None:
+def test_a_parameter_missing_in_a_layout_is_reported() -> None:
     made = adapted(lambda config: nn.Linear(4, 5), {"weight": TURNED["weight"]})
     with pytest.raises(ValueError, match="bias is in the module and not in the layout"):
         made(reference().TransformerConfig(d_model=4, n_heads=2))

@@ -16,7 +16,7 @@ PARTS = ["LayerNorm", "MultiHeadAttention", "MLP", "TransformerBlock", "Transfor
 CONFIG = SimpleNamespace(
     **SIZES, dropout=0.25, layer_norm_eps=1e-5, init_std=0.02, tied_embeddings=True
 )
-# Spellings in the files of the layouts, and others from public implementations of GPT-2.
+# Names in the layouts' files, and other names from public implementations of GPT-2.
 RESPELLED = {
     "nanogpt": {
         "n_embd": "embd_size",
@@ -50,7 +50,7 @@ def respelled(layout: str) -> str:
     return text
 
 
-# With the layout's own spellings nanoGPT's exact GELU fails, and what is made of it waits.
+# In the nanoGPT layout the exact GELU fails, and the parts that contain it wait.
 JUDGED = {
     "nanogpt": ["passed", "passed", "failed", "waiting", "waiting"],
     "llms_from_scratch": ["passed"] * 5,
@@ -58,7 +58,7 @@ JUDGED = {
 
 
 @pytest.mark.parametrize("layout", JUDGED)
-def test_a_model_with_other_spellings_is_judged_alike(tmp_path: Path, layout: str) -> None:
+def test_a_model_with_other_names_gets_the_same_verdict(tmp_path: Path, layout: str) -> None:
     name = layout.replace("_", "-")
     verdict = check_text(tmp_path, respelled(layout), layout=name, naming=False)
     assert {part: verdict.state_of(part) for part in verdict.parts()} == dict(
@@ -67,20 +67,20 @@ def test_a_model_with_other_spellings_is_judged_alike(tmp_path: Path, layout: st
 
 
 @pytest.mark.parametrize("name", ["n_embd", "emb_dim", "hidden_size", "d_model"])
-def test_a_configuration_answers_to_every_spelling_of_the_width(name: str) -> None:
+def test_a_configuration_has_every_usual_name_of_the_width(name: str) -> None:
     config = AnyConfig(CONFIG)
     assert getattr(config, name) == config[name] == config.get(name) == 24
     assert name in config
 
 
-def test_a_configuration_keeps_what_a_constructor_sets() -> None:
+def test_a_configuration_keeps_fields_set_by_a_constructor() -> None:
     config = AnyConfig(CONFIG)
     config.window = 3
     config["stride"] = 4
     assert (config["window"], config.stride) == (3, 4)
 
 
-def test_a_field_that_gpt_2_does_not_have_is_refused_with_the_nearest() -> None:
+def test_an_unknown_field_is_refused_with_a_suggestion() -> None:
     with pytest.raises(AttributeError, match="no field 'n_hedas'; did you mean n_heads"):
         _ = AnyConfig(CONFIG).n_hedas
     with pytest.raises(KeyError, match="no field 'rope_theta'"):
@@ -88,7 +88,7 @@ def test_a_field_that_gpt_2_does_not_have_is_refused_with_the_nearest() -> None:
     assert not hasattr(AnyConfig(CONFIG), "rope_theta")
 
 
-def test_arguments_are_passed_by_their_usual_names_and_others_keep_their_defaults() -> None:
+def test_arguments_with_usual_names_are_passed_and_others_keep_their_defaults() -> None:
     class Attention(nn.Module):
         def __init__(
             self, d_in: int, n_head: int, drop: float = 0.0, qkv_bias: bool = False, top: int = 7
@@ -100,7 +100,7 @@ def test_arguments_are_passed_by_their_usual_names_and_others_keep_their_default
     assert made.seen == (24, 3, 0.25, True, 7)
 
 
-def test_one_required_argument_of_an_unknown_name_is_the_configuration() -> None:
+def test_a_single_required_argument_of_an_unknown_name_receives_the_configuration() -> None:
     class Block(nn.Module):
         def __init__(self, everything: Any, layer_idx: int) -> None:
             super().__init__()
@@ -110,7 +110,7 @@ def test_one_required_argument_of_an_unknown_name_is_the_configuration() -> None
     assert made.seen == (24, 0)
 
 
-def test_an_argument_that_is_not_known_beside_a_configuration_is_missing() -> None:
+def test_an_unknown_required_argument_beside_a_configuration_is_reported_as_missing() -> None:
     class Block(nn.Module):
         def __init__(self, config: Any, rotary_base: float) -> None:
             super().__init__()
@@ -120,7 +120,7 @@ def test_an_argument_that_is_not_known_beside_a_configuration_is_missing() -> No
 
 
 @pytest.mark.parametrize("given", ["size", "config"])
-def test_a_norm_takes_its_size_or_a_configuration(given: str) -> None:
+def test_a_norm_receives_its_size_or_a_configuration(given: str) -> None:
     class Sized(nn.Module):
         def __init__(self, size: int) -> None:
             super().__init__()
@@ -135,7 +135,7 @@ def test_a_norm_takes_its_size_or_a_configuration(given: str) -> None:
     assert made.width == 24
 
 
-def test_a_missing_parameter_is_told_by_its_first_name(tmp_path: Path) -> None:
+def test_a_missing_parameter_is_reported_by_its_first_name(tmp_path: Path) -> None:
     text = (FILES / "llms_from_scratch.py").read_text().replace("norm1", "first")
     layout = "llms-from-scratch"
     verdict = check_text(tmp_path, text, "TransformerBlock", layout=layout, naming=False)

@@ -1,4 +1,4 @@
-"""Models with other names and shapes of parameters, judged by the same claims."""
+"""Test models with other names and shapes of parameters, judged by the same claims."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ SLOWLY_JUDGED = [
 
 
 @pytest.mark.parametrize("layout", ["linear", *SLOWLY_JUDGED])
-def test_a_right_model_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
+def test_a_correct_model_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), layout=layout)
     assert [
         (r.component, r.check, r.message) for r in verdict.results if r.status != "passed"
@@ -39,13 +39,13 @@ def test_a_right_model_in_a_layout_passes(tmp_path: Path, layout: str) -> None:
 @pytest.mark.slow
 def test_transformers_own_model_passes() -> None:
     pytest.importorskip("transformers")
-    with Checker() as checker:  # with the usual limits: it takes seconds to import
+    with Checker() as checker:  # default limits: the import takes seconds
         verdict = checker.check(FILES / "hugging_face.py", layout="hugging-face")
     assert wrong_of(verdict) == {}
     assert verdict.parts() == PARTS
 
 
-def test_nanogpts_exact_gelu_is_named_and_costs_the_mlp_alone(tmp_path: Path) -> None:
+def test_nanogpts_exact_gelu_is_named_and_fails_only_the_mlp(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text_of("nanogpt"), layout="nanogpt")
     assert wrong_of(verdict) == {"MLP": ("mlp-exact-gelu",)}
     assert verdict.parts() == PARTS
@@ -132,7 +132,7 @@ SLOW = [
     [*QUICK, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)],
     ids=lambda planted: f"{planted.layout}-{planted.mistake}",
 )
-def test_a_mistake_in_a_layout_is_named_and_costs_its_part_alone(
+def test_a_mistake_in_a_layout_is_named_and_fails_only_its_part(
     tmp_path: Path, planted: Planted
 ) -> None:
     text = changed(planted.layout, planted.old, planted.new)
@@ -143,11 +143,11 @@ def test_a_mistake_in_a_layout_is_named_and_costs_its_part_alone(
     assert wrong_of(verdict) == own | {planted.part: (planted.mistake,)}
 
 
-def test_a_head_that_is_not_tied_is_told(tmp_path: Path) -> None:
+def test_an_untied_head_is_reported(tmp_path: Path) -> None:
     text = changed("nanogpt", "self.transformer.wte.weight = self.lm_head.weight", "pass")
     verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
     told = next(r.message for r in verdict.of("Transformer") if r.status != "passed")
-    assert "waits for MLP" in told  # its GELU has no name while none is looked for
+    assert "waits for MLP" in told  # its GELU has no name without naming
     text = text.replace("nn.GELU()", 'nn.GELU(approximate="tanh")')
     verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
     assert wrong_of(verdict) == {"Transformer": ()}
@@ -156,7 +156,7 @@ def test_a_head_that_is_not_tied_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_block_of_parts_whose_mistake_has_no_name_waits(tmp_path: Path) -> None:
+def test_a_block_waits_for_parts_with_unnamed_mistakes(tmp_path: Path) -> None:
     odd = "return self.drop(self.fc2(F.gelu(1.07 * self.fc1(x)"
     text = changed("linear", "return self.drop(self.fc2(F.gelu(self.fc1(x)", odd)
     verdict = check_text(tmp_path, text, "TransformerBlock", layout="linear")
@@ -166,7 +166,7 @@ def test_a_block_of_parts_whose_mistake_has_no_name_waits(tmp_path: Path) -> Non
     }
 
 
-def test_a_norm_of_torch_is_judged_inside_its_block(tmp_path: Path) -> None:
+def test_torchs_layer_norm_is_judged_inside_its_block(tmp_path: Path) -> None:
     text = text_of("nanogpt")
     start, end = text.index("class LayerNorm"), text.index("class CausalSelfAttention")
     inner = (text[:start] + text[end:]).replace("= LayerNorm(", "= nn.LayerNorm(")
@@ -177,7 +177,7 @@ def test_a_norm_of_torch_is_judged_inside_its_block(tmp_path: Path) -> None:
     assert wrong_of(verdict) == {"LayerNorm": ("layer-norm-epsilon-1e-6",)}
 
 
-def test_parts_that_a_file_lacks_are_said_and_not_judged(tmp_path: Path) -> None:
+def test_missing_parts_are_listed_and_not_judged(tmp_path: Path) -> None:
     text = text_of("linear")
     only_mlp = text[: text.index("class LayerNorm")] + text[text.index("class MLP") :]
     only_mlp = only_mlp[: only_mlp.index("class Block")]
@@ -197,21 +197,21 @@ def test_a_file_without_any_class_of_the_layout_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "layout", ["linear", "nanogpt", slowly("early-hugging-face"), "llms-from-scratch", "arena"]
 )
-def test_check_proposes_the_layout_that_a_file_has(tmp_path: Path, layout: str) -> None:
+def test_check_suggests_a_files_layout(tmp_path: Path, layout: str) -> None:
     verdict = check_text(tmp_path, text_of(layout), "Transformer", naming=False)
     assert verdict.exit_code == 1
     assert f"in the layout {layout} (" in verdict.remarks[0]
     assert verdict.remarks[0].endswith(f"my_gpt2.py --layout {layout}")
 
 
-def test_no_layout_is_proposed_for_a_file_with_the_contracts_names(tmp_path: Path) -> None:
+def test_no_layout_is_suggested_for_a_file_with_the_contracts_names(tmp_path: Path) -> None:
     wrong = reference_with(('approximate="tanh"', 'approximate="none"'))
     verdict = check_text(tmp_path, wrong + "\nhead = nn.Linear(2, 3)\n", "MLP", naming=False)
     assert verdict.exit_code == 1
     assert verdict.remarks == []
 
 
-def test_a_file_in_no_known_layout_is_told_how_it_can_be_checked(tmp_path: Path) -> None:
+def test_a_file_in_an_unknown_layout_gets_advice_on_checking_it(tmp_path: Path) -> None:
     text = """
 import torch
 from torch import nn
@@ -232,7 +232,7 @@ class MultiHeadAttention(nn.Module):
     assert "gpt2_small.checker.layouts.adapted" in remark
 
 
-def test_without_its_layout_such_a_file_fails(tmp_path: Path) -> None:
+def test_without_the_flag_layout_such_a_file_fails(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text_of("linear"), "MLP", naming=False)
     assert verdict.state_of("MLP") == "failed"
 
@@ -245,13 +245,15 @@ def test_without_its_layout_such_a_file_fails(tmp_path: Path) -> None:
         (["--layout", "linear", "--component", "sample"], "the layout linear has no sample"),
     ],
 )
-def test_what_a_layout_cannot_do_is_refused(flags: list[str], sentence: str) -> None:
+def test_options_that_a_layout_does_not_support_are_refused(
+    flags: list[str], sentence: str
+) -> None:
     result = CliRunner().invoke(app, ["check", str(FILES / "linear.py"), *flags])
     assert isinstance(result.exception, UserError)
     assert sentence in str(result.exception)
 
 
-def test_what_is_not_judged_is_printed() -> None:
+def test_unjudged_claims_are_printed() -> None:
     told = "\n".join(LAYOUTS["nanogpt"].all_remarks(PARTS))
     assert "initialisation" in told
     assert "epsilon" in told
@@ -259,7 +261,7 @@ def test_what_is_not_judged_is_printed() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_a_layout_leaves_out_are_claims_that_there_are(layout: str) -> None:
+def test_the_claims_that_a_layout_leaves_out_exist(layout: str) -> None:
     for part, how in LAYOUTS[layout].parts.items():
         names = [claim.name for claim in claims_of(part)]
         for left_out in how.not_judged:

@@ -20,7 +20,7 @@ def letters(count):
     return "".join(random.Random(0).choices("abcdefgh", k=count))
 
 
-def test_byte_pairs_of_a_long_word_are_those_of_its_parts():
+def test_byte_pairs_of_a_long_word_equal_those_of_its_parts():
     word = letters(3 * LONGEST_WORD + 7)
     parts = [word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD)]
     cut = BytePairTokenizer.train(" ".join(parts), 300)
@@ -34,12 +34,12 @@ def test_words_of_ordinary_length_are_not_cut():
 
 
 @pytest.mark.parametrize("size", ["1000001", "1000000000", "9" * 30])
-def test_a_vocabulary_that_no_memory_holds_is_refused_at_once(size):
+def test_a_vocabulary_too_large_for_memory_is_refused_at_once(size):
     with pytest.raises(UserError, match=f"'bpe:{size}' is too large; give at most bpe:1000000"):
         check_spec(f"bpe:{size}")
 
 
-def test_a_process_of_its_own_learns_the_same(monkeypatch):
+def test_a_child_process_learns_the_same_tokenizer(monkeypatch):
     monkeypatch.setattr(byte_pair_process, "SMALL_CHARACTERS", 10)
     text = "one two \ud83d three two one, " * 40
     assert train_byte_pairs(text, 265).merges == BytePairTokenizer.train(text, 265).merges
@@ -47,7 +47,7 @@ def test_a_process_of_its_own_learns_the_same(monkeypatch):
         train_byte_pairs(text, 5000)
 
 
-def test_a_process_that_is_killed_is_one_sentence(monkeypatch):
+def test_a_killed_child_process_is_reported_in_one_sentence(monkeypatch):
     monkeypatch.setattr(byte_pair_process, "SMALL_CHARACTERS", 10)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(UserError, match=r"training bpe:280 failed \(exit code 1\)"):
@@ -65,7 +65,7 @@ cli.main()
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_training_byte_pairs_ends_at_a_signal(tmp_path, by, code):
+def test_a_signal_ends_byte_pair_training(tmp_path, by, code):
     (tmp_path / "time_without_end.py").write_text("print('begun', flush=True)\nwhile True: pass\n")
     (tmp_path / "text.txt").write_text(letters(5000))
     command = ["prepare", "text.txt", "--out", "out", "--tokenizer", "bpe:300"]
@@ -83,7 +83,7 @@ def test_training_byte_pairs_ends_at_a_signal(tmp_path, by, code):
     assert process.returncode == code
 
 
-def test_one_character_repeated_has_an_alphabet_of_one(tmp_path):
+def test_one_repeated_character_gives_an_alphabet_of_one(tmp_path):
     (tmp_path / "text.txt").write_text("a" * 100)
     out = made(tmp_path / "text.txt", tmp_path / "out", tokenizer="char")
     assert (out / "train.bin").read_bytes() == b"\0\0" * 90

@@ -1,4 +1,4 @@
-"""Test `gpt2-small start`, `hint`, `show`, `doctor`, and all subcommands' common behaviour."""
+"""Test `gpt2-small start`, `hint`, `show`, `doctor`, and common behaviour of all subcommands."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr
 
 @pytest.fixture
 def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let every check of a file come out so."""
+    """Make every check of a file end with the given status."""
 
     def checked(status: str, *mistakes: str, error: str | None = None) -> None:
         def check(self: worker.Checker, path: Path, parts: list[str], **_: object) -> Verdict:
@@ -37,7 +37,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return checked
 
 
-def test_start_writes_the_file_and_says_how_to_go_on(run: Callable[..., Ran]) -> None:
+def test_start_writes_the_file_and_prints_the_next_command(run: Callable[..., Ran]) -> None:
     ran = run("start")
     assert ran.code == 0
     assert Path("my_gpt2.py").read_text() == exercises.skeleton()
@@ -45,7 +45,7 @@ def test_start_writes_the_file_and_says_how_to_go_on(run: Callable[..., Ran]) ->
     assert ".my_gpt2.progress.json" in ran.out
 
 
-def test_start_never_touches_a_file_that_is_there(run: Callable[..., Ran]) -> None:
+def test_start_never_changes_an_existing_file(run: Callable[..., Ran]) -> None:
     Path("my_gpt2.py").write_text("mine")
     ran = run("start")
     assert ran.code == 2
@@ -54,13 +54,13 @@ def test_start_never_touches_a_file_that_is_there(run: Callable[..., Ran]) -> No
     assert Path("my_gpt2.py").read_text() == "mine"
 
 
-def test_start_does_not_write_through_a_link_that_leads_nowhere(run: Callable[..., Ran]) -> None:
+def test_start_does_not_write_through_a_dangling_link(run: Callable[..., Ran]) -> None:
     Path("my_gpt2.py").symlink_to("nowhere.py")
     assert run("start").code == 2
     assert not Path("nowhere.py").exists()
 
 
-def test_start_puts_the_notebook_of_a_lesson_beside_its_file(run: Callable[..., Ran]) -> None:
+def test_start_writes_a_lessons_notebook_beside_its_file(run: Callable[..., Ran]) -> None:
     ran = run("start", "mine.py", "--lesson", "bigram")
     assert "Created 01_bigram.ipynb" in ran.out
     code = "".join(
@@ -72,7 +72,7 @@ def test_start_puts_the_notebook_of_a_lesson_beside_its_file(run: Callable[..., 
     assert "my_bigram" not in code
 
 
-def test_start_leaves_a_notebook_that_is_there(run: Callable[..., Ran]) -> None:
+def test_start_leaves_an_existing_notebook_unchanged(run: Callable[..., Ran]) -> None:
     Path("01_bigram.ipynb").write_text("mine")
     ran = run("start", "mine.py", "--lesson", "bigram")
     assert ran.code == 0
@@ -80,12 +80,12 @@ def test_start_leaves_a_notebook_that_is_there(run: Callable[..., Ran]) -> None:
     assert Path("01_bigram.ipynb").read_text() == "mine"
 
 
-def test_start_without_a_lesson_makes_no_notebook(run: Callable[..., Ran]) -> None:
+def test_start_without_a_lesson_writes_no_notebook(run: Callable[..., Ran]) -> None:
     run("start")
     assert [path.name for path in Path().iterdir()] == ["my_gpt2.py"]
 
 
-def test_a_file_of_functions_says_nothing_of_classes_and_taps(run: Callable[..., Ran]) -> None:
+def test_a_skeleton_of_functions_does_not_mention_classes_and_taps(run: Callable[..., Ran]) -> None:
     run("start", "mine.py", "--lesson", "bigram")
     assert "tap" not in Path("mine.py").read_text()
     assert "__init__" not in Path("mine.py").read_text()
@@ -95,7 +95,7 @@ def test_a_file_of_functions_says_nothing_of_classes_and_taps(run: Callable[...,
     ("name", "sentence"),
     [("mine", "did you mean mine.py?"), ("no/folder/mine.py", "there is no folder no/folder")],
 )
-def test_start_refuses_a_name_that_cannot_be_meant(
+def test_start_refuses_an_unusable_file_name(
     run: Callable[..., Ran], name: str, sentence: str
 ) -> None:
     ran = run("start", name)
@@ -103,7 +103,7 @@ def test_start_refuses_a_name_that_cannot_be_meant(
     assert sentence in ran.err
 
 
-def test_hint_gives_one_hint_after_the_other_and_counts_them(
+def test_hint_prints_one_hint_after_the_other_and_counts_them(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("not_written")
@@ -116,7 +116,7 @@ def test_hint_gives_one_hint_after_the_other_and_counts_them(
     assert progress.read(Path("my_gpt2.py")).hints == {"MLP": 3}
 
 
-def test_hint_is_about_the_mistake_that_was_named(
+def test_hint_explains_the_named_mistake(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("failed", "layer-norm-no-epsilon")
@@ -124,7 +124,7 @@ def test_hint_is_about_the_mistake_that_was_named(
     assert "numbers are all equal" in run("hint", "LayerNorm").out
 
 
-def test_hint_has_nothing_to_say_about_a_part_that_holds(
+def test_hint_prints_no_hint_for_a_passed_part(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("passed")
@@ -133,7 +133,7 @@ def test_hint_has_nothing_to_say_about_a_part_that_holds(
     assert not progress.path_for(Path("my_gpt2.py")).exists()
 
 
-def test_hint_says_why_a_file_cannot_be_run_instead(
+def test_hint_reports_a_file_that_cannot_run(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("waiting", error="my_gpt2.py, line 3: invalid syntax")
@@ -143,22 +143,20 @@ def test_hint_says_why_a_file_cannot_be_run_instead(
 
 
 @pytest.mark.parametrize("command", ["hint", "show"])
-def test_a_mistyped_part_is_answered_with_the_nearest(
-    run: Callable[..., Ran], command: str
-) -> None:
+def test_a_mistyped_part_gets_a_suggestion(run: Callable[..., Ran], command: str) -> None:
     run("start")
     ran = run(command, "layernrom")
     assert ran.code == 2
     assert "did you mean LayerNorm?" in ran.err
 
 
-def test_hint_without_a_file_says_how_to_get_one(run: Callable[..., Ran]) -> None:
+def test_hint_without_a_file_prints_the_command_that_creates_one(run: Callable[..., Ran]) -> None:
     ran = run("hint", "MLP")
     assert ran.code == 2
     assert "gpt2-small start" in ran.err
 
 
-def test_the_file_in_use_is_the_one_of_the_environment_variable(
+def test_the_environment_variable_chooses_the_file_for_hint(
     run: Callable[..., Ran], checked: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked("not_written")
@@ -168,7 +166,7 @@ def test_the_file_in_use_is_the_one_of_the_environment_variable(
     assert progress.path_for(Path("other.py")).exists()
 
 
-def test_show_asks_nothing_of_a_part_that_holds(
+def test_show_asks_no_confirmation_for_a_passed_part(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("passed")
@@ -178,7 +176,7 @@ def test_show_asks_nothing_of_a_part_that_holds(
     assert "return self.W_E[tokens]" in ran.out
 
 
-def test_show_without_a_terminal_refuses_a_part_that_does_not_hold(
+def test_show_without_a_terminal_refuses_an_unfinished_part(
     run: Callable[..., Ran], checked: Callable[..., None]
 ) -> None:
     checked("failed")
@@ -190,7 +188,7 @@ def test_show_without_a_terminal_refuses_a_part_that_does_not_hold(
 
 
 @pytest.mark.parametrize(("answer", "shown"), [("y", True), ("n", False), ("", False)])
-def test_show_at_a_terminal_shows_what_was_agreed_to(
+def test_show_at_a_terminal_prints_the_code_after_confirmation(
     run: Callable[..., Ran],
     checked: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -207,13 +205,13 @@ def test_show_at_a_terminal_shows_what_was_agreed_to(
     assert ran.code == (0 if shown else 1)
 
 
-def test_show_yes_asks_nothing_and_is_remembered(run: Callable[..., Ran]) -> None:
+def test_show_yes_asks_no_confirmation_and_is_recorded(run: Callable[..., Ran]) -> None:
     run("start")
     assert "self.W_E[tokens]" in run("show", "Embedding", "--yes").out
     assert progress.read(Path("my_gpt2.py")).shown == ["Embedding"]
 
 
-# Commands of many options need more than a screen.
+# Commands with many options need more than a screen.
 MOST_ROWS = {"sample": 34, "prepare": 34, "train": 30}
 
 
@@ -228,15 +226,13 @@ def test_the_help_of_a_subcommand_fits_a_terminal_and_has_an_example(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_mistyped_subcommand_is_answered_with_the_nearest(
-    run: Callable[..., Ran], command: str
-) -> None:
+def test_a_mistyped_subcommand_gets_a_suggestion(run: Callable[..., Ran], command: str) -> None:
     ran = run(command[:-1] + "x" if len(command) > 4 else f"{command}x")
     assert ran.code == 2
     assert f"Did you mean '{command}'?" in ran.err
 
 
-def test_a_learners_mistake_is_no_traceback(run: Callable[..., Ran]) -> None:
+def test_a_mistake_in_a_learners_file_prints_no_traceback(run: Callable[..., Ran]) -> None:
     ran = run("watch", "no_such_file.py")
     assert ran.code == 2
     assert ran.err.startswith("error: there is no file no_such_file.py")

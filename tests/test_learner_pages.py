@@ -21,12 +21,12 @@ def screens(page: str) -> list[str]:
     return re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)
 
 
-def test_the_skeleton_on_the_page_is_the_one_that_start_writes() -> None:
+def test_the_skeleton_on_the_page_equals_the_one_that_start_writes() -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", LEARNERS, flags=re.DOTALL)
     assert shown in exercises.skeleton()
 
 
-def test_a_learners_life_has_at_least_eight_known_mistakes_two_of_them_at_once() -> None:
+def test_the_page_shows_at_least_eight_known_mistakes_two_of_them_at_once() -> None:
     named = [re.sub(r"\s+", " ", m) for m in re.findall(r"Mistake: ([\w\s-]+?)\.\s", LEARNERS)]
     ids = {one for names in named for one in names.split(" and ")}
     assert len(ids) >= 8
@@ -43,7 +43,7 @@ def test_no_screen_is_larger_than_the_terminal() -> None:
         assert max(map(len, lines)) <= 80
 
 
-def test_the_life_ends_with_all_parts_done() -> None:
+def test_the_page_ends_with_all_parts_done() -> None:
     assert any("15 of 15 parts done" in screen for screen in screens(LEARNERS))
     assert "You have written GPT-2." in LEARNERS
 
@@ -59,6 +59,6 @@ def test_every_command_and_option_on_a_page_exists(page: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_screens_on_both_pages_are_those_that_the_kit_prints() -> None:
+def test_the_screens_on_both_pages_equal_the_programs() -> None:
     for path, text in learner_screens.pages().items():
         assert text == path.read_text(encoding="utf-8"), path.name

@@ -21,7 +21,7 @@ values = values_fixture("08_chat")
 
 
 class Adapted:
-    """A tokenizer of the kit with the names that the lesson uses."""
+    """A tokenizer of the kit under the names that the lesson uses."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         assert tokenizer.roles is not None
@@ -68,7 +68,7 @@ def test_the_masked_loss_is_transformers_loss_with_ignored_labels(lesson) -> Non
     assert_close(lesson.masked_loss(theirs.logits, tokens, is_target), theirs.loss, "the loss")
 
 
-def test_grow_keeps_what_transformers_resize_keeps_around_the_same_mean(lesson) -> None:
+def test_grow_keeps_the_old_rows_and_mean_of_transformers_resize(lesson) -> None:
     torch.manual_seed(0)
     config = transformers.GPT2Config(
         n_embd=16, n_layer=1, n_head=2, n_positions=12, vocab_size=300, bos_token_id=None,
@@ -129,14 +129,16 @@ def test_answers_are_learned_and_stay_above_their_floor(found, values: Values) -
     assert min(values["after, rows like the others"]) > found.FLOOR
 
 
-def test_stories_read_before_are_worth_more_than_a_seed_moves(found, values: Values) -> None:
+def test_pretraining_on_stories_lowers_the_loss_by_more_than_seeds_differ(
+    found, values: Values
+) -> None:
     interval = found.small_models.interval
     with_stories = interval(values["after, rows like the others"])
     assert with_stories.is_below(interval(values["after, no stories"]))
 
 
 @pytest.mark.parametrize("other", ["after, rows small", "after, all tokens"])
-def test_three_seeds_show_no_difference_of_rows_or_of_the_mask(
+def test_three_seeds_show_no_effect_of_the_new_rows_or_the_mask(
     found, values: Values, other: str
 ) -> None:
     interval = found.small_models.interval
@@ -145,6 +147,6 @@ def test_three_seeds_show_no_difference_of_rows_or_of_the_mask(
     assert not theirs.is_below(ours)
 
 
-def test_the_form_is_learned_before_obedience(values: Values) -> None:
+def test_the_format_is_learned_before_the_content(values: Values) -> None:
     assert min(values["stories that end"]) == 1.0
     assert max(values["as asked"]) < 0.2

@@ -27,7 +27,7 @@ def lesson() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def bridge() -> Any:
-    """TransformerLens around a small GPT-2 with random weights."""
+    """Return TransformerLens around a small GPT-2 with random weights."""
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
 
     generator = torch.Generator().manual_seed(4)
@@ -38,7 +38,7 @@ def bridge() -> Any:
 
 @pytest.fixture(scope="module")
 def model(bridge: Any) -> nn.Module:
-    """Ours with the same weights."""
+    """Return our model with the same weights."""
     config = gpt2_small.TransformerConfig(**SHAPE, n_layers=2, tied_embeddings=False)
     ours: nn.Module = gpt2_small.Transformer(config).double().eval()
     ours.load_state_dict({key: weight.detach() for key, weight in bridge.tl_named_parameters()})
@@ -47,7 +47,7 @@ def model(bridge: Any) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def tokens() -> tuple[Tensor, Tensor]:
-    """Clean and corrupted tokens [2 10]."""
+    """Return clean and corrupted tokens [2 10]."""
     clean = torch.randint(0, 29, (2, 10), generator=torch.Generator().manual_seed(8))
     corrupted = clean.clone()
     corrupted[:, 3] = (corrupted[:, 3] + 5) % 29
@@ -85,7 +85,7 @@ def test_the_patching_map_is_transformer_lens_activation_patching(
             bridge, corrupted, cache, lambda logits: (score(logits) - worst) / (best - worst)
         )
     ours = lesson.patching_map(model, clean, corrupted, score)
-    assert_close(ours.float(), expected, "the map")  # they keep their results in float32
+    assert_close(ours.float(), expected, "the map")  # their results are float32
 
 
 def test_the_logit_lens_is_transformer_lens_norm_and_unembedding(
@@ -113,7 +113,7 @@ def test_induction_scores_use_transformer_lens_detection_pattern(lesson) -> None
     assert_close(lesson.induction_scores(pattern, row), expected, "the scores")
 
 
-def test_a_text_is_one_word_again_and_again() -> None:
+def test_a_text_repeats_one_word() -> None:
     found = experiment("06_circuits")
     tokens, is_known = found.repeated_words(40, torch.Generator().manual_seed(2))
     for row, known in zip(tokens.tolist(), is_known.tolist(), strict=True):
@@ -128,7 +128,7 @@ def test_two_layers_learn_to_continue_the_word_and_one_does_not(values: Values) 
     assert max(values["one layer"]) < 0.45
 
 
-def test_without_either_layers_attention_little_is_left(values: Values) -> None:
+def test_without_the_attention_of_either_layer_few_answers_are_right(values: Values) -> None:
     for layer in (0, 1):
         assert max(values[f"without the attention of layer {layer}"]) < 0.2
 
@@ -145,7 +145,7 @@ def test_the_mlps_are_not_needed(values: Values) -> None:
     assert min(values["without the MLPs"]) > 0.9
 
 
-def test_what_is_asked_moves_one_place_on_in_the_first_layer(values: Values) -> None:
+def test_the_first_layer_moves_the_queried_token_one_position_on(values: Values) -> None:
     assert min(values["brought back, layer 0, at the token"]) > 0.8
     assert min(values["brought back, layer 1, at the one after"]) > 0.8
     assert max(values["brought back, layer 1, at the token"]) < 0.2

@@ -21,28 +21,30 @@ def interval(values: Values, name: str) -> Any:
     return small_models.interval(values[name])
 
 
-def test_every_rung_is_measured(values: Values) -> None:
+def test_every_stage_is_measured(values: Values) -> None:
     assert tuple(values) == (*stages.NAMES, *stages.LONGER)
 
 
-def test_without_sums_one_head_is_no_better_than_counting_pairs(values: Values) -> None:
+def test_without_residual_sums_one_head_is_no_better_than_bigram_counts(values: Values) -> None:
     found = interval(values, "one head")
     assert found.mean + found.half > BIGRAM
 
 
-def test_nothing_is_claimed_for_four_heads_and_the_mlp_without_sums(values: Values) -> None:
+def test_without_residual_sums_four_heads_and_the_mlp_show_no_significant_effect(
+    values: Values,
+) -> None:
     heads, mlp = interval(values, "four heads"), interval(values, "four heads, MLP")
     assert not mlp.is_below(heads)
     assert not heads.is_below(mlp)
 
 
-def test_residual_sums_are_a_large_step(values: Values) -> None:
+def test_residual_sums_lower_the_loss_by_a_lot(values: Values) -> None:
     found = interval(values, "... with sums")
     assert found.is_below(interval(values, "four heads, MLP"))
     assert found.mean + found.half < BIGRAM
 
 
-def test_norms_are_a_large_step(values: Values) -> None:
+def test_norms_lower_the_loss_by_a_lot(values: Values) -> None:
     assert interval(values, stages.ONE_BLOCK).is_below(interval(values, "... with sums"))
 
 
@@ -53,13 +55,13 @@ def test_four_blocks_learn_more_slowly_than_one(values: Values) -> None:
     assert interval(values, stages.ONE_BLOCK).is_below(interval(values, stages.FOUR_BLOCKS))
 
 
-def test_after_all_steps_the_loss_is_well_below_nanogpts(values: Values) -> None:
+def test_after_all_stages_the_loss_is_well_below_nanogpts(values: Values) -> None:
     for name in stages.LONGER:
         found = interval(values, name)
         assert found.mean + found.half < 1.88
 
 
-def test_the_function_of_the_lesson_is_the_transformer_that_the_last_rung_trains() -> None:
+def test_the_lessons_function_equals_the_last_stages_transformer() -> None:
     torch.manual_seed(0)
     model = stages.gpt2_of(65).double().eval()
     tokens = torch.randint(65, (2, 64))
@@ -67,7 +69,7 @@ def test_the_function_of_the_lesson_is_the_transformer_that_the_last_rung_trains
     assert torch.allclose(logits, model(tokens), rtol=0, atol=1e-12)
 
 
-def test_the_rung_of_one_block_is_the_transformer_of_one_layer() -> None:
+def test_the_stage_of_one_block_is_the_transformer_of_one_layer() -> None:
     torch.manual_seed(0)
     one_block = stages.StageModel(reference(find_lesson("gpt")), stages.STAGES["... and norms"], 65)
     tokens = torch.randint(65, (2, 64))

@@ -27,7 +27,7 @@ def found() -> ModuleType:
 
 
 @pytest.mark.parametrize(("warmup", "decay", "total"), [(3, 4, 20), (5, 10, 15), (2, 1, 9)])
-def test_the_trapezoid_is_torchs_joined_schedulers(lesson, warmup, decay, total) -> None:
+def test_the_trapezoid_equals_torchs_joined_schedulers(lesson, warmup, decay, total) -> None:
     from torch.optim.lr_scheduler import ConstantLR, LinearLR, SequentialLR
 
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
@@ -47,14 +47,14 @@ def test_the_trapezoid_is_torchs_joined_schedulers(lesson, warmup, decay, total)
 
 
 @pytest.mark.parametrize("count", range(2, 11))
-def test_the_interval_is_that_of_the_evaluations(lesson, count: int) -> None:
+def test_the_interval_equals_that_of_the_evaluations(lesson, count: int) -> None:
     drawn = torch.randn(count, generator=torch.Generator().manual_seed(count)).tolist()
     expected = intervals.mean(drawn).interval
     assert expected is not None
     assert lesson.interval(drawn) == pytest.approx(expected, abs=1e-4)
 
 
-def test_bits_per_byte_is_the_harness_metric(lesson) -> None:
+def test_bits_per_byte_equals_the_harness_metric(lesson) -> None:
     metrics = pytest.importorskip("lm_eval.api.metrics")
     text = "naïve café, 東京 🙂"
     log_probs = -torch.rand(9, generator=torch.Generator().manual_seed(0)).double()
@@ -62,8 +62,8 @@ def test_bits_per_byte_is_the_harness_metric(lesson) -> None:
     assert lesson.bits_per_byte(log_probs, text) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_best_ending_is_the_one_the_harness_task_takes(lesson) -> None:
-    """As `ConfigurableTask.process_results` computes acc and acc_norm."""
+def test_the_best_ending_equals_the_harness_tasks_choice(lesson) -> None:
+    """`ConfigurableTask.process_results` computes acc and acc_norm."""
     import numpy
 
     generator = torch.Generator().manual_seed(3)
@@ -79,7 +79,7 @@ def test_the_best_ending_is_the_one_the_harness_task_takes(lesson) -> None:
         )
 
 
-def test_accumulated_gradients_are_those_of_the_part_train_step(lesson, found) -> None:
+def test_accumulated_gradients_equal_those_of_train_step(lesson, found) -> None:
     batch = found.windows(0, 0)
     ours, theirs = found.new_model(0), found.new_model(0)
 
@@ -100,7 +100,7 @@ def test_a_model_without_the_mask_ends_below_the_floor(values: Values) -> None:
     assert min(values["cosine"]) > 0
 
 
-def test_most_of_the_shown_mistakes_train_nearly_as_well_as_the_right_model(found) -> None:
+def test_most_of_the_shown_mistakes_train_nearly_as_well_as_the_correct_model(found) -> None:
     costs, right = found.costs_of_mistakes()
     assert len(right) == 5
     assert list(costs) == list(found.MISTAKES)
@@ -122,19 +122,23 @@ def test_the_cosine_ends_above_the_other_schedules_in_a_short_run(found, values:
         assert interval(values[name]).is_below(interval(values["cosine"])), name
 
 
-def test_the_trapezoid_and_the_higher_rate_cannot_be_told_apart(found, values: Values) -> None:
+def test_the_trapezoid_and_the_higher_rate_show_no_significant_difference(
+    found, values: Values
+) -> None:
     interval = found.small_models.interval
     ours, other = interval(values["trapezoid"]), interval(values["4 times the rate"])
     assert not ours.is_below(other)
     assert not other.is_below(ours)
 
 
-def test_bits_per_byte_reverse_the_order_of_two_tokenizers(values: Values) -> None:
+def test_bits_per_byte_reverses_the_order_of_two_tokenizers(values: Values) -> None:
     assert max(values["nats per token, characters"]) < min(values["nats per token, 512 pairs"])
     assert min(values["bits per byte, characters"]) > max(values["bits per byte, 512 pairs"])
 
 
-def test_the_definitions_of_the_best_ending_differ_where_lengths_do(values: Values) -> None:
+def test_the_definitions_of_the_best_ending_differ_for_endings_of_unequal_length(
+    values: Values,
+) -> None:
     assert values["accuracy by sum"] == values["accuracy by token"]
     assert values["accuracy by character"] != values["accuracy by sum"]
     assert min(min(values[f"accuracy by {by}"]) for by in ("sum", "token", "character")) > 0.4

@@ -49,7 +49,9 @@ def gpt2() -> Tokenizer:
         (" SolidGoldMagikarp", [" SolidGoldMagikarp"]),
     ],
 )
-def test_the_table_cuts_as_the_lesson_shows(gpt2: Tokenizer, text: str, pieces: list[str]) -> None:
+def test_gpt2s_tokens_are_as_the_lesson_shows(
+    gpt2: Tokenizer, text: str, pieces: list[str]
+) -> None:
     assert [gpt2.decode([id]) for id in gpt2.encode(text)] == pieces
 
 
@@ -71,7 +73,7 @@ def test_korean_takes_about_a_token_a_byte_and_english_one_in_four(gpt2: Tokeniz
         assert per_token == pytest.approx(expected, abs=0.005)
 
 
-def test_what_a_user_types_is_no_end_of_text(gpt2: Tokenizer) -> None:
+def test_a_typed_end_of_text_is_encoded_as_plain_characters(gpt2: Tokenizer) -> None:
     ids = gpt2.encode("<|endoftext|>")
     assert gpt2.end_of_text == 50256
     assert gpt2.end_of_text not in ids
@@ -94,7 +96,7 @@ def test_every_question_has_its_answer_and_an_end_as_targets(found: ModuleType) 
 @pytest.mark.parametrize(
     ("ids", "is_reversed"), [(0, False), (0, True), (512, True), slowly((512, False))]
 )
-def test_the_answer_is_the_words_letters_in_the_asked_order(
+def test_the_answer_lists_the_words_letters_in_the_requested_order(
     found: ModuleType, ids: int, is_reversed: bool
 ) -> None:
     task = found.letters_of_words(ids, is_reversed=is_reversed)
@@ -115,7 +117,7 @@ def test_no_held_out_question_is_trained_on(found: ModuleType) -> None:
         assert not trained & {tuple(row) for row in task.held_out.tolist()}
 
 
-def test_an_answer_counts_only_when_all_of_it_is_right(found: ModuleType) -> None:
+def test_an_answer_counts_only_if_it_is_right_completely(found: ModuleType) -> None:
     import torch
 
     rows = torch.tensor([[~1, 2, 3], [~1, 2, 4], [~1, 4, 3]])

@@ -1,4 +1,4 @@
-"""Test lessons: outside oracles, known mistakes, and current notebooks."""
+"""Test lessons: independent oracles, known mistakes, and current notebooks."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def statuses(module: ModuleType, part: str, exercises: ExerciseSet) -> list[str]
     return [judged.result.status for judged in judge(module, part, exercises=exercises)]
 
 
-def test_there_are_lessons() -> None:
+def test_lessons_are_found_by_their_names() -> None:
     assert {"bigram", "attention", "tokenization"} <= set(LESSONS)
 
 
@@ -53,7 +53,7 @@ def test_the_reference_of_a_lesson_passes_its_own_claims(lesson: str) -> None:
 
 
 def is_rejected(mistake: Mistake, exercises: ExerciseSet) -> bool:
-    """Whether a claim of a mistake's part does not hold; those after the first are not judged."""
+    """Return whether a claim about a mistake's part fails; later claims are not judged."""
     wrong = build(mistake, exercises=exercises)
     every = judge_each(exercises.claims(mistake.component), wrong, 0, exercises)
     return any(judged.result.status != "passed" for judged in every)
@@ -70,7 +70,7 @@ def test_every_mistake_of_a_lessons_part_is_rejected(lesson: str, part: str) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("lesson", "mistake"), MISTAKES)
-def test_a_mistake_of_a_lesson_is_called_by_its_name(lesson: str, mistake: Mistake) -> None:
+def test_a_mistake_of_a_lesson_is_named(lesson: str, mistake: Mistake) -> None:
     exercises, part = find_lesson(lesson), mistake.component
     judged = judge(build(mistake, exercises=exercises), part, exercises=exercises)
     seen = {one.result.check: one.seen for one in judged if one.seen}
@@ -94,7 +94,7 @@ def test_a_skeleton_filled_in_is_the_reference(lesson: str) -> None:
 
 
 @pytest.mark.parametrize("source", sources(), ids=lambda path: path.parent.name)
-def test_a_notebook_is_what_its_source_makes(source: Path) -> None:
+def test_a_notebook_equals_the_one_generated_from_its_source(source: Path) -> None:
     made = notebook(source.read_text(encoding="utf-8"))
     written = source.with_suffix(".ipynb").read_text(encoding="utf-8")
     assert written == made, "run python tests/make_notebooks.py"

@@ -21,7 +21,7 @@ SET = '            group["lr"] = rate\n'
 
 
 def traces_of(folder: Path, part: str, *edits: tuple[str, str]) -> tuple[str, dict[str, Trace]]:
-    """The reference's text with edits, and what its part does, case by case."""
+    """Return the reference's text with edits, and the traces of its part, case by case."""
     text = reference_with(*edits)
     path = folder / "my_gpt2.py"
     path.write_text(text)
@@ -112,7 +112,7 @@ SLOWLY_FOUND = ("a second update", "a loss read after the update")
 
 
 @pytest.mark.parametrize("name", few((e for e in EFFECTS if e not in SLOWLY_FOUND), EFFECTS))
-def test_what_a_function_is_the_first_to_do_wrong_is_said_with_its_line(
+def test_the_first_wrong_effect_of_a_function_is_reported_with_its_line(
     tmp_path: Path, name: str
 ) -> None:
     part, edit, said = EFFECTS[name]
@@ -125,7 +125,7 @@ def test_what_a_function_is_the_first_to_do_wrong_is_said_with_its_line(
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part[0].islower()])
-def test_nothing_is_said_of_the_reference(tmp_path: Path, part: str) -> None:
+def test_the_reference_has_no_wrong_effect(tmp_path: Path, part: str) -> None:
     text, traces = traces_of(tmp_path, part)
     assert done_wrong(part, traces, text) is None
     if part in ("next_token_loss", "sample"):
@@ -163,9 +163,7 @@ RESULTS = {
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_the_first_wrong_result_is_found_in_the_case_that_shows_it(
-    tmp_path: Path, name: str
-) -> None:
+def test_the_first_wrong_result_is_found_in_a_case_that_differs(tmp_path: Path, name: str) -> None:
     part, case, edit = RESULTS[name]
     text, traces = traces_of(tmp_path, part, edit)
     found = locate(part, 0, traces[case], case)
@@ -201,7 +199,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
-def test_a_line_that_is_wrong_beside_the_function_is_found(tmp_path: Path, name: str) -> None:
+def test_a_wrong_line_outside_the_functions_result_is_found(tmp_path: Path, name: str) -> None:
     part, group, *edits = ELSEWHERE[name]
     text, traces = traces_of(tmp_path, part, *edits)
     assert non_output_line(group, part, 0, "", traces, text) == line_of(text, "# here")
@@ -248,7 +246,7 @@ def test_the_screen_quotes_the_line_of_a_wrong_effect(
     assert report.mistakes == (mistake,)
 
 
-def test_a_tuple_is_pointed_at_where_it_is_returned(tmp_path: Path) -> None:
+def test_for_a_returned_tuple_the_return_line_is_quoted(tmp_path: Path) -> None:
     text = reference_with(("        return self.hook_resid_post(resid_mid + mlp_out)\n",
                            "        return resid_mid + mlp_out, None\n"))  # fmt: skip
     location = check_text(tmp_path, text, "TransformerBlock").reports["TransformerBlock"].location

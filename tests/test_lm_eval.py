@@ -75,7 +75,7 @@ def hugging_face(loaded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Task files that read local data."""
+    """Write task files that read local data."""
     folder = tmp_path_factory.mktemp("tasks")
     rows = [as_json(question) for question in QUESTIONS]
     file = folder / "questions.jsonl"
@@ -94,13 +94,13 @@ def asked(*arguments: Any) -> list[SimpleNamespace]:
 
 
 def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Contexts, some of which end in spaces, are empty or do not fit, with continuations."""
+    """Return contexts with continuations; some contexts end in spaces, are empty or do not fit."""
     rng = random.Random(seed)
     contexts = ["", "a dog  ", "the table "] + [text(rng, 1, 60) for _ in range(count)]
     return [(context, " " + text(rng, 1, 5)) for context in contexts for _ in range(2)]
 
 
-def test_log_likelihoods_are_the_harness_own(loaded: LoadedModel, hugging_face: Any) -> None:
+def test_log_likelihoods_equal_the_harness(loaded: LoadedModel, hugging_face: Any) -> None:
     requests = asked(*pairs(12))
     ours = HarnessModel(loaded).loglikelihood(requests, disable_tqdm=True)
     theirs = hugging_face.loglikelihood(requests, disable_tqdm=True)
@@ -109,9 +109,7 @@ def test_log_likelihoods_are_the_harness_own(loaded: LoadedModel, hugging_face: 
         assert is_greedy == expected_greedy
 
 
-def test_rolling_log_likelihoods_are_the_harness_own(
-    loaded: LoadedModel, hugging_face: Any
-) -> None:
+def test_rolling_log_likelihoods_equal_the_harness(loaded: LoadedModel, hugging_face: Any) -> None:
     rng = random.Random(3)
     requests = asked(*((text(rng, 1, 150),) for _ in range(5)), ("a",))
     ours = HarnessModel(loaded).loglikelihood_rolling(requests)
@@ -120,7 +118,7 @@ def test_rolling_log_likelihoods_are_the_harness_own(
 
 
 @pytest.mark.parametrize("until", [["e"], ["ou", "t"], []])
-def test_greedy_continuations_are_the_harness_own(
+def test_greedy_continuations_equal_the_harness(
     loaded: LoadedModel, hugging_face: Any, until: list[str]
 ) -> None:
     rng = random.Random(4)
@@ -132,7 +130,7 @@ def test_greedy_continuations_are_the_harness_own(
 
 
 @pytest.mark.slow
-def test_every_metric_of_whole_tasks_is_the_harness_own(
+def test_every_metric_of_whole_tasks_equals_the_harness(
     loaded: LoadedModel, hugging_face: Any, tasks: Path
 ) -> None:
     from lm_eval.tasks import TaskManager
@@ -155,10 +153,10 @@ def test_every_metric_of_whole_tasks_is_the_harness_own(
     )
 
 
-def test_the_harness_cache_mixes_requests_that_are_cut_differently(
+def test_the_harness_cache_confuses_requests_that_are_cut_differently(
     loaded: LoadedModel, hugging_face: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why the comparison is with logits_cache=False: context + continuation alone is its key."""
+    """Reason for logits_cache=False in the comparison: its key is only context + continuation."""
     ids = TOKENIZER.encode("the dog runs over the table and")
     requests = [
         (("a", "b"), ids[:-3], ids[-3:]),
@@ -179,7 +177,7 @@ def test_a_tokenizer_without_an_end_of_text_begins_with_its_line_break() -> None
     assert HarnessModel(model).prefix_token_id == tokenizer.encode("\n")[0]
 
 
-def test_a_tokenizer_without_either_is_refused_where_one_is_needed() -> None:
+def test_a_tokenizer_without_an_end_of_text_or_line_break_is_refused_if_one_is_needed() -> None:
     tokenizer = CharTokenizer("ab")
     model = HarnessModel(LoadedModel("small", untrained(tokenizer.vocab_size), tokenizer))
     with pytest.raises(UserError, match="neither an end of text nor a line break"):
@@ -193,12 +191,12 @@ def untrained(d_vocab: int) -> Any:
     return gpt2_small.Transformer(config).eval()
 
 
-def test_a_task_that_writes_more_than_fits_is_refused(loaded: LoadedModel) -> None:
+def test_a_task_that_generates_more_than_the_context_is_refused(loaded: LoadedModel) -> None:
     with pytest.raises(UserError, match="generates up to 256 tokens, and n_ctx is 96"):
         HarnessModel(loaded).generate_until(asked(("a", {"until": []})))
 
 
-def test_a_mistyped_task_is_answered_with_the_nearest(loaded: LoadedModel, tasks: Path) -> None:
+def test_a_mistyped_task_gets_a_suggestion(loaded: LoadedModel, tasks: Path) -> None:
     from gpt2_small.evaluation.harness import unknown_task
 
     sentence = unknown_task("hellaswg", ["hellaswag", "piqa"])

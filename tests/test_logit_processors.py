@@ -22,7 +22,7 @@ ROUNDING = 1e-5  # float32, in probabilities
 
 
 def transformers_distribution(logits, tokens, options):
-    """What transformers draws from, by its own choice and order of processors."""
+    """Return the distribution of transformers, with its own choice and order of processors."""
     settings = {
         name: getattr(options, name)
         for name in ("repetition_penalty", "no_repeat_ngram_size", "temperature", "min_p", "top_p")
@@ -36,7 +36,7 @@ def transformers_distribution(logits, tokens, options):
 
 
 def distribution(monkeypatch, logits, tokens, options):
-    """What our stream draws from after these tokens: its choice is made for every rank in turn."""
+    """Return our stream's distribution after these tokens, with every rank drawn in turn."""
     loaded = LoadedModel("small", small_model(), characters())
     stream = Stream(binding.bound(), loaded, [tokens], options)
     shares, ranks = torch.zeros(logits.shape[1]), iter(range(logits.shape[1]))
@@ -93,7 +93,7 @@ def logits_of(seed, spread=2.0):
 
 @pytest.mark.parametrize("given_options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("spread", [slowly(0.3), 2.0])
-def test_an_option_draws_from_transformers_distribution(monkeypatch, given_options, spread):
+def test_an_option_gives_transformers_distribution(monkeypatch, given_options, spread):
     options = SamplingOptions(**given_options)
     for seed in range(3):
         logits = logits_of(seed, spread)
@@ -114,7 +114,9 @@ def between(low, high):
     min_p=between(0, 1),
     typical_p=between(0.01, 1),
 )
-def test_any_cuts_together_are_transformers(seed, temperature, top_k, top_p, min_p, typical_p):
+def test_any_combination_of_cuts_gives_transformers_distribution(
+    seed, temperature, top_k, top_p, min_p, typical_p
+):
     options = SamplingOptions(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p
     )
@@ -125,7 +127,7 @@ def test_any_cuts_together_are_transformers(seed, temperature, top_k, top_p, min
 
 
 def _is_a_close_call(logits, options):
-    """Whether rounding decides: a threshold that is moved a little gives another distribution."""
+    """Return whether rounding decides: a slightly moved threshold gives another distribution."""
     near = [
         replace(options, **{name: min(1.0, getattr(options, name) * (1 + slack))})
         for name in ("top_p", "min_p", "typical_p")
@@ -136,20 +138,20 @@ def _is_a_close_call(logits, options):
     return len(set(map(int, cuts))) > 1
 
 
-def test_drawn_tokens_count_as_the_prompts_do_for_repetition():
+def test_repetition_options_treat_drawn_tokens_like_the_prompts():
     logits, options = logits_of(1), SamplingOptions(repetition_penalty=1.5, no_repeat_ngram_size=2)
     together = penalised(logits, [PROMPT], [[]], options)
     assert torch.equal(penalised(logits, [PROMPT[:3]], [PROMPT[3:]], options), together)
 
 
-def test_frequency_and_presence_penalties_subtract_for_what_was_drawn_alone():
+def test_frequency_and_presence_penalties_apply_only_to_drawn_tokens():
     logits = torch.zeros(1, 6)
     options = SamplingOptions(frequency_penalty=0.5, presence_penalty=0.25)
     changed = penalised(logits, [[0, 1]], [[1, 2, 2, 2]], options)
     assert changed.tolist() == [[0.0, -0.75, -1.75, 0.0, 0.0, 0.0]]
 
 
-def test_penalties_act_in_their_order():
+def test_penalties_apply_in_the_documented_order():
     logits = torch.tensor([[4.0, 1.0, 0.0]])
     options = SamplingOptions(repetition_penalty=2.0, presence_penalty=1.0)
     assert penalised(logits, [[]], [[0]], options).tolist() == [[1.0, 1.0, 0.0]]
@@ -164,12 +166,12 @@ def test_a_stream_repeats_no_pair_of_tokens():
     assert ids(free) != ids(row)
 
 
-def test_the_penalties_of_a_stream_see_what_it_has_drawn():
+def test_a_streams_penalties_count_its_drawn_tokens():
     (row,) = written(["A"], presence_penalty=1e9, temperature=0, max_new_tokens=20)
     assert len(set(ids(row))) == 20
 
 
-def test_n_grams_that_leave_no_token_are_one_sentence():
+def test_a_repeat_ban_that_leaves_no_token_is_reported_in_one_sentence():
     with pytest.raises(UserError, match="no token is left that no_repeat_ngram_size = 1 allows"):
         written(["A"], no_repeat_ngram_size=1, max_new_tokens=D_VOCAB)
 
@@ -191,7 +193,7 @@ EXTREMES = [5e-324, 1e-46, 1e-38, 1e38, 1e39, 1.7e308]
     ],
     ids=str,
 )
-def test_numbers_outside_float32s_range_are_drawn_with(options):
+def test_options_outside_float32s_range_are_accepted(options):
     model = our_gpt2(d_vocab=D_VOCAB + 7)  # some ids are impossible
     (row,) = written(["HELLO"], model=model, max_new_tokens=5, **options)
     assert len(row.steps) == 5
@@ -199,7 +201,7 @@ def test_numbers_outside_float32s_range_are_drawn_with(options):
 
 
 @pytest.mark.parametrize("options", [{"temperature": 1e-46}, {"top_p": 1e-46}, {"top_p": 5e-324}])
-def test_the_smallest_numbers_choose_as_greedily_as_0(options):
+def test_the_smallest_temperatures_are_as_greedy_as_0(options):
     assert ids(written(["HELLO"], **options)[0]) == ids(written(["HELLO"], temperature=0)[0])
 
 
@@ -215,13 +217,13 @@ def test_a_top_p_of_1_drops_no_token_of_a_large_vocabulary():
     assert kept == 50257
 
 
-def test_impossible_tokens_stay_impossible_whatever_the_penalty():
+def test_impossible_tokens_stay_impossible_under_every_penalty():
     logits = torch.tensor([[-math.inf, 0.0, 1.0]])
     options = SamplingOptions(frequency_penalty=-1e39, repetition_penalty=1e-46)
     assert penalised(logits, [[0]], [[0, 0]], options)[0, 0] == -math.inf
 
 
-def test_min_p_before_top_p_is_another_distribution():
+def test_min_p_before_top_p_gives_another_distribution():
     logits = logits_of(5)
     min_p_first = cut(logits, SamplingOptions(min_p=0.3, temperature=1.5))
     other = cut(min_p_first, SamplingOptions(top_p=0.5)).softmax(dim=-1)[0]

@@ -1,4 +1,4 @@
-"""Test next_token_loss: the mean cross-entropy of every token given the ones before it."""
+"""Test next_token_loss: the mean cross-entropy of every token given the previous ones."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ test_it_keeps_the_claim = claims_about("next_token_loss")
 
 @pytest.mark.component("next_token_loss")
 @for_every_case
-def test_in_every_small_shape_loss_and_gradient_are_torchs_cross_entropy(solution, case):
+def test_in_every_small_shape_loss_and_gradient_equal_torchs_cross_entropy(solution, case):
     case = case.fit_for(solution)
     logits = 3 * case.normal(case.batch, case.seq, case.d_vocab)
     tokens = replace(case, seq=case.seq + 1).tokens()

@@ -1,7 +1,6 @@
 """Test lost and differing processes: an error, an exit code, and no lost work.
 
-The processes are started with the environment that torchrun gives, but without torchrun, so that
-what they print is all there is.
+The processes get torchrun's environment variables without torchrun, so that all output is theirs.
 """
 
 import shutil
@@ -30,23 +29,23 @@ GO_ON = "see its own last message, and resume from the last checkpoint with the 
 
 
 def free_port() -> int:
-    """A free port."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
-# Without an agent, no process is ended after another, so none depends on the first's message.
+# Without an agent no process is ended because another failed, so each prints its own message.
 NO_AGENT = "from gpt2_small import entry_point\nentry_point.SECONDS_TO_PRINT = 0\n"
 
 
 class World:
-    """Processes that find each other."""
+    """Processes of one process group."""
 
     def __init__(self, tmp_path: Path, size: int = 2) -> None:
         self.tmp_path, self.size, self.port = tmp_path, size, free_port()
 
     def start(self, rank: int, *arguments: object, before: str = "", **env: object) -> Fork:
-        """Start one of them in a folder of its own, which has the play, if it has none yet."""
+        """Start one of them in its own folder, and write the play there if it is missing."""
         folder = self.tmp_path / str(env.pop("folder", rank))
         if not folder.exists():
             folder.mkdir()
@@ -85,14 +84,14 @@ def endings(forks):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Two processes' folders, with a finished run in the first."""
+    """Return two processes' folders, with a finished run in the first."""
     folder = tmp_path_factory.mktemp("finished")
     assert endings(World(folder).run(*begin(max_steps=6))) == [(0, ""), (0, "")]
     return folder
 
 
 def in_the_middle(tmp_path, **env):
-    """Two processes after step 6, the second of which stays there."""
+    """Start two processes; after step 6 the second one blocks."""
     world = World(tmp_path)
     before = block_before_step(7, tmp_path / "gate", rank=1)
     forks = [world.start(rank, *begin(), before=before, **env) for rank in range(2)]
@@ -102,7 +101,7 @@ def in_the_middle(tmp_path, **env):
 
 
 @pytest.mark.slow
-def test_that_a_process_was_killed_is_one_sentence_and_the_run_goes_on(tmp_path):
+def test_a_killed_process_is_reported_in_one_sentence_and_the_run_resumes(tmp_path):
     first, second = in_the_middle(tmp_path)
     second.send(signal.SIGKILL)
     assert (first.wait(), second.wait()) == (1, -signal.SIGKILL)
@@ -118,7 +117,7 @@ def test_that_a_process_was_killed_is_one_sentence_and_the_run_goes_on(tmp_path)
 
 
 @pytest.mark.slow
-def test_a_process_that_does_not_answer_is_waited_for_as_long_as_said(tmp_path):
+def test_the_wait_for_a_process_that_does_not_answer_ends_after_the_given_time(tmp_path):
     first, second = in_the_middle(tmp_path, GPT2_SMALL_TIMEOUT=5)
     assert first.wait() == 1
     (tmp_path / "gate").touch()
@@ -128,7 +127,7 @@ def test_a_process_that_does_not_answer_is_waited_for_as_long_as_said(tmp_path):
     assert steps_kept(tmp_path / "0/run") == [3, 6]
 
 
-def test_a_process_that_does_not_come_is_waited_for_as_long_as_said(tmp_path):
+def test_the_wait_for_a_process_that_does_not_start_ends_after_the_given_time(tmp_path):
     fork = World(tmp_path).start(0, *begin(), GPT2_SMALL_TIMEOUT=1)
     assert fork.wait() == 1
     sentence = "the processes cannot reach each other (not all joined within 1 seconds); set GLOO_"
@@ -136,7 +135,7 @@ def test_a_process_that_does_not_come_is_waited_for_as_long_as_said(tmp_path):
     assert fork.err.count("\n") == 1
 
 
-def test_each_machine_tells_of_its_own_mistake_once(tmp_path):
+def test_each_machine_reports_its_own_error_once(tmp_path):
     world = World(tmp_path, size=4)
     named = dict(GLOO_SOCKET_IFNAME="eth99", GROUP_WORLD_SIZE=2)
     forks = [
@@ -147,7 +146,7 @@ def test_each_machine_tells_of_its_own_mistake_once(tmp_path):
     assert forks[1].err == ""
 
 
-def test_text_that_another_machine_has_not_is_told_of_by_the_first_process(tmp_path):
+def test_the_first_process_reports_a_text_missing_on_another_machine(tmp_path):
     (tmp_path / "1").mkdir()
     first, second = World(tmp_path).run(*begin())
     assert (first.code, second.code, second.err) == (2, 2, "")
@@ -173,13 +172,13 @@ def test_a_solution_that_differs_on_another_machine_is_refused(tmp_path):
     assert not (tmp_path / "0/run").exists()
 
 
-def test_a_batch_that_the_processes_cannot_share_is_one_sentence(tmp_path):
+def test_a_batch_that_the_processes_cannot_share_is_refused_in_one_sentence(tmp_path):
     forks = World(tmp_path).run(*begin(batch_size=3))
     sentence = "--batch-size is 3, which 2 processes cannot share equally; give a multiple of 2"
     assert endings(forks) == [(2, f"error: {sentence}\n"), (2, "")]
 
 
-def test_a_run_does_not_begin_again_where_another_machine_has_become_the_first(finished, tmp_path):
+def test_a_run_does_not_restart_when_another_machine_becomes_rank_0(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     world = World(tmp_path)
     forks = [world.start(rank, "--resume", *begin(), folder=1 - rank) for rank in range(2)]
@@ -189,7 +188,7 @@ def test_a_run_does_not_begin_again_where_another_machine_has_become_the_first(f
     assert steps_kept(tmp_path / "0/run")[-1] == 6
 
 
-def test_a_run_goes_on_without_being_told_when_any_process_was_started_again(finished, tmp_path):
+def test_a_run_resumes_without_the_flag_after_torchrun_restarted_any_process(finished, tmp_path):
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     world = World(tmp_path)
     forks = [
@@ -199,7 +198,7 @@ def test_a_run_goes_on_without_being_told_when_any_process_was_started_again(fin
     assert "resuming from step 6" in forks[0].out
 
 
-# As gloo of torch 2.13 says it, and a store.
+# Messages of torch 2.13's gloo and of a store.
 LOSSES = [
     (
         "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed "
@@ -229,25 +228,25 @@ def test_the_loss_of_another_process_is_reported_without_advice_for_programmers(
     assert "\n" not in str(lost.value)
 
 
-def test_another_error_stays_what_it_is():
+def test_another_error_is_not_reworded():
     with pytest.raises(RuntimeError, match=r"^shapes do not match$"), losses_as_sentences():
         raise RuntimeError("shapes do not match")
 
 
-def test_a_process_waits_ten_minutes_or_as_long_as_said(monkeypatch):
+def test_a_process_waits_ten_minutes_or_the_given_time(monkeypatch):
     assert timeout() == timedelta(minutes=10)
     monkeypatch.setenv("GPT2_SMALL_TIMEOUT", "90.5")
     assert timeout() == timedelta(seconds=90.5)
 
 
 @pytest.mark.parametrize("given", ["soon", "", "0", "-5", "nan", "inf", "1e400"])
-def test_a_time_that_cannot_be_waited_is_refused(given, monkeypatch):
+def test_an_invalid_time_to_wait_is_refused(given, monkeypatch):
     monkeypatch.setenv("GPT2_SMALL_TIMEOUT", given)
     with pytest.raises(MachineError, match=r"GPT2_SMALL_TIMEOUT is .*; give a number of seconds"):
         timeout()
 
 
-def test_a_sentence_names_the_machine_where_there_are_several(monkeypatch):
+def test_with_several_machines_an_error_names_the_machine(monkeypatch):
     assert this_machine() == ""
     monkeypatch.setenv("GROUP_WORLD_SIZE", "1")
     assert this_machine() == ""
@@ -266,7 +265,7 @@ def test_more_processes_than_gpus_are_refused_with_both_numbers(monkeypatch):
 
 @pytest.mark.parametrize(("local_rank", "said"), [("0", "error: gone\n"), ("1", "")])
 @pytest.mark.parametrize(("error", "code"), [(ProcessLost, 1), (MachineError, 2)])
-def test_the_first_process_of_each_machine_speaks(
+def test_the_first_process_of_each_machine_prints_errors(
     local_rank, said, error, code, capsys, monkeypatch
 ):
     monkeypatch.setenv("RANK", "5")

@@ -28,7 +28,7 @@ def model(**changes: Any) -> nn.Module:
 
 
 class Plain(nn.Module):
-    """A model that is not the reference's, as a learner's file has one."""
+    """A model other than the reference's, as in a learner's file."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Plain(nn.Module):
 
 
 def conversations(seed: int = 0) -> list[Tensor]:
-    """Masked rows of several lengths, whose numbers of targets differ by a factor of twenty."""
+    """Return masked rows of several lengths, whose numbers of targets differ by a factor of 20."""
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for number in range(8):
@@ -61,7 +61,7 @@ def padded(rows: Sequence[Tensor], length: int | None = None) -> Tensor:
 
 
 def expected(trained: nn.Module, rows: Sequence[Tensor]) -> tuple[float, list[Tensor]]:
-    """The mean loss over all targets and its gradient, row by row, without padding or batches."""
+    """Return mean loss over all targets and gradient, row by row, without padding or batches."""
     total, targets = torch.zeros((), dtype=torch.float64), 0
     for row in rows:
         tokens, is_target = tokens_and_mask(row)
@@ -74,7 +74,7 @@ def expected(trained: nn.Module, rows: Sequence[Tensor]) -> tuple[float, list[Te
 
 
 class Recorded(torch.optim.SGD):
-    """An optimiser that keeps the gradient it was given and updates nothing."""
+    """An optimiser that records its gradient and updates nothing."""
 
     gradients: list[Tensor]
 
@@ -90,7 +90,7 @@ def stepped(
     world_size: int = 1,
     kind: type[MaskedObjective] = MaskedObjective,
 ) -> tuple[float, list[Tensor]]:
-    """The loss and the gradient of one of the solution's steps."""
+    """Return the loss and the gradient of one of the solution's steps."""
     objective = kind(SOLUTION, trained, torch.device("cpu"))
     objective.begin_step(batches, targets, world_size)
     optimizer = Recorded(trained.parameters(), lr=1.0)
@@ -132,7 +132,7 @@ def split(rows: list[Tensor], division: list[int]) -> list[list[Tensor]]:
 
 
 @pytest.mark.parametrize("division", [([4], [4]), ([1, 1], [6]), ([2, 2], [3, 1])])
-def test_the_mean_over_processes_is_the_gradient_of_one(
+def test_the_mean_gradient_over_processes_equals_that_of_one(
     division: tuple[list[int], list[int]],
 ) -> None:
     rows, trained = conversations(), model()
@@ -185,7 +185,7 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     assert result.stdout.count("same") == 2
 
 
-def test_a_mean_of_means_is_found() -> None:
+def test_a_mean_of_means_is_detected() -> None:
     class MeanOfMeans(MaskedObjective):
         def loss(self, module: nn.Module, batch: Tensor) -> Tensor:
             return self._summed(module, batch) / self.targets(batch)
@@ -198,7 +198,7 @@ def test_a_mean_of_means_is_found() -> None:
         assert_same(gradients, wanted)
 
 
-def test_targets_that_are_shifted_by_one_are_found() -> None:
+def test_targets_shifted_by_one_are_detected() -> None:
     class Shifted(MaskedObjective):
         def _summed(self, module: nn.Module, batch: Tensor) -> Tensor:
             tokens, is_target = tokens_and_mask(batch)
@@ -211,7 +211,7 @@ def test_targets_that_are_shifted_by_one_are_found() -> None:
         assert_same(gradients, wanted)
 
 
-def test_padding_changes_nothing() -> None:
+def test_padding_does_not_change_loss_or_gradient() -> None:
     rows, trained = conversations(), model()
     _, wanted = stepped(trained, [padded(rows)], targets_of(rows))
     _, gradients = stepped(trained, [padded(rows, 25)], targets_of(rows))
@@ -219,7 +219,7 @@ def test_padding_changes_nothing() -> None:
 
 
 def test_a_token_that_is_no_target_is_not_trained() -> None:
-    """The logits after the last target get no gradient, whatever stands there."""
+    """The logits after the last target get no gradient, whatever the tokens there are."""
     trained = model()
     row = torch.tensor([~3, ~4, 5, ~6, ~7])
     other = torch.tensor([~3, ~4, 5, ~20, ~21])
@@ -229,7 +229,7 @@ def test_a_token_that_is_no_target_is_not_trained() -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_twin_and_the_model_give_one_loss(tied: bool) -> None:
+def test_the_twin_and_the_model_give_the_same_loss(tied: bool) -> None:
     rows, trained = conversations(), model(tied_embeddings=tied)
     batch = padded(rows)
     losses = []
@@ -240,7 +240,7 @@ def test_the_twin_and_the_model_give_one_loss(tied: bool) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=EXACT)
 
 
-def test_a_learners_model_is_stepped_by_the_reference(tmp_path: Path) -> None:
+def test_a_learners_model_is_trained_with_the_references_step(tmp_path: Path) -> None:
     copy = tmp_path / "my_gpt2.py"
     copy.write_text(binding.reference_path().read_text())
     learners = binding.load(copy)

@@ -13,7 +13,7 @@ from gpt2_small.kernels.activation import gelu_tanh
 from gpt2_small.model import twin as fast
 
 
-def test_the_gelu_that_is_compiled_has_the_values_and_slopes_of_the_one_that_is_not(monkeypatch):
+def test_the_gelu_for_the_compiler_has_the_eager_ones_values_and_derivatives(monkeypatch):
     pre = torch.linspace(-40, 40, 4001, dtype=torch.float64, requires_grad=True)
     plain = gelu_tanh(pre)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
@@ -23,7 +23,7 @@ def test_the_gelu_that_is_compiled_has_the_values_and_slopes_of_the_one_that_is_
     torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)
 
 
-def test_the_gelu_that_is_compiled_rounds_once_in_bfloat16(monkeypatch):
+def test_the_gelu_for_the_compiler_rounds_once_in_bfloat16(monkeypatch):
     pre = torch.linspace(-8, 8, 4001).bfloat16()
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     exact = F.gelu(pre.double(), approximate="tanh")
@@ -32,7 +32,7 @@ def test_the_gelu_that_is_compiled_rounds_once_in_bfloat16(monkeypatch):
 
 @pytest.mark.parametrize("has_mkl_on_intel", [True, False])
 @pytest.mark.parametrize("onednn_serves", [True, False])
-def test_whatever_library_multiplies_the_function_is_the_same(
+def test_every_matmul_library_gives_the_same_function(
     solution, monkeypatch, has_mkl_on_intel, onednn_serves
 ):
     monkeypatch.setattr(matmul, "has_mkl_on_intel", lambda: has_mkl_on_intel)
@@ -41,7 +41,7 @@ def test_whatever_library_multiplies_the_function_is_the_same(
     assert_same_function(solution, replace(SMALL, dtype=torch.float32), True, 7)
 
 
-def test_attention_on_a_cpu_is_not_computed_in_bfloat16(solution, monkeypatch):
+def test_attention_on_a_cpu_is_computed_in_float32(solution, monkeypatch):
     seen = []
     attention = F.scaled_dot_product_attention
 

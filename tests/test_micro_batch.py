@@ -22,7 +22,7 @@ GPU = Processes(rank=0, world_size=1, device=torch.device("cuda"))
 
 @pytest.fixture
 def memory(monkeypatch):
-    """Gives the device so many GB."""
+    """Return a function that sets the device's memory in GB."""
 
     def set_memory(gigabytes):
         monkeypatch.setattr(fitting, "memory_of_device", lambda device: 1e9 * gigabytes)
@@ -31,7 +31,7 @@ def memory(monkeypatch):
 
 
 @pytest.mark.parametrize(("gigabytes", "windows"), [(24, 32), (80, 64), (16, 16)])
-def test_a_micro_batch_that_is_left_out_fits_the_card_and_leaves_the_batch(
+def test_the_default_micro_batch_fits_the_gpu_and_does_not_change_the_batch(
     memory, gigabytes, windows
 ):
     memory(gigabytes)
@@ -42,7 +42,7 @@ def test_a_micro_batch_that_is_left_out_fits_the_card_and_leaves_the_batch(
     assert memory_of(GPT2, Setting(**setting), windows).total <= memory_limit
 
 
-def test_a_micro_batch_that_was_asked_for_is_used_with_a_remark_where_it_may_not_fit(memory):
+def test_a_given_micro_batch_is_used_with_a_remark_if_it_may_not_fit(memory):
     memory(24)
     asked = replace(FINEWEB.recipe, micro_batch_size=64)
     recipe, [remark] = fitted(asked, GPT2, GPU, is_twin=True)
@@ -51,7 +51,7 @@ def test_a_micro_batch_that_was_asked_for_is_used_with_a_remark_where_it_may_not
     assert remark.endswith("give 32")
 
 
-def test_a_file_that_is_no_twin_gets_fewer_windows(memory):
+def test_without_the_twin_a_micro_batch_has_fewer_windows(memory):
     memory(24)
     twin, file = (
         largest_fit(FINEWEB.recipe, GPT2, GPU, fitting.usable_memory(GPU.device), is_twin=is_twin)
@@ -101,7 +101,7 @@ def out_of_memory(device):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("size", [4, 1])
-def test_too_little_memory_in_a_step_is_one_sentence_with_the_way_out(
+def test_too_little_memory_in_a_step_is_reported_in_one_sentence_with_the_way_out(
     solution, tmp_path, monkeypatch, device, size
 ):
     error = out_of_memory(device)
@@ -115,7 +115,7 @@ def test_too_little_memory_in_a_step_is_one_sentence_with_the_way_out(
         train(solution, tmp_path / "run", micro_batch_size=size, data=str(play(tmp_path)))
 
 
-def test_another_error_of_torch_keeps_its_own_words(solution, tmp_path, monkeypatch):
+def test_another_error_of_torch_is_not_reworded(solution, tmp_path, monkeypatch):
     def mistaken(*_):
         raise RuntimeError("shapes do not match")
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 COMMAND = ROOT / "benchmarks" / "mistake_costs.py"
 
 
-def test_the_page_has_the_costs_that_were_measured() -> None:
+def test_the_page_has_the_measured_costs() -> None:
     page = (ROOT / "docs" / "mistakes.md").read_text(encoding="utf-8")
     assert with_costs(page) == page
 
@@ -46,12 +46,12 @@ def test_a_model_without_a_mask_ends_far_below_the_floor_and_one_with_post_norm_
         (Cost("dropout", 40.0), "40.0 % (with dropout)"),
     ],
 )
-def test_a_cost_is_said(cost: Cost | None, words: str) -> None:
+def test_a_cost_is_formatted_in_words(cost: Cost | None, words: str) -> None:
     assert cell(cost) == words
 
 
 @pytest.mark.slow
-def test_the_command_measures_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
+def test_the_command_measures_only_missing_costs(tmp_path: Path) -> None:
     options = ["--steps", "3", "--seeds", "1", "--processes", "1", "--out", tmp_path / "c.json"]
     options += ["--only", "attention-mask-missing", "transformer-last-position"]
     printed = [

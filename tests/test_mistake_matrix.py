@@ -24,7 +24,7 @@ WRONG_FILES = matrix.wrong_files(TESTS / "wrong_files")
 RIGHT_FILES = sorted(
     [*(TESTS / "right_files").glob("*.py"), *(TESTS / "right_files").glob("*.ipynb")]
 )
-# Named and pointed at one by one; the others are judged together, slowly.
+# The default suite names and locates these one by one; slow tests judge the others together.
 EXACT = (
     "nano_layer_norm_unbiased",
     "nano_mlp_relu_draft",
@@ -46,7 +46,7 @@ EXACT = (
     "loss_lse_without_max",
     "groups_names_of_another_library",
 )
-# A module, a schedule, groups, a loss, parameters of other names, and a sampler.
+# A module, a schedule, parameter groups, a loss, renamed parameters, and a sampler.
 EXACT_BY_DEFAULT = (
     "nano_layer_norm_unbiased",
     "schedule_square_warm_up",
@@ -55,9 +55,9 @@ EXACT_BY_DEFAULT = (
     "nano_linear_inside",
     "sample_cuts_like_the_first_row",
 )
-# Checking a mistake of these takes some ten milliseconds; of the others, up to half a second. Some
-# of these are named in the default suite, and some of the others rejected; all are rejected and
-# named by `pytest -m slow`.
+# Checking a mistake of these parts takes some ten milliseconds; of the others, up to half a second.
+# The default suite names some mistakes of these parts and rejects some of the others; `pytest -m
+# slow` rejects and names all.
 QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
 ONE_IN, ONE_QUICK_IN = 20, 6
 
@@ -75,7 +75,7 @@ def rejected(wrong: mistake.Mistake, seed: int = 0) -> str | None:
 
 
 def not_named(part: str, seed: int = 0, *, share: int = 1) -> list[tuple[str, tuple[str, ...]]]:
-    """The mistakes of a part that are called by another id, with what they are called."""
+    """Return a part's mistakes that get another id, with the ids they get."""
     trials = matrix.tried([m for m in WRONG if m.component == part][::share], seed)
     return [(m.id, t.named) for m, t in trials if not matrix.named_right(m, t)]
 
@@ -94,11 +94,11 @@ def test_a_share_of_the_mistakes_is_rejected_and_named_first(part: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 20190214])
 @pytest.mark.parametrize("part", PARTS)
-def test_every_mistake_is_rejected_and_named_first_whatever_is_drawn(part: str, seed: int) -> None:
+def test_every_mistake_is_rejected_and_named_first_with_any_seed(part: str, seed: int) -> None:
     assert not_named(part, seed) == []
 
 
-# Of these, judging takes a quarter of a second and more.
+# Judging one of these takes at least a quarter of a second.
 SLOWLY_ACCEPTED = (
     "transformer-tied-by-linear",
     "train-step-exchanged-every-time",
@@ -109,7 +109,7 @@ SLOWLY_ACCEPTED = (
 @pytest.mark.parametrize(
     "right", few((m for m in RIGHT if m.id not in SLOWLY_ACCEPTED), RIGHT), ids=lambda m: m.id
 )
-def test_what_computes_the_same_function_is_accepted(right: mistake.Mistake) -> None:
+def test_an_edit_that_computes_the_same_function_is_accepted(right: mistake.Mistake) -> None:
     assert rejected(right) is None
 
 
@@ -117,7 +117,7 @@ def test_every_part_has_mistakes() -> None:
     assert {m.component for m in WRONG} == set(PARTS)
 
 
-def test_every_id_is_there_once_and_in_kebab_case() -> None:
+def test_every_id_is_unique_and_in_kebab_case() -> None:
     ids = Counter(m.id for m in mistake.catalogue())
     assert [i for i, count in ids.items() if count > 1] == []
     assert [i for i in ids if not re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)*", i)] == []
@@ -129,14 +129,14 @@ def test_every_mistake_has_its_sentence_and_three_hints(field: str) -> None:
     assert empty == []
 
 
-def test_two_edits_that_together_are_no_python_do_not_fit() -> None:
+def test_two_edits_that_give_invalid_python_do_not_fit_together() -> None:
     first = mistake.find("parameter-groups-embeddings-forgotten")
     second = mistake.find("parameter-groups-blocks-only")
     with pytest.raises(edited_reference.EditDoesNotFit, match="no Python"):
         edited_reference.build(first, second)
 
 
-def test_what_counts_as_the_same_is_a_mistake_of_the_same_part() -> None:
+def test_same_as_refers_to_a_mistake_of_the_same_part() -> None:
     for one in WRONG:
         if one.same_as:
             assert mistake.find(one.same_as).component == one.component
@@ -151,7 +151,7 @@ def test_every_wrong_part_of_a_file_is_rejected(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", one_in(12, RIGHT_FILES), ids=lambda path: path.stem)
-def test_a_right_file_in_another_style_is_accepted(path: Path) -> None:
+def test_a_correct_file_in_another_style_is_accepted(path: Path) -> None:
     _, parts = matrix.with_reference(path)
     assert parts
     rejections = {p: matrix.first_rejection(alone_in(path, p), p) for p in parts}
@@ -159,7 +159,7 @@ def test_a_right_file_in_another_style_is_accepted(path: Path) -> None:
 
 
 def alone_in(path: Path, part: str) -> ModuleType:
-    """A file with the reference in the place of every part but one."""
+    """Return a file with every part but one taken from the reference."""
     module = binding.load(path)
     stand_in(module, [part])
     return module
@@ -170,7 +170,7 @@ def trial_of(path: Path, part: str) -> matrix.Trial:
 
 
 @pytest.mark.parametrize("stem", few(EXACT_BY_DEFAULT, EXACT))
-def test_a_wrong_file_gets_the_names_and_the_line_that_a_teacher_would_give(stem: str) -> None:
+def test_a_wrong_file_gets_the_teachers_names_and_line(stem: str) -> None:
     for opinion in opinions(TESTS / "wrong_files" / f"{stem}.py"):
         trial = trial_of(TESTS / "wrong_files" / f"{stem}.py", opinion.part)
         assert set(trial.named) == opinion.named
@@ -178,7 +178,7 @@ def test_a_wrong_file_gets_the_names_and_the_line_that_a_teacher_would_give(stem
 
 
 @pytest.mark.slow
-def test_nearly_all_wrong_files_get_their_names_no_false_ones_and_the_right_line() -> None:
+def test_nearly_all_wrong_files_get_the_teachers_names_and_line_and_none_a_false_name() -> None:
     """95 % of those with a known mistake are named; 90 % of all get the teacher's line."""
     judged = [(o, trial_of(path, o.part)) for path in WRONG_FILES for o in opinions(path)]
     known = [(o, t) for o, t in judged if o.named]
@@ -198,7 +198,7 @@ def test_the_page_has_every_entry_of_the_catalogue() -> None:
     assert rows == [*PARTS, *entries]
 
 
-def test_the_page_counts_what_there_is() -> None:
+def test_the_counts_on_the_page_are_correct() -> None:
     text = PAGE.read_text(encoding="utf-8")
     counts = f"There are {len(WRONG)} mistakes, of which {len(mistake.distinct(WRONG))} behave"
     assert counts in text
@@ -208,7 +208,7 @@ def test_the_page_counts_what_there_is() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
-def test_two_mistakes_at_once_are_rejected_and_one_of_them_or_both_are_named(part: str) -> None:
+def test_two_mistakes_at_once_are_rejected_and_at_least_one_is_named(part: str) -> None:
     mine = mistake.distinct(m for m in WRONG if m.component == part)
     wrongly = []
     for first, second in zip(mine[::7], mine[3::7], strict=False):

@@ -1,4 +1,4 @@
-"""Test MLP: every position transformed by itself."""
+"""Test MLP: the same function of every position, with GPT-2's GELU."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

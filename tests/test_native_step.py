@@ -16,7 +16,7 @@ from gpt2_small import UserError
 from gpt2_small.kernels.native import decode_step as native_step
 from gpt2_small.kernels.native import library as native
 
-# Widths that fill lines of the processor's cache and leave some over.
+# Widths that are multiples of a cache line, and others with a remainder.
 ODD = Case(n_heads=3, d_head=14, d_mlp=97, n_ctx=12, d_vocab=35, dtype=FLOAT32)
 
 
@@ -31,7 +31,7 @@ any_prompts = given(
 @needs_compiler
 @any_prompts
 @settings(max_examples=10)
-def test_it_equals_the_uncached_model_at_every_step(solution, case, tied, lengths, new_tokens):
+def test_the_step_in_c_equals_the_uncached_model(solution, case, tied, lengths, new_tokens):
     equals_the_uncached_model(solution, case, tied, lengths, new_tokens)
 
 
@@ -39,7 +39,9 @@ def test_it_equals_the_uncached_model_at_every_step(solution, case, tied, length
 @needs_compiler
 @any_prompts
 @settings(max_examples=200)
-def test_it_equals_the_uncached_model_in_many_shapes(solution, case, tied, lengths, new_tokens):
+def test_the_step_in_c_equals_the_uncached_model_in_many_shapes(
+    solution, case, tied, lengths, new_tokens
+):
     equals_the_uncached_model(solution, case, tied, lengths, new_tokens)
 
 
@@ -51,13 +53,13 @@ def equals_the_uncached_model(solution, case, tied, lengths, new_tokens):
 
 @needs_compiler
 @pytest.mark.parametrize("rows", range(1, native_step.MOST_ROWS + 2))
-def test_it_equals_the_uncached_model_at_any_number_of_rows(solution, rows):
+def test_the_step_in_c_equals_the_uncached_model_at_any_number_of_rows(solution, rows):
     model = ODD.build(solution, "Transformer")
     assert_cached_is_uncached(model, ODD, [1 + row for row in range(rows)], 3, native=True)
 
 
 @needs_compiler
-def test_a_row_among_others_gets_the_very_logits_that_it_gets_alone(solution):
+def test_a_row_in_a_batch_gets_exactly_the_logits_of_the_row_alone(solution):
     model = ODD.build(solution, "Transformer")
     prompts = [draw(ODD, length) for length in (2, 7, 1, 5)]
     together, alone = new_decoder(model, native=True), new_decoder(model, native=True)
@@ -69,7 +71,7 @@ def test_a_row_among_others_gets_the_very_logits_that_it_gets_alone(solution):
 
 
 @needs_compiler
-def test_any_number_of_threads_adds_in_the_same_order(solution, two_threads):
+def test_any_number_of_threads_sums_in_the_same_order(solution, two_threads):
     model = ODD.build(solution, "Transformer")
     decoder = new_decoder(model, native=True)
 
@@ -84,7 +86,7 @@ def test_any_number_of_threads_adds_in_the_same_order(solution, two_threads):
 
 @needs_compiler
 def test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution):
-    halves = 1 + torch.arange(ODD.d_model) / 256  # every other one lies between two bfloat16s
+    halves = 1 + torch.arange(ODD.d_model) / 256  # every second one is a tie in bfloat16
     strange = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e-40, -0.0, 3.4e38, -1.00390625])
     numbers = torch.cat([strange, halves])[: ODD.d_model].view(ODD.n_heads, ODD.d_head)
     model = ODD.build(solution, "Transformer")
@@ -103,7 +105,7 @@ def test_bfloat16_keys_and_values_are_rounded_as_torch_rounds(solution):
 
 
 @needs_compiler
-def test_weights_that_are_not_numbers_give_logits_that_are_not(solution):
+def test_nan_weights_give_nan_logits(solution):
     model = ODD.build(solution, "Transformer")
     with torch.no_grad():
         model.blocks[1].attn.b_K.fill_(torch.nan)
@@ -114,7 +116,7 @@ def test_weights_that_are_not_numbers_give_logits_that_are_not(solution):
 
 @needs_compiler
 @pytest.mark.parametrize("dtype", list(native.MACROS))
-def test_it_is_what_a_decoder_takes_unless_told_otherwise(solution, monkeypatch, dtype):
+def test_a_decoder_uses_the_step_in_c_by_default(solution, monkeypatch, dtype):
     model = ODD.build(solution, "Transformer")
     calls = []
     called = native_step.NativeStep.__call__
@@ -129,7 +131,7 @@ def test_it_is_what_a_decoder_takes_unless_told_otherwise(solution, monkeypatch,
         assert len(calls) == expected
 
 
-def test_types_and_devices_that_it_is_not_for_are_said(solution):
+def test_unsupported_dtypes_and_devices_are_reported(solution):
     assert native.unavailable(torch.float64, CPU) == "it is for float32 and bfloat16"
     assert native.unavailable(FLOAT32, torch.device("cuda")) == "it runs on a CPU"
     model = replace(ODD, dtype=torch.float64).build(solution, "Transformer")
@@ -137,7 +139,7 @@ def test_types_and_devices_that_it_is_not_for_are_said(solution):
         new_decoder(model, native=True)
 
 
-def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
+def test_without_a_compiler_torch_decodes_and_requesting_c_raises_the_reason(
     solution, monkeypatch, kept, tmp_path
 ):
     monkeypatch.delenv("CC", raising=False)
@@ -157,7 +159,7 @@ def test_without_a_compiler_torch_decodes_and_asking_for_it_says_why(
         (None, "cannot be run"),
     ],
 )
-def test_a_compiler_that_fails_is_quoted_and_torch_decodes(
+def test_a_compilers_error_is_quoted_and_torch_decodes(
     solution, monkeypatch, kept, tmp_path, script, sentence
 ):
     program = tmp_path / "compiler"
@@ -193,7 +195,7 @@ PLANTED = [
 
 @needs_compiler
 @pytest.mark.parametrize(("old", "new"), one_in(2, PLANTED))
-def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, new):
+def test_a_mistake_in_the_step_in_c_is_detected(solution, monkeypatch, kept, tmp_path, old, new):
     plant_in_c(monkeypatch, tmp_path, old, new)
     model = ODD.build(solution, "Transformer", tied_embeddings=False)
     with pytest.raises(AssertionError):
@@ -201,7 +203,7 @@ def test_a_mistake_in_it_is_caught(solution, monkeypatch, kept, tmp_path, old, n
 
 
 @needs_compiler
-def test_numbers_cut_off_in_place_of_rounded_are_caught(solution, monkeypatch, kept, tmp_path):
+def test_truncating_in_place_of_rounding_is_detected(solution, monkeypatch, kept, tmp_path):
     rounding = "(bits + 0x7fff + (bits >> 16 & 1))"
     plant_in_c(monkeypatch, tmp_path, rounding, "bits", torch.bfloat16)
     with pytest.raises(AssertionError):

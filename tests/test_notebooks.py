@@ -49,7 +49,7 @@ def test_the_code_cells_of_a_notebook_are_checked_in_order(tmp_path: Path) -> No
     assert captured.get() == ""
 
 
-def test_a_cell_that_fails_is_told_by_its_number_and_line(tmp_path: Path) -> None:
+def test_an_error_in_a_cell_is_reported_with_the_cells_number_and_line(tmp_path: Path) -> None:
     path = notebook(tmp_path, IMPORTS, "x = 1\ny = z + 1")
     error = warm_checker().check(path).error
     assert error is not None
@@ -57,18 +57,18 @@ def test_a_cell_that_fails_is_told_by_its_number_and_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"cells": 3}', "null"])
-def test_a_file_that_is_no_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
+def test_an_invalid_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.ipynb"
     path.write_text(text)
     with pytest.raises(UserError, match="is not a notebook of format 4"):
         warm_checker().check(path)
 
 
-def test_a_line_of_a_file_that_is_no_notebook_is_just_a_line() -> None:
+def test_a_line_of_a_python_file_has_no_cell_number() -> None:
     assert notebooks.place(b"a = 1\nb = 2\n", 2) == "line 2"
 
 
-def test_a_part_under_another_name_is_found_and_told_its_own(tmp_path: Path) -> None:
+def test_a_part_under_another_name_is_reported_with_the_expected_name(tmp_path: Path) -> None:
     text = "from torch import nn\n\n\nclass CausalSelfAttention(nn.Module):\n    pass\n"
     (result, *_) = check_text(tmp_path, text, "MultiHeadAttention").results
     assert "CausalSelfAttention (line 4) looks like it: rename it to MultiHead" in result.message
@@ -76,7 +76,7 @@ def test_a_part_under_another_name_is_found_and_told_its_own(tmp_path: Path) -> 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch):
-    """Pretend to be IPython in which these cells were run."""
+    """Simulate IPython after these cells."""
 
     def pretend(*cells: str) -> None:
         ipython = ModuleType("IPython")
@@ -96,16 +96,14 @@ def test_check_in_a_notebook_checks_the_last_text_of_each_cell(run, capsys) -> N
     assert "LayerNorm holds" in capsys.readouterr().out
 
 
-def test_check_outside_of_a_notebook_asks_for_a_file(run) -> None:
+def test_check_outside_a_notebook_asks_for_a_file(run) -> None:
     run()
     sys.modules["IPython"].get_ipython = lambda: None  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="give a file"):
         gpt2_small.check()
 
 
-def test_check_in_the_notebook_of_a_lesson_checks_the_file_that_it_loaded(
-    run, tmp_path: Path, capsys
-) -> None:
+def test_check_in_a_lessons_notebook_checks_the_loaded_file(run, tmp_path: Path, capsys) -> None:
     file = tmp_path / "my_bigram.py"
     file.write_text(skeleton(find_lesson("bigram")))
     run("import gpt2_small")
@@ -116,7 +114,7 @@ def test_check_in_the_notebook_of_a_lesson_checks_the_file_that_it_loaded(
     assert "Next: count_pairs. It is not written yet" in capsys.readouterr().out
 
 
-def test_a_cell_shows_an_error_of_a_users_file_as_one_sentence(tmp_path: Path) -> None:
+def test_a_user_error_in_a_cell_is_shown_as_one_sentence(tmp_path: Path) -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
     shown: list[str] = []
@@ -138,14 +136,14 @@ COLAB = (
 
 
 def test_a_notebook_of_colab_is_checked(tmp_path: Path) -> None:
-    """A drive is mounted, a cell is timed, a shell's lines get a name, an expression goes on."""
+    """A mounted drive, a timed cell, a captured shell command, an expression over several lines."""
     path = notebook(tmp_path, *COLAB)
     verdict = warm_checker().check(path, ["LayerNorm"])
     assert verdict.error is None
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
 
 
-def test_a_cell_of_a_shell_is_left_out() -> None:
+def test_shell_cells_are_left_out() -> None:
     cells = [{"cell_type": "code", "source": "%%bash\nls -la"}]
     text = notebooks.python_of(Path("a.ipynb"), json.dumps({"cells": cells}).encode())
     assert b"# ls -la" in text

@@ -21,7 +21,7 @@ def paths_of(rows: Sequence[Any], tmp_path: Path, **options: Any) -> list[list[s
     return [[text.removeprefix("text ") for _, text in turns] for turns in found]
 
 
-def test_a_tree_is_built_by_id_whatever_the_order_of_its_rows(tmp_path: Path) -> None:
+def test_a_tree_is_built_by_id_for_any_order_of_its_rows(tmp_path: Path) -> None:
     for rows in (TREE, TREE[::-1], sorted(TREE, key=lambda row: row["text"])):
         assert paths_of(rows, tmp_path) == [["a", "aa", "aa1", "aa1y"]]
 
@@ -37,7 +37,7 @@ def test_best_takes_the_first_ranked_reply_at_every_fork_and_all_takes_every_pat
     ]
 
 
-def test_a_shared_beginning_is_trained_once() -> None:
+def test_a_shared_prefix_is_trained_once() -> None:
     found = list(oasst.conversations(TREE, lang="en", paths="all", audit=Audit()))
     trained = Counter(
         turn.text
@@ -79,14 +79,14 @@ def test_a_nested_tree_gives_the_same_paths_as_its_rows(tmp_path: Path) -> None:
         ({"aa1": {"parent_id": "gone"}}, [["a", "aa"]]),
     ],
 )
-def test_messages_that_oasst_marks_as_unfit_are_left_out(
+def test_messages_marked_as_unfit_are_left_out(
     change: dict[str, dict[str, Any]], expected: list[list[str]], tmp_path: Path
 ) -> None:
     rows = [row | change.get(row["message_id"], {}) for row in TREE]
     assert paths_of(rows, tmp_path) == expected
 
 
-def test_every_language_is_read_when_all_are_asked_for(tmp_path: Path) -> None:
+def test_all_languages_can_be_read(tmp_path: Path) -> None:
     rows = [row | {"lang": "de"} for row in TREE]
     assert paths_of(rows, tmp_path) == []
     assert (
@@ -94,6 +94,6 @@ def test_every_language_is_read_when_all_are_asked_for(tmp_path: Path) -> None:
     )
 
 
-def test_paths_that_differ_in_the_users_last_turn_alone_are_one(tmp_path: Path) -> None:
+def test_paths_that_differ_only_in_the_users_last_turn_are_merged(tmp_path: Path) -> None:
     rows = [message("a"), message("aa", "a"), message("aa1", "aa", 0), message("aa2", "aa", 1)]
     assert paths_of(rows, tmp_path, paths="all") == [["a", "aa"]]

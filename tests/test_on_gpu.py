@@ -17,14 +17,14 @@ QUICK = ("decoding", "generation")
 
 
 def run_the_program(tmp_path: Path, *options: object) -> subprocess.CompletedProcess[str]:
-    """The Python of the script, in a process that has loaded torch."""
+    """Run the script's Python program in a process that has loaded torch."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
     return run_python(
         SCRIPT.with_suffix(".py"), *options, cwd=tmp_path, PYTHONPATH=path, HOME=str(tmp_path)
     )
 
 
-def test_the_quick_sections_hold_at_a_tiny_size_and_are_written(tmp_path):
+def test_the_quick_sections_pass_at_a_tiny_size_and_are_written(tmp_path):
     done = run_the_program(tmp_path, "--tiny", "--device", "cpu", "--sections", *QUICK)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "on_gpu.json").read_text())
@@ -33,7 +33,7 @@ def test_the_quick_sections_hold_at_a_tiny_size_and_are_written(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_section_holds_at_a_tiny_size_and_is_written(tmp_path):
+def test_every_section_passes_at_a_tiny_size_and_is_written(tmp_path):
     done = subprocess.run(
         [SCRIPT, "--tiny", "--device", "cpu", "--text", play(tmp_path)],
         env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "HOME": str(tmp_path)},
@@ -50,7 +50,7 @@ def test_every_section_holds_at_a_tiny_size_and_is_written(tmp_path):
     assert "nanoGPT: left out, it is not at hand" in done.stdout
 
 
-def test_the_script_hands_its_options_to_the_program(tmp_path):
+def test_the_script_passes_its_options_to_the_program(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "PYTHON": "echo"}
     printed = subprocess.check_output([SCRIPT, "--minutes", "2"], env=env, text=True)
     assert printed.split() == [str(SCRIPT.with_suffix(".py")), "--minutes", "2"]
@@ -59,7 +59,7 @@ def test_the_script_hands_its_options_to_the_program(tmp_path):
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason="the refusal without a GPU cannot occur with one"
 )
-def test_without_a_gpu_it_says_how_to_try_it(tmp_path):
+def test_without_a_gpu_the_script_prints_the_command_for_the_cpu(tmp_path):
     done = run_the_program(tmp_path)
     assert (done.returncode, done.stderr.strip()) == (
         2,

@@ -36,6 +36,6 @@ def test_a_flipped_byte_in_the_tokenizer_of_an_export_is_found_by_its_hash(tmp_p
         open_model(folder)
 
 
-def test_a_run_is_opened_in_the_type_that_is_asked_for(tmp_path):
+def test_a_run_is_opened_in_the_requested_dtype(tmp_path):
     run_folder = make_run(tmp_path)
     assert open_model(run_folder, dtype=torch.bfloat16).model.embed.W_E.dtype == torch.bfloat16

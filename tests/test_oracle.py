@@ -53,7 +53,7 @@ def live_reference(shape: str, dtype: torch.dtype) -> stored_reference.Reference
 
 
 def decides(solution, dtype):
-    """Skip what a learner's file may do otherwise: float32 alone decides."""
+    """Skip dtypes other than float32 for a learner's file."""
     if dtype is not torch.float32 and not binding.is_reference(solution):
         pytest.skip("a learner's file must hold in float32 only; other dtypes are remarks")
 
@@ -61,7 +61,7 @@ def decides(solution, dtype):
 @pytest.mark.component("Transformer")
 @DTYPES
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_model_gives_transformer_lenss_activations_and_hugging_faces_gradients(
+def test_the_model_has_transformer_lenss_activations_and_hugging_faces_gradients(
     solution, shape, dtype
 ):
     decides(solution, dtype)
@@ -70,9 +70,7 @@ def test_the_model_gives_transformer_lenss_activations_and_hugging_faces_gradien
 
 @DTYPES
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_component_alone_gives_the_references_activations_and_gradients(
-    solution, component, dtype
-):
+def test_a_component_alone_has_the_references_activations_and_gradients(solution, component, dtype):
     decides(solution, dtype)
     for name in stored_reference.STORED:
         reference = stored_reference.stored_reference(name).to(dtype)
@@ -106,7 +104,7 @@ def test_the_unembedding_bias_shifts_every_logit_by_itself(solution, generator):
 
 
 @pytest.mark.parametrize("name", stored_reference.STORED)
-def test_every_component_has_a_case_wherever_it_stands(name):
+def test_every_occurrence_of_every_component_has_a_case(name):
     reference = stored_reference.stored_reference(name)
     layers, untied = reference.config["n_layers"], not reference.config["tied_embeddings"]
     counted = {case.component: 0 for case in stored_reference.component_cases(reference)}
@@ -128,27 +126,27 @@ def test_every_component_has_a_case_wherever_it_stands(name):
 
 
 @pytest.mark.parametrize("name", stored_reference.STORED)
-def test_a_reference_leaves_no_parameter_at_its_fresh_value(name):
+def test_a_reference_has_no_parameter_at_its_initial_value(name):
     for key, weight in stored_reference.stored_reference(name).weights.items():
         if not key.endswith("b_U"):
             assert not (weight == 0).any(), key
             assert not (weight == 1).any(), key
 
 
-def test_a_reference_holds_the_first_and_the_last_token_and_every_activation():
+def test_a_reference_contains_the_first_and_last_token_and_every_activation():
     reference = stored_reference.stored_reference("untied")
     assert {0, 28} <= set(reference.tokens.flatten().tolist())
     assert reference.activations.keys() == set(stored_reference.activation_names(3))
 
 
-def test_asking_twice_with_one_seed_gives_one_answer():
+def test_the_same_seed_gives_the_same_reference():
     first, second = (live.live_reference(SMALL, seed=5, batch=2, seq=4) for _ in range(2))
     other = live.live_reference(SMALL, seed=6, batch=2, seq=4)
     assert torch.equal(first.logits, second.logits)
     assert not torch.equal(first.logits, other.logits)
 
 
-def test_transformer_lens_and_the_mapping_of_gradients_name_the_same_numbers():
+def test_transformer_lens_and_our_mapping_of_gradients_agree():
     model = live.randomised(live.hugging_face_config(UNTIED), torch.Generator().manual_seed(0))
     weights, _ = live.transformer_lens_answer(model, torch.zeros(1, 2, dtype=torch.int64))
     for parameter in model.parameters():

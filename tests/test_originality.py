@@ -29,37 +29,37 @@ from gpt2_small.checker.grading.submissions import Submission
         ("sys.modules['a']", "uses sys.modules"),
     ],
 )
-def test_a_line_that_reaches_for_the_reference_is_remarked_on(line: str, remark: str) -> None:
+def test_a_line_that_accesses_the_reference_gets_a_remark(line: str, remark: str) -> None:
     assert f"{remark} (line 2)" in originality.remarks(ast.parse(f"a = 1\n{line}\n"))
 
 
 @pytest.mark.parametrize(
     "line", ["import torch", "f = torch.compile(f)", "from my.solution import x", "open = 3"]
 )
-def test_an_ordinary_line_is_not_remarked_on(line: str) -> None:
+def test_an_ordinary_line_gets_no_remark(line: str) -> None:
     assert originality.remarks(ast.parse(line)) == []
 
 
-def test_the_reference_with_other_names_is_recognised() -> None:
+def test_a_renamed_copy_of_the_reference_is_recognised() -> None:
     renamed = written(sample=body("sample", "descending", "sorted_logits"))
     (remark,) = originality.remarks(ast.parse(renamed))
     assert remark == "reads like the reference: sample 100%"
 
 
-def test_a_copy_in_which_a_line_was_changed_is_recognised_all_the_same() -> None:
+def test_a_copy_with_one_changed_line_is_recognised() -> None:
     edited = written(sample=body("sample", "logits.float() - ", "0 * logits.float() + logits - "))
     (remark,) = originality.remarks(ast.parse(edited))
     assert re.fullmatch(r"reads like the reference: sample 9\d%", remark)
 
 
-def test_other_code_for_the_same_thing_is_not_taken_for_the_reference() -> None:
+def test_independent_code_is_not_recognised_as_the_reference() -> None:
     tests = Path(__file__).parent
     files = [*(tests / "styles").glob("*.py"), *(tests / "right_files").glob("*.py")]
     assert len(files) > 10
     assert [f for f in files if originality.likenesses(ast.parse(f.read_text()))] == []
 
 
-def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() -> None:
+def test_two_files_that_differ_only_in_names_and_comments_get_a_remark() -> None:
     one = written(LayerNorm=body("LayerNorm"))
     two = written(
         LayerNorm=body("LayerNorm", "centered", "c").replace("c = ", "# mine\n        c   =   ")
@@ -73,14 +73,14 @@ def test_two_files_that_differ_in_names_and_comments_are_remarked_on_as_one() ->
     assert [row.remarks for row in some] == [["the same code as b"], ["the same code as a"], []]
 
 
-def test_a_part_that_holds_without_being_defined_is_remarked_on() -> None:
+def test_a_part_that_passes_without_a_definition_gets_a_remark() -> None:
     row = GradeRow("a", states={"MLP": "passed", "sample": "passed"})
     handed_in = Submission("a", Path("a.py"), source=b"def sample(logits): pass")
     (remark,) = grade.remarks_on(handed_in, row)
     assert remark == "MLP holds, but is not defined in the file"
 
 
-def test_the_reference_itself_is_recognised_as_such() -> None:
+def test_the_reference_itself_is_recognised() -> None:
     tree = originality.parsed(binding.reference_path().read_bytes())
     assert tree is not None
     assert set(originality.likenesses(tree).values()) == {1.0}

@@ -44,7 +44,7 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_unpacked(unpacked: Path, program: str, cwd: Path) -> str:
-    """What a program prints that sees the unpacked wheel and the libraries, but no checkout."""
+    """Run a program with the unpacked wheel and the libraries, without the checkout."""
     forget_checkout = f"import sys; sys.path = [p for p in sys.path if p != {str(ROOT)!r}]\n"
     result = subprocess.run(
         [sys.executable, "-P", "-c", forget_checkout + program],
@@ -57,7 +57,7 @@ def run_unpacked(unpacked: Path, program: str, cwd: Path) -> str:
     return result.stdout.strip()
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_the_reference(wheel: Path) -> None:
+def test_the_wheel_contains_every_file_of_the_package_and_the_reference(wheel: Path) -> None:
     packaged = {name for name in contents(wheel) if ".dist-info/" not in name}
     expected = {
         path.relative_to(ROOT).as_posix()
@@ -130,7 +130,7 @@ def test_a_type_checker_sees_the_signatures_behind_the_public_names(tmp_path: Pa
     assert "did you mean" in found[0][1]
 
 
-def test_the_version_is_said_once_everywhere() -> None:
+def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     changelog = (ROOT / "CHANGELOG.md").read_text()
     newest = re.search(r"^## (\S+)", changelog, flags=re.MULTILINE)
@@ -151,7 +151,7 @@ def test_every_declared_dependency_has_a_pinned_version() -> None:
     assert names - pinned == set()
 
 
-def test_every_folder_of_ours_but_the_lessons_is_type_checked() -> None:
+def test_every_folder_except_the_lessons_is_type_checked() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     folders = {path.parent.name for path in ROOT.glob("[!.]*/*.py")} - {"lessons"}
     assert set(tools["mypy"]["files"]) == folders | {"solution.py"}

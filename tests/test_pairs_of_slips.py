@@ -14,7 +14,7 @@ from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.matching import likely_pairs
 
-# By style and part: statements with what stands there instead, and the two mistakes.
+# By style and part: statements with their wrong replacements, and the two mistakes.
 PAIRS = [
     (
         "nanogpt_style", "MultiHeadAttention",
@@ -63,7 +63,7 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-# Of attention, which has the most mistakes, one pair is tried by default.
+# The default suite tries one pair of attention, the part with the most mistakes.
 CASES = [
     pytest.param(pair, marks=pytest.mark.slow) if pair in PAIRS[1:3] else pair for pair in PAIRS
 ]
@@ -81,7 +81,7 @@ def test_two_known_mistakes_are_named_in_another_style(pair, tmp_path: Path) -> 
     assert set(trial_of(path, part).named) == names
 
 
-# In each the second would explain one group of checks alone, or a third both.
+# In each pair the second explains one group of checks only, or a third mistake explains both.
 MISTAKES = [
     ("embedding-one-row-more", "embedding-fresh-table"),
     ("embedding-fresh-table", "embedding-init-all-xavier"),
@@ -104,15 +104,15 @@ SLOW_MISTAKES = [
 @pytest.mark.parametrize(
     "ids", [*MISTAKES, *(pytest.param(ids, marks=pytest.mark.slow) for ids in SLOW_MISTAKES)]
 )
-def test_two_mistakes_at_once_get_no_name_of_a_third(ids: tuple[str, str]) -> None:
+def test_two_mistakes_at_once_are_not_named_as_a_third(ids: tuple[str, str]) -> None:
     first, second = map(mistake.find, ids)
     trial = matrix.try_part(build(first, second), first.component)
     assert trial.failed
     assert set(trial.named) <= set(ids), trial.text
 
 
-def test_each_kind_of_pair_has_its_own_share_of_what_is_tried(monkeypatch) -> None:
-    """However many pairs are evident, the nearest and those that explain most are tried too."""
+def test_each_kind_of_pair_has_its_own_quota_of_trials(monkeypatch) -> None:
+    """With many evident pairs, the nearest and the most explanatory ones are still tried."""
     known = mistake.distinct(mistake.catalogue("MultiHeadAttention"))
 
     observed = SimpleNamespace(

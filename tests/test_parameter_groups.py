@@ -10,7 +10,7 @@ test_it_keeps_the_claim = claims_about("parameter_groups")
 
 @pytest.mark.component("parameter_groups")
 @for_every_case
-def test_in_every_small_model_pure_decay_shrinks_the_matrices_alone(solution, case):
+def test_in_every_small_model_weight_decay_shrinks_only_the_matrices(solution, case):
     model = case.fit_for(solution).build(solution, "Transformer", tied_embeddings=False)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     groups = solution.parameter_groups(model, weight_decay=0.5)

@@ -10,7 +10,7 @@ from gpt2_small.checker.learner.status_line import status_line
 
 @pytest.mark.parametrize("output", [True, False], ids=["a terminal", "a file"])
 @pytest.mark.parametrize("errors", [True, False], ids=["errors to a terminal", "to a file"])
-def test_the_part_is_shown_on_the_output_or_else_on_the_errors_if_a_terminal(
+def test_progress_is_shown_on_standard_output_or_else_standard_error_if_it_is_a_terminal(
     output: bool, errors: bool
 ) -> None:
     streams = io.StringIO(), io.StringIO()

@@ -39,13 +39,13 @@ def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path, name):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("last_step", [0, 3])
-def test_a_log_that_is_a_pipe_is_refused_before_a_run_goes_on(tmp_path, last_step):
+def test_a_log_that_is_a_pipe_is_refused_before_a_run_resumes(tmp_path, last_step):
     os.mkfifo(tmp_path / "log.jsonl")
     with pytest.raises(UserError, match=r"log\.jsonl is a pipe"):
         trim_log(tmp_path, last_step)
 
 
-def test_files_folders_and_what_is_missing_pass(tmp_path):
+def test_files_folders_and_missing_paths_pass(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file", tmp_path / "missing"):
         refuse_pipe(path)

@@ -26,7 +26,7 @@ COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    g
 
 @pytest.fixture
 def plan(monkeypatch, capsys):
-    """The command with these arguments: its exit code, its screen, what it says beside it."""
+    """Return a function that runs the command, and returns exit code, output and errors."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def command(*arguments):
@@ -38,7 +38,7 @@ def plan(monkeypatch, capsys):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", ["gpt2", "gpt2-xl", "stories"])
-def test_a_plan_is_one_screen_of_80_columns(plan, name, device):
+def test_a_plan_fits_a_screen_of_80_columns(plan, name, device):
     code, screen, beside = plan("--preset", name, "--device", device, "--gpus", 4, "--nodes", 2)
     assert beside == ""
     lines = screen.splitlines()
@@ -48,7 +48,7 @@ def test_a_plan_is_one_screen_of_80_columns(plan, name, device):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_can_be_planned_with_no_flag_but_its_name(plan, name):
+def test_every_preset_can_be_planned_by_its_name_alone(plan, name):
     code, screen, _ = plan("--preset", name)
     assert code == 0
     assert screen.startswith(f"{name} on 1 x h200, bfloat16\n")
@@ -64,7 +64,7 @@ def test_every_preset_of_train_is_planned_with_its_own_batch_length_and_type(pla
     assert written["disk"]["total"] == (recipe.keep + 2) * 12 * written["parameters"]
 
 
-def test_a_batch_that_a_card_cannot_hold_at_once_is_cut_for_it(plan, tmp_path):
+def test_a_batch_that_does_not_fit_a_gpu_is_divided_into_micro_batches(plan, tmp_path):
     plan("--preset", "gpt2-fineweb", "--device", "rtx-4090", "--json", tmp_path / "plan.json")
     written = json.loads((tmp_path / "plan.json").read_text())
     assert written["fits"]
@@ -115,7 +115,7 @@ def test_every_flag_reaches_the_plan(plan, tmp_path):
     assert [row["gpus"] for row in written["scaling"]] == [row.gpus for row in wanted.scaling]
 
 
-def test_a_run_that_does_not_fit_is_planned_and_ends_with_1(plan, tmp_path):
+def test_a_run_that_does_not_fit_is_planned_with_exit_code_1(plan, tmp_path):
     path = tmp_path / "plan.json"
     code, screen, _ = plan("--preset", "gpt2-xl", "--device", "t4", "--json", path)
     assert code == 1
@@ -126,7 +126,7 @@ def test_a_run_that_does_not_fit_is_planned_and_ends_with_1(plan, tmp_path):
     assert "give fewer windows to --micro-batch" in " ".join(screen.split())
 
 
-def test_without_a_peak_the_time_is_left_out_and_said_so(plan):
+def test_without_a_peak_the_plan_says_that_the_time_is_unknown(plan):
     code, screen, _ = plan("--preset", "stories", "--device", "cpu", "--gpus", 2)
     words = " ".join(screen.split())
     assert code == 0
@@ -136,20 +136,20 @@ def test_without_a_peak_the_time_is_left_out_and_said_so(plan):
     assert "give --dtype float16 or --dtype float32 or --peak-tflops" in " ".join(screen.split())
 
 
-def test_a_given_peak_brings_the_time_back(plan):
+def test_with_a_given_peak_the_time_is_estimated(plan):
     _, screen, _ = plan("--preset", "stories", "--device", "cpu", "--peak-tflops", 0.2)
     assert "CPU-hours" not in screen
     assert "process-hours, at 40% of 0.2 TFLOP/s\n" in re.sub(" +\n", "\n", screen)
 
 
-def test_a_machine_that_does_not_say_its_memory_is_asked_for_it(plan, monkeypatch):
+def test_without_a_known_memory_the_flag_for_it_is_suggested(plan, monkeypatch):
     monkeypatch.setattr(planned_run, "memory_here", lambda: None)
     code, screen, _ = plan("--preset", "stories", "--device", "cpu")
     assert code == 0
     assert "give --memory-gb" in screen
 
 
-def test_the_screen_says_how_far_it_pays_whether_it_ends_or_not(plan):
+def test_the_screen_states_the_number_of_gpus_up_to_which_more_pay_off(plan):
     _, screen, _ = plan("--gpus", 8)
     assert "pays up to 64 GPUs: beyond, each waits longer" in " ".join(screen.split())
     _, screen, _ = plan("--gpus", 8, "--link", 100_000)
@@ -175,7 +175,9 @@ def test_the_screen_says_how_far_it_pays_whether_it_ends_or_not(plan):
         (["--json", "/nowhere/plan.json"], "there is no folder /nowhere for the report plan.json"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(plan, tmp_path, arguments, sentence):
+def test_an_error_is_reported_in_one_sentence_and_nothing_is_written(
+    plan, tmp_path, arguments, sentence
+):
     path = tmp_path / "plan.json"
     path.write_text("mine")
     assert plan("--json", path, *arguments) == (2, "", f"error: {sentence}\n")
@@ -198,14 +200,14 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(plan, tmp_path, argume
         ("-5", -5),
     ],
 )
-def test_an_amount_may_be_written_as_people_write_it(text, number):
+def test_amounts_may_have_separators_suffixes_and_exponents(text, number):
     assert amount("--tokens", text) == number
 
 
 @pytest.mark.parametrize(
     "text", ["", "M", "1.5", "10X", "nan", "inf", "1e99", "1e400", "1e-3", "."]
 )
-def test_an_amount_that_is_none_is_refused(text):
+def test_an_invalid_amount_is_refused(text):
     with pytest.raises(UserError, match="give a number of tokens"):
         amount("--tokens", text)
 
@@ -228,7 +230,7 @@ def test_figures_have_three_digits_and_a_unit(written, meant):
     assert written == meant
 
 
-def test_the_screen_on_the_page_is_what_its_command_prints(plan):
+def test_the_screen_on_the_page_equals_the_commands_output(plan):
     _, screen, _ = plan(*shlex.split(COMMANDS[0])[2:])
     shown = PAGE.split("without a GPU:\n\n")[1].split("\n\nThe exit code")[0]
     printed = "\n".join(f"    {line.rstrip()}".rstrip() for line in screen.splitlines())
@@ -241,7 +243,7 @@ def test_the_commands_on_the_page_run(plan, command):
     assert (code, beside) == (0, "")
 
 
-def test_the_devices_on_the_page_are_those_of_the_table():
+def test_the_page_lists_the_devices_of_the_table():
     rows = re.findall(r"^\| `([\w-]+)` \|(.*)\|$", PAGE, flags=re.MULTILINE)
     assert [name for name, _ in rows] == [name for name in DEVICES if name != CPU.name]
     for name, row in rows:
