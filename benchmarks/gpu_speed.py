@@ -18,7 +18,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.model.cached_decoder import CachedDecoder
 from gpt2_small.model.packed_weights import PackedTransformer
 from gpt2_small.planning.flops import training_flops
-from gpt2_small.planning.memory import Setting, memory_of
+from gpt2_small.planning.memory import MemorySetting, memory_of
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.recorder import train_run
@@ -62,7 +62,7 @@ def training(bench: Bench) -> dict[str, Any]:
             "planned GB": None,
         }
         if name == "twin" and used is not None:
-            setting = Setting(dtype="bfloat16", on_cpu=False, is_distributed=False)
+            setting = MemorySetting(dtype="bfloat16", on_cpu=False, is_distributed=False)
             planned = memory_of(runner.model.config, setting, windows).total
             found |= {"planned bytes": planned, "peak bytes": used}
             found["holds"] = abs(planned / used - 1) <= PLAN_TOLERANCE

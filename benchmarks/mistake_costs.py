@@ -58,18 +58,18 @@ FIRST_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Windows:
+class RunWindows:
     """The training and evaluation batches of every run [batch seq+1]."""
 
     training: list[Tensor]
     held_out: list[Tensor]
 
 
-def drawn_windows(steps: int) -> Windows:
+def drawn_windows(steps: int) -> RunWindows:
     """The windows of the preset's first steps, and the held-out ones in batches as large."""
     data = StoriesData(PRESET.model["n_ctx"])
     share = dict(batch_size=PRESET.recipe.batch_size, rank=0, world_size=1)
-    return Windows(
+    return RunWindows(
         [data.batch(seed=PRESET.recipe.seed, step=step, **share) for step in range(steps)],
         list(data.held_out(**share)),
     )
@@ -79,7 +79,7 @@ class Trial:
     """A solution's Transformer in the preset's run, with some fields of its configuration."""
 
     def __init__(
-        self, solution: ModuleType, changes: Mapping[str, Any], windows: Windows, seed: int
+        self, solution: ModuleType, changes: Mapping[str, Any], windows: RunWindows, seed: int
     ) -> None:
         self.solution, self.windows = solution, windows
         torch.manual_seed(seed)
@@ -140,7 +140,7 @@ def solution_with(*edits: Edit) -> ModuleType:
     return binding.execute(edited_text(*edits).encode(), Path("edited.py"), "edited")
 
 
-def measured(edit: Edit, windows: Windows, seed: int = 0) -> Cost:
+def measured(edit: Edit, windows: RunWindows, seed: int = 0) -> Cost:
     """A mistake's cost in the first variation in which it has an effect."""
     for variation, changes in VARIATIONS.items():
         try:
@@ -158,10 +158,10 @@ def measured(edit: Edit, windows: Windows, seed: int = 0) -> Cost:
 
 
 # The windows of a process, drawn once by the process that starts it.
-_windows: list[Windows] = []
+_windows: list[RunWindows] = []
 
 
-def prepare_process(windows: Windows) -> None:
+def prepare_process(windows: RunWindows) -> None:
     """Compute on one thread, as every result was computed, and print nothing of a mistake's."""
     torch.set_num_threads(1)
     keep_freed_memory()

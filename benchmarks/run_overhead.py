@@ -29,7 +29,7 @@ from gpt2_small.training.recorder import RunRecorder, train_run
 from gpt2_small.training.session import OpenRun, open_run
 
 
-class Stopwatch:
+class CallTimer:
     """Seconds of every call of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -52,9 +52,9 @@ def resident_bytes() -> int:
 def measure(run: OpenRun) -> dict[str, Any]:
     """Train the run to its end."""
     recipe = run.settings.recipe
-    inputs = Stopwatch(run.training._micro_batches)
-    waits, writes = Stopwatch(RunRecorder.save), Stopwatch(CheckpointWriter._write)
-    # The functions that the run calls, each with a stopwatch in front.
+    inputs = CallTimer(run.training._micro_batches)
+    waits, writes = CallTimer(RunRecorder.save), CallTimer(CheckpointWriter._write)
+    # The functions that the run calls, each with a timer in front.
     vars(run.training)["_micro_batches"] = inputs
     recorder: Any = RunRecorder
     recorder.save = lambda *arguments: waits(*arguments)

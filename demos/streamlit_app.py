@@ -15,7 +15,7 @@ from streamlit.web.cli import main as streamlit
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Chat, LoadedModel, SamplingOptions, Step, Stream
+from gpt2_small.generation import Chat, DrawnToken, LoadedModel, SamplingOptions, Stream
 from gpt2_small.generation import open_model as open_model_once
 from gpt2_small.generation.terminal_text import visible
 
@@ -29,7 +29,7 @@ def open_model(name: str) -> LoadedModel:
     return open_model_once(name)
 
 
-def shaded(steps: Iterable[Step]) -> str:
+def shaded(steps: Iterable[DrawnToken]) -> str:
     """The tokens as escaped HTML, shaded by their probability."""
     spans = []
     for step in steps:
@@ -43,7 +43,7 @@ def shaded(steps: Iterable[Step]) -> str:
     )
 
 
-def write(stream: Iterable[Step], steps: list[Step]) -> None:
+def write(stream: Iterable[DrawnToken], steps: list[DrawnToken]) -> None:
     """Show the tokens as they come; a rerun, such as Stop's, ends this with what was written."""
     place = st.empty()
     for step in stream:

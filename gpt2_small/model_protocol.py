@@ -90,7 +90,7 @@ class Attention(Part, Protocol):
     def output_dropout(self) -> Dropout: ...
 
 
-class Hidden(Part, Protocol):
+class FeedForward(Part, Protocol):
     """An MLP: W_in [d_model d_mlp], W_out [d_mlp d_model]."""
 
     W_in: nn.Parameter
@@ -112,7 +112,7 @@ class Block(Part, Protocol):
     @property
     def ln2(self) -> Norm: ...
     @property
-    def mlp(self) -> Hidden: ...
+    def mlp(self) -> FeedForward: ...
 
 
 class TokenEmbedding(Part, Protocol):

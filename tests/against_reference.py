@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gpt2_small import binding, run_with_cache
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.stored_reference import ComponentCase, Reference, comparable
+from gpt2_small.checker.stored_reference import ComponentCase, StoredReference, comparable
 
 
 def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
@@ -22,7 +22,7 @@ def edited_reference(folder: Path, *edits: tuple[str, str]) -> Path:
     return path
 
 
-def model_of(solution: ModuleType, reference: Reference) -> nn.Module:
+def model_of(solution: ModuleType, reference: StoredReference) -> nn.Module:
     """Return a solution's Transformer with a reference's weights, in eval mode."""
     model: nn.Module = solution.Transformer(solution.TransformerConfig(**reference.config))
     model = model.to(reference.logits.dtype).eval()
@@ -59,7 +59,7 @@ def gives_the_gradients(module: nn.Module, expected: dict[str, Tensor], what: st
         assert_close(gradient, expected[name], f"the gradient of {name} of {what}")
 
 
-def component_agrees(solution: ModuleType, reference: Reference, case: ComponentCase) -> None:
+def component_agrees(solution: ModuleType, reference: StoredReference, case: ComponentCase) -> None:
     """Compare one component alone: its output, inner activations and gradients."""
     module = getattr(solution, case.component)(solution.TransformerConfig(**reference.config))
     module = module.to(reference.logits.dtype).eval()
@@ -77,7 +77,7 @@ def component_agrees(solution: ModuleType, reference: Reference, case: Component
         assert_close(given.grad, case.input_gradient, f"the gradient of the input of {what}")
 
 
-def model_agrees(solution: ModuleType, reference: Reference) -> None:
+def model_agrees(solution: ModuleType, reference: StoredReference) -> None:
     """Compare the whole model: its logits, inner activations, loss and gradients."""
     model = model_of(solution, reference)
     logits = gives_the_activations(model, reference.tokens, reference.activations, "the model")

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpt2_small.data.conversations.conversation import Audit, Conversation, Turn
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
-from gpt2_small.data.conversations.rendering import Rendered, render
+from gpt2_small.data.conversations.rendering import RenderedConversation, render
 from gpt2_small.tokenizers.registry import make_tokenizer
 
 TOKENIZER = make_tokenizer("byte-chat")
@@ -54,7 +54,7 @@ def prepared(folder: Path, count: int = 60, **options: Any) -> Path:
 
 def rendered(
     found: Conversation, *, max_length: int = 1024, too_long: str = "drop-turns"
-) -> tuple[Rendered | None, Audit]:
+) -> tuple[RenderedConversation | None, Audit]:
     """Render a conversation; return it (None if dropped) and the counts."""
     audit = Audit()
     return render(found, TOKENIZER, max_length=max_length, too_long=too_long, audit=audit), audit

@@ -7,7 +7,7 @@ import torch
 
 from gpt2_small import binding
 from gpt2_small.data.conversations.conversation import Audit, Conversation, Turn
-from gpt2_small.data.conversations.rendering import Rendered, render
+from gpt2_small.data.conversations.rendering import RenderedConversation, render
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
 from gpt2_small.stories.stories_tokenizer import join_words
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -37,7 +37,7 @@ def conversation(*texts: str) -> Conversation:
     return Conversation(tuple(turns), "")
 
 
-def rendered(found: Conversation, tokenizer: Tokenizer) -> Rendered:
+def rendered(found: Conversation, tokenizer: Tokenizer) -> RenderedConversation:
     """The ids and targets of a whole conversation."""
     untruncated = render(found, tokenizer, max_length=10**6, too_long="drop", audit=Audit())
     assert untruncated is not None

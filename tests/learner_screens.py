@@ -20,8 +20,8 @@ from gpt2_small.checker.learner.skeleton import (
     skeleton,
     with_body,
 )
-from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
-from gpt2_small.checker.learner.watching.watch_screens import Screen
+from gpt2_small.checker.learner.watching.file_state import FileState, Notice
+from gpt2_small.checker.learner.watching.watch_screens import WatchScreen
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import edited_text
 from gpt2_small.checker.parts import PARTS
@@ -98,16 +98,16 @@ class Learner:
         self.path = FILE
         self.checker = checker
         console = Console(file=StringIO(), width=WIDTH, height=HEIGHT, color_system=None)
-        self.face = Screen(console)
+        self.face = WatchScreen(console)
         self.path.write_text(skeleton(), encoding="utf-8")
-        self.lesson = Lesson(self.path, self.path.name)
-        self.lesson.saved(self._hash(), PARTS)
+        self.file_state = FileState(self.path, self.path.name)
+        self.file_state.saved(self._hash(), PARTS)
         self._show(self._checked(PARTS))
 
     def save(self, text: str, *parts: str) -> str:
         """Return the screen after a save that changed these parts."""
         self.path.write_text(text, encoding="utf-8")
-        self.lesson.saved(self._hash(), parts)
+        self.file_state.saved(self._hash(), parts)
         return self._show(self._checked(parts))
 
     def check_together(self) -> str:
@@ -117,8 +117,8 @@ class Learner:
     def press(self, key: str) -> str:
         """Return the screen after a key."""
         if key == "h":
-            return self._show(self.lesson.give_hint())
-        self.face.key(self.lesson, key)
+            return self._show(self.file_state.give_hint())
+        self.face.key(self.file_state, key)
         return self._show([])
 
     def screen(self) -> str:
@@ -131,10 +131,10 @@ class Learner:
 
     def _checked(self, parts: tuple[str, ...]) -> list[Notice]:
         verdict = self.checker.check(self.path, list(parts), seed=0)
-        return self.lesson.take(verdict)
+        return self.file_state.take(verdict)
 
     def _show(self, events: list[Notice]) -> str:
-        self.face.tell(self.lesson, events, busy=False)
+        self.face.tell(self.file_state, events, busy=False)
         return self.screen()
 
 

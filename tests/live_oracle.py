@@ -40,7 +40,7 @@ _RECIPES: dict[str, Any] = {
 
 def live_reference(
     fields: dict[str, Any], *, seed: int, batch: int, seq: int, dtype: torch.dtype = torch.float64
-) -> stored_reference.Reference:
+) -> stored_reference.StoredReference:
     """Build a GPT-2 of this shape in Hugging Face's code with random parameters, and run it with
     Hugging Face and TransformerLens.
 
@@ -56,7 +56,7 @@ def live_reference(
     logits, loss, gradients, component_gradients = hugging_face_answer(model, tokens)
     if config.tie_word_embeddings:
         weights = {key: w for key, w in weights.items() if not key.startswith("unembed")}
-    return stored_reference.Reference(
+    return stored_reference.StoredReference(
         config={
             **{ours: getattr(config, theirs) for ours, theirs in _HUGGING_FACE_NAMES.items()},
             "d_head": config.n_embd // config.n_head,
@@ -225,7 +225,7 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}
 
 
-def derive(name: str) -> stored_reference.Reference:
+def derive(name: str) -> stored_reference.StoredReference:
     """Compute again the reference that is stored under a name."""
     fields: dict[str, Any]
     how: dict[str, Any]
@@ -233,7 +233,7 @@ def derive(name: str) -> stored_reference.Reference:
     return live_reference(fields, batch=2, **how)
 
 
-def store(name: str, reference: stored_reference.Reference) -> Path:
+def store(name: str, reference: stored_reference.StoredReference) -> Path:
     """Write a reference to the package, with the SHA-256 of its contents and library versions."""
     from safetensors.torch import save_file
 

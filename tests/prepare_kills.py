@@ -21,7 +21,7 @@ from gpt2_small.data.shards import shard_writer
 corpus.PIECE_CHARACTERS, prepare.BATCH_CHARACTERS, prepare.BATCH_PIECES = 100, 300, 7
 prepare.SAVE_SECONDS = prepare.prepare.__kwdefaults__["save_seconds"] = 0
 os.fsync = lambda handle: None
-OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished_folder.Unfinished}
+OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished_folder.UnfinishedFolder}
 
 def end_at_a_call(where, name, number, signum):
     whole, calls = getattr(OWNERS[where], name), 0

@@ -10,7 +10,7 @@ from app_pages import MASK, SHAPE, TEXT, WRONG_MASK, lines, page_of, random_mode
 
 from gpt2_small import binding
 from gpt2_small.app import activation_views, activations
-from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.generation import LoadedModel
 from gpt2_small.model.hooks import hooks, run_with_cache
 from gpt2_small.tokenizers.registry import make_tokenizer
@@ -33,7 +33,7 @@ def client(models):
 
 
 @pytest.fixture(scope="module")
-def shown(models) -> Shown:
+def shown(models) -> ShownModel:
     return models.get("main")
 
 
@@ -171,7 +171,7 @@ def learners(solution: ModuleType, before: str, after: str, *, taps: bool = True
     fields = SHAPE | dict(d_vocab=256)
     model = module.Transformer(module.TransformerConfig(**fields)).eval()
     model.load_state_dict(random_model(solution, 4, **fields).state_dict())
-    return Shown("main", module, LoadedModel("mine", model, make_tokenizer("byte")))
+    return ShownModel("main", module, LoadedModel("mine", model, make_tokenizer("byte")))
 
 
 MASKS = {
@@ -192,7 +192,7 @@ def test_a_wrong_mask_is_detected(solution, mask: str, taps: bool) -> None:
     reference = learners(solution, before, before)
     ids = mine.tokenizer.encode("A wrong mask")
     _, ahead, *layers = activation_views.overview(
-        mine, activation_views.ObservationCache(), ids, reference
+        mine, activation_views.ActivationCache(), ids, reference
     )
     assert ahead["looks_ahead"] is not None
     for layer in layers:
@@ -206,6 +206,6 @@ def test_a_head_equal_to_the_references_is_not_marked_as_different(solution) -> 
     mine, reference = (learners(solution, unchanged, unchanged) for _ in range(2))
     ids = mine.tokenizer.encode("The same heads")
     _, _, *layers = activation_views.overview(
-        mine, activation_views.ObservationCache(), ids, reference
+        mine, activation_views.ActivationCache(), ids, reference
     )
     assert all(head["unlike"] < 1e-5 for layer in layers for head in layer["of_heads"])

@@ -8,7 +8,7 @@ from app_pages import SHAPE, TEXT, lines, page_of, random_model, small_run
 
 from gpt2_small import binding
 from gpt2_small.app import token_views
-from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.stories import StoriesTokenizer
 
@@ -30,7 +30,7 @@ def client(models):
 
 
 @pytest.fixture(scope="module")
-def shown(models) -> Shown:
+def shown(models) -> ShownModel:
     return models.get("main")
 
 
@@ -150,7 +150,7 @@ def test_a_form_sent_by_another_page_is_refused(client) -> None:
 def test_the_grammars_true_probabilities_are_returned_beside_the_models(solution) -> None:
     tokenizer = StoriesTokenizer()
     model = random_model(solution, 1, **SHAPE | dict(d_vocab=tokenizer.vocab_size))
-    shown = Shown("main", solution, LoadedModel("stories", model, tokenizer))
+    shown = ShownModel("main", solution, LoadedModel("stories", model, tokenizer))
     ids = tokenizer.encode("Once upon a time Tom was")
     found = [item for item in token_views.scores(shown, ids, 5) if item is not None]
     assert found[4]["true_lp"] == 0.0  # "upon a" is always followed by "time"

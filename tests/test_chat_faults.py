@@ -81,7 +81,7 @@ def test_a_cut_after_the_check_for_targets_is_detected(monkeypatch: Patch, tmp_p
         if untruncated is None:
             return None
         length = options["max_length"]
-        return rendering.Rendered(
+        return rendering.RenderedConversation(
             untruncated.ids[:length], untruncated.is_target[:length], untruncated.turns
         )
 

@@ -11,7 +11,7 @@ from command_line import Ran, run_in_an_empty_folder
 import gpt2_small
 from gpt2_small import binding
 from gpt2_small.commands import doctor_findings as findings
-from gpt2_small.commands.doctor_findings import Needed
+from gpt2_small.commands.doctor_findings import NeededPackage
 from gpt2_small.kernels.native import library as native
 
 run = run_in_an_empty_folder
@@ -39,7 +39,9 @@ def test_doctor_finds_everything_required_on_this_machine(run: Callable[..., Ran
 def test_doctor_lists_missing_packages_with_the_command_that_installs_them(
     run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "declared", lambda: [Needed("no-such-package", "2.0", None)])
+    monkeypatch.setattr(
+        findings, "declared", lambda: [NeededPackage("no-such-package", "2.0", None)]
+    )
     ran = run("doctor")
     assert ran.code == 1
     assert "packages: no-such-package is not installed." in ran.out
@@ -47,14 +49,14 @@ def test_doctor_lists_missing_packages_with_the_command_that_installs_them(
 
 
 def test_one_command_installs_everything_that_is_missing_for_a_purpose() -> None:
-    wanted = [Needed("no-such-package", "1.0", "dev"), Needed("nor-this", "2", "dev")]
+    wanted = [NeededPackage("no-such-package", "1.0", "dev"), NeededPackage("nor-this", "2", "dev")]
     (finding,) = findings.packages(wanted)
     assert (finding.subject, finding.state) == ("for the tests", "optional")
     assert finding.fix == "pip install 'no-such-package>=1.0' 'nor-this>=2'"
 
 
 def test_an_extra_without_a_description_is_shown_by_its_name() -> None:
-    (finding,) = findings.packages([Needed("no-such-package", "1", "new-extra")])
+    (finding,) = findings.packages([NeededPackage("no-such-package", "1", "new-extra")])
     assert finding.subject == "extra new-extra"
 
 
@@ -69,13 +71,13 @@ def test_doctor_says_that_without_a_c_compiler_generation_is_slower(
 
 
 def test_a_package_that_is_too_old_counts_as_missing() -> None:
-    (finding,) = findings.packages([Needed("torch", "99.1", None)])
+    (finding,) = findings.packages([NeededPackage("torch", "99.1", None)])
     assert finding.state == "missing"
     assert "is older than 99.1" in finding.found
 
 
 def test_a_package_of_an_extra_is_optional() -> None:
-    (finding,) = findings.packages([Needed("no-such-package", "1", "hub")])
+    (finding,) = findings.packages([NeededPackage("no-such-package", "1", "hub")])
     assert finding.state == "optional"
 
 

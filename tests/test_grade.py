@@ -163,7 +163,7 @@ def test_feedback_replaces_only_its_own_files(tmp_path: Path, grading: Grading) 
 
 def test_feedback_inside_the_folder_of_submissions_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="another folder"):
-        feedback.prepare(folder / "feedback", folder, [])
+        feedback.check_folder(folder / "feedback", folder, [])
     assert not (folder / "feedback").exists()
 
 

@@ -8,7 +8,7 @@ from small_runs import ALONE, play, train
 
 import gpt2_small
 from gpt2_small.errors import UserError
-from gpt2_small.planning.memory import Setting, fixed_bytes, memory_of
+from gpt2_small.planning.memory import MemorySetting, fixed_bytes, memory_of
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
 from gpt2_small.training.recipes.training_presets import training_preset
@@ -39,7 +39,7 @@ def test_the_default_micro_batch_fits_the_gpu_and_does_not_change_the_batch(
     assert (recipe.micro_batch_size, recipe.batch_size, remarks) == (windows, 512, ())
     memory_limit = fitting.usable_memory(GPU.device)
     setting = dict(dtype="bfloat16", on_cpu=False, is_distributed=False)
-    assert memory_of(GPT2, Setting(**setting), windows).total <= memory_limit
+    assert memory_of(GPT2, MemorySetting(**setting), windows).total <= memory_limit
 
 
 def test_a_given_micro_batch_is_used_with_a_remark_if_it_may_not_fit(memory):
@@ -84,7 +84,7 @@ def test_a_model_or_a_batch_that_can_never_fit_is_refused_before_it_is_built(
 
 
 def test_the_fixed_memory_is_at_most_that_of_the_plan():
-    setting = Setting(dtype="float32", on_cpu=True, is_distributed=False)
+    setting = MemorySetting(dtype="float32", on_cpu=True, is_distributed=False)
     assert fixed_bytes(GPT2) < memory_of(GPT2, setting, 1).total
     check_possible(GPT2, replace(FINEWEB.recipe, batch_size=8), ALONE)
 

@@ -47,7 +47,7 @@ COMPONENTS = [
 
 
 @functools.cache
-def live_reference(shape: str, dtype: torch.dtype) -> stored_reference.Reference:
+def live_reference(shape: str, dtype: torch.dtype) -> stored_reference.StoredReference:
     fields, batch, seq = SHAPES[shape]
     return live.live_reference(fields, seed=len(shape), batch=batch, seq=seq, dtype=dtype)
 

@@ -17,7 +17,7 @@ from gpt2_small.kernels import attention
 from gpt2_small.model import twin as fast
 from gpt2_small.model.twin import FastTransformer
 from gpt2_small.planning.memory import (
-    Setting,
+    MemorySetting,
     activation_bytes,
     copied_bytes,
     largest_micro_batch,
@@ -46,7 +46,7 @@ NEVER_FREED: list[torch.nn.Module] = []
 
 
 def setting(dtype="bfloat16", on_cpu=True, is_distributed=False):
-    return Setting(dtype=dtype, on_cpu=on_cpu, is_distributed=is_distributed)
+    return MemorySetting(dtype=dtype, on_cpu=on_cpu, is_distributed=is_distributed)
 
 
 def autocast(dtype):

@@ -36,7 +36,7 @@ KILLS = [
     ("state", "publish", 1),
     ("state", "publish", -1),
 ]
-OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished.Unfinished}
+OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished.UnfinishedFolder}
 CUT = {"tokenizer": "byte", "kind": "npy", "shard_tokens": 1500}
 CUT_FLAGS = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "1500"]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gpt2_small import stories
-from gpt2_small.stories.entropy import profile, window_entropy
+from gpt2_small.stories.entropy import statistics_of, window_entropy
 from gpt2_small.stories.grammar import Entry, Grammar, Node
 from gpt2_small.stories.parsing import next_word_probabilities
 from gpt2_small.stories.rules import BEGIN, GRAMMAR, SLOTS
@@ -110,7 +110,7 @@ def test_from_the_first_forbidden_word_on_nothing_is_possible() -> None:
 def test_the_profile_of_a_small_grammar_is_that_of_its_stories_one_by_one() -> None:
     listed = list(every_story(SMALL))
     assert sum(probability for probability, _ in listed) == pytest.approx(1)
-    found = profile(SMALL)
+    found = statistics_of(SMALL)
     entropy = -sum(probability * math.log(probability) for probability, _ in listed)
     assert sum(found.surprisal.values()) == pytest.approx(entropy)
     assert found.count == len({tuple(words) for _, words in listed}) == len(listed) == 10
@@ -131,7 +131,7 @@ def test_the_entropy_of_a_small_window_is_that_of_all_windows_there_can_be(n_ctx
         for share, words in every_story(SMALL):
             streams.append((probability * share, [*stream, *words, BEGIN]))
     entropy = -sum(share * math.log(share) for share in windows.values())
-    assert window_entropy(profile(SMALL), n_ctx) == pytest.approx(entropy, abs=1e-12)
+    assert window_entropy(statistics_of(SMALL), n_ctx) == pytest.approx(entropy, abs=1e-12)
 
 
 def test_the_floor_is_the_mean_surprisal_of_drawn_windows() -> None:

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner.watching import watcher as watch
-from gpt2_small.checker.learner.watching.background_check import News
-from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
-from gpt2_small.checker.learner.watching.watch_screens import Lines, Screen
+from gpt2_small.checker.learner.watching.background_check import CheckMessage
+from gpt2_small.checker.learner.watching.file_state import FileState, Notice
+from gpt2_small.checker.learner.watching.watch_screens import WatchLines, WatchScreen
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 
@@ -36,29 +36,29 @@ def verdict_on(text: bytes, states: dict[str, str], **reports: PartReport) -> Ve
 
 
 @pytest.fixture
-def lesson(file: Path) -> Lesson:
-    lesson = Lesson(file, "my_gpt2.py")
+def lesson(file: Path) -> FileState:
+    lesson = FileState(file, "my_gpt2.py")
     lesson.saved(hashlib.sha256(b"a").hexdigest(), list(PARTS))
     lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "not_written")))
     return lesson
 
 
-def test_a_part_that_comes_to_hold_is_finished(lesson: Lesson) -> None:
+def test_a_part_that_comes_to_hold_is_finished(lesson: FileState) -> None:
     assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("finished", "MLP")]
     assert lesson.done() == ["MLP"]
 
 
-def test_a_part_that_goes_on_holding_is_not_finished_again(lesson: Lesson) -> None:
+def test_a_part_that_goes_on_holding_is_not_finished_again(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {"MLP": "passed"}))
     assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("verdict", "MLP")]
 
 
-def test_a_verdict_on_an_older_text_is_passed_over(lesson: Lesson) -> None:
+def test_a_verdict_on_an_older_text_is_passed_over(lesson: FileState) -> None:
     assert lesson.take(verdict_on(b"older", {"MLP": "passed"})) == []
     assert lesson.done() == []
 
 
-def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: Lesson) -> None:
+def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: FileState) -> None:
     lesson.saved(hashlib.sha256(b"b").hexdigest(), ["MLP"])
     for claim in ("First", "Second"):
         lesson.take_result(Result("MLP", claim, "failed", message="it is off", line=7))
@@ -68,24 +68,24 @@ def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: Lesso
     assert [result.check for result in lesson.verdict().of("MLP")] == ["Third"]
 
 
-def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: Lesson) -> None:
+def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: FileState) -> None:
     for part in PARTS:
         events = lesson.take(verdict_on(b"a", {part: "passed"}))
         assert Notice("whole") not in events
     assert lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "passed")))[-1] == Notice("whole")
 
 
-def test_what_was_done_is_kept_for_the_next_time(lesson: Lesson) -> None:
+def test_what_was_done_is_kept_for_the_next_time(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {"MLP": "passed"}))
-    assert Lesson(lesson.path, "my_gpt2.py").progress.done == ["MLP"]
+    assert FileState(lesson.path, "my_gpt2.py").progress.done == ["MLP"]
 
 
-def test_the_next_part_is_the_next_that_does_not_hold_and_then_the_first(lesson: Lesson) -> None:
+def test_the_next_part_is_the_next_that_does_not_hold_and_then_the_first(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {part: "passed" for part in PARTS if part not in PARTS[3:5]}))
     assert [lesson.next_part() for _ in range(3)] == [PARTS[3], PARTS[4], PARTS[3]]
 
 
-def test_a_hint_is_about_the_mistake_that_was_named(lesson: Lesson) -> None:
+def test_a_hint_is_about_the_mistake_that_was_named(lesson: FileState) -> None:
     report = PartReport(("layer-norm-no-epsilon",), "Your LayerNorm ...")
     lesson.take(verdict_on(b"a", {"LayerNorm": "failed"}, LayerNorm=report))
     (event,) = lesson.give_hint()
@@ -94,7 +94,7 @@ def test_a_hint_is_about_the_mistake_that_was_named(lesson: Lesson) -> None:
 
 
 def test_there_is_no_hint_before_it_is_known_which_part_is_wrong(tmp_path: Path) -> None:
-    fresh = Lesson(tmp_path / "my_gpt2.py", "my_gpt2.py")
+    fresh = FileState(tmp_path / "my_gpt2.py", "my_gpt2.py")
     fresh.saved(hashlib.sha256(b"a").hexdigest(), list(PARTS))
     assert fresh.give_hint() == []
     fresh.take(verdict_on(b"a", dict.fromkeys(PARTS, "not_written")))
@@ -111,12 +111,12 @@ class Prompt:
         self.asked.append([tuple(group) for group in groups])
         self.waiting = list(groups)
 
-    def news(self) -> list[News]:
+    def news(self) -> list[CheckMessage]:
         if not self.waiting:
             return []
         parts, text = self.waiting.pop(0), self.path.read_bytes()
         state = {p: "passed" if f"{p} = 1".encode() in text else "not_written" for p in parts}
-        return [News(1, parts, verdict_on(text, state))]
+        return [CheckMessage(1, parts, verdict_on(text, state))]
 
     def is_busy(self) -> bool:
         return bool(self.waiting)
@@ -127,8 +127,10 @@ def terminal() -> Console:
     return Console(file=StringIO(), width=80, height=24, force_terminal=True, no_color=True)
 
 
-def watched(file: Path, face: Screen | Lines, monkeypatch: pytest.MonkeyPatch) -> watch.Watch:
-    monkeypatch.setattr(watch, "Background", Prompt)
+def watched(
+    file: Path, face: WatchScreen | WatchLines, monkeypatch: pytest.MonkeyPatch
+) -> watch.Watch:
+    monkeypatch.setattr(watch, "BackgroundCheck", Prompt)
     return watch.Watch(file, file.name, face)
 
 
@@ -150,7 +152,7 @@ def test_the_changed_part_is_checked_first_and_then_all_others(
 ) -> None:
     text = exercises.skeleton()
     file.write_text(text)
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
     body = exercises.reference_body("sample")
     file.write_text(exercises.with_body(text, "sample", body))
@@ -163,7 +165,7 @@ def test_the_changed_part_is_checked_first_and_then_all_others(
 def test_when_every_part_holds_they_are_checked_together_once_and_celebrated(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
     file.write_text(ALL_WRITTEN)
     settle(watched_file)
@@ -174,9 +176,9 @@ def test_when_every_part_holds_they_are_checked_together_once_and_celebrated(
 def test_a_screen_is_never_taller_than_the_terminal_and_ends_with_the_keys(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
-    lesson = watched_file.lesson
+    lesson = watched_file.state
     sha = hashlib.sha256(file.read_bytes()).hexdigest()
     long = Result("LayerNorm", "A claim", "failed", message="very long " * 400)
     lesson.take(Verdict("my_gpt2.py", sha, [long]))
@@ -191,7 +193,7 @@ def test_a_screen_is_never_taller_than_the_terminal_and_ends_with_the_keys(
 def test_t_shows_all_parts_and_shows_one_again(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file, "t")
     assert all(any(part in line for line in screen_of(terminal)) for part in PARTS)
     settle(watched_file, "t")
@@ -201,7 +203,7 @@ def test_t_shows_all_parts_and_shows_one_again(
 def test_n_shows_the_next_part_of_which_h_gives_a_hint(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
     settle(watched_file, "n", "n")
     assert any(line.startswith(f"Next: {PARTS[1]}. ") for line in screen_of(terminal))
@@ -212,7 +214,7 @@ def test_n_shows_the_next_part_of_which_h_gives_a_hint(
 def test_h_shows_a_hint_and_a_save_takes_it_away(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
     settle(watched_file, "h")
     assert any(line.startswith("LayerNorm, hint 1 of 3: ") for line in screen_of(terminal))
@@ -224,7 +226,7 @@ def test_h_shows_a_hint_and_a_save_takes_it_away(
 def test_a_screen_that_has_not_changed_is_not_painted_again(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watched_file = watched(file, Screen(terminal), monkeypatch)
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
     settle(watched_file)
     painted = terminal.file.getvalue()  # type: ignore[attr-defined]
     settle(watched_file)
@@ -235,7 +237,7 @@ def test_without_a_terminal_there_are_plain_lines_for_what_changes_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(file=StringIO(), width=80)
-    watched_file = watched(file, Lines(console), monkeypatch)
+    watched_file = watched(file, WatchLines(console), monkeypatch)
     settle(watched_file)
     file.write_text("MLP = 1\n")
     settle(watched_file)

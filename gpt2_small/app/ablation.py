@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gpt2_small.app.activation_views import ObservationCache
+from gpt2_small.app.activation_views import ActivationCache
 from gpt2_small.app.activations import without_heads
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.app.text_loss import finite, loss_of, token_log_probs
 from gpt2_small.app.token_views import logits_of, scored
 from gpt2_small.generation.sampling.logit_processors import without_padding
@@ -14,8 +14,8 @@ Json = dict[str, Any]
 
 
 def ablated(
-    shown: Shown,
-    observations: ObservationCache,
+    shown: ShownModel,
+    observations: ActivationCache,
     ids: Sequence[int],
     heads: Sequence[tuple[int, int]],
     position: int,
@@ -44,7 +44,7 @@ def ablated(
 
 
 def every_ablation(
-    shown: Shown, observations: ObservationCache, ids: Sequence[int]
+    shown: ShownModel, observations: ActivationCache, ids: Sequence[int]
 ) -> Iterator[Json]:
     """The loss on the text without each head in turn."""
     observation = observations.at(shown, ids)

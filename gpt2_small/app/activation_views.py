@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2_small.app.activations import (
-    Observation,
-    Pattern,
+    Activations,
+    AttentionPattern,
     as_batch,
     observe,
     pattern,
     unembed,
 )
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.app.text_loss import finite, loss_of, token_log_probs
 from gpt2_small.app.token_views import fitting, pieces, scored
 from gpt2_small.generation.sampling.logit_processors import without_padding
@@ -35,17 +35,17 @@ MOST_LENS_POSITIONS = 64
 
 @dataclass(frozen=True)
 class _Entry:
-    shown: Shown
-    observation: Observation
+    shown: ShownModel
+    observation: Activations
 
 
-class ObservationCache:
+class ActivationCache:
     """Caches the latest observations, so that further questions about a text run no model."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
 
-    def at(self, shown: Shown, ids: Sequence[int]) -> Observation:
+    def at(self, shown: ShownModel, ids: Sequence[int]) -> Activations:
         """The model's activations on a text. Raises UserError for one longer than the context."""
         text = fitting(shown, ids)
         for number, entry in enumerate(self._entries):
@@ -63,7 +63,10 @@ class ObservationCache:
 
 
 def overview(
-    shown: Shown, observations: ObservationCache, ids: Sequence[int], reference: Shown | None
+    shown: ShownModel,
+    observations: ActivationCache,
+    ids: Sequence[int],
+    reference: ShownModel | None,
 ) -> Iterator[Json]:
     """The text's tokens, loss and residual norms; then, layer by layer, a summary of every head.
 
@@ -158,7 +161,7 @@ def thumbnail(weights: Float[Tensor, "seq seq"]) -> Json:
     return {"size": size, "levels": base64.b64encode(levels.numpy().tobytes()).decode()}
 
 
-def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
+def looks_ahead(shown: ShownModel, seen: Activations) -> Json | None:
     """The largest change of earlier logits when the last token changes; None without any.
 
     A GPT-2 has none. The attention patterns are not used.
@@ -177,7 +180,7 @@ def looks_ahead(shown: Shown, seen: Observation) -> Json | None:
     return {"position": int(difference.argmax().item()), "difference": finite(largest)}
 
 
-def norms(seen: Observation) -> Json:
+def norms(seen: Activations) -> Json:
     """Norms of the residual stream, and of the outputs of attention and MLP.
 
     The stream's are before each layer and at the end. Each value is a list [layer][position].
@@ -190,16 +193,16 @@ def norms(seen: Observation) -> Json:
 
 
 def head_pattern(
-    shown: Shown, observations: ObservationCache, ids: Sequence[int], layer: int, head: int
+    shown: ShownModel, observations: ActivationCache, ids: Sequence[int], layer: int, head: int
 ) -> bytes:
     """One head's full pattern [seq_q seq_k]: float32, little-endian, row by row."""
     seen = observations.at(shown, ids)
-    found: Pattern = pattern(shown.model, layer, seen.attn_in[layer])
+    found: AttentionPattern = pattern(shown.model, layer, seen.attn_in[layer])
     return found.values[head].float().cpu().contiguous().numpy().astype("<f4").tobytes()
 
 
 def lens(
-    shown: Shown, observations: ObservationCache, ids: Sequence[int], start: int, stop: int
+    shown: ShownModel, observations: ActivationCache, ids: Sequence[int], start: int, stop: int
 ) -> Iterator[Json | None]:
     """The logit lens at the positions from start to stop: a row for each layer.
 
@@ -221,7 +224,9 @@ def lens(
         yield {"layer": layer, "cells": cells}
 
 
-def lens_cell(shown: Shown, log_probs: Float[Tensor, "d_vocab"], following: int | None) -> Json:
+def lens_cell(
+    shown: ShownModel, log_probs: Float[Tensor, "d_vocab"], following: int | None
+) -> Json:
     """The likeliest tokens of one position and layer, and the true next one's rank."""
     best = int(log_probs.argmax().item())
     cell = scored(shown, log_probs, best if following is None else following, LENS_CANDIDATES)

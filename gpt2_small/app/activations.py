@@ -19,7 +19,7 @@ Origin = Literal["tap", "probe", "weights"]
 
 
 @dataclass(frozen=True)
-class Observation:
+class Activations:
     """A text and the model's activations on it.
 
     attn_in, attn_out, mlp_out: an entry for each layer.
@@ -41,7 +41,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Pattern:
+class AttentionPattern:
     """The attention patterns of one layer.
 
     origin: `tap`: from the file's own hook_pattern; `probe`: measured, by giving the file's
@@ -54,7 +54,7 @@ class Pattern:
 
 
 @torch.no_grad()
-def observe(model: Model, ids: tuple[int, ...]) -> Observation:
+def observe(model: Model, ids: tuple[int, ...]) -> Activations:
     """Run a model once with hooks on its modules, without its taps."""
     found: dict[str, list[Tensor]] = {"attn_in": [], "attn_out": [], "mlp_out": [], "resid": []}
 
@@ -82,7 +82,7 @@ def observe(model: Model, ids: tuple[int, ...]) -> Observation:
         last = model.ln_final.register_forward_pre_hook(before("resid"), with_kwargs=True)
         stack.callback(last.remove)
         logits = model(as_batch(model, ids))[0]
-    return Observation(ids, logits, **found)
+    return Activations(ids, logits, **found)
 
 
 def as_batch(model: Model, ids: tuple[int, ...]) -> Tensor:
@@ -91,20 +91,20 @@ def as_batch(model: Model, ids: tuple[int, ...]) -> Tensor:
 
 
 @torch.no_grad()
-def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> Pattern:
+def pattern(model: Model, layer: int, attn_in: Float[Tensor, "seq d_model"]) -> AttentionPattern:
     """The attention pattern of one layer for the input of its attention."""
     attn = model.blocks[layer].attn
     if isinstance(getattr(attn, "hook_pattern", None), nn.Module):
         tapped = _tapped(attn, attn_in)
         if tapped is not None:
-            return Pattern(tapped, "tap")
+            return AttentionPattern(tapped, "tap")
     try:
         probed = _probed(attn, attn_in)
     except Exception:  # a learner's attention may fail on unexpected values
         probed = None
     if probed is not None:
-        return Pattern(probed, "probe")
-    return Pattern(_from_weights(attn, attn_in), "weights")
+        return AttentionPattern(probed, "probe")
+    return AttentionPattern(_from_weights(attn, attn_in), "weights")
 
 
 def _tapped(

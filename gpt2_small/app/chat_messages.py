@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.app.serving import fields
 from gpt2_small.app.token_views import checked_ids, drawn
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
@@ -31,7 +31,7 @@ def examples(tokenizer: Tokenizer) -> list[str]:
 
 
 def conversation_with(
-    shown: Shown,
+    shown: ShownModel,
     messages: Sequence[Mapping[str, Any]],
     options: SamplingOptions,
     decoder: Decoder | None = None,
@@ -50,7 +50,7 @@ def conversation_with(
     return chat
 
 
-def turn(shown: Shown, message: Mapping[str, Any]) -> ChatTurn:
+def turn(shown: ShownModel, message: Mapping[str, Any]) -> ChatTurn:
     """Convert a message to a turn of a conversation."""
     tokenizer, role, text = shown.tokenizer, message["role"], message["content"]
     ids = message.get("ids")
@@ -84,7 +84,7 @@ def checked_messages(value: Any) -> list[dict[str, Any]]:
     return value
 
 
-def answer(shown: Shown, reply: Reply) -> Iterator[dict[str, Any]]:
+def answer(shown: ShownModel, reply: Reply) -> Iterator[dict[str, Any]]:
     """Stream a reply token by token, in the form of `token_views.continuation`."""
     for step in reply:
         yield drawn(shown, step)

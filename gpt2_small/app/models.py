@@ -29,7 +29,7 @@ Weights = tuple[dict[str, Any], Mapping[str, Tensor], Tokenizer, str]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownModel:
     """A model of the page, and the solution module of its classes.
 
     key: its identifier in requests.
@@ -75,8 +75,8 @@ class Models:
         self.solution = solution or binding.bound()
         self.problem: str | None = None
         self._device = device
-        self._main: Shown | None = None
-        self._beside: OrderedDict[str, Shown] = OrderedDict()
+        self._main: ShownModel | None = None
+        self._beside: OrderedDict[str, ShownModel] = OrderedDict()
         self._run = Path(name) if name is not None and is_run(Path(name)) else None
         self._text = binding.sha256(self.solution)
         self.remarks: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Models:
                 raise
             self.problem = learners_error(self.solution, error)
             return
-        self._main = Shown(MAIN, self.solution, loaded)
+        self._main = ShownModel(MAIN, self.solution, loaded)
 
     def _is_learners(self) -> bool:
         return not binding.is_reference(self.solution)
@@ -121,7 +121,7 @@ class Models:
             ]
         return found
 
-    def get(self, key: str) -> Shown:
+    def get(self, key: str) -> ShownModel:
         """The model with this key. Raises UserError when there is none."""
         if key == MAIN:
             return self._current()
@@ -132,7 +132,7 @@ class Models:
         self._beside.move_to_end(key)
         return self._beside[key]
 
-    def _current(self) -> Shown:
+    def _current(self) -> ShownModel:
         """The main model, rebuilt if the learner's file was saved since."""
         self._reload()
         if self._main is None:
@@ -163,9 +163,9 @@ class Models:
         else:
             self.problem, self.solution = None, module
             self._beside.clear()
-            self._main = Shown(MAIN, module, LoadedModel(label, model, tokenizer))
+            self._main = ShownModel(MAIN, module, LoadedModel(label, model, tokenizer))
 
-    def _opened(self, key: str) -> Shown:
+    def _opened(self, key: str) -> ShownModel:
         known = [choice["key"] for choice in self.choices()]
         if key not in known:
             raise UserError(f"there is no model {key!r}; there are {', '.join(known) or 'none'}")
@@ -176,7 +176,7 @@ class Models:
             solution, label = binding.load(binding.reference_path()), "the reference"
             fields, weights, tokenizer, _ = self._weights()
         model = build(solution, fields, weights, self._device)
-        return Shown(key, solution, LoadedModel(label, model, tokenizer))
+        return ShownModel(key, solution, LoadedModel(label, model, tokenizer))
 
     def _weights(self) -> Weights:
         """The weights of the main model, or of the run if the learner's file gives no model."""

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.generation.sampling.logit_processors import without_padding
 
 ROWS_AT_ONCE = 256
 
 
 def token_log_probs(
-    shown: Shown, logits: Float[Tensor, "seq d_vocab"], ids: Sequence[int]
+    shown: ShownModel, logits: Float[Tensor, "seq d_vocab"], ids: Sequence[int]
 ) -> list[float | None]:
     """The log-probability of each token except the first."""
     found: list[float | None] = []

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.errors import UserError
-from gpt2_small.generation import SamplingOptions, Step, Stream
+from gpt2_small.generation import DrawnToken, SamplingOptions, Stream
 from gpt2_small.generation.decoder import Decoder
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.generation.sampling.logit_processors import drawn_probabilities, without_padding
@@ -42,13 +42,13 @@ def piece(tokenizer: Tokenizer, id: int, text: str) -> Json:
     return {"id": id, "text": text, "token": tokenizer.decode([id]), "bytes": content.hex()}
 
 
-def checked_ids(shown: Shown, ids: Sequence[int]) -> list[int]:
+def checked_ids(shown: ShownModel, ids: Sequence[int]) -> list[int]:
     """Check ids for generation. Raises UserError for one beyond the model's vocabulary."""
     return prompt_ids(shown.tokenizer, list(ids), shown.model.config.d_vocab)
 
 
 def continuation(
-    shown: Shown, ids: Sequence[int], options: SamplingOptions, decoder: Decoder
+    shown: ShownModel, ids: Sequence[int], options: SamplingOptions, decoder: Decoder
 ) -> Iterator[Json]:
     """Continue a text, with an object for each token.
 
@@ -60,7 +60,7 @@ def continuation(
         yield drawn(shown, step)
 
 
-def drawn(shown: Shown, step: Step) -> Json:
+def drawn(shown: ShownModel, step: DrawnToken) -> Json:
     """One drawn token as shown on the page."""
     return piece(shown.tokenizer, step.id, step.text) | {
         "lp": step.log_probability,
@@ -69,7 +69,7 @@ def drawn(shown: Shown, step: Step) -> Json:
     }
 
 
-def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
+def scores(shown: ShownModel, ids: Sequence[int], candidates: int) -> Iterator[Json | None]:
     """Score a text, with an object for each token, in order.
 
     The objects are those of `continuation` with the token's rank (from 1). The first token has no
@@ -94,7 +94,9 @@ def scores(shown: Shown, ids: Sequence[int], candidates: int) -> Iterator[Json |
         )
 
 
-def scored(shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int) -> Json:
+def scored(
+    shown: ShownModel, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int
+) -> Json:
     """A token's log-probability and rank, and the likeliest tokens at its position."""
     best = log_probs.topk(min(candidates, shown.tokenizer.vocab_size, len(log_probs)))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -106,7 +108,7 @@ def scored(shown: Shown, log_probs: Float[Tensor, "d_vocab"], id: int, candidate
 
 
 @torch.no_grad()
-def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
+def logits_of(shown: ShownModel, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
     """The model's logits after each token of a text that fits n_ctx, without padding rows."""
     device = next(shown.model.parameters()).device
     logits = shown.model(torch.tensor([list(ids)], device=device))[0]
@@ -114,7 +116,7 @@ def logits_of(shown: Shown, ids: Sequence[int]) -> Float[Tensor, "seq d_vocab"]:
 
 
 def next_tokens(
-    shown: Shown, ids: Sequence[int], prompt_length: int, options: SamplingOptions
+    shown: ShownModel, ids: Sequence[int], prompt_length: int, options: SamplingOptions
 ) -> Json:
     """The candidates after a text, before and after temperature, penalties and cuts.
 
@@ -177,7 +179,7 @@ def truths_of(
     return found
 
 
-def provenance(shown: Shown, name: str | None) -> Json:
+def provenance(shown: ShownModel, name: str | None) -> Json:
     """The model and the solution, in the fields of `sample --json`."""
     from gpt2_small import binding
 
@@ -192,7 +194,7 @@ def provenance(shown: Shown, name: str | None) -> Json:
     }
 
 
-def fitting(shown: Shown, ids: Sequence[int]) -> tuple[int, ...]:
+def fitting(shown: ShownModel, ids: Sequence[int]) -> tuple[int, ...]:
     """Check the ids of a text. Raises UserError for an empty text, and for one beyond n_ctx."""
     n_ctx = shown.model.config.n_ctx
     if not ids:

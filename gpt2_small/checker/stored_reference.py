@@ -22,7 +22,7 @@ GROUPS = ("weights", "activations", "gradients", "component_gradients")
 
 
 @dataclass(frozen=True)
-class Reference:
+class StoredReference:
     """A GPT-2's weights and tokens, with activations, loss and gradients.
 
     config: the fields of TransformerConfig.
@@ -48,7 +48,7 @@ class Reference:
     component_gradients: dict[str, Tensor]
     versions: dict[str, str]
 
-    def to(self, dtype: torch.dtype) -> "Reference":
+    def to(self, dtype: torch.dtype) -> "StoredReference":
         """A copy with real numbers rounded to another dtype."""
         changed: dict[str, Any] = {
             group: {name: tensor.to(dtype) for name, tensor in getattr(self, group).items()}
@@ -104,7 +104,7 @@ def stored_path(name: str) -> Path:
 
 
 @functools.cache
-def stored_reference(name: str) -> Reference:
+def stored_reference(name: str) -> StoredReference:
     """A small float64 reference in the package: "tied" or "untied".
 
     Raises UserError for a missing or changed file.
@@ -133,7 +133,7 @@ def stored_reference(name: str) -> Reference:
         }
         for group in GROUPS
     }
-    return Reference(
+    return StoredReference(
         config=json.loads(about["config"]),
         versions=json.loads(about["versions"]),
         tokens=tensors["tokens"],
@@ -153,7 +153,7 @@ def digest(tensors: dict[str, Tensor], about: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def component_cases(reference: Reference) -> list[ComponentCase]:
+def component_cases(reference: StoredReference) -> list[ComponentCase]:
     """All components of a reference, at all their places."""
     taps, n_layers = reference.activations, reference.config["n_layers"]
     tokens, logits = reference.tokens, reference.logits
@@ -183,7 +183,7 @@ def component_cases(reference: Reference) -> list[ComponentCase]:
 
 
 def _case(
-    reference: Reference, component: str, where: str, given: Tensor, expected: Tensor
+    reference: StoredReference, component: str, where: str, given: Tensor, expected: Tensor
 ) -> ComponentCase:
     def within(named: dict[str, Tensor]) -> dict[str, Tensor]:
         prefix = f"{where}." if where else ""

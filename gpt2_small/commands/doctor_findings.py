@@ -44,7 +44,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Needed:
+class NeededPackage:
     """A declared dependency with its lowest version and its extra."""
 
     name: str
@@ -82,7 +82,7 @@ def kit() -> Finding:
     return Finding("gpt2-small", f"{gpt2_small.__version__} ({home})")
 
 
-def declared() -> list[Needed]:
+def declared() -> list[NeededPackage]:
     """The declared dependencies: required ones, then those of extras."""
     try:
         lines = importlib.metadata.requires("gpt2-small") or []
@@ -111,7 +111,7 @@ def _declared_in_checkout() -> list[str]:
     ]
 
 
-def _read(line: str) -> Needed | None:
+def _read(line: str) -> NeededPackage | None:
     """Parse `safetensors>=0.5; extra == 'dev'`; None for the project itself."""
     requirement, _, condition = line.partition(";")
     match = re.match(r"\s*([\w.-]+)\s*(?:\[[^]]*\])?\s*\(?(?:>=\s*([\w.]+))?", requirement)
@@ -119,10 +119,10 @@ def _read(line: str) -> Needed | None:
     extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", condition)
     if match[1] == "gpt2-small":
         return None
-    return Needed(match[1], match[2] or "0", extra[1] if extra else None)
+    return NeededPackage(match[1], match[2] or "0", extra[1] if extra else None)
 
 
-def packages(wanted: Sequence[Needed]) -> Iterator[Finding]:
+def packages(wanted: Sequence[NeededPackage]) -> Iterator[Finding]:
     """The installed packages by purpose, then one finding for all missing ones."""
     for extra in dict.fromkeys(needed.extra for needed in wanted):
         group = [needed for needed in wanted if needed.extra == extra]
@@ -146,7 +146,7 @@ def purpose(extra: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledPackage:
     """A package's version (empty if absent), and the reason if it cannot be used."""
 
     version: str
@@ -157,15 +157,15 @@ class Installed:
         return not self.problem
 
 
-def package(needed: Needed) -> Installed:
+def package(needed: NeededPackage) -> InstalledPackage:
     """Compare an installed package's version with the lowest supported one."""
     try:
         version = importlib.metadata.version(needed.name)
     except importlib.metadata.PackageNotFoundError:
-        return Installed("", "is not installed")
+        return InstalledPackage("", "is not installed")
     if _numbers(version) < _numbers(needed.at_least):
-        return Installed(version, f"{version} is older than {needed.at_least}")
-    return Installed(version)
+        return InstalledPackage(version, f"{version} is older than {needed.at_least}")
+    return InstalledPackage(version)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

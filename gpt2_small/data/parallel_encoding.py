@@ -26,7 +26,7 @@ BATCHES_PER_PROCESS = 2  # one being encoded, and the next
 Batch = list[Piece]
 
 
-class Encoded(NamedTuple):
+class EncodedBatch(NamedTuple):
     """The tokens of a batch.
 
     ids: by split, `[tokens]`.
@@ -39,7 +39,7 @@ class Encoded(NamedTuple):
     size: int
 
 
-def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encoded:
+def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> EncodedBatch:
     """Encode the pieces of a batch, by split.
 
     A document ends with the tokenizer's end of text, or with an empty line if it has none. A
@@ -58,12 +58,12 @@ def encode_batch(tokenizer: Tokenizer, batch: Batch, held_out: HeldOut) -> Encod
             documents[split] += piece.begins
             size += len(text_to_bytes(text))
     nothing = np.empty(0, dtype=id_dtype(tokenizer.vocab_size))
-    return Encoded({s: np.concatenate([nothing, *ids[s]]) for s in SPLITS}, documents, size)
+    return EncodedBatch({s: np.concatenate([nothing, *ids[s]]) for s in SPLITS}, documents, size)
 
 
 def encode_in_order(
     batches: Iterable[Batch], tokenizer: Tokenizer, held_out: HeldOut, processes: int
-) -> Iterator[Encoded]:
+) -> Iterator[EncodedBatch]:
     """Encode batches in order; with `processes` 1, in this process.
 
     At most two batches for each process are in memory.
@@ -75,7 +75,7 @@ def encode_in_order(
         for batch in batches:
             yield encode_batch(tokenizer, batch, held_out)
         return
-    pending: deque[Future[Encoded]] = deque()
+    pending: deque[Future[EncodedBatch]] = deque()
     pool = ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -137,5 +137,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(batch: Batch) -> Encoded:
+def _work(batch: Batch) -> EncodedBatch:
     return encode_batch(_worker["tokenizer"], batch, _worker["held_out"])

@@ -13,7 +13,7 @@ from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place
 from gpt2_small.data.corpora.named_corpora import open_corpus
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.learn_tokenizer import learn_tokenizer
-from gpt2_small.data.parallel_encoding import SPLITS, Batch, Encoded, encode_in_order
+from gpt2_small.data.parallel_encoding import SPLITS, Batch, EncodedBatch, encode_in_order
 from gpt2_small.data.prepare_options import (
     PrepareOptions,
     check_space,
@@ -22,7 +22,7 @@ from gpt2_small.data.prepare_options import (
 )
 from gpt2_small.data.shards.index import index_content
 from gpt2_small.data.shards.shard_writer import SplitWriter
-from gpt2_small.data.unfinished_folder import Unfinished
+from gpt2_small.data.unfinished_folder import UnfinishedFolder
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype
 from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer, save_tokenizer
@@ -83,7 +83,7 @@ def prepare(
         UserError: an unreadable text, a folder with other content or other settings, or too little
             disk space.
     """
-    unfinished = Unfinished(Path(folder))
+    unfinished = UnfinishedFolder(Path(folder))
     begun_with = unfinished.progress.get("settings", {})
     revision = (
         begun_with.get("revision of the text") if begun_with.get("the text") == name else None
@@ -117,7 +117,11 @@ class Preparation:
     """
 
     def __init__(
-        self, corpus: Corpus, unfinished: Unfinished, options: PrepareOptions, save_seconds: float
+        self,
+        corpus: Corpus,
+        unfinished: UnfinishedFolder,
+        options: PrepareOptions,
+        save_seconds: float,
     ) -> None:
         self.corpus, self.unfinished, self.save_seconds = corpus, unfinished, save_seconds
         self.settings = settings_of(corpus, options)
@@ -200,7 +204,7 @@ class Preparation:
                 saved_at = time.monotonic()
             yield self._progress("tokens")
 
-    def _append(self, encoded: Encoded) -> None:
+    def _append(self, encoded: EncodedBatch) -> None:
         for split, writer in self.writers.items():
             writer.append(encoded.ids[split])
             self.documents[split] += encoded.documents[split]

@@ -17,7 +17,7 @@ from gpt2_small.data.prepare import SAVE_SECONDS, Preparation, PrepareProgress
 from gpt2_small.data.prepare_options import PrepareOptions, settings_of, suitable_processes
 from gpt2_small.data.shards import Shards, holds_shards, open_shards
 from gpt2_small.data.shards.index import read_index
-from gpt2_small.data.unfinished_folder import INDEX, Unfinished
+from gpt2_small.data.unfinished_folder import INDEX, UnfinishedFolder
 from gpt2_small.errors import UserError
 from gpt2_small.files.locks import locked
 from gpt2_small.files.user_cache import cache_folder
@@ -96,7 +96,7 @@ def _open_or_prepare(
             return open_shards(folder)
         except UserError:  # damaged: prepare it again
             shutil.rmtree(folder, ignore_errors=True)
-    preparation = Preparation(corpus, Unfinished(folder), options, SAVE_SECONDS)
+    preparation = Preparation(corpus, UnfinishedFolder(folder), options, SAVE_SECONDS)
     for step in preparation.run(suitable_processes(corpus)):
         report(step)
     return open_shards(folder)

@@ -24,7 +24,7 @@ FORMAT = "gpt2-small-unfinished-shards/2"
 HASH_LENGTH = 64
 
 
-class Unfinished:
+class UnfinishedFolder:
     """The subfolder `unfinished` of a folder of shards; the constructor writes nothing.
 
     progress: the last saved state, empty at the beginning.

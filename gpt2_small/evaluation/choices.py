@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
-from gpt2_small.evaluation.continuation_scores import ContinuationScorer, Score
+from gpt2_small.evaluation.continuation_scores import ContinuationScore, ContinuationScorer
 from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.model_protocol import Model
 from gpt2_small.stories.choice_questions import story_questions
@@ -152,7 +152,7 @@ def as_texts(question: Question, definition: str) -> tuple[str, list[str], list[
     return without_brackets(context), endings, [float(len(ending)) for ending in endings]
 
 
-def prepare(question: Question, definition: str, tokenizer: Tokenizer) -> EncodedQuestion:
+def encode_question(question: Question, definition: str, tokenizer: Tokenizer) -> EncodedQuestion:
     """Encode a question, with a space before each ending.
 
     `completion` encodes context and ending separately, as build-nanogpt does. `harness` encodes
@@ -197,7 +197,7 @@ def check_scorable(
 
     Raises UserError for an ending that is empty or longer than n_ctx.
     """
-    prepared = [prepare(question, definition, tokenizer) for question in questions]
+    prepared = [encode_question(question, definition, tokenizer) for question in questions]
     for each in prepared:
         for ending in each.endings:
             if not each.context or not ending or len(ending) > n_ctx:
@@ -240,7 +240,7 @@ def answer(
     return _result(definition, total(sums))
 
 
-def _counted(question: EncodedQuestion, scores: Sequence[Score]) -> list[float]:
+def _counted(question: EncodedQuestion, scores: Sequence[ContinuationScore]) -> list[float]:
     """A question's contributions to count, acc, acc_norm, and bits and bytes of right endings."""
     totals = [score.total for score in scores]
     normed = [

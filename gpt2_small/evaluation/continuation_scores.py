@@ -30,7 +30,7 @@ POSITIONS_PER_CHUNK = 256
 
 
 @dataclass(frozen=True)
-class Score:
+class ContinuationScore:
     """The score of a continuation after its context.
 
     log_probabilities: of its tokens [tokens], in nats.
@@ -91,7 +91,7 @@ class ContinuationScorer:
         requests: Sequence[tuple[Sequence[int], Sequence[int]]],
         *,
         progress: Callable[[int], None] | None = None,
-    ) -> list[Score]:
+    ) -> list[ContinuationScore]:
         """Score each continuation after its context, in the order of the requests.
 
         Contexts are cut on the left so that both together have at most n_ctx + 1 tokens, as in
@@ -103,7 +103,7 @@ class ContinuationScorer:
         Raises ValueError for an empty context or continuation, and for a continuation of more than
         n_ctx tokens.
         """
-        scores: list[Score | None] = [None] * len(requests)
+        scores: list[ContinuationScore | None] = [None] * len(requests)
         done = 0
         was_training = self.model.training
         self.model.eval()
@@ -153,7 +153,7 @@ class ContinuationScorer:
         if batch:
             yield batch
 
-    def _scored(self, batch: Sequence[_Row]) -> Iterator[tuple[int, Score]]:
+    def _scored(self, batch: Sequence[_Row]) -> Iterator[tuple[int, ContinuationScore]]:
         tokens, positions, segments = _layout(batch)
         tokens, positions, segments = (
             part.to(self.device) for part in (tokens, positions, segments)
@@ -178,7 +178,7 @@ class ContinuationScorer:
         for row in batch:
             for places, ending in zip(row.places, row.endings, strict=True):
                 part = slice(begin, begin + len(ending))
-                score = Score(log_probabilities[part], bool(best[part].all()))
+                score = ContinuationScore(log_probabilities[part], bool(best[part].all()))
                 yield from ((place, score) for place in places)
                 begin += len(ending)
 

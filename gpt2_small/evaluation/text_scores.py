@@ -18,7 +18,7 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 WINDOWS_SORTED_TOGETHER = 256
 
 
-class Tokens(Protocol):
+class TokenArray(Protocol):
     """Token ids [tokens] in memory or in files."""
 
     def __len__(self) -> int: ...
@@ -33,7 +33,7 @@ class Document:
     group: the unit of the confidence interval; None for one group per window.
     """
 
-    tokens: Tokens
+    tokens: TokenArray
     group: int | None = None
 
 

@@ -1,7 +1,7 @@
 """Generate text with a model."""
 
 from gpt2_small.generation.chat import Chat, ChatTurn, Reply
-from gpt2_small.generation.continuation import Continuation, LikelyToken, ScoredToken, Step
+from gpt2_small.generation.continuation import Continuation, DrawnToken, LikelyToken, ScoredToken
 from gpt2_small.generation.loaded_model import LoadedModel, open_model
 from gpt2_small.generation.sampling.batch_sampling import sample_many
 from gpt2_small.generation.sampling.sampling_options import SamplingOptions
@@ -12,12 +12,12 @@ __all__ = [
     "Chat",
     "ChatTurn",
     "Continuation",
+    "DrawnToken",
     "LikelyToken",
     "LoadedModel",
     "Reply",
     "SamplingOptions",
     "ScoredToken",
-    "Step",
     "Stream",
     "continuations",
     "open_model",

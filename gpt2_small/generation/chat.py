@@ -10,7 +10,7 @@ from typing import Literal
 from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
-from gpt2_small.generation.continuation import Continuation, Finish, Step, stream_seed
+from gpt2_small.generation.continuation import Continuation, DrawnToken, Finish, stream_seed
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.sampling.sampling_options import SamplingOptions
 from gpt2_small.generation.streaming import Stream
@@ -30,7 +30,7 @@ class ChatTurn:
     role: Literal["user", "assistant"]
     text: str
     ids: list[int]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[DrawnToken] = field(default_factory=list)
     finish: Finish | None = None
 
 
@@ -166,7 +166,7 @@ class Reply:
         return self._row.text
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[DrawnToken]:
         """A step for every token drawn, the stop token included."""
         return self._row.steps
 
@@ -175,7 +175,7 @@ class Reply:
         """The finish reason as in `Continuation`; `length` also if the context was full."""
         return self._turn.finish
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[DrawnToken]:
         chat, n_ctx = self._chat, self._chat.loaded.model.config.n_ctx
         for step in self._stream:
             self._record(step.finish or "interrupted")

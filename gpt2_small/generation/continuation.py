@@ -20,7 +20,7 @@ TOKENS_OF_A_CHARACTER = 4
 class LikelyToken:
     """A candidate for the next token.
 
-    log_probability: in nats, as in `Step`.
+    log_probability: in nats, as in `DrawnToken`.
     """
 
     id: int
@@ -42,7 +42,7 @@ class ScoredToken:
 
 
 @dataclass(frozen=True)
-class Step:
+class DrawnToken:
     """One token of one continuation.
 
     prompt, sample: of the continuation, both counted from 0.
@@ -70,7 +70,7 @@ class Continuation:
     prompt, sample: its numbers, both counted from 0.
     text: the text so far, without a possible beginning of a stop string.
     steps: a step for every token drawn, the stop token included.
-    finish: as in `Step`, or `interrupted`.
+    finish: as in `DrawnToken`, or `interrupted`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Continuation:
         self.prompt, self.sample = prompt, sample
         self.prompt_ids = prompt_ids
         self.text = ""
-        self.steps: list[Step] = []
+        self.steps: list[DrawnToken] = []
         self.finish: Finish | None = None if options.max_new_tokens else "length"
         self.generator = torch.Generator(device).manual_seed(stream_seed(options.seed, sample))
         self._max_new_tokens = options.max_new_tokens
@@ -98,7 +98,7 @@ class Continuation:
 
     def take(
         self, id: int, log_probability: float | None, candidates: tuple[LikelyToken, ...]
-    ) -> Step:
+    ) -> DrawnToken:
         """Add a token, and return its step."""
         text = "" if id in self._stop_tokens else self._stop_text.push(self._decoder.push(id))
         if id in self._stop_tokens or self._stop_text.is_complete:
@@ -107,7 +107,9 @@ class Continuation:
             self.finish = "length"
         if self.finish is not None:
             text += self._held_back()
-        step = Step(self.prompt, self.sample, id, text, log_probability, candidates, self.finish)
+        step = DrawnToken(
+            self.prompt, self.sample, id, text, log_probability, candidates, self.finish
+        )
         self.text += text
         self.steps.append(step)
         return step

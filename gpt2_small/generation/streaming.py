@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gpt2_small.errors import UserError
-from gpt2_small.generation.continuation import Continuation, LikelyToken, Step
+from gpt2_small.generation.continuation import Continuation, DrawnToken, LikelyToken
 from gpt2_small.generation.decoder import Decoder, rows_at_once
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.prompts import prompt_ids
@@ -57,7 +57,7 @@ class Stream:
             for sample in range(options.num_samples)
         ]
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[DrawnToken]:
         if not self.options.max_new_tokens:
             return
         decoder = self._decoder or self._loaded.new_decoder()
@@ -65,7 +65,7 @@ class Stream:
         for first in range(0, len(self.rows), batch):
             yield from self._drawn_steps(decoder, self.rows[first : first + batch])
 
-    def _drawn_steps(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[Step]:
+    def _drawn_steps(self, decoder: Decoder, rows: list[Continuation]) -> Iterator[DrawnToken]:
         numbers = sorted({row.prompt for row in rows})
         logits = decoder.prefill([self.prompts[number] for number in numbers], reuse=True)
         if len(numbers) < len(rows):
@@ -110,7 +110,7 @@ class Stream:
 
     def _steps(
         self, logits: Float[Tensor, "batch d_vocab"], tokens: Tensor, rows: list[Continuation]
-    ) -> Iterator[Step]:
+    ) -> Iterator[DrawnToken]:
         if self.options.candidates is None:
             scores: Sequence[tuple[float | None, tuple[LikelyToken, ...]]]
             scores = [(None, ())] * len(rows)

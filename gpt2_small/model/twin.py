@@ -16,7 +16,7 @@ from gpt2_small.kernels.embedding import shared_embedding
 from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 from gpt2_small.model.eligibility import refuse_others
-from gpt2_small.model_protocol import Attention, Block, Hidden, Model, Norm
+from gpt2_small.model_protocol import Attention, Block, FeedForward, Model, Norm
 
 Residual = Float[Tensor, "batch seq d_model"]
 
@@ -33,7 +33,7 @@ def attention(attn: Attention, residual: Residual) -> Residual:
     return attn.output_dropout(affine(z, attn.W_O.flatten(end_dim=1), attn.b_O))
 
 
-def mlp(part: Hidden, residual: Residual) -> Residual:
+def mlp(part: FeedForward, residual: Residual) -> Residual:
     post = gelu_tanh(affine(residual, part.W_in, part.b_in))
     return part.output_dropout(affine(post, part.W_out, part.b_out))
 

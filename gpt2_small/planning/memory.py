@@ -46,7 +46,7 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class MemorySetting:
     """The settings of a training that affect memory.
 
     dtype: of the products; autocast's, or `float32`.
@@ -61,7 +61,7 @@ class Setting:
     is_twin: bool = True
 
 
-def activation_bytes(config: Config, setting: Setting) -> int:
+def activation_bytes(config: Config, setting: MemorySetting) -> int:
     """The bytes per position that are saved from the forward to the backward pass."""
     low, d_model = DTYPE_BYTES[setting.dtype], config.d_model
     # A norm saves its input, mean and scale; its output is saved by the next product.
@@ -86,7 +86,7 @@ def _plain_bytes(config: Config) -> int:
     return FLOAT32_BYTES * (patterns + steps + 4 * config.d_vocab)
 
 
-def _dropout_bytes(config: Config, setting: Setting) -> int:
+def _dropout_bytes(config: Config, setting: MemorySetting) -> int:
     """The bytes of dropout: a byte mask on a GPU, noise in the inputs' type on a CPU.
 
     On a CPU attention with dropout is not fused: it saves the pattern before and after dropout and
@@ -103,7 +103,7 @@ def _dropout_bytes(config: Config, setting: Setting) -> int:
     return config.n_layers * (patterns + noise - z) + FLOAT32_BYTES * config.d_model
 
 
-def copied_bytes(config: Config, setting: Setting, positions: int) -> int:
+def copied_bytes(config: Config, setting: MemorySetting, positions: int) -> int:
     """The bytes of the blocks' fused and cast matrices.
 
     On a CPU none is saved in float32, nor in any type with many positions.
@@ -118,7 +118,7 @@ def copied_bytes(config: Config, setting: Setting, positions: int) -> int:
     return config.n_layers * in_a_block * low
 
 
-def loss_bytes(config: Config, setting: Setting, positions: int) -> int:
+def loss_bytes(config: Config, setting: MemorySetting, positions: int) -> int:
     """The bytes of the loss's gradients, and of the largest temporary tensors beside them."""
     low, unembedding = DTYPE_BYTES[setting.dtype], config.d_vocab * config.d_model
     gradients = FLOAT32_BYTES * (unembedding + positions * config.d_model)
@@ -139,7 +139,7 @@ def fixed_bytes(config: Config) -> int:
     return (2 + MOMENTS) * FLOAT32_BYTES * parameter_count(config)
 
 
-def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
+def memory_of(config: Config, setting: MemorySetting, micro_batch: int) -> Memory:
     """The memory of a process that trains on micro-batches of so many windows of n_ctx tokens.
 
     It assumes gradient accumulation, with gradients throughout the step; in a step of one
@@ -158,7 +158,7 @@ def memory_of(config: Config, setting: Setting, micro_batch: int) -> Memory:
     )
 
 
-def largest_micro_batch(config: Config, setting: Setting, memory: float) -> int:
+def largest_micro_batch(config: Config, setting: MemorySetting, memory: float) -> int:
     """The number of windows of n_ctx tokens that fit in so many bytes, possibly 0."""
 
     def fits(micro_batch: int) -> bool:

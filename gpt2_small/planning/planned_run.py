@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gpt2_small.errors import UserError
 from gpt2_small.model_protocol import Config
 from gpt2_small.planning.device_peaks import CPU, Device
-from gpt2_small.planning.memory import DTYPE_BYTES, Setting
+from gpt2_small.planning.memory import DTYPE_BYTES, MemorySetting
 
 # Karpathy's PyTorch trainer of GPT-2 small, by DistributedDataParallel and torch.compile, took 45
 # minutes for 19,560 steps of 524,288 tokens on eight H100 (KellerJordan/modded-nanogpt, README):
@@ -126,9 +126,11 @@ class PlannedRun:
         return self.memory * (1 - self.reserve) / (self.gpus if self.on_cpu else 1)
 
     @property
-    def setting(self) -> Setting:
+    def setting(self) -> MemorySetting:
         """The settings that affect memory."""
-        return Setting(dtype=self.dtype, on_cpu=self.on_cpu, is_distributed=self.processes > 1)
+        return MemorySetting(
+            dtype=self.dtype, on_cpu=self.on_cpu, is_distributed=self.processes > 1
+        )
 
 
 def memory_here() -> float | None:

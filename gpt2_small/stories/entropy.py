@@ -23,7 +23,7 @@ Split: TypeAlias = Callable[[Node, Flow], Sequence[float]]
 
 
 @dataclass(frozen=True)
-class Profile:
+class StoryStatistics:
     """Exact statistics of a grammar's stories.
 
     Attributes:
@@ -38,8 +38,8 @@ class Profile:
     count: int
 
 
-def profile(grammar: Grammar) -> Profile:
-    """Compute the exact profile of a left-deterministic grammar.
+def statistics_of(grammar: Grammar) -> StoryStatistics:
+    """Compute the exact statistics of a left-deterministic grammar.
 
     It sums over all stories: each choice divides the flow, and the entropy of the choice is that of
     the next word. Nothing is sampled or truncated.
@@ -62,7 +62,7 @@ def profile(grammar: Grammar) -> Profile:
     ).items():
         lengths[length] += amount
     stories = _after(grammar, start, {(frozenset(), 0): 1}, by_number)
-    return Profile(dict(lengths), dict(surprisal), int(sum(stories.values())))
+    return StoryStatistics(dict(lengths), dict(surprisal), int(sum(stories.values())))
 
 
 def _after(grammar: Grammar, node: Node, flow: Flow, split: Split) -> Flow:
@@ -115,8 +115,8 @@ def joined(flows: Iterable[Mapping[State, float]]) -> dict[State, float]:
 
 
 @lru_cache(maxsize=1)
-def _stories() -> Profile:
-    return profile(GRAMMAR)
+def _stories() -> StoryStatistics:
+    return statistics_of(GRAMMAR)
 
 
 def count_stories() -> int:
@@ -148,7 +148,7 @@ def entropy_per_token(n_ctx: int) -> float:
     return window_entropy(_stories(), n_ctx) / n_ctx
 
 
-def window_entropy(stories: Profile, n_ctx: int) -> float:
+def window_entropy(stories: StoryStatistics, n_ctx: int) -> float:
     """The entropy in nats of the n_ctx tokens after a begin token, in a stream of stories."""
     begins = [1.0] + [0.0] * n_ctx
     total = 0.0

@@ -33,7 +33,7 @@ BLOCK_TOKENS = 2**16
 BLOCKS = 1024
 
 
-class Windows(ABC):
+class TrainingWindows(ABC):
     """Windows of equal length, divided equally between the processes of a step."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Windows(ABC):
 
 
 @dataclass(frozen=True)
-class StoriesData(Windows):
+class StoriesData(TrainingWindows):
     """Windows of the stories, each from the beginning of a story.
 
     seed: of the training text.
@@ -86,7 +86,7 @@ class StoriesData(Windows):
 
 
 @dataclass(frozen=True)
-class TextData(Windows):
+class TextData(TrainingWindows):
     """Windows of a text: random or in epochs for training, all in order for evaluation.
 
     Windows may cross the ends of documents and shards, so that they do not depend on the division

@@ -6,7 +6,7 @@ from browsing import Tab, served_page
 
 from gpt2_small import binding
 from gpt2_small.app.models import Models
-from gpt2_small.app.page.learning import Learner
+from gpt2_small.app.page.learning import LearnerFile
 from gpt2_small.runs import append_log
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def test_a_wrong_mask_is_visible_and_named_until_the_file_is_corrected(
     browser, run, mine, monkeypatch
 ) -> None:
     models = Models(str(run), solution=binding.load(mine))
-    learner = Learner(mine, "my_gpt2.py")
+    learner = LearnerFile(mine, "my_gpt2.py")
     with served_page(models, learner) as (address, _), Tab(browser, address) as tab:
         tab.open("look")
         tab.page.locator("#looks-ahead").wait_for()
@@ -57,7 +57,7 @@ def test_an_unfinished_file_is_watched_and_the_reference_shown_instead(
     file.write_text(text.replace(body, "raise NotImplementedError"))
     models = Models(str(run), solution=binding.load(file))
     assert "line" in models.problem
-    learner = Learner(file, "my_gpt2.py")
+    learner = LearnerFile(file, "my_gpt2.py")
     with served_page(models, learner) as (address, _), Tab(browser, address) as tab:
         tab.page.get_by_text("shown instead: the reference").wait_for()
         tab.write(TEXT, 3)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gpt2_small.app.chat_messages import checked_messages, conversation_with
-from gpt2_small.app.models import Shown
+from gpt2_small.app.models import ShownModel
 from gpt2_small.app.openai.completion_fields import CompletionRequest
 from gpt2_small.app.serving.fields import encoded
 from gpt2_small.app.token_views import checked_ids, logits_of, pieces, scored
 from gpt2_small.errors import UserError
-from gpt2_small.generation import Step, Stream
+from gpt2_small.generation import DrawnToken, Stream
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ class Logprobs:
 class Completion:
     """A running request for completions; `whole` or `chunks` computes it, one token at a time."""
 
-    def __init__(self, shown: Shown, asked: CompletionRequest) -> None:
+    def __init__(self, shown: ShownModel, asked: CompletionRequest) -> None:
         self.shown, self.asked = shown, asked
         tokenizer, n_ctx = shown.tokenizer, shown.model.config.n_ctx
         self.prompts = [
@@ -149,7 +149,7 @@ class Completion:
         }
         return {**self.head, "choices": [choice]}
 
-    def _logprob(self, step: Step) -> tuple[int, str, float | None, list[tuple[int, float]]]:
+    def _logprob(self, step: DrawnToken) -> tuple[int, str, float | None, list[tuple[int, float]]]:
         best = [(other.id, other.log_probability) for other in step.candidates]
         return step.id, step.text, step.log_probability, best
 
@@ -173,7 +173,7 @@ class Completion:
 class ChatCompletion:
     """A running request for a chat completion."""
 
-    def __init__(self, shown: Shown, asked: CompletionRequest) -> None:
+    def __init__(self, shown: ShownModel, asked: CompletionRequest) -> None:
         self.shown, self.asked = shown, asked
         messages = checked_messages(asked.messages)
         chat = conversation_with(shown, messages, asked.options)
@@ -219,14 +219,14 @@ class ChatCompletion:
             "total_tokens": prompt + completion,
         }
 
-    def _chunk(self, delta: Json, steps: Sequence[Step], finish: str | None) -> Json:
+    def _chunk(self, delta: Json, steps: Sequence[DrawnToken], finish: str | None) -> Json:
         logprobs = None
         if self.asked.logprobs is not None and steps:
             logprobs = {"content": [self._logprob(step) for step in steps]}
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
         return {**self.head, "choices": [choice]}
 
-    def _logprob(self, step: Step) -> Json:
+    def _logprob(self, step: DrawnToken) -> Json:
         best = [(other.id, other.log_probability) for other in step.candidates]
         return self._entry(step.id, step.log_probability) | {
             "top_logprobs": [self._entry(id, lp) for id, lp in best]

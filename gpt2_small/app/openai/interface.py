@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.app.openai import completion_fields
 from gpt2_small.app.openai.completion_fields import CompletionRequest
 from gpt2_small.app.openai.completions import ChatCompletion, Completion
@@ -88,7 +88,7 @@ class Interface:
         if refusal is not None:
             return refusal
         asked: CompletionRequest = read(content)
-        shown: Shown = self.shown
+        shown: ShownModel = self.shown
 
         def work() -> Any:
             completion = kind(shown, asked)

@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gpt2_small.app import ablation, activation_views
-from gpt2_small.app.activation_views import ObservationCache
-from gpt2_small.app.models import REFERENCE, Models, Shown
+from gpt2_small.app.activation_views import ActivationCache
+from gpt2_small.app.models import REFERENCE, Models, ShownModel
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
 from gpt2_small.app.serving.answers import lines
@@ -24,7 +24,7 @@ class ActivationAnswers:
 
     def __init__(self, questions: QuestionFields, turns: Turns, models: Models) -> None:
         self._questions, self._turns, self._models = questions, turns, models
-        self._observations = ObservationCache()
+        self._observations = ActivationCache()
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -114,7 +114,7 @@ class ActivationAnswers:
             raise UserError(f"a head is {fields.shown(pair)}; give its layer and its number")
         return pair[0], pair[1]
 
-    def _head(self, shown: Shown, layer: Any, head: Any) -> tuple[int, int]:
+    def _head(self, shown: ShownModel, layer: Any, head: Any) -> tuple[int, int]:
         config = shown.model.config
         asked = {"layer": layer, "head": head}
         return (

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.watch_screens import about_part
 from gpt2_small.checker.learner.watching.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
@@ -26,7 +26,7 @@ LOG_TICK = 1.0
 MOST_POINTS = 2_000
 
 
-class Learner:
+class LearnerFile:
     """A learner's file, checked in a thread after every save."""
 
     def __init__(self, path: Path, shown_as: str) -> None:
@@ -77,24 +77,24 @@ class Learner:
         finally:
             watch.stop()
 
-    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
-        """Store the lesson's state when it has changed."""
-        state = state_of(lesson, busy)
+    def tell(self, file_state: FileState, events: Sequence[Notice], busy: bool) -> None:
+        """Store the file's state when it has changed."""
+        state = state_of(file_state, busy)
         state["news"] = [event.part for event in events if event.kind == "finished"]
         with self._lock:
             if state != self._state:
                 self._state = state
                 self._version += 1
 
-    def key(self, lesson: Lesson, pressed: str) -> None:
+    def key(self, file_state: FileState, pressed: str) -> None:
         """Ignore other keys, which the page does not have."""
 
 
-def state_of(lesson: Lesson, busy: bool) -> Json:
-    """The lesson's state, as in `watch`, as JSON values."""
-    verdict = lesson.verdict()
+def state_of(file_state: FileState, busy: bool) -> Json:
+    """The file's state, as in `watch`, as JSON values."""
+    verdict = file_state.verdict()
     parts = []
-    for part in lesson.parts:
+    for part in file_state.parts:
         results = verdict.of(part)
         report = verdict.reports.get(part, PartReport())
         parts.append(
@@ -108,18 +108,18 @@ def state_of(lesson: Lesson, busy: bool) -> Json:
             }
         )
     return {
-        "file": lesson.verdict().solution,
+        "file": file_state.verdict().solution,
         "sha256": verdict.sha256,
         "parts": parts,
-        "done": len(lesson.done()),
-        "focus": lesson.shown_part(),
-        "problem": lesson.problem,
-        "advice": "" if lesson.problem else plain(about_part(lesson)),
+        "done": len(file_state.done()),
+        "focus": file_state.shown_part(),
+        "problem": file_state.problem,
+        "advice": "" if file_state.problem else plain(about_part(file_state)),
         "hint": None
-        if lesson.hint is None
-        else {"title": lesson.hint.title, "text": lesson.hint.text},
-        "is_known": lesson.is_known(),
-        "is_complete": lesson.complete,
+        if file_state.hint is None
+        else {"title": file_state.hint.title, "text": file_state.hint.text},
+        "is_known": file_state.is_known(),
+        "is_complete": file_state.complete,
         "is_busy": busy,
     }
 

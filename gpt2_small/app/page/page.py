@@ -15,13 +15,13 @@ from gpt2_small import __version__, binding
 from gpt2_small.app import token_views
 from gpt2_small.app.chat_messages import examples
 from gpt2_small.app.decoder_cache import Decoders
-from gpt2_small.app.models import Models, Shown
+from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.app.page.activation_answers import ActivationAnswers
-from gpt2_small.app.page.learning import Learner, log_of
+from gpt2_small.app.page.learning import LearnerFile, log_of
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.page.text_answers import TextAnswers
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import HANDLERS, LINES, Closing, json_lines
+from gpt2_small.app.serving.answers import HANDLERS, LINES, ClosingResponse, json_lines
 from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
 from gpt2_small.generation.chat import refuse_without_roles
@@ -38,7 +38,7 @@ TYPES = {
 class Page:
     """The page of a model, a learner's file and a run, each of which may be missing."""
 
-    def __init__(self, models: Models, learner: Learner | None) -> None:
+    def __init__(self, models: Models, learner: LearnerFile | None) -> None:
         self.models, self.learner = models, learner
         self.turns = Turns()
         self.decoders = Decoders()
@@ -134,10 +134,10 @@ class Page:
             async for state in states:
                 yield json_lines([state])
 
-        return Closing(written(), ExitStack(), LINES)
+        return ClosingResponse(written(), ExitStack(), LINES)
 
 
-def no_roles(shown: Shown) -> str:
+def no_roles(shown: ShownModel) -> str:
     """The reason why this model cannot chat, with the commands to fine-tune it; else empty."""
     try:
         refuse_without_roles(shown.loaded)

@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gpt2_small.app.serving.guard import TooLong
+from gpt2_small.app.serving.guard import BodyTooLong
 from gpt2_small.app.serving.turns import Job, TooBusy, Turns
 from gpt2_small.errors import UserError
 
 LINES = "application/x-ndjson"
 
 
-class Closing(StreamingResponse):
+class ClosingResponse(StreamingResponse):
     """A streaming response that closes its job at the end, also when the client disconnects."""
 
     def __init__(self, content: AsyncIterator[str], stack: ExitStack, media_type: str) -> None:
@@ -57,7 +57,7 @@ async def streamed(
                     raise
             yield last
 
-        return Closing(texts(), stack.pop_all(), media_type)
+        return ClosingResponse(texts(), stack.pop_all(), media_type)
 
 
 def json_lines(items: list[Any]) -> str:
@@ -92,7 +92,7 @@ async def for_users(_request: Request, error: Exception) -> Response:
     """Respond to a user's mistake."""
     if isinstance(error, TooBusy):
         return error_answer(429, str(error), "rate_limit_error")
-    return error_answer(413 if isinstance(error, TooLong) else 400, sentence(error))
+    return error_answer(413 if isinstance(error, BodyTooLong) else 400, sentence(error))
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
@@ -107,7 +107,7 @@ async def not_found(request: Request, _error: Exception) -> Response:
 
 HANDLERS: dict[Any, Any] = {
     UserError: for_users,
-    TooLong: for_users,
+    BodyTooLong: for_users,
     404: not_found,
     405: not_found,
     Exception: unexpected,

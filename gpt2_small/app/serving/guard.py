@@ -70,7 +70,7 @@ class Guard:
         if refusal is not None:
             await refuse(send, *refusal)
             return
-        await self._app(scope, Bounded(receive, send), send)
+        await self._app(scope, BoundedBody(receive, send), send)
 
     def _refusal(self, headers: Headers) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
@@ -100,8 +100,8 @@ class Guard:
         return None
 
 
-class Bounded:
-    """A request's `receive` that raises TooLong for a body of more than MOST_BYTES."""
+class BoundedBody:
+    """A request's `receive` that raises BodyTooLong for a body of more than MOST_BYTES."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send, self._bytes = receive, send, 0
@@ -111,11 +111,13 @@ class Bounded:
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
             if self._bytes > MOST_BYTES:
-                raise TooLong(f"a request of more than {MOST_BYTES:,} bytes is not read; send less")
+                raise BodyTooLong(
+                    f"a request of more than {MOST_BYTES:,} bytes is not read; send less"
+                )
         return message
 
 
-class TooLong(Exception):
+class BodyTooLong(Exception):
     """A request is too long."""
 
 

@@ -21,7 +21,7 @@ _WORDS = {
 }
 
 
-def prepare(folder: Path, handed_in: Path, submissions: Sequence[Submission]) -> None:
+def check_folder(folder: Path, handed_in: Path, submissions: Sequence[Submission]) -> None:
     """Create the folder. Raises UserError if feedback could not be written later.
 
     Also raises it for a folder inside the hand-ins, and for one that has another file under a

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpt2_small.checker.claims.judging.runner import Judged, observed, reference
+from gpt2_small.checker.claims.judging.runner import JudgedClaim, observed, reference
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.mistakes.matching.wrong_references import without_taps
@@ -12,7 +12,7 @@ from gpt2_small.errors import UserError
 
 
 def explained_inside(
-    inner: str, ids: Sequence[str], judged: Sequence[Judged], seed: int
+    inner: str, ids: Sequence[str], judged: Sequence[JudgedClaim], seed: int
 ) -> Mistake | None:
     """The mistake in an inner part that explains every failed claim about the outer part.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.judging.runner import Judged
+from gpt2_small.checker.claims.judging.runner import JudgedClaim
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.built_in import LAYOUTS, find_layout
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields
@@ -18,7 +18,7 @@ from gpt2_small.checker.layouts.inner_mistakes import explained_inside
 from gpt2_small.checker.layouts.layout import INSIDE
 from gpt2_small.checker.parts import MODULES
 from gpt2_small.checker.sandbox.observer import Observer
-from gpt2_small.checker.sandbox.task import Task
+from gpt2_small.checker.sandbox.task import ChildTask
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError
@@ -38,7 +38,7 @@ class LayoutRequest:
     Without a layout, only FIXED changes anything.
     """
 
-    def __init__(self, task: Task, parts: list[str], every_part: bool) -> None:
+    def __init__(self, task: ChildTask, parts: list[str], every_part: bool) -> None:
         self.task, self.wanted, self.every_part = task, parts, every_part
         self.layout = None if task.layout is None else find_layout(task.layout)
         self.names: frozenset[str] | None = None
@@ -98,7 +98,7 @@ class LayoutRequest:
             return f"waits for {wrong[0]}, of which it is made"
 
     def with_mistake_inside(
-        self, report: PartReport, part: str, judged: Sequence[Judged], seed: int
+        self, report: PartReport, part: str, judged: Sequence[JudgedClaim], seed: int
     ) -> PartReport:
         """The report with a mistake in an inner part that is not judged separately.
 

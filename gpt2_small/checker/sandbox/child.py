@@ -7,26 +7,26 @@ from types import ModuleType
 
 from gpt2_small import binding
 from gpt2_small.checker import exercise_sets
-from gpt2_small.checker.claims.judging.runner import Sight, look, stand_in
+from gpt2_small.checker.claims.judging.runner import ObservedClaim, look, stand_in
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.claims.observing.packing import pack
 from gpt2_small.checker.sandbox.colab import stand_in_for_colab
-from gpt2_small.checker.sandbox.limits import Stopwatch
+from gpt2_small.checker.sandbox.limits import TimeLimit
 from gpt2_small.checker.sandbox.messages import write_frame
-from gpt2_small.checker.sandbox.task import Task
+from gpt2_small.checker.sandbox.task import ChildTask
 from gpt2_small.errors import UserError
 
 _MODULE = "gpt2_small_checked"
 _OTHERS = "gpt2_small_other_parts"
 
 
-def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
+def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
     """Execute a task, and send its results.
 
     The judge trusts none of them: they are observations, or the file's progress.
     """
     limits = task.limits
-    stopwatch.stop_after(limits.loading_seconds, limits.wall_seconds)
+    time_limit.stop_after(limits.loading_seconds, limits.wall_seconds)
     if task.work == "load":
         write_frame(sender, json.dumps(_loaded(task)).encode())
         return
@@ -37,12 +37,12 @@ def work(task: Task, sender: int, stopwatch: Stopwatch) -> None:
     stand_in(module, task.parts, _other_parts(task))
     if task.work == "look":
         with other_axes(task.axes):
-            _look(task, module, sender, stopwatch)
+            _look(task, module, sender, time_limit)
     else:
         _trace(task, module, sender)
 
 
-def load(task: Task) -> ModuleType:
+def load(task: ChildTask) -> ModuleType:
     """Run the file."""
     sys.argv = [str(task.path)]
     if task.has_helpers:
@@ -62,7 +62,7 @@ def load(task: Task) -> ModuleType:
     return module
 
 
-def _proposed(task: Task) -> dict[str, object]:
+def _proposed(task: ChildTask) -> dict[str, object]:
     """The layout that fits the file, and the fitting parts."""
     from gpt2_small.checker.claims.observing.probes import config
     from gpt2_small.checker.layouts.built_in import proposed_layout
@@ -71,7 +71,7 @@ def _proposed(task: Task) -> dict[str, object]:
     return {} if found is None else {"layout": found[0], "parts": list(found[1])}
 
 
-def _loaded(task: Task) -> dict[str, object]:
+def _loaded(task: ChildTask) -> dict[str, object]:
     """The error of running the file, or the names that it defines."""
     try:
         return {"names": list(vars(load(task)))}
@@ -81,7 +81,7 @@ def _loaded(task: Task) -> dict[str, object]:
         return {"error": f"{task.path}: KeyboardInterrupt"}
 
 
-def _other_parts(task: Task) -> ModuleType:
+def _other_parts(task: ChildTask) -> ModuleType:
     """The reference without the parts under check."""
     module = ModuleType(_OTHERS)
     module.__file__ = f"<{_OTHERS}>"
@@ -91,27 +91,27 @@ def _other_parts(task: Task) -> ModuleType:
     return module
 
 
-def _look(task: Task, module: ModuleType, sender: int, stopwatch: Stopwatch) -> None:
+def _look(task: ChildTask, module: ModuleType, sender: int, time_limit: TimeLimit) -> None:
     """Observe the claims, and send a message before and after each."""
     claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
     for number in task.claims:
         claim = claims[number]
         write_frame(sender, json.dumps({"start": number}).encode())
         seconds = max(task.limits.seconds, claim.seconds)
-        stopwatch.stop_after(seconds, max(task.limits.wall_seconds, seconds))
+        time_limit.stop_after(seconds, max(task.limits.wall_seconds, seconds))
         sight = look(claim, module, task.seed)
         try:
             seen = pack(sight.seen)
         except Exception as error:
-            sight, seen = Sight({}, f"its result cannot be compared: {error}"), pack({})
-        stopwatch.stop()
+            sight, seen = ObservedClaim({}, f"its result cannot be compared: {error}"), pack({})
+        time_limit.stop()
         told = {"problem": sight.problem, "line": sight.line, "written": sight.written}
         write_frame(sender, json.dumps({"sight": {**told, "seconds": sight.seconds}}).encode())
         write_frame(sender, seen)
     sys.stdout.flush()
 
 
-def _trace(task: Task, module: ModuleType, sender: int) -> None:
+def _trace(task: ChildTask, module: ModuleType, sender: int) -> None:
     """Send a failed part's traces, case by case."""
     from gpt2_small.checker.sandbox import tracing
 

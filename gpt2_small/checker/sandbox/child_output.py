@@ -10,7 +10,7 @@ from typing import Any
 
 from gpt2_small.checker.sandbox.forker import END, FORK
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
-from gpt2_small.checker.sandbox.task import Limits, Task
+from gpt2_small.checker.sandbox.task import ChildTask, Limits
 
 # Seconds to wait for a child beyond its own limits, which end it with a traceback.
 _GRACE = 2.0
@@ -20,10 +20,10 @@ _LARGEST = 64 << 20
 _SENTENCE = 600
 
 
-class Process:
+class ForkedChild:
     """A child that executes a task."""
 
-    def __init__(self, forker: socket.socket, task: Task) -> None:
+    def __init__(self, forker: socket.socket, task: ChildTask) -> None:
         self._forker = forker
         self.task = task
         self.status: int | None = None

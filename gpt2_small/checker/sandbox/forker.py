@@ -17,7 +17,7 @@ from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.sandbox import child
 from gpt2_small.checker.sandbox.limits import (
-    Stopwatch,
+    TimeLimit,
     adopt_orphans,
     confine_signals,
     drop_privileges_of_root,
@@ -26,7 +26,7 @@ from gpt2_small.checker.sandbox.limits import (
     limit_memory,
 )
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
-from gpt2_small.checker.sandbox.task import Task
+from gpt2_small.checker.sandbox.task import ChildTask
 
 FORK, END = b"fork", b"end"
 _WORDS = 300
@@ -45,7 +45,7 @@ def serve(judge: socket.socket, judge_process: int) -> None:
     while (order := read_frame(judge.fileno())) is not None:
         if order == FORK:
             messages = [read_frame(judge.fileno()) or b"" for _ in range(3)]
-            task = Task.unpacked(*messages)
+            task = ChildTask.unpacked(*messages)
             import_ahead(task)
             process, descriptors = fork(task)
             socket.send_fds(judge, [process.to_bytes(8, "little")], descriptors)
@@ -56,7 +56,7 @@ def serve(judge: socket.socket, judge_process: int) -> None:
             write_frame(judge.fileno(), ended(process, judge_process).to_bytes(8, "little"))
 
 
-def import_ahead(task: Task) -> None:
+def import_ahead(task: ChildTask) -> None:
     """Import the modules of a task's claims once for all later children."""
     if task.work == "look":
         claims = exercise_sets.find(task.exercises).claims(task.parts[-1])
@@ -69,7 +69,7 @@ def import_for(claims: Sequence[Claim]) -> None:
         import_module(name)
 
 
-def fork(task: Task) -> tuple[int, Sequence[int]]:
+def fork(task: ChildTask) -> tuple[int, Sequence[int]]:
     """Start a child; returns its id and descriptors."""
     receiver, sender = os.pipe()
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as trace:
@@ -91,7 +91,7 @@ def ended(process: int, judge_process: int) -> int:
     return status
 
 
-def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
+def _be_the_child(task: ChildTask, sender: int, printed: int, trace: int) -> None:
     """Execute the task in this process, and exit."""
     words = None
     try:
@@ -112,7 +112,7 @@ def _be_the_child(task: Task, sender: int, printed: int, trace: int) -> None:
         drop_privileges_of_root()
         confine_signals()
         words = os.fdopen(kept[1], "w")
-        child.work(task, kept[0], Stopwatch(words))
+        child.work(task, kept[0], TimeLimit(words))
     except BaseException as error:
         with contextlib.suppress(BaseException):
             assert words is not None

@@ -28,7 +28,7 @@ def limit_memory(extra: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-class Stopwatch:
+class TimeLimit:
     """Ends this process with a traceback at a limit of processor or wall time.
 
     trace: the traceback's file.

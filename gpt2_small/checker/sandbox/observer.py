@@ -8,15 +8,21 @@ from types import CodeType
 
 from gpt2_small import notebooks
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.judging.runner import RAISED, Judged, Sight, behind, judged
+from gpt2_small.checker.claims.judging.runner import (
+    RAISED,
+    JudgedClaim,
+    ObservedClaim,
+    behind,
+    judged,
+)
 from gpt2_small.checker.claims.observing.packing import unpack
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts import LAYOUTS
 from gpt2_small.checker.mistakes.edited_reference import code_without
 from gpt2_small.checker.mistakes.other_names import meant_by
 from gpt2_small.checker.parts import PARTS
-from gpt2_small.checker.sandbox.child_output import Process
-from gpt2_small.checker.sandbox.task import Task
+from gpt2_small.checker.sandbox.child_output import ForkedChild
+from gpt2_small.checker.sandbox.task import ChildTask
 from gpt2_small.checker.sandbox.tracing import Trace, cases_of
 from gpt2_small.checker.sandbox.tracing import unpack as unpack_trace
 from gpt2_small.checker.verdict import Result
@@ -27,7 +33,7 @@ _FAKED = "it sent no valid observation"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedFile:
     """The result of running a file: an error's sentence, or the names that it defines.
 
     source: its text.
@@ -54,10 +60,10 @@ class Loaded:
 
 
 @dataclass
-class Outcome:
+class PartOutcome:
     """A part's judged claims and printed output."""
 
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[JudgedClaim] = field(default_factory=list)
     printed: str = ""
 
 
@@ -66,14 +72,14 @@ class Observer:
     """Runs a file in children of a forker."""
 
     forker: socket.socket
-    task: Task
+    task: ChildTask
     exercises: ExerciseSet
     on_result: Callable[[Result], None]
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedFile:
         """Run the file once; returns its error or its names."""
         limits = self.task.limits
-        process = Process(self.forker, replace(self.task, work="load"))
+        process = ForkedChild(self.forker, replace(self.task, work="load"))
         try:
             told = process.read(limits.wall_seconds)
             error = None if told is None else told.get("error")
@@ -89,17 +95,17 @@ class Observer:
             error = f"{place}: while the file is run, {how}"
         process.close()
         if error is not None:
-            return Loaded(str(error)[:_LONGEST])
-        return Loaded(
+            return LoadedFile(str(error)[:_LONGEST])
+        return LoadedFile(
             None,
             self.task.source,
             frozenset(map(str, names)),
             *definition_lines(self.task.source),
         )
 
-    def look(self, parts: Sequence[str], claims: Sequence[Claim]) -> Outcome:
+    def look(self, parts: Sequence[str], claims: Sequence[Claim]) -> PartOutcome:
         """Judge claims about the last of these parts, in a child, or in more after a crash."""
-        outcome, crashes = Outcome(), 0
+        outcome, crashes = PartOutcome(), 0
         while len(outcome.judged) < len(claims):
             rest = claims[len(outcome.judged) :]
             stopped = self._look_at_some(parts, rest, outcome)
@@ -107,17 +113,17 @@ class Observer:
                 break
             crashes += 1
             seen = {RAISED: "the end of the process"}
-            self._keep(outcome, Judged(stopped, seen))
+            self._keep(outcome, JudgedClaim(stopped, seen))
             gate = claims[len(outcome.judged) - 1].gate
             if gate or crashes == _CRASHES or "within" in stopped.message:
                 for later in claims[len(outcome.judged) :]:
-                    self._keep(outcome, Judged(behind(stopped, later), {}))
+                    self._keep(outcome, JudgedClaim(behind(stopped, later), {}))
         return outcome
 
     def proposal(self) -> tuple[str, list[str]] | None:
         """The layout that fits the file, with the fitting parts; None without one."""
         task = self.task.to("propose", (), self._others(()))
-        process = Process(self.forker, task)
+        process = ForkedChild(self.forker, task)
         try:
             told = process.read(self.task.limits.wall_seconds) or {}
             name, parts = str(told["layout"]), [str(part) for part in told["parts"]]
@@ -130,7 +136,7 @@ class Observer:
 
     def traces(self, parts: Sequence[str]) -> dict[str, Trace]:
         """A part's traces by case, without failed ones."""
-        process = Process(self.forker, self.task.to("trace", parts, self._others(parts)))
+        process = ForkedChild(self.forker, self.task.to("trace", parts, self._others(parts)))
         found: dict[str, Trace] = {}
         try:
             for case in cases_of(parts[-1]):
@@ -144,18 +150,18 @@ class Observer:
     def _others(self, parts: Sequence[str]) -> CodeType:
         return code_without(tuple(parts), self.exercises)
 
-    def _keep(self, outcome: Outcome, one: Judged) -> None:
+    def _keep(self, outcome: PartOutcome, one: JudgedClaim) -> None:
         outcome.judged.append(one)
         self.on_result(one.result)
 
     def _look_at_some(
-        self, parts: Sequence[str], claims: Sequence[Claim], outcome: Outcome
+        self, parts: Sequence[str], claims: Sequence[Claim], outcome: PartOutcome
     ) -> Result | None:
         """Judge claims until the child ends; returns the claim that ended it, judged, if any."""
         all_claims = self.exercises.claims(parts[-1])
         numbers = tuple(all_claims.index(claim) for claim in claims)
         task = replace(self.task.to("look", parts, self._others(parts)), claims=numbers)
-        process = Process(self.forker, task)
+        process = ForkedChild(self.forker, task)
         left, gate = list(claims), None
         seconds, problem = task.limits.loading_seconds, ""
         try:
@@ -180,20 +186,20 @@ class Observer:
         process.close()
         if gate is not None:
             for later in left:
-                self._keep(outcome, Judged(behind(gate, later), {}))
+                self._keep(outcome, JudgedClaim(behind(gate, later), {}))
             return None
         if not left:
             return None
         return Result(left[0].component, left[0].name, "failed", message=how, line=line)
 
-    def _sight(self, process: Process, claim: Claim, wall_seconds: float) -> Judged | None:
+    def _sight(self, process: ForkedChild, claim: Claim, wall_seconds: float) -> JudgedClaim | None:
         """A child's observation of a claim, judged; None if the child has ended."""
         told, data = process.read(wall_seconds), process.read_bytes(wall_seconds)
         if told is None or data is None:
             return None
         fields = told["sight"] if isinstance(told.get("sight"), dict) else {}
         problem, line, seconds = (fields.get(key) for key in ("problem", "line", "seconds"))
-        sight = Sight(
+        sight = ObservedClaim(
             unpack(data),
             None if problem is None else str(problem)[:_LONGEST],
             line if type(line) is int else None,

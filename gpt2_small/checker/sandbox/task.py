@@ -28,7 +28,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Task:
+class ChildTask:
     """A file's text, and the work to do with it.
 
     exercises: the name of the file's exercise set.
@@ -55,7 +55,7 @@ class Task:
     fixed: tuple[str, ...] = ()
     has_helpers: bool = True
 
-    def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "Task":
+    def to(self, work: Work, parts: Sequence[str], others: CodeType) -> "ChildTask":
         """A task for the same file with other work."""
         return replace(self, work=work, parts=tuple(parts), others=others)
 
@@ -66,7 +66,7 @@ class Task:
         return [json.dumps(fields).encode(), self.source, marshal.dumps(self.others)]
 
     @classmethod
-    def unpacked(cls, header: bytes, source: bytes, others: bytes) -> "Task":
+    def unpacked(cls, header: bytes, source: bytes, others: bytes) -> "ChildTask":
         """Decode the messages of `packed`."""
         fields: dict[str, Any] = json.loads(header)
         fields |= {"path": Path(fields["path"]), "limits": Limits(**fields["limits"])}

@@ -13,7 +13,7 @@ from typing import Any
 
 from gpt2_small.checker import exercise_set, exercise_sets
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.judging.runner import RAISED, Judged
+from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judged_parts import LayoutRequest
@@ -21,12 +21,12 @@ from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
-from gpt2_small.checker.sandbox.observer import Loaded, Observer
-from gpt2_small.checker.sandbox.task import Limits, Task
+from gpt2_small.checker.sandbox.observer import LoadedFile, Observer
+from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.verdict import PartReport, Result, Status
 
 
-class Request:
+class CheckRequest:
     """A file to check, with its results so far."""
 
     def __init__(self, fields: dict[str, Any], answers: int, forker: socket.socket) -> None:
@@ -34,7 +34,7 @@ class Request:
         self.parts: list[str] = fields["parts"]
         self.seed: int = fields["seed"]
         self.naming: bool = fields["naming"]
-        task = Task(
+        task = ChildTask(
             Path(fields["path"]),
             fields["source"].encode("latin-1"),
             self.seed,
@@ -75,8 +75,8 @@ class Request:
         self.say(remarks=self.layout.remarks(self.passed, self.observer))
 
     def part(
-        self, part: str, loaded: Loaded, exercises: ExerciseSet | str
-    ) -> tuple[list[Judged], PartReport]:
+        self, part: str, loaded: LoadedFile, exercises: ExerciseSet | str
+    ) -> tuple[list[JudgedClaim], PartReport]:
         """A part's results and report.
 
         exercises: the set to compare with, or the reason why the part waits.
@@ -86,14 +86,14 @@ class Request:
                 Result(part, claim.name, "waiting", message=exercises)
                 for claim in self.claims(part, self.exercises)
             ]
-            return [self.kept(Judged(result, {})) for result in results], PartReport()
+            return [self.kept(JudgedClaim(result, {})) for result in results], PartReport()
         if part not in loaded.names:
             message = f"the file has no {part}{loaded.hint(part, self.exercises.parts)}"
             results = [
                 Result(part, claim.name, "not_written", message=message)
                 for claim in self.claims(part, exercises)
             ]
-            return [self.kept(Judged(result, {})) for result in results], PartReport()
+            return [self.kept(JudgedClaim(result, {})) for result in results], PartReport()
         alone = [claim for claim in self.claims(part, exercises) if not claim.together]
         outcome = replace(self.observer, exercises=exercises).look((part,), alone)
         judged = [one.with_line(loaded.code_lines.get(part)) for one in outcome.judged]
@@ -115,7 +115,7 @@ class Request:
             if set(claim.together) <= set(self.parts) and not self.layout.leaves_out(part, claim)
         ]
 
-    def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[Judged]:
+    def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[JudgedClaim]:
         """Judge a claim about a part with the file's other parts, if it passes alone.
 
         The reference replaces other parts that failed, so that a mistake fails only its own part.
@@ -124,23 +124,23 @@ class Request:
         """
         if statuses == {"not_written"}:
             result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
-            return [self.kept(Judged(result, {}))]
+            return [self.kept(JudgedClaim(result, {}))]
         if statuses != {"passed"}:
             result = Result(part, claim.name, "waiting", message=f"waits for {part}")
-            return [self.kept(Judged(result, {}))]
+            return [self.kept(JudgedClaim(result, {}))]
         others = [p for p in claim.together if p != part]
         order: Sequence[str] = [p for p in others if p in self.passed] + [part]
         replaced = [p for p in others if p not in self.passed]
         judged = self.observer.look(order, [claim]).judged
         return [_with_stand_ins(one, replaced) for one in judged]
 
-    def kept(self, judged: Judged) -> Judged:
+    def kept(self, judged: JudgedClaim) -> JudgedClaim:
         """Send a result that did not come from a child."""
         self.say_result(judged.result)
         return judged
 
     def named(
-        self, part: str, judged: list[Judged], printed: str, exercises: ExerciseSet
+        self, part: str, judged: list[JudgedClaim], printed: str, exercises: ExerciseSet
     ) -> PartReport:
         """The mistakes that explain the observations, and the first wrong line."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
@@ -165,7 +165,7 @@ class Request:
         return PartReport(ids, naming.text, printed, lines)
 
 
-def _with_stand_ins(judged: Judged, replaced: Sequence[str]) -> Judged:
+def _with_stand_ins(judged: JudgedClaim, replaced: Sequence[str]) -> JudgedClaim:
     """A judged claim with a remark about the parts replaced by the reference."""
     if not replaced or judged.result.status != "passed":
         return judged
@@ -178,7 +178,7 @@ def serve(client: socket.socket, forker: socket.socket) -> None:
     """Answer requests until the client ends."""
     close_to_others()
     while (frame := read_frame(client.fileno())) is not None:
-        request = Request(json.loads(frame), client.fileno(), forker)
+        request = CheckRequest(json.loads(frame), client.fileno(), forker)
         with other_axes(request.exercises.axes):
             request.answer()
         request.say(finished=True)

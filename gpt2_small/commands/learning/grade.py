@@ -61,7 +61,7 @@ def grade(
         pictures.writable(picture)
     submitted = submissions(folder)
     if feedback is not None:
-        feedback_files.prepare(feedback, folder, submitted)
+        feedback_files.check_folder(feedback, folder, submitted)
     grading = Grading(
         seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
         seconds=seconds,

@@ -26,13 +26,13 @@ def watch(
     """
     from gpt2_small.checker.learner import verdict_screen
     from gpt2_small.checker.learner.watching.keyboard import Keys, NoKeys
-    from gpt2_small.checker.learner.watching.watch_screens import Lines, Screen
+    from gpt2_small.checker.learner.watching.watch_screens import WatchLines, WatchScreen
     from gpt2_small.checker.learner.watching.watcher import Watch
 
     path = learner_file(file)
     console = verdict_screen.console_for_learners()
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    face = Screen(console) if is_terminal else Lines(console)
+    face = WatchScreen(console) if is_terminal else WatchLines(console)
     Watch(path, shown_path(path), face).run(Keys() if is_terminal else NoKeys())
     if is_terminal:
         console.print()

@@ -54,7 +54,7 @@ def app(
             model = str(newest)
         bind_solution_of(solution, model)
         from gpt2_small.app.models import Models
-        from gpt2_small.app.page.learning import Learner
+        from gpt2_small.app.page.learning import LearnerFile
         from gpt2_small.app.page.page import Page
         from gpt2_small.app.serving.guard import Guard, names_of
         from gpt2_small.app.serving.http_server import (
@@ -75,7 +75,7 @@ def app(
     for line in (*models.remarks, *filter(None, [models.problem])):
         print_to_stderr(line)
     file = learners_file()
-    page = Page(models, None if file is None else Learner(file, shown_path(file)))
+    page = Page(models, None if file is None else LearnerFile(file, shown_path(file)))
     key = page_key()
     names, any_address = names_of(host)
     guarded = Guard(page.application(), token=key, names=names, any_address=any_address)

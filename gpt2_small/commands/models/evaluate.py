@@ -89,7 +89,7 @@ def evaluate(
         print_line(line)
     report: dict[str, Any] = {"format": FORMAT, "model": model, "dtype": dtype}
     if data is not None:
-        report |= score_text(loaded, data, stride, column)
+        report |= print_text_score(loaded, data, stride, column)
     if questions is not None:
         report |= score_choices(loaded, questions, definition)
     if json_path is not None:
@@ -115,7 +115,7 @@ def check_flags(
         raise UserError(f"definition is {definition!r}; {guess} give one of {known}")
 
 
-def score_text(
+def print_text_score(
     loaded: "LoadedModel", data: str, stride: int | None, column: str | None
 ) -> dict[str, Any]:
     """Score a text, print the result and return its fields of the report."""

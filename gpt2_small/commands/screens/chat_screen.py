@@ -14,7 +14,7 @@ from gpt2_small import binding
 from gpt2_small.commands.screens.sample_output import TO_STANDARD_OUTPUT
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import write_atomically
-from gpt2_small.generation import Chat, Reply, Step
+from gpt2_small.generation import Chat, DrawnToken, Reply
 from gpt2_small.generation.terminal_text import on_one_line, print_anything, visible
 from gpt2_small.tokenizers.protocol import Tokenizer
 
@@ -147,7 +147,7 @@ def token_names(tokenizer: Tokenizer) -> Callable[[int], str]:
     return lambda id: names.get(id) or _quoted(tokenizer.decode([id]))
 
 
-def _line_about(step: Step, name: Callable[[int], str]) -> str:
+def _line_about(step: DrawnToken, name: Callable[[int], str]) -> str:
     """A token, its probability and the likeliest alternatives, in the screen's width."""
     line = f"{name(step.id):{TOKEN_WIDTH}} {_percent(step.log_probability):>6}"
     for each in step.candidates:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from gpt2_small.data.conversations.rendering import Rendered
+from gpt2_small.data.conversations.rendering import RenderedConversation
 from gpt2_small.errors import UserError, nearest
 from gpt2_small.files.hashes import check_sha256, sha256
 from gpt2_small.files.json_files import read_json
@@ -44,7 +44,7 @@ class ChatSplitWriter:
             kind: stack.enter_context((folder / f"{split}.{kind}").open("wb")) for kind in KINDS
         }
 
-    def append(self, rendered: Rendered) -> None:
+    def append(self, rendered: RenderedConversation) -> None:
         """Add a conversation."""
         for kind, values in (
             ("starts", [self.tokens]),

@@ -22,7 +22,7 @@ NOTHING_LEFT = "longer than --max-length, without any target after dropping turn
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedConversation:
     """A conversation's token ids, and which of them are targets; both [tokens]."""
 
     ids: np.ndarray
@@ -55,7 +55,7 @@ def render(
     max_length: int,
     too_long: str,
     audit: Audit,
-) -> Rendered | None:
+) -> RenderedConversation | None:
     """Render a conversation in at most `max_length` tokens; None if it is dropped.
 
     With `drop-turns` the oldest pairs of turns are dropped until it fits.
@@ -74,7 +74,7 @@ def render(
         return None
     if first:
         audit.changed[CUT] += 1
-    return Rendered(np.concatenate(ids[first:]), is_target, len(ids) - first)
+    return RenderedConversation(np.concatenate(ids[first:]), is_target, len(ids) - first)
 
 
 def _turns(

@@ -20,7 +20,7 @@ GIVEN_TOKENIZER = "the tokenizer"  # a setting with its own section in the index
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedFile:
     """An index's entry of a shard. Raises ValueError for an invalid entry."""
 
     file: str
@@ -42,7 +42,7 @@ class Index:
     name: str
     dtype: str
     tokenizer_sha256: str
-    shards: dict[str, list[Listed]]
+    shards: dict[str, list[ListedFile]]
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ def read_index(folder: Path) -> Index:
             content["dtype"],
             str(content["tokenizer"]["sha256"]),
             {
-                split: [Listed(**entry) for entry in content["splits"][split]["shards"]]
+                split: [ListedFile(**entry) for entry in content["splits"][split]["shards"]]
                 for split in ("train", "val")
             },
             tuple(map(str, content.get("remarks", ()))),
@@ -93,7 +93,7 @@ def index_content(
         left_out: skipped files and rows.
         folder: of the tokenizer's file.
         documents: by split.
-        shards: entries as in `Listed`, by split.
+        shards: entries as in `ListedFile`, by split.
     """
     return {
         "format": FORMAT,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpt2_small.data.shards.index import Listed
+from gpt2_small.data.shards.index import ListedFile
 from gpt2_small.data.shards.shard_writer import NPY_HEADER_BYTES, npy_header
 from gpt2_small.data.shards.token_sequence import (
     OpenFiles,
@@ -27,7 +27,7 @@ COPY_AGAIN = "copy it again from where it was made, or prepare the text again"
 
 def read_listed(
     folder: Path,
-    entries: Sequence[Listed],
+    entries: Sequence[ListedFile],
     dtype: np.dtype[Any],
     vocab_size: int,
     verify: bool,

@@ -27,7 +27,7 @@ from gpt2_small.training.checkpointing.training_state import (
     OPTIMIZER,
     POSITION,
     RANDOM,
-    State,
+    TrainingState,
     read_position,
 )
 
@@ -48,7 +48,7 @@ class CheckpointWriter:
         self.failures: list[Exception] = []
         self._thread: Thread | None = None
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write a checkpoint after the previous one; do nothing after a failure."""
         self.wait()
         if not self.failures:
@@ -61,7 +61,7 @@ class CheckpointWriter:
             self._thread.join()
             self._thread = None
 
-    def _write(self, state: State) -> None:
+    def _write(self, state: TrainingState) -> None:
         try:
             self._sync_log()
             save_checkpoint(self.folder, state.step, state.weights, state.files())

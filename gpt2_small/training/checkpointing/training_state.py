@@ -25,7 +25,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """A training's state after a step; its tensors are copies.
 
     record: the step's record, without its evaluation.
@@ -63,14 +63,14 @@ class State:
         }
 
 
-def capture(training: Training, record: RunRecord, is_evaluated: bool) -> State:
+def capture(training: Training, record: RunRecord, is_evaluated: bool) -> TrainingState:
     """Copy a training's state to main memory. All processes take part.
 
     The main process alone copies weights and optimiser.
     """
     random = {name: training.processes.gather(row) for name, row in _generators(training).items()}
     is_main = training.processes.is_main
-    return State(
+    return TrainingState(
         record,
         is_evaluated,
         {name: _copy(value) for name, value in training.model.named_parameters() if is_main},

@@ -11,7 +11,7 @@ import torch
 
 from gpt2_small.errors import UserError
 from gpt2_small.model_protocol import Config
-from gpt2_small.planning.memory import Setting, fixed_bytes, largest_micro_batch
+from gpt2_small.planning.memory import MemorySetting, fixed_bytes, largest_micro_batch
 from gpt2_small.planning.planned_run import GPU_RESERVE, divisor_up_to, memory_here
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.recipe import Recipe
@@ -65,7 +65,7 @@ def largest_fit(
     recipe: Recipe, config: Config, processes: Processes, memory: float, *, is_twin: bool
 ) -> int:
     """The number of windows that fit in memory by the planner's estimate, possibly 0."""
-    setting = Setting(
+    setting = MemorySetting(
         dtype=recipe.dtype,
         on_cpu=processes.device.type == "cpu",
         is_distributed=processes.world_size > 1,

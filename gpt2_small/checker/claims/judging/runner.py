@@ -30,7 +30,7 @@ RAISED = "raised"
 
 
 @dataclass(frozen=True)
-class Sight:
+class ObservedClaim:
     """A claim's observation of a module, before any comparison.
 
     problem: why it was interrupted, if it was. line: the file's line of the interruption.
@@ -45,26 +45,26 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedClaim:
     """A claim's result, and its observation."""
 
     result: Result
     seen: Observation
 
-    def with_mistake(self, mistake: str) -> "Judged":
-        return Judged(replace(self.result, mistake=mistake), self.seen)
+    def with_mistake(self, mistake: str) -> "JudgedClaim":
+        return JudgedClaim(replace(self.result, mistake=mistake), self.seen)
 
-    def moved_to(self, line: int) -> "Judged":
+    def moved_to(self, line: int) -> "JudgedClaim":
         """A copy with another line, if it failed."""
         if self.result.status != "failed":
             return self
-        return Judged(replace(self.result, line=line), self.seen)
+        return JudgedClaim(replace(self.result, line=line), self.seen)
 
-    def with_line(self, line: int | None) -> "Judged":
+    def with_line(self, line: int | None) -> "JudgedClaim":
         """A copy with this line, if it failed without one."""
         if self.result.status != "failed" or self.result.line is not None:
             return self
-        return Judged(replace(self.result, line=line), self.seen)
+        return JudgedClaim(replace(self.result, line=line), self.seen)
 
 
 def reference(exercises: ExerciseSet = GPT2) -> ModuleType:
@@ -96,19 +96,19 @@ def _expected(claim: Claim, seed: int, exercises: ExerciseSet) -> tuple[Observat
 
 def judge(
     module: ModuleType, part: str, seed: int = 0, exercises: ExerciseSet = GPT2
-) -> list[Judged]:
+) -> list[JudgedClaim]:
     """Judge all claims about a part in a module with the reference's other parts."""
     return list(judge_each(exercises.claims(part), module, seed, exercises))
 
 
 def judge_each(
     claims: Iterable[Claim], module: ModuleType, seed: int, exercises: ExerciseSet = GPT2
-) -> Iterator[Judged]:
+) -> Iterator[JudgedClaim]:
     """Judge claims about one part in turn; after a gate that fails, all wait."""
     gate: Result | None = None
     for claim in claims:
         if gate is not None:
-            yield Judged(behind(gate, claim), {})
+            yield JudgedClaim(behind(gate, claim), {})
             continue
         one = judge_one(claim, module, seed, exercises)
         if claim.gate and one.result.status != "passed":
@@ -124,13 +124,17 @@ def behind(gate: Result, claim: Claim) -> Result:
     return Result(claim.component, claim.name, "waiting", message=message)
 
 
-def judge_one(claim: Claim, module: ModuleType, seed: int, exercises: ExerciseSet = GPT2) -> Judged:
+def judge_one(
+    claim: Claim, module: ModuleType, seed: int, exercises: ExerciseSet = GPT2
+) -> JudgedClaim:
     """Judge one claim."""
     one = judged(claim, look(claim, module, seed), seed, exercises)
     return one.with_line(definition_line(module, claim.component))
 
 
-def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2) -> Judged:
+def judged(
+    claim: Claim, sight: ObservedClaim, seed: int, exercises: ExerciseSet = GPT2
+) -> JudgedClaim:
     """Compare a claim's observation with the expectation."""
     seen, problem = sight.seen, sight.problem
     if problem is None:
@@ -144,7 +148,7 @@ def judged(claim: Claim, sight: Sight, seed: int, exercises: ExerciseSet = GPT2)
     result = Result(
         claim.component, claim.name, status, None, problem or "", sight.seconds, sight.line
     )
-    return Judged(result, seen)
+    return JudgedClaim(result, seen)
 
 
 def summarised(claim: Claim, seen: Observation) -> Observation:
@@ -176,26 +180,26 @@ def observed(claim: Claim, module: ModuleType, seed: int) -> Observation:
     return sight.seen if sight.problem is not None else summarised(claim, sight.seen)
 
 
-def look(claim: Claim, module: ModuleType, seed: int) -> Sight:
+def look(claim: Claim, module: ModuleType, seed: int) -> ObservedClaim:
     """Observe a module, without comparing."""
     if not hasattr(module, claim.component):
-        return Sight({}, f"the file has no {claim.component}", None, False)
+        return ObservedClaim({}, f"the file has no {claim.component}", None, False)
     started = time.perf_counter()
     torch.default_generator.manual_seed(seed)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sight = Sight(claim.observe(module, seed))
+            sight = ObservedClaim(claim.observe(module, seed))
     except KeyboardInterrupt:
         raise
     except Failure as failure:
-        sight = Sight(failure.seen or {RAISED: str(failure)}, str(failure))
+        sight = ObservedClaim(failure.seen or {RAISED: str(failure)}, str(failure))
     except BaseException as error:
         line, words = line_in(module, error), explain_error(error)
         if isinstance(error, NotImplementedError) and line is not None:
-            sight = Sight({}, f"{claim.component} is not written yet", line, False)
+            sight = ObservedClaim({}, f"{claim.component} is not written yet", line, False)
         else:
-            sight = Sight({RAISED: type(error).__name__, TAP + "words": words}, words, line)
+            sight = ObservedClaim({RAISED: type(error).__name__, TAP + "words": words}, words, line)
     return replace(sight, seconds=time.perf_counter() - started)
 
 

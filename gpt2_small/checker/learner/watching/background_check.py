@@ -17,7 +17,7 @@ _LONG = 2.0
 
 
 @dataclass(frozen=True)
-class News:
+class CheckMessage:
     """A message about one version of the file.
 
     number: the request's number.
@@ -30,14 +30,14 @@ class News:
     found: Result | Verdict
 
 
-class Background:
+class BackgroundCheck:
     """Serves the latest request, one group of parts after another, with a warm checker."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._news: SimpleQueue[News] = SimpleQueue()
-        self._bench = _Bench(path, self._news)
-        self._spare: _Bench | None = None
+        self._news: SimpleQueue[CheckMessage] = SimpleQueue()
+        self._bench = _CheckThread(path, self._news)
+        self._spare: _CheckThread | None = None
         self._number = 0
 
     def ask(self, groups: Sequence[Sequence[str]]) -> int:
@@ -45,14 +45,14 @@ class Background:
         self._number += 1
         if self._bench.is_stuck():
             self._bench.stop()
-            self._bench, self._spare = self._spare or _Bench(self._path, self._news), None
+            self._bench, self._spare = self._spare or _CheckThread(self._path, self._news), None
         self._bench.ask(self._number, groups)
         return self._number
 
-    def news(self) -> list[News]:
+    def news(self) -> list[CheckMessage]:
         """The latest request's messages since the last call."""
         if self._bench.is_stuck() and self._spare is None:
-            self._spare = _Bench(self._path, self._news)
+            self._spare = _CheckThread(self._path, self._news)
         found = []
         with contextlib.suppress(Empty):
             while True:
@@ -70,10 +70,10 @@ class Background:
         self._bench.join()
 
 
-class _Bench:
+class _CheckThread:
     """A checker's thread."""
 
-    def __init__(self, path: Path, news: SimpleQueue[News]) -> None:
+    def __init__(self, path: Path, news: SimpleQueue[CheckMessage]) -> None:
         self._path, self._news = path, news
         self._wanted: tuple[int, list[Sequence[str]]] = (0, [])
         self._change = threading.Condition()
@@ -129,11 +129,11 @@ class _Bench:
 
     def _check(self, checker: Checker, number: int, parts: Sequence[str]) -> None:
         def tell(result: Result) -> None:
-            self._news.put(News(number, parts, result))
+            self._news.put(CheckMessage(number, parts, result))
 
         verdict = checker.check(self._path, parts, on_result=tell)
         if verdict.error is not None:
             with self._change:
                 if self._wanted[0] == number:
                     self._wanted = number, []
-        self._news.put(News(number, parts, verdict))
+        self._news.put(CheckMessage(number, parts, verdict))

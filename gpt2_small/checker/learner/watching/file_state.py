@@ -28,7 +28,7 @@ class Notice:
     text: str = ""
 
 
-class Lesson:
+class FileState:
     """The states of a learner's file's parts, its latest change, and new messages.
 
     focus: the part that the learner edits.

@@ -7,14 +7,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gpt2_small.checker.learner import progress, verdict_screen
-from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.verdict import PartReport
 
 _KEYS = "h hint   n next   t {other}   q quit"
 
 
-class Screen:
+class WatchScreen:
     """A terminal's screen: the part in focus in detail, or a table of all parts."""
 
     def __init__(self, console: Console) -> None:
@@ -23,30 +23,30 @@ class Screen:
         self._news: tuple[str | None, list[Text]] = None, []
         self._painted: list[str] = []
 
-    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
+    def tell(self, file_state: FileState, events: Sequence[Notice], busy: bool) -> None:
         """Redraw the screen if it has changed."""
-        text = lesson.verdict().sha256
+        text = file_state.verdict().sha256
         of_text, news = self._news
         news = news if text == of_text else []
         finished = [event for event in events if event.kind in ("finished", "whole")]
-        self._news = text, [*news, *(celebration(event, lesson) for event in finished)]
-        lines = self._lines(lesson, busy, self._console.size.height)
+        self._news = text, [*news, *(celebration(event, file_state) for event in finished)]
+        lines = self._lines(file_state, busy, self._console.size.height)
         if lines != self._painted:
             self._painted = lines
             self._console.file.write("\x1b[H\x1b[2J" + "\n".join(lines))
             self._console.file.flush()
 
-    def key(self, lesson: Lesson, pressed: str) -> None:
+    def key(self, file_state: FileState, pressed: str) -> None:
         """Switch between one part and the table."""
         if pressed == "t":
             self._table = not self._table
 
-    def _lines(self, lesson: Lesson, busy: bool, height: int) -> list[str]:
+    def _lines(self, file_state: FileState, busy: bool, height: int) -> list[str]:
         """The screen's lines, with the keys in the last one."""
-        top = self._rendered(self._top(lesson, busy))
-        foot = self._rendered(foot_of(lesson, "one part" if self._table else "all parts"))
+        top = self._rendered(self._top(file_state, busy))
+        foot = self._rendered(foot_of(file_state, "one part" if self._table else "all parts"))
         room = max(height - len(top) - len(foot) - 2, 3)
-        middle = self._rendered(self._middle(lesson))
+        middle = self._rendered(self._middle(file_state))
         if len(middle) > room:
             middle = [*middle[: room - 1], "..."]
         return [*top, "", *middle, *[""] * (room - len(middle) + 1), *foot]
@@ -56,28 +56,28 @@ class Screen:
             self._console.print(what)
         return [line.rstrip() for line in captured.get().rstrip("\n").split("\n")]
 
-    def _top(self, lesson: Lesson, busy: bool) -> RenderableType:
-        done = len(lesson.done())
-        bar = "#" * done + "-" * (len(lesson.parts) - done)
-        said = f"{done} of {len(lesson.parts)} parts done  "
-        heading = verdict_screen.heading(lesson.verdict())
+    def _top(self, file_state: FileState, busy: bool) -> RenderableType:
+        done = len(file_state.done())
+        bar = "#" * done + "-" * (len(file_state.parts) - done)
+        said = f"{done} of {len(file_state.parts)} parts done  "
+        heading = verdict_screen.heading(file_state.verdict())
         if busy:
             heading.append("  checking ...", style="dim")
         return Group(heading, Text.assemble(said, (bar, "green")))
 
-    def _middle(self, lesson: Lesson) -> RenderableType:
-        if lesson.problem is not None:
-            return Text(lesson.problem, style="red")
+    def _middle(self, file_state: FileState) -> RenderableType:
+        if file_state.problem is not None:
+            return Text(file_state.problem, style="red")
         shown: list[RenderableType] = [*self._news[1]]
         if self._table:
-            shown += [verdict_screen.table(lesson.verdict()), Text()]
-        shown.append(about_part(lesson))
-        if lesson.hint is not None:
-            shown.append(Padding(hint_line(lesson.hint), (1, 0, 0, 0)))
+            shown += [verdict_screen.table(file_state.verdict()), Text()]
+        shown.append(about_part(file_state))
+        if file_state.hint is not None:
+            shown.append(Padding(hint_line(file_state.hint), (1, 0, 0, 0)))
         return Group(*shown)
 
 
-class Lines:
+class WatchLines:
     """Plain lines, one per message."""
 
     def __init__(self, console: Console) -> None:
@@ -85,36 +85,36 @@ class Lines:
         self._said: dict[str, str] = {}
         self._begun = False
 
-    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
+    def tell(self, file_state: FileState, events: Sequence[Notice], busy: bool) -> None:
         """Print new messages."""
         for event in events:
             if event.kind in ("error", "gone"):
                 self._print(event.text)
                 self._said.clear()
             elif event.kind in ("finished", "whole"):
-                self._print(celebration(event, lesson).plain)
+                self._print(celebration(event, file_state).plain)
                 self._said.pop(event.part, None)
             elif event.kind == "verdict" and self._begun:
-                self._say_of(lesson, event.part)
-        if not self._begun and lesson.is_known():
-            self._begin(lesson)
+                self._say_of(file_state, event.part)
+        if not self._begun and file_state.is_known():
+            self._begin(file_state)
 
-    def key(self, lesson: Lesson, pressed: str) -> None:
+    def key(self, file_state: FileState, pressed: str) -> None:
         """Ignore keys."""
 
-    def _begin(self, lesson: Lesson) -> None:
+    def _begin(self, file_state: FileState) -> None:
         """Print the state after the first complete check."""
         self._begun = True
-        self._print(f"{len(lesson.done())} of {len(lesson.parts)} parts done.")
-        verdict = lesson.verdict()
-        for part in lesson.parts:
+        self._print(f"{len(file_state.done())} of {len(file_state.parts)} parts done.")
+        verdict = file_state.verdict()
+        for part in file_state.parts:
             if verdict.state_of(part) == "failed":
-                self._say_of(lesson, part)
-            self._said.setdefault(part, part_line(lesson, part))
-        self._print(foot_of(lesson).plain.splitlines()[-1])
+                self._say_of(file_state, part)
+            self._said.setdefault(part, part_line(file_state, part))
+        self._print(foot_of(file_state).plain.splitlines()[-1])
 
-    def _say_of(self, lesson: Lesson, part: str) -> None:
-        line = part_line(lesson, part)
+    def _say_of(self, file_state: FileState, part: str) -> None:
+        line = part_line(file_state, part)
         if line != self._said.get(part):
             self._said[part] = line
             self._print(line)
@@ -123,39 +123,43 @@ class Lines:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
-def celebration(event: Notice, lesson: Lesson) -> Text:
+def celebration(event: Notice, file_state: FileState) -> Text:
     """The message that a part, or all of them, are finished."""
     if event.kind == "finished":
-        done = len(lesson.done())
+        done = len(file_state.done())
         return Text(
-            f"{event.part} is done! {done} of {len(lesson.parts)} parts.", style="bold green"
+            f"{event.part} is done! {done} of {len(file_state.parts)} parts.", style="bold green"
         )
-    said = verdict_screen.all_done(lesson.verdict())
+    said = verdict_screen.all_done(file_state.verdict())
     return Text(f"{said} You have written GPT-2.", style="bold green")
 
 
-def about_part(lesson: Lesson) -> RenderableType:
+def about_part(file_state: FileState) -> RenderableType:
     """The part in focus: its failure, or the next step."""
-    part, verdict = lesson.shown_part(), lesson.verdict()
+    part, verdict = file_state.shown_part(), file_state.verdict()
     state = verdict.state_of(part) if part is not None else "passed"
     if part is not None and state == "failed":
         return verdict_screen.mending(verdict, part)
-    if len(lesson.done()) == len(lesson.parts):
-        text = "" if lesson.complete else "Every part holds by itself; now all of them together ..."
+    if len(file_state.done()) == len(file_state.parts):
+        text = (
+            ""
+            if file_state.complete
+            else "Every part holds by itself; now all of them together ..."
+        )
         return Text(text)
     lines: list[RenderableType] = []
     if part is not None and state == "passed":
         lines.append(Text(f"{part} holds: {len(verdict.of(part))} checks passed."))
     if part is not None and state in ("not_written", "waiting") and verdict.of(part):
         lines.append(verdict_screen.next_step(verdict, part))
-    elif lesson.is_known():
+    elif file_state.is_known():
         lines.append(verdict_screen.advice(verdict))
     return Group(*lines)
 
 
-def part_line(lesson: Lesson, part: str) -> str:
+def part_line(file_state: FileState, part: str) -> str:
     """A part's state as one plain line."""
-    verdict = lesson.verdict()
+    verdict = file_state.verdict()
     state = verdict.state_of(part)
     if state != "failed":
         words = {"passed": "done", "not_written": "not written yet", "waiting": "waiting"}
@@ -170,10 +174,10 @@ def hint_line(hint: progress.Hint) -> Text:
     return Text.assemble((f"{hint.title}: ", "bold"), hint.text)
 
 
-def foot_of(lesson: Lesson, other: str = "all parts") -> Text:
+def foot_of(file_state: FileState, other: str = "all parts") -> Text:
     """The keys, and the file of hints and progress."""
-    where = progress.path_for(lesson.path).name
+    where = progress.path_for(file_state.path).name
     kept = f"Hints and progress are saved in {where}, beside your file."
-    if not lesson.kept:
+    if not file_state.kept:
         kept = f"{where} cannot be written, so hints and progress are not kept."
     return Text(f"{_KEYS.format(other=other)}\n{kept}", style="dim")

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gpt2_small.checker import exercise_sets
-from gpt2_small.checker.learner.watching.background_check import Background
-from gpt2_small.checker.learner.watching.file_state import Lesson, Notice
+from gpt2_small.checker.learner.watching.background_check import BackgroundCheck
+from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.keyboard import Keys, NoKeys
 from gpt2_small.checker.learner.watching.saved_file import (
     Gone,
@@ -20,23 +20,23 @@ from gpt2_small.checker.verdict import Result
 _TICK = 0.05
 
 
-class Face(Protocol):
+class WatchView(Protocol):
     """A display of `watch`."""
 
-    def tell(self, lesson: Lesson, events: Sequence[Notice], busy: bool) -> None:
+    def tell(self, file_state: FileState, events: Sequence[Notice], busy: bool) -> None:
         """Display the state after these messages."""
 
-    def key(self, lesson: Lesson, pressed: str) -> None:
+    def key(self, file_state: FileState, pressed: str) -> None:
         """Handle a key that changes only the display."""
 
 
 class Watch:
     """Checks a file after every save."""
 
-    def __init__(self, path: Path, shown_as: str, face: Face) -> None:
-        self.lesson = Lesson(path, shown_as, exercise_sets.of_file_or_default(path))
+    def __init__(self, path: Path, shown_as: str, face: WatchView) -> None:
+        self.state = FileState(path, shown_as, exercise_sets.of_file_or_default(path))
         self._saves = SavedFile(path)
-        self._background = Background(path)
+        self._background = BackgroundCheck(path)
         self._face = face
         self._text: bytes | None = None  # the last valid version
         self._asked_for_all = False
@@ -59,36 +59,36 @@ class Watch:
         events = self._look()
         for news in self._background.news():
             if isinstance(news.found, Result):
-                events += self.lesson.take_result(news.found)
+                events += self.state.take_result(news.found)
             else:
-                events += self.lesson.take(news.found)
+                events += self.state.take(news.found)
         self._check_together()
         if pressed == "h":
-            events += self.lesson.give_hint()
+            events += self.state.give_hint()
         elif pressed == "n":
-            self.lesson.next_part()
+            self.state.next_part()
         elif pressed:
-            self._face.key(self.lesson, pressed)
-        self._face.tell(self.lesson, events, self._background.is_busy())
+            self._face.key(self.state, pressed)
+        self._face.tell(self.state, events, self._background.is_busy())
 
     def _look(self) -> list[Notice]:
         """Request checks of the parts that a save changed."""
         seen = self._saves.look()
         if isinstance(seen, Gone):
-            return self.lesson.is_gone(seen.now)
+            return self.state.is_gone(seen.now)
         if isinstance(seen, Saved):
-            changed = changed_parts(self._text, seen.text, self.lesson.parts)
+            changed = changed_parts(self._text, seen.text, self.state.parts)
             if is_python(seen.text):
                 self._text = seen.text
-            self.lesson.saved(seen.sha256, changed)
-            others = [part for part in self.lesson.parts if part not in changed]
+            self.state.saved(seen.sha256, changed)
+            others = [part for part in self.state.parts if part not in changed]
             self._background.ask([[part] for part in (*changed, *others)])
             self._asked_for_all = False
         return []
 
     def _check_together(self) -> None:
         """Check all parts together once each passes separately."""
-        ready = not self._background.is_busy() and len(self.lesson.done()) == len(self.lesson.parts)
-        if ready and not (self._asked_for_all or self.lesson.complete or self.lesson.problem):
+        ready = not self._background.is_busy() and len(self.state.done()) == len(self.state.parts)
+        if ready and not (self._asked_for_all or self.state.complete or self.state.problem):
             self._asked_for_all = True
-            self._background.ask([self.lesson.parts])
+            self._background.ask([self.state.parts])

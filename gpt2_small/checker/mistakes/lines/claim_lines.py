@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from gpt2_small import notebooks
-from gpt2_small.checker.claims.judging.runner import RAISED, Judged
+from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.location import Location
@@ -47,7 +47,7 @@ class ClaimLines:
         self._text = source.decode("utf-8", errors="replace")
         self._groups = {claim.name: claim.group for claim in exercises.claims(part)}
 
-    def of(self, one: Judged) -> Location | None:
+    def of(self, one: JudgedClaim) -> Location | None:
         """The first line behind a failed claim; None if unknown."""
         group = self._groups.get(one.result.check, "")
         if RAISED in one.seen and group != "state":
@@ -65,7 +65,7 @@ class ClaimLines:
                 return found
         return None if line is None else Location(None, "", line, "")
 
-    def _of_raised(self, one: Judged) -> Location | None:
+    def _of_raised(self, one: JudgedClaim) -> Location | None:
         """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
         if self._part in ("sample", "generate"):
             return self._located
@@ -76,7 +76,7 @@ class ClaimLines:
             return None if line is None else Location(None, "", line, "")
         return None
 
-    def first(self, judged: Iterable[Judged]) -> Location | None:
+    def first(self, judged: Iterable[JudgedClaim]) -> Location | None:
         """The location to quote: of wrong names and shapes, else of the function, else any."""
         failed = [one for one in judged if one.result.status == "failed"]
         first = "state" if self._has_other_names else "function"

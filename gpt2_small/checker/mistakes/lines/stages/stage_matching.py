@@ -21,7 +21,7 @@ _FEWEST = 8
 
 
 @dataclass(frozen=True)
-class Match:
+class StageMatch:
     """A result's relation to a stage.
 
     kind: `right`; `scaled`: a multiple of it; `scrambled`: its numbers in another order than any
@@ -35,7 +35,7 @@ class Match:
     head: int | None = None
 
 
-def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
+def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
     """The best match of a result among stages."""
     if value.dtype == torch.bool:
         return _match_of_mask(value, among)
@@ -43,7 +43,7 @@ def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
     if is_exact and value.numel() < _FEWEST:
         return None  # a few small integers may be equal by chance
     numbers = numbers_of(value)
-    found: Match | None = None
+    found: StageMatch | None = None
     for stage in among:
         if stage.value.dtype == torch.bool:
             continue
@@ -52,37 +52,37 @@ def match(value: Tensor, among: Iterable[Stage]) -> Match | None:
                 continue
             if same(numbers, stage.numbers):
                 if _is_laid_out(value, stage.value) or _has_the_rows(value, stage.value):
-                    found = Match("right", stage)
+                    found = StageMatch("right", stage)
                     if stage.is_named:
                         return found
                 elif found is None:
-                    found = Match("scrambled", stage)
+                    found = StageMatch("scrambled", stage)
             elif not is_exact and (found is None or found.kind != "right"):
                 factor = _factor(numbers, stage.numbers)
                 if factor is not None:
-                    found = Match("scaled", stage, factor)
+                    found = StageMatch("scaled", stage, factor)
         elif _may_be_heads(found, stage):
             pieces = enumerate(_heads(stage, numbers.numel()))
             head = next((n for n, piece in pieces if same(numbers, piece)), None)
             if head is not None:
-                found = Match("right", stage, head=head)
+                found = StageMatch("right", stage, head=head)
                 if stage.is_named:
                     return found
     return found
 
 
-def _match_of_mask(value: Tensor, among: Iterable[Stage]) -> Match | None:
+def _match_of_mask(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
     """The stage that equals a mask or its negation."""
     for stage in among:
         mask = stage.value
         if mask.dtype != torch.bool or mask.shape != value.shape:
             continue
         if torch.equal(mask, value) or torch.equal(mask, ~value):
-            return Match("right", stage)
+            return StageMatch("right", stage)
     return None
 
 
-def _may_be_heads(found: Match | None, stage: Stage) -> bool:
+def _may_be_heads(found: StageMatch | None, stage: Stage) -> bool:
     """Whether a match by heads could be better than this one."""
     return found is None or (stage.is_named and not found.stage.is_named)
 
