@@ -9,16 +9,24 @@ from typing import Any
 import pytest
 from conversation_sources import ONE, Found, conformed, read, write_lines
 
+from gpt2_small.data.conversations.chat_sources import open_chat_source
 from gpt2_small.data.conversations.conversation import (
     BEGINS,
     EMPTY,
+    LATE_SYSTEM,
     NO_ANSWER,
+    NO_KNOWN_ROLE,
+    NO_TARGET,
     NO_TEXT,
     SAME_ROLE,
     SPECIAL,
     SYSTEM,
     TRAILING,
     UNKNOWN_ROLE,
+    Audit,
+    RawConversation,
+    RawTurn,
+    conform,
 )
 from gpt2_small.errors import UserError
 
@@ -32,6 +40,16 @@ from gpt2_small.errors import UserError
             [("system", "s"), ("user", "a"), ("assistant", "b")],
             [("user", "s\n\na"), ("assistant", "b")],
             [SYSTEM],
+        ),
+        (
+            [("developer", "s"), ("user", "a"), ("assistant", "b")],
+            [("user", "s\n\na"), ("assistant", "b")],
+            [SYSTEM],
+        ),
+        (
+            [("user", "a"), ("system", "s"), ("assistant", "b")],
+            [("user", "a"), ("assistant", "b")],
+            [LATE_SYSTEM],
         ),
         (
             [("user", "a"), ("user", "b"), ("assistant", "c")],
@@ -100,6 +118,12 @@ def test_a_conversation_without_an_answer_is_dropped_and_counted(
     assert audit.dropped == {NO_ANSWER: 1}
 
 
+def test_an_unknown_role_before_the_first_answer_is_the_counted_reason() -> None:
+    found, audit = conformed(("user", "a"), ("Chatbot", "b"))
+    assert found is None
+    assert audit.dropped == {NO_KNOWN_ROLE: 1}
+
+
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -157,6 +181,20 @@ def test_a_conversation_without_an_answer_is_dropped_and_counted(
             {"instruction": "Add.", "input": "1 2", "output": "3"},
             [[("user", "Add.\n\n1 2"), ("assistant", "3")]],
         ),
+        (  # Dolly's rows
+            {"instruction": "Add.", "context": "1 2", "response": "3", "category": "closed_qa"},
+            [[("user", "Add.\n\n1 2"), ("assistant", "3")]],
+        ),
+        (  # Anthropic's rows
+            {
+                "system": "s",
+                "messages": [
+                    {"role": "user", "content": "Hi"},
+                    {"role": "assistant", "content": "Ho"},
+                ],
+            },
+            [[("user", "s\n\nHi"), ("assistant", "Ho")]],
+        ),
         (
             {
                 "instruction": "c",
@@ -173,6 +211,37 @@ def test_the_format_of_a_row_is_detected_from_its_fields(
     row: dict[str, Any], expected: Found, tmp_path: Path
 ) -> None:
     assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "role", "content"),
+    [("messages", "role", "content"), ("conversations", "from", "value")],
+)
+def test_an_answer_of_weight_0_is_no_target(
+    shape: str, role: str, content: str, tmp_path: Path
+) -> None:
+    turns = [{role: "user", content: "a"}, {role: "assistant", content: "b", "weight": 0}]
+    turns += [{role: "user", content: "c"}, {role: "assistant", content: "d", "weight": 1.0}]
+    rows = [{shape: turns}, {shape: turns[:2]}]
+    audit = Audit()
+    path = str(write_lines(tmp_path / "rows.jsonl", rows))
+    source = open_chat_source(path, shape=None, lang=None, paths="best", limit=None, audit=audit)
+    first, second = (conform(raw, audit) for raw in source.conversations)
+    assert first is not None
+    assert [turn.is_trained for turn in first.turns if turn.role == "assistant"] == [False, True]
+    assert second is None
+    assert audit.dropped == {NO_TARGET: 1}
+
+
+def test_an_answer_joined_to_one_of_weight_0_is_no_target() -> None:
+    turns = (RawTurn("user", "a"), RawTurn("assistant", "b", False), RawTurn("assistant", "c"))
+    assert conform(RawConversation(turns), Audit()) is None
+
+
+def test_a_file_with_a_single_object_is_one_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "row.json"
+    path.write_text(json.dumps({"instruction": "Hi", "output": "Ho"}, indent=1))
+    assert read(path)[0] == ONE
 
 
 def test_trl_prompts_and_completions_are_read_as_messages(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ from gpt2_small.errors import UserError
         (['{"messages": 3}'], r"row 1 .* its 'messages' is no list"),
         (['{"messages": [3]}'], r"its turn 1 is no object"),
         (['{"messages": [{"content": "x"}]}'], r"its turn 1 has no 'role'"),
+        (
+            ['{"messages": [{"role": "user", "content": "x", "weight": 0.5}]}'],
+            r"its turn 1 has the weight 0.5, which is neither 0 nor 1",
+        ),
         (['{"instruction": 3, "output": "x"}'], r"its instruction or its output is no text"),
         (['{"instruction": "a", "output": "x", "history": [1]}'], r"history is no list of pairs"),
         ([json.dumps(message("a") | {"role": "bot"})], r"its role is 'bot'"),

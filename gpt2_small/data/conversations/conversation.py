@@ -12,7 +12,7 @@ Role = Literal["user", "assistant"]
 ROLES: Mapping[str, Role | Literal["system"]] = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model"), "assistant"),
-    "system": "system",
+    **dict.fromkeys(("system", "developer"), "system"),
 }
 
 # The separator of two texts that are joined to one turn.
@@ -81,6 +81,7 @@ class Audit:
 
 
 SYSTEM = "system messages, joined to the user's turn after them"
+LATE_SYSTEM = "system messages without a user's turn after them, left out"
 UNKNOWN_ROLE = "ended before a turn of another role"
 NO_TEXT = "ended before a turn without text"
 EMPTY = "ended before an empty turn"
@@ -89,6 +90,8 @@ BEGINS = "began with the assistant, whose first turns were left out"
 TRAILING = "ended with the user, whose last turn was left out"
 SPECIAL = "texts with <|...|> in them, encoded as plain characters"
 NO_ANSWER = "no answer of the assistant after a user's turn"
+NO_KNOWN_ROLE = "no answer before a turn of another role than user, assistant and system"
+NO_TARGET = "no answer is a target: each is one elsewhere, or has the weight 0"
 
 SPELLED = re.compile(r"<\|[^\s|]*\|>")
 
@@ -108,10 +111,10 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
         turns.pop()
         applied.add(TRAILING)
     if not turns:
-        audit.dropped[NO_ANSWER] += 1
+        audit.dropped[NO_KNOWN_ROLE if UNKNOWN_ROLE in applied else NO_ANSWER] += 1
         return None
     if not any(turn.role == "assistant" and turn.is_trained for turn in turns):
-        audit.dropped["every answer is a target elsewhere already"] += 1
+        audit.dropped[NO_TARGET] += 1
         return None
     if any(SPELLED.search(turn.text) for turn in turns):
         applied.add(SPECIAL)
@@ -131,7 +134,6 @@ def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
         if role == "system":
             if turn.text.strip():
                 system.append(turn.text)
-                applied.add(SYSTEM)
             continue
         if not turn.text.strip():
             applied.add(EMPTY)
@@ -139,12 +141,15 @@ def _readable(turns: Iterable[RawTurn], applied: set[str]) -> list[Turn]:
         text = turn.text
         if role == "user" and system:
             text, system = BETWEEN.join([*system, text]), []
+            applied.add(SYSTEM)
         found.append(Turn(role, text, turn.is_trained))
+    if system:
+        applied.add(LATE_SYSTEM)
     return found
 
 
 def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:
-    """Join consecutive turns of one role."""
+    """Join consecutive turns of one role; a part that is no target makes the whole no target."""
     found: list[Turn] = []
     for turn in turns:
         if found and found[-1].role == turn.role:
@@ -153,7 +158,7 @@ def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:
             turn = Turn(
                 turn.role,
                 BETWEEN.join((before.text, turn.text)),
-                before.is_trained or turn.is_trained,
+                before.is_trained and turn.is_trained,
             )
         found.append(turn)
     return found

@@ -43,40 +43,36 @@ def shape_of(row: Record, source: str) -> str:
 def messages(row: Record) -> RawConversation:
     """Convert a row of OpenAI's and TRL's format (also UltraChat's): `messages`.
 
-    Each has `role` and `content`. TRL's variant has messages in `prompt` and `completion`.
+    Each has `role` and `content`, perhaps `weight`; the row may have a `system` message, as in
+    Anthropic's format. TRL's variant has messages in `prompt` and `completion`.
     """
     if "messages" not in row and isinstance(row.get("prompt"), list):
         found = [*row["prompt"], *_list(row, "completion")]
     else:
         found = _list(row, "messages", "conversations", "conversation")
-    return RawConversation(tuple(_turns(found, "role", "content")))
+    return RawConversation((*_system(row), *_turns(found, "role", "content")))
 
 
 def sharegpt(row: Record) -> RawConversation:
     """Convert a row of ShareGPT's format: `conversations` of `from` and `value`, maybe `system`."""
-    turns = list(_turns(_list(row, "conversations", "conversation", "messages"), "from", "value"))
-    system = row.get("system")
-    if isinstance(system, str) and system.strip():
-        turns.insert(0, RawTurn("system", system))
-    return RawConversation(tuple(turns))
+    found = _list(row, "conversations", "conversation", "messages")
+    return RawConversation((*_system(row), *_turns(found, "from", "value")))
 
 
 def alpaca(row: Record) -> RawConversation:
     """Convert a row of Alpaca's format: `instruction` and `output`.
 
-    `input`, `system` and `history` are optional; an input follows its instruction after an empty
-    line.
+    `input` (Dolly's `context`), `system` and `history` are optional; an input follows its
+    instruction after an empty line.
     """
     instruction = row.get("instruction")
     output = row["output"] if "output" in row else row.get("response")
     if not isinstance(instruction, str) or not isinstance(output, str):
         raise BadRow("its instruction or its output is no text")
-    extra = row.get("input") or ""
+    extra = row.get("input") or row.get("context") or ""
     if not isinstance(extra, str):
         raise BadRow("its input is no text")
-    turns: list[RawTurn] = []
-    if isinstance(row.get("system"), str) and row["system"].strip():
-        turns.append(RawTurn("system", row["system"]))
+    turns = _system(row)
     for pair in row.get("history") or []:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
             raise BadRow("its history is no list of pairs")
@@ -88,13 +84,23 @@ def alpaca(row: Record) -> RawConversation:
 SHAPES: Mapping[str, Shape] = {"messages": messages, "sharegpt": sharegpt, "alpaca": alpaca}
 
 
+def _system(row: Record) -> list[RawTurn]:
+    """The system message of a row, beside its turns."""
+    text = text_of(row.get("system"))
+    return [RawTurn("system", text)] if text is not None and text.strip() else []
+
+
 def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
+    """The turns of a list; OpenAI's `weight` 0 marks an answer that is no target."""
     for number, turn in enumerate(found, start=1):
         if not isinstance(turn, dict):
             raise BadRow(f"its turn {number} is no object")
         if not isinstance(turn.get(role), str):
             raise BadRow(f"its turn {number} has no {role!r}")
-        yield RawTurn(turn[role], text_of(turn.get(content)))
+        weight = turn.get("weight")
+        if weight not in (None, 0, 1):
+            raise BadRow(f"its turn {number} has the weight {weight!r}, which is neither 0 nor 1")
+        yield RawTurn(turn[role], text_of(turn.get(content)), is_trained=weight != 0)
 
 
 def _list(row: Record, *names: str) -> list[Any]:

@@ -7,9 +7,17 @@ from typing import Any
 from gpt2_small.data.conversations.record_shapes import Record
 from gpt2_small.data.corpora.row_files import row_format
 from gpt2_small.data.corpora.row_formats.arrow_rows import arrow_rows
-from gpt2_small.data.corpora.row_formats.json_rows import NotJson, is_array, json_array, json_lines
+from gpt2_small.data.corpora.row_formats.json_rows import (
+    NotJson,
+    is_array,
+    is_single_object,
+    json_array,
+    json_lines,
+    json_object,
+)
 from gpt2_small.data.corpora.row_formats.parquet_rows import parquet_rows
 from gpt2_small.errors import UserError
+from gpt2_small.files.pipes import refuse_pipe
 
 
 def read_rows(path: Path) -> Iterator[Record]:
@@ -17,7 +25,8 @@ def read_rows(path: Path) -> Iterator[Record]:
 
     Raises UserError, with the row, for a file that is damaged, empty or of another format.
     """
-    if not path.is_file():
+    refuse_pipe(path)
+    if path.is_dir():
         raise UserError(f"{path} is a folder; give one file of conversations")
     kind = row_format(path)
     if kind not in ("lines", "json", "parquet", "arrow"):
@@ -42,5 +51,7 @@ def _records(path: Path, kind: str) -> Iterator[Any]:
         yield from columnar[kind](path)
         return
     records = json_array if is_array(path) else json_lines
+    if kind == "json" and is_single_object(path):
+        records = json_object
     for record, _ in records(path, 0):
         yield record
