@@ -214,7 +214,7 @@ def test_the_demo_exits_with_0_also_for_a_learners_file(tmp_path):
     assert f"T 0    Once{'A' * 32}\n" in re.sub(" +\n", "\n", result.stdout)
 
 
-def test_a_mistake_is_one_sentence_with_exit_code_2(module, monkeypatch, capsys):
+def test_an_error_is_reported_in_one_sentence_with_exit_code_2(module, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["generate_demo.py", "--model", "nowhere"])
     with pytest.raises(SystemExit) as ended:
         module.run_command(module.app)

@@ -25,9 +25,9 @@ from gpt2_small.planning.memory import (
 )
 from gpt2_small.training.distributed import Processes
 
-# The formula counts tensor for tensor; what it leaves out is a window's last token, and b_U.
+# Relative tolerance: the formula counts all tensors but a window's last token, and b_U.
 COUNTED = 0.002
-# What a plan may be off by.
+# Relative tolerance of a plan.
 PROMISED = 0.1
 
 SHAPES = {
@@ -40,8 +40,8 @@ SHAPES = {
 MEDIUM = dict(d_model=512, n_layers=8, n_heads=8, n_ctx=512, d_vocab=8000)
 DTYPES = ("float32", "bfloat16")
 BATCH = 5
-# With it gloo's group would be freed, which holds Python's lock while it waits for a thread that
-# may be waiting for that lock.
+# Freeing DDP would free gloo's process group; it holds the GIL while it waits for a thread that may
+# wait for the GIL.
 NEVER_FREED: list[torch.nn.Module] = []
 
 
@@ -54,7 +54,7 @@ def autocast(dtype):
 
 
 def kept_bytes(config, dtype, *, wrap=lambda twin: twin):
-    """What autograd keeps of a forward pass of the twin: distinct storages, parameters left out."""
+    """Return the bytes that autograd saves in the twin's forward pass, without parameters."""
     model = gpt2_small.Transformer(config).train()
     run = wrap(FastTransformer(model, positions_per_chunk=8192))
     parameters = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
@@ -73,7 +73,7 @@ def kept_bytes(config, dtype, *, wrap=lambda twin: twin):
 
 
 def planned_bytes(config, where):
-    """The same by the formulas: activations, copies, and the finished gradients of the loss."""
+    """Return the same by the formulas: activations, copies, and the loss's gradients."""
     positions = BATCH * config.n_ctx
     gradients = 4 * config.d_model * (config.d_vocab + positions)
     copies = copied_bytes(config, where, positions)
@@ -82,7 +82,7 @@ def planned_bytes(config, where):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_autograd_keeps_the_planned_bytes_on_a_cpu(shape, dtype):
+def test_autograd_saves_the_planned_bytes_on_a_cpu(shape, dtype):
     config = gpt2_small.TransformerConfig(**SHAPES[shape])
     planned = planned_bytes(config, setting(dtype))
     assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
@@ -90,7 +90,7 @@ def test_autograd_keeps_the_planned_bytes_on_a_cpu(shape, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_autograd_keeps_the_planned_bytes_on_the_path_of_a_gpu(shape, dtype, monkeypatch):
+def test_autograd_saves_the_planned_bytes_on_the_gpu_path(shape, dtype, monkeypatch):
     config = gpt2_small.TransformerConfig(**SHAPES[shape])
     planned = planned_bytes(config, setting(dtype, on_cpu=False))
     with the_way_of_a_gpu(monkeypatch):
@@ -98,13 +98,13 @@ def test_autograd_keeps_the_planned_bytes_on_the_path_of_a_gpu(shape, dtype, mon
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dropout_keeps_its_noise_and_on_a_cpu_the_pattern(dtype):
+def test_with_dropout_autograd_saves_the_noise_and_on_a_cpu_the_pattern(dtype):
     config = gpt2_small.TransformerConfig(**SHAPES["tied"], dropout=0.1)
     planned = planned_bytes(config, setting(dtype))
     assert kept_bytes(config, dtype) == pytest.approx(planned, rel=COUNTED)
 
 
-def test_a_twin_that_keeps_one_activation_more_is_noticed(monkeypatch):
+def test_one_more_saved_activation_is_detected(monkeypatch):
     config, original = gpt2_small.TransformerConfig(**SHAPES["tied"]), fast.mlp
     monkeypatch.setattr(fast, "mlp", lambda part, residual: original(part, residual.exp().log()))
     planned = planned_bytes(config, setting("float32"))
@@ -114,7 +114,7 @@ def test_a_twin_that_keeps_one_activation_more_is_noticed(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_compiler_keeps_what_was_planned(dtype, monkeypatch):
+def test_the_compiled_twin_saves_the_planned_bytes(dtype, monkeypatch):
     from torch._inductor.compile_fx import compile_fx
 
     def split_only(graph, inputs):
@@ -129,7 +129,7 @@ def test_the_compiler_keeps_what_was_planned(dtype, monkeypatch):
     assert kept_bytes(config, dtype, wrap=compiled) == pytest.approx(planned, rel=PROMISED)
 
 
-def test_weights_gradients_and_moments_take_what_was_planned():
+def test_weights_gradients_and_moments_take_the_planned_memory():
     config = gpt2_small.TransformerConfig(**SHAPES["untied"])
     model = gpt2_small.Transformer(config)
     optimizer = torch.optim.AdamW(model.parameters())
@@ -172,7 +172,7 @@ def test_distributed_data_parallel_has_buckets_beside_the_gradients():
     ],
     ids=["float32", "bfloat16", "bfloat16 of two processes", "GPT-2 small"],
 )
-def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, processes, tmp_path):
+def test_a_training_process_grows_by_the_planned_memory(shape, batch, dtype, processes, tmp_path):
     where = setting(dtype, is_distributed=processes > 1)
     planned = memory_of(gpt2_small.TransformerConfig(**shape), where, batch).total
     wanted = {"shape": shape, "batch": batch, "dtype": dtype, "processes": processes}
@@ -182,7 +182,7 @@ def test_a_process_that_trains_grows_to_what_was_planned(shape, batch, dtype, pr
         fresh=True,
         PYTHONPATH=str(ROOT),
         GROWTH=json.dumps(wanted),
-        # Otherwise the C library keeps what was freed between what was not.
+        # Otherwise malloc keeps freed memory between allocations in use.
         MALLOC_MMAP_THRESHOLD_="65536",
     )
     assert int(grown) == pytest.approx(planned, rel=PROMISED)
@@ -196,12 +196,12 @@ def test_the_largest_micro_batch_fits_and_one_window_more_does_not(on_cpu):
     assert memory_of(config, where, size).total <= 20e9 < memory_of(config, where, size + 1).total
 
 
-def test_no_micro_batch_fits_where_the_weights_do_not():
+def test_without_memory_for_the_weights_no_micro_batch_fits():
     assert largest_micro_batch(preset("gpt2-xl"), setting(), memory=16e9) == 0
 
 
 def test_the_references_two_gradients_of_a_tied_weight_are_added_in_place():
-    """Out of place they would take as much memory again, for GPT-2 small 154 MB in every step."""
+    """Out of place this needs another tensor in every step, 154 MB for GPT-2 small."""
     model = gpt2_small.Transformer(gpt2_small.TransformerConfig(**SHAPES["tied"]))
     shape = list(model.embed.W_E.shape)
     with torch.profiler.profile(record_shapes=True) as profile:

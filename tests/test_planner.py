@@ -22,7 +22,7 @@ TIED = dict(d_model=64, n_layers=3, n_heads=4, n_ctx=48, d_vocab=300)
 
 
 def ring_bytes_sent(numbers, processes):
-    """Numbers that one process of a ring sends: each piece but one, round twice."""
+    """Return the numbers that one process of a ring sends: all pieces but one, twice."""
     pieces = [len(range(start, numbers, processes)) for start in range(processes)]
     reduced = sum(pieces[-step % processes] for step in range(processes - 1))
     gathered = sum(pieces[(1 - step) % processes] for step in range(processes - 1))
@@ -30,7 +30,7 @@ def ring_bytes_sent(numbers, processes):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])
-def test_traffic_is_what_a_ring_sends(processes):
+def test_traffic_equals_that_of_a_ring(processes):
     config = gpt2_small.TransformerConfig(**TIED)
     sent = ring_bytes_sent(parameter_count(config), processes)
     assert all_reduce_bytes(config, processes) == pytest.approx(sent, abs=4 * 2)
@@ -39,7 +39,7 @@ def test_traffic_is_what_a_ring_sends(processes):
 CLUSTER = Cluster(gpus=4, rate=1e15, link_within=400e9, link_between=10e9)
 
 
-def test_a_step_computes_its_share_and_waits_for_what_is_not_hidden():
+def test_a_step_computes_its_share_and_waits_for_communication_that_is_not_overlapped():
     config = preset("gpt2")
     step = step_time(config, CLUSTER, gpus=8, sequences=64, micro_steps=2)
     compute = training_flops(config) * 64 * 1024 / 8 / 1e15
@@ -53,7 +53,7 @@ def test_a_step_computes_its_share_and_waits_for_what_is_not_hidden():
     assert step.efficiency_without_overlap == pytest.approx(compute / (compute + exchange))
 
 
-def test_a_long_backward_pass_hides_all_but_the_embeddings():
+def test_a_long_backward_pass_overlaps_all_communication_but_the_embeddings():
     config = preset("gpt2")
     step = step_time(config, CLUSTER, gpus=4, sequences=4096, micro_steps=1)
     last = 2 * 3 / 4 * 4 * (50257 + 1024) * 768 / (LINK_SHARE * 400e9)
@@ -72,7 +72,7 @@ def test_the_embeddings_gradients_come_last(on_gpu, monkeypatch):
     assert set(order[-2:]) == {"embed.W_E", "pos_embed.W_pos"}
 
 
-def test_one_process_waits_for_nobody_and_machines_for_the_link_between_them():
+def test_one_process_never_waits_and_several_machines_wait_for_their_link():
     config = preset("gpt2")
 
     def waiting(gpus):
@@ -91,14 +91,14 @@ def share_reached(tokens, days, gpus, device):
     return tokens * training_flops(preset("gpt2")) / seconds / DEVICES[device].peaks["bfloat16"]
 
 
-def test_the_share_of_the_peak_is_one_that_a_public_run_reached():
+def test_the_assumed_share_of_the_peak_lies_between_two_public_runs():
     karpathy = share_reached(19_560 * 524_288, days=45 / 60 / 24, gpus=8, device="h100")
     nanogpt = share_reached(600_000 * 491_520, days=4, gpus=8, device="a100")
     assert (round(karpathy, 2), round(nanogpt, 2)) == (0.41, 0.29)
     assert nanogpt < SHARE_OF_PEAK < karpathy
 
 
-def test_a_plan_of_the_cited_run_takes_as_long_as_it_took():
+def test_the_plan_of_the_cited_run_has_its_published_duration():
     plan = planned(device="h100", gpus=8, tokens=19_560 * 524_288)
     assert plan.steps == 19_560
     assert plan.steps * plan.step.seconds / 60 == pytest.approx(45, rel=0.05)
@@ -115,14 +115,14 @@ def test_a_step_is_shared_equally_and_is_about_half_a_million_tokens(name, gpus,
     assert (plan.steps - 1) * plan.batch_tokens < plan.tokens <= plan.steps * plan.batch_tokens
 
 
-def test_more_tokens_cost_more_and_a_larger_share_of_the_peak_less():
+def test_more_tokens_take_longer_and_a_larger_share_of_the_peak_less_time():
     plan = planned(tokens=10**9)
     assert planned(tokens=2 * 10**9).steps == pytest.approx(2 * plan.steps, abs=1)
     assert planned(share_of_peak=0.8).step.compute == pytest.approx(plan.step.compute / 2)
     assert planned(peak_tflops=2 * 989.4).step.compute == pytest.approx(plan.step.compute / 2)
 
 
-def test_it_pays_up_to_where_every_larger_number_waits_longer_than_it_computes():
+def test_more_gpus_pay_off_until_all_larger_numbers_wait_longer_than_they_compute():
     plan = planned(gpus=8, nodes=4)
     assert plan.pays_up_to == 64
     assert all(step.compute < step.waiting for step in plan.scaling if step.gpus > 64)
@@ -130,13 +130,13 @@ def test_it_pays_up_to_where_every_larger_number_waits_longer_than_it_computes()
     assert {step.gpus for step in plan.scaling} == {1, 2, 4, 8, 16, 32, 64, 128, 256, 512}
 
 
-def test_a_faster_link_lets_it_pay_further():
+def test_with_a_faster_link_more_gpus_pay_off():
     assert planned(gpus=8, link_gbits=10.0).pays_up_to == 8
     assert planned(gpus=8, link_gbits=3200.0).pays_up_to > 64
 
 
 @pytest.mark.parametrize(("device", "dtype"), [("cpu", "bfloat16"), ("t4", "bfloat16")])
-def test_without_a_peak_there_is_no_time_and_with_one_given_there_is(device, dtype):
+def test_a_plan_has_a_time_only_with_a_known_or_given_peak(device, dtype):
     plan = planned("stories", device, dtype=dtype)
     assert plan.step is None
     assert plan.scaling == []
@@ -154,13 +154,13 @@ def test_processes_on_a_cpu_share_its_memory_and_gpus_do_not(monkeypatch):
     assert planned(memory_gb=20.0).run.usable_memory < 20e9
 
 
-def test_a_machine_that_does_not_say_its_memory_is_planned_without(monkeypatch):
+def test_without_a_known_memory_a_plan_does_not_check_it(monkeypatch):
     monkeypatch.setattr(planned_run, "memory_here", lambda: None)
     plan = planned("stories", "cpu")
     assert (plan.largest_micro_batch, plan.fits, plan.micro_batch) == (None, True, 1)
 
 
-def test_a_run_that_does_not_fit_is_known():
+def test_a_plan_detects_a_run_that_does_not_fit():
     assert planned("gpt2-xl", "t4").fits is False
     assert planned("gpt2", "t4", micro_batch=512).fits is False
     assert planned("gpt2", "t4").fits is True
@@ -193,7 +193,7 @@ def test_a_run_that_does_not_fit_is_known():
         ),
     ],
 )
-def test_an_impossible_plan_is_one_sentence_with_the_way_out(changes, sentence):
+def test_an_impossible_plan_is_refused_in_one_sentence_with_the_way_out(changes, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         planned(**changes)
     assert "\n" not in str(caught.value)

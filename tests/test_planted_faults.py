@@ -8,7 +8,7 @@ import gpt2_small
 from gpt2_small.checker import stored_reference
 from gpt2_small.checker.mistakes import mistake
 
-# A mistake's id, and what gives it away.
+# A mistake's id, and the name that its report must contain.
 FAULTS = {
     "layer-norm-epsilon-outside": "hook_(scale|normalized) of LayerNorm",
     "attention-b-k-unused": "hook_(k|attn_scores) of MultiHeadAttention",
@@ -17,12 +17,12 @@ FAULTS = {
     "transformer-tie-detached": "the gradient of embed.W_E of Transformer",
     "attention-mask-diagonal": "hook_(attn_scores|pattern|z) of MultiHeadAttention",
 }
-# What a wrong component makes wrong above it.
+# Components that are wrong because a component inside them is.
 CONTAINERS = {"TransformerBlock", "Transformer"}
 
 
 def failing_components(module) -> dict[str, str]:
-    """The components of a loaded solution that differ from the stored tied reference, with how."""
+    """Return the components that differ from the stored tied reference, with the differences."""
     reference, found = stored_reference.stored_reference("tied"), {}
     for case in stored_reference.component_cases(reference):
         try:

@@ -11,7 +11,7 @@ from gpt2_small.training.display import plot
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that are drawn."""
+    """Return the drawn figures."""
     drawn = []
 
     def figure(**settings):
@@ -32,7 +32,7 @@ def drawn(monkeypatch):
         ({}, []),
     ],
 )
-def test_the_legend_lists_what_has_a_point(tmp_path, drawn, record, shown):
+def test_the_legend_lists_every_curve_with_a_point(tmp_path, drawn, record, shown):
     log = [{"step": step, **record} for step in (1, 2)]
     plot.save_loss_curve(tmp_path / "loss.png", log, title="A run", reference_lines={})
     legends = drawn[0].findobj(Legend)

@@ -37,7 +37,7 @@ class MLP:
 
 
 def make_project(folder: Path) -> Path:
-    """Two tests of parts, one other test, and a learner's file that is right."""
+    """Write two tests of parts, one other test, and a correct learner's file."""
     (folder / "test_tiny.py").write_text(TESTS)
     (folder / "my_gpt2.py").write_text(RIGHT)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
@@ -58,7 +58,7 @@ def pytest_with_all_plugins(
 
 
 def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Pytest with our plugin alone, which starts quickly."""
+    """Run pytest with only our plugin, which starts quickly."""
     variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}
     return pytest_with_all_plugins(
         project, "-p", "gpt2_small", *options, "test_tiny.py", **variables
@@ -67,16 +67,16 @@ def pytest_in(project: Path, *options: str, **variables: str) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory) -> subprocess.CompletedProcess[str]:
-    """A run on a right file, which the option names, while the variable names none that exists."""
+    """Run it with the option on a correct file, while the variable names a missing file."""
     project = make_project(tmp_path_factory.mktemp("right"))
     return pytest_in(project, "--solution", "my_gpt2.py", GPT2_SMALL_SOLUTION="nowhere.py")
 
 
-def test_a_right_file_passes_with_exit_code_0_whatever_the_environment_variable_says(right):
+def test_the_option_overrides_the_environment_variable_and_a_correct_file_exits_with_0(right):
     assert right.returncode == 0, right.stdout + right.stderr
 
 
-def test_with_a_solution_only_the_tests_of_parts_run(right):
+def test_with_a_solution_only_tests_of_parts_run(right):
     assert "2 passed, 1 deselected" in right.stdout
 
 
@@ -91,7 +91,7 @@ def test_the_environment_variable_does_the_same_as_the_option(project):
     assert "2 passed, 1 deselected" in result.stdout
 
 
-def test_a_file_from_elsewhere_leaves_the_tests_settings_in_force(project, tmp_path_factory):
+def test_for_a_file_in_another_folder_the_tests_configuration_applies(project, tmp_path_factory):
     file = tmp_path_factory.mktemp("elsewhere") / "my_gpt2.py"
     file.write_text(RIGHT)
     options = (
@@ -117,7 +117,7 @@ def test_a_wrong_part_fails_with_exit_code_1(project):
     assert "2 failed, 1 deselected" in result.stdout
 
 
-def test_a_part_that_is_not_written_says_so_without_a_traceback(project):
+def test_an_unwritten_part_is_reported_without_a_traceback(project):
     (project / "my_gpt2.py").write_text(RIGHT.replace("return 1", "raise NotImplementedError"))
     result = pytest_in(project, "--solution", "my_gpt2.py")
     assert result.returncode == 1
@@ -126,7 +126,7 @@ def test_a_part_that_is_not_written_says_so_without_a_traceback(project):
     assert "NotImplementedError" not in result.stdout
 
 
-def test_a_part_whose_name_is_missing_is_not_written_either(project):
+def test_a_missing_part_is_reported_as_not_written(project):
     (project / "my_gpt2.py").write_text(RIGHT.replace("class MLP", "class Mlp"))
     result = pytest_in(project, "--solution", "my_gpt2.py")
     assert result.returncode == 1
@@ -156,7 +156,7 @@ def test_a_not_implemented_error_of_anything_else_keeps_its_traceback(project):
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_sentence_and_exit_code_2(project, name, sentence):
+def test_an_unusable_file_is_reported_in_one_sentence_with_exit_code_2(project, name, sentence):
     (project / "syntax.py").write_text("x = 1\nx = = 1\n")
     (project / "exits.py").write_text("exit()\n")
     result = pytest_in(project, "--solution", name)
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence_and_exit_code_2(project, nam
     assert result.stdout == ""
 
 
-def test_a_broken_file_in_the_environment_variable_is_exit_code_2_too(project):
+def test_a_broken_file_in_the_environment_variable_exits_with_2(project):
     result = pytest_in(project, GPT2_SMALL_SOLUTION="nowhere.py")
     assert result.returncode == 2
     assert result.stderr == f"Exit: there is no file {project}/nowhere.py; check the name\n"
@@ -180,7 +180,7 @@ def test_a_stray_solution_in_the_working_directory_is_not_picked_up(project):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_project_that_has_nothing_to_do_with_it_is_left_alone(project):
+def test_an_unrelated_project_is_not_changed_by_the_plugin(project):
     (project / "test_tiny.py").write_text(
         "import sys\n"
         "def test_nothing_heavy_was_loaded():\n"
@@ -209,15 +209,15 @@ def test_an_unwritten_part_fails_in_the_kits_own_tests_and_the_others_pass(tmp_p
     result = pytest_with_all_plugins(ROOT, "--solution", str(path), *map(str, selected))
     assert result.returncode == 1, result.stdout + result.stderr
     failures = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
-    # Attention itself, the block and the model.
+    # Attention, the block and the model.
     assert len(failures) == 3
     assert all(line.endswith("MultiHeadAttention is not written yet") for line in failures)
     assert "3 failed, 5 passed" in result.stdout
     assert "Traceback" not in result.stdout
 
 
-def test_test_modules_take_no_name_of_the_solution_at_their_top():
-    """A file without that name would stop the collection, where it has to be a part not written."""
+def test_test_modules_import_no_name_of_the_solution_at_module_level():
+    """A file without that name would stop the collection instead of failing as not written."""
     taken = [
         f"{path.name}: {alias.name}"
         for path in sorted((ROOT / "tests").glob("*.py"))

@@ -29,7 +29,7 @@ from gpt2_small.tokenizers.gpt2_table import gpt2_ranks
 from gpt2_small.tokenizers.protocol import BaseTokenizer
 from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
 
-# As openai/gpt-2 has it.
+# The pattern of openai/gpt-2.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(400))
 
@@ -53,14 +53,14 @@ def lines(tmp_path, documents):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    """So that a small text is many pieces and many batches."""
+    """Make pieces and batches small, so that a small text has many."""
     set_small_batches(monkeypatch)
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
 
 
 @pytest.fixture(scope="module")
 def plainly_encoded():
-    """Documents one after the other, as one process with the engine alone writes them."""
+    """Return documents encoded one after the other by the engine, in one process."""
     engine = tiktoken.Encoding(
         "gpt2", pat_str=ORIGINAL_PATTERN, mergeable_ranks=gpt2_ranks(), special_tokens={}
     )
@@ -74,7 +74,7 @@ def plainly_encoded():
     return encode
 
 
-def test_the_shards_are_what_the_engine_alone_gives_document_by_document(
+def test_the_shards_equal_the_engines_ids_document_by_document(
     tmp_path, lines, documents, plainly_encoded, small_batches
 ):
     folder = made(lines, tmp_path / "out", validation_share=0.2)
@@ -105,7 +105,7 @@ def test_build_nanogpts_reader_reads_them(tmp_path, lines, documents, plainly_en
     assert len(names) >= 2
 
 
-def test_a_npy_shard_is_the_file_that_numpy_would_save(tmp_path, play):
+def test_an_npy_shard_equals_the_file_of_numpy_save(tmp_path, play):
     folder = made(play, tmp_path / "out", tokenizer="byte", kind="npy", shard_tokens=5000)
     array = np.load(folder / "train_000001.npy")
     np.save(tmp_path / "theirs.npy", array)
@@ -114,7 +114,7 @@ def test_a_npy_shard_is_the_file_that_numpy_would_save(tmp_path, play):
 
 
 @pytest.mark.parametrize("spec", ["gpt2", "byte", "char", "bpe:300"])
-def test_a_text_file_in_pieces_encodes_as_the_whole(tmp_path, play, spec, small_batches):
+def test_a_text_file_is_encoded_in_pieces_as_in_one(tmp_path, play, spec, small_batches):
     folder = made(play, tmp_path / "out", tokenizer=spec)
     cut = len(PLAY) - len(PLAY) // 10
     tokenizer = make_tokenizer(spec, PLAY if spec == "char" else PLAY[:cut])
@@ -123,7 +123,7 @@ def test_a_text_file_in_pieces_encodes_as_the_whole(tmp_path, play, spec, small_
     assert tokens_of(folder, "val") == tokenizer.encode(PLAY[cut:])
 
 
-def test_several_processes_write_what_one_writes(tmp_path, lines, small_batches, monkeypatch):
+def test_several_processes_write_the_same_bytes_as_one(tmp_path, lines, small_batches, monkeypatch):
     monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 2000)
     alone, together = (
         made(lines, tmp_path / f"by {count}", processes=count, tokenizer="byte") for count in (1, 2)
@@ -131,7 +131,7 @@ def test_several_processes_write_what_one_writes(tmp_path, lines, small_batches,
     assert bytes_of(alone) == bytes_of(together)
 
 
-def test_results_that_come_out_of_order_would_be_seen(tmp_path, play, small_batches, monkeypatch):
+def test_results_out_of_order_are_detected(tmp_path, play, small_batches, monkeypatch):
     right = made(play, tmp_path / "right", tokenizer="byte")
     in_order = prepare.encode_in_order
 
@@ -147,7 +147,7 @@ def test_results_that_come_out_of_order_would_be_seen(tmp_path, play, small_batc
 
 
 @pytest.mark.parametrize("kind", ["bin", "npy"])
-def test_the_size_of_a_shard_changes_where_it_is_cut_and_nothing_else(tmp_path, play, kind):
+def test_the_size_of_a_shard_changes_only_its_boundaries(tmp_path, play, kind):
     folder = made(play, tmp_path / "out", tokenizer="byte", kind=kind, shard_tokens=999)
     unlimited = made(play, tmp_path / "whole", tokenizer="byte")
     for split in ("train", "val"):
@@ -158,7 +158,7 @@ def test_the_size_of_a_shard_changes_where_it_is_cut_and_nothing_else(tmp_path, 
         assert b"".join(cut) == (unlimited / f"{split}.bin").read_bytes()
 
 
-def test_the_index_tells_what_there_is(tmp_path, lines, documents):
+def test_the_index_describes_every_file(tmp_path, lines, documents):
     folder = made(lines, tmp_path / "out", validation_share=0.2, tokenizer="byte")
     index = index_of(folder)
     train, validation = divided(documents, 0.2)
@@ -205,13 +205,13 @@ def test_all_copies_of_a_document_are_in_the_same_split(tmp_path):
     assert train & validation == {""}
 
 
-def test_the_tenth_different_document_is_held_out_whatever_the_share(tmp_path):
+def test_the_tenth_distinct_document_is_held_out_for_any_share(tmp_path):
     path = json_lines(tmp_path / "ten.jsonl", [*written(9)[:1] * 5, *written(10)])
     folder = made(path, tmp_path / "out", tokenizer="byte", validation_share=0.0001)
     assert texts_of(folder)["val"] == f"{written(10)[9]}<|endoftext|>"
 
 
-def test_of_fewer_than_ten_different_documents_the_last_tenth_of_each_is_held_out(tmp_path):
+def test_of_fewer_than_ten_distinct_documents_the_last_tenth_of_each_is_held_out(tmp_path):
     texts = [*("abcdefghij" * number for number in range(1, 10)), "abcdefghij"]
     path = json_lines(tmp_path / "nine.jsonl", texts)
     steps = list(steps_of(path, tmp_path / "out", tokenizer="byte"))
@@ -222,12 +222,12 @@ def test_of_fewer_than_ten_different_documents_the_last_tenth_of_each_is_held_ou
     assert found["val"] == "".join(f"{held_out}<|endoftext|>" for _, held_out in parts)
 
 
-def test_the_share_for_validation_follows_the_size_where_none_was_given(tmp_path, lines):
+def test_the_default_share_for_validation_depends_on_the_size(tmp_path, lines):
     folder = made(lines, tmp_path / "out", tokenizer="byte")
     assert index_of(folder)["settings"]["validation_share"] == 0.1
 
 
-def test_empty_documents_are_passed_over(tmp_path):
+def test_empty_documents_are_skipped(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", ["", *written(12), ""])
     index = index_of(made(path, tmp_path / "out", tokenizer="byte"))
     assert sum(part["documents"] for part in index["splits"].values()) == 12
@@ -242,7 +242,7 @@ def test_without_an_end_of_text_documents_end_with_an_empty_line(tmp_path):
     assert tokenizer.decode(ids) == "".join(f"{text}\n\n" for text in divided(texts, 0.2)[0])
 
 
-def test_byte_pairs_are_learned_from_the_training_documents_alone(tmp_path):
+def test_byte_pairs_are_learned_only_from_the_training_documents(tmp_path):
     texts = [*written(40), *(f"zq{'zq' * number}" for number in range(40))]
     share = 0.5
     held_out = [text for text in texts if "zq" in text and share_of_hash(text) < share]
@@ -252,7 +252,7 @@ def test_byte_pairs_are_learned_from_the_training_documents_alone(tmp_path):
     assert "zq" not in json.dumps(load_tokenizer(folder).to_dict()).replace(" ", "")
 
 
-def test_the_stories_are_led_by_their_own_mark_and_by_no_other(tmp_path):
+def test_stories_begin_with_their_own_mark_and_no_end_of_text(tmp_path):
     folder = made("stories", tmp_path / "out", max_documents=50, validation_share=0.2)
     tokenizer = stories.StoriesTokenizer()
     texts = [stories.join_words(words) for words in stories.training_stories(0, 50)]
@@ -261,14 +261,14 @@ def test_the_stories_are_led_by_their_own_mark_and_by_no_other(tmp_path):
     assert load_tokenizer(folder).name == "stories"
 
 
-def test_only_the_first_documents_are_read_when_asked(tmp_path, lines, documents):
+def test_the_number_of_documents_can_be_limited(tmp_path, lines, documents):
     folder = made(lines, tmp_path / "out", tokenizer="byte", max_documents=30)
     index = index_of(folder)
     assert sum(part["documents"] for part in index["splits"].values()) == 30
 
 
 class Marking(BaseTokenizer):
-    """Letters to ids; `encode` puts `mark` before a text, as tokenizers with a BOS do."""
+    """A tokenizer of letters; `encode` puts `mark` before a text, like tokenizers with a BOS."""
 
     name, vocab_size, end_of_text, mark = "marking", 130, 128, 129
     around = (129,), ()

@@ -17,7 +17,7 @@ TEXTS = written(60)
 
 
 def saved(path, columns, *, kind="stream", rows=7):
-    """An Arrow file of these columns, in batches of some rows."""
+    """Write an Arrow file of these columns, in batches of some rows."""
     table = pyarrow.table(columns)
     new = {"stream": pyarrow.ipc.new_stream, "file": pyarrow.ipc.new_file}[kind]
     with new(str(path), table.schema) as writer:
@@ -40,19 +40,19 @@ def test_each_row_of_an_arrow_file_is_a_document(tmp_path, kind):
     [pyarrow.large_string(), pyarrow.string_view(), pyarrow.dictionary("int32", "string")],
     ids=["large_string", "string_view", "dictionary"],
 )
-def test_every_type_of_text_is_read(tmp_path, type_):
+def test_every_arrow_type_of_text_is_read(tmp_path, type_):
     columns = {"text": pyarrow.array(TEXTS).cast(type_)}
     assert documents(saved(tmp_path / "a.arrow", columns)) == sorted(TEXTS)
 
 
-def test_a_field_inside_objects_is_read_and_rows_without_text_are_counted(tmp_path):
+def test_a_nested_field_is_read_and_rows_without_text_are_counted(tmp_path):
     rows = [{"body": text} for text in TEXTS] + [{"body": None}, None]
     path = saved(tmp_path / "a.arrow", {"n": range(62), "meta": rows})
     assert documents(path, column="meta.body") == sorted(TEXTS)
     assert index_of(tmp_path / "out")["left_out"]["rows"]["empty"] == 2
 
 
-def test_a_folder_that_datasets_saved_is_read_without_its_settings(tmp_path):
+def test_a_folder_saved_by_datasets_is_read_without_its_metadata_files(tmp_path):
     datasets = pytest.importorskip("datasets")
     parts = {"train": TEXTS[:40], "test": TEXTS[40:]}
     folder = tmp_path / "saved"

@@ -31,19 +31,19 @@ def printed(shown: Console) -> str:
     return shown.file.getvalue()
 
 
-def test_a_text_that_is_prepared_in_a_moment_is_not_spoken_of():
+def test_a_quick_preparation_prints_nothing():
     shown = console(is_terminal=False)
     beside = PrepareProgressLater(shown, "play.txt", after=3600)
     for step in (OPENING, TOKENS, DONE):
         beside.show(step)
     assert printed(shown) == ""
     for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):  # one that is called off ends at once
+        if isinstance(thread, threading.Timer):  # a cancelled timer ends at once
             thread.join(timeout=60)
             assert not thread.is_alive()
 
 
-def test_a_text_that_takes_longer_is_named_although_no_step_comes():
+def test_a_longer_preparation_is_announced_before_its_first_step():
     shown = console(is_terminal=False)
     beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
@@ -51,7 +51,7 @@ def test_a_text_that_takes_longer_is_named_although_no_step_comes():
     beside.show(DONE)
 
 
-def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
+def test_a_terminal_shows_progress_and_clears_it_at_the_end():
     shown = console(is_terminal=True)
     beside = PrepareProgressLater(shown, "play.txt", after=0)
     beside.show(OPENING)
@@ -65,7 +65,7 @@ def test_a_terminal_shows_how_far_it_is_and_then_nothing_more():
 
 
 def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path, monkeypatch):
-    monkeypatch.setenv("GPT2_SMALL_SHARDS", str(tmp_path / "shards"))  # of no other test
+    monkeypatch.setenv("GPT2_SMALL_SHARDS", str(tmp_path / "shards"))  # an empty cache
     stages = []
     changes = {"data": str(play(tmp_path))}
     with open_run(
@@ -96,7 +96,7 @@ text_shards.open_corpus = slow
 """
 
 
-def test_ctrl_c_while_a_text_is_prepared_ends_train_with_a_sentence(tmp_path):
+def test_ctrl_c_while_a_text_is_prepared_ends_train_with_one_sentence(tmp_path):
     words = ["train", "--preset", "characters", "--data", play(tmp_path), *flags()]
     fork = the_forks().start(*words, "--out", tmp_path / "run", before=SLOW_READING)
     wait_until(lambda: "reading" in fork.out or fork.poll() is not None)
@@ -110,7 +110,7 @@ def test_ctrl_c_while_a_text_is_prepared_ends_train_with_a_sentence(tmp_path):
 
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
-    """A run to begin with, about whose files there is something to say."""
+    """Return a new run whose files cause a remark."""
     train(binding.bound(), tmp_path / "first", last=3)
     opened = initial_weights.open_model
 
@@ -121,7 +121,7 @@ def begun(tmp_path, monkeypatch):
     return tmp_path / "first"
 
 
-def test_remarks_about_the_weights_that_a_run_begins_with_are_kept_and_printed(tmp_path, begun):
+def test_remarks_about_a_runs_initial_weights_are_stored_and_printed(tmp_path, begun):
     changes = {"data": str(tmp_path / "play.txt"), "init_from": str(begun)}
     settings = replace(SMALL, model={})
     with open_run(binding.bound(), tmp_path / "run", settings, changes, ALONE) as run:

@@ -17,7 +17,7 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
 ) -> tuple[int, str, str]:
-    """The exit code, standard output and standard error of `gpt2-small prepare`."""
+    """Run `gpt2-small prepare`; return exit code, standard output and standard error."""
     monkeypatch.setenv("COLUMNS", "80")
     code = exit_code_of(monkeypatch, "prepare", *arguments)
     return code, *capsys.readouterr()
@@ -34,7 +34,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_audit_says_what_became_of_every_conversation(
+def test_the_audit_counts_every_conversation(
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,7 +55,7 @@ def test_the_audit_says_what_became_of_every_conversation(
     assert sum(part["conversations"] for part in index["splits"].values()) == 40
 
 
-def test_a_split_by_path_warns(
+def test_a_split_by_path_prints_a_warning(
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -85,7 +85,7 @@ def test_a_split_by_path_warns(
         (["rows.jsonl", "--show", "2", "--chat"], "--chat does not go with --show"),
     ],
 )
-def test_an_impossible_option_is_one_sentence_and_leaves_nothing(
+def test_an_impossible_option_is_refused_in_one_sentence_and_writes_nothing(
     arguments: list[str],
     sentence: str,
     source: Path,
@@ -117,7 +117,7 @@ def test_show_makes_targets_bright_and_the_rest_dim(tmp_path: Path) -> None:
     assert text.plain.count("\n") == 1
 
 
-def test_show_prints_so_many_conversations_within_80_columns(
+def test_show_prints_n_conversations_within_80_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = folders.prepared(tmp_path)
@@ -128,7 +128,7 @@ def test_show_prints_so_many_conversations_within_80_columns(
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_a_control_character_in_a_text_does_not_steer_the_terminal() -> None:
+def test_control_characters_in_a_text_do_not_reach_the_terminal() -> None:
     found, _ = folders.rendered(folders.conversation("\x1b[31mred", "b"))
     assert found is not None
     assert "\x1b" not in shown(folders.TOKENIZER, found.ids, found.is_target).plain
@@ -148,7 +148,7 @@ def test_the_dialogues_are_prepared_by_their_name(
 
 @pytest.mark.network
 def test_oasst1_gives_the_published_number_of_best_paths(tmp_path: Path) -> None:
-    """A path for each tree of the training split, in every language, none too long to keep."""
+    """One path per tree of the training split, in every language, none too long."""
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
 
     options = ChatOptions(lang="all", max_length=100_000)
@@ -158,8 +158,8 @@ def test_oasst1_gives_the_published_number_of_best_paths(tmp_path: Path) -> None
 
 
 @pytest.mark.network
-def test_gpt2_begins_oasst1_far_above_what_it_ends_with(tmp_path: Path) -> None:
-    """The published fine-tuning ends at 2.25; before the first step GPT-2 is well above that."""
+def test_gpt2s_first_loss_on_oasst1_is_far_above_the_published_final_one(tmp_path: Path) -> None:
+    """The published fine-tuning ends at 2.25; before the first step GPT-2's loss is well above."""
     import torch
 
     from gpt2_small import binding

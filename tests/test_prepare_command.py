@@ -32,7 +32,7 @@ def play(tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """The command with these arguments: its exit code, what it says, its error."""
+    """Return a function that runs the command, and returns exit code, output and error."""
 
     def run(*arguments):
         return exit_code_of(monkeypatch, "prepare", *arguments), *capsys.readouterr()
@@ -40,7 +40,7 @@ def command(monkeypatch, capsys):
     return run
 
 
-def test_it_says_what_there_is_at_the_end(command, play, tmp_path):
+def test_at_the_end_prepare_prints_the_counts_of_both_splits(command, play, tmp_path):
     code, printed, beside = command(play, "--out", tmp_path / "out", "--tokenizer", "char")
     cut = len(PLAY) - len(PLAY) // 10
     assert (code, beside) == (0, "")
@@ -48,7 +48,7 @@ def test_it_says_what_there_is_at_the_end(command, play, tmp_path):
     assert f"training    {cut:,} tokens, 1 document, {in_bytes(2 * cut)} in train.bin" in printed
 
 
-def test_the_flags_make_what_the_function_makes(command, tmp_path):
+def test_the_command_writes_the_same_files_as_the_function(command, tmp_path):
     path = json_lines(tmp_path / "some.jsonl", written(60), column="body", title="t")
     flags = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "500", "--column", "body"]
     more = ["--validation-share", "0.2", "--max-documents", "40"]
@@ -90,7 +90,9 @@ def test_the_flags_make_what_the_function_makes(command, tmp_path):
         (["--tokenizer", "bpe:100000"], "bpe:100000 is too large for this text"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_code_2(command, play, tmp_path, flags, complaint):
+def test_an_error_is_reported_in_one_sentence_with_exit_code_2(
+    command, play, tmp_path, flags, complaint
+):
     code, printed, beside = command(play, "--out", tmp_path / "out", *flags)
     assert (code, printed) == (2, "")
     assert beside.startswith("error: ")
@@ -108,7 +110,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(command, play, tmp_path, flag
         ("xyz", "give a file, hub:OWNER/NAME, or one of openwebtext, fineweb-edu"),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest(command, play, tmp_path, name, nearest):
+def test_an_unknown_name_is_refused_with_a_suggestion(command, play, tmp_path, name, nearest):
     name, nearest = (text.format(folder=tmp_path) for text in (name, nearest))
     code, _, beside = command(name, "--out", tmp_path / "out")
     assert code == 2
@@ -117,7 +119,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(command, play, tmp_path, na
     assert not (tmp_path / "out").exists()
 
 
-def test_lines_that_are_no_json_are_one_sentence(command, tmp_path):
+def test_lines_without_json_are_reported_in_one_sentence(command, tmp_path):
     path = tmp_path / "some.jsonl"
     path.write_text('{"text": "one"}\n{"text": tw\n')
     code, _, beside = command(path, "--out", tmp_path / "out")
@@ -126,7 +128,7 @@ def test_lines_that_are_no_json_are_one_sentence(command, tmp_path):
     assert beside.count("\n") == 1
 
 
-def test_preparing_needs_no_torch(play, tmp_path):
+def test_prepare_imports_no_torch(play, tmp_path):
     program = (
         "import sys\n"
         "from gpt2_small.data.prepare import prepare\n"
@@ -136,7 +138,7 @@ def test_preparing_needs_no_torch(play, tmp_path):
     assert printed_by(program, tmp_path, fresh=True) == "done False"
 
 
-# What it looks like
+# The display
 
 
 def step(stage="tokens", tokens=0, fraction=0.0):
@@ -151,7 +153,7 @@ def step(stage="tokens", tokens=0, fraction=0.0):
 
 
 def watched(is_terminal, steps, tmp_path, monkeypatch):
-    """What a view shows of steps that come once a minute."""
+    """Return a view's output for steps one minute apart."""
     minutes = itertools.count()
     monkeypatch.setattr(prepare_view.time, "perf_counter", lambda: 60 * next(minutes))
     file = io.StringIO()
@@ -180,7 +182,7 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path, monkeypatch):
     assert lines[-1] == "hashing the shards"
 
 
-def test_in_a_terminal_a_line_of_at_most_80_columns_tells_rate_and_time_left(tmp_path, monkeypatch):
+def test_at_a_terminal_a_line_of_at_most_80_columns_shows_rate_and_time_left(tmp_path, monkeypatch):
     shown = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", watched(True, STEPS, tmp_path, monkeypatch))
     lines = [line for line in re.split(r"[\r\n]", shown) if line.strip()]
     assert max(map(len, lines)) <= 80
@@ -189,7 +191,7 @@ def test_in_a_terminal_a_line_of_at_most_80_columns_tells_rate_and_time_left(tmp
     )
 
 
-def test_it_says_when_it_goes_on(tmp_path, monkeypatch):
+def test_a_resumed_preparation_is_announced(tmp_path, monkeypatch):
     shown = watched(
         False, [step(tokens=3_000_000_000, fraction=0.3), STEPS[3]], tmp_path, monkeypatch
     )
@@ -200,7 +202,7 @@ def test_it_says_when_it_goes_on(tmp_path, monkeypatch):
     ("count", "printed"),
     [(0, "0 bytes"), (999, "999 bytes"), (17_240_000_000, "17.2 GB"), (2.5e12, "2.5 TB")],
 )
-def test_bytes_are_said_for_a_person(count, printed):
+def test_byte_counts_have_units(count, printed):
     assert in_bytes(count) == printed
 
 

@@ -32,7 +32,7 @@ def remarks_of(name, folder, **options):
 
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_compressed_text_is_the_text(tmp_path, suffix):
+def test_a_compressed_text_is_read_as_the_text(tmp_path, suffix):
     compressed = COMPRESSORS[suffix](TEXT[:300].encode()) + COMPRESSORS[suffix](TEXT[300:].encode())
     for name in (f"play.txt{suffix}", "play.txt", "play"):
         out = made(
@@ -44,9 +44,7 @@ def test_compressed_text_is_the_text(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_a_compressed_file_that_is_cut_off_is_refused_and_not_taken_for_a_shorter_one(
-    tmp_path, suffix
-):
+def test_a_truncated_compressed_file_is_refused(tmp_path, suffix):
     complete = COMPRESSORS[suffix](os.urandom(4000).hex().encode())
     for length in (len(complete) // 2, len(complete) - 3):
         path = write_file(tmp_path / f"play.txt{suffix}", complete[:length])
@@ -72,12 +70,12 @@ def test_zstd_of_several_processes_is_read(tmp_path):
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
 
-def test_padding_with_zero_bytes_after_a_stream_is_no_damage(tmp_path):
+def test_zero_bytes_after_a_compressed_stream_are_ignored(tmp_path):
     path = write_file(tmp_path / "play.txt.xz", lzma.compress(TEXT.encode()) + b"\0" * 8)
     assert texts_of(made(path, tmp_path / "out", tokenizer="byte"))["val"] == TEXT[CUT:]
 
 
-def test_a_name_that_promises_compression_alone_changes_nothing(tmp_path):
+def test_an_uncompressed_file_with_a_compressed_files_name_is_read_as_text(tmp_path):
     out = made(write_file(tmp_path / "play.txt.gz", TEXT), tmp_path / "out", tokenizer="byte")
     assert texts_of(out)["val"] == TEXT[CUT:]
 
@@ -89,7 +87,7 @@ def test_an_archive_is_refused_with_the_way_out(tmp_path):
         made(tmp_path / "play.zip", tmp_path / "out")
 
 
-def test_zstd_without_its_package_is_told_which(tmp_path, monkeypatch):
+def test_zstd_without_its_package_is_refused_with_the_packages_name(tmp_path, monkeypatch):
     path = write_file(tmp_path / "play.txt.zst", zstd(b"text"))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match="needs the `pyarrow` package: pip install pyarrow"):
@@ -100,7 +98,7 @@ def test_zstd_without_its_package_is_told_which(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
-def test_a_byte_order_mark_tells_the_encoding_and_is_no_part_of_the_text(
+def test_a_byte_order_mark_sets_the_encoding_and_is_not_part_of_the_text(
     tmp_path, encoding, monkeypatch
 ):
     monkeypatch.setattr(decompression, "BLOCK_BYTES", 7)
@@ -136,14 +134,14 @@ def test_a_file_that_is_not_text_is_refused_by_name_and_offset(
     assert "\n" not in str(refusal.value)
 
 
-def test_line_ends_of_windows_stay_and_are_remarked_on(tmp_path):
+def test_windows_line_ends_are_kept_and_get_a_remark(tmp_path):
     path = write_file(tmp_path / "play.txt", "one\r\ntwo\r\n" * 20)
     (remark,) = remarks_of(path, tmp_path / "out", tokenizer="byte")[:1]
     assert remark == "40 lines end with CR LF (Windows), which is not changed."
     assert texts_of(tmp_path / "out")["train"] == "one\r\ntwo\r\n" * 18
 
 
-def test_an_end_of_text_that_is_written_out_is_remarked_on(tmp_path, monkeypatch):
+def test_a_literal_end_of_text_in_a_text_gets_a_remark(tmp_path, monkeypatch):
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 5)
     path = write_file(tmp_path / "play.txt", "A story.<|endoftext|>\n" * 29)
     remarks = remarks_of(path, tmp_path / "out", tokenizer="byte")

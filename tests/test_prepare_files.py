@@ -30,7 +30,7 @@ CUT = len(TEXT) - len(TEXT) // 10
 
 
 def folder_of(folder, texts):
-    """A folder of text files under names that have confused other programs."""
+    """Write a folder of text files with unusual names."""
     names = ["test_pilots.txt", "training_day.txt", "val.txt", "sub/novel.txt", "sub/deep/a b.txt"]
     names += ["part[1]*.txt", "-rf.txt", "two\nlines.txt", "naïve 它.txt", "LICENSE", "code.py"]
     names += ["UPPER.TXT", "m[/b]x.md", *(f"{number:03}.txt" for number in range(len(texts)))]
@@ -46,7 +46,7 @@ def remarks_of(name, folder, **options):
 # Folders
 
 
-def test_a_folder_is_all_its_files_whatever_they_are_called(tmp_path):
+def test_every_file_of_a_folder_is_read_whatever_its_name(tmp_path):
     texts = [f"Document {number}.\nIt has two lines." for number in range(20)]
     out = made(folder_of(tmp_path / "texts", texts), tmp_path / "out", tokenizer="byte")
     assert documents_of(out) == sorted(texts)
@@ -63,7 +63,7 @@ def test_text_files_beside_files_of_rows_are_read_too(tmp_path):
     assert set(index_of(out)["source"]["files"]) == {"a.jsonl", "b.csv", "c.jsonl.gz", "x.txt"}
 
 
-def test_of_few_texts_the_last_tenth_of_each_is_held_out_and_a_line_says_so(tmp_path):
+def test_of_few_texts_the_last_tenth_of_each_is_held_out_with_a_remark(tmp_path):
     texts = [TEXT[:30], TEXT]
     folder = folder_of(tmp_path / "texts", texts)
     remarks = remarks_of(folder, tmp_path / "out", tokenizer="byte")
@@ -75,13 +75,13 @@ def test_of_few_texts_the_last_tenth_of_each_is_held_out_and_a_line_says_so(tmp_
     }
 
 
-def test_a_folder_of_one_text_is_that_text(tmp_path):
+def test_a_folder_with_one_text_is_read_like_the_text(tmp_path):
     write_file(tmp_path / "one/play.txt", TEXT)
     out = made(tmp_path / "one", tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}
 
 
-def test_files_that_are_left_out_of_a_folder_are_listed_by_name(tmp_path):
+def test_files_of_a_folder_that_are_left_out_are_listed_by_name(tmp_path):
     folder = folder_of(tmp_path / "texts", written(15))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
@@ -106,7 +106,7 @@ def test_files_that_are_left_out_of_a_folder_are_listed_by_name(tmp_path):
     assert all(name in remarks and reason in remarks for name, reason in expected.items())
 
 
-def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(tmp_path):
+def test_a_folder_with_a_text_in_another_encoding_is_refused_unless_files_may_be_skipped(tmp_path):
     folder = folder_of(tmp_path / "texts", written(15))
     write_file(folder / "latin.txt", "naïve".encode("latin-1"))
     with pytest.raises(UserError, match=r"1 of the 16 files .* \(latin\.txt; .*byte 0xef.* 0\.063"):
@@ -117,13 +117,13 @@ def test_a_text_in_another_encoding_refuses_a_folder_unless_it_may_be_left_out(t
     assert "Left out: latin.txt (not UTF-8)." in index_of(out)["remarks"]
 
 
-def test_a_folder_without_text_is_refused_with_what_is_in_it(tmp_path):
+def test_a_folder_without_text_is_refused_with_its_contents(tmp_path):
     write_file(tmp_path / "set/a.png", b"\x89PNG\0")
     with pytest.raises(UserError, match=r"holds no text \(a\.png \(not text\)\)"):
         made(tmp_path / "set", tmp_path / "out")
 
 
-def test_a_readme_that_names_files_elsewhere_reads_none_of_them(tmp_path):
+def test_files_outside_the_folder_named_in_its_readme_are_not_read(tmp_path):
     json_lines(tmp_path / "secret.jsonl", ["secret"])
     readme = "---\nconfigs:\n- config_name: default\n  data_files: ../secret.jsonl\n---\n"
     write_file(tmp_path / "set/README.md", readme)
@@ -132,7 +132,7 @@ def test_a_readme_that_names_files_elsewhere_reads_none_of_them(tmp_path):
     assert documents_of(out) == sorted([*written(12), readme])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="file names there are Unicode")
+@pytest.mark.skipif(sys.platform != "linux", reason="file names on this system are Unicode")
 def test_file_names_that_are_not_utf_8_are_read(tmp_path):
     folder = folder_of(tmp_path / "texts", written(12))
     (folder / os.fsdecode(b"caf\xe9.txt")).write_text("coffee")
@@ -147,7 +147,7 @@ def test_file_names_that_are_not_utf_8_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("spec", ["char", "byte", "gpt2"])
-def test_a_text_without_spaces_and_line_ends_is_prepared(tmp_path, spec, monkeypatch):
+def test_a_text_without_spaces_or_line_ends_is_prepared(tmp_path, spec, monkeypatch):
     monkeypatch.setattr(text_files, "LONGEST_PIECE", 300)
     monkeypatch.setattr(text_files, "BLOCK_BYTES", 64)
     text = "ACGT" * 1000
@@ -155,7 +155,7 @@ def test_a_text_without_spaces_and_line_ends_is_prepared(tmp_path, spec, monkeyp
     assert texts_of(out) == {"train": text[:3600], "val": text[3600:]}
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
@@ -172,7 +172,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path):
         list(going)
 
 
-def test_shards_are_not_taken_for_text(tmp_path):
+def test_shards_are_refused_as_text(tmp_path):
     out = made(write_file(tmp_path / "play.txt", TEXT), tmp_path / "out", tokenizer="byte")
     with pytest.raises(UserError, match="contains tokens already; give it to `train --data`"):
         made(out, tmp_path / "again")
@@ -183,7 +183,7 @@ def test_shards_are_not_taken_for_text(tmp_path):
     cuts=st.lists(st.integers(0, 80), max_size=6),
     size=st.integers(1, 12),
 )
-def test_blocks_are_chunked_as_the_whole_is(text, cuts, size):
+def test_chunks_do_not_depend_on_the_blocks_of_a_text(text, cuts, size):
     places = [0, *sorted(cuts), len(text)]
     blocks = [text[start:end] for start, end in itertools.pairwise(places)]
     assert list(chunks_of_blocks(blocks, size)) == list(chunks("".join(blocks), size))

@@ -17,7 +17,7 @@ FILE = Path("data/hellaswag_val.jsonl")
 
 @pytest.fixture
 def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The rows of the Hub's validation split, which a test may change; train has others."""
+    """Serve rows as the Hub's validation split; the train split has other rows."""
     datasets = pytest.importorskip("datasets")
     huggingface_hub = pytest.importorskip("huggingface_hub")
     rows = [as_json(each) | {"ind": number} for number, each in enumerate(questions(5))]
@@ -36,14 +36,14 @@ def on_the_hub(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_written_file_reads_back_as_the_validation_split(run: Any, on_the_hub: Any) -> None:
+def test_the_written_file_contains_the_validation_split(run: Any, on_the_hub: Any) -> None:
     done: Ran = run(*COMMAND)
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Wrote {FILE}: 5 questions.\n")
     assert read_questions(FILE) == questions(5)
 
 
-def test_offline_it_is_one_sentence(run: Any) -> None:
+def test_offline_it_is_refused_in_one_sentence(run: Any) -> None:
     pytest.importorskip("datasets")
     done: Ran = run(*COMMAND)
     assert done.code == 2
@@ -51,7 +51,7 @@ def test_offline_it_is_one_sentence(run: Any) -> None:
     assert not Path("data").exists()
 
 
-def test_a_file_that_is_there_is_kept(run: Any, on_the_hub: Any) -> None:
+def test_an_existing_file_is_not_overwritten(run: Any, on_the_hub: Any) -> None:
     FILE.parent.mkdir()
     FILE.write_text("mine")
     done: Ran = run(*COMMAND)
@@ -80,7 +80,7 @@ def test_a_write_that_fails_leaves_no_file(
     assert list(FILE.parent.iterdir()) == []
 
 
-def test_a_flag_for_texts_is_refused(run: Any) -> None:
+def test_a_flag_for_texts_is_refused_for_hellaswag(run: Any) -> None:
     done: Ran = run(*COMMAND, "--tokenizer", "byte")
     assert done.code == 2
     assert "--tokenizer does not go with hellaswag" in " ".join(done.err.split())

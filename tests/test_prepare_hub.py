@@ -15,7 +15,7 @@ PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in ran
 
 
 @pytest.mark.parametrize("name", [*NAMES[:4], "hub:owner/name"])
-def test_without_a_network_a_name_is_one_sentence_at_once(tmp_path, name, monkeypatch):
+def test_without_a_network_a_name_is_refused_in_one_sentence_at_once(tmp_path, name, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(UserError, match="is unavailable offline") as refusal:
         made(name, tmp_path / "out")
@@ -25,7 +25,7 @@ def test_without_a_network_a_name_is_one_sentence_at_once(tmp_path, name, monkey
 
 @pytest.fixture
 def on_the_hub(monkeypatch, tmp_path):
-    """A hub with one data set; what it was asked for, and what `datasets` was."""
+    """Serve one data set as the Hub, and record the requests to it and to `datasets`."""
     datasets = pytest.importorskip("datasets")
     huggingface_hub = pytest.importorskip("huggingface_hub")
     path, asked = json_lines(tmp_path / "on-the-hub.jsonl", written(40)), []
@@ -58,9 +58,7 @@ def on_the_hub(monkeypatch, tmp_path):
         ("hub:a/b@refs/pr/1:some", ("a/b", "refs/pr/1"), ("some", "0123abc")),
     ],
 )
-def test_a_name_stands_for_a_data_set_at_the_commit_that_the_hub_has(
-    on_the_hub, name, asked, loaded
-):
+def test_a_name_is_resolved_to_the_data_sets_current_commit(on_the_hub, name, asked, loaded):
     source = open_corpus(name)
     assert on_the_hub == [asked, (asked[0], *loaded)]
     assert source.origin["revision"] == "0123abc"
@@ -83,13 +81,13 @@ def test_rows_of_a_data_set_without_text_are_counted(on_the_hub, tmp_path):
     assert index_of(out)["left_out"]["rows"]["empty"] == 3
 
 
-def test_no_more_of_a_data_set_is_read_than_asked(on_the_hub, tmp_path):
+def test_only_the_requested_documents_of_a_data_set_are_read(on_the_hub, tmp_path):
     json_lines(tmp_path / "on-the-hub.jsonl", [f"{n:010}" for n in range(50)])
     assert len(list(open_corpus("hub:a/b", most_characters=205).pieces())) == 21
     assert len(list(open_corpus("hub:a/b", limit=12).pieces())) == 12
 
 
-def test_a_split_that_a_data_set_does_not_have_is_refused_with_those_it_has(on_the_hub):
+def test_a_missing_split_is_refused_with_the_existing_ones(on_the_hub):
     with pytest.raises(UserError, match="has no split 'test'; its splits are: train"):
         open_corpus("hub:a/b", split="test")
 
@@ -112,13 +110,13 @@ def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
     assert "\n" not in str(no.value)
 
 
-def test_without_the_data_sets_library_the_way_to_get_it_is_said(monkeypatch):
+def test_without_the_datasets_library_the_command_that_installs_it_is_printed(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match="pip install datasets"):
         open_corpus("hub:owner/name")
 
 
-def test_how_much_there_is_comes_from_the_name_when_the_hub_does_not_say(on_the_hub):
+def test_the_size_is_read_from_the_name_if_the_hub_does_not_have_it(on_the_hub):
     source = open_corpus("openwebtext")
     assert (source.documents, source.bytes) == (8_013_769, 39_800_000_000)
     some = open_corpus("openwebtext", limit=8014)
@@ -126,7 +124,9 @@ def test_how_much_there_is_comes_from_the_name_when_the_hub_does_not_say(on_the_
     assert some.bytes == pytest.approx(39_800_000, rel=0.001)
 
 
-def test_a_data_set_with_a_script_alone_is_told_where_its_copy_is(monkeypatch, on_the_hub):
+def test_a_data_set_with_only_a_script_is_refused_with_the_revision_of_its_parquet_copy(
+    monkeypatch, on_the_hub
+):
     import datasets
 
     def refuse(path, **more):
@@ -139,7 +139,7 @@ def test_a_data_set_with_a_script_alone_is_told_where_its_copy_is(monkeypatch, o
 
 @pytest.fixture
 def shakespeare(monkeypatch, tmp_path):
-    """A stand-in for the file on the network, and where it is kept."""
+    """Replace the file on the network, and return the path where it is stored."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(named_corpora, "is_offline", lambda: False)
     digest = hashlib.sha256(PLAY.encode()).hexdigest()
@@ -165,7 +165,7 @@ def test_another_text_than_tiny_shakespeare_is_refused(shakespeare, tmp_path):
     assert not shakespeare.exists()
 
 
-def test_a_network_that_is_down_is_one_sentence_with_the_way_out(shakespeare, tmp_path):
+def test_a_network_error_is_reported_in_one_sentence_with_the_way_out(shakespeare, tmp_path):
     (tmp_path / "there.txt").unlink()
     with pytest.raises(
         UserError, match=r"cannot be downloaded \(.*\); download it from file:.* and"

@@ -34,7 +34,9 @@ def play(tmp_path):
         ({}, {"shard_tokens": 5}, "begun with no --shard-tokens, and now it is --shard-tokens 5"),
     ],
 )
-def test_a_folder_begun_with_other_settings_is_refused_with_both(tmp_path, play, before, now, said):
+def test_a_folder_begun_with_other_settings_is_refused_with_both_values(
+    tmp_path, play, before, now, said
+):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, **{"tokenizer": "gpt2", **before}), 2))
     kept = bytes_of(folder)
@@ -43,7 +45,7 @@ def test_a_folder_begun_with_other_settings_is_refused_with_both(tmp_path, play,
     assert bytes_of(folder) == kept
 
 
-def test_a_text_that_has_changed_meanwhile_is_refused(tmp_path, play):
+def test_a_text_that_has_changed_since_is_refused(tmp_path, play):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 2))
     play.write_text(PLAY + "One more line.\n")
@@ -60,7 +62,7 @@ def test_another_text_is_refused_with_both_names(tmp_path, play):
         list(steps_of(other, folder, tokenizer="byte"))
 
 
-def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
+def test_a_finished_folder_is_not_changed(tmp_path, play):
     folder = made(play, tmp_path / "out", tokenizer="byte")
     kept = bytes_of(folder)
     with pytest.raises(UserError, match="has finished shards already"):
@@ -68,7 +70,7 @@ def test_a_finished_folder_is_left_as_it_is(tmp_path, play):
     assert bytes_of(folder) == kept
 
 
-def test_a_folder_with_other_things_and_a_file_are_refused(tmp_path, play):
+def test_a_folder_with_other_files_and_a_file_are_refused(tmp_path, play):
     with pytest.raises(UserError, match="is not empty and has no shards"):
         list(steps_of(play, tmp_path, tokenizer="byte"))
     with pytest.raises(UserError, match="is a file"):
@@ -76,7 +78,7 @@ def test_a_folder_with_other_things_and_a_file_are_refused(tmp_path, play):
     assert list(tmp_path.iterdir()) == [play]
 
 
-def test_a_second_process_on_the_same_folder_is_turned_away(tmp_path, play):
+def test_a_second_process_on_the_same_folder_is_refused(tmp_path, play):
     first = steps_of(play, tmp_path / "out", tokenizer="byte")
     next(first)
     with pytest.raises(UserError, match="another process is preparing"):
@@ -94,9 +96,7 @@ def test_a_disk_that_is_too_small_is_refused_with_both_numbers_before_anything_i
     assert not (tmp_path / "out").exists()
 
 
-def test_shards_that_are_written_already_need_no_more_room(
-    tmp_path, play, small_batches, monkeypatch
-):
+def test_finished_shards_need_no_more_disk_space(tmp_path, play, small_batches, monkeypatch):
     folder = tmp_path / "out"
     needed = 2 * len(PLAY)
     every = steps_of(play, folder, tokenizer="byte")
@@ -110,7 +110,7 @@ def test_shards_that_are_written_already_need_no_more_room(
     assert list(steps_of(play, folder, tokenizer="byte"))[-1].stage == "done"
 
 
-def test_a_full_disk_is_one_sentence_and_what_was_saved_is_resumed(
+def test_a_full_disk_is_reported_in_one_sentence_and_the_saved_part_is_resumed(
     tmp_path, play, small_batches, monkeypatch
 ):
     folder, opened = tmp_path / "out", []
@@ -132,7 +132,7 @@ def test_a_full_disk_is_one_sentence_and_what_was_saved_is_resumed(
     assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
 
 
-def test_a_shard_that_lost_what_was_saved_is_refused(tmp_path, play, small_batches):
+def test_a_shard_shorter_than_its_saved_progress_is_refused(tmp_path, play, small_batches):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
     os.truncate(folder / "unfinished/train_000000.bin", 100)
@@ -140,7 +140,7 @@ def test_a_shard_that_lost_what_was_saved_is_refused(tmp_path, play, small_batch
         list(steps_of(play, folder, tokenizer="byte"))
 
 
-def test_an_unfinished_state_of_another_program_is_refused(tmp_path, play):
+def test_the_unfinished_state_of_another_program_is_refused(tmp_path, play):
     (tmp_path / "out/unfinished").mkdir(parents=True)
     (tmp_path / "out/unfinished/progress.json").write_text("{}")
     with pytest.raises(UserError, match=r"progress\.json has the format "):
@@ -148,7 +148,7 @@ def test_an_unfinished_state_of_another_program_is_refused(tmp_path, play):
 
 
 @pytest.mark.parametrize("change", [("tokens", "tokons"), ('"byte": ', '"byte": 1'), ("{", "[")])
-def test_a_damaged_state_is_one_sentence(tmp_path, play, small_batches, change):
+def test_a_damaged_state_is_refused_in_one_sentence(tmp_path, play, small_batches, change):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
     path = folder / "unfinished/progress.json"
@@ -159,7 +159,7 @@ def test_a_damaged_state_is_one_sentence(tmp_path, play, small_batches, change):
 
 
 @pytest.mark.parametrize("name", ["train_000000.bin", "tokenizer.json", "progress.json"])
-def test_a_link_among_unfinished_files_is_refused_and_what_it_shows_is_unharmed(
+def test_a_link_among_unfinished_files_is_refused_and_its_target_is_not_changed(
     tmp_path, play, name
 ):
     (tmp_path / "precious").write_text("precious")
@@ -176,6 +176,6 @@ def test_shards_inside_the_folder_that_is_read_are_refused(tmp_path, play):
     assert list(tmp_path.iterdir()) == [play]
 
 
-def test_a_path_that_is_too_long_is_one_sentence(tmp_path, play):
+def test_a_path_that_is_too_long_is_refused_in_one_sentence(tmp_path, play):
     with pytest.raises(UserError, match="File name too long"):
         made(play, tmp_path / ("x" * 300), tokenizer="byte")

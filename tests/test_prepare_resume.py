@@ -24,8 +24,8 @@ from gpt2_small.errors import UserError
 
 PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
 
-# Calls before which, or where the number is negative after which, it is killed: while tokens are
-# appended, while a shard is closed, while a state is saved, and at the moves at the end.
+# Kill before these calls (after them, if the number is negative): while tokens are appended, a
+# shard is closed, a state is saved, and at the renames at the end.
 KILLS = [
     ("writer", "append", 9),
     ("writer", "append", -16),
@@ -61,7 +61,7 @@ def kills(tmp_path_factory):
 
 
 def tokens_kept(text, folder, **options):
-    """Finish a preparation, and give how many tokens it did not have to make again."""
+    """Finish a preparation, and return the number of tokens that were not encoded again."""
     every = list(steps_of(text, folder, **options))
     return next(step.tokens for step in every if step.stage == "tokens")
 
@@ -101,7 +101,7 @@ def check_that_it_resumes(text, folder, uninterrupted, **options):
 
 
 @pytest.mark.parametrize(("where", "name", "number"), KILLS)
-def test_stopped_at_any_place_it_ends_with_the_same_bytes(
+def test_a_preparation_stopped_anywhere_resumes_to_the_same_bytes(
     tmp_path, play, small_batches, monkeypatch, where, name, number
 ):
     uninterrupted = made(play, tmp_path / "whole", **CUT)
@@ -110,7 +110,9 @@ def test_stopped_at_any_place_it_ends_with_the_same_bytes(
 
 
 @pytest.mark.parametrize("call", [KILLS[0], KILLS[3], KILLS[6]])
-def test_killed_with_kill_9_it_ends_with_the_same_bytes(tmp_path, play, small_batches, kills, call):
+def test_a_preparation_killed_with_kill_9_resumes_to_the_same_bytes(
+    tmp_path, play, small_batches, kills, call
+):
     uninterrupted = made(play, tmp_path / "whole", **CUT)
     ended = kills.run(call, signal.SIGKILL, play, "--out", tmp_path / "out", *CUT_FLAGS)
     assert ended.code == -signal.SIGKILL, ended.err
@@ -118,7 +120,7 @@ def test_killed_with_kill_9_it_ends_with_the_same_bytes(tmp_path, play, small_ba
 
 
 @pytest.mark.parametrize("following", ["train", "prepare"])
-def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
+def test_progress_left_by_a_kill_at_the_end_is_removed_by_the_next_command(
     tmp_path, play, small_batches, kills, following
 ):
     uninterrupted, folder = made(play, tmp_path / "whole", **CUT), tmp_path / "out"
@@ -135,7 +137,7 @@ def test_killed_before_its_progress_was_removed_the_next_command_removes_it(
     assert bytes_of(folder) == bytes_of(uninterrupted)
 
 
-def test_a_folder_of_that_name_that_is_no_preparations_stays(tmp_path, play):
+def test_a_users_folder_named_unfinished_is_not_changed(tmp_path, play):
     folder = made(play, tmp_path / "out", **CUT)
     (folder / "unfinished").mkdir()
     (folder / "unfinished/notes.txt").write_text("mine")
@@ -152,7 +154,7 @@ def test_a_preparation_of_json_lines_resumes_within_the_file(tmp_path, small_bat
 
 
 @pytest.mark.parametrize("kind", ["bin", "npy"])
-def test_stopped_again_and_again_it_ends_with_the_same_bytes(
+def test_a_preparation_stopped_repeatedly_resumes_to_the_same_bytes(
     tmp_path, play, small_batches, kind, monkeypatch
 ):
     options = {"tokenizer": "byte", "kind": kind, "shard_tokens": 777}
@@ -168,9 +170,7 @@ def test_stopped_again_and_again_it_ends_with_the_same_bytes(
     assert bytes_of(folder) == bytes_of(uninterrupted)
 
 
-def test_a_preparation_that_resumes_at_the_wrong_place_would_be_seen(
-    tmp_path, play, small_batches, monkeypatch
-):
+def test_resuming_at_a_wrong_place_is_detected(tmp_path, play, small_batches, monkeypatch):
     uninterrupted = made(play, tmp_path / "whole", **CUT)
     killed_here(play, tmp_path / "out", monkeypatch, "writer", "append", 21, **CUT)
     pieces = text_files.TextFile.pieces
@@ -186,7 +186,9 @@ def test_a_preparation_that_resumes_at_the_wrong_place_would_be_seen(
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_says_how_to_resume(tmp_path, play, small_batches, kills, by, code):
+def test_an_interrupted_preparation_prints_the_command_to_resume(
+    tmp_path, play, small_batches, kills, by, code
+):
     folder = tmp_path / "out"
     ended = kills.run(("writer", "append", 20), by, play, "--out", folder, "--tokenizer", "byte")
     assert (ended.code, ended.err) == (code, "")
@@ -195,7 +197,7 @@ def test_interrupted_it_says_how_to_resume(tmp_path, play, small_batches, kills,
     assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
 
 
-def test_the_processes_of_a_killed_preparation_end_with_it(tmp_path, play, kills):
+def test_the_workers_of_a_killed_preparation_end(tmp_path, play, kills):
     arguments = [play, "--out", tmp_path / "out", "--processes", "2"]
     ended = kills.run(("writer", "append", 5), signal.SIGKILL, *arguments)
     pids = [int(pid) for pid in re.search(r"children (.*)", ended.out)[1].split()]
@@ -204,7 +206,7 @@ def test_the_processes_of_a_killed_preparation_end_with_it(tmp_path, play, kills
     wait_until(lambda: not any(map(is_running, pids)))
 
 
-def test_a_process_that_is_ended_from_outside_is_one_sentence_and_nothing_is_lost(
+def test_a_killed_worker_is_reported_in_one_sentence_and_no_progress_is_lost(
     tmp_path, play, small_batches
 ):
     folder = tmp_path / "out"
@@ -219,7 +221,7 @@ def test_a_process_that_is_ended_from_outside_is_one_sentence_and_nothing_is_los
     assert bytes_of(folder) == bytes_of(made(play, tmp_path / "whole", tokenizer="byte"))
 
 
-def test_the_same_text_elsewhere_is_resumed(tmp_path, play, small_batches):
+def test_a_preparation_of_a_moved_text_is_resumed(tmp_path, play, small_batches):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 9))
     (tmp_path / "elsewhere").mkdir()
@@ -227,7 +229,7 @@ def test_the_same_text_elsewhere_is_resumed(tmp_path, play, small_batches):
     assert tokens_kept(moved, folder, tokenizer="byte") > 0
 
 
-def test_progress_counts_what_was_there_before(tmp_path, play, small_batches):
+def test_progress_includes_the_tokens_from_before_the_resume(tmp_path, play, small_batches):
     folder = tmp_path / "out"
     first = list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 10))
     second = list(steps_of(play, folder, tokenizer="byte"))
@@ -246,7 +248,7 @@ def test_progress_counts_what_was_there_before(tmp_path, play, small_batches):
 
 
 @pytest.mark.slow
-def test_killed_a_hundred_times_at_random_it_ends_with_the_same_bytes(
+def test_a_preparation_killed_a_hundred_times_at_random_ends_with_the_same_bytes(
     tmp_path, play, small_batches, kills
 ):
     rng, ends, number = random.Random(0), 0, 0

@@ -18,14 +18,14 @@ TEXTS = written(30)
 
 
 def rows(path, records):
-    """A file of JSON lines; what is not a record stands as it is."""
+    """Write a file of JSON lines; strings are written unchanged."""
     lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
 
 
 def documents(path, **options):
-    """The documents that are read from a file."""
+    """Return the documents read from a file."""
     options = {"tokenizer": "byte", **options}
     return documents_of(made(path, path.parent / "out", **options))
 
@@ -51,7 +51,7 @@ def texts(*more):
         (b'{"text": ' + b"[" * 100_000, "unreadable"),
     ],
 )
-def test_a_row_without_text_is_counted_wherever_it_is(tmp_path, first, counted):
+def test_a_row_without_text_is_counted_at_any_place(tmp_path, first, counted):
     records = [{"text": text, "n": number} for number, text in enumerate(TEXTS)]
     for place in (0, 15, 30):
         path = rows(tmp_path / f"{place}.jsonl", [*records[:place], first, *records[place:]])
@@ -62,7 +62,7 @@ def test_a_row_without_text_is_counted_wherever_it_is(tmp_path, first, counted):
         assert counts["empty"] + counts["unreadable"] == 1
 
 
-def test_a_type_that_changes_in_another_column_changes_nothing(tmp_path):
+def test_a_changing_type_in_another_column_is_ignored(tmp_path):
     kinds = [None, 1, "one", [1], {"a": [None]}, {"a": "b"}]
     records = [{"id": kinds[n % 6], "text": text} for n, text in enumerate(TEXTS)]
     assert documents(rows(tmp_path / "some.jsonl", records)) == texts()
@@ -74,13 +74,13 @@ def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path):
     assert documents(path) == texts("a 😀 pair, a lone � and �")
 
 
-def test_line_ends_blank_lines_marks_and_a_missing_last_line_end_change_nothing(tmp_path):
+def test_line_ends_blank_lines_byte_order_marks_and_a_missing_last_line_end_are_ignored(tmp_path):
     data = "\ufeff" + "\r\n\r\n".join(json.dumps({"text": text}) for text in TEXTS)
     (tmp_path / "some.ndjson").write_text(data, newline="")
     assert documents(tmp_path / "some.ndjson") == texts()
 
 
-def test_lines_that_are_texts_themselves_are_the_documents(tmp_path):
+def test_lines_that_are_json_strings_are_documents(tmp_path):
     assert documents(rows(tmp_path / "some.jsonl", TEXTS)) == texts()
 
 
@@ -94,7 +94,7 @@ def test_the_only_column_of_text_is_found(tmp_path, name):
         assert documents(path) == texts()
 
 
-def test_several_columns_of_text_ask_for_a_choice(tmp_path):
+def test_several_columns_of_text_require_a_choice(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column="body", title="t")
     with pytest.raises(UserError, match="its columns of text are: body, title"):
         documents(path)
@@ -103,12 +103,12 @@ def test_several_columns_of_text_ask_for_a_choice(tmp_path):
     assert documents(path, column="body") == texts()
 
 
-def test_a_field_inside_another_is_chosen_with_a_dot(tmp_path):
+def test_a_nested_field_is_chosen_with_a_dot(tmp_path):
     path = rows(tmp_path / "some.jsonl", [{"id": "x", "a": {"b": text}} for text in TEXTS])
     assert documents(path, column="a.b") == texts()
 
 
-def test_more_bad_rows_than_may_be_skipped_are_refused_with_the_first_and_the_way_out(tmp_path):
+def test_too_many_bad_rows_are_refused_with_the_first_one_and_the_way_out(tmp_path):
     records = [{"text": text} for text in TEXTS]
     path = rows(tmp_path / "some.jsonl", [*records[:2], {"text": 5}, *records[2:]])
     with pytest.raises(UserError, match=r"1 of 31 rows .* row 3: its text is a number, not") as no:
@@ -127,7 +127,7 @@ def test_many_bad_rows_are_refused_long_before_the_end(tmp_path):
         documents(path)
 
 
-def test_bad_rows_are_counted_once_however_often_it_is_interrupted(tmp_path, monkeypatch):
+def test_bad_rows_are_counted_once_over_all_interruptions(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "BATCH_PIECES", 3)
     records = [*({"text": text} for text in TEXTS), {"text": 5}, {"text": None}]
     path = rows(tmp_path / "some.jsonl", [*records[25:], *records[:25]])
@@ -140,7 +140,7 @@ def test_bad_rows_are_counted_once_however_often_it_is_interrupted(tmp_path, mon
     assert (counts["rows"], counts["unreadable"], counts["empty"]) == (32, 1, 1)
 
 
-def test_compressed_rows_are_read_and_cut_off_ones_refused(tmp_path):
+def test_compressed_rows_are_read_and_truncated_ones_refused(tmp_path):
     data = gzip.compress(json_lines(tmp_path / "plain.jsonl", TEXTS).read_bytes())
     (tmp_path / "some.jsonl.gz").write_bytes(data)
     assert documents(tmp_path / "some.jsonl.gz") == texts()
@@ -167,7 +167,7 @@ def test_an_array_is_read_an_element_at_a_time(tmp_path, name, indent, monkeypat
     st.integers(1, 40),
     st.integers(0, 8),
 )
-def test_an_array_in_blocks_is_the_array(tmp_path_factory, values, block, first):
+def test_an_array_is_read_in_blocks_as_in_one(tmp_path_factory, values, block, first):
     path = tmp_path_factory.mktemp("array") / "some.json"
     path.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8", errors="replace")
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -181,14 +181,14 @@ def test_an_array_in_blocks_is_the_array(tmp_path_factory, values, block, first)
 
 
 @pytest.mark.parametrize("end", ["", ",", '{"text": tw}]', "] more"])
-def test_an_array_that_is_damaged_is_refused_with_the_place(tmp_path, end):
+def test_a_damaged_array_is_refused_with_the_place(tmp_path, end):
     text = json.dumps([{"text": text} for text in TEXTS])[:-1]
     (tmp_path / "some.json").write_text(f"{text}{end}")
     with pytest.raises(UserError, match=r"some\.json is not JSON from about byte [\d,]+ on"):
         documents(tmp_path / "some.json")
 
 
-def test_a_folder_of_documents_that_are_objects_each_is_read(tmp_path):
+def test_a_folder_with_one_json_object_per_file_is_read(tmp_path):
     (tmp_path / "set").mkdir()
     for number, text in enumerate(TEXTS):
         record = {"title": "t", "text": text, "size": {"words": 3}}
@@ -207,18 +207,18 @@ def test_an_object_without_text_is_refused_with_the_way_out(tmp_path, text):
         documents(tmp_path / "some.json")
 
 
-def test_json_lines_under_the_name_of_json_are_read(tmp_path):
+def test_json_lines_in_a_json_file_are_read(tmp_path):
     assert documents(json_lines(tmp_path / "some.json", TEXTS)) == texts()
 
 
-def test_the_space_for_json_lines_is_that_of_the_text_alone(tmp_path):
+def test_the_disk_space_for_json_lines_is_estimated_from_the_text_only(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, image="x" * 5000)
     (first, *_) = steps_of(path, tmp_path / "out", tokenizer="byte", column="text")
     size = sum(len(text.encode()) for text in TEXTS)
     assert size / 2 < first.total_bytes < size * 2
 
 
-def test_a_line_longer_than_any_text_is_counted_and_passed(tmp_path, monkeypatch):
+def test_an_extremely_long_line_is_counted_and_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(json_rows, "LONGEST_LINE", 2000)
     monkeypatch.setattr(decompression, "BLOCK_BYTES", 64)
     records = [{"text": text} for text in TEXTS]

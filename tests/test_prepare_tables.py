@@ -13,7 +13,7 @@ TEXTS = written(30)
 
 
 def documents(path, **options):
-    """The documents that are read from a file."""
+    """Return the documents read from a file."""
     options = {"tokenizer": "byte", **options}
     return documents_of(made(path, path.parent / "out", **options))
 
@@ -35,7 +35,7 @@ def test_quoted_fields_with_line_ends_and_quotes_are_read(tmp_path, name, by):
 
 
 @pytest.mark.parametrize("row", [b"only one", b"1,2,3", b'1,"a"b', b"1,na\xefve"])
-def test_a_row_that_is_not_like_the_others_is_counted(tmp_path, row):
+def test_a_row_with_another_number_of_fields_is_counted(tmp_path, row):
     lines = [b"id,text", *(b"%d,text %d" % (n, n) for n in range(20)), row, b"9,last", b""]
     (tmp_path / "some.csv").write_bytes(b"\n".join(lines))
     found = documents(tmp_path / "some.csv", skipped_share=0.1)
@@ -43,7 +43,7 @@ def test_a_row_that_is_not_like_the_others_is_counted(tmp_path, row):
     assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
 
 
-def test_a_quote_that_is_never_closed_swallows_no_rows_in_silence(tmp_path):
+def test_an_unclosed_quote_is_counted_as_an_unreadable_row(tmp_path):
     lines = ["text", *(f"text {n}" for n in range(200)), '"open', *["lost"] * 50]
     (tmp_path / "some.csv").write_text("\n".join(lines))
     found = documents(tmp_path / "some.csv")
@@ -51,7 +51,7 @@ def test_a_quote_that_is_never_closed_swallows_no_rows_in_silence(tmp_path):
     assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
 
 
-def test_the_first_line_is_never_taken_for_names_unless_it_says_text(tmp_path):
+def test_a_csv_file_without_a_column_text_is_refused(tmp_path):
     (tmp_path / "some.csv").write_text("First story.\nSecond story.\n")
     with pytest.raises(UserError, match=r"no column 'text' in its first line, which is: First"):
         documents(tmp_path / "some.csv")
@@ -74,7 +74,7 @@ def parquet(arrow, path, row_group_size=7, **columns):
 @pytest.mark.parametrize(
     "kind", ["string", "large_string", "string_view", "dictionary", "binary", "struct"]
 )
-def test_a_column_of_any_kind_of_text_is_read(tmp_path, arrow, kind):
+def test_a_parquet_column_of_any_type_of_text_is_read(tmp_path, arrow, kind):
     column = arrow.array([*TEXTS, None])
     if kind == "dictionary":
         column = column.dictionary_encode()
@@ -104,7 +104,7 @@ def test_parquet_resumes_at_any_row(tmp_path, arrow, monkeypatch):
     assert bytes_of(tmp_path / "out") == bytes_of(expected)
 
 
-def test_the_space_for_parquet_is_that_of_its_column_alone(tmp_path, arrow):
+def test_the_disk_space_for_parquet_is_estimated_from_its_column_only(tmp_path, arrow):
     images = [os.urandom(100_000) for _ in TEXTS]
     path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS, image=images)
     (first, *_) = steps_of(path, tmp_path / "out", tokenizer="byte")
@@ -113,7 +113,7 @@ def test_the_space_for_parquet_is_that_of_its_column_alone(tmp_path, arrow):
     assert size / 2 < first.total_bytes < size * 2
 
 
-def test_a_damaged_parquet_file_is_one_sentence(tmp_path, arrow):
+def test_a_damaged_parquet_file_is_refused_in_one_sentence(tmp_path, arrow):
     path = parquet(arrow, tmp_path / "some.parquet", text=TEXTS)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UserError, match=r"some\.parquet is damaged \("):

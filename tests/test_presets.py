@@ -15,7 +15,7 @@ def test_a_preset_is_a_configuration_of_the_bound_solution(solution, name):
     assert dataclasses.asdict(config).items() >= PRESETS[name].items()
 
 
-def test_gpt2_is_what_a_configuration_is_when_left_alone(solution):
+def test_the_preset_gpt2_is_the_default_configuration(solution):
     assert preset("gpt2") == solution.TransformerConfig()
 
 
@@ -24,7 +24,7 @@ def test_the_published_models_have_heads_of_width_64(name):
     assert preset(name).d_head == 64
 
 
-def test_fields_are_changed_by_keyword():
+def test_fields_of_a_preset_are_changed_by_keyword():
     config = preset("stories", n_layers=5, dropout=0.1)
     assert (config.n_layers, config.dropout, config.d_model) == (5, 0.1, 128)
 
@@ -39,7 +39,7 @@ def test_fields_are_changed_by_keyword():
         ("gpt2", {"n_layers": 0}, "preset gpt2: n_layers is 0; give a whole number"),
     ],
 )
-def test_an_impossible_field_is_refused_in_a_sentence_with_the_way_out(name, changes, sentence):
+def test_an_impossible_field_is_refused_in_one_sentence_with_the_way_out(name, changes, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         preset(name, **changes)
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ FEWER_STEPS = ["--max-steps", "2", "--batch-size", "2", "--judge", "10"]
 TRAIN = "python demos/train_demo.py"
 TESTS = "pytest"
 
-# What makes a command quick that would take minutes as it stands.
+# Flags that shorten commands which would take minutes.
 QUICKLY = {
     "python demos/train_demo.py --data README.md": FEWER_STEPS,
     "gpt2-small train --preset shakespeare-cpu --data shards --out runs/bytes": FEWER_STEPS[:4],
@@ -34,13 +34,13 @@ def blocks(language: str) -> list[str]:
 BLOCKS = [block.splitlines() for block in blocks("sh")]
 COMMANDS = [line for block in BLOCKS for line in block]
 
-# The clone's own run is made by the first; this is the other.
+# The clone's own run is created by the first command; this is the other.
 RUN_ELSEWHERE = (TRAIN, TESTS)
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of what a clone has, with a run and a finished file where the commands expect them."""
+    """Copy a clone's files, with a run and a finished file where the commands expect them."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("demos", "tests", "gpt2_small", "lessons"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -52,7 +52,7 @@ def clone(tmp_path_factory):
 
 
 def run_in(clone: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command with the clone's own package, by this Python and the commands beside it."""
+    """Run a command with the clone's own package and this Python's environment."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone), "COLUMNS": "80"}
     return subprocess.run(
@@ -66,7 +66,7 @@ def run_in(clone: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_command_goes_through_the_set_up():
+def test_every_command_runs_through_setup_env():
     assert COMMANDS
     assert all(command.startswith(SETUP) for command in COMMANDS)
     assert {SETUP + TRAIN, SETUP + TESTS} <= set(COMMANDS)
@@ -74,7 +74,7 @@ def test_every_command_goes_through_the_set_up():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block[0].removeprefix(SETUP))
-def test_the_commands_of_the_readme_do_what_they_say(clone, block):
+def test_the_commands_of_the_readme_run(clone, block):
     for line in block:
         command = line.removeprefix(SETUP)
         if command not in RUN_ELSEWHERE:
@@ -105,7 +105,7 @@ def test_every_link_of_the_readme_leads_to_a_file():
         assert (ROOT / target).exists(), target
 
 
-def test_the_tests_that_the_readme_names_are_there():
+def test_the_tests_named_in_the_readme_exist():
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", README))
     assert len(named) > 15
     assert all((ROOT / name).exists() for name in named)

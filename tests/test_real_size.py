@@ -11,7 +11,7 @@ from gpt2_small import preset
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.component("Transformer")
-def test_gpt2_small_gives_the_references_activations_and_gradients(solution):
+def test_gpt2_small_has_the_references_activations_and_gradients(solution):
     model_agrees(
         solution, live_oracle.live_reference({}, seed=0, batch=1, seq=32, dtype=torch.float32)
     )
@@ -31,7 +31,7 @@ def test_a_fresh_gpt2_small_starts_at_a_loss_of_10_978(solution, generator):
     assert torch.stack(losses).mean().item() == pytest.approx(10.978, abs=0.03)
 
 
-# GPT-2's own weights, counted; an untied model has another W_U and a bias.
+# Number of GPT-2's weights; an untied model has W_U and a bias in addition.
 COUNTS = {
     "gpt2": 124_439_808,
     "gpt2-medium": 354_823_168,
@@ -50,7 +50,7 @@ def test_a_preset_has_as_many_parameters_as_the_published_model(solution, name, 
 
 
 @pytest.mark.component("Transformer")
-def test_an_untied_gpt2_small_has_its_unembedding_on_top(solution):
+def test_an_untied_gpt2_small_has_the_parameters_of_its_unembedding_in_addition(solution):
     with torch.device("meta"):
         model = solution.Transformer(preset("gpt2", tied_embeddings=False))
     extra = 768 * 50257 + 50257

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """An exception that simulates the end of the process."""
 
 
 def killed_in_evaluation(monkeypatch, step):
@@ -34,13 +34,13 @@ def killed_in_evaluation(monkeypatch, step):
 
 @pytest.fixture(scope="module")
 def finished(solution, tmp_path_factory):
-    """A run that nothing interrupted."""
+    """Train an uninterrupted run."""
     folder = tmp_path_factory.mktemp("finished") / "run"
     train(solution, folder, keep=1)
     return folder
 
 
-def test_a_run_that_is_killed_in_its_last_evaluation_has_every_step(
+def test_a_run_killed_in_its_last_evaluation_has_every_step(
     solution, finished, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
@@ -52,7 +52,7 @@ def test_a_run_that_is_killed_in_its_last_evaluation_has_every_step(
 
 
 @pytest.mark.parametrize("step", [6, 12])
-def test_an_evaluation_that_was_interrupted_is_made_up_for_when_the_run_is_resumed(
+def test_an_interrupted_evaluation_is_repeated_on_resuming(
     solution, finished, tmp_path, monkeypatch, step
 ):
     run = tmp_path / "run"
@@ -66,7 +66,7 @@ def test_an_evaluation_that_was_interrupted_is_made_up_for_when_the_run_is_resum
     assert steps_kept(run) == steps_kept(finished)
 
 
-def test_the_best_checkpoint_of_a_resumed_run_is_that_of_an_uninterrupted_one(
+def test_a_resumed_run_keeps_the_best_checkpoint_of_an_uninterrupted_one(
     solution, tmp_path, monkeypatch
 ):
     def evaluate(training, *_):
@@ -88,7 +88,7 @@ def test_the_best_checkpoint_of_a_resumed_run_is_that_of_an_uninterrupted_one(
     assert steps_kept(tmp_path / "run") == steps_kept(tmp_path / "original") == [6, 12]
 
 
-def test_a_request_to_stop_inside_an_evaluation_ends_it_and_loses_nothing(
+def test_a_request_to_stop_during_an_evaluation_ends_it_and_loses_no_step(
     solution, finished, tmp_path, monkeypatch
 ):
     run, asked = tmp_path / "run", []
@@ -96,14 +96,14 @@ def test_a_request_to_stop_inside_an_evaluation_ends_it_and_loses_nothing(
     with open_run(solution, run, SMALL, changes, ALONE) as opened:
         for _ in train_run(opened, lambda: bool(asked), asked.append):
             pass
-        assert opened.training.step == 6  # its first evaluation has one batch and is ended by it
+        assert opened.training.step == 6  # the evaluation ends after its first batch
     assert steps_kept(run) == [6]
     assert "val_loss" not in logged(run)[-1]
     train(solution, run, resume=True)
     assert logged(run) == logged(finished)
 
 
-def test_a_held_out_loss_that_is_not_finite_is_one_sentence_with_the_way_out(
+def test_a_nonfinite_held_out_loss_is_reported_in_one_sentence_with_the_way_out(
     solution, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(Training, "evaluate", lambda *_: math.nan)
@@ -111,18 +111,18 @@ def test_a_held_out_loss_that_is_not_finite_is_one_sentence_with_the_way_out(
         train(solution, tmp_path / "run")
 
 
-# Checkpoints that cannot be found
+# Missing checkpoints
 
 
 @pytest.fixture
 def stopped(solution, tmp_path):
-    """A run that was stopped after step 7."""
+    """Train a run that stops after step 7."""
     train(solution, tmp_path / "run", last=7)
     return tmp_path / "run"
 
 
 @pytest.mark.parametrize("is_link", [False, True], ids=["gone", "a link to nowhere"])
-def test_a_run_whose_checkpoints_cannot_be_found_is_not_begun_again(solution, stopped, is_link):
+def test_a_run_with_missing_checkpoints_does_not_restart(solution, stopped, is_link):
     aside = stopped.with_name("aside")
     (stopped / "checkpoints").rename(aside)
     if is_link:
@@ -137,16 +137,14 @@ def test_a_run_whose_checkpoints_cannot_be_found_is_not_begun_again(solution, st
     assert train(solution, stopped, resume=True) == ("resuming from step 7",)
 
 
-def test_a_run_of_the_first_version_whose_checkpoints_are_gone_is_not_begun_again(
-    solution, stopped
-):
+def test_a_run_of_the_first_format_with_missing_checkpoints_does_not_restart(solution, stopped):
     (stopped / LAST_CHECKPOINT).unlink()
     (stopped / "checkpoints").rename(stopped.with_name("aside"))
     with pytest.raises(UserError, match="checkpoint of step 3, which cannot be found"):
         train(solution, stopped, resume=True)
 
 
-def test_a_last_checkpoint_that_is_gone_is_missed_and_can_be_given_up(solution, stopped):
+def test_a_missing_last_checkpoint_is_reported_and_can_be_abandoned(solution, stopped):
     (stopped / "checkpoints/step-7").rename(stopped.with_name("aside"))
     with pytest.raises(UserError, match=r"the latest there is step 6\); .*or remove .*last_check"):
         train(solution, stopped, resume=True)
@@ -163,7 +161,7 @@ def text(tmp_path_factory):
 
 
 def slow_evaluation(gate):
-    """The first evaluation says that it has begun, and has no end."""
+    """Make the first evaluation create a file when it begins, and never end."""
     return f"""
 import itertools, time
 from pathlib import Path
@@ -185,7 +183,9 @@ TextData.held_out = endless
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_inside_an_evaluation_is_answered_at_once_and_saves(text, tmp_path, number):
+def test_a_signal_during_an_evaluation_stops_the_run_at_once_with_a_checkpoint(
+    text, tmp_path, number
+):
     arguments = ["train", "--preset", "characters", "--data", text, "--out", tmp_path / "run"]
     fork = the_forks().start(*arguments, *flags(), before=slow_evaluation(tmp_path / "gate"))
     wait_until(lambda: (tmp_path / "gate").exists() or fork.poll() is not None)
@@ -195,7 +195,7 @@ def test_a_signal_inside_an_evaluation_is_answered_at_once_and_saves(text, tmp_p
     assert steps_kept(tmp_path / "run")[-1] == 6
 
 
-def test_sighup_is_ignored_where_it_was_ignored_before(text, tmp_path):
+def test_sighup_stays_ignored_if_the_parent_ignored_it(text, tmp_path):
     arguments = ["train", "--preset", "characters", "--data", text, "--out", tmp_path / "run"]
     before = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     before += "import os\nfrom gpt2_small.training.loop import Training\n"
@@ -208,7 +208,7 @@ def test_sighup_is_ignored_where_it_was_ignored_before(text, tmp_path):
     assert steps_kept(tmp_path / "run")[-1] == 12
 
 
-def test_an_output_that_nobody_reads_any_more_stops_the_run_and_saves(text, tmp_path):
+def test_a_closed_output_pipe_stops_the_run_with_a_checkpoint(text, tmp_path):
     arguments = ["train", "--preset", "characters", "--data", text, "--out", tmp_path / "run"]
     before = "import os\nr, w = os.pipe()\nos.dup2(w, 1)\nos.close(w)\nos.close(r)\n"
     fork = the_forks().run(*arguments, *flags(), before=before)

@@ -54,7 +54,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_an_error_of_the_reference_has_the_value_and_the_way_out(what):
+def test_the_references_errors_contain_the_value_and_the_way_out(what):
     call, words = CALLS[what]
     with pytest.raises((ValueError, FloatingPointError), match=words):
         call()

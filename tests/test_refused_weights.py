@@ -67,14 +67,14 @@ def test_every_tensor_that_does_not_fit_is_named_in_one_sentence(tmp_path, chang
         ({"tie_word_embeddings": False}, r"missing: lm_head\.weight"),
     ],
 )
-def test_another_architecture_is_refused_with_what_differs(tmp_path, changes, sentence):
+def test_another_architecture_is_refused_with_the_differences(tmp_path, changes, sentence):
     change_config(saved(tmp_path), **changes)
     with pytest.raises(UserError, match=sentence):
         gpt2_small.load_pretrained(tmp_path)
 
 
 class Trap:
-    """Unpickling this touches a file."""
+    """Touches a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -84,7 +84,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.ckpt"])
-def test_a_pickle_is_refused_unread_with_the_reason(tmp_path, name):
+def test_a_pickle_is_refused_with_the_reason_and_not_loaded(tmp_path, name):
     saved(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     (tmp_path / name).write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
@@ -117,7 +117,7 @@ def test_a_damaged_file_is_named(tmp_path, file, change, sentence):
         gpt2_small.load_pretrained(tmp_path)
 
 
-def test_weights_that_may_not_be_read_are_not_said_to_be_missing(tmp_path, monkeypatch):
+def test_weights_without_read_permission_are_not_reported_as_missing(tmp_path, monkeypatch):
     saved(tmp_path)
     original = Path.open
 
@@ -131,7 +131,7 @@ def test_weights_that_may_not_be_read_are_not_said_to_be_missing(tmp_path, monke
         gpt2_small.load_pretrained(tmp_path)
 
 
-def test_a_shard_that_is_not_there_is_named(tmp_path):
+def test_a_missing_shard_of_weights_is_named(tmp_path):
     saved(tmp_path, max_shard_size="8KB")
     shard = sorted(tmp_path.glob("model-*.safetensors"))[1]
     shard.unlink()
@@ -158,7 +158,7 @@ def test_an_index_that_does_not_fit_its_shards_is_refused(tmp_path, change, sent
         gpt2_small.load_pretrained(tmp_path)
 
 
-def test_a_folder_without_config_or_weights_says_what_it_lacks(tmp_path):
+def test_a_folder_without_config_or_weights_is_refused_with_the_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"has no config\.json"):
         gpt2_small.load_pretrained(tmp_path)
     (saved(tmp_path) / "model.safetensors").unlink()

@@ -17,7 +17,7 @@ from gpt2_small.training.checkpointing import training_state
 
 @pytest.fixture
 def learners_file(tmp_path):
-    """A file other than the reference, which therefore trains without the twin."""
+    """Write a file other than the reference, which trains without the twin."""
     path = tmp_path / "my_gpt2.py"
     path.write_text(binding.reference_path().read_text() + "\nMINE = True\n")
     return binding.load(path)
@@ -33,7 +33,7 @@ def stopped(finished, tmp_path):
     return stopped_run(finished, tmp_path)
 
 
-# Without a difference
+# Bit for bit
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def stopped(finished, tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else ", ".join(value) or "plain",
 )
-def test_a_run_that_is_stopped_twice_ends_with_every_bit_of_one_that_was_not(
+def test_a_run_stopped_twice_ends_with_the_bits_of_an_uninterrupted_one(
     solution, learners_file, tmp_path, whose, changes
 ):
     file = solution if whose == "the reference" else learners_file
@@ -63,7 +63,7 @@ def test_a_run_that_is_stopped_twice_ends_with_every_bit_of_one_that_was_not(
 
 @pytest.fixture(scope="module")
 def random(solution, tmp_path_factory):
-    """A run with dropout that was never stopped."""
+    """Train a run with dropout that is never stopped."""
     folder = tmp_path_factory.mktemp("random") / "run"
     train(solution, folder, dropout=0.3)
     return folder
@@ -104,7 +104,7 @@ def forget_position(monkeypatch):
     ],
     ids=["a weight", "a moment", "a square", "a count", "randomness", "the position"],
 )
-def test_a_run_that_forgot_anything_would_end_with_another_hash(
+def test_losing_any_part_of_the_state_changes_the_final_hash(
     solution, random, tmp_path, monkeypatch, forget
 ):
     run = tmp_path / "run"
@@ -115,7 +115,7 @@ def test_a_run_that_forgot_anything_would_end_with_another_hash(
     assert state_at(run, 12) != state_at(random, 12)
 
 
-def test_steps_after_the_last_checkpoint_are_made_and_logged_again(solution, stopped, finished):
+def test_steps_after_the_last_checkpoint_are_repeated_and_logged_again(solution, stopped, finished):
     assert len(logged(stopped)) == 12
     assert train(solution, stopped, resume=True) == ("resuming from step 9",)
     assert logged(stopped) == logged(finished)
@@ -136,7 +136,7 @@ def test_damaged_log_lines_after_the_checkpoint_are_dropped(solution, stopped, f
     assert logged(stopped) == logged(finished)
 
 
-def test_a_run_without_a_checkpoint_begins_again(solution, stopped, finished):
+def test_a_run_without_a_checkpoint_restarts(solution, stopped, finished):
     shutil.rmtree(stopped / "checkpoints")
     (stopped / LAST_CHECKPOINT).unlink()
     (stopped / "log.jsonl").write_text(
@@ -148,20 +148,20 @@ def test_a_run_without_a_checkpoint_begins_again(solution, stopped, finished):
     assert logged(stopped) == logged(finished)
 
 
-def test_a_run_that_is_at_its_end_is_left_as_it_is(solution, finished):
+def test_a_finished_run_is_not_changed_by_resuming(solution, finished):
     before = files_under(finished)
     train(solution, finished, resume=True)
     assert files_under(finished) == before
 
 
-def test_a_run_may_go_on_for_longer_and_keep_more_often(solution, stopped):
+def test_a_resumed_run_may_have_more_steps_and_save_more_often(solution, stopped):
     train(solution, stopped, resume=True, max_steps=15, checkpoint_every=1, keep=3)
     assert [record["step"] for record in logged(stopped)] == list(range(1, 16))
     assert set(range(13, 16)) <= set(steps_kept(stopped))
     assert read_run(stopped).settings["max_steps"] == 15
 
 
-def test_the_data_may_have_moved(solution, stopped, finished, tmp_path):
+def test_a_run_resumes_with_moved_data(solution, stopped, finished, tmp_path):
     moved = tmp_path / "moved.txt"
     play(tmp_path).rename(moved)
     train(solution, stopped, resume=True, data=str(moved))
@@ -181,7 +181,7 @@ def test_a_learners_file_that_has_changed_since_is_reported_and_used(learners_fi
     assert kept.read_bytes() == before
 
 
-# Another run
+# Other settings or data
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_learners_file_that_has_changed_since_is_reported_and_used(learners_fi
         ("tokenizer", None, "byte"),
     ],
 )
-def test_other_settings_are_refused_with_both_values_and_nothing_is_touched(
+def test_other_settings_are_refused_with_both_values_and_no_file_is_changed(
     solution, stopped, name, before, now
 ):
     files = files_under(stopped)
@@ -207,7 +207,7 @@ def test_other_settings_are_refused_with_both_values_and_nothing_is_touched(
     assert files_under(stopped) == files
 
 
-def test_other_data_is_refused_and_nothing_is_touched(solution, stopped, tmp_path):
+def test_other_data_is_refused_and_no_file_is_changed(solution, stopped, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text(play(tmp_path).read_text().replace("crown", "clown"))
     files = files_under(stopped)
@@ -216,7 +216,7 @@ def test_other_data_is_refused_and_nothing_is_touched(solution, stopped, tmp_pat
     assert files_under(stopped) == files
 
 
-def test_a_run_that_has_checkpoints_is_not_begun_again_unasked(solution, stopped):
+def test_a_run_with_checkpoints_does_not_restart_without_resume(solution, stopped):
     files = files_under(stopped)
     with pytest.raises(
         UserError, match="holds a run with checkpoints up to step 9; resume it with"
@@ -225,7 +225,7 @@ def test_a_run_that_has_checkpoints_is_not_begun_again_unasked(solution, stopped
     assert files_under(stopped) == files
 
 
-def test_a_run_is_not_asked_to_end_before_where_it_stands(solution, tmp_path):
+def test_fewer_steps_than_a_run_already_has_are_refused(solution, tmp_path):
     train(solution, tmp_path / "run")
     before = files_under(tmp_path / "run")
     with pytest.raises(UserError, match=r"--max-steps is 6, but the run in .* is at step 12"):

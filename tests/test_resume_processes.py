@@ -31,7 +31,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def begin(text):
-    """The arguments that begin the small run in a folder; twelve windows suit one to four."""
+    """Return a function of the small run's arguments; its batch suits one to four processes."""
 
     def arguments(out, **changes):
         fields = flags(batch_size=12, keep=9, dropout=0.2, **changes)
@@ -42,7 +42,7 @@ def begin(text):
 
 @pytest.fixture(scope="module")
 def uninterrupted(begin, tmp_path_factory):
-    """A run of two processes that nothing ended."""
+    """Train an uninterrupted run of two processes."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     run_well(*begin(folder), processes=2, before=PICKLE_NOTHING)
     return folder
@@ -55,7 +55,7 @@ def run_well(*arguments, **how):
 
 
 def drop_after(run: Path, step: int) -> None:
-    """Leave what a run has that ends without a word before its next checkpoint."""
+    """Leave the files of a run that was killed before its next checkpoint."""
     for kept in steps_kept(run):
         if kept > step:
             shutil.rmtree(run / f"checkpoints/step-{kept}")
@@ -79,20 +79,20 @@ def assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, processes, before
     assert logged(parts) == logged(uninterrupted)
 
 
-def test_two_processes_go_on_with_every_bit_and_pickle_nothing(uninterrupted, tmp_path):
+def test_two_processes_resume_bit_for_bit_without_pickles(uninterrupted, tmp_path):
     assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, 2, before=PICKLE_NOTHING)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [3, 4])
-def test_three_and_more_processes_go_on_with_every_bit(begin, tmp_path, processes):
-    # In another order of summation, a float32 sum of three differs in its last bit.
+def test_three_and_more_processes_resume_bit_for_bit(begin, tmp_path, processes):
+    # In another order, a float32 sum of three numbers differs in its last bit.
     uninterrupted = whole_run(begin, tmp_path, processes)
     assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, processes)
 
 
 @pytest.mark.slow
-def test_without_a_settled_order_three_processes_would_go_on_with_other_bits(begin, tmp_path):
+def test_without_a_fixed_order_of_summation_three_processes_resume_with_other_bits(begin, tmp_path):
     unsettled = (
         "from gpt2_small.training.distributed import processes\n"
         "processes._make_first_pass = print\n"
@@ -102,7 +102,7 @@ def test_without_a_settled_order_three_processes_would_go_on_with_other_bits(beg
         assert_goes_on_with_the_same_bits(uninterrupted, tmp_path, 3, before=unsettled)
 
 
-def test_the_number_of_processes_may_change_and_the_order_of_the_data_does_not(
+def test_a_change_in_the_number_of_processes_does_not_change_the_order_of_the_data(
     begin, text, tmp_path
 ):
     run = tmp_path / "run"
@@ -126,7 +126,7 @@ def test_the_number_of_processes_may_change_and_the_order_of_the_data_does_not(
 
 
 def met(store, ranks, world_size):
-    """Where processes meet, each in a thread as of its own, by their ranks."""
+    """Run the rendezvous of several ranks, each in its thread, and return their stores by rank."""
     places = {}
 
     def meet(rank):
@@ -143,7 +143,7 @@ def met(store, ranks, world_size):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_processes_that_are_started_again_meet_where_nobody_left_anything(order):
+def test_restarted_processes_rendezvous_in_an_empty_store(order):
     store = HashStore()
     for attempt in range(3):
         places = met(store, order, 3)
@@ -153,7 +153,7 @@ def test_processes_that_are_started_again_meet_where_nobody_left_anything(order)
         places[0].set("address", f"of attempt {attempt}, soon dead")
 
 
-def test_a_process_waits_for_the_others_only_so_long():
+def test_the_rendezvous_has_a_time_limit():
     with pytest.raises(DistStoreError, match=r"wait timeout after 0\.05 seconds"):
         rendezvous_store(HashStore(), 0, 2, timedelta(seconds=0.05))
 
@@ -165,7 +165,7 @@ SPOILT = {
 }
 
 
-# Each of them in one process; `pytest -m slow` has them in the other.
+# Each in one process; `pytest -m slow` tries it in the other.
 IN_ONE = [
     ("a loss that is not finite", 1),
     slowly(("a loss that is not a number", 0)),
@@ -182,13 +182,11 @@ IN_ONE = [
         slowly(("a gradient that is not a number", 1)),
     ],
 )
-def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
-    begin, tmp_path, what, rank
-):
+def test_a_nonfinite_number_in_one_process_stops_all_before_the_update(begin, tmp_path, what, rank):
     run = tmp_path / "run"
     program = replace_loss(5, rank, SPOILT[what])
     fork = the_forks().run(*begin(run, checkpoint_every=4), processes=2, before=program)
-    assert fork.code == 1  # the agent's; its report has the code of the worker that ended first
+    assert fork.code == 1  # the agent's code; its report has the first failed worker's
     assert "exitcode  : 2" in fork.err
     [sentence] = [line for line in fork.err.splitlines() if line.startswith("error: ")]
     assert sentence.startswith("error: training stopped before step 5: the loss is")
@@ -198,7 +196,7 @@ def test_a_number_that_is_not_finite_in_one_process_stops_all_before_the_update(
 
 
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bits(
+def test_torchrun_restarts_all_workers_after_one_is_killed_and_the_run_ends_with_the_same_bits(
     begin, uninterrupted, tmp_path, rank
 ):
     run = tmp_path / "run"
@@ -210,7 +208,7 @@ def test_torchrun_starts_all_again_when_one_is_killed_and_ends_with_the_same_bit
     )
     log = run / "log.jsonl"
     wait_until(lambda: log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3])
-    os.kill(children_of(fork.pid)[rank], signal.SIGKILL)  # it stays at the gate
+    os.kill(children_of(fork.pid)[rank], signal.SIGKILL)  # it is blocked at the gate
     (tmp_path / "gate").touch()
     assert fork.wait() == 0, fork.err
     assert "resuming from step 3" in fork.out

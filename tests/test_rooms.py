@@ -16,7 +16,7 @@ from gpt2_small import binding
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "gpt2_small"
 
-# A room may import from lower floors and from itself; neighbours on one floor do not meet.
+# A room may import from lower floors and from itself, not from other rooms of its floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "model_protocol", "network"),
     ("files", "notebooks"),
@@ -39,19 +39,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-# Two chains that do not meet below `runs`.
+# Two chains that do not import each other below `runs`.
 CHAINS = ({"kernels", "model"}, {"tokenizers", "stories", "data"})
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 DOOR = "__init__"
 
 
 def room_of(module: str) -> str:
-    """`gpt2_small.model.hooks` is in the room `model`; `gpt2_small` itself is the door."""
+    """Return a module's room: `model` for `gpt2_small.model.hooks`; DOOR for `gpt2_small`."""
     return [*module.split("."), DOOR][1]
 
 
 def home_of(name: str) -> str:
-    """The room that a name of the door comes from."""
+    """Return the room that a name of the door comes from."""
     if name in gpt2_small._MODULE_OF:
         return room_of(gpt2_small._MODULE_OF[name])
     if name == "UserError":
@@ -60,7 +60,7 @@ def home_of(name: str) -> str:
 
 
 def imported_modules(module: str, is_package: bool, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and dotted name of everything that a module imports, at its top or in a function."""
+    """Return line and dotted name of every import, at module level or in a function."""
     parts = module.split(".")
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -82,7 +82,7 @@ def parsed(source: str) -> ast.Module:
 
 
 def wrong_arrows(module: str, source: str, is_package: bool = False) -> list[str]:
-    """A sentence for each import that does not point down, or that names the reference."""
+    """Return a message for each import that does not point down, or that names the reference."""
     room, found = room_of(module), []
     if room not in FLOOR_OF:
         return [f"{module} is in no room of FLOORS"]
@@ -114,10 +114,10 @@ def test_every_import_in_the_package_points_down() -> None:
 
 
 def imported_by(module: str, path: Path, known: Collection[str]) -> set[str]:
-    """The modules of the package that a module imports, in functions too."""
+    """Return the modules of the package that a module imports, in functions too."""
     source = path.read_text()
     tree = parsed(source)
-    if "if TYPE_CHECKING" in source:  # what only type checkers read makes no circle
+    if "if TYPE_CHECKING" in source:  # imports for type checkers only make no circle
         tree = ast.parse(source)
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -128,7 +128,7 @@ def imported_by(module: str, path: Path, known: Collection[str]) -> set[str]:
 
 
 def circle(graph: Mapping[str, Collection[str]]) -> tuple[str, ...] | None:
-    """Names that depend on each other in a circle, or None."""
+    """Return names that depend on each other in a circle, or None."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -136,7 +136,7 @@ def circle(graph: Mapping[str, Collection[str]]) -> tuple[str, ...] | None:
     return None
 
 
-def test_no_modules_import_each_other_in_a_circle_not_even_inside_functions() -> None:
+def test_no_modules_import_each_other_in_a_circle_even_inside_functions() -> None:
     paths = {module: path for module, path in modules() if module != PACKAGE}
     assert circle({m: imported_by(m, path, paths) for m, path in paths.items()}) is None
 
@@ -154,7 +154,7 @@ def test_a_circle_through_a_function_is_found(tmp_path: Path) -> None:
     assert set(found) == set(sources)
 
 
-def test_the_door_itself_stands_on_errors_and_binding_alone() -> None:
+def test_the_package_itself_imports_only_errors_and_binding() -> None:
     source = (ROOT / PACKAGE / "__init__.py").read_text()
     imported = imported_modules(PACKAGE, True, ast.parse(source))
     rooms = {target.split(".")[1] for _, target in imported if target.startswith(PACKAGE)}
@@ -202,7 +202,7 @@ def test_the_reference_imports_nothing_of_the_package() -> None:
         ("gpt2_small.attic", "", "in no room"),
     ],
 )
-def test_a_wrong_arrow_is_found(module: str, source: str, sentence: str) -> None:
+def test_an_import_that_points_up_is_detected(module: str, source: str, sentence: str) -> None:
     (found,) = wrong_arrows(module, source)
     assert sentence in found
 
@@ -220,17 +220,17 @@ def test_a_wrong_arrow_is_found(module: str, source: str, sentence: str) -> None
         ),
     ],
 )
-def test_an_arrow_that_points_down_is_let_pass(module: str, source: str) -> None:
+def test_an_import_that_points_down_is_accepted(module: str, source: str) -> None:
     assert wrong_arrows(module, source) == []
 
 
-def test_a_relative_import_in_a_rooms_own_door_stays_in_the_room() -> None:
+def test_a_relative_import_in_a_rooms_init_is_inside_the_room() -> None:
     assert wrong_arrows("gpt2_small.model", "from .hooks import hooks", is_package=True) == []
     (found,) = wrong_arrows("gpt2_small.model", "from ..data import batches", is_package=True)
     assert "model imports data" in found
 
 
-def test_every_name_of_the_door_has_a_floor() -> None:
+def test_every_public_name_comes_from_a_known_room() -> None:
     assert {home_of(name) for name in [*gpt2_small.__all__, *binding.SOLUTION_NAMES]} <= set(
         FLOOR_OF
     )

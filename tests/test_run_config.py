@@ -27,14 +27,14 @@ def trained(solution, tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path):
-    """A run that was stopped after three steps."""
+    """Train a run that stops after three steps."""
     import shutil
 
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
 def edited(folder, edit, is_hashed=True):
-    """Change what a run's config.json says, with its hash or as the first version wrote it."""
+    """Change a run's config.json, with an updated hash or, as in the first format, without one."""
     path = folder / "config.json"
     content = json.loads(path.read_text())
     del content["sha256"]
@@ -44,7 +44,7 @@ def edited(folder, edit, is_hashed=True):
     path.write_text(json.dumps(content))
 
 
-def test_no_bit_of_it_can_flip_unnoticed(solution, run):
+def test_every_flipped_bit_is_detected(solution, run):
     path = run / "config.json"
     before, meaning = path.read_bytes(), json.loads(path.read_bytes())
     accepted = []
@@ -85,13 +85,13 @@ def test_no_bit_of_it_can_flip_unnoticed(solution, run):
         (lambda c: c.update(run=[]), "'run' is of a wrong type"),
     ],
 )
-def test_a_key_or_a_type_that_is_wrong_is_refused_by_name(solution, run, edit, sentence, is_hashed):
+def test_a_wrong_key_or_type_is_refused_by_name(solution, run, edit, sentence, is_hashed):
     edited(run, edit, is_hashed)
     with pytest.raises(UserError, match=sentence):
         decide(solution, run, None, {}, True)
 
 
-def test_a_run_of_the_first_version_is_resumed(solution, run):
+def test_a_run_of_the_first_format_is_resumed(solution, run):
     def as_first(content):
         for name in ("id", "environment"):
             del content[name]
@@ -107,7 +107,7 @@ def test_a_run_of_the_first_version_is_resumed(solution, run):
     assert read_run(run).settings["schedule"] == "cosine"
 
 
-def test_every_setting_and_every_field_of_the_model_stands_in_it(solution, run):
+def test_config_json_has_every_setting_and_every_field_of_the_model(solution, run):
     content = json.loads((run / "config.json").read_text())
     assert {field.name for field in fields(Recipe)} <= content["run"].keys()
     assert content["model"].keys() == {f.name for f in fields(solution.TransformerConfig)}
@@ -115,7 +115,7 @@ def test_every_setting_and_every_field_of_the_model_stands_in_it(solution, run):
     assert content["environment"]["threads"] == torch.get_num_threads()
 
 
-def test_a_run_that_is_resumed_where_sums_are_rounded_differently_says_so(solution, run):
+def test_resuming_with_another_torch_version_or_thread_count_prints_a_remark(solution, run):
     edited(run, lambda content: content["environment"].update(torch="2.0.1", threads=99))
     remarks = train(solution, run, resume=True)
     [remark] = [remark for remark in remarks if "rounded differently" in remark]
@@ -130,24 +130,24 @@ def test_a_run_keeps_the_text_of_its_solution(solution, run):
 
 @pytest.fixture
 def learners_run(tmp_path):
-    """A run that a learner's file trained."""
+    """Train a run with a learner's file."""
     file = tmp_path / "my_gpt2.py"
     file.write_text(binding.reference_path().read_text() + "# mine\n")
     train(binding.load(file), tmp_path / "learners", last=3)
     return tmp_path / "learners"
 
 
-def test_a_run_of_another_file_is_not_loaded_but_names_the_stored_text(learners_run):
+def test_a_run_of_another_file_is_refused_with_the_path_of_its_stored_file(learners_run):
     with pytest.raises(UserError, match=r"my_gpt2\.py .* --solution \S*learners/solution\.py"):
         load_model(learners_run)
 
 
-def test_a_run_of_another_file_is_not_resumed_with_the_reference(solution, learners_run):
+def test_a_learners_run_is_not_resumed_with_the_reference(solution, learners_run):
     with pytest.raises(UserError, match=r"was trained with .*my_gpt2\.py"):
         train(solution, learners_run, resume=True)
 
 
-def test_a_resumed_fine_tune_does_not_need_the_weights_that_it_began_with(solution, tmp_path):
+def test_a_resumed_fine_tune_does_not_need_its_initial_weights(solution, tmp_path):
     play(tmp_path)
     train(solution, tmp_path / "base", last=3)
     base = str(tmp_path / "base")
@@ -157,7 +157,7 @@ def test_a_resumed_fine_tune_does_not_need_the_weights_that_it_began_with(soluti
     assert steps_kept(tmp_path / "tuned")[-1] == 12
 
 
-def test_a_tokenizer_that_is_a_link_is_not_written_through(solution, run, tmp_path):
+def test_a_tokenizer_file_that_is_a_link_stays_a_link_to_an_unchanged_file(solution, run, tmp_path):
     (run / "tokenizer.json").rename(tmp_path / "shared.json")
     (run / "tokenizer.json").symlink_to(tmp_path / "shared.json")
     before = (tmp_path / "shared.json").stat().st_mtime_ns
@@ -166,7 +166,7 @@ def test_a_tokenizer_that_is_a_link_is_not_written_through(solution, run, tmp_pa
     assert (tmp_path / "shared.json").stat().st_mtime_ns == before
 
 
-def test_a_model_is_read_from_the_next_checkpoint_when_training_has_discarded_the_latest(
+def test_a_model_is_read_from_the_next_checkpoint_if_training_discards_the_one_being_read(
     tmp_path, monkeypatch
 ):
     from gpt2_small.runs.checkpoint_folders import Checkpoint, save_checkpoint

@@ -25,7 +25,7 @@ def stopped(finished, tmp_path):
     return stopped_run(finished, tmp_path)
 
 
-def test_leftovers_of_crashes_are_swept_and_other_files_are_not(solution, stopped):
+def test_only_leftovers_of_crashes_are_removed(solution, stopped):
     left = [
         stopped / "checkpoints/.step-12.unfinished/model.safetensors",
         stopped / "checkpoints/.step-3.discarded/model.safetensors",
@@ -48,7 +48,7 @@ def test_leftovers_of_crashes_are_swept_and_other_files_are_not(solution, stoppe
     assert not (stopped / "checkpoints/.step-12.unfinished").exists()
 
 
-def test_leftovers_are_swept_when_a_run_begins_anew_too(solution, stopped):
+def test_leftovers_are_removed_when_a_run_restarts(solution, stopped):
     shutil.rmtree(stopped / "checkpoints")
     left = stopped / "checkpoints/.step-7.unfinished"
     left.mkdir(parents=True)
@@ -56,13 +56,13 @@ def test_leftovers_are_swept_when_a_run_begins_anew_too(solution, stopped):
     assert not left.exists()
 
 
-def test_a_checkpoint_that_was_being_replaced_is_there_again(solution, stopped, finished):
+def test_a_checkpoint_is_restored_after_a_crash_during_its_replacement(solution, stopped, finished):
     (stopped / "checkpoints/step-9").rename(stopped / "checkpoints/.step-9.replaced")
     assert train(solution, stopped, resume=True) == ("resuming from step 9",)
     assert state_at(stopped, 12) == state_at(finished, 12)
 
 
-def test_a_second_process_on_the_same_folder_is_turned_away(solution, stopped, monkeypatch):
+def test_a_second_process_on_the_same_folder_is_refused(solution, stopped, monkeypatch):
     files = files_under(stopped)
     lock = FileLock(stopped / LOCK)
     with lock, pytest.raises(UserError, match="run is in use by another process; wait for it"):
@@ -70,7 +70,7 @@ def test_a_second_process_on_the_same_folder_is_turned_away(solution, stopped, m
     assert files_under(stopped) == files
 
 
-def test_the_folder_is_free_again_after_a_run_and_after_a_mistake(solution, stopped):
+def test_the_lock_is_released_after_a_run_and_after_an_error(solution, stopped):
     with pytest.raises(UserError):
         train(solution, stopped)
     train(solution, stopped, resume=True, last=10)
@@ -82,7 +82,7 @@ def refuse(*_, **__):
     raise AssertionError("something was pickled")
 
 
-def test_nothing_is_pickled_to_save_or_to_go_on(solution, tmp_path, monkeypatch):
+def test_saving_and_resuming_use_no_pickle(solution, tmp_path, monkeypatch):
     for module, names in (
         (pickle, ("load", "loads", "dump", "dumps", "Unpickler", "Pickler")),
         (torch, ("load", "save")),
@@ -94,7 +94,7 @@ def test_nothing_is_pickled_to_save_or_to_go_on(solution, tmp_path, monkeypatch)
     assert steps_kept(tmp_path / "run")[-1] == 12
 
 
-def test_every_file_of_a_checkpoint_is_tensors_or_json(finished):
+def test_a_checkpoint_contains_only_safetensors_and_json(finished):
     for path in (finished / "checkpoints/step-12").iterdir():
         if path.suffix == ".json":
             json.loads(path.read_text())
@@ -103,5 +103,5 @@ def test_every_file_of_a_checkpoint_is_tensors_or_json(finished):
             assert json.loads(path.read_bytes()[8 : 8 + header])
 
 
-def test_a_kept_run_can_be_loaded_to_generate(finished):
+def test_a_saved_run_can_be_loaded_for_generation(finished):
     assert load_model(finished).config.d_model == 16

@@ -10,13 +10,13 @@ from gpt2_small.runs import (
 )
 
 
-def test_the_log_comes_back_with_numbers_that_are_not_finite_as_null(tmp_path):
+def test_nonfinite_numbers_are_logged_as_null(tmp_path):
     append_log(tmp_path, {"step": 1, "loss": 2.5})
     append_log(tmp_path, {"step": 2, "loss": float("nan")})
     assert read_log(tmp_path) == [{"step": 1, "loss": 2.5}, {"step": 2, "loss": None}]
 
 
-def test_a_log_line_cut_off_by_a_crash_is_left_out_and_overwritten_on_resuming(tmp_path):
+def test_a_log_line_truncated_by_a_crash_is_ignored_and_overwritten_on_resuming(tmp_path):
     for step in (1, 2, 3):
         append_log(tmp_path, {"step": step})
     with (tmp_path / "log.jsonl").open("a") as file:

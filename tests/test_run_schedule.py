@@ -19,7 +19,7 @@ def rates(recipe):
     return [rate_at(recipe, step, COSINE) for step in range(recipe.max_steps)]
 
 
-def test_a_cosine_is_the_solutions_own():
+def test_the_cosine_schedule_is_the_solutions():
     keywords = dict(peak=1.0, warmup_steps=10, total_steps=100, final_fraction=0.1)
     assert rates(RECIPE) == [COSINE(step, **keywords) for step in range(100)]
 
@@ -32,7 +32,7 @@ def test_a_constant_schedule_rises_stays_and_falls_in_a_straight_line():
     assert found[-1] == pytest.approx(0.1)
 
 
-def test_a_constant_schedule_falls_in_its_last_fifth_unless_told():
+def test_a_constant_schedule_falls_in_its_last_fifth_by_default():
     assert rates(replace(RECIPE, schedule="constant")) == rates(
         replace(RECIPE, schedule="constant", decay_steps=20)
     )
@@ -53,11 +53,11 @@ def test_after_its_schedule_a_run_keeps_the_last_rate():
         ({"max_steps": 6}, r"rate rises to 1 in 6 steps and never falls: .* --set warmup_steps=N"),
     ],
 )
-def test_the_schedule_is_described_as_it_is(changes, said):
+def test_the_description_of_a_schedule_is_correct(changes, said):
     assert re.search(said, describe(replace(RECIPE, **changes), COSINE))
 
 
-def test_a_run_that_is_extended_keeps_its_rate_and_says_so():
+def test_an_extended_run_keeps_its_rate_with_a_remark():
     recipe, [remark] = extended(RECIPE, replace(RECIPE, max_steps=200), False, 100, COSINE)
     assert rate_at(recipe, 100, COSINE) == pytest.approx(0.1)
     assert "keeps its length of 100 steps; --set schedule_steps=200 would change" in remark
@@ -72,13 +72,13 @@ def test_a_stretched_schedule_is_used_when_asked_for_and_announced():
     assert remark.endswith("instead of 0.1")
 
 
-def test_a_run_whose_rate_has_reached_zero_is_not_extended_in_vain():
+def test_extending_a_run_whose_rate_has_reached_zero_is_refused():
     stories = replace(RECIPE, final_fraction=0.0)
     with pytest.raises(UserError, match=r"the rate is 0; give --set schedule_steps=200 to stretch"):
         extended(stories, replace(stories, max_steps=200), False, 100, COSINE)
 
 
-def test_a_constant_schedule_that_has_not_begun_to_fall_falls_later():
+def test_an_extended_constant_schedule_falls_later_if_it_has_not_begun_to_fall():
     constant = replace(RECIPE, schedule="constant")
     recipe, remarks = extended(constant, replace(constant, max_steps=200), False, 60, COSINE)
     assert (recipe.schedule_steps, remarks) == (None, [])
@@ -90,7 +90,7 @@ def test_a_constant_schedule_that_has_not_begun_to_fall_falls_later():
 # Whole runs
 
 
-def test_a_resumed_run_whose_preset_has_more_steps_ends_where_it_was_to_end(solution, tmp_path):
+def test_a_resumed_run_keeps_its_number_of_steps_if_its_preset_has_changed(solution, tmp_path):
     from small_runs import ALONE, SMALL, play
 
     from gpt2_small.training.recorder import train_run

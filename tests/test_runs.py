@@ -1,4 +1,4 @@
-"""The run's folder: what is written comes back, and damage is one sentence."""
+"""Test a run's folder: reading it back, and one sentence for each kind of damage."""
 
 import json
 import os
@@ -29,13 +29,13 @@ def files_under(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_loaded_run_gives_the_logits_of_the_model_that_was_saved(tmp_path):
+def test_a_loaded_run_has_the_logits_of_the_saved_model(tmp_path):
     model = our_gpt2()
     saved_run(tmp_path / "run", model)
     assert torch.equal(logits_of(load_model(tmp_path / "run")), logits_of(model))
 
 
-def test_an_untied_run_comes_back_with_its_own_unembedding(tmp_path):
+def test_an_untied_run_is_loaded_with_its_own_unembedding(tmp_path):
     model = our_gpt2(tied_embeddings=False)
     saved_run(tmp_path / "run", model)
     again = load_model(tmp_path / "run")
@@ -50,7 +50,7 @@ def test_a_loaded_model_is_in_eval_mode_and_needs_no_gradient_switch_to_train(tm
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_run_tells_its_config_its_tokenizer_and_its_checkpoints_in_order(tmp_path):
+def test_a_run_has_its_config_tokenizer_and_checkpoints_in_order(tmp_path):
     model = our_gpt2()
     saved_run(tmp_path / "run", model, step=9)
     save_checkpoint(tmp_path / "run", 10, model)
@@ -62,7 +62,7 @@ def test_a_run_tells_its_config_its_tokenizer_and_its_checkpoints_in_order(tmp_p
     assert run.latest_checkpoint().step == 10
 
 
-def test_config_json_is_the_documented_format(tmp_path):
+def test_config_json_has_the_documented_format(tmp_path):
     model = our_gpt2()
     saved_run(tmp_path / "run", model)
     content = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -72,7 +72,7 @@ def test_config_json_is_the_documented_format(tmp_path):
     assert content["run"] == {"seed": 1}
 
 
-def test_another_checkpoint_than_the_latest_can_be_asked_for(tmp_path):
+def test_an_earlier_checkpoint_can_be_requested(tmp_path):
     early, late = our_gpt2(), our_gpt2()
     with torch.no_grad():
         late.embed.W_E.add_(1)
@@ -83,7 +83,7 @@ def test_another_checkpoint_than_the_latest_can_be_asked_for(tmp_path):
         load_model(tmp_path / "run", step=7)
 
 
-def test_a_checkpoint_keeps_further_files_beside_the_weights(tmp_path):
+def test_a_checkpoint_can_contain_other_files_beside_the_weights(tmp_path):
     model = our_gpt2()
     run = saved_run(tmp_path / "run", model)
     state = {"exp_avg": torch.arange(6.0).view(2, 3).T}
@@ -93,7 +93,7 @@ def test_a_checkpoint_keeps_further_files_beside_the_weights(tmp_path):
     assert checkpoint.file("rng.bin").read_bytes() == b"\x01\x02"
 
 
-def test_saving_a_step_again_replaces_its_checkpoint_and_leaves_nothing_aside(tmp_path):
+def test_saving_a_step_again_replaces_its_checkpoint_without_leftovers(tmp_path):
     model = our_gpt2()
     run = saved_run(tmp_path / "run", model, step=3)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_saving_a_step_again_replaces_its_checkpoint_and_leaves_nothing_aside(tm
     assert os.listdir(run.folder / "checkpoints") == ["step-3"]
 
 
-def test_a_disk_that_fills_up_leaves_the_earlier_checkpoint_and_nothing_half(tmp_path):
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_no_partial_one(tmp_path):
     run = saved_run(tmp_path / "run", our_gpt2(), step=3)
     before = files_under(run.folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -117,7 +117,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_checkpoint_and_nothing_half(tmp
     assert os.listdir(run.folder / "checkpoints") == ["step-3"]
 
 
-def test_a_folder_left_by_a_killed_process_is_no_checkpoint(tmp_path):
+def test_a_folder_left_by_a_killed_process_does_not_count_as_a_checkpoint(tmp_path):
     run = saved_run(tmp_path / "run", our_gpt2(), step=3)
     aside = run.folder / "checkpoints" / ".step-4.unfinished"
     aside.mkdir()
@@ -137,7 +137,7 @@ def test_a_run_with_checkpoints_is_not_overwritten(tmp_path):
     assert files_under(run.folder) == before
 
 
-def test_a_folder_with_something_else_in_it_is_not_made_a_run(tmp_path):
+def test_a_folder_with_other_files_is_refused_for_a_run(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="is not empty and holds no run"):
         create_run(tmp_path, model_fields={}, tokenizer=characters(), run={})
@@ -205,7 +205,7 @@ def corrupt(path, content):
         ),
     ],
 )
-def test_damage_is_one_sentence_that_names_the_file(tmp_path, file, change, sentence):
+def test_damage_is_reported_in_one_sentence_that_names_the_file(tmp_path, file, change, sentence):
     run = saved_run(tmp_path / "run", our_gpt2())
     folder = run.folder if file == "config.json" else run.folder / "checkpoints" / "step-3"
     corrupt(folder / file, change((folder / file).read_bytes()))
@@ -214,7 +214,7 @@ def test_damage_is_one_sentence_that_names_the_file(tmp_path, file, change, sent
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_latest_checkpoint_is_refused_with_the_one_before_it_as_a_way_out(tmp_path):
+def test_a_damaged_latest_checkpoint_is_refused_and_the_previous_one_suggested(tmp_path):
     run = saved_run(tmp_path / "run", our_gpt2(), step=3)
     late = save_checkpoint(run.folder, 5, our_gpt2())
     corrupt(late / "model.safetensors", b"cut")
@@ -235,7 +235,7 @@ def test_weights_of_another_shape_than_the_config_says_are_listed_by_name(tmp_pa
         load_model(tmp_path / "run")
 
 
-def test_a_folder_that_is_not_there_and_a_run_without_checkpoints_are_said(tmp_path):
+def test_a_missing_folder_and_a_run_without_checkpoints_are_reported(tmp_path):
     with pytest.raises(UserError, match=r"there is no folder .*nowhere"):
         read_run(tmp_path / "nowhere")
     fields = asdict(our_gpt2().config)
@@ -250,7 +250,7 @@ LEARNERS_WAY = """        self.mask = torch.ones(config.n_ctx, config.n_ctx).tri
 """
 
 
-def test_a_file_with_buffers_and_draws_of_its_own_loads_without_moving_the_generator(
+def test_loading_a_model_that_draws_buffers_does_not_advance_the_global_generator(
     tmp_path, monkeypatch
 ):
     model = our_gpt2()
@@ -269,7 +269,7 @@ def test_a_file_with_buffers_and_draws_of_its_own_loads_without_moving_the_gener
     assert torch.equal(logits_of(again), logits_of(model))
 
 
-def test_a_device_that_is_not_there_is_one_sentence(tmp_path):
+def test_an_unavailable_device_is_refused_in_one_sentence(tmp_path):
     saved_run(tmp_path / "run", our_gpt2())
     with pytest.raises(UserError, match=r"device 'cuda:77' cannot be used .*; try cpu"):
         load_model(tmp_path / "run", device="cuda:77")

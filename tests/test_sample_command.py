@@ -33,7 +33,7 @@ def sample(run_folder, monkeypatch, capsys):
     return sample_command(run_folder, monkeypatch, capsys)
 
 
-def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder):
+def test_the_prompt_is_printed_before_its_continuation(sample, run_folder):
     (row,) = expected(run_folder, "HELLO")
     code, text, beside = sample("--prompt", "HELLO")
     assert (code, text) == (0, f"HELLO{row.text}\n")
@@ -56,7 +56,7 @@ def test_the_prompt_is_printed_with_its_continuation_after_it(sample, run_folder
         ("seed", 8),
     ],
 )
-def test_every_flag_reaches_the_generation(sample, run_folder, name, value):
+def test_every_flag_reaches_the_sampling_options(sample, run_folder, name, value):
     (row,) = expected(run_folder, "HELLO", **{name: value})
     _, text, _ = sample("--prompt", "HELLO", "--" + name.replace("_", "-"), value)
     assert text == f"HELLO{row.text}\n"
@@ -68,7 +68,7 @@ def test_a_prompt_is_read_from_a_pipe_without_the_line_break_at_its_end(sample, 
     assert sample(stdin=Pipe(b"HELLO" + ending)) == sample("--prompt", "HELLO")
 
 
-def test_any_bytes_can_be_piped_in_and_other_white_space_stays(sample, tmp_path):
+def test_any_bytes_can_be_piped_in_and_other_white_space_is_kept(sample, tmp_path):
     model = saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer()).folder
     path = tmp_path / "out.json"
     code, text, _ = sample("--json", path, model=model, stdin=Pipe(b"\xff\xf0\x9f\xa6 \t\n"))
@@ -79,14 +79,14 @@ def test_any_bytes_can_be_piped_in_and_other_white_space_stays(sample, tmp_path)
     )
 
 
-def test_several_samples_follow_each_other_and_the_first_is_the_one_of_fewer(sample):
+def test_several_samples_are_printed_in_order_and_their_number_does_not_change_the_first(sample):
     _, one, _ = sample("--prompt", "HELLO")
     _, two, _ = sample("--prompt", "HELLO", "--num-samples", 2)
     assert two.startswith(f"--- 1 of 2\n{one}--- 2 of 2\nHELLO")
     assert two.count("HELLO") == 2
 
 
-def test_without_a_seed_the_text_is_another_each_time_and_the_seed_is_told(
+def test_without_a_seed_texts_differ_and_the_seed_is_printed(
     sample, run_folder, monkeypatch, capsys
 ):
     words = ["--model", run_folder, "--prompt", "A", "--max-new-tokens", NEW_TOKENS]
@@ -101,12 +101,12 @@ def test_without_a_seed_the_text_is_another_each_time_and_the_seed_is_told(
     assert f"A{again.text}\n" in texts
 
 
-def test_a_prompt_past_the_context_is_said_to_be_read_from_its_end(sample):
+def test_a_prompt_longer_than_the_context_gets_a_remark(sample):
     _, _, beside = sample("--prompt", "A" * 20)
     assert "the prompt has 20 tokens, of which the model reads the last 16" in beside
 
 
-def test_zero_new_tokens_print_the_prompt_alone(sample):
+def test_with_zero_new_tokens_only_the_prompt_is_printed(sample):
     assert sample("--prompt", "HELLO", "--max-new-tokens", 0)[1] == "HELLO\n"
 
 
@@ -116,7 +116,7 @@ def test_stop_strings_may_be_repeated(sample, run_folder):
     assert text == f"HELLO{row.text[:4]}\n"
 
 
-def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
+def test_text_is_printed_as_soon_as_it_is_certain_and_samples_stay_in_order(capsys):
     options = SamplingOptions(max_new_tokens=3, num_samples=2)
     tokenizer = ByteTokenizer()
     stream = Stream(
@@ -131,7 +131,7 @@ def test_a_text_is_shown_as_far_as_it_is_certain_and_the_next_one_waits(capsys):
     assert shown == ["--- 1 of 2\nA", "", "é", "", "!\n--- 2 of 2\nAab"]
 
 
-def test_an_interrupt_ends_with_what_was_said_so_far(sample, tmp_path, monkeypatch):
+def test_after_an_interrupt_the_text_so_far_stays_printed(sample, tmp_path, monkeypatch):
     original = Stream.__iter__
 
     def interrupted(stream):
@@ -155,7 +155,7 @@ def test_an_interrupt_ends_with_what_was_said_so_far(sample, tmp_path, monkeypat
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
-    """A learner's file, which always chooses A when it is greedy, until Ctrl-C."""
+    """Return a learner's file that generates A greedily until Ctrl-C."""
     folder = tmp_path_factory.mktemp("interrupted")
     saved_run(folder / "run", small_model())
     greedy = "        return logits.argmax(dim=-1)\n"
@@ -175,7 +175,7 @@ def test_ctrl_c_keeps_the_text_and_exits_with_130(interrupted):
     assert beside[1:] == ["interrupted"]
 
 
-def test_a_learners_file_is_what_samples(interrupted):
+def test_sampling_uses_the_learners_file(interrupted):
     _, text, beside = interrupted
     assert set(text.removeprefix("HELLO")) == {"A", "\n"}
     assert "by edited.py (sha256 " in beside[0]
@@ -206,14 +206,14 @@ def test_a_learners_file_is_what_samples(interrupted):
         (["--prompt", "A", "--model", "no-such-run"], "there is no folder no-such-run"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_exit_code_2(sample, arguments, sentence):
+def test_an_error_is_reported_in_one_sentence_with_exit_code_2(sample, arguments, sentence):
     code, text, beside = sample(*arguments)
     assert (code, text) == (2, "")
     assert beside.startswith(f"error: {sentence}") or sentence in beside.splitlines()[-1]
     assert beside.count("\n") == 1
 
 
-def test_without_a_prompt_and_without_a_pipe_the_way_out_is_said(sample):
+def test_without_a_prompt_and_without_a_pipe_the_ways_to_give_one_are_printed(sample):
     code, _, beside = sample(stdin=Terminal())
     assert (code, beside) == (
         2,
@@ -238,7 +238,7 @@ def test_control_characters_do_not_reach_a_terminal():
     assert visible("a\x1b[31m\tb\r\n\x7f\x9b中🦜") == "a␛[31m\tb␍\n␡\ufffd中🦜"
 
 
-def test_a_line_says_where_gpt2s_tokenizer_is_assumed(sample, tmp_path):
+def test_a_remark_is_printed_when_gpt2s_tokenizer_is_assumed(sample, tmp_path):
     hugging_face_gpt2(vocab_size=50257).save_pretrained(tmp_path / "bare")
     code, _, said = sample("--prompt", "A", model=tmp_path / "bare")
     assert code == 0

@@ -11,7 +11,7 @@ from gpt2_small.generation import sample_many
 from gpt2_small.generation.decoder import UncachedDecoder
 
 
-def test_many_samples_are_the_same_with_the_twin_and_as_written(monkeypatch):
+def test_many_samples_are_the_same_with_and_without_the_twin(monkeypatch):
     model = small_model()
     samples = sample_many(binding.bound(), model, [[2]] * 9, N_CTX + 3, seed=1)
     monkeypatch.setattr(
@@ -40,14 +40,14 @@ def test_many_samples_follow_the_models_distribution():
     assert ((counts - expected) ** 2 / expected).sum() < 130
 
 
-def test_many_samples_of_a_padded_vocabulary_hold_no_padded_id():
+def test_many_samples_of_a_padded_vocabulary_contain_no_padded_id():
     model = small_model(d_vocab=D_VOCAB + 200)
     samples = sample_many(binding.bound(), model, [[2]] * 50, N_CTX, seed=1, vocab_size=D_VOCAB)
     assert max(map(max, samples)) < D_VOCAB
     assert max(map(max, sample_many(binding.bound(), model, [[2]] * 50, N_CTX, seed=1))) >= D_VOCAB
 
 
-def test_samples_that_go_on_are_not_mixed_up_when_others_end():
+def test_unfinished_samples_are_not_mixed_up_when_others_end():
     def first_drawn_then_greedy(logits, generator):
         is_first = len(logits) == 40 and not calls
         calls.append(None)
@@ -58,7 +58,7 @@ def test_samples_that_go_on_are_not_mixed_up_when_others_end():
     calls = []
     solution = SimpleNamespace(sample=first_drawn_then_greedy)
     model, new_tokens = small_model(), N_CTX - 1
-    stop = 54  # what this model chooses sooner or later, when it is greedy
+    stop = 54  # an id that greedy decoding reaches after some steps
     samples = sample_many(solution, model, [[2]] * 40, new_tokens, seed=1, stop_tokens={stop})
     lengths = [len(sample) for sample in samples]
     assert len(set(lengths)) > 2
@@ -80,5 +80,5 @@ def test_samples_of_many_prompts_each_continue_their_own():
         assert [*prompt, *sample] == expected[0].tolist()
 
 
-def test_no_new_tokens_of_many_prompts_are_none():
+def test_zero_new_tokens_for_many_prompts_give_empty_samples():
     assert sample_many(binding.bound(), small_model(), [[2], [3]], 0, seed=1) == [[], []]

@@ -50,7 +50,9 @@ def test_prompts_from_a_file_each_get_their_samples(sample, run_folder, tmp_path
         ("a.jsonl", b"A", "line 1 is not JSON"),
     ],
 )
-def test_a_file_without_prompts_is_one_sentence(sample, tmp_path, name, content, sentence):
+def test_a_file_without_prompts_is_refused_in_one_sentence(
+    sample, tmp_path, name, content, sentence
+):
     (tmp_path / name).write_bytes(content)
     code, text, beside = sample("--prompts", tmp_path / name)
     assert (code, text) == (2, "")
@@ -59,11 +61,11 @@ def test_a_file_without_prompts_is_one_sentence(sample, tmp_path, name, content,
 
 @pytest.fixture
 def bytes_run(tmp_path):
-    """A run whose tokenizer has a special token."""
+    """Create a run whose tokenizer has a special token."""
     return saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer()).folder
 
 
-def test_special_tokens_in_a_prompt_are_tokens_only_when_asked_for(sample, bytes_run):
+def test_special_tokens_in_a_prompt_are_recognised_only_on_request(sample, bytes_run):
     prompt = ["--prompt", "a<|endoftext|>b"]
     plain = report_of(sample, *prompt, model=bytes_run)
     special = report_of(sample, *prompt, "--special-tokens", model=bytes_run)
@@ -81,7 +83,7 @@ def test_a_stop_token_ends_the_text_before_it(sample, by_id):
     assert stopped == f"HELLO{drawn[:last]}\n"
 
 
-def test_a_stop_token_is_beside_the_tokenizers_own_end_unless_that_is_ignored(sample, bytes_run):
+def test_stop_tokens_include_the_tokenizers_end_unless_it_is_ignored(sample, bytes_run):
     words = ["--prompt", "a", "--stop-token", "<|endoftext|>", "--stop-token", "7"]
     report = report_of(sample, *words, model=bytes_run)
     assert report["options"]["stop_tokens"] == [7, 256]
@@ -116,13 +118,15 @@ def test_scores_are_printed_with_their_sum_and_perplexity(sample):
     assert float(last.split()[-1]) == pytest.approx(math.exp(-(a + b) / 2), rel=1e-3)
 
 
-def test_a_text_is_scored_after_the_end_of_text_where_there_is_no_prompt(sample, bytes_run):
+def test_without_a_prompt_a_text_is_scored_after_the_end_of_text(sample, bytes_run):
     report = report_of(sample, "--score", "ab", model=bytes_run)
     assert report["prompt_tokens"] == [256]
     assert len(report["score"]["tokens"]) == 2
 
 
-def test_a_prompt_that_ends_in_a_space_gets_a_hint_where_words_begin_with_theirs(sample, tmp_path):
+def test_a_prompt_ending_in_a_space_gets_a_hint_if_the_tokenizers_words_begin_with_one(
+    sample, tmp_path
+):
     bpe = make_tokenizer("bpe:264", "a a a the the the cat cat " * 9)
     model = saved_run(tmp_path / "bpe", our_gpt2(d_vocab=bpe.vocab_size), bpe).folder
     hint = "the prompt ends in a space, which belongs to the next word's token; leave it out"
@@ -135,7 +139,9 @@ def test_characters_and_bytes_get_no_hint_about_a_space(sample, bytes_run):
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_line_says_where_a_special_token_is_read_as_its_characters(sample, tmp_path, asked):
+def test_a_remark_is_printed_when_a_special_token_is_read_as_plain_characters(
+    sample, tmp_path, asked
+):
     saved_run(tmp_path / "bytes", our_gpt2(d_vocab=257), ByteTokenizer())
     words = ["--prompt", "A<|endoftext|>", *(["--special-tokens"] if asked else [])]
     code, _, errors = sample(*words, model=tmp_path / "bytes")

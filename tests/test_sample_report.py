@@ -22,7 +22,7 @@ def sample(run_folder, monkeypatch, capsys):
     return sample_command(run_folder, monkeypatch, capsys)
 
 
-def test_json_holds_the_texts_with_log_probabilities_and_candidates(sample, run_folder, tmp_path):
+def test_the_json_report_has_texts_log_probabilities_and_candidates(sample, run_folder, tmp_path):
     path = tmp_path / "out.json"
     sample("--prompt", "HELLO", "--num-samples", 2, "--json", path)
     content = json.loads(path.read_text())
@@ -39,7 +39,7 @@ def test_json_holds_the_texts_with_log_probabilities_and_candidates(sample, run_
             assert token["candidates"] == [asdict(candidate) for candidate in step.candidates]
 
 
-def test_a_pipe_or_a_link_is_written_to_and_not_replaced(sample, tmp_path):
+def test_a_report_is_written_to_a_pipe_or_through_a_link(sample, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link.json").symlink_to("linked.json")
     (tmp_path / "linked.json").touch()
@@ -56,7 +56,7 @@ def test_a_pipe_or_a_link_is_written_to_and_not_replaced(sample, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is Linux's")
-def test_a_full_disk_under_the_output_is_one_sentence(run_folder):
+def test_a_full_disk_at_standard_output_is_reported_in_one_sentence(run_folder):
     words = ["sample", "--model", run_folder, "--prompt", "A", "--max-new-tokens", 3, "--seed", 1]
     command = ("-m", "gpt2_small", *words)
     done = the_forks().start_python(*command, cwd=run_folder.parent, stdout="/dev/full")
@@ -66,13 +66,13 @@ def test_a_full_disk_under_the_output_is_one_sentence(run_folder):
     ]
 
 
-def test_the_report_on_standard_output_is_the_file_and_nothing_else(sample, tmp_path):
+def test_the_report_on_standard_output_equals_the_file(sample, tmp_path):
     path = tmp_path / "out.json"
     sample("--prompt", "HELLO", "--json", path)
     assert report_of(sample, "--prompt", "HELLO") == json.loads(path.read_text())
 
 
-def test_the_report_has_the_prompts_tokens(sample):
+def test_the_report_has_the_prompts_ids(sample):
     report = report_of(sample, "--prompt", "HELLO")
     assert report["prompt_tokens"] == characters().encode("HELLO")
     assert report["samples"][0]["prompt"] == 0

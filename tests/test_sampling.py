@@ -1,4 +1,4 @@
-"""Test sample: one token for every row of logits, from exactly the distribution asked for."""
+"""Test sample: one token for every row of logits, from exactly the requested distribution."""
 
 import math
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 test_it_keeps_the_claim = claims_about("sample")
 
 DRAWS = 2_000
-FALSE_ALARM = 1e-8  # that a correct `sample` fails one comparison with a distribution
+FALSE_ALARM = 1e-8  # probability that a correct `sample` fails one comparison
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Logits as logarithms of weights, and what `sample` is asked."""
+    """Logits as logarithms of weights, and the options of `sample`."""
 
     weights: tuple[float, ...]
     temperature: float = 1.0
@@ -26,7 +26,7 @@ class Cut:
     seed: int = 0
 
     def probabilities(self):
-        """The distribution, by enumeration of the definition; None when a cut is too close."""
+        """Return the distribution by enumeration of the definition; None if a cut is too close."""
         weights = [w ** (1 / self.temperature) for w in self.weights]
         ranked = sorted(range(len(weights)), key=lambda token: -weights[token])
         ranked = ranked[: self.top_k]
@@ -68,14 +68,14 @@ def cuts(draw):
 @pytest.mark.component("sample")
 @settings(max_examples=15)
 @given(cut=cuts())
-def test_with_any_settings_tokens_are_drawn_from_exactly_the_distribution_asked_for(solution, cut):
+def test_with_any_settings_tokens_have_exactly_the_requested_distribution(solution, cut):
     probabilities = cut.probabilities()
     assume(probabilities is not None)
     assert_drawn_from(probabilities, cut.draw(solution))
 
 
 def assert_drawn_from(probabilities, tokens):
-    """The counts of the tokens fit the distribution; wrong with probability FALSE_ALARM.
+    """Assert that the tokens' counts fit the distribution; fails wrongly with FALSE_ALARM.
 
     Chernoff's bound: of n draws, a share of an event of probability p is at q or further out, on
     one side, with probability at most exp(-n KL(q, p)). Two sides an event, and a union over all.
@@ -89,7 +89,7 @@ def assert_drawn_from(probabilities, tokens):
 
 
 def divergence(q, p):
-    """KL of two coins, in nats; infinite for what cannot happen."""
+    """Return the KL divergence of two coins, in nats; infinite for impossible outcomes."""
     terms = ((q, p), (1 - q, 1 - p))
     if any(b <= 0 < a for a, b in terms):
         return math.inf

@@ -33,36 +33,36 @@ def looks(saved: SavedFile) -> list[Saved | Gone]:
     return [seen for seen in (saved.look() for _ in range(STAYS_SO)) if seen is not None]
 
 
-def test_a_save_is_told_once(saved: SavedFile) -> None:
+def test_a_save_is_reported_once(saved: SavedFile) -> None:
     saved.path.write_text("a = 22\n")
     assert looks(saved) == [Saved(b"a = 22\n")]
 
 
-def test_a_file_that_is_only_touched_is_not_saved(saved: SavedFile) -> None:
+def test_a_changed_modification_time_is_no_save(saved: SavedFile) -> None:
     os.utime(saved.path, (1, 1))
     assert looks(saved) == []
 
 
-def test_a_half_saved_file_that_is_finished_soon_is_told_only_whole(saved: SavedFile) -> None:
+def test_a_save_in_two_writes_is_reported_once_and_complete(saved: SavedFile) -> None:
     saved.path.write_text("def f(:")
     assert saved.look() is None
     saved.path.write_text("def f(): pass\n")
     assert looks(saved) == [Saved(b"def f(): pass\n")]
 
 
-def test_an_empty_file_between_two_texts_is_passed_over(saved: SavedFile) -> None:
+def test_an_empty_file_between_two_saves_is_ignored(saved: SavedFile) -> None:
     saved.path.write_text("")
     assert saved.look() is None
     saved.path.write_text("b = 2\n")
     assert looks(saved) == [Saved(b"b = 2\n")]
 
 
-def test_a_file_that_stays_broken_is_told_once(saved: SavedFile) -> None:
+def test_a_file_that_stays_broken_is_reported_once(saved: SavedFile) -> None:
     saved.path.write_text("def f(:")
     assert looks(saved) == [Saved(b"def f(:")]
 
 
-def test_a_file_that_is_replaced_by_another_of_its_name_is_a_save(saved: SavedFile) -> None:
+def test_a_file_replaced_by_another_of_the_same_name_is_a_save(saved: SavedFile) -> None:
     other = saved.path.with_name("other")
     other.write_text("c = 3\n")
     saved.path.unlink()
@@ -71,7 +71,7 @@ def test_a_file_that_is_replaced_by_another_of_its_name_is_a_save(saved: SavedFi
     assert looks(saved) == [Saved(b"c = 3\n")]
 
 
-def test_a_deletion_is_told_once_and_the_return_as_a_save(saved: SavedFile) -> None:
+def test_a_deletion_is_reported_once_and_a_new_file_as_a_save(saved: SavedFile) -> None:
     saved.path.unlink()
     assert looks(saved) == [Gone(None)]
     saved.path.write_text("a = 1\n")
@@ -92,7 +92,7 @@ def with_reference(part: str) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_part_that_was_written_is_the_one_that_changed(part: str) -> None:
+def test_only_the_edited_part_counts_as_changed(part: str) -> None:
     assert changed(with_reference(part)) == [part]
 
 
@@ -100,7 +100,7 @@ def test_comments_and_blank_lines_change_no_part() -> None:
     assert changed(lambda text: text.replace("    # 1. ", "\n    # One: ")) == []
 
 
-def test_a_helper_changes_the_parts_that_name_it() -> None:
+def test_an_edited_helper_changes_the_parts_that_use_it() -> None:
     written = with_reference("MLP")(SKELETON)
     edited = written.replace('approximate="tanh"', 'approximate="none"')
     assert changed_parts(written.encode(), edited.encode()) == ["MLP"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 test_it_keeps_the_claim = claims_about("learning_rate")
 
-ROUNDING = 1e-6  # relative to the peak; a file may compute in float32
+ROUNDING = 1e-6  # relative to the peak: learners may compute in float32
 
 plans = st.fixed_dictionaries(
     {
@@ -24,7 +24,7 @@ plans = st.fixed_dictionaries(
 @pytest.mark.component("learning_rate")
 @example(plan={"peak": 3.0, "warmup_steps": 10, "total_steps": 100, "final_fraction": 0.2})
 @given(plan=plans)
-def test_in_any_plan_the_rate_rises_linearly_and_falls_along_half_a_cosine(solution, plan):
+def test_for_any_arguments_the_rate_rises_linearly_and_falls_along_half_a_cosine(solution, plan):
     start, end, peak = plan["warmup_steps"] - 1, plan["total_steps"] - 1, plan["peak"]
     final = peak * plan["final_fraction"]
     for step in [*range(end + 3), 10 * end]:

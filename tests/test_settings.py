@@ -23,7 +23,7 @@ SETTINGS = Settings(data="plays.txt", model={"n_ctx": 8}, recipe=RECIPE)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_a_model_that_its_processes_can_share(solution, name):
+def test_every_preset_has_a_valid_model_and_batch(solution, name):
     settings = training_preset(name)
     solution.TransformerConfig(**settings.model)
     assert settings.recipe.micro_batches(world_size=1) >= 1
@@ -46,24 +46,24 @@ def test_the_large_presets_train_gpt2_with_a_padded_vocabulary():
         assert replace(preset("gpt2"), d_vocab=50304) == preset("gpt2", **model)
 
 
-def test_an_unknown_preset_is_answered_with_the_nearest():
+def test_an_unknown_preset_gets_a_suggestion():
     with pytest.raises(UserError, match="'shakespear-cpu'; did you mean shakespeare-cpu"):
         training_preset("shakespear-cpu")
 
 
-def test_changes_reach_the_fields_they_name():
+def test_changes_are_applied_to_the_named_fields():
     settings = changed(SETTINGS, {"data": "stories", "max_steps": 9, "dropout": 0.1})
     assert (settings.data, settings.recipe.max_steps) == ("stories", 9)
     assert settings.model == {"n_ctx": 8, "dropout": 0.1}
     assert settings.recipe == replace(RECIPE, max_steps=9)
 
 
-def test_weights_from_elsewhere_bring_their_shape_along():
+def test_initial_weights_determine_the_models_shape():
     shaped = replace(SETTINGS, model={"n_ctx": 8, "d_model": 32, "dropout": 0.2})
     assert changed(shaped, {"init_from": "gpt2"}).model == {"dropout": 0.2}
 
 
-def test_values_are_read_as_their_fields_types():
+def test_values_are_parsed_as_their_fields_types():
     given = [
         "max_steps=7",
         "learning_rate=1e-3",
@@ -95,7 +95,7 @@ def test_values_are_read_as_their_fields_types():
         ("compile=maybe", "--set compile=maybe: give true or false"),
     ],
 )
-def test_an_assignment_that_cannot_be_is_refused(assignment, sentence):
+def test_an_impossible_assignment_is_refused(assignment, sentence):
     with pytest.raises(UserError, match=sentence):
         parsed([assignment])
 
@@ -111,34 +111,34 @@ def test_an_assignment_that_cannot_be_is_refused(assignment, sentence):
         ({"learning_rate": -1.0}, "--learning-rate is -1.0; give a number of at least 0"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_refused(change, sentence):
+def test_an_impossible_recipe_is_refused(change, sentence):
     with pytest.raises(UserError, match=sentence):
         replace(RECIPE, **change)
 
 
-def test_a_batch_is_cut_into_equal_micro_batches():
+def test_a_batch_is_divided_into_equal_micro_batches():
     recipe = replace(RECIPE, micro_batch_size=2)
     assert [recipe.micro_batches(processes) for processes in (1, 2, 3, 6)] == [6, 3, 2, 1]
 
 
-def test_a_batch_that_cannot_be_cut_equally_is_refused():
+def test_a_batch_that_cannot_be_divided_equally_is_refused():
     with pytest.raises(UserError, match="--micro-batch-size is 5, which does not divide the 12"):
         replace(RECIPE, micro_batch_size=5).micro_batches(world_size=1)
 
 
-def test_settings_survive_the_way_to_another_process_and_to_a_run():
+def test_settings_are_restored_from_json_and_from_a_run():
     assert from_json(as_json(SETTINGS)) == SETTINGS
     assert settings_of_run(SETTINGS.model, SETTINGS.as_json(), "config.json") == SETTINGS
 
 
-def test_a_run_without_a_recipe_cannot_go_on():
+def test_a_run_without_a_recipe_cannot_be_resumed():
     run = asdict(RECIPE)
     del run["batch_size"]
     with pytest.raises(UserError, match=r"config.json has no setting 'batch_size'"):
         settings_of_run({}, run, "config.json")
 
 
-def test_a_run_goes_on_for_longer_but_not_with_another_rate():
+def test_a_resumed_run_may_have_more_steps_but_not_another_rate():
     check_same_run(SETTINGS, changed(SETTINGS, {"max_steps": 100, "keep": 5}), "runs/a")
     with pytest.raises(
         UserError, match=r"runs/a was started with learning_rate = 0.001, not 0.01; leave "
@@ -146,6 +146,6 @@ def test_a_run_goes_on_for_longer_but_not_with_another_rate():
         check_same_run(SETTINGS, changed(SETTINGS, {"learning_rate": 0.01}), "runs/a")
 
 
-def test_a_run_does_not_go_on_with_another_shape():
+def test_a_run_is_not_resumed_with_another_shape():
     with pytest.raises(UserError, match="started with n_ctx = 8, not 16"):
         check_same_run(SETTINGS, changed(SETTINGS, {"n_ctx": 16}), "runs/a")

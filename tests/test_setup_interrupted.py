@@ -1,4 +1,4 @@
-"""Test failed and interrupted set-ups by setup_env.sh: repeated, but never a user's own."""
+"""Test failed and interrupted runs of setup_env.sh: repeated, a user's own environment kept."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ def checkout(tmp_path: Path) -> FakeCheckout:
     return new_checkout(tmp_path)
 
 
-def test_a_failed_download_names_the_package_and_the_log_and_spoils_nothing(
+def test_a_failed_download_is_reported_with_package_and_log_and_can_be_repeated(
     checkout: FakeCheckout,
 ) -> None:
     result = checkout.run("true", PIP_FAILS_ON="hatchling")
@@ -25,7 +25,7 @@ def test_a_failed_download_names_the_package_and_the_log_and_spoils_nothing(
     assert "recreating" not in checkout.run("true").stderr
 
 
-def test_an_interrupted_set_up_is_made_anew(checkout: FakeCheckout) -> None:
+def test_an_interrupted_set_up_is_repeated_from_the_start(checkout: FakeCheckout) -> None:
     process = checkout.start_and_stay_in_pip()
     (checkout.root / ".venv" / "half").touch()
     os.killpg(process.pid, signal.SIGKILL)
@@ -44,14 +44,14 @@ def test_the_torch_chosen_for_an_interrupted_set_up_is_remembered(checkout: Fake
     assert " torch==8 " in checkout.pip_calls()[1]
 
 
-def test_a_failure_once_files_are_being_installed_makes_the_next_set_up_start_anew(
+def test_after_a_failure_during_installation_the_next_set_up_starts_from_scratch(
     checkout: FakeCheckout,
 ) -> None:
     assert checkout.run("true", DISK_IS_FULL="1").returncode == 2
     assert "an earlier set-up was interrupted" in checkout.run("true").stderr
 
 
-def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finished(
+def test_an_interrupted_change_of_torch_is_not_taken_for_a_finished_set_up(
     checkout: FakeCheckout,
 ) -> None:
     checkout.run("true")
@@ -62,7 +62,7 @@ def test_a_change_of_torch_that_is_interrupted_leaves_nothing_that_looks_finishe
 
 
 def environment_made_by_hand(checkout: FakeCheckout) -> Path:
-    """A file in a .venv that setup_env.sh did not make."""
+    """Create a file in a .venv that setup_env.sh did not create."""
     mine = checkout.root / ".venv/bin/mine"
     mine.parent.mkdir(parents=True)
     shutil.copy2(checkout.pythons / "python3", mine.with_name("python"))
@@ -70,13 +70,13 @@ def environment_made_by_hand(checkout: FakeCheckout) -> Path:
     return mine
 
 
-def test_an_environment_made_by_hand_is_used_as_it_is(checkout: FakeCheckout) -> None:
+def test_an_environment_made_by_hand_is_used_unchanged(checkout: FakeCheckout) -> None:
     mine = environment_made_by_hand(checkout)
     assert "creating .venv" not in checkout.run("true").stderr
     assert mine.exists()
 
 
-def test_an_environment_made_by_hand_without_pip_is_given_pip(checkout: FakeCheckout) -> None:
+def test_pip_is_added_to_an_environment_made_by_hand_without_it(checkout: FakeCheckout) -> None:
     mine = environment_made_by_hand(checkout)
     assert "creating .venv with Python 3.11" in checkout.run("true", NO_PIP="1").stderr
     assert mine.exists()

@@ -1,4 +1,4 @@
-"""setup_env.sh, run in a folder of its own with a stand-in for Python and pip."""
+"""Test setup_env.sh in a folder of its own, with a stand-in for Python and pip."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def test_a_script_is_executable_and_has_no_syntax_error(script: str) -> None:
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
 
-def test_the_command_runs_where_the_user_is_and_its_exit_code_comes_back(
+def test_the_command_runs_in_the_users_folder_and_its_exit_code_is_returned(
     checkout: FakeCheckout,
 ) -> None:
     result = checkout.run("bash", "-c", "pwd; exit 7", cwd=checkout.pythons)
@@ -35,7 +35,7 @@ def test_the_command_finds_the_environment_first_on_its_path(checkout: FakeCheck
     assert result.stdout.splitlines() == [str(venv), str(venv / "bin" / "python")]
 
 
-def test_the_command_takes_the_place_of_the_script_so_that_signals_reach_it(
+def test_the_script_execs_the_command_so_that_signals_reach_it(
     checkout: FakeCheckout,
 ) -> None:
     process = checkout.start("bash", "-c", "echo $$")
@@ -51,7 +51,7 @@ def test_torch_is_installed_first_then_the_rest_and_the_project(checkout: FakeCh
 
 
 @pytest.mark.parametrize("command", [(), ("pytest",), ("ruff",), ("mypy",)])
-def test_a_development_tool_brings_the_development_extra(
+def test_a_development_tool_installs_the_development_extra(
     checkout: FakeCheckout, command: tuple[str, ...]
 ) -> None:
     checkout.run(*command)
@@ -85,13 +85,13 @@ def test_size_and_time_are_announced_before_anything_is_installed(checkout: Fake
     assert announced < next(at for at, line in enumerate(lines) if "installing" in line)
 
 
-def test_the_rest_is_fitted_to_the_torch_that_was_installed(checkout: FakeCheckout) -> None:
+def test_the_other_packages_are_installed_with_torch_constrained(checkout: FakeCheckout) -> None:
     checkout.run("true")
     constraints = (checkout.root / ".venv/.setup/constraints.txt").read_text().splitlines()
     assert [line for line in constraints if line.startswith("torch==")] == ["torch==2.13.0+cpu"]
 
 
-def test_the_users_own_pip_settings_stay_in_force(checkout: FakeCheckout) -> None:
+def test_the_users_pip_settings_apply(checkout: FakeCheckout) -> None:
     checkout.run("true", PIP_INDEX_URL="file:///mine")
     for call in checkout.pip_calls():
         assert call.endswith("# index file:///mine")
@@ -99,7 +99,7 @@ def test_the_users_own_pip_settings_stay_in_force(checkout: FakeCheckout) -> Non
         assert "index-url" not in call
 
 
-def test_a_second_run_asks_nothing_of_pip_and_says_nothing(checkout: FakeCheckout) -> None:
+def test_a_second_run_calls_no_pip_and_prints_nothing(checkout: FakeCheckout) -> None:
     checkout.run("true")
     before = checkout.pip_calls()
     assert checkout.run("echo", "hello").stderr == ""
@@ -107,9 +107,7 @@ def test_a_second_run_asks_nothing_of_pip_and_says_nothing(checkout: FakeCheckou
 
 
 @pytest.mark.parametrize("changed", ["constraints.txt", "pyproject.toml", "setup_env.sh"])
-def test_a_change_in_what_the_environment_is_made_from_installs_again(
-    checkout: FakeCheckout, changed: str
-) -> None:
+def test_a_change_of_the_requirements_installs_again(checkout: FakeCheckout, changed: str) -> None:
     checkout.run("true")
     with (checkout.root / changed).open("a") as file:
         file.write("\n# changed\n")
@@ -140,7 +138,7 @@ def test_a_chosen_torch_that_does_not_exist_is_forgotten(checkout: FakeCheckout)
     assert " torch==2.13.0 " in checkout.pip_calls()[1]
 
 
-def test_a_python_that_is_too_old_is_one_sentence_and_nothing_is_made(
+def test_a_python_that_is_too_old_is_refused_in_one_sentence_and_nothing_is_created(
     checkout: FakeCheckout,
 ) -> None:
     checkout.python("3.9")
@@ -150,13 +148,13 @@ def test_a_python_that_is_too_old_is_one_sentence_and_nothing_is_made(
     assert not (checkout.root / ".venv").exists()
 
 
-def test_a_newer_python_beside_one_that_is_too_old_is_found(checkout: FakeCheckout) -> None:
+def test_a_newer_python_is_found_beside_an_old_one(checkout: FakeCheckout) -> None:
     checkout.python("3.9")
     checkout.python("3.12", "python3.12")
     assert "creating .venv with Python 3.12" in checkout.run("true").stderr
 
 
-def test_the_python_that_was_asked_for_replaces_another(checkout: FakeCheckout) -> None:
+def test_the_requested_python_replaces_another(checkout: FakeCheckout) -> None:
     checkout.run("true")
     wanted = checkout.python("3.12", "python3.12")
     result = checkout.run(
@@ -165,7 +163,7 @@ def test_the_python_that_was_asked_for_replaces_another(checkout: FakeCheckout) 
     assert result.stdout.strip() == "3.12"
 
 
-def test_a_python_that_was_asked_for_and_does_not_run_is_one_sentence(
+def test_a_requested_python_that_does_not_run_is_refused_in_one_sentence(
     checkout: FakeCheckout,
 ) -> None:
     result = checkout.run("true", PYTHON="/no/python")
@@ -173,7 +171,7 @@ def test_a_python_that_was_asked_for_and_does_not_run_is_one_sentence(
     assert "/no/python does not run" in one_sentence(result.stderr)
 
 
-def test_a_python_without_ensurepip_is_told_which_package_is_missing(
+def test_for_a_python_without_ensurepip_the_missing_package_is_named(
     checkout: FakeCheckout,
 ) -> None:
     result = checkout.run("true", NO_ENSUREPIP="1")
@@ -190,7 +188,7 @@ def test_a_python_without_ensurepip_is_told_which_package_is_missing(
         ("'13.0'", True, None),
     ],
 )
-def test_a_build_of_torch_that_does_not_suit_the_machine_is_said(
+def test_a_build_of_torch_that_does_not_suit_the_machine_is_reported(
     checkout: FakeCheckout, cuda: str, has_gpu: bool, said: str | None
 ) -> None:
     checkout.gpu(has_gpu)
@@ -198,14 +196,14 @@ def test_a_build_of_torch_that_does_not_suit_the_machine_is_said(
     assert (said or "setup: ready: ") in last
 
 
-def test_help_explains_the_builds_of_torch_and_makes_nothing(checkout: FakeCheckout) -> None:
+def test_help_explains_the_builds_of_torch_and_creates_no_file(checkout: FakeCheckout) -> None:
     result = checkout.run("--help")
     assert "TORCH_SPEC" in result.stdout
     assert not (checkout.root / ".venv").exists()
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--no-such-option", 2), ("no-such-command", 127)])
-def test_an_impossible_command_is_one_sentence(
+def test_an_impossible_command_is_refused_in_one_sentence(
     checkout: FakeCheckout, argument: str, code: int
 ) -> None:
     result = checkout.run(argument)

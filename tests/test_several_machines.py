@@ -1,7 +1,6 @@
 """Test training on two machines: one is disconnected, and rejoins.
 
-The machines are network namespaces of this one (tests/network_namespaces.py), so only root can run
-these.
+The machines are network namespaces (tests/network_namespaces.py), so only root can run these tests.
 """
 
 import re
@@ -27,7 +26,7 @@ SMALLER = ["--device", "cpu", *flags(SMALL, max_steps=STEPS, batch_size=8)]
 
 
 def torchrun(machine: Machine, *further: object, nodes: str = "2") -> Running:
-    """Start the two processes of a machine, as the page says, with further flags."""
+    """Start a machine's two processes with the page's command and further flags."""
     (machine.folder / "play.txt").write_text(PLAY)
     command = ON_EACH.strip().replace("--nnodes 2", f"--nnodes {nodes}")
     flags = shlex.join(map(str, [*SMALLER, *further]))
@@ -35,20 +34,20 @@ def torchrun(machine: Machine, *further: object, nodes: str = "2") -> Running:
 
 
 def steps_logged(run: Path) -> int:
-    """How many lines the log has."""
+    """Return the number of lines in the log."""
     log = run / "log.jsonl"
     return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 def until_the_middle(running: Running, run: Path) -> None:
-    """Come back once a checkpoint is written and the run is some steps further."""
+    """Wait until a checkpoint is written and the run is some steps further."""
     running.until(lambda: steps_logged(run) >= CUT_AFTER)
-    assert steps_logged(run) < STEPS, "the run has ended before anything could happen to it"
+    assert steps_logged(run) < STEPS, "the run ended before the fault"
 
 
 @pytest.fixture
 def two_machines(tmp_path: Path) -> Iterator[list[Machine]]:
-    """`host-a` and `host-b`, joined by a cable; a test that cannot have them is skipped."""
+    """Return `host-a` and `host-b`, connected by a cable; skip the test if this is impossible."""
     reason = why_no_machines()
     if reason is not None:
         pytest.skip(reason)
@@ -58,7 +57,7 @@ def two_machines(tmp_path: Path) -> Iterator[list[Machine]]:
 
 @pytest.fixture(scope="module")
 def uncut(tmp_path_factory) -> Path:
-    """The run of as many processes on one machine, to which nothing happened."""
+    """Train the undisturbed run with as many processes on one machine."""
     folder = tmp_path_factory.mktemp("uncut")
     (folder / "play.txt").write_text(PLAY)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
@@ -71,13 +70,13 @@ def uncut(tmp_path_factory) -> Path:
 
 
 def assert_same_run(run: Path, other: Path) -> None:
-    """The same log, and bit for bit the same weights and optimiser at the end."""
+    """Assert the same log, and bit for bit the same weights and optimiser at the end."""
     assert [record["step"] for record in logged(run)] == list(range(1, STEPS + 1))
     assert logged(run) == logged(other)
     assert state_at(run, STEPS) == state_at(other, STEPS)
 
 
-def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_machines):
+def test_a_run_resumes_after_a_machine_loses_power_and_restarts(uncut, two_machines):
     a, b = two_machines
     on_a, on_b = torchrun(a), torchrun(b)
     until_the_middle(on_a, a.folder / RUN)
@@ -94,7 +93,7 @@ def test_a_run_goes_on_when_a_machine_loses_power_and_comes_back(uncut, two_mach
     assert not (b.folder / RUN).exists()
 
 
-def test_a_cable_that_is_out_for_a_moment_costs_only_the_moment(uncut, two_machines):
+def test_a_short_disconnection_only_delays_the_run(uncut, two_machines):
     a, b = two_machines
     on_a, on_b = torchrun(a), torchrun(b)
     until_the_middle(on_a, a.folder / RUN)
@@ -108,7 +107,7 @@ def test_a_cable_that_is_out_for_a_moment_costs_only_the_moment(uncut, two_machi
     assert_same_run(a.folder / RUN, uncut)
 
 
-def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_machines, tmp_path):
+def test_a_run_resumes_after_the_machine_with_its_folder_was_killed(uncut, two_machines, tmp_path):
     a, b = two_machines
     shared = tmp_path / "shared"
     on_a, on_b = torchrun(a, "--out", shared), torchrun(b, "--out", shared)
@@ -122,14 +121,14 @@ def test_a_run_goes_on_when_the_machine_that_keeps_it_was_killed(uncut, two_mach
     assert_same_run(shared, uncut)
 
 
-def test_machines_that_need_not_wait_go_on_alone_and_take_one_back(two_machines):
+def test_with_elastic_nodes_one_machine_continues_alone_and_the_other_rejoins(two_machines):
     a, b = two_machines
     long = ["--set", "max_steps=1000000"]
     on_a, on_b = (torchrun(machine, *long, nodes="1:2") for machine in (a, b))
     run = a.folder / RUN
 
     def until_it_goes_on_with(processes: int, times: int) -> None:
-        """Come back once the run was begun so often, the last time with so many processes."""
+        """Wait until the run has started this often, the last time with this many processes."""
         on_a.until(lambda: len(begun()) >= times and begun()[-1] == processes)
         before = steps_logged(run)
         on_a.until(lambda: steps_logged(run) > before + CUT_AFTER)

@@ -31,27 +31,27 @@ def play(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def prepared(play, tmp_path_factory):
-    """Read-only folders of the same text by their kind of shards."""
+    """Return read-only folders of the same text, by their kind of shards."""
     return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
 def folder(prepared, tmp_path):
-    """One with several shards that a test may harm."""
+    """Return a folder with several shards that a test may damage."""
     return shutil.copytree(prepared["bins"], tmp_path / "shards")
 
 
 @pytest.fixture
 def foreign(tmp_path):
-    """What nanoGPT leaves behind."""
+    """Return a folder of shards as nanoGPT's prepare.py writes them."""
     return nanogpt_folder(tmp_path / "theirs")
 
 
-# What was prepared
+# Prepared shards
 
 
 @pytest.mark.parametrize("kind", ["bin", "bins", "npy"])
-def test_prepared_shards_are_the_text(prepared, kind):
+def test_prepared_shards_decode_to_the_text(prepared, kind):
     shards = open_shards(prepared[kind], verify=True)
     cut = len(PLAY) - len(PLAY) // 10
     assert bytes(shards.train[:].tolist()).decode() == PLAY[:cut]
@@ -60,7 +60,7 @@ def test_prepared_shards_are_the_text(prepared, kind):
     assert shards.remarks == ()
 
 
-def test_shards_are_read_when_they_are_needed_and_not_loaded(folder):
+def test_shards_are_memory_mapped_and_not_loaded(folder):
     shards = open_shards(folder)
     times = (folder / "train_000002.bin").stat()
     with (folder / "train_000002.bin").open("r+b") as file:
@@ -70,7 +70,7 @@ def test_shards_are_read_when_they_are_needed_and_not_loaded(folder):
 
 
 @pytest.mark.parametrize("kept", [0, 400])
-def test_a_shard_that_is_cut_off_while_it_is_read_is_one_sentence(folder, kept):
+def test_a_shard_truncated_while_it_is_read_is_reported_in_one_sentence(folder, kept):
     shards = open_shards(folder)
     shards.train.windows(np.array([2000]), 1)
     os.truncate(folder / "train_000002.bin", kept)
@@ -78,7 +78,7 @@ def test_a_shard_that_is_cut_off_while_it_is_read_is_one_sentence(folder, kept):
         shards.train.windows(np.array([2900]), 60)
 
 
-def test_a_shard_that_is_replaced_before_it_is_opened_again_is_refused(folder, monkeypatch):
+def test_a_shard_replaced_before_it_is_reopened_is_refused(folder, monkeypatch):
     monkeypatch.setattr(token_sequence, "OPEN_FILES", 1)
     shards = open_shards(folder)
     shards.train[:]
@@ -87,7 +87,7 @@ def test_a_shard_that_is_replaced_before_it_is_opened_again_is_refused(folder, m
         shards.train[:10]
 
 
-def test_more_shards_than_files_may_be_open_are_read(tmp_path, play):
+def test_more_shards_than_the_limit_of_open_files_are_read(tmp_path, play):
     program = (
         "import resource, numpy as np\n"
         "from gpt2_small.data.shards import open_shards\n"
@@ -119,7 +119,7 @@ def test_the_shares_of_all_ranks_stacked_are_the_batch_of_one_process(prepared, 
     assert torch.equal(torch.cat(shares), data.batch(**step, rank=0, world_size=1))
 
 
-def test_a_step_is_the_same_after_others_and_after_opening_again(prepared):
+def test_a_steps_batch_is_the_same_after_others_and_after_reopening(prepared):
     step = {"seed": 1, "batch_size": 8, "rank": 0, "world_size": 1}
     data = windows_of(prepared["bins"], 20)
     first = [data.batch(step=number, **step) for number in range(4)]
@@ -127,7 +127,7 @@ def test_a_step_is_the_same_after_others_and_after_opening_again(prepared):
     assert all(torch.equal(again.batch(step=number, **step), first[number]) for number in (3, 1))
 
 
-def test_all_that_is_held_out_is_gone_through_once_and_less_when_asked(prepared):
+def test_evaluation_reads_every_held_out_window_once_or_the_given_number_of_tokens(prepared):
     shares = {"batch_size": 3, "rank": 0, "world_size": 1}
     held_out = PLAY[len(PLAY) - len(PLAY) // 10 :].encode()
     for limit, expected in ((None, held_out), (100, held_out[:100]), (10**9, held_out)):
@@ -136,7 +136,7 @@ def test_all_that_is_held_out_is_gone_through_once_and_less_when_asked(prepared)
         assert bytes(torch.cat(targets).tolist()) == expected[1:]
 
 
-def test_a_run_needs_the_rest_of_the_protocol_too(prepared):
+def test_shards_have_the_rest_of_the_data_protocol(prepared):
     data = windows_of(prepared["bins"], 30)
     cut = len(PLAY) - len(PLAY) // 10
     train, held_out = (np.frombuffer(part.encode(), "u1") for part in (PLAY[:cut], PLAY[cut:]))
@@ -158,7 +158,7 @@ def test_a_context_longer_than_the_data_is_refused_with_both_numbers(prepared):
         windows_of(prepared["bins"], length)
 
 
-# What is wrong with them
+# Damage
 
 
 def test_a_missing_shard_is_refused_by_name(folder):
@@ -167,7 +167,7 @@ def test_a_missing_shard_is_refused_by_name(folder):
         open_shards(folder)
 
 
-def test_a_shard_of_another_size_is_refused_by_name_with_both_sizes(folder):
+def test_a_shard_of_a_wrong_size_is_refused_by_name_with_both_sizes(folder):
     os.truncate(folder / "train_000001.bin", 1998)
     with pytest.raises(UserError, match=r"train_000001\.bin has 1,998 bytes, .* says 2,000"):
         open_shards(folder)
@@ -206,7 +206,7 @@ def test_the_tokenizer_of_other_shards_is_refused(folder):
         open_shards(folder)
 
 
-def test_another_tokenizer_than_theirs_is_refused(prepared):
+def test_a_tokenizer_other_than_the_shards_own_is_refused(prepared):
     with pytest.raises(UserError, match="holds tokens of byte, not of gpt2"):
         open_shards(prepared["bin"], tokenizer="gpt2")
     assert open_shards(prepared["bin"], tokenizer="byte").tokenizer.name == "byte"
@@ -240,20 +240,20 @@ def test_a_damaged_index_is_refused(folder, change, complaint):
         open_shards(folder)
 
 
-def test_an_index_that_is_no_json_is_refused(folder):
+def test_an_index_other_than_json_is_refused(folder):
     (folder / "shards.json").write_text("{")
     with pytest.raises(UserError, match=r"shards\.json is damaged, it is not JSON"):
         open_shards(folder)
 
 
-def test_unfinished_shards_are_refused_with_the_way_on(tmp_path):
+def test_unfinished_shards_are_refused_with_the_command_to_resume(tmp_path):
     (tmp_path / "out/unfinished").mkdir(parents=True)
     assert holds_shards(tmp_path / "out")
     with pytest.raises(UserError, match="is not finished; give the `prepare` command"):
         open_shards(tmp_path / "out")
 
 
-def test_a_folder_that_is_not_there_is_refused_with_the_nearest(folder):
+def test_a_missing_folder_is_refused_with_a_suggestion(folder):
     with pytest.raises(
         UserError, match=r"there are no shards at .*shrads; did you mean .*shards\?"
     ):

@@ -23,7 +23,7 @@ ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
 
 
 def open_gate(gate: Path) -> str:
-    """Open the gate of a blocked process when this one is asked to stop."""
+    """Unblock a blocked process when this process gets a stop signal."""
     return f"""
 from pathlib import Path
 from gpt2_small.training.signals import StopRequest
@@ -45,13 +45,13 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def begin(text):
-    """The arguments that begin the small run in a folder."""
+    """Return the arguments that begin the small run in a folder."""
     return lambda out: ["train", "--preset", "characters", "--data", text, "--out", out, *flags()]
 
 
 @pytest.fixture(scope="module")
 def finished(begin, tmp_path_factory):
-    """Uninterrupted runs of one process and of two."""
+    """Train uninterrupted runs of one process and of two."""
     folder = tmp_path_factory.mktemp("finished")
     for processes in (1, 2):
         fork = the_forks().run(*begin(folder / str(processes)), processes=processes)
@@ -61,7 +61,7 @@ def finished(begin, tmp_path_factory):
 
 @pytest.fixture
 def waiting(begin, tmp_path):
-    """Start a run that blocks before its sixth step; returns it when it is blocked."""
+    """Start a run that blocks before its sixth step, and return it once it is blocked."""
     started = []
 
     def start(before="", rank=0, **how):
@@ -80,7 +80,7 @@ def waiting(begin, tmp_path):
 
 
 def is_at_step_five(run):
-    """Whether a run has logged its fifth step and saved its third."""
+    """Return whether a run has logged its fifth step and saved its third."""
     log = run / "log.jsonl"
     return log.exists() and log.read_text().count("\n") == 5 and steps_kept(run) == [3]
 
@@ -97,7 +97,7 @@ def assert_goes_on_as_if_never_stopped(run, finished, processes):
 
 
 def workers_of(fork: Fork) -> list[int]:
-    """The child processes in the order of their ranks."""
+    """Return the child processes in the order of their ranks."""
     return children_of(fork.pid)
 
 
@@ -105,7 +105,7 @@ def workers_of(fork: Fork) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, slowly(signal.SIGTERM)], ids=NAMES)
-def test_one_process_ends_its_step_keeps_it_and_goes_on_with_the_same_bits(
+def test_a_stopped_process_finishes_and_saves_its_step_and_resumes_bit_for_bit(
     waiting, finished, tmp_path, number
 ):
     fork = waiting()
@@ -118,7 +118,7 @@ def test_one_process_ends_its_step_keeps_it_and_goes_on_with_the_same_bits(
 
 
 @pytest.mark.parametrize("number", BOTH, ids=NAMES)
-def test_a_second_signal_ends_a_process_at_once_in_the_middle_of_a_step(waiting, tmp_path, number):
+def test_a_second_signal_ends_a_process_at_once_during_a_step(waiting, tmp_path, number):
     fork = waiting()
 
     def ended():
@@ -131,7 +131,7 @@ def test_a_second_signal_ends_a_process_at_once_in_the_middle_of_a_step(waiting,
     assert steps_kept(tmp_path / "run") == [3]
 
 
-def test_a_process_that_is_ended_at_once_leaves_its_terminal_with_a_cursor(waiting, tmp_path):
+def test_a_process_ended_by_a_second_signal_restores_the_terminals_cursor(waiting, tmp_path):
     ours, theirs = pty.openpty()
     terminal = (
         f"import os\nfor n in (1, 2): os.dup2(os.open({os.ttyname(theirs)!r}, os.O_RDWR), n)\n"
@@ -153,9 +153,7 @@ def test_a_process_that_is_ended_at_once_leaves_its_terminal_with_a_cursor(waiti
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") > -1
 
 
-def test_the_folder_is_refused_to_another_process_until_the_first_is_killed(
-    waiting, begin, finished, tmp_path
-):
+def test_another_process_is_refused_until_the_first_is_killed(waiting, begin, finished, tmp_path):
     first = waiting()
     for arguments in (begin(tmp_path / "run"), ["train", "--out", tmp_path / "run", "--resume"]):
         other = the_forks().run(*arguments)
@@ -169,7 +167,7 @@ def test_the_folder_is_refused_to_another_process_until_the_first_is_killed(
     assert state_at(tmp_path / "run", 12) == state_at(finished / "1", 12)
 
 
-def test_an_echo_of_torchruns_is_not_a_second_signal(waiting, tmp_path):
+def test_a_signal_repeated_by_torchrun_does_not_count_as_a_second_one(waiting, tmp_path):
     fork = waiting(ECHOES.format(3600), processes=1)
     [worker] = workers_of(fork)
     for _ in range(3):
@@ -182,7 +180,7 @@ def test_an_echo_of_torchruns_is_not_a_second_signal(waiting, tmp_path):
 # Several processes
 
 
-def test_a_worker_that_is_asked_stops_all_after_the_same_step(waiting, finished, tmp_path):
+def test_a_signal_to_one_worker_stops_all_after_the_same_step(waiting, finished, tmp_path):
     fork = waiting(open_gate(tmp_path / "gate"), processes=2)
     os.kill(workers_of(fork)[1], signal.SIGTERM)
     assert (fork.wait(), fork.err) == (0, "")
@@ -192,10 +190,10 @@ def test_a_worker_that_is_asked_stops_all_after_the_same_step(waiting, finished,
 @pytest.mark.parametrize("number", BOTH, ids=NAMES)
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the agent", "the group"])
-def test_torchrun_that_is_asked_stops_all_after_the_same_step(
+def test_a_signal_to_torchrun_stops_all_workers_after_the_same_step(
     waiting, finished, tmp_path, number, whole_group
 ):
-    # With the group, the workers hear it twice: the agent passes on what it hears.
+    # If the group is signalled, workers get the signal twice: the agent forwards its own.
     fork = waiting(ECHOES.format(3600) + open_gate(tmp_path / "gate"), processes=2)
     send_all([*workers_of(fork), fork.pid] if whole_group else [fork.pid], number)
     assert fork.wait() == 1
@@ -203,7 +201,7 @@ def test_torchrun_that_is_asked_stops_all_after_the_same_step(
     assert_goes_on_as_if_never_stopped(tmp_path / "run", finished, 2)
 
 
-def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path):
+def test_a_second_signal_ends_a_worker_that_waits_for_another_worker(waiting, tmp_path):
     fork = waiting(ECHOES.format(0), rank=1, processes=2)
     first, _ = workers_of(fork)
 
@@ -211,7 +209,7 @@ def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path)
         if fork.poll() is None and first in workers_of(fork):
             send_all([first], signal.SIGTERM)
             return False
-        (tmp_path / "gate").touch()  # the other would stay there, and the agent wait for it
+        (tmp_path / "gate").touch()  # unblocks the other worker, for which the agent waits
         return fork.poll() is not None
 
     wait_until(ended)
@@ -230,7 +228,9 @@ def test_a_second_signal_ends_a_worker_that_waits_for_another(waiting, tmp_path)
         ("everybody", signal.SIGINT, 1),
     ],
 )
-def test_torchrun_itself_does_as_its_agent_does(begin, finished, tmp_path, whom, number, code):
+def test_the_command_torchrun_behaves_like_its_forked_agent(
+    begin, finished, tmp_path, whom, number, code
+):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     gate = tmp_path / "gate"
     (tmp_path / "train.py").write_text(

@@ -16,7 +16,7 @@ from gpt2_small.training.step.skipped_updates import FIRST_SCALE, UpdateGuard
 
 @pytest.fixture
 def spoil(monkeypatch):
-    """Multiplies the gradients of a step, counted from 1, by a factor, before they are unscaled."""
+    """Return a function that multiplies one step's gradients by a factor before unscaling."""
 
     def at(step, factor):
         now, advance, begin = [0], Training.advance, UpdateGuard.__init__
@@ -35,7 +35,7 @@ def spoil(monkeypatch):
     return at
 
 
-def test_float16_trains_as_float32_does(solution, tmp_path):
+def test_float16_training_has_about_the_losses_of_float32(solution, tmp_path):
     for dtype in ("float32", "float16"):
         train(solution, tmp_path / dtype, dtype=dtype)
     low, high = (logged(tmp_path / dtype) for dtype in ("float16", "float32"))
@@ -45,7 +45,7 @@ def test_float16_trains_as_float32_does(solution, tmp_path):
     assert low[0]["grad_norm"] == pytest.approx(high[0]["grad_norm"], rel=0.02)
 
 
-def test_the_scale_is_inside_the_backward_pass_alone(solution, tmp_path, monkeypatch):
+def test_only_gradients_inside_the_backward_pass_are_scaled(solution, tmp_path, monkeypatch):
     seen = []
     original = UpdateGuard._unscaled
 
@@ -83,7 +83,7 @@ def test_an_overflow_skips_its_update_halves_the_scale_and_is_logged(
     assert skipped[4] == "overflow"
 
 
-def test_the_scale_doubles_after_many_good_steps(solution, tmp_path, monkeypatch):
+def test_the_scale_doubles_after_many_steps_without_overflow(solution, tmp_path, monkeypatch):
     monkeypatch.setattr(skipped_updates, "STEPS_TO_DOUBLE", 5)
     scales = []
     original = Training.advance
@@ -98,7 +98,7 @@ def test_the_scale_doubles_after_many_good_steps(solution, tmp_path, monkeypatch
     assert scales == [1] * 4 + [2] * 5 + [4] * 3
 
 
-def test_a_float16_run_that_is_stopped_ends_with_every_bit(solution, tmp_path, spoil):
+def test_a_stopped_float16_run_resumes_bit_for_bit(solution, tmp_path, spoil):
     spoil(step=3, factor=float("inf"))
     train(solution, tmp_path / "original", dtype="float16")
     train(solution, tmp_path / "parts", dtype="float16", last=5)
@@ -154,13 +154,13 @@ def test_a_spike_is_skipped_and_logged_and_the_next_step_is_not(solution, tmp_pa
     assert norms[5] > 10 * statistics.median(norms[:5])
 
 
-def test_without_a_spike_the_weights_are_those_of_a_run_that_watches_for_none(solution, tmp_path):
+def test_without_a_spike_spike_detection_does_not_change_the_weights(solution, tmp_path):
     train(solution, tmp_path / "plain", max_grad_norm=0.5)
     train(solution, tmp_path / "watching", max_grad_norm=0.5, skip_spikes=1000.0)
     assert state_at(tmp_path / "plain", 12) == state_at(tmp_path / "watching", 12)
 
 
-def test_a_resumed_run_remembers_the_norms_of_its_log(solution, tmp_path, spoil, early):
+def test_a_resumed_run_reads_earlier_gradient_norms_from_its_log(solution, tmp_path, spoil, early):
     spoil(step=6, factor=1e4)
     train(solution, tmp_path / "original", skip_spikes=10.0)
     train(solution, tmp_path / "parts", skip_spikes=10.0, last=5)
@@ -173,13 +173,13 @@ def test_a_resumed_run_remembers_the_norms_of_its_log(solution, tmp_path, spoil,
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 17, 64, 1000])
-def test_a_pass_has_every_item_once_and_another_order_each_time(count):
+def test_each_epoch_has_every_item_once_in_another_order(count):
     orders = [permuted(np.arange(count), count, seed=5, number=number) for number in range(4)]
     assert all(sorted(order) == list(range(count)) for order in orders)
     assert count < 17 or len({tuple(order) for order in orders}) == 4
 
 
-def test_steps_follow_each_other_through_the_passes():
+def test_steps_continue_across_epochs():
     steps = [epoch_positions(seed=1, step=step, batch_size=4, count=10) for step in range(10)]
     drawn = np.concatenate(steps).tolist()
     assert [sorted(drawn[first : first + 10]) for first in range(0, 40, 10)] == [
@@ -187,11 +187,11 @@ def test_steps_follow_each_other_through_the_passes():
     ] * 4
 
 
-def test_an_order_is_near_no_other_and_keeps_no_neighbours():
+def test_an_epochs_order_is_independent_of_other_epochs_and_keeps_no_neighbours():
     orders = np.array([permuted(np.arange(100), 100, seed=0, number=n) for n in range(500)])
     # The mean of 500 draws from 0 to 99 has a standard deviation of 1.29.
     assert abs(orders.mean(axis=0) - 49.5).max() < 6 * 1.29
-    # One place in a hundred by chance: of 49,500 pairs 495, with a deviation of 22.
+    # By chance 1 % of places agree: of 49,500 pairs 495, with a standard deviation of 22.
     assert abs((np.diff(orders, axis=1) == 1).sum() - 495) < 6 * 22
 
 

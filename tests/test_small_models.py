@@ -1,4 +1,4 @@
-"""Test lessons' small models: reproducible training, and intervals over seeds."""
+"""Test the lessons' small models: reproducible training, and intervals over seeds."""
 
 import json
 import math
@@ -21,7 +21,7 @@ def model() -> torch.nn.Module:
 
 
 def tokens() -> torch.Tensor:
-    """A text in which every token says the next one."""
+    """Return a text in which every token determines the next one."""
     return torch.arange(500) % 9
 
 
@@ -31,20 +31,20 @@ def trained(seed: int) -> tuple[list[float], torch.nn.Module]:
     return losses, made
 
 
-def test_a_training_depends_on_its_seed_alone() -> None:
+def test_a_training_depends_only_on_its_seed() -> None:
     first, again, other = trained(0)[0], trained(0)[0], trained(1)[0]
     assert first == again
     assert first != other
 
 
-def test_a_training_lowers_the_loss_on_text_that_is_held_out() -> None:
+def test_a_training_lowers_the_held_out_loss() -> None:
     held_out = (torch.arange(100) + 4) % 9
     before = small_models.held_out_loss(model(), held_out, N_CTX)
     assert small_models.held_out_loss(trained(0)[1], held_out, N_CTX) < before - 0.5
 
 
-def test_the_loss_on_held_out_text_is_the_mean_over_all_its_targets() -> None:
-    text, made = tokens()[:21], model().eval()  # two whole windows and a rest of four targets
+def test_the_held_out_loss_is_the_mean_over_all_targets() -> None:
+    text, made = tokens()[:21], model().eval()  # two whole windows, and a last one of four targets
     total = 0.0
     for start, end in ((0, 8), (8, 16), (16, 20)):
         logits = made(text[None, start:end])[0]
@@ -55,7 +55,7 @@ def test_the_loss_on_held_out_text_is_the_mean_over_all_its_targets() -> None:
 
 
 @pytest.mark.parametrize("degrees", range(2, 10))
-def test_the_quantiles_are_those_of_students_distribution(degrees: int) -> None:
+def test_the_quantiles_equal_those_of_students_distribution(degrees: int) -> None:
     def density(x: float) -> float:
         gammas = math.gamma((degrees + 1) / 2) / math.gamma(degrees / 2)
         return gammas / math.sqrt(degrees * math.pi) * (1 + x * x / degrees) ** (-(degrees + 1) / 2)
@@ -66,13 +66,13 @@ def test_the_quantiles_are_those_of_students_distribution(degrees: int) -> None:
     assert 0.5 + area == pytest.approx(0.975, abs=1e-4)
 
 
-def test_an_interval_is_the_mean_and_students_share_of_the_standard_error() -> None:
+def test_an_interval_is_the_mean_plus_and_minus_students_quantile_of_standard_errors() -> None:
     found = small_models.interval([1.0, 2.0, 3.0])
     assert found.mean == 2
     assert found.half == pytest.approx(4.303 / math.sqrt(3))
 
 
-def test_two_intervals_that_overlap_are_in_no_order() -> None:
+def test_two_overlapping_intervals_have_no_order() -> None:
     low, high = small_models.Interval(1.0, 0.3), small_models.Interval(1.5, 0.3)
     assert not low.is_below(high)
     assert low.is_below(small_models.Interval(1.7, 0.3))

@@ -14,7 +14,7 @@ TEXT = b"print('my own')\n"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """The folder of a run that v.py trained."""
+    """Create the folder of a run that v.py trained."""
     record = {"solution": "/home/me/v.py", "solution_sha256": hashlib.sha256(TEXT).hexdigest()}
     (tmp_path / "config.json").write_text(json.dumps({"run": record}))
     (tmp_path / "solution.py").write_bytes(TEXT)
@@ -23,7 +23,7 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bound(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
-    """What was bound."""
+    """Return the bound solution."""
     found: list[Path | None] = []
     monkeypatch.setattr(solution_of_run, "bind_solution", found.append)
     monkeypatch.delenv("GPT2_SMALL_SOLUTION", raising=False)
@@ -31,7 +31,7 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
-    """Have a user at a terminal answer, and keep what is asked."""
+    """Simulate a user at a terminal, and record the questions."""
     asked: list[str] = []
 
     def confirm(question: str, **_options: object) -> bool:
@@ -43,7 +43,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, answer: bool) -> list[str]:
     return asked
 
 
-def test_the_stored_text_runs_when_the_user_agrees(
+def test_the_stored_solution_runs_when_the_user_agrees(
     run: Path,
     bound: list[Path | None],
     monkeypatch: pytest.MonkeyPatch,
@@ -56,7 +56,7 @@ def test_the_stored_text_runs_when_the_user_agrees(
     assert "was trained with /home/me/v.py" in capsys.readouterr().err
 
 
-def test_without_agreement_it_does_not_run(
+def test_without_agreement_the_stored_solution_does_not_run(
     run: Path, bound: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers(monkeypatch, False)
@@ -64,12 +64,12 @@ def test_without_agreement_it_does_not_run(
     assert bound == [None]
 
 
-def test_without_a_terminal_nobody_is_asked(run: Path, bound: list[Path | None]) -> None:
+def test_without_a_terminal_there_is_no_question(run: Path, bound: list[Path | None]) -> None:
     bind_solution_of(None, str(run))
     assert bound == [None]
 
 
-def test_a_named_solution_is_taken_without_a_question(
+def test_a_given_solution_is_used_without_a_question(
     run: Path, bound: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = answers(monkeypatch, True)
@@ -77,12 +77,14 @@ def test_a_named_solution_is_taken_without_a_question(
     assert (asked, bound) == ([], [Path("w.py")])
 
 
-def test_a_text_that_is_not_the_one_that_trained_the_run_is_not_offered(run: Path) -> None:
+def test_a_stored_solution_with_another_hash_is_not_offered(run: Path) -> None:
     (run / "solution.py").write_text("print('another')\n")
     assert stored_solution(run) is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"run": 3}', '{"run": {"solution": "reference"}}'])
-def test_a_run_of_the_reference_or_a_damaged_one_offers_nothing(run: Path, content: str) -> None:
+def test_for_a_run_of_the_reference_or_a_damaged_one_there_is_no_question(
+    run: Path, content: str
+) -> None:
     (run / "config.json").write_text(content)
     assert stored_solution(run) is None

@@ -28,9 +28,7 @@ def equal(some, others):
     )
 
 
-def test_a_restored_training_has_every_weight_moment_and_random_state_of_the_saved(
-    new_training, tmp_path
-):
+def test_a_restored_training_has_every_weight_moment_and_random_state(new_training, tmp_path):
     training = after(new_training(), 3)
     checkpoint = checkpoint_of(training, tmp_path / "run")
     random = torch.get_rng_state()
@@ -42,7 +40,7 @@ def test_a_restored_training_has_every_weight_moment_and_random_state_of_the_sav
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_a_state_is_a_copy_that_later_steps_leave_alone(new_training):
+def test_later_steps_do_not_change_a_captured_state(new_training):
     training = after(new_training(), 2)
     state = capture(training, record(training), False)
     weights = {name: value.clone() for name, value in state.weights.items()}
@@ -62,9 +60,7 @@ def test_the_optimisers_tensors_are_named_after_their_parameters(new_training):
     assert moments["embed.W_E/exp_avg"].shape == training.model.embed.W_E.shape
 
 
-def test_a_parameter_that_never_had_a_gradient_does_not_keep_a_run_from_going_on(
-    new_training, tmp_path
-):
+def test_a_run_with_a_parameter_without_gradients_resumes(new_training, tmp_path):
     def with_an_idle_parameter():
         training = new_training()
         training.model.idle = torch.nn.Parameter(torch.ones(3))
@@ -93,7 +89,7 @@ def test_an_optimiser_that_lacks_a_moment_is_refused_by_name(new_training, tmp_p
         restore(new_training(), checkpoint)
 
 
-def test_processes_draw_different_numbers_and_the_same_again():
+def test_random_numbers_differ_between_processes_and_are_reproducible():
     def drawn(seed, step, rank):
         reseed(seed, step, rank)
         return torch.rand(()).item()
@@ -104,7 +100,7 @@ def test_processes_draw_different_numbers_and_the_same_again():
     assert [drawn(*place) for place in places] == numbers
 
 
-def test_a_checkpoint_names_its_step_tokens_and_loss(solution, tmp_path):
+def test_a_checkpoint_has_its_step_tokens_and_loss(solution, tmp_path):
     train(solution, tmp_path / "run")
     checkpoint = read_run(tmp_path / "run").latest_checkpoint()
     position = json.loads((checkpoint.folder / "position.json").read_text())

@@ -14,7 +14,7 @@ from gpt2_small.checker import stored_reference
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A copy of the stored references that a test may damage."""
+    """Return a copy of the stored references that a test may damage."""
     for path in stored_reference._FOLDER.glob("*.safetensors"):
         shutil.copy(path, tmp_path)
     monkeypatch.setattr(stored_reference, "_FOLDER", tmp_path)
@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", stored_reference.STORED)
-def test_asking_again_gives_what_is_stored(name):
+def test_deriving_a_reference_again_gives_the_stored_one(name):
     stored, derived = stored_reference.stored_reference(name), live_oracle.derive(name)
     assert derived.config == stored.config
     assert torch.equal(derived.tokens, stored.tokens)
@@ -37,7 +37,7 @@ def test_asking_again_gives_what_is_stored(name):
             assert_close(ours[key], theirs[key], f"{key} of the {group}")
 
 
-def test_a_stored_reference_comes_back_as_it_was_stored(folder):
+def test_a_stored_reference_is_restored_exactly(folder):
     reference = stored_reference.stored_reference("tied")
     changed = dataclasses.replace(reference, loss=reference.loss + 1)
     live_oracle.store("tied", changed)
@@ -48,7 +48,7 @@ def test_a_stored_reference_comes_back_as_it_was_stored(folder):
     assert torch.equal(again.gradients["embed.W_E"], reference.gradients["embed.W_E"])
 
 
-def test_every_stored_reference_says_which_versions_made_it():
+def test_every_stored_reference_has_the_versions_of_its_libraries():
     for name in stored_reference.STORED:
         versions = stored_reference.stored_reference(name).versions
         assert versions.keys() == {"transformer-lens", "transformers", "torch"}
@@ -72,12 +72,12 @@ def test_a_truncated_reference_is_refused_by_name(folder, kept):
         stored_reference.stored_reference("untied")
 
 
-def test_a_reference_that_is_not_there_is_named_with_those_that_are(folder):
+def test_a_missing_reference_is_reported_with_the_existing_ones(folder):
     with pytest.raises(UserError, match=r"nosuch\.safetensors; choose one of \['tied', 'untied'\]"):
         stored_reference.stored_reference("nosuch")
 
 
-def test_rounding_a_reference_changes_every_real_number_and_no_token():
+def test_converting_a_reference_to_float32_converts_every_float_and_no_token():
     rounded = stored_reference.stored_reference("tied").to(torch.float32)
     reals = [rounded.logits, rounded.loss, *rounded.weights.values(), *rounded.gradients.values()]
     reals += [*rounded.activations.values(), *rounded.component_gradients.values()]

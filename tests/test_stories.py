@@ -47,7 +47,7 @@ def drawn(count: int, seed: int = 1) -> list[list[str]]:
 
 
 def every_story(grammar: Grammar) -> Iterator[tuple[float, list[str]]]:
-    """Each story with its probability, by trying every sequence of choices."""
+    """Return each story with its probability, by enumeration of all choices."""
     paths: list[list[int]] = [[]]
     while paths:
         path = paths.pop()
@@ -80,26 +80,26 @@ def test_the_branches_of_every_choice_begin_with_different_words() -> None:
 
 
 @pytest.mark.parametrize("rules", ["{first} ran\nAnn sat", "the end\nthe", "so it was\nso it was"])
-def test_a_rule_that_cannot_be_read_in_one_way_only_is_refused(rules: str) -> None:
+def test_an_ambiguous_rule_is_refused(rules: str) -> None:
     with pytest.raises(ValueError, match="begin"):
         Grammar({}, {"story": rules, "first": "Ann\nBob"}, start="story")
 
 
 @pytest.mark.parametrize("length", [0, 1, 7, 20, 45])
-def test_after_any_beginning_the_probabilities_of_all_words_sum_to_1(length: int) -> None:
+def test_after_any_prefix_the_probabilities_of_all_words_sum_to_1(length: int) -> None:
     for story in drawn(5, seed=length):
         prefix = [BEGIN, *story][: length + 1]
         nexts = [stories.token_log_probs([*prefix, word])[-1] for word in stories.VOCABULARY]
         assert sum(map(math.exp, nexts)) == pytest.approx(1, abs=1e-12)
 
 
-def test_after_a_whole_story_nothing_but_the_next_story_can_come() -> None:
+def test_after_a_whole_story_only_the_next_story_can_follow() -> None:
     stream = [BEGIN, *drawn(1)[0]]
     assert stories.token_log_probs([*stream, BEGIN])[-1] == 0
     assert stories.token_log_probs([*stream, "The"])[-1] == -math.inf
 
 
-def test_from_the_first_forbidden_word_on_nothing_is_possible() -> None:
+def test_after_the_first_impossible_word_every_log_probability_is_minus_infinity() -> None:
     stream = [BEGIN, *drawn(1)[0]]
     stream[10] = "Once"
     log_probs = stories.token_log_probs(stream)
@@ -107,7 +107,7 @@ def test_from_the_first_forbidden_word_on_nothing_is_possible() -> None:
     assert set(log_probs[10:]) == {-math.inf}
 
 
-def test_the_profile_of_a_small_grammar_is_that_of_its_stories_one_by_one() -> None:
+def test_the_profile_of_a_small_grammar_equals_the_sum_over_its_stories() -> None:
     listed = list(every_story(SMALL))
     assert sum(probability for probability, _ in listed) == pytest.approx(1)
     found = statistics_of(SMALL)
@@ -120,7 +120,7 @@ def test_the_profile_of_a_small_grammar_is_that_of_its_stories_one_by_one() -> N
 
 
 @pytest.mark.parametrize("n_ctx", [1, 2, 3, 5, 8, 12])
-def test_the_entropy_of_a_small_window_is_that_of_all_windows_there_can_be(n_ctx: int) -> None:
+def test_the_entropy_of_a_small_window_equals_the_sum_over_all_windows(n_ctx: int) -> None:
     windows: dict[tuple[str, ...], float] = defaultdict(float)
     streams: list[tuple[float, list[str]]] = [(1.0, [BEGIN])]
     while streams:
@@ -134,7 +134,7 @@ def test_the_entropy_of_a_small_window_is_that_of_all_windows_there_can_be(n_ctx
     assert window_entropy(statistics_of(SMALL), n_ctx) == pytest.approx(entropy, abs=1e-12)
 
 
-def test_the_floor_is_the_mean_surprisal_of_drawn_windows() -> None:
+def test_the_floor_equals_the_mean_surprisal_of_drawn_windows() -> None:
     windows = stories.stories_windows(0, 0, 1500, N_CTX, validation=True)
     tokenizer = stories.StoriesTokenizer()
     losses = torch.tensor(
@@ -144,7 +144,7 @@ def test_the_floor_is_the_mean_surprisal_of_drawn_windows() -> None:
     assert off < FIVE_SIGMA * losses.std() / math.sqrt(len(losses))
 
 
-def test_there_are_more_than_a_thousand_million_stories() -> None:
+def test_there_are_more_than_a_billion_stories() -> None:
     assert stories.count_stories() > 10**9
 
 
@@ -153,12 +153,12 @@ def test_stories_are_short_and_fit_into_a_window() -> None:
     assert stories.longest_story_tokens() <= N_CTX
 
 
-def test_the_training_text_of_a_seed_is_the_same_everywhere() -> None:
+def test_the_training_text_of_a_seed_is_the_same_on_every_machine() -> None:
     text = "\n".join(map(stories.join_words, stories.training_stories(0, 200)))
     assert hashlib.sha256(text.encode()).hexdigest() == TRAINING_TEXT_SHA256
 
 
-def test_another_seed_tells_other_stories() -> None:
+def test_another_seed_gives_other_stories() -> None:
     assert stories.training_stories(0, 20) != stories.training_stories(1, 20)
 
 
@@ -206,7 +206,7 @@ def test_an_article_fits_the_word_after_it() -> None:
     assert not re.findall(r"\b[Aa]n [^aeiou]\w+", text)
 
 
-def test_next_word_probabilities_add_up_to_one_and_agree_with_the_log_probabilities():
+def test_next_word_probabilities_sum_to_one_and_agree_with_the_log_probabilities():
     story = [BEGIN, *stories.generate_story(Random(5)), BEGIN]
     log_probs = stories.token_log_probs(story)
     for position in range(1, len(story)):
@@ -215,5 +215,5 @@ def test_next_word_probabilities_add_up_to_one_and_agree_with_the_log_probabilit
         assert math.log(found[story[position]]) == pytest.approx(log_probs[position])
 
 
-def test_nothing_may_come_after_what_is_no_story():
+def test_no_word_can_follow_an_impossible_text():
     assert next_word_probabilities([BEGIN, "Once", "time"]) is None

@@ -23,23 +23,23 @@ def drawn_stories(count: int, seed: int = 1) -> list[str]:
     return [stories.join_words(stories.generate_story(rng)) for _ in range(count)]
 
 
-def test_encoding_what_was_decoded_gives_the_same_ids() -> None:
+def test_encoding_decoded_ids_gives_the_same_ids() -> None:
     for window in stories_windows(0, 0, 200, N_CTX, validation=True).tolist():
         assert TOKENIZER.encode(TOKENIZER.decode(window)) == window
 
 
-def test_decoding_what_was_encoded_gives_the_same_text() -> None:
+def test_decoding_an_encoded_text_gives_the_same_text() -> None:
     text = "\n".join(drawn_stories(100))
     assert TOKENIZER.decode(TOKENIZER.encode(text)) == text
 
 
-def test_text_is_spaced_as_people_write_it() -> None:
+def test_decoded_text_has_usual_spacing() -> None:
     words = ["“", "Eat", "this", "pie", ",", "”", "said", "a", "nun", ".", "He", "did", "."]
     assert stories.join_words(words) == "“Eat this pie,” said a nun. He did."
     assert stories.split_words('"Eat this pie," said a nun. He did.') == words
 
 
-def test_a_prompt_begins_as_a_window_does() -> None:
+def test_a_prompt_begins_with_the_same_token_as_a_window() -> None:
     windows = stories_windows(0, 0, 8, N_CTX)
     assert TOKENIZER.encode("Once upon a time")[0] == BEGIN_ID == TOKENIZER.end_of_text
     assert windows[:, 0].tolist() == [BEGIN_ID] * 8
@@ -52,7 +52,7 @@ def test_pieces_decoded_one_at_a_time_add_up_to_the_text() -> None:
     assert "".join(map(decoder.push, ids)) + decoder.finish() == TOKENIZER.decode(ids)
 
 
-def test_an_unknown_word_is_refused_with_the_nearest_known_one() -> None:
+def test_an_unknown_word_is_refused_with_a_suggestion() -> None:
     with pytest.raises(UserError, match=r"'lanterm'; did you mean lantern\?"):
         TOKENIZER.encode("a lanterm")
 
@@ -63,17 +63,17 @@ def test_an_id_outside_the_vocabulary_is_refused(id: int) -> None:
         TOKENIZER.decode([0, id])
 
 
-def test_the_vocabulary_is_rich_and_sorted() -> None:
+def test_the_vocabulary_is_large_and_sorted() -> None:
     assert len(stories.VOCABULARY) == TOKENIZER.vocab_size > 200
     assert list(stories.VOCABULARY[1:]) == sorted(set(stories.VOCABULARY[1:]))
 
 
-def test_a_saved_tokenizer_comes_back(tmp_path: Path) -> None:
+def test_a_saved_stories_tokenizer_is_restored(tmp_path: Path) -> None:
     save_tokenizer(TOKENIZER, tmp_path)
     assert load_tokenizer(tmp_path).to_dict() == TOKENIZER.to_dict()
 
 
-def test_a_run_keeps_the_vocabulary_that_it_was_trained_with(tmp_path: Path) -> None:
+def test_a_run_keeps_its_training_vocabulary(tmp_path: Path) -> None:
     other = WordTokenizer([*stories.VOCABULARY, "spaceship"], name="stories")
     save_tokenizer(other, tmp_path)
     restored = load_tokenizer(tmp_path)
@@ -88,7 +88,7 @@ def test_a_damaged_vocabulary_is_refused(change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("validation", [False, True])
-def test_windows_depend_on_nothing_but_the_arguments(validation: bool) -> None:
+def test_windows_depend_only_on_the_arguments(validation: bool) -> None:
     first = stories_windows(0, 5, 4, N_CTX, validation=validation)
     assert first.dtype == torch.int64
     assert first.shape == (4, N_CTX + 1)
@@ -97,13 +97,13 @@ def test_windows_depend_on_nothing_but_the_arguments(validation: bool) -> None:
     assert not torch.equal(first, stories_windows(0, 6, 4, N_CTX, validation=validation))
 
 
-def test_training_windows_are_cut_from_the_training_text_at_a_story() -> None:
+def test_training_windows_begin_at_a_story_of_the_training_text() -> None:
     text = "\n" + stories.training_text(0)
     for window in stories_windows(0, 7, 16, N_CTX).tolist():
         assert "\n" + TOKENIZER.decode(window) in text
 
 
-def test_validation_windows_hold_stories_that_the_training_text_does_not() -> None:
+def test_validation_windows_contain_stories_outside_the_training_text() -> None:
     known = set(stories.training_text(0).splitlines())
     windows = stories_windows(0, 0, 100, 2 * N_CTX, validation=True)
     complete_stories = [

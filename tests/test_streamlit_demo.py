@@ -29,7 +29,7 @@ def app(run, monkeypatch):
 
 
 def opened(monkeypatch, model) -> "AppTest":
-    """The demo of a model. Streamlit takes a second to import, so only these tests do."""
+    """Return the demo of a model; importing Streamlit takes a second."""
     testing = pytest.importorskip("streamlit.testing.v1", reason="Streamlit is not installed")
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--model", str(model)])
     return testing.AppTest.from_file(str(SCRIPT), default_timeout=120)
@@ -45,7 +45,7 @@ def htmls(app: "AppTest") -> list[str]:
 
 
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
-def test_a_prompt_is_continued_as_a_stream_continues_it(app, run) -> None:
+def test_a_prompts_continuation_equals_a_streams(app, run) -> None:
     app.run()
     app.number_input[0].set_value(7)
     app.text_area[0].set_value("A <b>cat</b>")
@@ -58,17 +58,17 @@ def test_a_prompt_is_continued_as_a_stream_continues_it(app, run) -> None:
     [shown] = htmls(app)
     assert shown.count("<span") == 7
     app.run()
-    assert htmls(app) == [shown]  # it stays when something else is clicked
+    assert htmls(app) == [shown]  # it remains after another click
 
 
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
-def test_stop_keeps_what_was_written(app, monkeypatch) -> None:
+def test_stop_keeps_the_text_so_far(app, monkeypatch) -> None:
     from streamlit.runtime.scriptrunner import RerunData, RerunException
 
     def stopped(stream: Stream):
         for number, step in enumerate(original(stream)):
             if number == 3:
-                raise RerunException(RerunData())  # what a click on Stop raises in the script
+                raise RerunException(RerunData())  # raised in the script by a click on Stop
             yield step
 
     app.run()
@@ -80,7 +80,7 @@ def test_stop_keeps_what_was_written(app, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("run", ["byte-chat"], indirect=True)
-def test_a_conversation_is_held_and_hostile_text_is_text(app) -> None:
+def test_a_conversation_works_and_hostile_text_is_escaped(app) -> None:
     app.run()
     app.chat_input[0].set_value("<img src=x> ![](y)").run()
     assert not app.exception

@@ -39,7 +39,7 @@ def text_of(shards):
 
 
 @pytest.mark.parametrize("spec", [None, "byte", "gpt2", "bpe:300"])
-def test_a_file_is_characters_unless_asked_otherwise_and_its_last_tenth_is_held_out(play, spec):
+def test_by_default_a_file_is_tokenised_by_characters_and_its_last_tenth_is_held_out(play, spec):
     shards = open_text(play, tokenizer=spec)
     assert shards.tokenizer.name == (spec or "char")
     assert text_of(shards) == (TEXT[:CUT], TEXT[CUT:])
@@ -75,7 +75,7 @@ def test_every_text_is_read_as_prepare_reads_it(tmp_path, cache, name):
     assert bytes_of(cached) == bytes_of(out)
 
 
-def test_the_folder_for_the_shards_can_be_chosen(play, cache, tmp_path, monkeypatch):
+def test_the_cache_folder_for_shards_can_be_chosen(play, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("GPT2_SMALL_SHARDS", str(tmp_path / "disk"))
     open_text(play)
     assert len(list(tmp_path.glob("disk/*/train.bin"))) == 1
@@ -88,7 +88,7 @@ def test_a_text_is_prepared_once(play, cache, monkeypatch):
     assert text_of(open_text(play)) == text_of(first)
 
 
-def test_another_text_or_tokenizer_is_prepared_anew(play, cache):
+def test_another_text_or_tokenizer_is_prepared_again(play, cache):
     open_text(play, tokenizer="byte")
     assert text_of(open_text(play, tokenizer="char"))[0] == TEXT[:CUT]
     play.write_text(TEXT.upper())
@@ -96,7 +96,7 @@ def test_another_text_or_tokenizer_is_prepared_anew(play, cache):
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 3
 
 
-def test_a_tokenizer_that_exists_is_used_as_it_is(play):
+def test_an_existing_tokenizer_is_used_unchanged(play):
     tokenizers = [CharTokenizer(TEXT + more) for more in ("ÄÖÜ", "ÄÖ")]
     for tokenizer in tokenizers:
         shards = open_text(play, tokenizer=tokenizer)
@@ -104,20 +104,20 @@ def test_a_tokenizer_that_exists_is_used_as_it_is(play):
         assert text_of(shards)[0] == TEXT[:CUT]
 
 
-def test_damaged_shards_in_the_cache_are_made_again(play, cache):
+def test_damaged_shards_in_the_cache_are_prepared_again(play, cache):
     open_text(play)
     (train,) = cache.glob("*/train.bin")
     train.write_bytes(b"")
     assert text_of(open_text(play))[0] == TEXT[:CUT]
 
 
-def test_remarks_on_a_text_come_each_time_it_is_opened(tmp_path, cache):
+def test_remarks_on_a_text_are_repeated_each_time_it_is_opened(tmp_path, cache):
     path = json_lines(tmp_path / "some.jsonl", [None, *written(30)])
     for _ in range(2):
         assert open_text(path).remarks == ("Skipped 1 of 31 rows without text.",)
 
 
-def test_shards_that_nobody_opened_for_long_are_removed(play, cache, monkeypatch):
+def test_shards_unused_for_a_long_time_are_removed(play, cache, monkeypatch):
     open_text(play, tokenizer="byte")
     later = time.time() + text_shards.KEPT_SECONDS + 60
     monkeypatch.setattr(text_shards.time, "time", lambda: later)
@@ -127,7 +127,7 @@ def test_shards_that_nobody_opened_for_long_are_removed(play, cache, monkeypatch
 
 
 @pytest.mark.parametrize("home", [None, "file"])
-def test_without_a_cache_folder_a_text_is_prepared_all_the_same(play, tmp_path, monkeypatch, home):
+def test_without_a_cache_folder_a_text_can_still_be_opened(play, tmp_path, monkeypatch, home):
     if home is None:
         monkeypatch.setattr(
             text_shards, "cache_folder", lambda: (_ for _ in ()).throw(FileNotFoundError)
@@ -137,7 +137,7 @@ def test_without_a_cache_folder_a_text_is_prepared_all_the_same(play, tmp_path, 
     assert text_of(open_text(play))[0] == TEXT[:CUT]
 
 
-def test_shards_are_opened_as_they_are(play, cache, tmp_path):
+def test_a_prepared_folder_is_opened_directly(play, cache, tmp_path):
     out = made(play, tmp_path / "out", tokenizer="byte")
     assert text_of(open_text(out)) == (TEXT[:CUT], TEXT[CUT:])
     assert not cache.exists()
@@ -146,7 +146,7 @@ def test_shards_are_opened_as_they_are(play, cache, tmp_path):
             open_data(name, None, 16, column="text")
 
 
-def test_several_processes_that_open_a_text_make_it_once(play, cache):
+def test_several_processes_that_open_a_text_prepare_it_once(play, cache):
     program = (
         "import sys\nfrom gpt2_small.data.text_shards import open_text\n"
         "print(len(open_text(sys.argv[1], tokenizer='byte').train))"
@@ -174,7 +174,7 @@ def test_an_unknown_tokenizer_is_refused_before_anything_is_read(tmp_path):
         open_text(tmp_path / "not there", tokenizer="gpt")
 
 
-def test_a_missing_file_is_refused_with_the_nearest_name(play):
+def test_a_missing_file_is_refused_with_a_suggestion(play):
     with pytest.raises(UserError, match=r"did you mean .*play\.txt\?"):
         open_text(play.with_name("plya.txt"))
 

@@ -11,8 +11,8 @@ from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct, find
 
-# Slips that leave what a part computes as it is. The parts that are not here have none that can
-# be made beside most of their mistakes.
+# Slips that do not change a part's function. The other parts have none that fits beside most of
+# their mistakes.
 SLIPS = {
     "LayerNorm": ("layer-norm-in-place", "layer-norm-gain-random", "layer-norm-bias-starts-at-one"),
     "Embedding": ("embedding-init-standard-normal", "embedding-frozen"),
@@ -34,12 +34,12 @@ SLIPS = {
     "train_step": ("train-step-refuses-nothing", "train-step-empties-its-list"),
     "train": ("train-prints", "train-mode-not-set"),
 }
-# How many mistakes of a part are tried by default; all of them by `pytest -m slow`.
+# Number of a part's mistakes in the default suite; `pytest -m slow` tries all.
 FEW = {"LayerNorm": 15, "Embedding": 6, "MLP": 15}
 
 
 def with_slips(part: str, step: int = 1) -> Iterator[tuple[Mistake, tuple[Mistake, ...]]]:
-    """Mistakes of a part's function, each with two slips that can be made beside it."""
+    """Yield mistakes of a part's function, each with two slips that fit beside it."""
     slips = [find(name) for name in SLIPS[part]]
     wrong = wrong_references(part, 0)
     function = [name for name, claim in wrong.checks.items() if claim.group == "function"]
@@ -60,7 +60,7 @@ def with_slips(part: str, step: int = 1) -> Iterator[tuple[Mistake, tuple[Mistak
 
 
 def nameless(part: str, step: int = 1) -> tuple[list[tuple[str, ...]], int]:
-    """The mistakes that lose their name, with what was named instead; and how many were tried."""
+    """Return the unnamed mistakes, with the names given instead, and the number tried."""
     lost, number = [], 0
     for mistake, slips in with_slips(part, step):
         trial = matrix.try_part(build(mistake, *slips), part)

@@ -27,7 +27,7 @@ def in_parts(tokens, *cuts, vocab_size=2**16):
     start=st.integers(0, 60),
     length=st.integers(1, 60),
 )
-def test_a_slice_is_that_of_the_whole(cuts, start, length):
+def test_a_slice_of_parts_equals_that_of_the_whole(cuts, start, length):
     tokens = in_parts(TOKENS[:60], *sorted(cuts))
     assert len(tokens) == 60
     assert np.array_equal(tokens[start : start + length], TOKENS[:60][start : start + length])
@@ -38,14 +38,14 @@ def test_a_slice_is_that_of_the_whole(cuts, start, length):
     starts=st.lists(st.integers(0, 40), min_size=1, max_size=9),
     length=st.integers(1, 20),
 )
-def test_windows_reach_from_one_part_into_the_next(cuts, starts, length):
+def test_windows_cross_the_boundaries_of_parts(cuts, starts, length):
     tokens = in_parts(TOKENS[:60], *sorted(cuts))
     expected = np.array(starts)[:, None] + np.arange(length)
     assert np.array_equal(tokens.windows(np.array(starts), length), expected)
 
 
 @given(cuts=st.lists(st.integers(1, 999), max_size=40))
-def test_a_batch_of_parts_is_that_of_the_whole(cuts):
+def test_a_batch_of_parts_equals_that_of_the_whole(cuts):
     tokens = in_parts(TOKENS, *sorted(cuts))
     assert torch.equal(batch_at(tokens, **BATCH), batch_at(TOKENS, **BATCH))
 
@@ -56,7 +56,7 @@ def test_a_batch_of_parts_is_that_of_the_whole(cuts):
     batch_size=st.integers(1, 5),
     world_size=st.integers(1, 3),
 )
-def test_evaluation_goes_through_parts_as_through_the_whole(cuts, n_ctx, batch_size, world_size):
+def test_evaluation_of_parts_equals_that_of_the_whole(cuts, n_ctx, batch_size, world_size):
     for rank in range(world_size):
         share = {"n_ctx": n_ctx, "batch_size": batch_size, "rank": rank, "world_size": world_size}
         ours = evaluation_batches(in_parts(TOKENS[:90], *sorted(cuts)), **share)
@@ -65,12 +65,12 @@ def test_evaluation_goes_through_parts_as_through_the_whole(cuts, n_ctx, batch_s
 
 
 @given(cuts=st.lists(st.integers(1, 59), max_size=5), length=st.integers(1, 80))
-def test_the_beginning_is_that_of_the_whole(cuts, length):
+def test_the_first_tokens_of_parts_equal_those_of_the_whole(cuts, length):
     beginning = in_parts(TOKENS[:60], *sorted(cuts)).beginning(length)
     assert np.array_equal(beginning[:], TOKENS[:60][:length])
 
 
-def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
+def test_an_id_beyond_the_vocabulary_is_refused_with_its_part():
     tokens = in_parts(TOKENS, 300, 600, vocab_size=640)
     assert tokens.windows(np.array([500]), 140).shape == (1, 140)
     with pytest.raises(
@@ -80,7 +80,7 @@ def test_an_id_past_the_vocabulary_is_refused_with_the_part_that_holds_it():
 
 
 @pytest.mark.parametrize("has_pread", [True, False])
-def test_a_read_that_gives_fewer_bytes_goes_on_where_it_stopped(tmp_path, monkeypatch, has_pread):
+def test_a_short_read_is_continued(tmp_path, monkeypatch, has_pread):
     TOKENS.tofile(tmp_path / "train.bin")
     read_at = token_sequence._read_at
     three_bytes = lambda file, offset, count: read_at(file, offset, min(3, count))  # noqa: E731

@@ -1,4 +1,4 @@
-"""Test tokenizer folders of others: the ids, the text and the end that transformers gives."""
+"""Test tokenizer folders of other programs: transformers' ids, text and end."""
 
 import json
 from functools import cache
@@ -20,7 +20,7 @@ from gpt2_small.tokenizers.registry import load_tokenizer, save_tokenizer
 
 PROMPT = "The cat sat"
 N_NEW = 12
-LOGIT_TOLERANCE = 2e-5  # float32, logits of the order 1
+LOGIT_TOLERANCE = 2e-5  # float32, logits of magnitude 1
 TEXTS = [
     TEXT,
     "",
@@ -35,7 +35,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A folder of each shape with a model whose greedy text comes to an end of the folder's."""
+    """Return a folder of each kind with a model that greedily generates one of its ends."""
     made = {}
 
     def folder_of(name):
@@ -57,14 +57,14 @@ def theirs_of(folder):
 
 
 def ends_of(theirs, model):
-    """Where transformers ends a text: by the model's files, and by the tokenizer's eos_token."""
+    """Return the ids at which transformers ends a text: of the model's files and the eos_token."""
     named = model.generation_config.eos_token_id
     named = named if isinstance(named, list) else [named]
     return {id for id in [*named, theirs.eos_token_id] if id is not None}
 
 
 def write_model(folder, step=4):
-    """A small random GPT-2 with a row for each token, which greedily ends at that step."""
+    """Write a small random GPT-2 with a row for each token, which greedily ends at that step."""
     named = {
         file: json.loads((folder / file).read_text())
         for file in ("config.json", "generation_config.json")
@@ -92,7 +92,7 @@ def write_model(folder, step=4):
 
 @torch.no_grad()
 def plant_end(model, tokenizer, end, step):
-    """Makes the row of an end the likeliest after `step` tokens, by what the model sees there."""
+    """Change an end's embedding so that it is the likeliest token after `step` greedy ones."""
     ids = torch.tensor([tokenizer(PROMPT)["input_ids"]])
     model.transformer.wte.weight[end] = 0
     for _ in range(step):
@@ -108,7 +108,7 @@ shapes = pytest.mark.parametrize("name", BUILT)
 @shapes
 def test_each_text_gets_the_ids_that_transformers_gives(name, folders):
     ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
-    split = name == "an_end_that_is_no_special_token"  # "cat" is special, so a text's is no token
+    split = name == "an_end_that_is_no_special_token"  # in a text the special "cat" is no token
     for text in TEXTS:
         ids = theirs(text, split_special_tokens=split)["input_ids"]
         assert ours.encode(text) == ids, text
@@ -116,14 +116,14 @@ def test_each_text_gets_the_ids_that_transformers_gives(name, folders):
 
 
 @shapes
-def test_special_tokens_in_a_text_count_as_in_transformers_when_asked(name, folders):
+def test_special_tokens_in_a_text_are_recognised_as_in_transformers_on_request(name, folders):
     ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
     text = "A" + " cat".join(ours.special_tokens) + "the  end "
     assert ours.encode_special(text) == theirs(text)["input_ids"]
 
 
 @shapes
-def test_a_typed_special_token_is_its_characters(name, folders):
+def test_a_typed_special_token_is_encoded_as_plain_characters(name, folders):
     ours, theirs = ours_of(folders(name)), theirs_of(folders(name))
     text = "A" + " cat".join(ours.special_tokens) + "the  end "
     typed = theirs(text, split_special_tokens=True)["input_ids"]
@@ -135,7 +135,7 @@ def test_a_typed_special_token_is_its_characters(name, folders):
 
 @shapes
 @torch.no_grad()
-def test_greedy_text_ends_where_transformers_ends_it(name, folders):
+def test_greedy_text_ends_where_transformers_does(name, folders):
     folder = folders(name)
     loaded = open_model(folder)
     theirs, model = theirs_of(folder), transformers.GPT2LMHeadModel.from_pretrained(folder)
@@ -179,7 +179,7 @@ def test_a_run_keeps_the_tokenizer(name, folders, tmp_path):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_tokenizer_that_cannot_be_built_exactly_is_refused_in_a_sentence(name, tmp_path):
+def test_a_tokenizer_that_cannot_be_built_exactly_is_refused_in_one_sentence(name, tmp_path):
     make, sentence = REFUSED[name]
     make(tmp_path)
     with pytest.raises(UserError, match=sentence) as refusal:
@@ -189,7 +189,7 @@ def test_a_tokenizer_that_cannot_be_built_exactly_is_refused_in_a_sentence(name,
 
 
 @pytest.mark.parametrize("name", ["bos_by_a_template", "both_ends_as_roberta_puts_them"])
-def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
+def test_a_document_in_pieces_gets_its_start_and_end_tokens_once(name, folders):
     tokenizer = ours_of(folders(name))
     pieces = [
         encode_array(tokenizer, "The cat", begins=True, ends=False),
@@ -202,7 +202,7 @@ def test_a_document_in_pieces_gets_what_stands_around_it_once(name, folders):
     )
 
 
-def test_a_prepared_document_has_the_marks_that_its_tokenizer_puts_there(folders):
+def test_a_prepared_document_has_its_tokenizers_start_and_end_tokens(folders):
     texts = [Piece(text, split="train") for text in ("The cat", "sat")]
     marked = ours_of(folders("both_ends_as_roberta_puts_them"))
     plain = ours_of(folders("start_answer_end_and_pad_added"))

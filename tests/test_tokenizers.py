@@ -30,7 +30,7 @@ from gpt2_small.tokenizers.registry import (
 
 TEXT = "The cat sat on the mat, and the dog sat on the cat.\n\n  Héllo 中文 😀\t3,141 it's\r\n" * 20
 TRAINED = BytePairTokenizer.train(TEXT, 300)
-# As another program might have numbered the same tokens.
+# The same tokens in another order, as from another program.
 RENUMBERED = ByteLevelTokenizer(
     {token: (7 * id) % 300 for token, id in TRAINED.vocabulary.items()},
     TRAINED.merges,
@@ -46,12 +46,12 @@ any_text = st.text(st.characters()) | st.text("😀中é \n\t'tsa\udc80\udcff\ud
 
 
 @every_kind
-def test_a_text_comes_back_from_its_ids(tokenizer):
+def test_decoding_a_texts_ids_gives_the_text(tokenizer):
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
 
 
 @every_kind
-def test_every_id_lies_inside_the_vocabulary(tokenizer):
+def test_every_id_is_below_the_vocabularys_size(tokenizer):
     assert set(tokenizer.encode(TEXT)) <= set(range(tokenizer.vocab_size))
 
 
@@ -84,30 +84,30 @@ def test_a_negative_id_is_refused(tokenizer):
 
 @byte_level
 @given(text=any_text)
-def test_any_string_that_utf8_can_say_survives(tokenizer, text):
+def test_every_utf8_string_round_trips(tokenizer, text):
     sayable = text.encode("utf-8", "replace").decode()
     assert tokenizer.decode(tokenizer.encode(sayable)) == sayable
 
 
 @byte_level
 @given(data=st.binary())
-def test_any_bytes_survive(tokenizer, data):
+def test_all_bytes_round_trip(tokenizer, data):
     assert tokenizer.decode_bytes(tokenizer.encode_bytes(data)) == data
 
 
 @byte_level
 @given(text=any_text)
-def test_strings_with_surrogates_encode_alike_in_both_ways(tokenizer, text):
+def test_strings_with_surrogates_are_encoded_the_same_in_both_ways(tokenizer, text):
     assert encode_array(tokenizer, text).tolist() == tokenizer.encode(text)
 
 
 @byte_level
-def test_a_surrogate_pair_is_its_character_and_a_lone_one_the_replacement(tokenizer):
+def test_a_surrogate_pair_becomes_its_character_and_a_lone_one_the_replacement_character(tokenizer):
     assert tokenizer.encode("\ud83d\ude00\ud800") == tokenizer.encode("😀\ufffd")
 
 
 @byte_level
-def test_a_typed_end_of_text_is_text(tokenizer):
+def test_a_typed_end_of_text_is_encoded_as_text(tokenizer):
     ids = tokenizer.encode("a<|endoftext|>b")
     assert tokenizer.end_of_text not in ids
     assert tokenizer.decode(ids) == "a<|endoftext|>b"
@@ -141,7 +141,7 @@ def test_the_tokenizer_of_the_stories_is_saved_and_restored(tmp_path):
 
 
 @given(data=st.binary() | st.text().map(str.encode))
-def test_a_stream_of_any_bytes_shows_what_decoding_them_at_once_shows(data):
+def test_streaming_any_bytes_equals_decoding_them_at_once(data):
     stream = StreamDecoder(ByteTokenizer())
     shown = "".join([stream.push(byte) for byte in data]) + stream.finish()
     assert shown == data.decode(errors="replace")
@@ -152,14 +152,14 @@ def test_a_stream_holds_an_emoji_back_until_its_last_byte():
     assert [stream.push(byte) for byte in "é😀".encode()] == ["", "é", "", "", "", "😀"]
 
 
-def test_a_stream_that_ends_inside_a_character_says_so():
+def test_a_stream_that_ends_inside_a_character_yields_a_replacement_character():
     stream = StreamDecoder(ByteTokenizer())
     assert stream.push("😀".encode()[0]) == ""
     assert stream.finish() == "\ufffd"
 
 
 @given(text=st.text("ab '\n\u2003\x1c中", max_size=200), characters=st.integers(1, 20))
-def test_a_text_cut_for_the_engine_keeps_its_ids(text, characters):
+def test_a_text_encoded_in_pieces_has_the_same_ids(text, characters):
     parts = list(chunks(text, characters))
     assert "".join(parts) == text
     for tokenizer in BYTE_LEVEL:
@@ -235,7 +235,7 @@ def test_training_gives_the_same_merges_in_another_process():
     assert run.stdout.decode().strip() == str(BYTE_LEVEL[2].to_dict())
 
 
-def test_trained_byte_pairs_have_exactly_the_size_asked_for():
+def test_trained_byte_pairs_have_exactly_the_requested_size():
     assert (BYTE_LEVEL[2].vocab_size, BYTE_LEVEL[2].name) == (300, "bpe:300")
 
 
@@ -243,7 +243,7 @@ def test_training_finds_the_most_frequent_pair_first():
     assert BytePairTokenizer.train("xy xy xy ab xy", 258).merges == [("x", "y")]
 
 
-def test_ids_given_by_another_program_are_kept():
+def test_another_programs_ids_are_kept():
     assert RENUMBERED.encode(TEXT) == [(7 * id) % 300 for id in TRAINED.encode(TEXT)]
 
 
@@ -256,19 +256,19 @@ def test_ids_given_by_another_program_are_kept():
         (lambda tokens: tokens.update(q7=tokens.pop("Ġthe")), "needs 'Ġthe', which is no token"),
     ],
 )
-def test_a_vocabulary_that_is_not_whole_is_refused(change, complaint):
+def test_an_incomplete_vocabulary_is_refused(change, complaint):
     vocabulary = dict(TRAINED.vocabulary)
     change(vocabulary)
     with pytest.raises(UserError, match=complaint):
         ByteLevelTokenizer(vocabulary, TRAINED.merges, end_of_text=None)
 
 
-def test_a_text_too_short_for_its_vocabulary_says_what_it_can_fill():
+def test_a_text_too_short_for_the_requested_vocabulary_is_refused_with_the_largest_size():
     with pytest.raises(UserError, match=r"its 4 characters give 259 tokens; use bpe:259"):
         BytePairTokenizer.train("abab", 5000)
 
 
-def test_an_unknown_character_is_named_with_its_place():
+def test_an_unknown_character_is_reported_with_its_place():
     for encode in (CharTokenizer("ab ").encode, CharTokenizer("ab ").encode_array):
         with pytest.raises(UserError, match=r"'é' \(U\+00E9, at position 3\).*' ab'"):
             encode("ab é")
@@ -295,5 +295,5 @@ def test_a_wrong_tokenizer_is_refused_with_the_way_out(spec, complaint):
 
 
 @pytest.mark.parametrize("spec", ["gpt2", "byte", "char", "bpe:300"])
-def test_a_tokenizer_has_the_name_it_was_asked_for_by(spec):
+def test_a_tokenizer_has_its_requested_name(spec):
     assert make_tokenizer(spec, TEXT).name == spec

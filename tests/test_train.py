@@ -1,4 +1,4 @@
-"""Test train: a training step for every list of micro-batches, and a record of each."""
+"""Test train: a training step and a record for every list of micro-batches."""
 
 import itertools
 
@@ -14,7 +14,7 @@ test_it_keeps_the_claim = claims_about("train")
 
 @pytest.mark.component("train")
 @given(rates=st.lists(st.floats(0.0, 0.5), min_size=1, max_size=4), seed=st.integers(0, 9999))
-def test_at_any_rates_every_step_is_torchs_own(solution, rates, seed):
+def test_at_any_learning_rates_every_step_equals_torchs(solution, rates, seed):
     ours, our_optimizer, theirs, their_optimizer = twins()
     steps = [windows(seed + number, (2, 5), (number + 1, 4)) for number in range(len(rates))]
     records = list(solution.train(ours, steps, our_optimizer, schedule=rates.__getitem__))

@@ -26,7 +26,7 @@ SHORT = [*SMALL, "--batch-size", "4", "--max-steps", "6", "--set", "checkpoint_e
 
 
 def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """The exit code of `gpt2-small` in a folder with a play."""
+    """Run `gpt2-small` in a folder with a play; return its exit code."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "80")
     (folder / "play.txt").write_text(PLAY)
@@ -35,7 +35,7 @@ def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: object) ->
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capfd):
-    """Run `gpt2-small` in a folder with a play; gives its exit code and what it printed."""
+    """Return a function that runs `gpt2-small` beside a play, and returns exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -48,7 +48,7 @@ def command(tmp_path, monkeypatch, capfd):
 
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory) -> Path:
-    """The folder of a run of six steps on the play, which tests copy."""
+    """Train a run of six steps on the play, which tests copy."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         arguments = ("train", *SHORT, "--data", "play.txt", "--out", "run")
@@ -58,7 +58,7 @@ def trained_once(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def trained(command, trained_once) -> Path:
-    """A copy of the run in the folder of the command."""
+    """Copy the run to the command's folder."""
     shutil.copytree(trained_once, "run")
     return Path("run")
 
@@ -82,7 +82,7 @@ def test_text_that_the_terminal_cannot_encode_is_shown_escaped(command, monkeypa
         assert rb"\u" in screen.getvalue()
 
 
-def test_the_config_tells_with_what_the_run_was_started(trained):
+def test_the_config_contains_the_runs_settings(trained):
     config = json.loads((trained / "config.json").read_text())
     assert config["format"] == "gpt2-small-run/1"
     assert config["tokenizer"] == "char"
@@ -103,27 +103,27 @@ def test_the_plan_and_every_evaluation_are_on_the_screen(command):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-def test_a_run_goes_on_for_longer_when_asked(trained, command):
+def test_a_run_can_be_extended(trained, command):
     code, out, _ = command("train", "--out", "run", "--resume", "--max-steps", 8)
     assert code == 0
     assert "resuming from step 6" in out
     assert [record["step"] for record in read_log(trained)] == list(range(1, 9))
 
 
-def test_a_finished_run_that_is_resumed_stays_as_it_is(trained, command):
+def test_resuming_a_finished_run_does_not_change_it(trained, command):
     weights = (trained / "checkpoints/step-6/model.safetensors").read_bytes()
     code, out, _ = command("train", "--out", "run", "--resume")
     assert (code, "Trained 0 steps" in out) == (0, True)
     assert (trained / "checkpoints/step-6/model.safetensors").read_bytes() == weights
 
 
-def test_resume_begins_a_run_where_there_is_none(command):
+def test_resume_starts_a_run_if_there_is_none(command):
     code, _, _ = command("train", *SHORT, "--data", "play.txt", "--out", "run", "--resume")
     assert code == 0
     assert read_run("run").latest_checkpoint().step == 6
 
 
-def test_a_run_that_begins_with_anothers_weights_has_its_loss(trained, command):
+def test_a_run_initialised_from_another_begins_with_its_loss(trained, command):
     before = read_log(trained)[-1]["val_loss"]
     flags = ["--set", "learning_rate=1e-9", "--max-steps", "1", "--set", "micro_batch_size=32"]
     code, out, err = command(
@@ -135,21 +135,21 @@ def test_a_run_that_begins_with_anothers_weights_has_its_loss(trained, command):
     assert read_log("tuned")[-1]["val_loss"] == pytest.approx(before, abs=1e-4)
 
 
-def test_weights_of_another_shape_are_not_begun_with(trained, command):
+def test_initial_weights_of_another_shape_are_refused(trained, command):
     flags = ["--preset", "finetune", "--init-from", "run", "--data", "play.txt", "--out", "tuned"]
     code, _, err = command("train", *flags, "--set", "d_model=32")
     assert code == 2
     assert "d_model is 32, but the weights of run have 16; leave d_model out" in err
 
 
-def test_a_text_that_was_prepared_is_trained_on(command):
+def test_a_prepared_text_can_be_trained_on(command):
     command("prepare", "play.txt", "--out", "shards", "--tokenizer", "byte")
     code, _, err = command("train", *SHORT, "--data", "shards", "--out", "run")
     assert (code, err) == (0, "")
     assert read_run("run").tokenizer_name == "byte"
 
 
-def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
+def test_a_learners_file_can_be_trained_in_bfloat16(command, solution):
     Path("my_gpt2.py").write_text(Path(solution.__file__).read_text())
     flags = [*SHORT, "--data", "play.txt", "--out", "run", "--dtype", "bfloat16"]
     code, out, err = command("train", *flags, "--max-steps", 2)
@@ -177,7 +177,7 @@ def test_a_file_of_ones_own_is_trained_in_bfloat16(command, solution):
         ([*SMALL, "--data", "play.txt", "--lerning-rate", "1"], "--learning-rate"),
     ],
 )
-def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(command, arguments, sentence):
+def test_unusable_input_is_reported_in_one_sentence_with_exit_code_2(command, arguments, sentence):
     code, _, err = command("train", "--out", "run", *arguments)
     assert code == 2
     assert sentence in err
@@ -186,7 +186,7 @@ def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(command, argu
     assert Path("play.txt").read_text() == PLAY
 
 
-def test_a_run_is_not_started_over_another(trained, command):
+def test_a_new_run_does_not_replace_another(trained, command):
     log = (trained / "log.jsonl").read_bytes()
     code, _, err = command("train", *SHORT, "--data", "play.txt", "--out", "run")
     assert code == 2
@@ -194,7 +194,7 @@ def test_a_run_is_not_started_over_another(trained, command):
     assert (trained / "log.jsonl").read_bytes() == log
 
 
-def test_a_run_does_not_go_on_with_another_rate_or_other_data(trained, command):
+def test_a_run_is_not_resumed_with_another_rate_or_other_data(trained, command):
     code, _, err = command("train", "--out", "run", "--resume", "--learning-rate", "0.1")
     assert (code, "started with learning_rate = 0.005, not 0.1" in err) == (2, True)
     Path("other.txt").write_text(PLAY.replace("crown", "thorn"))
@@ -202,7 +202,7 @@ def test_a_run_does_not_go_on_with_another_rate_or_other_data(trained, command):
     assert (code, "other.txt is not the data that run was started with" in err) == (2, True)
 
 
-def test_a_path_that_cannot_be_used_is_one_sentence(command):
+def test_an_unusable_path_is_reported_in_one_sentence(command):
     Path("loop").symlink_to("loop")
     flags = [*SHORT, "--data", "play.txt"]
     for words in (
@@ -220,7 +220,7 @@ def test_the_printed_command_of_a_folder_with_markup_in_its_name_works(command):
     assert "gpt2-small sample --model 'm[/b] [exp1]' --prompt TEXT" in out
 
 
-def test_the_smallest_profile_is_written(command):
+def test_a_profile_of_the_shortest_run_is_written(command):
     flags = [*SHORT, "--data", "play.txt", "--out", "run", "--profile"]
     code, _, err = command("train", *flags, "--max-steps", "8")
     assert code == 0, err

@@ -43,7 +43,7 @@ def demo():
 
 @pytest.fixture
 def run_demo(demo, tmp_path, monkeypatch, capfd):
-    """Run the demo in an empty folder; gives its exit code and what it printed."""
+    """Run the demo in an empty folder; return exit code and output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(samples, "EXCERPT_TOKENS", SHORT_EXCERPT)
@@ -60,7 +60,7 @@ def run_demo(demo, tmp_path, monkeypatch, capfd):
     return run
 
 
-def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
+def test_the_demo_trains_on_a_text_and_the_run_can_be_loaded(run_demo):
     code, out, err = run_demo("--data", "play.txt", "--max-steps", 4, "--batch-size", 2)
     assert (code, err) == (0, "")
     run = read_run("runs/play")
@@ -84,7 +84,7 @@ def test_a_text_is_trained_on_and_the_run_can_be_loaded(run_demo):
         (2, "Interrupted; the run is in runs/stories, trained to step 1."),
     ],
 )
-def test_an_interrupt_while_stories_are_judged_says_where_the_run_stands(
+def test_an_interrupt_while_stories_are_judged_prints_the_runs_folder(
     run_demo, demo, monkeypatch, judging: int, sentence: str
 ):
     judged = iter(range(1, 3))
@@ -101,7 +101,7 @@ def test_an_interrupt_while_stories_are_judged_says_where_the_run_stands(
     assert err.split("\n")[-2].endswith(sentence)
 
 
-# Asks for an interrupt as soon as the first step is made.
+# Requests an interrupt after the first step.
 INTERRUPT = """
 import os, signal
 from gpt2_small.training.loop import Training
@@ -113,7 +113,7 @@ Training.advance = interrupted
 """
 
 
-def test_after_an_interrupt_of_the_training_it_ends_without_judging_and_can_be_resumed(tmp_path):
+def test_after_an_interrupt_of_training_the_demo_ends_without_judging_and_can_be_resumed(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     flags = ["--data", "play.txt", "--max-steps", 4, "--batch-size", 1]
     result = run_python("-c", INTERRUPT + QUICK_DEMO, *map(str, flags), cwd=tmp_path)
@@ -157,7 +157,7 @@ def test_after_an_interrupt_no_answer_is_judged(demo, monkeypatch):
     assert console.file.getvalue() == "Loss curve: runs/chat/loss.png\n"
 
 
-def test_the_log_has_what_others_rely_on(run_demo):
+def test_the_log_has_the_documented_fields(run_demo):
     run_demo("--data", "play.txt", "--max-steps", 2, "--batch-size", 2)
     first, last = read_log("runs/play")
     always = {"step", "tokens", "loss", "learning_rate", "grad_norm", "tokens_per_second"}
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
         (["--out", "full"], "full is not empty and holds no run"),
     ],
 )
-def test_input_that_cannot_be_used_is_one_sentence_and_exit_code_2(
+def test_unusable_input_is_reported_in_one_sentence_with_exit_code_2(
     run_demo, tmp_path, arguments, sentence
 ):
     (tmp_path / "empty.txt").write_text("")
@@ -219,7 +219,7 @@ def test_a_finished_run_is_not_overwritten(run_demo):
     assert Path("mine/log.jsonl").read_bytes() == log
 
 
-def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
+def test_a_learners_file_trains_with_its_own_code(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     (tmp_path / "my_gpt2.py").write_text((ROOT / "solution.py").read_text())
     flags = ["--data", "play.txt", "--max-steps", 1, "--batch-size", 1]
@@ -230,7 +230,7 @@ def test_a_file_of_ones_own_trains_as_it_is_written(tmp_path):
     assert result.stdout.rstrip().endswith("--solution my_gpt2.py")
 
 
-def test_a_broken_file_of_ones_own_is_one_sentence_with_the_line(tmp_path):
+def test_a_broken_learners_file_is_reported_in_one_sentence_with_the_line(tmp_path):
     (tmp_path / "my_gpt2.py").write_text("x = 1\ndef broken(:\n")
     result = run_python(DEMO, "--solution", "my_gpt2.py", cwd=tmp_path)
     assert result.returncode == 2
@@ -239,7 +239,7 @@ def test_a_broken_file_of_ones_own_is_one_sentence_with_the_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_under_torchrun_one_process_prints_and_keeps_the_run(tmp_path):
+def test_under_torchrun_only_one_process_prints_and_saves_the_run(tmp_path):
     (tmp_path / "play.txt").write_text(PLAY)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     flags = ["--data", "play.txt", "--max-steps", "2", "--batch-size", "2", "--device", "cpu"]

@@ -17,7 +17,7 @@ shapes = st.lists(st.tuples(st.integers(1, 4), st.integers(2, 6)), min_size=1, m
 @pytest.mark.component("train_step")
 @example(shapes=[(2, 6), (1, 4), (3, 2)], seed=0, clip=1.0)
 @given(shapes=shapes, seed=st.integers(0, 9999), clip=st.sampled_from([0.01, 1.0, 100.0]))
-def test_with_any_micro_batches_a_step_is_torchs_own_on_the_mean_over_all_targets(
+def test_with_any_micro_batches_a_step_equals_torchs_on_the_mean_over_all_targets(
     solution, shapes, seed, clip
 ):
     ours, our_optimizer, theirs, their_optimizer = twins()

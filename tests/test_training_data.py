@@ -25,7 +25,7 @@ def play(tmp_path):
     return path
 
 
-def test_the_seed_decides_the_order_of_the_stories():
+def test_the_seed_determines_the_order_of_the_stories():
     data = StoriesData(n_ctx=16)
     batches = [data.batch(seed=seed, **STEP) for seed in (0, 7, 8)]
     assert torch.equal(batches[0], data.batch(seed=0, **STEP))
@@ -52,13 +52,13 @@ def replaced(place):
 
 
 @pytest.mark.parametrize("place", [0, CUT // 2, CUT - 1, CUT, len(PLAY) - 1])
-def test_any_token_that_changes_in_either_part_changes_the_fingerprint(play, tmp_path, place):
+def test_changing_any_token_of_either_split_changes_the_fingerprint(play, tmp_path, place):
     data = open_data(str(play), "byte", 16)
     play.write_text(replaced(place))
     assert fingerprint(open_data(str(play), "byte", 16)) != fingerprint(data)
 
 
-def test_how_a_text_is_cut_into_shards_does_not_change_the_fingerprint(play, tmp_path):
+def test_the_fingerprint_does_not_depend_on_the_boundaries_of_shards(play, tmp_path):
     folders = [
         made(play, tmp_path / f"out {size}", tokenizer="byte", shard_tokens=size)
         for size in (None, 1000)
@@ -67,7 +67,7 @@ def test_how_a_text_is_cut_into_shards_does_not_change_the_fingerprint(play, tmp
     assert prints == {fingerprint(open_data(str(play), "byte", 16))}
 
 
-def test_a_smaller_share_of_the_held_out_part_is_the_same_data(play):
+def test_evaluating_on_less_held_out_text_does_not_change_the_fingerprint(play):
     prints = {
         fingerprint(open_data(str(play), "byte", 16, held_out_tokens=limit))
         for limit in (None, 100)
@@ -75,7 +75,7 @@ def test_a_smaller_share_of_the_held_out_part_is_the_same_data(play):
     assert len(prints) == 1
 
 
-def test_of_a_long_part_blocks_all_over_it_are_hashed(play, monkeypatch):
+def test_of_a_long_split_blocks_from_all_over_are_hashed(play, monkeypatch):
     for name, value in (("WHOLE_TOKENS", 100), ("BLOCK_TOKENS", 10), ("BLOCKS", 40)):
         monkeypatch.setattr(training_data, name, value)
     before = fingerprint(open_data(str(play), "byte", 16))

@@ -15,7 +15,7 @@ from gpt2_small.training.recipes.training_presets import PRESETS
 PAGE = (ROOT / "docs/training.md").read_text(encoding="utf-8")
 
 
-def test_the_flags_on_the_page_are_the_commands(monkeypatch, capsys):
+def test_the_flags_on_the_page_exist(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpt2-small", "train", "--help"])
     with pytest.raises(SystemExit):
         cli.main()
@@ -24,12 +24,12 @@ def test_the_flags_on_the_page_are_the_commands(monkeypatch, capsys):
     assert {flag for flag in flags if f"{flag} " not in known} == set()
 
 
-def test_every_preset_is_in_the_table_and_no_other():
+def test_the_table_lists_exactly_the_presets():
     [section] = re.findall(r"^## Presets$(.*?)^## ", PAGE, flags=re.MULTILINE | re.DOTALL)
     assert re.findall(r"^\| `([a-z0-9-]+)` \|", section, flags=re.MULTILINE) == list(PRESETS)
 
 
-def test_the_fields_that_a_run_may_change_are_all_named():
+def test_the_page_names_every_field_that_a_run_may_change():
     changeable = re.search(
         r"resumed run may change (.*?),\s+and the number", PAGE, flags=re.DOTALL
     )[1]

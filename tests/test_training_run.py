@@ -26,9 +26,9 @@ RECIPE = Recipe(
 )
 SHAPE = dict(d_model=16, n_layers=2, n_heads=2, n_ctx=8)
 
-# Two processes add up the same gradients in another order: float32 rounding, enlarged by AdamW's
-# division in the first steps. The keys' bias has no gradient but rounding (it adds the same to all
-# scores of a query), and no effect.
+# Two processes sum the same gradients in another order: float32 rounding, magnified by AdamW's
+# division in the first steps. The keys' bias has a gradient of rounding errors only (it adds the
+# same to all scores of a query), and no effect.
 PROCESSES_TOLERANCE = 2e-5
 WITHOUT_EFFECT = "attn.b_K"
 
@@ -48,7 +48,7 @@ def small_model(solution, data=None, **changes):
 
 
 def trained(solution, model, data, recipe, processes=ALONE):
-    """A training that has reached its end, and the records of its steps."""
+    """Return a finished training, and the records of its steps."""
     training, records = Training(solution, model, data, recipe, processes), []
     while not training.is_done:
         records.append(training.advance())
@@ -70,7 +70,7 @@ def test_a_record_is_made_for_every_step(solution):
     assert "val_loss" not in records[0].as_json()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_gives_others(solution):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(solution):
     def weights(seed):
         model = small_model(solution)
         trained(solution, model, counting_text(), replace(RECIPE, seed=seed))
@@ -92,7 +92,7 @@ def test_evaluation_is_the_mean_over_all_held_out_targets(solution):
     assert training.evaluate() == pytest.approx(total / count, abs=1e-5)
 
 
-def test_evaluation_runs_without_dropout_and_leaves_the_mode(solution):
+def test_evaluation_runs_without_dropout_and_restores_the_mode(solution):
     model, data = small_model(solution, dropout=0.5).train(), counting_text()
     training = Training(solution, model, data, RECIPE, ALONE)
     assert training.evaluate() == training.evaluate()
@@ -116,7 +116,7 @@ def test_a_learners_file_trains_through_its_own_functions(solution, tmp_path):
     assert learners.CALLS == [["max_grad_norm", "schedule"]]
 
 
-def test_training_that_diverges_ends_with_a_sentence(solution):
+def test_a_diverging_training_ends_with_one_sentence(solution):
     model = small_model(solution)
     with torch.no_grad():
         model.embed.W_E.fill_(math.inf)
@@ -142,7 +142,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
         ({"weight_decay": math.inf}, "--weight-decay is inf; give a number of at least 0"),
     ],
 )
-def test_a_recipe_that_cannot_be_is_refused_with_its_value(change, sentence):
+def test_an_impossible_recipe_is_refused_with_its_value(change, sentence):
     with pytest.raises(UserError, match=sentence):
         replace(RECIPE, **change)
 

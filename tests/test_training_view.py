@@ -17,7 +17,7 @@ from gpt2_small.training.run_record import RunRecord
 
 
 class Standing:
-    """As much of a training as its view looks at."""
+    """A fake training with the attributes that its view reads."""
 
     def __init__(self, solution, device="cpu", step=0, world_size=1):
         self.config = solution.TransformerConfig()
@@ -42,7 +42,7 @@ def record(step, loss=2.0, val_loss=None):
     )
 
 
-def test_a_curve_falls_from_the_highest_bar_to_the_lowest():
+def test_a_falling_curve_goes_from_the_highest_bar_to_the_lowest():
     assert sparkline([8, 7, 6, 5, 4, 3, 2, 1], 8) == "█▇▆▅▄▃▂▁"
 
 
@@ -50,7 +50,7 @@ def test_a_curve_of_many_values_has_the_width_asked_for():
     assert sparkline([1.0] * 50 + [3.0] * 50, 4) == "▁▁██"
 
 
-def test_a_curve_of_equal_values_is_flat_and_of_none_is_empty():
+def test_a_curve_of_equal_values_is_flat_and_one_without_values_is_empty():
     assert sparkline([2.0, 2.0], 5) == "▁▁"
     assert sparkline([], 5) == ""
 
@@ -59,7 +59,7 @@ def test_a_curve_with_a_value_that_is_not_finite_is_empty():
     assert sparkline([1.0, math.nan], 5) == ""
 
 
-def test_without_a_terminal_ten_lines_tell_step_loss_and_speed(solution):
+def test_without_a_terminal_ten_lines_show_step_loss_and_speed(solution):
     console = Console(file=io.StringIO(), width=80)
     shown = RunView(console, Standing(solution))
     with shown.live():
@@ -70,7 +70,7 @@ def test_without_a_terminal_ten_lines_tell_step_loss_and_speed(solution):
     assert lines[-1].startswith("step 20/20  loss 2.000  1,000 tokens/s  ")
 
 
-def test_a_run_that_goes_on_is_shown_from_where_it_stands(solution):
+def test_a_resumed_runs_progress_begins_at_its_step(solution):
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     shown = RunView(console, Standing(solution, step=15))
     with shown.live():
@@ -90,14 +90,14 @@ def test_the_live_line_fits_80_columns(solution):
     assert "█" in last
 
 
-def test_a_token_takes_its_flops_of_the_peak_of_all_devices(solution, monkeypatch):
+def test_the_share_of_the_peak_is_over_all_devices(solution, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
     standing = Standing(solution, device="cuda", world_size=4)
     expected = training_flops(standing.config) / (4 * 989.4e12)
     assert standing.share() == pytest.approx(expected)
 
 
-def test_of_a_device_without_a_known_peak_nothing_is_said(solution, monkeypatch):
+def test_without_a_known_peak_no_share_is_shown(solution, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Some GPU")
     assert Standing(solution, device="cuda").share() is None
     assert Standing(solution).share() is None
@@ -113,7 +113,7 @@ def test_the_share_of_the_peak_is_on_the_screen(solution):
 
 
 class Told:
-    """A tracker that remembers what it was told."""
+    """A tracker that records its calls."""
 
     def __init__(self):
         self.said = []
@@ -130,7 +130,7 @@ class Told:
     finish = close
 
 
-def test_trackers_are_told_every_number_of_a_step_and_the_end():
+def test_trackers_get_every_number_of_a_step_and_are_closed():
     tensorboard, wandb = Told(), Told()
     trackers = Trackers(tensorboard, wandb)
     trackers.show(record(3, val_loss=1.5))
@@ -156,7 +156,9 @@ def test_trackers_are_told_every_number_of_a_step_and_the_end():
         ),
     ],
 )
-def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch, module, asked, sentence):
+def test_a_tracker_that_is_not_installed_is_reported_by_name(
+    tmp_path, monkeypatch, module, asked, sentence
+):
     monkeypatch.setitem(__import__("sys").modules, module, None)
     with pytest.raises(UserError, match=sentence), open_trackers(tmp_path, {}, **asked):
         pass
@@ -168,7 +170,7 @@ def test_without_trackers_nothing_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_resumed_run_drops_what_tensorboard_has_of_later_steps(tmp_path, monkeypatch):
+def test_a_resumed_run_purges_tensorboards_later_steps(tmp_path, monkeypatch):
     seen = {}
 
     class Writer(Told):
@@ -184,7 +186,7 @@ def test_a_resumed_run_drops_what_tensorboard_has_of_later_steps(tmp_path, monke
 
 
 class Wandb:
-    """As much of Weights & Biases as is used."""
+    """A fake of the part of Weights & Biases that is used."""
 
     class Error(Exception):
         pass
@@ -198,7 +200,7 @@ class Wandb:
         return Told()
 
 
-def test_weights_and_biases_without_a_key_is_one_sentence(tmp_path, monkeypatch):
+def test_weights_and_biases_without_a_key_is_reported_in_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "wandb", Wandb(None))
     monkeypatch.delenv("WANDB_MODE", raising=False)
     wanted = open_trackers(tmp_path, {}, tensorboard=False, wandb="p", run_id="one")

@@ -10,7 +10,7 @@ from gpt2_small.weights.transformer_lens import from_transformer_lens, to_transf
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_our_parameters_survive_the_way_to_transformer_lens_and_back(tied):
+def test_parameters_survive_conversion_to_transformer_lens_and_back(tied):
     model = our_gpt2(tied_embeddings=tied)
     fields, parameters = from_transformer_lens(to_transformer_lens(model))
     config = gpt2_small.TransformerConfig(**fields)
@@ -31,12 +31,12 @@ def test_transformer_lens_weights_are_tied_only_when_nothing_is_lost(name):
     assert torch.equal(parameters[name], state[name])
 
 
-def test_the_constants_of_old_transformer_lens_are_passed_over():
+def test_the_constant_buffers_of_old_transformer_lens_are_ignored():
     state = to_transformer_lens(our_gpt2())
     old = {"blocks.1.attn.mask": torch.ones(16, 16), "blocks.1.attn.IGNORE": torch.tensor(-1e5)}
     assert from_transformer_lens(state | old)[1].keys() == from_transformer_lens(state)[1].keys()
 
 
-def test_tensors_that_are_not_transformer_lens_are_refused_by_the_first_missing_name():
+def test_other_tensors_are_refused_with_the_first_missing_name():
     with pytest.raises(UserError, match=r"there is no embed\.W_E among the tensors"):
         from_transformer_lens(hugging_face_gpt2().state_dict())

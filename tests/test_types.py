@@ -14,7 +14,7 @@ from gpt2_small import binding
 
 CONFIG = {"d_model": 24, "n_heads": 3, "d_mlp": 40, "n_layers": 1, "n_ctx": 12, "d_vocab": 29}
 WORDS = {"batch", "seq", "seq_q", "seq_k", "head", "d_head", "d_model", "d_vocab"}
-# Lengths that are not seq: what the loss is scored against, a training window, a longer text.
+# Lengths other than seq: the loss's targets, a training window, a generated text.
 LENGTHS = {"seq_tokens", "seq_plus_1", "seq_new"}
 WITHOUT_A_NAME = {"1", "_", "*axes"}
 
@@ -77,7 +77,7 @@ def test_a_training_step_refuses_micro_batches_that_are_no_matrices(solution):
         solution.train_step(model, [torch.zeros(5, dtype=torch.int64)], optimizer)
 
 
-def test_checking_shapes_keeps_the_classes_and_happens_once(tmp_path):
+def test_checking_shapes_keeps_the_classes_and_is_applied_once(tmp_path):
     module = gpt2_small.load(edited_reference(tmp_path))
     norm, loss = module.LayerNorm, module.next_token_loss
     check_shapes(module)
@@ -88,7 +88,7 @@ def test_checking_shapes_keeps_the_classes_and_happens_once(tmp_path):
     assert module.next_token_loss is checked
 
 
-def test_imports_and_functions_without_shapes_stay_as_they_are(tmp_path):
+def test_imports_and_functions_without_shapes_are_not_changed(tmp_path):
     path = tmp_path / "learner.py"
     path.write_text(
         "from __future__ import annotations\n"
@@ -110,7 +110,7 @@ def test_imports_and_functions_without_shapes_stay_as_they_are(tmp_path):
 
 
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
-    """Every function of the reference that a reader calls, by its qualified name."""
+    """Return every public function of the reference, by its qualified name."""
     found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         methods = (node for node in owner.body if isinstance(node, ast.FunctionDef))
@@ -125,7 +125,7 @@ def annotations(function: ast.FunctionDef) -> dict[str, ast.expr | None]:
 
 
 def test_every_tensor_in_a_signature_of_the_reference_has_its_shape(tree):
-    """Except in the type of a callable, which says `Tensor`."""
+    """Except in the type of a callable, which is annotated with `Tensor`."""
     without = []
     for name, function in functions(tree).items():
         for argument, annotation in annotations(function).items():
@@ -155,7 +155,7 @@ def test_every_component_and_every_function_over_tensors_has_shapes(tree):
 
 
 def axis_words(tree: ast.Module) -> set[str]:
-    """The words in the shapes of annotations and in the patterns of einops."""
+    """Return the words in annotations' shapes and in einops patterns."""
     words: set[str] = set()
     for node in ast.walk(tree):
         is_shape = isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("Float", "Int")
@@ -173,5 +173,5 @@ def test_one_axis_has_one_word(tree):
 @pytest.mark.parametrize(
     "text", ["x: Float[Tensor, 'batch position']", "rearrange(x, 'batch position -> position')"]
 )
-def test_a_second_word_for_an_axis_is_noticed(text):
+def test_a_second_word_for_an_axis_is_detected(text):
     assert axis_words(ast.parse(text)) - WORDS == {"position"}

@@ -1,4 +1,4 @@
-"""Test unembedding: every position's vector turned into one logit a token."""
+"""Test Unembedding: the logits of every position."""
 
 from claims_as_tests import claims_about, torchs_operation_about
 

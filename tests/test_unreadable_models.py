@@ -35,18 +35,18 @@ def refusal_of(path):
         ("model.safetensors", bytes(64), "is a file; give the folder it is in"),
     ],
 )
-def test_a_file_is_named_by_its_first_bytes(tmp_path, name, first, sentence):
+def test_a_file_format_is_recognised_by_its_first_bytes(tmp_path, name, first, sentence):
     (tmp_path / name).write_bytes(first)
     assert sentence in refusal_of(tmp_path / name)
 
 
-def test_an_archive_of_torch_is_a_pickle_by_whatever_name(tmp_path):
+def test_a_torch_archive_is_recognised_as_a_pickle_under_any_name(tmp_path):
     torch.save({"a": torch.ones(2)}, tmp_path / "ckpt")
     assert zipfile.is_zipfile(tmp_path / "ckpt")
     assert "ckpt is a pickle" in refusal_of(tmp_path / "ckpt")
 
 
-def test_a_folder_of_gguf_files_is_said_to_be_one(tmp_path):
+def test_a_folder_of_gguf_files_is_recognised(tmp_path):
     (tmp_path / "gpt2.Q4_K_M.gguf").write_bytes(b"GGUF" + bytes(60))
     assert "gpt2.Q4_K_M.gguf is a GGUF file of llama.cpp" in refusal_of(tmp_path)
     hugging_face_gpt2().save_pretrained(tmp_path / "more")
@@ -56,7 +56,7 @@ def test_a_folder_of_gguf_files_is_said_to_be_one(tmp_path):
 
 
 @pytest.mark.parametrize("with_config", [True, False])
-def test_an_adapter_is_named_with_its_base(tmp_path, with_config):
+def test_an_adapter_is_recognised_with_its_base_model(tmp_path, with_config):
     (tmp_path / "adapter_model.safetensors").write_bytes(bytes(16))
     adapter = {"peft_type": "LORA", "base_model_name_or_path": "openai-community/gpt2"}
     (tmp_path / "adapter_config.json").write_text(json.dumps(adapter))
@@ -68,7 +68,7 @@ def test_an_adapter_is_named_with_its_base(tmp_path, with_config):
     )
 
 
-def test_the_root_of_a_trainer_is_answered_with_its_last_checkpoint(tmp_path):
+def test_a_trainers_output_folder_is_refused_with_its_last_checkpoint(tmp_path):
     for step in (500, 1500, 1000):
         hugging_face_gpt2().save_pretrained(tmp_path / f"checkpoint-{step}")
     (tmp_path / "runs").mkdir()
@@ -77,7 +77,7 @@ def test_the_root_of_a_trainer_is_answered_with_its_last_checkpoint(tmp_path):
     gpt2_small.load_pretrained(tmp_path / "checkpoint-1500")
 
 
-def test_a_trainers_files_beside_pickled_weights_are_not_taken_for_them(tmp_path):
+def test_a_trainers_other_files_are_not_taken_for_weights(tmp_path):
     hugging_face_gpt2().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     for name in ("training_args.bin", "optimizer.pt", "pytorch_model.bin"):
@@ -85,7 +85,7 @@ def test_a_trainers_files_beside_pickled_weights_are_not_taken_for_them(tmp_path
     assert "pytorch_model.bin is a pickle" in refusal_of(tmp_path)
 
 
-def test_the_hubs_cache_is_answered_with_what_to_give(tmp_path):
+def test_the_hubs_cache_folder_is_refused_with_the_path_or_name_to_use(tmp_path):
     model = tmp_path / "models--openai-community--gpt2"
     snapshot = model / "snapshots" / "607a30d783dfa663caf39e06633721c8d4cfcd7e"
     hugging_face_gpt2().save_pretrained(snapshot)
@@ -95,7 +95,7 @@ def test_the_hubs_cache_is_answered_with_what_to_give(tmp_path):
     )
 
 
-def test_a_folder_of_runs_is_answered_with_one_of_them(tmp_path):
+def test_a_folder_of_runs_is_refused_with_one_of_them(tmp_path):
     saved_run(tmp_path / "play", our_gpt2())
     assert f"is a folder of runs; give one of them: {tmp_path / 'play'}" in refusal_of(tmp_path)
 
@@ -103,13 +103,13 @@ def test_a_folder_of_runs_is_answered_with_one_of_them(tmp_path):
 @pytest.mark.parametrize(
     ("file", "framework"), [("tf_model.h5", "TensorFlow"), ("flax_model.msgpack", "Flax")]
 )
-def test_weights_of_other_frameworks_are_named(tmp_path, file, framework):
+def test_weights_of_other_frameworks_are_recognised(tmp_path, file, framework):
     hugging_face_gpt2().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / file)
     assert f"holds weights of {framework} alone; save them as safetensors" in refusal_of(tmp_path)
 
 
-def test_a_link_without_a_target_is_said_to_be_one(tmp_path):
+def test_a_dangling_link_is_recognised(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     assert f"link is a link to {tmp_path / 'gone'}, which is not there" in refusal_of(
         tmp_path / "link"

@@ -52,7 +52,7 @@ def test_every_part_of_a_variant_passes_as_itself(tmp_path: Path, ids: tuple[str
     assert verdict.exit_code == 0
 
 
-def test_a_variant_is_no_right_gpt_2(tmp_path: Path) -> None:
+def test_a_variant_fails_as_gpt_2(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text_of("rotary"), "MultiHeadAttention", naming=False)
     assert verdict.state_of("MultiHeadAttention") == "failed"
 
@@ -60,33 +60,33 @@ def test_a_variant_is_no_right_gpt_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "edit_id", ["mlp-gated", "no-positions", slowly("rms-norm"), slowly("rotary")]
 )
-def test_the_reference_is_no_variant(tmp_path: Path, edit_id: str) -> None:
+def test_the_reference_fails_as_a_variant(tmp_path: Path, edit_id: str) -> None:
     part = variants.find_edit(edit_id).component
     verdict = check_text(tmp_path, reference_text(), part, variant=(edit_id,), naming=False)
     assert verdict.state_of(part) == "failed"
 
 
-def test_an_edit_that_was_left_out_is_named(tmp_path: Path) -> None:
+def test_a_missing_edit_is_named(tmp_path: Path) -> None:
     verdict = check_text(
         tmp_path, reference_text(), "TransformerBlock", variant=("block-post-norm",)
     )
     assert verdict.reports["TransformerBlock"].mistakes == ("block-post-norm-left-out",)
 
 
-def test_one_more_mistake_in_a_variant_is_named(tmp_path: Path) -> None:
+def test_a_mistake_in_a_variant_is_named(tmp_path: Path) -> None:
     wrong = edited_text(find("mlp-b-in-unused"), exercises=variant_set(DECODER))
     verdict = check_text(tmp_path, wrong, "MLP", variant=DECODER)
     assert verdict.reports["MLP"].mistakes == ("mlp-b-in-unused",)
 
 
-def test_a_missing_parameter_of_a_variant_is_told(tmp_path: Path) -> None:
+def test_a_missing_parameter_of_a_variant_is_reported(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, reference_text(), "MLP", variant=("mlp-gated",), naming=False)
     told = [r.message for r in verdict.results if "names and shapes" in r.check]
     assert "W_gate" in told[0]
 
 
 @pytest.mark.parametrize("edit", variants.EDITS, ids=lambda edit: edit.id)
-def test_an_edit_has_the_parameters_that_it_says(edit: variants.VariantEdit) -> None:
+def test_an_edit_has_its_declared_parameters(edit: variants.VariantEdit) -> None:
     from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 
     settings = SMALL | {"d_head": 8, "d_mlp": 96}
@@ -104,7 +104,7 @@ def test_an_edit_changes_the_logits(edit: variants.VariantEdit) -> None:
     assert (other(tokens) - right(tokens)).abs().max() > 1e-4
 
 
-def test_rotary_scores_depend_on_distance_alone() -> None:
+def test_rotary_scores_depend_only_on_distance() -> None:
     rotated = reference(variant_set(("rotary",))).rotated
     same = torch.randn(1, 1, 1, 8, generator=torch.Generator().manual_seed(0)).expand(1, 9, 1, 8)
     turned = rotated(same.double())[0, :, 0]
@@ -125,7 +125,7 @@ def test_sinusoids_are_those_of_the_paper() -> None:
 
 
 @pytest.mark.slow
-def test_every_edit_and_mistake_alone_gives_python_or_is_refused() -> None:
+def test_every_edit_with_every_mistake_gives_valid_python_or_is_refused() -> None:
     for edit_id in variants.edits():
         compile(variants.variant_text((edit_id,)), edit_id, "exec")
 
@@ -136,7 +136,7 @@ def refusal(*arguments: str) -> str:
     return str(result.exception)
 
 
-def test_an_unknown_edit_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_edit_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     out = tmp_path / "v.py"
     assert "did you mean rotary?" in refusal("variant", "--with", "rotari", "--out", str(out))
     assert not out.exists()
@@ -151,7 +151,7 @@ def test_edits_that_exclude_each_other_are_refused_with_both_names(tmp_path: Pat
     assert not out.exists()
 
 
-def test_a_file_that_exists_stays_as_it_is(tmp_path: Path) -> None:
+def test_variant_does_not_overwrite_an_existing_file(tmp_path: Path) -> None:
     out = tmp_path / "v.py"
     out.write_text("mine")
     assert "exists already" in refusal("variant", "--with", "rotary", "--out", str(out))
@@ -175,7 +175,7 @@ def test_check_refuses_an_unknown_edit(tmp_path: Path) -> None:
     assert "mlp-relu" in refusal("check", str(path), "--as", "mlp-rel")
 
 
-def test_the_page_makes_the_variant_that_it_checks(tmp_path: Path) -> None:
+def test_the_page_creates_the_variant_that_it_checks(tmp_path: Path) -> None:
     made, checked, _layout = re.findall(
         r"^gpt2-small (.*)$", page("variants.md"), flags=re.MULTILINE
     )
@@ -192,7 +192,7 @@ def test_the_page_lists_every_edit() -> None:
         assert f"| `{edit.id}` |" in page("variants.md")
 
 
-# One process for all commands, as a program of one's own would run them.
+# One process for all commands, as in a user's program.
 COMMANDS = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -209,7 +209,7 @@ for line in sys.stdin.read().splitlines():
         sys.exit(f"{line}: {result.exception!r} {result.output}")
 """
 
-# A run with roles of the solution that is bound, to talk with, and its page.
+# A run with roles of the bound solution, for chat and the page.
 PAGE = """
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
@@ -262,13 +262,13 @@ def test_a_variant_trains_samples_is_evaluated_chats_and_opens_in_the_page(tmp_p
     assert not (tmp_path / "exported").exists()
 
 
-def test_an_edit_that_is_not_in_the_list_is_named(tmp_path: Path) -> None:
+def test_an_edit_missing_from_as_is_named(tmp_path: Path) -> None:
     text = text_of("rms-norm", "no-positions")
     verdict = check_text(tmp_path, text, "PositionalEmbedding", variant=("rms-norm",))
     assert verdict.reports["PositionalEmbedding"].mistakes == ("no-positions",)
 
 
-# These two are of parts whose many mistakes are told apart from them.
+# The default suite tries two edits, of parts with many similar mistakes.
 SLOWLY_TOLD = ("embedding-times-root", "rotary")
 
 
@@ -277,7 +277,7 @@ SLOWLY_TOLD = ("embedding-times-root", "rotary")
     few((edit for edit in variants.EDITS if edit.id not in SLOWLY_TOLD), variants.EDITS),
     ids=lambda edit: edit.id,
 )
-def test_a_file_that_should_be_gpt_2_is_told_of_which_other_model_it_is(
+def test_a_file_that_should_be_gpt_2_is_recognised_as_the_other_model(
     tmp_path: Path, edit: variants.VariantEdit
 ) -> None:
     verdict = check_text(tmp_path, text_of(edit.id), edit.component)

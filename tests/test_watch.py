@@ -43,22 +43,22 @@ def lesson(file: Path) -> FileState:
     return lesson
 
 
-def test_a_part_that_comes_to_hold_is_finished(lesson: FileState) -> None:
+def test_a_part_that_begins_to_pass_is_reported_as_finished(lesson: FileState) -> None:
     assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("finished", "MLP")]
     assert lesson.done() == ["MLP"]
 
 
-def test_a_part_that_goes_on_holding_is_not_finished_again(lesson: FileState) -> None:
+def test_a_part_that_still_passes_is_not_reported_again(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {"MLP": "passed"}))
     assert lesson.take(verdict_on(b"a", {"MLP": "passed"})) == [Notice("verdict", "MLP")]
 
 
-def test_a_verdict_on_an_older_text_is_passed_over(lesson: FileState) -> None:
+def test_a_verdict_on_an_older_text_is_ignored(lesson: FileState) -> None:
     assert lesson.take(verdict_on(b"older", {"MLP": "passed"})) == []
     assert lesson.done() == []
 
 
-def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: FileState) -> None:
+def test_of_results_that_arrive_one_by_one_the_first_failed_one_is_shown(lesson: FileState) -> None:
     lesson.saved(hashlib.sha256(b"b").hexdigest(), ["MLP"])
     for claim in ("First", "Second"):
         lesson.take_result(Result("MLP", claim, "failed", message="it is off", line=7))
@@ -68,24 +68,24 @@ def test_of_results_that_come_one_by_one_the_first_failed_is_shown(lesson: FileS
     assert [result.check for result in lesson.verdict().of("MLP")] == ["Third"]
 
 
-def test_the_whole_is_done_only_when_all_parts_hold_together(lesson: FileState) -> None:
+def test_a_file_is_done_only_when_all_parts_pass_together(lesson: FileState) -> None:
     for part in PARTS:
         events = lesson.take(verdict_on(b"a", {part: "passed"}))
         assert Notice("whole") not in events
     assert lesson.take(verdict_on(b"a", dict.fromkeys(PARTS, "passed")))[-1] == Notice("whole")
 
 
-def test_what_was_done_is_kept_for_the_next_time(lesson: FileState) -> None:
+def test_progress_is_saved_for_the_next_start(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {"MLP": "passed"}))
     assert FileState(lesson.path, "my_gpt2.py").progress.done == ["MLP"]
 
 
-def test_the_next_part_is_the_next_that_does_not_hold_and_then_the_first(lesson: FileState) -> None:
+def test_n_selects_the_next_unfinished_part_and_then_the_first(lesson: FileState) -> None:
     lesson.take(verdict_on(b"a", {part: "passed" for part in PARTS if part not in PARTS[3:5]}))
     assert [lesson.next_part() for _ in range(3)] == [PARTS[3], PARTS[4], PARTS[3]]
 
 
-def test_a_hint_is_about_the_mistake_that_was_named(lesson: FileState) -> None:
+def test_a_hint_explains_the_named_mistake(lesson: FileState) -> None:
     report = PartReport(("layer-norm-no-epsilon",), "Your LayerNorm ...")
     lesson.take(verdict_on(b"a", {"LayerNorm": "failed"}, LayerNorm=report))
     (event,) = lesson.give_hint()
@@ -93,7 +93,7 @@ def test_a_hint_is_about_the_mistake_that_was_named(lesson: FileState) -> None:
     assert lesson.progress.hints == {"layer-norm-no-epsilon": 1}
 
 
-def test_there_is_no_hint_before_it_is_known_which_part_is_wrong(tmp_path: Path) -> None:
+def test_there_is_no_hint_before_the_first_verdict(tmp_path: Path) -> None:
     fresh = FileState(tmp_path / "my_gpt2.py", "my_gpt2.py")
     fresh.saved(hashlib.sha256(b"a").hexdigest(), list(PARTS))
     assert fresh.give_hint() == []
@@ -102,7 +102,7 @@ def test_there_is_no_hint_before_it_is_known_which_part_is_wrong(tmp_path: Path)
 
 
 class Prompt:
-    """A background that answers at once: a part holds when its text says so."""
+    """A background checker that answers at once: a part passes when its text says so."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.asked, self.waiting = path, [], []
@@ -162,7 +162,7 @@ def test_the_changed_part_is_checked_first_and_then_all_others(
     assert sorted(others) == sorted((part,) for part in PARTS if part != "sample")
 
 
-def test_when_every_part_holds_they_are_checked_together_once_and_celebrated(
+def test_when_every_part_passes_they_are_checked_together_once_and_celebrated(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched_file = watched(file, WatchScreen(terminal), monkeypatch)
@@ -223,7 +223,7 @@ def test_h_shows_a_hint_and_a_save_takes_it_away(
     assert not any(", hint 1 of" in line for line in screen_of(terminal))
 
 
-def test_a_screen_that_has_not_changed_is_not_painted_again(
+def test_an_unchanged_screen_is_not_drawn_again(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched_file = watched(file, WatchScreen(terminal), monkeypatch)
@@ -233,7 +233,7 @@ def test_a_screen_that_has_not_changed_is_not_painted_again(
     assert terminal.file.getvalue() == painted  # type: ignore[attr-defined]
 
 
-def test_without_a_terminal_there_are_plain_lines_for_what_changes_alone(
+def test_without_a_terminal_only_changes_are_printed_as_plain_lines(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(file=StringIO(), width=80)

@@ -35,7 +35,7 @@ class Terminal:
         os.write(self.master, key.encode())
 
     def screen(self) -> str:
-        """What was painted last."""
+        """Return the last screen."""
         *_, last = self.output.split("\x1b[H\x1b[2J")
         return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", last)
 
@@ -72,7 +72,7 @@ def terminal(file: Path) -> Iterator[Terminal]:
     terminal.end()
 
 
-def test_a_learner_writes_a_part_wrong_asks_for_a_hint_mends_it_and_quits(
+def test_watch_follows_a_learner_through_a_mistake_a_hint_a_correction_and_the_end(
     file: Path, terminal: Terminal
 ) -> None:
     skeleton, right = file.read_text(), exercises.reference_body("LayerNorm")

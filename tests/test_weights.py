@@ -15,7 +15,7 @@ from gpt2_small.errors import UserError
 
 pytestmark = pytest.mark.timeout(60)
 
-LOGIT_TOLERANCE = 1e-5  # float32, logits of the order 1, up to 48 blocks summed in another order
+LOGIT_TOLERANCE = 1e-5  # float32, logits of magnitude 1, up to 48 blocks summed in another order
 
 
 def assert_same_function(ours, theirs):
@@ -38,7 +38,7 @@ def test_each_published_shape_in_small_gives_transformers_logits(tmp_path, name)
         {"tie_word_embeddings": False},
     ],
 )
-def test_variations_of_the_config_are_heeded(tmp_path, changes):
+def test_variations_of_the_config_are_respected(tmp_path, changes):
     theirs = hugging_face_gpt2(**changes)
     ours = gpt2_small.load_pretrained(saved(tmp_path, theirs))
     assert_same_function(ours, theirs)
@@ -55,7 +55,7 @@ def test_variations_of_the_config_are_heeded(tmp_path, changes):
         ("n_positions", "max_position_embeddings"),
     ],
 )
-def test_an_alias_counts_before_the_name_it_stands_for(tmp_path, name, alias, first):
+def test_an_alias_takes_precedence_over_its_full_name(tmp_path, name, alias, first):
     theirs = hugging_face_gpt2()
     path = saved(tmp_path, theirs) / "config.json"
     config = json.loads(path.read_text())
@@ -66,7 +66,7 @@ def test_an_alias_counts_before_the_name_it_stands_for(tmp_path, name, alias, fi
     assert_same_function(gpt2_small.load_pretrained(tmp_path), theirs)
 
 
-def test_an_alias_alone_is_heeded(tmp_path):
+def test_an_alias_alone_is_respected(tmp_path):
     theirs = hugging_face_gpt2(n_head=6, n_embd=12)
     path = saved(tmp_path, theirs) / "config.json"
     config = json.loads(path.read_text())
@@ -78,7 +78,7 @@ def test_an_alias_alone_is_heeded(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted({*ACT2FN} - {"prelu", "xielu"}))
-def test_an_activation_is_accepted_just_where_it_is_gelus_tanh_form(tmp_path, name):
+def test_only_activations_equal_to_gelus_tanh_form_are_accepted(tmp_path, name):
     grid = torch.linspace(-8, 8, 4001, dtype=torch.float64)
     same = torch.allclose(ACT2FN[name](grid), ACT2FN["gelu_new"](grid), rtol=0, atol=1e-9)
     change_config(saved(tmp_path), activation_function=name)
@@ -106,21 +106,21 @@ def test_one_of_two_tied_tensors_is_enough(tmp_path, prefix):
     assert_same_function(ours, theirs)
 
 
-def test_weights_in_shards_are_put_together_from_their_index(tmp_path):
+def test_sharded_weights_are_loaded_by_their_index(tmp_path):
     theirs = hugging_face_gpt2()
     saved(tmp_path, theirs, max_shard_size="8KB")
     assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
     assert_same_function(gpt2_small.load_pretrained(tmp_path), theirs)
 
 
-def test_names_without_a_prefix_are_known(tmp_path):
+def test_tensor_names_without_a_prefix_are_accepted(tmp_path):
     theirs = hugging_face_gpt2()
     saved(tmp_path, theirs.transformer)
     assert "wte.weight" in load_file(tmp_path / "model.safetensors")
     assert_same_function(gpt2_small.load_pretrained(tmp_path), theirs)
 
 
-def test_the_causal_masks_of_old_versions_are_passed_over(tmp_path):
+def test_the_causal_masks_of_old_versions_are_ignored(tmp_path):
     theirs = hugging_face_gpt2()
     mask = {"transformer.h.0.attn.bias": torch.ones(1, 1, 16, 16).tril()}
     mask["transformer.h.0.attn.masked_bias"] = torch.tensor(-1e4)
@@ -146,7 +146,7 @@ def test_a_head_of_its_own_unties_the_embeddings_as_it_does_in_transformers(tmp_
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_half_precision_source_becomes_float32_unless_asked_otherwise(tmp_path, dtype):
+def test_half_precision_weights_become_float32_by_default(tmp_path, dtype):
     theirs = hugging_face_gpt2().to(dtype)
     saved(tmp_path, theirs)
     assert_same_function(gpt2_small.load_pretrained(tmp_path), theirs.float())

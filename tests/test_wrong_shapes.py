@@ -29,7 +29,7 @@ RELU = ("gelu_tanh(self.hook_pre(pre))", "F.relu(self.hook_pre(pre))")
         ((UNSCALED, RELU), {"mlp-fixed-width", "mlp-relu", "mlp-w-out-init-like-w-in"}),
     ],
 )
-def test_slips_beside_a_fixed_width_are_named_and_no_others(
+def test_only_the_mistakes_beside_a_fixed_width_are_named(
     tmp_path: Path, edits: tuple[tuple[str, str], ...], mistakes: set[str]
 ) -> None:
     text = reference_with(*FIXED_WIDTH)
@@ -39,7 +39,7 @@ def test_slips_beside_a_fixed_width_are_named_and_no_others(
     assert set(check_text(tmp_path, text, "MLP").reports["MLP"].mistakes) == mistakes
 
 
-def test_a_parameter_of_another_shape_does_not_keep_what_its_constructor_drew() -> None:
+def test_a_parameter_of_another_shape_gets_new_random_values() -> None:
     values = {"W_in": torch.ones(2, 3)}
     found = []
     for _ in range(2):

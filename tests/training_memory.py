@@ -17,7 +17,7 @@ from gpt2_small.model.twin import FastTransformer
 from gpt2_small.training.distributed import Processes
 
 WANTED = json.loads(os.environ["GROWTH"])
-# DistributedDataParallel makes its buckets anew after the first, and fills them in the second.
+# DistributedDataParallel rebuilds its buckets after the first step, and fills them in the second.
 STEPS = 3 if WANTED["processes"] > 1 else 2
 
 
@@ -46,9 +46,9 @@ def train(shape: dict[str, Any], batch: int) -> None:
 
 
 torch.set_num_threads(1)
-# One process that believes to be several holds what each of them would.
+# One process that acts as one of several has the memory of each.
 dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
-# The libraries' own memory comes with the first step.
+# The first step allocates the libraries' own memory.
 train({"d_model": 16, "n_layers": 1, "n_heads": 1, "n_ctx": 16, "d_vocab": 32}, batch=2)
 before = held("VmRSS")
 train(WANTED["shape"], WANTED["batch"])

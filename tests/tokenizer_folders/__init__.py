@@ -1,4 +1,4 @@
-"""Build folders of tokenizer files in the shapes that GPT-2 folders of others have."""
+"""Build folders of tokenizer files in the formats that other programs' GPT-2 folders have."""
 
 from . import refused as refused  # registers the folders of every module
 from .added_tokens import pad_alone_added, start_answer_end_and_pad_added

@@ -21,7 +21,7 @@ REFUSED: dict[str, tuple[Maker, str]] = {}
 
 @cache
 def base_files() -> tuple[str, str]:
-    """vocab.json and merges.txt of a small GPT-2: bytes, some merges, the end of text last."""
+    """Return vocab.json and merges.txt of a small GPT-2: bytes, some merges, an end of text."""
     trained = tokenizers.ByteLevelBPETokenizer()
     trained.train_from_iterator([TEXT], vocab_size=300, special_tokens=[])
     model = json.loads(trained.to_str())["model"]
@@ -37,7 +37,7 @@ def write_base(folder: Path) -> None:
 
 
 def gpt2(folder: Path, **options: Any) -> transformers.GPT2Tokenizer:
-    """transformers' own tokenizer of the small base."""
+    """Return transformers' own tokenizer of the small base."""
     source = folder / "base"
     source.mkdir()
     write_base(source)
@@ -48,7 +48,7 @@ def gpt2(folder: Path, **options: Any) -> transformers.GPT2Tokenizer:
 
 
 def whole(folder: Path) -> dict[str, Any]:
-    """tokenizer.json of the small base, as the library describes it."""
+    """Return tokenizer.json of the small base, as the library writes it."""
     described: dict[str, Any] = json.loads(gpt2(folder).backend_tokenizer.to_str())
     return described
 
