@@ -65,9 +65,14 @@ class Harmful:
         return os._exit, (1,)
 
 
-def test_a_pickle_beside_the_shards_is_not_loaded_and_reported(foreign):
+def test_shards_whose_vocabulary_is_a_pickle_are_refused_and_it_is_not_loaded(foreign):
     (foreign / "meta.pkl").write_bytes(pickle.dumps(Harmful()))
-    assert "meta.pkl is a pickle and is never read" in open_shards(foreign).remarks[1]
+    for path in (foreign, foreign / "train.bin"):
+        with pytest.raises(
+            UserError, match=r"meta\.pkl holds .* vocabulary .* never read; prepare"
+        ):
+            open_shards(path)
+    assert open_shards(foreign, tokenizer="gpt2").tokenizer.name == "gpt2"
 
 
 def test_the_tokenizer_of_foreign_shards_is_the_given_one_or_the_one_in_the_folder(foreign):
@@ -92,6 +97,13 @@ def test_a_folder_of_build_nanogpts_shards_is_accepted(tmp_path):
     assert np.array_equal(shards.validation[:], TOKENS[:100])
 
 
+def test_a_file_of_both_splits_is_refused(tmp_path):
+    np.save(tmp_path / "retrieval_train_0.npy", TOKENS)
+    np.save(tmp_path / "retrieval_test_0.npy", TOKENS)
+    with pytest.raises(UserError, match=r"retrieval_train_0\.npy has both 'train' and 'val'"):
+        open_shards(tmp_path)
+
+
 def words_of_4_bytes():
     return np.arange(1000, dtype="<u4").tobytes()
 
@@ -107,7 +119,7 @@ def with_a_header_of_llm_c():
         (b"", r"train\.bin has 0 bytes"),
         (
             np.array([5, 50257], "<u2").tobytes(),
-            r"train\.bin contains the id 50257, beyond the 50257",
+            r"train\.bin contains the id 50257, outside the 50257",
         ),
         (with_a_header_of_llm_c(), r"train\.bin is a shard of llm\.c, with a header"),
         (words_of_4_bytes(), r"train\.bin seems to contain tokens of four bytes"),
@@ -129,6 +141,16 @@ def test_an_id_beyond_the_vocabulary_inside_a_shard_is_found_by_verifying_and_by
         open_shards(foreign, verify=True)
     data = windows_of(foreign, 200_000)
     with pytest.raises(UserError, match=r"train\.bin contains the id 60000"):
+        data.batch(**STEP)
+
+
+def test_a_negative_id_inside_a_shard_is_found_by_training(tmp_path):
+    tokens = np.zeros(400_000, dtype=np.int32)
+    tokens[200_000] = -100
+    np.save(tmp_path / "a_train_0.npy", tokens)
+    np.save(tmp_path / "a_val_0.npy", TOKENS)
+    data = windows_of(tmp_path, 200_000)
+    with pytest.raises(UserError, match=r"a_train_0\.npy contains the id -100, outside the 50257"):
         data.batch(**STEP)
 
 

@@ -74,7 +74,7 @@ def test_an_id_beyond_the_vocabulary_is_refused_with_its_part():
     tokens = in_parts(TOKENS, 300, 600, vocab_size=640)
     assert tokens.windows(np.array([500]), 140).shape == (1, 140)
     with pytest.raises(
-        UserError, match="part 2 contains the id 640, beyond the 640 ids of its tokenizer"
+        UserError, match="part 2 contains the id 640, outside the 640 ids of its tokenizer"
     ):
         tokens.windows(np.array([3, 500]), 141)
 

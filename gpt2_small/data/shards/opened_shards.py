@@ -57,10 +57,11 @@ def open_shards(
     Args:
         path: a folder made by `prepare`, a folder with nanoGPT's `train.bin` and `val.bin` or with
             build-nanogpt's `.npy` files, or one of these files.
-        tokenizer: of files without index and `tokenizer.json`; None for `gpt2`.
+        tokenizer: of files without index and `tokenizer.json`; None for `gpt2`, except beside
+            nanoGPT's `meta.pkl`, which says that it is another one and is never read.
 
     Raises:
-        UserError: a missing, damaged or unlisted file, by name.
+        UserError: a missing, damaged or unlisted file, by name; or files of an unknown tokenizer.
     """
     path = Path(path)
     if not os.path.exists(path):
@@ -102,17 +103,19 @@ def _open_prepared(folder: Path, wanted: str | Tokenizer | None, verify: bool) -
 
 def _open_foreign(path: Path, wanted: str | Tokenizer | None, verify: bool) -> Shards:
     folder = path if path.is_dir() else path.parent
-    remarks: list[str] = []
     if wanted is None and (folder / FILE_NAME).exists():
         tokenizer = load_tokenizer(folder)
+    elif wanted is None and (folder / PICKLE).exists():
+        raise UserError(
+            f"{folder / PICKLE} holds these tokens' vocabulary as a pickle, which can run any "
+            "program and is never read; prepare the text again with `gpt2-small prepare`"
+        )
     else:
         wanted = "gpt2" if wanted is None else wanted
         tokenizer = make_tokenizer(wanted) if isinstance(wanted, str) else wanted
-    remarks.append(f"{path} has no {INDEX}; tokenizer {tokenizer.name} is assumed")
-    if (folder / PICKLE).exists():
-        remarks.append(f"{folder / PICKLE} is a pickle and is never read")
+    remark = f"{path} has no {INDEX}; tokenizer {tokenizer.name} is assumed"
     train, validation = read_foreign(path, tokenizer.vocab_size, verify)
-    return Shards(path.name, tokenizer, train, validation, tuple(remarks))
+    return Shards(path.name, tokenizer, train, validation, (remark,))
 
 
 def _missing(path: Path) -> str:

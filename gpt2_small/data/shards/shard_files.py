@@ -12,7 +12,7 @@ from gpt2_small.data.shards.token_sequence import (
     OpenFiles,
     TokenFile,
     TokenSequence,
-    past_vocabulary,
+    outside_vocabulary,
 )
 from gpt2_small.errors import UserError
 from gpt2_small.files.hashes import sha256
@@ -74,6 +74,10 @@ def read_foreign(path: Path, vocab_size: int, verify: bool) -> tuple[TokenSequen
         )
         return train, validation
     found = {split: _of_split(path, split) for split in ("train", "val")}
+    for file in set(found["train"]) & set(found["val"]):
+        raise UserError(
+            f"{file} has both 'train' and 'val' in its name, so its split is unknown; rename it"
+        )
     for split, files in found.items():
         if not files:
             others = ", ".join(file.name for files in found.values() for file in files) or "none"
@@ -177,4 +181,4 @@ def _check_ids(path: Path, tokens: TokenFile, vocab_size: int, everything: bool 
         highest, lowest = int(ids.max()), int(ids.min())
         if highest >= vocab_size or lowest < 0:
             wrong = highest if highest >= vocab_size else lowest
-            raise past_vocabulary(str(path), wrong, vocab_size)
+            raise outside_vocabulary(str(path), wrong, vocab_size)

@@ -146,12 +146,12 @@ class TokenSequence:
         """The windows at these starts, `[windows, length]` int64.
 
         Raises:
-            UserError: an id beyond the vocabulary, with the name of its part, or a changed file.
+            UserError: an id outside the vocabulary, with the name of its part, or a changed file.
         """
         result = np.empty((len(starts), length), dtype=np.int64)
         for row, start in enumerate(starts.tolist()):
             result[row] = self[start : start + length]
-        if result.size and result.max() >= self._vocab_size:
+        if result.size and (result.max() >= self._vocab_size or result.min() < 0):
             self._refuse(result, starts)
         return result
 
@@ -161,15 +161,16 @@ class TokenSequence:
         return part[start:stop]
 
     def _refuse(self, windows: np.ndarray, starts: np.ndarray) -> None:
-        row, column = np.unravel_index(windows.argmax(), windows.shape)
-        place = int(starts[row] + column)
-        name = self._names[bisect_right(self._ends.tolist(), place)]
-        raise past_vocabulary(name, int(windows.max()), self._vocab_size)
+        place = windows.argmax() if windows.max() >= self._vocab_size else windows.argmin()
+        row, column = np.unravel_index(place, windows.shape)
+        position = int(starts[row] + column)
+        name = self._names[bisect_right(self._ends.tolist(), position)]
+        raise outside_vocabulary(name, int(windows[row, column]), self._vocab_size)
 
 
-def past_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
-    """The error for a file with an id beyond its tokenizer's vocabulary."""
+def outside_vocabulary(name: str, id: int, vocab_size: int) -> UserError:
+    """The error for a file with an id outside its tokenizer's vocabulary."""
     return UserError(
-        f"{name} contains the id {id}, beyond the {vocab_size} ids of its tokenizer; it is damaged "
-        "or was made with another tokenizer: give that one, or prepare the text again"
+        f"{name} contains the id {id}, outside the {vocab_size} ids of its tokenizer; it is "
+        "damaged or was made with another tokenizer: give that one, or prepare the text again"
     )
