@@ -1,5 +1,6 @@
 """Test rows of CSV and Parquet files: all texts, and counts of unreadable rows."""
 
+import gzip
 import itertools
 import os
 
@@ -43,12 +44,30 @@ def test_a_row_with_another_number_of_fields_is_counted(tmp_path, row):
     assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
 
 
-def test_an_unclosed_quote_is_counted_as_an_unreadable_row(tmp_path):
-    lines = ["text", *(f"text {n}" for n in range(200)), '"open', *["lost"] * 50]
+@pytest.mark.parametrize("end", ["", 'closed",more\n', 'closed" more\n'])
+def test_every_line_after_an_unclosed_quote_is_counted_as_unreadable(tmp_path, end):
+    lines = ["text", *(f"text {n}" for n in range(200)), '"open', *["lost"] * 50, end]
     (tmp_path / "some.csv").write_text("\n".join(lines))
-    found = documents(tmp_path / "some.csv")
+    with pytest.raises(
+        UserError, match=r"11 of 211 rows cannot be read .* row 201: it (is not CSV|has 2)"
+    ):
+        documents(tmp_path / "some.csv")
+    found = documents(tmp_path / "some.csv", skipped_share=0.3)
     assert found == sorted(f"text {n}" for n in range(200))
-    assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 1
+    assert index_of(tmp_path / "out")["left_out"]["rows"]["unreadable"] == 51 + bool(end)
+
+
+@pytest.mark.parametrize("name", ["some.tsv", "some.TSV.gz"])
+def test_commas_in_the_only_column_of_a_tsv_file_are_text(tmp_path, name):
+    content = "\n".join(["text", *(f"a, b, {n}" for n in range(20))]).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert documents(tmp_path / name) == sorted(f"a, b, {n}" for n in range(20))
+
+
+def test_two_columns_of_the_same_name_are_refused(tmp_path):
+    (tmp_path / "some.csv").write_text("text,text\na,b\n")
+    with pytest.raises(UserError, match="has 2 columns 'text'; rename all but one"):
+        documents(tmp_path / "some.csv")
 
 
 def test_a_csv_file_without_a_column_text_is_refused(tmp_path):

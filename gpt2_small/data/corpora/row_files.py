@@ -180,6 +180,8 @@ def _object_column(path: Path, record: Any, column: str | None) -> str:
 def _csv_column(path: Path, header: list[str], column: str | None) -> str:
     """The text column of a CSV file, never guessed: the first line may not contain names."""
     wanted = TEXT_COLUMN if column is None else column
+    if header.count(wanted) > 1:
+        raise UserError(f"{path} has {header.count(wanted)} columns {wanted!r}; rename all but one")
     if wanted in header:
         return wanted
     shown = ", ".join(name[:40] for name in header)
