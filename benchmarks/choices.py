@@ -13,6 +13,7 @@ import argparse
 import random
 import statistics
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,11 +24,14 @@ from measuring import circumstances, console, interleaved, median_ratio, write
 from gpt2_small import binding
 from gpt2_small.evaluation.choices import Question, answer, as_texts, read_questions
 from gpt2_small.model.presets import PRESETS
+from gpt2_small.model_protocol import Model
+from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.tokenizers.registry import make_tokenizer
 from gpt2_small.weights import export_hugging_face
 
 WIDE = dict(d_model=768, n_layers=4, n_heads=12, n_ctx=1024)
 TINY = dict(d_model=32, n_layers=2, n_heads=2, n_ctx=512)
+SHAPES = {"tiny": TINY, "four-layers": WIDE, "gpt2": PRESETS["gpt2"]}
 SEED = 0
 
 
@@ -58,36 +62,50 @@ def their_accuracy(model: Any, questions: list[Question]) -> float:
     return right / len(questions)
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="four-layers", choices=["tiny", "four-layers", "gpt2"])
+    parser.add_argument("--preset", default="four-layers", choices=[*SHAPES])
     parser.add_argument("--tokenizer", default="gpt2")
     parser.add_argument("--choices", type=Path)
     parser.add_argument("--examples", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    from lm_eval.models.huggingface import HFLM
+    return parser.parse_args()
 
-    count = options.examples
-    questions = read_questions(options.choices, count) if options.choices else made_up(count)
-    tokenizer = make_tokenizer(options.tokenizer)
-    shapes = {"tiny": TINY, "four-layers": WIDE, "gpt2": PRESETS["gpt2"]}
+
+def built(shape: Mapping[str, Any], tokenizer: Tokenizer) -> Model:
+    """A model of the bound solution with seeded weights."""
     solution = binding.bound()
     torch.manual_seed(SEED)
-    config = solution.TransformerConfig(**shapes[options.preset] | {"d_vocab": tokenizer.d_vocab})
-    model = solution.Transformer(config)
+    config = solution.TransformerConfig(**{**shape, "d_vocab": tokenizer.d_vocab})
+    model: Model = solution.Transformer(config)
+    return model
+
+
+def in_the_harness(model: Model, tokenizer: Tokenizer, device: str) -> Any:
+    """The harness's `hf` model with the weights of a model."""
+    from lm_eval.models.huggingface import HFLM
+
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "model"
         export_hugging_face(model, exported, tokenizer=tokenizer)
-        theirs = HFLM(
+        return HFLM(
             pretrained=str(exported),
-            device=options.device,
+            device=device,
             dtype="float32",
             batch_size=16,
             logits_cache=False,
         )
+
+
+def main() -> None:
+    options = parse()
+    count = options.examples
+    questions = read_questions(options.choices, count) if options.choices else made_up(count)
+    tokenizer = make_tokenizer(options.tokenizer)
+    model = built(SHAPES[options.preset], tokenizer)
+    theirs = in_the_harness(model, tokenizer, options.device)
     model.to(options.device)
     found: dict[str, float] = {}
 

@@ -252,40 +252,54 @@ def main() -> None:
     results["arguments"] = {key: str(value) for key, value in vars(arguments).items()}
     console.print_json(data=results["circumstances"])
     results["ceilings"] = ceilings(arguments.device, arguments.rounds, arguments.ceiling_size)
-    known = data_sheet(arguments.device)
     runners = runners_at_hand(arguments)
     for dtype in arguments.dtype:
-        peak = results["ceilings"][f"{dtype} FLOP/s"]
-        if known and dtype in known.peaks:
-            peak = results["ceilings"][f"data sheet, {dtype} FLOP/s"] = known.peaks[dtype]
-        times = measure_times(runners, arguments, getattr(torch, dtype))
-        for kind, seconds in times.items():
-            size = f"{arguments.preset}, batch {arguments.batch} x {arguments.seq}, {dtype}"
-            rows = time_rows(seconds, arguments, peak)
-            show(f"Training step, {kind}: {size}; peak {peak / 1e12:.2f} TFLOP/s", rows)
-            results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
+        results |= show_times(runners, arguments, dtype, results["ceilings"])
     names = [runner.name for runner in runners]
     runners.clear()
     gc.collect()
     torch.cuda.empty_cache()
     if not arguments.no_memory:
         for dtype in arguments.dtype:
-            memory = measure_memory(arguments, names, dtype)
-            rows = [
-                {
-                    "model": name,
-                    "peak MB": round(found["bytes"] / 1e6),
-                    "of nanoGPT's": f"{found['bytes'] / memory['nanoGPT']['bytes']:.2f}"
-                    if "nanoGPT" in memory
-                    else None,
-                    "ms": round(1000 * found["seconds"]),
-                }
-                for name, found in memory.items()
-            ]
-            size = f"batch {arguments.memory_batch} x {arguments.memory_seq}, {dtype}"
-            show(f"Peak memory of a process that trains two steps: {size}", rows)
-            results[f"memory, {dtype}"] = memory
+            results[f"memory, {dtype}"] = show_memory(names, arguments, dtype)
     write(arguments.json, results)
+
+
+def show_times(
+    runners: list[Runner], arguments: argparse.Namespace, dtype: str, peaks: dict[str, float]
+) -> dict[str, Any]:
+    """Measure and print the times in a dtype; a data sheet's peak is added to the others."""
+    known, peak = data_sheet(arguments.device), peaks[f"{dtype} FLOP/s"]
+    if known and dtype in known.peaks:
+        peak = peaks[f"data sheet, {dtype} FLOP/s"] = known.peaks[dtype]
+    results = {}
+    for kind, seconds in measure_times(runners, arguments, getattr(torch, dtype)).items():
+        size = f"{arguments.preset}, batch {arguments.batch} x {arguments.seq}, {dtype}"
+        rows = time_rows(seconds, arguments, peak)
+        show(f"Training step, {kind}: {size}; peak {peak / 1e12:.2f} TFLOP/s", rows)
+        results[f"{kind}, {dtype}"] = {"seconds": seconds, "table": rows}
+    return results
+
+
+def show_memory(
+    names: list[str], arguments: argparse.Namespace, dtype: str
+) -> dict[str, dict[str, float]]:
+    """Measure and print the peak memory of every model in a dtype."""
+    memory = measure_memory(arguments, names, dtype)
+    rows = [
+        {
+            "model": name,
+            "peak MB": round(found["bytes"] / 1e6),
+            "of nanoGPT's": f"{found['bytes'] / memory['nanoGPT']['bytes']:.2f}"
+            if "nanoGPT" in memory
+            else None,
+            "ms": round(1000 * found["seconds"]),
+        }
+        for name, found in memory.items()
+    ]
+    size = f"batch {arguments.memory_batch} x {arguments.memory_seq}, {dtype}"
+    show(f"Peak memory of a process that trains two steps: {size}", rows)
+    return memory
 
 
 if __name__ == "__main__":

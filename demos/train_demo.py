@@ -210,6 +210,22 @@ def interrupted(run: OpenRun) -> str:
     return f"Interrupted; the run is in {run.folder}, trained to step {run.training.step:,}."
 
 
+def existing_run(folder: Path) -> Path:
+    """The folder, if it holds a run to fine-tune. Raises UserError otherwise."""
+    if not is_run(folder):
+        raise UserError(
+            f"there is no run in {folder}; make it with `python demos/train_demo.py`, or "
+            "give another with --init-from"
+        )
+    return folder
+
+
+def judged_stories() -> int:
+    """The stories to judge: fewer for a learner's file."""
+    is_reference = binding.is_reference(binding.bound())
+    return JUDGED_STORIES if is_reference else JUDGED_STORIES_OF_A_LEARNER
+
+
 def unused_folder(name: str) -> Path:
     """A new folder in runs/: the data's name, with -2, -3, ... if taken."""
     folder, number = Path("runs") / Path(name).stem, 1
@@ -255,27 +271,21 @@ def main(
     """Train a small GPT-2 with live output, on short stories or on your own text."""
     bind_solution(solution)
     if chat:
-        data, preset, init_from = str(CHATS), "chat-stories", init_from or STORIES_RUN
-        if not is_run(init_from):
-            raise UserError(
-                f"there is no run in {init_from}; make it with `python demos/train_demo.py`, or "
-                "give another with --init-from"
-            )
+        data, preset, init_from = str(CHATS), "chat-stories", existing_run(init_from or STORIES_RUN)
     settings = training_preset(preset or ("stories" if data == "stories" else "characters"))
+    steps = max_steps or settings.recipe.max_steps
     flags: dict[str, Any] = {
+        "data": data,
+        "seed": seed,
         "max_steps": max_steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "tokenizer": tokenizer,
         "init_from": None if init_from is None else str(init_from),
+        "evaluate_every": max(1, steps // (SAMPLES_ON_THE_WAY if chat else EVALUATIONS)),
     }
     changes = {name: value for name, value in flags.items() if value is not None}
-    steps = max_steps or settings.recipe.max_steps
-    changes |= {"data": data, "seed": seed, "evaluate_every": max(1, steps // EVALUATIONS)}
-    is_reference = binding.is_reference(binding.bound())
-    stories = judge or (JUDGED_STORIES if is_reference else JUDGED_STORIES_OF_A_LEARNER)
-    if chat:
-        changes["evaluate_every"] = max(1, steps // SAMPLES_ON_THE_WAY)
+    stories = judge or judged_stories()
     folder = out or unused_folder("chat" if chat else data)
     with joined_processes(device) as processes:
         console = Console(quiet=not processes.is_main)

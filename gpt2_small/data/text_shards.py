@@ -30,6 +30,8 @@ SHARDS_VARIABLE = "GPT2_SMALL_SHARDS"  # a folder to use instead of the cache fo
 KEY_VERSION = 1  # changes when the same text and options give other shards
 KEPT_SECONDS = 30 * 24 * 3600  # cached shards that were not opened for so long are removed
 
+Report = Callable[[PrepareProgress], object]
+
 
 def open_text(
     name: str | Path,
@@ -37,7 +39,7 @@ def open_text(
     tokenizer: str | Tokenizer | None = None,
     column: str | None = None,
     verify: bool = False,
-    progress: Callable[[PrepareProgress], object] | None = None,
+    progress: Report | None = None,
 ) -> Shards:
     """Open the tokens of a text: shards, or any other text, prepared in the cache folder.
 
@@ -62,34 +64,38 @@ def open_text(
         if column is not None:
             raise UserError(f"{name} holds tokens, which have no columns; leave --column out")
         return open_shards(name, tokenizer=tokenizer, verify=verify)
-    is_on_hub = name.startswith(HUB_PREFIX) or name in HUB_NAMES
-    options = PrepareOptions(
-        tokenizer=tokenizer or (HUB_TOKENIZER if is_on_hub else FILE_TOKENIZER)
-    )
-    most = HUB_CHARACTERS if is_on_hub else None
     report(PrepareProgress(stage="opening"))
     try:
-        corpus = open_corpus(name, column=column, most_characters=most)
-        folder = _cached(corpus, options)
-        busy = f"another process is preparing {folder}"
-        with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
-            shards = _open_or_prepare(folder, corpus, options, report)
-            (folder / INDEX).touch()
-            _remove_old(folder.parent)
+        return _open_cached(name, tokenizer, column, report)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"Interrupted while preparing {name}; the same command resumes it."
         ) from None
     finally:
         report(PrepareProgress(stage="done"))
+
+
+def _open_cached(
+    name: str, tokenizer: str | Tokenizer | None, column: str | None, report: Report
+) -> Shards:
+    """Open a text's shards in the cache, and prepare them if they are not there."""
+    is_on_hub = name.startswith(HUB_PREFIX) or name in HUB_NAMES
+    options = PrepareOptions(
+        tokenizer=tokenizer or (HUB_TOKENIZER if is_on_hub else FILE_TOKENIZER)
+    )
+    most = HUB_CHARACTERS if is_on_hub else None
+    corpus = open_corpus(name, column=column, most_characters=most)
+    folder = _cached(corpus, options)
+    busy = f"another process is preparing {folder}"
+    with locked(folder.with_name(f"{folder.name}.lock"), in_use=busy, wait=True):
+        shards = _open_or_prepare(folder, corpus, options, report)
+        (folder / INDEX).touch()
+        _remove_old(folder.parent)
     return replace(shards, name=name, remarks=(*read_index(folder).remarks, *shards.remarks))
 
 
 def _open_or_prepare(
-    folder: Path,
-    corpus: Corpus,
-    options: PrepareOptions,
-    report: Callable[[PrepareProgress], object],
+    folder: Path, corpus: Corpus, options: PrepareOptions, report: Report
 ) -> Shards:
     if (folder / INDEX).exists():
         try:

@@ -117,36 +117,53 @@ def score_documents(
     stride = n_ctx if stride is None else stride
     if not 1 <= stride <= n_ctx:
         raise UserError(f"stride is {stride}; give a whole number from 1 to n_ctx = {n_ctx}")
-    nats: dict[int, float] = defaultdict(float)
-    sizes: dict[int, int] = defaultdict(int)
-    byte_count = windows = 0
-    only: list[tuple[float, int]] = []  # the windows of the first group, while it is the only one
-    scorer = _WindowScorer(model)
+    scorer, totals = _WindowScorer(model), _Totals()
     for batch in _batches(_windows(documents, n_ctx, stride), scorer.tokens_per_batch):
-        losses = scorer.losses(batch)
-        for window, loss in zip(batch, losses, strict=True):
-            nats[window.group] += loss
-            sizes[window.group] += window.scored
-            if len(sizes) == 1:
-                only.append((loss, window.scored))
-            byte_count += _byte_length(tokenizer, window)
-            windows += 1
+        for window, loss in zip(batch, scorer.losses(batch), strict=True):
+            totals.add(window, loss, _byte_length(tokenizer, window))
         if progress is not None:
-            progress(sum(sizes.values()))
-    if not sizes:
+            progress(totals.tokens)
+    if not totals.tokens:
         raise UserError("there is no token to score; give a longer text")
-    units = [(nats[group], sizes[group]) for group in sorted(sizes)] if len(sizes) > 1 else only
-    estimate = intervals.ratio([loss for loss, _ in units], [size for _, size in units])
-    return TextScore(
-        tokens=sum(sizes.values()),
-        bytes=byte_count,
-        nats=math.fsum(nats.values()),
-        interval=estimate.interval,
-        groups=len(units),
-        windows=windows,
-        n_ctx=n_ctx,
-        stride=stride,
-    )
+    return totals.score(n_ctx, stride)
+
+
+class _Totals:
+    """Sums the losses and sizes of windows by group."""
+
+    def __init__(self) -> None:
+        self.tokens = self._bytes = self._windows = 0
+        self._nats: dict[int, float] = defaultdict(float)
+        self._sizes: dict[int, int] = defaultdict(int)
+        # The windows of the first group, while it is the only one.
+        self._only: list[tuple[float, int]] = []
+
+    def add(self, window: _Window, nats: float, byte_length: int) -> None:
+        """Add a window's loss, summed over its targets, and the bytes of their text."""
+        self._nats[window.group] += nats
+        self._sizes[window.group] += window.scored
+        if len(self._sizes) == 1:
+            self._only.append((nats, window.scored))
+        self.tokens += window.scored
+        self._bytes += byte_length
+        self._windows += 1
+
+    def score(self, n_ctx: int, stride: int) -> TextScore:
+        """The score so far, its interval over groups, or over the windows of a single group."""
+        units = [(self._nats[group], self._sizes[group]) for group in sorted(self._sizes)]
+        if len(units) == 1:
+            units = self._only
+        estimate = intervals.ratio([loss for loss, _ in units], [size for _, size in units])
+        return TextScore(
+            tokens=self.tokens,
+            bytes=self._bytes,
+            nats=math.fsum(self._nats.values()),
+            interval=estimate.interval,
+            groups=len(units),
+            windows=self._windows,
+            n_ctx=n_ctx,
+            stride=stride,
+        )
 
 
 def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator[_Window]:

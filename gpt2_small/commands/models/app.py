@@ -4,7 +4,7 @@ import signal
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
+
+if TYPE_CHECKING:
+    from gpt2_small.app.page.page import Page
 
 RUNS = Path("runs")
 
@@ -53,9 +56,6 @@ def app(
         if model is None and (newest := newest_run(RUNS)) is not None:
             model = str(newest)
         bind_solution_of(solution, model)
-        from gpt2_small.app.models import Models
-        from gpt2_small.app.page.learning import LearnerFile
-        from gpt2_small.app.page.page import Page
         from gpt2_small.app.serving.guard import Guard, names_of
         from gpt2_small.app.serving.http_server import (
             address_of,
@@ -65,17 +65,10 @@ def app(
             serve,
         )
         from gpt2_small.app.serving.key import page_key
-        from gpt2_small.commands.options.learner_options import shown_path
-        from gpt2_small.devices import find_device
 
     listener = listening_socket(host, port)
     warn_if_reachable(host)
-    models = Models(model, device=find_device(device))
-    print_to_stderr(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
-    for line in (*models.remarks, *filter(None, [models.problem])):
-        print_to_stderr(line)
-    file = learners_file()
-    page = Page(models, None if file is None else LearnerFile(file, shown_path(file)))
+    page = page_of(model, device)
     key = page_key()
     names, any_address = names_of(host)
     guarded = Guard(page.application(), token=key, names=names, any_address=any_address)
@@ -90,6 +83,23 @@ def app(
     if page.learner is not None:
         page.learner.stop()
     leave(page.turns.close())
+
+
+def page_of(model: str | None, device: str | None) -> "Page":
+    """The page of a model and of the learner's file; prints remarks about the model."""
+    with loading():
+        from gpt2_small.app.models import Models
+        from gpt2_small.app.page.learning import LearnerFile
+        from gpt2_small.app.page.page import Page
+        from gpt2_small.commands.options.learner_options import shown_path
+        from gpt2_small.devices import find_device
+
+    models = Models(model, device=find_device(device))
+    print_to_stderr(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
+    for line in (*models.remarks, *filter(None, [models.problem])):
+        print_to_stderr(line)
+    file = learners_file()
+    return Page(models, None if file is None else LearnerFile(file, shown_path(file)))
 
 
 def learners_file() -> Path | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import (
     Device,
     MinP,
@@ -67,8 +68,7 @@ def chat(
         from gpt2_small.checker.report_formats import writable
         from gpt2_small.commands.screens.chat_screen import ChatScreen
         from gpt2_small.commands.screens.sample_output import TO_STANDARD_OUTPUT
-        from gpt2_small.devices import find_device
-        from gpt2_small.generation import Chat, SamplingOptions, open_model
+        from gpt2_small.generation import Chat, SamplingOptions
 
     options = SamplingOptions(
         max_new_tokens=max_new_tokens,
@@ -84,13 +84,11 @@ def chat(
     options.check_by(binding.bound())
     if json_path not in (None, TO_STANDARD_OUTPUT):
         writable(json_path)
-    chosen_device = find_device(device)
-    loaded = open_model(model, device=chosen_device)
+    loaded, chosen_device = open_chosen(model, device)
     screen = ChatScreen(Chat(binding.bound(), loaded, options), json_path)
     for remark in loaded.remarks:
         screen.say(remark)
-    solution_name = binding.describe(binding.bound())
-    screen.say(f"{loaded.name}, by {solution_name}; {chosen_device}, seed {options.seed}")
+    screen.say(described(loaded.name, chosen_device, options.seed))
     if message is None and sys.stdin is not None and not sys.stdin.isatty():
         message = _piped()
     if message is not None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpt2_small import binding
+from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
+    from gpt2_small.evaluation.text_scores import TextScore
     from gpt2_small.generation import LoadedModel
 
 FORMAT = "gpt2-small-evaluation/1"
@@ -66,26 +67,16 @@ def evaluate(
     check_flags(data, stride, choices, definition, limit)
     with loading():
         bind_solution_of(solution, model)
-        import torch
-
         from gpt2_small.checker.report_formats import writable
-        from gpt2_small.devices import find_device
         from gpt2_small.evaluation.choices import read_questions
-        from gpt2_small.generation import open_model
         from gpt2_small.generation.terminal_text import print_anything
 
     print_anything(sys.stdout)
     if json_path is not None:
         writable(json_path)
     questions = None if choices is None else read_questions(choices, limit)
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise UserError(f"dtype is {dtype!r}; give float32, bfloat16 or float16")
-    chosen_device = find_device(device)
-    loaded = open_model(model, device=chosen_device, dtype=getattr(torch, dtype))
-    for line in (
-        f"{loaded.name}, by {binding.describe(binding.bound())}; {chosen_device}",
-        *loaded.remarks,
-    ):
+    loaded, chosen_device = open_chosen(model, device, dtype)
+    for line in (described(loaded.name, chosen_device), *loaded.remarks):
         print_line(line)
     report: dict[str, Any] = {"format": FORMAT, "model": model, "dtype": dtype}
     if data is not None:
@@ -129,38 +120,43 @@ def print_text_score(
             loaded.model, texts.documents, loaded.tokenizer, stride=stride, progress=count
         )
     seconds = time.perf_counter() - begun
-    low_high = score.interval
-    bits = score.bits_per_byte
-    rows = [
-        ("nats per token", f"{score.nats_per_token:.4f}"),
-        (
-            "  95 % interval",
-            f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high else "one window",
-        ),
-        ("perplexity", f"{score.perplexity:,.2f}"),
-        ("bits per byte", "no bytes" if bits is None else f"{bits:.4f}"),
-        ("tokens", f"{score.tokens:,}"),
-        ("bytes", f"{score.bytes:,}"),
-        ("windows", f"{score.windows:,}, {windows_in_words(score.n_ctx, score.stride)}"),
-        ("first tokens", texts.first_tokens),
-        ("time", f"{seconds:.1f} s"),
-    ]
     print_line(f"Scored {texts.source}")
-    print_rows(rows)
+    print_rows(
+        [
+            *score_rows(score),
+            ("first tokens", texts.first_tokens),
+            ("time", f"{seconds:.1f} s"),
+        ]
+    )
     return {
         "data": str(data),
         "tokens": score.tokens,
         "bytes": score.bytes,
         "nats_per_token": score.nats_per_token,
-        "interval": low_high,
+        "interval": score.interval,
         "perplexity": score.perplexity,
-        "bits_per_byte": bits,
+        "bits_per_byte": score.bits_per_byte,
         "windows": score.windows,
         "n_ctx": score.n_ctx,
         "stride": score.stride,
         "first_tokens": texts.first_tokens,
         "seconds": seconds,
     }
+
+
+def score_rows(score: "TextScore") -> list[tuple[str, str]]:
+    """The names and values of a text's score."""
+    interval, bits = score.interval, score.bits_per_byte
+    limits = "one window" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
+    return [
+        ("nats per token", f"{score.nats_per_token:.4f}"),
+        ("  95 % interval", limits),
+        ("perplexity", f"{score.perplexity:,.2f}"),
+        ("bits per byte", "no bytes" if bits is None else f"{bits:.4f}"),
+        ("tokens", f"{score.tokens:,}"),
+        ("bytes", f"{score.bytes:,}"),
+        ("windows", f"{score.windows:,}, {windows_in_words(score.n_ctx, score.stride)}"),
+    ]
 
 
 def windows_in_words(n_ctx: int, stride: int) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from gpt2_small import binding
 from gpt2_small.commands.models.evaluate import counting, print_line, print_rows, with_error
+from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
 from gpt2_small.errors import UserError
@@ -53,13 +53,11 @@ def lm_eval(
         bind_solution_of(solution, model)
         harness = harness_module()
         from gpt2_small.checker.report_formats import writable
-        from gpt2_small.devices import find_device
-        from gpt2_small.generation import open_model
 
     if json_path is not None:
         writable(json_path)
-    loaded = open_model(model, device=find_device(device))
-    for line in (f"{loaded.name}, by {binding.describe(binding.bound())}", *loaded.remarks):
+    loaded, chosen_device = open_chosen(model, device)
+    for line in (described(loaded.name, chosen_device), *loaded.remarks):
         print_line(line)
     with counting("continuations") as count:
         results = harness.run_tasks(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import (
     Device,
     MinP,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from gpt2_small.generation import LoadedModel
 
 CANDIDATES = 10
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 def sample(
@@ -107,12 +107,9 @@ def sample(
     """
     with loading():
         bind_solution_of(solution, model)
-        import torch
 
-        from gpt2_small.checker.report_formats import writable
         from gpt2_small.commands.screens import sample_output as output
-        from gpt2_small.devices import find_device
-        from gpt2_small.generation import SamplingOptions, Stream, open_model, score_text
+        from gpt2_small.generation import SamplingOptions, Stream, score_text
 
     texts = read_texts(prompt, prompts, score)
     options = SamplingOptions(
@@ -132,23 +129,19 @@ def sample(
         candidates=None if json_path is None else CANDIDATES,
     )
     options.check_by(binding.bound())
-    if json_path is not None and json_path != output.TO_STANDARD_OUTPUT:
+    quiet, completed = json_path == output.TO_STANDARD_OUTPUT, True
+    if json_path is not None and not quiet:
+        from gpt2_small.checker.report_formats import writable
+
         writable(json_path)
-    if dtype not in DTYPES:
-        raise UserError(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
-    chosen_device = find_device(device)
-    loaded = open_model(model, device=chosen_device, dtype=getattr(torch, dtype))
+    loaded, chosen_device = open_chosen(model, device, dtype)
     ids = encoded(loaded, texts, special_tokens)
     if stop_token or ignore_end:
         options = replace(options, stop_tokens=stop_ids(loaded, stop_token or [], ignore_end))
     report = {"model": model, "device": str(chosen_device), "dtype": dtype}
     report |= output.prompts_report(texts, ids)
-    quiet, completed = json_path == output.TO_STANDARD_OUTPUT, True
-    solution_name = binding.describe(binding.bound())
-    remarks = [
-        f"{loaded.name}, by {solution_name}; {chosen_device}, seed {options.seed}",
-        *hints(loaded, texts, ids),
-    ]
+    about = described(loaded.name, chosen_device, options.seed)
+    remarks = [about, *hints(loaded, texts, ids)]
     if score is None:
         stream = Stream(binding.bound(), loaded, ids, options)
         output.print_to_stderr(*remarks)

@@ -137,31 +137,36 @@ def prepare(
         _refuse_with(HELLASWAG, for_text | others)
         prepare_questions(out)
         return
+    of_shards = {
+        "tokenizer": tokenizer,
+        "kind": kind,
+        "shard_tokens": shard_tokens,
+        "validation_share": validation_share,
+    }
+    of_text = {
+        "column": column,
+        "split": split,
+        "max_documents": max_documents,
+        "skipped_share": skip_bad_rows,
+        "processes": processes,
+    }
+    prepare_shards(text, out, of_shards, of_text)
+
+
+def prepare_shards(
+    text: str, out: Path, of_shards: dict[str, Any], of_text: dict[str, Any]
+) -> None:
+    """Prepare shards, with live progress, until the end or an interrupt."""
     with loading():
         from gpt2_small.commands.screens.prepare_view import PrepareView
         from gpt2_small.data.prepare import prepare as steps
         from gpt2_small.data.prepare_options import PrepareOptions
 
-    options = PrepareOptions(
-        tokenizer=tokenizer,
-        kind=kind,
-        shard_tokens=shard_tokens,
-        validation_share=validation_share,
-    )
-    view = PrepareView(text, out)
+    options, view = PrepareOptions(**of_shards), PrepareView(text, out)
     with _ended_like_an_interrupt() as ended_by:
         try:
             with view.live():
-                for progress in steps(
-                    text,
-                    out,
-                    options,
-                    column=column,
-                    split=split,
-                    max_documents=max_documents,
-                    skipped_share=skip_bad_rows,
-                    processes=processes,
-                ):
+                for progress in steps(text, out, options, **of_text):
                     view.show(progress)
         except KeyboardInterrupt:
             view.interrupted()

@@ -70,22 +70,16 @@ class HubCorpus:
         sha = _ask_hub(path, revision or in_name)
         splits = _load(data_set, {"path": path, "name": config, "revision": sha})
         split = _choose_split(data_set, list(splits), split)
-        rows = splits[split]
-        with _errors_as_sentences(data_set):
-            first = list(islice(_records(rows), ROWS_AT_ONCE))
-        if not first:
-            raise UserError(f"the data set {data_set!r} is empty")
-        self._column = choose_column(f"the data set {data_set!r}", first, column)
-        self._rows = rows.select_columns([str(self._column).partition(".")[0]])
-        counted = (rows.info.splits or {}).get(split)
-        if counted:
-            documents, bytes = counted.num_examples or documents, counted.num_bytes or bytes
+        self._select_column(splits[split], column)
         self.origin: dict[str, Any] = {
             "data_set": data_set,
             "revision": sha,
             "split": split,
             "column": self._column,
         }
+        counted = (splits[split].info.splits or {}).get(split)
+        if counted:
+            documents, bytes = counted.num_examples or documents, counted.num_bytes or bytes
         if most_characters is not None:
             self.origin["most_characters"] = most_characters
             documents, bytes = None, min(bytes or most_characters, most_characters)
@@ -94,9 +88,22 @@ class HubCorpus:
         self.remarks: list[str] = []
         self.place: Place = {}
         self.counts = RowCounts()
+        self._choose_held_out()
+
+    def _select_column(self, rows: Any, column: str | None) -> None:
+        """Choose the column of text by the first rows, and read only that one."""
+        with _errors_as_sentences(self._data_set):
+            first = list(islice(_records(rows), ROWS_AT_ONCE))
+        if not first:
+            raise UserError(f"the data set {self._data_set!r} is empty")
+        self._column = choose_column(f"the data set {self._data_set!r}", first, column)
+        self._rows = rows.select_columns([str(self._column).partition(".")[0]])
+
+    def _choose_held_out(self) -> None:
+        """Choose the document that is always held out; of few, the last tenth of each is."""
         texts = (row.text for row in self._read(None) if row.text)
         self.always_held_out = always_held_out(
-            document_hash(text.encode()) for text in islice(texts, limit)
+            document_hash(text.encode()) for text in islice(texts, self.limit)
         )
         self.cuts_documents = self.always_held_out is None
         if self.cuts_documents:

@@ -87,6 +87,13 @@ def open_corpus(
     if name == STORIES:
         _refuse("--column", column, name, "files and data sets of rows")
         return StoriesCorpus(limit=limit)
+    return _open_files(name, column, limit, skipped_share)
+
+
+def _open_files(
+    name: str, column: str | None, limit: int | None, skipped_share: float
+) -> FileCorpus:
+    """Open a file or a folder of files, and refuse options that it has no use for."""
     path = _shakespeare() if name == SHAKESPEARE else _existing(name)
     corpus = FileCorpus(path, name=name, column=column, limit=limit, skipped_share=skipped_share)
     if not corpus.has_rows:

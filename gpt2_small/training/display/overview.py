@@ -24,8 +24,10 @@ from gpt2_small.training.display.profile import Profiler
 from gpt2_small.training.display.safe_output import LastingOutput
 from gpt2_small.training.display.samples import excerpt
 from gpt2_small.training.display.trackers import Trackers
+from gpt2_small.training.loop import Training
 from gpt2_small.training.recipes.resuming import CURVE
 from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.session import OpenRun
 from gpt2_small.training.signals import StopRequest, stop_on_signals
 from gpt2_small.training.step.schedule import describe
@@ -45,10 +47,8 @@ def reference_lines(data: Data) -> dict[str, float]:
 
 def print_plan(run: OpenRun, console: Console, title: str) -> None:
     """Print the solution, data, model, schedule and device of a run."""
-    training, recipe = run.training, run.training.recipe
-    config, processes = training.config, training.processes
+    training, recipe, config = run.training, run.training.recipe, run.training.config
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
-    windows = recipe.batch_size * config.n_ctx
     plan = Table.grid(padding=(0, 2))
     plan.add_column(style="bold")
     plan.add_column()
@@ -65,32 +65,43 @@ def print_plan(run: OpenRun, console: Console, title: str) -> None:
     )
     if run.settings.init_from:
         plan.add_row("begins as", escape(run.settings.init_from))
-    micro_batches = recipe.micro_batches(processes.world_size)
-    cut = "" if micro_batches == 1 else f" in {micro_batches} micro-batches"
-    if isinstance(run.data, ChatData):
-        epochs = recipe.max_steps * recipe.batch_size / len(run.data.chats.train)
-        batch = f"conversations{cut}: {epochs:.1f} epochs"
-    else:
-        batch = f"windows{cut}: {recipe.max_steps * windows:,} tokens"
-    plan.add_row(
-        "training",
-        f"{recipe.max_steps:,} steps of {recipe.batch_size} {batch}, seed {recipe.seed}",
-    )
+    plan.add_row("training", f"{recipe.max_steps:,} steps of {_batch(run)}, seed {recipe.seed}")
     plan.add_row("schedule", describe(recipe, training.solution.learning_rate))
-    threads = (
-        f", {_count(torch.get_num_threads(), 'thread')}" if processes.device.type == "cpu" else ""
-    )
-    several = f", {processes.world_size} processes" if processes.world_size > 1 else ""
-    compiled = ", compiled before the first step" if training.is_compiled else ""
     if run.questions:
         every = recipe.choices_every or recipe.evaluate_every
         choices = f"{len(run.questions):,} questions of {recipe.choices} every {every:,} steps"
         plan.add_row("choices", escape(choices))
-    plan.add_row("device", f"{processes.device}{threads}{several}, {recipe.dtype}{compiled}")
+    plan.add_row("device", _device(training))
     plan.add_row("run folder", escape(str(run.folder)))
     console.print(Panel(plan, title=title, title_align="left"))
     for remark in run.remarks:
         console.print(escape(remark), highlight=False)
+
+
+def _batch(run: OpenRun) -> str:
+    """The batch of a step, and the amount of data in all steps."""
+    training, recipe = run.training, run.training.recipe
+    micro_batches = recipe.micro_batches(training.processes.world_size)
+    cut = "" if micro_batches == 1 else f" in {micro_batches} micro-batches"
+    drawn = recipe.max_steps * recipe.batch_size
+    if isinstance(run.data, ChatData):
+        epochs = drawn / len(run.data.chats.train)
+        return f"{recipe.batch_size} conversations{cut}: {epochs:.1f} epochs"
+    return f"{recipe.batch_size} windows{cut}: {drawn * training.config.n_ctx:,} tokens"
+
+
+def _device(training: Training) -> str:
+    """The device with its threads or processes, the dtype, and whether it compiles."""
+    processes = training.processes
+    parts = [str(processes.device)]
+    if processes.device.type == "cpu":
+        parts.append(_count(torch.get_num_threads(), "thread"))
+    if processes.world_size > 1:
+        parts.append(f"{processes.world_size} processes")
+    parts.append(training.recipe.dtype)
+    if training.is_compiled:
+        parts.append("compiled before the first step")
+    return ", ".join(parts)
 
 
 def _count(number: int, noun: str) -> str:
@@ -128,14 +139,7 @@ def show_training(
             if profiler is not None:
                 profiler.step()
             view.show(record)
-            if record.skipped is not None:
-                console.print(f"step {record.step:,}: update skipped, {SKIPPED[record.skipped]}")
-            if record.val_loss is not None:
-                console.print(
-                    f"step {record.step:,}: held-out loss {record.val_loss:.3f}"
-                    f"{_choices_line(record.scores)}",
-                    highlight=False,
-                )
+            _print_events(record, console)
             is_last = training.is_done or training.is_stopping
             if record.step % sample_every == 0 and not is_last:
                 show_excerpt(run, console, f"after {record.step:,} steps", seed=seed + record.step)
@@ -152,6 +156,18 @@ def show_training(
             markup=False,
         )
     return not training.is_stopping
+
+
+def _print_events(record: RunRecord, console: Console) -> None:
+    """Print a line if a step's update was skipped, and one if it was evaluated."""
+    if record.skipped is not None:
+        console.print(f"step {record.step:,}: update skipped, {SKIPPED[record.skipped]}")
+    if record.val_loss is not None:
+        console.print(
+            f"step {record.step:,}: held-out loss {record.val_loss:.3f}"
+            f"{_choices_line(record.scores)}",
+            highlight=False,
+        )
 
 
 def _choices_line(scores: Mapping[str, float]) -> str:

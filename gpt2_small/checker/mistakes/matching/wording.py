@@ -1,6 +1,6 @@
 """Word the naming: the mistakes that explain a part, and the failures that they do not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 
@@ -27,37 +27,62 @@ def described(
     is_exact: whether the mistakes of `beside` explain every number.
     accepts: the claim about refusals, if it fails for another reason.
     """
-    is_another = next_closest not in {None, *(mistake.id for mistake in (*function, *beside))}
-    closest = f" (next closest: {next_closest})" if is_another else ""
-    sentences = []
-    if function and is_whole:
-        what = "its output" if beside or besides or accepts else "every result"
-        sentences.append(f"Your {part} {_joined(function)}. This explains {what} exactly{closest}.")
-    elif function and is_nothing_else:
-        sentences.append(
-            f"Your {part} {_joined(function)}. Nothing else that it computes is wrong."
-        )
-    elif function:
-        sentences.append(
-            f"Your {part} {_joined(function)}. This does not explain every result: something "
-            "else may be wrong too."
-        )
-    elif function_failed:
+    about_function = _about_function(
+        part,
+        function,
+        "its output" if beside or besides or accepts else "every result",
+        next_closest if next_closest not in {m.id for m in (*function, *beside)} else None,
+        is_whole=is_whole,
+        is_nothing_else=is_nothing_else,
+    )
+    if not function and function_failed:
         near = f"; the closest is {next_closest}" if next_closest else ""
-        sentences.append(f"No known mistake of {part} behaves like it{near}.")
+        about_function = f"No known mistake of {part} behaves like it{near}."
+    sentences = [about_function]
     for number, mistake in enumerate(beside):
         subject = "It also" if number or function_failed else f"Your {part}"
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
     is_all = not besides and not accepts and is_exact
     if beside and not function_failed and is_all:
         sentences.append("This explains every result exactly.")
-    if accepts and (function_failed or beside):
-        sentences.append(f'It also accepts bad input that it should refuse ("{accepts}").')
-    if besides and (function_failed or beside):
-        rest = ", ".join(f'"{claim}"' for claim in besides)
-        unexplained = ", and not explained by this" if function or beside else ""
-        sentences.append(f"Failing too{unexplained}: {rest}.")
+    if function_failed or beside:
+        sentences += _unexplained(besides, accepts, is_named=bool(function or beside))
     return " ".join(filter(None, sentences))
+
+
+def _about_function(
+    part: str,
+    mistakes: Sequence[Mistake],
+    what: str,
+    next_closest: str | None,
+    *,
+    is_whole: bool,
+    is_nothing_else: bool,
+) -> str:
+    """The sentence about the mistakes in a part's function, if any was found.
+
+    what: what they explain, if they explain the function exactly.
+    """
+    if not mistakes:
+        return ""
+    if is_whole:
+        closest = f" (next closest: {next_closest})" if next_closest else ""
+        rest = f"This explains {what} exactly{closest}."
+    elif is_nothing_else:
+        rest = "Nothing else that it computes is wrong."
+    else:
+        rest = "This does not explain every result: something else may be wrong too."
+    return f"Your {part} {_joined(mistakes)}. {rest}"
+
+
+def _unexplained(besides: Sequence[str], accepts: str | None, *, is_named: bool) -> Iterator[str]:
+    """Sentences about the failures that have another reason."""
+    if accepts:
+        yield f'It also accepts bad input that it should refuse ("{accepts}").'
+    if besides:
+        rest = ", ".join(f'"{claim}"' for claim in besides)
+        unexplained = ", and not explained by this" if is_named else ""
+        yield f"Failing too{unexplained}: {rest}."
 
 
 def _joined(mistakes: Sequence[Mistake]) -> str:

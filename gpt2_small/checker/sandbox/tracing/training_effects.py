@@ -1,6 +1,6 @@
 """Record the effects of train_step and train: gradients, updates, reads and calls."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -138,17 +138,8 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
         note("asks the schedule for step", float(step))
         return claims.rate_of(step)
 
-    def spy(used: nn.Module, batches: Any, own: Any, **options: Any) -> Any:
-        same = [n for n, b in enumerate(plan) if _holds_the_same(batches, b)]
-        note("the step passed to train_step", float(same[0] if same else -1))
-        note("the micro-batches passed to train_step", float(len(batches)))
-        note("max_grad_norm of train_step", float(options.get("max_grad_norm", 1.0)))
-        note("training mode during the step", float(model.training))
-        note("the learning rate of the step", float(optimizer.param_groups[0]["lr"]))
-        return original(used, batches, own, **options)
-
     original, lines = module.train_step, list[int]()
-    module.train_step = spy  # type: ignore[attr-defined]
+    module.train_step = _noting(original, model, optimizer, plan, note)  # type: ignore[attr-defined]
     try:
         with watching_lines(file, trace.effects, lines=lines):
             options: dict[str, Any] = {"schedule": schedule, "max_grad_norm": _NORM}
@@ -167,6 +158,27 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
     finally:
         module.train_step = original  # type: ignore[attr-defined]
     return trace
+
+
+def _noting(
+    original: Callable[..., Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    plan: Sequence[Sequence[Tensor]],
+    note: Callable[..., None],
+) -> Callable[..., Any]:
+    """train_step, which notes what it is given."""
+
+    def step(used: nn.Module, batches: Any, own: Any, **options: Any) -> Any:
+        same = [n for n, b in enumerate(plan) if _holds_the_same(batches, b)]
+        note("the step passed to train_step", float(same[0] if same else -1))
+        note("the micro-batches passed to train_step", float(len(batches)))
+        note("max_grad_norm of train_step", float(options.get("max_grad_norm", 1.0)))
+        note("training mode during the step", float(model.training))
+        note("the learning rate of the step", float(optimizer.param_groups[0]["lr"]))
+        return original(used, batches, own, **options)
+
+    return step
 
 
 def _watch_rates(optimizer: torch.optim.Optimizer, file: str, effects: list[Effect]) -> None:
