@@ -4,8 +4,8 @@
     python benchmarks/choices.py --examples 48 --choices hellaswag_val.jsonl
 
 Both score the endings of the same examples by the definition `harness`, tokenising included, with
-the same weights in float32, in turns in every round, and must agree. The harness (extra `eval`)
-has batch_size 16 and logits_cache=False. Without a file the questions are made up, with
+the same weights in float32, alternating in every round, and must agree. The harness (extra `eval`)
+has batch_size 16 and logits_cache=False. Without a file the questions are random words, with
 contexts of 20 to 80 words and endings of 10 to 40.
 """
 
@@ -36,7 +36,7 @@ SEED = 0
 
 
 def made_up(count: int) -> list[Question]:
-    """Questions of random words: most are one token each."""
+    """Return questions of random words, most of which are one token."""
     rng = random.Random(SEED)
     words = ("the", "a", "man", "woman", "dog", "ball", "water", "is", "then", "runs", "puts", "up")
 
@@ -50,7 +50,7 @@ def made_up(count: int) -> list[Question]:
 
 
 def their_accuracy(model: Any, questions: list[Question]) -> float:
-    """The accuracy by the harness's log-likelihoods."""
+    """Return the accuracy by the harness's log-likelihoods."""
     requests, right = [], 0
     for question in questions:
         context, endings, _ = as_texts(question, "harness")

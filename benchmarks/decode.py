@@ -3,7 +3,7 @@
     python benchmarks/decode.py --nanogpt FOLDER
     python benchmarks/decode.py --device cuda --dtype bfloat16
 
-A run reads a prompt and then makes new tokens; all models take turns in every round.
+Each call reads a prompt and generates new tokens; all models alternate in every round.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def generate_transformers(model: Any, prompts: Tensor, new_tokens: int) -> None:
 
 
 def contestants(arguments: argparse.Namespace) -> dict[str, Decode]:
-    """The decoders by name and dtype; missing peers are skipped with a message."""
+    """Return the decoders by name and dtype; missing peers are skipped with a message."""
     shape, device = SHAPES[arguments.preset], arguments.device
     torch.manual_seed(0)
     ours = reference(shape).to(device).eval()
@@ -95,12 +95,12 @@ def contestants(arguments: argparse.Namespace) -> dict[str, Decode]:
     if arguments.all:
         found |= other_contestants(arguments, shape, ours)
     for name in sorted({"transformers"} - {key.split()[0] for key in found}):
-        console.print(f"{name}: left out, it is not at hand")
+        console.print(f"{name}: skipped, not found")
     return found
 
 
 def other_contestants(arguments: argparse.Namespace, shape: Shape, ours: Any) -> dict[str, Decode]:
-    """The slower ways, the peers' in float32."""
+    """Return the slower decoders; the peers' run in float32."""
     found: dict[str, Decode] = {}
     for name in arguments.dtype if arguments.device == "cpu" else ():
         weights = PackedTransformer(ours, dtype=getattr(torch, name), native=False)
@@ -122,12 +122,12 @@ def other_contestants(arguments: argparse.Namespace, shape: Shape, ours: Any) ->
             verbose=False,
         )
     for name in {"transformers generate", "nanoGPT", "TransformerLens"} - set(found):
-        console.print(f"{name}: left out, it is not at hand")
+        console.print(f"{name}: skipped, not found")
     return found
 
 
 def bytes_per_step(shape: Shape, batch: int, length: float, bytes_per_number: int) -> float:
-    """The bytes that a step reads: all weights of products, and the cache of every row."""
+    """Return the bytes that a step reads: all multiplied weights, and the cache of every row."""
     weights = shape.n_layers * 12 * shape.d_model**2 + shape.d_vocab * shape.d_model
     cache = 2 * shape.n_layers * shape.d_model * length * batch
     return (weights + cache) * bytes_per_number
@@ -167,9 +167,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="measured calls of every model")
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--nanogpt", type=Path, help="folder of a nanoGPT checkout")
-    parser.add_argument("--all", action="store_true", help="also the slower ways")
+    parser.add_argument("--all", action="store_true", help="measure the slower decoders too")
     parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
-    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     return parser.parse_args()
 
 
@@ -185,7 +185,7 @@ def main() -> None:
         console.print(f"{name}: {setting}")
     for name in arguments.dtype:
         if why_not := unavailable(getattr(torch, name), torch.device(arguments.device)):
-            console.print(f"ours {name}: no step in C, {why_not}")
+            console.print(f"ours {name}: the step in C is unavailable: {why_not}")
     found = contestants(arguments)
     for batch in arguments.batch:
         size = (batch, arguments.prompt)

@@ -3,8 +3,8 @@
     python benchmarks/encode.py
     python benchmarks/encode.py --text FILE --megabytes 100
 
-Ours gives an array of 16-bit ids, which is what a shard holds; tiktoken gives lists of integers.
-All take turns in every round, and must agree on every token before.
+Ours returns an array of 16-bit ids, as stored in a shard; tiktoken returns lists of integers. All
+alternate in every round; before that they must agree on every token.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Encode = Callable[[], Any]
 
 
 def stories(size: int) -> str:
-    """Stories of the grammar, of so many bytes."""
+    """Return stories of the grammar, of this many bytes."""
     random, written, length = Random(0), [], 0
     while length < size:
         written.append(join_words(generate_story(random)) + "\n")
@@ -42,7 +42,7 @@ def stories(size: int) -> str:
 
 
 def text_of(file: Path, size: int) -> str:
-    """The beginning of a file, of about so many bytes."""
+    """Return about this many bytes from the beginning of a file."""
     try:
         with file.open("rb") as opened:
             data = opened.read(size)
@@ -53,7 +53,7 @@ def text_of(file: Path, size: int) -> str:
 
 
 def contestants(text: str, threads: int) -> dict[str, Encode]:
-    """The encoders by name, with one thread and with several."""
+    """Return the encoders by name, with one thread and with several."""
     ours = GPT2Tokenizer()
     engine = tiktoken.Encoding(
         "gpt2", pat_str=PATTERN, mergeable_ranks=ours.ranks, special_tokens={"<|endoftext|>": 50256}
@@ -76,12 +76,12 @@ def named(threads: int) -> str:
 
 
 def tokens_of(found: dict[str, Encode]) -> int:
-    """The number of tokens of every encoder. Exits if two differ."""
+    """Return the number of tokens of every encoder; exit if two differ."""
     tokens = {name: flat(encode()) for name, encode in found.items()}
     expected = tokens[ONE]
     for name, given in tokens.items():
         if given != expected:
-            print(f"{name} gives other tokens than {ONE}", file=sys.stderr)
+            print(f"{name} and {ONE} differ in their tokens", file=sys.stderr)
             sys.exit(1)
     return len(expected)
 
@@ -109,11 +109,13 @@ def rows_of(seconds: dict[str, list[float]], size: int) -> list[dict[str, Any]]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--text", type=Path, help="a file in UTF-8; else stories of the grammar")
-    parser.add_argument("--megabytes", type=float, default=10.0, help="how much of it")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the second pair")
+    parser.add_argument("--text", type=Path, help="a UTF-8 file (default: stories of the grammar)")
+    parser.add_argument("--megabytes", type=float, default=10.0, help="size of the text")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count(), help="the larger thread count"
+    )
     parser.add_argument("--rounds", type=int, default=7, help="measured calls of each")
-    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     return parser.parse_args()
 
 

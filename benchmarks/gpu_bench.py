@@ -1,4 +1,4 @@
-"""Say how large a measurement on one GPU is, and release the device's memory between two."""
+"""Set the sizes of a GPU's measurements, and free the device's memory between two."""
 
 import argparse
 from dataclasses import dataclass

@@ -28,22 +28,22 @@ from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
 
-# Error of the twin, as a multiple of that of solution.py in the same type, both against float64;
-# and where both are this small, they are equal.
+# The twin's error against float64 may be this multiple of solution.py's in the same dtype; errors
+# below the floor count as equal.
 PARITY_FACTOR, PARITY_FLOOR = 3.0, 1e-6
-# Of the logits' largest value, between a graph and the plain step: one is replayed from the other's
-# kernels, of which those for other sizes of the cache add in another order.
+# Difference between a CUDA graph and the plain step, relative to the largest logit: kernels for
+# other cache sizes sum in another order.
 GRAPH_TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
-# Of the loss after a run that was killed and resumed: attention's backward pass on a GPU adds in an
-# order that is not fixed.
+# Relative difference of the loss after a killed and resumed run: attention's backward pass on a GPU
+# sums in no fixed order.
 RESUME_TOLERANCE = 0.02
 
-# It trains in a process of its own, which can be killed.
+# Training runs in another process, which can be killed.
 PROGRAM = Path(__file__).with_name("on_gpu.py")
 
 
 def parity(bench: Bench) -> dict[str, Any]:
-    """Loss and gradients of solution.py and its twin, compiled and not, against float64."""
+    """Compare loss and gradients of solution.py and its twin, compiled and not, with float64."""
     model = reference(SHAPES["tiny"]).to(bench.device)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -79,7 +79,7 @@ def plain_loss(model: Any, batch: Tensor) -> Tensor:
 def gradients(
     model: Any, loss: Callable[[Tensor], Tensor], batch: Tensor, dtype: torch.dtype | None
 ) -> list[Tensor]:
-    """The loss and every gradient, in float64."""
+    """Return the loss and every gradient, in float64."""
     model.zero_grad(set_to_none=True)
     is_low = dtype not in (None, torch.float32)
     with torch.autocast(batch.device.type, dtype or torch.float32, enabled=is_low):
@@ -89,10 +89,10 @@ def gradients(
 
 
 def distance(found: list[Tensor], truth: list[Tensor]) -> float:
-    """The largest L2 distance of any tensor, relative to its norm.
+    """Return the largest L2 distance of any tensor, relative to its norm.
 
-    A tensor whose norm is below a hundredth of the largest counts with that: the gradient of b_K is
-    0 but for rounding.
+    A tensor whose norm is below a hundredth of the largest is divided by that: the gradient of b_K
+    is 0 up to rounding.
     """
     least = 0.01 * max(tensor.norm() for tensor in truth)
     return max(
@@ -102,7 +102,7 @@ def distance(found: list[Tensor], truth: list[Tensor]) -> float:
 
 
 def decoding(bench: Bench) -> dict[str, Any]:
-    """A decoder's steps (graphs on CUDA) against solution.py, reading each row anew."""
+    """Compare a decoder's steps (graphs on CUDA) with solution.py on the whole row."""
     sizes, holds = bench.sizes, True
     rows: list[dict[str, Any]] = []
     model = reference(SHAPES["tiny"]).to(bench.device).eval()
@@ -128,7 +128,7 @@ def decoding(bench: Bench) -> dict[str, Any]:
 
 
 def resume(bench: Bench) -> dict[str, Any]:
-    """A run that is killed and resumed, beside one that is not."""
+    """Compare a run that is killed and resumed with one that is not."""
     whole, parts = bench.scratch / "whole", bench.scratch / "parts"
     train_in_a_process(bench, whole)
     killed_at = train_in_a_process(bench, parts, kill=True)
@@ -154,7 +154,7 @@ def resume(bench: Bench) -> dict[str, Any]:
 
 
 def train_in_a_process(bench: Bench, run: Path, *, kill: bool = False) -> int:
-    """Train a small run in a process, which is killed in the middle where asked; its last step."""
+    """Train a small run in a process, optionally kill it half-way, and return its last step."""
     command = [sys.executable, str(PROGRAM), "--train", str(run), "--device", bench.device]
     command += ["--steps", str(bench.sizes.resume_steps)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -172,7 +172,7 @@ def train_in_a_process(bench: Bench, run: Path, *, kill: bool = False) -> int:
 
 
 def train_small(arguments: argparse.Namespace) -> None:
-    """The process that trains: prints each step once it is logged."""
+    """Train in this process, and print each step after it is logged."""
     changes = {
         "data": str(binding.reference_path()),
         "max_steps": arguments.steps,

@@ -24,14 +24,14 @@ from gpt2_small.training.recipes.training_presets import training_preset
 from gpt2_small.training.recorder import train_run
 from gpt2_small.training.session import open_run
 
-# What the planner promises (docs/planning.md).
+# The planner's stated accuracy (docs/planning.md).
 PLAN_TOLERANCE = 0.15
 # nanoGPT's README, for config/train_shakespeare_char.py on one GPU.
 SHAKESPEARE = 1.4697
 
 
 def training(bench: Bench) -> dict[str, Any]:
-    """Tokens a second of a whole step, ours beside nanoGPT's and transformers'; planned memory."""
+    """Measure tokens per second of a whole step, beside nanoGPT's and transformers', and memory."""
     shape, device = SHAPES[bench.sizes.shape], bench.device
     options = argparse.Namespace(
         preset=bench.sizes.shape,
@@ -49,7 +49,7 @@ def training(bench: Bench) -> dict[str, Any]:
         try:
             runner = Runner(name, options)
         except LookupError:
-            console.print(f"{name}: left out, it is not at hand")
+            console.print(f"{name}: skipped, not found")
             continue
         windows, seconds, used = largest_step(bench, runner)
         rate = windows * shape.n_ctx / seconds
@@ -75,13 +75,13 @@ def training(bench: Bench) -> dict[str, Any]:
 
 
 def largest_step(bench: Bench, runner: Runner) -> tuple[int, float, int | None]:
-    """Windows that fit, the median seconds of a step with them, and the allocator's peak."""
+    """Return the windows that fit, the median seconds of their step, and the allocator's peak."""
     shape, device = SHAPES[bench.sizes.shape], bench.device
     for windows in bench.sizes.batches:
         batch = torch.randint(shape.d_vocab, (windows, shape.n_ctx + 1), device=device)
         step = partial(runner.step, batch, torch.bfloat16)
         try:
-            step()  # compiles
+            step()  # compilation
             if device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             seconds = interleaved({"step": step}, bench.sizes.rounds, device)["step"]
@@ -95,13 +95,13 @@ def largest_step(bench: Bench, runner: Runner) -> tuple[int, float, int | None]:
 
 
 def generation(bench: Bench) -> dict[str, Any]:
-    """New tokens a second in bfloat16 at several batch sizes, ours beside transformers'."""
+    """Measure new tokens per second in bfloat16 at several batch sizes, beside transformers'."""
     sizes, shape, device = bench.sizes, SHAPES[bench.sizes.shape], bench.device
     ours = reference(shape).to(device).eval()
     weights = PackedTransformer(ours, dtype=torch.bfloat16)
     theirs: Any = hugging_face(shape)
     if theirs is None:
-        console.print("transformers: left out, it is not at hand")
+        console.print("transformers: skipped, not found")
     else:
         theirs = theirs.to(device, torch.bfloat16).eval()
     rows = []
@@ -122,7 +122,7 @@ def generation(bench: Bench) -> dict[str, Any]:
 
 
 def shakespeare(bench: Bench) -> dict[str, Any]:
-    """The best held-out loss of the preset `shakespeare`, beside nanoGPT's."""
+    """Measure the best held-out loss of the preset `shakespeare`, beside nanoGPT's."""
     text = bench.arguments.text
     if text is None:
         console.print("Shakespeare: left out, give --text")

@@ -1,4 +1,4 @@
-"""Time functions in turns, find this machine's ceilings, print tables and write JSON."""
+"""Time functions in alternation, measure this machine's ceilings, print tables and write JSON."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def synchronise(device: str) -> None:
 
 
 def timed(function: Callable[[], object], device: str) -> float:
-    """Seconds that one call takes, the device's work included."""
+    """Return the seconds of one call, the device's work included."""
     synchronise(device)
     start = time.perf_counter()
     function()
@@ -41,7 +41,7 @@ def timed(function: Callable[[], object], device: str) -> float:
 def interleaved(
     functions: Mapping[str, Callable[[], object]], rounds: int, device: str
 ) -> dict[str, list[float]]:
-    """Seconds of every call, the functions in turn in every round, after one round unmeasured."""
+    """Return the seconds of every call, all functions once per round, after a warm-up round."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for measured_round in range(-1, rounds):
         for name, function in functions.items():
@@ -52,18 +52,18 @@ def interleaved(
 
 
 def median_ratio(theirs: list[float], ours: list[float]) -> float:
-    """The speed ratio of ours: the median over rounds, which is robust to other load."""
+    """Return our speed ratio: the median over rounds, which is robust to other load."""
     return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
 def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, float]:
-    """The most this machine was seen to do: products a second, and bytes read a second.
+    """Return the highest measured rates of this machine: FLOP/s and bytes read per second.
 
-    FLOP/s of matrix products in float32 and bfloat16, the best of several shapes and of torch's
-    and oneDNN's routine. Bytes a second of the sum of a large tensor, of a product of one row with
-    packed weights, and on a CPU of a step in C of one block with a large vocabulary, the best too.
+    FLOP/s of matrix products in float32 and bfloat16: the best of several shapes and of torch's
+    and oneDNN's routine. Bytes per second: the best of the sum of a large tensor, a product of one
+    row with packed weights, and on a CPU a step in C of one block with a large vocabulary.
 
-    size: side of the square product, about which the other shapes lie.
+    size: side of the square product; the other shapes have about the same size.
     """
     from gpt2_small.model.packed_weights import PackedAffine
 
@@ -93,7 +93,7 @@ def ceilings(device: str, rounds: int, size: int | None = None) -> dict[str, flo
 
 
 def products_of(size: int, device: str) -> dict[str, tuple[int, Callable[[], object]]]:
-    """The FLOP of matrix products, and the products, by name: type, shape and routine."""
+    """Return matrix products by name (dtype, shape and routine), each with its FLOP."""
     from gpt2_small.kernels.matmul import onednn_serves
 
     found: dict[str, tuple[int, Callable[[], object]]] = {}
@@ -119,7 +119,7 @@ def products_of(size: int, device: str) -> dict[str, tuple[int, Callable[[], obj
 
 
 def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[], object]] | None:
-    """The bytes that a decoding step of one block reads, and the step; None where it is not C."""
+    """Return the bytes read by a decoding step of one block in C, and the step; None without C."""
     import gpt2_small
     from gpt2_small.kernels.native.library import unavailable
     from gpt2_small.model.kv_cache import KeyValueCache
@@ -140,12 +140,12 @@ def step_in_c(d_model: int, d_vocab: int, device: str) -> tuple[int, Callable[[]
 
 
 def data_sheet(device: str) -> Device | None:
-    """The data sheet of the current CUDA device."""
+    """Return the data sheet of the current CUDA device."""
     return device_of(torch.cuda.get_device_name()) if device == "cuda" else None
 
 
 def peak_resident_bytes() -> int:
-    """The most memory this process has held; on Linux without what it had before its exec."""
+    """Return this process's peak resident memory; on Linux only since its exec."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -155,7 +155,7 @@ def peak_resident_bytes() -> int:
 
 
 def circumstances(device: str) -> dict[str, Any]:
-    """Versions, processor and threads."""
+    """Return versions, processor and threads."""
     versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
@@ -172,7 +172,7 @@ def circumstances(device: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, as the system has it."""
+    """Return the processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -182,7 +182,7 @@ def processor() -> str:
 
 
 def show(title: str, rows: list[dict[str, Any]]) -> None:
-    """A table with a column for every key of the rows."""
+    """Print a table with a column for every key of the rows."""
     table = Table(title=title, title_justify="left")
     for key in rows[0]:
         table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
@@ -192,10 +192,10 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def write(path: Path | None, results: Mapping[str, Any]) -> None:
-    """The results as JSON, written aside and then moved into place."""
+    """Write the results as JSON, atomically."""
     if path is None:
         return
     aside = path.with_name(path.name + ".part")
     aside.write_text(json.dumps(results, indent=2) + "\n")
     aside.replace(path)
-    console.print(f"written to {path}")
+    console.print(f"Wrote {path}")

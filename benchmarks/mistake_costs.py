@@ -5,11 +5,11 @@
 
 Every mistake of the catalogue is edited into the reference, which then trains as `train --preset
 stories --max-steps 300` does, in float32 on one thread; its held-out loss is compared with the
-stories' exact entropy. What a run shows nothing of, to the last bit, is tried in the next
-variation: with an untied unembedding, then with dropout. The right model is trained with several
-seeds, so that a difference can be told from chance.
+stories' exact entropy. A mistake that changes no bit of a run is tried in the next variation: with
+an untied unembedding, then with dropout. The correct model is trained with several seeds, to
+distinguish a difference from chance.
 
-The results are stored after each run, and a run that is stored is not made again. `python
+The results are stored after each run, and a stored run is not repeated. `python
 tests/mistake_matrix.py` writes them into docs/mistakes.md.
 """
 
@@ -59,14 +59,14 @@ FIRST_STEPS = 3
 
 @dataclass(frozen=True)
 class RunWindows:
-    """The training and evaluation batches of every run [batch seq+1]."""
+    """Training and evaluation batches of every run [batch seq+1]."""
 
     training: list[Tensor]
     held_out: list[Tensor]
 
 
 def drawn_windows(steps: int) -> RunWindows:
-    """The windows of the preset's first steps, and the held-out ones in batches as large."""
+    """Return the windows of the preset's first steps, and the held-out ones in equal batches."""
     data = StoriesData(PRESET.model["n_ctx"])
     share = dict(batch_size=PRESET.recipe.batch_size, rank=0, world_size=1)
     return RunWindows(
@@ -76,7 +76,7 @@ def drawn_windows(steps: int) -> RunWindows:
 
 
 class Trial:
-    """A solution's Transformer in the preset's run, with some fields of its configuration."""
+    """A training of a solution's Transformer in the preset's run, with changed config fields."""
 
     def __init__(
         self, solution: ModuleType, changes: Mapping[str, Any], windows: RunWindows, seed: int
@@ -115,7 +115,7 @@ class Trial:
 
     @torch.no_grad()
     def held_out_losses(self, batches: Iterable[Tensor] | None = None) -> list[float]:
-        """The mean loss of each held-out batch."""
+        """Return the mean loss of each held-out batch."""
         self.model.eval()
         return [
             self.solution.next_token_loss(self.model(batch[:, :-1]), batch).item()
@@ -123,12 +123,12 @@ class Trial:
         ]
 
     def beginning(self) -> list[float]:
-        """The losses of the first steps, and a held-out one after them."""
+        """Return the losses of the first steps, and a held-out one after them."""
         losses = self.train(FIRST_STEPS)
         return losses + self.held_out_losses(self.windows.held_out[:1])
 
     def percents_above_floor(self) -> float:
-        """The final held-out loss in percent above the entropy."""
+        """Return the final held-out loss in percent above the entropy."""
         self.train()
         losses = self.held_out_losses()
         floor = stories.entropy_per_token(PRESET.model["n_ctx"])
@@ -136,12 +136,12 @@ class Trial:
 
 
 def solution_with(*edits: Edit) -> ModuleType:
-    """The reference with these edits, as a module of its own."""
+    """Load the reference with these edits as a new module."""
     return binding.execute(edited_text(*edits).encode(), Path("edited.py"), "edited")
 
 
 def measured(edit: Edit, windows: RunWindows, seed: int = 0) -> Cost:
-    """A mistake's cost in the first variation in which it has an effect."""
+    """Return a mistake's cost in the first variation in which it has an effect."""
     for variation, changes in VARIATIONS.items():
         try:
             solution = solution_with(edit)
@@ -157,12 +157,12 @@ def measured(edit: Edit, windows: RunWindows, seed: int = 0) -> Cost:
     return Cost()
 
 
-# The windows of a process, drawn once by the process that starts it.
+# The windows of a worker, drawn once by its parent.
 _windows: list[RunWindows] = []
 
 
 def prepare_process(windows: RunWindows) -> None:
-    """Compute on one thread, as every result was computed, and print nothing of a mistake's."""
+    """Use one thread, as for every stored result, and discard the mistakes' output."""
     torch.set_num_threads(1)
     keep_freed_memory()
     _windows[:] = [windows]
@@ -170,12 +170,12 @@ def prepare_process(windows: RunWindows) -> None:
 
 @cache
 def right_beginning(variation: str, seed: int) -> list[float]:
-    """The right model's first losses."""
+    """Return the correct model's first losses."""
     return Trial(solution_with(), VARIATIONS[variation], _windows[0], seed).beginning()
 
 
 def right_trained(variation: str, seed: int) -> float:
-    """The right model's final loss in percent above the floor."""
+    """Return the correct model's final loss in percent above the floor."""
     trial = Trial(solution_with(), VARIATIONS[variation], _windows[0], seed)
     return round(trial.percents_above_floor(), 2)
 
@@ -208,7 +208,7 @@ class Results:
         self.store()
 
     def has(self, mistake: Any) -> bool:
-        """Whether the cost of a mistake, as its edits now are, is stored."""
+        """Return whether the cost of a mistake with its current edits is stored."""
         stored = self.content["mistakes"].get(mistake.id, {})
         return bool(stored.get("edit") == edit_hash(mistake))
 
@@ -224,13 +224,13 @@ class Results:
 
 
 def main() -> None:
-    """Measure what is not stored yet."""
+    """Measure the costs that are not stored yet."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, default=COSTS, help="where the results are stored")
-    parser.add_argument("--only", nargs="*", metavar="ID", help="these mistakes alone")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of each run")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="of the right model")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once")
+    parser.add_argument("--only", nargs="*", metavar="ID", help="measure only these mistakes")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each run")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="seeds of the correct model")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="processes at a time")
     options = parser.parse_args()
     results = Results(options.out, options.steps)
     console.print(f"Drawing the windows of {options.steps} steps.")
@@ -245,7 +245,7 @@ def main() -> None:
 
 
 def measure_all(pool: ProcessPoolExecutor, results: Results, options: argparse.Namespace) -> None:
-    """Fill in what is missing, the right model first."""
+    """Measure missing results, the correct model first."""
     results.content["circumstances"] = circumstances("cpu")
     right = {
         name: [pool.submit(right_trained, name, seed) for seed in range(options.seeds)]
@@ -273,7 +273,7 @@ def measure_all(pool: ProcessPoolExecutor, results: Results, options: argparse.N
 
 
 def told(cost: Cost) -> str:
-    """A cost on the screen."""
+    """Format a cost for the screen."""
     if cost.variation is None:
         return "as the right model"
     found = cost.error or f"{cost.above_floor:.1f} % above the floor"

@@ -3,9 +3,9 @@
     benchmarks/on_gpu.sh --nanogpt nanoGPT --text input.txt
     benchmarks/on_gpu.sh --tiny --device cpu
 
-Sections run one after the other while there is time, and the results are written after each, so
-that a run that is cut short has what was measured. `--tiny` makes everything small: it tries the
-script where there is no GPU.
+Sections run one after the other until the time is up, and the results are written after each, so
+that an interrupted run keeps its results. `--tiny` makes everything small, to try the script
+without a GPU.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gpu_checks import decoding, parity, resume, train_small
 from gpu_speed import generation, shakespeare, training
 from measuring import circumstances, console, write
 
-# Name, what it does, and the seconds that it is expected to take on one H100.
+# Name, function, and the expected seconds on one H100.
 SECTIONS: tuple[tuple[str, Callable[[Bench], dict[str, Any]], int], ...] = (
     ("parity", parity, 40),
     ("decoding", decoding, 20),
@@ -37,7 +37,7 @@ SECTIONS: tuple[tuple[str, Callable[[Bench], dict[str, Any]], int], ...] = (
 
 
 def run_sections(bench: Bench, results: dict[str, Any], minutes: float) -> bool:
-    """Run what there is time for; whether everything that was checked holds."""
+    """Run the sections that fit the time; return whether all checks hold."""
     begun, holds = time.monotonic(), True
     for name, section, seconds in SECTIONS:
         if name not in bench.arguments.sections:
@@ -63,7 +63,7 @@ def run_sections(bench: Bench, results: dict[str, Any], minutes: float) -> bool:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for runs and prepared texts, of which nothing stays."""
+    """Yield a temporary folder for runs and prepared texts."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         yield Path(folder)
@@ -78,7 +78,7 @@ def parse() -> argparse.Namespace:
     names = [name for name, _, _ in SECTIONS]
     parser.add_argument("--sections", nargs="+", choices=names, default=names)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="everything small")
+    parser.add_argument("--tiny", action="store_true", help="use tiny sizes")
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=FULL.resume_steps, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -1,9 +1,9 @@
-"""Time the page's stream to the browser beside the stream it is made of.
+"""Time the page's stream to the browser beside the stream of tokens inside it.
 
     python benchmarks/page_stream.py --preset gpt2 --new-tokens 64
 
-Both continue the same prompt with the same options and ten candidates a token, in turns in every
-round; the page's comes over HTTP, from a server in a thread, and is read to its end.
+Both continue the same prompt with the same options and ten candidates per token, alternating in
+every round; the page's stream comes over HTTP, from a server in a thread, and is read to its end.
 """
 
 import argparse
@@ -37,7 +37,7 @@ TINY = dict(d_model=32, n_layers=2, n_heads=2, n_ctx=64, d_vocab=257)
 
 
 def saved_model(folder: Path, preset: str) -> Path:
-    """A run with fresh weights of this shape; how a text reads does not matter here."""
+    """Save a run of this shape with fresh weights; the text does not matter here."""
     fields = TINY if preset == "tiny" else {"d_vocab": 50257, **PRESETS[preset]}
     fields["d_vocab"] = max(257, fields["d_vocab"])
     torch.manual_seed(0)
@@ -49,7 +49,7 @@ def saved_model(folder: Path, preset: str) -> Path:
 
 
 def counted(function: Callable[[], None], work: list[float]) -> None:
-    """Call it, and note the processor time that this process took meanwhile."""
+    """Call the function, and append the CPU time that this process used."""
     began = time.process_time()
     function()
     work.append(time.process_time() - began)
@@ -57,7 +57,7 @@ def counted(function: Callable[[], None], work: list[float]) -> None:
 
 @contextmanager
 def served(models: Models) -> Iterator[HTTPConnection]:
-    """A connection to the page, which answers in a thread."""
+    """Serve the page in a thread, and yield a connection to it."""
     page = Page(models, None)
     listener = listening_socket("127.0.0.1", 0)
     config = uvicorn.Config(
@@ -96,7 +96,7 @@ def main() -> None:
     def page_stream() -> None:
         connection.request("POST", f"/{KEY}/api/continue", body, CONTENT_TYPE)
         assert connection.getresponse().read().count(b"\n") == options.new_tokens + 1
-        connection.close()  # a slow round between two requests would outlast it
+        connection.close()  # a slow round may exceed the keep-alive time
 
     work: dict[str, list[float]] = {"plain": [], "page": []}
     functions = {

@@ -1,4 +1,4 @@
-"""Load the models to compare with, each in its fastest documented mode; None when absent."""
+"""Load the models to compare with, each in its fastest documented mode; None if not installed."""
 
 import contextlib
 import importlib.util
@@ -31,7 +31,7 @@ class Shape:
 
 SHAPES = {
     "gpt2": Shape(),
-    "gpt2-padded": Shape(d_vocab=50304),  # a multiple of 128, as training on CUDA likes it
+    "gpt2-padded": Shape(d_vocab=50304),  # a multiple of 128, which is faster on CUDA
     "gpt2-medium": Shape(n_layers=24, n_heads=16, d_model=1024),
     "gpt2-large": Shape(n_layers=36, n_heads=20, d_model=1280),
     "gpt2-xl": Shape(n_layers=48, n_heads=25, d_model=1600),
@@ -40,7 +40,7 @@ SHAPES = {
 
 
 def config_of(shape: Shape) -> "gpt2_small.TransformerConfig":
-    """Our own config of this shape."""
+    """Return our own config of this shape."""
     return gpt2_small.TransformerConfig(
         n_layers=shape.n_layers,
         n_heads=shape.n_heads,
@@ -51,12 +51,12 @@ def config_of(shape: Shape) -> "gpt2_small.TransformerConfig":
 
 
 def reference(shape: Shape) -> "gpt2_small.Transformer":
-    """Our own model."""
+    """Return our own model."""
     return gpt2_small.Transformer(config_of(shape))
 
 
 def hugging_face(shape: Shape) -> nn.Module | None:
-    """transformers' GPT2LMHeadModel with scaled_dot_product_attention."""
+    """Return transformers' GPT2LMHeadModel with scaled_dot_product_attention."""
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -79,7 +79,7 @@ def hugging_face(shape: Shape) -> nn.Module | None:
 
 
 def nanogpt(shape: Shape, folder: Path | None) -> Any:
-    """GPT of a checkout of nanoGPT, with biases as GPT-2 has them."""
+    """Return the GPT of a nanoGPT checkout, with biases as in GPT-2."""
     if folder is None:
         return None
     spec = importlib.util.spec_from_file_location("nanogpt_model", folder / "model.py")
@@ -104,7 +104,7 @@ def nanogpt(shape: Shape, folder: Path | None) -> Any:
 
 
 def nanogpt_optimizer(model: Any, device: str) -> torch.optim.Optimizer:
-    """As it ships: fused on CUDA only."""
+    """Return its own optimiser: fused on CUDA only."""
     with contextlib.redirect_stdout(io.StringIO()):
         optimizer: torch.optim.Optimizer = model.configure_optimizers(
             0.1, 6e-4, (0.9, 0.95), device
@@ -113,7 +113,7 @@ def nanogpt_optimizer(model: Any, device: str) -> torch.optim.Optimizer:
 
 
 def transformer_lens(shape: Shape) -> Any:
-    """A TransformerBridge around the model of transformers."""
+    """Return a TransformerBridge around the model of transformers."""
     if importlib.util.find_spec("transformer_lens") is None:
         return None
     model = hugging_face(shape)

@@ -1,12 +1,12 @@
-"""Measure what a run costs beside its steps: its input, its checkpoints, its memory.
+"""Measure the cost of a run beside its steps: its input, its checkpoints, its memory.
 
     python benchmarks/run_overhead.py --text input.txt
     python benchmarks/run_overhead.py --text input.txt --preset gpt2 --steps 12 \\
         --set batch_size=4 --set micro_batch_size=4 --set n_ctx=256 --set checkpoint_every=4
 
-A run is trained in a folder of its own. Of every step it is noted how long it took, how long its
-input took, and how long training waited for its checkpoint; and after a tenth of the steps and at
-the end, how much memory the process holds.
+A run is trained in a temporary folder. For every step it records the duration of the step, of its
+input, and of the wait for its checkpoint; and after a tenth of the steps and at the end the
+process's resident memory.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from gpt2_small.training.session import OpenRun, open_run
 
 
 class CallTimer:
-    """Seconds of every call of a function."""
+    """Records the seconds of every call of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -44,7 +44,7 @@ class CallTimer:
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds now (Linux)."""
+    """Return this process's resident memory (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
@@ -54,7 +54,7 @@ def measure(run: OpenRun) -> dict[str, Any]:
     recipe = run.settings.recipe
     inputs = CallTimer(run.training._micro_batches)
     waits, writes = CallTimer(RunRecorder.save), CallTimer(CheckpointWriter._write)
-    # The functions that the run calls, each with a timer in front.
+    # The functions that the run calls, each wrapped in a timer.
     vars(run.training)["_micro_batches"] = inputs
     recorder: Any = RunRecorder
     recorder.save = lambda *arguments: waits(*arguments)

@@ -3,9 +3,9 @@
     python benchmarks/shakespeare_cpu.py --text input.txt --nanogpt FOLDER
 
 4 layers of width 128, 4 heads, context 64, batches of 12, tiny Shakespeare by characters. First the
-speed of a step, both in one process and in turns; then whole trainings, each in a process of its
-own, nanoGPT's by its own train.py with the flags of its README. Both losses are means over the
-whole validation split.
+speed of a step, both alternating in one process; then whole trainings, each in its own process,
+nanoGPT's by its own train.py with the flags of its README. Both losses are means over the whole
+validation split.
 """
 
 import argparse
@@ -61,7 +61,7 @@ NANOGPT_FLAGS = [
 
 
 def our_training(text: Path, steps: int, **changes: Any) -> Training:
-    """The preset on a text, at its beginning; its schedule ends after so many steps."""
+    """Return the preset's training on a text before its first step, with this many steps."""
     preset = training_preset("shakespeare-cpu")
     settings = changed(preset, {"max_steps": steps, "evaluate_every": 10**9, **changes})
     data = open_data(str(text), None, settings.model["n_ctx"])
@@ -75,7 +75,7 @@ def our_training(text: Path, steps: int, **changes: Any) -> Training:
 
 
 def our_steps(text: Path, **changes: Any) -> Callable[[], None]:
-    """Makes some steps each time it is called."""
+    """Return a function that trains some steps per call."""
     training = our_training(text, 10**6, **changes)
 
     def go_on() -> None:
@@ -86,9 +86,9 @@ def our_steps(text: Path, **changes: Any) -> Callable[[], None]:
 
 
 def nanogpt_steps(folder: Path, data: TextData, *, compiled: bool = False) -> Callable[[], None]:
-    """The same by nanoGPT's model, optimiser, batches and clipping, as its train.py puts them.
+    """Do the same with nanoGPT's model, optimiser, batches and clipping, as in its train.py.
 
-    compiled: as without the `--compile=False` that its README gives for a CPU.
+    compiled: without the `--compile=False` that its README recommends for a CPU.
     """
     shape = Shape(n_layers=4, n_heads=4, d_model=128, n_ctx=64, d_vocab=data.tokenizer.vocab_size)
     model = nanogpt(shape, folder)
@@ -115,7 +115,7 @@ def nanogpt_steps(folder: Path, data: TextData, *, compiled: bool = False) -> Ca
 
 
 def train_ours(text: Path, steps: int, **changes: Any) -> dict[str, float]:
-    """A whole training, with the time that a compiler takes; its seconds, and the loss after it."""
+    """Train a whole run; return its seconds, compilation included, and its loss."""
     training = our_training(text, steps, **changes)
     started = time.perf_counter()
     while not training.is_done:
@@ -126,7 +126,7 @@ def train_ours(text: Path, steps: int, **changes: Any) -> dict[str, float]:
 
 
 def train_nanogpt(folder: Path, text: Path, steps: int) -> dict[str, float]:
-    """nanoGPT's own script from beginning to end; its seconds, and the loss after it."""
+    """Run nanoGPT's own script; return its seconds and its loss."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "nanoGPT"
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git", "out*"))
@@ -148,7 +148,7 @@ def train_nanogpt(folder: Path, text: Path, steps: int) -> dict[str, float]:
 
 @torch.no_grad()
 def nanogpt_loss(model: Any, tokens: np.ndarray) -> float:
-    """Its mean loss over a whole split, in the windows that ours is measured in."""
+    """Return its mean loss over a whole split, in the same windows as ours."""
     model.eval()
     total, targets = 0.0, 0
     for windows in evaluation_batches(tokens, n_ctx=64, batch_size=64):
@@ -171,7 +171,7 @@ def in_a_process(*arguments: object) -> dict[str, float]:
 
 
 def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds a step, and how many times as fast ours is."""
+    """Return milliseconds per step, and our speed ratio."""
     data = open_data(str(arguments.text), None, 64)
     assert isinstance(data, TextData)
     functions = {"ours": our_steps(arguments.text)}
@@ -194,7 +194,7 @@ def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def qualities(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Loss and time of whole trainings."""
+    """Return loss and time of whole trainings."""
     rows: list[dict[str, Any]] = []
     common = ["--text", arguments.text]
     if arguments.nanogpt:

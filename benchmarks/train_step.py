@@ -4,11 +4,11 @@
     python benchmarks/train_step.py --device cuda --preset gpt2-padded --batch 64 --seq 1024 \\
         --dtype bfloat16 --models twin nanoGPT --memory-batch 64 --memory-seq 1024
 
-Forward and backward alone, then with clipping and the optimiser; all models take turns in every
+Forward and backward alone, then with clipping and the optimiser; all models alternate in every
 round. On a CPU the process keeps freed memory, as a training run does, so that no model waits for
 new pages; --no-keep-freed-memory leaves that to the C library. Memory is the peak of a fresh
-process for each model, batch 4 x 512 unless told otherwise; with recomputation freed memory is
-given back at once, as a run with recompute=true does.
+process for each model, with batches of 4 x 512 by default; with recomputation freed memory is
+returned at once, as in a run with recompute=true.
 """
 
 import argparse
@@ -66,7 +66,7 @@ Loss = Callable[[Tensor], Tensor]
 
 
 class Runner:
-    """One model, its loss on windows [batch seq+1] and its optimiser, which is made when needed."""
+    """One model, its loss on windows [batch seq+1] and its optimiser, created at first use."""
 
     def __init__(self, name: str, arguments: argparse.Namespace) -> None:
         shape, device = SHAPES[arguments.preset], arguments.device
@@ -99,7 +99,7 @@ class Runner:
 
 
 def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, Loss]:
-    """The model and its loss. Raises LookupError when the peer is not at hand."""
+    """Return the model and its loss. Raises LookupError if the peer is not installed."""
     makers: dict[str, Callable[[], Any]] = {
         "twin": lambda: reference(shape),
         "reference": lambda: reference(shape),
@@ -172,7 +172,7 @@ def time_rows(
 
 
 def measure_memory_here(arguments: argparse.Namespace) -> None:
-    """Two whole steps of one model in this process; prints the peak in bytes and the seconds."""
+    """Train two whole steps of one model in this process; print peak bytes and seconds."""
     if arguments.measure_memory == RECOMPUTING:
         return_freed_memory()
     elif arguments.keep_freed_memory:
@@ -224,7 +224,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--ceiling-size", type=int, help="side of the ceiling's matrices")
-    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--measure-memory", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -236,7 +236,7 @@ def runners_at_hand(arguments: argparse.Namespace) -> list[Runner]:
             runners.append(Runner(name, arguments))
             console.print(f"{name}: {SETTINGS[name]}")
         except LookupError:
-            console.print(f"{name}: left out, it is not at hand")
+            console.print(f"{name}: skipped, not found")
     return runners
 
 

@@ -3,8 +3,9 @@
     python benchmarks/watch.py
 
 It writes the parts of a file one after the other, as a learner would, then makes mistakes in the
-largest part, and reads the plain lines of `gpt2-small watch`, which come when the mistake has been
-looked for. In a terminal the part is shown as wrong before that, with its first failed check.
+largest part, and reads the plain lines of `gpt2-small watch`, which are printed after the search
+for known mistakes. In a terminal the part is shown as wrong before that, with its first failed
+check.
 """
 
 import os
@@ -26,7 +27,7 @@ SCALED = ("query / math.sqrt(self.d_head),", "query * 2.0,")
 
 
 def seconds_of_watch(folder: Path) -> dict[str, float]:
-    """Seconds from saving each part, right, to the line that says that it is done."""
+    """Return the seconds from each save of a correct part to the line that says it is done."""
     file, text = folder / "my_gpt2.py", exercises.skeleton()
     file.write_text(text)
     seconds = {}
@@ -54,7 +55,7 @@ def seconds_of_watch(folder: Path) -> dict[str, float]:
 
 
 def mistaken() -> dict[str, str]:
-    """The reference with a known mistake, with two, and with an unknown one."""
+    """Return the reference with a known mistake, with two, and with an unknown one."""
     scale, mask = map(mistake.find, ("attention-scale-missing", "attention-mask-filled-with-zero"))
     return {
         "a mistake": edited_reference.edited_text(scale),
@@ -72,7 +73,7 @@ def wait_for(lines: IO[str], wanted: str) -> None:
 
 
 def seconds_of_check() -> tuple[float, float]:
-    """Seconds that a check of the reference takes, by the clock and of the processors."""
+    """Return the seconds of a check of the reference: wall clock and CPU."""
     started, before = time.perf_counter(), os.times()
     subprocess.run([*GPT2_SMALL, "check", str(binding.reference_path())], check=True)
     after = os.times()
@@ -87,7 +88,7 @@ def main() -> None:
             print(f"{part:20} {seconds:5.2f} s")
     clock, processors = seconds_of_check()
     load = os.getloadavg()[0]
-    print(f"whole check {clock:.1f} s, {processors:.1f} s of the processors; load {load:.1f}")
+    print(f"whole check {clock:.1f} s, {processors:.1f} s of CPU time; load {load:.1f}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Demo:
         self.say(about)
 
     def written(self, loaded: LoadedModel, **options: Any) -> list[str]:
-        """Continuations of the prompt, all of the same number of tokens."""
+        """Return continuations of the prompt, all with the same number of tokens."""
         wanted = SamplingOptions(
             max_new_tokens=NEW_TOKENS, stop_tokens=(), seed=self.seed, **options
         )
@@ -92,7 +92,7 @@ class Demo:
             self.show(str(number), text)
 
 
-# One step: what the model thinks comes next, and what `sample` draws of it
+# One step: the model's prediction, and the tokens that `sample` draws from it
 
 
 def show_cut(demo: Demo, loaded: LoadedModel, label: str, **cut: Any) -> None:
@@ -128,7 +128,7 @@ def bar(share: float, longest: float) -> Text:
 
 
 def percent(share: float) -> str:
-    """A share with two significant digits."""
+    """Format a share with two significant digits."""
     return "0%" if share == 0 else f"{100 * share:.2g}%" if share < 0.1 else f"{share:.0%}"
 
 
@@ -136,7 +136,7 @@ def percent(share: float) -> str:
 
 
 def random_model(demo: Demo) -> LoadedModel:
-    """An untrained small GPT-2 with the stories' tokenizer, or GPT-2's for other prompts."""
+    """Return an untrained small GPT-2 with the stories' tokenizer, or GPT-2's for other prompts."""
     tokenizer: Tokenizer = StoriesTokenizer()
     try:
         tokenizer.encode(demo.prompt)
@@ -149,9 +149,9 @@ def random_model(demo: Demo) -> LoadedModel:
 
 
 def trained_model(demo: Demo, model: str | None) -> LoadedModel | None:
-    """The named model, else the newest run; None and the reason if there is none.
+    """Return the named model or the newest run; None and the reason if there is none.
 
-    Raises UserError for a model that was asked for and cannot be used, and for a long prompt.
+    Raises UserError for a requested model that cannot be used, and for a prompt that is too long.
     """
     if model is not None:
         loaded = open_model(model, device=demo.device)
@@ -172,7 +172,7 @@ def trained_model(demo: Demo, model: str | None) -> LoadedModel | None:
 
 
 def hub_model(demo: Demo) -> LoadedModel | None:
-    """The real GPT-2, downloaded if needed; None and the reason if unavailable."""
+    """Return the real GPT-2, downloaded if needed; None and the reason if unavailable."""
     try:
         folder = fetch("gpt2", answer_seconds=HUB_SECONDS)
     except UserError:

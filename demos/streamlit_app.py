@@ -25,12 +25,12 @@ STRONGEST = "#e9ab4c"
 
 @st.cache_resource
 def open_model(name: str) -> LoadedModel:
-    """The model, loaded once for all sessions."""
+    """Open the model, once for all sessions."""
     return open_model_once(name)
 
 
 def shaded(steps: Iterable[DrawnToken]) -> str:
-    """The tokens as escaped HTML, shaded by their probability."""
+    """Return the tokens as escaped HTML, shaded by their probability."""
     spans = []
     for step in steps:
         p = math.exp(step.log_probability or 0.0)
@@ -44,7 +44,7 @@ def shaded(steps: Iterable[DrawnToken]) -> str:
 
 
 def write(stream: Iterable[DrawnToken], steps: list[DrawnToken]) -> None:
-    """Show the tokens as they come; a rerun, such as Stop's, ends this with what was written."""
+    """Show tokens as they are drawn; a rerun, such as Stop's, ends it and keeps the text so far."""
     place = st.empty()
     for step in stream:
         steps.append(step)
@@ -52,9 +52,9 @@ def write(stream: Iterable[DrawnToken], steps: list[DrawnToken]) -> None:
 
 
 def options() -> SamplingOptions:
-    """The sidebar's sampling options."""
+    """Show the sidebar's sampling options, and return them."""
     with st.sidebar:
-        st.button("Stop")  # any click runs the script anew, which ends the writing
+        st.button("Stop")  # any click reruns the script, which stops generation
         return SamplingOptions(
             max_new_tokens=int(st.number_input("Tokens", 1, 1000, 60)),
             temperature=st.slider("Temperature", 0.0, 2.0, 1.0),
@@ -65,7 +65,7 @@ def options() -> SamplingOptions:
 
 
 def chat(loaded: LoadedModel, sampling: SamplingOptions) -> None:
-    """A conversation; its turns are kept in the session."""
+    """Show a conversation; its turns are kept in the session."""
     talk = st.session_state.setdefault("talk", Chat(binding.bound(), loaded, sampling))
     for turn in talk.turns:
         with st.chat_message(turn.role):
@@ -78,7 +78,7 @@ def chat(loaded: LoadedModel, sampling: SamplingOptions) -> None:
 
 
 def complete(loaded: LoadedModel, sampling: SamplingOptions) -> None:
-    """A prompt and its completion; the last text stays until the next."""
+    """Show a prompt and its completion; the last text stays until the next."""
     prompt = st.text_area("Prompt", "Once upon a time")
     if st.button("Write", type="primary"):
         st.session_state["steps"] = []
@@ -88,7 +88,7 @@ def complete(loaded: LoadedModel, sampling: SamplingOptions) -> None:
 
 
 def start() -> None:
-    """Run this file by Streamlit, on this machine's own address, without usage statistics."""
+    """Run this file with Streamlit, on this machine's own address, without usage statistics."""
     settings = ("--browser.gatherUsageStats=false", "--server.address=127.0.0.1")
     sys.argv = ["streamlit", "run", __file__, *settings, "--", *sys.argv[1:]]
     streamlit()

@@ -51,7 +51,7 @@ SAMPLES_ON_THE_WAY = 4
 STORIES_RUN = Path("runs/stories")
 CHATS = Path("data/dialogues")
 JUDGED_STORIES = 1000
-JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file writes without the fast twin
+JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file generates without the fast twin
 STORY_ROWS = {
     "parsed": "stories that parse",
     "agreed": "stories that also agree",
@@ -66,8 +66,8 @@ class Standing:
     """The model's scores at one time.
 
     loss: held-out, in nats per token.
-    judgement: of stories that it writes; None for other texts.
-    endings: how often it tells a story's right ending from wrong ones; None for other texts.
+    judgement: of stories that it generates; None for other texts.
+    endings: share of stories whose right ending it ranks first; None for other texts.
     """
 
     loss: float
@@ -77,7 +77,7 @@ class Standing:
 
 def standing(run: OpenRun, console: Console, stories: int) -> Standing:
     loss, judgement, endings = run.training.evaluate(), None, None
-    assert loss is not None  # nobody asks to stop
+    assert loss is not None  # no stop was requested
     if isinstance(run.data, StoriesData) and run.training.processes.is_main:
         console.print(f"Judging {stories:,} sampled stories ...", style="dim")
         judgement = judged(run.training, stories)
@@ -86,7 +86,7 @@ def standing(run: OpenRun, console: Console, stories: int) -> Standing:
 
 
 def right_endings(run: OpenRun, count: int) -> Share:
-    """The share of right endings that the model ranks above three wrong ones."""
+    """Return the share of questions whose right ending the model ranks above three wrong ones."""
     questions = read_questions(Path("stories"), count)
     result = answer(run.training.model, run.data.tokenizer, questions, "completion")
     return Share(round(result.acc * count), count)
@@ -95,7 +95,7 @@ def right_endings(run: OpenRun, count: int) -> Share:
 def print_result(
     console: Console, lines: dict[str, float], before: Standing, after: Standing
 ) -> None:
-    """The final table: before, after, and baselines."""
+    """Print the final table: before, after, and baselines."""
     table = Table(title="Before and after", title_justify="left")
     table.add_column("")
     for heading in ("before", "after", "95 % interval"):
@@ -128,12 +128,12 @@ def print_result(
 
 
 def check_command() -> str:
-    """The command that checks the solution in use."""
+    """Return the command that checks the solution in use."""
     return f"gpt2-small check {shlex.quote(str(binding.solution_path(binding.bound())))}"
 
 
 def train_and_draw(run: OpenRun, console: Console, lines: dict[str, float]) -> bool:
-    """Train, and draw the loss curve; whether the run reached its end.
+    """Train, and draw the loss curve; return whether the run reached its end.
 
     After an interrupt the screen says how to resume, and nothing is scored.
     """
@@ -146,7 +146,7 @@ def train_and_draw(run: OpenRun, console: Console, lines: dict[str, float]) -> b
 
 
 def loss_curve(run: OpenRun) -> str:
-    """The line that says where the picture is."""
+    """Return the line that says where the plot is."""
     return f"Loss curve: {run.folder / 'loss.png'}"
 
 
@@ -203,7 +203,7 @@ def prepare_dialogues(processes: Processes, console: Console) -> None:
 
 
 def interrupted(run: OpenRun) -> str:
-    """The message after Ctrl-C outside training; training handles its own."""
+    """Return the message after Ctrl-C outside training, which handles its own."""
     if run.training.step == 0:
         again = f"gpt2-small train --out {shell_word(run.folder)} --resume"
         return f"Interrupted before training. Train it with: {again}"
@@ -227,7 +227,7 @@ def judged_stories() -> int:
 
 
 def unused_folder(name: str) -> Path:
-    """A new folder in runs/: the data's name, with -2, -3, ... if taken."""
+    """Return a new folder in runs/: the data's name, with -2, -3, ... if taken."""
     folder, number = Path("runs") / Path(name).stem, 1
     while folder.exists():
         number += 1

@@ -47,7 +47,7 @@ def test_every_section_passes_at_a_tiny_size_and_is_written(tmp_path):
     assert all(row["steps"] > 0 for row in results["decoding"]["table"])
     assert results["resume"]["table"][0]["same bits"] is True
     assert {row["model"] for row in results["training"]["table"]} >= {"twin"}
-    assert "nanoGPT: left out, it is not at hand" in done.stdout
+    assert "nanoGPT: skipped, not found" in done.stdout
 
 
 def test_the_script_passes_its_options_to_the_program(tmp_path):
