@@ -81,9 +81,8 @@ def _run_command(app: typer.Typer) -> None:
         _say(f"{place.filename}, line {place.lineno}: {str(error) or 'this is not written yet'}")
         sys.exit(NOT_WRITTEN)
     except PermissionError as error:
-        _say(
-            f"{error.filename} cannot be used ({error.strerror}); change who may read and write it"
-        )
+        path, reason = error.filename or "a file or port", error.strerror or error
+        _say(f"{path} cannot be used ({reason}); change who may read and write it")
         sys.exit(CANNOT_BE_USED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -1,9 +1,10 @@
 """Send network requests with a time limit, so that Ctrl-C takes effect at once."""
 
-import queue
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from itertools import islice
 from typing import TypeVar
 
 NETWORK_SECONDS = 20.0
@@ -24,22 +25,21 @@ def within(seconds: float | None, ask: Callable[[], Answer]) -> Answer:
     Raises:
         TimeoutError: there is no answer within `seconds`.
     """
-    answers: queue.SimpleQueue[tuple[Answer | None, Exception | None]] = queue.SimpleQueue()
+    answer: Future[Answer] = Future()
 
-    def answer() -> None:
+    def run() -> None:
         try:
-            answers.put((ask(), None))
-        except Exception as error:
-            answers.put((None, error))
+            answer.set_result(ask())
+        except BaseException as error:  # a panic of native code is not an Exception
+            answer.set_exception(error)
 
-    threading.Thread(target=answer, name=THREAD, daemon=True).start()
+    threading.Thread(target=run, name=THREAD, daemon=True).start()
     try:
-        result, error = answers.get(timeout=seconds)
-    except queue.Empty:
+        return answer.result(timeout=seconds)
+    except TimeoutError:
+        if answer.done():  # its own error
+            raise
         raise TimeoutError(f"no answer within {seconds or 0:.0f} seconds") from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
 
 
 def interruptible(items: Iterable[Answer]) -> Iterator[Answer]:
@@ -47,9 +47,9 @@ def interruptible(items: Iterable[Answer]) -> Iterator[Answer]:
 
     Nothing is prefetched.
     """
-    iterator, end = iter(items), object()
-    while (item := within(None, lambda: next(iterator, end))) is not end:
-        yield item  # type: ignore[misc]
+    iterator = iter(items)
+    while found := within(None, lambda: list(islice(iterator, 1))):
+        yield found[0]
 
 
 def is_waiting() -> bool:

@@ -1,13 +1,14 @@
 """Read the code of a notebook as one Python text whose lines lead back to its cells.
 
 The format is nbformat 4 (JSON). The code cells are joined in order; IPython's magics and shell
-commands (%, !, ? at the beginning of a line) become comments.
+commands (%, !, ? at the beginning of a line, and the lines that a backslash continues) become
+comments.
 """
 
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ def python_of(path: Path, content: bytes) -> bytes:
         notebook = json.loads(content)
         cells = notebook["cells"]
         texts = [_text_of(cell) for cell in cells if cell["cell_type"] == "code"]
+        code = joined(dict(enumerate(texts, start=1)))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is not a notebook of format 4 ({type(error).__name__}); save it again in "
@@ -43,7 +45,7 @@ def python_of(path: Path, content: bytes) -> bytes:
         ) from error
     if not texts:
         raise UserError(f"{path} has no code cells")
-    return joined(dict(enumerate(texts, start=1)))
+    return code
 
 
 def joined(cells: Mapping[int, str]) -> bytes:
@@ -60,8 +62,16 @@ def _text_of(cell: dict[str, Any]) -> str:
     text = "\n".join(lines) + "\n"
     if _is_python(text):
         return text  # a line that begins with % may continue an expression
-    lines = [_ASSIGNED.sub(r"\1[]  # \2", line) for line in lines]
-    return "\n".join(_MAGIC.sub(r"\1pass  # \2", line) for line in lines) + "\n"
+    return "\n".join(_without_commands(lines)) + "\n"
+
+
+def _without_commands(lines: list[str]) -> Iterator[str]:
+    """The lines, with magics and shell commands as comments."""
+    is_continued = False
+    for line in lines:
+        plain = _MAGIC.sub(r"\1pass  # \2", _ASSIGNED.sub(r"\1[]  # \2", line))
+        yield f"# {line}" if is_continued else plain
+        is_continued = (is_continued or plain != line) and line.endswith("\\")
 
 
 def _is_python(text: str) -> bool:

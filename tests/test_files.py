@@ -164,6 +164,24 @@ def test_a_file_in_the_place_of_a_folder_is_refused_and_unchanged(file: Path) ->
     assert contents(file.parent) == {"file.txt": OLD}
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_the_working_directory_is_not_replaced(tmp_path: Path, monkeypatch, name: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match="is the working directory or contains it; give a new"):
+        write_folder(Path(name), NEW)
+    assert contents(tmp_path / "here") == {}
+
+
+def test_a_folder_is_written_from_a_removed_working_directory(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    for text in (OLD, NEW):
+        write_folder(tmp_path / "folder", text)
+    assert (tmp_path / "folder" / "file.txt").read_text() == NEW
+
+
 def test_a_link_to_a_folder_stays_a_link_and_the_folder_is_replaced(tmp_path: Path) -> None:
     write_folder(tmp_path / "folder", OLD)
     link = tmp_path / "link"

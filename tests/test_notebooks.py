@@ -56,7 +56,10 @@ def test_an_error_in_a_cell_is_reported_with_the_cells_number_and_line(tmp_path:
     assert error.endswith("code cell 2, line 2: NameError: name 'z' is not defined")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"cells": 3}', "null"])
+SURROGATE = json.dumps({"cells": [{"cell_type": "code", "source": "x = '\ud83d'"}]})
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cells": 3}', "null", SURROGATE])
 def test_an_invalid_notebook_is_refused_with_the_way_out(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.ipynb"
     path.write_text(text)
@@ -141,6 +144,17 @@ def test_a_notebook_of_colab_is_checked(tmp_path: Path) -> None:
     verdict = warm_checker().check(path, ["LayerNorm"])
     assert verdict.error is None
     assert verdict.reports["LayerNorm"].mistakes == ("layer-norm-unbiased-variance",)
+
+
+@pytest.mark.parametrize("first", ["!pip install -q", "%pip install", "found = !ls"])
+def test_a_shell_command_on_several_lines_is_left_out(first: str) -> None:
+    cell = f"{first} \\\n    einops \\\n    torch\nx = 1 + \\\n    2\n"
+    cells = [{"cell_type": "code", "source": cell}]
+    text = notebooks.python_of(Path("a.ipynb"), json.dumps({"cells": cells}).encode())
+    names: dict[str, object] = {}
+    exec(text, names)
+    assert names["x"] == 3
+    assert text.count(b"\n") == 6
 
 
 def test_shell_cells_are_left_out() -> None:

@@ -107,6 +107,7 @@ def test_an_error_is_reported_in_one_sentence_with_exit_code_2(
         ("openwebtxt", "did you mean openwebtext?"),
         ("tinystory", "did you mean tinystories?"),
         ("{folder}/plya.txt", "did you mean {folder}/play.txt?"),
+        ("", "give a file, hub:OWNER/NAME"),
         ("xyz", "give a file, hub:OWNER/NAME, or one of openwebtext, fineweb-edu"),
     ],
 )

@@ -76,11 +76,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     A folder at `path` is replaced; if `path` is a link, its target is. The new folder gets a
     manifest with the SHA-256 of every file.
 
-    Raises UserError when `path` is a file or a device, and when the folder cannot be written; a
-    folder at `path` is unchanged then, and no partial folder is left.
+    Raises UserError when `path` is a file, a device or the working directory, and when the folder
+    cannot be written; a folder at `path` is unchanged then, and no partial folder is left.
     """
     if path.is_symlink():
         path = path.resolve()
+    if path.is_dir() and _contains_working_directory(path):
+        raise UserError(f"{path} is the working directory or contains it; give a new folder")
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is not a folder; give a new folder")
     aside = path.with_name(f".{path.name}.unfinished")
@@ -99,6 +101,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise cannot_write(path, error, "nothing was changed; ") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _contains_working_directory(path: Path) -> bool:
+    try:
+        return Path.cwd().is_relative_to(path.resolve())
+    except OSError:  # it was removed
+        return False
 
 
 def _take_place(aside: Path, path: Path) -> None:

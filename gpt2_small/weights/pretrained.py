@@ -52,7 +52,7 @@ def load_pretrained(
 def find_pretrained(name_or_folder: str | Path, *, with_tokenizer: bool = False) -> Path:
     """Find the folder of a model, and download it from the Hub if necessary.
 
-    with_tokenizer: as in `hub.fetch`.
+    with_tokenizer: as in `hub_models.fetch`.
 
     Raises UserError for an unknown name, and for a file.
     """

@@ -11,7 +11,7 @@ from gpt2_small.data.conversations.chat_sources import DIALOGUES, open_chat_sour
 from gpt2_small.data.conversations.conversation import Audit, Conversation, conform
 from gpt2_small.data.conversations.oasst import PATHS
 from gpt2_small.data.conversations.record_shapes import FROM
-from gpt2_small.data.conversations.rendering import TOO_LONG, render, role_id
+from gpt2_small.data.conversations.rendering import TOO_LONG, RenderedConversation, render, role_id
 from gpt2_small.data.corpora.corpus import HeldOut, document_hash
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import atomic_folder
@@ -131,7 +131,7 @@ def _rendered(
     tokenizer: Tokenizer,
     options: ChatOptions,
     audit: Audit,
-) -> Iterator[tuple[str, Any]]:
+) -> Iterator[tuple[str, RenderedConversation]]:
     """Each conversation's split and rendering; duplicates are counted."""
     seen: set[bytes] = set()
     for conversation in found:

@@ -106,7 +106,7 @@ def _open_files(
 def _existing(name: str) -> Path:
     """The path of an existing file or folder of text. Raises UserError, with the nearest name."""
     path = Path(name)
-    if not os.path.lexists(path):
+    if not name or not os.path.lexists(path):
         folder = path.parent if os.path.isdir(path.parent) else Path()
         near = None if path.suffix else nearest(name, NAMES, cutoff=0.5)
         beside = None if near else nearest(path.name, sorted(os.listdir(folder)))

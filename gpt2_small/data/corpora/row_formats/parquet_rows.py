@@ -72,7 +72,7 @@ def _parquet(path: Path) -> Iterator[Any]:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield file
     except (OSError, pyarrow.ArrowException) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
         raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}") from None
 
 
