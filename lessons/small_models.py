@@ -25,7 +25,7 @@ STUDENT = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 class Text(NamedTuple):
-    """A text by characters: its letters, and the ids of the training and the held-out part."""
+    """A text by characters: its alphabet, and the ids of the training and held-out split."""
 
     letters: str
     train: Tensor
@@ -39,7 +39,7 @@ class Text(NamedTuple):
 
 
 def tiny_shakespeare() -> Text:
-    """Tiny Shakespeare, whose first nine tenths are for training."""
+    """Return tiny Shakespeare, whose first nine tenths are for training."""
     text = (FOLDER / "tiny_shakespeare.txt").read_text(encoding="utf-8")
     letters = "".join(sorted(set(text)))
     number = {letter: id for id, letter in enumerate(letters)}
@@ -60,14 +60,14 @@ def train(
     solution: ModuleType | None = None,
     name: str = "",
 ) -> list[float]:
-    """Train a model in place, and give the loss of every step, in nats.
+    """Train a model in place, and return every step's loss, in nats.
 
     The recipe is that of the preset `shakespeare-cpu`: AdamW with beta2 0.98 and weight decay 0.1,
     a warm-up of 3 %, then a cosine down to 2 % of the peak. The fast twin computes the loss where
     it can.
 
-    solution: the module whose training functions are used; left out, the bound one.
-    name: what a line of progress calls the model; without a name there is no line.
+    solution: the module whose training functions are used; by default the bound one.
+    name: the model's name in a line of progress; without a name there is no line.
     """
     solution = solution or binding.bound()
     objective = Objective(solution, model, CPU)
@@ -94,7 +94,7 @@ def train(
 
 
 def windows(tokens: Tensor, steps: int, seed: int, batch_size: int, n_ctx: int) -> Iterator[Tensor]:
-    """The windows [batch seq+1] of every step, drawn by the seed and the step."""
+    """Return the windows [batch seq+1] of every step, drawn with the seed and the step."""
     array = tokens.numpy()
     for step in range(steps):
         yield batch_at(array, seed=seed, step=step, batch_size=batch_size, n_ctx=n_ctx)
@@ -102,7 +102,7 @@ def windows(tokens: Tensor, steps: int, seed: int, batch_size: int, n_ctx: int) 
 
 @torch.no_grad()
 def held_out_loss(model: nn.Module, tokens: Tensor, n_ctx: int = 64) -> float:
-    """The mean loss of all tokens but the first, in windows of n_ctx, in nats."""
+    """Return the mean loss of all tokens but the first, in windows of n_ctx, in nats."""
     objective = Objective(binding.bound(), model.eval(), CPU)
     objective.module.eval()
     total = 0.0
@@ -112,7 +112,7 @@ def held_out_loss(model: nn.Module, tokens: Tensor, n_ctx: int = 64) -> float:
 
 
 class TrainingProgress:
-    """One line that is written again: how far a training is, and what it shows."""
+    """One line on the screen, overwritten: a training's step and loss."""
 
     def __init__(self, name: str, steps: int) -> None:
         self.name, self.steps = name, steps
@@ -139,12 +139,12 @@ class Interval(NamedTuple):
         return f"{self.mean:.3f} ± {self.half:.3f}"
 
     def is_below(self, other: "Interval") -> bool:
-        """Whether the two intervals do not overlap, and this one is the lower."""
+        """Return whether the two intervals do not overlap, and this one is the lower."""
         return self.mean + self.half < other.mean - other.half
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The 95 % interval of the mean of some seeds' values, by Student's t."""
+    """Return the 95 % interval of the mean of some seeds' values, by Student's t."""
     if len(values) < 3:
         raise ValueError(f"{len(values)} seeds give no interval here; take at least 3")
     quantile = STUDENT[min(len(values) - 3, len(STUDENT) - 1)]
@@ -154,7 +154,7 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def stored(lesson: str) -> dict[str, list[float]]:
-    """A lesson's stored measurements: the values of its seeds by name."""
+    """Return a lesson's stored measurements: the values of its seeds by name."""
     found: dict[str, list[float]] = json.loads(
         (FOLDER / lesson / MEASUREMENTS).read_text(encoding="utf-8")
     )["values"]
@@ -162,7 +162,7 @@ def stored(lesson: str) -> dict[str, list[float]]:
 
 
 def draw_intervals(axes: Any, values: Mapping[str, Sequence[float]], label: str) -> None:
-    """Draw every seed's value as a dot, and the interval of their mean as a bar, a row a name."""
+    """Draw a row per name: every seed's value as a dot, and the interval of their mean as a bar."""
     axes.use_sticky_edges = False  # leave room beside the bars
     for row, seeds in enumerate(values.values()):
         found = interval(seeds)
@@ -177,5 +177,5 @@ def draw_intervals(axes: Any, values: Mapping[str, Sequence[float]], label: str)
 
 
 def smoothed(losses: Sequence[float], width: int = 25) -> list[float]:
-    """The mean of each loss and those before it, up to so many."""
+    """Return the mean of each loss and the losses before it, up to a given number."""
     return [statistics.fmean(losses[max(0, at - width + 1) : at + 1]) for at in range(len(losses))]

@@ -30,7 +30,7 @@ def test_without_residual_sums_one_head_is_no_better_than_bigram_counts(values: 
     assert found.mean + found.half > BIGRAM
 
 
-def test_without_residual_sums_four_heads_and_the_mlp_show_no_significant_effect(
+def test_without_residual_sums_four_heads_and_the_mlp_show_no_clear_effect(
     values: Values,
 ) -> None:
     heads, mlp = interval(values, "four heads"), interval(values, "four heads, MLP")

@@ -122,9 +122,7 @@ def test_the_cosine_ends_above_the_other_schedules_in_a_short_run(found, values:
         assert interval(values[name]).is_below(interval(values["cosine"])), name
 
 
-def test_the_trapezoid_and_the_higher_rate_show_no_significant_difference(
-    found, values: Values
-) -> None:
+def test_the_trapezoid_and_the_higher_rate_show_no_clear_difference(found, values: Values) -> None:
     interval = found.small_models.interval
     ours, other = interval(values["trapezoid"]), interval(values["4 times the rate"])
     assert not ours.is_below(other)

@@ -3,7 +3,7 @@
 # %% [markdown]
 # # 01 Bigram
 #
-# The smallest language model there is: it looks at one token and predicts the next. You build it by counting and
+# The smallest language model looks at one token and predicts the next. You build it by counting and
 # by gradient, and find that both give the same table. Its loss is the baseline of all lessons after this one.
 #
 # You write five functions in a file of your own, and the kit tells you after every save how each is doing:
@@ -79,9 +79,9 @@ plt.show()
 # %% [markdown]
 # ## Probabilities, and the floor of counting
 #
-# **Exercises: `probabilities` and `mean_loss`.** With nothing added, the table of counts is the best that any bigram
-# model can do on the text it was counted on: no bigram model has a lower loss there. On other text a pair that was never seen has
-# probability 0, so its loss is infinite. Adding one to every count costs little and avoids that.
+# **Exercises: `probabilities` and `mean_loss`.** With nothing added, the table of counts has the lowest loss of all
+# bigram models on the text it was counted on. On other text an unseen pair has probability 0, so the loss is infinite.
+# Adding one to every count costs little and avoids that.
 
 # %%
 floor = bigram.mean_loss(bigram.probabilities(counts, added=0), train)
@@ -95,10 +95,10 @@ for added in (0.01, 1, 100):
 print(f"a guess, ln {d_vocab}: {torch.tensor(float(d_vocab)).log():.4f} nats")
 
 # %% [markdown]
-# ## Writing
+# ## Generating text
 #
-# **Exercise: `draw`.** The text has words of the right length, vowels between consonants, and no sense: one character
-# of context cannot do more.
+# **Exercise: `draw`.** The text has words of the right length, vowels between consonants, and no meaning: one
+# character of context is not enough for more.
 
 # %%
 table = bigram.probabilities(counts)
@@ -160,5 +160,5 @@ plt.show()
 #
 # - A language model is a distribution of the next token, and its loss is the mean surprise in nats.
 # - The best table can be counted; gradient descent finds the same one, from any seed, to a few thousandths of a nat.
-# - No bigram model can do better, and the text is still nonsense: what is missing is context. Lesson 02 lets every
+# - No bigram model can do better, and the text is still nonsense: it lacks context. Lesson 02 lets every
 #   position look back.

@@ -1,4 +1,4 @@
-"""Observe the functions of the bigram lesson, and compute the same in other ways."""
+"""Observe the functions of the bigram lesson, and compute expected results independently."""
 
 from functools import partial
 from types import ModuleType
@@ -14,13 +14,13 @@ D_VOCAB = 7
 
 
 def text(seed: int, name: str, length: int = 60, d_vocab: int = D_VOCAB) -> Tensor:
-    """Tokens in which id 5 never comes first in a pair, and 6 never comes at all."""
+    """Return tokens in which id 5 never begins a pair, and id 6 does not occur."""
     drawn = torch.randint(d_vocab - 2, (length,), generator=draws(seed, name))
     return torch.cat([drawn, torch.tensor([5])]) if d_vocab == D_VOCAB else drawn
 
 
 def table(seed: int, name: str, d_vocab: int = D_VOCAB) -> Tensor:
-    """A row-stochastic table whose rows differ."""
+    """Return a row-stochastic table with distinct rows."""
     drawn = torch.rand(d_vocab, d_vocab, generator=draws(seed, name), dtype=torch.float64) ** 3
     return (drawn + 0.01) / (drawn + 0.01).sum(dim=1, keepdim=True)
 
@@ -108,7 +108,7 @@ DRAWS = 4000
 
 
 def drawn(module: ModuleType, seed: int) -> Observation:
-    """A long text by a table whose rows differ, and how often each token follows each."""
+    """Return a long text drawn with distinct rows, and the counts of each token's followers."""
     probabilities = table(seed, "drawn", 4)
     tokens = module.draw(probabilities, 2, DRAWS, generator=draws(seed, "draw"))
     pairs = tokens[:-1] * 4 + tokens[1:]
@@ -175,7 +175,7 @@ def gradient(module: ModuleType, seed: int) -> Observation:
 
 
 def gradient_by_counting(_reference: ModuleType, seed: int) -> Observation:
-    """The softmax minus the observed share of each follower, weighted by each row's share."""
+    """Return softmax minus the observed share of each follower, weighted by each row's share."""
     tokens, logits = text(seed, "logits"), logits_of(seed)
     pairs = torch.bincount(tokens[:-1] * D_VOCAB + tokens[1:], minlength=D_VOCAB**2)
     counts = pairs.view(D_VOCAB, D_VOCAB).double()

@@ -1,7 +1,7 @@
 """A bigram model: count pairs, smooth, score, draw, and learn the same table by gradient.
 
-A bigram model predicts the next token from the one before it alone. Its parameters are one table
-[d_vocab d_vocab], whose row a holds the distribution of what follows token a.
+A bigram model predicts the next token only from the one before it. Its parameters are one table
+[d_vocab d_vocab], whose row a is the distribution of the token after token a.
 """
 
 import torch
@@ -28,7 +28,7 @@ def probabilities(
 ) -> Float[Tensor, "d_vocab d_vocab"]:
     """Turn counts into the distribution of the next token, row by row, in float64.
 
-    `added` is put on every count, so that a pair that was never seen is not impossible (Jurafsky
+    `added` is added to every count, so that an unseen pair is not impossible (Jurafsky
     and Martin, "Speech and Language Processing", section 3.6). With added = 0, a row without counts
     is all zeros.
 
@@ -64,7 +64,7 @@ def draw(
 ) -> Int[Tensor, "length"]:
     """Draw a text of `length` tokens that begins with `first`, each token by the row before it.
 
-    generator: where the randomness comes from; torch's global one when left out.
+    generator: source of randomness; by default torch's global one.
 
     Raises ValueError for a length below 1.
     """

@@ -22,12 +22,12 @@ NAMES = ("with the scale", "without the scale")
 
 
 def module_of(name: str) -> ModuleType:
-    """The bound solution, or the reference without the scale."""
+    """Return the bound solution, or the reference without the scale."""
     return binding.bound() if name == NAMES[0] else reference(variant_set((WITHOUT_SCALE,)))
 
 
 def measure_one(name: str, seed: int) -> float:
-    """The loss of six layers of width 64 on the held-out text, in nats per character."""
+    """Return the held-out loss of six layers of width 64, in nats per character."""
     text, module = small_models.tiny_shakespeare(), module_of(name)
     torch.manual_seed(seed)
     config = module.TransformerConfig(
@@ -42,12 +42,12 @@ def measure_one(name: str, seed: int) -> float:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The loss with the scale, and without it."""
+    """Return the loss with the scale, and without it."""
     return {name: measure_one(name, seed) for name in NAMES}
 
 
 def on_the_stories() -> tuple[list[float], float]:
-    """Percent above the floor of the stories: of right models, by seed, and without the scale."""
+    """Return percents above the stories' floor: of correct models, by seed, and without scale."""
     costs = measured_costs()
     found = costs.mistakes[WITHOUT_SCALE].above_floor
     assert found is not None

@@ -45,9 +45,9 @@ if mine.exists():
 # %% [markdown]
 # ## One computation, three forms
 #
-# **Exercises: `average_by_loop`, `average_by_matrix`, `average_by_softmax`.** A loop says what is meant. A product with
-# a triangular matrix does all positions at once. A softmax of zeros and minus infinities makes that matrix, and from
-# there it is one step to weights that are not all equal.
+# **Exercises: `average_by_loop`, `average_by_matrix`, `average_by_softmax`.** The loop is the definition. A product
+# with a triangular matrix computes all positions at once. A softmax of zeros and minus infinities gives that matrix,
+# and it is one step from there to unequal weights.
 
 # %%
 values = torch.randn(2, 8, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -58,8 +58,9 @@ for other in (lesson.average_by_matrix(values), lesson.average_by_softmax(values
 # %% [markdown]
 # ## Attention
 #
-# **Exercise: `attend`.** The scores come from the positions themselves: a query says what a position looks for, a key
-# what it offers. With queries of zeros all scores are equal, and attention is the average again.
+# **Exercise: `attend`.** The scores are computed from the positions themselves: dot products of a query (what a
+# position looks for) and keys (what the others offer). With queries of zeros all scores are equal, and attention is
+# the average again.
 
 # %%
 generator = torch.Generator().manual_seed(1)
@@ -80,7 +81,7 @@ plt.show()
 # ## Why the mask
 #
 # A model that may look at the token it has to predict has nothing to learn. With the mask, the output at a position
-# does not depend on anything after it: below, positions 4 to 7 are changed, and the outputs at 0 to 3 stay.
+# does not depend on anything after it: below, positions 4 to 7 are changed, and the outputs at 0 to 3 stay the same.
 
 # %%
 changed = values.clone()
@@ -115,9 +116,9 @@ for d_head in (4, 16, 64):
     print(f"   (± {error[1]:.2f} over seeds)")
 
 # %% [markdown]
-# What leaving the scale out costs depends on the model. Below are six layers of width 64 on tiny Shakespeare with and
-# without it: dots are three seeds, bars the 95 % intervals of their means, as they were measured when this lesson was
-# written. On the stories of this kit the same edit is measured with the preset `stories` after 300 steps.
+# The cost of leaving the scale out depends on the model. Below are six layers of width 64 on tiny Shakespeare with and
+# without it: dots are three seeds, bars the 95 % intervals of their means, measured when this lesson was written. On
+# the stories of this kit the same edit is measured with the preset `stories` after 300 steps.
 
 # %%
 figure, axes = plt.subplots(figsize=(8, 1.8))
@@ -131,8 +132,9 @@ print(
 )
 
 # %% [markdown]
-# On Shakespeare leaving the scale out is no worse that three seeds could show; on the stories it ends well above every
-# right model. Training can learn smaller queries by itself; the scale makes the start the same for every width.
+# On Shakespeare three seeds show no clear difference without the scale; on the stories the loss without it ends well
+# above that of every correct model. Training can learn smaller queries by itself; the scale makes the start the same
+# for every width.
 #
 # ## Takeaways
 #

@@ -1,4 +1,4 @@
-"""Observe the functions of the attention lesson, and compute the same in other ways."""
+"""Observe the functions of the attention lesson, and compute expected results independently."""
 
 from types import ModuleType
 
@@ -34,7 +34,7 @@ def averaged(part: str) -> Observe:
 
 
 def cumulative(_reference: ModuleType, seed: int) -> Observation:
-    """torch's running sum, divided by how many there are."""
+    """Return torch's cumulative sum divided by the number of terms."""
     return {
         "the means": values_of(seed).cumsum(dim=1) / torch.arange(1, SEQ + 1)[:, None],
         "the means of one position": values_of(seed, 1),
@@ -85,7 +85,7 @@ def attended_sharply(module: ModuleType, seed: int) -> Observation:
 
 
 def without_future(module: ModuleType, seed: int) -> Observation:
-    """The first positions' outputs with other later positions."""
+    """Return the first positions' outputs with other later positions."""
     cut = [part[:, :3] for part in heads(seed)]
     return {
         "the first three positions of seven": module.attend(*heads(seed))[:, :3],

@@ -16,7 +16,7 @@ small_models = gpt2_small.load(FOLDER / "small_models.py")
 SEEDS = (0, 1, 2)
 PRESET = training_preset("shakespeare-cpu")
 STEPS, ALL_STEPS = 500, PRESET.recipe.max_steps
-# For each kind the better of these two on another seed: without norms, a model is slow to begin.
+# The better of two rates on another seed: without norms, training starts slowly.
 RATE, RATE_WITHOUT_NORMS = PRESET.recipe.learning_rate, 1.5e-2
 
 Weights = dict[str, Tensor]
@@ -56,17 +56,17 @@ STAGES: dict[str, Stage] = {
 }
 ONE_BLOCK, FOUR_BLOCKS = "... and norms", "four blocks"
 NAMES = (*STAGES, FOUR_BLOCKS)
-# What is measured beside the stages: a stage with all steps of the preset.
+# Measured in addition: a stage with all steps of the preset.
 LONGER = {f"one block, {ALL_STEPS:,} steps": ONE_BLOCK}
 
 
 def rate_of(name: str) -> float:
-    """The highest learning rate of a stage."""
+    """Return the highest learning rate of a stage."""
     return RATE if name in (ONE_BLOCK, FOUR_BLOCKS) else RATE_WITHOUT_NORMS
 
 
 class StageModel(nn.Module):
-    """A stage between the embeddings and the transposed W_E, whose weights are drawn as GPT-2's."""
+    """A stage between the embeddings and the transposed W_E, with GPT-2's initialisation."""
 
     def __init__(self, lesson: ModuleType, stage: Stage, d_vocab: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class StageModel(nn.Module):
 
 
 def gpt2_of(d_vocab: int, **changes: int) -> nn.Module:
-    """The bound Transformer in the preset's shape, or in a changed one, with new weights."""
+    """Return the bound Transformer in the preset's shape or a changed one, with new weights."""
     solution = binding.bound()
     model: nn.Module = solution.Transformer(
         solution.TransformerConfig(d_vocab=d_vocab, **{**PRESET.model, **changes})
@@ -94,7 +94,7 @@ def gpt2_of(d_vocab: int, **changes: int) -> nn.Module:
 def train_stage(
     lesson: ModuleType, name: str, seed: int, *, steps: int = STEPS, is_shown: bool = False
 ) -> tuple[list[float], float, nn.Module]:
-    """Train a stage: the loss of every step, the loss on the held-out text, and the model.
+    """Train a stage; return every step's loss, the held-out loss, and the model.
 
     The last stage is trained as the bound Transformer, of which `lesson.gpt` is the function.
     """
@@ -109,7 +109,7 @@ def train_stage(
 
 
 def measure_one(name: str, seed: int) -> float:
-    """The loss on the held-out text, in nats per character, of one of the names measured."""
+    """Return the held-out loss of one of the measured names, in nats per character."""
     lesson = gpt2_small.load(FOLDER / "03_gpt" / "reference.py")
     if name in LONGER:
         return train_stage(lesson, LONGER[name], seed, steps=ALL_STEPS)[1]
@@ -117,5 +117,5 @@ def measure_one(name: str, seed: int) -> float:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The loss of every stage, and of one block with all steps."""
+    """Return the loss of every stage, and of one block with all steps."""
     return {name: measure_one(name, seed) for name in (*NAMES, *LONGER)}

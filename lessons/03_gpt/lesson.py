@@ -4,8 +4,8 @@
 # # 03 From one head to GPT
 #
 # Lesson 02 ended with attention. Here it becomes a language model, one stage at a time: one head, four heads, an MLP,
-# residual sums, norms, four blocks. Every stage is trained on tiny Shakespeare, and its loss on text that it has not
-# seen shows what the stage is worth. You write GPT-2 as five functions of its weights:
+# residual sums, norms, four blocks. Every stage is trained on tiny Shakespeare, and its held-out loss shows how much
+# the stage improves the model. You write GPT-2 as five functions of its weights:
 #
 # ```
 # gpt2-small start my_gpt.py --lesson gpt
@@ -45,8 +45,8 @@ if mine.exists():
 # %% [markdown]
 # ## The baseline
 #
-# The best bigram table of the training text, with one added to every count, is the baseline: a model that uses more than
-# one character should end below it.
+# The best bigram table of the training text, with one added to every count, is the baseline: a model that uses more
+# than one character should end below it.
 
 # %%
 text = small_models.tiny_shakespeare()
@@ -79,8 +79,8 @@ def train_stage(name):
 one_head = train_stage("one head")
 
 # %% [markdown]
-# What does the head look at? Each row is a position, a query, and how bright a column is shows how much of that
-# position's attention goes to the key there. The order of tokens counts: a head can prefer the character just before.
+# What does the head look at? Each row is a query's position, and the brightness of a column is the share of its
+# attention on the key there. The order of tokens matters: a head can prefer the previous character.
 
 # %%
 line = "First Citizen:\nBefore we proceed any further,"
@@ -114,8 +114,8 @@ plt.show()
 # %% [markdown]
 # ## Four heads
 #
-# **Exercise: `multi_head`.** One pattern has to serve every purpose; four narrower heads have four, for the same number
-# of weights. Each projects what it found back to the width of the model, and the projections are added.
+# **Exercise: `multi_head`.** One head has one pattern; four narrower heads have four, with the same number of weights.
+# Each head's output is projected back to the width of the model, and the projections are added.
 
 # %%
 train_stage("four heads")
@@ -123,7 +123,7 @@ train_stage("four heads")
 # %% [markdown]
 # ## An MLP
 #
-# **Exercise: `mlp`.** Attention only mixes what the positions hold. The MLP computes with it, at each position by itself.
+# **Exercise: `mlp`.** Attention only mixes the positions' vectors. The MLP computes with each of them separately.
 
 # %%
 train_stage("four heads, MLP")
@@ -131,8 +131,8 @@ train_stage("four heads, MLP")
 # %% [markdown]
 # ## Residual sums
 #
-# So far every part replaced what came in: the logits know the token at a position only if a head looks at it. Now each
-# part adds to a stream that keeps what was there.
+# So far every part replaced its input: the logits depend on the token at a position only if a head looks at it. Now
+# each part adds its output to a residual stream, which keeps the input.
 
 # %%
 train_stage("... with sums")
@@ -140,8 +140,8 @@ train_stage("... with sums")
 # %% [markdown]
 # ## Norms: a block
 #
-# **Exercise: `block`.** Before each part, and at the end, the stream is normalised, so that a part reads numbers of one
-# size whatever was added before it.
+# **Exercise: `block`.** Before each part, and at the end, the stream is normalised, so that a part's input has the
+# same scale whatever was added before.
 
 # %%
 train_stage("... and norms")
@@ -149,9 +149,9 @@ train_stage("... and norms")
 # %% [markdown]
 # ## Four blocks: GPT-2
 #
-# **Exercise: `gpt`.** Four blocks after each other, between the embeddings and the logits that every stage had: that is GPT-2, in the shape
-# of the kit's preset `shakespeare-cpu`. Your function gives what `Transformer` of `solution.py` gives for the same
-# weights, so the last stage is trained as that model, through its fast twin.
+# **Exercise: `gpt`.** Four blocks after each other, between the embeddings and the logits that every stage had: that
+# is GPT-2, in the shape of the kit's preset `shakespeare-cpu`. Your function computes the same logits as `Transformer`
+# of `solution.py` with the same weights, so the last stage is trained as that model, through its fast twin.
 
 # %%
 model = train_stage(experiment.FOUR_BLOCKS)
@@ -181,9 +181,9 @@ plt.show()
 # %% [markdown]
 # ## All stages
 #
-# On the left, the trainings of this notebook, with one seed. On the right, the same with three seeds, as they are
-# stored beside this lesson: dots are seeds, bars the 95 % intervals of their means. Where two bars overlap, nothing is
-# claimed.
+# On the left, the trainings of this notebook, with one seed. On the right, the same with three seeds, stored beside
+# this lesson: dots are seeds, bars the 95 % intervals of their means. Where two bars overlap, this lesson claims no
+# difference.
 
 # %%
 stored = small_models.stored("03_gpt")
@@ -202,21 +202,21 @@ for name, values in stored.items():
     print(f"{name:27} {small_models.interval(values)}   {here}")
 
 # %% [markdown]
-# What three seeds show, after 500 steps and after the preset's 2,000:
+# Results of three seeds, after 500 steps and after the preset's 2,000:
 #
-# - Without sums, one head is no better than counting pairs. It sees 64 characters, but the logits know the character at
-#   a position only through it. Nothing is claimed for four heads or the MLP here: the bars overlap.
+# - Without sums, one head is no better than counting pairs. It sees 64 characters, but the logits depend on the
+#   character at a position only through it. Four heads and the MLP show no clear effect here: the bars overlap.
 # - Residual sums and norms are the two large steps.
-# - Four blocks learn more slowly than one: after 500 steps they are behind. Depth is not what so short a training asks
-#   for.
-# - After all 2,000 steps one block alone lies well below 1.88, which nanoGPT states for four blocks of this width and so
-#   many steps (its README, "quick start"), at a lower learning rate.
+# - Four blocks learn more slowly than one: after 500 steps they are behind. So short a training does not profit from
+#   depth.
+# - After all 2,000 steps one block alone is well below 1.88, the loss that nanoGPT's README ("quick start") gives for
+#   four blocks of this width and as many steps, at a lower learning rate.
 #
-# `gpt2-small train --preset shakespeare-cpu --data input.txt --out run` makes the whole run, with checkpoints.
+# `gpt2-small train --preset shakespeare-cpu --data input.txt --out run` trains the whole run, with checkpoints.
 #
-# ## Writing
+# ## Generating text
 #
-# What the last stage writes, by the kit's `generate`.
+# A text of the last stage, generated by the kit's `generate`.
 
 # %%
 start = torch.tensor([text.encode("\n")])

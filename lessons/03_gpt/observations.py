@@ -1,4 +1,4 @@
-"""Observe the functions of the lesson from one head to GPT, and compute the same in other ways."""
+"""Observe the functions of the lesson from one head to GPT, and compute expected results."""
 
 from collections.abc import Callable
 from functools import partial
@@ -60,7 +60,7 @@ SHAPES["gpt"] = {
 
 
 def weights_of(part: str, seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
-    """Random weights of a part, none of them 0 or 1."""
+    """Return random weights of a part, none of them 0 or 1."""
     return {
         name: random_parameter(name, shape, seed).to(dtype) for name, shape in SHAPES[part].items()
     }
@@ -84,7 +84,7 @@ def projections(seed: int, scale: float = 1.0) -> list[Tensor]:
     ]
 
 
-# What each part is given, as a function of the seed, the positions and the number type.
+# Each part's inputs, as a function of seed, sequence length and dtype.
 Inputs = Callable[[int, int, torch.dtype], tuple[object, ...]]
 
 
@@ -121,7 +121,7 @@ def in_float32(part: str) -> Observe:
 
 
 def without_future(part: str) -> Observe:
-    """The first positions' outputs with other later positions."""
+    """Return the first positions' outputs with other later positions."""
 
     def observe(module: ModuleType, seed: int) -> Observation:
         function = getattr(module, part)
@@ -172,7 +172,7 @@ def sharp_head(module: ModuleType, seed: int) -> Observation:
 
 
 def head_by_torch(_reference: ModuleType, seed: int) -> Observation:
-    """torch's causal attention of the projected positions."""
+    """Return torch's causal attention of the projected positions."""
     residual, (W_Q, W_K, W_V) = residual_of(seed), projections(seed)
     output = F.scaled_dot_product_attention(
         residual @ W_Q, residual @ W_K, residual @ W_V, is_causal=True
@@ -195,7 +195,7 @@ def later(seq: int = SEQ) -> Tensor:
 
 
 def heads_by_torch(_reference: ModuleType, seed: int) -> Observation:
-    """torch.nn.MultiheadAttention with the same weights."""
+    """Return the output of torch.nn.MultiheadAttention with the same weights."""
     theirs = nn.MultiheadAttention(D_MODEL, HEADS, batch_first=True, dtype=torch.float64)
     torch_attention(weights_of("multi_head", seed), theirs)
     residual = residual_of(seed)
@@ -204,7 +204,7 @@ def heads_by_torch(_reference: ModuleType, seed: int) -> Observation:
 
 
 def mlp_by_torch(_reference: ModuleType, seed: int) -> Observation:
-    """Two torch.nn.Linear with torch.nn.GELU between them."""
+    """Return the output of two torch.nn.Linear with torch.nn.GELU between them."""
     weights = weights_of("mlp", seed)
     into, out = nn.Linear(D_MODEL, D_MLP).double(), nn.Linear(D_MLP, D_MODEL).double()
     with torch.no_grad():
@@ -217,7 +217,7 @@ def mlp_by_torch(_reference: ModuleType, seed: int) -> Observation:
 
 
 def block_by_torch(_reference: ModuleType, seed: int) -> Observation:
-    """torch.nn.TransformerEncoderLayer with its norms first, causal, with the same weights."""
+    """Return the output of a causal torch.nn.TransformerEncoderLayer with norms first."""
     layer = nn.TransformerEncoderLayer(
         D_MODEL, HEADS, D_MLP, dropout=0.0, activation=partial(F.gelu, approximate="tanh"),
         batch_first=True, norm_first=True, dtype=torch.float64,
@@ -236,7 +236,7 @@ def block_by_torch(_reference: ModuleType, seed: int) -> Observation:
 
 
 def stored_model(module: ModuleType, _seed: int) -> Observation:
-    """The logits of the stored GPT-2 whose logits TransformerLens gave."""
+    """Return the logits of the stored GPT-2, whose oracle is TransformerLens."""
     config, _, weights, tokens = stored_input("tied", "Transformer")
     single = {name: weight.float() for name, weight in weights.items()}
     return {"the logits of a stored GPT-2": module.gpt(tokens, single, config["n_layers"])}

@@ -19,7 +19,7 @@ Weights = Mapping[str, Tensor]
 
 
 def under(weights: Weights, prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with a prefix, without it."""
+    """Return the weights whose names begin with a prefix, without it."""
     return {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
 
 

@@ -30,9 +30,9 @@ Encode = Callable[[str], Sequence[int]]
 
 
 class Task(NamedTuple):
-    """Questions and answers as tokens [rows seq], in which what is no target is stored as ~token.
+    """Questions and answers as tokens [rows seq]; tokens other than targets are stored as ~token.
 
-    d_vocab: how many ids there are.
+    d_vocab: number of ids.
     """
 
     train: Tensor
@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
 
 def task(examples: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Task:
-    """Ids of questions and answers, numbered anew without those that never occur.
+    """Return ids of questions and answers, renumbered without unused ids.
 
     Each answer is followed by an end. The last HELD_OUT rows are held out.
     """
@@ -59,7 +59,7 @@ def task(examples: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Task:
 
 @cache
 def sums() -> list[tuple[str, str]]:
-    """All sums of two numbers below 100, such as ("27+58=", "85"), in a mixed order."""
+    """Return all sums of two numbers below 100, such as ("27+58=", "85"), in random order."""
     found = [(f"{a}+{b}=", str(a + b)) for a in range(100) for b in range(100)]
     Random(0).shuffle(found)
     return found
@@ -67,7 +67,7 @@ def sums() -> list[tuple[str, str]]:
 
 @cache
 def sum_merges() -> list[tuple[int, int]]:
-    """Byte pairs learned from the sums that are not held out."""
+    """Return byte pairs learned from the training sums."""
     text = "\n".join(question + answer for question, answer in sums()[:-HELD_OUT])
     merges: list[tuple[int, int]] = lesson.train_bpe(text, SUM_IDS)
     return merges
@@ -75,7 +75,7 @@ def sum_merges() -> list[tuple[int, int]]:
 
 @cache
 def addition(ids: int) -> Task:
-    """Addition by characters (ids 0) or byte pairs (SUM_IDS)."""
+    """Return the addition task by characters (ids 0) or byte pairs (SUM_IDS)."""
     merges = sum_merges() if ids else []
     encode = partial(lesson.encode, merges=merges)
     return task([(encode(question), encode(answer)) for question, answer in sums()])
@@ -83,7 +83,7 @@ def addition(ids: int) -> Task:
 
 @cache
 def words() -> list[str]:
-    """The different words of tiny Shakespeare of 3 to 8 small letters, in a mixed order."""
+    """Return tiny Shakespeare's distinct words of 3 to 8 lower-case letters, in random order."""
     text = (_FOLDER.parent / "tiny_shakespeare.txt").read_text(encoding="utf-8")
     found = sorted(set(re.findall(r"\b[a-z]{3,8}\b", text)))
     Random(0).shuffle(found)
@@ -92,16 +92,16 @@ def words() -> list[str]:
 
 @cache
 def tokenizer(ids: int) -> BytePairTokenizer:
-    """Byte pairs of tiny Shakespeare."""
+    """Return byte pairs of tiny Shakespeare."""
     text = (_FOLDER.parent / "tiny_shakespeare.txt").read_text(encoding="utf-8")
     return BytePairTokenizer.train(text, ids)
 
 
 @cache
 def letters_of_words(ids: int, *, is_reversed: bool) -> Task:
-    """Say the letters of a word, or its letters from the last to the first.
+    """Return the task of spelling a word forwards or backwards.
 
-    ids: of the tokenizer that the word is read with; 0 for characters. The answer is in letters.
+    ids: of the tokenizer that encodes the word; 0 for characters. The answer is in letters.
     """
     colon, first = -1, -1 - len(LETTERS)
     letter = {each: first + place for place, each in enumerate(LETTERS)}
@@ -114,7 +114,7 @@ def letters_of_words(ids: int, *, is_reversed: bool) -> Task:
 
 
 def trained(task: Task, seed: int, *, steps: int, name: str = "") -> tuple[nn.Module, list[float]]:
-    """A model of width 64 with two layers, and the mean loss of every step's targets, in nats."""
+    """Train a model of two layers of width 64; return it and the mean target loss of each step."""
     torch.manual_seed(seed)
     config = gpt2_small.TransformerConfig(
         d_model=64, n_layers=2, n_heads=4, n_ctx=task.train.shape[1], d_vocab=task.d_vocab
@@ -147,20 +147,20 @@ def trained(task: Task, seed: int, *, steps: int, name: str = "") -> tuple[nn.Mo
 
 
 def batch(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Rows that are drawn with replacement."""
+    """Return rows drawn with replacement."""
     return rows[torch.randint(len(rows), (BATCH_SIZE,), generator=generator)]
 
 
 @torch.no_grad()
 def accuracy(model: nn.Module, rows: Tensor) -> float:
-    """The share of answers of which every token is the most likely one after those before it."""
+    """Return the share of answers whose every token is the most likely one given the previous."""
     tokens, is_target = tokens_and_mask(rows)
     is_right = model(tokens[:, :-1]).argmax(dim=-1) == tokens[:, 1:]
     return (is_right | ~is_target[:, 1:]).all(dim=1).double().mean().item()
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The measurements of one seed: the share of right answers to held-out questions."""
+    """Return one seed's measurements: the shares of right answers to held-out questions."""
     found = {}
     for ids in (0, SUM_IDS):
         sums_task = addition(ids)
@@ -175,5 +175,5 @@ def measure(seed: int) -> dict[str, float]:
 
 
 def tokens_of(ids: int) -> str:
-    """A tokenizer in words."""
+    """Describe a tokenizer in words."""
     return f"{ids} ids" if ids else "characters"

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # 04 Tokenization
 #
-# A model reads ids. Where they come from decides what it can see: you write the byte-pair encoder of GPT-2 in five
-# functions, compare it with the libraries that everybody uses, look at what GPT-2's own table does to numbers, capitals
-# and other scripts, and train small models to see what that costs them.
+# A model reads ids, and the tokenizer decides what it can see of a text. You write the byte-pair encoder of GPT-2 in
+# five functions, compare it with the usual libraries, look at what GPT-2's own table does to numbers, capitals and
+# other scripts, and train small models to measure the cost.
 #
 # ```
 # gpt2-small start my_bpe.py --lesson tokenization
@@ -46,8 +46,8 @@ if mine.exists():
 # %% [markdown]
 # ## Bytes and words
 #
-# Every text is bytes in UTF-8, so 256 ids are enough for all of them. Byte-pair encoding adds an id for a pair of
-# neighbours that is frequent, again and again. GPT-2 first splits the text into words, so that no id spans two of them.
+# Every text is bytes in UTF-8, so 256 ids are enough for all of them. Byte-pair encoding repeatedly adds an id for the
+# most frequent pair of neighbours. GPT-2 first splits the text into words, so that no id spans two of them.
 
 # %%
 print(bpe.PATTERN.findall("It's 2026:  naïve café, 東京!"))
@@ -57,7 +57,7 @@ print(list("é東🙂".encode()))
 # ## Counting, merging, training
 #
 # **Exercises: `count_pairs`, `merge`, `train_bpe`.** On the first 50,000 characters of tiny Shakespeare, the first
-# merges are what you would expect of English.
+# merges are frequent pairs of English letters.
 
 # %%
 text = (reference.parents[1] / "tiny_shakespeare.txt").read_text(encoding="utf-8")[:50_000]
@@ -125,9 +125,9 @@ plt.show()
 # %% [markdown]
 # ## GPT-2's own table
 #
-# 50,000 merges learned on web pages. What a model stumbles over is often what its tokenizer does. Digits are grouped by
-# chance: the columns of a sum do not stand under each other. A capital makes other tokens, and so does the beginning of
-# a text, where no space stands before the word.
+# 50,000 merges learned on web pages. Many errors of a model come from its tokenizer. Digits are grouped irregularly:
+# digits of equal place value do not line up in a sum. A capital letter gives other tokens, and so does the beginning
+# of a text, where no space precedes the word.
 
 # %%
 from gpt2_small.tokenizers.registry import make_tokenizer
@@ -148,15 +148,16 @@ for digits in range(1, 5):
     print(f"{alone:4} of {len(numbers):4} numbers of {digits} digits are one token")
 
 # %% [markdown]
-# A space belongs to the word behind it. A prompt that ends in a space therefore ends in a token that hardly ever stands
-# before a word: the model never saw the text cut there.
+# A space belongs to the word after it. A prompt that ends in a space therefore ends in a token that hardly ever
+# precedes a word: the model has rarely seen a text cut there.
 
 # %%
 for text_shown in ("hello world", "hello ", "hello  world"):
     print(f"{text_shown!r:14} {pieces(text_shown)}")
 
 # %% [markdown]
-# A script that was rare on those pages is cut into its bytes, so a context of as many tokens holds less text.
+# A script that was rare on those pages is split into bytes, so a context of the same number of tokens contains less
+# text.
 
 # %%
 english = "The quick brown fox jumps over the lazy dog."
@@ -166,8 +167,8 @@ for sentence in (english, korean):
     print(f"{per_token:.2f} bytes per token: {sentence}")
 
 # %% [markdown]
-# The name of a user of a forum is a token, since the tokenizer's text held it often enough. The text that the models
-# read hardly held it, and they answered to it erratically (Rumbelow and Watkins 2023, "SolidGoldMagikarp"). And
+# The name of a forum user is a token, since it was frequent in the tokenizer's text. It was rare in the text that the
+# models were trained on, and they answered to it erratically (Rumbelow and Watkins 2023, "SolidGoldMagikarp"). And
 # `<|endoftext|>` is a token of its own, 50256, that separates documents. What a user types must never become it: this
 # kit encodes the name as its characters.
 
@@ -176,10 +177,10 @@ print(pieces(" SolidGoldMagikarp"), gpt2.encode(" SolidGoldMagikarp"))
 print(gpt2.encode("<|endoftext|>"), "is not", [gpt2.end_of_text])
 
 # %% [markdown]
-# ## What it costs: sums
+# ## The cost: sums
 #
 # Two equal models learn to add two numbers below 100 from 9,000 of the 10,000 sums. One reads characters; the other
-# reads byte pairs learned from the sums, of which some numbers are one token and others two. An answer counts when all
+# reads byte pairs learned from the sums, in which some numbers are one token and others two. An answer counts if all
 # of it is right; the 1,000 sums were held out.
 
 # %%
@@ -196,12 +197,12 @@ for ids in (0, experiment.SUM_IDS):
     now[name] = experiment.accuracy(model, task.held_out)
 
 # %% [markdown]
-# ## What it costs: letters
+# ## The cost: letters
 #
-# The next models are shown a word of Shakespeare, and say its letters from the last to the first. The answer is in
-# letters for all of them. What differs is how the word is read: letter by letter, or as the tokens of a byte-pair
-# tokenizer. A token says nothing of the letters in it: which they are must be learned for each token by itself, and
-# the held-out words have tokens that were rare or missing in the others.
+# The next models read a word of Shakespeare, and write its letters from the last to the first. The answer is in
+# letters for all of them; the word is read letter by letter, or as the tokens of a byte-pair tokenizer. An id does not
+# reveal the letters of its token: they must be learned for each token separately, and the held-out words have tokens
+# that were rare or missing in the training words.
 
 # %%
 for ids in (0, experiment.WORD_IDS[-1]):
@@ -211,9 +212,9 @@ for ids in (0, experiment.WORD_IDS[-1]):
     now[name] = experiment.accuracy(model, task.held_out)
 
 # %% [markdown]
-# The dots are three seeds, the bars their 95 % intervals, as they were measured when this lesson was written; this run
-# is the cross. Characters add better than byte pairs with every seed, though how much better depends on the seed. The
-# more ids a tokenizer has, the fewer words come out right; spelling a word in its own order is no way out.
+# The dots are three seeds, the bars their 95 % intervals, measured when this lesson was written; this run is the
+# cross. Characters add better than byte pairs with every seed, though how much better depends on the seed. The more
+# ids a tokenizer has, the fewer words come out right, also when a word is spelled forwards.
 
 # %%
 figure, axes = plt.subplots(figsize=(8, 3.2))
@@ -228,7 +229,7 @@ for name, values in stored.items():
 # %% [markdown]
 # ## Takeaways
 #
-# - A tokenizer is learned before the model, by counting, and decides what the model can tell apart.
+# - A tokenizer is learned before the model, by counting, and decides what the model can distinguish.
 # - Merges are applied in the order in which they were learned, inside words only.
 # - Implementations agree except where two pairs occur equally often: a tokenizer has to state its rule for ties.
-# - Numbers cut into tokens by chance, and letters hidden inside a token, have to be learned token by token.
+# - Digits in irregular tokens, and letters hidden inside a token, have to be learned token by token.

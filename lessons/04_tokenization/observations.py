@@ -1,4 +1,4 @@
-"""Observe the functions of the tokenization lesson, and compute the same in other ways."""
+"""Observe the functions of the tokenization lesson, and compute expected results independently."""
 
 from collections import Counter
 from functools import partial
@@ -23,7 +23,7 @@ WORDS = Counter({(1, 2, 1, 2, 3): 3, (2, 3): 5, (1, 1, 1): 2, (4,): 9})
 
 
 def pairs_as_tensor(pairs: object, part: str) -> Tensor:
-    """Counts [pairs 3] of (first, second, count), sorted. Raises Failure for what is no mapping."""
+    """Return counts [pairs 3] of (first, second, count), sorted. Raises Failure for other types."""
     if not isinstance(pairs, dict):
         raise Failure(f"{part} gives a {type(pairs).__name__}; give a Counter or a dict of pairs")
     rows = sorted((*pair, count) for pair, count in pairs.items() if count)
@@ -31,7 +31,7 @@ def pairs_as_tensor(pairs: object, part: str) -> Tensor:
 
 
 def numbers(ids: object, part: str) -> Tensor:
-    """Ids as a tensor. Raises Failure for what holds no whole numbers."""
+    """Return ids as a tensor. Raises Failure for other types."""
     try:
         return torch.tensor([int(each) for each in ids], dtype=torch.long)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
@@ -39,7 +39,7 @@ def numbers(ids: object, part: str) -> Tensor:
 
 
 def merges_as_tensor(merges: object) -> Tensor:
-    """Merges [merges 2]. Raises Failure for what is no list of pairs of ids."""
+    """Return merges [merges 2]. Raises Failure for other types."""
     try:
         rows = [(int(left), int(right)) for left, right in merges]  # type: ignore[attr-defined]
     except (TypeError, ValueError):
@@ -114,7 +114,7 @@ def train_refusals(module: ModuleType, _seed: int) -> Observation:
 
 
 def learned(_seed: int) -> list[tuple[int, int]]:
-    """Merges whose order matters: the shorter ones that they are made of come later too."""
+    """Return merges whose order matters: the shorter ones inside them are learned later too."""
     # fmt: off
     return [(108, 111), (101, 115), (257, 116), (256, 119), (32, 259), (110, 101), (32, 261),
             (262, 119), (263, 258), (105, 100), (32, 119), (266, 265), (267, 258), (101, 114)]
@@ -145,7 +145,7 @@ def encoded_bytes(module: ModuleType, _seed: int) -> Observation:
 
 
 def by_rank(module: ModuleType, _seed: int) -> Observation:
-    """`abc` with two merges that overlap: the first that was learned applies, wherever it is."""
+    """Encode `abc` with two overlapping merges: the one learned first applies."""
     ab, bc = (97, 98), (98, 99)
     return {
         "'abc' with bc learned before ab": numbers(module.encode("abc", [bc, ab]), "encode"),
@@ -171,7 +171,7 @@ def decoded_broken(module: ModuleType, _seed: int) -> Observation:
 
 
 def decoded_across(module: ModuleType, _seed: int) -> Observation:
-    """A character whose bytes are in several ids."""
+    """Decode a character whose bytes are in several ids."""
     return {"a character in three ids": str(module.decode([256, 0x82, 0xAC], [(120, 0xE2)]))}
 
 

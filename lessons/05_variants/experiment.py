@@ -19,7 +19,7 @@ STEPS = 300
 HELD_OUT = 30_000  # characters of the held-out text
 SHAPE = dict(d_model=64, n_layers=2, n_heads=4, n_ctx=32)
 
-# What the model is called, and the edits of the reference that make it.
+# A model's name, and the edits of the reference that make it.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "GPT-2": (),
     "sinusoids": ("positional-embedding-sinusoidal",),
@@ -35,13 +35,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 def module_of(name: str) -> ModuleType:
-    """The reference with a variant's edits; GPT-2 is the bound solution."""
+    """Return the reference with a variant's edits; for GPT-2 the bound solution."""
     edits = VARIANTS[name]
     return reference(variant_set(edits)) if edits else binding.bound()
 
 
 def model_of(name: str, seed: int, d_vocab: int, **changes: int) -> nn.Module:
-    """A variant with new weights of a seed."""
+    """Return a variant with new weights of a seed."""
     module = module_of(name)
     torch.manual_seed(seed)
     model: nn.Module = module.Transformer(
@@ -51,7 +51,7 @@ def model_of(name: str, seed: int, d_vocab: int, **changes: int) -> nn.Module:
 
 
 def train(name: str, seed: int, *, is_shown: bool = False) -> tuple[list[float], float, nn.Module]:
-    """Train a variant: the loss of every step, the loss on the held-out text, and the model."""
+    """Train a variant; return every step's loss, the held-out loss, and the model."""
     text = small_models.tiny_shakespeare()
     model = model_of(name, seed, len(text.letters))
     losses = small_models.train(
@@ -68,17 +68,17 @@ def train(name: str, seed: int, *, is_shown: bool = False) -> tuple[list[float],
 
 
 def measure_one(name: str, seed: int) -> float:
-    """The loss of a variant on the held-out text, in nats per character."""
+    """Return a variant's held-out loss, in nats per character."""
     return train(name, seed)[1]
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The loss of every variant on the held-out text, in nats per character."""
+    """Return every variant's held-out loss, in nats per character."""
     return {name: measure_one(name, seed) for name in VARIANTS}
 
 
 def differences(values: dict[str, list[float]]) -> dict[str, list[float]]:
-    """The measured difference of each variant's loss from GPT-2's with the same seed."""
+    """Return the measured differences of each variant's loss from GPT-2's with the same seed."""
     return {
         name: [mine - base for mine, base in zip(found, values["GPT-2"], strict=True)]
         for name, found in values.items()
@@ -87,7 +87,7 @@ def differences(values: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def frequency_loss() -> float:
-    """The loss on the held-out text of a model that knows only how frequent each character is."""
+    """Return the held-out loss of a model that knows only the characters' frequencies."""
     text = small_models.tiny_shakespeare()
     counts = torch.bincount(text.train, minlength=len(text.letters)).double()
     losses = -(counts / counts.sum()).log()[text.held_out[1:HELD_OUT]]
@@ -95,7 +95,7 @@ def frequency_loss() -> float:
 
 
 def gradient_sizes(name: str, seed: int) -> list[float]:
-    """The norm of the gradient of W_out in each of eight layers, before the first step."""
+    """Return the norm of the gradient of W_out in each of eight layers, before the first step."""
     text = small_models.tiny_shakespeare()
     model = model_of(name, seed, len(text.letters), n_layers=8)
     batch = next(small_models.windows(text.train, 1, seed, 16, SHAPE["n_ctx"]))

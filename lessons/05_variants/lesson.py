@@ -3,8 +3,8 @@
 # %% [markdown]
 # # 05 Variants
 #
-# GPT-2 is one of many transformers. Here you write what others do differently, change one thing at a time in a small
-# GPT-2, train it on tiny Shakespeare, and see what the change is worth at this size.
+# GPT-2 is one of many transformers. Here you write the components of others, change one thing at a time in a small
+# GPT-2, train it on tiny Shakespeare, and measure the effect at this size.
 #
 # ```
 # gpt2-small start my_variants.py --lesson variants
@@ -45,9 +45,10 @@ if mine.exists():
 # %% [markdown]
 # ## A variant is a file
 #
-# Flags in a model hide what it computes. Here a variant is the reference with named edits, a file that you can read:
-# `gpt2-small variant --with mlp-relu --out v.py` writes one, and `gpt2-small check v.py --as mlp-relu` proves that a file
-# is that variant. These are the lines that change for one with norms after the sums and ReLU.
+# Flags in a model's code make its computation hard to see. Here a variant is the reference with named edits, a file
+# that you can read: `gpt2-small variant --with mlp-relu --out v.py` writes one, and `gpt2-small check v.py --as
+# mlp-relu` proves that a file is that variant. These are the lines that change for one with norms after the sums and
+# ReLU.
 
 # %%
 from gpt2_small.checker.variants import variant_text
@@ -59,9 +60,9 @@ print("\n".join(line for line in difflib.unified_diff(original, changed, lineter
 # %% [markdown]
 # ## Positions: sines and cosines
 #
-# **Exercise: `sinusoids`.** The first transformer learns no vectors for its positions. Each pair of features is the sine
-# and the cosine of the position times a frequency of its own, so the dot product of two positions depends on their
-# distance alone.
+# **Exercise: `sinusoids`.** The first transformer learns no vectors for its positions. Each pair of features is the
+# sine and the cosine of the position times a frequency of its own, so the dot product of two positions depends only on
+# their distance.
 
 # %%
 waves = lesson.sinusoids(64, 64)
@@ -75,9 +76,9 @@ plt.show()
 # %% [markdown]
 # ## Positions: rotary
 #
-# **Exercise: `rotary`.** Instead of adding something to the stream, turn queries and keys by an angle that grows with
-# the position. The score of a query and a key then depends on their distance alone, in every layer. Below, one query and
-# one key are compared at all pairs of positions.
+# **Exercise: `rotary`.** Instead of adding a vector to the stream, rotate queries and keys by an angle that grows with
+# the position. The score of a query and a key then depends on position only through their distance, in every layer.
+# Below, one query and one key are compared at all pairs of positions.
 
 # %%
 generator = torch.Generator().manual_seed(3)
@@ -95,7 +96,7 @@ right.legend(title="query's position")
 plt.show()
 
 # %% [markdown]
-# Your functions and the variants' own are the same.
+# Your functions equal the variants' own.
 
 # %%
 in_file = experiment.module_of("sinusoids").sinusoids(64, 64)
@@ -126,12 +127,12 @@ print(f"tanh form and exact form differ by at most {(tanh_form - exact).abs().ma
 # %% [markdown]
 # ## Norms
 #
-# **Exercises: `rms_norm`, `post_norm_block`.** A norm that centres nothing is cheaper, and has no bias. Where the norms
-# stand matters more: after the sums, as in the first transformer, every block rescales the whole stream. Below is the
-# size of the gradient that each layer's MLP gets before the first step, in a model of eight layers. Xiong et al. (2020,
-# "On Layer Normalization in the Transformer Architecture") find that with norms after the sums the last layers' is the
-# largest, and that such models need a warm-up for it. With GPT-2's small weights that does not show here: both lines are
-# flat. What shows is that the gradient is far smaller with norms after the sums.
+# **Exercises: `rms_norm`, `post_norm_block`.** A norm without centring is cheaper, and has no bias. The place of the
+# norms matters more: after the sums, as in the first transformer, every block rescales the whole stream. Below is the
+# size of the gradient that each layer's MLP gets before the first step, in a model of eight layers. Xiong et al.
+# (2020, "On Layer Normalization in the Transformer Architecture") find that with norms after the sums the last layers'
+# gradient is the largest, and that such models therefore need a warm-up. With GPT-2's small weights this does not
+# appear here: both lines are flat. But the gradient is far smaller with norms after the sums.
 
 # %%
 plt.figure(figsize=(7, 3))
@@ -153,8 +154,8 @@ plt.show()
 # %% [markdown]
 # ## Training each
 #
-# Two layers of width 64 that see 32 characters, 300 steps, one seed. Each differs from GPT-2 by its edits and by nothing
-# else, the learning rate included: a variant that wants another rate is at a disadvantage here.
+# Two layers of width 64 that see 32 characters, 300 steps, one seed. Each differs from GPT-2 by its edits and by
+# nothing else, the learning rate included: a variant that needs another rate is at a disadvantage here.
 
 # %%
 curves, held_out = {}, {}
@@ -162,9 +163,9 @@ for name in experiment.VARIANTS:
     curves[name], held_out[name], _ = experiment.train(name, seed=0, is_shown=True)
 
 # %% [markdown]
-# On the left, these trainings. On the right, three seeds of each, as they are stored beside this lesson: the loss on
-# held-out text less that of GPT-2 with the same seed, which is given the same windows. Dots are seeds, bars the 95 %
-# intervals of their means. Where a bar reaches zero, nothing is claimed.
+# On the left, these trainings. On the right, three seeds of each, stored beside this lesson: the held-out loss less
+# that of GPT-2 with the same seed and windows. Dots are seeds, bars the 95 % intervals of their means. Where a bar
+# contains zero, the difference is not significant.
 
 # %%
 differences = experiment.differences(small_models.stored("05_variants"))
@@ -187,15 +188,15 @@ for name, values in differences.items():
 print(f"The characters' own frequencies give {experiment.frequency_loss():.3f} nats.")
 
 # %% [markdown]
-# What three seeds show at this size:
+# Results of three seeds at this size:
 #
-# - Sinusoids, put into GPT-2 as they are, learn nothing but how frequent each character is: the waves are many times as
-#   large as the token embeddings, which GPT-2 draws with a standard deviation of 0.02. With embeddings times
+# - Models with sinusoids and otherwise unchanged embeddings learn only the characters' frequencies: the waves are many
+#   times as large as the token embeddings, which GPT-2 draws with a standard deviation of 0.02. With embeddings times
 #   sqrt(d_model), as their paper has it (section 3.4), they learn, and still end above learned positions here.
-# - Without residual sums, two layers learn the frequencies and no more.
-# - With norms after the sums, some seeds stay at the frequencies and others learn: at this rate and with so short a
-#   warm-up the start is a matter of luck, which agrees with Xiong et al. Of the mean nothing can be claimed.
-# - Rotary positions end below learned ones.
-# - For no positions at all, ReLU, RMS norm and a larger embedding of the tokens nothing is claimed: their bars reach
-#   zero. That a causal model can do without positions is known of larger ones (Haviv et al. 2022, "Transformer Language
-#   Models without Positional Encodings Still Learn Positional Information").
+# - Without residual sums, two layers learn only the frequencies.
+# - With norms after the sums, some seeds learn only the frequencies and others more: at this rate and with so short a
+#   warm-up the start depends on chance, which agrees with Xiong et al. The difference of the means is not significant.
+# - Rotary positions end with a lower loss than learned ones.
+# - Models without positions, with ReLU, with RMS norm and with larger token embeddings show no significant difference:
+#   their bars contain zero. Larger causal models can learn without positions, too (Haviv et al. 2022, "Transformer
+#   Language Models without Positional Encodings Still Learn Positional Information").

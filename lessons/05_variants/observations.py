@@ -1,4 +1,4 @@
-"""Observe the functions of the lesson on variants, and compute the same in other ways."""
+"""Observe the functions of the lesson on variants, and compute expected results independently."""
 
 import math
 from functools import partial
@@ -20,7 +20,7 @@ EPS = 1e-3
 
 
 def normal(seed: int, name: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Random numbers whose mean is not 0."""
+    """Return random numbers with a mean other than 0."""
     drawn = torch.randn(shape, generator=draws(seed, name), dtype=torch.float64)
     return (drawn + 0.4).to(dtype)
 
@@ -36,7 +36,7 @@ def waves(module: ModuleType, _seed: int) -> Observation:
 
 
 def published_waves(_reference: ModuleType, _seed: int) -> Observation:
-    """The published formula, number by number, by Python's own sine and cosine."""
+    """Compute the published formula, number by number, with Python's own sine and cosine."""
 
     def entry(position: int, feature: int, d_model: int) -> float:
         angle = position / 10_000 ** (2 * (feature // 2) / d_model)
@@ -51,7 +51,7 @@ def published_waves(_reference: ModuleType, _seed: int) -> Observation:
 
 
 def wave_products(module: ModuleType, _seed: int) -> Observation:
-    """Dot products of positions that are 3 apart."""
+    """Return dot products of positions at distance 3."""
     table = module.sinusoids(20, 8)
     return {"dot products of positions 3 apart": (table[:-3] * table[3:]).sum(dim=1)}
 
@@ -76,7 +76,7 @@ def turned(module: ModuleType, seed: int) -> Observation:
 
 
 def turned_as_complex_numbers(_reference: ModuleType, seed: int) -> Observation:
-    """Each pair as a complex number, times a number of length 1 (RoFormer, equation 12)."""
+    """Rotate each pair as a complex number (RoFormer, equation 12)."""
     vectors = vectors_of(seed)
     first, second = vectors[..., : D_HEAD // 2], vectors[..., D_HEAD // 2 :]
     angles = torch.tensor(
@@ -92,7 +92,7 @@ def turned_as_complex_numbers(_reference: ModuleType, seed: int) -> Observation:
 
 
 def far_turned(module: ModuleType, seed: int) -> Observation:
-    """One vector at 60 positions, against one at the first: a function of the distance."""
+    """Compare one vector at 60 positions with one at the first: a function of the distance."""
     query, key = (normal(seed, name, 1, 1, 1, D_HEAD) for name in ("query", "key"))
     turned_query, turned_key = (
         module.rotary(each.expand(1, 60, 1, D_HEAD))[0, :, 0] for each in (query, key)
@@ -243,7 +243,7 @@ def residual_kept(module: ModuleType, seed: int) -> Observation:
 
 
 def layer_of_torch(seed: int) -> nn.TransformerEncoderLayer:
-    """torch's layer with its norms last, and random weights in all of its parts."""
+    """Return torch's layer with its norms last, and random weights in all of its parts."""
     layer = nn.TransformerEncoderLayer(
         D_MODEL, HEADS, D_MLP, dropout=0.0, batch_first=True, dtype=torch.float64
     )
@@ -255,7 +255,7 @@ def layer_of_torch(seed: int) -> nn.TransformerEncoderLayer:
 
 
 def parts_of(layer: nn.TransformerEncoderLayer) -> tuple[nn.Module | object, ...]:
-    """The layer's attention, first norm, MLP and second norm, as functions of a stream."""
+    """Return the layer's attention, first norm, MLP and second norm, as functions of a stream."""
 
     def attn(residual: Tensor) -> Tensor:
         output: Tensor = layer.self_attn(residual, residual, residual, need_weights=False)[0]
@@ -278,7 +278,7 @@ def blocked_by_torch(_reference: ModuleType, seed: int) -> Observation:
 
 
 def blocked_simply(module: ModuleType, _seed: int) -> Observation:
-    """Parts that say by a digit that they have run: 2 x + 1, and so on."""
+    """Run the block with parts such as 2 x + 1, whose order determines the result."""
     parts = [
         lambda stream, factor=factor: factor * stream + factor for factor in (2.0, 3.0, 5.0, 7.0)
     ]

@@ -1,4 +1,4 @@
-"""What other transformers do differently: positions, activations, norms, each as one function."""
+"""Variants of transformers: positions, activations and norms, each as one function."""
 
 import math
 from collections.abc import Callable
@@ -24,17 +24,17 @@ def sinusoids(n_ctx: int, d_model: int) -> Float[Tensor, "n_ctx d_model"]:
 def rotary(
     vectors: Float[Tensor, "batch seq head d_head"],
 ) -> Float[Tensor, "batch seq head d_head"]:
-    """Turn queries or keys by their position (Su et al. 2021, "RoFormer", section 3.2).
+    """Rotate queries or keys by their position (Su et al. 2021, "RoFormer", section 3.2).
 
     Feature i and feature i + d_head / 2 are a pair, as in GPT-NeoX and Llama. The pair of position
-    p is turned by the angle p * rate, with rate = 10,000 ** (-2i / d_head): the new first one is
+    p is rotated by the angle p * rate, with rate = 10,000 ** (-2i / d_head): the new first one is
     first * cos - second * sin, the new second one first * sin + second * cos.
 
     Raises ValueError for an odd d_head.
     """
     seq, d_head = vectors.shape[1], vectors.shape[-1]
     if d_head % 2:
-        raise ValueError(f"d_head is {d_head}; features are turned in pairs, so give an even one")
+        raise ValueError(f"d_head is {d_head}; features are rotated in pairs, so give an even one")
     rates = 10_000.0 ** (-torch.arange(0, d_head, 2) / d_head)
     angles = torch.arange(seq)[:, None, None] * rates
     sin, cos = angles.sin().to(vectors.dtype), angles.cos().to(vectors.dtype)

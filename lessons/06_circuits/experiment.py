@@ -1,4 +1,4 @@
-"""Train small models on texts that end in a repeated word, and take their circuits apart."""
+"""Train small models on texts that repeat one word, and analyse their circuits."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -22,11 +22,10 @@ EVERY = 25
 
 
 def repeated_words(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Texts [count n_ctx+1], and which of the n_ctx next tokens can be known [count n_ctx].
+    """Return texts [count n_ctx+1], and which of the n_ctx next tokens are predictable.
 
-    A text is one word of 5 to 14 random tokens, all different, again and again to the end. From the
-    second token of the first repetition on, the next token is certain: it is the one that followed
-    the same token before.
+    A text repeats one word of 5 to 14 distinct random tokens to its end. From the second token of
+    the first repetition on, the next token is certain: the one that followed the same token before.
     """
     length = torch.randint(SHORTEST, LONGEST + 1, (count, 1), generator=generator)
     drawn = torch.rand(count, D_VOCAB, generator=generator).argsort(dim=1)
@@ -35,7 +34,7 @@ def repeated_words(count: int, generator: torch.Generator) -> tuple[Tensor, Tens
 
 
 def new_model(n_layers: int, seed: int) -> nn.Module:
-    """A fresh GPT-2 of width 64 with four heads a layer, and an unembedding of its own.
+    """Return a fresh GPT-2 of width 64 with four heads a layer and an untied unembedding.
 
     Weights are drawn larger than GPT-2's, since the model is narrower.
     """
@@ -55,14 +54,14 @@ def new_model(n_layers: int, seed: int) -> nn.Module:
 
 
 def loss_where_known(model: nn.Module, batch: Tensor) -> Tensor:
-    """The mean loss of the tokens that can be known; the others are stored as ~token."""
+    """Return the mean loss of the predictable tokens; the others are stored as ~token."""
     tokens = torch.where(batch < 0, ~batch, batch)
     is_known = batch[:, 1:] >= 0
     return F.cross_entropy(model(tokens[:, :-1])[is_known], tokens[:, 1:][is_known])
 
 
 def batches(seed: int, steps: int) -> Iterator[list[Tensor]]:
-    """The micro-batch of every step [batch n_ctx+1]; what cannot be known is stored as ~token."""
+    """Return every step's micro-batch [batch n_ctx+1]; unpredictable tokens are ~token."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         tokens, is_known = repeated_words(BATCH_SIZE, generator)
@@ -73,9 +72,9 @@ def batches(seed: int, steps: int) -> Iterator[list[Tensor]]:
 def trained(
     n_layers: int, seed: int, *, steps: int = STEPS, name: str = ""
 ) -> tuple[nn.Module, dict[int, float]]:
-    """A model trained for so many steps, and its accuracy after every 25th.
+    """Return a trained model, and its accuracy after every 25th step.
 
-    name: what a line of progress calls it; without a name there is no line.
+    name: the model's name in a line of progress; without a name there is no line.
     """
     model = new_model(n_layers, seed)
     groups = gpt2_small.parameter_groups(model, weight_decay=0.0)
@@ -98,7 +97,7 @@ def trained(
 
 @torch.no_grad()
 def accuracy(model: nn.Module, removed: tuple[str, ...] = (), count: int = 512) -> float:
-    """The share of the known tokens of held-out texts that the model predicts.
+    """Return the share of the predictable tokens of held-out texts that the model predicts.
 
     removed: names of taps whose activations are replaced by zeros.
     """
@@ -110,7 +109,7 @@ def accuracy(model: nn.Module, removed: tuple[str, ...] = (), count: int = 512) 
 
 @torch.no_grad()
 def lens_accuracy(model: nn.Module) -> list[float]:
-    """The same for what the logit lens reads before the first block and after each."""
+    """Return the accuracy of the logit lens before the first block and after each."""
     tokens, is_known = repeated_words(512, torch.Generator().manual_seed(1234))
     _, cache = lesson.run_with_cache(model, tokens[:, :-1])
     right = lesson.logit_lens(model, cache).argmax(dim=-1) == tokens[:, 1:]
@@ -119,7 +118,7 @@ def lens_accuracy(model: nn.Module) -> list[float]:
 
 @torch.no_grad()
 def attention_scores(model: nn.Module) -> Mapping[str, float]:
-    """The largest score of a head, by layer: induction, its chance level, and the token before."""
+    """Return a head's largest scores by layer: induction, its chance level, previous token."""
     tokens, _ = repeated_words(512, torch.Generator().manual_seed(1234))
     tokens = tokens[:, :-1]
     _, cache = lesson.run_with_cache(model, tokens)
@@ -140,11 +139,10 @@ ASKED, WORD = 5, 14
 
 
 def broken_texts(count: int = 32) -> tuple[Tensor, Tensor, Tensor]:
-    """Clean texts and corrupted ones [count 20], and the token that comes next in the clean ones.
+    """Return clean and corrupted texts [count 20], and the next token of the clean ones.
 
     A text is a word of 14 tokens and its beginning again, up to its token number 5. In a corrupted
-    text another token stands at that place of the first word, so that what is asked has never been
-    seen before.
+    text that token of the first word is replaced, so that the last token has never occurred before.
     """
     generator = torch.Generator().manual_seed(99)
     drawn = torch.rand(count, D_VOCAB, generator=generator).argsort(dim=1)
@@ -155,7 +153,7 @@ def broken_texts(count: int = 32) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def path(model: nn.Module) -> Tensor:
-    """The share of the right token's log-probability that each stream restores [layer seq]."""
+    """Return each stream's restored share of the right token's log-probability [layer seq]."""
     clean, corrupted, right = broken_texts()
 
     def score(logits: Tensor) -> Tensor:
@@ -166,7 +164,7 @@ def path(model: nn.Module) -> Tensor:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The measurements of one seed's two models."""
+    """Return the measurements of one seed's two models."""
     (two, curve), (one, control) = trained(2, seed), trained(1, seed)
     steps, shares = (50, 100, 150, 200, 300), path(two)
     return {

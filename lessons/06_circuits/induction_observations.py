@@ -12,7 +12,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 
 def repeated_tokens(seed: int) -> Tensor:
-    """Two rows in which tokens occur once, twice and three times; the second has a pair a a."""
+    """Return two rows with tokens that occur once, twice and three times; one has a pair a a."""
     drawn = torch.randint(0, 6, (2, 12), generator=draws(seed, "repeated"))
     drawn[0, :5] = torch.tensor([1, 2, 3, 1, 2])
     drawn[1, :5] = torch.tensor([9, 4, 4, 4, 8])
@@ -43,7 +43,7 @@ def scored_in_a_loop(_reference: ModuleType, seed: int) -> Observation:
 
 
 def scored_at_the_ends(module: ModuleType, _seed: int) -> Observation:
-    """Heads that always look where an induction head looks, at the same token, and before it."""
+    """Score heads that always look at the induction key, at the same token, and before it."""
     tokens = torch.tensor([[1, 2, 3, 4, 1, 2, 3, 4]])
     heads = torch.zeros(1, 3, 8, 8, dtype=torch.float64)
     for query in range(8):

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # 06 Circuits
 #
-# What happens inside a trained model? You write the four tools with which people find out (reading all activations,
-# patching one, decoding the residual stream, scoring heads), train a model in which a circuit forms while you watch, and
-# take it apart: an induction circuit, which continues a word that it has seen once before.
+# What happens inside a trained model? You write four tools of interpretability (reading all activations, patching one,
+# decoding the residual stream, scoring heads), train a model in which a circuit forms while you watch, and analyse it:
+# an induction circuit, which continues a word that it has seen once before.
 #
 # ```
 # gpt2-small start my_circuits.py --lesson circuits
@@ -45,11 +45,11 @@ if mine.exists():
     gpt2_small.check(mine)
 
 # %% [markdown]
-# ## A text that can be known
+# ## A predictable text
 #
-# A text is one word of 5 to 14 random tokens, again and again. In the first round every token is a surprise. From then
-# on the next token is certain: find the token in the past, and take what followed it there. How long the
-# word is differs from text to text, so counting back a fixed number of places does not help.
+# A text repeats one word of 5 to 14 random tokens. The first time every token is a surprise. After that the next token
+# is certain: find the current token in the past, and take the one after it. The length of the word differs from text
+# to text, so counting back a fixed number of places does not help.
 
 # %%
 tokens, is_known = experiment.repeated_words(6, torch.Generator().manual_seed(3))
@@ -61,8 +61,8 @@ for row, known in zip(tokens, is_known):
 # %% [markdown]
 # ## Two layers, and one
 #
-# Two models learn it, equal but for the number of layers. Watch the accuracy on the tokens that can be known. The dots
-# are this run; the bars are 95 % intervals over three seeds, as they were measured when this lesson was written.
+# Two models learn it, equal but for the number of layers. Watch the accuracy on the predictable tokens. The dots are
+# this run; the bars are 95 % intervals over three seeds, measured when this lesson was written.
 
 # %%
 seed = 0
@@ -108,8 +108,8 @@ plt.show()
 # %% [markdown]
 # ## Scoring heads
 #
-# **Exercise: `induction_scores`.** The score is the share of its attention that a head pays to what followed its token
-# before. A head that looks everywhere evenly has about 0.09 here.
+# **Exercise: `induction_scores`.** The score is the share of its attention that a head pays to the tokens after
+# earlier copies of its token. A head that looks everywhere evenly has about 0.09 here.
 
 # %%
 measured = experiment.attention_scores(two)
@@ -117,13 +117,14 @@ for name, value in measured.items():
     print(f"{name:40} now {value:.3f}, over three seeds {small_models.interval(stored[name])}")
 
 # %% [markdown]
-# Layer 0 has a head that looks at the token before, layer 1 one that looks at what followed. But a pattern says where a
-# head looks, not what it does with it. That these layers are what continues the word is judged by what happens without
+# Layer 0 has a head that looks at the previous token, layer 1 one that looks at the token after the earlier copy. But
+# a pattern shows where a head looks, not its effect. Whether these layers continue the word is tested by removing
 # them.
 #
 # ## Ablation
 #
-# `hooks` of this kit replaces activations while the model runs. What is left when the attention of a layer gives zeros?
+# `hooks` of this kit replaces activations while the model runs. How accurate is the model when a layer's attention
+# outputs zeros?
 
 # %%
 parts = {
@@ -161,8 +162,8 @@ for where in ("layer 0, at the token", "layer 1, at the token", "layer 1, at the
 
 # %% [markdown]
 # Before layer 0 it is at the position of the first `a`. Before layer 1 it is one position later: the first layer has
-# copied into the next position which token came before it, and that is what the second layer's query for `a` matches.
-# One layer cannot do both, and the model with one layer falls short.
+# written into each position which token precedes it, and the second layer's query for `a` matches that. One layer
+# cannot do both, and the model with one layer falls short.
 #
 # ## The logit lens
 #
@@ -190,9 +191,9 @@ for layers in range(3):
 # %% [markdown]
 # ## Takeaways
 #
-# - Activations can be read and replaced by name; a claim about a circuit is a claim about what happens when it is
-#   broken, with a control (here one layer) beside it.
-# - An induction circuit takes two layers: one that tells each position what stood before it, and one that looks for its
-#   own token there.
+# - Activations can be read and replaced by name; a claim about a circuit needs an experiment that breaks it, with a
+#   control (here one layer).
+# - An induction circuit takes two layers: one that writes each position's previous token into it, and one that looks
+#   for its own token there.
 # - In a bigger model the same tools work, with `gpt2_small.load_pretrained("gpt2")`: but a head that scores high on a
 #   pattern may do something else, and a part whose removal hurts may only be a part.

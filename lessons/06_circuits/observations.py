@@ -1,4 +1,4 @@
-"""Observe the functions of the circuits lesson, and compute the same in other ways."""
+"""Observe the functions of the circuits lesson, and compute expected results independently."""
 
 from functools import cache, partial
 from types import ModuleType
@@ -21,7 +21,7 @@ def solution() -> ModuleType:
 
 
 def model_of(stored: str = "tied") -> nn.Module:
-    """A new GPT-2 with the weights of which TransformerLens's activations are stored."""
+    """Return a new GPT-2 with the weights of the stored TransformerLens reference."""
     known = stored_reference(stored)
     model: nn.Module = solution().Transformer(solution().TransformerConfig(**known.config))
     model = model.to(torch.float64).eval()
@@ -34,7 +34,7 @@ def hooks_left(model: nn.Module) -> str:
 
 
 def as_cache(given: object) -> dict[str, Tensor]:
-    """The activations by name, without the fill of masked scores, which is free."""
+    """Return activations by name; masked scores are left out, since their fill is free."""
     if not isinstance(given, dict):
         return {}
     return {name: comparable(name, each) for name, each in given.items() if torch.is_tensor(each)}
@@ -119,7 +119,7 @@ def patched(module: ModuleType, seed: int) -> Observation:
 
 
 def patched_by_parts(_reference: ModuleType, seed: int) -> Observation:
-    """Two of these, by running the model's own modules one after the other, without a hook."""
+    """Compute two patched runs without a hook, module by module."""
     model, known = model_of(), stored_reference("tied")
     found = {}
     for name, layer in (("blocks.0.hook_resid_pre", 0), ("blocks.1.hook_resid_pre", 1)):
@@ -173,7 +173,7 @@ def mean_square(logits: Tensor) -> Tensor:
 
 
 def two_texts(seed: int) -> tuple[Tensor, Tensor]:
-    """Two batches of 7 tokens that differ at positions 2 and 5."""
+    """Return two batches of 7 tokens that differ at positions 2 and 5."""
     clean = torch.randint(0, 29, (2, 7), generator=draws(seed, "texts"))
     corrupted = clean.clone()
     corrupted[:, [2, 5]] = (clean[:, [2, 5]] + 11) % 29
@@ -193,7 +193,7 @@ def mapped(module: ModuleType, seed: int) -> Observation:
 
 
 def mapped_by_parts(_reference: ModuleType, seed: int) -> Observation:
-    """The same without hooks: embed, change one position, run the blocks that are left."""
+    """Compute the same without hooks: embed, change one position, run the remaining blocks."""
     clean, corrupted = two_texts(seed)
     model = model_of("untied")
 
@@ -245,7 +245,7 @@ def lens(module: ModuleType, _seed: int) -> Observation:
 
 
 def lens_by_parts(_reference: ModuleType, _seed: int) -> Observation:
-    """Layer norm by torch's own operation, on the activations that TransformerLens gave."""
+    """Apply torch's own layer norm to TransformerLens's stored activations."""
     found = {}
     for stored in ("tied", "untied"):
         known = stored_reference(stored)

@@ -1,8 +1,7 @@
-"""Circuits: read a model's activations, replace them, and decode them, to find what computes what.
+"""Circuits: read a model's activations, replace them, and decode them.
 
-A model is a `Transformer` of `solution.py`, or of a learner. Its activations pass through taps,
-modules that change nothing and whose names, such as `blocks.0.attn.hook_pattern`, are those of
-TransformerLens.
+A model is a `Transformer` of `solution.py`, or of a learner. Its activations pass through taps:
+identity modules with TransformerLens's names, such as `blocks.0.attn.hook_pattern`.
 """
 
 from collections.abc import Callable
@@ -48,7 +47,7 @@ def patched_logits(
     position: int,
     value: Float[Tensor, "batch ..."],
 ) -> Float[Tensor, "batch seq d_vocab"]:
-    """The logits of a run in which the activation at a tap and a position is another one.
+    """The logits of a run in which the activation at a tap and a position is replaced.
 
     This is activation patching, or causal tracing (Vig et al. 2020, "Investigating Gender Bias in
     Language Models Using Causal Mediation Analysis", section 3; Meng et al. 2022, "Locating and
@@ -78,7 +77,7 @@ def patching_map(
     corrupted: Int[Tensor, "batch seq"],
     score: Callable[[Float[Tensor, "batch seq d_vocab"]], Tensor],
 ) -> Float[Tensor, "layer seq"]:
-    """How much of the score comes back when one activation of the clean run is put into the other.
+    """The share of the score restored by patching one clean activation into the corrupted run.
 
     The activations are the residual streams before each block (`hook_resid_pre`), one layer and one
     position at a time, patched into the corrupted run. 0 is the corrupted run's score, 1 the clean
@@ -122,7 +121,7 @@ def logit_lens(
 def induction_scores(
     pattern: Float[Tensor, "batch head seq_q seq_k"], tokens: Int[Tensor, "batch seq"]
 ) -> Float[Tensor, "head"]:
-    """The share of its attention that each head pays to what followed its token before.
+    """The share of its attention that each head pays to tokens after earlier copies of its token.
 
     A query's token may have occurred earlier, once or several times; the keys right after those
     occurrences are added up (the prefix matching of Olsson et al. 2022, "In-context Learning and

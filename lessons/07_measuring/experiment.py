@@ -32,7 +32,7 @@ Schedule = Callable[[int], float]
 
 
 def cosine(peak: float = PEAK, warmup: int = WARMUP, steps: int = STEPS) -> Schedule:
-    """The schedule of the parts: a warm-up, then a cosine down to a tenth."""
+    """Return the parts' schedule: a warm-up, then a cosine down to a tenth."""
     return partial(gpt2_small.learning_rate, peak=peak, warmup_steps=warmup, total_steps=steps)
 
 
@@ -55,7 +55,7 @@ LONGER = cosine(4 * PEAK, steps=2 * STEPS)
 
 
 def new_model(seed: int, solution: ModuleType | None = None) -> nn.Module:
-    """A fresh GPT-2 of width 64 with two layers for the stories' words."""
+    """Return a fresh GPT-2 of width 64 with two layers for the stories' words."""
     solution = solution or binding.bound()
     torch.manual_seed(seed)
     config = solution.TransformerConfig(
@@ -67,7 +67,7 @@ def new_model(seed: int, solution: ModuleType | None = None) -> nn.Module:
 
 @cache
 def windows(seed: int, step: int) -> Tensor:
-    """The windows of a step: text and their order depend on seed and step alone."""
+    """Return a step's windows: text and their order depend only on seed and step."""
     return stories_windows(0, step, BATCH_SIZE, N_CTX, order_seed=seed + 1)
 
 
@@ -80,10 +80,10 @@ def trained(
     solution: ModuleType | None = None,
     name: str = "",
 ) -> tuple[nn.Module, list[float]]:
-    """A model trained on stories, and the loss of every step.
+    """Return a model trained on stories, and every step's loss.
 
     micro_batches: of each step, whose gradients are accumulated.
-    solution: whose model is trained; left out, the bound one's.
+    solution: trains its model; by default the bound one's.
     """
     model = new_model(seed, solution)
     groups = gpt2_small.parameter_groups(model, weight_decay=0.1)
@@ -101,7 +101,7 @@ def trained(
 
 
 def without_mask() -> ModuleType:
-    """The reference with a known mistake in it: attention sees the future."""
+    """Return the reference with a known mistake: attention sees the future."""
     text = edited_text(find("attention-mask-missing"))
     return binding.execute(text.encode(), Path("<without the mask>"), "solution_without_mask")
 
@@ -119,7 +119,7 @@ MISTAKES = {
 
 
 def costs_of_mistakes() -> tuple[dict[str, float], tuple[float, ...]]:
-    """Final losses with each of MISTAKES and with none, in percent above the floor, by seed.
+    """Return final losses with each of MISTAKES and with none, in percent above the floor.
 
     `python benchmarks/mistake_costs.py` measured them.
     """
@@ -130,20 +130,20 @@ def costs_of_mistakes() -> tuple[dict[str, float], tuple[float, ...]]:
 
 @cache
 def held_out() -> Tensor:
-    """256 windows of stories that no run trains on."""
+    """Return 256 windows of stories that no run trains on."""
     return torch.cat([stories_windows(0, n, 64, N_CTX, validation=True) for n in range(4)])
 
 
 @torch.no_grad()
 def above_floor(model: nn.Module) -> float:
-    """The loss of held-out stories over their entropy, less 1: 0 is the floor."""
+    """Return the held-out loss divided by the stories' entropy, less 1: 0 is the floor."""
     batch = held_out()
     loss = gpt2_small.next_token_loss(model(batch[:, :-1]), batch)
     return float(loss) / FLOOR - 1
 
 
 def ending_log_probs(model: nn.Module, count: int) -> list[tuple[dict[str, object], list[Tensor]]]:
-    """Questions on stories, with the log-probabilities of the tokens of each of their endings."""
+    """Return questions about stories, with the log-probabilities of their endings' tokens."""
     tokenizer, questions = StoriesTokenizer(), story_questions(count)
     requests = [
         (tokenizer.encode(question["ctx"]), tokenizer.encode_ordinary(ending))
@@ -158,7 +158,7 @@ def ending_log_probs(model: nn.Module, count: int) -> list[tuple[dict[str, objec
 
 
 def accuracy(answered: list[tuple[dict[str, object], list[Tensor]]], by: str) -> float:
-    """The share of questions whose right ending is the best by a definition."""
+    """Return the share of questions whose right ending is the best by a definition."""
     right = [
         lesson.best_ending(log_probs, question["endings"], by) == question["label"]
         for question, log_probs in answered
@@ -171,7 +171,7 @@ TEXT_STEPS, TEXT_CTX = 200, 64
 
 @torch.no_grad()
 def text_losses(seed: int, bpe_size: int, *, name: str = "") -> tuple[float, float]:
-    """Nats per token and bits per byte, on held-out Shakespeare, of a model of characters or pairs.
+    """Return nats per token and bits per byte on held-out Shakespeare, by characters or pairs.
 
     bpe_size: ids of a byte-pair tokenizer trained on the text; 0 for characters.
     """
@@ -199,13 +199,13 @@ def text_losses(seed: int, bpe_size: int, *, name: str = "") -> tuple[float, flo
 
 @cache
 def pairs(size: int) -> BytePairTokenizer:
-    """A byte-pair tokenizer of Shakespeare's first 100,000 characters."""
+    """Return a byte-pair tokenizer of Shakespeare's first 100,000 characters."""
     text = small_models.tiny_shakespeare()
     return BytePairTokenizer.train(text.decode(text.train[:100_000]), size)
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The measurements of one seed."""
+    """Return the measurements of one seed."""
     found = {}
     for name, schedule in SCHEDULES.items():
         model, _ = trained(seed, schedule)

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # 07 Training and measuring
 #
-# Two runs end at different losses. Which of them is better, and how do you know? You write what a training run needs
-# beside the model, and the numbers by which runs are compared, and then measure what each is worth on a small model of
-# stories whose best possible loss is known.
+# Two runs end at different losses. Which of them is better, and how do you know? You write the parts of a training run
+# outside the model, and the numbers by which runs are compared, and then measure the effect of each on a small model
+# of stories whose lowest possible loss is known.
 #
 # ```
 # gpt2-small start my_measuring.py --lesson measuring
@@ -64,8 +64,8 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# A model that ends *below* the floor has seen what it should predict. With the mask of attention left out, training goes
-# perfectly well, and much too well.
+# A model that ends *below* the floor has seen the tokens that it should predict. Without attention's mask, training
+# looks perfect, and the loss is much too low.
 
 # %%
 cheating, _ = experiment.trained(
@@ -78,9 +78,9 @@ print(f"over three seeds: {small_models.interval(stored['without the mask'])}")
 # ## Most mistakes train
 #
 # The other mistakes look healthier. Below, each is the only mistake in the model, trained for 300 steps of the preset
-# `stories`: GELU computed with the exact formula, the variance divided by one less, positions read backwards, the norms
-# after the sums, scores divided by the square root of d_model, no sum around attention, no mask. The grey band is where
-# the right model ends with five seeds; the mistakes have one seed each.
+# `stories`: GELU computed with the exact formula, the variance divided by one less, positions read backwards, the
+# norms after the sums, scores divided by the square root of d_model, no sum around attention, no mask. The grey band
+# is the range of the correct model with five seeds; the mistakes have one seed each.
 
 # %%
 costs, right = experiment.costs_of_mistakes()
@@ -99,15 +99,15 @@ for name, cost in costs.items():
     print(f"{name:24} {cost:6.1f} %  {place} the right model's seeds")
 
 # %% [markdown]
-# The loss does not tell the first two from the right model, and the next three end less than ten percent of the floor
-# above it: nobody would look for a mistake behind such a curve. That is why the parts have a checker, which compares
-# what they compute. `docs/mistakes.md` has the cost of every mistake that was measured.
+# The loss cannot distinguish the first two from the correct model, and the next three end less than ten percent of the
+# floor above it: nobody would suspect a mistake behind such a curve. That is why the parts have a checker, which
+# compares what they compute. `docs/mistakes.md` has the cost of every mistake that was measured.
 
 # %% [markdown]
 # ## The spread between seeds
 #
-# **Exercise: `interval`.** The same run with another seed ends at another loss. A few of them give the interval in which
-# the mean of many would lie; a smaller difference than that is no evidence.
+# **Exercise: `interval`.** The same run with another seed ends at another loss. A few seeds give an interval for the
+# mean of many; a smaller difference is no evidence.
 
 # %%
 seeds = stored["cosine"]
@@ -136,14 +136,15 @@ for name, values in compared.items():
     print(f"{name:34} {small_models.interval(values)}")
 
 # %% [markdown]
-# In a run as short as this one the slow fall of the cosine costs more than it brings: the rate is low for most of the
-# steps. The trapezoid and a higher rate both end well below it, and cannot be told apart. The one thing that must not be
-# left out is the warm-up at a high rate: without it the same run ends more than three times as far above the floor.
+# In a run as short as this one the slow decay of the cosine costs more than it gains: the rate is low for most of the
+# steps. The trapezoid and a higher rate both end well below it, with no clear difference between them. The one thing
+# that must not be left out is the warm-up at a high rate: without it the same run ends more than three times as far
+# above the floor.
 #
 # ## Accumulating gradients
 #
-# **Exercise: `accumulate`.** A batch that does not fit the memory is read in pieces, whose gradients add up to that of
-# the whole. A step must not depend on how it was divided: not with pieces of unequal size either.
+# **Exercise: `accumulate`.** A batch that does not fit into memory is divided into micro-batches, whose gradients add
+# up to that of the whole. A step must not depend on the division, even into unequal micro-batches.
 
 # %%
 fresh = experiment.new_model(seed)
@@ -162,8 +163,8 @@ for pieces in ([8], [4, 4], [5, 2, 1]):
 # %% [markdown]
 # ## Bits per byte
 #
-# **Exercise: `bits_per_byte`.** A model of characters and one of byte pairs read the same Shakespeare. By loss per token
-# the characters are far ahead. But a token of byte pairs is longer; what the two need for the same text can be compared.
+# **Exercise: `bits_per_byte`.** A model of characters and one of byte pairs read the same Shakespeare. By loss per
+# token the characters are far ahead. But a token of byte pairs is longer; the bits for the same text can be compared.
 
 # %%
 for what in ("characters", "512 pairs"):
@@ -178,7 +179,7 @@ for what in ("characters", "512 pairs"):
 #
 # **Exercise: `best_ending`.** A multiple-choice benchmark asks which of four endings a model finds most likely. "Most
 # likely" has several definitions, under one name: the same GPT-2 small has 29.55 by build-nanogpt's and 31.14 by
-# lm-evaluation-harness's. Here are the endings of stories, of which the grammar allows one.
+# lm-evaluation-harness's. Here are endings of stories; the grammar allows one of each four.
 
 # %%
 answered = experiment.ending_log_probs(model, 200)
@@ -198,13 +199,13 @@ differ = sum(
 print(f"the definitions disagree on {differ} of {len(answered)} questions")
 
 # %% [markdown]
-# A guess is right in a quarter of the cases. The endings of a story have as many tokens as each other, so dividing by
-# tokens changes nothing here; dividing by characters changes some answers, and the accuracy by less than three seeds can
+# A guess is right in a quarter of the cases. The endings of a story have equally many tokens, so dividing by tokens
+# changes nothing here; dividing by characters changes some answers, and the accuracy by less than three seeds can
 # show. On HellaSwag, whose endings differ in length, GPT-2 small has 28.92 by the sum and 31.14 by characters.
 #
 # ## Takeaways
 #
-# - Know the floor: a loss below it is a mistake, not a success.
-# - Compare runs over seeds, with an interval; say how many seeds.
-# - Say the unit (per byte, where tokenizers differ) and the definition (of which accuracy).
+# - Know the floor: a loss below it comes from a mistake.
+# - Compare runs over seeds, with an interval; state the number of seeds.
+# - State the unit (per byte if tokenizers differ) and the definition of an accuracy.
 # - The kit does the same: `gpt2-small evaluate`, `docs/evaluation.md`.

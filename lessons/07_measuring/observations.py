@@ -1,4 +1,4 @@
-"""Observe the functions of the measuring lesson, and compute the same in other ways."""
+"""Observe the functions of the measuring lesson, and compute expected results independently."""
 
 import math
 from functools import partial
@@ -14,7 +14,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 
 def number(given: object, what: str) -> Tensor:
-    """A number as a float64. Raises Failure for anything else."""
+    """Return a number as float64. Raises Failure for anything else."""
     try:
         return torch.tensor(float(given), dtype=torch.float64)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -41,7 +41,7 @@ def rates(module: ModuleType, _seed: int) -> Observation:
 
 
 def rates_by_torch(_reference: ModuleType, _seed: int) -> Observation:
-    """torch's schedulers, joined: a linear one up, a constant one, a linear one down."""
+    """Return the rates of torch's joined schedulers: linear up, constant, linear down."""
     from torch.optim.lr_scheduler import ConstantLR, LinearLR, SequentialLR
 
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.8)
@@ -78,12 +78,12 @@ class Line(nn.Module):
 
 
 def mean_of_rows(model: nn.Module, batch: Tensor) -> Tensor:
-    """A loss that is the mean over the rows."""
+    """Return the mean loss over the rows."""
     return (model(batch[:, :-1]) - batch[:, 1:, None]).square().mean()
 
 
 def micro_batches(seed: int) -> list[Tensor]:
-    """Micro-batches of 2, 5 and 1 rows."""
+    """Return micro-batches of 2, 5 and 1 rows."""
     rows = torch.randint(0, 4, (8, 6), generator=draws(seed, "rows"))
     return list(rows.split([2, 5, 1]))
 
@@ -102,7 +102,7 @@ def accumulated(module: ModuleType, seed: int) -> Observation:
 
 
 def accumulated_at_once(_reference: ModuleType, seed: int) -> Observation:
-    """The gradient of all rows in one batch."""
+    """Return the gradient of all rows in one batch."""
     model = Line(seed)
     loss = mean_of_rows(model, torch.cat(micro_batches(seed)))
     loss.backward()
@@ -110,7 +110,7 @@ def accumulated_at_once(_reference: ModuleType, seed: int) -> Observation:
 
 
 def accumulated_again(module: ModuleType, seed: int) -> Observation:
-    """With gradients of an earlier step still there."""
+    """Accumulate while gradients of an earlier step still exist."""
     model = Line(seed)
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -135,7 +135,7 @@ def results(seed: int, count: int) -> list[float]:
 
 
 def bounds(given: object, count: int) -> Tensor:
-    """Two numbers. Raises Failure for anything else."""
+    """Return two numbers. Raises Failure for anything else."""
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise Failure(f"interval gives {text(given)}, not two numbers")
     return torch.stack([number(each, f"an end of the interval of {count}") for each in given])
@@ -149,7 +149,7 @@ def intervals(module: ModuleType, seed: int) -> Observation:
 
 
 def intervals_by_hand(_reference: ModuleType, seed: int) -> Observation:
-    """Of 3 values, with Student's quantile for 2 degrees of freedom in closed form."""
+    """Return intervals of 3 values, with Student's quantile for 2 degrees in closed form."""
     a, b, c = results(seed, 3)
     middle = (a + b + c) / 3
     variance = ((a - middle) ** 2 + (b - middle) ** 2 + (c - middle) ** 2) / 2
@@ -194,7 +194,7 @@ def bits_of_the_harness(_reference: ModuleType, seed: int) -> Observation:
 
 
 def a_guess(module: ModuleType, _seed: int) -> Observation:
-    """A model of bytes that knows nothing needs 8 bits for each."""
+    """Score a uniform model of bytes, which needs 8 bits for each."""
     even = torch.full((4,), -math.log(256), dtype=torch.float64)
     return {"the bits per byte of a guess": number(module.bits_per_byte(even, "four"), "it")}
 
@@ -205,7 +205,7 @@ def bits_refusals(module: ModuleType, _seed: int) -> Observation:
 
 
 def questions(seed: int) -> list[tuple[list[Tensor], list[str]]]:
-    """Endings of several lengths, in tokens and in characters, which do not go together."""
+    """Return endings whose lengths in tokens and in characters are uncorrelated."""
     generator = draws(seed, "questions")
     found = []
     for question in range(60):
@@ -226,7 +226,7 @@ def chosen(module: ModuleType, seed: int) -> Observation:
 
 
 def chosen_by_the_harness(_reference: ModuleType, seed: int) -> Observation:
-    """argmax of the sums, of the means, and of the sums over the endings' lengths."""
+    """Return the argmax of the sums, of the means, and of the sums over the endings' lengths."""
     rows: dict[str, list[int]] = {"sum": [], "token": [], "character": []}
     for given, endings in questions(seed):
         sums = torch.stack([each.sum() for each in given])

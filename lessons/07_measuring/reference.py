@@ -41,10 +41,10 @@ def accumulate(
     batches: Sequence[Int[Tensor, "_ _"]],
     loss: Callable[[nn.Module, Tensor], Tensor],
 ) -> float:
-    """Put the gradient of the mean loss over all rows of the micro-batches into the parameters.
+    """Accumulate the gradient of the mean loss over all rows of the micro-batches.
 
     The gradients are those of one large batch, however it is divided: each micro-batch counts by
-    its share of the rows. Gradients that were there before are dropped.
+    its share of the rows. Earlier gradients are discarded.
 
     loss: gives the mean loss of a micro-batch's rows.
 

@@ -1,4 +1,4 @@
-"""Train a small model on stories, and make it answer, with and without the mask."""
+"""Fine-tune a small stories model to answer, with and without the mask."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,17 +29,17 @@ FLOOR = dialogue_floor()
 
 
 class Words:
-    """The tokenizer of the dialogues: a word an id, the stories' words first."""
+    """The tokenizer of the dialogues: one id per word, the stories' words first."""
 
     number = {word: id for id, word in enumerate(DIALOGUE_WORDS)}  # noqa: RUF012
     user, assistant, end = number[USER], number[ASSISTANT], number[END]
 
     def encode(self, text: str) -> list[int]:
-        """Ids of words that are separated by spaces."""
+        """Return ids of words that are separated by spaces."""
         return [self.number[word] for word in text.split()]
 
     def decode(self, ids: list[int]) -> str:
-        """The words of ids."""
+        """Return the words of ids."""
         return " ".join(DIALOGUE_WORDS[id] for id in ids)
 
 
@@ -48,7 +48,7 @@ STOPS = (words.end, words.user, words.assistant)
 
 
 def dialogues(count: int, name: str) -> list[lesson.Turns]:  # type: ignore[name-defined]
-    """Dialogues as turns of role and text, drawn by a name."""
+    """Return dialogues as turns of role and text, drawn with a name as the seed."""
     rng = Random(name)
     return [
         [(role, " ".join(said)) for role, said in turns_of(generate_dialogue(rng))]
@@ -57,7 +57,7 @@ def dialogues(count: int, name: str) -> list[lesson.Turns]:  # type: ignore[name
 
 
 def base_model(seed: int, *, steps: int = BASE_STEPS, name: str = "") -> nn.Module:
-    """A model of width 64 that has read stories and no dialogue."""
+    """Return a model of width 64 trained on stories only."""
     torch.manual_seed(seed)
     model: nn.Module = gpt2_small.Transformer(
         gpt2_small.TransformerConfig(
@@ -71,10 +71,10 @@ def base_model(seed: int, *, steps: int = BASE_STEPS, name: str = "") -> nn.Modu
 
 
 def grown(base: nn.Module, seed: int, *, rows: str = "like the others") -> nn.Module:
-    """The model with rows for the words of questions and the two roles.
+    """Return the model with new rows for the words of questions and the two roles.
 
-    rows: how the new rows are drawn: "like the others", or "small", with the standard deviation
-    0.02 of a fresh model.
+    rows: their initialisation: "like the others", or "small", with the standard deviation 0.02 of a
+    fresh model.
     """
     generator = torch.Generator().manual_seed(seed)
     state = dict(base.state_dict())
@@ -92,7 +92,7 @@ def grown(base: nn.Module, seed: int, *, rows: str = "like the others") -> nn.Mo
 
 
 def batches(seed: int, steps: int, *, is_masked: bool = True) -> Iterator[list[Tensor]]:
-    """A batch of conversations a step [batch seq]; what is no target is stored as ~token."""
+    """Return each step's batch of conversations [batch seq]; tokens except targets are ~token."""
     drawn = dialogues(steps * BATCH_SIZE, f"training {seed}")
     for step in range(steps):
         chosen = drawn[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
@@ -104,7 +104,7 @@ def batches(seed: int, steps: int, *, is_masked: bool = True) -> Iterator[list[T
 
 
 def loss_of_batch(model: nn.Module, batch: Tensor) -> Tensor:
-    """The mean loss of a batch's targets."""
+    """Return the mean loss of a batch's targets."""
     tokens = torch.where(batch < 0, ~batch, batch)
     logits = model(tokens[:, :-1])
     loss: Tensor = lesson.masked_loss(F.pad(logits, (0, 0, 0, 1)), tokens, batch >= 0)
@@ -114,7 +114,7 @@ def loss_of_batch(model: nn.Module, batch: Tensor) -> Tensor:
 def fine_tuned(
     model: nn.Module, seed: int, *, steps: int = STEPS, is_masked: bool = True, name: str = ""
 ) -> list[float]:
-    """Train a model in place on dialogues, and give the loss of every step."""
+    """Train a model in place on dialogues, and return every step's loss."""
     groups = gpt2_small.parameter_groups(model, weight_decay=0.1)
     records = gpt2_small.train(
         model,
@@ -134,14 +134,14 @@ def fine_tuned(
 
 @torch.no_grad()
 def answer_loss(model: nn.Module, count: int = 64) -> float:
-    """The loss of the targets of held-out dialogues, in nats a target."""
+    """Return the loss of held-out dialogues, in nats per target."""
     rendered = [lesson.render(turns, words) for turns in dialogues(count, "held out")]
     tokens, is_target = lesson.batch_of(rendered)
     return float(lesson.masked_loss(model.eval()(tokens[:, :N_CTX]), tokens, is_target))
 
 
 def answers(model: nn.Module, count: int = 10) -> tuple[float, float, str]:
-    """The share of stories that end, that of stories as asked for, and the first story."""
+    """Return the shares of stories that end and that match the request, and the first story."""
     ended, as_asked, first = 0, 0, ""
     for turns in dialogues(count, "held out"):
         prompt, _ = lesson.render(turns[:1], words)
@@ -154,7 +154,7 @@ def answers(model: nn.Module, count: int = 10) -> tuple[float, float, str]:
 
 
 def measure(seed: int) -> dict[str, float]:
-    """The measurements of one seed."""
+    """Return the measurements of one seed."""
     base, found = base_model(seed), {}
     for rows in ("like the others", "small"):
         model = grown(base, seed, rows=rows)

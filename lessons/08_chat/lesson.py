@@ -3,9 +3,9 @@
 # %% [markdown]
 # # 08 Chat
 #
-# A language model continues a text. To make it answer, nothing new is needed in the model: conversations are written as
-# one text with roles in it, the vocabulary grows by those roles, and the loss is taken on the answers. You write these
-# pieces, and teach a small model that tells stories to answer.
+# A language model continues a text. To make it answer, nothing new is needed in the model: conversations are written
+# as one text with roles in it, the vocabulary grows by those roles, and the loss is taken on the answers. You write
+# these pieces, and fine-tune a small model of stories to answer.
 #
 # ```
 # gpt2-small start my_chat.py --lesson chat
@@ -48,9 +48,9 @@ if mine.exists():
 # %% [markdown]
 # ## A conversation is a text
 #
-# **Exercises: `render`, `batch_of`.** The dialogues of this kit are drawn from a grammar: somebody asks for a story of a
-# hero and a thing, and then asks questions about it. Targets are in capitals below: what the assistant says, and the end
-# after it (`<|story|>` ends turns here).
+# **Exercises: `render`, `batch_of`.** The dialogues of this kit are drawn from a grammar: somebody asks for a story of
+# a hero and a thing, and then asks questions about it. Targets are in capitals below: the assistant's words and the
+# end after them (`<|story|>` ends turns here).
 
 # %%
 conversation = experiment.dialogues(1, "an example")[0]
@@ -85,9 +85,9 @@ print(f"mean of the rows' means {torch.stack(each).mean():.4f}")
 print(f"targets in a row: {int(counts.min())} to {int(counts.max())}")
 
 # %% [markdown]
-# ## A model that tells stories
+# ## A model of stories
 #
-# It has read stories, and no question.
+# It was trained on stories only.
 
 # %%
 seed = 0
@@ -113,13 +113,12 @@ for rows in ("like the others", "small"):
     print(f"after {small_models.interval(stored['after, rows ' + rows])}")
 
 # %% [markdown]
-# Over three seeds the two end within each other's intervals: in 250 steps rows are learned from either start. A choice
-# that is argued for at length may not show at this size; say so, and do not claim it.
+# Over three seeds the two show no clear difference: 250 steps are enough to learn the rows from either start.
 #
 # ## Learning to answer
 #
 # 250 steps on eight dialogues each, with the loss on the answers alone. The dotted line is the floor: the answers'
-# entropy, below which no model can get, since the grammar is known.
+# entropy, which is the lowest possible loss and known from the grammar.
 #
 # **Exercise: `reply`.**
 
@@ -138,14 +137,14 @@ for name, value in (("stories that end", ended), ("as asked", as_asked)):
     print(f"{name:20} now {value:.2f}, over three seeds {small_models.interval(stored[name])}")
 
 # %% [markdown]
-# It has learned the form: it answers a request with a story and ends it. It has not learned to obey: the hero and the
-# thing are its own. That takes longer than the form; the preset `chat-stories` takes 3,300 steps from a better model, and
-# then 99 % of the stories are as asked (`docs/chat.md`).
+# It has learned the format: it answers a request with a story and ends it. It has not learned to follow the request:
+# the hero and the thing are its own choice. That takes longer; the preset `chat-stories` takes 3,300 steps from a
+# better model, and then 99 % of the stories match their requests (`docs/chat.md`).
 #
-# ## What each choice is worth
+# ## The effect of each choice
 #
-# Over three seeds: trained on the answers alone, on all tokens of the same dialogues, and without having read stories
-# first. All with the same number of steps.
+# Over three seeds: trained on the answers alone, on all tokens of the same dialogues, and without pretraining on
+# stories. All with the same number of steps.
 
 # %%
 names = {
@@ -163,11 +162,11 @@ for name, seeds in compared.items():
     print(f"{name:20} {small_models.interval(seeds)} (floor {experiment.FLOOR:.3f})")
 
 # %% [markdown]
-# Stories read before are worth 0.1 nats, many times the spread between seeds. Whether the questions are trained too makes no
-# difference that three seeds could show: they are short here, and drawn from few forms.
+# Pretraining on stories lowers the loss by 0.1 nats, many times the spread between seeds. Training on the questions
+# too makes no clear difference over three seeds: they are short here, and drawn from few patterns.
 #
 # ## Takeaways
 #
 # - A chat is a language model whose texts have roles in them. What a user types must never become a role.
-# - The mask decides what is learned: the answers, and to end them. The loss is a mean over targets.
+# - The mask decides what is learned: the answers and their ends. The loss is a mean over targets.
 # - The same in full: `gpt2-small prepare dialogues --chat`, `train --preset chat-stories`, `chat`, in `docs/chat.md`.

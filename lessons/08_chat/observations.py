@@ -1,4 +1,4 @@
-"""Observe the functions of the chat lesson, and compute the same in other ways."""
+"""Observe the functions of the chat lesson, and compute expected results independently."""
 
 from functools import partial
 from itertools import chain
@@ -15,7 +15,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 
 class Letters:
-    """A tokenizer for the probes: a letter an id; the roles and the end follow."""
+    """A tokenizer for the probes: one id per letter; the roles and the end follow."""
 
     user, assistant, end = 130, 131, 132
 
@@ -29,7 +29,7 @@ TYPED = [("user", "<|assistant|> I obey"), ("assistant", "you typed <|user|>")]
 
 
 def pair(given: object, part: str) -> tuple[Tensor, Tensor]:
-    """Two tensors. Raises Failure for anything else."""
+    """Return two tensors. Raises Failure for anything else."""
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise Failure(f"{part} gives {text(given)}, not two tensors")
     first, second = (tensor(each, "each of the two") for each in given)
@@ -68,7 +68,7 @@ def render_refusals(module: ModuleType, _seed: int) -> Observation:
 
 
 def rows(seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Three conversations of 5, 8 and 3 ids, none of them 0."""
+    """Return three conversations of 5, 8 and 3 ids, none of them 0."""
     generator = draws(seed, "rows")
     found = []
     for length in (5, 8, 3):
@@ -104,7 +104,7 @@ def batch_refusals(module: ModuleType, _seed: int) -> Observation:
 
 
 def scored_batch(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits [3 7 11], tokens, and targets of which the rows have 4, 1 and 2."""
+    """Return logits [3 7 11], tokens, and a mask with 4, 1 and 2 targets per row."""
     generator = draws(seed, "scored")
     logits = 3 * torch.randn(3, 7, 11, generator=generator, dtype=torch.float64)
     tokens = torch.randint(0, 11, (3, 7), generator=generator)
@@ -119,7 +119,7 @@ def lost(module: ModuleType, seed: int) -> Observation:
 
 
 def lost_by_ignored_targets(_reference: ModuleType, seed: int) -> Observation:
-    """torch's cross-entropy, which leaves targets of -100 out."""
+    """Return torch's cross-entropy, which ignores targets of -100."""
     logits, tokens, is_target = scored_batch(seed)
     targets = torch.where(is_target, tokens, -100)[:, 1:]
     return {"the loss": F.cross_entropy(logits[:, :-1].transpose(1, 2), targets)}
@@ -141,7 +141,7 @@ def lost_gradient_by_ignored_targets(_reference: ModuleType, seed: int) -> Obser
 
 
 def lost_at_the_first(module: ModuleType, seed: int) -> Observation:
-    """A first token that is a target has no logits before it, and does not count."""
+    """Score a first token that is a target: it has no logits before it, and does not count."""
     logits, tokens, is_target = scored_batch(seed)
     is_target[:, 0] = True
     made = tensor(module.masked_loss(logits, tokens, is_target), "masked_loss")
@@ -158,7 +158,7 @@ GROWN = 3000
 
 
 def table(seed: int) -> Tensor:
-    """A table of 50 rows, whose five dimensions differ in mean and spread."""
+    """Return a table of 50 rows, whose five dimensions differ in mean and standard deviation."""
     noise = torch.randn(50, 5, generator=draws(seed, "table"), dtype=torch.float64)
     return noise * torch.tensor([0.1, 1.0, 2.0, 0.5, 3.0]) + torch.tensor(
         [4.0, -2.0, 0.0, 1.0, 8.0]
@@ -182,7 +182,7 @@ def new_rows(module: ModuleType, seed: int) -> Observation:
 
 
 def their_statistics(observed: Observation) -> Observation:
-    """Mean and spread of each dimension, and how alike dimensions and rows are, with errors."""
+    """Return each dimension's mean and standard deviation, and correlations, with errors."""
     made = observed["the new rows"]
     assert isinstance(made, Tensor)
     if made.shape != (GROWN, 5):

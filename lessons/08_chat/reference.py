@@ -17,22 +17,22 @@ Turns = Sequence[tuple[str, str]]
 
 
 class Tokenizer(Protocol):
-    """What a conversation needs of a tokenizer; those of this kit have more."""
+    """The methods and ids of a tokenizer that a conversation needs; the kit's have more."""
 
     user: int
     assistant: int
     end: int
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text. The name of a role in it is text, and gives no role."""
+        """Ids of a text. A role's name in it is encoded as plain text."""
         ...
 
 
 def render(turns: Turns, tokenizer: Tokenizer) -> tuple[Int[Tensor, "seq"], Bool[Tensor, "seq"]]:
     """The ids of a conversation, and which of them are targets.
 
-    Targets are what the assistant says and the end after it: the model learns to answer and to
-    stop. Roles and the user's turns are read, not learned.
+    Targets are the assistant's text and the end after it: the model learns to answer and to stop.
+    Roles and the user's turns are read, not learned.
 
     Raises ValueError for a role that is neither "user" nor "assistant".
     """
@@ -53,8 +53,8 @@ def batch_of(
 ) -> tuple[Int[Tensor, "batch seq"], Bool[Tensor, "batch seq"]]:
     """Conversations as rows of one length, padded on the right with id 0, and the mask of targets.
 
-    A causal model cannot see what stands to the right, so padding that is no target changes
-    nothing.
+    A causal model cannot see tokens to the right, so padding outside the targets does not change
+    the loss.
 
     Raises ValueError for no conversation at all.
     """
@@ -97,7 +97,7 @@ def grow(
     (Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models", for the mean).
     The old rows stay as they are.
 
-    generator: where the randomness comes from; torch's global one when left out.
+    generator: source of randomness; by default torch's global one.
 
     Raises ValueError for a negative number of new tokens.
     """
@@ -111,11 +111,11 @@ def grow(
 def reply(
     model: nn.Module, prompt: Int[Tensor, "seq"], stops: Container[int], max_new_tokens: int
 ) -> list[int]:
-    """What the model says after a prompt that ends with the assistant's role.
+    """The model's answer to a prompt that ends with the assistant's role.
 
-    Each token is the most likely one, without dropout, until one of `stops` comes, which is not
-    part of the answer, or max_new_tokens are said. The stops are the end of a turn and both roles:
-    a model that speaks for the user has not answered.
+    Each token is the most likely one, without dropout, until one of `stops`, which is not part of
+    the answer, or until there are max_new_tokens. The stops are the end of a turn and both roles:
+    a model that continues with the user's turn has finished its answer.
 
     Raises ValueError for an empty prompt.
     """

@@ -13,7 +13,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 
 class Next(nn.Module):
-    """A model that says, after each token, the one that a table has for it; dropout confuses it."""
+    """A model that predicts the next token from a table; dropout would change it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def replied(module: ModuleType, _seed: int) -> Observation:
 
 @cache
 def small_model() -> nn.Module:
-    """A GPT-2 with random weights, whose greedy reply is not one token again and again."""
+    """Return a GPT-2 with random weights, whose greedy reply does not repeat one token."""
     solution = binding.load(binding.reference_path())
     generator = torch.Generator().manual_seed(11)
     model: nn.Module = solution.Transformer(
@@ -72,7 +72,7 @@ def replied_by_a_gpt2(module: ModuleType, seed: int) -> Observation:
 
 
 def replied_by_generate(_reference: ModuleType, seed: int) -> Observation:
-    """The part `generate` at temperature 0, cut at the first stop."""
+    """Return the part `generate`'s result at temperature 0, cut at the first stop."""
     solution = binding.load(binding.reference_path())
     prompt = torch.randint(0, 17, (6,), generator=draws(seed, "prompt"))
     said = solution.generate(small_model(), prompt[None], 12, temperature=0.0)[0, 6:].tolist()
