@@ -12,6 +12,8 @@ from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 
 HEADS, D_MODEL, D_HEAD, D_VOCAB, SEQ = 3, 12, 4, 29, 7
+# float16 rounds by up to 5e-4 of a number; a probability that becomes 0 costs a tenth of a gradient.
+FLOAT16_TOLERANCE = 2e-3
 
 
 def numbers(*shape, seed):
@@ -64,6 +66,18 @@ def values_and_gradients(kernel):
     output = kernel(*given)
     weights = torch.linspace(-1, 2, output.numel()).view(output.shape)
     return output, *torch.autograd.grad((output * weights).sum(), given)
+
+
+def test_the_loss_over_a_large_vocabulary_has_float32_gradients_in_float16():
+    final, weight = (numbers(rows, 8, seed=rows) for rows in (1024, 8192))
+    targets = torch.randint(8192, (1024,), generator=torch.Generator().manual_seed(0))
+    found = {}
+    for dtype in (torch.float32, torch.float16):
+        with torch.autocast("cpu", dtype, enabled=dtype == torch.float16):
+            loss = chunked_loss(final, weight, None, targets, is_transposed=True)
+        found[dtype] = torch.autograd.grad(loss, (final, weight))
+    for low, exact in zip(found[torch.float16], found[torch.float32], strict=True):
+        assert (low - exact).norm() < FLOAT16_TOLERANCE * exact.norm()
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from forked import the_forks
-from small_runs import flags, logged, play, state_at, steps_kept, train
+from small_runs import ALONE, SMALL, flags, logged, play, state_at, steps_kept, train
 
 from gpt2_small.data.epoch_order import epoch_batch_at, epoch_positions, permuted
+from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
+from gpt2_small.training.recorder import train_run
+from gpt2_small.training.session import open_run
 from gpt2_small.training.step import skipped_updates
-from gpt2_small.training.step.skipped_updates import FIRST_SCALE, UpdateGuard
+from gpt2_small.training.step.skipped_updates import FIRST_SCALE, UpdateGuard, norms_in
 
 
 @pytest.fixture
@@ -137,6 +140,22 @@ def test_an_overflow_in_one_process_skips_the_update_of_all(tmp_path):
     assert steps_kept(tmp_path / "run")[-1] == 12
 
 
+class WithAnOverflowingFirstPass(Processes):
+    """A process whose throw-away backward pass overflows."""
+
+    def distribute(self, model):
+        model(torch.zeros(1, 2, dtype=torch.long)).mul(1e38).backward()
+        model.zero_grad()
+        return model
+
+
+def test_an_overflow_before_the_first_step_skips_no_update(solution, tmp_path):
+    processes = WithAnOverflowingFirstPass(ALONE.rank, ALONE.world_size, ALONE.device)
+    changes = {"data": str(play(tmp_path)), "dtype": "float16"}
+    with open_run(solution, tmp_path / "run", SMALL, changes, processes) as run:
+        assert run.training.advance().skipped is None
+
+
 # Spikes
 
 
@@ -167,6 +186,23 @@ def test_a_resumed_run_reads_earlier_gradient_norms_from_its_log(solution, tmp_p
     train(solution, tmp_path / "parts", resume=True)
     assert logged(tmp_path / "parts") == logged(tmp_path / "original")
     assert state_at(tmp_path / "parts", 12) == state_at(tmp_path / "original", 12)
+
+
+def test_a_run_stopped_in_an_evaluation_remembers_the_norm_of_its_last_step(solution, tmp_path):
+    changes, is_evaluating = {"data": str(play(tmp_path)), "skip_spikes": 10.0}, []
+    with open_run(solution, tmp_path / "run", SMALL, changes, ALONE) as run:
+        evaluate = run.training.evaluate
+        run.training.evaluate = lambda *asked: (is_evaluating.append(True), evaluate(*asked))[1]
+        made = list(train_run(run, lambda: bool(is_evaluating)))
+    with open_run(solution, tmp_path / "run", None, {}, ALONE, resume=True) as run:
+        assert run.unevaluated is not None
+        assert [*run.training.guard._norms] == [record.grad_norm for record in made]
+
+
+def test_steps_that_overflowed_take_no_place_among_the_remembered_norms():
+    log = [{"grad_norm": float(step)} for step in range(150)]
+    overflowed = [{"grad_norm": 0.0, "skipped": "overflow"}] * 120
+    assert norms_in([*log, *overflowed]) == [float(step) for step in range(50, 150)]
 
 
 # Epochs

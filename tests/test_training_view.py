@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -119,6 +120,9 @@ class Told:
         self.said = []
 
     def add_scalar(self, name, value, step):
+        self.said.append((name, float(value), step))
+
+    def add_text(self, name, value, step):
         self.said.append((name, value, step))
 
     def log(self, numbers, step):
@@ -139,6 +143,12 @@ def test_trackers_get_every_number_of_a_step_and_are_closed():
     assert ("val_loss", 1.5, 3) in tensorboard.said
     ((numbers, step), end) = wandb.said
     assert (numbers["val_loss"], numbers["tokens"], step, end) == (1.5, 300, 3, "closed")
+
+
+def test_tensorboard_receives_the_reason_of_a_skipped_update_as_text():
+    tensorboard = Told()
+    Trackers(tensorboard).show(replace(record(3), skipped="overflow"))
+    assert ("skipped", "overflow", 3) in tensorboard.said
 
 
 @pytest.mark.parametrize(

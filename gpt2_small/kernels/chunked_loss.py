@@ -26,6 +26,10 @@ CUDA_POSITIONS_PER_CHUNK = 8192
 # entries, which stay in the processor's cache.
 CPU_TOKENS_PER_BLOCK = 8192
 
+# float16 has no numbers between 0 and 6e-8, nor above 65,504. Its products take a gradient that is
+# as large as fits when this many positions add up.
+FLOAT16_POSITIONS = 512
+
 
 def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
     """The default number of positions whose logits exist at once."""
@@ -33,6 +37,17 @@ def chunk_size(positions: int, d_vocab: int, *, on_cpu: bool) -> int:
         return min(positions, CUDA_POSITIONS_PER_CHUNK)
     chunk = max(CPU_POSITIONS_PER_CHUNK, CPU_LOGITS_PER_CHUNK // d_vocab)
     return positions if positions <= 2 * chunk else chunk
+
+
+def averaged_positions(dtype: torch.dtype, positions: int, per_chunk: int) -> float:
+    """The number of positions over which the loss is averaged while its gradients are computed.
+
+    In float16 it is smaller than `positions`, over which a likely token's probability would become
+    0; the gradients are scaled afterwards, in the weights' type.
+    """
+    if dtype != torch.float16:
+        return positions
+    return max(1.0, min(positions, per_chunk) / FLOAT16_POSITIONS)
 
 
 def add_product(
@@ -72,7 +87,7 @@ def logits_gradient(
     """The gradient of the mean loss: the weighted probabilities, minus `share` at the target.
 
     weighted: the probabilities times `share`.
-    share: 1 / number of positions.
+    share: 1 / number of positions in the mean.
     """
     if cpu_version_runs(weighted):
         return weighted.scatter_add_(
@@ -104,6 +119,7 @@ class _ChunkedLoss(torch.autograd.Function):
         positions, exact = targets.numel(), torch.promote_types(dtype, torch.float32)
         unembedding = (weight.mT if is_transposed else weight).to(dtype)
         low_bias = None if bias is None else bias.to(dtype)
+        averaged = averaged_positions(dtype, positions, positions_per_chunk)
         losses, final_grads, weight_grad = [], [], None
         bias_grad = torch.zeros_like(bias) if needs_bias and bias is not None else None
         for start in range(0, positions, positions_per_chunk):
@@ -116,7 +132,7 @@ class _ChunkedLoss(torch.autograd.Function):
             losses.append((largest + total.log() - target_logit).sum())
             if not (needs_final or needs_weight or needs_bias):
                 continue
-            slope = logits_gradient(odds.mul_(1 / (positions * total)), target, 1 / positions)
+            slope = logits_gradient(odds.mul_(1 / (averaged * total)), target, 1 / averaged)
             if bias_grad is not None:
                 bias_grad += slope.sum(dim=0)
             slope = slope.to(dtype)
@@ -126,7 +142,11 @@ class _ChunkedLoss(torch.autograd.Function):
                 factors = (slope.mT, inputs) if is_transposed else (inputs.mT, slope)
                 weight_grad = add_product(weight_grad, *factors, weight.dtype)
         final_grad = torch.cat(final_grads) if needs_final else None
-        ctx.save_for_backward(final_grad, weight_grad, bias_grad)
+        grads = (final_grad, weight_grad, bias_grad)
+        for grad in grads:
+            if grad is not None and averaged != positions:
+                grad.mul_(averaged / positions)
+        ctx.save_for_backward(*grads)
         return torch.stack(losses).sum() / positions
 
     @staticmethod

@@ -153,8 +153,10 @@ class Training:
         module = self.objective.module
         if self.is_compiled:
             module = torch.compile(module)  # type: ignore[assignment]
+        distributed = self.processes.distribute(self.guard.wrap(module))
+        self.guard.begin()
         trained: Iterator[Any] = self.objective.stepped_by.train(
-            self.processes.distribute(self.guard.wrap(module)),
+            distributed,
             (self._micro_batches(step) for step in range(first, recipe.max_steps)),
             self.optimizer,
             schedule=lambda step: rate_at(recipe, first + step, self.solution.learning_rate),

@@ -44,6 +44,7 @@ from gpt2_small.training.recipes.settings import (
 )
 from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.step.micro_batch import check_possible, out_of_memory_while_building
+from gpt2_small.training.step.skipped_updates import norms_in
 from gpt2_small.training.training_data import (
     Data,
     fingerprint,
@@ -200,7 +201,7 @@ def _begin_or_resume(
     unevaluated = None
     if decision.is_resumed:
         restore(training, checkpoint)
-        training.guard.remember(found["last"])
+        training.guard.remember(found["norms"])
         unevaluated = found["unevaluated"]
     elif processes.rank > 0:
         reseed(training.recipe.seed, 0, processes.rank)
@@ -246,10 +247,11 @@ def _reopen(
     if not os.path.lexists(folder / TOKENIZER):
         save_tokenizer(data.tokenizer, folder)
     log, unevaluated = _restore_log(folder, read_position(checkpoint))
+    all_records = log if unevaluated is None else [*log, unevaluated]
     return checkpoint, {
         "remarks": [*remarks, f"resuming from step {checkpoint.step:,}"],
         "val_losses": [[each["step"], each["val_loss"]] for each in log if "val_loss" in each],
-        "last": log[-training.guard.capacity :],
+        "norms": norms_in(all_records),
         "unevaluated": unevaluated,
     }
 

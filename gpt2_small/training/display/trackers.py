@@ -24,7 +24,10 @@ class Trackers:
         step = numbers.pop("step")
         if self._tensorboard is not None:
             for name, value in numbers.items():
-                self._tensorboard.add_scalar(name, value, step)
+                if isinstance(value, int | float):
+                    self._tensorboard.add_scalar(name, value, step)
+                else:
+                    self._tensorboard.add_text(name, value, step)
         if self._wandb is not None:
             self._wandb.log(numbers, step=step)
 

@@ -9,7 +9,7 @@ the scale, which doubles again after many steps without overflow.
 import statistics
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -23,6 +23,16 @@ FIRST_SCALE, LARGEST_SCALE = 2.0**16, 2.0**24
 STEPS_TO_DOUBLE = 2000
 # The number of norms whose median sets the threshold of a spike, at most and at least.
 REMEMBERED_NORMS, NORMS_NEEDED = 100, 20
+
+
+def norms_in(log: Iterable[Mapping[str, Any]]) -> list[float]:
+    """The last gradient norms in a run's records that its guard remembers."""
+    norms = [
+        record["grad_norm"]
+        for record in log
+        if record.get("skipped") != "overflow" and record.get("grad_norm") is not None
+    ]
+    return norms[-REMEMBERED_NORMS:]
 
 
 class _ScaleGradient(torch.autograd.Function):
@@ -88,18 +98,13 @@ class UpdateGuard:
         """Wrap a module to scale its gradients, for float16 alone."""
         return WithScaledGradient(module, self) if self.is_scaling else module
 
-    def remember(self, records: Iterable[dict[str, Any]]) -> None:
-        """Restore the gradient norms of a resumed run from its log's last records."""
-        self._norms.extend(
-            record["grad_norm"]
-            for record in records
-            if record.get("skipped") != "overflow" and record.get("grad_norm") is not None
-        )
+    def begin(self) -> None:
+        """Discard overflows of passes before the first step, as of a throw-away backward pass."""
+        self._overflows.clear()
 
-    @property
-    def capacity(self) -> int:
-        """The number of log records that `remember` needs."""
-        return REMEMBERED_NORMS
+    def remember(self, norms: Iterable[float]) -> None:
+        """Restore the gradient norms of a resumed run, as `norms_in` reads them from its log."""
+        self._norms.extend(norms)
 
     def _unscaled(self, grad: Tensor) -> Tensor:
         """Unscale a gradient; one that is not finite becomes 0, and the update is skipped."""
