@@ -38,7 +38,7 @@ def seconds_of_watch(folder: Path) -> dict[str, float]:
         text=True,
     ) as process:
         assert process.stdout is not None
-        wait_for(process.stdout, "are kept in")
+        wait_for(process.stdout, "are saved in")
         for part in PARTS:
             text = exercises.with_body(text, part, exercises.reference_body(part))
             file.write_text(text)

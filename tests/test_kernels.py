@@ -12,7 +12,7 @@ from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 
 HEADS, D_MODEL, D_HEAD, D_VOCAB, SEQ = 3, 12, 4, 29, 7
-# float16 rounds by up to 5e-4 of a number; a probability that becomes 0 costs a tenth of a gradient.
+# float16 rounds by up to 5e-4; a probability that becomes 0 changes a gradient by a tenth.
 FLOAT16_TOLERANCE = 2e-3
 
 
