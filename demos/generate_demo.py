@@ -23,6 +23,7 @@ with loading():
     from rich.text import Text
 
     from gpt2_small import binding
+    from gpt2_small.commands.options.flags import Device, Solution
     from gpt2_small.devices import find_device
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError
@@ -242,10 +243,8 @@ def main(
         str | None, typer.Option(help="Run, folder or gpt2 (default: newest run).")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same texts.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.")
-    ] = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Sample from GPT-2: untrained, with temperature, top-k and top-p, and trained."""
     bind_solution(solution)

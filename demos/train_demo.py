@@ -10,15 +10,17 @@ from gpt2_small.interrupts import loading
 
 with loading():
     import shlex
+    from collections.abc import Callable
     from dataclasses import dataclass
     from pathlib import Path
-    from typing import Annotated, Any
+    from typing import Annotated, Any, TypeVar
 
     import typer
     from rich.console import Console
     from rich.table import Table
 
     from gpt2_small import binding
+    from gpt2_small.commands.options.flags import Device, Solution
     from gpt2_small.data.conversations.chat_folder import holds_chats
     from gpt2_small.data.conversations.chat_sources import DIALOGUES
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
@@ -29,6 +31,7 @@ with loading():
     from gpt2_small.runs.folder import is_run
     from gpt2_small.stories import Judgement, Share
     from gpt2_small.training.display.chat_progress import (
+        ChatStanding,
         chat_standing,
         print_chat_result,
         print_loss_by_turn,
@@ -57,6 +60,8 @@ STORY_ROWS = {
     "agreed": "stories that also agree",
     "novel": "stories not in the training text",
 }
+
+Scores = TypeVar("Scores")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -150,45 +155,62 @@ def loss_curve(run: OpenRun) -> str:
     return f"Loss curve: {run.folder / 'loss.png'}"
 
 
-def run_demo(run: OpenRun, console: Console, stories: int) -> None:
-    """Score, train, score again."""
+def run_demo(
+    run: OpenRun,
+    console: Console,
+    title: str,
+    score: Callable[[], Scores],
+    show_result: Callable[[dict[str, float], Scores], None],
+) -> None:
+    """Score, train, score again.
+
+    show_result: scores the trained model, and prints the result; called with the reference losses
+        and the first scores, unless training was interrupted.
+    """
     seed = run.settings.recipe.seed
-    print_plan(run, console, "Training a small GPT-2")
+    print_plan(run, console, title)
     lines = reference_lines(run.data)
-    before = standing(run, console, stories)
+    before = score()
     show_excerpt(run, console, "before training", seed=seed)
-    if not train_and_draw(run, console, lines):
-        return
-    show_excerpt(run, console, "after training", seed=seed + 1)
-    after = standing(run, console, stories)
-    print_result(console, lines, before, after)
-    console.print(
-        f"{loss_curve(run)}\n"
-        f"Next: python demos/generate_demo.py --model {run.folder}"
-        f"{binding.option(binding.bound())}",
-        highlight=False,
-    )
-    if "floor" in lines and sees_targets(after.loss, lines["floor"]):
-        raise typer.Exit(1)
+    if train_and_draw(run, console, lines):
+        show_excerpt(run, console, "after training", seed=seed + 1)
+        show_result(lines, before)
+
+
+def run_text_demo(run: OpenRun, console: Console, stories: int) -> None:
+    """Train on stories or another text. Exits with 1 if the model sees its targets."""
+
+    def score() -> Standing:
+        return standing(run, console, stories)
+
+    def show_result(lines: dict[str, float], before: Standing) -> None:
+        after = score()
+        print_result(console, lines, before, after)
+        print_next(run, console, f"python demos/generate_demo.py --model {run.folder}")
+        if "floor" in lines and sees_targets(after.loss, lines["floor"]):
+            raise typer.Exit(1)
+
+    run_demo(run, console, "Training a small GPT-2", score, show_result)
 
 
 def run_chat_demo(run: OpenRun, console: Console, dialogues: int) -> None:
-    """Score, fine-tune on dialogues, score again."""
-    seed = run.settings.recipe.seed
-    print_plan(run, console, "Training a small GPT-2 to answer")
-    lines = reference_lines(run.data)
-    before = chat_standing(run, console, dialogues)
-    show_excerpt(run, console, "before training", seed=seed)
-    if not train_and_draw(run, console, lines):
-        return
-    show_excerpt(run, console, "after training", seed=seed + 1)
-    print_loss_by_turn(run, console)
-    after = chat_standing(run, console, dialogues)
-    print_chat_result(console, lines, before, after)
-    console.print(
-        f"{loss_curve(run)}\nNext: gpt2-small chat {run.folder}{binding.option(binding.bound())}",
-        highlight=False,
-    )
+    """Fine-tune on dialogues."""
+
+    def score() -> ChatStanding:
+        return chat_standing(run, console, dialogues)
+
+    def show_result(lines: dict[str, float], before: ChatStanding) -> None:
+        print_loss_by_turn(run, console)
+        print_chat_result(console, lines, before, score())
+        print_next(run, console, f"gpt2-small chat {run.folder}")
+
+    run_demo(run, console, "Training a small GPT-2 to answer", score, show_result)
+
+
+def print_next(run: OpenRun, console: Console, command: str) -> None:
+    """Print the picture's file and the next command, for the solution in use."""
+    option = binding.option(binding.bound())
+    console.print(f"{loss_curve(run)}\nNext: {command}{option}", highlight=False)
 
 
 def prepare_dialogues(processes: Processes, console: Console) -> None:
@@ -263,10 +285,8 @@ def main(
     init_from: Annotated[
         Path | None, typer.Option(help="With --chat: the stories' run (default: runs/stories).")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
-    solution: Annotated[
-        Path | None, typer.Option(help="Your own file instead of the reference.")
-    ] = None,
+    device: Device = None,
+    solution: Solution = None,
 ) -> None:
     """Train a small GPT-2 with live output, on short stories or on your own text."""
     bind_solution(solution)
@@ -293,7 +313,7 @@ def main(
             prepare_dialogues(processes, console)
         with open_run(binding.bound(), folder, settings, changes, processes) as run:
             try:
-                (run_chat_demo if chat else run_demo)(run, console, stories)
+                (run_chat_demo if chat else run_text_demo)(run, console, stories)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(interrupted(run)) from None
 

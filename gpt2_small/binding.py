@@ -24,8 +24,8 @@ _DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 # What a screen says of the reference.
 THE_REFERENCE = "the reference, solution.py"
 
-SOLUTION_NAMES = (
-    "TransformerConfig",
+# The parts of a solution, in learning order.
+PARTS = (
     "LayerNorm",
     "Embedding",
     "PositionalEmbedding",
@@ -41,9 +41,8 @@ SOLUTION_NAMES = (
     "parameter_groups",
     "train_step",
     "train",
-    "StepResult",
-    "TrainRecord",
 )
+SOLUTION_NAMES = ("TransformerConfig", *PARTS, "StepResult", "TrainRecord")
 
 
 def reference_path() -> Path:

@@ -50,6 +50,11 @@ def did_you_mean(
     return otherwise if found is None else f"did you mean {found}?"
 
 
+def package_missing(task: str, package: str) -> UserError:
+    """The error for a task that needs a package that is not installed."""
+    return UserError(f"{task} needs the `{package}` package: pip install {package}")
+
+
 def shell_word(name: object) -> str:
     """A file's name quoted for a shell, whatever bytes it contains."""
     text = str(name)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gpt2_small.data.corpora.hub_corpus import rows_of
 from gpt2_small.errors import UserError
-from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.atomic import make_folder, write_atomically
 
 DATA_SET = "Rowan/hellaswag"
 NAME, FILE_NAME = "hellaswag", "hellaswag_val.jsonl"
@@ -33,9 +33,6 @@ def prepare_hellaswag(folder: Path) -> tuple[Path, int]:
         lines.append(json.dumps(question, ensure_ascii=False) + "\n")
     if not lines:
         raise UserError(f"the data set {DATA_SET} is empty; nothing was written")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder} ({error.strerror})") from None
+    make_folder(folder)
     write_atomically(path, "".join(lines))
     return path, len(lines)

@@ -130,6 +130,14 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if missing. Raises UserError if it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def sync(path: Path) -> None:
     """Flush a file, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)

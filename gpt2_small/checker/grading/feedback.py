@@ -9,7 +9,7 @@ from gpt2_small.checker.grading.student_rows import GradeRow
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.errors import UserError
-from gpt2_small.files.atomic import write_atomically
+from gpt2_small.files.atomic import make_folder, write_atomically
 
 # Only files that begin with this are replaced.
 _MARK = "<!-- written by gpt2-small grade -->"
@@ -30,10 +30,7 @@ def check_folder(folder: Path, handed_in: Path, submissions: Sequence[Submission
     inside = folder.absolute().resolve()
     if inside.is_relative_to(handed_in.resolve()):
         raise UserError(f"{folder} is inside {handed_in}; give another folder for the feedback")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {folder} ({error.strerror})") from error
+    make_folder(folder)
     for submission in submissions:
         _refuse_another(path_of(folder, submission.student))
 

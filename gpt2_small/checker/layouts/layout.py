@@ -13,20 +13,13 @@ from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Call, Factory, Tensors, adapted, fits
 from gpt2_small.checker.layouts.construction import construct
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART
+from gpt2_small.checker.parts import MODULES
 from gpt2_small.model_protocol import Config
 
 # The inner parts of outer parts.
 INSIDE = {
     "TransformerBlock": ("LayerNorm", "MultiHeadAttention", "MLP"),
-    "Transformer": (
-        "LayerNorm",
-        "Embedding",
-        "PositionalEmbedding",
-        "MultiHeadAttention",
-        "MLP",
-        "TransformerBlock",
-        "Unembedding",
-    ),
+    "Transformer": MODULES[:-1],
 }
 # Claims about inner modules, which an adapted part hides.
 _INSIDES = (

@@ -18,8 +18,8 @@ from gpt2_small.checker.claims.judging.runner import (
 from gpt2_small.checker.claims.observing.packing import unpack
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts import LAYOUTS
+from gpt2_small.checker.layouts.other_names import meant_by
 from gpt2_small.checker.mistakes.edited_reference import code_without
-from gpt2_small.checker.mistakes.other_names import meant_by
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.child_output import ForkedChild
 from gpt2_small.checker.sandbox.task import ChildTask

@@ -1,7 +1,5 @@
 """Run `gpt2-small app`: open a model in the browser."""
 
-import signal
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +8,14 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.server_options import (
+    HostOption,
+    PortOption,
+    end_quietly_on_signals,
+    warn_if_reachable,
+)
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
+from gpt2_small.commands.screens.standard_error import print_to_stderr
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
@@ -18,12 +23,6 @@ if TYPE_CHECKING:
     from gpt2_small.app.page.page import Page
 
 RUNS = Path("runs")
-
-HostOption = Annotated[str, typer.Option(help="Address to listen on.", metavar="ADDRESS")]
-PortOption = Annotated[
-    int | None,
-    typer.Option(help="Port (default: 8742, or any free one).", metavar="N", min=0, max=65535),
-]
 
 
 def app(
@@ -96,8 +95,7 @@ def page_of(model: str | None, device: str | None) -> "Page":
 
     models = Models(model, device=find_device(device))
     print_to_stderr(f"{models.name or 'no model'}, by {binding.describe(models.solution)}")
-    for line in (*models.remarks, *filter(None, [models.problem])):
-        print_to_stderr(line)
+    print_to_stderr(*models.remarks, *filter(None, [models.problem]))
     file = learners_file()
     return Page(models, None if file is None else LearnerFile(file, shown_path(file)))
 
@@ -110,26 +108,3 @@ def learners_file() -> Path | None:
         return learner_file(None)
     except UserError:
         return None
-
-
-def warn_if_reachable(host: str) -> None:
-    """Warn if the server is reachable from other machines."""
-    from gpt2_small.app.serving.guard import LOOPBACK_NAMES
-
-    if host not in LOOPBACK_NAMES:
-        print_to_stderr(
-            f"warning: on {host} the server can be reached from other machines, over a connection "
-            "that is not encrypted; prefer an SSH tunnel to 127.0.0.1"
-        )
-
-
-def print_to_stderr(line: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(line, err=True)
-
-
-def end_quietly_on_signals() -> None:
-    """Exit with 0 on signals before the server is ready, too."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda *_: sys.exit(0))

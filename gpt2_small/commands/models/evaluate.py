@@ -3,8 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpt2_small.commands.options.chosen_model import described, open_chosen
-from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.flags import Device, Dtype, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
+from gpt2_small.commands.screens.score_lines import counting, print_line, print_rows, with_error
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.interrupts import loading
 
@@ -55,9 +54,7 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the numbers as JSON.", metavar="PATH")
     ] = None,
     device: Device = None,
-    dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")
-    ] = "float32",
+    dtype: Dtype = "float32",
     solution: Solution = None,
 ) -> None:
     """Score a model: bits per byte on texts, accuracy on multiple choice.
@@ -191,36 +188,3 @@ def score_choices(loaded: "LoadedModel", questions: Any, definition: str) -> dic
     seconds = time.perf_counter() - begun
     print_rows([("time", f"{seconds:.1f} s")])
     return {"examples": len(questions), "choices": found, "choices_seconds": seconds}
-
-
-def with_error(share: float, error: float | None) -> str:
-    """A share with its standard error, in percent."""
-    return f"{share:.2%}" + ("" if error is None else f" ± {error:.2%}")
-
-
-def print_line(line: str) -> None:
-    """Print a line with control characters made visible."""
-    from gpt2_small.generation.terminal_text import visible
-
-    typer.echo(visible(line))
-
-
-def print_rows(rows: list[tuple[str, str]]) -> None:
-    """Print names and values in two columns."""
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print_line(f"  {name:<{width}}  {value}")
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal; yields the function that takes the number scored."""
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = TextColumn("{task.completed:,.0f} " + what), TimeElapsedColumn()
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done: bar.update(task, completed=done)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gpt2_small.commands.models.evaluate import counting, print_line, print_rows, with_error
 from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
+from gpt2_small.commands.screens.score_lines import counting, print_line, print_rows, with_error
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 

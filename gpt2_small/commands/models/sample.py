@@ -13,6 +13,7 @@ from gpt2_small import binding
 from gpt2_small.commands.options.chosen_model import described, open_chosen
 from gpt2_small.commands.options.flags import (
     Device,
+    Dtype,
     MinP,
     RepetitionPenalty,
     Solution,
@@ -22,6 +23,7 @@ from gpt2_small.commands.options.flags import (
     TopP,
 )
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
+from gpt2_small.commands.screens.standard_error import print_to_stderr
 from gpt2_small.entry_point import INTERRUPTED
 from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
@@ -94,9 +96,7 @@ def sample(
         typer.Option("--json", help="Write tokens and probabilities (-: print).", metavar="PATH"),
     ] = None,
     device: Device = None,
-    dtype: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")
-    ] = "float32",
+    dtype: Dtype = "float32",
     solution: Solution = None,
 ) -> None:
     """Continue a text with a trained model, and print the tokens as they are drawn.
@@ -144,12 +144,12 @@ def sample(
     remarks = [about, *hints(loaded, texts, ids)]
     if score is None:
         stream = Stream(binding.bound(), loaded, ids, options)
-        output.print_to_stderr(*remarks)
+        print_to_stderr(*remarks)
         completed = output.run_stream([*map(shown, texts)], stream, quiet=quiet)
         report |= output.samples_report(stream, loaded)
     else:
         scored = score_text(loaded, ids[0], score, CANDIDATES)
-        output.print_to_stderr(*remarks)
+        print_to_stderr(*remarks)
         if not quiet:
             output.print_scores(scored)
         report |= output.scores_report(score, scored)

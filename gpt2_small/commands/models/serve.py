@@ -5,15 +5,15 @@ from typing import Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.models.app import (
+from gpt2_small.commands.options.flags import Device, Solution
+from gpt2_small.commands.options.server_options import (
     HostOption,
     PortOption,
     end_quietly_on_signals,
-    print_to_stderr,
     warn_if_reachable,
 )
-from gpt2_small.commands.options.flags import Device, Solution
 from gpt2_small.commands.options.solution_of_run import bind_solution_of
+from gpt2_small.commands.screens.standard_error import print_to_stderr
 from gpt2_small.interrupts import loading
 
 
@@ -47,8 +47,7 @@ def serve(
     warn_if_reachable(host)
     interface = served(Models(model, device=find_device(device)))
     print_to_stderr(f"{interface.shown.label}, by {binding.describe(interface.shown.solution)}")
-    for remark in interface.models.remarks:
-        print_to_stderr(remark)
+    print_to_stderr(*interface.models.remarks)
     names, any_address = names_of(host)
     guarded = Guard(interface.application(), token=None, names=names, any_address=any_address)
     address = f"{http_server.address_of(listener)}/"

@@ -22,6 +22,7 @@ Stop = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 or mps (default: the best).", metavar="D")
 ]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.", metavar="T")]
 Solution = Annotated[
     Path | None, typer.Option(help="Your own file instead of the reference.", metavar="FILE")
 ]

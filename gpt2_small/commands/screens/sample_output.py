@@ -11,18 +11,13 @@ from typing import Any
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.screens.standard_error import print_to_stderr
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation import Continuation, LoadedModel, ScoredToken, Stream
 from gpt2_small.generation.terminal_text import print_anything, visible
 
 FORMAT = "gpt2-small-sample/1"
 TO_STANDARD_OUTPUT = Path("-")
-
-
-def print_to_stderr(*lines: str) -> None:
-    """Print lines on standard error."""
-    for line in lines:
-        typer.echo(line, err=True)
 
 
 def run_stream(prompts: Sequence[str], stream: Stream, *, quiet: bool = False) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, package_missing
 
 BLOCK_BYTES = 2**20
 COPY_AGAIN = "copy it again from where it was made"
@@ -69,9 +69,7 @@ class Decompressed(io.RawIOBase):
             import pyarrow
         except ImportError:
             self._raw.close()
-            raise UserError(
-                f"reading {self._path} (zstd) needs the `pyarrow` package: pip install pyarrow"
-            ) from None
+            raise package_missing(f"reading {self._path} (zstd)", "pyarrow") from None
         return pyarrow.CompressedInputStream(pyarrow.PythonFile(self._raw), "zstd")
 
 

@@ -22,7 +22,7 @@ from gpt2_small.data.corpora.rows import (
     documents_of,
     row_of,
 )
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, package_missing
 from gpt2_small.network import interruptible, within
 from gpt2_small.tokenizers.gpt2_table import is_offline
 
@@ -203,9 +203,7 @@ def _import_datasets(name: str) -> Any:
     try:
         import datasets
     except ImportError:
-        raise UserError(
-            f"reading {name} needs the `datasets` package: pip install datasets"
-        ) from None
+        raise package_missing(f"reading {name}", "datasets") from None
     return datasets
 
 

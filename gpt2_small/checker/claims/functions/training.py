@@ -18,6 +18,7 @@ from gpt2_small.checker.claims.functions.training_step import (
     descent,
     final_bias,
     fresh_model,
+    model_with_bias,
     takes_a_loss,
     weights,
     windows,
@@ -206,10 +207,7 @@ def own_loss(module: ModuleType, seed: int) -> Observation:
     """Training with `loss=`, which a file may lack."""
     if not takes_a_loss(module.train):
         return {TAKES: "not taken"}
-    model = fresh_model(module, seed)
-    bias = dict(model.named_parameters())["ln_final.b"]
-    with torch.no_grad():
-        bias.fill_(0.25)
+    model, bias = model_with_bias(module, seed)
     steps = module.train(
         model,
         plan(seed),

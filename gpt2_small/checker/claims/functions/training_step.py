@@ -197,14 +197,20 @@ def final_bias(model: nn.Module, _batch: Tensor) -> Tensor:
     return dict(model.named_parameters())["ln_final.b"].sum()
 
 
-def own_loss(module: ModuleType, seed: int) -> Observation:
-    """A step with `loss=`, which a file may lack."""
-    if not takes_a_loss(module.train_step):
-        return {TAKES: "not taken"}
+def model_with_bias(module: ModuleType, seed: int) -> tuple[nn.Module, Tensor]:
+    """A fresh model, and the bias of `final_bias`, filled with 0.25."""
     model = fresh_model(module, seed)
     bias = dict(model.named_parameters())["ln_final.b"]
     with torch.no_grad():
         bias.fill_(0.25)
+    return model, bias
+
+
+def own_loss(module: ModuleType, seed: int) -> Observation:
+    """A step with `loss=`, which a file may lack."""
+    if not takes_a_loss(module.train_step):
+        return {TAKES: "not taken"}
+    model, bias = model_with_bias(module, seed)
     module.train_step(
         model,
         windows(seed, (2, 9), (1, 5)),

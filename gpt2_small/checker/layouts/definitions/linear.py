@@ -10,33 +10,33 @@ from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
 _ANY = r"(\w+.)?"  # the inner module's name
-_NORM = patterns.norm(f"{_ANY}({module_names.GAIN})", f"{_ANY}({module_names.NORM_BIAS})")
-_ATTENTION = patterns.separate_projections()
-_MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)
-_BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)
-_BODY = patterns.model(_BLOCK, _NORM)
+NORM = patterns.norm(f"{_ANY}({module_names.GAIN})", f"{_ANY}({module_names.NORM_BIAS})")
+ATTENTION = patterns.separate_projections()
+MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)
+BLOCK = patterns.block(NORM, ATTENTION, MLP)
+BODY = patterns.model(BLOCK, NORM)
 _HEAD = f"({module_names.HEAD}).{_ANY}"
 
 
 def _model_tensors(config: Config) -> Tensors:
     if config.tied_embeddings:
-        return {**_BODY(config), f"{_HEAD}(weight|W_U)?": patterns.OWN_HEAD}
+        return {**BODY(config), f"{_HEAD}(weight|W_U)?": patterns.OWN_HEAD}
     head: dict[str, tuple[Sequence[str], str]] = {
         f"{_HEAD}(weight|W_U)": (["unembed.W_U"], patterns.TURNED),
         f"{_HEAD}(bias|b_U)": (["unembed.b_U"], "d_vocab -> d_vocab"),
     }
-    return {**_BODY(config), **head}
+    return {**BODY(config), **head}
 
 
 LINEAR = Layout(
     "linear",
     {
-        "LayerNorm": AdaptedPart(_NORM, construct_norm),
+        "LayerNorm": AdaptedPart(NORM, construct_norm),
         "Embedding": AdaptedPart({f"{_ANY}(weight|W_E)": (["W_E"], patterns.TABLE)}),
         "PositionalEmbedding": AdaptedPart({f"{_ANY}(weight|W_pos)": (["W_pos"], patterns.TABLE)}),
-        "MultiHeadAttention": AdaptedPart(_ATTENTION),
-        "MLP": AdaptedPart(_MLP),
-        "TransformerBlock": AdaptedPart(_BLOCK),
+        "MultiHeadAttention": AdaptedPart(ATTENTION),
+        "MLP": AdaptedPart(MLP),
+        "TransformerBlock": AdaptedPart(BLOCK),
         "Unembedding": AdaptedPart(
             {
                 f"{_ANY}(weight|W_U)": (["W_U"], patterns.TURNED),

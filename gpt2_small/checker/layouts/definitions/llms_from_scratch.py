@@ -4,37 +4,33 @@ from gpt2_small.checker.layouts import module_names
 from gpt2_small.checker.layouts.adapter import Tensors
 from gpt2_small.checker.layouts.construction import construct_norm
 from gpt2_small.checker.layouts.definitions import patterns
+from gpt2_small.checker.layouts.definitions.linear import ATTENTION, BLOCK, BODY, MLP, NORM
 from gpt2_small.checker.layouts.layout import AdaptedPart, Layout
 from gpt2_small.model_protocol import Config
 
-_NORM = patterns.norm(module_names.GAIN, module_names.NORM_BIAS)
-_ATTENTION = patterns.separate_projections()
-_MLP = patterns.two_layers(module_names.LAYER_IN, module_names.LAYER_OUT)
-_BLOCK = patterns.block(_NORM, _ATTENTION, _MLP)
-_BODY = patterns.model(_BLOCK, _NORM)
 _HEAD = f"({module_names.HEAD}).weight"
 
 
 def _model_tensors(config: Config) -> Tensors:
     """The model's patterns; if embeddings are tied, the head has the token embedding's weight."""
     if config.tied_embeddings:
-        return {**_BODY(config), _HEAD: (["embed.W_E"], patterns.TABLE)}
-    return {**_BODY(config), _HEAD: (["unembed.W_U"], patterns.TURNED)}
+        return {**BODY(config), _HEAD: (["embed.W_E"], patterns.TABLE)}
+    return {**BODY(config), _HEAD: (["unembed.W_U"], patterns.TURNED)}
 
 
 LLMS_FROM_SCRATCH = Layout(
     "llms-from-scratch",
     {
         "LayerNorm": AdaptedPart(
-            _NORM, construct_norm, not_judged=("epsilon is config.layer_norm_eps",)
+            NORM, construct_norm, not_judged=("epsilon is config.layer_norm_eps",)
         ),
         "MultiHeadAttention": AdaptedPart(
-            _ATTENTION,
+            ATTENTION,
             # The book's attention applies dropout to the pattern only.
             not_judged=("dropout on the pattern and on the output",),
         ),
         "MLP": AdaptedPart(
-            _MLP,
+            MLP,
             # The book applies dropout in its block, not in its MLP.
             not_judged=(
                 "dropout in training mode, with the right mean",
@@ -42,7 +38,7 @@ LLMS_FROM_SCRATCH = Layout(
             ),
             fixed=("d_mlp",),
         ),
-        "TransformerBlock": AdaptedPart(_BLOCK),
+        "TransformerBlock": AdaptedPart(BLOCK),
         "Transformer": AdaptedPart(_model_tensors, lacks=("unembed.b_U",)),
     },
     (

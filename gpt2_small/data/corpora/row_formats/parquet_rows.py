@@ -7,7 +7,7 @@ from typing import Any
 
 from gpt2_small.data.corpora.corpus import Place
 from gpt2_small.data.corpora.decompression import COPY_AGAIN
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, package_missing
 
 ROWS_AT_ONCE = 1000
 
@@ -81,9 +81,7 @@ def check_pyarrow(path: Path) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise UserError(
-            f"reading {path} needs the `pyarrow` package: pip install pyarrow"
-        ) from None
+        raise package_missing(f"reading {path}", "pyarrow") from None
 
 
 def kinds_of(fields: Any, before: str = "") -> Iterator[tuple[str, str]]:

@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 
+from gpt2_small.checker.layouts.module_names import CLASSES
 from gpt2_small.errors import nearest
 
-_CALLED = {
-    "LayerNorm": "LayerNormalization LN Norm MyLayerNorm",
-    "Embedding": "Embed TokenEmbedding TokenEmbeddings Embeddings WordEmbedding",
-    "PositionalEmbedding": "PosEmbed PositionEmbedding PositionalEncoding PositionalEmbeddings",
-    "MultiHeadAttention": "CausalSelfAttention SelfAttention Attention MultiHead CausalAttention "
-    "MaskedMultiHeadAttention MultiHeadSelfAttention MaskedSelfAttention MHA",
-    "MLP": "FeedForward FeedFoward FFN FFWD PositionwiseFeedForward FeedForwardNetwork",
-    "TransformerBlock": "Block DecoderBlock TransformerLayer DecoderLayer GPTBlock GPT2Block Layer",
-    "Unembedding": "Unembed LMHead LanguageModelHead OutputHead",
-    "Transformer": "GPT GPT2 GPTModel GPT2Model DemoTransformer GPTLanguageModel LanguageModel "
-    "BigramLanguageModel TransformerLM Model MyGPT",
+# Beside `module_names.CLASSES`; names too common to say which class is the part.
+_ALSO_CALLED = {
+    "LayerNorm": "LN Norm MyLayerNorm",
+    "Embedding": "TokenEmbeddings Embeddings WordEmbedding",
+    "PositionalEmbedding": "PositionalEncoding PositionalEmbeddings",
+    "MultiHeadAttention": "SelfAttention MultiHead CausalAttention MaskedSelfAttention MHA",
+    "MLP": "FFWD PositionwiseFeedForward",
+    "TransformerBlock": "TransformerLayer DecoderLayer Layer",
+    "Unembedding": "LMHead LanguageModelHead OutputHead",
+    "Transformer": "LanguageModel BigramLanguageModel TransformerLM Model MyGPT",
     "next_token_loss": "loss loss_fn compute_loss get_loss calc_loss calc_loss_batch lm_loss "
     "cross_entropy_loss lm_cross_entropy_loss",
     "sample": "sample_next_token sample_token sample_with_temperature sample_logits",
@@ -29,7 +29,7 @@ _CALLED = {
 def meant_by(part: str, names: Iterable[str]) -> str | None:
     """The name in a file that most likely stands for a missing part."""
     there = {_plain(name): name for name in names}
-    for other in _CALLED.get(part, "").split():
+    for other in (*CLASSES.get(part, ()), *_ALSO_CALLED.get(part, "").split()):
         if _plain(other) in there:
             return there[_plain(other)]
     return nearest(part, list(there.values()), cutoff=0.75)
