@@ -10,7 +10,7 @@ an untied unembedding, then with dropout. The correct model is trained with seve
 distinguish a difference from chance.
 
 The results are stored after each run, and a stored run is not repeated. `python
-tests/mistake_matrix.py` writes them into docs/mistakes.md.
+tools/mistake_matrix.py` writes them into docs/mistakes.md.
 """
 
 import argparse
