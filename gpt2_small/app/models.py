@@ -76,6 +76,7 @@ class Models:
         self.problem: str | None = None
         self._device = device
         self._main: ShownModel | None = None
+        self._last_weights: Weights | None = None
         self._beside: OrderedDict[str, ShownModel] = OrderedDict()
         self._run = Path(name) if name is not None and is_run(Path(name)) else None
         self._text = binding.sha256(self.solution)
@@ -95,12 +96,17 @@ class Models:
                 loaded = LoadedModel(loaded.name, model, loaded.tokenizer)
         except UserError:
             raise
-        except Exception as error:  # a learner's unfinished Transformer may raise anything
+        except (Exception, SystemExit) as error:  # a learner's Transformer may raise anything
             if not self._is_learners():
                 raise
             self.problem = learners_error(self.solution, error)
             return
-        self._main = ShownModel(MAIN, self.solution, loaded)
+        self._show(self.solution, loaded)
+
+    def _show(self, solution: ModuleType, loaded: LoadedModel) -> None:
+        """Make this the main model."""
+        self.problem, self.solution = None, solution
+        self._main, self._last_weights = ShownModel(MAIN, solution, loaded), weights_of(loaded)
 
     def _is_learners(self) -> bool:
         return not binding.is_reference(self.solution)
@@ -111,7 +117,7 @@ class Models:
         found: list[dict[str, Any]] = []
         if self._main is not None:
             found.append({"key": MAIN, "label": self._main.label, "kind": MAIN})
-        if self._is_learners() and (self._main is not None or self._run is not None):
+        if self._is_learners() and (self._last_weights is not None or self._run is not None):
             label = "the reference, on the same weights"
             found.append({"key": REFERENCE, "label": label, "kind": REFERENCE})
         if self._run is not None:
@@ -158,12 +164,11 @@ class Models:
             model = build(module, fields, weights, self._device)
         except UserError as error:
             self.problem, self._main = str(error), None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.problem, self._main = learners_error(module, error), None
         else:
-            self.problem, self.solution = None, module
             self._beside.clear()
-            self._main = ShownModel(MAIN, module, LoadedModel(label, model, tokenizer))
+            self._show(module, LoadedModel(label, model, tokenizer))
 
     def _opened(self, key: str) -> ShownModel:
         known = [choice["key"] for choice in self.choices()]
@@ -179,16 +184,15 @@ class Models:
         return ShownModel(key, solution, LoadedModel(label, model, tokenizer))
 
     def _weights(self) -> Weights:
-        """The weights of the main model, or of the run if the learner's file gives no model."""
-        main = self._main
-        if main is None:
-            return self._weights_of_run(None)
-        return weights_of(main.loaded)
+        """The weights of the latest main model, or of the run if the file gave no model yet."""
+        return self._last_weights or self._weights_of_run(None)
 
     def _weights_of_run(self, step: int | None) -> Weights:
         run = self.run()
         if run is None:
-            raise UserError(f"{self.name} is no run, so it has no checkpoints")
+            raise UserError(
+                f"{self.name} was not loaded, because of your file; start gpt2-small app again"
+            )
         checkpoint = run.latest_checkpoint() if step is None else run.checkpoint(step)
         label = f"{self.name}, step {checkpoint.step:,}"
         return run.model_fields, checkpoint.tensors(WEIGHTS), run.load_tokenizer(), label
@@ -227,6 +231,6 @@ def weights_of(loaded: LoadedModel) -> Weights:
     return config_fields(loaded.model.config), parameters, loaded.tokenizer, loaded.name
 
 
-def learners_error(solution: ModuleType, error: Exception) -> str:
+def learners_error(solution: ModuleType, error: BaseException) -> str:
     """The reason why a learner's file gives no model, with its line."""
     return binding.explain(Path(str(solution.__file__)), error)

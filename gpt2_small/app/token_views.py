@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gpt2_small.app.models import ShownModel
+from gpt2_small.app.text_loss import finite
 from gpt2_small.errors import UserError
 from gpt2_small.generation import DrawnToken, SamplingOptions, Stream
 from gpt2_small.generation.decoder import Decoder
@@ -97,13 +98,17 @@ def scores(shown: ShownModel, ids: Sequence[int], candidates: int) -> Iterator[J
 def scored(
     shown: ShownModel, log_probs: Float[Tensor, "d_vocab"], id: int, candidates: int
 ) -> Json:
-    """A token's log-probability and rank, and the likeliest tokens at its position."""
+    """A token's log-probability and rank, and the likeliest tokens at its position.
+
+    None stands for a log-probability that is not finite, and for the rank of such a token.
+    """
     best = log_probs.topk(min(candidates, shown.tokenizer.vocab_size, len(log_probs)))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    lp = finite(log_probs[id].item())
     return {
-        "lp": log_probs[id].item(),
-        "rank": int((log_probs > log_probs[id]).sum().item()) + 1,
-        "candidates": [[other, shown.tokenizer.decode([other]), lp] for other, lp in table],
+        "lp": lp,
+        "rank": None if lp is None else int((log_probs > log_probs[id]).sum().item()) + 1,
+        "candidates": [[other, shown.tokenizer.decode([other]), finite(lp)] for other, lp in table],
     }
 
 
@@ -131,7 +136,10 @@ def next_tokens(
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     truths = true_distributions(shown.tokenizer, [*ids, 0])
     return {
-        "candidates": [[id, shown.tokenizer.decode([id]), lp, left[id].item()] for id, lp in table],
+        "candidates": [
+            [id, shown.tokenizer.decode([id]), finite(lp), finite(left[id].item())]
+            for id, lp in table
+        ],
         "kept": int((left > 0).sum().item()),
         **truths_of(shown.tokenizer, truths[-1], log_probs, None),
     }
@@ -162,7 +170,8 @@ def truths_of(
 ) -> Json:
     """Compare the grammar's distribution with a model's; empty without the grammar's.
 
-    divergence: the Kullback-Leibler divergence of the model from the grammar, in nats.
+    divergence: the Kullback-Leibler divergence of the model from the grammar, in nats; None when it
+        is not finite.
     """
     if truth is None:
         return {}
@@ -172,7 +181,7 @@ def truths_of(
     best = sorted(truth.items(), key=lambda entry: -entry[1])
     found: Json = {
         "truth": [[other, tokenizer.decode([other]), share] for other, share in best],
-        "divergence": max(0.0, divergence),
+        "divergence": finite(max(divergence, 0.0)),
     }
     if id is not None:
         found["true_lp"] = math.log(truth[id]) if truth.get(id) else None

@@ -63,6 +63,11 @@ def test_a_server_for_other_machines_accepts_its_addresses_and_names() -> None:
     assert not guard._is_known("example.org")
 
 
+def test_a_path_without_a_slash_is_refused() -> None:
+    guard = Guard(Starlette(), token=KEY)
+    assert guard._path_refusal({"path": "*"}) is not None  # the path of `OPTIONS *`
+
+
 @pytest.mark.parametrize("path", ["/", "", "/x", "/x/", f"/{KEY}x/", f"//{KEY}/"])
 def test_an_address_without_the_key_is_refused(client: TestClient, path: str) -> None:
     assert client.get(path, headers=HERE).status_code == 403
@@ -76,7 +81,14 @@ def test_an_address_without_its_last_slash_is_refused_with_a_hint(client: TestCl
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://example.org", "null", "http://127.0.0.1:8001", "file://", "http://127.0.0.1:8000/x"],
+    [
+        "http://example.org",
+        "null",
+        "http://127.0.0.1:8001",
+        "file://",
+        "http://127.0.0.1:8000/x",
+        "http://[x",
+    ],
 )
 def test_a_request_from_another_origin_is_refused(client: TestClient, origin: str) -> None:
     response = client.post(f"/{KEY}/", headers=HERE | {"origin": origin})
@@ -90,7 +102,9 @@ def test_requests_through_a_tunnel_pass(client: TestClient) -> None:
 
 def test_a_request_body_that_is_too_long_is_refused_unread(client: TestClient) -> None:
     long, longest = b"x" * (MOST_BYTES + 1), b"x" * MOST_BYTES
-    assert client.post(f"/{KEY}/", content=long, headers=HERE).status_code == 413
+    refused = client.post(f"/{KEY}/", content=long, headers=HERE)
+    assert refused.status_code == 413
+    assert refused.json()["error"]["message"].startswith("a request of more than")
     assert client.post(f"/{KEY}/", content=longest, headers=HERE).text == str(MOST_BYTES)
 
 

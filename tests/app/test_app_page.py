@@ -1,16 +1,19 @@
 """Test the page's files, texts, scores and refused requests."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from app_pages import SHAPE, TEXT, lines, page_of, random_model, small_run
+from app_pages import MASK, SHAPE, TEXT, lines, page_of, random_model, small_run
 
 from gpt2_small import binding
 from gpt2_small.app import token_views
 from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.stories import StoriesTokenizer
+from gpt2_small.weights import export_hugging_face
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +168,65 @@ def test_a_text_outside_the_grammar_has_no_true_probabilities(solution) -> None:
     tokenizer = StoriesTokenizer()
     ids = tokenizer.encode("time time")
     assert token_views.true_distributions(tokenizer, [*ids, 0])[-1] is None
+
+
+NOT_FINITE = (MASK, MASK.replace("1", "0"))  # the first position attends to nothing
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("look", {}),
+        ("lens", {"start": 0, "stop": 3}),
+        ("scores", {}),
+        ("ablations", {}),
+        ("ablate", {"heads": [[0, 0]]}),
+        ("next", {}),
+    ],
+)
+def test_numbers_that_are_not_finite_are_null_in_valid_json(run, tmp_path, path, asked) -> None:
+    mine = learners_file(tmp_path, *NOT_FINITE)
+    with page_of(Models(str(run), solution=binding.load(mine))) as (client, _):
+        response = client.post(f"/api/{path}", json={"text": TEXT} | asked)
+    assert response.status_code == 200, response.text
+    for line in response.text.splitlines():
+        json.loads(line, parse_constant=refuse)
+    assert "null" in response.text
+
+
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def learners_file(folder: Path, before: str = "", after: str = "") -> Path:
+    """Write the reference with an edit as a learner's file."""
+    path = folder / "mine.py"
+    path.write_text(binding.reference_path().read_text().replace(before, after) + "\n# mine\n")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["run", "exported"])
+def test_a_learners_file_that_is_mended_gives_the_model_again(run, tmp_path, kind: str) -> None:
+    model = run if kind == "run" else export_hugging_face(run, tmp_path / "exported")
+    mine = learners_file(tmp_path)
+    text = mine.read_text()
+    with page_of(Models(str(model), solution=binding.load(mine))) as (client, _):
+        first = client.post("/api/scores", json={"text": TEXT}).text
+        mine.write_text("x = (")
+        state = client.get("/api/state").json()
+        assert "never closed" in state["problem"]
+        assert state["models"][0]["key"] == "reference"
+        mine.write_text(text + "\n# mended\n")
+        state = client.get("/api/state").json()
+        assert (state["problem"], state["models"][0]["key"]) == (None, "main")
+        assert client.post("/api/scores", json={"text": TEXT}).text == first
+
+
+def test_exit_in_a_learners_transformer_is_reported_with_its_line(run, tmp_path) -> None:
+    mine = learners_file(tmp_path)
+    with page_of(Models(str(run), solution=binding.load(mine))) as (client, _):
+        text = mine.read_text()
+        marked = "self.blocks = nn.ModuleList("
+        assert marked in text
+        mine.write_text(text.replace(marked, "exit()\n        " + marked))
+        assert "calls exit()" in client.get("/api/state").json()["problem"]

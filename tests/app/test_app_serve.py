@@ -179,6 +179,8 @@ def test_a_chat_completion_equals_the_reply_of_a_chat(client, name, interface) -
         ({"prompt": [1] * 50, "echo": True, "logprobs": 1}, "50 tokens"),
         ({"extra_body": {"temprature": 1}}, "did you mean temperature"),
         ({"extra_body": {"stream_options": 3}}, "stream_options"),
+        ({"extra_body": {"temperature": 10**400}}, "temperature is 1000"),
+        ({"extra_body": {"add_special_tokens": "no"}}, "add_special_tokens"),
     ],
 )
 def test_an_impossible_request_gets_one_sentence_in_a_json_error(
@@ -211,6 +213,75 @@ def test_messages_that_do_not_form_a_conversation_are_refused(
         client.chat.completions.create(model=name, messages=messages)
 
 
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"max_completion_tokens": 2, "max_tokens": 3}, "give one of them"),
+        ({"top_logprobs": 5}, "top_logprobs needs logprobs"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "type text"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "content is None"),
+    ],
+)
+def test_a_chat_with_fields_that_contradict_each_other_is_refused(
+    address, name, changes, word
+) -> None:
+    asked = {"model": name, "messages": HELLO} | changes
+    response = httpx.post(f"{address}/v1/chat/completions", json=asked)
+    assert response.status_code == 400
+    assert word in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_a_chats_length_is_read_from_either_field(address, name, field) -> None:
+    asked = {"messages": HELLO, "seed": 1, "max_tokens": None, "max_completion_tokens": None}
+    response = httpx.post(f"{address}/v1/chat/completions", json=asked | {field: 3})
+    assert response.json()["usage"]["completion_tokens"] == 3
+
+
+def test_text_parts_of_a_content_are_joined_by_line_breaks(address, name) -> None:
+    parts = [{"type": "text", "text": "A"}, {"type": "text", "text": "cat"}]
+    answers = [
+        httpx.post(
+            f"{address}/v1/chat/completions",
+            json={"messages": [{"role": "user", "content": content}], "seed": 3, "max_tokens": 8},
+        ).json()
+        for content in (parts, "A\ncat")
+    ]
+    assert answers[0]["choices"] == answers[1]["choices"]
+    assert answers[0]["usage"] == answers[1]["usage"]
+
+
+def test_every_chunk_before_the_usage_has_a_null_usage(address, name) -> None:
+    asked = {"prompt": TEXT, "max_tokens": 3, "seed": 1, "stream": True}
+    asked["stream_options"] = {"include_usage": True}
+    text = httpx.post(f"{address}/v1/completions", json=asked).text
+    *chunks, last = [
+        json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")
+    ]
+    assert [chunk["usage"] for chunk in chunks] == [None] * 3
+    assert last["usage"]["completion_tokens"] == 3
+
+
+def test_vllms_values_for_no_top_k_change_nothing(address, name) -> None:
+    asked = {"prompt": TEXT, "max_tokens": 9, "seed": 2}
+    answers = [
+        httpx.post(f"{address}/v1/completions", json=asked | {"top_k": k}).json()["choices"]
+        for k in (None, 0, -1)
+    ]
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_surrogates_in_an_unknown_field_are_refused_in_valid_json(address, name) -> None:
+    body = json.dumps({"prompt": "a", "\ud800": 1})
+    headers = {"content-type": "application/json"}
+    response = httpx.post(f"{address}/v1/completions", content=body, headers=headers)
+    assert response.status_code == 400
+    assert "is not supported here" in response.json()["error"]["message"]
+
+
 def test_another_model_is_not_found(openai, client) -> None:
     with pytest.raises(openai.NotFoundError, match="this server has no model 'gpt-4'"):
         client.completions.create(model="gpt-4", prompt="a")
@@ -234,6 +305,18 @@ def test_tokenize_and_detokenize_are_inverse(address, interface) -> None:
     tokens = httpx.post(f"{address}/tokenize", json=asked).json()["tokens"]
     assert tokens == interface.shown.tokenizer.encode_ordinary(TEXT)
     assert httpx.post(f"{address}/detokenize", json={"tokens": tokens}).json() == {"prompt": TEXT}
+
+
+@pytest.mark.parametrize("id", [-1, 259, 10**30])
+def test_detokenize_refuses_an_id_outside_the_vocabulary(address, id: int) -> None:
+    response = httpx.post(f"{address}/detokenize", json={"tokens": [id]})
+    assert response.status_code == 400
+    assert f"contains {id}" in response.json()["error"]["message"]
+
+
+def test_detokenize_refuses_another_models_name(address) -> None:
+    asked = {"tokens": [65], "model": "gpt-4"}
+    assert httpx.post(f"{address}/detokenize", json=asked).status_code == 404
 
 
 def test_a_text_equal_to_a_special_tokens_name_is_that_token(address, interface) -> None:

@@ -1,13 +1,16 @@
 """Test the turns of jobs: alternation, cancellation when the reader leaves, and the limit."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from gpt2_small.app.serving import turns as turns_module
+from gpt2_small.app.serving.answers import result_for
 from gpt2_small.app.serving.turns import MOST_JOBS, TooBusy, Turns
 from gpt2_small.errors import UserError
 
@@ -77,6 +80,39 @@ def test_an_exception_in_a_job_reaches_its_reader(turns: Turns) -> None:
 
     with pytest.raises(UserError, match="no more"):
         asyncio.run(run())
+
+
+def test_work_without_a_stream_ends_when_its_client_leaves(turns: Turns) -> None:
+    messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    def endless() -> Iterator[None]:
+        while True:
+            yield None
+
+    async def run() -> None:
+        request = Request({"type": "http"}, receive)
+        answer = result_for(request, turns, endless())
+        assert await asyncio.wait_for(answer, timeout=60) is None
+        await asyncio.sleep(0)  # the cancelled task ends
+        assert turns.active == 0
+
+    asyncio.run(run())
+
+
+def test_exit_in_a_job_ends_this_job_alone(turns: Turns) -> None:
+    def work() -> Iterator[int]:
+        sys.exit(3)
+        yield 1
+
+    async def run() -> None:
+        with pytest.raises(UserError, match=r"exit\(\)"):
+            await asyncio.wait_for(turns.result(work()), timeout=60)
+        assert await asyncio.wait_for(turns.result(lambda: 7), timeout=60) == 7
+
+    asyncio.run(run())
 
 
 def test_jobs_above_the_limit_are_refused_and_finished_ones_do_not_count(turns: Turns) -> None:

@@ -19,7 +19,7 @@ COMMON = (
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "no_repeat_ngram_size"),
     *("repetition_penalty", "frequency_penalty", "presence_penalty"),
 )
-OF_COMPLETIONS = (*COMMON, "prompt", "echo", "logprobs", "best_of")
+OF_COMPLETIONS = (*COMMON, "prompt", "echo", "logprobs", "best_of", "add_special_tokens")
 OF_CHAT = (*COMMON, "messages", "logprobs", "top_logprobs", "max_completion_tokens")
 # Unsupported fields that are accepted with these neutral values.
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -30,7 +30,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "response_format": (None, {"type": "text"}),
     "metadata": (None, {}),
     "store": (None, False),
-    "add_special_tokens": (None, True, False),
+    "add_special_tokens": (None, True),
 }
 
 
@@ -39,11 +39,13 @@ class CompletionRequest:
     """A parsed request for completions.
 
     prompts: texts or token ids.
+    is_whole: whether the tokenizer adds the ids around a text, such as one before it.
     logprobs: the number of alternatives to each token; None for no log-probabilities.
     """
 
     options: SamplingOptions
     prompts: list[str | tuple[int, ...]]
+    is_whole: bool
     messages: Any
     logprobs: int | None
     echo: bool
@@ -65,6 +67,7 @@ def completion(content: Mapping[str, Any]) -> CompletionRequest:
     return CompletionRequest(
         options=sampling_options(content, "max_tokens", samples, logprobs),
         prompts=prompts_of(content.get("prompt")),
+        is_whole=flag(content, "add_special_tokens", default=True),
         messages=None,
         logprobs=logprobs,
         echo=flag(content, "echo"),
@@ -81,16 +84,56 @@ def chat(content: Mapping[str, Any]) -> CompletionRequest:
     logprobs = None
     if flag(content, "logprobs"):
         logprobs = fields.whole(content, "top_logprobs", 0, 0, MOST_LOGPROBS)
-    name = "max_completion_tokens" if "max_completion_tokens" in content else "max_tokens"
+    elif content.get("top_logprobs") is not None:
+        raise UserError("top_logprobs needs logprobs; set it to true, or leave top_logprobs out")
     return CompletionRequest(
-        options=sampling_options(content, name, 1, logprobs, default=256),
+        options=sampling_options(content, length_field(content), 1, logprobs, default=256),
         prompts=[],
-        messages=content.get("messages"),
+        is_whole=True,
+        messages=with_joined_parts(content.get("messages")),
         logprobs=logprobs,
         echo=False,
         stream=flag(content, "stream"),
         include_usage=includes_usage(content),
     )
+
+
+def with_joined_parts(messages: Any) -> Any:
+    """The messages, with a content of several text parts joined by line breaks, as in vLLM.
+
+    Raises UserError for a part that is not a text.
+    """
+    if not isinstance(messages, list):
+        return messages
+    joined = []
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            texts = [fields.text({"content": text_of(part)}, "content") for part in content]
+            message = {**message, "content": "\n".join(texts)}
+        joined.append(message)
+    return joined
+
+
+def text_of(part: Any) -> Any:
+    """The text of a content part. Raises UserError for another kind of part, such as a picture."""
+    if not isinstance(part, dict) or part.get("type") != "text":
+        raise UserError(f"a part of a content is {fields.shown(part)}; give parts of type text")
+    return part.get("text")
+
+
+def length_field(content: Mapping[str, Any]) -> str:
+    """The field with a chat's number of new tokens: `max_completion_tokens`, or its old name.
+
+    Raises UserError when both are given and differ.
+    """
+    new, old = content.get("max_completion_tokens"), content.get("max_tokens")
+    if new is not None and old is not None and new != old:
+        raise UserError(
+            f"max_completion_tokens is {fields.shown(new)} and max_tokens {fields.shown(old)}; "
+            "give one of them"
+        )
+    return "max_tokens" if new is None else "max_completion_tokens"
 
 
 def sampling_options(
@@ -101,7 +144,7 @@ def sampling_options(
     default: int = DEFAULT_TOKENS,
 ) -> SamplingOptions:
     """Parse the sampling options. `tokens`: the field with the number of new tokens."""
-    if content.get("top_k") == -1:  # vLLM's value for no top-k
+    if content.get("top_k") in (-1, 0):  # vLLM's values for no top-k
         content = {**content, "top_k": None}
     return SamplingOptions(
         max_new_tokens=fields.whole(content, tokens, default, 0, fields.MOST_NEW_TOKENS),
@@ -144,12 +187,14 @@ def prompts_of(prompt: Any) -> list[str | tuple[int, ...]]:
     ]
 
 
-def flag(content: Mapping[str, Any], name: str) -> bool:
+def flag(content: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
     """Parse a field that is true or false."""
     value = content.get(name)
-    if value not in (None, True, False):
+    if value is None:
+        return default
+    if not isinstance(value, bool):
         raise UserError(f"{name} is {fields.shown(value)}; give true or false")
-    return bool(value)
+    return value
 
 
 def includes_usage(content: Mapping[str, Any]) -> bool:

@@ -63,7 +63,10 @@ class Completion:
         tokenizer, n_ctx = shown.tokenizer, shown.model.config.n_ctx
         self.prompts = [
             checked_ids(
-                shown, encoded(tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
+                shown,
+                encoded(tokenizer, prompt, is_whole=asked.is_whole)
+                if isinstance(prompt, str)
+                else list(prompt),
             )
             for prompt in asked.prompts
         ]
@@ -74,12 +77,14 @@ class Completion:
                 f"a prompt has {longest:,} tokens, more than the {n_ctx:,} that {shown.label} can "
                 "score; give a shorter one"
             )
-        self.head = {
+        self.head: Json = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": shown.label,
         }
+        if asked.include_usage:
+            self.head["usage"] = None
         self._stream = Stream(shown.solution, shown.loaded, self.prompts, asked.options)
 
     def whole(self) -> Iterator[Json | None]:
@@ -179,12 +184,14 @@ class ChatCompletion:
         chat = conversation_with(shown, messages, asked.options)
         self._reply = chat.reply(messages[-1]["content"])
         self._prompt_tokens = len(chat.prompt())
-        self.head = {
+        self.head: Json = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "object": "chat.completion.chunk" if asked.stream else "chat.completion",
             "created": int(time.time()),
             "model": shown.label,
         }
+        if asked.include_usage:
+            self.head["usage"] = None
 
     def whole(self) -> Iterator[Json | None]:
         """Yield None after each step, and the whole response at the end."""
@@ -203,10 +210,13 @@ class ChatCompletion:
 
     def chunks(self) -> Iterator[Json]:
         """Yield the response token by token."""
+        sent = 0
         yield self._chunk({"role": "assistant", "content": ""}, [], None)
         for step in self._reply:
+            sent += len(step.text)
             yield self._chunk({"content": step.text}, [step], None)
-        yield self._chunk({}, [], FINISH[self._reply.finish])
+        rest = self._reply.text[sent:]  # held back as a possible beginning of a stop string
+        yield self._chunk({"content": rest} if rest else {}, [], FINISH[self._reply.finish])
         if self.asked.include_usage:
             yield {**self.head, "choices": [], "usage": self.usage()}
 

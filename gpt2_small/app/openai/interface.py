@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gpt2_small.app.models import Models, ShownModel
@@ -13,7 +13,7 @@ from gpt2_small.app.openai import completion_fields
 from gpt2_small.app.openai.completion_fields import CompletionRequest
 from gpt2_small.app.openai.completions import ChatCompletion, Completion
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import HANDLERS, error_answer, streamed
+from gpt2_small.app.serving.answers import HANDLERS, JsonAnswer, error_answer, result_for, streamed
 from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
 
@@ -61,11 +61,11 @@ class Interface:
 
     async def list_models(self, _request: Request) -> Response:
         """List the model."""
-        return JSONResponse({"object": "list", "data": [self._card()]})
+        return JsonAnswer({"object": "list", "data": [self._card()]})
 
     async def model(self, request: Request) -> Response:
         """Describe the model of this name."""
-        return self._refusal(request.path_params["name"]) or JSONResponse(self._card())
+        return self._refusal(request.path_params["name"]) or JsonAnswer(self._card())
 
     def _refusal(self, name: Any) -> Response | None:
         """The response to another model's name; None for the model's own name or without one."""
@@ -96,7 +96,7 @@ class Interface:
             yield from completion.chunks() if asked.stream else completion.whole()
 
         if not asked.stream:
-            return JSONResponse(await self.turns.result(work()))
+            return JsonAnswer(await result_for(request, self.turns, work()))
         return await streamed(
             self.turns,
             work(),
@@ -116,29 +116,34 @@ class Interface:
         if refusal is not None:
             return refusal
         text = fields.text(content, "prompt")
-        whole = content.get("add_special_tokens", True) is not False
+        is_whole = completion_fields.flag(content, "add_special_tokens", default=True)
         tokenizer = self.shown.tokenizer
         if text in tokenizer.special_tokens:
             ids = [tokenizer.special_tokens[text]]
-        elif whole:
-            ids = list(fields.encoded(tokenizer, text))
         else:
-            ids = tokenizer.encode_ordinary(text)
+            ids = list(fields.encoded(tokenizer, text, is_whole=is_whole))
         length = self.shown.model.config.n_ctx
-        return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": length})
+        return JsonAnswer({"tokens": ids, "count": len(ids), "max_model_len": length})
 
     async def detokenize(self, request: Request) -> Response:
         """Decode ids."""
         content = await fields.body_of(request)
+        refusal = self._refusal(content.get("model"))
+        if refusal is not None:
+            return refusal
         ids = fields.token_ids(content.get("tokens"), "tokens")
-        return JSONResponse({"prompt": self.shown.tokenizer.decode(list(ids))})
+        known = self.shown.tokenizer.vocab_size
+        for id in ids:
+            if not 0 <= id < known:
+                raise UserError(f"tokens contains {id}, and the tokenizer has 0 to {known - 1}")
+        return JsonAnswer({"prompt": self.shown.tokenizer.decode(list(ids))})
 
     async def tokenizer_info(self, _request: Request) -> Response:
         """Describe the tokenizer, for clients that use /tokenize."""
         tokenizer = self.shown.tokenizer
         names = {id: name for name, id in tokenizer.special_tokens.items()}
         end, start = tokenizer.end_of_text, tokenizer.start_of_text
-        return JSONResponse(
+        return JsonAnswer(
             {
                 "name": tokenizer.name,
                 "vocab_size": tokenizer.vocab_size,

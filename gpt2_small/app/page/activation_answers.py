@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gpt2_small.app import ablation, activation_views
@@ -12,7 +12,7 @@ from gpt2_small.app.activation_views import ActivationCache
 from gpt2_small.app.models import REFERENCE, Models, ShownModel
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import lines
+from gpt2_small.app.serving.answers import JsonAnswer, lines
 from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
 
@@ -95,7 +95,7 @@ class ActivationAnswers:
                 shown, self._observations, ids, pairs, position, fields.CANDIDATES
             )
 
-        return JSONResponse(await self._turns.result(work))
+        return JsonAnswer(await self._turns.result(work))
 
     async def ablations(self, request: Request) -> Response:
         """The loss without each head in turn: a line for each."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gpt2_small import __version__, binding
@@ -21,7 +21,7 @@ from gpt2_small.app.page.learning import LearnerFile, log_of
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.page.text_answers import TextAnswers
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import HANDLERS, LINES, ClosingResponse, json_lines
+from gpt2_small.app.serving.answers import HANDLERS, LINES, ClosingResponse, JsonAnswer, json_lines
 from gpt2_small.app.serving.turns import Turns
 from gpt2_small.errors import UserError
 from gpt2_small.generation.chat import refuse_without_roles
@@ -80,7 +80,7 @@ class Page:
 
     async def state(self, _request: Request) -> Response:
         """The available models, the learner's file and the run."""
-        return JSONResponse(await self.turns.result(self._state))
+        return JsonAnswer(await self.turns.result(self._state))
 
     def _state(self) -> dict[str, Any]:
         choices = self.models.choices()
@@ -120,7 +120,7 @@ class Page:
         if self.learner is None or key not in ("h", "n"):
             raise UserError(f"the key is {fields.shown(key)}; press h or n, with a file to check")
         self.learner.press(key)
-        return JSONResponse({})
+        return JsonAnswer({})
 
     async def run(self, _request: Request) -> Response:
         """Stream the log of the run."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gpt2_small.app import token_views
@@ -13,7 +13,7 @@ from gpt2_small.app.chat_messages import answer, checked_messages, conversation_
 from gpt2_small.app.decoder_cache import Decoders
 from gpt2_small.app.page.question_fields import QuestionFields
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import lines
+from gpt2_small.app.serving.answers import JsonAnswer, lines
 from gpt2_small.app.serving.turns import Turns
 
 
@@ -45,7 +45,7 @@ class TextAnswers:
             ids = token_views.checked_ids(shown, self._questions.ids(shown, asked))
             return {"tokens": token_views.pieces(shown.tokenizer, ids)}
 
-        return JSONResponse(await self._turns.result(work))
+        return JsonAnswer(await self._turns.result(work))
 
     async def continued(self, request: Request) -> Response:
         """Continue a text: a line with the options, then one for each token."""
@@ -108,4 +108,4 @@ class TextAnswers:
             prompt = fields.whole(asked, "prompt_length", len(ids), 0, len(ids))
             return token_views.next_tokens(shown, ids, prompt, options)
 
-        return JSONResponse(await self._turns.result(work))
+        return JsonAnswer(await self._turns.result(work))

@@ -1,5 +1,6 @@
 """Respond with JSON, with a stream of JSON lines, or with an error message."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,14 @@ from gpt2_small.app.serving.turns import Job, TooBusy, Turns
 from gpt2_small.errors import UserError
 
 LINES = "application/x-ndjson"
+
+
+class JsonAnswer(JSONResponse):
+    """A response in JSON of ASCII characters, which can hold surrogates of a request or a name."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode the content."""
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
 
 class ClosingResponse(StreamingResponse):
@@ -60,6 +69,23 @@ async def streamed(
         return ClosingResponse(texts(), stack.pop_all(), media_type)
 
 
+async def result_for(request: Request, turns: Turns, work: Iterator[Any]) -> Any:
+    """The last item of work, which ends when the client disconnects; None then."""
+
+    async def disconnected() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    result = asyncio.create_task(turns.result(work))
+    leaving = asyncio.create_task(disconnected())
+    try:
+        await asyncio.wait((result, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return await result if result.done() else None
+    finally:
+        result.cancel()
+        leaving.cancel()
+
+
 def json_lines(items: list[Any]) -> str:
     """Format items as lines of JSON."""
     return "".join(f"{json.dumps(item, separators=(',', ':'))}\n" for item in items)
@@ -77,15 +103,15 @@ async def lines(turns: Turns, work: Iterator[Any]) -> Response:
 
 def sentence(error: Exception) -> str:
     """The message for an exception."""
-    if isinstance(error, UserError):
+    if isinstance(error, UserError | BodyTooLong):
         return str(error)
     return f"this failed: {type(error).__name__}: {' '.join(str(error).split())}"[:500]
 
 
-def error_answer(status: int, message: str, kind: str = "invalid_request_error") -> JSONResponse:
+def error_answer(status: int, message: str, kind: str = "invalid_request_error") -> Response:
     """Respond with an error in the JSON format of OpenAI's clients."""
     content = {"error": {"message": message, "type": kind, "param": None, "code": None}}
-    return JSONResponse(content, status_code=status)
+    return JsonAnswer(content, status_code=status)
 
 
 async def for_users(_request: Request, error: Exception) -> Response:

@@ -58,9 +58,14 @@ def number(fields: Mapping[str, Any], name: str, default: float | None) -> float
     value = fields.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{name} is {shown(value)}; give a number")
-    return float(value)
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found = float(value)
+            if math.isfinite(found):
+                return found
+    except OverflowError:  # an integer beyond the floats
+        pass
+    raise UserError(f"{name} is {shown(value)}; give a number")
 
 
 def token_ids(value: Any, name: str = "ids") -> tuple[int, ...]:
@@ -72,9 +77,12 @@ def token_ids(value: Any, name: str = "ids") -> tuple[int, ...]:
     return tuple(value)
 
 
-def encoded(tokenizer: Tokenizer, written: str) -> tuple[int, ...]:
-    """Encode a text, to a bounded number of tokens."""
-    ids = tokenizer.encode(written)
+def encoded(tokenizer: Tokenizer, written: str, *, is_whole: bool = True) -> tuple[int, ...]:
+    """Encode a text, to a bounded number of tokens.
+
+    is_whole: whether to add the ids that the tokenizer adds around a whole text.
+    """
+    ids = tokenizer.encode(written) if is_whole else tokenizer.encode_ordinary(written)
     if len(ids) > MOST_TOKENS:
         raise UserError(f"the text has {len(ids):,} tokens; give at most {MOST_TOKENS:,}")
     return tuple(ids)

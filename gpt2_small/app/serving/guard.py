@@ -91,7 +91,7 @@ class Guard:
         """Remove the token from the path; return an error for a wrong or missing one."""
         if self._token is None:
             return None
-        first = scope["path"].split("/", 2)[1]
+        first = scope["path"].removeprefix("/").partition("/")[0]
         if not secrets.compare_digest(first.encode(), self._token.encode()):
             return 403, "this address lacks its key; open the one that gpt2-small printed"
         if scope["path"] == f"/{first}":
@@ -157,7 +157,10 @@ def host_name(host: str) -> str | None:
 
 def origin_host(origin: str) -> str | None:
     """The Host header that corresponds to an origin; None for an origin that is not a page's."""
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
     if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
         return None
     return parts.netloc.lower()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gpt2_small.errors import UserError
@@ -52,6 +52,8 @@ class Job:
             self._end()
         except Exception as error:
             self._end(error)
+        except SystemExit:
+            self._end(UserError("the model's code calls exit(); remove the call"))
         else:
             if item is not None:
                 self._unread.append(item)
@@ -64,7 +66,8 @@ class Job:
 
     def discard(self) -> None:
         """End a cancelled job. Called in the working thread."""
-        self._work.close()
+        with suppress(Exception):
+            self._work.close()
         self._end()
 
     def is_held_back(self) -> bool:
@@ -77,8 +80,8 @@ class Job:
             await self._has_news.wait()
             self._has_news.clear()
             was_held_back = self.is_held_back()
-            items, self._unread = self._unread, []
             self._is_notified = False
+            items, self._unread = self._unread, []
             if was_held_back:
                 self._resume()
             if items:
