@@ -91,6 +91,7 @@ TRAILING = "ended with the user, whose last turn was left out"
 SPECIAL = "texts with <|...|> in them, encoded as plain characters"
 NO_ANSWER = "no answer of the assistant after a user's turn"
 NO_KNOWN_ROLE = "no answer before a turn of another role than user, assistant and system"
+NO_ANSWER_IN_TEXT = "no answer before a turn without text, such as a tool call or a picture"
 NO_TARGET = "no answer is a target: each is one elsewhere, or has the weight 0"
 
 SPELLED = re.compile(r"<\|[^\s|]*\|>")
@@ -111,7 +112,9 @@ def conform(raw: RawConversation, audit: Audit) -> Conversation | None:
         turns.pop()
         applied.add(TRAILING)
     if not turns:
-        audit.dropped[NO_KNOWN_ROLE if UNKNOWN_ROLE in applied else NO_ANSWER] += 1
+        reasons = {UNKNOWN_ROLE: NO_KNOWN_ROLE, NO_TEXT: NO_ANSWER_IN_TEXT}
+        reason = next((why for rule, why in reasons.items() if rule in applied), NO_ANSWER)
+        audit.dropped[reason] += 1
         return None
     if not any(turn.role == "assistant" and turn.is_trained for turn in turns):
         audit.dropped[NO_TARGET] += 1
@@ -165,11 +168,20 @@ def _joined(turns: Iterable[Turn], applied: set[str]) -> list[Turn]:
 
 
 def text_of(content: Any) -> str | None:
-    """The text of a message's content, a string or parts; None if a part is not text."""
+    """The text of a message's content, a string or parts; None if a part is not text.
+
+    A part is a string, or an object with a `text` (LLaMA-Factory: of type `text` with a `value`).
+    """
     if isinstance(content, str):
         return content
     if isinstance(content, list) and content:
-        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        parts = [_text_of_part(part) if isinstance(part, dict) else part for part in content]
         texts = [part for part in parts if isinstance(part, str)]
         return "".join(texts) if len(texts) == len(parts) else None
     return None
+
+
+def _text_of_part(part: dict[str, Any]) -> Any:
+    return (
+        part.get("value") if part.get("type") == "text" and "text" not in part else part.get("text")
+    )

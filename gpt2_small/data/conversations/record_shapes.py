@@ -10,6 +10,7 @@ Record: TypeAlias = Mapping[str, Any]
 Shape: TypeAlias = Callable[[Record], RawConversation]
 
 OASST = "oasst"
+SHOWN_FIELDS = 20
 FROM = (OASST, "messages", "sharegpt", "alpaca")
 
 
@@ -34,8 +35,10 @@ def shape_of(row: Record, source: str) -> str:
         return "alpaca"
     if "message_id" in row and "parent_id" in row:
         return OASST
+    more = ", ..." if len(row) > SHOWN_FIELDS else ""
+    fields = ", ".join(list(row)[:SHOWN_FIELDS]) + more
     raise UserError(
-        f"{source} has rows with the fields {', '.join(map(str, row)) or 'none'}, which is no "
+        f"{source} has rows with the fields {fields or 'none'}, which is no "
         f"known format; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
     )
 
@@ -91,13 +94,16 @@ def _system(row: Record) -> list[RawTurn]:
 
 
 def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
-    """The turns of a list; OpenAI's `weight` 0 marks an answer that is no target."""
+    """The turns of a list. The weight 0 marks an answer that is no target.
+
+    Its name is `weight` in OpenAI's format, and `loss_weight` in LLaMA-Factory's.
+    """
     for number, turn in enumerate(found, start=1):
         if not isinstance(turn, dict):
             raise BadRow(f"its turn {number} is no object")
         if not isinstance(turn.get(role), str):
             raise BadRow(f"its turn {number} has no {role!r}")
-        weight = turn.get("weight")
+        weight = turn.get("weight", turn.get("loss_weight"))
         if weight not in (None, 0, 1):
             raise BadRow(f"its turn {number} has the weight {weight!r}, which is neither 0 nor 1")
         yield RawTurn(turn[role], text_of(turn.get(content)), is_trained=weight != 0)

@@ -15,6 +15,7 @@ from gpt2_small.data.conversations.conversation import (
     EMPTY,
     LATE_SYSTEM,
     NO_ANSWER,
+    NO_ANSWER_IN_TEXT,
     NO_KNOWN_ROLE,
     NO_TARGET,
     NO_TEXT,
@@ -118,10 +119,16 @@ def test_a_conversation_without_an_answer_is_dropped_and_counted(
     assert audit.dropped == {NO_ANSWER: 1}
 
 
-def test_an_unknown_role_before_the_first_answer_is_the_counted_reason() -> None:
-    found, audit = conformed(("user", "a"), ("Chatbot", "b"))
+@pytest.mark.parametrize(
+    ("turn", "reason"),
+    [(("Chatbot", "b"), NO_KNOWN_ROLE), (("assistant", None), NO_ANSWER_IN_TEXT)],
+)
+def test_the_turn_that_ends_a_conversation_before_any_answer_is_the_counted_reason(
+    turn: tuple[str, str | None], reason: str
+) -> None:
+    found, audit = conformed(("user", "a"), turn)
     assert found is None
-    assert audit.dropped == {NO_KNOWN_ROLE: 1}
+    assert audit.dropped == {reason: 1}
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,15 @@ def test_an_unknown_role_before_the_first_answer_is_the_counted_reason() -> None
                 "messages": [
                     {"role": "user", "content": [{"type": "text", "text": "Hi"}], "name": "me"},
                     {"role": "assistant", "content": "Ho", "tool_calls": None},
+                ]
+            },
+            ONE,
+        ),
+        (  # LLaMA-Factory's parts
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "value": "Hi"}]},
+                    {"role": "assistant", "content": [{"type": "text", "value": "Ho"}]},
                 ]
             },
             ONE,
@@ -214,14 +230,18 @@ def test_the_format_of_a_row_is_detected_from_its_fields(
 
 
 @pytest.mark.parametrize(
-    ("shape", "role", "content"),
-    [("messages", "role", "content"), ("conversations", "from", "value")],
+    ("shape", "role", "content", "weight"),
+    [
+        ("messages", "role", "content", "weight"),
+        ("messages", "role", "content", "loss_weight"),
+        ("conversations", "from", "value", "weight"),
+    ],
 )
 def test_an_answer_of_weight_0_is_no_target(
-    shape: str, role: str, content: str, tmp_path: Path
+    shape: str, role: str, content: str, weight: str, tmp_path: Path
 ) -> None:
-    turns = [{role: "user", content: "a"}, {role: "assistant", content: "b", "weight": 0}]
-    turns += [{role: "user", content: "c"}, {role: "assistant", content: "d", "weight": 1.0}]
+    turns = [{role: "user", content: "a"}, {role: "assistant", content: "b", weight: 0}]
+    turns += [{role: "user", content: "c"}, {role: "assistant", content: "d", weight: 1.0}]
     rows = [{shape: turns}, {shape: turns[:2]}]
     audit = Audit()
     path = str(write_lines(tmp_path / "rows.jsonl", rows))

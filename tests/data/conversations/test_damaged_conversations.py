@@ -18,6 +18,7 @@ from gpt2_small.errors import UserError
         (["{"], r"row 1: it is not JSON"),
         (['{"messages": []}', "[1]"], r"row 2 is no JSON object"),
         (['{"a": 1}'], r"fields a, which is no known format"),
+        ([json.dumps(dict.fromkeys(map(str, range(99))))], r"fields 0, 1, .*, 19, \.\.\., which"),
         (['{"messages": 3}'], r"row 1 .* its 'messages' is no list"),
         (['{"messages": [3]}'], r"its turn 1 is no object"),
         (['{"messages": [{"content": "x"}]}'], r"its turn 1 has no 'role'"),
