@@ -124,8 +124,8 @@ def test_the_stories_need_no_file(solution, tmp_path):
     [
         (["choices=no.jsonl"], "there is no file no.jsonl"),
         (["choices=hellaswag"], "choices is hellaswag, and there is no"),
-        (["choices=stories", "choices_every=0"], "--choices-every is 0"),
-        (["choices=stories", "choices_limit=0"], "--choices-limit is 0"),
+        (["choices=stories", "choices_every=0"], "--set choices_every is 0"),
+        (["choices=stories", "choices_limit=0"], "--set choices_limit is 0"),
         (["choices=stories", "choices_limit=some"], "choices_limit=some: give a whole number"),
         (
             ["choices=stories", "choices_limit=3", "n_ctx=1"],

@@ -1,12 +1,14 @@
 """Test settings of a run: presets, flags that override their fields, and refusals."""
 
+import inspect
 from dataclasses import asdict, replace
 
 import pytest
 
+from gpt2_small.commands.training.train import train
 from gpt2_small.errors import UserError
 from gpt2_small.model.presets import preset
-from gpt2_small.training.recipes.recipe import Recipe
+from gpt2_small.training.recipes.recipe import Recipe, flag_of, in_steps
 from gpt2_small.training.recipes.settings import (
     Settings,
     as_json,
@@ -14,6 +16,7 @@ from gpt2_small.training.recipes.settings import (
     check_same_run,
     from_json,
     parsed,
+    resumed,
     settings_of_run,
 )
 from gpt2_small.training.recipes.training_presets import PRESETS, training_preset
@@ -103,11 +106,11 @@ def test_an_impossible_assignment_is_refused(assignment, sentence):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"beta1": 1.0}, "--beta1 is 1.0; give a number in \\[0, 1\\)"),
-        ({"final_fraction": 1.5}, "--final-fraction is 1.5; give a number from 0 to 1"),
+        ({"beta1": 1.0}, "--set beta1 is 1.0; give a number in \\[0, 1\\)"),
+        ({"final_fraction": 1.5}, "--set final_fraction is 1.5; give a number from 0 to 1"),
         ({"dtype": "float8"}, "--dtype is 'float8'; choose float32, bfloat16 or float16"),
         ({"micro_batch_size": 0}, "--micro-batch-size is 0; give a whole number of at least 1"),
-        ({"max_grad_norm": 0.0}, "--max-grad-norm is 0, which disables training"),
+        ({"max_grad_norm": 0.0}, "--set max_grad_norm is 0, which disables training"),
         ({"learning_rate": -1.0}, "--learning-rate is -1.0; give a number of at least 0"),
     ],
 )
@@ -139,13 +142,34 @@ def test_a_run_without_a_recipe_cannot_be_resumed():
 
 
 def test_a_resumed_run_may_have_more_steps_but_not_another_rate():
-    check_same_run(SETTINGS, changed(SETTINGS, {"max_steps": 100, "keep": 5}), "runs/a")
+    more_steps, another_rate = {"max_steps": 100, "keep": 5}, {"learning_rate": 0.01}
+    check_same_run(SETTINGS, changed(SETTINGS, more_steps), more_steps, "runs/a")
     with pytest.raises(
         UserError, match=r"runs/a was started with learning_rate = 0.001, not 0.01; leave "
     ):
-        check_same_run(SETTINGS, changed(SETTINGS, {"learning_rate": 0.01}), "runs/a")
+        check_same_run(SETTINGS, changed(SETTINGS, another_rate), another_rate, "runs/a")
 
 
 def test_a_run_is_not_resumed_with_another_shape():
     with pytest.raises(UserError, match="started with n_ctx = 8, not 16"):
-        check_same_run(SETTINGS, changed(SETTINGS, {"n_ctx": 16}), "runs/a")
+        check_same_run(SETTINGS, changed(SETTINGS, {"n_ctx": 16}), {"n_ctx": 16}, "runs/a")
+
+
+def test_a_setting_that_only_the_preset_changes_is_answered_with_the_flag_preset():
+    with pytest.raises(UserError, match="batch_size = 12, not 16; leave --preset out to resume it"):
+        check_same_run(SETTINGS, changed(SETTINGS, {"batch_size": 16}), {}, "runs/a")
+
+
+def test_a_run_in_epochs_that_was_given_more_steps_is_resumed_with_its_preset_alone():
+    epochs = replace(RECIPE, epochs=2)
+    preset = replace(SETTINGS, recipe=in_steps(epochs, 600))
+    started = replace(SETTINGS, recipe=in_steps(epochs, 600, max_steps=1000))
+    assert started.recipe.warmup_steps != preset.recipe.warmup_steps
+    assert resumed(started, preset, {}, "runs/a").recipe == started.recipe
+
+
+def test_a_field_is_named_by_the_flag_that_train_has_for_it():
+    flags = {name.replace("_", "-") for name in inspect.signature(train).parameters}
+    for name in asdict(RECIPE):
+        has_a_flag = name.replace("_", "-") in flags
+        assert flag_of(name) == (f"--{name.replace('_', '-')}" if has_a_flag else f"--set {name}")

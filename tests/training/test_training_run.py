@@ -139,7 +139,7 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(solution):
         ({"batch_size": -1}, "--batch-size is -1; give a whole number of at least 1"),
         ({"learning_rate": math.nan}, "--learning-rate is nan; give a number of at least 0"),
         ({"learning_rate": 0.0}, "--learning-rate is 0, which disables training"),
-        ({"weight_decay": math.inf}, "--weight-decay is inf; give a number of at least 0"),
+        ({"weight_decay": math.inf}, "--set weight_decay is inf; give a number of at least 0"),
     ],
 )
 def test_an_impossible_recipe_is_refused_with_its_value(change, sentence):

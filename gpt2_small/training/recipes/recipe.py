@@ -26,6 +26,18 @@ AT_LEAST_ONE = (
     "choices_limit",
 )
 ABOVE_ZERO = ("learning_rate", "max_grad_norm", "embedding_scale")
+# Fields with a flag of their own; `--set` sets the others.
+WITH_A_FLAG = (
+    "data",
+    "column",
+    "init_from",
+    "max_steps",
+    "batch_size",
+    "micro_batch_size",
+    "learning_rate",
+    "dtype",
+    "seed",
+)
 WARMUP_SHARE = 0.03
 LARGEST_SEED = 2**64 - 1
 LARGEST_NUMBER = 2**63 - 1
@@ -144,8 +156,8 @@ class Recipe:
 
 
 def flag_of(name: str) -> str:
-    """The command-line flag of a field."""
-    return f"--{name.replace('_', '-')}"
+    """The flag of `gpt2-small train` that sets a field."""
+    return f"--{name.replace('_', '-')}" if name in WITH_A_FLAG else f"--set {name}"
 
 
 def _or(choices: tuple[str, ...]) -> str:

@@ -172,15 +172,21 @@ def _near(name: str, names: list[str]) -> str:
     return f"; did you mean {near!r}?" if near else f"; the fields are {', '.join(names)}"
 
 
-def check_same_run(started: Settings, wanted: Settings, folder: str) -> None:
-    """Raises UserError, with both values, for a setting that a resumed run may not change."""
+def check_same_run(
+    started: Settings, wanted: Settings, changes: Mapping[str, Any], folder: str
+) -> None:
+    """Raises UserError, with both values, for a setting that a resumed run may not change.
+
+    changes: the fields that the user gave; the others are the preset's.
+    """
     before = {**started.as_json(), **started.model}
     now = {**wanted.as_json(), **wanted.model}
     for name, value in now.items():
         if name not in MAY_CHANGE and before.get(name) != value:
+            flag = flag_of(name) if name in changes else "--preset"
             raise UserError(
                 f"{folder} was started with {name} = {before.get(name)}, not {value}; leave "
-                f"{flag_of(name)} out to resume it, or give another folder"
+                f"{flag} out to resume it, or give another folder"
             )
 
 
@@ -202,8 +208,12 @@ def resumed(
         init_from=wanted.init_from or started.init_from,
         column=wanted.column or started.column,
     )
+    if wanted.recipe.epochs is not None and "warmup_steps" not in changes:
+        # Their warm-up follows from max_steps, which a resumed run keeps.
+        recipe = replace(wanted.recipe, warmup_steps=started.recipe.warmup_steps)
+        wanted = replace(wanted, recipe=recipe)
     # The path of the data may change; its content may not, which its hash shows.
-    check_same_run(replace(started, data=wanted.data), wanted, folder)
+    check_same_run(replace(started, data=wanted.data), wanted, changes, folder)
     asked = {name: value for name, value in changes.items() if name in MAY_CHANGE}
     return replace(
         started, data=wanted.data, recipe=replace(started.recipe, **asked), model=started.model
