@@ -50,7 +50,9 @@ def test_the_page_and_its_files_are_served_with_content_types(client) -> None:
     assert script.headers["content-type"].startswith("text/javascript")
 
 
-@pytest.mark.parametrize("name", ["..%2Fpage.py", "missing.js", "%2e%2e%2fmodels.py", "page.py"])
+@pytest.mark.parametrize(
+    "name", ["..%2Fpage.py", "missing.js", "%2e%2e%2fmodels.py", "page.py", "views"]
+)
 def test_no_other_file_is_served(client, name: str) -> None:
     assert client.get(f"/static/{name}").status_code in (400, 404)
 

@@ -50,7 +50,7 @@ class Page:
         return Starlette(
             routes=[
                 Route("/", self.index),
-                Route("/static/{name}", self.static),
+                Route("/static/{name:path}", self.static),
                 Route("/api/state", self.state),
                 Route("/api/learn", self.learn),
                 Route("/api/run", self.run),
@@ -73,10 +73,11 @@ class Page:
     async def static(self, request: Request) -> Response:
         """Serve a file of the page."""
         name = request.path_params["name"]
-        path = STATIC / name
-        if path.suffix not in TYPES or name not in {file.name for file in STATIC.iterdir()}:
+        files = {file.relative_to(STATIC).as_posix(): file for file in STATIC.rglob("*.*")}
+        file = files.get(name)
+        if file is None or file.suffix not in TYPES:
             raise UserError(f"the page has no file {name!r}")
-        return FileResponse(path, media_type=TYPES[path.suffix])
+        return FileResponse(file, media_type=TYPES[file.suffix])
 
     async def state(self, _request: Request) -> Response:
         """The available models, the learner's file and the run."""

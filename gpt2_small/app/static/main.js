@@ -1,15 +1,15 @@
 // Start the page: tabs, theme, the server's state.
 
-import { ask, onAway, sentence } from "./api.js";
-import { ChatView } from "./chat.js";
-import { CompareView } from "./compare.js";
-import { ContinueView } from "./continue.js";
-import { card, el, show } from "./dom.js";
-import { LearnView } from "./learn.js";
-import { LookView } from "./look.js";
-import { store } from "./store.js";
-import { hideTip } from "./tip.js";
-import { writer } from "./writer.js";
+import { ask, onAway, sentence } from "./shared/api.js";
+import { ChatView } from "./views/chat.js";
+import { CompareView } from "./views/compare.js";
+import { ContinueView } from "./views/continue.js";
+import { card, el, show } from "./shared/dom.js";
+import { LearnView } from "./views/learn.js";
+import { LookView } from "./views/look.js";
+import { store } from "./shared/store.js";
+import { hideTip } from "./shared/tip.js";
+import { writer } from "./text/writer.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const main = document.getElementById("view");

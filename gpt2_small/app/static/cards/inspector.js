@@ -1,9 +1,9 @@
 // The card of one token: its numbers and its candidates.
 
-import { ask, isStop, sentence } from "./api.js";
-import { barsPicture, showBars } from "./bars.js";
-import { card, el, fixed, label, percent, saveButton, saveSvg, show } from "./dom.js";
-import { store } from "./store.js";
+import { ask, isStop, sentence } from "../shared/api.js";
+import { barsPicture, showBars } from "../drawing/bars.js";
+import { card, el, fixed, label, percent, saveButton, saveSvg, show } from "../shared/dom.js";
+import { store } from "../shared/store.js";
 
 const CANDIDATES = 10;
 const SHAPED = 1e-4; // from this difference on, a probability counts as changed by temperature and cuts

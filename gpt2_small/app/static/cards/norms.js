@@ -1,7 +1,7 @@
 // The card of the residual stream's length, layer by layer.
 
-import { lineChart } from "./charts.js";
-import { card, el, help, label, saveButton, saveSvg, show } from "./dom.js";
+import { lineChart } from "../drawing/charts.js";
+import { card, el, help, label, saveButton, saveSvg, show } from "../shared/dom.js";
 
 /** The card; `subject` is the text that is looked at, with its `norms`. */
 export class Norms {

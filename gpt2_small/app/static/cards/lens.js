@@ -1,8 +1,8 @@
 // The card of the logit lens: the next token by each layer.
 
-import { isStop, lines, sentence } from "./api.js";
-import { card, colour, el, help, label, percent, saveButton, saveSvg, show, svg } from "./dom.js";
-import { hideTip, showTip } from "./tip.js";
+import { isStop, lines, sentence } from "../shared/api.js";
+import { card, colour, el, help, label, percent, saveButton, saveSvg, show, svg } from "../shared/dom.js";
+import { hideTip, showTip } from "../shared/tip.js";
 
 const COLUMNS = 12;
 

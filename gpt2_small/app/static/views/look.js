@@ -1,15 +1,15 @@
 // The view Look inside: attention heads, one of them whole, logit lens, residual norms.
 
-import { isStop, lines, sentence } from "./api.js";
-import { card, el, show } from "./dom.js";
-import { HeadGrid } from "./head_grid.js";
-import { Lens } from "./lens.js";
-import { Norms } from "./norms.js";
-import { OneHead } from "./one_head.js";
-import { store } from "./store.js";
-import { TokenView, change, changeLegend, legend } from "./tokens.js";
-import { warnings } from "./warnings.js";
-import { tokenized } from "./writer.js";
+import { isStop, lines, sentence } from "../shared/api.js";
+import { card, el, show } from "../shared/dom.js";
+import { HeadGrid } from "../cards/head_grid.js";
+import { Lens } from "../cards/lens.js";
+import { Norms } from "../cards/norms.js";
+import { OneHead } from "../cards/one_head.js";
+import { store } from "../shared/store.js";
+import { TokenView, change, changeLegend, legend } from "../text/tokens.js";
+import { warnings } from "../cards/warnings.js";
+import { tokenized } from "../text/writer.js";
 
 const QUICK_HEADS = 60; // so many are measured without being asked
 

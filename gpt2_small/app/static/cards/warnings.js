@@ -1,8 +1,8 @@
 // Describe the faults of a model's attention.
 
-import { el, label } from "./dom.js";
-import { AHEAD, UNLIKE, looksAhead } from "./head_words.js";
-import { mistakesOf } from "./learn.js";
+import { el, label } from "../shared/dom.js";
+import { AHEAD, UNLIKE, looksAhead } from "../drawing/head_words.js";
+import { mistakesOf } from "../shared/learner_file.js";
 
 /**
  * The notes on a model: `heads` are the summaries of its heads, `ahead` the change of earlier logits

@@ -1,6 +1,6 @@
 // Candidates as bars, and as a picture.
 
-import { colour, el, label, percent, svg } from "./dom.js";
+import { colour, el, label, percent, svg } from "../shared/dom.js";
 
 /**
  * Show candidates: rows of {word, lanes: [{kind, name, p}], taken, cut}. With `onpick(row)` a row is a

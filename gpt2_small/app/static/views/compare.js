@@ -1,11 +1,11 @@
 // The view Compare: two models on one text.
 
-import { isStop, lines, sentence } from "./api.js";
-import { barsPicture, showBars } from "./bars.js";
-import { card, el, fixed, help, label, percent, saveButton, saveSvg, show } from "./dom.js";
-import { store } from "./store.js";
-import { TokenView, about, change, changeLegend, legend, ranked } from "./tokens.js";
-import { tokenized } from "./writer.js";
+import { isStop, lines, sentence } from "../shared/api.js";
+import { barsPicture, showBars } from "../drawing/bars.js";
+import { card, el, fixed, help, label, percent, saveButton, saveSvg, show } from "../shared/dom.js";
+import { store } from "../shared/store.js";
+import { TokenView, about, change, changeLegend, legend, ranked } from "../text/tokens.js";
+import { tokenized } from "../text/writer.js";
 
 /** The view. */
 export class CompareView {

@@ -1,6 +1,6 @@
 // Draw line charts as self-contained SVG.
 
-import { colour, svg } from "./dom.js";
+import { colour, svg } from "../shared/dom.js";
 
 const WIDEST = 640;
 const HEIGHT = 240;

@@ -1,13 +1,13 @@
 // The view Continue: a prompt, its continuation, and the candidates of each token.
 
-import { ask, sentence } from "./api.js";
-import { Branches } from "./branches.js";
-import { card, el, fixed, help, save } from "./dom.js";
-import { Inspector } from "./inspector.js";
-import { asSample, openSample } from "./sample_file.js";
-import { store } from "./store.js";
-import { TokenView, legend, meanLoss, scored } from "./tokens.js";
-import { writer } from "./writer.js";
+import { ask, sentence } from "../shared/api.js";
+import { Branches } from "../cards/branches.js";
+import { card, el, fixed, help, save } from "../shared/dom.js";
+import { Inspector } from "../cards/inspector.js";
+import { asSample, openSample } from "../text/sample_file.js";
+import { store } from "../shared/store.js";
+import { TokenView, legend, meanLoss, scored } from "../text/tokens.js";
+import { writer } from "../text/writer.js";
 
 const FIELDS = [
   ["max_new_tokens", "Tokens", { min: 1, max: 4096, step: 1 }, "How many to write at most"],

@@ -1,8 +1,8 @@
 // The card of a text's branches: a tree that can be walked.
 
-import { card, el, fixed, label, show } from "./dom.js";
-import { meanLoss } from "./tokens.js";
-import { store } from "./store.js";
+import { card, el, fixed, label, show } from "../shared/dom.js";
+import { meanLoss } from "../text/tokens.js";
+import { store } from "../shared/store.js";
 
 const WORDS = 14; // tokens of a branch that name it
 

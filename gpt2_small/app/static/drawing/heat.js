@@ -1,6 +1,6 @@
 // Draw attention patterns on canvases: a small one for each head, and one at its full size.
 
-import { colour, word as wordOf } from "./dom.js";
+import { colour, word as wordOf } from "../shared/dom.js";
 
 /** The colours from no weight to all of it, as [red, green, blue]; they differ in lightness. */
 const RAMPS = {

@@ -1,6 +1,6 @@
 // Describe an attention head, and its faults, in words.
 
-import { fixed, percent } from "./dom.js";
+import { fixed, percent } from "../shared/dom.js";
 
 /** The largest weight on a later position, or distance of a row's sum from 1, that rounding explains. */
 export const AHEAD = 1e-4;

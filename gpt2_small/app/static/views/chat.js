@@ -1,10 +1,10 @@
 // The view Chat: a conversation with a model that knows roles.
 
-import { isStop, lines, sentence } from "./api.js";
-import { barsPicture, showBars } from "./bars.js";
-import { card, el, help, label, percent, save, saveButton, saveSvg, show, withCommands } from "./dom.js";
-import { store } from "./store.js";
-import { TokenView, legend, ranked } from "./tokens.js";
+import { isStop, lines, sentence } from "../shared/api.js";
+import { barsPicture, showBars } from "../drawing/bars.js";
+import { card, el, help, label, percent, save, saveButton, saveSvg, show, withCommands } from "../shared/dom.js";
+import { store } from "../shared/store.js";
+import { TokenView, legend, ranked } from "../text/tokens.js";
 
 const KEY = `gpt2-small-chat:${location.pathname}`;
 const LENGTH = 200; // tokens of an answer, unless the options ask for more

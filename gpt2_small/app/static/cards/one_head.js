@@ -1,11 +1,11 @@
 // The card of one attention head: its pattern, its strongest links, and the model without it.
 
-import { ask, askBytes, isStop, sentence } from "./api.js";
-import { showBars } from "./bars.js";
-import { card, el, fixed, label, percent, saveButton, savePng, show, word } from "./dom.js";
-import { AHEAD, oddity, signed, what } from "./head_words.js";
-import { HeadMap } from "./heat.js";
-import { hideTip, showTip } from "./tip.js";
+import { ask, askBytes, isStop, sentence } from "../shared/api.js";
+import { showBars } from "../drawing/bars.js";
+import { card, el, fixed, label, percent, saveButton, savePng, show, word } from "../shared/dom.js";
+import { AHEAD, oddity, signed, what } from "../drawing/head_words.js";
+import { HeadMap } from "../drawing/heat.js";
+import { hideTip, showTip } from "../shared/tip.js";
 
 const MOST_LINKS = 7;
 const LINK = 0.1; // the least weight of a link that is named

@@ -1,7 +1,7 @@
 // Show a text as its tokens: shaded, hovered, walked by keyboard.
 
-import { el, label, percent, visible } from "./dom.js";
-import { hideTip, showTip } from "./tip.js";
+import { el, label, percent, visible } from "../shared/dom.js";
+import { hideTip, showTip } from "../shared/tip.js";
 
 /** The shade from each probability on; the likeliest tokens have none. */
 const SHADES = [[0.5, ""], [0.2, "s1"], [0.05, "s2"], [0.01, "s3"], [0.001, "s4"], [0, "s5"]];

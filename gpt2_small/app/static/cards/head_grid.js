@@ -1,9 +1,9 @@
 // The card of all attention heads: a thumbnail, a label and the ablated loss of each.
 
-import { card, colour, el, help, saveButton, savePng, show } from "./dom.js";
-import { looksAhead, oddity, shortly, signed, what } from "./head_words.js";
-import { drawThumbnail } from "./heat.js";
-import { hideTip, showTip } from "./tip.js";
+import { card, colour, el, help, saveButton, savePng, show } from "../shared/dom.js";
+import { looksAhead, oddity, shortly, signed, what } from "../drawing/head_words.js";
+import { drawThumbnail } from "../drawing/heat.js";
+import { hideTip, showTip } from "../shared/tip.js";
 
 const CELL = 96; // pixels of a head in the saved picture
 const NOTABLE = 0.1; // a rise of the loss by this share is marked

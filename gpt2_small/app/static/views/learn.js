@@ -1,51 +1,13 @@
 // The view Learn: the parts of a learner's file, live, and the loss of a run that trains.
 
-import { ask, isStop, lines, sentence } from "./api.js";
-import { lineChart } from "./charts.js";
-import { card, el, fixed, help, saveButton, saveSvg, show } from "./dom.js";
-import { store } from "./store.js";
+import { ask, isStop, lines, sentence } from "../shared/api.js";
+import { lineChart } from "../drawing/charts.js";
+import { card, el, fixed, help, saveButton, saveSvg, show } from "../shared/dom.js";
+import { followFile } from "../shared/learner_file.js";
+import { store } from "../shared/store.js";
 
 const WORDS = { passed: "done", failed: "wrong", not_written: "not written", waiting: "checking …" };
 const SIGNS = { passed: "✓", failed: "✗", not_written: "○", waiting: "…" };
-
-let latest = null;
-let isFollowed = false;
-const followers = new Set();
-const naming = new Map(); // part -> the follower that names its mistakes
-
-/** Follow the learner's file as long as the page is open. */
-async function follow() {
-  if (isFollowed) return;
-  isFollowed = true;
-  for (;;) {
-    try {
-      for await (const states of lines("learn")) {
-        latest = states.at(-1);
-        for (const tell of followers) tell(latest);
-      }
-    } catch (error) {
-      for (const tell of followers) tell(null, sentence(error));
-    }
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-}
-
-/** Report the mistake that `check` names for a part, once it is known; one listener for each part. */
-export function mistakesOf(part, tell) {
-  if (!store.state.learner) return;
-  const look = (state) => {
-    const found = state?.parts.find((each) => each.name === part);
-    if (!found || found.state === "waiting") tell("check is looking for the mistake …");
-    else if (found.mistakes.length) tell(`check names the mistake: ${found.mistakes.join(" and ")}. ${found.naming}`);
-    else if (found.state === "failed") tell(`check finds it wrong too, but names no mistake: see Learn.`);
-    else tell("check finds nothing wrong with the attention itself: see Learn for the other parts.");
-  };
-  followers.delete(naming.get(part));
-  naming.set(part, look);
-  followers.add(look);
-  look(latest);
-  follow();
-}
 
 /** The view; `onsave(sha256)` is called when the file has a new text that runs. */
 export class LearnView {
@@ -59,11 +21,7 @@ export class LearnView {
     if (this.isBuilt) return;
     this.isBuilt = true;
     show(this.element, store.state.learner ? this.#parts() : this.#none(), store.state.run ? this.#loss() : null);
-    if (store.state.learner) {
-      followers.add((state, problem) => (state ? this.#take(state) : this.#problem(problem)));
-      if (latest) this.#take(latest);
-      follow();
-    }
+    if (store.state.learner) followFile((state, problem) => (state ? this.#take(state) : this.#problem(problem)));
     if (store.state.run) this.#followRun();
   }
 
