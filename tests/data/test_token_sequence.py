@@ -1,6 +1,9 @@
 """Test several arrays of tokens read as one sequence."""
 
+import gc
 import itertools
+import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpt2_small.data.batches import batch_at, evaluation_batches
 from gpt2_small.data.shards import token_sequence
-from gpt2_small.data.shards.token_sequence import TokenFile, TokenSequence
+from gpt2_small.data.shards.token_sequence import OpenFiles, TokenFile, TokenSequence
 from gpt2_small.errors import UserError
 
 TOKENS = np.arange(1000, dtype=np.uint16)  # each token is its own position
@@ -90,3 +93,16 @@ def test_a_short_read_is_continued(tmp_path, monkeypatch, has_pread):
     file = TokenFile(tmp_path / "train.bin", np.dtype("<u2"), 0, len(TOKENS))
     tokens = TokenSequence([file], ["train.bin"], vocab_size=2**16)
     assert np.array_equal(tokens[7:40], TOKENS[7:40])
+
+
+def test_files_in_a_reference_cycle_are_closed(tmp_path):
+    TOKENS.tofile(tmp_path / "train.bin")
+    tokens = TokenFile(tmp_path / "train.bin", np.dtype("<u2"), 0, len(TOKENS))
+    file, files = tokens.open(), OpenFiles()
+    files._files[tokens], files.itself = file, files
+    watch = weakref.ref(file)
+    del file, files
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gc.collect()
+    assert watch() is None

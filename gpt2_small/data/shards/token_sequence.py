@@ -2,9 +2,10 @@
 
 import os
 import threading
+import weakref
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import FileIO
 from itertools import accumulate
 from pathlib import Path
@@ -77,10 +78,8 @@ class OpenFiles:
     def __init__(self) -> None:
         self._files: OrderedDict[TokenFile, FileIO] = OrderedDict()
         self._lock = threading.Lock()
-
-    def __del__(self) -> None:
-        for file in self._files.values():
-            file.close()
+        # Unlike `__del__`, this also runs before the files of a reference cycle are finalised.
+        weakref.finalize(self, _close_all, self._files)
 
     def read(self, tokens: TokenFile, offset: int, count: int) -> bytes:
         """Read bytes of a file, fewer at its end."""
@@ -93,6 +92,11 @@ class OpenFiles:
             while len(data) < count and (more := _read_at(file, offset + len(data), count)):
                 data += more[: count - len(data)]
             return data
+
+
+def _close_all(files: Mapping[TokenFile, FileIO]) -> None:
+    for file in files.values():
+        file.close()
 
 
 def _read_at(file: FileIO, offset: int, count: int) -> bytes:
