@@ -16,6 +16,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gpt2_small.errors import UserError
+from gpt2_small.generation.decoder import NOT_FINITE
 from gpt2_small.kernels.matmul import affine
 from gpt2_small.kernels.projection import query_key_value
 from gpt2_small.model.eligibility import stands_in_for
@@ -101,7 +103,7 @@ class ContinuationScorer:
         progress: called with the number of requests scored so far.
 
         Raises ValueError for an empty context or continuation, and for a continuation of more than
-        n_ctx tokens.
+        n_ctx tokens, and UserError when the model's logits are not finite.
         """
         scores: list[ContinuationScore | None] = [None] * len(requests)
         done = 0
@@ -206,7 +208,10 @@ class ContinuationScorer:
             chunk = unembed(states[rows]).to(torch.promote_types(states.dtype, torch.float32))
             log_probabilities.append(-F.cross_entropy(chunk, wanted, reduction="none"))
             best.append(chunk.argmax(dim=-1) == wanted)
-        return torch.cat(log_probabilities).cpu(), torch.cat(best).cpu()
+        found = torch.cat(log_probabilities).cpu()
+        if found.isnan().any():
+            raise UserError(NOT_FINITE)
+        return found, torch.cat(best).cpu()
 
 
 def _layout(

@@ -17,6 +17,10 @@ from gpt2_small.model_protocol import Model
 
 # The most memory for the caches, or the logits, of one batch.
 BATCH_BYTES = 2**31
+NOT_FINITE = (
+    "the model's logits are not finite; its weights are damaged, or its training diverged; try an "
+    "earlier checkpoint"
+)
 
 
 class Decoder(Protocol):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpt2_small.errors import UserError
 from gpt2_small.generation.continuation import Continuation, DrawnToken, LikelyToken
-from gpt2_small.generation.decoder import Decoder, rows_at_once
+from gpt2_small.generation.decoder import NOT_FINITE, Decoder, rows_at_once
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.prompts import prompt_ids
 from gpt2_small.generation.sampling.logit_processors import cut, penalised, without_padding
@@ -89,10 +89,7 @@ class Stream:
     ) -> Int[Tensor, "batch"]:
         """Draw the next token of every row with the row's own generator."""
         if not logits.max(dim=-1).values.isfinite().all():
-            raise UserError(
-                "the model's logits are not finite; its weights are damaged, or its training "
-                "diverged; try an earlier checkpoint"
-            )
+            raise UserError(NOT_FINITE)
         options = self.options
         if options.has_penalties:
             drawn = [[step.id for step in row.steps] for row in rows]

@@ -174,6 +174,14 @@ def test_a_training_model_is_scored_in_eval_mode_and_left_as_it_was(model: Any) 
     assert dropping.training
 
 
+def test_a_model_whose_logits_are_not_numbers_gets_no_score() -> None:
+    diverged = model_that_reads(160)
+    with torch.no_grad():
+        diverged.ln_final.b[0] = torch.nan
+    with pytest.raises(UserError, match="the model's logits are not finite"):
+        answer(diverged, TOKENIZER, QUESTIONS[:2], "completion")
+
+
 def summed_over(parts: list[list[float]]) -> list[float]:
     return [sum(column) for column in zip(*parts, strict=True)]
 

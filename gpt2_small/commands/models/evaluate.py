@@ -1,6 +1,7 @@
 """Run `gpt2-small evaluate`: score a model on texts or on multiple-choice questions."""
 
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -131,7 +132,7 @@ def print_text_score(
         "bytes": score.bytes,
         "nats_per_token": score.nats_per_token,
         "interval": score.interval,
-        "perplexity": score.perplexity,
+        "perplexity": score.perplexity if math.isfinite(score.perplexity) else None,
         "bits_per_byte": score.bits_per_byte,
         "windows": score.windows,
         "n_ctx": score.n_ctx,
