@@ -15,7 +15,13 @@ from gpt2_small.data.corpora.corpus import (
 )
 from gpt2_small.data.corpora.folders import list_folder
 from gpt2_small.data.corpora.row_files import ObjectWithoutText, RowFile, row_format
-from gpt2_small.data.corpora.rows import SKIPPED_SHARE, check_skipped, documents_of, rounded_up
+from gpt2_small.data.corpora.rows import (
+    SKIPPED_SHARE,
+    check_skipped,
+    documents_of,
+    guessed_column,
+    rounded_up,
+)
 from gpt2_small.data.corpora.text_files import EmptyText, NotText, TextFile
 from gpt2_small.errors import UserError, printable
 from gpt2_small.files.hashes import stamp
@@ -59,7 +65,7 @@ class FileCorpus:
         self.cuts_documents = self.always_held_out is None
         self.origin = self._origin(column)
         self.documents, self.bytes = limited(*self._size(), limit)
-        self.remarks = self._remarks()
+        self.remarks = self._remarks(column)
         self.place: Place = {}
         self.counts = RowCounts()
 
@@ -150,7 +156,7 @@ class FileCorpus:
             documents, size = documents + file.documents, size + file.bytes
         return None if self.is_one_text else documents, size
 
-    def _remarks(self) -> list[str]:
+    def _remarks(self, column: str | None) -> list[str]:
         texts = [file for file in self._files if isinstance(file, TextFile)]
         remarks = []
         if self._path.is_dir():
@@ -158,6 +164,7 @@ class FileCorpus:
             counted = " and ".join(_counted(n, kind) for kind, n in kinds.items() if n)
             remarks.append(f"{printable(self.name)} has {counted}.")
         remarks += [f"Left out: {group}." for group in _grouped(self.left_out)]
+        remarks += guessed_column(column, (file.column for file in self._files))
         if self.cuts_documents and not self.is_one_text:
             remarks.append(
                 f"Fewer than {FEW_DOCUMENTS} different documents: "

@@ -20,6 +20,7 @@ from gpt2_small.data.corpora.rows import (
     check_skipped,
     choose_column,
     documents_of,
+    guessed_column,
     row_of,
 )
 from gpt2_small.errors import UserError, package_missing
@@ -85,7 +86,7 @@ class HubCorpus:
             documents, bytes = None, min(bytes or most_characters, most_characters)
         self.documents, self.bytes = limited(documents, bytes, limit)
         self.left_out: dict[str, str] = {}
-        self.remarks: list[str] = []
+        self.remarks = guessed_column(column, [self._column])
         self.place: Place = {}
         self.counts = RowCounts()
         self._choose_held_out()

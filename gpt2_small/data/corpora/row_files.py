@@ -162,7 +162,8 @@ def _example(kinds: dict[str, str]) -> dict[str, Any]:
         inner = record
         for each in objects:
             inner = inner.setdefault(each, {})
-        inner[leaf] = "text" if kind == "text" else 0
+        is_list_of_objects = "list" in kind.partition("<")[0] and "struct<" in kind
+        inner[leaf] = "text" if kind == "text" else [{}] if is_list_of_objects else 0
     return record
 
 

@@ -126,24 +126,34 @@ def rounded_up(share: float) -> float:
 def choose_column(name: str, records: Iterable[Any], column: str | None) -> str | None:
     """Choose the column of text: the given one, `text`, or the only one with text.
 
-    None if the records are texts, without columns.
+    None if the records are texts, without columns. Nothing is chosen beside lists of objects, which
+    may be conversations.
 
     Raises:
         UserError: a missing column (with the existing ones), or an ambiguous choice.
     """
     texts: dict[str, None] = {}  # an ordered set
     others: dict[str, None] = {}
+    objects: dict[str, None] = {}
     bare = 0
     for record in records:
         bare += isinstance(record, str)
         if isinstance(record, Mapping):
             for key, value in _leaves(record):
                 (texts if isinstance(value, (str, bytes)) else others)[key] = None
+                if isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+                    objects[key] = None
     own = [key for key in texts if "." not in key]
     if column is None and bare and not texts:
         return None
     if column is None and TEXT_COLUMN in own:
         return TEXT_COLUMN
+    if column is None and objects:
+        raise UserError(
+            f"{name} has lists of objects in {', '.join(objects)}; prepare conversations with "
+            f"`prepare --chat`, or choose a column of text with --column "
+            f"({', '.join(texts) or 'there is none'})"
+        )
     if column is None and len(own) == 1:
         return own[0]
     if column in texts:
@@ -152,6 +162,13 @@ def choose_column(name: str, records: Iterable[Any], column: str | None) -> str 
     hint = did_you_mean(column, texts) if column else "choose one with --column"
     listed = ", ".join(texts) or f"none (others: {', '.join(others) or 'none'})"
     raise UserError(f"{name} has {asked}; its columns of text are: {listed}. {hint}".rstrip())
+
+
+def guessed_column(column: str | None, chosen: Iterable[str | None]) -> list[str]:
+    """A remark on the columns that were chosen without being named `text` or given."""
+    guessed = {name for name in chosen if name is not None} - {TEXT_COLUMN, column}
+    shown = " and ".join(map(repr, sorted(guessed)))
+    return [f"The documents are the texts in the column {shown}."] if guessed else []
 
 
 def _leaves(record: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:

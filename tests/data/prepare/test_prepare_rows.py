@@ -91,7 +91,24 @@ def test_the_only_column_of_text_is_found(tmp_path, name):
         with pytest.raises(UserError, match="columns of text are: "):
             documents(path)
     else:
-        assert documents(path) == texts()
+        remark = f"The documents are the texts in the column {name!r}."
+        assert remark in list(steps_of(path, tmp_path / "out", tokenizer="byte"))[-1].remarks
+        assert documents_of(tmp_path / "out") == texts()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_conversations_are_not_prepared_as_texts_of_another_column(tmp_path, suffix):
+    records = [{"id": f"id {n}", "messages": [{"role": "user", "content": "a"}]} for n in range(20)]
+    path = tmp_path / f"chats{suffix}"
+    if suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(pyarrow.Table.from_pylist(records), path)
+    else:
+        rows(path, records)
+    sentence = r"lists of objects in messages; prepare conversations with `prepare --chat`, or .*id"
+    with pytest.raises(UserError, match=sentence):
+        documents(path)
+    assert documents(path, column="id") == sorted(f"id {n}" for n in range(20))
 
 
 def test_several_columns_of_text_require_a_choice(tmp_path):
