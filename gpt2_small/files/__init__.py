@@ -1,1 +1,1 @@
-"""Read and write files safely: atomic writes, hashes, locks, JSON, the cache folder."""
+"""Read and write files safely: atomic writes, hashes, locks, JSON, the cache folder, refusals."""

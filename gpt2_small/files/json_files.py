@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
+from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 from gpt2_small.files.pipes import refuse_pipe
 
 
@@ -32,6 +33,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
+        refuse_lfs_pointer(path)
         raise UserError(f"{path} is damaged, it is not JSON ({error}); copy it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is damaged, it does not hold a JSON object; copy it again")

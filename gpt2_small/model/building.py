@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.model_protocol import Model
 
@@ -149,9 +150,5 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except SafetensorError as error:
-        with path.open("rb") as file:
-            if file.read(40).startswith(b"version https://git-lfs"):
-                raise UserError(
-                    f"{path} is a Git LFS pointer, not the weights; run git lfs pull in its folder"
-                ) from None
+        refuse_lfs_pointer(path)
         raise UserError(f"{path} is damaged ({error}); copy or download it again") from None

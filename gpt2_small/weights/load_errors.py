@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 from gpt2_small.files.json_files import read_json_object
+from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 from gpt2_small.files.pipes import refuse_pipe
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import CONFIG, is_run
@@ -40,8 +41,12 @@ SHOWN = 3
 
 
 def explain_file(path: Path) -> str:
-    """Explain why a file cannot be loaded, by its first bytes and its name."""
+    """Explain why a file cannot be loaded, by its first bytes and its name.
+
+    Raises UserError for a pipe and for a Git LFS pointer.
+    """
     refuse_pipe(path)
+    refuse_lfs_pointer(path)
     try:
         with path.open("rb") as file:
             first = file.read(64)
@@ -49,8 +54,6 @@ def explain_file(path: Path) -> str:
         return f"{path} cannot be read: {error.strerror or error}"
     if kind := LLAMA_CPP.get(first[:4]) or LLM_C.get(_first_number(first)):
         return f"{path} is {kind}, which is not read; {GIVE_THE_SOURCE}"
-    if first.startswith(b"version https://git-lfs"):
-        return f"{path} is a Git LFS pointer, not the weights; run git lfs pull in its folder"
     if _is_pickle(first):
         return pickle_sentence(path)
     if path.suffix.lower() in PICKLES:

@@ -15,6 +15,7 @@ from gpt2_small.data.corpora.decompression import (
     compression_of,
 )
 from gpt2_small.errors import UserError, nearest
+from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 ARCHIVES = {b"PK\3\4": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
@@ -122,6 +123,7 @@ def open_bytes(path: Path, offset: int = 0) -> BinaryIO:
 
 def _open(path: Path) -> BinaryIO:
     check_regular(path)
+    refuse_lfs_pointer(path)
     try:
         return path.open("rb")
     except OSError as error:

@@ -16,6 +16,7 @@ from gpt2_small.data.shards.token_sequence import (
 )
 from gpt2_small.errors import UserError
 from gpt2_small.files.hashes import sha256
+from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 from gpt2_small.tokenizers.protocol import id_dtype
 
 BLOCK = 2**22  # tokens read at once
@@ -118,6 +119,7 @@ def _listed(path: Path, tokens: int, dtype: np.dtype[Any]) -> TokenFile:
 
 
 def _foreign(path: Path, vocab_size: int, verify: bool) -> TokenFile:
+    refuse_lfs_pointer(path)
     if path.suffix == ".npy":
         tokens = _numpy_array(path)
     else:
