@@ -161,9 +161,12 @@ def _optimised(training: Training, optimizer: dict[str, Tensor], source: str) ->
 
 def _generators(training: Training) -> dict[str, Tensor]:
     """The states of torch's generators in this process."""
+    device = training.processes.device
     states = {"cpu": torch.get_rng_state()}
-    if training.processes.device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(training.processes.device)
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -179,8 +182,10 @@ def _restore_generators(
             continue
         if name == "cpu":
             torch.set_rng_state(rows[rank].clone())
-        elif device.type == "cuda":
+        elif name == device.type == "cuda":
             torch.cuda.set_rng_state(rows[rank].clone(), device)
+        elif name == device.type == "mps":
+            torch.mps.set_rng_state(rows[rank].clone())
 
 
 def reseed(seed: int, step: int, rank: int) -> None:

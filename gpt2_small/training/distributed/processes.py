@@ -60,10 +60,6 @@ class Processes:
         dist.all_reduce(total)
         return total.tolist()
 
-    def mean(self, value: float) -> float:
-        """The value, averaged over the processes."""
-        return self.sum(value)[0] / self.world_size
-
     def share(self, tensors: Iterable[Tensor]) -> None:
         """Broadcast the main process's values of these tensors, in place."""
         if self.world_size > 1:
@@ -173,17 +169,31 @@ def joined_processes(device: str | None = None) -> Iterator[Processes]:
 
 
 def _own_device(device: str | None) -> torch.device:
-    """The device of one of several processes; processes of a machine use different GPUs."""
+    """The device of one of several processes; processes of a machine use different GPUs.
+
+    Raises MachineError for a device that these processes cannot use.
+    """
     try:
         chosen = find_device(device)
     except UserError as error:
         raise MachineError(f"{this_machine()}{error}") from error
-    if chosen.type != "cuda" or chosen.index is not None:
+    if chosen.type == "mps" and int(os.environ["WORLD_SIZE"]) > 1:
+        raise MachineError(
+            f"{this_machine()}several processes cannot train on mps; give --device cpu, or leave "
+            "torchrun out"
+        )
+    if chosen.type != "cuda":
         return chosen
     processes, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if chosen.index is not None and processes > 1:
+        raise MachineError(
+            f"{this_machine()}--device is {chosen}, but each of the {processes} processes here "
+            "needs its own GPU; give --device cuda"
+        )
     if processes > gpus:
         raise MachineError(
             f"{this_machine()}torchrun started {processes} processes here, but there are {gpus} "
             f"GPUs; give --nproc-per-node {gpus}, or --device cpu"
         )
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    index = int(os.environ["LOCAL_RANK"]) if chosen.index is None else chosen.index
+    return torch.device("cuda", index)

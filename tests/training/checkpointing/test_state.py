@@ -1,6 +1,7 @@
 """Test capturing, saving and restoring the state of a training."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,12 +10,14 @@ from small_trainings import after, checkpoint_of, record, trainings
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
+from gpt2_small.training.checkpointing import training_state
 from gpt2_small.training.checkpointing.training_state import (
     capture,
     optimizer_tensors,
     reseed,
     restore,
 )
+from gpt2_small.training.distributed import Processes
 
 
 @pytest.fixture
@@ -38,6 +41,26 @@ def test_a_restored_training_has_every_weight_moment_and_random_state(new_traini
     assert equal(dict(again.model.named_parameters()), dict(training.model.named_parameters()))
     assert equal(optimizer_tensors(again), optimizer_tensors(training))
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_the_random_state_of_a_mac_is_restored_with_that_of_the_cpu(
+    new_training, tmp_path, monkeypatch
+):
+    mps, restored = torch.tensor([1, 2, 3], dtype=torch.uint8), []
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: mps)
+    monkeypatch.setattr(torch.mps, "set_rng_state", restored.append)
+    training = new_training()
+    random = torch.get_rng_state()
+    on_a_mac = SimpleNamespace(
+        processes=Processes(0, 1, torch.device("mps")), recipe=training.recipe, step=0
+    )
+    states = {name: state[None] for name, state in training_state._generators(on_a_mac).items()}
+    shapes = {name: list(state.shape) for name, state in states.items()}
+    training_state._restore_generators(on_a_mac, shapes, states)
+    assert torch.equal(restored[0], mps)
+    assert torch.equal(torch.get_rng_state(), random)
+    training_state._restore_generators(training, shapes, states)
+    assert len(restored) == 1
 
 
 def test_later_steps_do_not_change_a_captured_state(new_training):

@@ -20,7 +20,7 @@ from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 from gpt2_small import entry_point
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import MachineError, ProcessLost
-from gpt2_small.training.distributed import joined_processes
+from gpt2_small.training.distributed import joined_processes, processes
 from gpt2_small.training.distributed.process_group import losses_as_sentences, this_machine, timeout
 
 pytestmark = pytest.mark.timeout(300)
@@ -260,6 +260,25 @@ def test_more_processes_than_gpus_are_refused_with_both_numbers(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     sentence = "torchrun started 4 processes here, but there are 2 GPUs; give --nproc-per-node 2"
     with pytest.raises(MachineError, match=sentence), joined_processes("cuda"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [
+        ("mps", "several processes cannot train on mps; give --device cpu, or leave torchrun out"),
+        ("cuda:1", "--device is cuda:1, but each of the 2 processes here needs its own GPU; give"),
+    ],
+)
+def test_a_device_that_several_processes_cannot_share_is_refused(device, sentence, monkeypatch):
+    for name, value in (
+        ("TORCHELASTIC_RUN_ID", "test"),
+        ("LOCAL_WORLD_SIZE", "2"),
+        ("WORLD_SIZE", "2"),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(processes, "find_device", torch.device)
+    with pytest.raises(MachineError, match=sentence), joined_processes(device):
         pass
 
 
