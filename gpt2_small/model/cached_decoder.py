@@ -227,7 +227,8 @@ class CachedDecoder:
                 cache.positions.copy_(positions)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # By default a graph captures a stream of the current device, which may be another.
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, stream=stream):
             logits = self._advance(cache, span)
         return graph, logits
 

@@ -1,6 +1,8 @@
 """Test cached decoding against the model's full forward pass after every token."""
 
+import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -261,3 +263,22 @@ def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new
         assert_cached_is_uncached(model, SMALL, [14], 1)
         test_selected_rows_continue_in_their_new_order_and_number(solution)
         test_rows_selected_repeatedly_continue_as_alone(solution, [0, 1, 2, 3, 0, 2])
+
+
+def test_a_graph_captures_a_stream_of_the_models_own_device(solution, monkeypatch):
+    captured, nothing = [], contextlib.nullcontext()
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, stand_in in (
+        ("Stream", lambda device: SimpleNamespace(device=device, wait_stream=stream.wait_stream)),
+        ("current_stream", lambda device: stream),
+        ("stream", lambda stream: nothing),
+        ("device", lambda device: nothing),
+        ("CUDAGraph", lambda: None),
+        ("graph", lambda graph, stream=None: captured.append(stream) or nothing),
+    ):
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    decoder = new_decoder(SMALL.build(solution, "Transformer"))
+    decoder.prefill([[1, 2]])
+    decoder.device = torch.device("cuda:1")
+    decoder._captured(decoder._cache, 8)
+    assert [stream.device for stream in captured] == [torch.device("cuda:1")]
