@@ -92,7 +92,7 @@ SPECIAL = "texts with <|...|> in them, encoded as plain characters"
 NO_ANSWER = "no answer of the assistant after a user's turn"
 NO_KNOWN_ROLE = "no answer before a turn of another role than user, assistant and system"
 NO_ANSWER_IN_TEXT = "no answer before a turn without text, such as a tool call or a picture"
-NO_TARGET = "no answer is a target: each is one elsewhere, or has the weight 0"
+NO_TARGET = "no answer is a target: each is one elsewhere, has the weight 0, or is labelled false"
 
 SPELLED = re.compile(r"<\|[^\s|]*\|>")
 

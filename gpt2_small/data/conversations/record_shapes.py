@@ -1,6 +1,7 @@
 """Detect the format of a row of conversations, and extract its turns."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from gpt2_small.data.conversations.conversation import RawConversation, RawTurn, text_of
@@ -47,18 +48,27 @@ def messages(row: Record) -> RawConversation:
     """Convert a row of OpenAI's and TRL's format (also UltraChat's): `messages`.
 
     Each has `role` and `content`, perhaps `weight`; the row may have a `system` message, as in
-    Anthropic's format. TRL's variant has messages in `prompt` and `completion`.
+    Anthropic's format. TRL's variant has messages in `prompt` and `completion`, or `chosen` of a
+    pair. An answer with the `label` false, as in TRL's unpaired preferences, is no target.
     """
     if "messages" not in row and isinstance(row.get("prompt"), list):
-        found = [*row["prompt"], *_list(row, "completion")]
+        found = [*row["prompt"], *_list(row, "completion", "chosen")]
     else:
         found = _list(row, "messages", "conversations", "conversation")
-    return RawConversation((*_system(row), *_turns(found, "role", "content")))
+    turns = [*_system(row), *_turns(found, "role", "content")]
+    if row.get("label") is False:
+        turns = [replace(turn, is_trained=False) for turn in turns]
+    return RawConversation(tuple(turns))
 
 
 def sharegpt(row: Record) -> RawConversation:
-    """Convert a row of ShareGPT's format: `conversations` of `from` and `value`, maybe `system`."""
+    """Convert a row of ShareGPT's format: `conversations` of `from` and `value`, maybe `system`.
+
+    LLaMA-Factory's pairs have the better last answer in `chosen`.
+    """
     found = _list(row, "conversations", "conversation", "messages")
+    if isinstance(row.get("chosen"), dict):
+        found = [*found, row["chosen"]]
     return RawConversation((*_system(row), *_turns(found, "from", "value")))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversation_sources import ONE, Found, conformed, read, write_lines
+from conversation_sources import MESSAGES, ONE, Found, conformed, read, write_lines
 
 from gpt2_small.data.conversations.chat_sources import open_chat_source
 from gpt2_small.data.conversations.conversation import (
@@ -251,6 +251,28 @@ def test_an_answer_of_weight_0_is_no_target(
     assert [turn.is_trained for turn in first.turns if turn.role == "assistant"] == [False, True]
     assert second is None
     assert audit.dropped == {NO_TARGET: 1}
+
+
+def test_an_answer_that_is_labelled_false_is_no_target(tmp_path: Path) -> None:
+    rows = [{"messages": MESSAGES, "label": label} for label in (True, False)]
+    found, audit = read(write_lines(tmp_path / "rows.jsonl", rows))
+    assert found == ONE
+    assert audit.dropped == {NO_TARGET: 1}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": MESSAGES[:1], "chosen": MESSAGES[1:], "rejected": []},
+        {
+            "conversations": [{"from": "human", "value": "Hi"}],
+            "chosen": {"from": "gpt", "value": "Ho"},
+            "rejected": {"from": "gpt", "value": "No"},
+        },
+    ],
+)
+def test_the_chosen_answer_of_a_pair_is_the_answer(row: dict[str, Any], tmp_path: Path) -> None:
+    assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == ONE
 
 
 def test_an_answer_joined_to_one_of_weight_0_is_no_target() -> None:
