@@ -193,7 +193,7 @@ def print_plan(demo: Demo) -> None:
     plan.add_row("solution", Text(binding.describe(demo.solution)))
     plan.add_row("prompt", Text(on_one_line(demo.prompt) or "(empty)"))
     plan.add_row("shown", "a model of random weights; temperature, top-k and top-p;")
-    plan.add_row("", "then trained weights, as far as they are at hand")
+    plan.add_row("", "then trained weights, if there are any")
     plan.add_row("", f"{CONTINUATIONS} continuations of {NEW_TOKENS} tokens each")
     plan.add_row("device", f"{demo.device}, seed {demo.seed}")
     demo.console.print(Panel(plan, title="Choosing the next token", title_align="left"))

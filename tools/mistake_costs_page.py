@@ -5,7 +5,7 @@ import re
 from gpt2_small.checker.mistakes.costs import Cost, Costs, measured_costs, model_mistakes
 from gpt2_small.checker.parts import MODULES
 
-TITLE = "## What a mistake costs"
+TITLE = "## The cost of a mistake"
 BEFORE = "## Files written without the catalogue"
 COLUMN = "loss above the floor"
 _IN = {"tied": "", "untied": " (untied)", "dropout": " (with dropout)"}
@@ -56,15 +56,15 @@ def section(costs: Costs) -> str:
     ranges = {name: f"{min(v):.1f} to {max(v):.1f} %" for name, v in costs.right.items()}
     return f"""{TITLE}
 
-For the parts of the model the last column says where a run ends with that mistake in: how far its
-held-out loss is above the stories' floor after {costs.steps} steps of the preset `stories`. `python
+For the model's parts the last column is the cost of the mistake in a training run: its held-out
+loss after {costs.steps} steps of the preset `stories`, in percent above the stories' floor. `python
 benchmarks/mistake_costs.py` measures it, with one seed. The right model ends {ranges["tied"]} above
-the floor with five seeds; untied {ranges["untied"]}, with dropout 0.1 {ranges["dropout"]}, which is
-where a mistake is measured that changes nothing before.
+the floor with five seeds. Mistakes that change no bit of this run are measured with an untied
+unembedding (right model: {ranges["untied"]}) or with dropout 0.1 ({ranges["dropout"]}).
 
 Most mistakes train. {number} {len(wrong)} were measured: {len(trained)} train, and {len(unseen)} of
-these end no higher than a right model does with another seed: the loss does not tell them.
-Below the floor is a model that sees its targets.
+these end no higher than a right model with another seed: the loss does not reveal them. A model
+with a loss below the floor sees its targets.
 
 """
 

@@ -15,7 +15,7 @@ STUB = ROOT / "gpt2_small" / "__init__.pyi"
 
 
 def public_stub() -> str:
-    """The stub's text, formatted."""
+    """Return the stub's formatted text."""
     sys.path.insert(0, str(ROOT))
     import gpt2_small
 
@@ -83,7 +83,7 @@ def _signature(node: ast.FunctionDef) -> ast.FunctionDef:
 
 
 def _attributes(init: ast.FunctionDef) -> list[ast.stmt]:
-    """The parameters, submodules and taps that `__init__` assigns, with their types."""
+    """Return the parameters, submodules and taps that `__init__` assigns, with their types."""
     found: list[ast.stmt] = []
     for node in init.body:
         if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Attribute):

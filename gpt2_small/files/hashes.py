@@ -33,7 +33,8 @@ def check_sha256(path: Path, expected: str, listed_in: str, way_out: str) -> Non
         raise UserError(f"{path} is missing; {way_out}")
     if sha256(path) != expected:
         raise UserError(
-            f"{path} is not what was written (its SHA-256 is not the one in {listed_in}); {way_out}"
+            f"{path} was changed after it was written (its SHA-256 is not that in {listed_in}); "
+            f"{way_out}"
         )
 
 

@@ -67,7 +67,7 @@ def noted_checkpoint(folder: Path) -> int | None:
         return None
     step = read_json(path, LAST_CHECKPOINT_FORMAT).get("step")
     if type(step) is not int:
-        raise UserError(f"{path} is damaged, its 'step' is no number; remove it")
+        raise UserError(f"{path} is damaged, its 'step' is not a number; remove it")
     return step
 
 

@@ -72,8 +72,8 @@ def read_config(folder: Path) -> RunConfig:
     check_keys(content["model"], names, (), path)
     if not is_intact:
         raise UserError(
-            f"{path} is not what was written (its SHA-256 is another); copy it again, or remove "
-            f'its line "{HASH}" if you edited it'
+            f"{path} was changed after it was written (its SHA-256 differs); copy it again, or "
+            f'remove its line "{HASH}" if you edited it'
         )
     config_from_fields(content["model"], str(path))
     return RunConfig(

@@ -171,13 +171,13 @@ def _with_short_words(text: str) -> str:
 def _check_complete(vocabulary: dict[str, int], merges: list[Merge]) -> None:
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
     if missing:
-        raise UserError(f"{len(missing)} of the 256 bytes are no tokens")
+        raise UserError(f"{len(missing)} of the 256 bytes are missing")
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise UserError(f"the ids of its {len(vocabulary)} tokens do not run from 0 without a gap")
     for left, right in merges:
         for token in (left, right, left + right):
             if token not in vocabulary:
-                raise UserError(f"merge {left!r} {right!r} needs {token!r}, which is no token")
+                raise UserError(f"merge {left!r} {right!r} needs {token!r}, which is not a token")
 
 
 def _pairs(lines: Sequence[str]) -> list[Merge]:

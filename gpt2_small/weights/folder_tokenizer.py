@@ -59,7 +59,7 @@ def _assumed(folder: Path, needed: str) -> tuple[Tokenizer, tuple[str, ...]]:
     names = {str(getattr(token, "content", token)) for token in tokens if token is not None}
     asked = [name for name in ("add_prefix_space", "add_bos_token") if settings.options.get(name)]
     if settings.class_name != GPT2_CLASS or names - {END_OF_TEXT} or asked:
-        raise UserError(f"{folder} sets a tokenizer of its own, without its vocabulary; {needed}")
+        raise UserError(f"{folder} names another tokenizer, without its vocabulary; {needed}")
     remark = f"{folder} has no tokenizer files; GPT-2's is assumed"
     tokenizer = GPT2Tokenizer()
     if not settings.ends or settings.ends == tokenizer.ends:

@@ -102,7 +102,7 @@ def explain_missing_weights(folder: Path) -> str:
         return explain_file(weights[0])
     for pattern, framework in OTHER_FRAMEWORKS.items():
         if any(folder.glob(pattern)):
-            return f"{folder} holds weights of {framework} alone; save them as safetensors"
+            return f"{folder} holds only weights of {framework}; save them as safetensors"
     return f"{folder} has no weights; it needs {WEIGHTS}, or {WEIGHTS}.index.json with its files"
 
 

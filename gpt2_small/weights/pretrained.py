@@ -152,14 +152,14 @@ def _read_shards(folder: Path, index: Mapping[str, Any]) -> dict[str, Tensor]:
     for file in sorted(set(map(str, weight_map.values()))):
         if re.search(r"[/\\]", file) or not file.endswith(".safetensors"):
             raise UserError(
-                f"{folder / INDEX} names {file}, which is no safetensors file beside it"
+                f"{folder / INDEX} names {file}, which is not a safetensors file beside it"
             )
         shard = read_safetensors(_checked(folder, file))
         listed = [name for name, its_file in weight_map.items() if its_file == file]
         missing = [name for name in listed if name not in shard]
         if missing:
             raise UserError(
-                f"{folder / file} lacks {', '.join(missing[:8])}, which {INDEX} says it holds; "
+                f"{folder / file} lacks {', '.join(missing[:8])}, which {INDEX} lists; "
                 "copy both again"
             )
         state |= {name: shard[name] for name in listed}

@@ -9,7 +9,7 @@ from gpt2_small.network import interruptible, within
 
 
 class Panic(BaseException):
-    """As the bindings of native code raise it."""
+    """An exception as bindings of native code raise it."""
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), TimeoutError("too slow"), Panic("lost")])

@@ -32,7 +32,7 @@ def test_a_flipped_byte_in_the_tokenizer_of_an_export_is_found_by_its_hash(tmp_p
     folder = export_hugging_face(small_model(), tmp_path / "out", tokenizer=characters())
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(data.replace(b"e", b"d", 1))
-    with pytest.raises(UserError, match=re.escape(f"{name} is not what was written")):
+    with pytest.raises(UserError, match=re.escape(f"{name} was changed after it was written")):
         open_model(folder)
 
 

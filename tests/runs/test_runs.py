@@ -194,9 +194,13 @@ def corrupt(path, content):
         (
             "model.safetensors",
             lambda data: data[:-9],
-            r"model\.safetensors is not what was written",
+            r"model\.safetensors was changed after it was written",
         ),
-        ("model.safetensors", lambda data: data[:-1] + b"\x7f", r"is not what was written"),
+        (
+            "model.safetensors",
+            lambda data: data[:-1] + b"\x7f",
+            r"was changed after it was written",
+        ),
         ("manifest.json", lambda data: None, r"there is no .*manifest\.json"),
         (
             "manifest.json",

@@ -250,10 +250,10 @@ def test_another_programs_ids_are_kept():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda tokens: tokens.pop("!"), "1 of the 256 bytes are no tokens"),
+        (lambda tokens: tokens.pop("!"), "1 of the 256 bytes are missing"),
         (lambda tokens: tokens.update(a=300), "do not run from 0 without a gap"),
         (lambda tokens: tokens.update(a=1), "do not run from 0 without a gap"),
-        (lambda tokens: tokens.update(q7=tokens.pop("Ġthe")), "needs 'Ġthe', which is no token"),
+        (lambda tokens: tokens.update(q7=tokens.pop("Ġthe")), "needs 'Ġthe', which is not a token"),
     ],
 )
 def test_an_incomplete_vocabulary_is_refused(change, complaint):

@@ -176,7 +176,7 @@ def flip_a_byte(path):
 def test_a_flipped_byte_in_an_export_is_found_by_its_hash(tmp_path, name):
     export_hugging_face(our_gpt2(), tmp_path / "out")
     flip_a_byte(tmp_path / "out" / name)
-    with pytest.raises(UserError, match=rf"{re.escape(name)} is not what was written"):
+    with pytest.raises(UserError, match=rf"{re.escape(name)} was changed after it was written"):
         gpt2_small.load_pretrained(tmp_path / "out")
 
 

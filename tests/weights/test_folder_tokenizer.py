@@ -50,7 +50,7 @@ def test_another_end_of_text_is_used_with_gpt2s_tokenizer(tmp_path):
         (
             50264,
             {"special_tokens_map.json": {"bos_token": "<|startoftext|>"}},
-            "sets a tokenizer of its own, without its vocabulary",
+            "names another tokenizer, without its vocabulary",
         ),
         (50264, {"added_tokens.json": {"<pad>": 50257}}, "sets a tokenizer of its own"),
         (

@@ -106,7 +106,7 @@ def test_a_folder_of_runs_is_refused_with_one_of_them(tmp_path):
 def test_weights_of_other_frameworks_are_recognised(tmp_path, file, framework):
     hugging_face_gpt2().save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").rename(tmp_path / file)
-    assert f"holds weights of {framework} alone; save them as safetensors" in refusal_of(tmp_path)
+    assert f"holds only weights of {framework}; save them as safetensors" in refusal_of(tmp_path)
 
 
 def test_a_dangling_link_is_recognised(tmp_path):

@@ -127,7 +127,7 @@ class Page:
         """Stream the log of the run."""
         run = await self.turns.result(self.models.run)
         if run is None:
-            raise UserError("this model is no run, so it has no log")
+            raise UserError("this model is not a run and has no log")
         return self._followed(log_of(run.folder, self.end))
 
     def _followed(self, states: AsyncIterator[Any]) -> Response:

@@ -46,7 +46,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
             if root in _REFERENCES:
                 yield _line(node), f"imports {root}, {_REFERENCES[root]}"
             elif root in _OTHER_GPT2S:
-                yield _line(node), f"imports {root}, which has a GPT-2"
+                yield _line(node), f"imports {root}, which contains a GPT-2"
             elif root in _INTERPRETER:
                 yield _line(node), f"imports {root}"
 

@@ -22,7 +22,7 @@ Cell = tuple[int, str]
 def writable(path: Path) -> None:
     """Raise UserError for an unsupported image format."""
     if path.suffix.lower() not in _SUFFIXES:
-        raise UserError(f"{path} is no picture's name; end it in {', '.join(_SUFFIXES)}")
+        raise UserError(f"{path} is not the name of a picture; end it in {', '.join(_SUFFIXES)}")
 
 
 def write(path: Path, rows: Sequence[GradeRow]) -> None:

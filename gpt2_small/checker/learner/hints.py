@@ -19,12 +19,12 @@ GUIDES = {
     "LayerNorm": Guide(
         steps=(
             "Subtract from every position the mean over its d_model numbers.",
-            "The variance is the mean of the squares of what is left.",
+            "The variance is the mean of the squares of these differences.",
             "Add eps to the variance and take the square root: that is the scale (hook_scale).",
             "Divide by the scale (hook_normalized), then apply the gain w and the bias b.",
         ),
         hints=(
-            "Every position is treated by itself: over which axis do mean and variance run?",
+            "Every position is treated separately: over which axis do mean and variance run?",
             "Keep that axis with size 1, so that the mean can be subtracted again, and divide the "
             "sum of squares by d_model, not by d_model - 1.",
             "(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + b",
@@ -46,7 +46,7 @@ GUIDES = {
             "Give the same rows to every row of the batch.",
         ),
         hints=(
-            "Which token stands at a position plays no part here; only how many there are does.",
+            "The tokens at the positions do not matter here; only their number does.",
             "Position p gets row p, counted from 0; the result has a batch axis of full size.",
             'repeat(W_pos[:seq], "seq d_model -> batch seq d_model", batch=batch)',
         ),
@@ -78,20 +78,20 @@ GUIDES = {
             "Multiply by W_out, add b_out, then output_dropout.",
         ),
         hints=(
-            "Two linear maps with a bend between them; every position is treated by itself.",
-            "The activation is gelu_tanh, given above; it stands after the first bias.",
+            "Two linear maps with a nonlinearity between; every position is treated separately.",
+            "The activation is gelu_tanh, given above; it follows the first bias.",
             "gelu_tanh(x W_in + b_in) W_out + b_out",
         ),
     ),
     "TransformerBlock": Guide(
         steps=(
             "Attention reads the residual stream (hook_resid_pre) through ln1 (hook_attn_out).",
-            "Add what it says to the stream (hook_resid_mid).",
+            "Add its output to the stream (hook_resid_mid).",
             "The MLP reads that sum through ln2 (hook_mlp_out).",
-            "Add what it says to the sum (hook_resid_post).",
+            "Add its output to the sum (hook_resid_post).",
         ),
         hints=(
-            "The stream itself is never normalised; only what a part reads of it is.",
+            "The stream itself is never normalised; only the parts' inputs are.",
             "The MLP reads the stream after attention has been added, and is added to that.",
             "mid = x + attn(ln1(x)); result = mid + mlp(ln2(mid))",
         ),
@@ -100,7 +100,7 @@ GUIDES = {
         steps=("Multiply by W_U and add b_U.",),
         hints=(
             "One linear map, from d_model to d_vocab, at every position.",
-            "There is no softmax here: logits are what comes out of the map.",
+            "There is no softmax here: the output of the map is the logits.",
             "x W_U + b_U",
         ),
     ),
@@ -141,7 +141,7 @@ GUIDES = {
             "Divide the logits by the temperature.",
             "top_k: give every token but the k most likely ones the logit -inf.",
             "top_p: of those, drop a token when the more likely ones add up to top_p already.",
-            "Draw one token a row from the softmax of what is left, with the generator.",
+            "Draw one token a row from the softmax of the remaining logits, with the generator.",
         ),
         hints=(
             "Sorting the logits first makes both cuts simple; remember which token each was.",
@@ -160,7 +160,7 @@ GUIDES = {
             "and append it to every row.",
         ),
         hints=(
-            "The model reads all that is there so far, but never more than n_ctx tokens.",
+            "The model reads all tokens so far, but at most the last n_ctx.",
             "Only the logits of the last position are about the next token; pass all of sample's "
             "arguments on, and put model.train(was_training) behind a `finally`.",
             "next = sample(model(tokens[:, -n_ctx:])[:, -1], ...); tokens = cat([tokens, next])",

@@ -64,7 +64,7 @@ EDITS = (
     VariantEdit(
         id="no-positions",
         component="PositionalEmbedding",
-        sentence="no position embedding: attention's mask alone tells positions apart",
+        sentence="no position embedding: attention's mask alone distinguishes positions",
         edits=(
             (
                 _W_POS,

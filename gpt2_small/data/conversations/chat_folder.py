@@ -183,7 +183,7 @@ def _split(folder: Path, split: str, facts: Mapping[str, Any], tokenizer: Tokeni
     )
     if not is_consistent:
         raise UserError(
-            f"the {SPLIT_NAMES[split]} files in {folder} do not fit each other or {INDEX}; "
+            f"the {SPLIT_NAMES[split]} files in {folder} do not match each other or {INDEX}; "
             "make the folder again"
         )
     result = ChatSplit(ids, mask.view(bool), bounds)

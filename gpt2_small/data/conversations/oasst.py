@@ -119,7 +119,7 @@ def _trees(rows: Iterable[Record], audit: Audit) -> Iterator[Message]:
         try:
             found = list(_nested(row) if "prompt" in row else [_message(row)])
         except BadRow as error:
-            raise UserError(f"row {number} is no oasst message: {error}") from None
+            raise UserError(f"row {number} is not an oasst message: {error}") from None
         for message in found:
             if message.id in by_id:
                 audit.changed["repeated messages, left out"] += 1
@@ -158,14 +158,14 @@ def _nested(row: Record) -> Iterator[Message]:
     while unread:
         found, parent, depth = unread.pop()
         if not isinstance(found, dict):
-            raise BadRow("a message of its tree is no object")
+            raise BadRow("a message of its tree is not an object")
         if depth > DEEPEST:
             raise BadRow(f"its tree is deeper than {DEEPEST} turns")
         message = _message({**found, "parent_id": parent, "tree_state": state})
         yield message
         replies = found.get("replies") or []
         if not isinstance(replies, list):
-            raise BadRow("its replies are no list")
+            raise BadRow("its replies are not a list")
         unread += [(reply, message.id, depth + 1) for reply in replies]
 
 

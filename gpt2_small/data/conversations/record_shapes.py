@@ -39,8 +39,8 @@ def shape_of(row: Record, source: str) -> str:
     more = ", ..." if len(row) > SHOWN_FIELDS else ""
     fields = ", ".join(list(row)[:SHOWN_FIELDS]) + more
     raise UserError(
-        f"{source} has rows with the fields {fields or 'none'}, which is no "
-        f"known format; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
+        f"{source} has rows with the fields {fields or 'none'}, which is not "
+        f"a known format; give --from {', '.join(FROM[:-1])} or {FROM[-1]}, or rename them"
     )
 
 
@@ -81,14 +81,14 @@ def alpaca(row: Record) -> RawConversation:
     instruction = row.get("instruction")
     output = row["output"] if "output" in row else row.get("response")
     if not isinstance(instruction, str) or not isinstance(output, str):
-        raise BadRow("its instruction or its output is no text")
+        raise BadRow("its instruction or its output is not a text")
     extra = row.get("input") or row.get("context") or ""
     if not isinstance(extra, str):
-        raise BadRow("its input is no text")
+        raise BadRow("its input is not a text")
     turns = _system(row)
     for pair in row.get("history") or []:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
-            raise BadRow("its history is no list of pairs")
+            raise BadRow("its history is not a list of pairs")
         turns += [RawTurn("user", text_of(pair[0])), RawTurn("assistant", text_of(pair[1]))]
     asked = f"{instruction}\n\n{extra}" if extra.strip() else instruction
     return RawConversation((*turns, RawTurn("user", asked), RawTurn("assistant", output)))

@@ -30,7 +30,7 @@ class ListedFile:
 
     def __post_init__(self) -> None:
         if Path(self.file).name != self.file or Path(self.file).suffix not in SUFFIXES:
-            raise ValueError(f"{self.file!r} is no shard's name")
+            raise ValueError(f"{self.file!r} is not the name of a shard")
         if not (type(self.tokens) is type(self.bytes) is int and self.tokens > 0):
             raise ValueError(f"{self.file!r} has no tokens")
 

@@ -223,7 +223,7 @@ def check_engine(engine: Engine) -> None:
     missing = [letter for letter in byte_letters() if letter not in vocabulary]
     if missing and model.unk_token is None:
         raise UserError(
-            f"{len(missing)} of the 256 bytes are no tokens, so it would drop them from a text; "
+            f"{len(missing)} of the 256 bytes are missing, so it would drop them from a text; "
             "train it with all of them (ByteLevel.alphabet())"
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):

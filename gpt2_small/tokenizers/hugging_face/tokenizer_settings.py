@@ -237,7 +237,7 @@ def _token(value: Any) -> Any:
     if isinstance(value, AddedToken) or (isinstance(value, str) and value):
         return value
     if not isinstance(value, dict) or not (isinstance(content, str) and content):
-        raise UserError(f"{value!r} is no token; give a string, or an object with a content")
+        raise UserError(f"{value!r} is not a token; give a string, or an object with a content")
     flags = {name: flag for name, flag in value.items() if name not in ("__type", "id")}
     return AddedToken(flags.pop("content"), **flags)
 

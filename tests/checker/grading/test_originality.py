@@ -22,7 +22,7 @@ from gpt2_small.checker.grading.submissions import Submission
         ("from gpt2_small.checker import mistake", "imports gpt2_small, the kit"),
         ("importlib.import_module('solution')", "imports solution, the reference"),
         ("__import__('gpt2_small.binding')", "imports gpt2_small, the kit"),
-        ("from transformers import GPT2Model", "imports transformers, which has a GPT-2"),
+        ("from transformers import GPT2Model", "imports transformers, which contains a GPT-2"),
         ("Path('../solution.py').read_text()", "names solution.py"),
         ("x = open(name)", "calls open"),
         ("exec(text)", "calls exec"),

@@ -46,7 +46,7 @@ EFFECTS = {
     ),
     "old gradients": (
         "train_step", ("    optimizer.zero_grad()\n" "    losses = []\n", "    losses = []\n"),
-        "the gradient is not what it should be, after 1 of 3 micro-batches",
+        "the gradient is wrong, after 1 of 3 micro-batches",
     ),
     "a loss read after the update": (
         "train_step",
@@ -241,7 +241,7 @@ def test_the_screen_quotes_the_line_of_a_wrong_effect(
 ) -> None:
     report = check_text(tmp_path, reference_with(edit), part).reports[part]
     sentence, code = report.location
-    assert "It begins in line" in sentence
+    assert "The error begins in line" in sentence
     assert code.endswith(f"| {quoted}")
     assert report.mistakes == (mistake,)
 

@@ -176,7 +176,7 @@ def next_token_loss(logits, tokens):
 
 
 def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
-    """Gumbel's trick, and cuts on the unsorted logits."""
+    """Sample with Gumbel noise and cuts on the unsorted logits."""
     if temperature < 0 or (top_k is not None and top_k < 1):
         raise ValueError(f"temperature {temperature}, top_k {top_k}")
     if top_p is not None and not 0 < top_p <= 1:

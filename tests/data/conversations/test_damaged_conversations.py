@@ -17,7 +17,7 @@ from gpt2_small.errors import UserError
     [
         (["{"], r"row 1: it is not JSON"),
         (['{"messages": []}', "[1]"], r"row 2 is no JSON object"),
-        (['{"a": 1}'], r"fields a, which is no known format"),
+        (['{"a": 1}'], r"fields a, which is not a known format"),
         ([json.dumps(dict.fromkeys(map(str, range(99))))], r"fields 0, 1, .*, 19, \.\.\., which"),
         (['{"messages": 3}'], r"row 1 .* its 'messages' is no list"),
         (['{"messages": [3]}'], r"its turn 1 is no object"),
@@ -26,7 +26,7 @@ from gpt2_small.errors import UserError
             ['{"messages": [{"role": "user", "content": "x", "weight": 0.5}]}'],
             r"its turn 1 has the weight 0.5, which is neither 0 nor 1",
         ),
-        (['{"instruction": 3, "output": "x"}'], r"its instruction or its output is no text"),
+        (['{"instruction": 3, "output": "x"}'], r"its instruction or its output is not a text"),
         (['{"instruction": "a", "output": "x", "history": [1]}'], r"history is no list of pairs"),
         ([json.dumps(message("a") | {"role": "bot"})], r"its role is 'bot'"),
         ([json.dumps(message("a") | {"rank": "x"})], r"its rank is 'x'"),

@@ -34,7 +34,7 @@ def check_shapes(module: ModuleType) -> None:
 
 @functools.cache
 def _reference_shapes() -> dict[str, dict[str, str]]:
-    """The shapes in the reference's signatures, by the full names of functions and methods."""
+    """Return the shapes in the reference's signatures, by qualified name."""
     module = binding.load(binding.reference_path())
     owners = [module, *module_classes(module)]
     found = [f for owner in owners for f in functions_with_shapes(owner, module).values()]
@@ -42,13 +42,13 @@ def _reference_shapes() -> dict[str, dict[str, str]]:
 
 
 def _shapes(function: FunctionType, module: ModuleType) -> dict[str, str]:
-    """The annotations of a function that mention a shape."""
+    """Return the annotations of a function that mention a shape."""
     hints = _hints(function, module)
     return {name: str(hint) for name, hint in hints.items() if _mentions_a_shape(hint)}
 
 
 def module_classes(module: ModuleType) -> list[type[nn.Module]]:
-    """The torch modules that a solution defines itself."""
+    """Return the torch modules that a solution defines itself."""
     return [
         value
         for value in vars(module).values()
@@ -59,7 +59,7 @@ def module_classes(module: ModuleType) -> list[type[nn.Module]]:
 
 
 def functions_with_shapes(owner: Any, module: ModuleType) -> dict[str, FunctionType]:
-    """The functions of a solution, or the methods of one of its classes, that annotate a shape."""
+    """Return the functions of a solution or class that annotate a shape."""
     return {
         name: value
         for name, value in vars(owner).items()

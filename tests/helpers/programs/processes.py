@@ -43,7 +43,7 @@ def run_fresh_python(
 
 
 def paths_of_tests() -> list[str]:
-    """The folders of tests and their helpers that this process imports from."""
+    """Return the folders of tests and helpers on this process's module search path."""
     return [path for path in sys.path if Path(path).is_relative_to(ROOT / "tests")]
 
 

@@ -48,7 +48,7 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_it_used(stop
     damage(stopped / "checkpoints/step-9" / name)
     checkpoint, [remark] = last_intact_checkpoint(stopped)
     assert checkpoint.step == 6
-    assert f"step-9/{name} is not what was written" in remark
+    assert f"step-9/{name} was changed after it was written" in remark
     assert "checkpoint 9 was renamed step-9.damaged" in remark
     assert (stopped / "checkpoints/step-9.damaged" / name).exists()
 

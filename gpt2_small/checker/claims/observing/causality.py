@@ -9,7 +9,7 @@ from torch import Tensor
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
 
-_WITH, _WITHOUT = "the outputs of one future", "the outputs of other futures"
+_WITH, _WITHOUT = "the outputs before one changed future", "the outputs of other futures"
 _MOVED = "how far a position moves when the later ones change"
 
 

@@ -72,7 +72,7 @@ ARENA = Layout(
     },
     (
         "ARENA's model has no dropout. Its head is not tied; it is judged with the token "
-        "embedding's weight, and with one of its own.",
+        "embedding's weight, and with its own weight.",
     ),
     telling_classes=("Attention", "DemoTransformer"),
 )

@@ -42,7 +42,7 @@ LLMS_FROM_SCRATCH = Layout(
         "Transformer": AdaptedPart(_model_tensors, lacks=("unembed.b_U",)),
     },
     (
-        "The book's head is not tied; it is judged with the token embedding's weight, and with one "
-        "of its own, to which b_U is added.",
+        "The book's head is not tied; it is judged with the token embedding's weight, and with its "
+        "own weight, to which b_U is added.",
     ),
 )

@@ -19,7 +19,7 @@ _OUT = "d_model (head d_head) -> head d_head d_model"
 # For a head's weight that is a parameter although embeddings are tied.
 OWN_HEAD: tuple[Sequence[str], str] = (
     (),
-    "is a parameter of its own; GPT-2's head has the token embedding's weight",
+    "is a separate parameter; GPT-2's head has the token embedding's weight",
 )
 
 

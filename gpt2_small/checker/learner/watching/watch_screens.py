@@ -144,7 +144,7 @@ def about_part(file_state: FileState) -> RenderableType:
         text = (
             ""
             if file_state.complete
-            else "Every part holds by itself; now all of them together ..."
+            else "Every part holds separately; now all of them together ..."
         )
         return Text(text)
     lines: list[RenderableType] = []

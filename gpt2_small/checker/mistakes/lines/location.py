@@ -35,9 +35,9 @@ class Location:
         via = "" if self.called is None else f", called in {place(self.called)},"
         wrong = f"{_begun(place(self.differs))}{via} is the first that differs: {self.differs_is}."
         if not self.differs_is:
-            return f"It begins in {place(self.differs)}."
+            return f"The error begins in {place(self.differs)}."
         if self.is_effect:
-            return f"It begins in {place(self.differs)}: {self.differs_is}."
+            return f"The error begins in {place(self.differs)}: {self.differs_is}."
         if self.agrees is None or self.agrees == self.differs:
             return wrong
         return f"{wrong} {_begun(place(self.agrees))} is still right: {self.agrees_is}."

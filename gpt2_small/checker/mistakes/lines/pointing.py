@@ -106,7 +106,7 @@ class _Pointer:
         if self.compared.is_short and index == self.compared.trace.output:
             found = self.compared.matches[index]
             assert found is not None
-            said = f"the returned value is {found.stage.name}, which is not the end"
+            said = f"the returned value is {found.stage.name}, which is not the final result"
             return Location(None, "", events[self.compared.maker(index)].line, said, value)
         if (step := self._unfinished(index)) is not None:
             line, name, wanted = step
@@ -203,7 +203,7 @@ class _Pointer:
             for i, m in enumerate(self.compared.matches)
             if m and self.compared.is_right(i)
         }
-        is_given = given.stage.name.removeprefix("a step towards ") == wanted
+        is_given = given.stage.name.removeprefix("an intermediate result of ") == wanted
         if wanted is None or wanted not in names or wanted in seen or is_given:
             return None
         line = self.compared.trace.events[source].line
@@ -229,7 +229,7 @@ class _Pointer:
             found = self.compared.matches[source]
             assert found is not None
             name = found.stage.name
-            base = name.removeprefix("a step towards ")
+            base = name.removeprefix("an intermediate result of ")
             line = self.compared.trace.events[self.compared.maker(source)].line
             if base != name and base in names and base not in ("the output", NAMES["output"]):
                 return line, name, f"s {base}"

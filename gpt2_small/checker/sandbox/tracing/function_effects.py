@@ -80,7 +80,7 @@ def _noting(
     def drawing(logits: Tensor, **options: Any) -> Tensor:
         with recorder.pausing():
             numbers = (logits.double() @ direction).tolist()
-        note("the logits that sample is given", *numbers, made=recorder.made_at(logits))
+        note("the logits passed to sample", *numbers, made=recorder.made_at(logits))
         for name in ("temperature", "top_k", "top_p"):
             usual = 1.0 if name == "temperature" else None
             value = options.get(name, usual)

@@ -23,7 +23,7 @@ _OF_GENERATE = {
     "training mode while it reads": "generate-under-dropout",
     "the number of tokens that the model reads": "",
     "the tokens that the model reads": "",
-    "the logits that sample is given": "",
+    "the logits passed to sample": "",
     "temperature of sample": "generate-temperature-forgotten",
     "top_k of sample": "generate-top-k-forgotten",
     "top_p of sample": "generate-top-p-forgotten",
@@ -38,7 +38,7 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
     right = record(reference(), "generate", seed, "options")
     own = of_kind(trace, OWN_GENERATOR)
     if own:
-        return placed_at(own[0].line, "this generator is not the one that was given")
+        return placed_at(own[0].line, "this is not the given generator")
     unlike = [
         (what, *found) for what in _OF_GENERATE if (found := first_unlike(trace, right, what))
     ]
@@ -48,7 +48,7 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
         return placed_at(mine.line, _said_of_generate(what, mine, theirs), suggests)
     for drawing in of_kind(trace, "generator of sample"):
         if drawing.numbers != (1.0,):
-            said = "sample does not get the generator that was given"
+            said = "sample is not called with the given generator"
             return placed_at(drawing.line, said, "generate-generator-forgotten")
     found = first_unlike(trace, right, ADDED)
     if found is None or found[1] is None:

@@ -107,7 +107,7 @@ def _wrong_gradient(trace: Trace, right: Trace) -> Location | None:
         there = [change.numbers for changes in theirs for change in changes[-1:]]
         factors = (_factor(changes[-1].numbers, one) for one in (*there, *wanted[1:]))
         factor = next((f for f in factors if f is not None), None)
-        said = "the gradient is not what it should be" if factor is None else (
+        said = "the gradient is wrong" if factor is None else (
             f"the gradient becomes {factor:.4g} times what it should be")  # fmt: skip
         backward = {event.line for event in trace.events if event.operation == "backward"}
         is_smaller = factor is not None and 0 < factor < 1 and read < number
