@@ -186,10 +186,10 @@ def _confusions(wrong: Sequence[tuple[Mistake, Trial]]) -> list[str]:
 _FILES = [
     "## Files written without the catalogue",
     "",
-    "`tests/checker/wrong_files` contains whole parts and whole models as learners write them, each",
+    "`tests/checker/wrong_files` has whole parts and whole models as learners write them, each",
     "with its own mistake, and a teacher's names and line for it. All of their wrong parts are",
-    "rejected; `pytest -m slow tests/checker/mistakes/test_mistake_matrix.py` measures how many get",
-    "the right names and line.",
+    "rejected; `pytest -m slow tests/checker/mistakes/test_mistake_matrix.py` measures how many",
+    "get the right names and line.",
     "",
 ]
 

@@ -115,7 +115,7 @@ def with_a_header_of_llm_c():
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"\0" * 11, r"train\.bin has 11 bytes, which is no whole number of 2-byte tokens"),
+        (b"\0" * 11, r"train\.bin has 11 bytes, which is not a whole number of 2-byte tokens"),
         (b"", r"train\.bin has 0 bytes"),
         (
             np.array([5, 50257], "<u2").tobytes(),

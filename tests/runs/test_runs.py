@@ -183,7 +183,7 @@ def corrupt(path, content):
         (
             "config.json",
             lambda data: data.replace(b'"n_heads": 3', b'"n_heads": 5'),
-            r"SHA-256 is another",
+            r"SHA-256 differs",
         ),
         (
             "config.json",

@@ -52,16 +52,16 @@ def test_another_end_of_text_is_used_with_gpt2s_tokenizer(tmp_path):
             {"special_tokens_map.json": {"bos_token": "<|startoftext|>"}},
             "names another tokenizer, without its vocabulary",
         ),
-        (50264, {"added_tokens.json": {"<pad>": 50257}}, "sets a tokenizer of its own"),
+        (50264, {"added_tokens.json": {"<pad>": 50257}}, "names another tokenizer"),
         (
             50257,
             {"tokenizer_config.json": {"tokenizer_class": "BertTokenizer"}},
-            "sets a tokenizer of its own",
+            "names another tokenizer",
         ),
         (
             50257,
             {"tokenizer_config.json": {"add_prefix_space": True}},
-            "sets a tokenizer of its own",
+            "names another tokenizer",
         ),
         (
             50264,

@@ -143,7 +143,10 @@ def test_a_missing_shard_of_weights_is_named(tmp_path):
     ("change", "sentence"),
     [
         (lambda names: {}, r"index\.json is damaged, it has no weight_map"),
-        (lambda names: dict.fromkeys(names, "../model.safetensors"), "no safetensors file beside"),
+        (
+            lambda names: dict.fromkeys(names, "../model.safetensors"),
+            "not a safetensors file beside",
+        ),
         (
             lambda names: dict.fromkeys(names, min(names.values())),
             r"lacks transformer\..*copy both",

@@ -110,7 +110,7 @@ def _turns(found: list[Any], role: str, content: str) -> Iterator[RawTurn]:
     """
     for number, turn in enumerate(found, start=1):
         if not isinstance(turn, dict):
-            raise BadRow(f"its turn {number} is no object")
+            raise BadRow(f"its turn {number} is not an object")
         if not isinstance(turn.get(role), str):
             raise BadRow(f"its turn {number} has no {role!r}")
         weight = turn.get("weight", turn.get("loss_weight"))
@@ -124,6 +124,6 @@ def _list(row: Record, *names: str) -> list[Any]:
         if name in row:
             found = row[name]
             if not isinstance(found, list):
-                raise BadRow(f"its {name!r} is no list")
+                raise BadRow(f"its {name!r} is not a list")
             return found
     raise BadRow(f"it has no {names[0]!r}")

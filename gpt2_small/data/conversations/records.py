@@ -39,7 +39,7 @@ def read_rows(path: Path) -> Iterator[Record]:
         if isinstance(record, NotJson):
             raise UserError(f"{path}, row {number:,}: {record}; fix or remove it")
         if not isinstance(record, dict):
-            raise UserError(f"{path}, row {number:,} is no JSON object; every row must be one")
+            raise UserError(f"{path}, row {number:,} is not a JSON object; every row must be one")
         yield record
     if not number:
         raise UserError(f"{path} holds no rows; give a file of conversations")

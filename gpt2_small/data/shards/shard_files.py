@@ -127,7 +127,7 @@ def _foreign(path: Path, vocab_size: int, verify: bool) -> TokenFile:
         size = path.stat().st_size
         if size == 0 or size % dtype.itemsize:
             raise UserError(
-                f"{path} has {size:,} bytes, which is no whole number of {dtype.itemsize}-byte "
+                f"{path} has {size:,} bytes, which is not a whole number of {dtype.itemsize}-byte "
                 "tokens or none at all; it is damaged or has other content"
             )
         _refuse_other_formats(path)

@@ -147,7 +147,7 @@ def add_tokens(engine: Engine, settings: TokenizerSettings) -> None:
         if given != id:
             raise UserError(
                 f"the token {token.content!r} has the id {id} in the files, but transformers gives "
-                f"it {given}: the ids between are no tokens; number the added tokens without a gap"
+                f"it {given}: the ids between have no token; number the added tokens without a gap"
             )
 
 

@@ -132,7 +132,9 @@ def read_position(checkpoint: Checkpoint) -> dict[str, Any]:
     position = read_json(checkpoint.file(POSITION), POSITION_FORMAT)
     for name in ("step", "tokens"):
         if type(position.get(name)) is not int:
-            raise UserError(f"{checkpoint.folder / POSITION} is damaged, its {name!r} is no number")
+            raise UserError(
+                f"{checkpoint.folder / POSITION} is damaged, its {name!r} is not a number"
+            )
     return position
 
 

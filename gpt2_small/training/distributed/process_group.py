@@ -56,8 +56,8 @@ def join(backend: str) -> None:
     chosen = os.environ.get(INTERFACE["gloo"], "")
     if backend == "gloo" and not set(filter(None, chosen.split(","))) <= set(interfaces):
         raise MachineError(
-            f"{this_machine()}{INTERFACE['gloo']} is {chosen!r}, which is no network interface of "
-            f"this machine; give one of {', '.join(interfaces)}"
+            f"{this_machine()}{INTERFACE['gloo']} is {chosen!r}, which is not a network interface "
+            f"of this machine; give one of {', '.join(interfaces)}"
         )
     try:
         store, rank, world_size = next(rendezvous("env://", timeout=limit))

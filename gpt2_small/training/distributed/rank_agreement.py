@@ -51,5 +51,5 @@ def check_alike(processes: Processes, hashes: Mapping[str, str]) -> None:
             if other[name] != main[name]:
                 raise UserError(
                     f"{name} is not the same for process {rank}, on {other['machine']}, as for the "
-                    f"first, on {main['machine']} (its SHA-256 is another); copy it there"
+                    f"first, on {main['machine']} (its SHA-256 differs); copy it there"
                 )

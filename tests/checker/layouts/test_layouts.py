@@ -152,7 +152,7 @@ def test_an_untied_head_is_reported(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
     assert wrong_of(verdict) == {"Transformer": ()}
     told = next(r.message for r in verdict.of("Transformer") if r.status == "failed")
-    assert "lm_head.weight is a parameter of its own" in told
+    assert "lm_head.weight is a separate parameter" in told
 
 
 @pytest.mark.slow

@@ -45,5 +45,5 @@ def unpack(data: bytes) -> Observation:
 
 def _text(entry: Any) -> str:
     if not isinstance(entry, str):
-        raise ValueError(f"{entry!r} is no text")
+        raise ValueError(f"{entry!r} is not a text")
     return entry[:LONGEST_TEXT]

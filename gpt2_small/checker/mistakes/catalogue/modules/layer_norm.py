@@ -399,7 +399,7 @@ MISTAKES = [
         component=PART,
         old=_GAIN,
         new="self.w = torch.ones(config.d_model)",
-        sentence="keeps its gain in a plain tensor, so that it is no parameter",
+        sentence="keeps its gain in a plain tensor, so that it is not a parameter",
         hints=(
             "List its parameters. Are there two?",
             "What is learned is an nn.Parameter.",
