@@ -24,7 +24,7 @@ GUIDES = {
             "Divide by the scale (hook_normalized), then apply the gain w and the bias b.",
         ),
         hints=(
-            "Every position is treated separately: over which axis do mean and variance run?",
+            "Each position is treated separately: over which axis do mean and variance run?",
             "Keep that axis with size 1, so that the mean can be subtracted again, and divide the "
             "sum of squares by d_model, not by d_model - 1.",
             "(x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + b",
