@@ -102,10 +102,9 @@ def is_complete(folder: Path) -> bool:
         return True
     try:
         index = parse_json((folder / INDEX).read_text(encoding="utf-8"))
-        files = index["weight_map"].values()
+        return all((folder / file).is_file() for file in index["weight_map"].values())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return all((folder / file).is_file() for file in files)
 
 
 def _cached(name: str, revision: str) -> Path | None:

@@ -11,13 +11,15 @@ from gpt2_small.data.corpora import corpus
 from gpt2_small.data.corpora.corpus import Piece, Place, train_characters
 from gpt2_small.data.corpora.decompression import BLOCK_BYTES
 from gpt2_small.data.corpora.open_files import archive_of, is_plain, open_bytes, raw_beginning
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 from gpt2_small.files.hashes import sha256
 from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 
 LONGEST_PIECE = 2**21  # characters; longer pieces are split even without whitespace
 ZERO_BYTE = "a zero byte"
+ISO_2022 = "an escape sequence of ISO-2022"  # whose bytes are all ASCII
+ISO_2022_ESCAPE = b"\x1b$"
 CONVERTERS = {b"%PDF": "pdftotext", b"{\\rtf": "a word processor", b"\xd0\xcf\x11\xe0": "Word"}
 
 
@@ -58,6 +60,8 @@ def scan_text(path: Path) -> TextFacts:
             block = file.read(BLOCK_BYTES)
             if (zero := block.find(b"\0")) >= 0:
                 raise _not_text(path, ZERO_BYTE, size + zero)
+            if (escape := block.find(ISO_2022_ESCAPE)) >= 0:
+                raise _not_text(path, ISO_2022, size + escape)
             undecoded = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(block, final=not block)
@@ -170,9 +174,13 @@ def _way_out(path: Path, byte: str, offset: int) -> str:
         if beginning.startswith(magic):
             return f"convert it to text with {converter}"
     encoding, condition = "WINDOWS-1252", "if it is from Windows"
-    if byte == ZERO_BYTE:  # the higher byte of a Latin letter in UTF-16
-        encoding, condition = ("UTF-16LE" if offset % 2 else "UTF-16BE"), "if it is UTF-16"
+    if byte == ZERO_BYTE:  # the higher bytes of a Latin letter
+        kind = "UTF-32" if b"\0\0\0" in beginning[:4] else "UTF-16"
+        encoding, condition = f"{kind}{'LE' if offset % 2 else 'BE'}", f"if it is {kind}"
+    elif byte == ISO_2022:
+        encoding = "ISO-2022-KR" if b"\x1b$)C" in beginning else "ISO-2022-JP"
+        condition = f"if it is {encoding}"
     return (
         "give a text file, or convert it, for instance with "
-        f"`iconv -f {encoding} -t UTF-8 {path}` {condition}"
+        f"`iconv -f {encoding} -t UTF-8 {shell_word(path)}` {condition}"
     )

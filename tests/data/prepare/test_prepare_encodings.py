@@ -119,6 +119,10 @@ def test_a_byte_order_mark_sets_the_encoding_and_is_not_part_of_the_text(
         (b"cut off \xe4\xb8", r"byte 0xe4 at offset 8"),
         ("text".encode("utf-16-le"), r"a zero byte at offset 1\).* `iconv -f UTF-16LE -t UTF-8"),
         ("text".encode("utf-16-be"), r"a zero byte at offset 0\).* `iconv -f UTF-16BE -t UTF-8"),
+        ("text".encode("utf-32-le"), r"a zero byte at offset 1\).* `iconv -f UTF-32LE -t UTF-8"),
+        ("text".encode("utf-32-be"), r"a zero byte at offset 0\).* `iconv -f UTF-32BE -t UTF-8"),
+        ("abcd日本".encode("iso2022_jp"), r"ISO-2022 at offset 4\).* `iconv -f ISO-2022-JP -t"),
+        ("한국".encode("iso2022_kr"), r"ISO-2022 at offset 0\).* `iconv -f ISO-2022-KR -t UTF-8"),
         (b"\xff\xfeo\0d", r"begins as UTF-16-LE and is not"),
         (b"%PDF-1.7\n\xb5\xed", r"convert it to text with pdftotext"),
     ],
@@ -132,6 +136,12 @@ def test_a_file_that_is_not_text_is_refused_by_name_and_offset(
         text_files.scan_text(path)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_the_name_in_a_proposed_command_is_quoted(tmp_path):
+    path = write_file(tmp_path / "my play.txt", b"na\xefve")
+    with pytest.raises(UserError, match=r"-t UTF-8 '.*/my play.txt'` if"):
+        text_files.scan_text(path)
 
 
 def test_windows_line_ends_are_kept_and_get_a_remark(tmp_path):
