@@ -64,7 +64,7 @@ def test_a_configuration_is_restored_from_its_fields(solution):
     assert config != solution.TransformerConfig(d_model=24, n_heads=3, d_mlp=41)
 
 
-def test_a_size_that_is_no_positive_integer_is_refused_with_its_name_and_value(solution):
+def test_a_size_other_than_a_positive_integer_is_refused_with_its_name_and_value(solution):
     for name in SIZES:
         for size in (0, -7, 2.5):
             message = refused(solution, **{name: size})

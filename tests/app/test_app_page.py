@@ -208,7 +208,7 @@ def learners_file(folder: Path, before: str = "", after: str = "") -> Path:
 
 
 @pytest.mark.parametrize("kind", ["run", "exported"])
-def test_a_learners_file_that_is_mended_gives_the_model_again(run, tmp_path, kind: str) -> None:
+def test_a_corrected_learners_file_is_loaded_again(run, tmp_path, kind: str) -> None:
     model = run if kind == "run" else export_hugging_face(run, tmp_path / "exported")
     mine = learners_file(tmp_path)
     text = mine.read_text()

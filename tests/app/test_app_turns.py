@@ -102,7 +102,7 @@ def test_work_without_a_stream_ends_when_its_client_leaves(turns: Turns) -> None
     asyncio.run(run())
 
 
-def test_exit_in_a_job_ends_this_job_alone(turns: Turns) -> None:
+def test_exit_in_a_job_ends_only_this_job(turns: Turns) -> None:
     def work() -> Iterator[int]:
         sys.exit(3)
         yield 1

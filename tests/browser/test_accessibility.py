@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 VIEWS = ("continue", "look", "compare", "learn", "chat")
 
 
-def test_text_is_generated_selected_and_branched_with_the_keyboard_alone(tab) -> None:
+def test_text_can_be_generated_selected_and_branched_by_keyboard(tab) -> None:
     press = tab.page.keyboard.press
     tab.set_option("max_new_tokens", "6")
     tab.page.locator("#prompt").focus()

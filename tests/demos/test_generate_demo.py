@@ -67,7 +67,7 @@ def numbered(text):
     return re.findall(r"^([1-5]) +Once", text, flags=re.MULTILINE)
 
 
-def test_without_a_run_it_says_how_to_make_one_and_shows_random_weights(module):
+def test_without_a_run_the_demo_prints_the_command_that_trains_one_and_shows_random_weights(module):
     text = shown(module)
     assert "No run yet: python demos/train_demo.py makes one" in text
     assert "An untrained small GPT-2 writes nonsense" in text

@@ -113,9 +113,7 @@ def test_a_file_that_is_not_utf8_is_refused_in_one_sentence(learner):
         ("my_gpt2.py/inner.py", "cannot be read: Not a directory"),
     ],
 )
-def test_a_path_that_is_no_file_is_refused_in_one_sentence_with_the_way_out(
-    learner, name, sentence
-):
+def test_a_path_without_a_file_is_refused_in_one_sentence_with_the_way_out(learner, name, sentence):
     with pytest.raises(UserError, match=sentence):
         gpt2_small.load(learner.parent / name)
 

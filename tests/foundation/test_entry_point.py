@@ -75,7 +75,7 @@ def test_at_a_terminal_an_error_is_wrapped_between_words(capsys, monkeypatch):
         (["plan", "--gpus", "2.5"], "'--gpus': '2.5' is not an integer"),
     ],
 )
-def test_an_option_that_is_no_number_is_refused_with_its_value(
+def test_an_option_other_than_a_number_is_refused_with_its_value(
     arguments, message, capsys, monkeypatch
 ):
     monkeypatch.setattr("sys.argv", ["gpt2-small", *arguments])

@@ -112,7 +112,7 @@ def test_a_reply_stops_at_the_end_of_text_and_at_a_role(id: int) -> None:
     assert chat.turns[-1].ids == [ASSISTANT, END]
 
 
-def test_a_conversation_of_three_context_lengths_keeps_whole_turns() -> None:
+def test_a_conversation_of_three_context_lengths_is_cut_between_turns() -> None:
     chat = conversation(always(ord("x"), n_ctx=48))
     lengths = []
     for number in range(14):

@@ -22,7 +22,7 @@ def test_the_scale_keeps_the_variance_of_scores_at_one(d_head: int, seed: int) -
     assert float((scores / math.sqrt(d_head)).var()) == pytest.approx(1, rel=0.1)
 
 
-def test_without_the_scale_a_model_of_shakespeare_is_no_worse_that_three_seeds_show(
+def test_without_the_scale_shakespeare_models_of_three_seeds_show_no_clear_difference(
     values: Values,
 ) -> None:
     pairs = zip(*(values[name] for name in attention.NAMES), strict=True)

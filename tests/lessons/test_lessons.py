@@ -200,7 +200,7 @@ def test_the_merges_of_a_real_text_are_those_of_tokenizers_up_to_the_first_tie()
     assert [names[256 + number].decode() for number in range(31)] == theirs
 
 
-def test_every_text_comes_back_from_its_ids() -> None:
+def test_decoding_a_texts_ids_gives_the_text() -> None:
     lesson = module_of("tokenization")
     merges = lesson.train_bpe(text()[:20_000], 300)
     for sample in (text()[20_000:30_000], "naïve café, 東京 🙂\t\n  x", ""):

@@ -188,7 +188,7 @@ def test_selecting_rows_copies_only_the_filled_places(solution, kept):
 
 
 @pytest.mark.parametrize("kept", [[3], [2, 0], [1, 1, 3, 0], [0, 1, 2, 3, 0, 2], []])
-def test_rows_selected_repeatedly_continue_as_alone(solution, kept):
+def test_repeatedly_selected_rows_equal_the_same_rows_alone(solution, kept):
     model = SMALL.build(solution, "Transformer")
     rows = [draw(SMALL, length, stream=length) for length in (2, 7, 1, 5)]
     decoder = new_decoder(model)
@@ -262,7 +262,7 @@ def test_a_mistake_in_decoding_is_caught(solution, monkeypatch, module, old, new
         assert_cached_is_uncached(model, SMALL, [3, 9], 6)
         assert_cached_is_uncached(model, SMALL, [14], 1)
         test_selected_rows_continue_in_their_new_order_and_number(solution)
-        test_rows_selected_repeatedly_continue_as_alone(solution, [0, 1, 2, 3, 0, 2])
+        test_repeatedly_selected_rows_equal_the_same_rows_alone(solution, [0, 1, 2, 3, 0, 2])
 
 
 def test_a_graph_captures_a_stream_of_the_models_own_device(solution, monkeypatch):

@@ -70,7 +70,7 @@ def test_a_function_whose_arguments_disagree_fails_with_the_axis_named(solution)
         solution.generate(torch.nn.Identity(), torch.zeros(5, dtype=torch.int64), 1)
 
 
-def test_a_training_step_refuses_micro_batches_that_are_no_matrices(solution):
+def test_a_training_step_refuses_micro_batches_other_than_matrices(solution):
     model = solution.Transformer(solution.TransformerConfig(**CONFIG))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(TypeCheckError, match="batches"):

@@ -144,7 +144,7 @@ def test_a_folder_with_other_files_is_refused_for_a_run(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
-def test_a_run_that_never_reached_a_checkpoint_is_started_anew_with_an_empty_log(tmp_path):
+def test_a_run_without_a_checkpoint_restarts_with_an_empty_log(tmp_path):
     fields = asdict(our_gpt2().config)
     create_run(tmp_path / "run", model_fields=fields, tokenizer=characters(), run={"seed": 1})
     append_log(tmp_path / "run", {"step": 1})
@@ -228,7 +228,7 @@ def test_a_damaged_latest_checkpoint_is_refused_and_the_previous_one_suggested(t
     assert load_model(run.folder).config == our_gpt2().config
 
 
-def test_weights_of_another_shape_than_the_config_says_are_listed_by_name(tmp_path):
+def test_weights_whose_shape_differs_from_the_config_are_listed_by_name(tmp_path):
     saved_run(tmp_path / "run", our_gpt2())
     config = tmp_path / "run" / "config.json"
     content = json.loads(config.read_text())

@@ -30,7 +30,7 @@ from gpt2_small.stories.stories_tokenizer import VOCABULARY, split_words
 from gpt2_small.tokenizers.registry import from_dict
 
 FIVE_SIGMA = 4.9
-"""A normal mean lies further off than this many standard errors once in a million trials."""
+"""In standard errors; a normal mean is further off once in a million trials."""
 
 SMALL = Grammar(
     {

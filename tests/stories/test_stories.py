@@ -19,7 +19,7 @@ from gpt2_small.stories.rules import BEGIN, GRAMMAR, SLOTS
 N_CTX = 96
 TRAINING_TEXT_SHA256 = "57ddc29076d63b90af3258468112e53385498228f175dac519558d1e80311ded"
 FIVE_SIGMA = 4.9
-"""A normal mean lies further off than this many standard errors once in a million trials."""
+"""In standard errors; a normal mean is further off once in a million trials."""
 
 SMALL = Grammar(
     {

@@ -160,7 +160,7 @@ def test_a_setting_that_only_the_preset_changes_is_answered_with_the_flag_preset
         check_same_run(SETTINGS, changed(SETTINGS, {"batch_size": 16}), {}, "runs/a")
 
 
-def test_a_run_in_epochs_that_was_given_more_steps_is_resumed_with_its_preset_alone():
+def test_a_run_in_epochs_with_given_steps_resumes_without_repeating_the_flag():
     epochs = replace(RECIPE, epochs=2)
     preset = replace(SETTINGS, recipe=in_steps(epochs, 600))
     started = replace(SETTINGS, recipe=in_steps(epochs, 600, max_steps=1000))

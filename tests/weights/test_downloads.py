@@ -85,7 +85,7 @@ def test_a_model_whose_download_was_interrupted_is_downloaded_by_the_same_comman
 
 ROWS = 2000
 SENT = 400_000
-"""Bytes of such a file that are sent before the Hub waits: rather more than half."""
+"""Bytes of such a file that the Hub sends before it stalls: more than half."""
 
 
 def rows(path: Path) -> Path:

@@ -37,7 +37,7 @@ def fine_tune(tmp_path):
     return folder
 
 
-def test_a_run_from_a_folder_with_tokens_of_its_own_keeps_rows_tokens_and_ends(fine_tune, tmp_path):
+def test_a_run_from_a_folder_with_added_tokens_keeps_rows_tokens_and_ends(fine_tune, tmp_path):
     (tmp_path / "play.txt").write_text("The cat sat on the mat. " * 200)
     arguments = ["train", "--preset", "shakespeare-cpu", "--data", "play.txt", "--out", "run"]
     arguments += ["--init-from", "theirs", "--max-steps", "1", "--device", "cpu"]

@@ -245,7 +245,7 @@ def test_an_unknown_model_name_gets_a_suggestion(tmp_path, name, sentence):
         ("gpt2-xl", "openai-community/gpt2-xl"),
     ],
 )
-def test_a_short_name_stands_for_its_owners_model_with_gpt2s_tokenizer(cache, name, repository):
+def test_a_short_model_name_is_resolved_to_its_owner_and_gpt2s_tokenizer(cache, name, repository):
     theirs = hugging_face_gpt2(vocab_size=50257)
     put_into_cache(cache, repository, theirs)
     loaded = open_model(name)

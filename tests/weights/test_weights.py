@@ -137,7 +137,7 @@ def test_a_head_that_equals_the_embedding_is_tied(tmp_path):
     assert_same_function(ours, theirs)
 
 
-def test_a_head_of_its_own_unties_the_embeddings_as_it_does_in_transformers(tmp_path):
+def test_a_separate_head_unties_the_embeddings_as_in_transformers(tmp_path):
     head = {"lm_head.weight": torch.randn(D_VOCAB, 12)}
     change_tensors(saved(tmp_path), lambda tensors: tensors.update(head))
     ours = gpt2_small.load_pretrained(tmp_path)

@@ -77,7 +77,7 @@ def test_observations_contain_tensors_and_texts_but_no_statistics() -> None:
         pack({"the mean": Estimate(1.0)})
 
 
-def test_a_message_that_is_no_observation_is_refused() -> None:
+def test_a_message_other_than_an_observation_is_refused() -> None:
     with pytest.raises(ValueError, match="not an observation"):
         unpack(b"\x80\x04\x95 pickled")
 

@@ -119,7 +119,7 @@ def test_show_prints_the_references_code_without_the_docstring() -> None:
         assert ast.dump(shown) == ast.dump(function)
 
 
-def test_every_part_has_steps_and_three_hints_of_its_own() -> None:
+def test_every_part_has_its_own_steps_and_three_hints() -> None:
     assert tuple(GUIDES) == PARTS
     hints = [hint for guide in GUIDES.values() for hint in guide.hints]
     assert len(set(hints)) == 3 * len(PARTS)

@@ -237,7 +237,7 @@ def test_the_format_of_a_row_is_detected_from_its_fields(
         ("conversations", "from", "value", "weight"),
     ],
 )
-def test_an_answer_of_weight_0_is_no_target(
+def test_an_answer_of_weight_0_is_not_a_target(
     shape: str, role: str, content: str, weight: str, tmp_path: Path
 ) -> None:
     turns = [{role: "user", content: "a"}, {role: "assistant", content: "b", weight: 0}]
@@ -253,7 +253,7 @@ def test_an_answer_of_weight_0_is_no_target(
     assert audit.dropped == {NO_TARGET: 1}
 
 
-def test_an_answer_that_is_labelled_false_is_no_target(tmp_path: Path) -> None:
+def test_an_answer_labelled_false_is_not_a_target(tmp_path: Path) -> None:
     rows = [{"messages": MESSAGES, "label": label} for label in (True, False)]
     found, audit = read(write_lines(tmp_path / "rows.jsonl", rows))
     assert found == ONE
@@ -275,7 +275,7 @@ def test_the_chosen_answer_of_a_pair_is_the_answer(row: dict[str, Any], tmp_path
     assert read(write_lines(tmp_path / "rows.jsonl", [row]))[0] == ONE
 
 
-def test_an_answer_joined_to_one_of_weight_0_is_no_target() -> None:
+def test_an_answer_joined_to_one_of_weight_0_is_not_a_target() -> None:
     turns = (RawTurn("user", "a"), RawTurn("assistant", "b", False), RawTurn("assistant", "c"))
     assert conform(RawConversation(turns), Audit()) is None
 

@@ -75,7 +75,7 @@ def test_of_few_texts_the_last_tenth_of_each_is_held_out_with_a_remark(tmp_path)
     }
 
 
-def test_a_folder_with_one_text_is_read_like_the_text(tmp_path):
+def test_a_folder_with_one_text_gives_the_same_shards_as_the_text(tmp_path):
     write_file(tmp_path / "one/play.txt", TEXT)
     out = made(tmp_path / "one", tmp_path / "out", tokenizer="byte")
     assert texts_of(out) == {"train": TEXT[:CUT], "val": TEXT[CUT:]}

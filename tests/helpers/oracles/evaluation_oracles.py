@@ -48,7 +48,7 @@ def as_json(question: Question) -> dict[str, Any]:
 
 
 Chosen = tuple[int, int, float, int]
-"""The ending chosen, the one chosen when normalised, and nats and bytes of the right one."""
+"""The chosen ending, the choice after normalisation, and the right ending's nats and bytes."""
 
 
 def completion(model: Any, tokenizer: Any, question: Question) -> Chosen:

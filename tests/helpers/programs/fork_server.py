@@ -50,9 +50,9 @@ LOADED = (
     "torch.nn.parallel.distributed",
 )
 AGENTS_POLL = 0.02
-"""Seconds between two looks of torchrun's agent at its workers."""
+"""Polling interval of torchrun's agent, in seconds."""
 SHORT_EXCERPT = 20
-"""The tokens that a training's sample has, of which no test reads more."""
+"""Length of a training's samples in tokens; no test reads more."""
 
 
 def serve(checkers: socket.socket) -> None:

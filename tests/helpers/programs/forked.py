@@ -26,7 +26,7 @@ LONGEST_WAIT = 300.0
 POLL = 0.002
 CHECKERS_SERVER = "gpt2_small.checker.sandbox.server"
 SOCKET = "checkers"
-"""The name of the socket at which a checker asks for its server."""
+"""Name of the socket for checkers' requests."""
 
 
 def wait_until(holds: Callable[[], object], every: float = POLL) -> None:

@@ -47,7 +47,7 @@ def test_a_falling_curve_goes_from_the_highest_bar_to_the_lowest():
     assert sparkline([8, 7, 6, 5, 4, 3, 2, 1], 8) == "█▇▆▅▄▃▂▁"
 
 
-def test_a_curve_of_many_values_has_the_width_asked_for():
+def test_a_curve_of_many_values_has_the_requested_width():
     assert sparkline([1.0] * 50 + [3.0] * 50, 4) == "▁▁██"
 
 

@@ -17,7 +17,7 @@ from gpt2_small.training.step.objective import Objective
 
 SOLUTION = binding.bound()
 EXACT = 1e-12
-"""Of float64: sums in another order."""
+"""Rounding of float64 sums in another order."""
 
 
 def model(**changes: Any) -> nn.Module:
@@ -218,7 +218,7 @@ def test_padding_does_not_change_loss_or_gradient() -> None:
     assert_same(gradients, wanted)
 
 
-def test_a_token_that_is_no_target_is_not_trained() -> None:
+def test_only_targets_are_trained() -> None:
     """The logits after the last target get no gradient, whatever the tokens there are."""
     trained = model()
     row = torch.tensor([~3, ~4, 5, ~6, ~7])

@@ -64,7 +64,7 @@ def test_an_extended_run_keeps_its_rate_with_a_remark():
     assert max(rates(recipe)[100:]) <= min(rates(RECIPE)[10:]) + 1e-12
 
 
-def test_a_stretched_schedule_is_used_when_asked_for_and_announced():
+def test_a_stretched_schedule_is_used_on_request_with_a_remark():
     wanted = replace(RECIPE, max_steps=200, schedule_steps=200)
     recipe, [remark] = extended(RECIPE, wanted, True, 100, COSINE)
     assert recipe == wanted
