@@ -81,7 +81,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     questions: list[Question] = []
     refuse_pipe(path)
     try:
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if len(questions) == limit:
                     break

@@ -41,12 +41,13 @@ def read_prompts(path: Path) -> list[str]:
     """Read the prompts of a text file, one on each line.
 
     A line of a `.jsonl` file is a string or {"prompt": ...}. Empty lines are skipped.
+    Unicode's line separators do not end a line.
 
     Raises UserError for a file that cannot be read, has no prompt, or is not of the format that its
     name says.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; check the name") from None
     except UnicodeDecodeError as error:

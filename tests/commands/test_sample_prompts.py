@@ -8,6 +8,7 @@ from sample_command import expected, make_run, report_of, sample_command
 from small_continuations import ROUNDING, small_model
 from small_gpt2s import N_CTX, characters, our_gpt2, saved_run
 
+from gpt2_small.generation.prompts import read_prompts
 from gpt2_small.tokenizers.registry import ByteTokenizer, make_tokenizer
 
 
@@ -39,6 +40,14 @@ def test_prompts_from_a_file_each_get_their_samples(sample, run_folder, tmp_path
     assert [one["text"] for one in report["samples"]] == texts["HELLO"] + texts["WORLD"]
     _, text, _ = sample(*words)
     assert text.endswith(f"--- 4 of 4\nWORLD{texts['WORLD'][1]}\n")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_a_prompt_may_contain_unicodes_line_separators(tmp_path, name):
+    prompts = ["HE\u2028LLO", "WOR\x85LD"]
+    lines = [f'"{prompt}"' if name == "a.jsonl" else prompt for prompt in prompts]
+    (tmp_path / name).write_bytes(("\ufeff" + "\r\n".join(lines)).encode())
+    assert read_prompts(tmp_path / name) == prompts
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,8 @@ def test_a_file_in_hellaswags_format_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "val.jsonl", [as_json(question) for question in QUESTIONS])
     assert read_questions(path) == QUESTIONS
     assert read_questions(path, limit=3) == QUESTIONS[:3]
+    path.write_bytes("\ufeff".encode() + path.read_bytes())  # as Windows' editors write it
+    assert read_questions(path) == QUESTIONS
 
 
 def without(field: str) -> dict[str, Any]:

@@ -1,18 +1,19 @@
-/* A decoding step, which a CPU does faster in C than by torch's operators.
+/* A decoding step, which runs faster on a CPU in C than by torch's operators.
 
-   Numbers are kept as Number, and all arithmetic is float's. */
+   Weights and caches are stored as Number, float or bfloat16; the arithmetic is in float. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
 enum { LANES = 16, LINE_BYTES = 64, BYTES_AHEAD = 8192 };
-enum { MOST_ROWS = 8 }; /* native_step.py gives no more */
-enum { FOR_READING = 0, INTO_L2 = 2 }; /* __builtin_prefetch's words */
+enum { MOST_ROWS = 8 }; /* as in decode_step.py */
+enum { FOR_READING = 0, INTO_L2 = 2 }; /* arguments of __builtin_prefetch */
 
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float))));
 typedef uint32_t Bits __attribute__((vector_size(LANES * sizeof(uint32_t))));
 
+/* Lane by lane, yes where the mask is set, else no. */
 static inline Lanes chosen(Bits mask, Lanes yes, Lanes no) {
     return (Lanes)((mask & (Bits)yes) | (~mask & (Bits)no));
 }
@@ -34,7 +35,7 @@ static inline float read_number(Number number) {
     return value;
 }
 
-/* To the nearest, and of two as near to the even one. */
+/* Rounded to the nearest, ties to even. */
 static inline void write_lanes(Number *to, Lanes lanes) {
     Bits bits = (Bits)lanes, none = {0};
     Lanes rounded = (Lanes)(bits + 0x7fff + (bits >> 16 & 1)), nan = (Lanes)(none + 0x7fc00000);
@@ -55,7 +56,7 @@ static inline float read_number(Number number) { return number; }
 static inline void write_lanes(Number *to, Lanes lanes) { memcpy(to, &lanes, sizeof lanes); }
 #endif
 
-/* Up to LANES floats; those that are not there are 0. */
+/* Up to LANES floats; missing ones are 0. */
 static inline Lanes read_floats(const float *from, long count) {
     Lanes lanes = {0};
     if (count >= LANES)
@@ -80,7 +81,7 @@ static inline void write_some(Number *to, Lanes lanes, long count) {
 /* e^x = 2^n e^r, where |r| <= ln(2) / 2; e^r by Taylor's series, to the precision of floats. */
 static inline Lanes exp_of_lanes(Lanes x) {
     const float least = -87, most = 88, ln2_high = 0.693145752f, ln2_low = 1.42860677e-6f;
-    const float to_integer = 12582912; /* 1.5 * 2^23: a sum with it has no digits after the point */
+    const float to_integer = 12582912; /* 1.5 * 2^23: adding it rounds to an integer */
     Lanes all = {0}, within = chosen((Bits)(x < least), all + least, x);
     Lanes shifted = within * 1.44269504f + to_integer, n = shifted - to_integer;
     Lanes r = within - n * ln2_high - n * ln2_low;
@@ -98,10 +99,10 @@ static inline Lanes gate(Lanes x) {
 
 static inline Lanes gelu_of_lanes(Lanes x) { return x * gate(x); }
 
-/* ---- A decoding step: what one new token of every row takes ----
+/* ---- A decoding step: one new token of every row ----
 
-   At few rows it is as fast as the weights are read. So they lie [out in], each product passes
-   through them once, line by line, and asks for the lines ahead. */
+   With few rows the memory's bandwidth limits the speed. So weights are stored as [out in], each
+   product reads them once, cache line by cache line, and prefetches later lines. */
 
 enum { LINE = LINE_BYTES / sizeof(Number), LANES_PER_LINE = LINE / LANES };
 
@@ -125,7 +126,7 @@ typedef struct {
     Affine unembedding;
 } Model;
 
-/* Pairwise, because a compiler may not reorder float additions. */
+/* A pairwise sum, since a compiler may not reorder float additions. */
 static inline float sum_of_lanes(const Lanes *parts) {
     Lanes together = parts[0];
     for (int part = 1; part < LANES_PER_LINE; part++) together += parts[part];
@@ -136,7 +137,8 @@ static inline float sum_of_lanes(const Lanes *parts) {
     return lanes[0];
 }
 
-/* Each of `rows` inputs times one row of a weight; `rows` is known where this is inlined. */
+/* The dot product of each of `rows` inputs with one row of a weight; `rows` is a constant wherever
+   this is inlined. */
 static inline __attribute__((always_inline)) void
 dots(float *result, const float *inputs, const Number *weight, long inner, const int rows) {
     Lanes sums[MOST_ROWS][LANES_PER_LINE] = {0};
@@ -175,7 +177,7 @@ static void dots_of_rows(
     }
 }
 
-/* inputs [rows inner] times the weight, plus its bias where there is one: outputs [rows out]. */
+/* outputs [rows out]: inputs [rows inner] times the weight, plus the bias if there is one. */
 static void affine(
     float *outputs, const float *inputs, Affine map, long rows, long inner, long out, long threads
 ) {
@@ -218,7 +220,8 @@ static void gelu_of_floats(float *values, long count, long threads) {
     }
 }
 
-/* One head of one row, which sees the places up to its own. */
+/* Attention of one head of one row to the first `places` positions.
+   z, query [d_head]; keys, values [places d_head]; pattern [places]: a buffer. */
 static void head_attention(
     float *z, const float *query, const Number *keys, const Number *values, float *pattern,
     long places, long d_head
@@ -239,8 +242,8 @@ static void head_attention(
     for (long at = 0; at < d_head; at++) z[at] /= sum;
 }
 
-/* Keeps the keys and values of projected [rows three head d_head] at each row's position, and
-   attends: z [rows head d_head]. pattern [rows head n_ctx] is room to work in. */
+/* Stores the keys and values of projected [rows three head d_head] at each row's position, and
+   computes attention: z [rows head d_head]. pattern [rows head n_ctx]: a buffer. */
 static void attention(
     float *z, const float *projected, const Cache *cache, const int64_t *positions,
     float *pattern, long rows, const Model *model, long threads
@@ -263,9 +266,11 @@ static void attention(
     }
 }
 
-/* residual [rows d_model]: the embeddings of the rows' new tokens; it is overwritten.
-   caches [layer]; positions [rows]: where those tokens stand; logits [rows d_vocab]: what comes out.
-   normal, update [rows d_model], wide [rows max(3 d_model, d_mlp)], pattern [rows head n_ctx]. */
+/* Computes the logits [rows d_vocab] after one new token of every row.
+   residual [rows d_model]: the tokens' embeddings; overwritten.
+   caches [layer]; positions [rows]: the tokens' positions.
+   normal, update [rows d_model], wide [rows max(3 d_model, d_mlp)], pattern [rows head n_ctx]:
+   buffers. */
 void decoding_step(
     const Model *model, const Cache *caches, float *residual, const int64_t *positions,
     float *logits, long rows, long threads, float *normal, float *update, float *wide, float *pattern
