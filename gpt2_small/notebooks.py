@@ -55,7 +55,10 @@ def joined(cells: Mapping[int, str]) -> bytes:
 
 def _text_of(cell: dict[str, Any]) -> str:
     source = cell["source"]
-    lines = (source if isinstance(source, str) else "".join(source)).splitlines()
+    text = source if isinstance(source, str) else "".join(source)
+    lines = re.split(r"\r\n|\r|\n", text)  # Python's own line ends; str.splitlines has more
+    if not lines[-1]:
+        lines.pop()
     words = lines[0].split() if lines else []
     if words and words[0].startswith("%%") and words[0] not in _PYTHON_CELLS:
         return "\n".join(f"# {line}" for line in lines) + "\n"

@@ -157,6 +157,15 @@ def test_a_shell_command_on_several_lines_is_left_out(first: str) -> None:
     assert text.count(b"\n") == 6
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0c"])
+def test_only_pythons_line_ends_end_a_line_of_a_cell(separator: str) -> None:
+    cell = f"x = 'a{separator}b'\r\ny = 1\n"
+    cells = [{"cell_type": "code", "source": cell}]
+    names: dict[str, object] = {}
+    exec(notebooks.python_of(Path("a.ipynb"), json.dumps({"cells": cells}).encode()), names)
+    assert (names["x"], names["y"]) == (f"a{separator}b", 1)
+
+
 def test_shell_cells_are_left_out() -> None:
     cells = [{"cell_type": "code", "source": "%%bash\nls -la"}]
     text = notebooks.python_of(Path("a.ipynb"), json.dumps({"cells": cells}).encode())

@@ -8,6 +8,7 @@ from default_share import few, slowly
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in
+from gpt2_small.checker.mistakes.lines.claim_lines import quoted
 from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import non_output_line
@@ -251,3 +252,10 @@ def test_for_a_returned_tuple_the_return_line_is_quoted(tmp_path: Path) -> None:
                            "        return resid_mid + mlp_out, None\n"))  # fmt: skip
     location = check_text(tmp_path, text, "TransformerBlock").reports["TransformerBlock"].location
     assert location[-1].endswith("| return resid_mid + mlp_out, None")
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x0c"])
+def test_only_pythons_line_ends_count_in_a_quoted_line(separator: str) -> None:
+    source = f"x = 'a{separator}b'\r\ny = 1\nz = 2\n".encode()
+    location = Location(agrees=None, agrees_is="", differs=3, differs_is="")
+    assert quoted(location, source)[1] == "     3 | z = 2"

@@ -105,7 +105,7 @@ _BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")
 
 def quoted(location: Location, source: bytes) -> tuple[str, ...]:
     """Quote the last right line and the first wrong one, with a sentence about them."""
-    lines = source.decode("utf-8", errors="replace").splitlines()
+    lines = [line.decode("utf-8", errors="replace") for line in source.splitlines()]
     at = location.differs
     shown = sorted({location.agrees or at, at, location.called or at})
     return (
