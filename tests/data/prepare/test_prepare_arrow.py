@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import os
 
 import pytest
 from shard_folders import bytes_of, documents_of, index_of, made, steps_of, written
 
 from gpt2_small.data import prepare
 from gpt2_small.data.conversations.records import read_rows
+from gpt2_small.data.corpora import open_corpus
 from gpt2_small.errors import UserError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -43,6 +45,18 @@ def test_each_row_of_an_arrow_file_is_a_document(tmp_path, kind):
 def test_every_arrow_type_of_text_is_read(tmp_path, type_):
     columns = {"text": pyarrow.array(TEXTS).cast(type_)}
     assert documents(saved(tmp_path / "a.arrow", columns)) == sorted(TEXTS)
+
+
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_a_file_truncated_while_it_is_read_is_refused(tmp_path, kind):
+    path = saved(
+        tmp_path / "a.arrow", {"text": [f"{n} {'x' * 9_000}" for n in range(200)]}, kind=kind
+    )
+    pieces = open_corpus(str(path)).pieces()
+    next(pieces)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"a\.arrow (is damaged|was changed while it was read)"):
+        list(pieces)
 
 
 def test_a_nested_field_is_read_and_rows_without_text_are_counted(tmp_path):

@@ -68,13 +68,16 @@ def arrow_size(path: Path, column: str) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """Open a memory-mapped file, and give its schema and batches."""
+    """Open a file, and give its schema and batches.
+
+    It is not memory-mapped, because a mapped file that shrinks would crash the process.
+    """
     check_pyarrow(path)
     import pyarrow
     import pyarrow.ipc
 
     try:
-        with pyarrow.memory_map(str(path)) as file:
+        with pyarrow.OSFile(str(path)) as file:
             if raw_beginning(path, len(FILE)) == FILE:
                 reader = pyarrow.ipc.open_file(file)
                 batches = map(reader.get_batch, range(reader.num_record_batches))
