@@ -127,8 +127,14 @@ class Training:
             try:
                 update = next(self._updates)
             except FloatingPointError as error:
+                self._report_divergence()
                 raise UserError(f"training stopped before step {self.step + 1}: {error}") from error
-        loss, votes = self.processes.sum(update.loss, float(asked_to_stop))
+        loss, votes, diverged = self.processes.sum(update.loss, float(asked_to_stop), 0.0)
+        if diverged:
+            raise UserError(
+                f"training stopped before step {self.step + 1}: the loss of another process is not "
+                "finite; the weights were left as they were; try a lower learning rate"
+            )
         rate = self._targets / (time.perf_counter() - started)
         self.step, self.tokens = self.step + 1, self.tokens + self._targets
         self.is_stopping = votes > 0
@@ -143,6 +149,12 @@ class Training:
             peak_share=None if self.peak_share is None else rate * self.peak_share,
             skipped=self.guard.skipped,
         )
+
+    def _report_divergence(self) -> None:
+        """Stop the processes whose loss is finite; without float16 their gradients are NaN."""
+        if self.guard.is_scaling:
+            self.guard.join_overflow()
+            self.processes.sum(0.0, 0.0, 1.0)
 
     def _begin(self) -> Iterator[Any]:
         """Start the solution's own training loop over the remaining steps."""

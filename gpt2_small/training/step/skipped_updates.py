@@ -130,7 +130,7 @@ class UpdateGuard:
             return False
         here = bool(torch.stack(self._overflows).any()) if self._overflows else False
         self._overflows.clear()
-        overflown = self.processes.sum(float(here))[0] > 0
+        overflown = self._in_any_process(here)
         if overflown:
             self.scale, self.good_steps = max(1.0, self.scale / 2), 0
         else:
@@ -138,6 +138,13 @@ class UpdateGuard:
             if self.good_steps == STEPS_TO_DOUBLE:
                 self.scale, self.good_steps = min(LARGEST_SCALE, 2 * self.scale), 0
         return overflown
+
+    def join_overflow(self) -> None:
+        """Report an overflow to the processes that make the update which this one cannot make."""
+        self._in_any_process(True)
+
+    def _in_any_process(self, has_overflown: bool) -> bool:
+        return self.processes.sum(float(has_overflown))[0] > 0
 
     def _is_spike(self, norm: float) -> bool:
         factor = self.recipe.skip_spikes

@@ -140,6 +140,29 @@ def test_an_overflow_in_one_process_skips_the_update_of_all(tmp_path):
     assert steps_kept(tmp_path / "run")[-1] == 12
 
 
+SPOIL_THE_LOSS_OF_ONE_RANK = """
+import os
+from gpt2_small.training.step.objective import Objective
+loss, calls = Objective.loss, []
+
+def spoilt(objective, module, batch):
+    calls.append(batch)
+    value = loss(objective, module, batch)
+    return value * float("nan") if os.environ["RANK"] == "1" and len(calls) == 4 else value
+
+Objective.loss = spoilt
+"""
+
+
+def test_a_float16_loss_that_is_not_finite_in_one_process_stops_all_with_the_reason(tmp_path):
+    arguments = ["train", "--preset", "characters", "--data", play(tmp_path)]
+    fields = [*flags(dtype="float16"), "--out", tmp_path / "run"]
+    fork = the_forks().run(*arguments, *fields, before=SPOIL_THE_LOSS_OF_ONE_RANK, processes=2)
+    assert fork.code == 1  # of torchrun
+    assert "training stopped before step 4: the loss of another process is not finite" in fork.err
+    assert logged(tmp_path / "run")[-1]["step"] == 3
+
+
 class WithAnOverflowingFirstPass(Processes):
     """A process whose throw-away backward pass overflows."""
 
