@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gpt2_small import notebooks
-from gpt2_small.errors import UserError, nearest, shell_word
+from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
 from gpt2_small.files.pipes import refuse_pipe
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
@@ -279,8 +279,7 @@ def read(path: Path) -> bytes:
         source = path.read_bytes()
     except FileNotFoundError:
         names = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        near = nearest(path.name, names)
-        hint = f"did you mean {path.with_name(near)}?" if near else "check the name"
+        hint = did_you_mean_beside(path, names, otherwise="check the name")
         raise UserError(f"there is no file {path}; {hint}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error

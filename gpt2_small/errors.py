@@ -5,6 +5,7 @@ import os
 import shlex
 import string
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -48,6 +49,12 @@ def did_you_mean(
     """`did you mean NEAREST?`, or `otherwise` when no known name is similar."""
     found = nearest(name, known, cutoff=cutoff)
     return otherwise if found is None else f"did you mean {found}?"
+
+
+def did_you_mean_beside(path: Path, names: Iterable[str], *, otherwise: str = "") -> str:
+    """`did you mean PATH?` with the most similar name in the path's folder, or `otherwise`."""
+    found = nearest(path.name, names)
+    return otherwise if found is None else f"did you mean {path.with_name(found)}?"
 
 
 def package_missing(task: str, package: str) -> UserError:

@@ -52,10 +52,6 @@ class Run:
         return dict(self.config.model)
 
     @property
-    def tokenizer_name(self) -> str:
-        return self.config.tokenizer
-
-    @property
     def settings(self) -> dict[str, Any]:
         """The settings that the run was started with."""
         return dict(self.config.run)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.surrogates import bytes_to_text
 
 END_OF_TEXT = "<|endoftext|>"
 DOCUMENT_GAP = "\n\n"  # between documents, where a tokenizer has no end of text
@@ -165,10 +164,6 @@ class BaseTokenizer:
 
 class AnyBytesTokenizer(BaseTokenizer):
     """A tokenizer that encodes any bytes, including invalid UTF-8."""
-
-    def encode_bytes(self, data: bytes) -> list[int]:
-        """Ids of any bytes, the inverse of `decode_bytes`."""
-        return self.encode(bytes_to_text(data))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, with U+FFFD for invalid UTF-8."""

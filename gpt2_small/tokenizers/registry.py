@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.errors import UserError, nearest
+from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.files.json_files import parse_json
 from gpt2_small.files.pipes import refuse_pipe
@@ -56,9 +56,9 @@ def check_spec(spec: str) -> None:
                 f"tokenizer {spec!r} is too large; give at most bpe:{LARGEST_SIZE} tokens"
             )
         return
-    near = nearest(kind, ("gpt2", "byte", "char", "bpe"))
-    guess = f"did you mean {near!r}? " if near else ""
-    raise UserError(f"unknown tokenizer {spec!r}; {guess}choose gpt2, byte, char or bpe:SIZE")
+    guess = did_you_mean(kind, ("gpt2", "byte", "char", "bpe"))
+    advice = " ".join(filter(None, [guess, "choose gpt2, byte, char or bpe:SIZE"]))
+    raise UserError(f"unknown tokenizer {spec!r}; {advice}")
 
 
 def make_tokenizer(spec: str, text: str = "") -> Tokenizer:

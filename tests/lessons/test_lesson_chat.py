@@ -107,7 +107,9 @@ def test_a_reply_is_transformers_greedy_continuation(lesson, tmp_path: Path) -> 
 def test_the_dialogues_are_rendered_as_the_kit_renders_them(lesson, found) -> None:
     from random import Random
 
-    from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, targets_of
+    from dialogue_oracles import targets_of
+
+    from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue
 
     words = generate_dialogue(Random("an example"))
     ids, is_target = lesson.render(found.dialogues(1, "an example")[0], found.words)

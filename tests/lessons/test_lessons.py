@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from filled_skeleton import filled_in
 from make_notebooks import notebook, sources
 from processes import ROOT, run_python
 
@@ -13,7 +14,7 @@ from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import judge, judge_each, reference
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.exercise_sets import find_lesson, lesson_folders
-from gpt2_small.checker.learner.skeleton import filled_in, skeleton
+from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.checker.mistakes.edited_reference import build, reference_text
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.mistakes.mistake import Mistake

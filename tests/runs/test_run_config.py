@@ -66,7 +66,7 @@ def test_every_flipped_bit_is_detected(solution, run):
     [
         (
             lambda c: c["run"].update(bacth_size=3),
-            r"unknown setting 'bacth_size'; did you mean 'bat",
+            r"unknown setting 'bacth_size'; did you mean bat",
         ),
         (lambda c: c["run"].pop("beta2"), "has no setting 'beta2'"),
         (lambda c: c["run"].pop("data"), "has no setting 'data'"),

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+from dialogue_oracles import dialogue_log_probs, targets_of
 
 from gpt2_small.errors import UserError
 from gpt2_small.stories.dialogues.dialogue_corpus import (
-    dialogue_log_probs,
     generate_dialogue,
-    targets_of,
     training_dialogues,
     turns_of,
 )
@@ -21,7 +20,7 @@ from gpt2_small.stories.dialogues.dialogue_judge import (
     judge_dialogues,
     matches_request,
 )
-from gpt2_small.stories.dialogues.dialogue_measure import Expected, dialogue_floor, dialogue_targets
+from gpt2_small.stories.dialogues.dialogue_measure import Expected, dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, END, USER
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
 from gpt2_small.stories.grammar import Entry, Grammar, Node
@@ -108,7 +107,7 @@ def test_the_floor_equals_the_mean_true_log_probability_of_sampled_targets() -> 
     residuals = [nats - floor * targets for nats, targets in zip(surprisals, counts, strict=True)]
     error = math.sqrt(sum(each**2 for each in residuals)) / count
     assert abs(sum(residuals) / count) < FIVE_SIGMA * error
-    assert error / dialogue_targets() < 0.01 * floor
+    assert error / Expected(DIALOGUES).targets < 0.01 * floor
 
 
 def test_a_story_in_a_dialogue_agrees_and_matches_its_request() -> None:

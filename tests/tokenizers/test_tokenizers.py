@@ -27,6 +27,7 @@ from gpt2_small.tokenizers.registry import (
     make_tokenizer,
     save_tokenizer,
 )
+from gpt2_small.tokenizers.surrogates import bytes_to_text
 
 TEXT = "The cat sat on the mat, and the dog sat on the cat.\n\n  Héllo 中文 😀\t3,141 it's\r\n" * 20
 TRAINED = BytePairTokenizer.train(TEXT, 300)
@@ -92,7 +93,7 @@ def test_every_utf8_string_round_trips(tokenizer, text):
 @byte_level
 @given(data=st.binary())
 def test_all_bytes_round_trip(tokenizer, data):
-    assert tokenizer.decode_bytes(tokenizer.encode_bytes(data)) == data
+    assert tokenizer.decode_bytes(tokenizer.encode(bytes_to_text(data))) == data
 
 
 @byte_level
@@ -277,10 +278,10 @@ def test_an_unknown_character_is_reported_with_its_place():
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("gtp2", "did you mean 'gpt2'"),
-        ("chr", "did you mean 'char'"),
-        ("bytes", "did you mean 'byte'"),
-        ("bpee:500", "did you mean 'bpe'"),
+        ("gtp2", "did you mean gpt2"),
+        ("chr", "did you mean char"),
+        ("bytes", "did you mean byte"),
+        ("bpee:500", "did you mean bpe"),
         ("sentencepiece", "choose gpt2, byte, char or bpe:SIZE"),
         ("bpe", "needs a whole number"),
         ("bpe:-5", "needs a whole number"),

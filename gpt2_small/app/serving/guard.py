@@ -70,7 +70,7 @@ class Guard:
         if refusal is not None:
             await refuse(send, *refusal)
             return
-        await self._app(scope, BoundedBody(receive, send), send)
+        await self._app(scope, BoundedBody(receive), send)
 
     def _refusal(self, headers: Headers) -> tuple[int, str] | None:
         hosts = headers.getlist("host")
@@ -103,8 +103,8 @@ class Guard:
 class BoundedBody:
     """A request's `receive` that raises BodyTooLong for a body of more than MOST_BYTES."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self._send, self._bytes = receive, send, 0
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._bytes = receive, 0
 
     async def __call__(self) -> Message:
         message = await self._receive()

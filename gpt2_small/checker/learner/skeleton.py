@@ -30,18 +30,12 @@ def skeleton(exercises: ExerciseSet = GPT2) -> str:
         text = with_body(text, part, _left_out(part, exercises))
     line = _last_line(ast.parse(text).body[0])
     lines = text.splitlines(keepends=True)
-    marks = [_preface(exercises), kit_version.mark(), exercises.mark]
+    marks = [preface(exercises), kit_version.mark(), exercises.mark]
     return "".join([*lines[:line], *marks, *lines[line:]])
 
 
-def filled_in(text: str, exercises: ExerciseSet = GPT2) -> str:
-    """Fill a skeleton with the reference's bodies, which restores the reference."""
-    for part in exercises.parts:
-        text = with_body(text, part, reference_body(part, exercises))
-    return kit_version.without_mark(text).replace(_preface(exercises) + exercises.mark, "", 1)
-
-
-def _preface(exercises: ExerciseSet) -> str:
+def preface(exercises: ExerciseSet = GPT2) -> str:
+    """The comment below the docstring of a skeleton: how to go on."""
     has_classes = any(part[0].isupper() for part in exercises.parts)
     return _PREFACE_OF_CLASSES if has_classes else _PREFACE_OF_FUNCTIONS
 

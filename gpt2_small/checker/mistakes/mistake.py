@@ -22,7 +22,6 @@ class Mistake:
     also: further (old, new) edits.
     equivalent: whether the edit computes the same function, so that it must be accepted.
     same_as: id of an indistinguishable mistake; they count once.
-    probe: the check that was written for it, if any.
     """
 
     id: str
@@ -34,7 +33,6 @@ class Mistake:
     also: tuple[tuple[str, str], ...] = ()
     equivalent: bool = False
     same_as: str | None = None
-    probe: str | None = None
 
     @property
     def edits(self) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gpt2_small.data.conversations.rendering import RenderedConversation
-from gpt2_small.errors import UserError, nearest
+from gpt2_small.errors import UserError, did_you_mean_beside
 from gpt2_small.files.hashes import check_sha256, sha256
 from gpt2_small.files.json_files import read_json
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -207,7 +207,7 @@ def _check_targets(folder: Path, split: str, chats: ChatSplit) -> None:
 def _missing(folder: Path) -> str:
     parent = folder.parent
     names: Sequence[str] = [each.name for each in parent.iterdir()] if parent.is_dir() else []
-    near = nearest(folder.name, names)
-    if not folder.exists() and near:
-        return f"there is no folder {folder}; did you mean {folder.with_name(near)}?"
+    guess = did_you_mean_beside(folder, names)
+    if not folder.exists() and guess:
+        return f"there is no folder {folder}; {guess}"
     return f"{folder} holds no conversations; make them with `gpt2-small prepare NAME|FILE --chat`"

@@ -14,7 +14,7 @@ from gpt2_small.data.corpora.decompression import (
     Decompressed,
     compression_of,
 )
-from gpt2_small.errors import UserError, nearest
+from gpt2_small.errors import UserError, did_you_mean_beside
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst", ".zstd")
@@ -133,10 +133,9 @@ def _open(path: Path) -> BinaryIO:
 def _missing(path: Path) -> str:
     if not os.path.isdir(path.parent):
         return f"{path} does not exist: there is no folder {path.parent}; check the path"
-    near = nearest(path.name, sorted(other.name for other in path.parent.iterdir()))
-    if near:
-        return f"{path} does not exist; did you mean {path.parent / near}?"
-    return f"{path} does not exist; check the path, or write hub:NAME for a data set of the Hub"
+    names = sorted(other.name for other in path.parent.iterdir())
+    otherwise = "check the path, or write hub:NAME for a data set of the Hub"
+    return f"{path} does not exist; {did_you_mean_beside(path, names, otherwise=otherwise)}"
 
 
 def _example(files: Iterable[Path]) -> str:

@@ -1,10 +1,9 @@
-"""Draw dialogues from their grammar, and find their turns, targets and true probabilities."""
+"""Draw dialogues from their grammar, and find their turns."""
 
 from collections.abc import Sequence
 from random import Random
 
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, END, USER
-from gpt2_small.stories.parsing import Reader
 
 TRAINING_DIALOGUES = 40_000
 
@@ -31,23 +30,3 @@ def turns_of(words: Sequence[str]) -> list[tuple[str, list[str]]]:
         elif word != END:
             turns[-1][1].append(word)
     return turns
-
-
-def targets_of(words: Sequence[str]) -> list[bool]:
-    """The mask of target words: the assistant's, and the end token after them."""
-    found, is_assistant = [], False
-    for word in words:
-        is_role = word in (USER, ASSISTANT)
-        found.append(is_assistant and not is_role)
-        is_assistant = word == ASSISTANT if is_role else is_assistant and word != END
-    return found
-
-
-def dialogue_log_probs(words: Sequence[str]) -> list[float]:
-    """The true conditional log-probability of each word of a whole dialogue, in nats.
-
-    Raises Disagrees or Ended for words that are not a dialogue.
-    """
-    reader = Reader(words, DIALOGUES)
-    DIALOGUES.derive(reader.choose, reader.read)
-    return reader.log_probs

@@ -81,8 +81,3 @@ def _dialogues() -> Expected:
 def dialogue_floor() -> float:
     """The floor, in nats per target: expected nats over expected targets of a dialogue."""
     return _dialogues().nats / _dialogues().targets
-
-
-def dialogue_targets() -> float:
-    """The expected number of targets of a dialogue."""
-    return _dialogues().targets

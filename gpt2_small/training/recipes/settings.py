@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from gpt2_small import binding
-from gpt2_small.errors import UserError, nearest
+from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.training.recipes.recipe import Recipe, flag_of
 
 # The fields that a resumed run may change.
@@ -168,8 +168,7 @@ def _value(name: str, text: str, hint: Any) -> Any:
 
 
 def _near(name: str, names: list[str]) -> str:
-    near = nearest(name, names)
-    return f"; did you mean {near!r}?" if near else f"; the fields are {', '.join(names)}"
+    return "; " + did_you_mean(name, names, otherwise=f"the fields are {', '.join(names)}")
 
 
 def check_same_run(

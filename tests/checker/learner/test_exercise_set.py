@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from filled_skeleton import filled_in
 
 from gpt2_small import UserError, binding
 from gpt2_small.checker import exercise_sets
@@ -12,7 +13,7 @@ from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import judge, stand_in
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.learner.hints import Guide
-from gpt2_small.checker.learner.skeleton import filled_in, skeleton
+from gpt2_small.checker.learner.skeleton import skeleton
 from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.mistake import Mistake
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from checking import check_text
+from filled_skeleton import filled_in
 
 from gpt2_small import binding
 from gpt2_small.checker.learner import progress
@@ -32,11 +33,11 @@ def verdict(skeleton: str, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
 
 
 def test_putting_the_bodies_back_gives_the_reference_byte_for_byte(skeleton: str) -> None:
-    assert exercises.filled_in(skeleton).encode() == binding.reference_path().read_bytes()
+    assert filled_in(skeleton).encode() == binding.reference_path().read_bytes()
 
 
 def test_a_missing_body_does_not_give_the_reference(skeleton: str) -> None:
-    text = exercises.filled_in(skeleton)
+    text = filled_in(skeleton)
     without = exercises.with_body(text, "train", "    raise NotImplementedError\n")
     assert without != text
 
