@@ -119,8 +119,9 @@ def _take_place(aside: Path, path: Path) -> None:
     os.rename(path, old)
     try:
         os.rename(aside, path)
-    except OSError:
-        os.rename(old, path)
+    except BaseException:  # Ctrl-C, too
+        if not path.exists():
+            os.rename(old, path)
         raise
     _remove(old)
 

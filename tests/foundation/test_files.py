@@ -140,6 +140,24 @@ def test_a_full_disk_while_a_folder_is_replaced_restores_the_old_one(
     assert contents(tmp_path) == before
 
 
+def test_ctrl_c_while_a_folder_is_replaced_restores_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "folder", OLD)
+    before = contents(tmp_path)
+    rename = os.rename
+
+    def interrupt_the_new_one(source: Path, target: Path) -> None:
+        if source.name.endswith(".unfinished"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(atomic.os, "rename", interrupt_the_new_one)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "folder", NEW)
+    assert contents(tmp_path) == before
+
+
 def test_a_pipe_in_the_place_of_a_folder_is_refused_and_unchanged(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match=r"pipe is not a folder; give a new folder"):
