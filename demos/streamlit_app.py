@@ -8,6 +8,7 @@ import html
 import math
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -66,7 +67,10 @@ def options() -> SamplingOptions:
 
 def chat(loaded: LoadedModel, sampling: SamplingOptions) -> None:
     """Show a conversation; its turns are kept in the session."""
-    talk = st.session_state.setdefault("talk", Chat(binding.bound(), loaded, sampling))
+    if "talk" not in st.session_state:
+        st.session_state["talk"] = Chat(binding.bound(), loaded, sampling)
+    talk = st.session_state["talk"]
+    talk.options = replace(sampling, stop_tokens=talk.options.stop_tokens)
     for turn in talk.turns:
         with st.chat_message(turn.role):
             st.text(visible(turn.text)) if turn.role == "user" else st.html(shaded(turn.steps))
@@ -87,8 +91,16 @@ def complete(loaded: LoadedModel, sampling: SamplingOptions) -> None:
         st.html(shaded(st.session_state["steps"]))
 
 
+def model_name() -> str:
+    """The model of the command line. An unknown flag ends the program with a message."""
+    parser = argparse.ArgumentParser(description="Chat or complete texts in Streamlit.")
+    parser.add_argument("--model", default="runs/stories", help="run, folder or Hub name")
+    return str(parser.parse_args().model)
+
+
 def start() -> None:
     """Run this file with Streamlit, on this machine's own address, without usage statistics."""
+    model_name()
     settings = ("--browser.gatherUsageStats=false", "--server.address=127.0.0.1")
     sys.argv = ["streamlit", "run", __file__, *settings, "--", *sys.argv[1:]]
     streamlit()
@@ -96,11 +108,9 @@ def start() -> None:
 
 def main() -> None:
     """Open the model, and show its chat or completion."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--model", default="runs/stories")
     st.set_page_config(page_title="gpt2-small")
     try:
-        loaded = open_model(parser.parse_args().model)
+        loaded = open_model(model_name())
         st.caption(visible(loaded.name))
         sampling = options()
         (chat if loaded.tokenizer.roles is not None else complete)(loaded, sampling)

@@ -291,6 +291,9 @@ def main(
     """Train a small GPT-2 with live output, on short stories or on your own text."""
     bind_solution(solution)
     if chat:
+        given = {"--data": data != "stories", "--preset": preset, "--tokenizer": tokenizer}
+        for flag in filter(given.get, given):
+            raise UserError(f"--chat trains on the dialogues; leave {flag} out")
         data, preset, init_from = str(CHATS), "chat-stories", existing_run(init_from or STORIES_RUN)
     settings = training_preset(preset or ("stories" if data == "stories" else "characters"))
     steps = max_steps or settings.recipe.max_steps

@@ -187,3 +187,26 @@ def test_a_picture_can_be_saved_only_after_it_is_drawn(tab) -> None:
     tab.page.unroute_all()
     tab.page.locator("#lens table").wait_for()
     assert save.is_enabled()
+
+
+def test_the_skip_link_moves_the_focus_and_keeps_the_view(tab) -> None:
+    tab.open("look")
+    skip = tab.page.get_by_text("Skip to the content")
+    skip.focus()
+    tab.page.keyboard.press("Enter")
+    wait_for(lambda: tab.page.evaluate("() => document.activeElement.id") == "view")
+    assert tab.page.locator("#tab-look").get_attribute("aria-selected") == "true"
+
+
+def test_the_theme_can_be_switched_in_a_view_after_looking_inside(tab) -> None:
+    look_at(tab)
+    colour = """() => {
+        const context = document.querySelector(".head canvas").getContext("2d");
+        return context.getImageData(0, 0, 9, 9).data.join();
+    }"""
+    before = tab.page.evaluate(colour)
+    tab.open("compare")
+    tab.page.locator("#theme").click()
+    tab.open("look")
+    tab.page.locator("#head-0-0").wait_for()
+    assert tab.page.evaluate(colour) != before

@@ -109,3 +109,33 @@ def test_a_model_without_roles_shows_how_to_train_them(browser, solution, tmp_pa
         said = tab.page.locator("#no-roles").inner_text()
         assert "gpt2-small prepare" in said
         assert "gpt2-small train" in said
+
+
+def test_a_token_of_an_answer_can_be_inspected_while_it_is_written(browser, endless) -> None:
+    with served_page(endless) as (address, _), Tab(browser, address) as tab:
+        tab.set_option("max_new_tokens", "4096")
+        tab.open("chat")
+        tab.page.locator("#message").fill("Hi")
+        tab.page.keyboard.press("Enter")
+        tokens = tab.page.locator(".message .tok")
+        tokens.nth(20).wait_for()
+        numbers = tokens.evaluate_all("all => all.slice(0, 21).map((each) => each.dataset.index)")
+        assert numbers == [str(number) for number in range(21)]
+        tab.page.get_by_label("Show probabilities").click()  # draws the text again
+        tokens.nth(tokens.count() + 20).wait_for()
+        tab.page.get_by_role("button", name="Stop").click()
+        tab.page.get_by_text("Stopped.").wait_for()
+
+
+def test_a_refused_message_returns_to_the_box_before_what_was_typed_meanwhile(tab) -> None:
+    held: list = []
+    tab.page.route("**/api/chat", lambda route: held.append(route))
+    tab.open("chat")
+    tab.page.locator("#message").fill("First")
+    tab.page.keyboard.press("Enter")
+    wait_for(lambda: tab.page.title() and held)
+    tab.page.locator("#message").fill("Second")
+    held[0].fulfill(body='{"error": "it does not fit"}\n', content_type="application/x-ndjson")
+    tab.page.get_by_text("it does not fit").wait_for()
+    assert tab.page.locator("#message").input_value() == "First\nSecond"
+    assert tab.page.locator(".message").count() == 0

@@ -2,11 +2,12 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 import torch
-from app_pages import TEXT, random_model
-from browsing import Tab, look_at, served_page
+from app_pages import SHAPE, TEXT, random_model, small_run
+from browsing import Tab, look_at, served_page, wait_for
 
 from gpt2_small import binding
 from gpt2_small.app.models import Models
@@ -114,3 +115,70 @@ def test_a_learners_file_is_compared_with_the_reference(browser, run, mine) -> N
             losses.append(-log_probs.gather(1, ids[0, 1:, None]).mean().item())
         assert f"{losses[0]:.3f} nats a token for the first, {losses[1]:.3f}" in said.inner_text()
         assert abs(losses[0] - losses[1]) > 0.01
+
+
+def held_requests(tab: Tab, path: str) -> list[Any]:
+    """Hold requests of this path until the test continues them."""
+    held: list[Any] = []
+    tab.page.route(f"**/api/{path}", lambda route: held.append(route))
+    return held
+
+
+def test_ablations_that_arrive_in_another_view_are_shown_later(tab, served) -> None:
+    tab.write(TEXT, 3)
+    held = held_requests(tab, "ablations")
+    tab.open("look")
+    wait_for(lambda: tab.page.title() and held)
+    tab.open("compare")
+    with tab.page.expect_response("**/api/ablations"):
+        held[0].continue_()
+    wait_for(lambda: tab.page.title() and served[1].turns.active == 0)
+    tab.open("look")
+    tab.page.locator("#head-1-2 .effect").filter(has_text=re.compile(r"\d")).wait_for()
+
+
+def test_the_heads_of_another_text_can_be_measured_after_an_abandoned_measurement(
+    browser, solution, tmp_path
+) -> None:
+    shape = dict(n_layers=8, n_heads=8)  # more heads than are measured unasked
+    models = Models(str(small_run(solution, tmp_path / "run", **shape)))
+    with served_page(models) as (address, _), Tab(browser, address) as tab:
+        held = held_requests(tab, "ablations")
+        tab.open("look")
+        tab.page.locator("#measure:not(:disabled)").click()
+        wait_for(lambda: tab.page.title() and held)
+        tab.page.unroute("**/api/ablations")
+        tab.page.locator("#look-text").fill("Another text")
+        tab.page.keyboard.press("Enter")
+        tab.page.locator("#measure:not(:disabled)").click()
+        tab.page.locator("#head-7-7 .effect").filter(has_text=re.compile(r"\d")).wait_for()
+
+
+def test_the_loss_of_a_text_longer_than_the_context_is_of_its_scored_tokens(tab, loaded) -> None:
+    text = 3 * TEXT
+    ids = loaded.tokenizer.encode(text)[-SHAPE["n_ctx"] :]
+    logits = loaded.model(torch.tensor([ids]))[0, :-1, : loaded.tokenizer.vocab_size]
+    log_probs = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[1:, None])
+    tab.open("compare")
+    tab.page.get_by_placeholder("Compare on another text").fill(text)
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_text(f"{-log_probs.mean().item():.3f} for the second").wait_for()
+
+
+def test_a_model_whose_numbers_are_not_finite_is_shown_without_numbers(
+    browser, run, tmp_path
+) -> None:
+    file = tmp_path / "my_gpt2.py"
+    text = binding.reference_path().read_text()
+    file.write_text(text.replace("triu(diagonal=1)", "triu(diagonal=0)"))
+    models = Models(str(run), solution=binding.load(file))
+    with served_page(models) as (address, _), Tab(browser, address) as tab:
+        tab.open("look")
+        tab.page.locator("#head-1-2 .effect").filter(has_text="–").wait_for()
+        tab.page.get_by_text("Loss on this text: – nats a token.").wait_for()
+        tab.page.locator("#ablated .bar").first.wait_for()
+        shares = tab.page.locator("#ablated .percent").all_inner_texts()
+        assert set(shares) == {"–"}
+        assert "100 %" not in tab.page.locator("#lens tbody tr").last.inner_text()
+        assert tab.page.locator("#lens tbody tr").last.locator(".hit").count() == 0
+        assert tab.page.locator("#away").is_hidden()

@@ -112,6 +112,8 @@ def test_a_stories_model_has_a_lower_loss_than_a_uniform_guess(
         (["--data", "text.txt", "--stride", "99"], "stride is 99"),
         (["--data", "text.txt", "--limit", "3"], "--limit is for --choices"),
         (["--choices", "q.jsonl", "--stride", "3"], "--stride is for --data"),
+        (["--choices", "q.jsonl", "--column", "text"], "--column is for --data"),
+        (["--data", "text.txt", "--definition", "harness"], "--definition is for --choices"),
         (["--choices", "text.txt"], "line 1 is not JSON"),
         (["--data", "text.txt", "--definition", "harnes"], "did you mean harness?"),
         (["--data", "text.txt", "--json", "no/folder/out.json"], "no/folder"),

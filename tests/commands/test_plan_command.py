@@ -162,6 +162,8 @@ def test_the_screen_states_the_number_of_gpus_up_to_which_more_pay_off(plan):
         (["--preset", "gpt2-medum"], "there is no preset 'gpt2-medum'; did you mean gpt2-medium?"),
         (["--device", "h20"], "there is no data sheet for a device 'h20' here; did you mean h200?"),
         (["--gpus", "0"], "--gpus is 0; give a whole number of at least 1"),
+        (["--tokens", "0"], "--tokens is 0; give a whole number of at least 1"),
+        (["--batch-tokens", "0"], "--batch-tokens is 0; give a whole number of at least 1"),
         (["--tokens", "-3B"], "--tokens is -3000000000; give a whole number of at least 1"),
         (
             ["--tokens", "many"],

@@ -202,6 +202,8 @@ def test_sampling_uses_the_learners_file(interrupted):
         (["--prompt", "A", "--stop-token", "99"], "there is no token 99; the model has tokens"),
         (["--prompt", "A", "--stop-token", "AB"], "'AB' is 2 tokens, not one; give an id"),
         (["--prompt", "A", "--score", ""], "the text to score is empty"),
+        (["--prompt", "A", "--score", "B", "--top-k", "3"], "--score draws nothing, so --top-k"),
+        (["--prompt", "A", "--score", "B", "--ignore-end"], "so --ignore-end has no effect"),
         (["--prompt", "A", "--json", "no/where.json"], "there is no folder"),
         (["--prompt", "A", "--model", "no-such-run"], "there is no folder no-such-run"),
     ],

@@ -90,6 +90,16 @@ def test_a_conversation_works_and_hostile_text_is_escaped(app) -> None:
     assert len(app.chat_message) == 4
 
 
+@pytest.mark.parametrize("run", ["byte-chat"], indirect=True)
+def test_options_changed_during_a_conversation_shape_the_next_answer(app) -> None:
+    app.run()
+    app.chat_input[0].set_value("one").run()
+    app.number_input[0].set_value(3).run()
+    app.chat_input[0].set_value("two").run()
+    assert not app.exception
+    assert htmls(app)[-1].count("<span") == 3
+
+
 @pytest.mark.parametrize("run", ["byte"], indirect=True)
 def test_a_missing_model_is_reported_in_one_sentence(run, monkeypatch) -> None:
     app = opened(monkeypatch, "missing").run()

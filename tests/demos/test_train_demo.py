@@ -188,6 +188,8 @@ def test_the_same_seed_gives_the_same_weights_and_a_new_folder(run_demo):
         (["--data", "binary.txt"], "binary.txt is not UTF-8 text"),
         (["--data", "short.txt"], "fewer than the 129 of one window"),
         (["--data", "play.txt", "--tokenizer", "bytes"], "did you mean byte?"),
+        (["--chat", "--data", "play.txt"], "--chat trains on the dialogues; leave --data out"),
+        (["--chat", "--preset", "stories"], "leave --preset out"),
         (["--out", "play.txt"], "play.txt is a file"),
         (["--out", "full"], "full is not empty and holds no run"),
     ],

@@ -66,6 +66,14 @@ function viewOf(tab) {
   return tab.hash.slice(1);
 }
 
+/** The link moves the focus; its address would name no view. */
+function startSkipLink() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+}
+
 /** The tabs are links, so that one that is chosen while the page still loads opens as well. */
 function startTabs() {
   for (const tab of tabs) {
@@ -117,6 +125,7 @@ async function firstState() {
 async function start() {
   startTheme();
   startTabs();
+  startSkipLink();
   onAway((isAway) => {
     document.getElementById("away").hidden = !isAway;
     if (!isAway && views) takeState().catch(() => {});

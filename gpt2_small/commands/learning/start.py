@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small.commands.options.learner_options import DEFAULT
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, shell_word
 
 if TYPE_CHECKING:
     from gpt2_small.checker.exercise_set import ExerciseSet
@@ -39,16 +39,15 @@ def start(
     if file.suffix != ".py":
         raise UserError(f"{file} is not a Python file; did you mean {file.with_suffix('.py')}?")
     if os.path.lexists(file):
-        raise UserError(
-            f"{file} exists already; give another name: gpt2-small start {_free_name(file)}"
-        )
+        free = shell_word(_free_name(file))
+        raise UserError(f"{file} exists already; give another name: gpt2-small start {free}")
     if not file.absolute().parent.is_dir():
         raise UserError(f"there is no folder {file.parent}; create it first")
     write_atomically(file, skeleton(exercises))
     notebook = _write_notebook(exercises, file)
     parts = exercises.parts
-    argument = "" if file == DEFAULT else f" {file}"
-    option = "" if file == DEFAULT else f" --file {file}"
+    argument = "" if file == DEFAULT else f" {shell_word(file)}"
+    option = "" if file == DEFAULT else f" --file {shell_word(file)}"
     typer.echo(
         f"Created {file}: {len(parts)} parts to write, from {parts[0]} to {parts[-1]}.\n"
         f"{notebook}\n"

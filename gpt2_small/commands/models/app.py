@@ -1,5 +1,6 @@
 """Run `gpt2-small app`: open a model in the browser."""
 
+import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +77,8 @@ def app(
     def when_ready() -> None:
         print_address(address)
         if not no_browser:
-            webbrowser.open(address)
+            # A browser in the terminal ends only when the user leaves it.
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
     serve(guarded, listener, when_ready=when_ready, on_end=page.close)
     if page.learner is not None:

@@ -46,8 +46,9 @@ def evaluate(
         typer.Option(help="Questions in HellaSwag's format, or stories.", metavar="FILE"),
     ] = None,
     definition: Annotated[
-        str, typer.Option(help="completion, harness or both.", metavar="NAME")
-    ] = "both",
+        str | None,
+        typer.Option(help="completion, harness or both (default: both).", metavar="NAME"),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(help="Answer the first N questions.", metavar="N")
     ] = None,
@@ -62,7 +63,11 @@ def evaluate(
 
     Example: gpt2-small evaluate runs/stories --data stories.txt
     """
-    check_flags(data, stride, choices, definition, limit)
+    chosen_definition = checked_definition(definition)
+    check_flags(
+        {"--data": data, "--stride": stride, "--column": column},
+        {"--choices": choices, "--definition": definition, "--limit": limit},
+    )
     with loading():
         bind_solution_of(solution, model)
         from gpt2_small.checker.report_formats import writable
@@ -80,7 +85,7 @@ def evaluate(
     if data is not None:
         report |= print_text_score(loaded, data, stride, column)
     if questions is not None:
-        report |= score_choices(loaded, questions, definition)
+        report |= score_choices(loaded, questions, chosen_definition)
     if json_path is not None:
         from gpt2_small.files.atomic import write_atomically
 
@@ -88,20 +93,26 @@ def evaluate(
         print_line(f"Wrote {json_path}")
 
 
-def check_flags(
-    data: str | None, stride: int | None, choices: Path | None, definition: str, limit: int | None
-) -> None:
-    """Refuse incompatible flags before loading anything."""
-    if data is None and choices is None:
+def check_flags(of_texts: dict[str, Any], of_choices: dict[str, Any]) -> None:
+    """Refuse flags without the first of their group, before loading anything."""
+    if of_texts["--data"] is None and of_choices["--choices"] is None:
         raise UserError("there is nothing to evaluate on; give --data PATH or --choices FILE")
-    if stride is not None and data is None:
-        raise UserError("--stride is for --data; leave it out")
-    if limit is not None and choices is None:
-        raise UserError("--limit is for --choices; leave it out")
-    if definition not in DEFINITION_CHOICES:
-        guess = did_you_mean(definition, DEFINITION_CHOICES, otherwise="")
+    for group in (of_texts, of_choices):
+        (first, needed), *others = group.items()
+        for flag, value in others:
+            if needed is None and value is not None:
+                raise UserError(f"{flag} is for {first}; leave it out")
+
+
+def checked_definition(name: str | None) -> str:
+    """The definition of accuracy, both if left out. Raises UserError for an unknown one."""
+    if name is None:
+        return "both"
+    if name not in DEFINITION_CHOICES:
+        guess = did_you_mean(name, DEFINITION_CHOICES, otherwise="")
         known = ", ".join(DEFINITION_CHOICES)
-        raise UserError(f"definition is {definition!r}; {guess} give one of {known}")
+        raise UserError(f"definition is {name!r}; {guess} give one of {known}")
+    return name
 
 
 def print_text_score(

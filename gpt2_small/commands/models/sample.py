@@ -3,7 +3,7 @@
 import random
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.interrupts import loading
 
 if TYPE_CHECKING:
-    from gpt2_small.generation import LoadedModel
+    from gpt2_small.generation import LoadedModel, SamplingOptions
 
 CANDIDATES = 10
 
@@ -129,6 +129,8 @@ def sample(
         candidates=None if json_path is None else CANDIDATES,
     )
     options.check_by(binding.bound())
+    if score is not None:
+        refuse_drawing(options, {"--stop-token": stop_token, "--ignore-end": ignore_end})
     quiet, completed = json_path == output.TO_STANDARD_OUTPUT, True
     if json_path is not None and not quiet:
         from gpt2_small.checker.report_formats import writable
@@ -157,6 +159,18 @@ def sample(
         output.write_report(json_path, report)
     if not completed:
         raise typer.Exit(INTERRUPTED)
+
+
+def refuse_drawing(options: "SamplingOptions", others: dict[str, object]) -> None:
+    """Refuse flags that change the drawn tokens, beside --score."""
+    changed = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(options)
+        if field.name not in ("seed", "candidates", "max_new_tokens")
+        and getattr(options, field.name) != field.default
+    ]
+    for flag in (*changed, *(flag for flag, value in others.items() if value)):
+        raise UserError(f"--score draws nothing, so {flag} has no effect; leave one of them out")
 
 
 def read_texts(prompt: str | None, file: Path | None, score: str | None) -> list[str]:

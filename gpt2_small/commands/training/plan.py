@@ -80,8 +80,10 @@ def plan(
             gpus=gpus,
             nodes=nodes,
             dtype=dtype or known.dtype,
-            tokens=amount("--tokens", tokens) or known.tokens,
-            batch_tokens=amount("--batch-tokens", batch_tokens) or known.batch_tokens,
+            tokens=known.tokens if tokens is None else amount("--tokens", tokens),
+            batch_tokens=known.batch_tokens
+            if batch_tokens is None
+            else amount("--batch-tokens", batch_tokens),
             keep=known.keep,
             micro_batch=micro_batch,
             share_of_peak=SHARE_OF_PEAK if share_of_peak is None else share_of_peak,
@@ -97,13 +99,11 @@ def plan(
         raise typer.Exit(DOES_NOT_FIT)
 
 
-def amount(flag: str, text: str | None) -> int | None:
+def amount(flag: str, text: str) -> int:
     """A whole number that may be written 524288, 524,288, 0.5M, 10B or 1e10.
 
     Raises UserError for anything else.
     """
-    if text is None:
-        return None
     found = re.fullmatch(
         r"([+-]?[\d,_]*\.?\d*(?:e\+?\d{1,2})?)([KMBT]?)", text.strip(), re.IGNORECASE
     )

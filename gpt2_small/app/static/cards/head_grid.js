@@ -31,6 +31,7 @@ export class HeadGrid {
     this.effects = new Map(); // "layer,number" -> change of the loss
     show(this.list);
     this.save.disabled = true;
+    this.measure.disabled = true;
   }
 
   /** All heads as {layer, number, head}. */
@@ -71,10 +72,10 @@ export class HeadGrid {
   /** Show how the loss changes without a head. */
   setEffect(layer, number, effect, loss) {
     this.effects.set(`${layer},${number}`, effect);
-    const small = document.getElementById(`head-${layer}-${number}`)?.querySelector(".effect");
+    const small = this.list.querySelector(`#head-${layer}-${number} .effect`);
     if (!small) return;
     small.textContent = signed(effect, 2);
-    small.classList.toggle("high", effect > NOTABLE * loss);
+    small.classList.toggle("high", effect !== null && effect > NOTABLE * loss);
   }
 
   /** The head to show first: one with something wrong, or the one that matters most, or the first. */
@@ -96,7 +97,11 @@ export class HeadGrid {
 
   /** Redraw in the colours of the theme. */
   redraw() {
-    for (const { layer, number, head } of this.all()) drawThumbnail(canvasOf(layer, number), head.image, looksAhead(head));
+    for (const { layer, number, head } of this.all()) drawThumbnail(this.#canvasOf(layer, number), head.image, looksAhead(head));
+  }
+
+  #canvasOf(layer, number) {
+    return this.list.querySelector(`#head-${layer}-${number} canvas`);
   }
 
   /** All thumbnails as one picture. */
@@ -112,13 +117,9 @@ export class HeadGrid {
     this.layers.forEach(({ layer }, row) => context.fillText(`layer ${layer}`, 6, 20 + row * (CELL + 24) + CELL / 2));
     for (const { layer, number, head } of this.all()) {
       const [x, y] = [60 + number * (CELL + 8), 8 + layer * (CELL + 24)];
-      context.drawImage(canvasOf(layer, number), x, y, CELL, CELL);
+      context.drawImage(this.#canvasOf(layer, number), x, y, CELL, CELL);
       context.fillText(shortly(head), x, y + CELL + 14);
     }
     return sheet;
   }
-}
-
-function canvasOf(layer, number) {
-  return document.querySelector(`#head-${layer}-${number} canvas`);
 }

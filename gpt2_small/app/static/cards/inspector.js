@@ -2,7 +2,7 @@
 
 import { ask, isStop, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
-import { card, el, fixed, label, percent, saveButton, saveSvg, show } from "../shared/dom.js";
+import { card, difference, el, fixed, label, percent, probability, saveButton, saveSvg, show } from "../shared/dom.js";
 import { store } from "../shared/store.js";
 
 const CANDIDATES = 10;
@@ -60,9 +60,9 @@ export class Inspector {
 
   #candidates(token, index, candidates, truth, kept) {
     const shares = new Map((truth ?? []).map(([id, , p]) => [id, p]));
-    const isShaped = candidates.some(([, , lp, after]) => after !== undefined && Math.abs(after - Math.exp(lp)) > SHAPED);
+    const isShaped = candidates.some(([, , lp, after]) => after !== undefined && Math.abs(difference(after, probability(lp))) > SHAPED);
     this.rows = candidates.map(([id, word, lp, after]) => {
-      const lanes = [{ kind: "model", name: "the model", p: Math.exp(lp) }];
+      const lanes = [{ kind: "model", name: "the model", p: probability(lp) }];
       if (isShaped) lanes.push({ kind: "after", name: "after temperature and cuts", p: after });
       if (shares.size) lanes.push({ kind: "truth", name: "the grammar", p: shares.get(id) ?? 0 });
       return { id, word: word || "¶ (the end)", lp, lanes, taken: id === token.id, cut: after === 0 };

@@ -1,7 +1,7 @@
 // The card of the logit lens: the next token by each layer.
 
 import { isStop, lines, sentence } from "../shared/api.js";
-import { card, colour, el, help, label, percent, saveButton, saveSvg, show, svg } from "../shared/dom.js";
+import { card, colour, el, help, label, percent, probability, saveButton, saveSvg, show, svg } from "../shared/dom.js";
 import { hideTip, showTip } from "../shared/tip.js";
 
 const COLUMNS = 12;
@@ -62,7 +62,7 @@ export class Lens {
       picture.append(svg("text", { x: 6, y: y + 16, fill: colour("muted"), text: this.#name(layer) }));
       cells.forEach((cell, n) => picture.append(
         svg("rect", {
-          x: 88 + n * 74, y, width: 71, height: 23, rx: 4, fill: colour("bar"), "fill-opacity": 0.6 * Math.exp(cell.candidates[0][2]),
+          x: 88 + n * 74, y, width: 71, height: 23, rx: 4, fill: colour("bar"), "fill-opacity": 0.6 * probability(cell.candidates[0][2]),
           stroke: cell.rank === 1 ? colour("good") : "none", "stroke-width": 2,
         }),
         svg("text", { x: 92 + n * 74, y: y + 16, fill: colour("ink"), text: label(cell.candidates[0][1]) || "¶" })));
@@ -74,7 +74,7 @@ export class Lens {
 function cellOf(cell) {
   const [, word, lp] = cell.candidates[0];
   return el("td", {
-    class: `${strength(Math.exp(lp))}${cell.rank === 1 ? " hit" : ""}`, text: label(word) || "¶",
+    class: `${strength(probability(lp))}${cell.rank === 1 ? " hit" : ""}`, text: label(word) || "¶",
     onpointermove: (event) => showTip(about(cell), event.clientX, event.clientY), onpointerleave: hideTip,
   });
 }
@@ -84,7 +84,7 @@ function strength(p) {
 }
 
 function about(cell) {
-  const rows = cell.candidates.map(([, word, lp]) => `${label(word) || "¶"}  ${percent(Math.exp(lp))}`);
-  if (cell.rank !== undefined) rows.push(`the token that comes next: rank ${cell.rank}, ${percent(Math.exp(cell.lp))}`);
+  const rows = cell.candidates.map(([, word, lp]) => `${label(word) || "¶"}  ${percent(probability(lp))}`);
+  if (cell.rank !== undefined) rows.push(`the token that comes next: rank ${cell.rank ?? "–"}, ${percent(probability(cell.lp))}`);
   return rows.join("\n");
 }

@@ -17,7 +17,7 @@ export class Norms {
   /** Draw the lines for the chosen position. */
   draw() {
     const { norms, position, tokens } = this.subject;
-    const mean = (row) => row.reduce((sum, value) => sum + value, 0) / row.length;
+    const mean = (row) => row.reduce((sum, value) => sum + (value ?? NaN), 0) / row.length;
     const at = (row) => row[position];
     const series = [
       { name: "stream, mean", colour: "bar", dashed: true, points: norms.resid.map((row, n) => [n, mean(row)]) },

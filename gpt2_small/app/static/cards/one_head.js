@@ -2,7 +2,7 @@
 
 import { ask, askBytes, isStop, sentence } from "../shared/api.js";
 import { showBars } from "../drawing/bars.js";
-import { card, el, fixed, label, percent, saveButton, savePng, show, word } from "../shared/dom.js";
+import { card, difference, el, fixed, label, percent, probability, saveButton, savePng, show, word } from "../shared/dom.js";
 import { AHEAD, oddity, signed, what } from "../drawing/head_words.js";
 import { HeadMap } from "../drawing/heat.js";
 import { hideTip, showTip } from "../shared/tip.js";
@@ -133,7 +133,7 @@ export class OneHead {
       this.afterKey.hidden = !isOut;
       this.effect.textContent = effectText(heads, before.loss, after.loss);
       this.#candidates(before, after, isOut, tokens[position + 1]?.id);
-      this.report.oneffect(isOut ? tokens.map((_token, n) => after.lps[n] - before.lps[n]) : null);
+      this.report.oneffect(isOut ? tokens.map((_token, n) => difference(after.lps[n], before.lps[n])) : null);
     } catch (error) {
       this.#problem(error);
     }
@@ -142,8 +142,8 @@ export class OneHead {
   #candidates(before, after, isOut, following) {
     const words = new Map([...before.candidates, ...after.candidates].map(([id, word]) => [id, word]));
     const rows = [...words].map(([id, word]) => {
-      const lanes = [{ kind: "model", name: "as it is", p: Math.exp(before.lp_of[id]) }];
-      if (isOut) lanes.push({ kind: "after", name: "without", p: Math.exp(after.lp_of[id]) });
+      const lanes = [{ kind: "model", name: "as it is", p: probability(before.lp_of[id]) }];
+      if (isOut) lanes.push({ kind: "after", name: "without", p: probability(after.lp_of[id]) });
       return { word: word || "¶ (the end)", lanes, taken: id === following };
     });
     const largest = (row) => Math.max(...row.lanes.map((lane) => lane.p));
@@ -160,5 +160,5 @@ function effectText(heads, before, after) {
   if (!heads.length) return `Loss on this text: ${fixed(before)} nats a token.`;
   const [[layer, number]] = heads;
   const without = heads.length === 1 ? `Without layer ${layer}, head ${number}` : `Without ${heads.length} heads`;
-  return `${without} the loss goes from ${fixed(before)} to ${fixed(after)} nats (${signed(after - before)}).`;
+  return `${without} the loss goes from ${fixed(before)} to ${fixed(after)} nats (${signed(difference(after, before))}).`;
 }

@@ -73,6 +73,16 @@ export function word(text) {
   return text === "" ? "¶" : label(text).trim() || "␣";
 }
 
+/** A probability by its log; null for none, and for a number that is not finite. */
+export function probability(lp) {
+  return lp === null || lp === undefined ? null : Math.exp(lp);
+}
+
+/** The difference of two numbers; null when one is missing. */
+export function difference(a, b) {
+  return a === null || a === undefined || b === null || b === undefined ? null : a - b;
+}
+
 /** A probability as a percentage of about two digits. */
 export function percent(p) {
   if (p === null || p === undefined || Number.isNaN(p)) return "–";

@@ -60,7 +60,7 @@ export function about(token) {
   const bytes = token.bytes.replace(/(..)(?=.)/g, "$1 ");
   const first = `“${label(token.token)}”`;
   const rows = token.lp === null || token.lp === undefined
-    ? [`${first}`, "nothing before it to predict it from"]
+    ? [first, token.rank === null ? "the model gives it no finite number" : "nothing before it to predict it from"]
     : [`${first}  ${percent(Math.exp(token.lp))}`, `rank ${token.rank ?? "over 10"}`];
   if (token.true_lp !== undefined) {
     rows.push(`true probability ${percent(token.true_lp === null ? 0 : Math.exp(token.true_lp))}`);
@@ -89,7 +89,7 @@ export class TokenView {
   /** Show these tokens; `classOf(token, index)` gives more classes. */
   show(tokens, classOf = (token) => shade(token.lp)) {
     this.classOf = classOf;
-    this.tokens = tokens;
+    this.tokens = [...tokens];
     if (this.selected >= tokens.length) this.selected = -1;
     // Unchanged tokens stay, so that a click that has begun still finds its token.
     const spans = this.element.children;

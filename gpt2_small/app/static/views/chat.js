@@ -2,7 +2,7 @@
 
 import { isStop, lines, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
-import { card, el, help, label, percent, save, saveButton, saveSvg, show, withCommands } from "../shared/dom.js";
+import { card, el, help, label, percent, probability, save, saveButton, saveSvg, show, withCommands } from "../shared/dom.js";
 import { store } from "../shared/store.js";
 import { TokenView, legend, ranked } from "../text/tokens.js";
 
@@ -95,7 +95,6 @@ export class ChatView {
     const answer = { role: "assistant", content: "", ids: [], tokens: [] };
     this.messages.push(answer);
     this.#draw();
-    const view = this.views.at(-1);
     try {
       const length = Math.max(LENGTH, store.options.max_new_tokens ?? 0);
       const options = { ...store.options, max_new_tokens: length, model: this.model(), conversation: store.conversation };
@@ -107,12 +106,12 @@ export class ChatView {
         answer.tokens.push(...added);
         answer.content += added.map((token) => token.text).join("");
         answer.ids.push(...added.filter((token) => token.finish !== "stop").map((token) => token.id));
-        view.add(added);
+        this.views.at(-1).add(added); // the views are made again when the shading changes
       }
       this.status.textContent = "";
     } catch (error) {
       this.status.textContent = isStop(error) ? "Stopped." : sentence(error);
-      if (!answer.tokens.length) this.box.value ||= this.#takeBack();
+      if (!answer.tokens.length) this.box.value = [this.#takeBack(), this.box.value].filter(Boolean).join("\n");
     }
     this.isWriting = false;
     this.#draw();
@@ -154,8 +153,8 @@ export class ChatView {
 
   #inspect(message, index) {
     const token = message.tokens[index];
-    this.word.textContent = `“${label(token.token || token.text)}”  ${percent(Math.exp(token.lp))}`;
-    this.rows = token.candidates.map(([id, word, lp]) => ({ word: word || "the end of the turn", taken: id === token.id, lanes: [{ kind: "model", name: "probability", p: Math.exp(lp) }] }));
+    this.word.textContent = `“${label(token.token || token.text)}”  ${percent(probability(token.lp))}`;
+    this.rows = token.candidates.map(([id, word, lp]) => ({ word: word || "the end of the turn", taken: id === token.id, lanes: [{ kind: "model", name: "probability", p: probability(lp) }] }));
     showBars(this.bars, this.rows);
     this.saveRows.disabled = false;
     this.hint.textContent = "";

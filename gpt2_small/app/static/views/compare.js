@@ -2,9 +2,9 @@
 
 import { isStop, lines, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
-import { card, el, fixed, help, label, percent, saveButton, saveSvg, show } from "../shared/dom.js";
+import { card, difference, el, fixed, help, label, percent, probability, saveButton, saveSvg, show } from "../shared/dom.js";
 import { store } from "../shared/store.js";
-import { TokenView, about, change, changeLegend, legend, ranked } from "../text/tokens.js";
+import { TokenView, about, change, changeLegend, legend, meanLoss, ranked } from "../text/tokens.js";
 import { tokenized } from "../text/writer.js";
 
 /** The view. */
@@ -26,7 +26,7 @@ export class CompareView {
     this.isBuilt = true;
     this.view = new TokenView({
       name: "The text, by the change from the first model to the second", isShort: true, onselect: (n) => this.#select(n),
-      describe: (token, n) => `${about({ ...token, lp: this.sides.a.tokens?.[n]?.lp ?? null, rank: this.sides.a.tokens?.[n]?.rank })}\nsecond model ${percent(Math.exp(this.sides.b.tokens?.[n]?.lp ?? NaN))}`,
+      describe: (token, n) => `${about({ ...token, lp: this.sides.a.tokens?.[n]?.lp ?? null, rank: this.sides.a.tokens?.[n]?.rank })}\nsecond model ${percent(probability(this.sides.b.tokens?.[n]?.lp))}`,
     });
     this.status = el("p", { class: "muted small", role: "status" });
     this.own = el("input", { "aria-label": "Another text to compare on", placeholder: "Compare on another text …", dir: "auto", onkeydown: (event) => event.key === "Enter" && this.#other() });
@@ -110,15 +110,14 @@ export class CompareView {
       return;
     }
     const { a, b } = this.sides;
-    const mean = (tokens) => tokens.slice(1).reduce((sum, token) => sum - token.lp, 0) / (tokens.length - 1);
-    this.status.textContent = a.tokens.length > 1 ? `Loss: ${fixed(mean(a.tokens))} nats a token for the first, ${fixed(mean(b.tokens))} for the second.` : "";
-    this.view.show(b.tokens, (token, n) => change(token.lp === null ? null : token.lp - a.tokens[n].lp));
+    this.status.textContent = a.tokens.length > 1 ? `Loss: ${fixed(meanLoss(a.tokens))} nats a token for the first, ${fixed(meanLoss(b.tokens))} for the second.` : "";
+    this.view.show(b.tokens, (token, n) => change(difference(token.lp, a.tokens[n].lp)));
     this.#select(Math.min(this.view.tokens.length - 1, Math.max(1, this.selected ?? this.#mostChanged())));
   }
 
   #mostChanged() {
     const { a, b } = this.sides;
-    const changes = b.tokens.map((token, n) => (token.lp === null ? 0 : Math.abs(token.lp - a.tokens[n].lp)));
+    const changes = b.tokens.map((token, n) => Math.abs(difference(token.lp, a.tokens[n].lp)));
     return changes.indexOf(Math.max(...changes));
   }
 
@@ -128,7 +127,7 @@ export class CompareView {
     for (const [side, at] of Object.entries(this.sides)) {
       const token = at.tokens[index];
       at.rows = (token?.candidates ?? []).map(([id, word, lp]) => ({
-        word: label(word) || "¶", lanes: [{ kind: "model", name: "probability", p: Math.exp(lp) }], taken: id === token.id,
+        word: label(word) || "¶", lanes: [{ kind: "model", name: "probability", p: probability(lp) }], taken: id === token.id,
       }));
       showBars(this.bars[side], at.rows);
       at.save.disabled = !at.rows.length;

@@ -117,7 +117,7 @@ export class ContinueView {
 
   #losses(tokens) {
     const loss = meanLoss(tokens);
-    const truths = tokens.filter((token) => token.divergence !== undefined);
+    const truths = tokens.filter((token) => Number.isFinite(token.divergence));
     const mean = truths.reduce((sum, token) => sum + token.divergence, 0) / truths.length;
     const parts = [];
     if (loss !== null) parts.push(`${scored(tokens).length} tokens, ${fixed(loss)} nats a token (perplexity ${fixed(Math.exp(loss), 1)})`);

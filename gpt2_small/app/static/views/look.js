@@ -1,7 +1,7 @@
 // The view Look inside: attention heads, one of them whole, logit lens, residual norms.
 
 import { isStop, lines, sentence } from "../shared/api.js";
-import { card, el, show } from "../shared/dom.js";
+import { card, difference, el, show } from "../shared/dom.js";
 import { HeadGrid } from "../cards/head_grid.js";
 import { Lens } from "../cards/lens.js";
 import { Norms } from "../cards/norms.js";
@@ -99,6 +99,7 @@ export class LookView {
       const heads = this.grid.all().map(({ head }) => head);
       const origins = new Set(this.grid.layers.map(({ origin }) => origin));
       show(this.warnings, warnings({ heads, origins, ahead: this.ahead, tokens: this.subject.tokens }));
+      this.grid.measure.disabled = false;
       if (heads.length <= QUICK_HEADS) await this.#measure();
       if (control === this.control && !this.one.chosen) this.#choose(...this.grid.firstChoice());
       this.#end(control);
@@ -156,7 +157,7 @@ export class LookView {
     try {
       for await (const items of lines("ablations", { model, ids }, control.signal)) {
         control.signal.throwIfAborted();
-        for (const item of items) this.grid.setEffect(item.layer, item.head, item.loss - loss, loss);
+        for (const item of items) this.grid.setEffect(item.layer, item.head, difference(item.loss, loss), loss);
       }
     } catch (error) {
       if (!isStop(error)) this.status.textContent = sentence(error);
