@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from gpt2_small.app.serving.answers import HANDLERS
 from gpt2_small.app.serving.guard import MOST_BYTES, Guard, names_of
 from gpt2_small.app.serving.key import FILE, page_key
+from gpt2_small.app.serving.responses import HANDLERS
 
 KEY = "a-key-of-the-page"
 HERE = {"host": "127.0.0.1:8000"}

@@ -28,7 +28,7 @@ def page(solution, tmp_path):
     with running(page.application()) as address:
         yield urlsplit(address).netloc, page
         page.close()
-    assert page.turns.close()
+    assert page.thread.close()
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def test_interleaved_conversations_leak_no_memory(page) -> None:
     for number in range(1, 3):
         one_round(host, number)
     assert resident() - before < 20 * MEGABYTE
-    wait_until(lambda: made.turns.active == 0)
+    wait_until(lambda: made.thread.active == 0)
     assert len(made.decoders) <= MOST_IDLE
 
 
@@ -98,4 +98,4 @@ def test_memory_stays_flat_for_minutes(page) -> None:
     grown = resident() - before
     print(f"{number} rounds of {CONVERSATIONS} conversations: {grown / MEGABYTE:+.1f} MiB")
     assert grown < 30 * MEGABYTE
-    wait_until(lambda: made.turns.active == 0)
+    wait_until(lambda: made.thread.active == 0)

@@ -54,7 +54,7 @@ def served_page(models: Models, learner: Any = None) -> Iterator[tuple[str, Page
             page.close()
     if learner is not None:
         learner.stop()
-    assert page.turns.close()
+    assert page.thread.close()
 
 
 def delayed(application: ASGIApp, seconds: float) -> ASGIApp:

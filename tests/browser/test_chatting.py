@@ -60,10 +60,10 @@ def test_stop_ends_an_answer_and_keeps_the_text_so_far(browser, endless) -> None
         tab.page.keyboard.press("Enter")
         tokens = tab.page.locator(".message .tok")
         tokens.nth(20).wait_for()
-        assert page.turns.active > 0
+        assert page.thread.active > 0
         tab.page.get_by_role("button", name="Stop").click()
         tab.page.get_by_text("Stopped.").wait_for()
-        wait_for(lambda: page.turns.active == 0)
+        wait_for(lambda: page.thread.active == 0)
         assert 20 < tokens.count() < 4096
         written = tab.page.locator(".message .tokens").inner_text()
         tab.page.reload()
@@ -83,8 +83,8 @@ def test_leaving_the_page_ends_an_answer(browser, endless) -> None:
             tab.page.locator("#message").fill("Hi")
             tab.page.keyboard.press("Enter")
             tab.page.locator(".message .tok").nth(20).wait_for()
-            assert page.turns.active > 0
-        wait_for(lambda: page.turns.active == 0)
+            assert page.thread.active > 0
+        wait_for(lambda: page.thread.active == 0)
 
 
 def test_a_model_with_a_small_vocabulary_offers_messages_within_it(

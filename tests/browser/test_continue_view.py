@@ -127,7 +127,7 @@ def test_stop_ends_generation_and_keeps_the_text_so_far(tab, served) -> None:
     tab.wait_until_written()
     assert "Stopped after" in tab.page.locator(".actions [role=status]").inner_text()
     assert tab.tokens().count() > len(TEXT) + 5
-    wait_for(lambda: served[1].turns.active == 0)
+    wait_for(lambda: served[1].thread.active == 0)
 
 
 def test_choosing_a_candidate_shows_the_page_as_busy_before_the_server_answers(tab) -> None:

@@ -20,8 +20,8 @@ def test_leaving_the_page_stops_generation(browser, served) -> None:
         tab.set_option("max_new_tokens", "4096")
         tab.page.locator("#go").click()
         tab.tokens().nth(20).wait_for()
-        assert served[1].turns.active > 0
-    wait_for(lambda: served[1].turns.active == 0)
+        assert served[1].thread.active > 0
+    wait_for(lambda: served[1].thread.active == 0)
 
 
 def test_a_reload_keeps_the_text_its_branches_and_the_options(tab) -> None:
@@ -114,7 +114,7 @@ def test_an_open_page_reconnects_to_a_restarted_server(browser, run) -> None:
             page.close()
             server.should_exit = True
             thread.join()
-            page.turns.close()
+            page.thread.close()
 
         return end
 

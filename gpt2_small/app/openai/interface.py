@@ -13,8 +13,14 @@ from gpt2_small.app.openai import completion_fields
 from gpt2_small.app.openai.completion_fields import CompletionRequest
 from gpt2_small.app.openai.completions import ChatCompletion, Completion
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import HANDLERS, JsonAnswer, error_answer, result_for, streamed
-from gpt2_small.app.serving.turns import Turns
+from gpt2_small.app.serving.model_thread import ModelThread
+from gpt2_small.app.serving.responses import (
+    HANDLERS,
+    JsonAnswer,
+    error_answer,
+    result_for,
+    streamed,
+)
 from gpt2_small.errors import UserError
 
 EVENTS = "text/event-stream"
@@ -27,7 +33,7 @@ class Interface:
     def __init__(self, models: Models) -> None:
         self.models = models
         self.shown = models.get("main")
-        self.turns = Turns()
+        self.thread = ModelThread()
         self.name = str(models.name)
 
     def application(self) -> Starlette:
@@ -47,7 +53,7 @@ class Interface:
 
     def close(self) -> None:
         """End every stream."""
-        self.turns.cancel_all()
+        self.thread.cancel_all()
 
     def _card(self) -> dict[str, Any]:
         config = self.shown.model.config
@@ -96,9 +102,9 @@ class Interface:
             yield from completion.chunks() if asked.stream else completion.whole()
 
         if not asked.stream:
-            return JsonAnswer(await result_for(request, self.turns, work()))
+            return JsonAnswer(await result_for(request, self.thread, work()))
         return await streamed(
-            self.turns,
+            self.thread,
             work(),
             events,
             write_error=error_event,

@@ -16,13 +16,19 @@ from gpt2_small.app import token_views
 from gpt2_small.app.chat_messages import examples
 from gpt2_small.app.decoder_cache import Decoders
 from gpt2_small.app.models import Models, ShownModel
-from gpt2_small.app.page.activation_answers import ActivationAnswers
+from gpt2_small.app.page.activation_routes import ActivationRoutes
 from gpt2_small.app.page.learning import LearnerFile, log_of
-from gpt2_small.app.page.question_fields import QuestionFields
-from gpt2_small.app.page.text_answers import TextAnswers
+from gpt2_small.app.page.page_fields import PageFields
+from gpt2_small.app.page.text_routes import TextRoutes
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import HANDLERS, LINES, ClosingResponse, JsonAnswer, json_lines
-from gpt2_small.app.serving.turns import Turns
+from gpt2_small.app.serving.model_thread import ModelThread
+from gpt2_small.app.serving.responses import (
+    HANDLERS,
+    LINES,
+    ClosingResponse,
+    JsonAnswer,
+    json_lines,
+)
 from gpt2_small.errors import UserError
 from gpt2_small.generation.chat import refuse_without_roles
 
@@ -40,13 +46,13 @@ class Page:
 
     def __init__(self, models: Models, learner: LearnerFile | None) -> None:
         self.models, self.learner = models, learner
-        self.turns = Turns()
+        self.thread = ModelThread()
         self.decoders = Decoders()
         self.end = asyncio.Event()
 
     def application(self) -> Starlette:
         """The routes."""
-        questions = QuestionFields(self.models)
+        page_fields = PageFields(self.models)
         return Starlette(
             routes=[
                 Route("/", self.index),
@@ -55,8 +61,8 @@ class Page:
                 Route("/api/learn", self.learn),
                 Route("/api/run", self.run),
                 Route("/api/learn/key", self.press, methods=["POST"]),
-                *TextAnswers(questions, self.turns, self.decoders).routes(),
-                *ActivationAnswers(questions, self.turns, self.models).routes(),
+                *TextRoutes(page_fields, self.thread, self.decoders).routes(),
+                *ActivationRoutes(page_fields, self.thread, self.models).routes(),
             ],
             exception_handlers=HANDLERS,
         )
@@ -64,7 +70,7 @@ class Page:
     def close(self) -> None:
         """End every stream."""
         self.end.set()
-        self.turns.cancel_all()
+        self.thread.cancel_all()
 
     async def index(self, _request: Request) -> Response:
         """Serve the page."""
@@ -81,7 +87,7 @@ class Page:
 
     async def state(self, _request: Request) -> Response:
         """The available models, the learner's file and the run."""
-        return JsonAnswer(await self.turns.result(self._state))
+        return JsonAnswer(await self.thread.result(self._state))
 
     def _state(self) -> dict[str, Any]:
         choices = self.models.choices()
@@ -125,7 +131,7 @@ class Page:
 
     async def run(self, _request: Request) -> Response:
         """Stream the log of the run."""
-        run = await self.turns.result(self.models.run)
+        run = await self.thread.result(self.models.run)
         if run is None:
             raise UserError("this model is not a run and has no log")
         return self._followed(log_of(run.folder, self.end))

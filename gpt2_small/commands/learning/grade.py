@@ -49,7 +49,7 @@ def grade(
     """
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.grading import feedback as feedback_files
-    from gpt2_small.checker.grading import picture as pictures
+    from gpt2_small.checker.grading import heat_map
     from gpt2_small.checker.grading.grading import Grading
     from gpt2_small.checker.grading.submissions import submissions
     from gpt2_small.checker.sandbox.task import Limits
@@ -58,7 +58,7 @@ def grade(
     for target in filter(None, [csv, json, picture]):
         reports.writable(target)
     if picture is not None:
-        pictures.writable(picture)
+        heat_map.writable(picture)
     submitted = submissions(folder)
     if feedback is not None:
         feedback_files.check_folder(feedback, folder, submitted)
@@ -111,11 +111,11 @@ def _report(grading: "Grading", expected: int, csv: Path | None, json: Path | No
 def _write_feedback(grading: "Grading", feedback: Path | None, picture: Path | None) -> None:
     """Write the students' feedback and the plot of the class."""
     from gpt2_small.checker.grading import feedback as feedback_files
-    from gpt2_small.checker.grading import picture as pictures
+    from gpt2_small.checker.grading import heat_map
 
     if feedback is not None:
         feedback_files.write(feedback, grading.rows)
         typer.echo(f"Wrote {feedback}: {len(grading.rows)} files of feedback")
     if picture is not None:
-        pictures.write(picture, grading.rows)
+        heat_map.write(picture, grading.rows)
         typer.echo(f"Wrote {picture}")

@@ -83,7 +83,7 @@ def app(
     serve(guarded, listener, when_ready=when_ready, on_end=page.close)
     if page.learner is not None:
         page.learner.stop()
-    leave(page.turns.close())
+    leave(page.thread.close())
 
 
 def page_of(model: str | None, device: str | None) -> "Page":

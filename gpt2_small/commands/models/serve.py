@@ -57,4 +57,4 @@ def serve(
         when_ready=lambda: http_server.print_address(address),
         on_end=interface.close,
     )
-    http_server.leave(interface.turns.close())
+    http_server.leave(interface.thread.close())

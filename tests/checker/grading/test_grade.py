@@ -11,12 +11,7 @@ from rich.console import Console
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.exercise_set import GPT2
-from gpt2_small.checker.grading import (
-    class_screen,
-    feedback,
-    picture,
-    student_rows,
-)
+from gpt2_small.checker.grading import class_screen, feedback, heat_map, student_rows
 from gpt2_small.checker.grading import reports as grade_reports
 from gpt2_small.checker.grading.grading import Grading
 from gpt2_small.checker.grading.student_rows import GradeRow
@@ -169,15 +164,15 @@ def test_feedback_inside_the_folder_of_submissions_is_refused(folder: Path) -> N
 
 def test_a_mistakes_id_broken_across_lines_keeps_its_hyphens() -> None:
     assert (
-        picture._short("mlp-w-out-init-like-w-in").replace("\n", "") == "mlp-w-out-init-like-w-in"
+        heat_map._short("mlp-w-out-init-like-w-in").replace("\n", "") == "mlp-w-out-init-like-w-in"
     )
 
 
 def test_the_picture_counts_students_by_part_and_mistake(tmp_path: Path, grading: Grading) -> None:
-    counted = picture.cells(grading.rows, GPT2)
+    counted = heat_map.cells(grading.rows, GPT2)
     assert (1, "layer-norm-no-epsilon") in counted["LayerNorm"]
     assert counted["Embedding"][0] == (1, "")
-    picture.write(tmp_path / "class.png", grading.rows)
+    heat_map.write(tmp_path / "class.png", grading.rows)
     assert (tmp_path / "class.png").read_bytes().startswith(b"\x89PNG")
 
 

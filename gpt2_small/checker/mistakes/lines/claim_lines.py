@@ -7,13 +7,13 @@ from gpt2_small import notebooks
 from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.effects import first_effect
+from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, unlike
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import (
     non_output_line,
     only_line,
     returned_at,
 )
-from gpt2_small.checker.mistakes.lines.pointing import locate, unlike
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
 

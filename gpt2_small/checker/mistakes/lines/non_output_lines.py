@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from gpt2_small.checker.mistakes.lines.pointing import misplaced_dropout
+from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
 from gpt2_small.checker.sandbox.tracing import Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",

@@ -15,8 +15,8 @@ from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
     placed_at,
     unlike_facts,
 )
+from gpt2_small.checker.mistakes.lines.first_wrong_result import locate_number
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.lines.pointing import locate_number
 from gpt2_small.checker.sandbox.tracing import Effect, Trace, record
 from gpt2_small.checker.sandbox.tracing.training_effects import GRADIENT, LEFT, READS, WEIGHTS
 

@@ -10,20 +10,20 @@ from starlette.routing import Route
 from gpt2_small.app import ablation, activation_views
 from gpt2_small.app.activation_views import ActivationCache
 from gpt2_small.app.models import REFERENCE, Models, ShownModel
-from gpt2_small.app.page.question_fields import QuestionFields
+from gpt2_small.app.page.page_fields import PageFields
 from gpt2_small.app.serving import fields
-from gpt2_small.app.serving.answers import JsonAnswer, lines
-from gpt2_small.app.serving.turns import Turns
+from gpt2_small.app.serving.model_thread import ModelThread
+from gpt2_small.app.serving.responses import JsonAnswer, lines
 from gpt2_small.errors import UserError
 
 MOST_ABLATED = 64
 
 
-class ActivationAnswers:
+class ActivationRoutes:
     """Routes for attention heads, the logit lens and ablation."""
 
-    def __init__(self, questions: QuestionFields, turns: Turns, models: Models) -> None:
-        self._questions, self._turns, self._models = questions, turns, models
+    def __init__(self, page_fields: PageFields, thread: ModelThread, models: Models) -> None:
+        self._fields, self._thread, self._models = page_fields, thread, models
         self._observations = ActivationCache()
 
     def routes(self) -> list[Route]:
@@ -41,28 +41,28 @@ class ActivationAnswers:
         asked = await fields.body_of(request)
 
         def work() -> Iterator[Any]:
-            shown = self._questions.shown(asked)
+            shown = self._fields.shown(asked)
             reference = None
             if asked.get("compare") is True and shown.key != REFERENCE:
                 reference = self._models.get(REFERENCE)
             yield from activation_views.overview(
-                shown, self._observations, self._questions.ids(shown, asked), reference
+                shown, self._observations, self._fields.ids(shown, asked), reference
             )
 
-        return await lines(self._turns, work())
+        return await lines(self._thread, work())
 
     async def head(self, request: Request) -> Response:
         """One head's attention pattern, as float32."""
         asked = await fields.body_of(request)
 
         def work() -> bytes:
-            shown = self._questions.shown(asked)
+            shown = self._fields.shown(asked)
             layer, head = self._head(shown, asked.get("layer"), asked.get("head"))
             return activation_views.head_pattern(
-                shown, self._observations, self._questions.ids(shown, asked), layer, head
+                shown, self._observations, self._fields.ids(shown, asked), layer, head
             )
 
-        content = await self._turns.result(work)
+        content = await self._thread.result(work)
         return Response(content, media_type="application/octet-stream")
 
     async def lens(self, request: Request) -> Response:
@@ -72,20 +72,20 @@ class ActivationAnswers:
         stop = fields.whole(asked, "stop", start + 1, start + 1, fields.MOST_TOKENS)
 
         def work() -> Iterator[Any]:
-            shown = self._questions.shown(asked)
+            shown = self._fields.shown(asked)
             yield from activation_views.lens(
-                shown, self._observations, self._questions.ids(shown, asked), start, stop
+                shown, self._observations, self._fields.ids(shown, asked), start, stop
             )
 
-        return await lines(self._turns, work())
+        return await lines(self._thread, work())
 
     async def ablate(self, request: Request) -> Response:
         """Loss and candidates without some heads."""
         asked = await fields.body_of(request)
 
         def work() -> dict[str, Any]:
-            shown = self._questions.shown(asked)
-            ids = self._questions.ids(shown, asked)
+            shown = self._fields.shown(asked)
+            ids = self._fields.ids(shown, asked)
             heads = asked.get("heads")
             if not isinstance(heads, list) or len(heads) > MOST_ABLATED:
                 raise UserError(f"heads is {fields.shown(heads)}; give pairs of layer and head")
@@ -95,19 +95,19 @@ class ActivationAnswers:
                 shown, self._observations, ids, pairs, position, fields.CANDIDATES
             )
 
-        return JsonAnswer(await self._turns.result(work))
+        return JsonAnswer(await self._thread.result(work))
 
     async def ablations(self, request: Request) -> Response:
         """The loss without each head in turn: a line for each."""
         asked = await fields.body_of(request)
 
         def work() -> Iterator[Any]:
-            shown = self._questions.shown(asked)
+            shown = self._fields.shown(asked)
             yield from ablation.every_ablation(
-                shown, self._observations, self._questions.ids(shown, asked)
+                shown, self._observations, self._fields.ids(shown, asked)
             )
 
-        return await lines(self._turns, work())
+        return await lines(self._thread, work())
 
     def _pair(self, pair: Any) -> tuple[Any, Any]:
         if not isinstance(pair, list) or len(pair) != 2:

@@ -1,4 +1,4 @@
-"""Test the turns of jobs: alternation, cancellation when the reader leaves, and the limit."""
+"""Test the jobs of the model thread: alternation, cancellation when a reader leaves, the limit."""
 
 import asyncio
 import sys
@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from gpt2_small.app.serving import turns as turns_module
-from gpt2_small.app.serving.answers import result_for
-from gpt2_small.app.serving.turns import MOST_JOBS, TooBusy, Turns
+from gpt2_small.app.serving import model_thread
+from gpt2_small.app.serving.model_thread import MOST_JOBS, ModelThread, TooBusy
+from gpt2_small.app.serving.responses import result_for
 from gpt2_small.errors import UserError
 
 
 @pytest.fixture
-def turns() -> Iterator[Turns]:
-    made = Turns()
+def thread() -> Iterator[ModelThread]:
+    made = ModelThread()
     yield made
     assert made.close()
 
@@ -26,7 +26,7 @@ async def read(job: Any) -> list[Any]:
     return [item async for items in job.batches() for item in items]
 
 
-def test_two_jobs_alternate_item_by_item(turns: Turns) -> None:
+def test_two_jobs_alternate_item_by_item(thread: ModelThread) -> None:
     order: list[str] = []
     both_wait = threading.Event()
 
@@ -37,7 +37,7 @@ def test_two_jobs_alternate_item_by_item(turns: Turns) -> None:
             yield number
 
     async def run() -> None:
-        with turns.start(work("a")) as first, turns.start(work("b")) as second:
+        with thread.start(work("a")) as first, thread.start(work("b")) as second:
             both_wait.set()
             found = await asyncio.gather(read(first), read(second))
             assert found == [[0, 1, 2, 3]] * 2
@@ -46,7 +46,7 @@ def test_two_jobs_alternate_item_by_item(turns: Turns) -> None:
     assert order == ["a", "b"] * 4
 
 
-def test_a_job_ends_before_its_next_step_when_its_reader_leaves(turns: Turns) -> None:
+def test_a_job_ends_before_its_next_step_when_its_reader_leaves(thread: ModelThread) -> None:
     steps, closed = [], threading.Event()
     may_go_on = threading.Semaphore(1)
 
@@ -60,7 +60,7 @@ def test_a_job_ends_before_its_next_step_when_its_reader_leaves(turns: Turns) ->
             closed.set()
 
     async def run() -> None:
-        with turns.start(endless()) as job:
+        with thread.start(endless()) as job:
             await anext(job.batches())
         may_go_on.release()
         assert await asyncio.to_thread(closed.wait, 60)
@@ -69,20 +69,20 @@ def test_a_job_ends_before_its_next_step_when_its_reader_leaves(turns: Turns) ->
     assert len(steps) <= 2
 
 
-def test_an_exception_in_a_job_reaches_its_reader(turns: Turns) -> None:
+def test_an_exception_in_a_job_reaches_its_reader(thread: ModelThread) -> None:
     def work() -> Iterator[int]:
         yield 1
         raise UserError("no more")
 
     async def run() -> None:
-        with turns.start(work()) as job:
+        with thread.start(work()) as job:
             await read(job)
 
     with pytest.raises(UserError, match="no more"):
         asyncio.run(run())
 
 
-def test_work_without_a_stream_ends_when_its_client_leaves(turns: Turns) -> None:
+def test_work_without_a_stream_ends_when_its_client_leaves(thread: ModelThread) -> None:
     messages = [{"type": "http.request"}, {"type": "http.disconnect"}]
 
     async def receive() -> Any:
@@ -94,49 +94,51 @@ def test_work_without_a_stream_ends_when_its_client_leaves(turns: Turns) -> None
 
     async def run() -> None:
         request = Request({"type": "http"}, receive)
-        answer = result_for(request, turns, endless())
+        answer = result_for(request, thread, endless())
         assert await asyncio.wait_for(answer, timeout=60) is None
         await asyncio.sleep(0)  # the cancelled task ends
-        assert turns.active == 0
+        assert thread.active == 0
 
     asyncio.run(run())
 
 
-def test_exit_in_a_job_ends_only_this_job(turns: Turns) -> None:
+def test_exit_in_a_job_ends_only_this_job(thread: ModelThread) -> None:
     def work() -> Iterator[int]:
         sys.exit(3)
         yield 1
 
     async def run() -> None:
         with pytest.raises(UserError, match=r"exit\(\)"):
-            await asyncio.wait_for(turns.result(work()), timeout=60)
-        assert await asyncio.wait_for(turns.result(lambda: 7), timeout=60) == 7
+            await asyncio.wait_for(thread.result(work()), timeout=60)
+        assert await asyncio.wait_for(thread.result(lambda: 7), timeout=60) == 7
 
     asyncio.run(run())
 
 
-def test_jobs_above_the_limit_are_refused_and_finished_ones_do_not_count(turns: Turns) -> None:
+def test_jobs_above_the_limit_are_refused_and_finished_ones_do_not_count(
+    thread: ModelThread,
+) -> None:
     def endless() -> Iterator[None]:
         while True:
             yield None
 
     async def run() -> None:
-        contexts = [turns.start(endless()) for _ in range(MOST_JOBS)]
+        contexts = [thread.start(endless()) for _ in range(MOST_JOBS)]
         for context in contexts:
             context.__enter__()
-        with pytest.raises(TooBusy, match="try again"), turns.start(endless()):
+        with pytest.raises(TooBusy, match="try again"), thread.start(endless()):
             pass
         for context in contexts:
             context.__exit__(None, None, None)
-        assert await turns.result(lambda: 7) == 7
+        assert await thread.result(lambda: 7) == 7
 
     asyncio.run(run())
 
 
 def test_a_slow_reader_pauses_its_own_job_only(
-    turns: Turns, monkeypatch: pytest.MonkeyPatch
+    thread: ModelThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns_module, "MOST_UNREAD", 5)
+    monkeypatch.setattr(model_thread, "MOST_UNREAD", 5)
     made = []
 
     def work() -> Iterator[int]:
@@ -145,9 +147,9 @@ def test_a_slow_reader_pauses_its_own_job_only(
             yield number
 
     async def run() -> None:
-        with turns.start(work()) as job:
+        with thread.start(work()) as job:
             for _ in range(3):  # other jobs still run
-                await turns.result(lambda: None)
+                await thread.result(lambda: None)
             assert len(made) <= 5
             assert await read(job) == list(range(40))
 
@@ -155,12 +157,12 @@ def test_a_slow_reader_pauses_its_own_job_only(
 
 
 def test_a_job_that_takes_too_long_ends_with_one_sentence(
-    turns: Turns, monkeypatch: pytest.MonkeyPatch
+    thread: ModelThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns_module, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(model_thread, "MOST_SECONDS", 0.0)
 
     async def run() -> None:
-        with turns.start(iter(range(10**9))) as job:
+        with thread.start(iter(range(10**9))) as job:
             await read(job)
 
     with pytest.raises(UserError, match="took more than 0 seconds"):
@@ -168,7 +170,7 @@ def test_a_job_that_takes_too_long_ends_with_one_sentence(
 
 
 def test_closing_ends_the_running_jobs() -> None:
-    made = Turns()
+    made = ModelThread()
 
     def endless() -> Iterator[None]:
         while True:

@@ -108,7 +108,7 @@ class Job:
             self.is_cancelled = True
 
 
-class Turns:
+class ModelThread:
     """One thread that runs all jobs in turns.
 
     All model work runs here, so that models, caches and torch are used by a single thread.

@@ -37,7 +37,7 @@ _FED = {"TransformerBlock": NAMES["residual"]}
 def locate(part: str, seed: int, trace: Trace, case: str = "") -> Location | None:
     """The location of a part's first wrong result; None without one."""
     steps = () if case else steps_of_other_styles(part, seed)
-    pointer = _Pointer(TraceComparison(stages(part, seed, case), trace, part, steps))
+    pointer = _FirstWrongResult(TraceComparison(stages(part, seed, case), trace, part, steps))
     return pointer.location() or (None if case else pointer.not_drawn())
 
 
@@ -51,12 +51,12 @@ def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location |
         else replace(event, value=None)
         for index, event in enumerate(trace.events[: output + 1])
     ]
-    return _Pointer(TraceComparison(known, Trace(events, output), part)).location()
+    return _FirstWrongResult(TraceComparison(known, Trace(events, output), part)).location()
 
 
 def unlike(part: str, seed: int, trace: Trace) -> Location | None:
     """The first result that replaces a named stage of the reference, even if right ones follow."""
-    return _Pointer(TraceComparison(stages(part, seed), trace, part)).replaced()
+    return _FirstWrongResult(TraceComparison(stages(part, seed), trace, part)).replaced()
 
 
 def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
@@ -73,7 +73,7 @@ def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
     ]
 
 
-class _Pointer:
+class _FirstWrongResult:
     """Chooses the line to quote from a compared trace."""
 
     def __init__(self, compared: TraceComparison) -> None:

@@ -6,7 +6,7 @@ from gpt2_small.app.models import MAIN, Models, ShownModel
 from gpt2_small.app.serving import fields
 
 
-class QuestionFields:
+class PageFields:
     """Reads models and tokens of requests."""
 
     def __init__(self, models: Models) -> None:

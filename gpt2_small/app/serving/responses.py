@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from gpt2_small.app.serving.guard import BodyTooLong
-from gpt2_small.app.serving.turns import Job, TooBusy, Turns
+from gpt2_small.app.serving.model_thread import Job, ModelThread, TooBusy
 from gpt2_small.errors import UserError
 
 LINES = "application/x-ndjson"
@@ -38,7 +38,7 @@ class ClosingResponse(StreamingResponse):
 
 
 async def streamed(
-    turns: Turns,
+    thread: ModelThread,
     work: Iterator[Any],
     write: Callable[[list[Any]], str],
     *,
@@ -51,7 +51,7 @@ async def streamed(
     write: formats items; `write_error`: formats the message when the work fails later.
     """
     with ExitStack() as stack:
-        job: Job = stack.enter_context(turns.start(work))
+        job: Job = stack.enter_context(thread.start(work))
         batches = job.batches()
         first: list[Any] = await anext(batches, [])
 
@@ -69,14 +69,14 @@ async def streamed(
         return ClosingResponse(texts(), stack.pop_all(), media_type)
 
 
-async def result_for(request: Request, turns: Turns, work: Iterator[Any]) -> Any:
+async def result_for(request: Request, thread: ModelThread, work: Iterator[Any]) -> Any:
     """The last item of work, which ends when the client disconnects; None then."""
 
     async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    result = asyncio.create_task(turns.result(work))
+    result = asyncio.create_task(thread.result(work))
     leaving = asyncio.create_task(disconnected())
     try:
         await asyncio.wait((result, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -96,9 +96,9 @@ def error_line(message: str) -> str:
     return json_lines([{"error": message}])
 
 
-async def lines(turns: Turns, work: Iterator[Any]) -> Response:
+async def lines(thread: ModelThread, work: Iterator[Any]) -> Response:
     """Stream the work's items as lines of JSON."""
-    return await streamed(turns, work, json_lines, write_error=error_line)
+    return await streamed(thread, work, json_lines, write_error=error_line)
 
 
 def sentence(error: Exception) -> str:
