@@ -110,7 +110,7 @@ def _plural(name: str, said: str) -> str:
     verb, rest = said[len(name) + 1 :].split(" ", 1)
     verb = {"differs": "differ", "has": "have", "is": "are"}.get(verb, verb)
     rest = rest.replace("; it should be", "; they should be")
-    rest = rest.replace(": there it is", ": there one is").replace("all of it is", "all are")
+    rest = rest.replace(": there it is", ": one of them is").replace("all of it is", "all are")
     return f"{name} {verb} {rest}"
 
 

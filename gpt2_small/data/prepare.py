@@ -244,7 +244,7 @@ class Preparation:
     def _empty(self, split: str) -> UserError:
         part = {"train": "training", "val": "validation"}[split]
         return UserError(
-            f"nothing of {self.corpus.name} is left for {part}: it has "
+            f"no text of {self.corpus.name} is left for {part}: it has "
             f"{sum(self.documents.values())} documents and {self.bytes} bytes of text; "
             "give more text (at least ten different documents, or ten characters)"
         )

@@ -128,7 +128,7 @@ GUIDES = {
         ),
         hints=(
             "Which token should the logits at position 0 predict?",
-            "F.cross_entropy wants logits [targets d_vocab] and targets [targets]: flatten batch "
+            "F.cross_entropy takes logits [targets d_vocab] and targets [targets]: flatten batch "
             "and seq together, in the same order.",
             "F.cross_entropy(logits[:, : seq_tokens - 1].flatten(0, 1), tokens[:, 1:].flatten())",
         ),

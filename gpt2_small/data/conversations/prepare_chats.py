@@ -179,7 +179,7 @@ def _nothing_for(split: str, name: str, audit: Audit) -> str:
     dropped = "; ".join(f"{why}: {count}" for why, count in audit.dropped.items())
     part = {"train": "training", "val": "validation"}[split]
     return (
-        f"nothing of {name} is left for {part}: {audit.read} conversations were read"
+        f"no conversation of {name} is left for {part}: {audit.read} were read"
         f"{f', of which were dropped: {dropped}' if dropped else ''}; give more conversations, "
         "or a larger --validation-share"
     )

@@ -105,7 +105,7 @@ def schedule(module: ModuleType, seed: int) -> Observation:
 
     list(module.train(model, plan(seed), optimizer, schedule=asking))
     return {
-        "the steps that the schedule is asked for": str(sorted(set(asked))),
+        "the steps given to the schedule": str(sorted(set(asked))),
         "the learning rate of both groups at each update": torch.tensor(used, dtype=torch.float64),
     }
 
@@ -149,7 +149,7 @@ def silently(module: ModuleType, seed: int) -> Observation:
 
 
 _NOISE = "the late losses on random tokens"
-_BELOW = "how far the loss on random tokens falls below their entropy"
+_BELOW = "the gap between the entropy of random tokens and the loss"
 _MOVED = "what training subtracts from ln_final.b"
 _LEARNING = {"d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 32, "d_vocab": 8, "n_layers": 1}
 _STEPS = 40

@@ -183,7 +183,7 @@ def refusals(module: ModuleType, seed: int) -> Observation:
     }
 
 
-TAKES, _MOVED = "a loss given as loss=", "what the step subtracts from ln_final.b"
+TAKES, _MOVED = "a loss given as loss=", "the decrease of ln_final.b by the step"
 
 
 def takes_a_loss(function: Any) -> bool:

@@ -124,7 +124,7 @@ def rows(subject: Subject, module: ModuleType, seed: int) -> Observation:
     given = subject.feed(seed, "row", batch=3)
     other = torch.cat([given[:1], given[1:].roll(1, dims=0).flip(1)])
     first, second = subject.run(model, given), subject.run(model, other)
-    return {"the row": first[:1].clone(), "the row among other neighbours": second[:1].clone()}
+    return {"the row": first[:1].clone(), "the row in another batch": second[:1].clone()}
 
 
 def strided(subject: Subject, module: ModuleType, seed: int) -> Observation:

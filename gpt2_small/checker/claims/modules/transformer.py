@@ -31,7 +31,8 @@ _LOSS_SETTINGS = {"d_model": 60, "d_head": 20, "d_mlp": 90, "d_vocab": 151, "n_c
 _FRESH_MODELS = 6
 _BEYOND = f"{probes.SIZES['n_ctx'] + 3} tokens where n_ctx is {probes.SIZES['n_ctx']}"
 _STREAM = "the stream, unembedded as it is, in training mode with dropout 0.25"
-_READ, _READ_IN_TRAINING = "what the first block reads", "what it reads in training mode"
+_READ = "the first block's input"
+_READ_IN_TRAINING = "the first block's input in training mode"
 _LOSS = f"the loss of a fresh model (ln d_vocab is {math.log(_LOSS_SETTINGS['d_vocab']):.3f})"
 
 
@@ -136,7 +137,7 @@ def dropped_features(seen: Observation) -> Observation:
     return {"the share of equal features of the stream": share(near.sum(dim=-1) > 1)}
 
 
-_ZEROS = "the share of zeros in what the first block reads, in training mode with dropout 0.25"
+_ZEROS = "the share of zeros in the first block's input, in training mode with dropout 0.25"
 _KEPT = "the mean distance of its other features from those without dropout, over 0.75"
 _DROPPED = {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)}
 _NOT_CALLED = {_READ: "nothing"}
@@ -163,7 +164,7 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
         TIED.run(model.train(), given)
     if len(read) != 2:
         return _NOT_CALLED
-    plain, output = (probes.tensor(one, "what the first block reads") for one in read)
+    plain, output = (probes.tensor(one, _READ) for one in read)
     return {_READ: plain, _READ_IN_TRAINING: output}
 
 

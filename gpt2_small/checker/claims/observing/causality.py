@@ -10,7 +10,7 @@ from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
 
 _WITH, _WITHOUT = "the outputs before one changed future", "the outputs of other futures"
-_MOVED = "how far a position moves when the later ones change"
+_MOVED = "the change of a position when later ones change"
 
 
 def futures(run: Callable[[Tensor], Tensor], given: Tensor, other: Tensor) -> Observation:

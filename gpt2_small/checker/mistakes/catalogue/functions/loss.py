@@ -21,7 +21,7 @@ _MEAN_HINTS = (
 )
 _LOGS_HINTS = (
     "What do equal logits cost? It should be ln d_vocab.",
-    "cross_entropy wants logits, and takes the logarithm of the softmax itself.",
+    "cross_entropy expects logits, and takes the logarithm of the softmax itself.",
     "F.cross_entropy(predictions.flatten(0, 1), targets.flatten())",
 )
 _PAIRS_HINTS = (

@@ -66,11 +66,11 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
     if what.startswith("training"):
         return "the model reads in training mode"
     if what == "the tokens that the model reads" and theirs is not None:
-        return "the model does not read the last tokens, up to n_ctx, as they come"
+        return "the model's input is not the last n_ctx tokens in their order"
     if what.startswith("the logits"):
         return "sample is not given the logits of the last position"
     if theirs is None:
-        return "the model reads once more"
+        return "the model runs once more"
     return f"{what} is {in_words(mine)} instead of {in_words(theirs)}"
 
 

@@ -537,7 +537,7 @@ MISTAKES = [
         also=(("self.hook_z(z),", "self.hook_z(sdpa),"),),
         sentence=(
             "gives scaled_dot_product_attention [batch seq head d_head], "
-            "so that heads look at heads; it wants [batch head seq d_head]"
+            "so that heads look at heads; it takes [batch head seq d_head]"
         ),
         hints=_SOFTMAX_HINTS,
     ),
