@@ -13,4 +13,4 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 PYTHONPATH="$(dirname -- "$here"):$here${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONPATH
 export HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
-exec "${PYTHON:-python3}" "$here/on_gpu.py" "$@"
+exec "${PYTHON:-python3}" "$here/gpu/on_gpu.py" "$@"

@@ -12,6 +12,7 @@ from processes import ROOT, run_python
 from small_runs import play
 
 SCRIPT = ROOT / "benchmarks/on_gpu.sh"
+PROGRAM = ROOT / "benchmarks/gpu/on_gpu.py"
 SECTIONS = ("parity", "decoding", "resume", "training", "generation", "shakespeare")
 QUICK = ("decoding", "generation")
 
@@ -20,7 +21,7 @@ def run_the_program(tmp_path: Path, *options: object) -> subprocess.CompletedPro
     """Run the script's Python program in a process that has loaded torch."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
     return run_python(
-        SCRIPT.with_suffix(".py"), *options, cwd=tmp_path, PYTHONPATH=path, HOME=str(tmp_path)
+        PROGRAM, *options, cwd=tmp_path, PYTHONPATH=path, HOME=str(tmp_path)
     )
 
 
@@ -53,7 +54,7 @@ def test_every_section_passes_at_a_tiny_size_and_is_written(tmp_path):
 def test_the_script_passes_its_options_to_the_program(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "PYTHON": "echo"}
     printed = subprocess.check_output([SCRIPT, "--minutes", "2"], env=env, text=True)
-    assert printed.split() == [str(SCRIPT.with_suffix(".py")), "--minutes", "2"]
+    assert printed.split() == [str(PROGRAM), "--minutes", "2"]
 
 
 @pytest.mark.skipif(
