@@ -20,9 +20,7 @@ QUICK = ("decoding", "generation")
 def run_the_program(tmp_path: Path, *options: object) -> subprocess.CompletedProcess[str]:
     """Run the script's Python program in a process that has loaded torch."""
     path = os.pathsep.join(map(str, (ROOT, ROOT / "benchmarks")))
-    return run_python(
-        PROGRAM, *options, cwd=tmp_path, PYTHONPATH=path, HOME=str(tmp_path)
-    )
+    return run_python(PROGRAM, *options, cwd=tmp_path, PYTHONPATH=path, HOME=str(tmp_path))
 
 
 def test_the_quick_sections_pass_at_a_tiny_size_and_are_written(tmp_path):
