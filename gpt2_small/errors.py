@@ -62,6 +62,12 @@ def package_missing(task: str, package: str) -> UserError:
     return UserError(f"{task} needs the `{package}` package: pip install {package}")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, without its full stop; its type if it is empty."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def shell_word(name: object) -> str:
     """A file's name quoted for a shell, whatever bytes it contains."""
     text = str(name)

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpt2_small.data.corpora.corpus import HeldOut, Piece, divided
+from gpt2_small.data.corpora.corpus import SPLITS, HeldOut, Piece, divided
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import DOCUMENT_GAP, Tokenizer, encode_array, id_dtype
 from gpt2_small.tokenizers.registry import from_dict
 from gpt2_small.tokenizers.surrogates import text_to_bytes
 
-SPLITS = ("train", "val")
 BATCHES_PER_PROCESS = 2  # one being encoded, and the next
 
 Batch = list[Piece]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_small.data.corpora.corpus import Corpus, HeldOut, Piece, Place
+from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, Corpus, HeldOut, Piece, Place
 from gpt2_small.data.corpora.named_corpora import open_corpus
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE
 from gpt2_small.data.learn_tokenizer import learn_tokenizer
-from gpt2_small.data.parallel_encoding import SPLITS, Batch, EncodedBatch, encode_in_order
+from gpt2_small.data.parallel_encoding import Batch, EncodedBatch, encode_in_order
 from gpt2_small.data.prepare_options import (
     PrepareOptions,
     check_space,
@@ -242,9 +242,8 @@ class Preparation:
         self.unfinished.save(index=index, names=names)
 
     def _empty(self, split: str) -> UserError:
-        part = {"train": "training", "val": "validation"}[split]
         return UserError(
-            f"no text of {self.corpus.name} is left for {part}: it has "
+            f"no text of {self.corpus.name} is left for {SPLIT_NAMES[split]}: it has "
             f"{sum(self.documents.values())} documents and {self.bytes} bytes of text; "
             "give more text (at least ten different documents, or ten characters)"
         )

@@ -18,6 +18,7 @@ from gpt2_small.runs.folder import CONFIG, load_model, read_run
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, ChatTokenizer
 from gpt2_small.tokenizers.hugging_face import HuggingFaceTokenizer, write_tokenizer_files
+from gpt2_small.tokenizers.hugging_face.tokenizer_settings import GENERATION_CONFIG
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.weights.hugging_face_config import (
     fields_from_config,
@@ -25,8 +26,6 @@ from gpt2_small.weights.hugging_face_config import (
     make_generation_config,
 )
 from gpt2_small.weights.hugging_face_tensors import from_hugging_face, to_hugging_face
-
-GENERATION_CONFIG = "generation_config.json"
 
 # Largest relative difference of logits that two implementations may have by rounding alone, by
 # type: 48 blocks summed in another order.

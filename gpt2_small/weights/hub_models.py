@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, first_line
 from gpt2_small.files.json_files import parse_json
 from gpt2_small.network import within
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
@@ -168,7 +168,7 @@ def _download(name: str, revision: str) -> Path:
 def _sentence(name: str, lack: str, error: Exception) -> UserError:
     from huggingface_hub.errors import HfHubHTTPError
 
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = first_line(error)
     if isinstance(error, HfHubHTTPError):
         return UserError(f"the Hub refused {name} ({reason}); check the name, or give a folder")
     return UserError(

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gpt2_small.data.conversations.rendering import RenderedConversation
+from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS
 from gpt2_small.errors import UserError, did_you_mean_beside
 from gpt2_small.files.hashes import check_sha256, sha256
 from gpt2_small.files.json_files import read_json
@@ -25,8 +26,6 @@ from gpt2_small.tokenizers.registry import FILE_NAME, load_tokenizer
 FORMAT = "gpt2-small-chats/1"
 INDEX = "chats.json"
 WAY_OUT = "make the folder again"
-SPLITS = ("train", "val")
-SPLIT_NAMES = {"train": "training", "val": "validation"}
 KINDS: Mapping[str, np.dtype[Any]] = {
     "bin": np.dtype("<u2"),
     "mask": np.dtype("u1"),

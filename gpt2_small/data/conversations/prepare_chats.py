@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gpt2_small.data.conversations.chat_folder import SPLITS, split_writers, write_index
+from gpt2_small.data.conversations.chat_folder import split_writers, write_index
 from gpt2_small.data.conversations.chat_sources import DIALOGUES, open_chat_source
 from gpt2_small.data.conversations.conversation import Audit, Conversation, conform
 from gpt2_small.data.conversations.oasst import PATHS
 from gpt2_small.data.conversations.record_shapes import FROM
 from gpt2_small.data.conversations.rendering import TOO_LONG, RenderedConversation, render, role_id
-from gpt2_small.data.corpora.corpus import HeldOut, document_hash
+from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, HeldOut, document_hash
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import atomic_folder
 from gpt2_small.tokenizers.protocol import Tokenizer
@@ -177,9 +177,8 @@ def _tokenizer(spec: str, found: Iterator[Conversation] | list[Conversation]) ->
 
 def _nothing_for(split: str, name: str, audit: Audit) -> str:
     dropped = "; ".join(f"{why}: {count}" for why, count in audit.dropped.items())
-    part = {"train": "training", "val": "validation"}[split]
     return (
-        f"no conversation of {name} is left for {part}: {audit.read} were read"
+        f"no conversation of {name} is left for {SPLIT_NAMES[split]}: {audit.read} were read"
         f"{f', of which were dropped: {dropped}' if dropped else ''}; give more conversations, "
         "or a larger --validation-share"
     )

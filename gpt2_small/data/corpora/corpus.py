@@ -10,6 +10,8 @@ from gpt2_small.tokenizers.surrogates import text_to_bytes
 Place = dict[str, Any]
 Hash = bytes
 
+SPLITS = ("train", "val")
+SPLIT_NAMES = {"train": "training", "val": "validation"}
 PIECE_CHARACTERS = 2**19
 FEW_DOCUMENTS = 10  # with fewer distinct documents, the last part of each is held out instead
 HELD_OUT_OF_EACH = 10  # the inverse of this part: a tenth

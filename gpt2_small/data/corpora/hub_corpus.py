@@ -23,7 +23,7 @@ from gpt2_small.data.corpora.rows import (
     guessed_column,
     row_of,
 )
-from gpt2_small.errors import UserError, package_missing
+from gpt2_small.errors import UserError, first_line, package_missing
 from gpt2_small.network import interruptible, within
 from gpt2_small.tokenizers.gpt2_table import is_offline
 
@@ -196,7 +196,7 @@ def _load(name: str, arguments: dict[str, Any]) -> Any:
         if "scripts are no longer supported" in str(error):
             way_out = f"; try the Hub's own conversion, hub:{_parts(name)[0]}@{PARQUET_COPY}"
         raise UserError(
-            f"the data set {name!r} cannot be opened ({_line(error)}){way_out}"
+            f"the data set {name!r} cannot be opened ({first_line(error)}){way_out}"
         ) from None
 
 
@@ -222,14 +222,15 @@ def _ask_hub(name: str, revision: str | None) -> str | None:
         ask = huggingface_hub.HfApi().dataset_info
         answer = within(None, lambda: ask(name, timeout=ANSWER_SECONDS, **asked))
     except HFValidationError as error:
-        raise UserError(f"{name!r} is not a valid name on the Hub ({_line(error)})") from None
+        raise UserError(f"{name!r} is not a valid name on the Hub ({first_line(error)})") from None
     except HfHubHTTPError as error:
         raise UserError(
-            f"the Hub refused the data set {name!r} ({_line(error)}); check the name, or {way_out}"
+            f"the Hub refused the data set {name!r} ({first_line(error)}); check the name, "
+            f"or {way_out}"
         ) from None
     except Exception as error:  # the client's network errors differ between its versions
         raise UserError(
-            f"the Hub cannot be reached for the data set {name!r} ({_line(error)}); {way_out}"
+            f"the Hub cannot be reached for the data set {name!r} ({first_line(error)}); {way_out}"
         ) from None
     return answer.sha or revision
 
@@ -255,7 +256,9 @@ def _errors_as_sentences(name: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # errors of the network, the parsers and the Hub's client
-        raise UserError(f"the data set {name!r} cannot be read further ({_line(error)})") from None
+        raise UserError(
+            f"the data set {name!r} cannot be read further ({first_line(error)})"
+        ) from None
     finally:
         for handler in handlers:
             handler.removeFilter(_no_error)
@@ -263,8 +266,3 @@ def _errors_as_sentences(name: str) -> Iterator[None]:
 
 def _no_error(record: logging.LogRecord) -> bool:
     return record.levelno < logging.ERROR
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -14,7 +14,7 @@ from gpt2_small.data.corpora.row_formats.parquet_rows import (
     check_pyarrow,
     kinds_of,
 )
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, first_line
 
 FILE = b"ARROW1"  # the magic bytes of Arrow's file format; its stream format has none
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
@@ -87,8 +87,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
                 batches = iter(reader)
             yield reader.schema, batches
     except (OSError, pyarrow.ArrowException) as error:
-        reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
-        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}") from None
+        raise UserError(f"{path} is damaged ({first_line(error)}); {COPY_AGAIN}") from None
 
 
 def _check_end(path: Path, file: Any) -> None:

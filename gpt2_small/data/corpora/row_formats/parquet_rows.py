@@ -7,7 +7,7 @@ from typing import Any
 
 from gpt2_small.data.corpora.corpus import Place
 from gpt2_small.data.corpora.decompression import COPY_AGAIN
-from gpt2_small.errors import UserError, package_missing
+from gpt2_small.errors import UserError, first_line, package_missing
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
 
 ROWS_AT_ONCE = 1000
@@ -74,8 +74,7 @@ def _parquet(path: Path) -> Iterator[Any]:
             yield file
     except (OSError, pyarrow.ArrowException) as error:
         refuse_lfs_pointer(path)
-        reason = (str(error).splitlines() or ["it ends too early"])[0].rstrip(".")
-        raise UserError(f"{path} is damaged ({reason}); {COPY_AGAIN}") from None
+        raise UserError(f"{path} is damaged ({first_line(error)}); {COPY_AGAIN}") from None
 
 
 def check_pyarrow(path: Path) -> None:
