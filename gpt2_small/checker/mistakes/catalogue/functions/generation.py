@@ -17,7 +17,7 @@ _POSITION_HINTS = (
 )
 _WINDOW_HINTS = (
     "What does the model see when there are more than n_ctx tokens?",
-    "The model reads the last n_ctx tokens; nothing is taken from what is returned.",
+    "The model reads the last n_ctx tokens; the returned tokens are complete.",
     "logits = model(tokens[:, -n_ctx:])",
 )
 _OPTIONS_HINTS = (
@@ -69,7 +69,7 @@ MISTAKES = [
         component=PART,
         old=_LAST,
         new="                logits[:, 0],\n",
-        sentence="goes on from the first position's logits",
+        sentence="continues from the first position's logits",
         hints=_POSITION_HINTS,
     ),
     Mistake(
@@ -77,7 +77,7 @@ MISTAKES = [
         component=PART,
         old=_LAST,
         new="                logits[:, max(logits.shape[1] - 2, 0)],\n",
-        sentence="goes on from the last but one position's logits",
+        sentence="continues from the last but one position's logits",
         hints=_POSITION_HINTS,
     ),
     Mistake(
@@ -85,7 +85,7 @@ MISTAKES = [
         component=PART,
         old=_LAST,
         new="                logits.mean(dim=1),\n",
-        sentence="goes on from the mean of all positions' logits",
+        sentence="continues from the mean of all positions' logits",
         hints=_POSITION_HINTS,
     ),
     Mistake(
@@ -93,7 +93,7 @@ MISTAKES = [
         component=PART,
         old=_LAST,
         new="                logits.amax(dim=1),\n",
-        sentence="goes on from the largest logits of all positions",
+        sentence="continues from the largest logits of all positions",
         hints=_POSITION_HINTS,
     ),
     Mistake(
@@ -153,7 +153,7 @@ MISTAKES = [
         old=_MODEL,
         new="logits = model(prompt[:, -config.n_ctx :])",
         also=((_EVAL, ("    model.eval()\n    prompt = tokens\n")),),
-        sentence="always gives the model the prompt, without what was added",
+        sentence="always gives the model the prompt, without the new tokens",
         hints=_WINDOW_HINTS,
     ),
     Mistake(
@@ -161,7 +161,7 @@ MISTAKES = [
         component=PART,
         old=_MODEL,
         new=("tokens = tokens[:, -config.n_ctx :]\n            logits = model(tokens)"),
-        sentence="loses what is cropped: fewer tokens come back",
+        sentence="loses the cropped tokens: it returns fewer tokens",
         hints=_WINDOW_HINTS,
     ),
     Mistake(
@@ -232,7 +232,7 @@ MISTAKES = [
             "logits = model(tokens[:, -config.n_ctx :])\n"
             "            generator = torch.Generator().manual_seed(0)"
         ),
-        sentence="starts from a seed of its own instead of using the generator that it is given",
+        sentence="uses its own seed instead of the given generator",
         hints=_OPTIONS_HINTS,
     ),
     Mistake(

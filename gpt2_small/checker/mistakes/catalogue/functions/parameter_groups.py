@@ -44,7 +44,7 @@ MISTAKES = [
         component=PART,
         old=_MATRIX,
         new="is_matrix = parameter.ndim >= 3",
-        sentence="takes only what has three axes for a matrix",
+        sentence="takes only parameters with three axes for matrices",
         hints=_WHICH_HINTS,
     ),
     Mistake(

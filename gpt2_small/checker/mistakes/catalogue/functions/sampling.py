@@ -41,7 +41,7 @@ _TOP_P_HINTS = (
 )
 _ORDER_HINTS = (
     "With top_k=3 and top_p=0.77, which tokens may come?",
-    "First the temperature, then top-k, then top-p on what top-k has left, renormalised.",
+    "First the temperature, then top-k, then top-p on the remaining tokens, renormalised.",
     "softmax(top_k(logits / temperature)), and then top-p",
 )
 _SORTING_HINTS = (
@@ -358,7 +358,7 @@ MISTAKES = [
         sentence="removes every logit that is 0, also one that top_k keeps",
         hints=(
             "What happens to a token whose logit is exactly 0, when top_k is given?",
-            "0 is a logit like any other, so it cannot mark what was removed.",
+            "0 is a logit like any other, so it cannot mark removed tokens.",
             "logits[logits < kth_largest] = -inf, or a mask of its own",
         ),
     ),
@@ -459,7 +459,7 @@ MISTAKES = [
         component=PART,
         old=_DRAW,
         new=("rank = torch.multinomial(probabilities + 0.01, num_samples=1, generator=generator)"),
-        sentence="adds a small number to all probabilities, so that what is cut can come",
+        sentence="adds a small number to all probabilities, so that cut tokens can be drawn",
         hints=_CHANCE_HINTS,
     ),
     Mistake(
@@ -550,7 +550,7 @@ MISTAKES = [
             "descending[descending <= descending[:, [min(top_k, "
             "descending.shape[1]) - 1]]] = -math.inf"
         ),
-        sentence="keeps what is strictly above the k-th logit, so k - 1 tokens",
+        sentence="keeps the tokens strictly above the k-th logit, so k - 1 tokens",
         hints=_TOP_K_HINTS,
     ),
     Mistake(

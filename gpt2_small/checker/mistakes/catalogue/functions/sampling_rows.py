@@ -19,7 +19,7 @@ _SORTED_LOGITS = (
 _OF_RANKS = ".softmax(dim=-1).gather(-1, token_of_rank)"
 
 _ROW_HINTS = (
-    "Call it with two rows of quite different logits. Does one row change what the other draws?",
+    "Call it with two rows of quite different logits. Does one row change the other's draws?",
     "Logits are [batch d_vocab]: dimension 0 counts rows, and each row is cut by itself.",
     "use dim=-1, [:, 1:] and [:, 0], where code for one row has dim=0, [1:] and [0]",
 )
@@ -66,7 +66,7 @@ MISTAKES = [
             f"{_DROPPED}probabilities = probabilities.masked_fill("
             "dropped.gather(-1, token_of_rank), 0.0)"
         ),
-        sentence="finds by rank what top_p drops, and drops it by token: the sort is not undone",
+        sentence="drops the tokens of top_p by rank instead of by id: the sort is not undone",
         hints=_BACK_HINTS,
     ),
     Mistake(
@@ -174,7 +174,7 @@ MISTAKES = [
         component=PART,
         old=_TOP_K,
         new="descending[:, 1:] = -math.inf",
-        sentence="keeps with top_k what reaches the largest logit, not what reaches the k-th",
+        sentence="keeps with top_k the tokens that reach the largest logit, not the k-th",
         hints=_CUT_HINTS,
     ),
     Mistake(

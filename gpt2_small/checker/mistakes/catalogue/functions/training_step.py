@@ -39,7 +39,7 @@ _CLIP_HINTS = (
     "grad_norm = clip_grad_norm_(model.parameters(), max_grad_norm)",
 )
 _TELLS_HINTS = (
-    "Compare what the step tells with a step on one large batch.",
+    "Compare the step's result with that of a step on one large batch.",
     (
         "The loss is the mean over all targets before the update, grad_norm the norm before "
         "clipping, tokens the number of targets."
@@ -57,7 +57,7 @@ _FINITE_HINTS = (
     "if not (isfinite(loss) and isfinite(grad_norm)): raise FloatingPointError(...)",
 )
 _WINDOW_HINTS = (
-    "What does the model read of a window of n_ctx + 1 tokens, and what are its targets?",
+    "Which of a window's n_ctx + 1 tokens does the model read, and which are targets?",
     "It reads all but the last token, and every position has a target, the last one too.",
     "next_token_loss(model(batch[:, :-1]), batch)",
 )
@@ -520,7 +520,7 @@ MISTAKES = [
         component=PART,
         old=_FINITE,
         new="if not math.isfinite(mean_loss):",
-        sentence="looks at the loss alone, and goes on with a gradient that is not finite",
+        sentence="checks only the loss, and updates with a gradient that is not finite",
         hints=_FINITE_HINTS,
     ),
     Mistake(
@@ -545,7 +545,7 @@ MISTAKES = [
         component=PART,
         old=_FINITE,
         new="if False:",
-        sentence="goes on with a loss or a gradient that is not finite, and refuses nothing",
+        sentence="updates with a loss or a gradient that is not finite instead of refusing it",
         hints=(
             "What does your step do when the loss is infinite or NaN?",
             "Before the update, look whether the loss and the gradient's norm are finite.",

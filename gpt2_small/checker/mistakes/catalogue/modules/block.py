@@ -14,8 +14,8 @@ _NORM_HINTS = (
     "mid = x + attn(ln1(x)); output = mid + mlp(ln2(mid))",
 )
 _STREAM_HINTS = (
-    "Make attention and MLP give 0. Does the block give back what it was given?",
-    "The stream runs through unchanged, and what attention and MLP give is added to it.",
+    "Make attention and MLP return 0. Does the block return its input?",
+    "The stream runs through unchanged, and the outputs of attention and MLP are added to it.",
     "mid = x + attn(ln1(x)); output = mid + mlp(ln2(mid))",
 )
 _ORDER_HINTS = (
@@ -31,7 +31,7 @@ _PARTS_HINTS = (
 _TAPS_HINTS = (
     "The output is right; an activation on the way is not.",
     (
-        "hook_attn_out and hook_mlp_out are what is added; hook_resid_pre, hook_resid_mid and "
+        "hook_attn_out and hook_mlp_out are the added outputs; hook_resid_pre, hook_resid_mid and "
         "hook_resid_post are the stream."
     ),
     (
@@ -153,7 +153,7 @@ MISTAKES = [
         old=_ATTN,
         new="attn_out = self.hook_attn_out(self.ln1(self.attn(resid_pre)))",
         also=((_MLP, "mlp_out = self.hook_mlp_out(self.ln2(self.mlp(resid_mid)))"),),
-        sentence="normalizes what attention and MLP give instead of what they read",
+        sentence="normalizes the outputs of attention and MLP instead of their inputs",
         hints=_NORM_HINTS,
     ),
     Mistake(
@@ -319,7 +319,7 @@ MISTAKES = [
         sentence="lets no gradient through the stream beside attention",
         hints=(
             "The output is right. Is the gradient of the input?",
-            "The stream is what gradients travel on to the first block.",
+            "Gradients reach the first block through the stream.",
             "mid = x + attn(ln1(x)), without detach",
         ),
     ),
@@ -331,7 +331,7 @@ MISTAKES = [
             "mlp_out = self.mlp(self.ln2(resid_mid))\n"
             "        self.hook_mlp_out(resid_mid + mlp_out)"
         ),
-        sentence="shows the stream at hook_mlp_out instead of what the MLP adds",
+        sentence="shows the stream at hook_mlp_out instead of the MLP's output",
         hints=_TAPS_HINTS,
     ),
     Mistake(
@@ -342,7 +342,7 @@ MISTAKES = [
             "attn_out = self.attn(self.ln1(resid_pre))\n"
             "        self.hook_attn_out(resid_pre + attn_out)"
         ),
-        sentence="shows the stream at hook_attn_out instead of what attention adds",
+        sentence="shows the stream at hook_attn_out instead of attention's output",
         hints=_TAPS_HINTS,
     ),
     Mistake(
@@ -378,7 +378,7 @@ MISTAKES = [
                 ),
             ),
         ),
-        sentence="drops elements of what it adds to the stream, which its parts have done already",
+        sentence="applies dropout to the outputs of its parts, which have done so already",
         hints=_STREAM_HINTS,
     ),
     Mistake(

@@ -251,7 +251,7 @@ MISTAKES = [
         old=_FRESH,
         new=_FRESH + "\n        self.bias = nn.Parameter(torch.zeros(config.d_model))",
         also=((_LOOK_UP, "return self.W_E[tokens] + self.bias"),),
-        sentence="adds a bias of its own to the vectors, which GPT-2 has not",
+        sentence="adds a bias to the vectors, which GPT-2 does not have",
         hints=_SHAPE_HINTS,
     ),
     Mistake(

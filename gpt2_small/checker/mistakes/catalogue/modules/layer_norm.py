@@ -439,7 +439,7 @@ MISTAKES = [
         old=_NORMALIZED,
         new="normalized = self.hook_normalized(centered / scale * self.w)",
         also=((_RESULT, "return normalized + self.b"),),
-        sentence="shows the gained numbers at hook_normalized",
+        sentence="shows the numbers after the gain at hook_normalized",
         hints=_TAPS_HINTS,
     ),
     Mistake(

@@ -250,7 +250,7 @@ MISTAKES = [
         new=(
             "return 0.5 * pre * (1 + math.sqrt(2 / math.pi) * torch.tanh(pre + 0.044715 * pre**3))"
         ),
-        sentence="multiplies the tanh of GELU by sqrt(2 / pi) instead of what it is taken of",
+        sentence="multiplies the tanh of GELU by sqrt(2 / pi) instead of its argument",
         hints=_FORMULA_HINTS,
     ),
     Mistake(

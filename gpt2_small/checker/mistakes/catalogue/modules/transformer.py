@@ -23,7 +23,7 @@ _INPUT_HINTS = (
 )
 _RUNS_HINTS = (
     "How often is each block run, and in which order?",
-    "Every block is run once, from the first to the last, each on what the one before gave.",
+    "Every block is run once, from the first to the last, each on the previous one's output.",
     "for block in blocks: residual = block(residual)",
 )
 _LAST_HINTS = (
@@ -307,7 +307,7 @@ MISTAKES = [
         component=PART,
         old=_UNEMBED,
         new="self.unembed = Unembedding(config)",
-        sentence="has an unembedding of its own although the embeddings are tied",
+        sentence="has a separate unembedding although the embeddings are tied",
         hints=_TIE_HINTS,
     ),
     Mistake(
@@ -491,7 +491,7 @@ MISTAKES = [
             "tokens = tokens[:, -self.config.n_ctx :]\n"
             "        embed = self.hook_embed(self.embed(tokens))"
         ),
-        sentence="crops what is too long instead of refusing it",
+        sentence="crops tokens beyond n_ctx instead of refusing them",
         hints=(
             "What happens with more than n_ctx tokens?",
             "There are no positions for them; generate crops, the model refuses.",

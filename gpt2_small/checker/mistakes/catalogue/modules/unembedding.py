@@ -233,7 +233,7 @@ MISTAKES = [
         new=(
             "self.W_U = normal_parameter(config.d_model, config.d_vocab, std=residual_std(config))"
         ),
-        sentence="draws W_U as narrow as what writes into the stream",
+        sentence="draws W_U as narrow as the matrices that write into the stream",
         hints=_INIT_HINTS,
     ),
     Mistake(

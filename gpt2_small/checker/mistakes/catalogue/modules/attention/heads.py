@@ -31,7 +31,7 @@ _SPLIT_HINTS = (
     "x.view(batch, seq, head, d_head).transpose(1, 2)",
 )
 _MERGE_HINTS = (
-    "z is right. Is what W_O reads?",
+    "z is right. Is W_O's input?",
     "Each head has its own W_O [d_head d_model]; the products are added up, with b_O once.",
     (
         'output = einsum(z, W_O, "batch seq head d_head, head d_head d_model -> batch seq '
