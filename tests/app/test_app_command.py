@@ -1,5 +1,6 @@
 """Test `app` and `serve` as processes: the address they print, and their end."""
 
+import os
 import re
 import signal
 import socket
@@ -40,10 +41,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[tuple[Fork, str]]:
+def started(*arguments: str, cwd: Path, **environment: str) -> Iterator[tuple[Fork, str]]:
     """Start a server, and yield the first line it prints, which must be the only one."""
     command = ("-m", "gpt2_small", *arguments)
-    process = the_forks().start_python(*command, cwd=cwd, PYTHONPATH=str(ROOT))
+    process = the_forks().start_python(*command, cwd=cwd, PYTHONPATH=str(ROOT), **environment)
     try:
         wait_until(lambda: process.out.endswith("\n") or process.poll() is not None)
         printed = process.out
@@ -90,6 +91,19 @@ def test_app_prints_only_its_address_and_exits_with_0_despite_an_open_stream(run
     with started(*arguments, cwd=tmp_path) as (process, line):
         assert line.strip() == address
         assert ended_by(process, signal.SIGINT) == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the browser is a shell script")
+def test_a_browser_in_the_terminal_does_not_keep_the_page_waiting(tmp_path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nwhile [ -e open ]; do sleep 0.1; done\n")
+    browser.chmod(0o755)
+    (tmp_path / "open").write_text("")
+    arguments = ("app", "--port", "0")
+    with started(*arguments, cwd=tmp_path, BROWSER=f"{browser} %s") as (process, line):
+        assert httpx.get(line.strip(), timeout=60).status_code == 200
+        (tmp_path / "open").unlink()
+        assert ended_by(process, signal.SIGTERM) == 0
 
 
 def test_serve_prints_only_its_address_and_exits_with_0_despite_an_open_stream(

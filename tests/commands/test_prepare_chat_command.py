@@ -83,6 +83,8 @@ def test_a_split_by_path_prints_a_warning(
         (["rows.jsonl", "--chat", "--out", "rows.jsonl"], "exists already"),
         (["rows.jsonl", "--show", "2"], "holds no conversations"),
         (["rows.jsonl", "--show", "2", "--chat"], "--chat does not go with --show"),
+        (["rows.jsonl", "--show", "2", "--tokenizer", "byte"], "--tokenizer does not go with"),
+        (["rows.jsonl", "--chat", "--out", "x", "--skip-bad-rows", "0"], "--skip-bad-rows does"),
     ],
 )
 def test_an_impossible_option_is_refused_in_one_sentence_and_writes_nothing(

@@ -57,8 +57,9 @@ def prepare(
         ),
     ] = None,
     skip_bad_rows: Annotated[
-        float, typer.Option(help="Share of unreadable rows to allow.", metavar="P")
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Share of unreadable rows to allow (default: 0.01).", metavar="P"),
+    ] = None,
     processes: Annotated[
         int | None, typer.Option(help="Tokeniser processes (default: one per core).", metavar="N")
     ] = None,
@@ -103,15 +104,28 @@ def prepare(
         "--max-length": max_length,
         "--too-long": too_long,
     }
-    for_text = {"--shard-tokens": shard_tokens, "--column": column, "--processes": processes}
+    for_text = {
+        "--format": None if kind == "bin" else kind,
+        "--shard-tokens": shard_tokens,
+        "--column": column,
+        "--skip-bad-rows": skip_bad_rows,
+        "--processes": processes,
+    }
+    for_both = {
+        "--tokenizer": tokenizer,
+        "--validation-share": validation_share,
+        "--max-documents": max_documents,
+        "--split": split,
+    }
     if show is not None:
-        _refuse_with("--show", {**for_chat, **for_text, "--out": out, "--chat": chat or None})
+        others = {"--out": out, "--chat": chat or None}
+        _refuse_with("--show", {**for_chat, **for_text, **for_both, **others})
         show_chats(text, show)
         return
     if out is None:
         raise UserError("there is no --out; give a new folder for the result")
     if chat:
-        _refuse_with("--chat", for_text | {"--format": None if kind == "bin" else kind})
+        _refuse_with("--chat", for_text)
         options_given = {
             "shape": from_,
             "tokenizer": tokenizer,
@@ -127,14 +141,7 @@ def prepare(
         return
     _refuse_without_chat(for_chat)
     if text == HELLASWAG and not Path(text).exists():
-        others = {
-            "--tokenizer": tokenizer,
-            "--format": None if kind == "bin" else kind,
-            "--validation-share": validation_share,
-            "--max-documents": max_documents,
-            "--split": split,
-        }
-        _refuse_with(HELLASWAG, for_text | others)
+        _refuse_with(HELLASWAG, for_text | for_both)
         prepare_questions(out)
         return
     of_shards = {
@@ -143,13 +150,14 @@ def prepare(
         "shard_tokens": shard_tokens,
         "validation_share": validation_share,
     }
-    of_text = {
+    of_text: dict[str, Any] = {
         "column": column,
         "split": split,
         "max_documents": max_documents,
-        "skipped_share": skip_bad_rows,
         "processes": processes,
     }
+    if skip_bad_rows is not None:
+        of_text["skipped_share"] = skip_bad_rows
     prepare_shards(text, out, of_shards, of_text)
 
 
