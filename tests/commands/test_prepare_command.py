@@ -71,7 +71,7 @@ def test_the_command_writes_the_same_files_as_the_function(command, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
-        (["--tokenizer", "gtp2"], "unknown tokenizer 'gtp2'; did you mean 'gpt2'?"),
+        (["--tokenizer", "gtp2"], "unknown tokenizer 'gtp2'; did you mean gpt2?"),
         (["--format", "txt"], "--format is 'txt'; give bin or npy"),
         (["--shard-tokens", "0"], "--shard-tokens is 0; give at least 1"),
         (["--validation-share", "nan"], "--validation-share is nan; give more than 0"),

@@ -167,7 +167,7 @@ def test_a_learners_file_can_be_trained_in_bfloat16(command, solution):
         ([*SMALL, "--data", "plai.txt"], "no data set 'plai.txt'; did you mean play.txt?"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "nan"], "--learning-rate is nan"),
         ([*SMALL, "--data", "play.txt", "--learning-rate", "-1"], "--learning-rate is -1.0"),
-        ([*SMALL, "--data", "play.txt", "--set", "n_layer=2"], "did you mean 'n_layers'?"),
+        ([*SMALL, "--data", "play.txt", "--set", "n_layer=2"], "did you mean n_layers?"),
         ([*SMALL, "--data", "play.txt", "--set", "n_heads=3"], "n_heads * d_head is"),
         ([*SMALL, "--data", "play.txt", "--set", "n_ctx=9999"], "fewer than the 10000 of one"),
         ([*SMALL, "--data", "play.txt", "--micro-batch-size", "5"], "does not divide the 12"),
