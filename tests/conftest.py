@@ -90,10 +90,21 @@ def generator() -> "torch.Generator":
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """Use two threads, for the few tests whose tensors are large."""
+    yield from threads(2)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Use one thread, for tests of many small tensors."""
+    yield from threads(1)
+
+
+def threads(count: int) -> Iterator[None]:
+    """Let torch use this many threads until the generator goes on."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(count)
     yield
     torch.set_num_threads(before)
 

@@ -9,11 +9,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 
 import gpt2_small
 from gpt2_small import binding
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "gpt2_small"
 
 # A room may import from lower floors and from itself, not from other rooms of its floor.

@@ -95,17 +95,6 @@ def with_reference(path: Path) -> tuple[ModuleType, list[str]]:
     return module, own
 
 
-def try_file(path: Path, seed: int = 0) -> list[Trial]:
-    """Try every part that a file has."""
-    _, own = with_reference(path)
-    trials = []
-    for part in own:
-        module = binding.load(path)
-        stand_in(module, [part])
-        trials.append(try_part(module, part, seed, path.read_bytes()))
-    return trials
-
-
 def named_right(mistake: Mistake, trial: Trial) -> bool:
     """Whether a mistake is named by its own id, or by one that no check can distinguish from it."""
     return trial.named in ((mistake.id,), (mistake.same_as,))

@@ -6,40 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from app_pages import MASK, SHAPE, TEXT, WRONG_MASK, lines, page_of, random_model, small_run
+from app_pages import MASK, SHAPE, WRONG_MASK, lines, random_model
 
 from gpt2_small import binding
 from gpt2_small.app import activation_views, activations
-from gpt2_small.app.models import Models, ShownModel
+from gpt2_small.app.models import ShownModel
 from gpt2_small.generation import LoadedModel
 from gpt2_small.model.hooks import hooks, run_with_cache
 from gpt2_small.tokenizers.registry import make_tokenizer
-
-
-@pytest.fixture(scope="module")
-def run(solution, tmp_path_factory):
-    return small_run(solution, tmp_path_factory.mktemp("run") / "small", steps=(3, 9))
-
-
-@pytest.fixture(scope="module")
-def models(run):
-    return Models(str(run))
-
-
-@pytest.fixture(scope="module")
-def client(models):
-    with page_of(models) as (client, _):
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shown(models) -> ShownModel:
-    return models.get("main")
-
-
-@pytest.fixture(scope="module")
-def ids(shown) -> list[int]:
-    return shown.tokenizer.encode(TEXT)
 
 
 def test_a_heads_weights_equal_the_cached_pattern(client, shown, ids) -> None:

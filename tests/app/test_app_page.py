@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from app_pages import MASK, SHAPE, TEXT, lines, page_of, random_model, small_run
+from app_pages import MASK, SHAPE, TEXT, lines, page_of, random_model
 
 from gpt2_small import binding
 from gpt2_small.app import token_views
@@ -14,32 +14,6 @@ from gpt2_small.app.models import Models, ShownModel
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.stories import StoriesTokenizer
 from gpt2_small.weights import export_hugging_face
-
-
-@pytest.fixture(scope="module")
-def run(solution, tmp_path_factory):
-    return small_run(solution, tmp_path_factory.mktemp("run") / "small", steps=(3, 9))
-
-
-@pytest.fixture(scope="module")
-def models(run):
-    return Models(str(run))
-
-
-@pytest.fixture(scope="module")
-def client(models):
-    with page_of(models) as (client, _):
-        yield client
-
-
-@pytest.fixture(scope="module")
-def shown(models) -> ShownModel:
-    return models.get("main")
-
-
-@pytest.fixture(scope="module")
-def ids(shown) -> list[int]:
-    return shown.tokenizer.encode(TEXT)
 
 
 def test_the_page_and_its_files_are_served_with_content_types(client) -> None:

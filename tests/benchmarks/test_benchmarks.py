@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from processes import run_python
+from processes import ROOT, run_python
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 TINY = ["--preset", "tiny", "--rounds", "1", "--ceiling-size", "64"]
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from checking import check_text, wrong_text
 from default_share import few
+from processes import ROOT
 from shape_types import check_shapes
 
 import gpt2_small
@@ -28,21 +28,14 @@ from gpt2_small.checker.claims.judging.runner import judge, judge_one, stand_in
 from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import FILE_OF, PARTS
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FUSED = ROOT / "tests" / "checker" / "styles" / "fused.py"
 RIGHT = sorted((ROOT / "tests" / "checker" / "right_files").glob("*.py"))
 KNOWN = [m for m in mistake.catalogue() if m.same_as is None]
 # A module, and functions that draw, count and sort; `pytest -m slow` tries every mistake of a part.
 FEW = ("LayerNorm", "sample", "learning_rate", "parameter_groups")
 ONE_OF_A_FEW_PARTS = [next(m for m in KNOWN if m.component == part) for part in FEW]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def reworded() -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import exit_code_of
+from command_line import Pipe, exit_code_of
 
 from gpt2_small import binding
 from gpt2_small.commands.models import chat as command
@@ -71,16 +71,9 @@ def test_a_json_report_to_standard_output_replaces_the_answer(
 def test_a_message_from_a_pipe_gets_the_same_answer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Pipe:
-        buffer = type("Bytes", (), {"read": staticmethod(lambda: b"Hi\n")})
-
-        @staticmethod
-        def isatty() -> bool:
-            return False
-
     assert run(monkeypatch, str(folder / "byte-chat"), "Hi", *SHORT) == 0
     given = capsys.readouterr().out
-    monkeypatch.setattr(sys, "stdin", Pipe)
+    monkeypatch.setattr(sys, "stdin", Pipe(b"Hi\n"))
     assert run(monkeypatch, str(folder / "byte-chat"), *SHORT) == 0
     assert capsys.readouterr().out == given
 

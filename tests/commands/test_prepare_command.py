@@ -11,7 +11,7 @@ from command_line import exit_code_of
 from pages import block
 from processes import printed_by
 from rich.console import Console
-from shard_folders import bytes_of, json_lines, made, written
+from shard_folders import PLAY, bytes_of, json_lines, made, write_file, written
 
 from gpt2_small import cli
 from gpt2_small.commands.screens import prepare_view
@@ -20,14 +20,10 @@ from gpt2_small.data.corpora.named_corpora import NAMES
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.prepare_options import in_bytes
 
-PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(300))
-
 
 @pytest.fixture
 def play(tmp_path):
-    path = tmp_path / "play.txt"
-    path.write_bytes(PLAY.encode())
-    return path
+    return write_file(tmp_path / "play.txt", PLAY)
 
 
 @pytest.fixture

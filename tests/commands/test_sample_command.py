@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from against_reference import edited_reference
-from command_line import exit_code_of
+from command_line import Pipe, Terminal, exit_code_of
 from forked import the_forks, wait_until
-from sample_command import NEW_TOKENS, Pipe, Terminal, expected, make_run, sample_command
+from sample_command import NEW_TOKENS, expected
 from small_continuations import small_model
 from small_gpt2s import hugging_face_gpt2, our_gpt2, saved_run
 
@@ -21,16 +21,6 @@ from gpt2_small.generation import (
 )
 from gpt2_small.generation.terminal_text import visible
 from gpt2_small.tokenizers.registry import ByteTokenizer
-
-
-@pytest.fixture
-def run_folder(tmp_path):
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def sample(run_folder, monkeypatch, capsys):
-    return sample_command(run_folder, monkeypatch, capsys)
 
 
 def test_the_prompt_is_printed_before_its_continuation(sample, run_folder):

@@ -4,22 +4,12 @@ import math
 
 import pytest
 import torch
-from sample_command import expected, make_run, report_of, sample_command
+from sample_command import expected, report_of
 from small_continuations import ROUNDING, small_model
 from small_gpt2s import N_CTX, characters, our_gpt2, saved_run
 
 from gpt2_small.generation.prompts import read_prompts
 from gpt2_small.tokenizers.registry import ByteTokenizer, make_tokenizer
-
-
-@pytest.fixture
-def run_folder(tmp_path):
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def sample(run_folder, monkeypatch, capsys):
-    return sample_command(run_folder, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

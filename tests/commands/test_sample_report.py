@@ -6,20 +6,10 @@ from dataclasses import asdict
 
 import pytest
 from forked import the_forks
-from sample_command import expected, make_run, report_of, sample_command
+from sample_command import expected, report_of
 from small_gpt2s import characters
 
 from gpt2_small import binding
-
-
-@pytest.fixture
-def run_folder(tmp_path):
-    return make_run(tmp_path)
-
-
-@pytest.fixture
-def sample(run_folder, monkeypatch, capsys):
-    return sample_command(run_folder, monkeypatch, capsys)
 
 
 def test_the_json_report_has_texts_log_probabilities_and_candidates(sample, run_folder, tmp_path):

@@ -7,36 +7,18 @@ import numpy as np
 import pytest
 import torch
 from shard_folders import (
-    PLAY,
     TOKENS,
     bytes_of,
-    folders_of_shards,
     json_lines,
     made,
     nanogpt_folder,
-    write_file,
+    windows_of,
     written,
 )
 
 from gpt2_small.data.shards import holds_shards, open_shards
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import CharTokenizer, save_tokenizer
-from gpt2_small.training.training_data import TextData
-
-
-def windows_of(folder, n_ctx, held_out_tokens=None):
-    return TextData(open_shards(folder), n_ctx, held_out_tokens)
-
-
-@pytest.fixture(scope="module")
-def play(tmp_path_factory):
-    return write_file(tmp_path_factory.mktemp("text") / "play.txt", PLAY)
-
-
-@pytest.fixture(scope="module")
-def prepared(play, tmp_path_factory):
-    """Return read-only folders of the same text, by their kind of shards."""
-    return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

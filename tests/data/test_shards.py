@@ -9,30 +9,14 @@ import numpy as np
 import pytest
 import torch
 from processes import printed_by
-from shard_folders import PLAY, folders_of_shards, made, nanogpt_folder, write_file
+from shard_folders import PLAY, made, nanogpt_folder, windows_of
 
 from gpt2_small.data.batches import bigram_loss, evaluation_batches
 from gpt2_small.data.shards import holds_shards, open_shards, token_sequence
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer, save_tokenizer
-from gpt2_small.training.training_data import TextData
 
 BATCH = {"seed": 5, "step": 3, "batch_size": 12, "n_ctx": 8}
-
-
-def windows_of(folder, n_ctx, held_out_tokens=None):
-    return TextData(open_shards(folder), n_ctx, held_out_tokens)
-
-
-@pytest.fixture(scope="module")
-def play(tmp_path_factory):
-    return write_file(tmp_path_factory.mktemp("text") / "play.txt", PLAY)
-
-
-@pytest.fixture(scope="module")
-def prepared(play, tmp_path_factory):
-    """Return read-only folders of the same text, by their kind of shards."""
-    return folders_of_shards(play, tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture

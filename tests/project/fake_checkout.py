@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from processes import ROOT
+
 CANDIDATES = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 # Stands in for Python: answers setup_env.sh's questions and logs its calls of pip.
 STAND_IN = r"""#!/usr/bin/env bash

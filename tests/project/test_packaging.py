@@ -10,11 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 from public_stub import STUB, public_stub
 
 import gpt2_small
 
-ROOT = Path(__file__).resolve().parents[2]
 NOT_PACKAGED = {"__pycache__", ".ipynb_checkpoints"}
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from fake_checkout import FakeCheckout, new_checkout, one_sentence
-
-ROOT = Path(__file__).resolve().parents[2]
+from processes import ROOT
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import dataclasses
 import shutil
 
-import live_oracle
 import pytest
+import store_references
 import torch
 from assert_close import assert_close
 
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", stored_reference.STORED)
 def test_deriving_a_reference_again_gives_the_stored_one(name):
-    stored, derived = stored_reference.stored_reference(name), live_oracle.derive(name)
+    stored, derived = stored_reference.stored_reference(name), store_references.derive(name)
     assert derived.config == stored.config
     assert torch.equal(derived.tokens, stored.tokens)
     assert_close(derived.logits, stored.logits, "the logits")
@@ -40,7 +40,7 @@ def test_deriving_a_reference_again_gives_the_stored_one(name):
 def test_a_stored_reference_is_restored_exactly(folder):
     reference = stored_reference.stored_reference("tied")
     changed = dataclasses.replace(reference, loss=reference.loss + 1)
-    live_oracle.store("tied", changed)
+    store_references.store("tied", changed)
     stored_reference.stored_reference.cache_clear()
     again = stored_reference.stored_reference("tied")
     assert again.loss == reference.loss + 1

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.timeout(300)
 BOTH = [signal.SIGINT, signal.SIGTERM]
 NAMES = [number.name for number in BOTH]
 ECHOES = "from gpt2_small.training import signals\nsignals.ECHO_SECONDS = {}\n"
-ELASTIC = "import os\nos.environ['TORCHELASTIC_RUN_ID'] = 'one'\n"
 
 
 def open_gate(gate: Path) -> str:

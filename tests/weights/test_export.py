@@ -4,10 +4,10 @@ import json
 import os
 import re
 import resource
-from pathlib import Path
 
 import pytest
 import torch
+from processes import ROOT
 from safetensors.torch import load_file
 from small_gpt2s import (
     PROPORTIONS,
@@ -29,7 +29,7 @@ from gpt2_small.weights import export_hugging_face, load_hugging_face
 pytestmark = pytest.mark.timeout(120)
 
 LOGIT_TOLERANCE = 1e-5  # float32, logits of magnitude 1, up to 48 blocks summed in another order
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "transformer-lens.md"
+PAGE = ROOT / "docs" / "transformer-lens.md"
 
 
 def assert_same_logits(left, right):

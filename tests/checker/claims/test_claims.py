@@ -14,6 +14,8 @@ from gpt2_small.checker.claims.judging import runner
 from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MODULES = [part for part in PARTS if part[0].isupper()]
 # This claim starts processes, so it is tested only in the sandbox.
 FORKS = "two processes make the same step as one"
@@ -142,14 +144,6 @@ FAULTS: dict[Fault, list[str]] = {
     saves_a_buffer: MODULES,
     refuses_nothing: [part for part in PARTS if part not in MODULES],
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def with_fault(fault: Fault, part: str) -> ModuleType:

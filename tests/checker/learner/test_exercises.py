@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from checking import check_text
 from filled_skeleton import filled_in
+from processes import ROOT
 
 from gpt2_small import binding
 from gpt2_small.checker.learner import progress
@@ -18,8 +19,6 @@ from gpt2_small.checker.learner.hints import GUIDES
 from gpt2_small.checker.learner.progress import Progress
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import Verdict
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,18 @@
 """Test the pages for learners and instructors against the commands' output."""
 
 import re
-from pathlib import Path
 
 import learner_screens
 import pytest
 import typer
+from processes import ROOT
 
 from gpt2_small import cli
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.parts import PARTS
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+DOCS = ROOT / "docs"
 LEARNERS, INSTRUCTORS = ((DOCS / name).read_text() for name in ("learners.md", "instructors.md"))
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 

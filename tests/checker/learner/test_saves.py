@@ -16,13 +16,6 @@ STAYS_SO = 10
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "my_gpt2.py"
-    file.write_text("a = 1\n")
-    return file
-
-
-@pytest.fixture
 def saved(file: Path) -> SavedFile:
     saved = SavedFile(file)
     assert saved.look() == Saved(b"a = 1\n")

@@ -20,13 +20,6 @@ from gpt2_small.checker.verdict import PartReport, Result, Verdict
 LOOKS = 20
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "my_gpt2.py"
-    file.write_text("a = 1\n")
-    return file
-
-
 def verdict_on(text: bytes, states: dict[str, str], **reports: PartReport) -> Verdict:
     results = [
         Result(part, "A claim", state, message="" if state == "passed" else "it is off", line=7)

@@ -4,20 +4,13 @@ from pathlib import Path
 
 import mistake_matrix as matrix
 import pytest
-import torch
 from test_mistake_matrix import trial_of
 from unlisted_slips import SLIPS, Slip
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # The default suite tries one in this many; the others are slow.
 ONE_IN = 40
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def trial_with(slip: Slip, folder: Path) -> matrix.Trial:

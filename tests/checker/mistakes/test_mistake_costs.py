@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from mistake_costs_page import cell, with_costs
+from processes import ROOT
 
 from gpt2_small.checker.mistakes.costs import Cost, measured_costs, model_mistakes
 
-ROOT = Path(__file__).parents[3]
 COMMAND = ROOT / "benchmarks" / "mistake_costs.py"
 
 

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import mistake_matrix as matrix
 import pytest
-import torch
 from default_share import few, one_in
+from processes import ROOT
 from teacher import opinions
 
 from gpt2_small import binding
@@ -16,8 +16,10 @@ from gpt2_small.checker.claims.judging.runner import stand_in
 from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FILES = Path(__file__).parents[1]
-PAGE = Path(__file__).parents[3] / "docs" / "mistakes.md"
+PAGE = ROOT / "docs" / "mistakes.md"
 WRONG = [m for m in mistake.catalogue() if not m.equivalent]
 RIGHT = [m for m in mistake.catalogue() if m.equivalent]
 WRONG_FILES = matrix.wrong_files(FILES / "wrong_files")
@@ -60,14 +62,6 @@ EXACT_BY_DEFAULT = (
 # slow` rejects and names all.
 QUICK = ("Embedding", "PositionalEmbedding", "next_token_loss", "learning_rate")
 ONE_IN, ONE_QUICK_IN = 20, 6
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def rejected(wrong: mistake.Mistake, seed: int = 0) -> str | None:

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import mistake_matrix as matrix
 import pytest
-import torch
 from test_mistake_matrix import trial_of
 from unlisted_slips import FILES
 
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import build
 from gpt2_small.checker.mistakes.matching import likely_pairs
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # By style and part: statements with their wrong replacements, and the two mistakes.
 PAIRS = [
@@ -53,14 +54,6 @@ PAIRS = [
         {"layer-norm-epsilon-outside", "layer-norm-gain-plus-one"},
     ),
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # The default suite tries one pair of attention, the part with the most mistakes.

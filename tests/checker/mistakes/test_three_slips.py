@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import mistake_matrix as matrix
 import pytest
-import torch
 from default_share import few
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct, find
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Slips that do not change a part's function. The other parts have none that fits beside most of
 # their mistakes.
@@ -68,14 +69,6 @@ def nameless(part: str, step: int = 1) -> tuple[list[tuple[str, ...]], int]:
         if mistake.id not in trial.named:
             lost.append((mistake.id, *trial.named))
     return lost, number
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("part", few(("LayerNorm", "Embedding"), FEW))

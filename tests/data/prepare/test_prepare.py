@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiktoken
 from shard_folders import (
+    SPACED_PLAY,
     bytes_of,
     divided,
     index_of,
@@ -31,14 +32,6 @@ from gpt2_small.tokenizers.registry import load_tokenizer, make_tokenizer
 
 # The pattern of openai/gpt-2.
 ORIGINAL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(400))
-
-
-@pytest.fixture
-def play(tmp_path):
-    path = tmp_path / "play.txt"
-    path.write_bytes(PLAY.encode())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +109,11 @@ def test_an_npy_shard_equals_the_file_of_numpy_save(tmp_path, play):
 @pytest.mark.parametrize("spec", ["gpt2", "byte", "char", "bpe:300"])
 def test_a_text_file_is_encoded_in_pieces_as_in_one(tmp_path, play, spec, small_batches):
     folder = made(play, tmp_path / "out", tokenizer=spec)
-    cut = len(PLAY) - len(PLAY) // 10
-    tokenizer = make_tokenizer(spec, PLAY if spec == "char" else PLAY[:cut])
+    cut = len(SPACED_PLAY) - len(SPACED_PLAY) // 10
+    tokenizer = make_tokenizer(spec, SPACED_PLAY if spec == "char" else SPACED_PLAY[:cut])
     assert load_tokenizer(folder).to_dict() == tokenizer.to_dict()
-    assert tokens_of(folder, "train") == tokenizer.encode(PLAY[:cut])
-    assert tokens_of(folder, "val") == tokenizer.encode(PLAY[cut:])
+    assert tokens_of(folder, "train") == tokenizer.encode(SPACED_PLAY[:cut])
+    assert tokens_of(folder, "val") == tokenizer.encode(SPACED_PLAY[cut:])
 
 
 def test_several_processes_write_the_same_bytes_as_one(tmp_path, lines, small_batches, monkeypatch):
@@ -187,9 +180,11 @@ def test_ids_past_65535_take_four_bytes(tmp_path, play, monkeypatch):
     for module in (parallel_encoding, prepare, index):
         monkeypatch.setattr(module, "id_dtype", lambda size: np.uint32)
     folder = made(play, tmp_path / "out", tokenizer="byte")
-    cut = len(PLAY) - len(PLAY) // 10
+    cut = len(SPACED_PLAY) - len(SPACED_PLAY) // 10
     assert index_of(folder)["dtype"] == "uint32"
-    assert np.fromfile(folder / "train.bin", dtype="<u4").tolist() == list(PLAY[:cut].encode())
+    assert np.fromfile(folder / "train.bin", dtype="<u4").tolist() == list(
+        SPACED_PLAY[:cut].encode()
+    )
 
 
 def test_all_copies_of_a_document_are_in_the_same_split(tmp_path):

@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from shard_folders import bytes_of, documents_of, index_of, made, steps_of, written
+from shard_folders import bytes_of, documents_read, index_of, made, steps_of, written
 
 from gpt2_small.data import prepare
 from gpt2_small.data.conversations.records import read_rows
@@ -27,14 +27,10 @@ def saved(path, columns, *, kind="stream", rows=7):
     return path
 
 
-def documents(path, **options):
-    return documents_of(made(path, path.parent / "out", **{"tokenizer": "byte", **options}))
-
-
 @pytest.mark.parametrize("kind", ["stream", "file"])
 def test_each_row_of_an_arrow_file_is_a_document(tmp_path, kind):
     columns = {"id": list(range(60)), "text": TEXTS}
-    assert documents(saved(tmp_path / "a.arrow", columns, kind=kind)) == sorted(TEXTS)
+    assert documents_read(saved(tmp_path / "a.arrow", columns, kind=kind)) == sorted(TEXTS)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +40,7 @@ def test_each_row_of_an_arrow_file_is_a_document(tmp_path, kind):
 )
 def test_every_arrow_type_of_text_is_read(tmp_path, type_):
     columns = {"text": pyarrow.array(TEXTS).cast(type_)}
-    assert documents(saved(tmp_path / "a.arrow", columns)) == sorted(TEXTS)
+    assert documents_read(saved(tmp_path / "a.arrow", columns)) == sorted(TEXTS)
 
 
 @pytest.mark.parametrize("kind", ["stream", "file"])
@@ -62,7 +58,7 @@ def test_a_file_truncated_while_it_is_read_is_refused(tmp_path, kind):
 def test_a_nested_field_is_read_and_rows_without_text_are_counted(tmp_path):
     rows = [{"body": text} for text in TEXTS] + [{"body": None}, None]
     path = saved(tmp_path / "a.arrow", {"n": range(62), "meta": rows})
-    assert documents(path, column="meta.body") == sorted(TEXTS)
+    assert documents_read(path, column="meta.body") == sorted(TEXTS)
     assert index_of(tmp_path / "out")["left_out"]["rows"]["empty"] == 2
 
 
@@ -73,7 +69,7 @@ def test_a_folder_saved_by_datasets_is_read_without_its_metadata_files(tmp_path)
     datasets.DatasetDict(
         {name: datasets.Dataset.from_dict({"text": texts}) for name, texts in parts.items()}
     ).save_to_disk(str(folder))
-    assert documents(folder) == sorted(TEXTS)
+    assert documents_read(folder) == sorted(TEXTS)
     left_out = index_of(tmp_path / "out")["left_out"]["files"]
     assert set(left_out) == {
         "dataset_dict.json",
@@ -99,7 +95,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, kind, left):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * left)])
     with pytest.raises(UserError, match=r"a\.arrow is damaged .*; copy it again"):
-        documents(path)
+        documents_read(path)
 
 
 def test_conversations_are_read_from_an_arrow_file(tmp_path):

@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 import pytest
-from shard_folders import made, steps_of, texts_of, write_file
+from shard_folders import made, remarks_of, texts_of, write_file
 
 from gpt2_small.data.corpora import decompression, text_files
 from gpt2_small.errors import UserError
@@ -22,10 +22,6 @@ def zstd(data):
 
 
 COMPRESSORS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
-
-
-def remarks_of(name, folder, **options):
-    return [line for step in steps_of(name, folder, **options) for line in step.remarks]
 
 
 # Compressed files

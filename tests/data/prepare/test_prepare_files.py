@@ -15,6 +15,7 @@ from shard_folders import (
     index_of,
     json_lines,
     made,
+    remarks_of,
     steps_of,
     texts_of,
     write_file,
@@ -37,10 +38,6 @@ def folder_of(folder, texts):
     for name, text in zip(names, texts, strict=False):
         write_file(folder / name, text)
     return folder
-
-
-def remarks_of(name, folder, **options):
-    return [line for step in steps_of(name, folder, **options) for line in step.remarks]
 
 
 # Folders

@@ -5,13 +5,11 @@ import itertools
 import sys
 
 import pytest
-from shard_folders import documents_of, index_of, json_lines, made, steps_of, written
+from shard_folders import PLAY, documents_of, index_of, json_lines, made, steps_of, written
 
 from gpt2_small.data.corpora import hub_corpus, named_corpora
 from gpt2_small.data.corpora.named_corpora import NAMES, open_corpus
 from gpt2_small.errors import UserError
-
-PLAY = "".join(f"Line {number} of a play, spoken by nobody.\n" for number in range(300))
 
 
 @pytest.mark.parametrize("name", [*NAMES[:4], "hub:owner/name"])

@@ -5,25 +5,11 @@ import os
 import shutil
 
 import pytest
-from shard_folders import bytes_of, made, set_small_batches, steps_of
+from shard_folders import SPACED_PLAY, bytes_of, made, steps_of
 
 from gpt2_small.data import prepare_options
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.errors import UserError
-
-PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
-
-
-@pytest.fixture
-def small_batches(monkeypatch):
-    set_small_batches(monkeypatch)
-
-
-@pytest.fixture
-def play(tmp_path):
-    path = tmp_path / "play.txt"
-    path.write_bytes(PLAY.encode())
-    return path
 
 
 @pytest.mark.parametrize(
@@ -48,7 +34,7 @@ def test_a_folder_begun_with_other_settings_is_refused_with_both_values(
 def test_a_text_that_has_changed_since_is_refused(tmp_path, play):
     folder = tmp_path / "out"
     list(itertools.islice(steps_of(play, folder, tokenizer="byte"), 2))
-    play.write_text(PLAY + "One more line.\n")
+    play.write_text(SPACED_PLAY + "One more line.\n")
     with pytest.raises(UserError, match=r"begun with sha256 of the text \w{12}\.\.\., and now"):
         list(steps_of(play, folder, tokenizer="byte"))
 
@@ -98,7 +84,7 @@ def test_a_disk_that_is_too_small_is_refused_with_both_numbers_before_anything_i
 
 def test_finished_shards_need_no_more_disk_space(tmp_path, play, small_batches, monkeypatch):
     folder = tmp_path / "out"
-    needed = 2 * len(PLAY)
+    needed = 2 * len(SPACED_PLAY)
     every = steps_of(play, folder, tokenizer="byte")
     while 2 * next(every).tokens < needed // 2:
         pass

@@ -13,7 +13,7 @@ import pytest
 from forked import wait_until
 from prepare_kills import Kills
 from processes import is_running
-from shard_folders import bytes_of, json_lines, made, set_small_batches, steps_of, written
+from shard_folders import SPACED_PLAY, bytes_of, json_lines, made, steps_of, written
 
 from gpt2_small.data import unfinished_folder as unfinished
 from gpt2_small.data.corpora import text_files
@@ -21,8 +21,6 @@ from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import shard_writer
 from gpt2_small.data.shards.opened_shards import open_shards
 from gpt2_small.errors import UserError
-
-PLAY = "".join(f"Line {number} of a play,\n\nspoken by nobody  .\t\n" for number in range(300))
 
 # Kill before these calls (after them, if the number is negative): while tokens are appended, a
 # shard is closed, a state is saved, and at the renames at the end.
@@ -39,18 +37,6 @@ KILLS = [
 OWNERS = {"writer": shard_writer.SplitWriter, "state": unfinished.UnfinishedFolder}
 CUT = {"tokenizer": "byte", "kind": "npy", "shard_tokens": 1500}
 CUT_FLAGS = ["--tokenizer", "byte", "--format", "npy", "--shard-tokens", "1500"]
-
-
-@pytest.fixture
-def small_batches(monkeypatch):
-    set_small_batches(monkeypatch)
-
-
-@pytest.fixture
-def play(tmp_path):
-    path = tmp_path / "play.txt"
-    path.write_bytes(PLAY.encode())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -237,10 +223,10 @@ def test_progress_includes_the_tokens_from_before_the_resume(tmp_path, play, sma
     assert second[-1] == PrepareProgress(
         stage="done",
         documents=2,
-        tokens=len(PLAY),
-        bytes=len(PLAY),
+        tokens=len(SPACED_PLAY),
+        bytes=len(SPACED_PLAY),
         total_documents=None,
-        total_bytes=len(PLAY),
+        total_bytes=len(SPACED_PLAY),
     )
     fractions = [step.fraction for step in second]
     assert fractions[1:] == sorted(fractions[1:])

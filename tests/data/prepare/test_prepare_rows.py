@@ -7,7 +7,16 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shard_folders import bytes_of, documents_of, index_of, json_lines, made, steps_of, written
+from shard_folders import (
+    bytes_of,
+    documents_of,
+    documents_read,
+    index_of,
+    json_lines,
+    made,
+    steps_of,
+    written,
+)
 
 from gpt2_small.data import prepare
 from gpt2_small.data.corpora import decompression
@@ -22,12 +31,6 @@ def rows(path, records):
     lines = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in records]
     path.write_bytes(b"".join(line + b"\n" for line in lines))
     return path
-
-
-def documents(path, **options):
-    """Return the documents read from a file."""
-    options = {"tokenizer": "byte", **options}
-    return documents_of(made(path, path.parent / "out", **options))
 
 
 def texts(*more):
@@ -65,23 +68,23 @@ def test_a_row_without_text_is_counted_at_any_place(tmp_path, first, counted):
 def test_a_changing_type_in_another_column_is_ignored(tmp_path):
     kinds = [None, 1, "one", [1], {"a": [None]}, {"a": "b"}]
     records = [{"id": kinds[n % 6], "text": text} for n, text in enumerate(TEXTS)]
-    assert documents(rows(tmp_path / "some.jsonl", records)) == texts()
+    assert documents_read(rows(tmp_path / "some.jsonl", records)) == texts()
 
 
 def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path):
     line = rb'{"text": "a \ud83d\ude00 pair, a lone \ud800 and \udcff"}'
     path = rows(tmp_path / "some.jsonl", [line, *({"text": text} for text in TEXTS)])
-    assert documents(path) == texts("a 😀 pair, a lone � and �")
+    assert documents_read(path) == texts("a 😀 pair, a lone � and �")
 
 
 def test_line_ends_blank_lines_byte_order_marks_and_a_missing_last_line_end_are_ignored(tmp_path):
     data = "\ufeff" + "\r\n\r\n".join(json.dumps({"text": text}) for text in TEXTS)
     (tmp_path / "some.ndjson").write_text(data, newline="")
-    assert documents(tmp_path / "some.ndjson") == texts()
+    assert documents_read(tmp_path / "some.ndjson") == texts()
 
 
 def test_lines_that_are_json_strings_are_documents(tmp_path):
-    assert documents(rows(tmp_path / "some.jsonl", TEXTS)) == texts()
+    assert documents_read(rows(tmp_path / "some.jsonl", TEXTS)) == texts()
 
 
 @pytest.mark.parametrize("name", ["body", "content", "the text", "a.b"])
@@ -89,7 +92,7 @@ def test_the_only_column_of_text_is_found(tmp_path, name):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column=name, stars=5, tags=["a"])
     if name == "a.b":
         with pytest.raises(UserError, match="columns of text are: "):
-            documents(path)
+            documents_read(path)
     else:
         remark = f"The documents are the texts in the column {name!r}."
         assert remark in list(steps_of(path, tmp_path / "out", tokenizer="byte"))[-1].remarks
@@ -107,29 +110,29 @@ def test_conversations_are_not_prepared_as_texts_of_another_column(tmp_path, suf
         rows(path, records)
     sentence = r"lists of objects in messages; prepare conversations with `prepare --chat`, or .*id"
     with pytest.raises(UserError, match=sentence):
-        documents(path)
-    assert documents(path, column="id") == sorted(f"id {n}" for n in range(20))
+        documents_read(path)
+    assert documents_read(path, column="id") == sorted(f"id {n}" for n in range(20))
 
 
 def test_several_columns_of_text_require_a_choice(tmp_path):
     path = json_lines(tmp_path / "some.jsonl", TEXTS, column="body", title="t")
     with pytest.raises(UserError, match="its columns of text are: body, title"):
-        documents(path)
+        documents_read(path)
     with pytest.raises(UserError, match=r"no text in a column 'bdy'; .* did you mean body\?"):
-        documents(path, column="bdy")
-    assert documents(path, column="body") == texts()
+        documents_read(path, column="bdy")
+    assert documents_read(path, column="body") == texts()
 
 
 def test_a_nested_field_is_chosen_with_a_dot(tmp_path):
     path = rows(tmp_path / "some.jsonl", [{"id": "x", "a": {"b": text}} for text in TEXTS])
-    assert documents(path, column="a.b") == texts()
+    assert documents_read(path, column="a.b") == texts()
 
 
 def test_too_many_bad_rows_are_refused_with_the_first_one_and_the_way_out(tmp_path):
     records = [{"text": text} for text in TEXTS]
     path = rows(tmp_path / "some.jsonl", [*records[:2], {"text": 5}, *records[2:]])
     with pytest.raises(UserError, match=r"1 of 31 rows .* row 3: its text is a number, not") as no:
-        documents(path)
+        documents_read(path)
     assert "--skip-bad-rows 0.033" in str(no.value)
     steps = list(steps_of(path, tmp_path / "out", tokenizer="byte", skipped_share=0.033))
     assert documents_of(tmp_path / "out") == texts()
@@ -141,7 +144,7 @@ def test_many_bad_rows_are_refused_long_before_the_end(tmp_path):
         tmp_path / "some.jsonl", [*({"text": text} for text in TEXTS), *[{"text": 5}] * 3000]
     )
     with pytest.raises(UserError, match=r"11 of 41 rows cannot be read"):
-        documents(path)
+        documents_read(path)
 
 
 def test_bad_rows_are_counted_once_over_all_interruptions(tmp_path, monkeypatch):
@@ -160,7 +163,7 @@ def test_bad_rows_are_counted_once_over_all_interruptions(tmp_path, monkeypatch)
 def test_compressed_rows_are_read_and_truncated_ones_refused(tmp_path):
     data = gzip.compress(json_lines(tmp_path / "plain.jsonl", TEXTS).read_bytes())
     (tmp_path / "some.jsonl.gz").write_bytes(data)
-    assert documents(tmp_path / "some.jsonl.gz") == texts()
+    assert documents_read(tmp_path / "some.jsonl.gz") == texts()
     (tmp_path / "cut.jsonl.gz").write_bytes(data[:-20])
     with pytest.raises(UserError, match=r"cut\.jsonl\.gz is truncated or damaged"):
         made(tmp_path / "cut.jsonl.gz", tmp_path / "cut")
@@ -176,7 +179,7 @@ def test_an_array_is_read_an_element_at_a_time(tmp_path, name, indent, monkeypat
     records = [{"n": [1, {"a": 2.5e3}], "text": f'{text} "\\ 😀'} for text in TEXTS]
     text = json.dumps(records, indent=indent, ensure_ascii=indent is None)
     (tmp_path / name).write_text(text, encoding="utf-8")
-    assert documents(tmp_path / name) == sorted(record["text"] for record in records)
+    assert documents_read(tmp_path / name) == sorted(record["text"] for record in records)
 
 
 @given(
@@ -202,7 +205,7 @@ def test_a_damaged_array_is_refused_with_the_place(tmp_path, end):
     text = json.dumps([{"text": text} for text in TEXTS])[:-1]
     (tmp_path / "some.json").write_text(f"{text}{end}")
     with pytest.raises(UserError, match=r"some\.json is not JSON from about byte [\d,]+ on"):
-        documents(tmp_path / "some.json")
+        documents_read(tmp_path / "some.json")
 
 
 def test_a_folder_with_one_json_object_per_file_is_read(tmp_path):
@@ -212,7 +215,7 @@ def test_a_folder_with_one_json_object_per_file_is_read(tmp_path):
         indent = number % 3 or None
         (tmp_path / f"set/{number:02}.json").write_text(json.dumps(record, indent=indent))
     (tmp_path / "set/settings.json").write_text('{"name": "the only text"}')
-    assert documents(tmp_path / "set") == texts()
+    assert documents_read(tmp_path / "set") == texts()
     left_out = index_of(tmp_path / "out")["left_out"]["files"]
     assert left_out == {"settings.json": "a JSON object without text"}
 
@@ -221,11 +224,11 @@ def test_a_folder_with_one_json_object_per_file_is_read(tmp_path):
 def test_an_object_without_text_is_refused_with_the_way_out(tmp_path, text):
     (tmp_path / "some.json").write_text(text)
     with pytest.raises(UserError, match=r"is one JSON object without a text in 'text'; give an"):
-        documents(tmp_path / "some.json")
+        documents_read(tmp_path / "some.json")
 
 
 def test_json_lines_in_a_json_file_are_read(tmp_path):
-    assert documents(json_lines(tmp_path / "some.json", TEXTS)) == texts()
+    assert documents_read(json_lines(tmp_path / "some.json", TEXTS)) == texts()
 
 
 def test_the_disk_space_for_json_lines_is_estimated_from_the_text_only(tmp_path):
@@ -240,4 +243,4 @@ def test_an_extremely_long_line_is_counted_and_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(decompression, "BLOCK_BYTES", 64)
     records = [{"text": text} for text in TEXTS]
     path = rows(tmp_path / "some.jsonl", [records[0], {"text": "x" * 9000}, *records[1:]])
-    assert documents(path, skipped_share=0.1) == texts()
+    assert documents_read(path, skipped_share=0.1) == texts()

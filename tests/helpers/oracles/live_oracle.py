@@ -1,14 +1,11 @@
 """Compute a small GPT-2's activations and gradients with TransformerLens and Hugging Face.
 
-The only file that calls them for this. `python tests/helpers/oracles/live_oracle.py` writes the
-package's stored references again.
+The only file that calls them for this. `tools/store_references.py` stores its results.
 """
 
 import copy
-import json
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,13 +25,6 @@ _HUGGING_FACE_NAMES = {
     "layer_norm_eps": "layer_norm_epsilon",
     "init_std": "initializer_range",
     "tied_embeddings": "tie_word_embeddings",
-}
-
-
-_SMALL = {"d_model": 24, "n_heads": 3, "d_head": 8, "d_mlp": 40, "n_ctx": 12, "d_vocab": 29}
-_RECIPES: dict[str, Any] = {
-    "tied": ({**_SMALL, "n_layers": 2, "tied_embeddings": True}, {"seed": 1, "seq": 11}),
-    "untied": ({**_SMALL, "n_layers": 3, "tied_embeddings": False}, {"seed": 2, "seq": 12}),
 }
 
 
@@ -223,32 +213,3 @@ def gradients_by_our_names(model: Any) -> dict[str, Tensor]:
 def versions() -> dict[str, str]:
     """Return the versions of the libraries used."""
     return {name: metadata.version(name) for name in ("transformer-lens", "transformers", "torch")}
-
-
-def derive(name: str) -> stored_reference.StoredReference:
-    """Compute again the reference that is stored under a name."""
-    fields: dict[str, Any]
-    how: dict[str, Any]
-    fields, how = _RECIPES[name]
-    return live_reference(fields, batch=2, **how)
-
-
-def store(name: str, reference: stored_reference.StoredReference) -> Path:
-    """Write a reference to the package, with the SHA-256 of its contents and library versions."""
-    from safetensors.torch import save_file
-
-    tensors = {field: getattr(reference, field) for field in ("tokens", "logits", "loss")}
-    for group in stored_reference.GROUPS:
-        tensors |= {f"{group}/{key}": value for key, value in getattr(reference, group).items()}
-    tensors = {key: tensor.detach().contiguous().clone() for key, tensor in tensors.items()}
-    about = {field: json.dumps(getattr(reference, field)) for field in ("config", "versions")}
-    path = stored_reference.stored_path(name)
-    path.parent.mkdir(exist_ok=True)
-    save_file(tensors, path, metadata={**about, "sha256": stored_reference.digest(tensors, about)})
-    path.chmod(0o644)
-    return path
-
-
-if __name__ == "__main__":
-    for stored in stored_reference.STORED:
-        store(stored, derive(stored))

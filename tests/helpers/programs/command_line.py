@@ -1,5 +1,6 @@
 """Run `gpt2-small` in this process and capture what it prints."""
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,20 @@ from pathlib import Path
 import pytest
 
 from gpt2_small import binding, cli, entry_point
+
+
+class Pipe(io.TextIOWrapper):
+    """Standard input with these bytes."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        super().__init__(io.BytesIO(data))
+
+
+class Terminal(Pipe):
+    """Standard input that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @dataclass

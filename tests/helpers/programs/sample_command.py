@@ -1,6 +1,5 @@
 """Run the command `sample` in this process, and return its output."""
 
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import exit_code_of
+from command_line import Pipe, exit_code_of
 from small_continuations import small_model
 from small_gpt2s import saved_run
 
@@ -19,16 +18,6 @@ from gpt2_small.generation.continuation import Continuation
 NEW_TOKENS = 12
 
 SampleCommand = Callable[..., tuple[int, str, str]]
-
-
-class Pipe(io.TextIOWrapper):
-    def __init__(self, data: bytes = b"") -> None:
-        super().__init__(io.BytesIO(data))
-
-
-class Terminal(Pipe):
-    def isatty(self) -> bool:
-        return True
 
 
 def make_run(folder: Path) -> Path:

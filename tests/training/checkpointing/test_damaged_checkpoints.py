@@ -1,7 +1,7 @@
 """Test damaged checkpoints: they are reported and renamed, and the one before resumes."""
 
 import pytest
-from resumed_runs import finished_run, stopped_run
+from resumed_runs import stopped_run
 from small_runs import files_under, flip, logged, state_at, train
 
 from gpt2_small.errors import UserError
@@ -9,11 +9,6 @@ from gpt2_small.runs import read_run
 from gpt2_small.training.checkpointing.checkpoints import last_intact_checkpoint
 
 FILES = ("model.safetensors", "optimizer.safetensors", "random.safetensors", "position.json")
-
-
-@pytest.fixture(scope="module")
-def finished(solution, tmp_path_factory):
-    return finished_run(solution, tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture

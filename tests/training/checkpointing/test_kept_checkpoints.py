@@ -7,7 +7,7 @@ import time
 
 import pytest
 from small_runs import files_under, flip, play, steps_kept, train
-from small_trainings import after, checkpoint_of, record, trainings
+from small_trainings import after, checkpoint_of, record
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log
@@ -22,11 +22,6 @@ from gpt2_small.training.checkpointing.checkpoints import (
 )
 from gpt2_small.training.checkpointing.training_state import capture
 from gpt2_small.training.loop import Training
-
-
-@pytest.fixture
-def new_training(solution, tmp_path):
-    return trainings(solution, tmp_path)
 
 
 def keep_losses(training, folder, losses, keep):

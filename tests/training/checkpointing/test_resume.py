@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 from default_share import slowly
-from resumed_runs import finished_run, forget_last, stopped_run
+from resumed_runs import forget_last, stopped_run
 from small_runs import files_under, logged, play, state_at, steps_kept, train
 
 from gpt2_small import binding
@@ -21,11 +21,6 @@ def learners_file(tmp_path):
     path = tmp_path / "my_gpt2.py"
     path.write_text(binding.reference_path().read_text() + "\nMINE = True\n")
     return binding.load(path)
-
-
-@pytest.fixture(scope="module")
-def finished(solution, tmp_path_factory):
-    return finished_run(solution, tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from small_runs import train
-from small_trainings import after, checkpoint_of, record, trainings
+from small_trainings import after, checkpoint_of, record
 
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log, read_run
@@ -18,11 +18,6 @@ from gpt2_small.training.checkpointing.training_state import (
     restore,
 )
 from gpt2_small.training.distributed import Processes
-
-
-@pytest.fixture
-def new_training(solution, tmp_path):
-    return trainings(solution, tmp_path)
 
 
 def equal(some, others):
