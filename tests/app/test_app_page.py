@@ -1,7 +1,9 @@
 """Test the page's files, texts, scores and refused requests."""
 
+import asyncio
 import json
 import math
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from app_pages import MASK, SHAPE, TEXT, lines, page_of, random_model
 from gpt2_small import binding
 from gpt2_small.app import token_views
 from gpt2_small.app.models import Models, ShownModel
+from gpt2_small.app.page import learning
 from gpt2_small.generation import LoadedModel, SamplingOptions, Stream
 from gpt2_small.stories import StoriesTokenizer
 from gpt2_small.weights import export_hugging_face
@@ -118,6 +121,21 @@ def test_an_impossible_request_is_refused_in_one_sentence(client, path, asked, w
 def test_a_request_body_other_than_a_json_object_is_refused(client, body: str) -> None:
     headers = {"content-type": "application/json"}
     assert client.post("/api/tokens", content=body, headers=headers).status_code == 400
+
+
+def test_other_requests_are_answered_while_a_long_log_is_read(monkeypatch, tmp_path) -> None:
+    answered = threading.Event()
+
+    def read(_folder: Path) -> list:
+        assert answered.wait(20)
+        return []
+
+    async def follow() -> dict:
+        asyncio.get_running_loop().call_later(0.01, answered.set)
+        return await anext(learning.log_of(tmp_path, asyncio.Event()))
+
+    monkeypatch.setattr(learning, "read_log", read)
+    assert asyncio.run(follow()) == {"records": []}
 
 
 def test_a_form_sent_by_another_page_is_refused(client) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ Json = dict[str, Any]
 TICK = 0.1
 WIDTH = 76
 LOG_TICK = 1.0
+LOG_SHARE = 0.1  # of the time, at most, is spent on reading a log
 MOST_POINTS = 2_000
 
 
@@ -133,18 +135,28 @@ def plain(renderable: Any) -> str:
 
 
 async def log_of(folder: Path, end: asyncio.Event) -> AsyncIterator[Json]:
-    """The log of a run, reduced to a drawable number of points, again whenever it grows."""
+    """The log of a run, reduced to a drawable number of points, again whenever it grows.
+
+    A thread reads it, because a long log takes seconds; the longer, the less often.
+    """
     shown: object = "nothing"
+    pause = LOG_TICK
     while not end.is_set():
         found = stamp(folder / LOG)
         if found != shown:
-            shown = found
-            try:
-                yield {"records": thinned(read_log(folder))}
-            except UserError as error:
-                yield {"error": str(error)}
+            shown, begun = found, time.monotonic()
+            state = await asyncio.to_thread(_state_of_log, folder)
+            pause = max(LOG_TICK, (time.monotonic() - begun) / LOG_SHARE)
+            yield state
         with suppress(TimeoutError):
-            await asyncio.wait_for(end.wait(), LOG_TICK)
+            await asyncio.wait_for(end.wait(), pause)
+
+
+def _state_of_log(folder: Path) -> Json:
+    try:
+        return {"records": thinned(read_log(folder))}
+    except UserError as error:
+        return {"error": str(error)}
 
 
 def thinned(records: list[Json]) -> list[Json]:
