@@ -134,32 +134,32 @@ def next_tokens(
     left = drawn_probabilities(logits, [prompt], [drawn], options)[0]
     best = log_probs.topk(min(options.candidates or 0, shown.tokenizer.vocab_size))
     table = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    truths = true_distributions(shown.tokenizer, [*ids, 0])
+    truth = true_distribution(shown.tokenizer, ids)
     return {
         "candidates": [
             [id, shown.tokenizer.decode([id]), finite(lp), finite(left[id].item())]
             for id, lp in table
         ],
         "kept": int((left > 0).sum().item()),
-        **truths_of(shown.tokenizer, truths[-1], log_probs, None),
+        **truths_of(shown.tokenizer, truth, log_probs, None),
     }
 
 
 def true_distributions(tokenizer: Tokenizer, ids: Sequence[int]) -> list[dict[int, float] | None]:
-    """For stories, the grammar's distribution at each position after the first.
+    """The grammar's distribution at each position; None at the first."""
+    later = range(1, len(ids))
+    return [None, *(true_distribution(tokenizer, ids[:position]) for position in later)]
+
+
+def true_distribution(tokenizer: Tokenizer, ids: Sequence[int]) -> dict[int, float] | None:
+    """For stories, the grammar's distribution of the token after a text.
 
     None for another tokenizer, and after a word that the grammar does not allow.
     """
     if not isinstance(tokenizer, WordTokenizer) or tokenizer.vocabulary != VOCABULARY:
-        return [None] * len(ids)
-    words = [VOCABULARY[id] for id in ids]
-    id_of = {word: id for id, word in enumerate(VOCABULARY)}
-    found: list[dict[int, float] | None] = [None]
-    for position in range(1, len(words)):
-        truth = next_word_probabilities(words[:position])
-        named = None if truth is None else {id_of[word]: p for word, p in truth.items()}
-        found.append(named)
-    return found
+        return None
+    truth = next_word_probabilities([VOCABULARY[id] for id in ids])
+    return None if truth is None else {VOCABULARY.index(word): p for word, p in truth.items()}
 
 
 def truths_of(
