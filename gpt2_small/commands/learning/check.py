@@ -1,7 +1,5 @@
 """Run `gpt2-small check`: check a file's parts, and name the mistakes."""
 
-import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
+from gpt2_small.commands.options.learner_options import file_in_use
 from gpt2_small.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,11 +115,3 @@ def run_checks(
         for remark in verdict.remarks:
             console.print(remark, markup=False)
     return verdict
-
-
-def file_in_use() -> Path:
-    """The bound file, else that of $GPT2_SMALL_SOLUTION, else the reference."""
-    module = sys.modules.get(binding.BOUND_MODULE)
-    if module is not None:
-        return binding.solution_path(module)
-    return Path(os.environ.get(binding.SOLUTION_VARIABLE) or binding.reference_path())

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpt2_small.commands.options.learner_options import DEFAULT
-from gpt2_small.errors import UserError, shell_word
+from gpt2_small.commands.options.learner_options import DEFAULT, check_new_file
+from gpt2_small.errors import shell_word
 
 if TYPE_CHECKING:
     from gpt2_small.checker.exercise_set import ExerciseSet
@@ -34,15 +34,7 @@ def start(
     from gpt2_small.files.atomic import write_atomically
 
     exercises = exercise_set.GPT2 if lesson is None else exercise_sets.find_lesson(lesson)
-    if file.is_dir():
-        raise UserError(f"{file} is a folder; give the name of a Python file in it")
-    if file.suffix != ".py":
-        raise UserError(f"{file} is not a Python file; did you mean {file.with_suffix('.py')}?")
-    if os.path.lexists(file):
-        free = shell_word(_free_name(file))
-        raise UserError(f"{file} exists already; give another name: gpt2-small start {free}")
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {file.parent}; create it first")
+    check_new_file(file, "gpt2-small start")
     write_atomically(file, skeleton(exercises))
     notebook = _write_notebook(exercises, file)
     parts = exercises.parts
@@ -71,10 +63,3 @@ def _write_notebook(exercises: "ExerciseSet", file: Path) -> str:
         return f"{path} exists already and is not overwritten.\n"
     write_atomically(path, text)
     return f"Created {path}: the lesson, which runs on {file}. Open it in Jupyter.\n"
-
-
-def _free_name(file: Path) -> Path:
-    number = 2
-    while os.path.lexists(candidate := file.with_stem(f"{file.stem}_{number}")):
-        number += 1
-    return candidate

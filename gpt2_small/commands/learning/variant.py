@@ -1,7 +1,6 @@
 """Run `gpt2-small variant`: write the reference with named edits."""
 
 import difflib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gpt2_small.errors import UserError, shell_word
+from gpt2_small.commands.options.learner_options import check_new_file
+from gpt2_small.errors import shell_word
 
 _HUNK = re.compile(r"@@ -(\d+)")
 
@@ -34,14 +34,7 @@ def variant(
     from gpt2_small.checker.variants import variant_set
     from gpt2_small.files.atomic import write_atomically
 
-    if out.is_dir():
-        raise UserError(f"{out} is a folder; give the name of a Python file in it")
-    if out.suffix != ".py":
-        raise UserError(f"{out} is not a Python file; did you mean {out.with_suffix('.py')}?")
-    if os.path.lexists(out):
-        raise UserError(f"{out} exists already; give another name to --out")
-    if not out.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {out.parent}; create it first")
+    check_new_file(out, "--out")
     ids = tuple(dict.fromkeys(with_))
     text = variant_set(ids).reference_text()
     write_atomically(out, text)
