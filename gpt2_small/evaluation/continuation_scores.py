@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -46,6 +47,13 @@ class ContinuationScore:
     def total(self) -> float:
         """The log-probability of the whole continuation, in nats."""
         return float(self.log_probabilities.double().sum())
+
+    def total_of(self, is_target: np.ndarray) -> float:
+        """The log-probability of the chosen tokens, in nats.
+
+        is_target: for each of the tokens, whether it is chosen.
+        """
+        return float(self.log_probabilities.double()[torch.from_numpy(is_target)].sum())
 
 
 @dataclass(frozen=True)

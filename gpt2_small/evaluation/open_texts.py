@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from gpt2_small.data.conversations.chat_folder import Chats, holds_chats, open_chats
 from gpt2_small.data.corpora import Corpus, open_corpus
-from gpt2_small.data.shards import holds_shards, open_shards
+from gpt2_small.data.shards import Shards, holds_shards, open_shards
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.text_scores import Document, context_prefix, document
 from gpt2_small.tokenizers.protocol import Tokenizer
+
+Prepared = TypeVar("Prepared", Shards, Chats)
 
 
 @dataclass(frozen=True)
@@ -27,20 +31,24 @@ class EvaluationTexts:
 def open_texts(
     name: str | Path, tokenizer: Tokenizer, *, column: str | None = None
 ) -> EvaluationTexts:
-    """Open the held-out part of prepared shards, or all of a text.
+    """Open the held-out part of prepared shards or conversations, or all of a text.
 
-    name: a folder of shards, or any source of `prepare`.
+    name: a folder of shards or of conversations, or any source of `prepare`.
     column: of text, in rows.
 
-    Raises UserError for an unreadable text, and for shards of another tokenizer than the model's.
+    Raises UserError for an unreadable text, and for a folder that was prepared with another
+    tokenizer than the model's.
     """
+    if holds_chats(name):
+        val = _of_the_same_tokenizer(open_chats(str(name)), name, tokenizer).val
+        conversations = map(val.conversation, range(len(val)))
+        return EvaluationTexts(
+            (Document(ids, number, mask) for number, (ids, mask) in enumerate(conversations)),
+            f"the assistant's tokens in the held-out conversations of {name}",
+            "each conversation's first token is a role, which is not scored",
+        )
     if holds_shards(name):
-        shards = open_shards(name, tokenizer=tokenizer)
-        if shards.tokenizer.to_dict() != tokenizer.to_dict():
-            raise UserError(
-                f"{name} was prepared with the tokenizer {shards.tokenizer.name!r}, and the model "
-                f"has {tokenizer.name!r}; give the text itself, or prepare it with the model's"
-            )
+        shards = _of_the_same_tokenizer(open_shards(name, tokenizer=tokenizer), name, tokenizer)
         return EvaluationTexts(
             iter([Document(shards.validation)]),
             f"the held-out part of {name}, as one stream",
@@ -55,6 +63,16 @@ def open_texts(
         if prefix
         else "each document's first token is not scored",
     )
+
+
+def _of_the_same_tokenizer(prepared: Prepared, name: str | Path, tokenizer: Tokenizer) -> Prepared:
+    """Return what was prepared. Raises UserError for another tokenizer than the model's."""
+    if prepared.tokenizer.to_dict() != tokenizer.to_dict():
+        raise UserError(
+            f"{name} was prepared with the tokenizer {prepared.tokenizer.name!r}, and the model "
+            f"has {tokenizer.name!r}; give the text itself, or prepare it with the model's"
+        )
+    return prepared
 
 
 def whole_texts(corpus: Corpus) -> Iterator[str]:

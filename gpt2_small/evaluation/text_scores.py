@@ -31,10 +31,12 @@ class Document:
     """The token ids of a document; the first is not scored.
 
     group: the unit of the confidence interval; None for one group per window.
+    is_target: for each token, whether it is scored; None for all.
     """
 
     tokens: TokenArray
     group: int | None = None
+    is_target: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,24 @@ class TextScore:
 
 @dataclass(frozen=True)
 class _Window:
-    """Ids [inputs+1], the last `scored` of which are targets."""
+    """Ids [inputs+1], the last of which are new.
+
+    is_target: for each new id, whether it is scored.
+    """
 
     ids: np.ndarray
-    scored: int
+    is_target: np.ndarray
     group: int
+
+    @property
+    def scored(self) -> int:
+        """The number of targets."""
+        return int(self.is_target.sum())
+
+    @property
+    def context(self) -> int:
+        """The number of ids before the new ones."""
+        return len(self.ids) - len(self.is_target)
 
 
 def context_prefix(tokenizer: Tokenizer) -> list[int]:
@@ -104,7 +119,7 @@ def score_documents(
     stride: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TextScore:
-    """Score all tokens of the documents except each one's first.
+    """Score all targets of the documents except each one's first token.
 
     model: a Transformer of the bound solution, run in eval mode.
     stride: the number of new tokens in each window; left out, n_ctx, without overlap.
@@ -167,7 +182,7 @@ class _Totals:
 
 
 def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator[_Window]:
-    """Divide documents into windows, with every token but a document's first as a target once."""
+    """Divide documents into windows, with every target but a document's first token once."""
     own_group = 0
     for each in documents:
         length = len(each.tokens)
@@ -179,7 +194,11 @@ def _windows(documents: Iterable[Document], n_ctx: int, stride: int) -> Iterator
             ids = np.asarray(each.tokens[begin:stop]).astype(np.int64)
             group = own_group if each.group is None else each.group
             own_group += 1
-            yield _Window(ids, stop - first, group)
+            is_target = np.ones(stop - first, dtype=bool)
+            if each.is_target is not None:
+                is_target = each.is_target[first:stop].astype(bool)
+            if is_target.any():
+                yield _Window(ids, is_target, group)
 
 
 def _batches(windows: Iterable[_Window], tokens_per_batch: int) -> Iterator[list[_Window]]:
@@ -221,15 +240,32 @@ class _WindowScorer:
                     f"{self._d_vocab} tokens; prepare it with the model's own tokenizer"
                 )
         requests = [
-            (window.ids[: -window.scored].tolist(), window.ids[-window.scored :].tolist())
+            (window.ids[: window.context].tolist(), window.ids[window.context :].tolist())
             for window in windows
         ]
-        return [-score.total for score in self._continuations.score(requests)]
+        scores = self._continuations.score(requests)
+        return [
+            -score.total_of(window.is_target) for score, window in zip(scores, windows, strict=True)
+        ]
 
 
 def _byte_length(tokenizer: Tokenizer, window: _Window) -> int:
     """The bytes of the targets' text, which may depend on the token before them."""
     special = set(tokenizer.special_tokens.values())
-    before = [id for id in window.ids[: -window.scored][-1:].tolist() if id not in special]
-    targets = [id for id in window.ids[-window.scored :].tolist() if id not in special]
-    return len(tokenizer.decode_bytes(before + targets)) - len(tokenizer.decode_bytes(before))
+
+    def ordinary(first: int, stop: int) -> list[int]:
+        return [id for id in window.ids[first:stop].tolist() if id not in special]
+
+    total = 0
+    for first, stop in _runs(window.is_target):
+        first, stop = window.context + first, window.context + stop
+        before = ordinary(first - 1, first)
+        total += len(tokenizer.decode_bytes(before + ordinary(first, stop)))
+        total -= len(tokenizer.decode_bytes(before))
+    return total
+
+
+def _runs(is_target: np.ndarray) -> list[tuple[int, int]]:
+    """The beginning and end of each run of consecutive targets."""
+    edges = np.flatnonzero(np.diff(is_target, prepend=False, append=False))
+    return [(int(first), int(stop)) for first, stop in edges.reshape(-1, 2)]

@@ -18,6 +18,8 @@ from gpt2_small import binding
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
 from gpt2_small.errors import UserError
+from gpt2_small.evaluation.open_texts import open_texts
+from gpt2_small.evaluation.text_scores import score_documents
 from gpt2_small.generation import Chat, SamplingOptions, open_model
 from gpt2_small.runs import load_model, read_log, read_run
 from gpt2_small.training.chat_data import open_chat_data
@@ -227,6 +229,25 @@ def test_epochs_are_converted_to_steps_with_a_warm_up_and_a_checkpoint_each(
     assert run.training.step == -(-2 * count // 4)
     assert read_run(tmp_path / "run").settings["epochs"] == 2
     chat_run(place, tmp_path / "run", preset, resume=True)
+
+
+def test_evaluating_the_conversations_gives_the_held_out_loss_of_training(
+    place: Path, tmp_path: Path
+) -> None:
+    chat_run(place, tmp_path / "run", max_steps=2)
+    loaded = open_model(tmp_path / "run")
+    texts = open_texts(place / "chats", loaded.tokenizer)
+    score = score_documents(loaded.model, texts.documents, loaded.tokenizer)
+    val = open_chats(place / "chats").val
+    assert score.nats_per_token == pytest.approx(read_log(tmp_path / "run")[-1]["val_loss"])
+    assert score.tokens == val.is_target.sum()
+    targets = val.ids[val.is_target == 1].tolist()
+    assert score.bytes == len(loaded.tokenizer.decode_bytes([id for id in targets if id < 256]))
+
+
+def test_conversations_of_another_tokenizer_are_not_evaluated(place: Path) -> None:
+    with pytest.raises(UserError, match="chats was prepared with the tokenizer"):
+        open_texts(place / "chats", open_model(place / "base").tokenizer)
 
 
 def test_epochs_are_refused_for_other_data_than_conversations(place: Path, tmp_path: Path) -> None:
