@@ -250,6 +250,21 @@ def test_conversations_of_another_tokenizer_are_not_evaluated(place: Path) -> No
         open_texts(place / "chats", open_model(place / "base").tokenizer)
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tokenizer": "char"}, "tokenizer is char, but .*base has its own; leave tokenizer out"),
+        ({"column": "text"}, "chats holds conversations, without columns; leave --column out"),
+    ],
+)
+def test_a_setting_that_the_run_would_ignore_is_refused(
+    place: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        chat_run(place, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
 def test_epochs_are_refused_for_other_data_than_conversations(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="epochs is 2, which is for a folder of conversations"):
         train(SOLUTION, tmp_path / "run", epochs=2)

@@ -108,8 +108,23 @@ def _decide_to_start(folder: Path, preset: Settings | None, changes: dict[str, A
             "give --init-from: the run, the folder or the name of the model that this preset "
             "fine-tunes"
         )
+    _refuse_ignored(settings, changes)
     settings, remarks = with_hellaswag_found(settings, is_asked="choices" in changes)
     return Decision(settings, False, None, remarks)
+
+
+def _refuse_ignored(settings: Settings, changes: dict[str, Any]) -> None:
+    """Raises UserError for a tokenizer or a column that the run would not use."""
+    assert settings.data is not None
+    has_chats = holds_chats(settings.data)
+    owner = settings.data if has_chats or settings.data == "stories" else None
+    owner = settings.init_from or owner
+    if changes.get("tokenizer") is not None and owner is not None:
+        raise UserError(
+            f"tokenizer is {changes['tokenizer']}, but {owner} has its own; leave tokenizer out"
+        )
+    if changes.get("column") is not None and has_chats:
+        raise UserError(f"{settings.data} holds conversations, without columns; leave --column out")
 
 
 def _with_steps(folder: Path, preset: Settings, changes: dict[str, Any]) -> Settings:
