@@ -146,7 +146,7 @@ def test_a_prepared_text_can_be_trained_on(command):
     command("prepare", "play.txt", "--out", "shards", "--tokenizer", "byte")
     code, _, err = command("train", *SHORT, "--data", "shards", "--out", "run")
     assert (code, err) == (0, "")
-    assert read_run("run").tokenizer_name == "byte"
+    assert read_run("run").load_tokenizer().name == "byte"
 
 
 def test_a_learners_file_can_be_trained_in_bfloat16(command, solution):

@@ -64,7 +64,7 @@ def test_the_demo_trains_on_a_text_and_the_run_can_be_loaded(run_demo):
     code, out, err = run_demo("--data", "play.txt", "--max-steps", 4, "--batch-size", 2)
     assert (code, err) == (0, "")
     run = read_run("runs/play")
-    assert run.tokenizer_name == "char"
+    assert run.load_tokenizer().name == "char"
     assert run.latest_checkpoint().step == 4
     assert load_model("runs/play").config.d_vocab == len(set(PLAY))
     assert [record["step"] for record in read_log("runs/play")] == list(range(1, 5))
