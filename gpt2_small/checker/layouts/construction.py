@@ -1,6 +1,7 @@
 """Construct another author's class from a TransformerConfig under other argument names."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,26 @@ _SPELLINGS = {
     ),
 }
 _FIELDS = {name: field for field, names in _SPELLINGS.items() for name in names.split()}
+# Further spellings of the same fields.
+_PATTERNS = {
+    "dropout": r".*drop(out)?(_?(p|rate|prob|probability|ratio))?",
+    "layer_norm_eps": r".*(eps|epsilon)",
+    "d_vocab": r"((n|num|size)_?)?vocab(ulary)?_?(size|len|length|dim|dimension)?",
+    "n_heads": r"(n|num|number_of|no_of)_?((attn|attention)_?)?heads?",
+    "n_layers": r"(n|num|number_of|no_of)_?(\w+_)?(layers?|blocks?)",
+    "n_ctx": (
+        r"(max_?)?(context|ctx|seq|sequence|block|pos|position|input|token)s?_?"
+        r"(length|len|size|window|tokens)|max_?(tokens|positions|context|seq|len|length)"
+    ),
+    "d_mlp": (
+        r"(d|n|dim)_?(ff|ffn|ffw|mlp|feed_?forward|inner|intermediate|hidden)|"
+        r"(ff|ffn|ffw|mlp|feed_?forward|inner|intermediate)_?(dim|size|width|hidden|dimension)"
+    ),
+    "d_model": (
+        r"(d|n|dim|num)_?(emb|embd|embed|embedding|embeddings|model)|"
+        r"(emb|embd|embed|embedding|embeddings|model)_?(dim|dims|dimension|size|width|channels)"
+    ),
+}
 # Other fields of such classes, with GPT-2's value.
 _CONSTANTS = {
     **dict.fromkeys(
@@ -65,6 +86,7 @@ _CONFIGURATIONS = {
     *("gpt_config", "model_args", "settings"),
 }
 _RATIOS = {"mlp_ratio", "ff_mult", "ffn_mult", "mlp_mult", "expansion_factor"}
+_RATIO = r"(mlp|ff|ffn|feed_?forward|hidden|expansion|width)\w*_(ratio|factor|mult|multiplier)"
 
 
 class AnyConfig:
@@ -85,10 +107,10 @@ class AnyConfig:
         """Raises KeyError for a field that GPT-2 does not have."""
         if name in vars(self):
             return vars(self)[name]
-        field = _FIELDS.get(name.lower())
+        field = _field(name.lower())
         if field is not None:
             return getattr(self._config, field)
-        if name in _RATIOS:
+        if name in _RATIOS or re.fullmatch(_RATIO, name):
             return self._config.d_mlp / self._config.d_model
         if name in _CONSTANTS:
             return _CONSTANTS[name]
@@ -111,6 +133,13 @@ class AnyConfig:
     def get(self, name: str, default: Any = None) -> Any:
         """A field, or the default."""
         return getattr(self, name, default)
+
+
+def _field(name: str) -> str | None:
+    """The field of a TransformerConfig that a name means."""
+    if name in _FIELDS or name in _CONSTANTS or name in _RATIOS:
+        return _FIELDS.get(name)
+    return next((f for f, pattern in _PATTERNS.items() if re.fullmatch(pattern, name)), None)
 
 
 def construct(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpt2_small.checker.claims.judging.runner import JudgedClaim, observed, reference
+from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim, observed, reference
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import GPT2
 from gpt2_small.checker.mistakes.matching.wrong_references import without_taps
@@ -24,7 +24,9 @@ def explained_inside(
         for one in judged
         if one.result.status == "failed" and one.seen
     }
-    for mistake in distinct(catalogue(inner)) if failed else ():
+    if all(RAISED in seen for seen in failed.values()):
+        return None  # different mistakes end with the same error
+    for mistake in distinct(catalogue(inner)):
         try:
             wrong = reference(variant_set((*ids, mistake.id)))
         except UserError:

@@ -154,13 +154,19 @@ def _class_of(module: ModuleType, how: AdaptedPart, part: str) -> type[nn.Module
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, nn.Module)
     }
-    named = (classes[name] for name in module_names.CLASSES[part] if name in classes)
+    plain = {_plain(name): value for name, value in classes.items()}
+    named = (plain[_plain(name)] for name in module_names.CLASSES[part] if _plain(name) in plain)
     own = (
         one
         for one in classes.values()
         if not one.__module__.startswith(("torch.", "transformers."))
     )
     return next(named, None) or next((one for one in own if _has_tensors(one, how, part)), None)
+
+
+def _plain(name: str) -> str:
+    """A class's name in lower case, without underscores."""
+    return name.replace("_", "").lower()
 
 
 def _has_tensors(made: type[nn.Module], how: AdaptedPart, part: str) -> bool:

@@ -18,6 +18,7 @@ from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judged_parts import LayoutRequest
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_stages
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
@@ -145,7 +146,7 @@ class CheckRequest:
         """The mistakes that explain the observations, and the first wrong line."""
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
-        is_traced = exercises is exercise_set.GPT2
+        is_traced = has_the_stages(part, self.seed, exercises)
         traces = self.observer.traces((part,)) if is_traced else {}
         naming = name_mistake(part, seen, failed, self.seed, traces, exercises)
         source = self.observer.task.source

@@ -42,9 +42,18 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
-    """Greedy continuations of prompts that stay below n_ctx, reach it, cross it and exceed it."""
+    """Greedy continuations of prompts that stay below n_ctx, reach it and cross it."""
+    return _greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8))
+
+
+def greedy_beyond(module: ModuleType, seed: int) -> Observation:
+    return _greedy(module, seed, (N_CTX + 3, 6))
+
+
+def _greedy(module: ModuleType, seed: int, *sizes: tuple[int, int]) -> Observation:
+    """Greedy continuations of prompts of these lengths, by these numbers of tokens."""
     model, seen = model_of(module, seed), {}
-    for seq, new in [(1, 5), (4, 7), (N_CTX - 2, 8), (N_CTX + 3, 6)]:
+    for seq, new in sizes:
         name = f"the tokens after a prompt of {seq} and {new} new"
         seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
     return seen
@@ -206,6 +215,7 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 CLAIMS = (
     Claim(PART, "it returns tokens for a model and a prompt", called, gate=True),
     Claim(PART, "correct greedy continuation, also beyond n_ctx tokens", greedy),
+    Claim(PART, "correct greedy continuation of a prompt longer than n_ctx", greedy_beyond),
     Claim(PART, "the model gets at most the last n_ctx tokens", window),
     Claim(PART, "max_new_tokens 0 returns the prompt", nothing_new),
     Claim(PART, "no token ends the generation early", whatever_follows),

@@ -14,7 +14,8 @@ from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "next_token_loss"
-_SIZES = ((2, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1))
+# At 3 rows of 11 tokens every token of the vocabulary is a target.
+_SIZES = ((2, 11, 0), (3, 11, 0), (2, 11, 1), (1, 5, 1), (3, 2, 0), (3, 1, 1))
 # The loss for a wrong token of probability near 1: the difference of the logits.
 _SURE = 30.0
 
@@ -43,7 +44,8 @@ def _cases(seed: int) -> dict[str, tuple[Tensor, Tensor]]:
     for batch, seq, longer in _SIZES:
         given = logits(seed, f"{batch} x {seq}", batch=batch, seq=seq)
         targets = probes.tokens(seed, f"{batch} x {seq}", batch=batch, seq=seq + longer)
-        found[f"the loss for logits at {seq} positions and {seq + longer} tokens"] = given, targets
+        name = f"the loss for logits at {seq} positions and {seq + longer} tokens"
+        found[name if name not in found else f"{name}, {batch} rows"] = given, targets
     return found
 
 

@@ -29,7 +29,7 @@ def output_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> Obse
 def gradients_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> Observation:
     """The expectation for `modules.gradients` in float32, computed in float64."""
     parameters = {n: p.requires_grad_() for n, p in parameters_for(subject, seed).items()}
-    given = _double(subject.values(seed, "gradients"))
+    given = _double(subject.gradient_input(seed))
     leaves = dict(parameters)
     if given.is_floating_point():
         leaves["the input"] = given.requires_grad_()

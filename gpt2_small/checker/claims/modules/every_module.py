@@ -7,6 +7,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.judging.failure import Failure
@@ -24,6 +26,24 @@ from gpt2_small.checker.claims.observing.parameters import (
 from gpt2_small.checker.claims.observing.subject import Subject
 
 _MIXED_DEVICES = re.compile("not on the expected device|on the same device|at least two devices")
+
+
+# Operations that take an index on the table's device only, which torch does not check on meta.
+_INDEXING = (F.embedding, torch.index_select, torch.gather, torch.take_along_dim,
+             torch.Tensor.index_select, torch.Tensor.gather)  # fmt: skip
+
+
+class _SameDevice(TorchFunctionMode):
+    """Raises RuntimeError where a table and its index are on different devices."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        given = (*args, *(kwargs or {}).values())
+        devices = {one.device.type for one in given if isinstance(one, torch.Tensor)}
+        if function in _INDEXING and len(devices) > 1:
+            raise RuntimeError("table and index are not on the same device")
+        return function(*args, **(kwargs or {}))
 
 
 def module_claims(subject: Subject) -> tuple[Claim, ...]:
@@ -149,7 +169,7 @@ def gradients(
 ) -> Observation:
     """The gradients of a randomly weighted sum of the outputs."""
     model = subject.build(module, seed).to(dtype)
-    given = subject.values(seed, "gradients", dtype)
+    given = subject.gradient_input(seed, dtype)
     given.requires_grad_(given.is_floating_point())
     output = subject.run(model, given)
     if not output.requires_grad:
@@ -202,12 +222,13 @@ def makes_all_beside_its_input(subject: Subject, module: ModuleType, seed: int) 
     """
     model, given = subject.build(module, seed), subject.feed(seed)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _SameDevice():
             if subject.run(model, given).device.type == "cpu":
                 return True
     except Exception:
         pass
     try:
-        return subject.run(model.to("meta"), given.to("meta")).device.type == "meta"
+        with _SameDevice():
+            return subject.run(model.to("meta"), given.to("meta")).device.type == "meta"
     except Exception as error:
         return not _MIXED_DEVICES.search(str(error))

@@ -19,6 +19,8 @@ from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation
 
 BATCH, SEQ = 2, 11
+# The smallest batch whose tokens are all those of the vocabulary.
+BATCH_OF_ALL_TOKENS = 3
 SIZES: dict[str, Any] = {
     "d_model": 24,
     "n_layers": 2,
@@ -70,9 +72,18 @@ def tokens(
     seq: int = SEQ,
     d_vocab: int = SIZES["d_vocab"],
 ) -> Tensor:
-    """Tokens [batch seq], with the vocabulary's first and last if they fit."""
-    drawn = torch.randint(0, d_vocab, (batch, seq), generator=draws(seed, name))
-    if seq >= 5:
+    """Tokens [batch seq], with every token of the vocabulary after the first position if they fit.
+
+    If they do not, with the vocabulary's first and last.
+    """
+    generator = draws(seed, name)
+    drawn = torch.randint(0, d_vocab, (batch, seq), generator=generator)
+    if batch * (seq - 1) >= d_vocab:
+        after_first = drawn[:, 1:].flatten()
+        places = torch.randperm(len(after_first), generator=generator)[:d_vocab]
+        after_first[places] = torch.arange(d_vocab)
+        drawn[:, 1:] = after_first.view(batch, seq - 1)
+    elif seq >= 5:
         drawn[0, 2], drawn[-1, 4], drawn[0, 3] = 0, 0, d_vocab - 1
     return drawn
 

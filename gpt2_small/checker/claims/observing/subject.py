@@ -63,6 +63,11 @@ class Subject:
         given = self.feed(seed, name, **how)
         return given.to(dtype) if given.is_floating_point() else given
 
+    def gradient_input(self, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The input of the gradients' claims; tokens are all those of the vocabulary."""
+        how = {} if self.scales else {"batch": probes.BATCH_OF_ALL_TOKENS}
+        return self.values(seed, "gradients", dtype, **how)
+
     def inputs(self, seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The inputs of all scales, by the names of their outputs."""
         if not self.scales:

@@ -1,6 +1,7 @@
 """Find and quote the lines behind failed claims."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from gpt2_small import notebooks
@@ -13,6 +14,7 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     non_output_line,
     only_line,
     returned_at,
+    unused_line,
 )
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
@@ -27,7 +29,8 @@ _OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", 
 class ClaimLines:
     """The lines of a part behind failed claims.
 
-    traces: traces by case. failed: the failed claims.
+    traces: traces by case; empty if the part should not have the reference's results. failed: the
+        failed claims.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class ClaimLines:
         # Without the contract's parameters, values could not be loaded.
         self._has_other_names = any("names and shapes" in name for name in failed)
         self._part, self._seed = part, seed
-        self._traces = traces if exercises is GPT2 else {}
+        self._traces = traces
         self._source = source
         self._text = source.decode("utf-8", errors="replace")
         self._groups = {claim.name: claim.group for claim in exercises.claims(part)}
@@ -94,10 +97,19 @@ class ClaimLines:
         for case, trace in self._traces.items():
             if case not in _OF_EFFECTS and part not in _BY_EFFECT_ALONE:
                 # What is recorded in float32 is close to the reference's float64 where it is right.
-                found = locate(part, seed, trace, "" if case == FLOAT32 else case)
+                usual = "" if case == FLOAT32 else case
+                found = locate(part, seed, trace, usual, self._text)
                 if found is not None:
-                    return found
+                    return self._or_unused(found, trace)
         return None
+
+    def _or_unused(self, found: Location, trace: Trace) -> Location:
+        """A result that is stored nowhere, if it stands before the first wrong one."""
+        lines = range((found.agrees or found.differs) + 1, found.differs)
+        unused = unused_line(trace, self._text, lines)
+        if unused is None:
+            return found
+        return replace(found, differs=unused, differs_is="nothing uses its result", called=None)
 
 
 _BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")

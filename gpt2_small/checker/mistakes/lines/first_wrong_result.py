@@ -20,6 +20,7 @@ from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
     is_judged,
     leading_to_output,
 )
+from gpt2_small.checker.mistakes.lines.swapped_names import swapped_names
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, record
 
@@ -30,14 +31,22 @@ _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_pro
 _DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
           "bernoulli", "sample")  # fmt: skip
 
+_MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
+
 # The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
 
-def locate(part: str, seed: int, trace: Trace, case: str = "") -> Location | None:
-    """The location of a part's first wrong result; None without one."""
+def locate(part: str, seed: int, trace: Trace, case: str = "", source: str = "") -> Location | None:
+    """The location of a part's first wrong result; None without one.
+
+    source: the file's text, for the names of its variables.
+    """
     steps = () if case else steps_of_other_styles(part, seed)
-    pointer = _FirstWrongResult(TraceComparison(stages(part, seed, case), trace, part, steps))
+    compared = TraceComparison(stages(part, seed, case), trace, part, steps)
+    if compared.wrong and (swapped := swapped_names(compared, source, compared.wrong[0])):
+        return swapped
+    pointer = _FirstWrongResult(compared)
     return pointer.location() or (None if case else pointer.not_drawn())
 
 
@@ -101,7 +110,8 @@ class _FirstWrongResult:
             return other
         right = self.compared.last_right(index)
         value, called = events[index].value, events[index].called
-        if (mask := wrong_mask(self.compared.trace, index)) is not None:
+        mask = wrong_mask(self.compared.trace, index) if self.compared.part in _MASKING else None
+        if mask is not None:
             return Location(*right, mask.line, "this mask is not the causal one", value)
         if self.compared.is_short and index == self.compared.trace.output:
             found = self.compared.matches[index]

@@ -51,6 +51,31 @@ def non_output_line(
     return lines[0] if lines else None
 
 
+def unused_line(trace: Trace, source: str, lines: range) -> int | None:
+    """The first of some lines that computes a result from the input and stores it nowhere.
+
+    For instance `scores.masked_fill(mask, -inf)` as a statement.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    statements = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    used = {index for event in trace.events for index in event.inputs} | {trace.output}
+    unused = (
+        event.line
+        for index, event in enumerate(trace.events)
+        if index not in used and event.inputs and event.from_data
+        if event.line in lines and event.line in statements and not _is_in_place(event.operation)
+    )
+    return next(unused, None)
+
+
 def only_line(trace: Trace) -> int | None:
     """The line of all results that depend on the input, where there is only one such line."""
     lines = {event.line for event in trace.events if event.from_data}

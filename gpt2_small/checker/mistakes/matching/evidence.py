@@ -9,7 +9,11 @@ from torch import Tensor
 from gpt2_small.checker.claims.judging.tolerances import FINGERPRINTS
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.stages.continued_reference import confined, has_taps
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import fingerprint, stages
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
+    NAMES,
+    fingerprint,
+    stages,
+)
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison, wrong_results
 from gpt2_small.checker.mistakes.matching.wrong_references import WrongReferences
@@ -147,6 +151,22 @@ class Evidence:
         """Whether the file calls dropout less often than the reference."""
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))
         return mine is not None and mine < (right or 0)
+
+    def dropped_in_evaluation(self, trace: Trace) -> list[str]:
+        """The stages that a trace in evaluation mode applies dropout to.
+
+        torch's attention applies it to the pattern.
+        """
+        known = stages(self._wrong.part, self._wrong.seed)
+        found = []
+        for event in trace.events:
+            given = trace.events[event.inputs[0]].value if event.inputs else None
+            if event.is_random and event.operation == "scaled_dot_product_attention":
+                found.append(NAMES["pattern"])
+            elif event.is_random:
+                of = None if given is None else match(given, known)
+                found.append("" if of is None else of.stage.name)
+        return found
 
     def _dropped(self, *mistakes: Mistake) -> list[str]:
         """The stages with dropout in the reference with these mistakes."""

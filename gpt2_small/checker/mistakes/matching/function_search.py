@@ -78,6 +78,8 @@ class _FunctionSearch:
         ]
         if not matches and not self.observed.raised(key):
             matches = self._pairs(ordered, key)
+        if not self.observed.tells_much:
+            matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.has_other_shapes:
             matches = [one for one in matches if self.observed.explains(one, "state")]
         if self.observed.part == "sample":
@@ -101,8 +103,19 @@ class _FunctionSearch:
         from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
         return FunctionFinding(partly, False, self.is_nothing_else, nearest, from_right)
 
+    def _raises_as_well(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these mistakes end a check with an error that the file ends so."""
+        observed = self.observed
+        return any(
+            alike(observed.seen[name], observed.wrong.seen(mistakes, name))
+            for name in observed.failed_in("function")
+            if observed.raised(name)
+        )
+
     def _partly(self, ordered: Sequence[Mistake], key: str) -> tuple[Mistake, ...]:
         """A mistake that explains the first failed check, or else the first wrong result."""
+        if not self.observed.tells_much:
+            ordered = ()
         matches = [
             m for m in ordered if explains_one(self.observed.wrong, (m,), self.observed.seen, key)
         ]

@@ -9,6 +9,7 @@ from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.matching.likely_pairs import is_costly
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.mistake import Mistake
+from gpt2_small.checker.sandbox.tracing import Trace
 
 # The largest number of mistakes outside of the function.
 _PAIRS_BESIDE = 120
@@ -120,11 +121,28 @@ class _GroupSearch:
             for pair in itertools.islice(itertools.combinations(likely, 2), _PAIRS_BESIDE):
                 if self._fits_beside(pair):
                     return list(pair)
+        if group == "dropout" and (active := self._active_in_evaluation(about)):
+            return [active]
         for mistake in about if numeric else ():
             if self.observed.fits((mistake,), numeric[0]) and not self._disturbs((mistake,)):
                 self.is_partly = not (group == "dropout" and self.observed.is_open)
                 return [mistake]
         return []
+
+    def _active_in_evaluation(self, about: Sequence[Mistake]) -> Mistake | None:
+        """The mistake that applies dropout to the same stages in evaluation mode.
+
+        Its numbers may differ, because torch's attention draws others from the same seed.
+        """
+        evidence, case = self.observed.evidence, "dropout"
+        mine = evidence.dropped_in_evaluation(self.observed.traces.get(case, Trace()))
+        if not mine or "" in mine:
+            return None
+        for mistake in about:
+            trace = self.observed.wrong.trace((mistake,), case)
+            if evidence.dropped_in_evaluation(trace) == mine:
+                return mistake
+        return None
 
     def _joined(self, mistakes: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
         """These mistakes, with the function's if they do not fit alone."""

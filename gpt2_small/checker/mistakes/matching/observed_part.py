@@ -65,6 +65,20 @@ class ObservedPart:
         return [name for name in self.failed if name in self.names_of(group)]
 
     @cached_property
+    def tells_much(self) -> bool:
+        """Whether no failed check of the function raised, or another one observed a tensor.
+
+        One number or word beside an error is no evidence for a mistake.
+        """
+        failed = self.failed_in("function")
+        seen = [self.seen[name] for name in failed if not self.raised(name)]
+        return len(seen) in (0, len(failed)) or any(
+            not isinstance(entry, (str, int, float))
+            for entries in seen
+            for entry in entries.values()
+        )
+
+    @cached_property
     def is_finite(self) -> bool:
         """Whether the file's outputs have no infinity and no NaN."""
         entries = [e for n in self.names_of("function") for e in self.seen[n].values()]

@@ -15,6 +15,8 @@ from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
 
 GRADIENT, WEIGHTS, READS, LEFT = "gradient", "weights", "reads", "micro-batches left"
+# Of each parameter group.
+RATES = ("the learning rate of the step", "the second group's learning rate of the step")
 _SIZES = ((1, 5), (4, 11), (2, 8))
 _NORM = 0.05
 _STEPS = 3
@@ -122,7 +124,8 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
     """Record three steps of train, on a model in evaluation mode before each."""
     model = training_step.fresh_model(module, seed).eval()
     plan, trace = claims.plan(seed)[:_STEPS], Trace()
-    optimizer = torch.optim.SGD(model.parameters(), lr=9.0)
+    first, *rest = model.parameters()
+    optimizer = torch.optim.SGD([{"params": [first]}, {"params": rest}], lr=9.0)
     _watch_rates(optimizer, file, trace.effects)
     taken: list[int] = []
 
@@ -175,7 +178,8 @@ def _noting(
         note("the micro-batches passed to train_step", float(len(batches)))
         note("max_grad_norm of train_step", float(options.get("max_grad_norm", 1.0)))
         note("training mode during the step", float(model.training))
-        note("the learning rate of the step", float(optimizer.param_groups[0]["lr"]))
+        for what, group in zip(RATES, optimizer.param_groups, strict=True):
+            note(what, float(group["lr"]))
         return original(used, batches, own, **options)
 
     return step

@@ -104,6 +104,17 @@ MISTAKES = [
         hints=_SHIFT_HINTS,
     ),
     Mistake(
+        id="loss-one-token-more-refused",
+        component=PART,
+        old=_PREDICTIONS,
+        new="predictions = logits[:, :-1]",
+        sentence=(
+            "drops the last logits always, so that tokens that are one longer than the logits "
+            "do not fit"
+        ),
+        hints=_SHIFT_HINTS,
+    ),
+    Mistake(
         id="loss-first-target-lost",
         component=PART,
         old=_PREDICTIONS,

@@ -83,6 +83,14 @@ MISTAKES = [
         hints=_LEARNS_HINTS,
     ),
     Mistake(
+        id="embedding-padding-idx-1",
+        component=PART,
+        old=_LOOK_UP,
+        new="return F.embedding(tokens, self.W_E, padding_idx=1)",
+        sentence="takes token 1 for padding, so that its row never learns",
+        hints=_LEARNS_HINTS,
+    ),
+    Mistake(
         id="embedding-last-token-lost",
         component=PART,
         old=_LOOK_UP,

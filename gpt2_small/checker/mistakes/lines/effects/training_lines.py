@@ -18,7 +18,13 @@ from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate_number
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace, record
-from gpt2_small.checker.sandbox.tracing.training_effects import GRADIENT, LEFT, READS, WEIGHTS
+from gpt2_small.checker.sandbox.tracing.training_effects import (
+    GRADIENT,
+    LEFT,
+    RATES,
+    READS,
+    WEIGHTS,
+)
 
 
 def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
@@ -214,7 +220,8 @@ def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = HANDED_ON) -> 
 
 def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
     """The line that set the first wrong learning rate."""
-    found = first_unlike(trace, right, "the learning rate of the step")
+    wrong = ((what, first_unlike(trace, right, what)) for what in RATES)
+    what, found = next((one for one in wrong if one[1] is not None), ("", None))
     if found is None:
         return None
     mine, theirs = found
@@ -224,7 +231,7 @@ def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
     if not setting and later:
         return placed_at(later[0], "it sets the learning rate of a step after the step")
     wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
-    said = f"the learning rate of the step is {in_words(mine)}{wanted}"
+    said = f"{what} is {in_words(mine)}{wanted}"
     return placed_at(setting[-1] if setting else mine.line, said)
 
 

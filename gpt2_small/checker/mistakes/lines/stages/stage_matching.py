@@ -61,6 +61,9 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
                 factor = _factor(numbers, stage.numbers)
                 if factor is not None:
                     found = StageMatch("scaled", stage, factor)
+        elif value.shape == stage.value.shape[1:] and value.dim() and value.is_floating_point():
+            if found is None and any(same(numbers, numbers_of(row)) for row in stage.value):
+                found = StageMatch("right", stage)
         elif _may_be_heads(found, stage):
             pieces = enumerate(_heads(stage, numbers.numel()))
             head = next((n for n, piece in pieces if same(numbers, piece)), None)

@@ -19,6 +19,12 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
 from gpt2_small.checker.sandbox.tracing import Event, Trace
 
+# Operations whose results are constants of the size of their input.
+_CONSTANTS = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones",
+              "new_full", "new_empty")  # fmt: skip
+# Operations that use the order of their input's numbers only.
+_SORTING = ("argsort", "sort", "topk", "argmin", "argmax")
+
 
 def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[int]:
     """The events without right successors among those that lead to the output."""
@@ -44,7 +50,7 @@ class TraceComparison:
         self.other_steps = other_steps
         if not any(event.operation.startswith("log") for event in trace.events):
             known = [stage for stage in known if BEFORE_LOG not in stage.name]
-        self.known, self.trace = known, trace
+        self.part, self.known, self.trace = part, known, trace
         self.matches = [
             match(event.value, known) if event.value is not None else None for event in trace.events
         ]
@@ -70,6 +76,8 @@ class TraceComparison:
         fine = [self.is_right(index) for index in range(len(self.matches))]
         if self.is_short and self.trace.output is not None:
             fine[self.trace.output] = False
+        for index in self._sorted_alone():
+            fine[index] = True
         for index in range(len(fine) - 1, -1, -1):
             if fine[index]:
                 for source in self.trace.events[index].inputs:
@@ -79,6 +87,20 @@ class TraceComparison:
             for index in sorted(leading_to_output(self.trace))
             if not fine[index] and is_judged(self.trace.events[index], self.d_vocab)
         ]
+
+    def _sorted_alone(self) -> set[int]:
+        """The results, multiples of stages, of which only the order is used."""
+        users: dict[int, list[str]] = {}
+        for event in self.trace.events:
+            for source in event.inputs:
+                users.setdefault(source, []).append(event.operation)
+        return {
+            index
+            for index, operations in users.items()
+            if (found := self.matches[index]) is not None
+            and found.kind == "scaled"
+            and all(operation in _SORTING for operation in operations)
+        }
 
     def _absolves(self, index: int, source: int) -> bool:
         """Whether a right result implies right inputs.
@@ -137,7 +159,7 @@ class TraceComparison:
 def is_judged(event: Event, d_vocab: int | None) -> bool:
     """Whether a result is compared; before a draw, only results with one value per token."""
     value = event.value
-    if value is None or not event.from_data:
+    if value is None or not event.from_data or event.operation in _CONSTANTS:
         return False
     if d_vocab is None:
         return value.dtype != torch.bool
