@@ -52,6 +52,16 @@ def test_every_part_of_a_variant_passes_as_itself(tmp_path: Path, ids: tuple[str
     assert verdict.exit_code == 0
 
 
+def test_a_variant_checked_as_gpt_2_is_told_how_to_be_checked_as_itself(tmp_path: Path) -> None:
+    ids = ("mlp-relu", "positional-embedding-sinusoidal")
+    verdict = check_text(tmp_path, text_of(*ids), "PositionalEmbedding", "MLP")
+    (remark,) = verdict.remarks
+    assert remark.endswith("--as positional-embedding-sinusoidal,mlp-relu")
+    text = text_of(*ids).replace("eps: float = 1e-5", "eps: float = 2e-5")
+    assert text != text_of(*ids)
+    assert check_text(tmp_path, text, "PositionalEmbedding", "MLP").remarks == []
+
+
 def test_a_variant_fails_as_gpt_2(tmp_path: Path) -> None:
     verdict = check_text(tmp_path, text_of("rotary"), "MultiHeadAttention", naming=False)
     assert verdict.state_of("MultiHeadAttention") == "failed"

@@ -24,7 +24,9 @@ from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.observer import LoadedFile, Observer
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
+from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import PartReport, Result, Status
+from gpt2_small.errors import UserError
 
 
 class CheckRequest:
@@ -50,6 +52,7 @@ class CheckRequest:
         self.answers = answers
         self.observer = Observer(forker, task, self.exercises, self.say_result)
         self.passed: set[str] = set()
+        self.named_ids: dict[str, tuple[str, ...]] = {}
 
     def say(self, **answer: Any) -> None:
         write_frame(self.answers, json.dumps(answer).encode())
@@ -71,9 +74,28 @@ class CheckRequest:
             if statuses == {"passed"}:
                 self.passed.add(part)
             self.layout.was_judged(part, statuses == {"passed"}, report.mistakes)
+            self.named_ids[part] = report.mistakes
             results = [asdict(one.result) for one in judged]
             self.say(part=part, results=results, report=asdict(report))
-        self.say(remarks=self.layout.remarks(self.passed, self.observer))
+        remarks = self.layout.remarks(self.passed, self.observer)
+        self.say(remarks=[*remarks, *self.as_variant()])
+
+    def as_variant(self) -> list[str]:
+        """A remark that the file is the reference with the named edits, if it is."""
+        ids = [one for mistakes in self.named_ids.values() for one in mistakes]
+        task = self.observer.task
+        if self.exercises is not exercise_set.GPT2 or not ids:
+            return []
+        try:
+            text = variant_set(tuple(ids)).reference_text()
+        except UserError:
+            return []
+        if text.encode() != task.source:
+            return []
+        return [
+            f"{task.path.name} is the reference with {', '.join(ids)}, and nothing else. If this "
+            f"is intended: gpt2-small check {task.path} --as {','.join(ids)}"
+        ]
 
     def part(
         self, part: str, loaded: LoadedFile, exercises: ExerciseSet | str

@@ -233,3 +233,20 @@ def test_claim_names_are_unique_within_a_part_and_the_gate_comes_first() -> None
         names = [claim.name for claim in claims_of(part)]
         assert len(set(names)) == len(names)
         assert [claim.gate for claim in claims_of(part)] == [True] + [False] * (len(names) - 1)
+
+
+IGNORING = {
+    "Embedding": ("self.W_E[tokens]", "F.embedding(tokens, self.W_E, padding_idx={id})"),
+    "next_token_loss": (
+        'rearrange(targets, "batch seq -> (batch seq)"),\n    )',
+        'rearrange(targets, "batch seq -> (batch seq)"), ignore_index={id}\n    )',
+    ),
+}
+
+
+@pytest.mark.parametrize("token", [1, 3, 11, 17, 26])
+@pytest.mark.parametrize("part", IGNORING)
+def test_a_token_that_is_ignored_is_seen_whatever_its_id(tmp_path, part: str, token: int) -> None:
+    old, new = IGNORING[part]
+    text = reference_with((old, new.format(id=token)))
+    assert check_text(tmp_path, text, part, naming=False).state_of(part) == "failed"

@@ -15,11 +15,13 @@ def text_of(layout: str) -> str:
     return layout_path(layout).read_text()
 
 
-def changed(layout: str, old: str, new: str) -> str:
-    """Return a layout's file with every occurrence of a piece of its text replaced."""
+def changed(layout: str, *edits: tuple[str, str]) -> str:
+    """Return a layout's file with every occurrence of each piece of its text replaced."""
     text = text_of(layout)
-    assert old in text
-    return text.replace(old, new)
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    return text
 
 
 def wrong_of(verdict: Verdict) -> dict[str, tuple[str, ...]]:

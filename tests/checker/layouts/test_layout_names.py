@@ -19,11 +19,11 @@ CONFIG = SimpleNamespace(
 # Names in the layouts' files, and other names from public implementations of GPT-2.
 RESPELLED = {
     "nanogpt": {
-        "n_embd": "embd_size",
+        "n_embd": "n_emb",
         "n_head": "num_heads",
         "n_layer": "num_layers",
-        "block_size": "context_length",
-        "CausalSelfAttention": "SelfAttn",
+        "block_size": "max_tokens",
+        "CausalSelfAttention": "MultiheadAttention",
         "Block(": "DecoderLayer(",
         "GPT(": "TinyGPT(",
         "ln_1": "norm1",
@@ -71,6 +71,31 @@ def test_a_configuration_has_every_usual_name_of_the_width(name: str) -> None:
     config = AnyConfig(CONFIG)
     assert getattr(config, name) == config[name] == config.get(name) == 24
     assert name in config
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_emb", 24),
+        ("embedding_dimension", 24),
+        ("number_of_heads", 3),
+        ("num_transformer_blocks", 2),
+        ("max_tokens", 12),
+        ("max_seq", 12),
+        ("vocabulary", 29),
+        ("attention_dropout_rate", 0.25),
+        ("d_inner", 40),
+        ("rms_norm_eps", 1e-5),
+        ("hidden_dimension_factor", 40 / 24),
+    ],
+)
+def test_a_configuration_answers_to_spellings_of_the_same_kind(name: str, value: float) -> None:
+    assert AnyConfig(CONFIG)[name] == value
+
+
+@pytest.mark.parametrize("name", ["model_name", "embedding", "use_heads", "layer_type", "tokens"])
+def test_a_configuration_does_not_guess_what_a_name_hardly_says(name: str) -> None:
+    assert name not in AnyConfig(CONFIG)
 
 
 def test_a_configuration_keeps_fields_set_by_a_constructor() -> None:

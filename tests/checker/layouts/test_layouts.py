@@ -56,9 +56,34 @@ def test_nanogpts_exact_gelu_is_named_and_fails_only_the_mlp(tmp_path: Path) -> 
 TANH = "nn.GELU()", 'nn.GELU(approximate="tanh")'
 
 
+def test_a_line_is_quoted_in_a_block_whose_mlp_has_no_dropout(tmp_path: Path) -> None:
+    text = changed(
+        "nanogpt",
+        TANH,
+        (
+            "self.dropout(self.c_proj(self.gelu(self.c_fc(x))))",
+            "self.c_proj(self.gelu(self.c_fc(x)))",
+        ),
+        ("x = x + self.attn(self.ln_1(x))", "x += self.attn(self.ln_1(x))"),
+    )
+    verdict = check_text(tmp_path, text, "TransformerBlock", layout="nanogpt")
+    assert wrong_of(verdict) == {
+        "MLP": ("mlp-dropout-missing",),
+        "TransformerBlock": ("block-adds-in-place",),
+    }
+    assert verdict.reports["TransformerBlock"].location[-1].endswith("x += self.attn(self.ln_1(x))")
+
+
+@pytest.mark.slow
+def test_a_model_gets_no_mistakes_name_for_an_error_alone(tmp_path: Path) -> None:
+    text = changed("nanogpt", ("x = x + self.attn(self.ln_1(x))", "x += self.attn(self.ln_1(x))"))
+    verdict = check_text(tmp_path, text, layout="nanogpt")
+    assert wrong_of(verdict)["Transformer"] == ()
+
+
 @pytest.mark.slow
 def test_nanogpt_with_gpt_2s_gelu_passes(tmp_path: Path) -> None:
-    verdict = check_text(tmp_path, changed("nanogpt", *TANH), layout="nanogpt")
+    verdict = check_text(tmp_path, changed("nanogpt", TANH), layout="nanogpt")
     assert verdict.exit_code == 0
 
 
@@ -135,7 +160,7 @@ SLOW = [
 def test_a_mistake_in_a_layout_is_named_and_fails_only_its_part(
     tmp_path: Path, planted: Planted
 ) -> None:
-    text = changed(planted.layout, planted.old, planted.new)
+    text = changed(planted.layout, (planted.old, planted.new))
     own = {} if planted.layout != "nanogpt" else {"MLP": ("mlp-exact-gelu",)}
     only = [planted.part] if planted in QUICK else []
     verdict = check_text(tmp_path, text, *only, layout=planted.layout)
@@ -144,7 +169,7 @@ def test_a_mistake_in_a_layout_is_named_and_fails_only_its_part(
 
 
 def test_an_untied_head_is_reported(tmp_path: Path) -> None:
-    text = changed("nanogpt", "self.transformer.wte.weight = self.lm_head.weight", "pass")
+    text = changed("nanogpt", ("self.transformer.wte.weight = self.lm_head.weight", "pass"))
     verdict = check_text(tmp_path, text, "Transformer", layout="nanogpt", naming=False)
     told = next(r.message for r in verdict.of("Transformer") if r.status != "passed")
     assert "waits for MLP" in told  # its GELU has no name without naming
@@ -158,7 +183,7 @@ def test_an_untied_head_is_reported(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_block_waits_for_parts_with_unnamed_mistakes(tmp_path: Path) -> None:
     odd = "return self.drop(self.fc2(F.gelu(1.07 * self.fc1(x)"
-    text = changed("linear", "return self.drop(self.fc2(F.gelu(self.fc1(x)", odd)
+    text = changed("linear", ("return self.drop(self.fc2(F.gelu(self.fc1(x)", odd))
     verdict = check_text(tmp_path, text, "TransformerBlock", layout="linear")
     assert wrong_of(verdict) == {"MLP": (), "TransformerBlock": ()}
     assert {r.message for r in verdict.of("TransformerBlock")} == {

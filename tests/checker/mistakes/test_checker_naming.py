@@ -195,6 +195,18 @@ def test_a_part_that_raises_gets_no_other_mistakes_name(tmp_path: Path) -> None:
     assert verdict.results[0].line == line_of(text, "raise KeyError('x')")
 
 
+def test_one_number_beside_errors_names_no_other_mistake(tmp_path: Path) -> None:
+    """Most checks end with an error, and the longest sequence read is 11, as one short of n_ctx."""
+    appended = 'tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)'
+    full = "if tokens.shape[1] >= len(model.pos_embed.W_pos):\n                break"
+    text = reference_with(
+        ("logits = model(tokens[:, -config.n_ctx :])", "logits = model(tokens)"),
+        (appended, f"{appended}\n            {full}"),
+    )
+    named = check_text(tmp_path, text, "generate").reports["generate"].mistakes
+    assert named == ("generate-stops-at-n-ctx",)
+
+
 def test_an_edits_old_text_must_occur_in_the_reference_exactly_once() -> None:
     twice = Mistake(id="x", component="MLP", old="residual", new="", sentence="")
     with pytest.raises(EditDoesNotFit, match=r"occurs [0-9]+ times"):
