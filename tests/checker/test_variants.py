@@ -53,13 +53,11 @@ def test_every_part_of_a_variant_passes_as_itself(tmp_path: Path, ids: tuple[str
 
 
 def test_a_variant_checked_as_gpt_2_is_told_how_to_be_checked_as_itself(tmp_path: Path) -> None:
-    ids = ("mlp-relu", "positional-embedding-sinusoidal")
-    verdict = check_text(tmp_path, text_of(*ids), "PositionalEmbedding", "MLP")
-    (remark,) = verdict.remarks
-    assert remark.endswith("--as positional-embedding-sinusoidal,mlp-relu")
-    text = text_of(*ids).replace("eps: float = 1e-5", "eps: float = 2e-5")
-    assert text != text_of(*ids)
-    assert check_text(tmp_path, text, "PositionalEmbedding", "MLP").remarks == []
+    ids = ("block-post-norm", "mlp-relu")
+    verdict = check_text(tmp_path, text_of(*ids))
+    assert verdict.state_of("Transformer") == "failed"  # all parts together are not GPT-2
+    assert verdict.reports["Transformer"].mistakes == ()
+    assert verdict.remarks[-1].endswith("--as mlp-relu,block-post-norm")
 
 
 def test_a_variant_fails_as_gpt_2(tmp_path: Path) -> None:

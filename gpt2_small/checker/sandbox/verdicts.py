@@ -74,17 +74,22 @@ class CheckRequest:
             if statuses == {"passed"}:
                 self.passed.add(part)
             self.layout.was_judged(part, statuses == {"passed"}, report.mistakes)
-            self.named_ids[part] = report.mistakes
+            if "failed" in statuses:
+                self.named_ids[part] = report.mistakes
             results = [asdict(one.result) for one in judged]
             self.say(part=part, results=results, report=asdict(report))
         remarks = self.layout.remarks(self.passed, self.observer)
         self.say(remarks=[*remarks, *self.as_variant()])
 
     def as_variant(self) -> list[str]:
-        """A remark that the file is the reference with the named edits, if it is."""
+        """A remark that the file is the reference with the named edits, if it is.
+
+        Without one if every part that fails has a named mistake, which says enough.
+        """
         ids = [one for mistakes in self.named_ids.values() for one in mistakes]
         task = self.observer.task
-        if self.exercises is not exercise_set.GPT2 or not ids:
+        is_explained = all(self.named_ids.values())
+        if self.exercises is not exercise_set.GPT2 or not ids or is_explained:
             return []
         try:
             text = variant_set(tuple(ids)).reference_text()

@@ -84,7 +84,7 @@ def test_the_explanation_names_the_next_closest_mistake(tmp_path: Path) -> None:
 
 
 UNKNOWN = {
-    "an intermediate result of the scores before the mask, 3 times what it should be": (
+    "a step in the scores before the mask, 3 times what it should be": (
         SCALE,
         SCALE.replace("query", "3 * query"),
     ),
@@ -115,10 +115,7 @@ def test_the_first_wrong_line_is_found_without_taps(tmp_path: Path) -> None:
     text = text.replace(SCALE, "query * 2.0,")
     verdict = check_text(tmp_path, text, "MultiHeadAttention")
     sentence, right, wrong = verdict.reports["MultiHeadAttention"].location
-    assert (
-        "an intermediate result of the scores before the mask, 5.657 times what it should be"
-        in sentence
-    )
+    assert "a step in the scores before the mask, 5.657 times what it should be" in sentence
     assert "query = " in right
     assert "query * 2.0," in wrong
     assert verdict.results[3].line == line_of(text, "query * 2.0,")

@@ -9,6 +9,7 @@ from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
     NAMES,
     PLURAL,
+    WITHIN,
     Stage,
     numbers_of,
     same,
@@ -213,7 +214,7 @@ class _FirstWrongResult:
             for i, m in enumerate(self.compared.matches)
             if m and self.compared.is_right(i)
         }
-        is_given = given.stage.name.removeprefix("an intermediate result of ") == wanted
+        is_given = given.stage.name.removeprefix(WITHIN) == wanted
         if wanted is None or wanted not in names or wanted in seen or is_given:
             return None
         line = self.compared.trace.events[source].line
@@ -239,7 +240,7 @@ class _FirstWrongResult:
             found = self.compared.matches[source]
             assert found is not None
             name = found.stage.name
-            base = name.removeprefix("an intermediate result of ")
+            base = name.removeprefix(WITHIN)
             line = self.compared.trace.events[self.compared.maker(source)].line
             if base != name and base in names and base not in ("the output", NAMES["output"]):
                 return line, name, f"s {base}"

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, WITHIN
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison
 
 # What a variable's name promises, in the order in which these are tried.
@@ -57,7 +57,7 @@ def _held(compared: TraceComparison, index: int, place: int) -> str | None:
     if meanings is not None:
         return meanings[place]
     found = compared.matches[index]
-    return None if found is None else found.stage.name.removeprefix("a step towards ")
+    return None if found is None else found.stage.name.removeprefix(WITHIN)
 
 
 def _unpacked(compared: TraceComparison, lines: range, number: int) -> Iterator[list[int]]:

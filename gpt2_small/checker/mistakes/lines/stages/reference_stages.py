@@ -23,6 +23,9 @@ from gpt2_small.checker.sandbox.tracing import record
 HIDDEN = -1e4
 MASKED = -54321.0
 
+# The beginning of the name of a result inside a statement.
+WITHIN = "a step in "
+
 # Right only before a logarithm.
 BEFORE_LOG = "probabilities before the logarithm"
 
@@ -122,7 +125,7 @@ def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
         is_last = targets.get(following, "") != target
         name = NAMES.get(target, target.replace("_", " "))
         if not is_last and name:
-            name = f"an intermediate result of {name}"
+            name = f"{WITHIN}{name}"
         if index == trace.output:
             name = "the output"
         found.append(_stage(name or "a step", event.value))
@@ -170,23 +173,21 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
     by_name = {stage.name: stage.value for stage in found}
     if part == "MultiHeadAttention":
         scores = by_name["the masked scores"]
-        yield _stage("an intermediate result of the pattern", scores.exp())
-        yield _stage(
-            "an intermediate result of the pattern", (scores - scores.amax(-1, keepdim=True)).exp()
-        )
+        yield _stage("a step in the pattern", scores.exp())
+        yield _stage("a step in the pattern", (scores - scores.amax(-1, keepdim=True)).exp())
         packed = [by_name[name] for name in ("the queries", "the keys", "the values")]
         yield _stage("queries, keys and values", torch.cat([v.flatten(2) for v in packed], dim=-1))
         model = attention.SUBJECT.build(reference(), seed).double()
         by_head = torch.einsum("bqhd,hdm->bqhm", by_name["z"], model.get_parameter("W_O"))
-        yield _stage("an intermediate result of the output", by_head.detach())
-        yield _stage("an intermediate result of the output", by_head.cumsum(dim=2).detach())
+        yield _stage("a step in the output", by_head.detach())
+        yield _stage("a step in the output", by_head.cumsum(dim=2).detach())
     if part == "LayerNorm":
         yield _stage("the inverse of the scale", 1 / by_name["the scale, sqrt(variance + epsilon)"])
     if part == "MLP":
         pre = by_name["the hidden layer before the activation"]
         inner = math.sqrt(2 / math.pi) * (pre + 0.044715 * pre**3)
         for value in (pre**3, pre + 0.044715 * pre**3, inner, inner.tanh(), 1 + inner.tanh()):
-            yield _stage("an intermediate result of the hidden layer after the activation", value)
+            yield _stage("a step in the hidden layer after the activation", value)
     if part == "sample":
         yield from _ways_to_sample(seed)
     if part == "next_token_loss":
@@ -196,10 +197,8 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
         logits = by_name.get("the logits that have a target", every)
         targets = by_name["the targets"].unsqueeze(-1)
         yield from _ways_to_normalize(logits)
-        yield _stage("an intermediate result of the loss", logits.gather(-1, targets))
-        yield _stage(
-            "an intermediate result of the loss", F.one_hot(targets.squeeze(-1), logits.shape[-1])
-        )
+        yield _stage("a step in the loss", logits.gather(-1, targets))
+        yield _stage("a step in the loss", F.one_hot(targets.squeeze(-1), logits.shape[-1]))
         for name, value in (
             ("log probabilities", logits.log_softmax(-1)),
             (BEFORE_LOG, logits.softmax(-1)),
@@ -214,9 +213,9 @@ def _ways_to_normalize(logits: Tensor) -> Iterator[Stage]:
     for value in (logits, logits - largest):
         total = value.exp().sum(-1)
         for step in (value, value.exp(), total):
-            yield _stage("an intermediate result of the log probabilities", step)
+            yield _stage("a step in the log probabilities", step)
     for step in (largest, logits.logsumexp(-1)):
-        yield _stage("an intermediate result of the log probabilities", step)
+        yield _stage("a step in the log probabilities", step)
 
 
 def _ways_to_sample(seed: int) -> Iterator[Stage]:
