@@ -105,6 +105,8 @@ def test_greedy_sampling_has_one_candidate_of_probability_1(client) -> None:
         ("head", {"ids": [65], "layer": 0}, "head"),
         ("ablate", {"ids": [65], "heads": [[0]]}, "its layer"),
         ("ablate", {"ids": [65], "heads": "all"}, "pairs"),
+        ("ablate", {"ids": [65], "heads": [[0, 0]] * 65}, "up to 64 pairs"),
+        ("ablate", {"ids": [], "heads": []}, "no text"),
         ("lens", {"ids": [65], "start": 3, "stop": 2}, "stop"),
         ("learn/key", {"key": "q"}, "key"),
     ],

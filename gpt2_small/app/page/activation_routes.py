@@ -88,9 +88,11 @@ class ActivationRoutes:
             ids = self._fields.ids(shown, asked)
             heads = asked.get("heads")
             if not isinstance(heads, list) or len(heads) > MOST_ABLATED:
-                raise UserError(f"heads is {fields.shown(heads)}; give pairs of layer and head")
+                way_out = f"give up to {MOST_ABLATED} pairs of layer and head"
+                raise UserError(f"heads is {fields.shown(heads)}; {way_out}")
             pairs = [self._head(shown, *self._pair(pair)) for pair in heads]
-            position = fields.whole(asked, "position", max(0, len(ids) - 1), 0, len(ids) - 1)
+            last = max(0, len(ids) - 1)
+            position = fields.whole(asked, "position", last, 0, last)
             return ablation.ablated(
                 shown, self._observations, ids, pairs, position, fields.CANDIDATES
             )
