@@ -78,7 +78,7 @@ def test_every_flipped_bit_is_detected(solution, run):
         ),
         (lambda c: c["run"].update(max_steps="12"), "--max-steps is '12'; give a whole number"),
         (lambda c: c["run"].update(learning_rate=None), "--learning-rate is None; give a number"),
-        (lambda c: c["run"].update(recompute=1), "--recompute is 1; give true or false"),
+        (lambda c: c["run"].update(recompute=1), "--set recompute is 1; give true or false"),
         (lambda c: c["run"].update(data=[1]), r"data is \[1\]; it must be a name"),
         (lambda c: c["model"].update(d_model="16"), "d_model"),
         (lambda c: c["model"].update(n_layers=[1]), "n_layers"),
