@@ -12,6 +12,11 @@ Status = Literal["passed", "failed", "not_written", "waiting"]
 ALL_HOLD, SOMETHING_WRONG, CANNOT_BE_USED = 0, 1, 2
 
 
+# Begins the message of a passed check that has something to say.
+REMARK = "remark: "
+STAND_INS = "judged with the reference's code for"
+
+
 @dataclass(frozen=True)
 class Result:
     """A check's result.

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gpt2_small.checker.verdict import PartReport, Result, Status, Verdict
+from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status, Verdict
 from gpt2_small.errors import shell_word
 
 WIDTH = 80
@@ -41,23 +41,29 @@ def whole(verdict: Verdict) -> RenderableType:
     rows: list[RenderableType] = [heading(verdict), "", table(verdict), ""]
     if any(verdict.state_of(part) == "waiting" for part in verdict.parts()):
         rows.append(Text("waiting: cannot be judged before other checks hold", style="dim"))
-    return Group(*rows, advice(verdict), *other_dtypes(verdict))
+    return Group(*rows, advice(verdict), *notes(verdict))
 
 
-def other_dtypes(verdict: Verdict) -> list[Text]:
-    """Remarks on parts that pass in float32 but fail in other dtypes."""
+def notes(verdict: Verdict) -> list[Text]:
+    """Remarks on parts that pass: what only float32 has, and promises that fail no part."""
     remarks = []
     for part in verdict.parts():
-        lacking = [
-            result.check
+        if verdict.state_of(part) != "passed":
+            continue
+        failed = [
+            result
             for result in verdict.of(part)
-            if result.message.startswith("remark: ") and " in " in result.check
+            if result.message.startswith(REMARK) and STAND_INS not in result.message
         ]
-        names = [d for d in ("float64", "bfloat16") if any(d in check for check in lacking)]
-        if names and verdict.state_of(part) == "passed":
-            said = f"Remark: {part} is right in float32 only, not in {' or '.join(names)}."
-            remarks.append(Text(said, style="dim"))
-    return remarks
+        names = [d for d in ("float64", "bfloat16") if any(d in r.check for r in failed)]
+        if names:
+            remarks.append(f"{part} is right in float32 only, not in {' or '.join(names)}.")
+        remarks += [
+            f"{part}: {result.message.removeprefix(REMARK)}"
+            for result in failed
+            if not any(dtype in result.check for dtype in ("float64", "bfloat16"))
+        ]
+    return [Text(f"Remark: {remark}", style="dim") for remark in remarks]
 
 
 def heading(verdict: Verdict) -> Text:

@@ -25,7 +25,7 @@ from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.observer import LoadedFile, Observer
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.variants import variant_set
-from gpt2_small.checker.verdict import PartReport, Result, Status
+from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status
 from gpt2_small.errors import UserError
 
 
@@ -198,7 +198,7 @@ def _with_stand_ins(judged: JudgedClaim, replaced: Sequence[str]) -> JudgedClaim
     if not replaced or judged.result.status != "passed":
         return judged
     names = replaced[0] if len(replaced) == 1 else f"{len(replaced)} parts, first {replaced[0]}"
-    message = f"remark: judged with the reference's code for {names}"
+    message = f"{REMARK}{STAND_INS} {names}"
     return replace(judged, result=replace(judged.result, message=message))
 
 

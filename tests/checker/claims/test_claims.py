@@ -68,6 +68,7 @@ MISTAKES = {
         "generate-keeps-gradients",
         "generate-not-cropped",
         "generate-changes-prompt",
+        "generate-mode-kept-after-error",
     ),
     "learning_rate": ("schedule-steps-from-one",),
     "parameter_groups": ("parameter-groups-matrices-twice",),
@@ -75,6 +76,7 @@ MISTAKES = {
         "train-step-updates-each-batch",
         "train-step-empties-its-list",
         "train-step-tells-tensors",
+        "train-step-exchanged-every-time",
     ),
     "train": ("train-step-twice", "train-prints", "train-skips-first"),
 }

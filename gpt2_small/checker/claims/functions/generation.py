@@ -1,5 +1,6 @@
 """State the claims about generate: greedy continuations, the window, options, modes, refusals."""
 
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -42,8 +43,10 @@ def called(module: ModuleType, seed: int) -> Observation:
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
-    """Greedy continuations of prompts that stay below n_ctx, reach it and cross it."""
-    return _greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8))
+    """Greedy continuations of one prompt, and of three below n_ctx, reaching and crossing it."""
+    alone = module.generate(model_of(module, seed), prompt(seed, 1)[:1], 3, temperature=0)
+    seen: dict[str, Entry] = {"the tokens after a single prompt of 1 and 3 new": alone}
+    return seen | _greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8))
 
 
 def greedy_beyond(module: ModuleType, seed: int) -> Observation:
@@ -52,7 +55,8 @@ def greedy_beyond(module: ModuleType, seed: int) -> Observation:
 
 def _greedy(module: ModuleType, seed: int, *sizes: tuple[int, int]) -> Observation:
     """Greedy continuations of prompts of these lengths, by these numbers of tokens."""
-    model, seen = model_of(module, seed), {}
+    model = model_of(module, seed)
+    seen: dict[str, Entry] = {}
     for seq, new in sizes:
         name = f"the tokens after a prompt of {seq} and {new} new"
         seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
@@ -168,6 +172,26 @@ def modes(module: ModuleType, seed: int) -> Observation:
     return seen
 
 
+class Breaking(Fixed):
+    """A model whose second call raises an error."""
+
+    calls = 0
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 2:
+            raise RuntimeError("out of memory")
+        return super().forward(tokens)
+
+
+def mode_after_error(module: ModuleType, _seed: int) -> Observation:
+    """The mode of a model in training mode after an error in its forward pass."""
+    model = Breaking(module, fixed_logits()).train()
+    with suppress(RuntimeError):
+        module.generate(model, torch.zeros(2, 3, dtype=torch.int64), 4, temperature=0)
+    return {"the mode after an error in the model": "training" if model.training else "evaluation"}
+
+
 def without_gradients(module: ModuleType, seed: int) -> Observation:
     """Whether the logits require gradients, which would accumulate in memory."""
     model, kept = model_of(module, seed), []
@@ -224,6 +248,8 @@ CLAIMS = (
     Claim(PART, "random numbers come from the generator", repeatable, summary=equalities,
           expect=as_seeded, group="chance"),
     Claim(PART, "evaluation mode meanwhile, and the mode is restored", modes, group="dropout"),
+    Claim(PART, "the mode is restored after an error in the model too", mode_after_error,
+          required=False, group="dropout"),
     Claim(PART, "no gradients are recorded", without_gradients, group="gradient"),
     Claim(PART, "the prompt is not modified in place", untouched, group="inputs"),
     Claim(PART, "ValueError for an empty prompt and a negative max_new_tokens",

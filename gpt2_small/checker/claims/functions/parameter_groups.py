@@ -81,7 +81,7 @@ def usable(module: ModuleType, seed: int) -> Observation:
     """Whether AdamW accepts the groups, and a step with zero gradients shrinks decayed weights."""
     model = TIED.build(module, seed).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = torch.optim.AdamW(groups(module, model, 0.5), lr=0.1)
+    optimizer = torch.optim.AdamW(module.parameter_groups(model, weight_decay=0.5), lr=0.1)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -137,6 +137,20 @@ def greedy(module: ModuleType, seed: int) -> Observation:
     }
 
 
+def single_row(module: ModuleType, seed: int) -> Observation:
+    """Tokens for one row of logits, under settings that leave one token."""
+    row = torch.randn(1, 29, generator=probes.draws(seed, "single row"))
+    settings: tuple[dict[str, Any], ...] = (
+        {"temperature": 0},
+        {"top_k": 1},
+        {"temperature": 0.5, "top_k": 1, "top_p": 0.9},
+    )
+    return {
+        f"the token for one row with {_listed(setting)}": module.sample(row, **setting)
+        for setting in settings
+    }
+
+
 def only_one(module: ModuleType, seed: int) -> Observation:
     """Tokens under cuts that leave one of many nearly equal tokens in every row."""
     rows = 0.05 * torch.randn(40, 999, generator=probes.draws(seed, "only one"))
@@ -271,6 +285,7 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 CLAIMS = (
     Claim(PART, "it returns one token for each row of logits", called, gate=True),
     Claim(PART, "temperature 0 takes the most likely token", greedy),
+    Claim(PART, "one row of logits gives one token", single_row),
     distribution("it samples from the softmax of the logits", {}),
     Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),

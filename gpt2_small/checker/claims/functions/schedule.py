@@ -10,8 +10,8 @@ import torch
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing import probes
-from gpt2_small.checker.claims.observing.observation import Observation
-from gpt2_small.checker.claims.observing.refusals import ending
+from gpt2_small.checker.claims.observing.observation import Entry, Observation
+from gpt2_small.checker.claims.observing.refusals import ACCEPTED, ending
 
 PART = "learning_rate"
 _LONG = {"peak": 6.0, "warmup_steps": 7, "total_steps": 40}
@@ -81,6 +81,36 @@ def no_warm_up(module: ModuleType, _seed: int) -> Observation:
     }
 
 
+def all_warm_up(module: ModuleType, _seed: int) -> Observation:
+    """The rates when the warm-up takes all steps, and of a training of one step.
+
+    The contract gives the last step both the peak and its final fraction: either is right.
+    """
+    whole: dict[str, Any] = {"peak": 6.0, "warmup_steps": 5, "total_steps": 5}
+    seen: dict[str, Entry] = {}
+    seen["the last rate for a warm-up of 5 of 5 steps"] = _last_rate(module, whole)
+    for warmup in (0, 1):
+        one = {**whole, "warmup_steps": warmup, "total_steps": 1}
+        name = f"the last rate for a warm-up of {warmup} of 1 steps"
+        seen[name] = _last_rate(module, one)
+    if _ending(module, whole) == ACCEPTED:
+        seen["the rates when the warm-up takes all 5 steps"] = rates(module, range(4), **whole)
+    return seen
+
+
+def _ending(module: ModuleType, settings: dict[str, Any]) -> str:
+    return ending(partial(module.learning_rate, 0, **settings))
+
+
+def _last_rate(module: ModuleType, settings: dict[str, Any]) -> str:
+    if (end := _ending(module, settings)) != ACCEPTED:
+        return end
+    last, peak = settings["total_steps"] - 1, settings["peak"]
+    rate, ends = rates(module, range(last, last + 1), **settings).item(), (peak, 0.1 * peak)
+    is_right = any(math.isclose(rate, end, rel_tol=1e-9) for end in ends)
+    return "the peak or a tenth of it" if is_right else f"{rate:.4g}"
+
+
 def refusals(module: ModuleType, _seed: int) -> Observation:
     bad: list[dict[str, Any]] = [{"peak": -1.0}, {"peak": math.nan}, {"final_fraction": -0.5}]
     bad += [{"final_fraction": 1.5}, {"warmup_steps": -1}, {"warmup_steps": 41}]
@@ -100,6 +130,7 @@ CLAIMS = (
     Claim(PART, "a tenth of the peak from step total_steps - 1 on", ends),
     Claim(PART, "it decays to final_fraction of the peak", fraction),
     Claim(PART, "it works without warm-up", no_warm_up),
+    Claim(PART, "it works when the warm-up takes all steps, and for one step", all_warm_up),
     Claim(PART, "ValueError for an impossible schedule", refusals,
           group="refusals"),
 )  # fmt: skip

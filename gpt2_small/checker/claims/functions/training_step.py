@@ -1,12 +1,15 @@
 """State the claims about train_step: accumulation, clipping, updates, two processes, refusals."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.checker.claims import OPTIMISERS, Claim
 from gpt2_small.checker.claims.judging.failure import Failure
@@ -235,6 +238,39 @@ def two_processes(module: ModuleType, seed: int) -> Observation:
     return step_in_two_processes(module.train_step, fresh_model(module, seed), batches, _RATE)
 
 
+class CountingParallel(DistributedDataParallel):
+    """A distributed model of one process that counts the backward passes that would exchange."""
+
+    def __init__(self, model: nn.Module) -> None:
+        nn.Module.__init__(self)  # no process group
+        self.module = model
+        self.require_backward_grad_sync = True
+        self.exchanges = 0
+        next(model.parameters()).register_post_accumulate_grad_hook(self._count)
+
+    def forward(self, tokens: Tensor) -> Any:
+        return self.module(tokens)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        before, self.require_backward_grad_sync = self.require_backward_grad_sync, False
+        try:
+            yield
+        finally:
+            self.require_backward_grad_sync = before
+
+    def _count(self, _parameter: Tensor) -> None:
+        self.exchanges += self.require_backward_grad_sync
+
+
+def exchanges(module: ModuleType, seed: int) -> Observation:
+    """How often a distributed model would exchange gradients in a step of three micro-batches."""
+    model = CountingParallel(fresh_model(module, seed))
+    module.train_step(model, windows(seed, (2, 9), (2, 9), (2, 9)), descent(model))
+    number = "at most 1" if model.exchanges <= 1 else str(model.exchanges)
+    return {"the number of gradient exchanges in a step of three micro-batches": number}
+
+
 def one_process(reference: ModuleType, seed: int) -> Observation:
     """The weights after the same step in one process."""
     model, batches = fresh_model(reference, seed), windows(seed, (4, 9), (4, 9))
@@ -263,4 +299,5 @@ CLAIMS = (
           group="refusals"),
     _claim("two processes make the same step as one", two_processes, expect=one_process,
           seconds=20.0),
+    _claim("a distributed model exchanges gradients once a step", exchanges, required=False),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.explanations import explain_difference, explain_error
-from gpt2_small.checker.verdict import Result, Status
+from gpt2_small.checker.verdict import REMARK, Result, Status
 
 RAISED = "raised"
 
@@ -144,7 +144,7 @@ def judged(
         problem = None  # the edited reference is interrupted there too
     status: Status = "passed" if problem is None else "failed" if sight.written else "not_written"
     if status == "failed" and not claim.required:
-        status, problem = "passed", f"remark: {problem}"
+        status, problem = "passed", f"{REMARK}{problem}"
     result = Result(
         claim.component, claim.name, status, None, problem or "", sight.seconds, sight.line
     )

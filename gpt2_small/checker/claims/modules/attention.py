@@ -3,10 +3,15 @@
 from types import ModuleType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.modules.dropout import DROPOUT, dropout_claims, share
+from gpt2_small.checker.claims.modules.dropout import (
+    DROPOUT,
+    dropout_claims,
+    output_zeros_claim,
+    share,
+)
 from gpt2_small.checker.claims.modules.every_module import module_claims
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.causality import futures, how_far_moved, nothing_moves
@@ -32,6 +37,23 @@ def beyond_1024(module: ModuleType, seed: int) -> Observation:
     model = LONG.build(module, seed)
     given = LONG.values(seed, "long", batch=1, seq=LONG.settings["n_ctx"])
     return {"the last outputs for 1,030 positions": LONG.run(model, given)[:, -3:]}
+
+
+def one_head(module: ModuleType, seed: int) -> Observation:
+    """The output of a single head that has the whole width."""
+    model = SUBJECT.build(module, seed, n_heads=1, d_head=probes.SIZES["d_model"])
+    return {"the output of a single head": SUBJECT.run(model, SUBJECT.feed(seed, "one head"))}
+
+
+def bias_alone(module: ModuleType, seed: int) -> nn.Module:
+    """An attention layer whose output is its b_O at every position."""
+    model = SUBJECT.build(module, seed, dropout=DROPOUT)
+    values = {
+        name: probes.random_parameter(name, shape, seed)
+        for name, shape in SUBJECT.contract().items()
+    }
+    probes.load_values(model, {**values, "W_O": torch.zeros_like(values["W_O"])})
+    return model
 
 
 def dropped(module: ModuleType, seed: int) -> Observation:
@@ -83,6 +105,7 @@ CLAIMS = (
         expect=nothing_moves,
     ),
     Claim("MultiHeadAttention", "correct output for an n_ctx above 1,024", beyond_1024),
+    Claim("MultiHeadAttention", "correct output of a single head", one_head),
     *dropout_claims(SUBJECT),
     Claim(
         "MultiHeadAttention",
@@ -92,4 +115,5 @@ CLAIMS = (
         expect=expected_dropped,
         group="dropout",
     ),
+    output_zeros_claim(SUBJECT, "dropout on the output includes b_O", bias_alone),
 )

@@ -1,5 +1,6 @@
 """State the claims about dropout: on in training, off in evaluation, unbiased."""
 
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
@@ -105,18 +106,34 @@ def share(events: Tensor) -> Estimate:
 
 def zeros_claim(subject: Subject) -> Claim:
     """The claim about zeros, for a part that ends with its only dropout."""
+    return output_zeros_claim(
+        subject,
+        "dropout on the output, the rest divided by 1 - p",
+        partial(subject.build, dropout=DROPOUT),
+    )
+
+
+def output_zeros_claim(
+    subject: Subject, name: str, build: Callable[[ModuleType, int], nn.Module]
+) -> Claim:
+    """A claim about zeros in the output of a model in which only the last dropout matters."""
     return Claim(
         subject.name,
-        "dropout on the output, the rest divided by 1 - p",
-        partial(zeros, subject),
+        name,
+        partial(zeros, subject, build),
         summary=shares_of_zeros,
         expect=lambda _reference, _seed: {_ZEROS: Estimate(DROPOUT), _KEPT: Estimate(0.0)},
         group="dropout",
     )
 
 
-def zeros(subject: Subject, module: ModuleType, seed: int) -> Observation:
-    model = subject.build(module, seed, dropout=DROPOUT)
+def zeros(
+    subject: Subject,
+    build: Callable[[ModuleType, int], nn.Module],
+    module: ModuleType,
+    seed: int,
+) -> Observation:
+    model = build(module, seed)
     given = subject.values(seed, "zeros", batch=40)
     with torch.no_grad():
         plain = subject.run(model.eval(), given)

@@ -129,7 +129,7 @@ def outputs(subject: Subject, module: ModuleType, seed: int, *, dtype: torch.dty
 
 def lengths(subject: Subject, module: ModuleType, seed: int) -> Observation:
     model, n_ctx = subject.build(module, seed), probes.SIZES["n_ctx"]
-    sizes = [(2, 1), (2, 2), (2, n_ctx), (1, 5), (5, 7)]
+    sizes = [(2, 1), (2, 2), (2, n_ctx), (1, 5), (5, 7), (1, 1)]
     return {
         f"the output for batch {batch} and seq {seq}": subject.run(
             model, subject.feed(seed, f"{batch} x {seq}", batch=batch, seq=seq)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+ACCEPTED = "accepted"
+
 
 def ending(call: Callable[[], Any], promised: type[Exception] = ValueError) -> str:
     """The promised exception's name if the call raises it, else the actual result."""
@@ -14,4 +16,4 @@ def ending(call: Callable[[], Any], promised: type[Exception] = ValueError) -> s
         raise
     except Exception as error:
         return f"refused with {type(error).__name__}"
-    return "accepted"
+    return ACCEPTED

@@ -363,6 +363,14 @@ MISTAKES = [
         ),
     ),
     Mistake(
+        id="generate-mode-kept-after-error",
+        component=PART,
+        old="    finally:\n        model.train(was_training)\n    return tokens",
+        new="    finally:\n        pass\n    model.train(was_training)\n    return tokens",
+        sentence="leaves the model in evaluation mode after an error in it",
+        equivalent=True,
+    ),
+    Mistake(
         id="generate-grows-a-list",
         component=PART,
         old=_APPEND,

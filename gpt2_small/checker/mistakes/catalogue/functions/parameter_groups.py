@@ -56,6 +56,17 @@ MISTAKES = [
         hints=_WHICH_HINTS,
     ),
     Mistake(
+        id="parameter-groups-sets",
+        component=PART,
+        old="matrices: list[nn.Parameter] = []\n    vectors: list[nn.Parameter] = []",
+        new="matrices: set[nn.Parameter] = set()\n    vectors: set[nn.Parameter] = set()",
+        also=((_APPEND, "(matrices if is_matrix else vectors).add(parameter)"),),
+        sentence=(
+            "returns sets of parameters, which optimisers refuse: their order changes between runs"
+        ),
+        hints=_ONCE_HINTS,
+    ),
+    Mistake(
         id="parameter-groups-all-decay",
         component=PART,
         old=_MATRIX,

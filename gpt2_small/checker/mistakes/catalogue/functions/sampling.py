@@ -512,6 +512,14 @@ MISTAKES = [
         hints=_SHAPE_HINTS,
     ),
     Mistake(
+        id="sample-squeezes-batch",
+        component=PART,
+        old=_RESULT,
+        new="return token_of_rank.gather(dim=-1, index=rank).squeeze()",
+        sentence="removes the batch axis of a single row: squeeze() without an axis",
+        hints=_SHAPE_HINTS,
+    ),
+    Mistake(
         id="sample-first-row-only",
         component=PART,
         old=_RESULT,

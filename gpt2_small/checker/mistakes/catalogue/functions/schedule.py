@@ -38,6 +38,18 @@ _FLOOR_HINTS = (
 
 MISTAKES = [
     Mistake(
+        id="schedule-refuses-all-warm-up",
+        component=PART,
+        old="if not 0 <= warmup_steps <= total_steps or total_steps < 1:",
+        new="if not 0 <= warmup_steps < total_steps or total_steps < 1:",
+        sentence="refuses a warm-up that takes all steps, as in a training shorter than it",
+        hints=(
+            "What does it say to a warm-up of 5 of 5 steps?",
+            "A warm-up may take all steps; only a longer one is refused.",
+            "if warmup_steps > total_steps: raise ValueError(...)",
+        ),
+    ),
+    Mistake(
         id="schedule-first-step-zero",
         component=PART,
         old=_WARM_UP,

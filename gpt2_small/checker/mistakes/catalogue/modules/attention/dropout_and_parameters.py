@@ -97,6 +97,14 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="attention-dropout-before-bias",
+        component=PART,
+        old=_OUTPUT,
+        new="return self.output_dropout(output) + self.b_O",
+        sentence="adds b_O after dropout, so that the bias is never dropped",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="attention-dropout-fixed",
         component=PART,
         old="self.pattern_dropout = nn.Dropout(config.dropout)",
