@@ -46,7 +46,8 @@ def greedy(module: ModuleType, seed: int) -> Observation:
     """Greedy continuations of one prompt, and of three below n_ctx, reaching and crossing it."""
     alone = module.generate(model_of(module, seed), prompt(seed, 1)[:1], 3, temperature=0)
     seen: dict[str, Entry] = {"the tokens after a single prompt of 1 and 3 new": alone}
-    return seen | _greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8))
+    seen.update(_greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8)))
+    return seen
 
 
 def greedy_beyond(module: ModuleType, seed: int) -> Observation:
