@@ -132,7 +132,7 @@ def test_ablations_that_arrive_in_another_view_are_shown_later(tab, served) -> N
     tab.open("compare")
     with tab.page.expect_response("**/api/ablations"):
         held[0].continue_()
-    wait_for(lambda: tab.page.title() and served[1].turns.active == 0)
+    wait_for(lambda: tab.page.title() and served[1].thread.active == 0)
     tab.open("look")
     tab.page.locator("#head-1-2 .effect").filter(has_text=re.compile(r"\d")).wait_for()
 
