@@ -142,7 +142,7 @@ def test_each_machine_reports_its_own_error_once(tmp_path):
         world.start(rank, *begin(), LOCAL_RANK=rank - 2, **named, folder="b") for rank in (2, 3)
     ]
     assert [fork.wait() for fork in forks] == [2, 2]
-    assert f"error: {HERE}: GLOO_SOCKET_IFNAME is 'eth99', which is no network" in forks[0].err
+    assert f"error: {HERE}: GLOO_SOCKET_IFNAME is 'eth99', which is not a network" in forks[0].err
     assert forks[1].err == ""
 
 
