@@ -14,9 +14,10 @@ from pathlib import Path
 import typer
 
 from gpt2_small import binding, network
-from gpt2_small.errors import MachineError, ProcessLost, UserError
+from gpt2_small.errors import MachineError, ProcessLost, UserError, shell_word
 
 NOT_WRITTEN = 1
+SOLUTION_WRONG = 1
 PROCESS_LOST = 1
 CANNOT_BE_USED = 2
 INTERRUPTED = 130
@@ -64,7 +65,7 @@ def _run_command(app: typer.Typer) -> None:
             with suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        _call(app)
     except MachineError as error:
         _say(str(error), "LOCAL_RANK")
         sys.exit(CANNOT_BE_USED)
@@ -95,6 +96,40 @@ def _run_command(app: typer.Typer) -> None:
             raise
         _say(sentence)
         sys.exit(CANNOT_BE_USED)
+
+
+def _call(app: typer.Typer) -> None:
+    """Run a command line; an error in the user's own solution ends it with exit code 1."""
+    try:
+        app()
+    except (MachineError, UserError, ProcessLost, NotImplementedError, BrokenPipeError):
+        raise
+    except Exception as error:
+        sentence = _about_the_solution(error)
+        if sentence is None:
+            raise
+        _say(sentence)
+        sys.exit(SOLUTION_WRONG)
+
+
+def _about_the_solution(error: Exception) -> str | None:
+    """The line of the user's own solution that raised an error; None for an error elsewhere."""
+    with suppress(Exception):  # the solution itself may be unusable
+        solution = binding.bound()
+        path = solution.__file__
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [index for index, frame in enumerate(frames) if frame.filename == path]
+        kit = str(Path(__file__).parent)
+        if binding.is_reference(solution) or not own or path is None:
+            return None
+        if any(frame.filename.startswith(kit) for frame in frames[own[-1] + 1 :]):
+            return None
+        place, message = frames[own[-1]], " ".join(str(error).split())
+        return (
+            f"{path}, line {place.lineno}, in {place.name}: {type(error).__name__}: {message}; "
+            f"gpt2-small check {shell_word(path)} judges its parts"
+        )
+    return None
 
 
 def _about_a_path(error: RuntimeError | OSError) -> str | None:

@@ -22,6 +22,7 @@ from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.step.micro_batch import fitted, out_of_memory_as_a_sentence
 from gpt2_small.training.step.objective import Loss, Objective
+from gpt2_small.training.step.optimizer import new_optimizer
 from gpt2_small.training.step.schedule import rate_at
 from gpt2_small.training.step.skipped_updates import UpdateGuard
 
@@ -91,12 +92,7 @@ class Training:
         self.recipe.micro_batches(processes.world_size)
         if self.is_compiled and processes.device.type == "cpu":
             check_compiler()
-        self.optimizer = torch.optim.AdamW(
-            solution.parameter_groups(model, weight_decay=recipe.weight_decay),
-            lr=recipe.learning_rate,
-            betas=(recipe.beta1, recipe.beta2),
-            fused=True,
-        )
+        self.optimizer = new_optimizer(solution, model, recipe)
         self.guard = UpdateGuard(model, self.optimizer, recipe, processes)
         self.peak_share = peak_share(self.config, recipe.dtype, processes)
         self._updates: Iterator[Any] | None = None

@@ -1,5 +1,7 @@
 """Test the ends of commands: one sentence and the exit code."""
 
+import types
+
 import pytest
 import typer
 
@@ -83,3 +85,31 @@ def test_an_option_other_than_a_number_is_refused_with_its_value(
         cli.main()
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def _end_in_own_file(source, path, monkeypatch, capsys):
+    """Return exit code and standard error of a command that calls the bound file's code."""
+    solution = types.ModuleType("mine")
+    solution.__file__ = str(path)
+    monkeypatch.setattr(binding, "bound", lambda: solution)
+    return ending_of(source, str(path), capsys, monkeypatch)
+
+
+def test_an_error_in_the_users_own_solution_is_one_sentence_with_its_line(
+    tmp_path, capsys, monkeypatch
+):
+    path = tmp_path / "mine.py"
+    code, printed = _end_in_own_file("\n\n1 / 0", path, monkeypatch, capsys)
+    assert code == 1
+    assert printed == (
+        f"error: {path}, line 3, in <module>: ZeroDivisionError: division by zero; "
+        f"gpt2-small check {path} judges its parts\n"
+    )
+
+
+def test_an_error_in_the_kit_that_the_users_solution_called_keeps_its_traceback(
+    tmp_path, capsys, monkeypatch
+):
+    source = "from gpt2_small import binding\nbinding.solution_path(None)"
+    with pytest.raises(AttributeError):
+        _end_in_own_file(source, tmp_path / "mine.py", monkeypatch, capsys)
