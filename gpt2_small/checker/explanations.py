@@ -1,8 +1,6 @@
-"""Explain differences and errors in sentences."""
+"""Explain differences in sentences."""
 
-import errno
 import math
-import re
 
 from torch import Tensor
 
@@ -15,9 +13,7 @@ from gpt2_small.checker.claims.observing.observation import (
     Estimate,
     tensor_difference,
 )
-from gpt2_small.checker.claims.observing.probes import AXES, text, with_axes
-
-_LONGEST = 300
+from gpt2_small.checker.claims.observing.probes import BATCH, SEQ, text, with_axes
 
 # Prepositions that end the head noun of an entry's name.
 _AFTER_THE_NOUN = frozenset(
@@ -30,47 +26,6 @@ _AFTER_THE_NOUN = frozenset(
 _SINGULAR = ("bias", "loss")
 
 
-# Different wordings of one error in torch.
-_NOTHING_TO_DRAW = ("invalid multinomial distribution", "probability tensor contains")
-
-
-def explain_error(error: BaseException) -> str:
-    """Explain an exception in one sentence."""
-    reason = " ".join(str(error).split())
-    if len(reason) > _LONGEST:
-        reason = reason[:_LONGEST] + " ..."
-    match error:
-        case SystemExit():
-            return "it calls exit(); return or raise instead"
-        case RecursionError():
-            return "infinite recursion (RecursionError)"
-        case OSError(errno=errno.EFBIG):
-            return "it prints without end"
-        case MemoryError():
-            return "it needs more memory than it may have"
-        case EOFError():
-            return f"it waits for input, which a part cannot have (EOFError: {reason})"
-        case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
-            return f"it needs more memory than it may have ({reason})"
-        case RuntimeError() if any(words in reason for words in _NOTHING_TO_DRAW):
-            return (
-                "RuntimeError in torch.multinomial: the probabilities of a row are all 0, or not "
-                "finite, so that nothing can be drawn"
-            )
-    if not reason:
-        return f"it raises {type(error).__name__}"
-    return f"{type(error).__name__}: {reason}{_sizes_in(reason)}"
-
-
-def _sizes_in(reason: str) -> str:
-    """The probes' axes with the sizes in an error about shapes."""
-    if not re.search(r"\b(size|shape|dimension|mat1|broadcast|axis|subscript|index)", reason):
-        return ""
-    numbers = dict.fromkeys(map(int, re.findall(r"(?<![\w.])\d+(?![\w.])", reason)))
-    named = [f"{number} is {AXES[number]}" for number in numbers if number in AXES]
-    return f" (here {', '.join(named)})" if named else ""
-
-
 def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:
     """Explain an entry's difference, with numbers."""
     if name.startswith(TAP):
@@ -81,7 +36,7 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
     if expected is None:
         return f"{name} should not be there"
     if isinstance(seen, Tensor) and isinstance(expected, Tensor):
-        said = f"{name} {_tensors(seen, expected)}"
+        said = f"{name} {_tensors(name, seen, expected)}"
     elif isinstance(seen, Estimate) and isinstance(expected, Estimate):
         said = f"{name} {_estimates(seen, expected)}"
     elif isinstance(seen, Counts) and isinstance(expected, Distribution):
@@ -122,9 +77,10 @@ def _words(entry: Entry) -> str:
     return entry if isinstance(entry, str) else str(entry)
 
 
-def _tensors(seen: Tensor, expected: Tensor) -> str:
+def _tensors(name: str, seen: Tensor, expected: Tensor) -> str:
     if seen.shape != expected.shape:
-        return f"has the shape {with_axes(seen.shape)}; it should be {with_axes(expected.shape)}"
+        shapes = [_shape(name, value, expected) for value in (seen, expected)]
+        return "has the shape {}; it should be {}".format(*shapes)
     if seen.dtype != expected.dtype:
         return f"has the dtype {_dtype(seen)}; it should be {_dtype(expected)}"
     difference = tensor_difference(seen, expected)
@@ -140,6 +96,17 @@ def _tensors(seen: Tensor, expected: Tensor) -> str:
         f"differs from the reference {by}(allowed: {tolerance(expected):.1g}): "
         f"{at} it is {a:.6g}, and should be {b:.6g}{_factor(seen, expected)}"
     )
+
+
+def _shape(name: str, value: Tensor, expected: Tensor) -> str:
+    """A shape, with its axes' names where its sizes have one meaning.
+
+    They do in a parameter's gradient, and where the result that is expected has a batch and
+    positions of the probes' sizes.
+    """
+    has_batch = {BATCH, SEQ} <= set(expected.shape)
+    is_known = has_batch or name.startswith(("the gradient of ", "the activation at "))
+    return with_axes(value.shape) if is_known else "[" + " ".join(map(str, value.shape)) + "]"
 
 
 def largest_place(values: Tensor) -> list[int]:

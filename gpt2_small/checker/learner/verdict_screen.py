@@ -118,7 +118,7 @@ def next_step(verdict: Verdict, part: str) -> RenderableType:
             return Text(f"Next: {part}. {_sentence(first.message, verdict.all_parts)}")
         return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
-    return Text(f"{part} waits: {first.check}: {first.message}")
+    return Text(": ".join(filter(None, (f"{part} waits", first.check, first.message))))
 
 
 def all_done(verdict: Verdict) -> str:

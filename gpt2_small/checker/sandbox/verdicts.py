@@ -17,7 +17,7 @@ from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judged_parts import LayoutRequest
-from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted
+from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted, quoted_error
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_stages
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.limits import close_to_others
@@ -189,7 +189,7 @@ class CheckRequest:
             if place is not None and RAISED not in one.seen:
                 judged[index] = one.moved_to(place.differs)
         ids = tuple(mistake.id for mistake in naming.mistakes)
-        lines = quoted(location, source) if location else ()
+        lines = quoted(location, source) if location else quoted_error(judged, source)
         return PartReport(ids, naming.text, printed, lines)
 
 

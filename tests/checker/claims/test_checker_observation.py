@@ -137,6 +137,23 @@ def test_a_wrong_shape_is_reported_with_its_axes() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "seen", "expected"),
+    [("the tokens at temperature 0", 29, 40), ("the weights", 8, 24), ("the rates", 3, 12)],
+)
+def test_a_size_without_a_batch_beside_it_gets_no_axis(name: str, seen: int, expected: int) -> None:
+    sentence = explain_difference(name, torch.ones(seen), torch.ones(expected))
+    assert sentence.endswith(f"have the shape [{seen}]; they should be [{expected}]")
+
+
+def test_an_infinite_difference_has_no_number() -> None:
+    seen, wanted = torch.tensor([-math.inf]), torch.tensor([-1.5])
+    assert explain_difference("the output", seen, wanted) == (
+        "the output differs from the reference (allowed: 3e-05): at [0] it is -inf, and should be "
+        "-1.5"
+    )
+
+
 def test_a_difference_between_several_results_is_reported():
     seen, wanted = torch.ones(3), torch.zeros(3)
     assert explain_difference("the rates of the end", seen, wanted).startswith(

@@ -1,6 +1,7 @@
 """State the claims about parameter_groups: each parameter once, decay for matrices only."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -26,13 +27,16 @@ def models(module: ModuleType, seed: int) -> dict[str, nn.Module]:
 def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """The groups, with their parameters as lists. Raises Failure for another type."""
     found = module.parameter_groups(model, weight_decay=weight_decay)
-    try:
-        listed = [{**group, "params": list(group["params"])} for group in found]
-    except (TypeError, KeyError) as error:
+    found = list(found) if isinstance(found, Iterator) else found
+    if problem := _problem(found):
         raise Failure(
             "it should return a list of dictionaries with 'params' and 'weight_decay'; "
-            f"it returns a {type(found).__name__}"
-        ) from error
+            f"it returns {problem}"
+        )
+    try:
+        listed = [{**group, "params": list(group["params"])} for group in found]
+    except TypeError as error:
+        raise Failure("'params' of each group should be a list of parameters") from error
     others = [p for group in listed for p in group["params"] if not isinstance(p, torch.Tensor)]
     if others:
         raise Failure(
@@ -40,6 +44,19 @@ def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[di
             f"it holds a {type(others[0]).__name__}"
         )
     return listed
+
+
+def _problem(found: object) -> str:
+    """The first reason why these are no groups; empty if they are."""
+    if not isinstance(found, (list, tuple)):
+        return f"a {type(found).__name__}"
+    for group in found:
+        if not isinstance(group, Mapping):
+            return f"a {type(found).__name__} that holds a {type(group).__name__}"
+        if "params" not in group:
+            keys = " and ".join(repr(key) for key in group) or "nothing"
+            return f"a dictionary with {keys}"
+    return ""
 
 
 def called(module: ModuleType, seed: int) -> Observation:

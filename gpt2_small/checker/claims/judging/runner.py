@@ -22,8 +22,9 @@ from gpt2_small import binding
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
+from gpt2_small.checker.error_explanations import explain_error, is_own_refusal
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.explanations import explain_difference, explain_error
+from gpt2_small.checker.explanations import explain_difference
 from gpt2_small.checker.verdict import REMARK, Result, Status
 
 RAISED = "raised"
@@ -195,11 +196,15 @@ def look(claim: Claim, module: ModuleType, seed: int) -> ObservedClaim:
     except Failure as failure:
         sight = ObservedClaim(failure.seen or {RAISED: str(failure)}, str(failure))
     except BaseException as error:
-        line, words = line_in(module, error), explain_error(error)
+        line, part = line_in(module, error), claim.component
+        words = explain_error(error, part, is_gate=claim.gate, module=module)
         if isinstance(error, NotImplementedError) and line is not None:
             sight = ObservedClaim({}, f"{claim.component} is not written yet", line, False)
         else:
-            sight = ObservedClaim({RAISED: type(error).__name__, TAP + "words": words}, words, line)
+            # The wording of a refusal is the learner's own; other errors' operands are, too.
+            own = is_own_refusal(module, error)
+            told = "a refusal of its own" if own else " ".join(str(error).split())
+            sight = ObservedClaim({RAISED: type(error).__name__, TAP + "words": told}, words, line)
     return replace(sight, seconds=time.perf_counter() - started)
 
 

@@ -30,6 +30,10 @@ UNTIED = Subject(PART, probes.tokens, settings={"tied_embeddings": False})
 _LOSS_SETTINGS = {"d_model": 60, "d_head": 20, "d_mlp": 90, "d_vocab": 151, "n_ctx": 32}
 _FRESH_MODELS = 6
 _BEYOND = f"{probes.SIZES['n_ctx'] + 3} tokens where n_ctx is {probes.SIZES['n_ctx']}"
+_DROPPED_SHARE = (
+    "the share of the residual stream's features that dropout zeroes, in training mode with "
+    "dropout 0.25,"
+)
 _STREAM = "the stream, unembedded as it is, in training mode with dropout 0.25"
 _READ = "the first block's input"
 _READ_IN_TRAINING = "the first block's input in training mode"
@@ -134,7 +138,7 @@ def dropped_features(seen: Observation) -> Observation:
     features = seen[_STREAM]
     assert isinstance(features, Tensor)
     near = (features.unsqueeze(-1) - features.unsqueeze(-2)).abs() < 1e-6
-    return {"the share of equal features of the stream": share(near.sum(dim=-1) > 1)}
+    return {_DROPPED_SHARE: share(near.sum(dim=-1) > 1)}
 
 
 _ZEROS = "the share of zeros in the first block's input, in training mode with dropout 0.25"

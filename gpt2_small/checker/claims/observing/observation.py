@@ -59,7 +59,9 @@ def tensor_difference(seen: Tensor, expected: Tensor) -> Tensor:
     """Absolute differences; 0 for equal infinities or two NaNs, infinite if only one is either."""
     a, b = seen.detach().to(torch.float64), expected.detach().to(torch.float64)
     same = (a == b) | (a.isnan() & b.isnan())
-    return torch.where(same, torch.zeros_like(a), (a - b).abs().nan_to_num(nan=math.inf))
+    return torch.where(
+        same, torch.zeros_like(a), (a - b).abs().nan_to_num(nan=math.inf, posinf=math.inf)
+    )
 
 
 def entry_distance(

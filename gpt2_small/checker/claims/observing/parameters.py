@@ -16,6 +16,7 @@ def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     model = subject.fresh(module)
     actual = probes.shapes(model, expected)
     seen = {name: str(list(actual[name])) for name in expected if name in actual}
+    seen = seen or {"the contract's parameters": "none"}
     missing = [name for name in expected if name not in actual]
     linear = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
     if missing and linear:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from gpt2_small import notebooks
 from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
+from gpt2_small.checker.claims.observing.observation import TAP
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.effects import first_effect
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, unlike
@@ -123,4 +124,20 @@ def quoted(location: Location, source: bytes) -> tuple[str, ...]:
     return (
         location.sentence(lambda line: notebooks.place(source, line)),
         *(f"{n:>6} | {lines[n - 1].strip()}" for n in shown if n <= len(lines)),
+    )
+
+
+def quoted_error(judged: Iterable[JudgedClaim], source: bytes) -> tuple[str, ...]:
+    """Quote the line at which the first failed claim was interrupted by an exception."""
+    failed = (one for one in judged if one.result.status == "failed")
+    first = next(failed, None)
+    if first is None or first.result.line is None or TAP + "words" not in first.seen:
+        return ()
+    line = first.result.line
+    lines = source.decode("utf-8", errors="replace").splitlines()
+    if line > len(lines):
+        return ()
+    return (
+        f"The error is raised in {notebooks.place(source, line)}.",
+        f"{line:>6} | {lines[line - 1].strip()}",
     )

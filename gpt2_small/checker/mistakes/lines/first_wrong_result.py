@@ -34,6 +34,12 @@ _DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn
 
 _MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
 
+# Operations that compute several stages of the reference in one call.
+_COMPUTED_AT_ONCE = {
+    "layer_norm": "the whole normalization",
+    "scaled_dot_product_attention": "the scores, the pattern and z",
+}
+
 # The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
@@ -258,9 +264,12 @@ class _FirstWrongResult:
             return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
         if found is not None and found.kind == "scrambled":
             return f"the numbers of {found.stage.name}, in the wrong order"
+        computed = _COMPUTED_AT_ONCE.get(self.compared.trace.events[index].operation)
+        if computed is not None:
+            return f"it computes {computed} in one call, with another result than the reference's"
         here = self._missing(index)
         if here is None:
-            return "no right result follows from its result"
+            return "nothing that is computed from it is right"
         return f"the reference has {here.name} here"
 
     def _missing(self, index: int) -> Stage | None:

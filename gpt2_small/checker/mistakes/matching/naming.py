@@ -21,6 +21,8 @@ from gpt2_small.checker.sandbox.tracing import Trace
 
 # As a fraction of the right part's distance: a closest mistake beyond this is not reported.
 _CLOSEST_REPORTED = 0.25
+# In the name of a check of a refusal that depends on computed numbers, not on the input.
+_FOLLOWS_FROM_NUMBERS = "FloatingPointError"
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,34 @@ def _blamed(observed: ObservedPart, named: Sequence[Mistake]) -> dict[str, str]:
     return found
 
 
-def _is_in_place(observed: ObservedPart, group: str, named: Sequence[Mistake]) -> bool:
-    """Whether a named mistake also changes the input in place, possibly differently."""
-    failed = observed.failed_in(group)
-    return group == "inputs" and any(observed.wrong.fails((m,), failed[0]) for m in named)
+def _unexplained(
+    observed: ObservedPart, group: str, function: Sequence[Mistake], beside: Sequence[Mistake]
+) -> str | None:
+    """The first failed check of a group that no named mistake explains; None without one."""
+    for check in observed.failed_in(group):
+        in_place = function if group == "inputs" else ()
+        if any(observed.wrong.fails((m,), check) for m in (*in_place, *beside)):
+            continue
+        if not (function and observed.explains_one(tuple(function), check)):
+            return check
+    return None
+
+
+def _accepted(observed: ObservedPart, is_open: bool) -> str | None:
+    """What bad input the part accepts, in words; None if it refuses it, or nobody can tell."""
+    for check in observed.failed_in("refusals"):
+        wanted = observed.wrong.seen((), check)
+        if observed.raised(check) or (is_open and _FOLLOWS_FROM_NUMBERS in check):
+            continue
+        for name, right in wanted.items():
+            seen = observed.seen[check].get(name, right)
+            promised = str(right).removeprefix("refused with ")
+            if seen == "accepted":
+                return f"It also accepts {name}; it should raise {promised}."
+            if seen != right:
+                other = str(seen).removeprefix("refused with ")
+                return f"It also refuses {name} with {other}; it should raise {promised}."
+    return None
 
 
 def _text(
@@ -125,13 +151,9 @@ def _text(
     is_unknown = not (function.mistakes and function.is_whole)
     most = _CLOSEST_REPORTED * function.from_right if is_unknown else math.inf
     others = [m for m, d in finite if 0 < d <= most and m not in function.mistakes]
-    named = (*function.mistakes, *beside)
     open_groups = [group for group in unexplained if group != "refusals"]
-    besides = [
-        observed.failed_in(group)[0]
-        for group in open_groups
-        if not _is_in_place(observed, group, named)
-    ]
+    found = (_unexplained(observed, group, function.mistakes, beside) for group in open_groups)
+    besides = list(filter(None, found))
     return described(
         observed.part,
         function.mistakes,
@@ -142,5 +164,5 @@ def _text(
         besides=besides,
         is_exact=is_exact and len(besides) == len(open_groups),
         is_nothing_else=function.is_nothing_else,
-        accepts=observed.failed_in("refusals")[0] if "refusals" in unexplained else None,
+        accepts=_accepted(observed, is_unknown) if "refusals" in unexplained else None,
     )

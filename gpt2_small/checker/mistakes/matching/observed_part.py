@@ -163,6 +163,13 @@ class ObservedPart:
         except EditDoesNotFit:
             return False
 
+    def explains_one(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
+        """Whether one check's observations of these mistakes equal the file's."""
+        try:
+            return not self.raised(name) and self.fits(mistakes, name)
+        except EditDoesNotFit:
+            return False
+
     def fits(self, mistakes: tuple[Mistake, ...], name: str) -> bool:
         if self.group_of(name) == "taps":
             return alike(self.seen[name], self.wrong.seen(mistakes, name))

@@ -25,7 +25,7 @@ def described(
         output comes nearest to the file's. besides: claims that fail for another reason.
     is_nothing_else: whether the function is right but for these mistakes, with another number.
     is_exact: whether the mistakes of `beside` explain every number.
-    accepts: the claim about refusals, if it fails for another reason.
+    accepts: a sentence about wrong refusals, if they have another reason.
     """
     about_function = _about_function(
         part,
@@ -78,7 +78,7 @@ def _about_function(
 def _unexplained(besides: Sequence[str], accepts: str | None, *, is_named: bool) -> Iterator[str]:
     """Sentences about the failures that have another reason."""
     if accepts:
-        yield f'It also accepts bad input that it should refuse ("{accepts}").'
+        yield accepts
     if besides:
         rest = ", ".join(f'"{claim}"' for claim in besides)
         unexplained = ", and not explained by this" if is_named else ""
