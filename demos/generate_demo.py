@@ -49,7 +49,11 @@ BAR_WIDTH = 20
 DRAWS = 300
 HUB_SECONDS = 1.0
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 @dataclass(frozen=True)
