@@ -1,6 +1,7 @@
 """Test the quoted lines: the first wrong effect or result of a part."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checking import check_text, line_of, reference_with
@@ -82,6 +83,30 @@ EFFECTS = {
         "generate", ("                logits[:, -1],\n", "                logits[:, 0],\n"),
         "sample is not given the logits of the last position",
     ),
+    "a generator that is not passed on": (
+        "generate", ("                generator=generator,\n", ""),
+        "sample is not called with the given generator",
+    ),
+    "swapped fields of a record": (
+        "train",
+        ("        yield TrainRecord(step + 1, result.loss, result.grad_norm, rate,",
+         "        yield TrainRecord(step + 1, result.loss, rate, result.grad_norm,  # here\n"
+         "                         "),
+        "the grad_norm of a record is 0.2 instead of 8.7663; 0.2 is the learning_rate of a record",
+    ),
+    "swapped names of a record's fields": (
+        "train",
+        ("        yield TrainRecord(step + 1, result.loss, result.grad_norm, rate,",
+         "        loss, grad_norm = result.grad_norm, result.loss  # here\n"
+         "        yield TrainRecord(step + 1, loss, grad_norm, rate,"),
+        "8.7663 is the grad_norm of a record",
+    ),
+    "swapped fields of a step's result, returned later": (
+        "train_step",
+        ("    return StepResult(mean_loss, grad_norm, tokens)\n",
+         "    result = StepResult(grad_norm, mean_loss, tokens)  # here\n    return result\n"),
+        "the loss is 8.5358 instead of 8.5864; 8.5358 is the grad_norm",
+    ),
     "progress over all steps": (
         "learning_rate",
         ("(step - peak_step) / (last_step - peak_step)", "step / last_step"),
@@ -125,6 +150,12 @@ def test_the_first_wrong_effect_of_a_function_is_reported_with_its_line(
         assert found.differs == line_of(text, "# here")
 
 
+def test_tokens_drawn_without_sample_are_not_compared_with_other_draws(tmp_path: Path) -> None:
+    own_draw = "next_token = torch.multinomial(logits[:, -1].softmax(-1), 1)[:, 0]\n            id("
+    text, traces = traces_of(tmp_path, "generate", ("next_token = sample(", own_draw))
+    assert done_wrong("generate", traces, text) is None
+
+
 @pytest.mark.parametrize("part", [part for part in PARTS if part[0].islower()])
 def test_the_reference_has_no_wrong_effect(tmp_path: Path, part: str) -> None:
     text, traces = traces_of(tmp_path, part)
@@ -135,7 +166,7 @@ def test_the_reference_has_no_wrong_effect(tmp_path: Path, part: str) -> None:
         )
 
 
-RESULTS = {
+RESULTS: dict[str, tuple[Any, ...]] = {
     "a head's keys for all": (
         "MultiHeadAttention", "",
         ("key = self.hook_k(einsum(residual, self.W_K, project) + self.b_K)",
@@ -146,6 +177,21 @@ RESULTS = {
         "Transformer", "",
         ("residual = self.embed_dropout(embed + pos_embed)",
          "residual = self.embed_dropout(embed)  # here"),
+    ),
+    "scores doubled after an accumulator of zeros": (
+        "MultiHeadAttention", "",
+        ("        mask = similarity.new_full(",
+         "        output = residual * 0\n        mask = similarity.new_full("),
+        ("scores = similarity + mask", "scores = 2 * similarity + mask  # here"),
+        ("output = einsum(\n            self.hook_z(z)",
+         "output += einsum(\n            self.hook_z(z)"),
+    ),
+    "an inner factor after half of the input": (
+        "MLP", "",
+        ("        post = self.hook_post(gelu_tanh(self.hook_pre(pre)))\n",
+         "        half = 0.5 * pre\n"
+         "        inner = (0.8 * (pre + 0.5 * pre**3)).tanh()  # here\n"
+         "        post = half * (1 + inner)\n"),
     ),
     "a small number in the logarithm": (
         "next_token_loss", "sure logits",
@@ -165,11 +211,40 @@ RESULTS = {
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_the_first_wrong_result_is_found_in_a_case_that_differs(tmp_path: Path, name: str) -> None:
-    part, case, edit = RESULTS[name]
-    text, traces = traces_of(tmp_path, part, edit)
+    part, case, *edits = RESULTS[name]
+    text, traces = traces_of(tmp_path, part, *edits)
     found = locate(part, 0, traces[case], case)
     assert found is not None
     assert found.differs == line_of(text, "# here")
+
+
+MULTIPLES = {
+    "a sum that is divided by another count": (
+        "LayerNorm",
+        ('reduce(centered.square(), "batch seq d_model -> batch seq 1", "mean")',
+         "centered.square().sum(-1, keepdim=True) / 11"),
+        "the variance, 2.182 times what it should be",
+    ),
+    "a sum that nothing divides": (
+        "LayerNorm",
+        ('reduce(centered.square(), "batch seq d_model -> batch seq 1", "mean")',
+         "centered.square().sum(-1, keepdim=True)"),
+        "the variance, 24 times what it should be",
+    ),
+    "a right result that is multiplied": (
+        "Transformer", ("self.embed_dropout(embed + ", "self.embed_dropout(embed * 4 + "),
+        "it multiplies the token embedding by 4",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MULTIPLES)
+def test_a_multiple_of_a_result_is_described_by_its_last_factor(tmp_path: Path, name: str) -> None:
+    part, edit, said = MULTIPLES[name]
+    _, traces = traces_of(tmp_path, part, edit)
+    found = locate(part, 0, traces[""])
+    assert found is not None
+    assert found.differs_is == said
 
 
 ELSEWHERE = {

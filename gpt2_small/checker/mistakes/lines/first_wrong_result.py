@@ -18,7 +18,6 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
 )
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
     TraceComparison,
-    is_judged,
     leading_to_output,
 )
 from gpt2_small.checker.mistakes.lines.swapped_names import swapped_names
@@ -98,9 +97,7 @@ class _FirstWrongResult:
     def replaced(self) -> Location | None:
         """The first result that replaces a named stage of the reference."""
         for index, event in enumerate(self.compared.trace.events):
-            if self.compared.matches[index] is not None or not is_judged(
-                event, self.compared.d_vocab
-            ):
+            if self.compared.matches[index] is not None or not self.compared.is_judged(index):
                 continue
             said = self._how(index)
             if said.endswith("here"):
@@ -144,18 +141,22 @@ class _FirstWrongResult:
         """The first wrong result that is not, in right parts of other styles, a step to another."""
         events, wrong = self.compared.trace.events, self.compared.wrong
         chosen = wrong[0]
-        while self.compared.matches[chosen] is None and self._is_of_other_style(chosen):
+        while self._is_of_other_style(chosen):
             users = (index for index in wrong if chosen in events[index].inputs)
             following = next(
                 (i for i in users if self._joins(i) or self._is_of_other_style(i)), None
             )
             if following is None:
                 break
-            chosen = following
+            leading = leading_to_output(replace(self.compared.trace, output=following))
+            others = [i for i in wrong if i in leading and not self._is_of_other_style(i)]
+            chosen = min(others, default=following)
         return chosen
 
     def _is_of_other_style(self, index: int) -> bool:
-        value = self.compared.trace.events[index].value
+        value, found = self.compared.trace.events[index].value, self.compared.matches[index]
+        if found is not None and found.kind != "scaled":
+            return False
         return value is not None and any(
             same(numbers_of(value), numbers_of(step))
             for step in self.compared.other_steps
@@ -169,6 +170,8 @@ class _FirstWrongResult:
 
     def _last_multiple(self, chosen: int) -> int:
         """Of a chain of multiples of stages the last that changes by how much."""
+        while (following := self._next_multiple(chosen)) is not None:
+            chosen = following
         for index in [index for index in self.compared.wrong if index > chosen]:
             a, b = self.compared.matches[chosen], self.compared.matches[index]
             if not (a and b and a.kind == b.kind == "scaled"):
@@ -178,6 +181,20 @@ class _FirstWrongResult:
             if abs(a.factor - b.factor) > 1e-6 * abs(a.factor):
                 chosen = index
         return chosen
+
+    def _next_multiple(self, chosen: int) -> int | None:
+        """Of a multiple of a stage the next, computed from it, which differs by a factor."""
+        a = self.compared.matches[chosen]
+        if a is None or a.kind != "scaled":
+            return None
+        for index in self.compared.wrong:
+            b = self.compared.matches[index]
+            if b is None or b.stage is not a.stage or b.kind == "right":
+                continue
+            is_next = chosen in self.compared.trace.events[index].inputs
+            if is_next and abs(a.factor - b.factor) > 1e-6 * abs(a.factor):
+                return index
+        return None
 
     def _mixed_heads(self, index: int) -> Location | None:
         """The location where one head's part is used with that of another, or of all."""
@@ -260,6 +277,8 @@ class _FirstWrongResult:
         """Describe the difference of the first wrong result."""
         found = self.compared.matches[index]
         if found is not None and found.kind == "scaled":
+            if self._is_product_of(found.stage, index):
+                return f"it multiplies {found.stage.name} by {found.factor:.4g}"
             what = "they" if found.stage.name.endswith(PLURAL) else "it"
             return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
         if found is not None and found.kind == "scrambled":
@@ -271,6 +290,11 @@ class _FirstWrongResult:
         if here is None:
             return "nothing that is computed from it is right"
         return f"the reference has {here.name} here"
+
+    def _is_product_of(self, stage: Stage, index: int) -> bool:
+        """Whether a right result among a wrong one's inputs already is this stage."""
+        given = (self.compared.matches[source] for source in self.compared.sources(index))
+        return any(one is not None and one.stage is stage for one in given)
 
     def _missing(self, index: int) -> Stage | None:
         """The named stage in whose place a result stands: one of its size that is not seen."""

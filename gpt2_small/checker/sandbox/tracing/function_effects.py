@@ -29,7 +29,7 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
     generator = probes.draws(seed, "options")
     model = generation.model_of(module, seed).double().train()
     prompt = generation.prompt(seed, generation.N_CTX - 2)
-    recorder = CallRecorder(file, [prompt])
+    recorder, known = CallRecorder(file, [prompt]), _Known(prompt)
 
     def note(what: str, *numbers: float, made: int | None = None) -> None:
         trace.effects.append(Effect(made or line_in(file, 2) or 0, what, numbers))
@@ -39,14 +39,14 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
         cut_at = recorder.made_at(given[0], "__getitem__")
         note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
         with recorder.pausing():
-            places = torch.arange(1, given[0].shape[1] + 1)
-            numbers = (given[0] * places).sum(dim=-1).double().tolist()
-        note("the tokens that the model reads", *numbers, made=recorder.made_at(given[0]))
+            is_last = known.are_last(given[0])
+        note("the tokens that the model reads", float(is_last), made=recorder.made_at(given[0]))
 
     lines: list[int] = []
     original = module.sample
-    module.sample = _noting(original, recorder, note, generator)  # type: ignore[attr-defined]
+    module.sample = _noting(original, recorder, note, generator, known)  # type: ignore[attr-defined]
     model.register_forward_pre_hook(reads)
+    model.register_forward_hook(known.note_logits)
     try:
         with (
             recorder.watching(nn.ModuleList([model])),
@@ -67,26 +67,67 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
     return trace
 
 
+class _Known:
+    """The tokens and logits of a run of generate, as far as its draws determine them.
+
+    Two runs may draw different tokens, so a run is compared with its own draws.
+    """
+
+    def __init__(self, prompt: Tensor) -> None:
+        self._prompt = prompt.clone()
+        self._drawn: list[Tensor] = []
+        self._reads = 0
+        self._logits: Tensor | None = None
+
+    def are_last(self, read: Tensor) -> bool:
+        """Whether the model reads the prompt and the drawn tokens, up to n_ctx of them.
+
+        Tokens drawn without sample are unknown, and may be any.
+        """
+        rows = self._prompt.shape[0]
+        drawn = [token for token in self._drawn if token.shape == (rows,)]
+        if len(drawn) != self._reads:
+            drawn = [torch.full((rows,), -1)] * self._reads
+        self._reads += 1
+        wanted = torch.cat([self._prompt, *(token[:, None] for token in drawn)], dim=1)
+        wanted = wanted[:, -generation.N_CTX :]
+        return read.shape == wanted.shape and bool(((read == wanted) | (wanted < 0)).all())
+
+    def note_logits(self, _model: nn.Module, _given: Any, logits: Tensor) -> None:
+        self._logits = logits.detach()
+
+    def note_drawn(self, tokens: Tensor) -> None:
+        self._drawn.append(tokens)
+
+    def are_of_last_position(self, logits: Tensor) -> bool:
+        """Whether these are the last position's logits of the latest forward pass, if any."""
+        if self._logits is None:
+            return True
+        wanted = self._logits[:, -1]
+        return logits.shape == wanted.shape and torch.allclose(logits.to(wanted), wanted)
+
+
 def _noting(
     original: Callable[..., Tensor],
     recorder: CallRecorder,
     note: Callable[..., None],
     generator: torch.Generator,
+    known: _Known,
 ) -> Callable[..., Tensor]:
     """sample, which notes what it is given."""
-    own = torch.Generator().manual_seed(0)
-    direction = torch.randn(probes.SIZES["d_vocab"], generator=own, dtype=torch.float64)
 
     def drawing(logits: Tensor, **options: Any) -> Tensor:
         with recorder.pausing():
-            numbers = (logits.double() @ direction).tolist()
-        note("the logits passed to sample", *numbers, made=recorder.made_at(logits))
+            is_last = known.are_of_last_position(logits)
+        note("the logits passed to sample", float(is_last), made=recorder.made_at(logits))
         for name in ("temperature", "top_k", "top_p"):
             usual = 1.0 if name == "temperature" else None
             value = options.get(name, usual)
             note(f"{name} of sample", -1.0 if value is None else float(value))
         note("generator of sample", float(options.get("generator") is generator))
-        return original(logits, **options)
+        tokens = original(logits, **options)
+        known.note_drawn(tokens.detach().clone())
+        return tokens
 
     return drawing
 

@@ -38,24 +38,60 @@ def first_unlike(trace: Trace, right: Trace, what: str) -> tuple[Effect, Effect 
     return None
 
 
-def _named_before(trace: Trace, effect: Effect) -> int:
-    """The line that assigned an effect's number to a variable; else the effect's line."""
-    for other in trace.effects[: trace.effects.index(effect)]:
-        is_named = other.what.startswith(NAMED) and effect.numbers[0] not in (0.0, 1.0)
-        if is_named and close(other.numbers, effect.numbers):
-            return other.line
-    return effect.line
+def unlike_facts(
+    trace: Trace, right: Trace, facts: Sequence[str], built_at: int | None = None
+) -> Location | None:
+    """A sentence about the first of these numbers that differs.
 
-
-def unlike_facts(trace: Trace, right: Trace, facts: Sequence[str]) -> Location | None:
-    """A sentence about the first of these numbers that differs."""
+    built_at: the line that puts the numbers into a result, if it is the only one.
+    """
     for what in facts:
         found = first_unlike(trace, right, what)
         if found is not None:
             mine, theirs = found
+            other = _other_fact(right, mine, facts)
             said = f"{what} {'are' if are_several(what) else 'is'} {in_words(mine)}"
             wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
-            return placed_at(_named_before(trace, mine), said + wanted)
+            line = _named_before(trace, mine, is_right=bool(other)) or (
+                built_at or mine.line if other else mine.line
+            )
+            also = f"; {in_words(mine)} is {other}" if other else ""
+            return placed_at(line, said + wanted + also)
+    return None
+
+
+def _other_fact(right: Trace, effect: Effect, facts: Sequence[str]) -> str:
+    """The other fact, of the reference, that has an effect's number; empty if there is none."""
+    if effect.numbers[0] in _COMMON:
+        return ""
+    return next(
+        (
+            what
+            for what in facts
+            if what != effect.what
+            and any(close(effect.numbers, one.numbers) for one in of_kind(right, what))
+        ),
+        "",
+    )
+
+
+# Numbers that several variables may have by chance.
+_COMMON = (0.0, 1.0)
+
+
+def _named_before(trace: Trace, effect: Effect, *, is_right: bool) -> int | None:
+    """The line that assigned an effect's number to a variable.
+
+    is_right: whether the number is right for another fact; then only a variable named like this
+        effect's fact counts.
+    """
+    if effect.numbers[0] in _COMMON:
+        return None
+    for other in trace.effects[: trace.effects.index(effect)]:
+        name = other.what.removeprefix(NAMED)
+        is_named = other.what.startswith(NAMED) and close(other.numbers, effect.numbers)
+        if is_named and (not is_right or name in effect.what.split()):
+            return other.line
     return None
 
 

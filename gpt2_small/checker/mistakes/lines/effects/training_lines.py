@@ -3,6 +3,7 @@
 An early update is searched for first, because it also leaves a wrong gradient.
 """
 
+import ast
 import math
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +28,7 @@ from gpt2_small.checker.sandbox.tracing.training_effects import (
 )
 
 
-def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+def step(seed: int, trace: Trace, case: str, source: bytes) -> Location | None:
     """The location of train_step's first wrong effect, if there is one."""
     right = record(reference(), "train_step", seed, case)
     if case:
@@ -41,7 +42,12 @@ def step(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
         or _wrong_loss(seed, trace)
         or _wrong_gradient(trace, right)
         or _late_reading(trace)
-        or unlike_facts(trace, right, ("the loss", "the grad_norm", "the tokens"))
+        or unlike_facts(
+            trace,
+            right,
+            ("the loss", "the grad_norm", "the tokens"),
+            _line_of_call(source, "train_step", "StepResult"),
+        )
     )
 
 
@@ -167,7 +173,7 @@ HANDED_ON = (
 )
 
 
-def train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
+def train(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
     """The location of train's first wrong effect, if there is one."""
     right = record(reference(), "train", seed)
     return (
@@ -179,8 +185,21 @@ def train(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | Non
             right,
             [f"the {n} of a record" for n in ("step", "loss", "grad_norm", "learning_rate",
                                              "tokens")],
+            _line_of_call(source, "train", "TrainRecord"),
         )
     )  # fmt: skip
+
+
+def _line_of_call(source: bytes, function: str, called: str) -> int | None:
+    """The line of the only call of a name in a function; None without one, or with several."""
+    lines = [
+        node.lineno
+        for definition in ast.walk(ast.parse(source))
+        if isinstance(definition, ast.FunctionDef) and definition.name == function
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == called
+    ]
+    return lines[0] if len(lines) == 1 else None
 
 
 def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:

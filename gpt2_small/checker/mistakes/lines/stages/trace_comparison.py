@@ -21,7 +21,11 @@ from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 # Operations whose results are constants of the size of their input.
 _CONSTANTS = ("zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones",
-              "new_full", "new_empty")  # fmt: skip
+              "new_full", "new_empty", "zero_", "fill_")  # fmt: skip
+# Operations whose results are constants if their tensors are.
+_KEEPING = ("to", "type", "type_as", "double", "float", "clone", "contiguous", "view", "reshape",
+            "expand", "repeat", "transpose", "permute", "unsqueeze", "squeeze", "rearrange",
+            "triu", "tril", "triu_", "tril_", "masked_fill", "masked_fill_")  # fmt: skip
 # Operations that use the order of their input's numbers only.
 _SORTING = ("argsort", "sort", "topk", "argmin", "argmax")
 
@@ -55,6 +59,7 @@ class TraceComparison:
             match(event.value, known) if event.value is not None else None for event in trace.events
         ]
         self.d_vocab = known[0].value.shape[-1] if part == "sample" and known else None
+        self.constants = constants(trace)
         self.is_short = self._output_is_short()
         self.wrong = self._wrong()
 
@@ -85,7 +90,7 @@ class TraceComparison:
         return [
             index
             for index in sorted(leading_to_output(self.trace))
-            if not fine[index] and is_judged(self.trace.events[index], self.d_vocab)
+            if not fine[index] and self.is_judged(index)
         ]
 
     def _sorted_alone(self) -> set[int]:
@@ -111,6 +116,18 @@ class TraceComparison:
         if self.d_vocab is None or a is None or b is None:
             return True
         return a.is_floating_point() or (a.dtype == b.dtype == torch.bool)
+
+    def is_judged(self, index: int) -> bool:
+        """Whether a result is compared; before a draw, only results with one value per token."""
+        event = self.trace.events[index]
+        value = event.value
+        if value is None or not event.from_data or index in self.constants:
+            return False
+        if self.d_vocab is None:
+            return value.dtype != torch.bool
+        if value.dtype == torch.bool:
+            return value.dim() == 2 and value.shape[-1] == self.d_vocab
+        return value.is_floating_point() and value.dim() > 0 and value.numel() > 1
 
     def dropped(self) -> list[tuple[Stage, int]]:
         """The stages with dropout in training, each with its line."""
@@ -156,16 +173,31 @@ class TraceComparison:
         return a is not None and b is not None and a.stage is b.stage and a.head == b.head
 
 
-def is_judged(event: Event, d_vocab: int | None) -> bool:
-    """Whether a result is compared; before a draw, only results with one value per token."""
-    value = event.value
-    if value is None or not event.from_data or event.operation in _CONSTANTS:
-        return False
-    if d_vocab is None:
-        return value.dtype != torch.bool
-    if value.dtype == torch.bool:
-        return value.dim() == 2 and value.shape[-1] == d_vocab
-    return value.is_floating_point() and value.dim() > 0 and value.numel() > 1
+def constants(trace: Trace) -> set[int]:
+    """The results that do not depend on the data's values, as an accumulator's first value.
+
+    Their inputs that nothing else uses are among them.
+    """
+    found: set[int] = set()
+    users: dict[int, list[int]] = {}
+    for index, event in enumerate(trace.events):
+        for source in event.inputs:
+            users.setdefault(source, []).append(index)
+        is_kept = event.operation in _KEEPING and event.inputs and found.issuperset(event.inputs)
+        if event.operation in _CONSTANTS or is_kept or _is_zero_of_data(event):
+            found.add(index)
+    for index in range(len(trace.events) - 1, -1, -1):
+        if index in users and found.issuperset(users[index]):
+            found.add(index)
+    return found
+
+
+def _is_zero_of_data(event: Event) -> bool:
+    """Whether it is a product of the part's input or a parameter with 0."""
+    is_product = event.operation in ("mul", "__mul__", "__rmul__", "multiply", "mul_")
+    return (
+        is_product and not event.inputs and event.value is not None and not bool(event.value.any())
+    )
 
 
 def leading_to_output(trace: Trace) -> set[int]:
