@@ -39,6 +39,9 @@ _COMPUTED_AT_ONCE = {
     "scaled_dot_product_attention": "the scores, the pattern and z",
 }
 
+# An added epsilon changes a multiple by less.
+_SMALLEST_FACTOR = 1e-3
+
 # The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
@@ -192,7 +195,7 @@ class _FirstWrongResult:
             if b is None or b.stage is not a.stage or b.kind == "right":
                 continue
             is_next = chosen in self.compared.trace.events[index].inputs
-            if is_next and abs(a.factor - b.factor) > 1e-6 * abs(a.factor):
+            if is_next and abs(a.factor - b.factor) > _SMALLEST_FACTOR * abs(a.factor):
                 return index
         return None
 
