@@ -57,7 +57,7 @@ ARENA = Layout(
         "Embedding": AdaptedPart({"W_E": (["W_E"], _TABLE)}),
         "PositionalEmbedding": AdaptedPart({"W_pos": (["W_pos"], _TABLE)}),
         "MultiHeadAttention": AdaptedPart(
-            _ATTENTION, not_judged=(_DROPS, "dropout on the pattern and on the output")
+            _ATTENTION, not_judged=(_DROPS, "dropout on the pattern", "dropout on the output")
         ),
         "MLP": AdaptedPart(
             _MLP, not_judged=(_DROPS, "dropout on the output, the rest divided by 1 - p")

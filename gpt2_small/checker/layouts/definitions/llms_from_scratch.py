@@ -27,7 +27,7 @@ LLMS_FROM_SCRATCH = Layout(
         "MultiHeadAttention": AdaptedPart(
             ATTENTION,
             # The book's attention applies dropout to the pattern only.
-            not_judged=("dropout on the pattern and on the output",),
+            not_judged=("dropout on the pattern", "dropout on the output"),
         ),
         "MLP": AdaptedPart(
             MLP,
