@@ -24,7 +24,7 @@ from measuring import (
     show,
     write,
 )
-from peers import SHAPES, Shape, hugging_face, nanogpt, reference, transformer_lens
+from peer_models import SHAPES, Shape, hugging_face, nanogpt, reference, transformer_lens
 from torch import Tensor
 
 import gpt2_small

@@ -21,7 +21,7 @@ from measuring import circumstances, console, interleaved, median_ratio, show, w
 
 from gpt2_small.stories import generate_story, join_words
 from gpt2_small.tokenizers.gpt2 import CHUNK_CHARACTERS, GPT2Tokenizer
-from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
+from gpt2_small.tokenizers.pretoken_split import PATTERN, chunks
 
 ONE, BATCH = "tiktoken", "tiktoken batch"
 SETTINGS = {

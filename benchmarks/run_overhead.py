@@ -25,7 +25,7 @@ from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.settings import parsed
 from gpt2_small.training.recipes.training_presets import training_preset
-from gpt2_small.training.recorder import RunRecorder, train_run
+from gpt2_small.training.run_loop import RunRecorder, train_run
 from gpt2_small.training.session import OpenRun, open_run
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import circumstances, console, interleaved, median_ratio, show, write
-from peers import Shape, nanogpt, nanogpt_optimizer
+from peer_models import Shape, nanogpt, nanogpt_optimizer
 
 from gpt2_small import binding
 from gpt2_small.data.batches import evaluation_batches

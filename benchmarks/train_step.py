@@ -35,7 +35,7 @@ from measuring import (
     timed,
     write,
 )
-from peers import (
+from peer_models import (
     SHAPES,
     Shape,
     config_of,

@@ -27,7 +27,7 @@ with loading():
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError, shell_word
     from gpt2_small.evaluation.choices import answer, read_questions
-    from gpt2_small.evaluation.floor_alarm import sees_targets, warning
+    from gpt2_small.evaluation.target_leak import sees_targets, warning
     from gpt2_small.runs.folder import is_run
     from gpt2_small.stories import Judgement, Share
     from gpt2_small.training.display.chat_progress import (

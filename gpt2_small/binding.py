@@ -12,7 +12,7 @@ from typing import Any
 
 from gpt2_small import notebooks
 from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # Not the name of any file, in a checkout or a wheel, so that only `bind` registers this module.

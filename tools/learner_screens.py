@@ -20,8 +20,8 @@ from gpt2_small.checker.learner.skeleton import (
     skeleton,
     with_body,
 )
-from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.watch_screens import WatchScreen
+from gpt2_small.checker.learner.watching.watch_state import FileState, Notice
 from gpt2_small.checker.mistakes import mistake
 from gpt2_small.checker.mistakes.edited_reference import edited_text
 from gpt2_small.checker.parts import PARTS

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_bench import Bench
+from benchmark_sizes import Bench
 from measuring import show
-from peers import SHAPES, reference
+from peer_models import SHAPES, reference
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,7 +25,7 @@ from gpt2_small.model.twin import FastTransformer
 from gpt2_small.runs import read_log
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.training_presets import training_preset
-from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import open_run
 
 # The twin's error against float64 may be this multiple of solution.py's in the same dtype; errors

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from benchmark_sizes import Bench, release
 from decode import decode_ours, decode_transformers
-from gpu_bench import Bench, release
 from measuring import console, data_sheet, interleaved, show
-from peers import SHAPES, config_of, hugging_face, reference
+from peer_models import SHAPES, config_of, hugging_face, reference
 from train_step import Runner
 
 from gpt2_small import binding
@@ -21,7 +21,7 @@ from gpt2_small.planning.flops import training_flops
 from gpt2_small.planning.memory import MemorySetting, memory_of
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.training_presets import training_preset
-from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import open_run
 
 # The planner's stated accuracy (docs/planning.md).

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_bench import FULL, TINY, Bench, release
+from benchmark_sizes import FULL, TINY, Bench, release
 from gpu_checks import decoding, parity, resume, train_small
 from gpu_speed import generation, shakespeare, training
 from measuring import circumstances, console, write

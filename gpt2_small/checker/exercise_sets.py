@@ -11,7 +11,7 @@ from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
 from gpt2_small.errors import UserError, did_you_mean
 
 # The file in `lessons/NN_name/` that defines EXERCISES, the lesson's set.
-_DEFINITION = "exercises.py"
+_DEFINITION = "exercise_set.py"
 _MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
 
 

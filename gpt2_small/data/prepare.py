@@ -12,7 +12,6 @@ import numpy as np
 from gpt2_small.data.corpora.corpus import SPLIT_NAMES, SPLITS, Corpus, HeldOut, Piece, Place
 from gpt2_small.data.corpora.named_corpora import open_corpus
 from gpt2_small.data.corpora.rows import SKIPPED_SHARE
-from gpt2_small.data.learn_tokenizer import learn_tokenizer
 from gpt2_small.data.parallel_encoding import Batch, EncodedBatch, encode_in_order
 from gpt2_small.data.prepare_options import (
     PrepareOptions,
@@ -22,6 +21,7 @@ from gpt2_small.data.prepare_options import (
 )
 from gpt2_small.data.shards.index import index_content
 from gpt2_small.data.shards.shard_writer import SplitWriter
+from gpt2_small.data.train_tokenizer import learn_tokenizer
 from gpt2_small.data.unfinished_folder import UnfinishedFolder
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer, id_dtype

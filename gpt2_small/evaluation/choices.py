@@ -16,7 +16,7 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation import intervals
 from gpt2_small.evaluation.continuation_scores import ContinuationScore, ContinuationScorer
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.model_protocol import Model
 from gpt2_small.stories.choice_questions import story_questions
 from gpt2_small.tokenizers.protocol import Tokenizer

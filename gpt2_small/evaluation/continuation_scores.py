@@ -20,7 +20,7 @@ from torch import Tensor
 from gpt2_small.errors import UserError
 from gpt2_small.generation.decoder import NOT_FINITE
 from gpt2_small.kernels.matmul import affine
-from gpt2_small.kernels.projection import query_key_value
+from gpt2_small.kernels.qkv_projection import query_key_value
 from gpt2_small.model.eligibility import stands_in_for
 from gpt2_small.model.twin import layer_norm, mlp
 from gpt2_small.model_protocol import Model

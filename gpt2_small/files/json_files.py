@@ -6,7 +6,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 
 
 def read_json(path: Path, format: str) -> dict[str, Any]:

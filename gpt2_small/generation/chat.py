@@ -11,9 +11,9 @@ from gpt2_small.data.conversations.rendering import end_id, role_id, turn_ids
 from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.generation.continuation import Continuation, DrawnToken, Finish, stream_seed
+from gpt2_small.generation.generation_loop import Stream
 from gpt2_small.generation.loaded_model import LoadedModel
 from gpt2_small.generation.sampling.sampling_options import SamplingOptions
-from gpt2_small.generation.streaming import Stream
 
 # At least an eighth of the context is reserved for a reply, if earlier turns can be left out.
 REPLY_FRACTION = 8

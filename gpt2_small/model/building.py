@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from gpt2_small import binding
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.model_protocol import Model
 
 if TYPE_CHECKING:

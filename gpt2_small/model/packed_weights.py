@@ -11,7 +11,7 @@ from gpt2_small.errors import UserError
 from gpt2_small.kernels.matmul import has_mkl_on_intel, onednn_serves
 from gpt2_small.kernels.native.decode_step import NativeStep, WeightAndBias
 from gpt2_small.kernels.native.library import unavailable
-from gpt2_small.kernels.projection import side_by_side
+from gpt2_small.kernels.qkv_projection import side_by_side
 from gpt2_small.model.eligibility import refuse_others
 from gpt2_small.model_protocol import Block, Model
 

@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from gpt2_small.kernels.activation import gelu_tanh
 from gpt2_small.kernels.attention import causal_attention
 from gpt2_small.kernels.chunked_loss import chunked_loss
-from gpt2_small.kernels.embedding import shared_embedding
 from gpt2_small.kernels.matmul import affine
-from gpt2_small.kernels.projection import query_key_value
+from gpt2_small.kernels.qkv_projection import query_key_value
+from gpt2_small.kernels.tied_embedding import shared_embedding
 from gpt2_small.model.eligibility import refuse_others
 from gpt2_small.model_protocol import Attention, Block, FeedForward, Model, Norm
 

@@ -9,7 +9,7 @@ from typing import Any
 from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.files.json_files import parse_json
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.files.write_errors import cannot_write
 
 LOG = "log.jsonl"

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer as Engine
 from tokenizers import models, pre_tokenizers, trainers
 
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.gpt2_pattern import chunks
 from gpt2_small.tokenizers.gpt2_table import byte_letters
+from gpt2_small.tokenizers.pretoken_split import chunks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, AnyBytesTokenizer, check_ids
 from gpt2_small.tokenizers.surrogates import encode_around_escapes, escape_surrogates
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tiktoken
 
-from gpt2_small.tokenizers.gpt2_pattern import PATTERN, chunks
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks, ranks_to_merges
+from gpt2_small.tokenizers.pretoken_split import PATTERN, chunks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT, AnyBytesTokenizer, check_ids
 from gpt2_small.tokenizers.surrogates import encode_around_escapes, has_surrogates
 

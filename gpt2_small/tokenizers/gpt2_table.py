@@ -15,7 +15,7 @@ from typing import Any
 
 from gpt2_small.errors import UserError
 from gpt2_small.files.atomic import write_atomically
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.network import download
 
 Ranks = dict[bytes, int]

@@ -8,7 +8,7 @@ from typing import Any
 from gpt2_small.errors import UserError, did_you_mean
 from gpt2_small.files.atomic import write_atomically
 from gpt2_small.files.json_files import parse_json
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.tokenizers.byte_pairs import ByteLevelTokenizer, BytePairTokenizer
 from gpt2_small.tokenizers.chat_roles import SUFFIX, with_roles
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer

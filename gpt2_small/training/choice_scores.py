@@ -17,7 +17,7 @@ from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.loop import Training
 from gpt2_small.training.recipes.recipe import Recipe
 from gpt2_small.training.recipes.settings import Settings
-from gpt2_small.training.step.micro_batch import out_of_memory_as_a_sentence
+from gpt2_small.training.step.micro_batch_size import out_of_memory_as_a_sentence
 
 DEFINITION = "completion"
 ACC, ACC_NORM, BITS_PER_BYTE = "choices_acc", "choices_acc_norm", "choices_bits_per_byte"

@@ -19,12 +19,12 @@ from gpt2_small.planning.flops import training_flops
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.recipes.recipe import Recipe
-from gpt2_small.training.run_record import RunRecord
-from gpt2_small.training.step.micro_batch import fitted, out_of_memory_as_a_sentence
+from gpt2_small.training.step.micro_batch_size import fitted, out_of_memory_as_a_sentence
 from gpt2_small.training.step.objective import Loss, Objective
 from gpt2_small.training.step.optimizer import new_optimizer
 from gpt2_small.training.step.schedule import rate_at
 from gpt2_small.training.step.skipped_updates import UpdateGuard
+from gpt2_small.training.step_record import RunRecord
 
 EVALUATION_ROWS = 32
 

@@ -42,9 +42,9 @@ from gpt2_small.training.recipes.settings import (
     DATA_HASH,
     Settings,
 )
-from gpt2_small.training.run_record import RunRecord
-from gpt2_small.training.step.micro_batch import check_possible, out_of_memory_while_building
+from gpt2_small.training.step.micro_batch_size import check_possible, out_of_memory_while_building
 from gpt2_small.training.step.skipped_updates import norms_in
+from gpt2_small.training.step_record import RunRecord
 from gpt2_small.training.training_data import (
     Data,
     fingerprint,

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from gpt2_small import stories
 from gpt2_small.data.batches import batch_at, bigram_loss, check_length, evaluation_batches
+from gpt2_small.data.cached_shards import open_text
 from gpt2_small.data.conversations.chat_folder import holds_chats
 from gpt2_small.data.epoch_order import epoch_batch_at
 from gpt2_small.data.prepare import PrepareProgress
 from gpt2_small.data.shards import Shards
 from gpt2_small.data.shards.token_sequence import TokenSequence
-from gpt2_small.data.text_shards import open_text
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.protocol import Tokenizer
 from gpt2_small.training.chat_data import ChatData, open_chat_data

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpt2_small.files.json_files import read_json_object
 from gpt2_small.files.lfs_pointers import refuse_lfs_pointer
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import CONFIG, is_run
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import gpt2_small
 from gpt2_small.stories.dialogues.dialogue_corpus import generate_dialogue, turns_of
+from gpt2_small.stories.dialogues.dialogue_entropy import dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_judge import matches_request
-from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, END, USER
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS
 from gpt2_small.stories.stories_tokenizer import VOCABULARY

@@ -8,7 +8,7 @@ import pytest
 from command_line import exit_code_of
 from rich.text import Text
 
-from gpt2_small.commands.screens.chat_audit import OTHER, TARGET, shown
+from gpt2_small.commands.screens.chat_data_report import OTHER, TARGET, shown
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.conversation import SYSTEM, TRAILING
 from gpt2_small.tokenizers.protocol import Tokenizer

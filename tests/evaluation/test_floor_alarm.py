@@ -8,7 +8,7 @@ import pytest
 from processes import ROOT
 
 from gpt2_small import binding
-from gpt2_small.evaluation.floor_alarm import sees_targets
+from gpt2_small.evaluation.target_leak import sees_targets
 
 
 @pytest.mark.parametrize(

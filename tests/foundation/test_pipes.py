@@ -10,7 +10,7 @@ from gpt2_small import binding
 from gpt2_small.errors import UserError
 from gpt2_small.evaluation.choices import read_questions
 from gpt2_small.files.json_files import read_json_object
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.model.building import read_safetensors
 from gpt2_small.runs.log import read_log, trim_log
 from gpt2_small.tokenizers.gpt2_table import gpt2_ranks

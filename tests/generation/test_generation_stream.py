@@ -15,8 +15,8 @@ from gpt2_small.generation import (
     SamplingOptions,
     Stream,
     decoder,
+    generation_loop,
     loaded_model,
-    streaming,
 )
 from gpt2_small.generation.sampling.logit_processors import without_padding
 from gpt2_small.model.hooks import hooks
@@ -73,7 +73,7 @@ def test_each_row_of_a_batch_equals_the_same_prompt_alone():
 @pytest.mark.usefixtures("either_decoder")
 def test_rows_above_the_memory_limit_run_in_turns_with_the_same_results(monkeypatch):
     together = written(PROMPTS, num_samples=2)
-    monkeypatch.setattr(streaming, "rows_at_once", lambda model: 4)
+    monkeypatch.setattr(generation_loop, "rows_at_once", lambda model: 4)
     assert all(map(same, together, written(PROMPTS, num_samples=2)))
 
 
@@ -175,7 +175,7 @@ def test_min_p_of_one_keeps_only_the_most_likely_token():
 
 
 def test_without_candidates_no_log_probability_is_computed(monkeypatch):
-    monkeypatch.setattr(streaming, "log_probabilities", None)
+    monkeypatch.setattr(generation_loop, "log_probabilities", None)
     assert log_probs(written(["A"], candidates=None)[0]) == [None] * (N_CTX + 8)
 
 

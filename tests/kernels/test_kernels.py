@@ -7,9 +7,9 @@ from gpu_path import the_way_of_a_gpu
 
 from gpt2_small.kernels import matmul
 from gpt2_small.kernels.chunked_loss import chunked_loss
-from gpt2_small.kernels.embedding import shared_embedding
 from gpt2_small.kernels.matmul import affine
-from gpt2_small.kernels.projection import query_key_value
+from gpt2_small.kernels.qkv_projection import query_key_value
+from gpt2_small.kernels.tied_embedding import shared_embedding
 
 HEADS, D_MODEL, D_HEAD, D_VOCAB, SEQ = 3, 12, 4, 29, 7
 # float16 rounds by up to 5e-4; a probability that becomes 0 changes a gradient by a tenth.

@@ -6,10 +6,17 @@ from types import ModuleType
 
 import pytest
 
-from gpt2_small.kernels import activation, attention, chunked_loss, embedding, matmul, projection
+from gpt2_small.kernels import (
+    activation,
+    attention,
+    chunked_loss,
+    matmul,
+    qkv_projection,
+    tied_embedding,
+)
 from gpt2_small.model import cached_decoder, kv_cache, packed_weights, twin
 
-KERNELS = (activation, matmul, projection, attention, embedding, chunked_loss)
+KERNELS = (activation, matmul, qkv_projection, attention, tied_embedding, chunked_loss)
 MODULES = (*KERNELS, twin, packed_weights, kv_cache, cached_decoder)
 
 

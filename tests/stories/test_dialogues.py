@@ -13,6 +13,7 @@ from gpt2_small.stories.dialogues.dialogue_corpus import (
     training_dialogues,
     turns_of,
 )
+from gpt2_small.stories.dialogues.dialogue_entropy import Expected, dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_judge import (
     Answer,
     continued,
@@ -20,7 +21,6 @@ from gpt2_small.stories.dialogues.dialogue_judge import (
     judge_dialogues,
     matches_request,
 )
-from gpt2_small.stories.dialogues.dialogue_measure import Expected, dialogue_floor
 from gpt2_small.stories.dialogues.dialogue_rules import ASSISTANT, DIALOGUES, END, USER
 from gpt2_small.stories.dialogues.dialogue_tokenizer import DIALOGUE_WORDS, dialogue_tokenizer
 from gpt2_small.stories.grammar import Entry, Grammar, Node

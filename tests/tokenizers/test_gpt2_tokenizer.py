@@ -18,13 +18,13 @@ from gpt2_small.errors import UserError
 from gpt2_small.tokenizers import gpt2 as gpt2_tokenizer
 from gpt2_small.tokenizers import gpt2_table
 from gpt2_small.tokenizers.gpt2 import GPT2Tokenizer
-from gpt2_small.tokenizers.gpt2_pattern import PATTERN
 from gpt2_small.tokenizers.gpt2_table import (
     byte_letters,
     gpt2_ranks,
     ranks_to_merges,
     verified_ranks,
 )
+from gpt2_small.tokenizers.pretoken_split import PATTERN
 
 RANKS = gpt2_ranks()
 # The pattern of openai/gpt-2, src/encoder.py; PATTERN must split texts the same way.

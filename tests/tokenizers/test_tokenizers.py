@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gpt2_small.errors import UserError
 from gpt2_small.files import atomic
 from gpt2_small.stories import VOCABULARY, StoriesTokenizer
-from gpt2_small.tokenizers.gpt2_pattern import chunks
+from gpt2_small.tokenizers.pretoken_split import chunks
 from gpt2_small.tokenizers.registry import (
     ByteLevelTokenizer,
     BytePairTokenizer,

@@ -18,7 +18,7 @@ from gpt2_small import binding
 from gpt2_small.data.conversations.chat_folder import open_chats
 from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
 from gpt2_small.errors import UserError
-from gpt2_small.evaluation.open_texts import open_texts
+from gpt2_small.evaluation.evaluation_texts import open_texts
 from gpt2_small.evaluation.text_scores import score_documents
 from gpt2_small.generation import Chat, SamplingOptions, open_model
 from gpt2_small.runs import load_model, read_log, read_run
@@ -28,7 +28,7 @@ from gpt2_small.training.display.overview import print_plan
 from gpt2_small.training.recipes.recipe import Recipe, in_steps
 from gpt2_small.training.recipes.settings import Settings
 from gpt2_small.training.recipes.training_presets import training_preset
-from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import open_run
 
 SOLUTION = binding.bound()

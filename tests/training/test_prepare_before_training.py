@@ -83,16 +83,16 @@ def test_a_run_reports_the_preparation_of_its_text_and_its_end(tmp_path, monkeyp
 
 
 SLOW_READING = """
-from gpt2_small.data import text_shards
+from gpt2_small.data import cached_shards
 
-open_corpus = text_shards.open_corpus
+open_corpus = cached_shards.open_corpus
 
 def slow(name, **options):
     print("reading", flush=True)
     import time
     time.sleep(3600)
 
-text_shards.open_corpus = slow
+cached_shards.open_corpus = slow
 """
 
 

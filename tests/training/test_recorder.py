@@ -11,7 +11,7 @@ from small_runs import ALONE, SMALL, flags, logged, play, state_at, steps_kept, 
 from gpt2_small.errors import UserError
 from gpt2_small.runs.checkpoint_folders import LAST_CHECKPOINT
 from gpt2_small.training.loop import Training
-from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import open_run
 
 pytestmark = pytest.mark.timeout(120)

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.watch_screens import about_part
+from gpt2_small.checker.learner.watching.watch_state import FileState, Notice
 from gpt2_small.checker.learner.watching.watcher import Watch
 from gpt2_small.checker.verdict import PartReport
 from gpt2_small.errors import UserError

@@ -7,9 +7,9 @@ import { ContinueView } from "./views/continue.js";
 import { card, el, show } from "./shared/dom.js";
 import { LearnView } from "./views/learn.js";
 import { LookView } from "./views/look.js";
-import { store } from "./shared/store.js";
+import { store } from "./shared/token_tree.js";
 import { hideTip } from "./shared/tip.js";
-import { writer } from "./text/writer.js";
+import { writer } from "./text/continuation_client.js";
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 const main = document.getElementById("view");

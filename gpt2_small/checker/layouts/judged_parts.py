@@ -12,12 +12,12 @@ from dataclasses import replace
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.runner import JudgedClaim
 from gpt2_small.checker.exercise_set import ExerciseSet
-from gpt2_small.checker.layouts.built_in import LAYOUTS, find_layout
 from gpt2_small.checker.layouts.fixed_d_mlp import WIDE_PART, fixed_fields
 from gpt2_small.checker.layouts.inner_mistakes import explained_inside
+from gpt2_small.checker.layouts.known_layouts import LAYOUTS, find_layout
 from gpt2_small.checker.layouts.layout import INSIDE
 from gpt2_small.checker.parts import MODULES
-from gpt2_small.checker.sandbox.observer import Observer
+from gpt2_small.checker.sandbox.child_runner import Observer
 from gpt2_small.checker.sandbox.task import ChildTask
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import PartReport

@@ -10,7 +10,7 @@ from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims.judging.runner import ObservedClaim, look, stand_in
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.claims.observing.packing import pack
-from gpt2_small.checker.sandbox.colab import stand_in_for_colab
+from gpt2_small.checker.sandbox.colab_stub import stand_in_for_colab
 from gpt2_small.checker.sandbox.limits import TimeLimit
 from gpt2_small.checker.sandbox.messages import write_frame
 from gpt2_small.checker.sandbox.task import ChildTask
@@ -65,7 +65,7 @@ def load(task: ChildTask) -> ModuleType:
 def _proposed(task: ChildTask) -> dict[str, object]:
     """The layout that fits the file, and the fitting parts."""
     from gpt2_small.checker.claims.observing.probes import config
-    from gpt2_small.checker.layouts.built_in import proposed_layout
+    from gpt2_small.checker.layouts.known_layouts import proposed_layout
 
     found = proposed_layout(load(task), config(_other_parts(task)))
     return {} if found is None else {"layout": found[0], "parts": list(found[1])}

@@ -20,9 +20,9 @@ from gpt2_small.checker.layouts.judged_parts import LayoutRequest
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted, quoted_error
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_stages
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
+from gpt2_small.checker.sandbox.child_runner import LoadedFile, Observer
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
-from gpt2_small.checker.sandbox.observer import LoadedFile, Observer
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status

@@ -119,7 +119,7 @@ def print_text_score(
     loaded: "LoadedModel", data: str, stride: int | None, column: str | None
 ) -> dict[str, Any]:
     """Score a text, print the result and return its fields of the report."""
-    from gpt2_small.evaluation.open_texts import open_texts
+    from gpt2_small.evaluation.evaluation_texts import open_texts
     from gpt2_small.evaluation.text_scores import score_documents
 
     texts = open_texts(data, loaded.tokenizer, column=column)

@@ -194,14 +194,14 @@ def prepare_questions(out: Path) -> None:
 def show_chats(folder: str, count: int) -> None:
     """Print conversations of a prepared folder."""
     with loading():
-        from gpt2_small.commands.screens.chat_audit import show_chat_folder
+        from gpt2_small.commands.screens.chat_data_report import show_chat_folder
     show_chat_folder(Path(folder), count)
 
 
 def prepare_chats(name: str, out: Path, options: dict[str, Any]) -> None:
     """Prepare conversations with the options that were given."""
     with loading():
-        from gpt2_small.commands.screens.chat_audit import prepare_chat_folder
+        from gpt2_small.commands.screens.chat_data_report import prepare_chat_folder
         from gpt2_small.data.conversations.prepare_chats import ChatOptions
     given = {key: value for key, value in options.items() if value is not None}
     prepare_chat_folder(name, out, ChatOptions(**given))

@@ -17,7 +17,7 @@ from gpt2_small.data.corpora.row_formats.json_rows import (
 )
 from gpt2_small.data.corpora.row_formats.parquet_rows import parquet_rows
 from gpt2_small.errors import UserError
-from gpt2_small.files.pipes import refuse_pipe
+from gpt2_small.files.special_files import refuse_pipe
 
 
 def read_rows(path: Path) -> Iterator[Record]:

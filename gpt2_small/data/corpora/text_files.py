@@ -13,7 +13,7 @@ from gpt2_small.data.corpora.decompression import BLOCK_BYTES
 from gpt2_small.data.corpora.open_files import archive_of, is_plain, open_bytes, raw_beginning
 from gpt2_small.errors import UserError, shell_word
 from gpt2_small.files.hashes import sha256
-from gpt2_small.tokenizers.gpt2_pattern import chunks_of_blocks
+from gpt2_small.tokenizers.pretoken_split import chunks_of_blocks
 from gpt2_small.tokenizers.protocol import END_OF_TEXT
 
 LONGEST_PIECE = 2**21  # characters; longer pieces are split even without whitespace

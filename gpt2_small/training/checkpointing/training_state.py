@@ -13,7 +13,7 @@ from gpt2_small.model.building import fill
 from gpt2_small.runs.checkpoint_folders import WEIGHTS, Checkpoint
 from gpt2_small.runs.log import finite
 from gpt2_small.training.loop import Training
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step_record import RunRecord
 
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from gpt2_small.training.loop import Training
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step_record import RunRecord
 
 PLAIN_LINES = 10
 SMOOTHING = 0.95

@@ -15,7 +15,7 @@ from rich.table import Table
 from gpt2_small import binding, stories
 from gpt2_small.errors import shell_word
 from gpt2_small.runs import read_log
-from gpt2_small.stories.dialogues.dialogue_measure import dialogue_floor
+from gpt2_small.stories.dialogues.dialogue_entropy import dialogue_floor
 from gpt2_small.training.chat_data import ChatData
 from gpt2_small.training.choice_scores import ACC, ACC_NORM, BITS_PER_BYTE, chance
 from gpt2_small.training.display.console import RunView
@@ -26,11 +26,11 @@ from gpt2_small.training.display.samples import excerpt
 from gpt2_small.training.display.trackers import Trackers
 from gpt2_small.training.loop import Training
 from gpt2_small.training.recipes.resuming import CURVE
-from gpt2_small.training.recorder import train_run
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import OpenRun
 from gpt2_small.training.signals import StopRequest, stop_on_signals
 from gpt2_small.training.step.schedule import describe
+from gpt2_small.training.step_record import RunRecord
 from gpt2_small.training.training_data import Data, StoriesData
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_small.errors import UserError
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step_record import RunRecord
 
 TENSORBOARD_FOLDER = "tensorboard"
 

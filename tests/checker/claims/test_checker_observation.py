@@ -19,7 +19,7 @@ from gpt2_small.checker.claims.observing.observation import (
 )
 from gpt2_small.checker.claims.observing.packing import pack, unpack
 from gpt2_small.checker.claims.observing.probes import with_axes
-from gpt2_small.checker.explanations import explain_difference
+from gpt2_small.checker.difference_messages import explain_difference
 
 
 def test_a_missing_tap_is_no_difference() -> None:

@@ -12,8 +12,8 @@ from rich.console import Console
 from gpt2_small.checker.learner import skeleton as exercises
 from gpt2_small.checker.learner.watching import watcher as watch
 from gpt2_small.checker.learner.watching.background_check import CheckMessage
-from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.watch_screens import WatchLines, WatchScreen
+from gpt2_small.checker.learner.watching.watch_state import FileState, Notice
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.verdict import PartReport, Result, Verdict
 

@@ -8,8 +8,8 @@ from types import ModuleType
 import mistake_matrix as matrix
 import pytest
 from default_share import few, one_in
+from expected_verdicts import opinions
 from processes import ROOT
-from teacher import opinions
 
 from gpt2_small import binding
 from gpt2_small.checker.claims.judging.runner import stand_in

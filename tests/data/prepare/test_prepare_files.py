@@ -24,7 +24,7 @@ from shard_folders import (
 
 from gpt2_small.data.corpora import text_files
 from gpt2_small.errors import UserError
-from gpt2_small.tokenizers.gpt2_pattern import chunks, chunks_of_blocks
+from gpt2_small.tokenizers.pretoken_split import chunks, chunks_of_blocks
 
 TEXT = "".join(f"Zeile {number}: «naïve» 它\n" for number in range(60))
 CUT = len(TEXT) - len(TEXT) // 10

@@ -12,7 +12,7 @@ from strategies import Case, for_every_case, parameters
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.judging.runner import judge_one
-from gpt2_small.checker.claims.judging.torch_operations import computed
+from gpt2_small.checker.claims.judging.torch_oracle import computed
 from gpt2_small.checker.claims.observing.probes import own_parameters
 from gpt2_small.checker.pytest_items import raise_unless_passed, result_of
 

@@ -12,7 +12,7 @@ from gpt2_small.runs.checkpoint_folders import Checkpoint, find_checkpoints
 from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
 from gpt2_small.training.checkpointing.training_state import capture
 from gpt2_small.training.loop import Training
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step_record import RunRecord
 from gpt2_small.training.training_data import open_data
 
 

@@ -12,7 +12,7 @@ from small_trainings import after, checkpoint_of, record
 from gpt2_small.errors import UserError
 from gpt2_small.runs import read_log
 from gpt2_small.runs.checkpoint_folders import find_checkpoints
-from gpt2_small.training import recorder as kept
+from gpt2_small.training import run_loop as kept
 from gpt2_small.training.checkpointing import checkpoints as keeping
 from gpt2_small.training.checkpointing.checkpoints import (
     CheckpointWriter,

@@ -14,7 +14,7 @@ from gpt2_small.training.display.console import RunView, sparkline
 from gpt2_small.training.display.trackers import Trackers, open_trackers
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import peak_share
-from gpt2_small.training.run_record import RunRecord
+from gpt2_small.training.step_record import RunRecord
 
 
 class Standing:

@@ -20,7 +20,7 @@ from small_runs import PLAY, SMALL, flags, play, state_at, steps_kept
 from gpt2_small import entry_point
 from gpt2_small.entry_point import run_command
 from gpt2_small.errors import MachineError, ProcessLost
-from gpt2_small.training.distributed import joined_processes, processes
+from gpt2_small.training.distributed import collectives, joined_processes
 from gpt2_small.training.distributed.process_group import losses_as_sentences, this_machine, timeout
 
 pytestmark = pytest.mark.timeout(300)
@@ -277,7 +277,7 @@ def test_a_device_that_several_processes_cannot_share_is_refused(device, sentenc
         ("WORLD_SIZE", "2"),
     ):
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(processes, "find_device", torch.device)
+    monkeypatch.setattr(collectives, "find_device", torch.device)
     with pytest.raises(MachineError, match=sentence), joined_processes(device):
         pass
 

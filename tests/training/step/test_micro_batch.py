@@ -12,8 +12,8 @@ from gpt2_small.planning.memory import MemorySetting, fixed_bytes, memory_of
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
 from gpt2_small.training.recipes.training_presets import training_preset
-from gpt2_small.training.step import micro_batch as fitting
-from gpt2_small.training.step.micro_batch import check_possible, fitted, largest_fit
+from gpt2_small.training.step import micro_batch_size as fitting
+from gpt2_small.training.step.micro_batch_size import check_possible, fitted, largest_fit
 
 FINEWEB = training_preset("gpt2-fineweb")
 GPT2 = gpt2_small.TransformerConfig(**FINEWEB.model)

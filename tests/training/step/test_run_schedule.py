@@ -93,7 +93,7 @@ def test_an_extended_constant_schedule_falls_later_if_it_has_not_begun_to_fall()
 def test_a_resumed_run_keeps_its_number_of_steps_if_its_preset_has_changed(solution, tmp_path):
     from small_runs import ALONE, SMALL, play
 
-    from gpt2_small.training.recorder import train_run
+    from gpt2_small.training.run_loop import train_run
     from gpt2_small.training.session import open_run
 
     data = str(play(tmp_path))

@@ -11,7 +11,7 @@ from small_runs import ALONE, SMALL, flags, logged, play, state_at, steps_kept, 
 from gpt2_small.data.epoch_order import epoch_batch_at, epoch_positions, permuted
 from gpt2_small.training.distributed import Processes
 from gpt2_small.training.loop import Training
-from gpt2_small.training.recorder import train_run
+from gpt2_small.training.run_loop import train_run
 from gpt2_small.training.session import open_run
 from gpt2_small.training.step import skipped_updates
 from gpt2_small.training.step.skipped_updates import FIRST_SCALE, UpdateGuard, norms_in

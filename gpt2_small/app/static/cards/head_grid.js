@@ -1,7 +1,7 @@
 // The card of all attention heads: a thumbnail, a label and the ablated loss of each.
 
 import { card, colour, el, help, saveButton, savePng, show } from "../shared/dom.js";
-import { looksAhead, oddity, shortly, signed, what } from "../drawing/head_words.js";
+import { looksAhead, oddity, shortly, signed, what } from "../drawing/head_descriptions.js";
 import { drawThumbnail } from "../drawing/heat.js";
 import { hideTip, showTip } from "../shared/tip.js";
 

@@ -3,7 +3,7 @@
 import { ask, isStop, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
 import { card, difference, el, fixed, label, percent, probability, saveButton, saveSvg, show } from "../shared/dom.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 
 const CANDIDATES = 10;
 const SHAPED = 1e-4; // from this difference on, a probability counts as changed by temperature and cuts

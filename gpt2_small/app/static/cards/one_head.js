@@ -3,7 +3,7 @@
 import { ask, askBytes, isStop, sentence } from "../shared/api.js";
 import { showBars } from "../drawing/bars.js";
 import { card, difference, el, fixed, label, percent, probability, saveButton, savePng, show, word } from "../shared/dom.js";
-import { AHEAD, oddity, signed, what } from "../drawing/head_words.js";
+import { AHEAD, oddity, signed, what } from "../drawing/head_descriptions.js";
 import { HeadMap } from "../drawing/heat.js";
 import { hideTip, showTip } from "../shared/tip.js";
 

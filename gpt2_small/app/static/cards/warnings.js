@@ -1,7 +1,7 @@
 // Describe the faults of a model's attention.
 
 import { el, label } from "../shared/dom.js";
-import { AHEAD, UNLIKE, looksAhead } from "../drawing/head_words.js";
+import { AHEAD, UNLIKE, looksAhead } from "../drawing/head_descriptions.js";
 import { mistakesOf } from "../shared/learner_file.js";
 
 /**

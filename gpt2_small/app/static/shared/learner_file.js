@@ -1,7 +1,7 @@
 // Follow the learner's file, which the server checks after every save.
 
 import { lines, sentence } from "./api.js";
-import { store } from "./store.js";
+import { store } from "./token_tree.js";
 
 let latest = null;
 let isFollowed = false;

@@ -1,7 +1,7 @@
 // The text at hand as a file, in the format of `gpt2-small sample --json`, and back.
 
 import { Refused } from "../shared/api.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { ranked } from "./tokens.js";
 
 const FORMAT = "gpt2-small-sample/1";

@@ -3,7 +3,7 @@
 import { isStop, lines, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
 import { card, el, help, label, percent, probability, save, saveButton, saveSvg, show, withCommands } from "../shared/dom.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { TokenView, legend, ranked } from "../text/tokens.js";
 
 const KEY = `gpt2-small-chat:${location.pathname}`;

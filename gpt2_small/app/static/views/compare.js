@@ -3,9 +3,9 @@
 import { isStop, lines, sentence } from "../shared/api.js";
 import { barsPicture, showBars } from "../drawing/bars.js";
 import { card, difference, el, fixed, help, label, percent, probability, saveButton, saveSvg, show } from "../shared/dom.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { TokenView, about, change, changeLegend, legend, meanLoss, ranked } from "../text/tokens.js";
-import { tokenized } from "../text/writer.js";
+import { tokenized } from "../text/continuation_client.js";
 
 /** The view. */
 export class CompareView {

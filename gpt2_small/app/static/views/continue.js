@@ -1,13 +1,13 @@
 // The view Continue: a prompt, its continuation, and the candidates of each token.
 
 import { ask, sentence } from "../shared/api.js";
-import { Branches } from "../cards/branches.js";
+import { Branches } from "../cards/continuation_tree.js";
 import { card, el, fixed, help, save } from "../shared/dom.js";
 import { Inspector } from "../cards/inspector.js";
 import { asSample, openSample } from "../text/sample_file.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { TokenView, legend, meanLoss, scored } from "../text/tokens.js";
-import { writer } from "../text/writer.js";
+import { writer } from "../text/continuation_client.js";
 
 const FIELDS = [
   ["max_new_tokens", "Tokens", { min: 1, max: 4096, step: 1 }, "How many to write at most"],

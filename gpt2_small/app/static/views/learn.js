@@ -4,7 +4,7 @@ import { ask, isStop, lines, sentence } from "../shared/api.js";
 import { lineChart } from "../drawing/charts.js";
 import { card, el, fixed, help, saveButton, saveSvg, show } from "../shared/dom.js";
 import { followFile } from "../shared/learner_file.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 
 const WORDS = { passed: "done", failed: "wrong", not_written: "not written", waiting: "checking …" };
 const SIGNS = { passed: "✓", failed: "✗", not_written: "○", waiting: "…" };

@@ -6,10 +6,10 @@ import { HeadGrid } from "../cards/head_grid.js";
 import { Lens } from "../cards/lens.js";
 import { Norms } from "../cards/norms.js";
 import { OneHead } from "../cards/one_head.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { TokenView, change, changeLegend, legend } from "../text/tokens.js";
 import { warnings } from "../cards/warnings.js";
-import { tokenized } from "../text/writer.js";
+import { tokenized } from "../text/continuation_client.js";
 
 const QUICK_HEADS = 60; // so many are measured without being asked
 

@@ -22,9 +22,9 @@ from gpt2_small import binding
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
+from gpt2_small.checker.difference_messages import explain_difference
 from gpt2_small.checker.error_explanations import explain_error, is_own_refusal
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.explanations import explain_difference
 from gpt2_small.checker.verdict import REMARK, Result, Status
 
 RAISED = "raised"

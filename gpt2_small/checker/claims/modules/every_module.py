@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.judging.stored import stored, stored_answer
-from gpt2_small.checker.claims.judging.torch_operations import gradients_by_torch, output_by_torch
+from gpt2_small.checker.claims.judging.torch_oracle import gradients_by_torch, output_by_torch
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
 from gpt2_small.checker.claims.observing.parameters import (

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpt2_small.checker.claims import Claim, Observe
 from gpt2_small.checker.claims.judging.stored import stored, stored_answer
-from gpt2_small.checker.claims.judging.torch_operations import gradients_by_torch, output_by_torch
+from gpt2_small.checker.claims.judging.torch_oracle import gradients_by_torch, output_by_torch
 from gpt2_small.checker.claims.modules.dropout import DROPOUT, dropout_claims, dropped, share
 from gpt2_small.checker.claims.modules.every_module import gradients as gradients_of
 from gpt2_small.checker.claims.modules.every_module import module_claims, outputs, taps

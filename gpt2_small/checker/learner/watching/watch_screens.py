@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gpt2_small.checker.learner import progress, verdict_screen
-from gpt2_small.checker.learner.watching.file_state import FileState, Notice
+from gpt2_small.checker.learner.watching.watch_state import FileState, Notice
 from gpt2_small.checker.report_formats import located
 from gpt2_small.checker.verdict import PartReport
 

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.learner.watching.background_check import BackgroundCheck
-from gpt2_small.checker.learner.watching.file_state import FileState, Notice
 from gpt2_small.checker.learner.watching.keyboard import Keys, NoKeys
 from gpt2_small.checker.learner.watching.saved_file import (
     Gone,
@@ -15,6 +14,7 @@ from gpt2_small.checker.learner.watching.saved_file import (
     changed_parts,
     is_python,
 )
+from gpt2_small.checker.learner.watching.watch_state import FileState, Notice
 from gpt2_small.checker.verdict import Result
 
 _TICK = 0.05

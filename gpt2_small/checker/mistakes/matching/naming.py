@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.mistakes.matching.function_search import FunctionFinding, explain_function
-from gpt2_small.checker.mistakes.matching.group_search import explain_group
+from gpt2_small.checker.mistakes.matching.claim_group_search import explain_group
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
+from gpt2_small.checker.mistakes.matching.output_search import FunctionFinding, explain_function
 from gpt2_small.checker.mistakes.matching.wording import described
 from gpt2_small.checker.mistakes.matching.wrong_references import Seen
 from gpt2_small.checker.mistakes.mistake import Mistake

@@ -11,7 +11,7 @@ from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_the_same, rows_apart
-from gpt2_small.checker.mistakes.matching.evidence import Evidence
+from gpt2_small.checker.mistakes.matching.trace_evidence import Evidence
 from gpt2_small.checker.mistakes.matching.wrong_references import (
     Seen,
     explains_one,

@@ -13,7 +13,7 @@ from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED, watching_lines
-from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES, steps_of
+from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES, steps_of
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
 
 ADDED = "new tokens"

@@ -20,7 +20,7 @@ from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder
 from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
-from gpt2_small.checker.sandbox.tracing.schedules import SCHEDULES
+from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES
 from gpt2_small.checker.sandbox.tracing.trace import Trace
 from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
 

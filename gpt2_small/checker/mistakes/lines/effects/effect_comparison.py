@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from gpt2_small.checker.claims.judging.tolerances import EFFECTS
-from gpt2_small.checker.explanations import are_several
+from gpt2_small.checker.difference_messages import are_several
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED

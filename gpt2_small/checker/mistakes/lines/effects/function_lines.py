@@ -16,7 +16,7 @@ from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record
 from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
 from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
-from gpt2_small.checker.sandbox.tracing.schedules import steps_of
+from gpt2_small.checker.sandbox.tracing.schedule_cases import steps_of
 
 # The compared effects of generate, and the mistake behind a difference.
 _OF_GENERATE = {

@@ -8,8 +8,8 @@ import time
 import pytest
 from shard_folders import bytes_of, divided, json_lines, made, written
 
-from gpt2_small.data import text_shards
-from gpt2_small.data.text_shards import open_text
+from gpt2_small.data import cached_shards
+from gpt2_small.data.cached_shards import open_text
 from gpt2_small.errors import UserError
 from gpt2_small.tokenizers.registry import ByteTokenizer, CharTokenizer
 from gpt2_small.training.training_data import open_data
@@ -84,7 +84,7 @@ def test_the_cache_folder_for_shards_can_be_chosen(play, cache, tmp_path, monkey
 
 def test_a_text_is_prepared_once(play, cache, monkeypatch):
     first = open_text(play)
-    monkeypatch.setattr(text_shards, "Preparation", None)
+    monkeypatch.setattr(cached_shards, "Preparation", None)
     assert text_of(open_text(play)) == text_of(first)
 
 
@@ -119,8 +119,8 @@ def test_remarks_on_a_text_are_repeated_each_time_it_is_opened(tmp_path, cache):
 
 def test_shards_unused_for_a_long_time_are_removed(play, cache, monkeypatch):
     open_text(play, tokenizer="byte")
-    later = time.time() + text_shards.KEPT_SECONDS + 60
-    monkeypatch.setattr(text_shards.time, "time", lambda: later)
+    later = time.time() + cached_shards.KEPT_SECONDS + 60
+    monkeypatch.setattr(cached_shards.time, "time", lambda: later)
     (old,) = (path for path in cache.iterdir() if path.is_dir())
     open_text(play, tokenizer="char")
     assert not old.exists()
@@ -130,7 +130,7 @@ def test_shards_unused_for_a_long_time_are_removed(play, cache, monkeypatch):
 def test_without_a_cache_folder_a_text_can_still_be_opened(play, tmp_path, monkeypatch, home):
     if home is None:
         monkeypatch.setattr(
-            text_shards, "cache_folder", lambda: (_ for _ in ()).throw(FileNotFoundError)
+            cached_shards, "cache_folder", lambda: (_ for _ in ()).throw(FileNotFoundError)
         )
     else:
         monkeypatch.setenv("XDG_CACHE_HOME", str(play))
@@ -148,7 +148,7 @@ def test_a_prepared_folder_is_opened_directly(play, cache, tmp_path):
 
 def test_several_processes_that_open_a_text_prepare_it_once(play, cache):
     program = (
-        "import sys\nfrom gpt2_small.data.text_shards import open_text\n"
+        "import sys\nfrom gpt2_small.data.cached_shards import open_text\n"
         "print(len(open_text(sys.argv[1], tokenizer='byte').train))"
     )
     processes = [

@@ -7,25 +7,32 @@ from fast_twin_comparison import FEW, MANY, assert_as_near_in_bfloat16, assert_s
 from planting import plant
 from strategies import SMALL
 
-from gpt2_small.kernels import activation, attention, chunked_loss, embedding, matmul, projection
+from gpt2_small.kernels import (
+    activation,
+    attention,
+    chunked_loss,
+    matmul,
+    qkv_projection,
+    tied_embedding,
+)
 from gpt2_small.model import twin as fast
 
 PLANTED = [
     (fast, "attn.W_Q, attn.W_K, attn.W_V", "attn.W_K, attn.W_Q, attn.W_V"),
     (fast, "attn.b_Q, attn.b_K, attn.b_V", "attn.b_Q, attn.b_V, attn.b_K"),
-    (projection, "-> d_model head d_head", "-> d_model d_head head"),
-    (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
-    (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
-    (projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
-    (projection, "product(grad, fused.mT)", "product(-grad, fused.mT)"),
-    (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+    (qkv_projection, "-> d_model head d_head", "-> d_model d_head head"),
+    (qkv_projection, "-> three head d_model d_head", "-> three d_head d_model head"),
+    (qkv_projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
+    (qkv_projection, "product(inputs.mT, grad)", "product(inputs.mT, -grad)"),
+    (qkv_projection, "product(grad, fused.mT)", "product(-grad, fused.mT)"),
+    (qkv_projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (matmul, "torch.addmm(bias, flat, weight)", "flat @ weight"),
     (attention, "is_causal=True", "is_causal=False"),
     (attention, "is_causal=True", "is_causal=True, scale=1.0"),
     (attention, "-> batch seq (head d_head)", "-> batch seq (d_head head)"),
     (activation, 'F.gelu(pre, approximate="tanh")', "F.gelu(pre)"),
     (fast, "gelu_tanh(affine(", "(affine("),
-    (embedding, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
+    (tied_embedding, "weight_grad.index_add_(0", "weight_grad.index_copy_(0"),
     (fast, "norm.eps", "1e-6"),
     (fast, "return residual + mlp(", "return mlp("),
     (fast, "mlp(block.mlp, layer_norm(block.ln2, residual))", "mlp(block.mlp, residual)"),
@@ -52,14 +59,14 @@ def test_a_mistake_in_the_twin_is_caught(solution, monkeypatch, module, old, new
 
 
 PLANTED_IN_CASTS = [
-    (projection, "-> three head d_model d_head", "-> three d_head d_model head"),
-    (projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
-    (projection, "product(grad, fused.mT)", "product(grad, fused.flip(0).mT)"),
-    (projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
+    (qkv_projection, "-> three head d_model d_head", "-> three d_head d_model head"),
+    (qkv_projection, "side_by_side(*(each.to(dtype)", "side_by_side(*(each.to(dtype).flip(0)"),
+    (qkv_projection, "product(grad, fused.mT)", "product(grad, fused.flip(0).mT)"),
+    (qkv_projection, "side_by_side(*(each.to(grad.dtype)", "side_by_side(*(-each.to(grad.dtype)"),
     (matmul, "weight if len(inputs)", "-weight if len(inputs)"),
     (chunked_loss, "unembedding[:, columns], block_bias", "unembedding[:, columns], None"),
     (chunked_loss, "unembedding[:, columns]", "unembedding[:, columns].flip(1)"),
-    (projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
+    (qkv_projection, "bias_grad = grad.sum", "bias_grad = grad.mean"),
     (matmul, "product(inputs.mT, grad)", "product(-inputs.mT, grad)"),
     (matmul, "weight.to(grad.dtype).mT", "-weight.to(grad.dtype).mT"),
     (matmul, "bias_grad = grad.sum", "bias_grad = grad.mean"),

@@ -10,8 +10,8 @@ from gpt2_small.training.checkpointing.checkpoints import CheckpointWriter
 from gpt2_small.training.checkpointing.training_state import capture
 from gpt2_small.training.choice_scores import choice_scores
 from gpt2_small.training.loop import never
-from gpt2_small.training.run_record import RunRecord
 from gpt2_small.training.session import OpenRun
+from gpt2_small.training.step_record import RunRecord
 
 
 def train_run(

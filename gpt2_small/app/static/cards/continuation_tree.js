@@ -2,7 +2,7 @@
 
 import { card, el, fixed, label, show } from "../shared/dom.js";
 import { meanLoss } from "../text/tokens.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 
 const WORDS = 14; // tokens of a branch that name it
 

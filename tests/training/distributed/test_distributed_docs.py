@@ -18,7 +18,7 @@ from torch.distributed.elastic.rendezvous import c10d_rendezvous_backend, dynami
 from typer.main import get_command
 
 from gpt2_small.cli import app
-from gpt2_small.training.distributed import process_group, processes, rank_agreement
+from gpt2_small.training.distributed import collectives, process_group, rank_agreement
 from gpt2_small.training.recipes import recipe
 
 NAME = "distributed.md"
@@ -62,7 +62,7 @@ def test_torch_or_the_package_reads_every_variable_on_the_page():
 
 
 def test_the_messages_on_the_page_occur_in_the_code():
-    source = "".join(map(inspect.getsource, (rank_agreement, processes, process_group, recipe)))
+    source = "".join(map(inspect.getsource, (rank_agreement, collectives, process_group, recipe)))
     messages = re.sub(r'"\s*\n\s*f?"', "", source)
     table = page(NAME).partition("| message |")[2].partition("\n\n")[0]
     sentences = re.findall(r"^\| `(.*?)` \|", table, flags=re.MULTILINE)

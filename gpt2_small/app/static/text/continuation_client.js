@@ -1,7 +1,7 @@
 // Continue the text from a node of the tree; one continuation at a time.
 
 import { ask, isStop, lines, sentence } from "../shared/api.js";
-import { store } from "../shared/store.js";
+import { store } from "../shared/token_tree.js";
 import { ranked } from "./tokens.js";
 
 /** Tells its listeners: `text` when the text changed, `state` when writing began or ended. */
