@@ -12,11 +12,12 @@ from .observations import (
     attended,
     attended_by_torch,
     attended_equally,
+    attended_in_float64,
     attended_sharply,
     averaged,
     cumulative,
     gradient,
-    in_float32,
+    in_float64,
     input_kept,
     without_future,
 )
@@ -26,7 +27,7 @@ def average_claims(part: str) -> tuple[Claim, ...]:
     return (
         Claim(part, "every position gets the mean of the vectors up to its own", averaged(part),
               also=(cumulative,), gate=True),
-        Claim(part, "it keeps the dtype of its input", in_float32(part), group="dtypes"),
+        Claim(part, "it keeps float64", in_float64(part), required=False, group="dtypes"),
         Claim(part, "the values are not modified in place", input_kept(part), group="inputs"),
     )  # fmt: skip
 
@@ -37,6 +38,7 @@ CLAIMS = {part: average_claims(part) for part in AVERAGES} | {
               gate=True),
         Claim("attend", "equal scores give the mean", attended_equally),
         Claim("attend", "large scores do not overflow", attended_sharply),
+        Claim("attend", "it keeps float64", attended_in_float64, required=False, group="dtypes"),
         Claim("attend", "no position depends on a later one", without_future),
         Claim("attend", "correct gradients of queries, keys and values", gradient,
               group="gradient"),

@@ -15,7 +15,8 @@ BATCH, SEQ, D_HEAD, D_MODEL = 2, 7, 4, 5
 AVERAGES = ("average_by_loop", "average_by_matrix", "average_by_softmax")
 
 
-def values_of(seed: int, seq: int = SEQ, dtype: torch.dtype = torch.float64) -> Tensor:
+def values_of(seed: int, seq: int = SEQ, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return random values in float32, the dtype of tensors made without dtype=."""
     generator = draws(seed, "values")
     return (torch.randn(BATCH, seq, D_MODEL, generator=generator, dtype=torch.float64) + 1).to(
         dtype
@@ -41,9 +42,9 @@ def cumulative(_reference: ModuleType, seed: int) -> Observation:
     }
 
 
-def in_float32(part: str) -> Observe:
+def in_float64(part: str) -> Observe:
     def observe(module: ModuleType, seed: int) -> Observation:
-        return {"the means in float32": getattr(module, part)(values_of(seed, 7, torch.float32))}
+        return {"the means in float64": getattr(module, part)(values_of(seed, dtype=torch.float64))}
 
     return observe
 
@@ -58,13 +59,15 @@ def input_kept(part: str) -> Observe:
     return observe
 
 
-def heads(seed: int, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+def heads(
+    seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor]:
     generator = draws(seed, "head")
-    query, key = (
-        scale * torch.randn(BATCH, SEQ, D_HEAD, generator=generator, dtype=torch.float64)
-        for _ in range(2)
+    drawn = (
+        torch.randn(BATCH, SEQ, D_HEAD, generator=generator, dtype=torch.float64) for _ in range(2)
     )
-    return query, key, values_of(seed)
+    query, key = ((scale * one).to(dtype) for one in drawn)
+    return query, key, values_of(seed, dtype=dtype)
 
 
 def attended(module: ModuleType, seed: int) -> Observation:
@@ -80,8 +83,12 @@ def attended_equally(module: ModuleType, seed: int) -> Observation:
     return {"the output for queries of zeros": module.attend(query, key, values)}
 
 
+def attended_in_float64(module: ModuleType, seed: int) -> Observation:
+    return {"the output in float64": module.attend(*heads(seed, dtype=torch.float64))}
+
+
 def attended_sharply(module: ModuleType, seed: int) -> Observation:
-    return {"the output for scores in the hundreds": module.attend(*heads(seed, scale=20.0))}
+    return {"the output for scores in the hundreds": module.attend(*heads(seed, scale=10.0))}
 
 
 def without_future(module: ModuleType, seed: int) -> Observation:

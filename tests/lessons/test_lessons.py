@@ -6,6 +6,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from checking import check_text
+from default_share import slowly
 from filled_skeleton import filled_in
 from make_notebooks import notebook, sources
 from processes import ROOT, run_python
@@ -78,6 +80,32 @@ def test_a_mistake_of_a_lesson_is_named(lesson: str, mistake: Mistake) -> None:
     failed = [one.result.check for one in judged if one.result.status == "failed"]
     naming = name_mistake(part, seen, failed, 0, None, exercises)
     assert [each.id for each in naming.mistakes] == [mistake.id]
+
+
+ONES = "torch.ones(seq, seq, dtype=values.dtype).tril()"
+BY_ROW = "weights / weights.sum(dim=1, keepdim=True)"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ((BY_ROW, BY_ROW), ""),
+        ((BY_ROW, "weights / weights.sum(dim=0)"), "average-by-matrix-by-column"),
+        slowly(((BY_ROW, "weights / weights.sum(dim=1)"), "average-by-matrix-without-keepdim")),
+        slowly(((ONES.replace(", dtype=values.dtype", ""), "torch.ones(seq, seq)"),
+                "average-by-matrix-full")),
+    ],
+)  # fmt: skip
+def test_a_matrix_made_without_dtype_is_right_in_a_lesson_and_hides_no_mistake(
+    tmp_path: Path, change: tuple[str, str], named: str
+) -> None:
+    lesson = find_lesson("attention")
+    right = reference_text(lesson).replace(ONES, ONES.replace(", dtype=values.dtype", ""))
+    assert change[0] in right
+    part = "average_by_matrix"
+    verdict = check_text(tmp_path, lesson.mark + right.replace(*change), part)
+    assert verdict.reports[part].mistakes == ((named,) if named else ())
+    assert verdict.state_of(part) == ("failed" if named else "passed")
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
