@@ -329,6 +329,27 @@ def test_for_a_returned_tuple_the_return_line_is_quoted(tmp_path: Path) -> None:
     assert location[-1].endswith("| return resid_mid + mlp_out, None")
 
 
+IN_PLACE = (
+    "    relative = logits.float() - logits.amax(dim=-1, keepdim=True)\n",
+    "    relative = logits.sub_(logits.amax(dim=-1, keepdim=True))\n",
+)
+
+
+def test_the_line_of_another_failed_claim_is_quoted_with_the_claims_name(tmp_path: Path) -> None:
+    edits = (IN_PLACE, ("return logits.argmax(dim=-1)", "return logits.argmax(dim=0)"))
+    location = check_text(tmp_path, reference_with(*edits), "sample").reports["sample"].location
+    assert location[0].startswith('"The logits are not modified in place" fails because of line ')
+
+
+def test_a_draw_without_the_generator_is_quoted_beside_an_operation_in_place(
+    tmp_path: Path,
+) -> None:
+    text = reference_with(IN_PLACE, ("num_samples=1, generator=generator", "num_samples=1"))
+    sentence, code = check_text(tmp_path, text, "sample").reports["sample"].location
+    assert "it does not draw from the given generator" in sentence
+    assert "multinomial" in code
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x0c"])
 def test_only_pythons_line_ends_count_in_a_quoted_line(separator: str) -> None:
     source = f"x = 'a{separator}b'\r\ny = 1\nz = 2\n".encode()

@@ -9,6 +9,7 @@ from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.claims.observing.observation import TAP
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.effects import first_effect
+from gpt2_small.checker.mistakes.lines.effects.effect_comparison import of_kind, placed_at
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, unlike
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import (
@@ -19,6 +20,7 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
 )
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
+from gpt2_small.checker.sandbox.tracing.record_part import UNUSED_GENERATOR
 
 # Parts whose effects matter for claims of any group.
 _FUNCTIONS = tuple(part for part in PARTS if part[0].islower())
@@ -58,6 +60,8 @@ class ClaimLines:
             return self._of_raised(one)
         if self._has_other_names and group not in ("state", "initialisation"):
             return None
+        if group == "chance" and "generator" in one.result.check:
+            return self._without_generator() or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located
         message = one.result.message
@@ -68,6 +72,12 @@ class ClaimLines:
             if line is None:
                 return found
         return None if line is None else Location(None, "", line, "")
+
+    def _without_generator(self) -> Location | None:
+        """The first draw of sample if it leaves the given generator unused."""
+        drawn = of_kind(self._traces.get("", Trace()), UNUSED_GENERATOR)
+        said = "it does not draw from the given generator"
+        return placed_at(drawn[0].line, said) if drawn else None
 
     def _of_raised(self, one: JudgedClaim) -> Location | None:
         """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
@@ -85,7 +95,13 @@ class ClaimLines:
         failed = [one for one in judged if one.result.status == "failed"]
         first = "state" if self._has_other_names else "function"
         failed.sort(key=lambda one: self._groups.get(one.result.check) != first)
-        return next(filter(None, map(self.of, failed)), None)
+        for one in failed:
+            found = self.of(one)
+            if found is not None:
+                claims = [self._groups.get(each.result.check) for each in (failed[0], one)]
+                is_other = claims[0] != claims[1]
+                return replace(found, claim=one.result.check) if is_other else found
+        return None
 
     @cached_property
     def _located(self) -> Location | None:

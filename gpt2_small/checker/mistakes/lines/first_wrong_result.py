@@ -23,13 +23,11 @@ from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
 from gpt2_small.checker.mistakes.lines.swapped_names import swapped_names
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, record
+from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
 
 # Operations whose inputs should be complete stages.
 _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
               "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
-
-_DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
-          "bernoulli", "sample")  # fmt: skip
 
 _MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
 
@@ -134,7 +132,7 @@ class _FirstWrongResult:
     def not_drawn(self) -> Location | None:
         """The line of sample that returns what is not drawn at all."""
         events, output = self.compared.trace.events, self.compared.trace.output
-        is_drawn = any(event.operation in _DRAWS for event in events)
+        is_drawn = any(event.operation in DRAWS for event in events)
         if self.compared.d_vocab is None or output is None or is_drawn:
             return None
         said = "it returns tokens that are not drawn"

@@ -16,6 +16,7 @@ class Location:
     is_effect: whether the line has a wrong effect instead of a wrong result.
     suggests: the only mistake with this difference; empty if there are several.
     called: the line of the part itself that leads to the wrong line, if that is another.
+    claim: the claim that fails because of the line, if it is not the first failed one.
     """
 
     agrees: int | None
@@ -26,12 +27,15 @@ class Location:
     is_effect: bool = False
     suggests: str = ""
     called: int | None = None
+    claim: str = ""
 
     def sentence(self, place: Callable[[int], str] = "line {}".format) -> str:
         """A sentence about the two lines, the wrong one first.
 
         place: gives a line's name.
         """
+        if self.claim:
+            return f'"{_begun(self.claim)}" fails because of {place(self.differs)}.'
         via = "" if self.called is None else f", called in {place(self.called)},"
         wrong = f"{_begun(place(self.differs))}{via} is the first that differs: {self.differs_is}."
         if not self.differs_is:

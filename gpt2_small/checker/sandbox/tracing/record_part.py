@@ -21,7 +21,7 @@ from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder
 from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES
-from gpt2_small.checker.sandbox.tracing.trace import Trace
+from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
 from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
 
 __all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record", "sampled"]
@@ -32,6 +32,10 @@ _CHANGES: dict[str, dict[str, Any]] = {"LayerNorm": {"layer_norm_eps": 0.001}}
 SAMPLING: dict[str, Any] = {"temperature": 1.7, "top_k": 4, "top_p": 0.85}
 # The case in which a part is not recorded in float64; only what rounding spoils differs in it.
 FLOAT32 = "float32"
+# Operations that draw random numbers.
+DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
+         "bernoulli", "sample")  # fmt: skip
+UNUSED_GENERATOR = "a draw that leaves the given generator unused"
 _LONG = probes.SIZES["n_ctx"] + 2
 
 Record = Callable[[ModuleType, str, int], Trace]
@@ -130,12 +134,16 @@ def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any
     logits = sampled(seed)
     recorder = CallRecorder(file, [logits])
     settings = {"generator": probes.draws(seed, "diagnosis"), **settings}
-    numbers = recorder.trace.effects
+    effects, generator = recorder.trace.effects, settings["generator"]
+    before = None if generator is None else generator.get_state()
     try:
-        with watching_lines(file, numbers, given=settings["generator"]), recorder:
+        with watching_lines(file, effects, given=generator), recorder:
             recorder.ends_with(module.sample(logits, **settings))
     except Exception:
         pass
+    if before is not None and torch.equal(before, generator.get_state()):
+        drawn = (event for event in recorder.trace.events if event.operation in DRAWS)
+        effects += [Effect(event.line, UNUSED_GENERATOR) for event in drawn]
     return recorder.trace
 
 
