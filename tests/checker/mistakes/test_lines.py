@@ -350,6 +350,12 @@ def test_a_draw_without_the_generator_is_quoted_beside_an_operation_in_place(
     assert "multinomial" in code
 
 
+def test_a_token_before_an_error_in_the_next_line_is_not_called_wrong(tmp_path: Path) -> None:
+    text = reference_with(('rearrange(next_token, "batch -> batch 1")', "next_token[None, :]"))
+    location = check_text(tmp_path, text, "generate").reports["generate"].location
+    assert location[-1].endswith("| tokens = torch.cat([tokens, next_token[None, :]], dim=1)")
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x0c"])
 def test_only_pythons_line_ends_count_in_a_quoted_line(separator: str) -> None:
     source = f"x = 'a{separator}b'\r\ny = 1\nz = 2\n".encode()

@@ -17,7 +17,7 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
     same,
 )
 
-_FEWEST = 8
+FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
     if value.dtype == torch.bool:
         return _match_of_mask(value, among)
     is_exact = not value.is_floating_point()
-    if is_exact and value.numel() < _FEWEST:
+    if is_exact and value.numel() < FEWEST:
         return None  # a few small integers may be equal by chance
     numbers = numbers_of(value)
     found: StageMatch | None = None

@@ -16,7 +16,7 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
     same,
     stages,
 )
-from gpt2_small.checker.mistakes.lines.stages.stage_matching import match
+from gpt2_small.checker.mistakes.lines.stages.stage_matching import FEWEST, match
 from gpt2_small.checker.sandbox.tracing import Event, Trace
 
 # Operations whose results are constants of the size of their input.
@@ -60,6 +60,7 @@ class TraceComparison:
         ]
         self.d_vocab = known[0].value.shape[-1] if part == "sample" and known else None
         self.constants = constants(trace)
+        self.cut_off = _cut_off(trace)
         self.is_short = self._output_is_short()
         self.wrong = self._wrong()
 
@@ -121,7 +122,7 @@ class TraceComparison:
         """Whether a result is compared; before a draw, only results with one value per token."""
         event = self.trace.events[index]
         value = event.value
-        if value is None or not event.from_data or index in self.constants:
+        if value is None or not event.from_data or index in self.constants | self.cut_off:
             return False
         if self.d_vocab is None:
             return value.dtype != torch.bool
@@ -188,6 +189,23 @@ def constants(trace: Trace) -> set[int]:
             found.add(index)
     for index in range(len(trace.events) - 1, -1, -1):
         if index in users and found.issuperset(users[index]):
+            found.add(index)
+    return found
+
+
+def _cut_off(trace: Trace) -> set[int]:
+    """Of a call that raised, the last results with too few integers to be matched."""
+    if trace.output is not None:
+        return set()
+    users: dict[int, list[int]] = {}
+    for index, event in enumerate(trace.events):
+        for source in event.inputs:
+            users.setdefault(source, []).append(index)
+    found: set[int] = set()
+    for index in range(len(trace.events) - 1, -1, -1):
+        value = trace.events[index].value
+        is_matched = value is None or value.is_floating_point() or value.numel() >= FEWEST
+        if not is_matched and found.issuperset(users.get(index, ())):
             found.add(index)
     return found
 
