@@ -66,6 +66,14 @@ MISTAKES = [
         hints=_RECORDS_HINTS,
     ),
     Mistake(
+        id="train-swaps-norm-and-rate",
+        component=PART,
+        old=_RECORD,
+        new="yield TrainRecord(step + 1, result.loss, rate, result.grad_norm, tokens)",
+        sentence="swaps grad_norm and learning_rate",
+        hints=_RECORDS_HINTS,
+    ),
+    Mistake(
         id="train-tells-base-rate",
         component=PART,
         old=_RECORD,

@@ -88,6 +88,14 @@ MISTAKES = [
         hints=_OLD_HINTS,
     ),
     Mistake(
+        id="train-step-zeroed-before-clipping",
+        component=PART,
+        old="    mean_loss = torch.stack(losses).sum().item()\n",
+        new="    mean_loss = torch.stack(losses).sum().item()\n    optimizer.zero_grad()\n",
+        sentence="zeroes the gradients between the backward pass and clipping",
+        hints=_OLD_HINTS,
+    ),
+    Mistake(
         id="train-step-last-batch-only",
         component=PART,
         old=_BACKWARD,

@@ -150,6 +150,34 @@ MISTAKES = [
         ),
     ),
     Mistake(
+        id="layer-norm-gain-and-bias-swapped",
+        component=PART,
+        old=_RESULT,
+        new="return normalized * self.b + self.w",
+        sentence="multiplies by the bias b and adds the gain w",
+        hints=_AFFINE_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-gain-for-bias",
+        component=PART,
+        old=_RESULT,
+        new="return normalized * self.w + self.w",
+        sentence="adds the gain w instead of the bias b",
+        hints=_AFFINE_HINTS,
+    ),
+    Mistake(
+        id="layer-norm-mean-not-squared",
+        component=PART,
+        old=_VARIANCE,
+        new=(
+            'mean = reduce(residual, "batch seq d_model -> batch seq 1", "mean")\n'
+            "        variance = reduce(residual.square(), "
+            '"batch seq d_model -> batch seq 1", "mean") - mean'
+        ),
+        sentence="subtracts the mean itself, not its square, from the mean square",
+        hints=_SPREAD_HINTS,
+    ),
+    Mistake(
         id="layer-norm-statistics-over-seq",
         component=PART,
         old='centered = residual - reduce(residual, "batch seq d_model -> batch seq 1", "mean")',

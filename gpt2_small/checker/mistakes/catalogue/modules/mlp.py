@@ -270,6 +270,17 @@ MISTAKES = [
         hints=_FORMULA_HINTS,
     ),
     Mistake(
+        id="mlp-gelu-cube-of-sum",
+        component=PART,
+        old=_GELU,
+        new=(
+            "return 0.5 * pre * (1 + torch.tanh(math.sqrt(2 / math.pi) * (pre + "
+            "0.044715 * pre) ** 3))"
+        ),
+        sentence="cubes the whole sum in GELU: a parenthesis stands in the wrong place",
+        hints=_FORMULA_HINTS,
+    ),
+    Mistake(
         id="mlp-gelu-square",
         component=PART,
         old=_GELU,

@@ -183,6 +183,17 @@ MISTAKES = [
         hints=_RUNS_HINTS,
     ),
     Mistake(
+        id="transformer-blocks-read-the-embeddings",
+        component=PART,
+        old=_RUN,
+        new=(
+            "        start = residual\n        for block in self.blocks:\n"
+            "            residual = block(start)\n"
+        ),
+        sentence="gives every block the embeddings, so that only the last block counts",
+        hints=_RUNS_HINTS,
+    ),
+    Mistake(
         id="transformer-blocks-in-parallel",
         component=PART,
         old=_RUN,
