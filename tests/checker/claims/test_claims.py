@@ -11,6 +11,10 @@ from torch import nn
 
 from gpt2_small.checker.claims import Claim, claims_of
 from gpt2_small.checker.claims.judging import runner
+from gpt2_small.checker.claims.judging.tolerances import FLOAT32
+from gpt2_small.checker.claims.modules import block, transformer
+from gpt2_small.checker.claims.modules.every_module import gradients
+from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.mistakes import edited_reference, mistake
 from gpt2_small.checker.parts import PARTS
 
@@ -252,3 +256,14 @@ def test_a_token_that_is_ignored_is_seen_whatever_its_id(tmp_path, part: str, to
     old, new = IGNORING[part]
     text = reference_with((old, new.format(id=token)))
     assert check_text(tmp_path, text, part, naming=False).state_of(part) == "failed"
+
+
+@pytest.mark.parametrize("subject", [transformer.TIED, transformer.UNTIED, block.SUBJECT])
+def test_rounding_of_correct_gradients_stays_far_below_the_tolerance(subject: Subject) -> None:
+    reference = edited_reference.reference()
+    for seed in range(16):
+        rounded = gradients(subject, reference, seed, dtype=torch.float32)
+        for name, right in gradients(subject, reference, seed, dtype=torch.float64).items():
+            assert isinstance(right, torch.Tensor)
+            allowed = FLOAT32 * max(1.0, right.abs().max().item())
+            assert (rounded[name] - right).abs().max() < 0.2 * allowed, (name, seed)

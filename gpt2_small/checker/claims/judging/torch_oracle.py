@@ -34,7 +34,7 @@ def gradients_by_torch(subject: Subject, _reference: ModuleType, seed: int) -> O
     if given.is_floating_point():
         leaves["the input"] = given.requires_grad_()
     output = computed(subject.name, parameters, given)
-    total = (output * probes.weighting(seed, output)).sum()
+    total = (output * probes.weighting(seed, output, subject.output_weight)).sum()
     found = torch.autograd.grad(total, list(leaves.values()))
     return {f"the gradient of {n}": g.float() for n, g in zip(leaves, found, strict=True)}
 

@@ -178,7 +178,7 @@ def gradients(
             "is something detached, or used through .data?",
             {"gradients": "none"},
         )
-    (output * probes.weighting(seed, output)).sum().backward()
+    (output * probes.weighting(seed, output, subject.output_weight)).sum().backward()
     leaves = probes.own_parameters(model, subject.contract())
     seen = {
         f"the gradient of {name}": "no gradient at all" if leaf.grad is None else leaf.grad

@@ -24,8 +24,8 @@ from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.parts import PARTS
 
 PART = "Transformer"
-TIED = Subject(PART, probes.tokens)
-UNTIED = Subject(PART, probes.tokens, settings={"tied_embeddings": False})
+TIED = Subject(PART, probes.tokens, output_weight=1 / 16)
+UNTIED = Subject(PART, probes.tokens, settings={"tied_embeddings": False}, output_weight=1 / 16)
 
 _LOSS_SETTINGS = {"d_model": 60, "d_head": 20, "d_mlp": 90, "d_vocab": 151, "n_ctx": 32}
 _FRESH_MODELS = 6

@@ -88,10 +88,10 @@ def tokens(
     return drawn
 
 
-def weighting(seed: int, output: Tensor) -> Tensor:
-    """Random weights of an output's shape and dtype."""
+def weighting(seed: int, output: Tensor, size: float) -> Tensor:
+    """Random weights of this size, with an output's shape and dtype."""
     noise = torch.randn(output.shape, generator=draws(seed, "weighting"), dtype=torch.float64)
-    return noise.to(output.dtype)
+    return (size * noise).to(output.dtype)
 
 
 def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:

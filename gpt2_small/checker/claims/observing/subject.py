@@ -22,6 +22,9 @@ class Subject:
     scales: the sizes of the inputs; empty for tokens.
     settings: configuration fields that differ from the probes'.
     parameters: gives names and shapes of a part's parameters from the configuration's fields.
+    output_weight: the size of the outputs' weights in the gradients' claims. The gradient of b_K is
+        0 in exact arithmetic; in float32 it is the rounding errors of a sum over all positions,
+        which grow with the model and must stay far below the tolerance.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Subject:
     scales: tuple[float, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     parameters: Callable[[str, Mapping[str, Any]], Shapes] = parameters_of
+    output_weight: float = 1.0
 
     def build(self, module: ModuleType, seed: int, **changes: Any) -> nn.Module:
         """The part with random parameters, in evaluation mode."""
