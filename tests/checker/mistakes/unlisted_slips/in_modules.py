@@ -21,7 +21,7 @@ SLIPS = [
         (_XHAT, "xhat = x - mean / torch.sqrt(var + self.eps)"),
         (_XHAT, "xhat = (x - mean) / torch.sqrt(var + self.eps) + mean"),
         (_XHAT, "xhat = torch.tanh((x - mean) / torch.sqrt(var + self.eps))"),
-        (_VAR, "var = (x**2).mean(-1, keepdim=True) - mean"),
+        (_VAR, "var = (x**2).mean(-1, keepdim=True) - mean.abs()"),
         (_VAR, "var = (x - mean).mean(-1, keepdim=True) ** 2"),
         (_VAR, "var = ((x - mean) ** 4).mean(-1, keepdim=True)"),
         (_VAR, "var = (x.amax(-1, keepdim=True) - x.amin(-1, keepdim=True)) ** 2"),
