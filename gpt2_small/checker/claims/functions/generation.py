@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.functions.sampling import equalities, probabilities
+from gpt2_small.checker.claims.functions.sampling import equalities
+from gpt2_small.checker.claims.judging.token_distribution import probabilities
 from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation

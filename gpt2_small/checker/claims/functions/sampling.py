@@ -13,58 +13,19 @@ import torch
 from torch import Tensor
 
 from gpt2_small.checker.claims import Claim
+from gpt2_small.checker.claims.judging.token_distribution import (
+    DRAWS,
+    cases,
+    counted,
+    described,
+    exact,
+    listed,
+)
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "sample"
-DRAWS = 2_000
-
-# Each row is cut at another place; no top_p below is near a cumulative sum of a row.
-_PROBABILITIES = (
-    (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01),
-    (0.55, 0.20, 0.10, 0.06, 0.05, 0.03, 0.01),
-    (0.28, 0.22, 0.18, 0.13, 0.09, 0.06, 0.04),
-)
-_ROWS, _D_VOCAB = len(_PROBABILITIES), len(_PROBABILITIES[0])
-
-
-def cases(seed: int) -> Tensor:
-    """Logits [case d_vocab], with different probabilities and orders.
-
-    Cases are shifted by constants, some so far that exponentials overflow. The largest logit of
-    the first case is exactly 0.
-    """
-    generator = probes.draws(seed, "sampling")
-    rows = torch.tensor(_PROBABILITIES, dtype=torch.float64).log()
-    orders = [torch.randperm(_D_VOCAB, generator=generator) for _ in range(_ROWS)]
-    shifts = torch.tensor([0.0, 100.0, -100.0])
-    cases = zip(rows, orders, shifts, strict=True)
-    return torch.stack([row[order] - row.max() + shift for row, order, shift in cases]).float()
-
-
-def probabilities(
-    logits: Tensor,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-) -> Tensor:
-    """The exact distribution after temperature, top_k and top_p."""
-    shares = (logits.double() / temperature).softmax(dim=-1)
-    for row in shares:
-        order = sorted(range(len(row)), key=lambda token: -row[token].item())
-        for token in order[top_k:] if top_k is not None else ():
-            row[token] = 0
-        row /= row.sum().item()
-        reached = 0.0
-        for token in order:
-            share = row[token].item()
-            if top_p is not None and reached >= top_p:
-                row[token] = 0
-            reached += share
-        row /= row.sum().item()
-    return shares
 
 
 def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
@@ -75,40 +36,6 @@ def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]
         got = module.sample(rows.clone(), generator=probes.draws(seed, str(setting)), **setting)
         seen[described(setting)] = probes.tensor(got, "what sample returns")
     return seen
-
-
-def counted(seen: Observation) -> Observation:
-    """Counts of each case's tokens."""
-    return {name: _counted(got) for name, got in seen.items()}
-
-
-def _counted(got: Entry) -> Entry:
-    """Counts of tokens drawn for repeated cases; a text if they are not tokens."""
-    if not isinstance(got, Tensor):
-        return got
-    if got.shape != (DRAWS * _ROWS,) or got.dtype != torch.int64:
-        return probes.text(got)
-    if not bool(((got >= 0) & (got < _D_VOCAB)).all()):
-        return "tokens outside the vocabulary"
-    chosen = torch.nn.functional.one_hot(got, _D_VOCAB)
-    return Counts(chosen.view(DRAWS, _ROWS, -1).sum(dim=0))
-
-
-def exact(
-    _reference: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]
-) -> Observation:
-    return {
-        described(setting): Distribution(probabilities(cases(seed), **setting))
-        for setting in settings
-    }
-
-
-def described(setting: dict[str, Any]) -> str:
-    return f"the draws with {_listed(setting)}"
-
-
-def _listed(setting: dict[str, Any]) -> str:
-    return ", ".join(f"{k}={v}" for k, v in setting.items()) or "no option"
 
 
 def distribution(name: str, *settings: dict[str, Any]) -> Claim:
@@ -146,7 +73,7 @@ def single_row(module: ModuleType, seed: int) -> Observation:
         {"temperature": 0.5, "top_k": 1, "top_p": 0.9},
     )
     return {
-        f"the token for one row with {_listed(setting)}": module.sample(row, **setting)
+        f"the token for one row with {listed(setting)}": module.sample(row, **setting)
         for setting in settings
     }
 
@@ -269,7 +196,7 @@ def untouched(module: ModuleType, seed: int) -> Observation:
     for setting in ({}, {"top_k": 3}, {"temperature": 0.5, "top_k": 3, "top_p": 0.7}):
         rows = cases(seed)
         module.sample(rows, generator=probes.draws(seed, "untouched"), **setting)
-        seen[f"the logits after the call with {_listed(setting)}"] = rows
+        seen[f"the logits after the call with {listed(setting)}"] = rows
     return seen
 
 
@@ -277,7 +204,7 @@ def refusals(module: ModuleType, seed: int) -> Observation:
     bad: list[dict[str, Any]] = [{"temperature": -1.0}, {"top_k": 0}, {"top_k": -3}]
     bad += [{"top_p": 0.0}, {"top_p": -0.1}, {"top_p": 1.5}]
     return {
-        f"a call with {_listed(setting)}": ending(partial(module.sample, cases(seed), **setting))
+        f"a call with {listed(setting)}": ending(partial(module.sample, cases(seed), **setting))
         for setting in bad
     }
 

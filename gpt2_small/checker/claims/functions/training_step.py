@@ -1,20 +1,18 @@
 """State the claims about train_step: accumulation, clipping, updates, two processes, refusals."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from gpt2_small.checker.claims import OPTIMISERS, Claim
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.gradient_exchanges import CountingParallel
 from gpt2_small.checker.claims.observing.observation import Entry, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
 from gpt2_small.checker.claims.observing.two_processes import step_in_two_processes
@@ -236,31 +234,6 @@ def two_processes(module: ModuleType, seed: int) -> Observation:
     """The weights after a step in two processes, each with half of two micro-batches' rows."""
     batches = windows(seed, (4, 9), (4, 9))
     return step_in_two_processes(module.train_step, fresh_model(module, seed), batches, _RATE)
-
-
-class CountingParallel(DistributedDataParallel):
-    """A distributed model of one process that counts the backward passes that would exchange."""
-
-    def __init__(self, model: nn.Module) -> None:
-        nn.Module.__init__(self)  # no process group
-        self.module = model
-        self.require_backward_grad_sync = True
-        self.exchanges = 0
-        next(model.parameters()).register_post_accumulate_grad_hook(self._count)
-
-    def forward(self, tokens: Tensor) -> Any:
-        return self.module(tokens)
-
-    @contextmanager
-    def no_sync(self) -> Iterator[None]:
-        before, self.require_backward_grad_sync = self.require_backward_grad_sync, False
-        try:
-            yield
-        finally:
-            self.require_backward_grad_sync = before
-
-    def _count(self, _parameter: Tensor) -> None:
-        self.exchanges += self.require_backward_grad_sync
 
 
 def exchanges(module: ModuleType, seed: int) -> Observation:

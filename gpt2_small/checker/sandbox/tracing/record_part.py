@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims import claims_of
-from gpt2_small.checker.claims.functions import generation, loss, sampling
+from gpt2_small.checker.claims.functions import generation, loss
+from gpt2_small.checker.claims.judging import token_distribution
 from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.subject import Subject
@@ -127,7 +128,7 @@ def sampled(seed: int) -> Tensor:
 
     The last row is neither the least nor the greatest.
     """
-    return sampling.cases(seed).double().repeat(8, 1).roll(-1, dims=0)
+    return token_distribution.cases(seed).double().repeat(8, 1).roll(-1, dims=0)
 
 
 def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any]) -> Trace:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpt2_small.checker.claims.functions import loss, sampling
+from gpt2_small.checker.claims.functions import loss
+from gpt2_small.checker.claims.judging import token_distribution
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.claims.judging.tolerances import STAGES
 from gpt2_small.checker.claims.modules import attention
@@ -226,7 +227,7 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
     largest = scaled.amax(-1, keepdim=True)
     least = scaled.topk(int(settings["top_k"])).values[:, -1:]
     cut = scaled.masked_fill(scaled < least, -math.inf)
-    probabilities = sampling.probabilities(logits, **settings)
+    probabilities = token_distribution.probabilities(logits, **settings)
     kept = cut.masked_fill(probabilities == 0, -math.inf)
     shares = cut.softmax(-1)
     yield from _masks(scaled, cut, probabilities)
