@@ -17,12 +17,10 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from measuring import (
     ceilings,
     circumstances,
@@ -35,117 +33,23 @@ from measuring import (
     timed,
     write,
 )
-from peer_models import (
-    SHAPES,
-    Shape,
-    config_of,
-    hugging_face,
-    nanogpt,
-    nanogpt_optimizer,
-    reference,
-    transformer_lens,
-)
-from torch import Tensor, nn
+from peer_models import SHAPES, config_of
+from step_runner import RECOMPUTING, SETTINGS, StepRunner
 
-import gpt2_small
-from gpt2_small.model.twin import FastTransformer
 from gpt2_small.planning.flops import training_flops
 from gpt2_small.training.allocator import keep_freed_memory, return_freed_memory
 
-RECOMPUTING = "twin, recomputing"
-
-SETTINGS = {
-    "twin": "FastTransformer, fused AdamW; compiled on CUDA",
-    RECOMPUTING: "the same, keeping of each block only what it reads",
-    "reference": "solution.py as written, fused AdamW",
-    "nanoGPT": "its configure_optimizers (fused on CUDA only), its clipping; compiled on CUDA",
-    "transformers": "sdpa, loss on all logits, fused AdamW; compiled on CUDA",
-    "TransformerLens": "TransformerBridge around transformers' model, fused AdamW",
-}
-Loss = Callable[[Tensor], Tensor]
-
-
-class Runner:
-    """One model, its loss on windows [batch seq+1] and its optimiser, created at first use."""
-
-    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
-        shape, device = SHAPES[arguments.preset], arguments.device
-        torch.manual_seed(0)
-        self.name, self.device = name, device
-        self.model, self.loss = build(name, arguments, shape)
-        self._optimizer: torch.optim.Optimizer | None = None
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        if self._optimizer is None:
-            if self.name == "nanoGPT":
-                self._optimizer = nanogpt_optimizer(self.model, self.device)
-            else:
-                betas = (0.9, 0.95)
-                parameters = self.model.parameters()
-                self._optimizer = torch.optim.AdamW(parameters, 6e-4, betas, fused=True)
-        return self._optimizer
-
-    def forward_backward(self, batch: Tensor, dtype: torch.dtype) -> None:
-        self.model.zero_grad(set_to_none=True)
-        with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
-            loss = self.loss(batch)
-        loss.backward()
-
-    def step(self, batch: Tensor, dtype: torch.dtype) -> None:
-        self.forward_backward(batch, dtype)
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-
-
-def build(name: str, arguments: argparse.Namespace, shape: Shape) -> tuple[Any, Loss]:
-    """Return the model and its loss. Raises LookupError if the peer is not installed."""
-    makers: dict[str, Callable[[], Any]] = {
-        "twin": lambda: reference(shape),
-        "reference": lambda: reference(shape),
-        "nanoGPT": lambda: nanogpt(shape, arguments.nanogpt),
-        "transformers": lambda: hugging_face(shape),
-        "TransformerLens": lambda: transformer_lens(shape),
-    }
-    kind = name.split(",")[0]
-    model = makers[kind]()
-    if model is None:
-        raise LookupError(name)
-    model = model.to(arguments.device).train()
-    if kind == "twin":
-        forward: Any = FastTransformer(
-            model,
-            positions_per_chunk=arguments.positions_per_chunk,
-            recompute=name == RECOMPUTING,
-        )
-    else:
-        forward = model
-    if arguments.device == "cuda" and not arguments.no_compile and name != "TransformerLens":
-        forward = torch.compile(forward)
-    losses: dict[str, Loss] = {
-        "twin": lambda batch: forward(batch),
-        "reference": lambda batch: gpt2_small.next_token_loss(forward(batch[:, :-1]), batch),
-        "nanoGPT": lambda batch: forward(batch[:, :-1], batch[:, 1:].contiguous())[1],
-        "transformers": lambda batch: cross_entropy(forward(batch[:, :-1]).logits, batch),
-        "TransformerLens": lambda batch: cross_entropy(forward(batch[:, :-1]), batch),
-    }
-    return model, losses[kind]
-
-
-def cross_entropy(logits: Tensor, batch: Tensor) -> Tensor:
-    return F.cross_entropy(logits.flatten(end_dim=1), batch[:, 1:].flatten())
-
 
 def measure_times(
-    runners: list[Runner], arguments: argparse.Namespace, dtype: torch.dtype
+    runners: list[StepRunner], arguments: argparse.Namespace, dtype: torch.dtype
 ) -> dict[str, dict[str, list[float]]]:
     shape = SHAPES[arguments.preset]
     batch = torch.randint(
         shape.d_vocab, (arguments.batch, arguments.seq + 1), device=arguments.device
     )
     kinds = {
-        "forward and backward": Runner.forward_backward,
-        "with the optimiser": Runner.step,
+        "forward and backward": StepRunner.forward_backward,
+        "with the optimiser": StepRunner.step,
     }
     times = {}
     for kind, run in kinds.items():
@@ -177,7 +81,7 @@ def measure_memory_here(arguments: argparse.Namespace) -> None:
         return_freed_memory()
     elif arguments.keep_freed_memory:
         keep_freed_memory()
-    runner = Runner(arguments.measure_memory, arguments)
+    runner = StepRunner(arguments.measure_memory, arguments)
     shape, dtype = SHAPES[arguments.preset], getattr(torch, arguments.dtype[0])
     size = (arguments.memory_batch, arguments.memory_seq + 1)
     batch = torch.randint(shape.d_vocab, size, device=arguments.device)
@@ -229,11 +133,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def runners_at_hand(arguments: argparse.Namespace) -> list[Runner]:
+def runners_at_hand(arguments: argparse.Namespace) -> list[StepRunner]:
     runners = []
     for name in dict.fromkeys(["twin", *arguments.models]):
         try:
-            runners.append(Runner(name, arguments))
+            runners.append(StepRunner(name, arguments))
             console.print(f"{name}: {SETTINGS[name]}")
         except LookupError:
             console.print(f"{name}: skipped, not found")
@@ -266,7 +170,7 @@ def main() -> None:
 
 
 def show_times(
-    runners: list[Runner], arguments: argparse.Namespace, dtype: str, peaks: dict[str, float]
+    runners: list[StepRunner], arguments: argparse.Namespace, dtype: str, peaks: dict[str, float]
 ) -> dict[str, Any]:
     """Measure and print the times in a dtype; a data sheet's peak is added to the others."""
     known, peak = data_sheet(arguments.device), peaks[f"{dtype} FLOP/s"]

@@ -9,15 +9,12 @@ torchrun --nproc-per-node 2 demos/train_demo.py   two processes that train as on
 from gpt2_small.interrupts import loading
 
 with loading():
-    import shlex
     from collections.abc import Callable
-    from dataclasses import dataclass
     from pathlib import Path
     from typing import Annotated, Any, TypeVar
 
     import typer
     from rich.console import Console
-    from rich.table import Table
 
     from gpt2_small import binding
     from gpt2_small.commands.options.flags import Device, Solution
@@ -26,10 +23,8 @@ with loading():
     from gpt2_small.data.conversations.prepare_chats import ChatOptions, prepare_chats
     from gpt2_small.entry_point import bind_solution, run_command
     from gpt2_small.errors import UserError, shell_word
-    from gpt2_small.evaluation.choices import answer, read_questions
-    from gpt2_small.evaluation.target_leak import sees_targets, warning
+    from gpt2_small.evaluation.target_leak import sees_targets
     from gpt2_small.runs.folder import is_run
-    from gpt2_small.stories import Judgement, Share
     from gpt2_small.training.display.chat_progress import (
         ChatStanding,
         chat_standing,
@@ -43,11 +38,14 @@ with loading():
         show_excerpt,
         show_training,
     )
-    from gpt2_small.training.display.samples import judged
+    from gpt2_small.training.display.text_progress import (
+        TextStanding,
+        print_text_result,
+        text_standing,
+    )
     from gpt2_small.training.distributed import Processes, joined_processes
     from gpt2_small.training.recipes.training_presets import training_preset
     from gpt2_small.training.session import OpenRun, open_run
-    from gpt2_small.training.training_data import StoriesData
 
 EVALUATIONS = 10
 SAMPLES_ON_THE_WAY = 4
@@ -55,11 +53,6 @@ STORIES_RUN = Path("runs/stories")
 CHATS = Path("data/dialogues")
 JUDGED_STORIES = 1000
 JUDGED_STORIES_OF_A_LEARNER = 100  # a learner's file generates without the fast twin
-STORY_ROWS = {
-    "parsed": "stories that parse",
-    "agreed": "stories that also agree",
-    "novel": "stories not in the training text",
-}
 
 Scores = TypeVar("Scores")
 
@@ -68,77 +61,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The model's scores at one time.
-
-    loss: held-out, in nats per token.
-    judgement: of stories that it generates; None for other texts.
-    endings: share of stories whose right ending it ranks first; None for other texts.
-    """
-
-    loss: float
-    judgement: Judgement | None
-    endings: Share | None
-
-
-def standing(run: OpenRun, console: Console, stories: int) -> Standing:
-    loss, judgement, endings = run.training.evaluate(), None, None
-    assert loss is not None  # no stop was requested
-    if isinstance(run.data, StoriesData) and run.training.processes.is_main:
-        console.print(f"Judging {stories:,} sampled stories ...", style="dim")
-        judgement = judged(run.training, stories)
-        endings = right_endings(run, stories)
-    return Standing(loss, judgement, endings)
-
-
-def right_endings(run: OpenRun, count: int) -> Share:
-    """Return the share of questions whose right ending the model ranks above three wrong ones."""
-    questions = read_questions(Path("stories"), count)
-    result = answer(run.training.model, run.data.tokenizer, questions, "completion")
-    return Share(round(result.acc * count), count)
-
-
-def print_result(
-    console: Console, lines: dict[str, float], before: Standing, after: Standing
-) -> None:
-    """Print the final table: before, after, and baselines."""
-    table = Table(title="Before and after", title_justify="left")
-    table.add_column("")
-    for heading in ("before", "after", "95 % interval"):
-        table.add_column(heading, justify="right")
-    losses = [f"{standing.loss:.3f}" for standing in (before, after)]
-    table.add_row("held-out loss, nats per token", *losses)
-    for name, value in lines.items():
-        table.add_row(f"  {name}", "", f"{value:.3f}", style="dim")
-    if before.judgement and after.judgement:
-        table.add_section()
-        for name, label in STORY_ROWS.items():
-            low, high = getattr(after.judgement, name).interval
-            shares = [
-                f"{getattr(judgement, name).share:.1%}"
-                for judgement in (before.judgement, after.judgement)
-            ]
-            table.add_row(label, *shares, f"{low:.1%} to {high:.1%}")
-    if before.endings and after.endings:
-        low, high = after.endings.interval
-        shares = [f"{endings.share:.1%}" for endings in (before.endings, after.endings)]
-        table.add_row("right endings, of four", *shares, f"{low:.1%} to {high:.1%}")
-    console.print(table)
-    if "floor" not in lines:
-        return
-    if sees_targets(after.loss, lines["floor"]):
-        console.print(warning(after.loss, lines["floor"], check_command()))
-        return
-    above = after.loss / lines["floor"] - 1
-    console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")
-
-
-def check_command() -> str:
-    """Return the command that checks the solution in use."""
-    return f"gpt2-small check {shlex.quote(str(binding.solution_path(binding.bound())))}"
 
 
 def train_and_draw(run: OpenRun, console: Console, lines: dict[str, float]) -> bool:
@@ -184,12 +106,12 @@ def run_demo(
 def run_text_demo(run: OpenRun, console: Console, stories: int) -> None:
     """Train on stories or another text. Exits with 1 if the model sees its targets."""
 
-    def score() -> Standing:
-        return standing(run, console, stories)
+    def score() -> TextStanding:
+        return text_standing(run, console, stories)
 
-    def show_result(lines: dict[str, float], before: Standing) -> None:
+    def show_result(lines: dict[str, float], before: TextStanding) -> None:
         after = score()
-        print_result(console, lines, before, after)
+        print_text_result(console, lines, before, after)
         print_next(run, console, f"python demos/generate_demo.py --model {run.folder}")
         if "floor" in lines and sees_targets(after.loss, lines["floor"]):
             raise typer.Exit(1)

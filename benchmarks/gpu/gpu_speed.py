@@ -11,7 +11,7 @@ from benchmark_sizes import Bench, release
 from decode import decode_ours, decode_transformers
 from measuring import console, data_sheet, interleaved, show
 from peer_models import SHAPES, config_of, hugging_face, reference
-from train_step import Runner
+from step_runner import StepRunner
 
 from gpt2_small import binding
 from gpt2_small.errors import UserError
@@ -47,7 +47,7 @@ def training(bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {"holds": True}
     for name in ("twin", "nanoGPT", "transformers"):
         try:
-            runner = Runner(name, options)
+            runner = StepRunner(name, options)
         except LookupError:
             console.print(f"{name}: skipped, not found")
             continue
@@ -74,7 +74,7 @@ def training(bench: Bench) -> dict[str, Any]:
     return {**found, "table": rows}
 
 
-def largest_step(bench: Bench, runner: Runner) -> tuple[int, float, int | None]:
+def largest_step(bench: Bench, runner: StepRunner) -> tuple[int, float, int | None]:
     """Return the windows that fit, the median seconds of their step, and the allocator's peak."""
     shape, device = SHAPES[bench.sizes.shape], bench.device
     for windows in bench.sizes.batches:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from gpt2_small.entry_point import run_command
 from gpt2_small.runs import load_model, read_log, read_run
-from gpt2_small.training.display import samples
+from gpt2_small.training.display import samples, text_progress
 from gpt2_small.training.loop import Training
 
 DEMO = ROOT / "demos" / "train_demo.py"
@@ -23,7 +23,7 @@ SHORT_EXCERPT = 8
 # Runs the demo with short samples.
 QUICK_DEMO = f"""
 import runpy, sys
-from gpt2_small.training.display import samples
+from gpt2_small.training.display import samples, text_progress
 samples.EXCERPT_TOKENS = {SHORT_EXCERPT}
 sys.argv[0] = {str(DEMO)!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -93,8 +93,8 @@ def test_an_interrupt_while_stories_are_judged_prints_the_runs_folder(
         if next(judged) == judging:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "judged", judge)
-    monkeypatch.setattr(demo, "right_endings", lambda *_: None)
+    monkeypatch.setattr(text_progress, "judged", judge)
+    monkeypatch.setattr(text_progress, "_right_endings", lambda *_: None)
     monkeypatch.setattr(Training, "evaluate", lambda *_: 1.0)
     code, _, err = run_demo("--max-steps", 1, "--batch-size", 1)
     assert code == 130
@@ -131,8 +131,8 @@ def test_after_an_interrupt_of_training_the_demo_ends_without_judging_and_can_be
 
 def test_after_an_interrupt_no_story_is_judged(run_demo, demo, monkeypatch):
     judged = []
-    monkeypatch.setattr(demo, "judged", lambda *_: judged.append("stories"))
-    monkeypatch.setattr(demo, "right_endings", lambda *_: judged.append("endings"))
+    monkeypatch.setattr(text_progress, "judged", lambda *_: judged.append("stories"))
+    monkeypatch.setattr(text_progress, "_right_endings", lambda *_: judged.append("endings"))
     monkeypatch.setattr(demo, "show_training", lambda *_, **__: False)
     monkeypatch.setattr(Training, "evaluate", lambda *_: 1.0)
     code, out, _ = run_demo("--max-steps", 2, "--batch-size", 1)

@@ -7,6 +7,11 @@ from rich.table import Table
 
 from gpt2_small.stories.dialogues.dialogue_judge import DialogueJudgement
 from gpt2_small.training.display.chat_samples import judged_dialogues, loss_by_turn
+from gpt2_small.training.display.comparison_table import (
+    above_floor,
+    add_shares,
+    comparison_table,
+)
 from gpt2_small.training.session import OpenRun
 
 ROWS = {
@@ -56,18 +61,11 @@ def print_chat_result(
     """Print a table that compares the model before and after training with the floor."""
     if before.judgement is None or after.judgement is None:
         return
-    table = Table(title="Before and after", title_justify="left")
-    table.add_column("")
-    for heading in ("before", "after", "95 % interval"):
-        table.add_column(heading, justify="right")
-    table.add_row("held-out loss, nats per target", f"{before.loss:.3f}", f"{after.loss:.3f}")
-    for name, value in lines.items():
-        table.add_row(f"  {name}", "", f"{value:.3f}", style="dim")
+    losses = (before.loss, after.loss)
+    table = comparison_table("held-out loss, nats per target", losses, lines)
     table.add_section()
     for name, label in ROWS.items():
-        first, last = getattr(before.judgement, name), getattr(after.judgement, name)
-        low, high = last.interval
-        table.add_row(label, f"{first.share:.1%}", f"{last.share:.1%}", f"{low:.1%} to {high:.1%}")
+        shares = (getattr(standing.judgement, name) for standing in (before, after))
+        add_shares(table, label, *shares)
     console.print(table)
-    above = after.loss / lines["floor"] - 1
-    console.print(f"The loss is {above:.1%} above the floor, which no model can beat.")
+    console.print(above_floor(after.loss, lines["floor"]))
