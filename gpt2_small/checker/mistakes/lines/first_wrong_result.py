@@ -1,15 +1,17 @@
 """Find the line of a part's first wrong result, and describe the difference."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.misplaced_stages import (
+    fed_too_early,
+    mixed_heads,
+    unfinished,
+)
 from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    NAMES,
     PLURAL,
-    WITHIN,
     Stage,
     numbers_of,
     same,
@@ -21,13 +23,8 @@ from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
     leading_to_output,
 )
 from gpt2_small.checker.mistakes.lines.swapped_names import swapped_names
-from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace, record
 from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
-
-# Operations whose inputs should be complete stages.
-_CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
-              "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
 
 _MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
 
@@ -39,9 +36,6 @@ _COMPUTED_AT_ONCE = {
 
 # An added epsilon changes a multiple by less.
 _SMALLEST_FACTOR = 1e-3
-
-# The stages that the reference passes to inner parts of a Transformer.
-_FED = {"TransformerBlock": NAMES["residual"]}
 
 
 def locate(part: str, seed: int, trace: Trace, case: str = "", source: str = "") -> Location | None:
@@ -111,7 +105,8 @@ class _FirstWrongResult:
             return None
         events = self.compared.trace.events
         index = self._last_multiple(self._first())
-        if (other := self._mixed_heads(index) or self._fed_too_early(index)) is not None:
+        other = mixed_heads(self.compared, index) or fed_too_early(self.compared, index)
+        if other is not None:
             return other
         right = self.compared.last_right(index)
         value, called = events[index].value, events[index].called
@@ -121,9 +116,9 @@ class _FirstWrongResult:
         if self.compared.is_short and index == self.compared.trace.output:
             found = self.compared.matches[index]
             assert found is not None
-            said = f"the returned value is {found.stage.name}, which is not the final result"
+            said = f"the part returns {found.stage.name}, not the output itself"
             return Location(None, "", events[self.compared.maker(index)].line, said, value)
-        if (step := self._unfinished(index)) is not None:
+        if (step := unfinished(self.compared, index)) is not None:
             line, name, wanted = step
             return Location(None, "", line, f"{name}, which never become{wanted}", value)
         how = self._how(index)
@@ -197,83 +192,6 @@ class _FirstWrongResult:
                 return index
         return None
 
-    def _mixed_heads(self, index: int) -> Location | None:
-        """The location where one head's part is used with that of another, or of all."""
-        sources = self.compared.sources(index)
-        heads = {source: self.compared.matches[source].head for source in sources}  # type: ignore[union-attr]
-        event = self.compared.trace.events[index]
-        if event.operation in ("expand", "expand_as", "repeat", "broadcast_to"):
-            heads[-1] = None  # one head's part replaces all
-        elif len(set(heads.values())) < 2 or event.operation not in _CONSUMERS:
-            return None
-        for source in self.compared.sources(index):
-            head = heads[source]
-            maker = self.compared.trace.events[self.compared.maker(source)]
-            others = [other for other in heads.values() if other != head]
-            before = [
-                i
-                for i in range(source)
-                if self.compared.trace.events[i].line == maker.line
-                and self.compared.is_right(i)
-                and self.compared.is_the_same(i, source)
-            ]
-            if head is not None and (None in others or before):
-                name = self.compared.matches[source].stage.name  # type: ignore[union-attr]
-                said = f"{name} of one head, where those of {_all_or_another(others)} belong"
-                return Location(None, "", maker.line, said, maker.value)
-        return None
-
-    def _fed_too_early(self, index: int) -> Location | None:
-        """The location of an inner part's input that is an earlier stage than in the reference."""
-        event = self.compared.trace.events[index]
-        if event.operation not in PARTS or not self.compared.sources(index):
-            return None
-        source = self.compared.sources(index)[0]
-        given = self.compared.matches[source]
-        assert given is not None
-        names = [stage.name for stage in self.compared.known if stage.is_named]
-        wanted = _FED.get(event.operation)
-        seen = {
-            m.stage.name
-            for i, m in enumerate(self.compared.matches)
-            if m and self.compared.is_right(i)
-        }
-        is_given = given.stage.name.removeprefix(WITHIN) == wanted
-        if wanted is None or wanted not in names or wanted in seen or is_given:
-            return None
-        line = self.compared.trace.events[source].line
-        said = f"{event.operation} is given {given.stage.name}, and not {wanted}"
-        return Location(None, "", line, said, event.value)
-
-    def _unfinished(self, index: int) -> tuple[int, str, str] | None:
-        """A step towards a missing named stage among a wrong result's inputs.
-
-        Its line, its name, and the end of a sentence about the missing stage.
-        """
-        if self.compared.trace.events[index].operation not in _CONSUMERS:
-            return None
-        seen = {
-            m.stage.name
-            for i, m in enumerate(self.compared.matches)
-            if m and self.compared.is_right(i)
-        }
-        missing = [s for s in self.compared.known if s.is_named and s.name not in seen]
-        names = [stage.name for stage in missing]
-        bases: list[str] = []
-        for source in self.compared.sources(index):
-            found = self.compared.matches[source]
-            assert found is not None
-            name = found.stage.name
-            base = name.removeprefix(WITHIN)
-            line = self.compared.trace.events[self.compared.maker(source)].line
-            if base != name and base in names and base not in ("the output", NAMES["output"]):
-                return line, name, f"s {base}"
-            is_again = bool(names) and base in seen and (base != name or base in bases)
-            if is_again and found.stage.value.numel() == missing[0].value.numel():
-                return line, name, f"s {names[0]}"
-            bases.append(base)
-        return None
-
     def _how(self, index: int) -> str:
         """Describe the difference of the first wrong result."""
         found = self.compared.matches[index]
@@ -308,7 +226,3 @@ class _FirstWrongResult:
         )
         size = 0 if value is None else value.numel()
         return next((stage for stage in missing if stage.value.numel() == size), None)
-
-
-def _all_or_another(heads: Sequence[int | None]) -> str:
-    return "all" if None in heads else "another"

@@ -1,0 +1,91 @@
+"""Find an input of a wrong result that belongs elsewhere: another head's, too early, unfinished."""
+
+from collections.abc import Sequence
+
+from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, WITHIN
+from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison
+from gpt2_small.checker.parts import PARTS
+
+# Operations whose inputs should be complete stages.
+_CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
+              "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
+
+# The stages that the reference passes to inner parts of a Transformer.
+_FED = {"TransformerBlock": NAMES["residual"]}
+
+
+def mixed_heads(compared: TraceComparison, index: int) -> Location | None:
+    """The location where one head's part is used with that of another, or of all."""
+    sources = compared.sources(index)
+    heads = {source: compared.matches[source].head for source in sources}  # type: ignore[union-attr]
+    event = compared.trace.events[index]
+    if event.operation in ("expand", "expand_as", "repeat", "broadcast_to"):
+        heads[-1] = None  # one head's part replaces all
+    elif len(set(heads.values())) < 2 or event.operation not in _CONSUMERS:
+        return None
+    for source in compared.sources(index):
+        head = heads[source]
+        maker = compared.trace.events[compared.maker(source)]
+        others = [other for other in heads.values() if other != head]
+        before = [
+            i
+            for i in range(source)
+            if compared.trace.events[i].line == maker.line
+            and compared.is_right(i)
+            and compared.is_the_same(i, source)
+        ]
+        if head is not None and (None in others or before):
+            name = compared.matches[source].stage.name  # type: ignore[union-attr]
+            said = f"{name} of one head, where those of {_all_or_another(others)} belong"
+            return Location(None, "", maker.line, said, maker.value)
+    return None
+
+
+def fed_too_early(compared: TraceComparison, index: int) -> Location | None:
+    """The location of an inner part's input that is an earlier stage than in the reference."""
+    event = compared.trace.events[index]
+    if event.operation not in PARTS or not compared.sources(index):
+        return None
+    source = compared.sources(index)[0]
+    given = compared.matches[source]
+    assert given is not None
+    names = [stage.name for stage in compared.known if stage.is_named]
+    wanted = _FED.get(event.operation)
+    seen = {m.stage.name for i, m in enumerate(compared.matches) if m and compared.is_right(i)}
+    is_given = given.stage.name.removeprefix(WITHIN) == wanted
+    if wanted is None or wanted not in names or wanted in seen or is_given:
+        return None
+    line = compared.trace.events[source].line
+    said = f"{event.operation} is given {given.stage.name}, and not {wanted}"
+    return Location(None, "", line, said, event.value)
+
+
+def unfinished(compared: TraceComparison, index: int) -> tuple[int, str, str] | None:
+    """A step towards a missing named stage among a wrong result's inputs.
+
+    Its line, its name, and the end of a sentence about the missing stage.
+    """
+    if compared.trace.events[index].operation not in _CONSUMERS:
+        return None
+    seen = {m.stage.name for i, m in enumerate(compared.matches) if m and compared.is_right(i)}
+    missing = [s for s in compared.known if s.is_named and s.name not in seen]
+    names = [stage.name for stage in missing]
+    bases: list[str] = []
+    for source in compared.sources(index):
+        found = compared.matches[source]
+        assert found is not None
+        name = found.stage.name
+        base = name.removeprefix(WITHIN)
+        line = compared.trace.events[compared.maker(source)].line
+        if base != name and base in names and base not in ("the output", NAMES["output"]):
+            return line, name, f"s {base}"
+        is_again = bool(names) and base in seen and (base != name or base in bases)
+        if is_again and found.stage.value.numel() == missing[0].value.numel():
+            return line, name, f"s {names[0]}"
+        bases.append(base)
+    return None
+
+
+def _all_or_another(heads: Sequence[int | None]) -> str:
+    return "all" if None in heads else "another"
