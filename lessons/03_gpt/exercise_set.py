@@ -15,7 +15,7 @@ from .observations import (
     gradients,
     head_by_torch,
     heads_by_torch,
-    in_float32,
+    in_float64,
     input_kept,
     length_refusals,
     logits_by_transformer_lens,
@@ -31,7 +31,7 @@ def usual_claims(part: str) -> tuple[Claim, ...]:
         Claim(part, "no position depends on a later one", without_future(part)),
         Claim(part, "correct gradients of the input and the weights", gradients(part),
               group="gradient"),
-        Claim(part, "it keeps the dtype of its input", in_float32(part), group="dtypes"),
+        Claim(part, "it keeps float64", in_float64(part), required=False, group="dtypes"),
         Claim(part, "the input is not modified in place", input_kept(part), group="inputs"),
     )  # fmt: skip
 

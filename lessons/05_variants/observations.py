@@ -19,8 +19,8 @@ SIZES = ((50, 6), (3, 16), (9, 7), (1, 2))
 EPS = 1e-3
 
 
-def normal(seed: int, name: str, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return random numbers with a mean other than 0."""
+def normal(seed: int, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return random numbers with a mean other than 0; in float32, unless asked otherwise."""
     drawn = torch.randn(shape, generator=draws(seed, name), dtype=torch.float64)
     return (drawn + 0.4).to(dtype)
 
@@ -64,7 +64,7 @@ def equal_products(_reference: ModuleType, _seed: int) -> Observation:
 # rotary
 
 
-def vectors_of(seed: int, seq: int = SEQ, dtype: torch.dtype = torch.float64) -> Tensor:
+def vectors_of(seed: int, seq: int = SEQ, dtype: torch.dtype = torch.float32) -> Tensor:
     return normal(seed, "vectors", BATCH, seq, HEADS, D_HEAD, dtype=dtype)
 
 
@@ -83,7 +83,7 @@ def turned_as_complex_numbers(_reference: ModuleType, seed: int) -> Observation:
         [[p / 10_000 ** (2 * i / D_HEAD) for i in range(D_HEAD // 2)] for p in range(SEQ)],
         dtype=torch.float64,
     )
-    turn = torch.polar(torch.ones_like(angles), angles)[:, None]
+    turn = torch.polar(torch.ones_like(angles), angles)[:, None].to(torch.complex64)
     found = torch.complex(first.contiguous(), second.contiguous()) * turn
     return {
         "the vectors": torch.cat([found.real, found.imag], dim=-1),
@@ -112,8 +112,8 @@ def same_lengths(_reference: ModuleType, seed: int) -> Observation:
     return {"the lengths of the vectors": vectors_of(seed).norm(dim=-1)}
 
 
-def turned_in_float32(module: ModuleType, seed: int) -> Observation:
-    return {"the vectors in float32": module.rotary(vectors_of(seed, dtype=torch.float32))}
+def turned_in_float64(module: ModuleType, seed: int) -> Observation:
+    return {"the vectors in float64": module.rotary(vectors_of(seed, dtype=torch.float64))}
 
 
 def turned_gradient(module: ModuleType, seed: int) -> Observation:
@@ -137,8 +137,8 @@ def vectors_kept(module: ModuleType, seed: int) -> Observation:
 # gelu
 
 
-def points() -> Tensor:
-    return torch.linspace(-6, 6, 97, dtype=torch.float64)
+def points(dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.linspace(-6, 6, 97, dtype=torch.float64).to(dtype)
 
 
 def activated(module: ModuleType, seed: int) -> Observation:
@@ -175,8 +175,8 @@ def slopes_by_torch(_reference: ModuleType, _seed: int) -> Observation:
     return {"the slopes from -6 to 6": pre.grad}
 
 
-def activated_in_float32(module: ModuleType, _seed: int) -> Observation:
-    return {"the values in float32": module.gelu(points().float())}
+def activated_in_float64(module: ModuleType, _seed: int) -> Observation:
+    return {"the values in float64": module.gelu(points(torch.float64))}
 
 
 def points_kept(module: ModuleType, _seed: int) -> Observation:
@@ -189,11 +189,11 @@ def points_kept(module: ModuleType, _seed: int) -> Observation:
 # rms_norm
 
 
-def residual_of(seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
+def residual_of(seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
     return scale * normal(seed, "residual", BATCH, SEQ, D_MODEL, dtype=dtype)
 
 
-def gain_of(seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+def gain_of(seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return normal(seed, "gain", D_MODEL, dtype=dtype)
 
 
@@ -212,7 +212,7 @@ def normalised_by_torch(_reference: ModuleType, seed: int) -> Observation:
         "the output of small vectors": F.rms_norm(
             residual_of(seed, 0.03), (D_MODEL,), gain_of(seed), EPS
         ),
-        "the output of zeros": torch.zeros(BATCH, SEQ, D_MODEL, dtype=torch.float64),
+        "the output of zeros": torch.zeros(BATCH, SEQ, D_MODEL),
     }
 
 
@@ -227,9 +227,9 @@ def norm_gradients(module: ModuleType, seed: int) -> Observation:
     }
 
 
-def normalised_in_float32(module: ModuleType, seed: int) -> Observation:
-    given = residual_of(seed, dtype=torch.float32), gain_of(seed, torch.float32)
-    return {"the output in float32": module.rms_norm(*given, EPS)}
+def normalised_in_float64(module: ModuleType, seed: int) -> Observation:
+    given = residual_of(seed, dtype=torch.float64), gain_of(seed, torch.float64)
+    return {"the output in float64": module.rms_norm(*given, EPS)}
 
 
 def residual_kept(module: ModuleType, seed: int) -> Observation:
@@ -244,9 +244,7 @@ def residual_kept(module: ModuleType, seed: int) -> Observation:
 
 def layer_of_torch(seed: int) -> nn.TransformerEncoderLayer:
     """Return torch's layer with its norms last, and random weights in all of its parts."""
-    layer = nn.TransformerEncoderLayer(
-        D_MODEL, HEADS, D_MLP, dropout=0.0, batch_first=True, dtype=torch.float64
-    )
+    layer = nn.TransformerEncoderLayer(D_MODEL, HEADS, D_MLP, dropout=0.0, batch_first=True)
     with torch.no_grad():
         for name, parameter in layer.named_parameters():
             drawn = torch.randn(parameter.shape, generator=draws(seed, name), dtype=torch.float64)

@@ -108,6 +108,22 @@ def test_a_matrix_made_without_dtype_is_right_in_a_lesson_and_hides_no_mistake(
     assert verdict.state_of(part) == ("failed" if named else "passed")
 
 
+@pytest.mark.parametrize(
+    ("lesson", "part", "change"),
+    [
+        ("gpt", "head", ("+ mask).softmax(dim=-1)", "+ mask).softmax(-1, torch.float32)")),
+        ("variants", "gelu", ("    inner = math", "    pre = pre.float()\n    inner = math")),
+    ],
+)
+def test_a_result_that_is_always_float32_is_right_in_a_lesson(
+    lesson: str, part: str, change: tuple[str, str], tmp_path: Path
+) -> None:
+    text = reference_text(find_lesson(lesson))
+    assert text.count(change[0]) == 1
+    verdict = check_text(tmp_path, find_lesson(lesson).mark + text.replace(*change), part)
+    assert verdict.state_of(part) == "passed"
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_exercise_has_at_least_eight_mistakes_and_three_hints(lesson: str) -> None:
     exercises = find_lesson(lesson)
