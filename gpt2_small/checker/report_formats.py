@@ -96,7 +96,8 @@ def _explained(verdict: Verdict, part: str) -> str:
     if verdict.state_of(part) == "passed":
         return f"All {len(results)} checks passed."
     naming = verdict.reports[part].naming if part in verdict.reports else ""
-    problems = [located(result) for result in results if result.status != "passed"]
+    wrong = [result for result in results if result.status in ("failed", "not_written")]
+    problems = [located(result) for result in wrong or results if result.status != "passed"]
     return "\n".join(filter(None, [naming, *dict.fromkeys(problems)])) or "It was not checked."
 
 

@@ -69,6 +69,7 @@ class Verdict:
     all_parts: the parts of the file's exercise set.
     source: the checked Python, with the cells of a notebook.
     remarks: on what was not judged, and on a proposed layout.
+    accesses: what the file accessed while it ran, beyond what a model needs.
     """
 
     solution: str
@@ -79,6 +80,7 @@ class Verdict:
     all_parts: tuple[str, ...] = PARTS
     source: bytes = field(default=b"", repr=False)
     remarks: list[str] = field(default_factory=list)
+    accesses: list[str] = field(default_factory=list)
 
     def place(self, line: int) -> str:
         """Format a line's place: `line 14`, or `code cell 3, line 5`."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from checking import check_text, reference_with, wrong_text
+from checking import check_text, wrong_text
 from processes import ROOT, run_python
 from rich.console import Console
 
 from gpt2_small.checker import report_formats as reports
 from gpt2_small.checker.exercise_set import GPT2
-from gpt2_small.checker.learner import verdict_screen
+from gpt2_small.checker.learner import skeleton, verdict_screen
 from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.parts import PARTS
@@ -21,6 +21,7 @@ from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
 
 FIELDS = {"component", "check", "status", "mistake", "message", "seconds"}
+MODULES = PARTS[: PARTS.index("Transformer") + 1]
 COUNTS = ("passed", "failed", "not_written", "waiting")
 
 
@@ -177,10 +178,23 @@ def test_an_unknown_part_gets_a_suggestion() -> None:
         GPT2.find_part("TransfomerBlok")
 
 
-def test_one_wrong_part_fails_no_other_part(tmp_path: Path) -> None:
-    text = reference_with(("normalized * self.w + self.b", "normalized + self.b"))
-    modules = PARTS[: PARTS.index("Transformer") + 1]
-    verdict = check_text(tmp_path, text, *modules, naming=False)
-    assert [p for p in modules if verdict.state_of(p) != "passed"] == ["LayerNorm"]
-    (together,) = [r for r in verdict.of("Transformer") if "together" in r.check]
-    assert together.message == "remark: judged with the reference's code for LayerNorm"
+@pytest.mark.parametrize(
+    ("wrong", "checked"),
+    [
+        ("TransformerBlock", MODULES),
+        *(pytest.param(part, PARTS, marks=pytest.mark.slow) for part in PARTS),
+    ],
+)
+def test_one_wrong_part_fails_no_other_part(
+    tmp_path: Path, wrong: str, checked: tuple[str, ...]
+) -> None:
+    """The reference's code in its place uses the file's other parts."""
+    body = ("        " if wrong in MODULES else "    ") + 'raise ValueError("wrong")\n'
+    text = skeleton.with_body(reference_text(), wrong, body)
+    verdict = check_text(tmp_path, text, *checked, naming=False)
+    assert [part for part in checked if verdict.state_of(part) != "passed"] == [wrong]
+    others = [r for p in {"Transformer", "train"} - {wrong} for r in verdict.of(p)]
+    for together in [result for result in others if "together" in result.check]:
+        is_used = wrong in MODULES or together.component == "train"
+        said = f"remark: judged with the reference's code for {wrong}"
+        assert together.message == (said if is_used else "")

@@ -1,6 +1,5 @@
 """Check the submissions of a class in parallel."""
 
-import ast
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from gpt2_small.checker.grading.student_rows import GradeRow, note_copies
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
+from gpt2_small.checker.sandbox.run_time_access import HELPER
 from gpt2_small.checker.sandbox.task import Limits
 from gpt2_small.checker.verdict import Result, Verdict
 from gpt2_small.errors import UserError
@@ -102,6 +102,7 @@ class Grading:
                 seed=self.seed,
                 has_helpers=submission.is_alone,
                 on_result=tell,
+                on_access=row.accesses.append,
             )
         except _OutOfTime:
             kept = before_the_last_part(results, parts)
@@ -125,10 +126,10 @@ def before_the_last_part(results: Sequence[Result], parts: Sequence[str]) -> lis
 def remarks_on(submission: Submission, row: GradeRow) -> list[str]:
     """The instructor's remarks on a checked file, the most important first."""
     said = [f"a link to {submission.link}"] if submission.link else []
-    tree: ast.Module | None = originality.parsed(submission.source)
-    if tree is not None:
-        missing = originality.undefined(tree, row.done)
-        said += [f"{part} holds, but is not defined in the file" for part in missing]
-        said += originality.remarks(tree, row.exercises)
+    said += originality.remarks_on(submission.source, row.done, row.exercises, row.accesses)
+    for helper, text in submission.helpers.items():
+        if any(access.startswith(f"{HELPER}{helper}") for access in row.accesses):
+            about = originality.remarks_on(text, (), row.exercises)
+            said += [f"{helper}: {remark}" for remark in about]
     age = kit_version.remark(submission.source, row.exercises)
     return said + ([age] if age else [])

@@ -6,7 +6,7 @@ It reads only the text and is easy to deceive; it helps an instructor to review.
 import ast
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
@@ -30,9 +30,34 @@ def parsed(text: bytes) -> ast.Module | None:
             return None
 
 
-def remarks(tree: ast.Module, exercises: ExerciseSet = GPT2) -> list[str]:
-    """Remarks on a file for the instructor, the most important first."""
+def remarks_on(
+    source: bytes,
+    done: Iterable[str],
+    exercises: ExerciseSet = GPT2,
+    accesses: Sequence[str] = (),
+) -> list[str]:
+    """Remarks on a file for the instructor; of a text that is not Python, what it accessed.
+
+    done: the parts that hold, which the file should define.
+    """
+    tree = parsed(source)
+    if tree is None:
+        return list(accesses)
+    missing = [f"{part} holds, but is not defined in the file" for part in undefined(tree, done)]
+    return missing + remarks(tree, exercises, accesses)
+
+
+def remarks(
+    tree: ast.Module, exercises: ExerciseSet = GPT2, accesses: Sequence[str] = ()
+) -> list[str]:
+    """Remarks on a file for the instructor, the most important first.
+
+    accesses: what was seen while it ran; what its text says too is listed once.
+    """
     reached = [(what, f"{what} (line {line})") for line, what in outside_accesses(tree)]
+    in_text = {what for what, _ in reached}
+    seen = [(access.partition(" (line ")[0], access) for access in accesses]
+    reached = [one for one in seen if one[0] not in in_text] + reached
     likes = [f"{part} {share:.0%}" for part, share in likenesses(tree, exercises).items()]
     return [
         *(said for what, said in reached if is_grave(what)),

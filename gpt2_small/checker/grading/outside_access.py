@@ -7,8 +7,10 @@ torch's names cannot change the verdict, which is computed in another process.
 import ast
 from collections.abc import Iterator
 
-_REFERENCES = {"solution": "the reference", "gpt2_small": "the kit"}
-_OTHER_GPT2S = ("transformers", "transformer_lens")
+from gpt2_small.checker.sandbox.run_time_access import GPT2S
+
+# End the sentences about a complete GPT-2.
+_GPT2 = (", the reference", ", the kit", ", which contains a GPT-2")
 _INTERPRETER = (
     "atexit", "builtins", "code", "ctypes", "faulthandler", "gc", "importlib", "inspect", "marshal",
     "mmap", "multiprocessing", "os", "pickle", "resource", "runpy", "shutil", "signal", "socket",
@@ -19,8 +21,9 @@ _THROUGH = frozenset(_INTERPRETER) - {"code", "resource", "signal"} | {"sys"}
 _BUILTINS = ("exec", "eval", "open", "__import__", "compile", "globals")
 _METHODS = (
     "import_module", "getsource", "read_text", "read_bytes", "write_text", "write_bytes",
-    "run_path", "exec_module", "safe_open", "load_file",
+    "run_path", "exec_module", "safe_open", "load_file", "from_file",
 )  # fmt: skip
+_OF_SYS = ("modules", "path", "meta_path", "path_hooks")
 _ATTRIBUTES = (
     "_getframe", "_current_frames", "f_back", "f_globals", "f_locals", "__globals__", "__closure__",
     "__code__", "__subclasses__", "__builtins__", "__loader__", "__spec__",
@@ -34,8 +37,8 @@ def outside_accesses(tree: ast.Module) -> list[tuple[int, str]]:
 
 def is_grave(what: str) -> bool:
     """Whether an access is to a complete GPT-2, or changes an imported module."""
-    return what.startswith(("assigns to", "changes", "names")) or (
-        what.startswith("imports") and "," in what
+    return what.startswith(("assigns to", "changes", "names", "writes")) or (
+        what.startswith(("imports", "reads")) and what.endswith(_GPT2)
     )
 
 
@@ -43,10 +46,8 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         for name in _imported(node):
             root = name.split(".")[0]
-            if root in _REFERENCES:
-                yield _line(node), f"imports {root}, {_REFERENCES[root]}"
-            elif root in _OTHER_GPT2S:
-                yield _line(node), f"imports {root}, which contains a GPT-2"
+            if root in GPT2S:
+                yield _line(node), GPT2S[root]
             elif root in _INTERPRETER:
                 yield _line(node), f"imports {root}"
 
@@ -72,11 +73,14 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield _line(node), f"calls {name}"
             case ast.Call() if _called(node) in _METHODS:
                 yield _line(node), f"calls {_called(node)}"
-            case ast.Attribute(
-                value=ast.Name(id="sys") | ast.Attribute(attr="sys"),
-                attr="modules" | "path" | "meta_path" | "path_hooks" as name,
-            ):
+            case ast.Call(func=ast.Name(id="vars"), args=[first]) if _root(first) in imported:
+                yield _line(node), f"calls vars({ast.unparse(first)})"
+            case ast.Attribute(value=value, attr=name) if name in _OF_SYS and _is_sys(value, tree):
                 yield _line(node), f"uses sys.{name}"
+            case ast.ImportFrom(module="sys", names=names):
+                for alias in names:
+                    if alias.name in _OF_SYS:
+                        yield _line(node), f"uses sys.{alias.name}"
             case ast.Attribute(attr=name) if name in _THROUGH and _root(node) in imported:
                 yield _line(node), f"uses {ast.unparse(node)}"
             case ast.Attribute(attr=name) if name in _ATTRIBUTES:
@@ -85,6 +89,18 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield _line(node), f"uses {value}"
             case ast.Constant(value=str(value)) if value.endswith("solution.py"):
                 yield _line(node), "names solution.py"
+
+
+def _is_sys(node: ast.expr, tree: ast.Module) -> bool:
+    """Whether an expression is `sys`, under its own name, another, or a module's."""
+    names = {"sys"} | {
+        alias.asname or alias.name
+        for statement in ast.walk(tree)
+        if isinstance(statement, ast.Import)
+        for alias in statement.names
+        if alias.name == "sys"
+    }
+    return getattr(node, "id", None) in names or getattr(node, "attr", None) == "sys"
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:

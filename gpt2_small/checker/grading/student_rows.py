@@ -23,6 +23,7 @@ class GradeRow:
     advice: the student's sentences and source lines for each wrong part.
     remarks: for the instructor, the most important first.
     notes: the remarks of `check`, on what was not judged.
+    accesses: what the file accessed while it ran.
     not_graded: why the submission was not graded at all.
     error: why the file could not be run, or not completely.
     code: the code of all parts without names, comments and layout; equal for copies.
@@ -41,6 +42,7 @@ class GradeRow:
     advice: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    accesses: list[str] = field(default_factory=list)
     not_graded: str | None = None
     error: str | None = None
     seconds: float = 0.0

@@ -1,11 +1,12 @@
 """Find and read the files of a class."""
 
+import contextlib
 import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpt2_small import binding
@@ -23,6 +24,7 @@ _LEFT_BEHIND = (
     "__pycache__", "desktop.ini",
 )  # fmt: skip
 _MOST_BYTES = 10_000_000
+_MOST_HELPERS = 1000
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Submission:
     exercises: its exercise set.
     link: the target of a symbolic link.
     is_alone: whether the file has a folder of its own.
+    helpers: the texts of that folder's other Python files, by their path in it.
     """
 
     student: str
@@ -47,6 +50,7 @@ class Submission:
     exercises: ExerciseSet = GPT2
     link: str | None = None
     is_alone: bool = False
+    helpers: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str | None:
@@ -65,6 +69,10 @@ class Submission:
             return f"ALARM: the file became unreadable during grading ({error.strerror})"
         if now != self.content:
             return "ALARM: the file changed during grading; its text from before was graded"
+        helpers = _helpers(self.file) if self.is_alone else {}
+        changed = {name for name, _ in self.helpers.items() ^ helpers.items()}
+        if changed:
+            return f"ALARM: {min(changed)}, which the file can import, changed during grading"
         return None
 
 
@@ -177,11 +185,23 @@ def _read(submission: Submission) -> Submission:
         problem = broken if link and not file.exists() else f"cannot be read: {error.strerror}"
         return replace(submission, problem=problem, link=link)
     submission = replace(submission, content=content, link=link)
+    if submission.is_alone:
+        submission = replace(submission, helpers=_helpers(file))
     try:
         source = binding.python_of(file, content)
         return replace(submission, source=source, exercises=exercise_sets.of_source(source))
     except UserError as error:
         return replace(submission, problem=str(error).removeprefix(f"{file} "))
+
+
+def _helpers(file: Path) -> dict[str, bytes]:
+    """The other Python files of a file's folder, which it can import, by their path in it."""
+    found = {}
+    for path in sorted(file.parent.rglob("*.py"))[:_MOST_HELPERS]:
+        with contextlib.suppress(OSError):
+            if path != file and path.is_file() and path.stat().st_size <= _MOST_BYTES:
+                found[str(path.relative_to(file.parent))] = path.read_bytes()
+    return found
 
 
 def _named_apart(found: Iterable[Submission]) -> list[Submission]:

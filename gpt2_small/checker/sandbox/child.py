@@ -12,7 +12,8 @@ from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.claims.observing.packing import pack
 from gpt2_small.checker.sandbox.colab_stub import stand_in_for_colab
 from gpt2_small.checker.sandbox.limits import TimeLimit
-from gpt2_small.checker.sandbox.messages import write_frame
+from gpt2_small.checker.sandbox.messages import access_frame, write_frame
+from gpt2_small.checker.sandbox.run_time_access import report_accesses
 from gpt2_small.checker.sandbox.task import ChildTask
 from gpt2_small.errors import UserError
 
@@ -27,6 +28,7 @@ def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
     """
     limits = task.limits
     time_limit.stop_after(limits.loading_seconds, limits.wall_seconds)
+    report_accesses(task, lambda line, said: write_frame(sender, access_frame(line, said)))
     if task.work == "load":
         write_frame(sender, json.dumps(_loaded(task)).encode())
         return
@@ -45,6 +47,7 @@ def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
 def load(task: ChildTask) -> ModuleType:
     """Run the file."""
     sys.argv = [str(task.path)]
+    sys.dont_write_bytecode = True
     if task.has_helpers:
         sys.path.insert(0, str(task.path.absolute().parent))
     if b"google.colab" in task.source:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from gpt2_small.checker.sandbox.forker import END, FORK
-from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.messages import access_in, read_frame, write_frame
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 
 # Seconds to wait for a child beyond its own limits, which end it with a traceback.
@@ -18,6 +18,7 @@ _PRINTED = 4000
 # Larger than any claim's observation.
 _LARGEST = 64 << 20
 _SENTENCE = 600
+_MOST_ACCESSES = 100
 
 
 class ForkedChild:
@@ -27,6 +28,7 @@ class ForkedChild:
         self._forker = forker
         self.task = task
         self.status: int | None = None
+        self.accesses: list[str] = []
         for message in (FORK, *task.packed()):
             write_frame(forker.fileno(), message)
         answer, (self._frames, self._printed, self._trace), *_ = socket.recv_fds(forker, 8, 3)
@@ -40,17 +42,28 @@ class ForkedChild:
         frame = self.read_bytes(wall_seconds)
         if frame is None:
             return None
-        message = json.loads(frame)
+        try:
+            message = json.loads(frame)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         if not isinstance(message, dict):
             raise ValueError("not a message")
         return message
 
     def read_bytes(self, wall_seconds: float) -> bytes | None:
+        """The next message's bytes; messages about accesses go to `accesses`."""
+        deadline = time.monotonic() + wall_seconds + _GRACE
         try:
-            return read_frame(self._frames, time.monotonic() + wall_seconds + _GRACE, _LARGEST)
+            while (frame := read_frame(self._frames, deadline, _LARGEST)) is not None:
+                access = access_in(frame)
+                if access is None:
+                    return frame
+                if len(self.accesses) < _MOST_ACCESSES:
+                    self.accesses.append(access)
         except TimeoutError:
             self.end()
             raise
+        return None
 
     def end(self) -> None:
         """End the child and its processes."""

@@ -1,6 +1,7 @@
 """Run a file in children, and receive their observations, from the judge."""
 
 import ast
+import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,23 +76,26 @@ class Observer:
     task: ChildTask
     exercises: ExerciseSet
     on_result: Callable[[Result], None]
+    on_access: Callable[[str], None] = lambda _: None
 
     def load(self) -> LoadedFile:
         """Run the file once; returns its error or its names."""
         limits = self.task.limits
         process = ForkedChild(self.forker, replace(self.task, work="load"))
+        told, problem = None, ""
         try:
             told = process.read(limits.wall_seconds)
-            error = None if told is None else told.get("error")
-            names = [] if told is None else told.get("names", [])
-        except (TimeoutError, ValueError):
-            told, error, names = None, None, []
-        process.end()
+        except TimeoutError:
+            pass
+        except ValueError:
+            problem = _FAKED
+        self._end(process)
+        error, names = (told or {}).get("error"), (told or {}).get("names")
         if told is None:
             line = process.line()
             where = f", {notebooks.place(self.task.source, line)}" if line else ""
             place = f"{self.task.path}{where}"
-            how = process.how_it_ended(limits.loading_seconds)
+            how = problem or process.how_it_ended(limits.loading_seconds)
             error = f"{place}: while the file is run, {how}"
         process.close()
         if error is not None:
@@ -99,7 +103,7 @@ class Observer:
         return LoadedFile(
             None,
             self.task.source,
-            frozenset(map(str, names)),
+            frozenset(map(str, names if isinstance(names, list) else [])),
             *definition_lines(self.task.source),
         )
 
@@ -131,7 +135,7 @@ class Observer:
         except (TimeoutError, ValueError, KeyError, TypeError):
             return None
         finally:
-            process.end()
+            self._end(process)
             process.close()
 
     def traces(self, parts: Sequence[str]) -> dict[str, Trace]:
@@ -144,8 +148,15 @@ class Observer:
         except (TimeoutError, ValueError):
             pass
         finally:
+            self._end(process)
             process.close()
         return found
+
+    def _end(self, process: ForkedChild) -> None:
+        """End a child, and pass on what its file accessed."""
+        process.end()
+        for access in process.accesses:
+            self.on_access(access)
 
     def _others(self, parts: Sequence[str]) -> CodeType:
         return code_without(tuple(parts), self.exercises)
@@ -180,7 +191,7 @@ class Observer:
             pass
         except (ValueError, RecursionError):
             problem = _FAKED
-        process.end()
+        self._end(process)
         outcome.printed = outcome.printed or process.prints()
         how, line = problem or process.how_it_ended(seconds), process.line()
         process.close()
@@ -204,7 +215,7 @@ class Observer:
             None if problem is None else str(problem)[:_LONGEST],
             line if type(line) is int else None,
             fields.get("written") is not False,
-            float(seconds) if isinstance(seconds, (int, float)) else 0.0,
+            seconds if isinstance(seconds, float) and 0 <= seconds < math.inf else 0.0,
         )
         return judged(claim, sight, self.task.seed, self.exercises)
 

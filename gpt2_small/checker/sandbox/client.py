@@ -86,6 +86,7 @@ class Checker:
         layout: str | None = None,
         has_helpers: bool = True,
         on_result: Callable[[Result], None] | None = None,
+        on_access: Callable[[str], None] | None = None,
     ) -> Verdict:
         """Check a file, or some of its parts.
 
@@ -97,6 +98,7 @@ class Checker:
             with its inner parts.
         has_helpers: whether the file may import modules of its folder.
         on_result: called with each result at once, before its mistake is named.
+        on_access: called with each of the verdict's `accesses` at once.
 
         A file that cannot be run has a verdict with an `error` and no results. Raises UserError
         if the file cannot be read, for an unknown part, and if the server has died.
@@ -127,6 +129,8 @@ class Checker:
         }
         for answer in self._answers(request):
             _add(answer, verdict, on_result)
+            if "access" in answer and on_access is not None:
+                on_access(answer["access"])
         return verdict
 
     def _wanted_parts(
@@ -234,6 +238,8 @@ def _add(
         verdict.error = answer["error"]
     elif "remarks" in answer:
         verdict.remarks = answer["remarks"]
+    elif "access" in answer:
+        verdict.accesses.append(answer["access"])
     elif "result" in answer:
         if on_result is not None:
             on_result(Result(**answer["result"]))

@@ -1,18 +1,61 @@
 """Send and receive messages through a pipe or socket: a length, then the bytes."""
 
+import json
 import os
 import select
+import threading
 import time
+from typing import Any
 
 _LENGTH = 8
 _LONGEST = 1 << 30
+_LONGEST_ACCESS = 300
+# Begins a message about an access; no JSON object and no safetensors file begins with it.
+_ACCESS = b"access"
+_one_at_a_time = threading.RLock()
 
 
 def write_frame(descriptor: int, message: bytes) -> None:
     """Send a complete message."""
     data = memoryview(len(message).to_bytes(_LENGTH, "little") + message)
-    while data:
-        data = data[os.write(descriptor, data) :]
+    with _one_at_a_time:
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def visible(value: Any) -> Any:
+    """A JSON value with the control characters of its texts escaped, but for line ends and tabs.
+
+    A file's texts reach terminals, where such characters can hide lines.
+    """
+    match value:
+        case str():
+            return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in value)
+        case dict():
+            return {key: visible(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [visible(inner) for inner in value]
+    return value
+
+
+def access_frame(line: int | None, sentence: str) -> bytes:
+    """The message about a file's access, made in this line."""
+    return _ACCESS + json.dumps([line, sentence[:_LONGEST_ACCESS]]).encode()
+
+
+def access_in(frame: bytes) -> str | None:
+    """The sentence about an access, with its line; None for other messages.
+
+    Raises ValueError for invalid bytes.
+    """
+    if not frame.startswith(_ACCESS):
+        return None
+    try:
+        line, sentence = json.loads(frame[len(_ACCESS) :])
+    except (TypeError, RecursionError) as error:
+        raise ValueError("not an access") from error
+    where = f" (line {line})" if type(line) is int else ""
+    return f"{str(sentence)[:_LONGEST_ACCESS]}{where}"
 
 
 def read_frame(

@@ -22,11 +22,13 @@ from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_st
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
 from gpt2_small.checker.sandbox.child_runner import LoadedFile, Observer
 from gpt2_small.checker.sandbox.limits import close_to_others
-from gpt2_small.checker.sandbox.messages import read_frame, write_frame
+from gpt2_small.checker.sandbox.messages import read_frame, visible, write_frame
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status
 from gpt2_small.errors import UserError
+
+_MOST_ACCESSES = 50
 
 
 class CheckRequest:
@@ -50,15 +52,23 @@ class CheckRequest:
         self.layout = LayoutRequest(task, self.parts, fields["every_part"])
         task = replace(task, fixed=self.layout.fixed)
         self.answers = answers
-        self.observer = Observer(forker, task, self.exercises, self.say_result)
+        self.observer = Observer(forker, task, self.exercises, self.say_result, self.say_access)
+        self.accesses: set[str] = set()
         self.passed: set[str] = set()
         self.named_ids: dict[str, tuple[str, ...]] = {}
 
     def say(self, **answer: Any) -> None:
-        write_frame(self.answers, json.dumps(answer).encode())
+        write_frame(self.answers, json.dumps(visible(answer)).encode())
 
     def say_result(self, result: Result) -> None:
         self.say(result=asdict(result))
+
+    def say_access(self, access: str) -> None:
+        """Send what the file accesses, once for each sentence."""
+        sentence = access.partition(" (line ")[0]
+        if sentence not in self.accesses and len(self.accesses) < _MOST_ACCESSES:
+            self.accesses.add(sentence)
+            self.say(access=access)
 
     def answer(self) -> None:
         """Check all parts; send each result at once, and each part when complete."""

@@ -8,7 +8,7 @@ import typer
 
 from gpt2_small import binding
 from gpt2_small.commands.options.learner_options import file_in_use
-from gpt2_small.errors import UserError
+from gpt2_small.errors import UserError, printable
 
 if TYPE_CHECKING:
     from gpt2_small.checker.verdict import Verdict
@@ -73,9 +73,22 @@ def check(
         typer.echo("This is the reference. To check a file of yours: gpt2-small check FILE")
     for name, target in targets.items():
         reports.write(target, reports.FORMATS[name](verdict))
+    if gradescope is not None:
+        _tell_the_instructor(verdict)
     if verdict.error is not None:
         raise UserError(verdict.error)
     raise typer.Exit(verdict.exit_code)
+
+
+def _tell_the_instructor(verdict: "Verdict") -> None:
+    """Print `grade`'s remarks: Gradescope shows the output to instructors alone."""
+    from gpt2_small.checker import exercise_sets
+    from gpt2_small.checker.grading import originality
+
+    done = [part for part in verdict.parts() if verdict.state_of(part) == "passed"]
+    exercises = exercise_sets.of_source(verdict.source)
+    for remark in originality.remarks_on(verdict.source, done, exercises, verdict.accesses):
+        typer.echo(f"For the instructor: {printable(remark)}")
 
 
 def named_edits(text: str | None) -> tuple[str, ...]:

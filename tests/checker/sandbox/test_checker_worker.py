@@ -238,3 +238,17 @@ def test_a_step_in_two_processes_is_checked_with_the_part(tmp_path: Path) -> Non
     (failed,) = [result for result in verdict.results if result.status == "failed"]
     assert failed.check == "two processes make the same step as one"
     assert "the gradients were not exchanged" in failed.message
+
+
+def test_control_characters_of_a_file_reach_no_terminal(tmp_path: Path) -> None:
+    statement = "print('\\x1b[2J'); raise ValueError('\\x1b[31m \\ud800 \\u202e')"
+    text = reference_with((FIRST, f"        {statement}\n{FIRST}"))
+    verdict = check_text(tmp_path, text, "LayerNorm")
+    assert r"ValueError: \x1b[31m \ud800 \u202e" in verdict.reason("LayerNorm")
+    assert verdict.reports["LayerNorm"].printed.startswith(r"\x1b[2J")
+
+
+def test_a_result_with_too_many_elements_fails_with_their_number(tmp_path: Path) -> None:
+    text = reference_with((FIRST, f"        return torch.zeros(1).expand(10**12)\n{FIRST}"))
+    verdict = check_text(tmp_path, text, "LayerNorm", naming=False)
+    assert "has 1,000,000,000,000 elements, which is too many" in verdict.reason("LayerNorm")

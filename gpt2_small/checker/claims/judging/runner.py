@@ -233,11 +233,14 @@ def stand_in(
 ) -> None:
     """Replace all parts of a module but these with the reference's, in place.
 
-    others: a module with the reference's other parts; default: the reference.
+    others: a module with the reference's other parts, which then use these; default: the
+        reference, which is shared, and uses its own.
     """
     keep, source = set(written), others or reference(exercises)
     for name in exercises.parts:
         if name not in keep and hasattr(source, name):
             setattr(module, name, getattr(source, name))
+        elif others is not None and name in keep and hasattr(module, name):
+            setattr(others, name, getattr(module, name))
     if not hasattr(module, "TransformerConfig") and hasattr(source, "TransformerConfig"):
         setattr(module, "TransformerConfig", source.TransformerConfig)  # noqa: B010

@@ -10,17 +10,25 @@ from gpt2_small.checker.claims.observing.observation import Observation
 
 # Longer than any text of a right file; longer texts are truncated.
 LONGEST_TEXT = 2000
+# Bytes of an observation; those of right files have a few megabytes at most.
+MOST_BYTES = 48 << 20
 
 
 def pack(observation: Observation) -> bytes:
-    """Encode an observation as safetensors. Raises ValueError for entries of other types.
+    """Encode an observation as safetensors.
+
+    Raises ValueError for entries of other types, and for more than MOST_BYTES.
 
     Preserves the entries' order and the tensors' bits.
     """
     tensors: dict[str, Tensor] = {}
     texts: dict[str, str] = {}
+    room = MOST_BYTES
     for name, entry in observation.items():
         if isinstance(entry, Tensor):
+            room -= entry.numel() * entry.element_size()
+            if room < 0:
+                raise ValueError(f"{name} has {entry.numel():,} elements, which is too many")
             tensors[name] = entry.detach().to("cpu").contiguous().clone()
         elif isinstance(entry, str):
             texts[name] = entry[:LONGEST_TEXT]

@@ -1,0 +1,143 @@
+"""Report what a running file accesses: the reference, other files, processes, the network.
+
+Python raises audit events for these (PEP 578), whatever the file's text looks like, and a hook on
+them cannot be removed. Code in C raises none, and with enough knowledge the hook can be deceived.
+"""
+
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gpt2_small import binding
+from gpt2_small.checker.sandbox.task import ChildTask
+
+_PACKAGE = Path(binding.__file__).resolve().parent
+_CHECKER = str(_PACKAGE / "checker") + os.sep
+GPT2S: Mapping[str, str] = {
+    "solution": "imports solution, the reference",
+    "gpt2_small": "imports gpt2_small, the kit",
+    "transformers": "imports transformers, which contains a GPT-2",
+    "transformer_lens": "imports transformer_lens, which contains a GPT-2",
+}
+_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"),
+        "starts a process",
+    ),
+    **dict.fromkeys(
+        ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"),
+        "uses the network",
+    ),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "sends a signal"),
+    **dict.fromkeys(("sys.settrace", "sys.setprofile"), "traces Python's calls"),
+    **dict.fromkeys(
+        ("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames"),
+        "searches Python's objects",
+    ),
+    "ctypes.dlopen": "loads a C library",
+}
+# Libraries do these for a file too, so that only its own calls are reported.
+_CODE: Mapping[str, str] = {"exec": "runs a text as code", "compile": "runs a text as code"}
+_CHANGES = {
+    "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+    "os.truncate",
+}  # fmt: skip
+# Begins the sentence about a file of the submission's own folder, which it imports.
+HELPER = "runs its folder's "
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Read by torch and Python themselves.
+_SYSTEM = (
+    "/dev/", "/etc/", "/sys/", "/usr/", "/proc/self/", "/proc/sys/", "/proc/cpuinfo",
+    "/proc/meminfo",
+)  # fmt: skip
+_MOST = 50
+
+
+def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> None:
+    """Call `say` with the file's line and a sentence, once for each access, from now on.
+
+    Omits what the checker's own code does.
+    """
+    file, said = str(task.path.absolute()), set[str]()
+    inside = threading.local()
+    reference, libraries = os.path.realpath(binding.reference_path()), _libraries()
+    compiled = os.path.join(os.path.dirname(reference), "__pycache__", "solution.")
+    own_folder = os.path.dirname(file) + os.sep if task.has_helpers else None
+
+    def what(event: str, arguments: tuple[Any, ...]) -> str | None:
+        if event == "import":
+            return GPT2S.get(str(arguments[0]).partition(".")[0])
+        if event == "open":
+            return opened(*arguments)
+        if event in _CHANGES:
+            return f"changes {_shown(os.path.abspath(os.fspath(arguments[0])), file)}"
+        return _CODE.get(event) or _KINDS.get(event)
+
+    def opened(path: Any, _mode: Any, flags: Any) -> str | None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return None
+        whole = os.path.realpath(os.fsdecode(path))
+        if whole == reference or whole.startswith(compiled):
+            return "reads solution.py, the reference"
+        if isinstance(flags, int) and flags & _WRITING:
+            return None if whole == os.devnull else f"writes {_shown(whole, file)}"
+        is_helper = own_folder is not None and whole.startswith(own_folder)
+        if whole in (file, os.path.realpath(file)) or whole.startswith((*libraries, *_SYSTEM)):
+            return None
+        if whole.endswith(".pyc") and not os.path.exists(whole):
+            return None  # Python looks for one beside every module
+        if is_helper and whole.endswith((".py", ".pyc")):
+            return f"{HELPER}{_shown(whole, file)}"
+        return f"reads {_shown(whole, file)}"
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in events or getattr(inside, "hook", False):
+            return
+        inside.hook = True
+        try:
+            sentence = what(event, arguments)
+            if sentence is None or sentence in said or len(said) >= _MOST:
+                return
+            caller = sys._getframe(1)
+            is_ours, line = _caller(caller, file)
+            is_direct = caller.f_code.co_filename == file
+            if not is_ours and (is_direct or event not in _CODE):
+                said.add(sentence)
+                say(line, sentence)
+        except (OSError, TypeError, ValueError):
+            return
+        finally:
+            inside.hook = False
+
+    events = {"import", "open", *_CHANGES, *_CODE, *_KINDS}
+    sys.addaudithook(hook)
+
+
+def _caller(frame: FrameType | None, file: str) -> tuple[bool, int | None]:
+    """Whether the checker's code, not the file's, leads to an access; else the file's line."""
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name == file:
+            return False, frame.f_lineno
+        if name.startswith(_CHECKER):
+            return True, None
+        frame = frame.f_back
+    return False, None
+
+
+def _libraries() -> tuple[str, ...]:
+    """The folders of Python, of its libraries and of this package."""
+    folders = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), str(_PACKAGE)]
+    folders += [path for path in sys.path if path.endswith(("-packages", ".zip"))]
+    return tuple({os.path.realpath(folder) + os.sep for folder in folders})
+
+
+def _shown(path: str, file: str) -> str:
+    """A path, relative to the file's folder if inside."""
+    folder = os.path.dirname(file) + os.sep
+    return path.removeprefix(folder)
