@@ -13,6 +13,7 @@ from typing import Any
 from gpt2_small import notebooks
 from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
 from gpt2_small.files.special_files import refuse_pipe
+from gpt2_small.notebook_definitions import needed_code
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # Not the name of any file, in a checkout or a wheel, so that only `bind` registers this module.
@@ -287,7 +288,15 @@ def read(path: Path) -> bytes:
 
 
 def python_of(path: Path, source: bytes) -> bytes:
-    """The Python code in a file's or notebook's bytes. Raises UserError for other content."""
+    """The Python code in a file's or notebook's bytes; of a notebook, what its parts need.
+
+    Raises UserError for other content.
+    """
     if b"\0" in source:
         raise UserError(f"{path} is not a Python file: it contains null bytes")
-    return notebooks.python_of(path, source) if notebooks.is_notebook(path) else source
+    if not notebooks.is_notebook(path):
+        return source
+    code = notebooks.python_of(path, source)
+    if notebooks.LESSON_MARK.encode() in code:
+        return code
+    return needed_code(code, SOLUTION_NAMES) or code

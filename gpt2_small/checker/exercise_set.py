@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2_small import binding
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.notebooks import LESSON_MARK
 
 if TYPE_CHECKING:
     from gpt2_small.checker.claims import Claim
@@ -59,7 +60,7 @@ class ExerciseSet:
     @property
     def mark(self) -> str:
         """The comment that marks a learner's file of this set; empty for GPT-2."""
-        return "" if self.text or self.name == GPT2.name else f"# gpt2-small lesson: {self.name}\n"
+        return "" if self.text or self.name == GPT2.name else f"{LESSON_MARK}{self.name}\n"
 
     def what_can_be_named(self, part: str) -> tuple["Mistake", ...]:
         """The known mistakes in a part, and the edits of other models."""

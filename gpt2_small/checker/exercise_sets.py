@@ -9,10 +9,11 @@ from pathlib import Path
 from gpt2_small import binding
 from gpt2_small.checker.exercise_set import GPT2, VARIANT, ExerciseSet
 from gpt2_small.errors import UserError, did_you_mean
+from gpt2_small.notebooks import LESSON_MARK
 
 # The file in `lessons/NN_name/` that defines EXERCISES, the lesson's set.
 _DEFINITION = "exercise_set.py"
-_MARK = re.compile(rb"^# gpt2-small lesson: (\S+)[ \t]*\r?$", re.MULTILINE)
+_MARK = re.compile(rf"^{LESSON_MARK}(\S+)[ \t]*\r?$".encode(), re.MULTILINE)
 
 
 def of_source(source: bytes) -> ExerciseSet:

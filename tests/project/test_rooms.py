@@ -19,7 +19,7 @@ PACKAGE = "gpt2_small"
 # A room may import from lower floors and from itself, not from other rooms of its floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "model_protocol", "network"),
-    ("files", "notebooks"),
+    ("files", "notebooks", "notebook_definitions"),
     ("binding", "devices"),
     ("entry_point",),
     ("kernels",),

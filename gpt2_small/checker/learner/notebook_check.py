@@ -15,6 +15,7 @@ from gpt2_small.checker.learner import verdict_screen
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.verdict import Verdict
 from gpt2_small.errors import UserError
+from gpt2_small.notebook_definitions import needed_code
 from gpt2_small.notebooks import joined
 
 # Statements that make a cell part of a solution.
@@ -42,7 +43,7 @@ def check(
         return _checked(Path(path), str(path), parts, seed)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "notebook.py"
-        file.write_bytes(joined(cells_run()))
+        file.write_bytes(code_run())
         return _checked(file, "this notebook", parts, seed)
 
 
@@ -61,8 +62,8 @@ def _loaded_file() -> Path | None:
     return None
 
 
-def cells_run() -> dict[int, str]:
-    """The executed cells with definitions or imports, by execution number.
+def code_run() -> bytes:
+    """The code of the executed cells that the parts need, with execution numbers.
 
     Of a cell that was executed again, only the last text. Raises UserError outside of IPython.
     """
@@ -71,26 +72,32 @@ def cells_run() -> dict[int, str]:
         raise UserError(
             "there is no notebook here to check; give a file: gpt2_small.check('my_gpt2.py')"
         )
-    texts = {number: text for number, text in enumerate(namespace["In"]) if _defines(text)}
+    texts = {n: text for n, text in enumerate(namespace["In"]) if _statements(text)}
     last = {name: number for number, text in texts.items() for name in _names(text)}
     kept = {n: t for n, t in texts.items() if not _names(t) or n in last.values()}
     if not any(_names(text) for text in kept.values()):
         raise UserError(
             "no cell that was run defines a part; run the cells with your classes first"
         )
-    return kept
+    needed = needed_code(joined(kept), binding.SOLUTION_NAMES)
+    return needed or joined({n: t for n, t in kept.items() if _defines(t)})
+
+
+def _statements(text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return []
 
 
 def _defines(text: str) -> bool:
-    try:
-        return any(isinstance(node, _DEFINES) for node in ast.parse(text).body)
-    except (SyntaxError, ValueError):
-        return False
+    return any(isinstance(node, _DEFINES) for node in _statements(text))
 
 
 def _names(text: str) -> list[str]:
-    nodes = ast.parse(text).body
-    return [node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+    return [
+        node.name for node in _statements(text) if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+    ]
 
 
 def _checked(file: Path, shown_as: str, parts: Iterable[str] | None, seed: int) -> Verdict:

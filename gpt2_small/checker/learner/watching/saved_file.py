@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpt2_small import notebooks
+from gpt2_small import binding, notebooks
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.errors import UserError
 
@@ -78,7 +78,7 @@ class SavedFile:
         if not notebooks.is_notebook(self.path):
             return content
         try:
-            return notebooks.python_of(self.path, content)
+            return binding.python_of(self.path, content)
         except UserError:
             return b""  # half-saved
 

@@ -134,13 +134,18 @@ _BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")
 
 def quoted(location: Location, source: bytes) -> tuple[str, ...]:
     """Quote the last right line and the first wrong one, with a sentence about them."""
-    lines = [line.decode("utf-8", errors="replace") for line in source.splitlines()]
     at = location.differs
     shown = sorted({location.agrees or at, at, location.called or at})
     return (
         location.sentence(lambda line: notebooks.place(source, line)),
-        *(f"{n:>6} | {lines[n - 1].strip()}" for n in shown if n <= len(lines)),
+        *(_with_number(source, line) for line in shown if line <= len(source.splitlines())),
     )
+
+
+def _with_number(source: bytes, line: int) -> str:
+    """A line of a file with its number; of a notebook, with the number in its cell."""
+    text = source.splitlines()[line - 1].decode("utf-8", errors="replace").strip()
+    return f"{notebooks.line_in_cell(source, line):>6} | {text}"
 
 
 def quoted_error(judged: Iterable[JudgedClaim], source: bytes) -> tuple[str, ...]:
@@ -150,10 +155,12 @@ def quoted_error(judged: Iterable[JudgedClaim], source: bytes) -> tuple[str, ...
     if first is None or first.result.line is None or TAP + "words" not in first.seen:
         return ()
     line = first.result.line
-    lines = source.decode("utf-8", errors="replace").splitlines()
-    if line > len(lines):
+    if line > len(source.splitlines()) or _is_definition(source, line):
         return ()
-    return (
-        f"The error is raised in {notebooks.place(source, line)}.",
-        f"{line:>6} | {lines[line - 1].strip()}",
-    )
+    said = f"The error is raised in {notebooks.place(source, line)}."
+    return said, _with_number(source, line)
+
+
+def _is_definition(source: bytes, line: int) -> bool:
+    """Whether a line begins a class or function, where an error of the caller is placed."""
+    return source.splitlines()[line - 1].split()[:1] in ([b"def"], [b"class"])
