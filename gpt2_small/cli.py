@@ -58,7 +58,7 @@ def common(
 
 
 app.command(cls=Command)(start)
-app.command(cls=ShortHelp)(check)
+app.command(cls=ShortHelp, context_settings={"allow_extra_args": True})(check)
 app.command(cls=Command)(watch)
 app.command(cls=Command)(hint)
 app.command(cls=Command)(show)

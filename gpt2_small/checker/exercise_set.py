@@ -4,6 +4,7 @@ The fifteen parts of `solution.py` are one set; every lesson is another. A learn
 comment which set it belongs to, so that no command has to be told.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,13 +75,20 @@ class ExerciseSet:
         raise UserError(f"there is no mistake {mistake_id!r}; {did_you_mean(mistake_id, known)}")
 
     def find_part(self, name: str) -> str:
-        """The part with a name, ignoring case. Raises UserError with the nearest."""
+        """The part with a name, ignoring case. Raises UserError with the nearest.
+
+        The initials of a part and a word of its name count as near: MHA, loss.
+        """
         by_lower = {_plain(part): part for part in self.parts}
         asked = _plain(name)
         if asked in by_lower:
             return by_lower[asked]
-        hint = did_you_mean(name, self.parts, otherwise=f"the parts are {', '.join(self.parts)}")
-        raise UserError(f"there is no part {name!r}; {hint}")
+        near = [part for part in self.parts if asked and asked in (_initials(part), *_words(part))]
+        otherwise = f"the parts are {', '.join(self.parts)}"
+        hint = did_you_mean(name, self.parts, otherwise=otherwise)
+        raise UserError(
+            f"there is no part {name!r}; " + (f"did you mean {near[0]}?" if near else hint)
+        )
 
     def in_learning_order(self, names: Iterable[str]) -> list[str]:
         """These parts, each once, in learning order. Raises UserError for an unknown name."""
@@ -90,6 +98,15 @@ class ExerciseSet:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
+
+
+def _words(part: str) -> list[str]:
+    """The words of a part's name, in small letters."""
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", part)]
+
+
+def _initials(part: str) -> str:
+    return "".join(word[0] for word in _words(part))
 
 
 def _claims(part: str) -> tuple["Claim", ...]:

@@ -14,6 +14,8 @@ ALL_HOLD, SOMETHING_WRONG, CANNOT_BE_USED = 0, 1, 2
 
 # Begins the message of a passed check that has something to say.
 REMARK = "remark: "
+# Begins the message of a part that is neither defined nor under another name in the file.
+ABSENT = "the file has no"
 STAND_INS = "judged with the reference's code for"
 
 

@@ -45,6 +45,28 @@ def test_without_a_file_the_screen_says_that_the_reference_was_checked(tmp_path:
     )
 
 
+def test_without_a_file_the_learners_file_in_the_folder_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "my_gpt2.py").write_text(wrong_text(find("mlp-relu")))
+    result = run("--component", "mlp", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout.startswith("my_gpt2.py  sha256 ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["my_gpt2.py", "MLP", "loss"], "--component MLP --component loss"),
+        (["layernorm"], "--component LayerNorm"),
+    ],
+)
+def test_a_part_in_place_of_a_file_gets_its_option(
+    arguments: list[str], parts: str, tmp_path: Path
+) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == f"error: check takes one file; for one part of it, give {parts}\n"
+
+
 def test_a_wrong_part_ends_with_exit_code_1_and_is_reported_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "my_gpt2.py").write_text(wrong_text(find("mlp-relu")))
     paths = ["--json", "a.json", "--junit", "a.xml", "--gradescope", "results.json"]
@@ -171,6 +193,21 @@ def test_control_characters_of_a_learner_do_not_break_the_xml() -> None:
 def test_a_part_is_found_in_any_case() -> None:
     assert GPT2.find_part("multi-head_attention") == "MultiHeadAttention"
     assert GPT2.in_learning_order(["train", "MLP", "mlp"]) == ["MLP", "train"]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("MHA", "MultiHeadAttention"), ("loss", "next_token_loss"), ("groups", "parameter_groups")],
+)
+def test_initials_and_words_of_a_part_get_a_suggestion(name: str, part: str) -> None:
+    with pytest.raises(UserError, match=f"there is no part '{name}'; did you mean {part}\\?"):
+        GPT2.find_part(name)
+
+
+def test_a_file_without_a_part_is_said_to_have_none(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, "import torch\n", "LayerNorm")
+    said = str(verdict_screen.next_step(verdict, "LayerNorm"))
+    assert said == "Next: LayerNorm. The file has no LayerNorm."
 
 
 def test_an_unknown_part_gets_a_suggestion() -> None:

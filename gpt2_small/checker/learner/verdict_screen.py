@@ -10,7 +10,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status, Verdict
+from gpt2_small.checker.verdict import (
+    ABSENT,
+    REMARK,
+    STAND_INS,
+    PartReport,
+    Result,
+    Status,
+    Verdict,
+)
 from gpt2_small.errors import shell_word
 
 WIDTH = 80
@@ -116,6 +124,8 @@ def next_step(verdict: Verdict, part: str) -> RenderableType:
         where = f" ({verdict.place(first.line)})" if first.line is not None else ""
         if "looks like it" in first.message:
             return Text(f"Next: {part}. {_sentence(first.message, verdict.all_parts)}")
+        if first.message.startswith(ABSENT):
+            return Text(f"Next: {part}. The file has no {part}.")
         return Text(f"Next: {part}. It is not written yet{where}.")
     (first, *_) = (r for r in verdict.of(part) if r.status == "waiting")
     return Text(": ".join(filter(None, (f"{part} waits", first.check, first.message))))

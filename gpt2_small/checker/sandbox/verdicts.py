@@ -25,7 +25,7 @@ from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, visible, write_frame
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.variants import variant_set
-from gpt2_small.checker.verdict import REMARK, STAND_INS, PartReport, Result, Status
+from gpt2_small.checker.verdict import ABSENT, REMARK, STAND_INS, PartReport, Result, Status
 from gpt2_small.errors import UserError
 
 _MOST_ACCESSES = 50
@@ -126,7 +126,7 @@ class CheckRequest:
             ]
             return [self.kept(JudgedClaim(result, {})) for result in results], PartReport()
         if part not in loaded.names:
-            message = f"the file has no {part}{loaded.hint(part, self.exercises.parts)}"
+            message = f"{ABSENT} {part}{loaded.hint(part, self.exercises.parts)}"
             results = [
                 Result(part, claim.name, "not_written", message=message)
                 for claim in self.claims(part, exercises)

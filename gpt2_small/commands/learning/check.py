@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpt2_small import binding
-from gpt2_small.commands.options.learner_options import file_in_use
-from gpt2_small.errors import UserError, printable
+from gpt2_small.commands.options.learner_options import DEFAULT, file_in_use
+from gpt2_small.errors import UserError, printable, shell_word
 
 if TYPE_CHECKING:
     from gpt2_small.checker.verdict import Verdict
 
 
 def check(
+    context: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Argument(help="The file with your GPT-2 (default: the one in use).", metavar="FILE"),
+        typer.Argument(
+            help="The file with your GPT-2 (default: the one in use, or my_gpt2.py).",
+            metavar="FILE",
+        ),
     ] = None,
     component: Annotated[
         list[str] | None,
@@ -60,7 +64,8 @@ def check(
     from gpt2_small.checker import report_formats as reports
     from gpt2_small.checker.verdict import Verdict
 
-    path = file or file_in_use()
+    refuse_parts_as_files(file, context.args)
+    path = file or default_file()
     wanted = {"json": json, "junit": junit, "gradescope": gradescope}
     targets = {name: target for name, target in wanted.items() if target is not None}
     for target in targets.values():
@@ -78,6 +83,22 @@ def check(
     if verdict.error is not None:
         raise UserError(verdict.error)
     raise typer.Exit(verdict.exit_code)
+
+
+def refuse_parts_as_files(file: Path | None, others: list[str]) -> None:
+    """Raise UserError, with `--component`, for a part where a file belongs, or after it."""
+    names = {part.lower(): part for part in binding.PARTS}
+    if file is not None and str(file).lower() in names and not file.exists():
+        others = [names[str(file).lower()], *others]
+    if others:
+        named = " ".join(f"--component {shell_word(part)}" for part in others)
+        raise UserError(f"check takes one file; for one part of it, give {named}")
+
+
+def default_file() -> Path:
+    """The file in use; in place of the reference ./my_gpt2.py, where there is one."""
+    path = file_in_use()
+    return DEFAULT if path == binding.reference_path() and DEFAULT.is_file() else path
 
 
 def _tell_the_instructor(verdict: "Verdict") -> None:
