@@ -180,6 +180,12 @@ def file_option(solution: str) -> str:
     return f" --file {shell_word(solution)}" if is_file and solution != DEFAULT_FILE else ""
 
 
+def after_last_hint(part: str, solution: str) -> str:
+    """The way out after a part's last hint."""
+    command = f"gpt2-small show {part}{file_option(solution)}"
+    return f"That was the last one. The reference: {command}"
+
+
 def _also(others: list[Result]) -> str:
     named = "; ".join(result.check for result in others[:_ALSO])
     more = f" and {len(others) - _ALSO} more" if len(others) > _ALSO else ""

@@ -43,8 +43,7 @@ def hint(part: PartArgument, file: FileOption = None) -> None:
     console.print(following.title, style="bold")
     console.print(Padding(Text(following.text), (0, 0, 0, 2)))
     if following.number == following.of:
-        option = verdict_screen.file_option(str(shown_path(path)))
-        last = f"That was the last one. The reference: gpt2-small show {part}{option}"
+        last = verdict_screen.after_last_hint(part, str(shown_path(path)))
         console.print(last, style="dim")
     if not is_written:
         file_name = shown_path(progress.path_for(path))

@@ -204,6 +204,18 @@ def test_n_shows_the_next_part_of_which_h_gives_a_hint(
     assert any(line.startswith(f"{PARTS[1]}, hint 1 of ") for line in screen_of(terminal))
 
 
+def test_after_the_last_hint_the_screen_says_how_to_show_the_reference(
+    file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_file = watched(file, WatchScreen(terminal), monkeypatch)
+    settle(watched_file)
+    said = "That was the last one. The reference: gpt2-small show LayerNorm"
+    settle(watched_file, "h", "h")
+    assert not any(line.startswith(said) for line in screen_of(terminal))
+    settle(watched_file, "h")
+    assert any(line.startswith(said) for line in screen_of(terminal))
+
+
 def test_h_shows_a_hint_and_a_save_takes_it_away(
     file: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

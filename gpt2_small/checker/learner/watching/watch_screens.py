@@ -73,7 +73,11 @@ class WatchScreen:
             shown += [verdict_screen.table(file_state.verdict()), Text()]
         shown.append(about_part(file_state))
         if file_state.hint is not None:
-            shown.append(Padding(hint_line(file_state.hint), (1, 0, 0, 0)))
+            hint = file_state.hint
+            shown.append(Padding(hint_line(hint), (1, 0, 0, 0)))
+            if hint.number == hint.of:
+                last = verdict_screen.after_last_hint(hint.part, file_state.shown_as)
+                shown.append(Text(last, style="dim"))
         return Group(*shown)
 
 

@@ -31,7 +31,7 @@ class Notice:
 class FileState:
     """The states of a learner's file's parts, its latest change, and new messages.
 
-    focus: the part that the learner edits.
+    shown_as: the file's path on the screen. focus: the part that the learner edits.
     complete: whether all parts pass, also together.
     """
 
@@ -45,7 +45,7 @@ class FileState:
         self.hint: progress.Hint | None = None
         self.complete = False
         self.problem: str | None = None
-        self._shown_as = shown_as
+        self.shown_as = shown_as
         self._sha256 = ""
         self._results: dict[str, list[Result]] = {}
         self._reports: dict[str, PartReport] = {}
@@ -60,7 +60,7 @@ class FileState:
             for result in self._results.get(part, [Result(part, "", "waiting", message=_UNKNOWN)])
         ]
         return Verdict(
-            self._shown_as, self._sha256, results, self._reports, self.problem, self.parts
+            self.shown_as, self._sha256, results, self._reports, self.problem, self.parts
         )
 
     def done(self) -> list[str]:
@@ -84,10 +84,10 @@ class FileState:
 
     def is_gone(self, now: Path | None) -> list[Notice]:
         """Record that the file is missing."""
-        self.problem = f"{self._shown_as} is gone; waiting for it to come back"
+        self.problem = f"{self.shown_as} is gone; waiting for it to come back"
         if now is not None:
             self.problem = (
-                f"{self._shown_as} is called {now.name} now; name it back, or stop with q and "
+                f"{self.shown_as} is called {now.name} now; name it back, or stop with q and "
                 f"go on with gpt2-small watch {now.name}"
             )
         return [Notice("gone", text=self.problem)]
