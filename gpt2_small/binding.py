@@ -288,15 +288,16 @@ def read(path: Path) -> bytes:
 
 
 def python_of(path: Path, source: bytes) -> bytes:
-    """The Python code in a file's or notebook's bytes; of a notebook, what its parts need.
+    """The Python code in a file's bytes; of a notebook or its export, what the parts need.
 
     Raises UserError for other content.
     """
     if b"\0" in source:
         raise UserError(f"{path} is not a Python file: it contains null bytes")
-    if not notebooks.is_notebook(path):
+    if notebooks.is_notebook(path):
+        source = notebooks.python_of(path, source)
+    elif not notebooks.is_export(source):
         return source
-    code = notebooks.python_of(path, source)
-    if notebooks.LESSON_MARK.encode() in code:
-        return code
-    return needed_code(code, SOLUTION_NAMES) or code
+    if notebooks.LESSON_MARK.encode() in source:
+        return source
+    return needed_code(source, SOLUTION_NAMES) or source

@@ -267,6 +267,7 @@ def _kill(server: "subprocess.Popen[bytes]") -> None:
 
 
 def sha256_of(file: Path, source: bytes) -> str:
-    """The hash of the checked text, or of the notebook that contains it."""
-    content = file.read_bytes() if notebooks.is_notebook(file) else source
+    """The hash of the checked text, or of the notebook or its export that contains it."""
+    is_reduced = notebooks.is_notebook(file) or notebooks.is_export(source)
+    content = file.read_bytes() if is_reduced else source
     return hashlib.sha256(content).hexdigest()

@@ -75,12 +75,10 @@ class SavedFile:
         return Saved(text, hashlib.sha256(content).hexdigest())
 
     def _python(self, content: bytes) -> bytes:
-        if not notebooks.is_notebook(self.path):
-            return content
         try:
             return binding.python_of(self.path, content)
         except UserError:
-            return b""  # half-saved
+            return b"" if notebooks.is_notebook(self.path) else content  # half-saved
 
     def _miss(self) -> Gone | None:
         self._missed += 1
