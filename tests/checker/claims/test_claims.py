@@ -234,6 +234,15 @@ def test_a_fault_in_another_dtype_than_float32_gets_a_remark_and_fails_no_part(t
     assert all("float64" in check or "bfloat16" in check for check in remarks)
 
 
+@pytest.mark.parametrize("name", ["half-a-window", "last-token-only", "prompt-only"])
+def test_a_wrong_window_of_generate_is_rejected_with_every_seed(name: str) -> None:
+    wrong = edited_reference.build(mistake.find(f"generate-{name}"))
+    (claim,) = (each for each in claims_of("generate") if "longer than n_ctx" in each.name)
+    for seed in range(30):
+        right, seen = claim.observe(runner.reference(), seed), claim.observe(wrong, seed)
+        assert any(not torch.equal(right[key], seen[key]) for key in right), seed  # type: ignore[arg-type]
+
+
 def test_claim_names_are_unique_within_a_part_and_the_gate_comes_first() -> None:
     for part in PARTS:
         names = [claim.name for claim in claims_of(part)]

@@ -16,7 +16,7 @@ from gpt2_small.checker.claims.observing.observation import Counts, Distribution
 from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "generate"
-N_CTX = probes.SIZES["n_ctx"]
+N_CTX, D_VOCAB = probes.SIZES["n_ctx"], probes.SIZES["d_vocab"]
 _DRAWS = 4000
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {},
@@ -56,13 +56,31 @@ def greedy_beyond(module: ModuleType, seed: int) -> Observation:
 
 
 def _greedy(module: ModuleType, seed: int, *sizes: tuple[int, int]) -> Observation:
-    """Greedy continuations of prompts of these lengths, by these numbers of tokens."""
-    model = model_of(module, seed)
+    """Greedy continuations of prompts of these lengths, by these numbers of tokens.
+
+    Random parameters repeat a few tokens whatever they read, so that a second model shows what it
+    is given.
+    """
+    models = {"": model_of(module, seed), " of a model that hashes them": Hashing(module)}
     seen: dict[str, Entry] = {}
-    for seq, new in sizes:
-        name = f"the tokens after a prompt of {seq} and {new} new"
-        seen[name] = module.generate(model, prompt(seed, seq), new, temperature=0)
+    for name, model in models.items():
+        for seq, new in sizes:
+            got = module.generate(model, prompt(seed, seq), new, temperature=0)
+            seen[f"the tokens after a prompt of {seq} and {new} new{name}"] = got
     return seen
+
+
+class Hashing(nn.Module):
+    """A model whose most likely token depends on every token and position up to there."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__()
+        self.config = probes.config(module)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        position = torch.arange(1, tokens.shape[1] + 1)
+        hashed = ((7 * tokens + 3) * (position.square() + 5)).cumsum(dim=1) + 11 * tokens
+        return torch.nn.functional.one_hot(hashed % D_VOCAB, D_VOCAB).float()
 
 
 def nothing_new(module: ModuleType, seed: int) -> Observation:
