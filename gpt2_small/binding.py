@@ -12,6 +12,7 @@ from typing import Any
 
 from gpt2_small import notebooks
 from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
+from gpt2_small.file_environment import prepared
 from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.notebook_definitions import needed_code
 
@@ -192,6 +193,8 @@ def _execute(path: str | Path, module_name: str) -> ModuleType:
 def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     """Run the text of a file as a module of this name.
 
+    Torch's global settings, such as `torch.set_grad_enabled(False)`, are restored afterwards.
+
     Raises UserError as `load` does.
     """
     module = ModuleType(module_name)
@@ -200,7 +203,8 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     module.__dict__["SOURCE"], module.__dict__["SOURCE_SHA256"] = source, _sha256(source)
     sys.modules[module_name] = module  # where dataclasses resolve annotations
     try:
-        exec(compile(source, module.__file__, "exec"), module.__dict__)
+        with prepared(module, source):
+            exec(compile(source, module.__file__, "exec"), module.__dict__)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

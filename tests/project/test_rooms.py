@@ -20,6 +20,7 @@ PACKAGE = "gpt2_small"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "model_protocol", "network"),
     ("files", "notebooks", "notebook_definitions"),
+    ("file_environment",),
     ("binding", "devices"),
     ("entry_point",),
     ("kernels",),

@@ -10,7 +10,7 @@ from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.claims.judging.runner import ObservedClaim, look, stand_in
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.claims.observing.packing import pack
-from gpt2_small.checker.sandbox.colab_stub import stand_in_for_colab
+from gpt2_small.checker.sandbox.inert_libraries import compile_nothing, stand_in_for_colab
 from gpt2_small.checker.sandbox.limits import TimeLimit
 from gpt2_small.checker.sandbox.messages import access_frame, write_frame
 from gpt2_small.checker.sandbox.run_time_access import report_accesses
@@ -52,6 +52,8 @@ def load(task: ChildTask) -> ModuleType:
         sys.path.insert(0, str(task.path.absolute().parent))
     if b"google.colab" in task.source:
         stand_in_for_colab()
+    if b"compile" in task.source:
+        compile_nothing()
     module = binding.execute(task.source, task.path, _MODULE)
     sys.modules[_MODULE] = module
     if task.layout is not None:

@@ -20,9 +20,10 @@ from gpt2_small.checker.layouts.judged_parts import LayoutRequest
 from gpt2_small.checker.mistakes.lines.claim_lines import ClaimLines, quoted, quoted_error
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import has_the_stages
 from gpt2_small.checker.mistakes.matching.naming import name_mistake
-from gpt2_small.checker.sandbox.child_runner import LoadedFile, Observer
+from gpt2_small.checker.sandbox.child_runner import LoadedFile, Observer, PartOutcome
 from gpt2_small.checker.sandbox.limits import close_to_others
 from gpt2_small.checker.sandbox.messages import read_frame, visible, write_frame
+from gpt2_small.checker.sandbox.own_parts import HeldResults, failures, needed_parts
 from gpt2_small.checker.sandbox.task import ChildTask, Limits
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.checker.verdict import ABSENT, REMARK, STAND_INS, PartReport, Result, Status
@@ -132,18 +133,38 @@ class CheckRequest:
                 for claim in self.claims(part, exercises)
             ]
             return [self.kept(JudgedClaim(result, {})) for result in results], PartReport()
-        alone = [claim for claim in self.claims(part, exercises) if not claim.together]
-        outcome = replace(self.observer, exercises=exercises).look((part,), alone)
+        parts, outcome = self.alone(part, loaded, exercises)
         judged = [one.with_line(loaded.code_lines.get(part)) for one in outcome.judged]
         statuses = {one.result.status for one in judged}
         for claim in self.claims(part, exercises):
             if claim.together:
-                judged += self.together(claim, part, statuses)
+                judged += self.together(claim, parts, statuses)
         report = PartReport(printed=outcome.printed)
         if any(one.result.status == "failed" for one in judged) and self.naming:
-            report = self.named(part, judged, outcome.printed, exercises)
+            report = self.named(parts, judged, outcome.printed, exercises)
             report = self.layout.with_mistake_inside(report, part, judged, self.seed)
         return judged, report
+
+    def alone(
+        self, part: str, loaded: LoadedFile, exercises: ExerciseSet
+    ) -> tuple[tuple[str, ...], PartOutcome]:
+        """Judge a part with the reference's other parts; returns the file's parts in use.
+
+        If it calls more of other parts than the contract states, the file's own are used in their
+        place, and the outcome counts if more claims hold then.
+        """
+        claims = [claim for claim in self.claims(part, exercises) if not claim.together]
+        held = HeldResults(self.say_result)
+        observer = replace(self.observer, exercises=exercises, on_result=held.take)
+        parts: tuple[str, ...] = (part,)
+        outcomes = {parts: observer.look(parts, claims)}
+        own = [] if self.layout.layout else [p for p in exercises.parts if p in loaded.names]
+        while needed := needed_parts(outcomes[parts].judged, own, used=parts):
+            parts = (*needed, *parts)
+            outcomes[parts] = observer.look(parts, claims)
+        best = min(outcomes, key=lambda parts: failures(outcomes[parts].judged))
+        held.say(outcomes[best].judged)
+        return best, outcomes[best]
 
     def claims(self, part: str, exercises: ExerciseSet) -> list[Claim]:
         """A part's claims; those about several parts only if all of them are checked."""
@@ -153,13 +174,17 @@ class CheckRequest:
             if set(claim.together) <= set(self.parts) and not self.layout.leaves_out(part, claim)
         ]
 
-    def together(self, claim: Claim, part: str, statuses: set[Status]) -> list[JudgedClaim]:
+    def together(
+        self, claim: Claim, needed: Sequence[str], statuses: set[Status]
+    ) -> list[JudgedClaim]:
         """Judge a claim about a part with the file's other parts, if it passes alone.
 
         The reference replaces other parts that failed, so that a mistake fails only its own part.
 
+        needed: the part, after those of the file that it cannot be called without.
         statuses: the results of the claims about the part alone.
         """
+        part = needed[-1]
         if statuses == {"not_written"}:
             result = Result(part, claim.name, "not_written", message=f"{part} is not written yet")
             return [self.kept(JudgedClaim(result, {}))]
@@ -167,8 +192,9 @@ class CheckRequest:
             result = Result(part, claim.name, "waiting", message=f"waits for {part}")
             return [self.kept(JudgedClaim(result, {}))]
         others = [p for p in claim.together if p != part]
-        order: Sequence[str] = [p for p in others if p in self.passed] + [part]
-        replaced = [p for p in others if p not in self.passed]
+        kept = {*self.passed, *needed}
+        order: Sequence[str] = [p for p in others if p in kept] + [part]
+        replaced = [p for p in others if p not in kept]
         judged = self.observer.look(order, [claim]).judged
         return [_with_stand_ins(one, replaced) for one in judged]
 
@@ -178,13 +204,21 @@ class CheckRequest:
         return judged
 
     def named(
-        self, part: str, judged: list[JudgedClaim], printed: str, exercises: ExerciseSet
+        self,
+        parts: Sequence[str],
+        judged: list[JudgedClaim],
+        printed: str,
+        exercises: ExerciseSet,
     ) -> PartReport:
-        """The mistakes that explain the observations, and the first wrong line."""
+        """The mistakes that explain the last part's observations, and its first wrong line.
+
+        parts: those with the file's own code.
+        """
+        part = parts[-1]
         seen = {one.result.check: one.seen for one in judged if one.seen}
         failed = [one.result.check for one in judged if one.result.status == "failed"]
         is_traced = has_the_stages(part, self.seed, exercises)
-        traces = self.observer.traces((part,)) if is_traced else {}
+        traces = self.observer.traces(parts) if is_traced else {}
         naming = name_mistake(part, seen, failed, self.seed, traces, exercises)
         source = self.observer.task.source
         places = ClaimLines(part, self.seed, traces, source, exercises, failed)

@@ -1,5 +1,6 @@
 """State the claims about generate: greedy continuations, the window, options, modes, refusals."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from gpt2_small.checker.claims.observing.refusals import ending
 
 PART = "generate"
 N_CTX, D_VOCAB = probes.SIZES["n_ctx"], probes.SIZES["d_vocab"]
-_DRAWS = 4000
+_DRAWS = 1000
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {},
     {"temperature": 2.5},
@@ -38,14 +39,14 @@ def prompt(seed: int, seq: int) -> Tensor:
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    got = module.generate(model_of(module, seed), prompt(seed, 4), 3, temperature=0)
+    got = module.generate(model_of(module, seed), prompt(seed, 4), 3, temperature=0.0)
     got = probes.tensor(got, "what generate returns")
     return {"what generate returns": f"{got.dtype} with {got.dim()} axes"}
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
     """Greedy continuations of one prompt, and of three below n_ctx, reaching and crossing it."""
-    alone = module.generate(model_of(module, seed), prompt(seed, 1)[:1], 3, temperature=0)
+    alone = module.generate(model_of(module, seed), prompt(seed, 1)[:1], 3, temperature=0.0)
     seen: dict[str, Entry] = {"the tokens after a single prompt of 1 and 3 new": alone}
     seen.update(_greedy(module, seed, (1, 5), (4, 7), (N_CTX - 2, 8)))
     return seen
@@ -61,26 +62,34 @@ def _greedy(module: ModuleType, seed: int, *sizes: tuple[int, int]) -> Observati
     Random parameters repeat a few tokens whatever they read, so that a second model shows what it
     is given.
     """
-    models = {"": model_of(module, seed), " of a model that hashes them": Hashing(module)}
+    models = {"": model_of(module, seed), " of a model that hashes them": answering(module, hashed)}
     seen: dict[str, Entry] = {}
     for name, model in models.items():
         for seq, new in sizes:
-            got = module.generate(model, prompt(seed, seq), new, temperature=0)
+            got = module.generate(model, prompt(seed, seq), new, temperature=0.0)
             seen[f"the tokens after a prompt of {seq} and {new} new{name}"] = got
     return seen
 
 
-class Hashing(nn.Module):
-    """A model whose most likely token depends on every token and position up to there."""
+def answering(module: ModuleType, answer: Callable[[Tensor], Tensor], **changes: Any) -> nn.Module:
+    """A Transformer whose logits are a function of its tokens.
 
-    def __init__(self, module: ModuleType) -> None:
-        super().__init__()
-        self.config = probes.config(module)
+    It has a Transformer's parameters and parts, whose device and sizes `generate` may read.
+    """
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        position = torch.arange(1, tokens.shape[1] + 1)
-        hashed = ((7 * tokens + 3) * (position.square() + 5)).cumsum(dim=1) + 11 * tokens
-        return torch.nn.functional.one_hot(hashed % D_VOCAB, D_VOCAB).float()
+    class Answering(module.Transformer):  # type: ignore[misc, name-defined]
+        def forward(self, tokens: Tensor) -> Tensor:
+            return answer(tokens)
+
+    model: nn.Module = Answering(probes.config(module, **changes))
+    return model
+
+
+def hashed(tokens: Tensor) -> Tensor:
+    """Logits whose most likely token depends on every token and position up to there."""
+    position = torch.arange(1, tokens.shape[1] + 1)
+    sums = ((7 * tokens + 3) * (position.square() + 5)).cumsum(dim=1) + 11 * tokens
+    return torch.nn.functional.one_hot(sums % D_VOCAB, D_VOCAB).float()
 
 
 def nothing_new(module: ModuleType, seed: int) -> Observation:
@@ -91,19 +100,15 @@ def nothing_new(module: ModuleType, seed: int) -> Observation:
     }
 
 
-class Fixed(nn.Module):
-    """A model with constant logits at the last position, and others before it."""
+def fixed(module: ModuleType, logits: Tensor) -> nn.Module:
+    """A Transformer with constant logits at the last position, and zeros before it."""
 
-    def __init__(self, module: ModuleType, logits: Tensor) -> None:
-        super().__init__()
-        self.config = probes.config(module, d_vocab=len(logits))
-        self.logits = logits
-
-    def forward(self, tokens: Tensor) -> Tensor:
+    def answer(tokens: Tensor) -> Tensor:
         batch, seq = tokens.shape
-        return torch.cat(
-            [torch.zeros(batch, seq - 1, len(self.logits)), self.logits.repeat(batch, 1, 1)], dim=1
-        )
+        earlier = torch.zeros(batch, seq - 1, len(logits))
+        return torch.cat([earlier, logits.repeat(batch, 1, 1)], dim=1)
+
+    return answering(module, answer, d_vocab=len(logits))
 
 
 def fixed_logits() -> Tensor:
@@ -115,7 +120,7 @@ def drawn(module: ModuleType, seed: int) -> Observation:
     seen: dict[str, Entry] = {}
     for setting in _SETTINGS:
         got = module.generate(
-            Fixed(module, fixed_logits()),
+            fixed(module, fixed_logits()),
             torch.zeros(_DRAWS, 2, dtype=torch.int64),
             2,
             generator=probes.draws(seed, str(setting)),
@@ -178,7 +183,7 @@ def modes(module: ModuleType, seed: int) -> Observation:
     seen: dict[str, Entry] = {}
     for training in (True, False):
         model = model_of(module, seed, dropout=0.4).train(training)
-        got = module.generate(model, prompt(seed, 4), 6, temperature=0)
+        got = module.generate(model, prompt(seed, 4), 6, temperature=0.0)
         before = "training" if training else "evaluation"
         seen[f"the tokens of a model in {before} mode with dropout"] = got
         found = {each.training for each in model.modules()}
@@ -192,23 +197,18 @@ def modes(module: ModuleType, seed: int) -> Observation:
     return seen
 
 
-class Breaking(Fixed):
-    """A model whose second call raises an error."""
-
-    calls = 0
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        self.calls += 1
-        if self.calls == 2:
-            raise RuntimeError("out of memory")
-        return super().forward(tokens)
-
-
 def mode_after_error(module: ModuleType, _seed: int) -> Observation:
-    """The mode of a model in training mode after an error in its forward pass."""
-    model = Breaking(module, fixed_logits()).train()
+    """The mode of a model in training mode after an error in its second forward pass."""
+    model, calls = fixed(module, fixed_logits()).train(), []
+
+    def breaking(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+
+    model.register_forward_pre_hook(breaking)
     with suppress(RuntimeError):
-        module.generate(model, torch.zeros(2, 3, dtype=torch.int64), 4, temperature=0)
+        module.generate(model, torch.zeros(2, 3, dtype=torch.int64), 4, temperature=0.0)
     return {"the mode after an error in the model": "training" if model.training else "evaluation"}
 
 
@@ -216,7 +216,7 @@ def without_gradients(module: ModuleType, seed: int) -> Observation:
     """Whether the logits require gradients, which would accumulate in memory."""
     model, kept = model_of(module, seed), []
     model.register_forward_hook(lambda _m, _i, logits: kept.append(logits.requires_grad))
-    module.generate(model, prompt(seed, 4), 2, temperature=0)
+    module.generate(model, prompt(seed, 4), 2, temperature=0.0)
     return {"the recording of gradients while generating": "on" if any(kept) else "off"}
 
 
@@ -224,7 +224,7 @@ def window(module: ModuleType, seed: int) -> Observation:
     """The longest sequence passed to the model."""
     model, lengths = model_of(module, seed), [0]
     model.register_forward_pre_hook(lambda _m, given: lengths.append(given[0].shape[1]))
-    module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0)
+    module.generate(model, prompt(seed, N_CTX - 2), 6, temperature=0.0)
     return {"the longest sequence the model is given, for an n_ctx of 12": str(max(lengths))}
 
 
@@ -236,13 +236,13 @@ def whatever_follows(module: ModuleType, seed: int) -> Observation:
         certain[token] = 20.0
         given = torch.full((2, 3), 1)
         name = f"the tokens when {token} of {d_vocab} is drawn every time"
-        seen[name] = module.generate(Fixed(module, certain), given, 4, temperature=0)
+        seen[name] = module.generate(fixed(module, certain), given, 4, temperature=0.0)
     return seen
 
 
 def untouched(module: ModuleType, seed: int) -> Observation:
     given = prompt(seed, 6)
-    module.generate(model_of(module, seed), given, 4, temperature=0)
+    module.generate(model_of(module, seed), given, 4, temperature=0.0)
     return {"the prompt after the call": given}
 
 

@@ -95,10 +95,15 @@ def decays(module: ModuleType, seed: int) -> Observation:
 
 
 def usable(module: ModuleType, seed: int) -> Observation:
-    """Whether AdamW accepts the groups, and a step with zero gradients shrinks decayed weights."""
+    """Whether AdamW accepts the groups, and a step with zero gradients shrinks decayed weights.
+
+    As `train` does, it sets the learning rate of every group, which may have one of its own.
+    """
     model = TIED.build(module, seed).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = torch.optim.AdamW(module.parameter_groups(model, weight_decay=0.5), lr=0.1)
+    optimizer = torch.optim.AdamW(module.parameter_groups(model, weight_decay=0.5))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

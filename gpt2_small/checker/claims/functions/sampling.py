@@ -57,10 +57,11 @@ def greedy(module: ModuleType, seed: int) -> Observation:
     """Tokens at temperature 0, alone and with cuts that keep the most likely token."""
     rows = torch.randn(40, 29, generator=probes.draws(seed, "greedy"))
     return {
-        "the tokens at temperature 0": module.sample(rows, temperature=0),
-        "the tokens at temperature 0.0": module.sample(rows, temperature=0.0),
-        "the tokens at temperature 0 with top_k=3": module.sample(rows, temperature=0, top_k=3),
-        "the tokens at temperature 0 with top_p=0.9": module.sample(rows, temperature=0, top_p=0.9),
+        "the tokens at temperature 0": module.sample(rows, temperature=0.0),
+        "the tokens at temperature 0 with top_k=3": module.sample(rows, temperature=0.0, top_k=3),
+        "the tokens at temperature 0 with top_p=0.9": module.sample(
+            rows, temperature=0.0, top_p=0.9
+        ),
     }
 
 
@@ -68,7 +69,7 @@ def single_row(module: ModuleType, seed: int) -> Observation:
     """Tokens for one row of logits, under settings that leave one token."""
     row = torch.randn(1, 29, generator=probes.draws(seed, "single row"))
     settings: tuple[dict[str, Any], ...] = (
-        {"temperature": 0},
+        {"temperature": 0.0},
         {"top_k": 1},
         {"temperature": 0.5, "top_k": 1, "top_p": 0.9},
     )

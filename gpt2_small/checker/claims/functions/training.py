@@ -88,8 +88,11 @@ def training(module: ModuleType, seed: int) -> Observation:
 
 
 def schedule(module: ModuleType, seed: int) -> Observation:
-    """The steps passed to the schedule, and the rates of all groups at each update."""
-    asked: list[int] = []
+    """The steps passed to the schedule, and the rates of all groups at each update.
+
+    Asking for later steps too changes no rate: torch's LambdaLR asks one step ahead.
+    """
+    steps, asked = plan(seed), set()
     model = fresh_model(module, seed)
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
@@ -100,12 +103,12 @@ def schedule(module: ModuleType, seed: int) -> Observation:
     )
 
     def asking(step: int) -> float:
-        asked.append(step)
+        asked.add(step)
         return rate_of(step)
 
-    list(module.train(model, plan(seed), optimizer, schedule=asking))
+    list(module.train(model, steps, optimizer, schedule=asking))
     return {
-        "the steps given to the schedule": str(sorted(set(asked))),
+        "the steps given to the schedule": str(sorted(step for step in asked if step < len(steps))),
         "the learning rate of both groups at each update": torch.tensor(used, dtype=torch.float64),
     }
 

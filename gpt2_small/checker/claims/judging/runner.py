@@ -5,11 +5,12 @@ runs none of the file's code. `judge` does both in this process, for trusted mod
 """
 
 import inspect
+import sys
 import time
 import traceback
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from gpt2_small import binding
 from gpt2_small.checker.claims import Claim
 from gpt2_small.checker.claims.judging.failure import Failure
+from gpt2_small.checker.claims.judging.tolerances import CLAIMS, REMARKS
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
 from gpt2_small.checker.difference_messages import explain_difference
 from gpt2_small.checker.error_explanations import explain_error, is_own_refusal
@@ -169,7 +171,7 @@ def difference(
     first, *further = expected(claim, seed, exercises)
     for wanted in (first, *further):
         mine = seen if wanted is first else {name: seen[name] for name in wanted if name in seen}
-        name = first_difference(mine, wanted)
+        name = first_difference(mine, wanted, CLAIMS if claim.required else REMARKS)
         if name is not None:
             return explain_difference(name, mine.get(name), wanted.get(name))
     return None
@@ -233,14 +235,47 @@ def stand_in(
 ) -> None:
     """Replace all parts of a module but these with the reference's, in place.
 
+    Other names of these parts, also in modules beside the file, and their places in tuples, lists,
+    sets and dictionaries are replaced too: `isinstance(layer, NO_DECAY)` holds for the reference's
+    layers.
+
     others: a module with the reference's other parts, which then use these; default: the
         reference, which is shared, and uses its own.
     """
     keep, source = set(written), others or reference(exercises)
+    replaced: dict[int, Any] = {}
     for name in exercises.parts:
         if name not in keep and hasattr(source, name):
+            replaced[id(getattr(module, name, source))] = getattr(source, name)
             setattr(module, name, getattr(source, name))
         elif others is not None and name in keep and hasattr(module, name):
             setattr(others, name, getattr(module, name))
+    for each in _own_modules(module):
+        for name, value in list(vars(each).items()):
+            if not name.startswith("__"):
+                setattr(each, name, _with_replaced(value, replaced))
     if not hasattr(module, "TransformerConfig") and hasattr(source, "TransformerConfig"):
         setattr(module, "TransformerConfig", source.TransformerConfig)  # noqa: B010
+
+
+def _own_modules(module: ModuleType) -> list[ModuleType]:
+    """A file's module, and those of its folder that define some of its names."""
+    folder = Path(str(module.__file__)).parent
+    names = {str(getattr(value, "__module__", None)) for value in vars(module).values()}
+    found = [sys.modules[name] for name in sorted(names) if name in sys.modules]
+    files = {each: Path(getattr(each, "__file__", None) or "/") for each in found}
+    beside = [each for each, file in files.items() if file.is_relative_to(folder)]
+    return [module, *(m for m in beside if "site-packages" not in files[m].parts and m != module)]
+
+
+def _with_replaced(value: Any, replaced: Mapping[int, Any]) -> Any:
+    """A value, or its elements if it is a collection, replaced where `replaced` has its id."""
+    if id(value) in replaced:
+        return replaced[id(value)]
+    if type(value) is dict and any(id(each) in replaced for each in [*value, *value.values()]):
+        swapped = {replaced.get(id(k), k): replaced.get(id(v), v) for k, v in value.items()}
+        value.clear()
+        value.update(swapped)
+    elif type(value) in (tuple, list, set, frozenset) and any(id(v) in replaced for v in value):
+        return type(value)(replaced.get(id(each), each) for each in value)
+    return value

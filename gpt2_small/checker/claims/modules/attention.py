@@ -20,7 +20,9 @@ from gpt2_small.checker.claims.observing.subject import Subject
 
 _DROPPED = "the output of heads that write ones, in training mode with dropout 0.25"
 
-SUBJECT = Subject("MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1))
+SUBJECT = Subject(
+    "MultiHeadAttention", probes.residual, scales=(1.0, 4.0, 0.1), output_weight=1 / 4
+)
 # A mask of GPT-2's n_ctx, 1024, would be too small here.
 LONG = Subject("MultiHeadAttention", probes.residual, settings={"n_ctx": 1030})
 

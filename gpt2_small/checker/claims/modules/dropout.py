@@ -92,9 +92,9 @@ def _double(entry: object) -> Tensor:
 
 
 def parts_drop_nothing(model: nn.Module) -> None:
-    """Put the parts inside a part in evaluation mode."""
+    """Put the parts inside a part, and their subclasses, in evaluation mode."""
     for child in model.modules():
-        if child is not model and type(child).__name__ in PARTS:
+        if child is not model and any(kind.__name__ in PARTS for kind in type(child).mro()):
             child.eval()
 
 

@@ -154,13 +154,12 @@ def what_the_first_block_reads(module: ModuleType, seed: int) -> Observation:
     """
     model = TIED.build(module, seed, dropout=DROPOUT)
     given, read = probes.tokens(seed, "first block", batch=8), []
-    first: Any = model.blocks[0]  # type: ignore[index]
+    first: Any = model.get_submodule("blocks.0")
     forward = first.forward
 
-    def noted(residual: Tensor) -> Tensor:
-        read.append(residual)
-        output: Tensor = forward(residual)
-        return output
+    def noted(*given: Any, **options: Any) -> Any:
+        read.append(next(iter([*given, *options.values()]), None))
+        return forward(*given, **options)
 
     first.forward = noted
     with torch.no_grad():

@@ -130,11 +130,13 @@ def _both(seen: Observation, other: Observation, name: str) -> tuple[Entry | Non
     return seen.get(name), other.get(name)
 
 
-def first_difference(seen: Observation, expected: Observation) -> str | None:
+def first_difference(
+    seen: Observation, expected: Observation, tolerances: Tolerances = CLAIMS
+) -> str | None:
     """The name of the first entry that differs from the expectation."""
     names = [*expected, *(name for name in seen if name not in expected)]
     for name in names:
-        if not entry_distance(*_both(seen, expected, name)) <= 1:
+        if not entry_distance(*_both(seen, expected, name), tolerances=tolerances) <= 1:
             return name
     return None
 

@@ -141,7 +141,7 @@ def _certain(module: ModuleType, file: str, trace: Trace) -> None:
         lines: list[int] = []
         try:
             with watching_lines(file, lines=lines):
-                got = module.generate(generation.Fixed(module, logits), prompt, 4, temperature=0)
+                got = module.generate(generation.fixed(module, logits), prompt, 4, temperature=0.0)
             added = got.shape[1] - prompt.shape[1]
             if not torch.equal(got[:, : prompt.shape[1]], prompt):
                 return

@@ -155,7 +155,7 @@ def _generate(module: ModuleType, file: str, seed: int) -> Trace:
     whole = nn.ModuleList([model])
     try:
         with recorder.watching(whole), recorder:
-            recorder.ends_with(module.generate(model, tokens, 3, temperature=0))
+            recorder.ends_with(module.generate(model, tokens, 3, temperature=0.0))
     except Exception:
         pass
     return recorder.trace
@@ -169,7 +169,7 @@ _FUNCTIONS: dict[str, dict[str, Record]] = {
     },
     "sample": {
         "": partial(_sample, settings=SAMPLING),
-        "greedy": partial(_sample, settings={"temperature": 0}),
+        "greedy": partial(_sample, settings={"temperature": 0.0}),
         "no generator": partial(_sample, settings={"generator": None}),
     },
     "generate": {"": _generate, "options": generating},

@@ -1,6 +1,7 @@
-"""Provide an inert google.colab.
+"""Provide an inert google.colab and an inert torch.compile.
 
-Notebooks from Colab mount a drive or upload files in their first cell.
+Notebooks from Colab mount a drive or upload files in their first cell. Compiling a function takes
+longer than a check may, and changes no result.
 """
 
 import importlib.util
@@ -8,6 +9,8 @@ import sys
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+import torch
 
 
 class _Inert:
@@ -48,6 +51,15 @@ def stand_in_for_colab() -> None:
         module = _Colab(f"google.colab.{name}")
         sys.modules[module.__name__] = module
         setattr(colab, name, module)
+
+
+def compile_nothing() -> None:
+    """Make torch.compile return its function, or its module, as it is."""
+
+    def uncompiled(model: Any = None, **_: Any) -> Any:
+        return (lambda model: model) if model is None else model
+
+    torch.compile = uncompiled
 
 
 def _is_installed(name: str) -> bool:
