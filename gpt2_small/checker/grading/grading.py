@@ -125,7 +125,7 @@ def before_the_last_part(results: Sequence[Result], parts: Sequence[str]) -> lis
 
 def remarks_on(submission: Submission, row: GradeRow) -> list[str]:
     """The instructor's remarks on a checked file, the most important first."""
-    said = [f"a link to {submission.link}"] if submission.link else []
+    said = [*submission.notes, *([f"a link to {submission.link}"] if submission.link else [])]
     said += originality.remarks_on(submission.source, row.done, row.exercises, row.accesses)
     for helper, text in submission.helpers.items():
         if any(access.startswith(f"{HELPER}{helper}") for access in row.accesses):

@@ -3,28 +3,26 @@
 import contextlib
 import hashlib
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpt2_small import binding
 from gpt2_small.checker import exercise_sets
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.grading import student_names
+from gpt2_small.checker.grading.student_folders import (
+    MOST_BYTES,
+    SUFFIXES,
+    entries_of,
+    python_files,
+    solution_in,
+)
 from gpt2_small.errors import UserError
 
-PREFERRED = ("my_gpt2.py", "my_gpt2.ipynb")
-_SUFFIXES = (".py", ".ipynb")
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar")
-# Files of operating systems, editors and this kit, which are not submissions.
-_LEFT_BEHIND = (
-    ".DS_Store", ".git", ".gitattributes", ".gitignore", ".idea", ".ipynb_checkpoints",
-    ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv", ".vscode", "Thumbs.db", "__MACOSX",
-    "__pycache__", "desktop.ini",
-)  # fmt: skip
-_MOST_BYTES = 10_000_000
-_MOST_HELPERS = 1000
+_TOO_LARGE = "larger than 10 MB; clear the outputs of a notebook"
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Submission:
     link: the target of a symbolic link.
     is_alone: whether the file has a folder of its own.
     helpers: the texts of that folder's other Python files, by their path in it.
+    notes: remarks on how it was handed in.
     """
 
     student: str
@@ -51,6 +50,7 @@ class Submission:
     link: str | None = None
     is_alone: bool = False
     helpers: Mapping[str, bytes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str | None:
@@ -85,7 +85,7 @@ def submissions(folder: Path) -> list[Submission]:
         what = "is a file" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {what}; give the folder with the students' files")
     try:
-        entries = _entries(folder)
+        entries = entries_of(folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from error
     found = [_read(_chosen(entry)) for entry in entries]
@@ -95,77 +95,29 @@ def submissions(folder: Path) -> list[Submission]:
             f"{folder} contains no Python files{besides}; put in it a .py file or a notebook, or a "
             "folder with one, for each student"
         )
-    return _named_apart(found)
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(
-        folder / name
-        for name in os.listdir(folder)
-        if name not in _LEFT_BEHIND
-        and not name.startswith("._")
-        and not name.endswith(".progress.json")
-    )
+    return _named_apart(found, [entry.name for entry in entries])
 
 
 def _chosen(entry: Path) -> Submission:
     """The file of an entry in the class's folder, or why it has none."""
     if entry.is_dir():
-        found = replace(_inside(entry), student=_without_suffix(entry.name), is_alone=True)
+        student, chosen = student_names.of_folder(entry.name), solution_in(entry)
         link = os.fspath(entry.resolve()) if entry.is_symlink() else None
-        return replace(found, link=link)
+        if isinstance(chosen, str):
+            return Submission(student, entry, chosen, link=link)
+        return Submission(student, chosen, link=link, is_alone=True)
     suffix = entry.suffix.lower()
     if entry.name.startswith("."):
         return Submission(entry.name, entry, "a hidden file; rename it to have it graded")
-    if suffix in _SUFFIXES:
-        return Submission(entry.stem, entry)
+    if suffix in SUFFIXES:
+        student, notes = student_names.of_file(entry.stem)
+        return Submission(student, entry, notes=notes)
     if suffix in _ARCHIVES:
         problem = f"a {suffix} archive; unpack it into a folder of the student's name"
     else:
         kind = f"a {suffix} file" if suffix else "a file without a suffix"
         problem = f"{kind}, neither Python (.py) nor a notebook (.ipynb)"
     return Submission(entry.stem, entry, problem)
-
-
-def _without_suffix(name: str) -> str:
-    """A folder's name without Moodle's suffix after the student's name and number."""
-    return re.sub(r"(?<=.)_assignsubmission_file_?$", "", name)
-
-
-def _inside(folder: Path) -> Submission:
-    """The solution in a student's folder, at its top or in an inner folder."""
-    try:
-        entries = _entries(folder)
-        files = [file for file in entries if file.suffix in _SUFFIXES and not file.is_dir()]
-        if not files:
-            files = [
-                file
-                for file in sorted(folder.rglob("*"))
-                if file.suffix in _SUFFIXES
-                and not file.is_dir()
-                and not any(name in _LEFT_BEHIND for name in file.relative_to(folder).parts)
-                and not file.name.startswith("._")
-            ]
-    except OSError as error:
-        return Submission(folder.name, folder, f"the folder cannot be read: {error.strerror}")
-    for name in PREFERRED:
-        preferred = [file for file in files if file.name == name]
-        if len(preferred) == 1:
-            return Submission(folder.name, preferred[0])
-    if len(files) == 1:
-        return Submission(folder.name, files[0])
-    if files:
-        problem = f"the folder holds {len(files)} Python files, not one of them {PREFERRED[0]}"
-    elif entries:
-        problem = f"no Python file in the folder, which holds {_listed(entries)}"
-    else:
-        problem = "the folder is empty"
-    return Submission(folder.name, folder, problem)
-
-
-def _listed(entries: Sequence[Path], most: int = 3) -> str:
-    names = ", ".join(entry.name for entry in entries[:most])
-    return names if len(entries) <= most else f"{names} and {len(entries) - most} more"
 
 
 def _read(submission: Submission) -> Submission:
@@ -177,8 +129,8 @@ def _read(submission: Submission) -> Submission:
     try:
         if file.exists() and not file.is_file():
             return replace(submission, problem="not a regular file", link=link)
-        if file.stat().st_size > _MOST_BYTES:
-            return replace(submission, problem="larger than 10 MB", link=link)
+        if file.stat().st_size > MOST_BYTES:
+            return replace(submission, problem=_TOO_LARGE, link=link)
         content = file.read_bytes()
     except OSError as error:
         broken = "a link to a file that does not exist"
@@ -197,17 +149,24 @@ def _read(submission: Submission) -> Submission:
 def _helpers(file: Path) -> dict[str, bytes]:
     """The other Python files of a file's folder, which it can import, by their path in it."""
     found = {}
-    for path in sorted(file.parent.rglob("*.py"))[:_MOST_HELPERS]:
+    for path in python_files(file.parent):
         with contextlib.suppress(OSError):
-            if path != file and path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            if path != file and path.is_file() and path.stat().st_size <= MOST_BYTES:
                 found[str(path.relative_to(file.parent))] = path.read_bytes()
     return found
 
 
-def _named_apart(found: Iterable[Submission]) -> list[Submission]:
-    """Submissions with unique names: `anna.py` beside `anna.ipynb` keep their suffixes."""
-    found = list(found)
-    counts = Counter(submission.student for submission in found)
+def _named_apart(found: Sequence[Submission], files: Sequence[str]) -> list[Submission]:
+    """Submissions with unique names, and with a remark on those of one student."""
+    counts = Counter(one.student for one in found if one.problem is None)
+    names = student_names.told_apart([one.student for one in found], files)
     return [
-        replace(one, student=one.file.name) if counts[one.student] > 1 else one for one in found
+        replace(
+            one,
+            student=name,
+            notes=(*one.notes, f"one of {counts[one.student]} files of {one.student}")
+            if counts[one.student] > 1
+            else one.notes,
+        )
+        for one, name in zip(found, names, strict=True)
     ]
