@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.grading import originality
-from gpt2_small.checker.grading.student_rows import GradeRow, note_copies
+from gpt2_small.checker.grading.student_rows import GradeRow, note_copies, note_other_sets
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
@@ -63,6 +63,7 @@ class Grading:
     def _finish(self, handed_in: Sequence[Submission]) -> None:
         """Add remarks that need all rows."""
         note_copies(self.rows)
+        note_other_sets(self.rows)
         for submission, row in zip(handed_in, self.rows, strict=False):
             alarm = submission.alarm()
             if alarm is not None:
@@ -80,6 +81,8 @@ class Grading:
             self._check(checker, submission, row)
         except UserError as error:
             row.error = str(error)
+        except Exception as error:  # one file must not end the grading of the others
+            row.error = f"{row.file}: it could not be graded ({type(error).__name__}: {error})"
         finally:
             self._checkers.put(checker)
         row.seconds = time.monotonic() - started

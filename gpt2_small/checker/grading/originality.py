@@ -36,7 +36,7 @@ def remarks_on(
     exercises: ExerciseSet = GPT2,
     accesses: Sequence[str] = (),
 ) -> list[str]:
-    """Remarks on a file for the instructor; of a text that is not Python, what it accessed.
+    """Remarks on a file for the instructor; of a text that cannot be read, what it accessed.
 
     done: the parts that hold, which the file should define.
     """
@@ -44,7 +44,10 @@ def remarks_on(
     if tree is None:
         return list(accesses)
     missing = [f"{part} holds, but is not defined in the file" for part in undefined(tree, done)]
-    return missing + remarks(tree, exercises, accesses)
+    try:
+        return missing + remarks(tree, exercises, accesses)
+    except RecursionError:
+        return [*missing, "code nested too deeply to be reviewed", *accesses]
 
 
 def remarks(

@@ -66,7 +66,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Calls that read files, run code, or inspect the interpreter."""
-    imported = _names_imported(tree)
+    imported, systems = _names_imported(tree), _names_of_sys(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in _BUILTINS:
@@ -75,7 +75,9 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield _line(node), f"calls {_called(node)}"
             case ast.Call(func=ast.Name(id="vars"), args=[first]) if _root(first) in imported:
                 yield _line(node), f"calls vars({ast.unparse(first)})"
-            case ast.Attribute(value=value, attr=name) if name in _OF_SYS and _is_sys(value, tree):
+            case ast.Attribute(value=value, attr=name) if name in _OF_SYS and _is_sys(
+                value, systems
+            ):
                 yield _line(node), f"uses sys.{name}"
             case ast.ImportFrom(module="sys", names=names):
                 for alias in names:
@@ -91,15 +93,15 @@ def _calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield _line(node), "names solution.py"
 
 
-def _is_sys(node: ast.expr, tree: ast.Module) -> bool:
-    """Whether an expression is `sys`, under its own name, another, or a module's."""
-    names = {"sys"} | {
-        alias.asname or alias.name
-        for statement in ast.walk(tree)
-        if isinstance(statement, ast.Import)
-        for alias in statement.names
-        if alias.name == "sys"
-    }
+def _names_of_sys(tree: ast.Module) -> set[str]:
+    """The names under which a file has imported `sys`."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.Import))
+    aliases = (alias for node in imports for alias in node.names if alias.name == "sys")
+    return {"sys", *(alias.asname or alias.name for alias in aliases)}
+
+
+def _is_sys(node: ast.expr, names: set[str]) -> bool:
+    """Whether an expression is `sys`, under one of these names, or another module's."""
     return getattr(node, "id", None) in names or getattr(node, "attr", None) == "sys"
 
 

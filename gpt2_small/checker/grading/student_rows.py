@@ -119,3 +119,13 @@ def note_copies(rows: Iterable[GradeRow]) -> None:
             others = [other.student for other in group if other is not row]
             if others:
                 row.remarks.insert(0, f"the same code as {', '.join(others)}")
+
+
+def note_other_sets(rows: Sequence[GradeRow]) -> None:
+    """Add remarks to rows of another exercise set than most: a file names its own."""
+    sets = Counter(row.exercises.name for row in rows if row.not_graded is None)
+    most = max(sets, key=lambda name: sets[name], default="")
+    for row in rows:
+        if row.not_graded is None and row.exercises.name != most:
+            name = row.exercises.name
+            row.remarks.insert(0, f"judged as {name!r}, which the file names, not as {most!r}")

@@ -22,6 +22,8 @@ from gpt2_small.checker.grading.student_folders import (
 from gpt2_small.errors import UserError
 
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar")
+# Forty times the reference; the syntax tree of 1 MB can take 1 GB of memory.
+_MOST_CODE = 1_000_000
 _TOO_LARGE = "larger than 10 MB; clear the outputs of a notebook"
 
 
@@ -141,6 +143,8 @@ def _read(submission: Submission) -> Submission:
         submission = replace(submission, helpers=_helpers(file))
     try:
         source = binding.python_of(file, content)
+        if len(source) > _MOST_CODE:
+            return replace(submission, problem="more than 1 MB of code")
         return replace(submission, source=source, exercises=exercise_sets.of_source(source))
     except UserError as error:
         return replace(submission, problem=str(error).removeprefix(f"{file} "))

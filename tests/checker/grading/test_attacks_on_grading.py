@@ -1,6 +1,7 @@
 """Test attacks on grading: on the checking processes and on classmates' files."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ from checking import LIMITS, StartedChecker, check_text, reference_with, started
 from forked import wait_until
 from processes import is_running
 
+from gpt2_small.checker import exercise_set
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.student_rows import GradeRow
-from gpt2_small.checker.grading.submissions import submissions
+from gpt2_small.checker.grading.student_rows import GradeRow, note_other_sets
+from gpt2_small.checker.grading.submissions import Submission, submissions
+from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
 
 linux = pytest.mark.skipif(
@@ -154,12 +157,51 @@ def test_a_text_with_null_bytes_is_listed_as_not_graded(tmp_path: Path, content:
         b"# -*- coding: latin-1 -*-\n# M\xfcller\n" + LAYER_NORM.encode(),
         LAYER_NORM.replace("\n", "\r").encode(),
         pytest.param(
-            (LAYER_NORM + "\n".join(f"x{n} = {n}" for n in range(100_000)) + "\n").encode(),
+            (LAYER_NORM + "\n".join(f"x{n} = {n}" for n in range(60_000)) + "\n").encode(),
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["byte order mark", "Latin-1", "carriage returns", "100,000 lines"],
+    ids=["byte order mark", "Latin-1", "carriage returns", "60,000 lines"],
 )
 def test_an_unusual_text_is_judged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "ann.py").write_bytes(content)
     assert graded(tmp_path)["ann"].done == ["LayerNorm"]
+
+
+def test_no_file_can_end_the_grading_of_the_others(tmp_path: Path) -> None:
+    """Its text can be parsed, but what is written about it cannot be formatted."""
+    (tmp_path / "eve.py").write_text(LAYER_NORM + f"\n\nif 0:\n    torch{'.a' * 600}.os = 1\n")
+    (tmp_path / "bob.py").write_text(LAYER_NORM)
+    rows = graded(tmp_path)
+    assert [rows[name].done for name in ("eve", "bob")] == [["LayerNorm"]] * 2
+    assert "code nested too deeply to be reviewed" in rows["eve"].remarks
+
+
+def test_an_unforeseen_error_costs_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ann", "bob"):
+        (tmp_path / f"{name}.py").write_text("")
+
+    def check(self: Grading, checker: object, submission: Submission, row: GradeRow) -> None:
+        if row.student == "ann":
+            raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(Grading, "_check", check)
+    monkeypatch.setattr(Checker, "warm", lambda *_: None)
+    rows = graded(tmp_path)
+    assert "it could not be graded (RuntimeError: unforeseen)" in str(rows["ann"].error)
+    assert rows["bob"].error is None
+
+
+def test_a_file_of_an_easier_exercise_set_gets_a_remark() -> None:
+    lesson = replace(exercise_set.GPT2, name="norms", parts=("LayerNorm",))
+    rows = [GradeRow("a"), GradeRow("b"), GradeRow("c", exercises=lesson)]
+    note_other_sets(rows)
+    assert [row.remarks for row in rows[:2]] == [[], []]
+    assert rows[2].remarks == ["judged as 'norms', which the file names, not as 'gpt2'"]
+
+
+def test_a_text_of_more_than_a_megabyte_is_not_graded(tmp_path: Path) -> None:
+    (tmp_path / "eve.py").write_text("x = 1\n" * 200_000)
+    (tmp_path / "bob.py").write_text(LAYER_NORM)
+    problems = {one.student: one.problem for one in submissions(tmp_path)}
+    assert problems == {"eve": "more than 1 MB of code", "bob": None}

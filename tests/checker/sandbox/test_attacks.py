@@ -226,6 +226,7 @@ REMARKED = {
     "import subprocess": "imports subprocess",
     "import sys as s; s.modules": "uses sys.modules",
     "from sys import modules": "uses sys.modules",
+    "torch.sys.path_hooks": "uses sys.path_hooks",
     "vars(torch)['sys']": "calls vars(torch)",
     "torch.from_file('a')": "calls from_file",
     "sys._getframe()": "uses _getframe",
