@@ -83,6 +83,13 @@ def test_the_explanation_names_the_next_closest_mistake(tmp_path: Path) -> None:
     assert re.search(r"This explains every result exactly \(next closest: mlp-[a-z-]+\)", naming)
 
 
+def test_a_mistake_without_effect_on_the_output_is_not_the_next_closest(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, wrong_text(find("mlp-exact-gelu")), "MLP")
+    closest = re.search(r"next closest: ([a-z0-9.-]+)\)", verdict.reports["MLP"].naming)
+    assert closest is not None
+    assert closest[1].startswith("mlp-gelu-constant")
+
+
 UNKNOWN = {
     "a step in the scores before the mask, 3 times what it should be": (
         SCALE,

@@ -141,6 +141,11 @@ def _accepted(observed: ObservedPart, is_open: bool) -> str | None:
     return None
 
 
+def _changes_function(observed: ObservedPart, mistake: Mistake) -> bool:
+    """Whether a mistake fails what the part fails of its function, as one of names does not."""
+    return any(observed.wrong.fails((mistake,), name) for name in observed.failed_in("function"))
+
+
 def _text(
     observed: ObservedPart,
     function: FunctionFinding,
@@ -152,7 +157,8 @@ def _text(
     finite = [(m, d) for m, d in function.nearest if math.isfinite(d)]
     is_unknown = not (function.mistakes and function.is_whole)
     most = _CLOSEST_REPORTED * function.from_right if is_unknown else math.inf
-    others = [m for m, d in finite if 0 < d <= most and m not in function.mistakes]
+    others = (m for m, d in finite if 0 < d <= most and m not in function.mistakes)
+    next_closest = next((m.id for m in others if _changes_function(observed, m)), None)
     open_groups = [group for group in unexplained if group != "refusals"]
     found = (_unexplained(observed, group, function.mistakes, beside) for group in open_groups)
     besides = list(filter(None, found))
@@ -162,7 +168,7 @@ def _text(
         beside,
         is_whole=function.is_whole,
         function_failed=bool(observed.failed_in("function")) and not observed.is_unjudged,
-        next_closest=others[0].id if others else None,
+        next_closest=next_closest,
         besides=besides,
         is_exact=is_exact and len(besides) == len(open_groups),
         is_nothing_else=function.is_nothing_else,
