@@ -20,6 +20,8 @@ from gpt2_small.checker.grading.student_rows import (
 _MOST_MISTAKES = 10
 # Characters of a remark in a row.
 _REMARK = 56
+# Characters of a student's name in the table and before a remark, and of a reason in the table.
+_NAME, _SHORT_NAME, _REASON = 72, 36, 200
 
 
 def on_screen(grading: Grading) -> RenderableType:
@@ -39,7 +41,7 @@ def on_screen(grading: Grading) -> RenderableType:
 
 def _grades(rows: Sequence[GradeRow]) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-    table.add_column("student", max_width=24, overflow="ellipsis", no_wrap=True)
+    table.add_column("student", max_width=24, overflow="fold")
     table.add_column("points", justify="right")
     table.add_column("parts", justify="right")
     table.add_column("mistakes", overflow="fold")
@@ -57,13 +59,26 @@ def what_of(row: GradeRow) -> Text:
     """A row's error, or its mistakes, in a few words."""
     if row.error is not None:
         return Text(_one_line(row.error), style="red")
-    unnamed = (f"{part}: {_one_line(row.reasons.get(part, 'wrong'))}" for part in row.unnamed)
-    return Text(", ".join([*row.mistakes, *unnamed]))
+    return Text(", ".join([*row.mistakes, *_reasons(row)]))
+
+
+def _reasons(row: GradeRow) -> list[str]:
+    """The reasons of the parts without a known mistake, equal ones once."""
+    groups: dict[str, list[str]] = {}
+    for part in row.unnamed:
+        why = _one_line(row.reasons.get(part, "wrong"))
+        groups.setdefault(why.partition(": ")[2] or why, []).append(f"{part}: {_cut(why, _REASON)}")
+    more = {1: "", 2: " (and 1 more part)"}
+    return [
+        said[0] + more.get(len(said), f" (and {len(said) - 1} more parts)")
+        for said in groups.values()
+    ]
 
 
 def _about(row: GradeRow, sentence: str) -> Text:
     """One line about a student, truncated to the screen's width."""
-    line = Text(f"{clean(row.student).plain}: {_one_line(sentence)}", overflow="ellipsis")
+    name = clean(row.student, _SHORT_NAME).plain
+    line = Text(f"{name}: {_one_line(sentence)}", overflow="ellipsis")
     line.no_wrap = True
     if sentence.startswith("ALARM"):
         line.stylize("bold red")
@@ -75,8 +90,7 @@ def _first(row: GradeRow) -> str:
     more = len(row.remarks) - 1
     first = row.remarks[0]
     room = _REMARK if more == 0 else _REMARK - 10
-    short = first if len(first) <= room else f"{first[: room - 1]}…"
-    return f"{short} (+{more} more)" if more else short
+    return f"{_cut(first, room)} (+{more} more)" if more else _cut(first, room)
 
 
 def _parts(rows: Sequence[GradeRow]) -> list[RenderableType]:
@@ -108,9 +122,13 @@ def _section(title: str, lines: Sequence[RenderableType]) -> list[RenderableType
     return ["", Text(title, style="bold"), *lines] if lines else []
 
 
-def clean(name: str) -> Text:
-    """A student's name without terminal control characters."""
-    return Text(_one_line(name))
+def clean(name: str, most: int = _NAME) -> Text:
+    """A student's name without terminal control characters, and of at most this length."""
+    return Text(_cut(_one_line(name), most))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _one_line(text: str) -> str:

@@ -1,5 +1,6 @@
 """Write a Markdown file of feedback for each student."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from gpt2_small.files.atomic import make_folder, write_atomically
 
 # Only files that begin with this are replaced.
 _MARK = "<!-- written by gpt2-small grade -->"
+_LONGEST_NAME = 200
 _WORDS = {
     "passed": "right",
     "failed": "wrong",
@@ -36,16 +38,26 @@ def check_folder(folder: Path, handed_in: Path, submissions: Sequence[Submission
 
 
 def path_of(folder: Path, student: str) -> Path:
-    """The path of a student's feedback."""
+    """The path of a student's feedback; a very long name is cut, and told apart by its hash."""
+    name = os.fsencode(student)
+    if len(name) > _LONGEST_NAME:
+        student = f"{student[:50]}-{hashlib.sha256(name).hexdigest()[:12]}"
     return folder / f"{student}.md"
 
 
 def write(folder: Path, rows: Sequence[GradeRow]) -> None:
-    """Write a file for each row. Raises UserError rather than overwrite another file."""
+    """Write a file for each row. Raises UserError, after all others, for one that it could not."""
+    problems = []
     for row in rows:
         path = path_of(folder, row.student)
-        _refuse_another(path)
-        write_atomically(path, as_markdown(row), errors="replace")
+        try:
+            _refuse_another(path)
+            write_atomically(path, as_markdown(row), errors="replace")
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UserError(f"{problems[0]}{more}")
 
 
 def _refuse_another(path: Path) -> None:

@@ -8,7 +8,12 @@ from queue import SimpleQueue
 
 from gpt2_small.checker import kit_version
 from gpt2_small.checker.grading import originality
-from gpt2_small.checker.grading.student_rows import GradeRow, note_copies, note_other_sets
+from gpt2_small.checker.grading.student_rows import (
+    GradeRow,
+    note_copies,
+    note_other_sets,
+    sort_remarks,
+)
 from gpt2_small.checker.grading.submissions import Submission
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
@@ -68,6 +73,7 @@ class Grading:
             alarm = submission.alarm()
             if alarm is not None:
                 row.remarks.insert(0, alarm)
+        sort_remarks(self.rows)
 
     def _row(self, submission: Submission) -> GradeRow:
         row = GradeRow(submission.student, str(submission.file), submission.sha256)

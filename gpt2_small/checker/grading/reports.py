@@ -15,6 +15,7 @@ from gpt2_small.checker.grading.student_rows import (
     state_counts,
 )
 from gpt2_small.checker.report_formats import POINTS
+from gpt2_small.checker.sandbox.messages import visible
 
 FORMAT = "gpt2-small-grades/1"
 _BEFORE = ("student", "points", "parts")
@@ -51,7 +52,7 @@ def as_csv(grading: Grading) -> str:
             row.begun_with or "",
             __version__,
         ]
-        writer.writerow([_no_formula(cell) for cell in cells])
+        writer.writerow([_no_formula(visible(cell)) for cell in cells])
     return text.getvalue()
 
 

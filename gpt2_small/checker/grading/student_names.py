@@ -1,6 +1,7 @@
 """Read a student's name from the name of a file or folder, as learning platforms write it."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -27,12 +28,18 @@ def of_folder(name: str) -> str:
 def told_apart(names: Sequence[str], files: Sequence[str]) -> list[str]:
     """Unique names: `anna.py` beside `anna.ipynb` keep their suffixes.
 
+    Names that differ only in case or in the encoding of accents count as equal, because their
+    feedback would be one file on some systems.
+
     names: the students' names.
     files: the names of their files or folders, which are unique.
     """
-    told, counts = list(names), Counter(names)
-    while max(counts.values(), default=1) > 1:
-        told = [files[at] if counts[name] > 1 else name for at, name in enumerate(told)]
-        if counts == (counts := Counter(told)):
-            break
+    told, before = list(names), None
+    while told != before:
+        before, counts = told, Counter(map(_key, told))
+        told = [files[at] if counts[_key(name)] > 1 else name for at, name in enumerate(told)]
     return told
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from statistics import mean
 
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.grading.outside_access import is_grave
 from gpt2_small.checker.mistakes.mistake import Mistake
 from gpt2_small.checker.report_formats import POINTS
 from gpt2_small.checker.verdict import Status, Verdict
+
+# Named students with the same code.
+_COPIES = 3
 
 
 @dataclass
@@ -118,7 +122,9 @@ def note_copies(rows: Iterable[GradeRow]) -> None:
         for row in group:
             others = [other.student for other in group if other is not row]
             if others:
-                row.remarks.insert(0, f"the same code as {', '.join(others)}")
+                more = f" and {len(others) - _COPIES} more" if len(others) > _COPIES else ""
+                names = ", ".join(others[:_COPIES])
+                row.remarks.insert(0, f"the same code as {names}{more}")
 
 
 def note_other_sets(rows: Sequence[GradeRow]) -> None:
@@ -129,3 +135,15 @@ def note_other_sets(rows: Sequence[GradeRow]) -> None:
         if row.not_graded is None and row.exercises.name != most:
             name = row.exercises.name
             row.remarks.insert(0, f"judged as {name!r}, which the file names, not as {most!r}")
+
+
+def sort_remarks(rows: Iterable[GradeRow]) -> None:
+    """Sort every row's remarks: alarms, then accesses to a GPT-2 or to others' files."""
+
+    def rank(remark: str) -> int:
+        what = remark.partition(" (line ")[0]
+        about_helper = what.partition(": ")[2]
+        return 0 if remark.startswith("ALARM") else 2 - (is_grave(what) or is_grave(about_helper))
+
+    for row in rows:
+        row.remarks.sort(key=rank)

@@ -27,6 +27,7 @@ from gpt2_small.checker.sandbox.limits import (
 )
 from gpt2_small.checker.sandbox.messages import read_frame, write_frame
 from gpt2_small.checker.sandbox.task import ChildTask
+from gpt2_small.errors import UserError
 
 FORK, END = b"fork", b"end"
 _WORDS = 300
@@ -116,7 +117,10 @@ def _be_the_child(task: ChildTask, sender: int, printed: int, trace: int) -> Non
     except BaseException as error:
         with contextlib.suppress(BaseException):
             assert words is not None
-            words.write(f"{type(error).__name__}: {str(error)[:_WORDS]}\n")
+            kind = (
+                "an error when run again" if isinstance(error, UserError) else type(error).__name__
+            )
+            words.write(f"{kind}: {str(error)[:_WORDS]}\n")
             words.flush()
         child.end(1)
     child.end(0)

@@ -113,9 +113,9 @@ def _write_feedback(grading: "Grading", feedback: Path | None, picture: Path | N
     from gpt2_small.checker.grading import feedback as feedback_files
     from gpt2_small.checker.grading import heat_map
 
-    if feedback is not None:
-        feedback_files.write(feedback, grading.rows)
-        typer.echo(f"Wrote {feedback}: {len(grading.rows)} files of feedback")
     if picture is not None:
         heat_map.write(picture, grading.rows)
         typer.echo(f"Wrote {picture}")
+    if feedback is not None:
+        feedback_files.write(feedback, grading.rows)
+        typer.echo(f"Wrote {feedback}: {len(grading.rows)} files of feedback")

@@ -1,5 +1,6 @@
 """Test attacks on grading: on the checking processes and on classmates' files."""
 
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,20 @@ import pytest
 from checking import LIMITS, StartedChecker, check_text, reference_with, started_checker
 from forked import wait_until
 from processes import is_running
+from rich.console import Console
 
 from gpt2_small.checker import exercise_set
+from gpt2_small.checker.grading import class_screen
 from gpt2_small.checker.grading.grading import Grading
-from gpt2_small.checker.grading.student_rows import GradeRow, note_other_sets
+from gpt2_small.checker.grading.reports import as_csv
+from gpt2_small.checker.grading.student_rows import (
+    GradeRow,
+    note_copies,
+    note_other_sets,
+    sort_remarks,
+)
 from gpt2_small.checker.grading.submissions import Submission, submissions
+from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
 
@@ -205,3 +215,37 @@ def test_a_text_of_more_than_a_megabyte_is_not_graded(tmp_path: Path) -> None:
     (tmp_path / "bob.py").write_text(LAYER_NORM)
     problems = {one.student: one.problem for one in submissions(tmp_path)}
     assert problems == {"eve": "more than 1 MB of code", "bob": None}
+
+
+def test_many_copies_hide_no_use_of_the_reference(tmp_path: Path) -> None:
+    grave = "reads solution.py, the reference (line 3)"
+    rows = [GradeRow(str(n), code="same", states={"MLP": "passed"}) for n in range(9)]
+    rows[4].remarks = ["norm.py: calls open (line 1)", grave]
+    note_copies(rows)
+    sort_remarks(rows)
+    assert rows[4].remarks[:2] == [grave, "the same code as 0, 1, 2 and 5 more"]
+
+
+def test_one_reason_for_all_parts_is_shown_once() -> None:
+    reasons = dict.fromkeys(PARTS, f"it returns: no file {'x' * 400}")
+    row = GradeRow("eve", unnamed=list(PARTS), reasons=reasons)
+    said = class_screen.what_of(row).plain
+    assert said.startswith("LayerNorm: it returns: no file xxx")
+    assert said.endswith("… (and 14 more parts)")
+    assert len(said) < 260
+
+
+def test_names_that_are_cut_in_the_table_stay_different() -> None:
+    names = [f"gpt2-assignment-of-the-first-week-{name}" for name in ("anna", "anton")]
+    grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
+    grading.rows = [GradeRow(name) for name in names]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(class_screen.on_screen(grading))
+    joined = "".join(line[:24].strip() for line in console.export_text().splitlines())
+    assert all(name in joined for name in names)
+
+
+def test_control_characters_of_a_name_reach_no_report() -> None:
+    grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
+    grading.rows = [GradeRow("red\x1b[31m", remarks=["the same code as \x1b[2J"])]
+    assert "\x1b" not in as_csv(grading)

@@ -156,6 +156,18 @@ def test_feedback_replaces_only_its_own_files(tmp_path: Path, grading: Grading) 
     assert (tmp_path / "ann.md").read_text() == "my notes"
 
 
+def test_feedback_that_cannot_be_written_costs_no_other(tmp_path: Path, grading: Grading) -> None:
+    (tmp_path / "ann.md").write_text("a student's own file")
+    with pytest.raises(UserError, match=r"ann\.md exists"):
+        feedback.write(tmp_path, grading.rows)
+    assert len(list(tmp_path.glob("*.md"))) == len(grading.rows)
+
+
+def test_long_names_have_feedback_of_their_own(tmp_path: Path) -> None:
+    feedback.write(tmp_path, [GradeRow("x" * 252 + "a"), GradeRow("x" * 252 + "b")])
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_feedback_inside_the_folder_of_submissions_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="another folder"):
         feedback.check_folder(folder / "feedback", folder, [])

@@ -37,6 +37,12 @@ def test_names_are_unique_also_beside_backups(tmp_path: Path) -> None:
     assert len(found(tmp_path, *files)) == 5
 
 
+def test_names_that_are_one_name_on_some_systems_are_told_apart(tmp_path: Path) -> None:
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    files = ["Ben.py", "ben/my_gpt2.py", f"{composed}.py", f"{decomposed}/my_gpt2.py"]
+    assert set(found(tmp_path, *files)) == {"Ben.py", "ben", f"{composed}.py", decomposed}
+
+
 @pytest.mark.parametrize(
     ("files", "chosen"),
     [
