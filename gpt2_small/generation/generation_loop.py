@@ -103,7 +103,7 @@ class Stream:
             self._solution.sample(logits[number : number + 1], generator=row.generator, **settings)
             for number, row in enumerate(rows)
         ]
-        return torch.cat(tokens)
+        return torch.cat(tokens).long()
 
     def _steps(
         self, logits: Float[Tensor, "batch d_vocab"], tokens: Tensor, rows: list[Continuation]

@@ -125,7 +125,7 @@ class Training:
             except FloatingPointError as error:
                 self._report_divergence()
                 raise UserError(f"training stopped before step {self.step + 1}: {error}") from error
-        loss, votes, diverged = self.processes.sum(update.loss, float(asked_to_stop), 0.0)
+        loss, votes, diverged = self.processes.sum(float(update.loss), float(asked_to_stop), 0.0)
         if diverged:
             raise UserError(
                 f"training stopped before step {self.step + 1}: the loss of another process is not "
@@ -138,8 +138,8 @@ class Training:
             step=self.step,
             tokens=self.tokens,
             loss=loss / self.processes.world_size,
-            learning_rate=update.learning_rate,
-            grad_norm=update.grad_norm,
+            learning_rate=float(update.learning_rate),
+            grad_norm=float(update.grad_norm),
             tokens_per_second=rate,
             time=round(time.time(), 3),
             peak_share=None if self.peak_share is None else rate * self.peak_share,

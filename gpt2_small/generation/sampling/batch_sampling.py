@@ -37,7 +37,7 @@ def sample_many(
 
     def draw(logits: Tensor) -> Tensor:
         tokens: Tensor = solution.sample(without_padding(logits, vocab_size), generator=generator)
-        return tokens
+        return tokens.long()
 
     samples: list[list[int]] = []
     decoder, batch = decoder_for(model), min(LARGEST_BATCH, rows_at_once(model))

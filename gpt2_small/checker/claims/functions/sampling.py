@@ -28,13 +28,19 @@ from gpt2_small.checker.claims.observing.refusals import ending
 PART = "sample"
 
 
+def tokens_of(module: ModuleType, logits: Tensor, **settings: Any) -> Tensor:
+    """The tokens that `sample` draws, as int64; other types of integers are correct too."""
+    got = probes.tensor(module.sample(logits, **settings), "what sample returns")
+    return got.long() if got.dtype in (torch.int32, torch.int16, torch.uint8) else got
+
+
 def drawn(module: ModuleType, seed: int, *, settings: tuple[dict[str, Any], ...]) -> Observation:
     """Tokens drawn DRAWS times for each case."""
     rows = cases(seed).repeat(DRAWS, 1)
     seen: dict[str, Entry] = {}
     for setting in settings:
-        got = module.sample(rows.clone(), generator=probes.draws(seed, str(setting)), **setting)
-        seen[described(setting)] = probes.tensor(got, "what sample returns")
+        got = tokens_of(module, rows.clone(), generator=probes.draws(seed, str(setting)), **setting)
+        seen[described(setting)] = got
     return seen
 
 
@@ -49,19 +55,19 @@ def distribution(name: str, *settings: dict[str, Any]) -> Claim:
 
 
 def called(module: ModuleType, seed: int) -> Observation:
-    got = module.sample(cases(seed), generator=probes.draws(seed, "call"))
-    return {"what sample returns": probes.text(probes.tensor(got, "what sample returns"))}
+    got = tokens_of(module, cases(seed), generator=probes.draws(seed, "call"))
+    return {"what sample returns": probes.text(got)}
 
 
 def greedy(module: ModuleType, seed: int) -> Observation:
     """Tokens at temperature 0, alone and with cuts that keep the most likely token."""
     rows = torch.randn(40, 29, generator=probes.draws(seed, "greedy"))
+    cuts: tuple[dict[str, Any], ...] = ({}, {"top_k": 3}, {"top_p": 0.9})
     return {
-        "the tokens at temperature 0": module.sample(rows, temperature=0.0),
-        "the tokens at temperature 0 with top_k=3": module.sample(rows, temperature=0.0, top_k=3),
-        "the tokens at temperature 0 with top_p=0.9": module.sample(
-            rows, temperature=0.0, top_p=0.9
-        ),
+        "the tokens at temperature 0" + (f" with {listed(cut)}" if cut else ""): tokens_of(
+            module, rows, temperature=0.0, **cut
+        )
+        for cut in cuts
     }
 
 
@@ -74,7 +80,7 @@ def single_row(module: ModuleType, seed: int) -> Observation:
         {"temperature": 0.5, "top_k": 1, "top_p": 0.9},
     )
     return {
-        f"the token for one row with {listed(setting)}": module.sample(row, **setting)
+        f"the token for one row with {listed(setting)}": tokens_of(module, row, **setting)
         for setting in settings
     }
 
@@ -83,8 +89,8 @@ def only_one(module: ModuleType, seed: int) -> Observation:
     """Tokens under cuts that leave one of many nearly equal tokens in every row."""
     rows = 0.05 * torch.randn(40, 999, generator=probes.draws(seed, "only one"))
     return {
-        "the tokens with top_k=1": module.sample(rows, top_k=1),
-        "the tokens with top_p=1e-6": module.sample(rows, top_p=1e-6),
+        "the tokens with top_k=1": tokens_of(module, rows, top_k=1),
+        "the tokens with top_p=1e-6": tokens_of(module, rows, top_p=1e-6),
     }
 
 
@@ -96,8 +102,8 @@ _JOINT = "pairs of tokens drawn for two rows of one call"
 def pairs(module: ModuleType, seed: int) -> Observation:
     """Tokens for many rows of equal logits, in one call."""
     rows = torch.tensor(_OF_THREE).log().repeat(2 * _PAIRS, 1)
-    got = module.sample(rows, generator=probes.draws(seed, "pairs"))
-    return {_JOINT: probes.tensor(got, "what sample returns")}
+    got = tokens_of(module, rows, generator=probes.draws(seed, "pairs"))
+    return {_JOINT: got}
 
 
 def joint_counts(seen: Observation) -> Observation:
@@ -126,8 +132,8 @@ def beside_rare(module: ModuleType, seed: int) -> Observation:
     logits = torch.zeros(_RARE + 1)
     logits[0] = math.log(_RARE)
     rows = logits.repeat(_RARE_DRAWS, 1)
-    got = module.sample(rows, generator=probes.draws(seed, "beside rare"))
-    return {_LIKELY: probes.tensor(got, "what sample returns")}
+    got = tokens_of(module, rows, generator=probes.draws(seed, "beside rare"))
+    return {_LIKELY: got}
 
 
 def likely_counts(seen: Observation) -> Observation:
@@ -155,12 +161,12 @@ def chance(module: ModuleType, seed: int) -> Observation:
     rows = torch.zeros(200, 29)
 
     def draw(number: int) -> Tensor:
-        tokens: Tensor = module.sample(rows, generator=torch.Generator().manual_seed(number))
+        tokens: Tensor = tokens_of(module, rows, generator=torch.Generator().manual_seed(number))
         return tokens
 
     def draw_from_torch(number: int) -> Tensor:
         torch.default_generator.manual_seed(number)
-        tokens: Tensor = module.sample(rows)
+        tokens: Tensor = tokens_of(module, rows)
         return tokens
 
     seen: dict[str, Entry] = {}
@@ -188,7 +194,7 @@ def impossible(module: ModuleType, seed: int) -> Observation:
     """Draws with tokens whose logits are minus infinity."""
     rows = torch.zeros(2000, 7)
     rows[:, [0, 3, 6]] = -torch.inf
-    got = module.sample(rows, generator=probes.draws(seed, "impossible"))
+    got = tokens_of(module, rows, generator=probes.draws(seed, "impossible"))
     return {"tokens drawn when 0, 3 and 6 are impossible": str(sorted(set(got.tolist())))}
 
 
@@ -196,7 +202,7 @@ def untouched(module: ModuleType, seed: int) -> Observation:
     seen: dict[str, Entry] = {}
     for setting in ({}, {"top_k": 3}, {"temperature": 0.5, "top_k": 3, "top_p": 0.7}):
         rows = cases(seed)
-        module.sample(rows, generator=probes.draws(seed, "untouched"), **setting)
+        tokens_of(module, rows, generator=probes.draws(seed, "untouched"), **setting)
         seen[f"the logits after the call with {listed(setting)}"] = rows
     return seen
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +26,7 @@ def rates(module: ModuleType, steps: range, **settings: Any) -> torch.Tensor:
     found = []
     for step in steps:
         rate = module.learning_rate(step, **settings)
-        if not isinstance(rate, (int, float)):
+        if not isinstance(rate, Real):  # NumPy's numbers too
             raise Failure(f"the rate of step {step} is {probes.text(rate)}, not a number")
         found.append(float(rate))
     return torch.tensor(found, dtype=torch.float64)

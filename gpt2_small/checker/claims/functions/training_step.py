@@ -2,6 +2,7 @@
 
 import inspect
 from functools import partial
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -46,7 +47,7 @@ def facts(result: Any) -> dict[str, Entry]:
         if not hasattr(result, name):
             raise Failure(f"train_step returns {probes.text(result)}, which has no {name}")
         value = getattr(result, name)
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, Real):  # NumPy's numbers too
             raise Failure(f"the {name} of the step is {probes.text(value)}, not a number")
         kind = torch.int64 if name == "tokens" else torch.float32
         seen[f"the {name} of the step"] = torch.tensor(value, dtype=kind)
