@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gpt2_small.checker.claims import Claim, Observe
@@ -28,9 +29,9 @@ from gpt2_small.checker.claims.observing.subject import Subject
 _MIXED_DEVICES = re.compile("not on the expected device|on the same device|at least two devices")
 
 
-# Operations that take an index on the table's device only, which torch does not check on meta.
+# Operations that take an index or a mask on their device only, which torch does not check on meta.
 _INDEXING = (F.embedding, torch.index_select, torch.gather, torch.take_along_dim,
-             torch.Tensor.index_select, torch.Tensor.gather)  # fmt: skip
+             torch.Tensor.index_select, torch.Tensor.gather, torch.Tensor.masked_fill_)  # fmt: skip
 
 
 class _SameDevice(TorchFunctionMode):
@@ -72,6 +73,7 @@ def module_claims(subject: Subject) -> tuple[Claim, ...]:
             "same output in training and evaluation mode at dropout 0",
             training_mode,
             group="dropout",
+            is_drawn=True,
         ),
         claim("it computes on the device of its input", device, group="device"),
         claim(
@@ -217,13 +219,15 @@ def device(subject: Subject, module: ModuleType, seed: int) -> Observation:
 def makes_all_beside_its_input(subject: Subject, module: ModuleType, seed: int) -> bool:
     """Run on the CPU with torch's meta device as default; the output must not be on meta.
 
-    If it is (a number made a tensor may be on any device), the part is run on meta, where torch
-    checks devices; the first use of meta imports for two seconds.
+    If it is (a number made a tensor may be on any device), or if the part keeps a tensor that `to`
+    leaves behind, it is run on meta, where torch checks devices; the first use of meta imports for
+    two seconds.
     """
     model, given = subject.build(module, seed), subject.feed(seed)
+    moves_as_a_whole = not _has_plain_tensors(model)
     try:
         with torch.device("meta"), _SameDevice():
-            if subject.run(model, given).device.type == "cpu":
+            if subject.run(model, given).device.type == "cpu" and moves_as_a_whole:
                 return True
     except Exception:
         pass
@@ -232,3 +236,12 @@ def makes_all_beside_its_input(subject: Subject, module: ModuleType, seed: int) 
             return subject.run(model.to("meta"), given.to("meta")).device.type == "meta"
     except Exception as error:
         return not _MIXED_DEVICES.search(str(error))
+
+
+def _has_plain_tensors(model: nn.Module) -> bool:
+    """Whether a module keeps a tensor that is no parameter or buffer, which `to` does not move."""
+    return any(
+        isinstance(kept, torch.Tensor) and kept.dim() > 0
+        for module in model.modules()
+        for kept in vars(module).values()
+    )

@@ -8,16 +8,16 @@ from gpt2_small import notebooks
 from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
 from gpt2_small.checker.claims.observing.observation import TAP
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
-from gpt2_small.checker.mistakes.lines.effects import first_effect
+from gpt2_small.checker.mistakes.lines.effects import first_effect, function_lines
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import of_kind, placed_at
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, unlike
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import (
     non_output_line,
     only_line,
-    returned_at,
     unused_line,
 )
+from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
 from gpt2_small.checker.sandbox.tracing.record_part import UNUSED_GENERATOR
@@ -62,6 +62,8 @@ class ClaimLines:
             return None
         if group == "chance" and "generator" in one.result.check:
             return self._without_generator() or self._located
+        if self._part == "generate" and group == "dropout":
+            return self._of_mode() or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
             return self._located
         message = one.result.message
@@ -72,6 +74,11 @@ class ClaimLines:
             if line is None:
                 return found
         return None if line is None else Location(None, "", line, "")
+
+    def _of_mode(self) -> Location | None:
+        """The line of generate behind a wrong mode of the model."""
+        trace = self._traces.get("options")
+        return None if trace is None else function_lines.mode(self._seed, trace, self._source)
 
     def _without_generator(self) -> Location | None:
         """The first draw of sample if it leaves the given generator unused."""
@@ -108,7 +115,8 @@ class ClaimLines:
         """The first difference from the reference, in the first case with one."""
         part, seed = self._part, self._seed
         for case, trace in self._traces.items():
-            found = first_effect.located(part, seed, trace, case, self._source)
+            seen = function_lines.without_mode(trace) if part == "generate" else trace
+            found = first_effect.located(part, seed, seen, case, self._source)
             if found is not None:
                 return found
         for case, trace in self._traces.items():

@@ -9,6 +9,7 @@ from gpt2_small.checker.mistakes.lines.misplaced_stages import (
     mixed_heads,
     unfinished,
 )
+from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
     PLURAL,
@@ -47,7 +48,7 @@ def locate(part: str, seed: int, trace: Trace, case: str = "", source: str = "")
     compared = TraceComparison(stages(part, seed, case), trace, part, steps)
     if compared.wrong and (swapped := swapped_names(compared, source, compared.wrong[0])):
         return swapped
-    pointer = _FirstWrongResult(compared)
+    pointer = _FirstWrongResult(compared, source)
     return pointer.location() or (None if case else pointer.not_drawn())
 
 
@@ -86,8 +87,8 @@ def misplaced_dropout(part: str, seed: int, trace: Trace) -> list[int]:
 class _FirstWrongResult:
     """Chooses the line to quote from a compared trace."""
 
-    def __init__(self, compared: TraceComparison) -> None:
-        self.compared = compared
+    def __init__(self, compared: TraceComparison, source: str = "") -> None:
+        self.compared, self.source = compared, source
 
     def replaced(self) -> Location | None:
         """The first result that replaces a named stage of the reference."""
@@ -117,7 +118,9 @@ class _FirstWrongResult:
             found = self.compared.matches[index]
             assert found is not None
             said = f"the part returns {found.stage.name}, not the output itself"
-            return Location(None, "", events[self.compared.maker(index)].line, said, value)
+            returned = returned_at(self.compared.part, self.compared.trace, self.source)
+            line = returned or events[self.compared.maker(index)].line
+            return Location(None, "", line, said, value)
         if (step := unfinished(self.compared, index)) is not None:
             line, name, wanted = step
             return Location(None, "", line, f"{name}, which never become{wanted}", value)

@@ -9,6 +9,7 @@ from gpt2_small.checker.sandbox.tracing import Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
               "linspace")  # fmt: skip
+_KEPT = (*_FACTORIES, "tril", "triu")
 # Operations without gradients.
 _WITHOUT_GRADIENT = (
     "argmax", "sort", "topk", "shape", "size", "long", "int", "bool", "new_full", "new_zeros",
@@ -37,6 +38,7 @@ def non_output_line(
     events = traces[""].events
     if group == "device":
         lines = [e.line for e in events if e.operation in _FACTORIES and not e.inputs]
+        lines = lines or _kept_tensors(part, source)
     elif group == "inputs":
         lines = [e.line for e in events if _is_in_place(e.operation) and e.from_data]
     elif group == "gradient":
@@ -82,26 +84,6 @@ def only_line(trace: Trace) -> int | None:
     return lines.pop() if len(lines) == 1 else None
 
 
-def returned_at(part: str, trace: Trace, source: str) -> int | None:
-    """The line of a part's return statement, or its last executed line."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return None
-    kinds = (ast.ClassDef, ast.FunctionDef)
-    own = next((n for n in tree.body if isinstance(n, kinds) and n.name == part), None)
-    if own is None:
-        return None
-    inside = range(own.lineno, (own.end_lineno or own.lineno) + 1)
-    last = next((line for line in reversed(trace.last_lines) if line in inside), None)
-    if last is None:
-        return None
-    for node in ast.walk(own):
-        if isinstance(node, ast.Return) and node.lineno <= last <= (node.end_lineno or 0):
-            return node.lineno
-    return last
-
-
 def _dropping(part: str, seed: int, traces: Mapping[str, Trace]) -> list[int]:
     """Lines with dropout in evaluation mode, or at another place than the reference's."""
     seen = traces.get("dropout", Trace()).events
@@ -130,6 +112,30 @@ def _assignment(part: str, message: str, source: str) -> int | None:
                     found.setdefault(name, inner.lineno)  # type: ignore[attr-defined]
     words = re.findall(r"[A-Za-z_]\w*", message)
     return next((found[word] for word in words if word in found), None)
+
+
+def _kept_tensors(part: str, source: str) -> list[int]:
+    """The lines in a part's constructor that keep a new tensor as a plain attribute."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    return [
+        statement.lineno
+        for own in tree.body
+        if isinstance(own, ast.ClassDef) and own.name == part
+        for method in own.body
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__"
+        for statement in ast.walk(method)
+        if isinstance(statement, ast.Assign) and _made(statement)
+        if _called(statement) & set(_KEPT) and not _called(statement) & {"Parameter"}
+    ]
+
+
+def _called(node: ast.AST) -> set[str]:
+    """The names of the functions and methods called in a statement."""
+    calls = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call))
+    return {str(getattr(func, "attr", getattr(func, "id", ""))) for func in calls}
 
 
 def _made(node: ast.AST) -> list[str]:

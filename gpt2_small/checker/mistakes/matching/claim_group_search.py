@@ -123,6 +123,12 @@ class _GroupSearch:
                     return list(pair)
         if group == "dropout" and (active := self._active_in_evaluation(about)):
             return [active]
+        if group == "dropout" and self.observed.function and self.observed.is_whole:
+            # Two edits of one line cannot be combined; a trace without dropout is evidence enough.
+            without = [m for m in about if self.observed.evidence.drops_nothing_as(m)]
+            if without:
+                self.is_exact = False
+                return without[:1]
         for mistake in about if numeric else ():
             if self.observed.fits((mistake,), numeric[0]) and not self._disturbs((mistake,)):
                 self.is_partly = not (group == "dropout" and self.observed.is_open)

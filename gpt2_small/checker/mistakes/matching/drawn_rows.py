@@ -17,6 +17,8 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     if only one trace has invalid probabilities in some row.
     """
     mine, theirs = _drawn_from(trace), _drawn_from(other)
+    if mine is None and theirs is not None and trace.output is None:
+        return 1.0  # the draw raised: what it was given are no probabilities
     if mine is None or theirs is None:
         return 0.0
     if len(theirs) != len(mine) or bool((mine[:, 0].isnan() != theirs[:, 0].isnan()).any()):

@@ -22,6 +22,8 @@ _WHERE_UNSEEN = (0, 600)
 
 # The number of nearest mistakes whose pairs are tried first.
 _NEAREST = 4
+# The number of pairs tried of which one explains what the other does not.
+_COMPLEMENTARY = 12
 # The number of mistakes with the first wrong result that are paired with others.
 _EVIDENT = 3
 
@@ -43,12 +45,26 @@ def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> It
     most_evident, most_explaining = _COSTLY.get(part.part, usual)
     tried: set[frozenset[str]] = set()
     yield from _untried(itertools.combinations(ordered[:_NEAREST], 2), tried)
+    yield from itertools.islice(_untried(_complementary(part, ordered, key), tried), _COMPLEMENTARY)
     evident = _evident(part)
     if not evident:
         most_explaining += most_evident
     yield from itertools.islice(_untried(_with_each(evident, ordered), tried), most_evident)
     explaining = _untried(_explaining(part, ordered, key), tried)
     yield from itertools.islice(explaining, most_explaining)
+
+
+def _complementary(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> Iterator[Pair]:
+    """Pairs of a mistake that explains the first failed check, and one that explains another."""
+    for first in (m for m in ordered if explains_alone(part, m, key)):
+        others = (name for name in part.failed_in("function") if not part.raised(name))
+        for name in [name for name in others if not part.explains_one((first,), name)]:
+            yield from ((first, m) for m in ordered if explains_alone(part, m, name))
+
+
+def explains_alone(part: ObservedPart, mistake: Mistake, name: str) -> bool:
+    """Whether a failed check's observation is the one of a mistake, which fails it."""
+    return part.explains_one((mistake,), name) and part.wrong.fails((mistake,), name)
 
 
 def _untried(pairs: Iterable[Pair], tried: set[frozenset[str]]) -> Iterator[Pair]:

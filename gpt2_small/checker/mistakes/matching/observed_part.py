@@ -176,7 +176,10 @@ class ObservedPart:
         if self.group_of(name) == "gradient" and not self.is_finite:
             return True  # equal functions may propagate NaN to different gradients
         if self.wrong.checks[name].is_drawn and name in self.failed and mistakes:
-            return self._draws_from_the_same(mistakes) and self.wrong.fails(mistakes, name)
+            if self.part == "sample":
+                return self._draws_from_the_same(mistakes) and self.wrong.fails(mistakes, name)
+            if not explains_one(self.wrong, self.function, self.seen, name):
+                return self.wrong.fails(mistakes, name)
         return explains_one(self.wrong, mistakes, self.seen, name)
 
     def contradicts(self, mistakes: tuple[Mistake, ...]) -> bool:

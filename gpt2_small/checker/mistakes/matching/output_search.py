@@ -1,5 +1,6 @@
 """Find the mistake, or the pair, that explains a part's wrong output."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,8 +8,9 @@ from dataclasses import dataclass, field
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.effects.first_effect import does_the_same, located
+from gpt2_small.checker.mistakes.lines.effects.function_lines import without_mode
 from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
-from gpt2_small.checker.mistakes.matching.likely_pairs import likely_pairs
+from gpt2_small.checker.mistakes.matching.likely_pairs import explains_alone, likely_pairs
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.wrong_references import (
     distance_to,
@@ -21,6 +23,9 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 
 # The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
+
+# The number of pairs tried beside a mistake in the warm-up of a schedule.
+_TRIPLES = 400
 
 # Groups in which a passed check excludes mistakes that fail it.
 _DECISIVE = ("function", "chance", "inputs")
@@ -77,7 +82,7 @@ class _FunctionSearch:
             if self.observed.explains((m,), "function") and not self.observed.contradicts((m,))
         ]
         if not matches and not self.observed.raised(key):
-            matches = self._pairs(ordered, key)
+            matches = self._pairs(ordered, key) or self._triples(ordered, key)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.has_other_shapes:
@@ -202,7 +207,8 @@ class _FunctionSearch:
         """The known mistake with the file's first wrong effect."""
         part, wrong = self.observed.part, self.observed.wrong
         for case, trace in self.observed.traces.items():
-            found = located(part, wrong.seed, trace, case, b"")
+            seen = without_mode(trace) if part == "generate" else trace
+            found = located(part, wrong.seed, seen, case, b"")
             if found is not None:
                 suggested = (m for m in self.observed.known if m.id == found.suggests)
                 return tuple(
@@ -230,6 +236,20 @@ class _FunctionSearch:
             found.append(pair)
             left = min(left, _FURTHER_PAIRS)
         return found
+
+    def _triples(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
+        """Three mistakes of a schedule: one in its warm-up, and a pair after it.
+
+        The first explains the first failed check alone, which the others pass.
+        """
+        if self.observed.part != "learning_rate":
+            return []
+        for first in (m for m in ordered if explains_alone(self.observed, m, key)):
+            passing = [m for m in ordered if not self.observed.wrong.fails((m,), key)]
+            for pair in itertools.islice(itertools.combinations(passing, 2), _TRIPLES):
+                if self._is_explanation((first, *pair)):
+                    return [(first, *pair)]
+        return []
 
     def _is_explanation(self, pair: tuple[Mistake, ...]) -> bool:
         """Whether a pair explains the function without contradictions."""

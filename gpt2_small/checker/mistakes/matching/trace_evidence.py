@@ -147,6 +147,10 @@ class Evidence:
             return False
         return mine != right or self._dropped(mistake) == self._dropped()
 
+    def drops_nothing_as(self, mistake: Mistake) -> bool:
+        """Whether neither the file nor the reference with a mistake calls dropout."""
+        return _dropouts(self._trace) == 0 == _dropouts(self._wrong.trace((mistake,)))
+
     def drops_less(self) -> bool:
         """Whether the file calls dropout less often than the reference."""
         mine, right = _dropouts(self._trace), _dropouts(self._wrong.trace(()))

@@ -40,7 +40,7 @@ def described(
         about_function = f"No known mistake of {part} behaves like it{near}."
     sentences = [about_function]
     for number, mistake in enumerate(beside):
-        subject = "It also" if number or function_failed else f"Your {part}"
+        subject = "It also" if number or function or function_failed else f"Your {part}"
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
     is_all = not besides and not accepts and is_exact
     if beside and not function_failed and is_all:

@@ -386,4 +386,12 @@ MISTAKES = [
         sentence="stops as soon as a row drew token 50256",
         hints=_END_HINTS,
     ),
+    Mistake(
+        id="generate-stops-before-50256",
+        component=PART,
+        old=_APPEND,
+        new=f"if (next_token == 50256).any():\n                break\n            {_APPEND}",
+        sentence="stops as soon as a row drew token 50256, and leaves that token out",
+        hints=_END_HINTS,
+    ),
 ]

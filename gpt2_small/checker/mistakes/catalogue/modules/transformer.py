@@ -287,6 +287,15 @@ MISTAKES = [
         hints=_LOGITS_HINTS,
     ),
     Mistake(
+        id="transformer-last-position-without-axis",
+        component=PART,
+        old=_TIED,
+        new="return (final @ self.embed.W_E.T)[:, -1]",
+        also=((_UNTIED, "return (self.unembed(final))[:, -1]"),),
+        sentence="returns the last position only, without its axis",
+        hints=_LOGITS_HINTS,
+    ),
+    Mistake(
         id="transformer-logits-scaled",
         component=PART,
         old=_TIED,

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
@@ -18,9 +19,10 @@ from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
 from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
 from gpt2_small.checker.sandbox.tracing.schedule_cases import steps_of
 
+_MODE = "training mode while it reads"
 # The compared effects of generate, and the mistake behind a difference.
 _OF_GENERATE = {
-    "training mode while it reads": "generate-under-dropout",
+    _MODE: "generate-under-dropout",
     "the number of tokens that the model reads": "",
     "the tokens that the model reads": "",
     "the logits passed to sample": "",
@@ -56,6 +58,28 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
     added, wanted = found[0].numbers[0], found[1].numbers[0]
     said = f"after {added:.0f} of {wanted:.0f} new tokens it ends"
     return placed_at(_leaving(trace.last_lines, source) or found[0].line, said)
+
+
+def without_mode(trace: Trace) -> Trace:
+    """A trace of generate without the model's mode, in which no claim about tokens fails."""
+    return replace(trace, effects=[effect for effect in trace.effects if effect.what != _MODE])
+
+
+def mode(seed: int, trace: Trace, source: bytes) -> Location | None:
+    """The line of generate that runs the model in training mode, or its only call of eval."""
+    right = record(reference(), "generate", seed, "options")
+    found = first_unlike(trace, right, _MODE)
+    if found is not None:
+        said = _said_of_generate(_MODE, *found)
+        return placed_at(found[0].line, said, _OF_GENERATE[_MODE])
+    calls = [
+        node.lineno
+        for own in ast.walk(ast.parse(source))
+        if isinstance(own, ast.FunctionDef) and own.name == "generate"
+        for node in ast.walk(own)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "eval"
+    ]
+    return placed_at(calls[0], "the model is left in this mode") if len(calls) == 1 else None
 
 
 def _place_of(effect: Effect, trace: Trace) -> int:
@@ -153,7 +177,7 @@ def _deciding(line: int, group: int | None, source: bytes) -> int:
 _WITHOUT_WARM_UP = 0.1
 
 
-def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None:
+def rate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
     """The location of the first wrong rate: its first wrong number, or its return statement."""
     right = record(reference(), "learning_rate", seed)
     numbers = [(case, step) for case, s in enumerate(SCHEDULES) for step in range(steps_of(s))]
@@ -169,18 +193,33 @@ def rate(seed: int, trace: Trace, _case: str, _source: bytes) -> Location | None
             wanted = f"not {theirs.value.item():.4g}"
             strange = _strange_number(trace, place)
             if strange is None:
-                return Location(None, "", ours.line, f"{said}, {wanted}")
+                line = _assigned(trace, place, ours.line, source)
+                return Location(None, "", line, f"{said}, {wanted}")
             name = f"{strange.what} is {strange.numbers[-1]:.4g} there"
             return Location(None, "", strange.line, f"{said}, {wanted}; {name}")
     return None
 
 
+def _assigned(trace: Trace, place: tuple[int, int], line: int, source: bytes) -> int:
+    """The line that assigned the variable that a return statement returns, or its own line."""
+    returned = {
+        node.value.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Return) and node.lineno == line and isinstance(node.value, ast.Name)
+    }
+    made = [e for e in trace.effects if e.numbers[:2] == place and e.what in returned]
+    return made[-1].line if made else line
+
+
 def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
     """A step's first number that no right schedule computes, and that varies between steps."""
-    case, _ = place
+    case, step = place
+    last = SCHEDULES[case]["total_steps"] - 1
     for effect in [effect for effect in trace.effects if effect.numbers[:2] == place]:
         same = [e for e in trace.effects if (e.what, e.line) == (effect.what, effect.line)]
         same = [other for other in same if other.numbers[0] == case]
+        if step <= last:  # beyond it, what is limited later may be anything
+            same = [other for other in same if other.numbers[1] <= last]
         varies = len({other.numbers[-1] for other in same}) > 1
         rights = [right_numbers(int(e.numbers[1]), **SCHEDULES[case]) for e in same]
         kinds = range(min(map(len, rights)))

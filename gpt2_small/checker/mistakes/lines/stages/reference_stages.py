@@ -247,12 +247,13 @@ def _ways_to_sample(seed: int) -> Iterator[Stage]:
         ("the probabilities that top_p leaves", probabilities),
     ):
         yield _stage(name, value)
-        in_order = value.sort(dim=-1, descending=True).values
-        yield _stage(name, in_order)
-        if "probabilities" in name:
-            sums = in_order.cumsum(-1)
-            yield _stage(f"a step after {name}", sums)
-            yield _stage(f"a step after {name}", sums - in_order)
+        for descending in (True, False):
+            in_order = value.sort(dim=-1, descending=descending).values
+            yield _stage(name, in_order)
+            if "probabilities" in name:
+                sums = in_order.cumsum(-1)
+                yield _stage(f"a step after {name}", sums)
+                yield _stage(f"a step after {name}", sums - in_order)
 
 
 def _masks(scaled: Tensor, cut: Tensor, probabilities: Tensor) -> Iterator[Stage]:
@@ -265,8 +266,9 @@ def _masks(scaled: Tensor, cut: Tensor, probabilities: Tensor) -> Iterator[Stage
         ("what top_p removes", by_both & ~by_top_k),
     ):
         yield Stage(name, mask, numbers_of(mask))
-        in_order = mask.gather(-1, order)
-        yield Stage(name, in_order, numbers_of(in_order))
+        for each in (order, order.flip(-1)):
+            in_order = mask.gather(-1, each)
+            yield Stage(name, in_order, numbers_of(in_order))
 
 
 @cache

@@ -314,6 +314,14 @@ MISTAKES = [
         hints=_MERGE_HINTS,
     ),
     Mistake(
+        id="attention-output-projection-missing",
+        component=PART,
+        old=_OUTPUT,
+        new="return self.output_dropout(z.flatten(2))",
+        sentence="returns the heads side by side: there is neither W_O nor b_O",
+        hints=_MERGE_HINTS,
+    ),
+    Mistake(
         id="attention-w-o-transposed",
         component=PART,
         old="            self.W_O,\n",
@@ -441,6 +449,32 @@ MISTAKES = [
         sentence=(
             "compares queries and keys over the full width, as one head, "
             "and divides by sqrt(d_model)"
+        ),
+        hints=_SPLIT_HINTS,
+    ),
+    Mistake(
+        id="attention-one-full-width-head-not-causal",
+        component=PART,
+        old=(
+            "            query / math.sqrt(self.d_head),\n"
+            "            key,\n"
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch head seq_q seq_k",\n'
+        ),
+        new=(
+            "            query / math.sqrt(residual.shape[-1]),\n"
+            "            key,\n"
+            '            "batch seq_q head d_head, batch seq_k head d_head -> '
+            'batch seq_q seq_k",\n'
+        ),
+        also=(
+            (
+                "scores = similarity + mask",
+                "scores = similarity.unsqueeze(1).expand(-1, self.W_Q.shape[0], -1, -1)",
+            ),
+        ),
+        sentence=(
+            "compares queries and keys over the full width, as one head, and has no causal mask"
         ),
         hints=_SPLIT_HINTS,
     ),

@@ -337,6 +337,14 @@ MISTAKES = [
         hints=_SOFTMAX_HINTS,
     ),
     Mistake(
+        id="attention-softmax-and-mask-missing",
+        component=PART,
+        old=_PATTERN,
+        new="pattern = self.hook_pattern(self.hook_attn_scores(similarity))",
+        sentence="weighs the values by all scores: there is neither a causal mask nor a softmax",
+        hints=_SOFTMAX_HINTS,
+    ),
+    Mistake(
         id="attention-softmax-twice",
         component=PART,
         old=_PATTERN,
