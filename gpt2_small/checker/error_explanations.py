@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 _LONGEST = 300
 # Different wordings of one error in torch.
-_NOTHING_TO_DRAW = ("invalid multinomial distribution", "probability tensor contains")
+_NOTHING_TO_DRAW = "invalid multinomial distribution"
+_NO_PROBABILITIES = "probability tensor contains"
 
 _LINEAR = {24: "d_model", 29: "d_vocab"}
 _MODULE = {2: "batch", 11: "seq", 22: "batch*seq", 40: "d_mlp", 12: "n_ctx", **_LINEAR,
@@ -99,7 +100,12 @@ def explain_error(
             return f"it waits for input, which a part cannot have (EOFError: {reason})"
         case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
             return f"it needs more memory than it may have ({reason})"
-        case RuntimeError() if any(words in reason for words in _NOTHING_TO_DRAW):
+        case RuntimeError() if _NO_PROBABILITIES in reason:
+            return (
+                "RuntimeError in torch.multinomial: it takes probabilities, and some number is "
+                "negative or not finite, as logits without a softmax are"
+            )
+        case RuntimeError() if _NOTHING_TO_DRAW in reason:
             return (
                 "RuntimeError in torch.multinomial: the probabilities of a row are all 0, or not "
                 "finite, so that nothing can be drawn"

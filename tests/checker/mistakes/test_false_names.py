@@ -42,3 +42,21 @@ def test_nine_in_ten_unlisted_slips_have_their_line_quoted(tmp_path: Path) -> No
         if line is None or not first <= line <= first + slip.wrong.count("\n") + 1:
             astray.append((slip.part, slip.wrong, line))
     assert len(astray) <= 0.1 * len(SLIPS), astray
+
+
+RAW_LOGITS = """
+import torch
+
+def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature == 0:
+        temperature, top_k = 1.0, 1
+    best, tokens = (logits / temperature).topk(top_k or logits.shape[-1])
+    return tokens.gather(-1, torch.multinomial(best, 1, generator=generator))[:, 0]
+"""
+
+
+def test_a_draw_from_logits_is_not_named_as_an_overflow_of_exponentials(tmp_path: Path) -> None:
+    (tmp_path / "raw_logits.py").write_text(RAW_LOGITS, encoding="utf-8")
+    trial = trial_of(tmp_path / "raw_logits.py", "sample")
+    assert trial.failed
+    assert trial.named == ()

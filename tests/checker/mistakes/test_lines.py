@@ -356,6 +356,55 @@ def test_a_token_before_an_error_in_the_next_line_is_not_called_wrong(tmp_path: 
     assert location[-1].endswith("| tokens = torch.cat([tokens, next_token[None, :]], dim=1)")
 
 
+RETURNED_BY_NAME = """
+import math
+
+def learning_rate(step, *, peak, warmup_steps, total_steps, final_fraction=0.1):
+    count = step + 1
+    if count <= warmup_steps:
+        rate = peak * count / warmup_steps
+    else:
+        done = (count - warmup_steps) / (total_steps - warmup_steps)
+        rate = 0.5 * peak * (1 + math.cos(math.pi * done))  # here
+    return rate
+"""
+
+
+def test_a_right_progress_without_an_end_is_not_quoted_for_a_wrong_rate(tmp_path: Path) -> None:
+    location = check_text(tmp_path, RETURNED_BY_NAME, "learning_rate").reports["learning_rate"]
+    assert location.location[-1].endswith("# here")
+
+
+def test_probabilities_sorted_upwards_are_right_results_of_sample(tmp_path: Path) -> None:
+    text = SORTED_UPWARDS.replace("REMOVED", "shares.cumsum(-1) < 0.5 * (1 - top_p)")
+    location = check_text(tmp_path, text, "sample").reports["sample"].location
+    assert "< 0.5 * (1 - top_p)" in location[-1]
+
+
+SORTED_UPWARDS = """
+import torch
+
+def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if temperature < 0 or (top_k is not None and top_k < 1):
+        raise ValueError("no such option")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError("no such option")
+    if temperature == 0:
+        return logits.argmax(-1)
+    logits = logits / temperature
+    if top_k is not None:
+        least = logits.topk(min(top_k, logits.shape[-1]))[0][:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    if top_p is not None:
+        upwards, tokens = logits.sort(dim=-1)
+        shares = upwards.softmax(-1)
+        removed = REMOVED
+        removed[:, -1] = False
+        logits = logits.masked_fill(removed.gather(-1, tokens.argsort(-1)), -torch.inf)
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+"""
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x0c"])
 def test_only_pythons_line_ends_count_in_a_quoted_line(separator: str) -> None:
     source = f"x = 'a{separator}b'\r\ny = 1\nz = 2\n".encode()

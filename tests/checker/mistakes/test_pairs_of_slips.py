@@ -116,6 +116,7 @@ def test_each_kind_of_pair_has_its_own_quota_of_trials(monkeypatch) -> None:
         traces={},
         seen={"check": {}},
         failed_in=lambda _group: [],
+        explains_one=lambda _mistakes, _name: False,
     )
 
     explains = {known[40].id: {"a"}, known[50].id: {"b"}}
