@@ -376,9 +376,9 @@ def test_a_right_progress_without_an_end_is_not_quoted_for_a_wrong_rate(tmp_path
 
 
 def test_probabilities_sorted_upwards_are_right_results_of_sample(tmp_path: Path) -> None:
-    text = SORTED_UPWARDS.replace("REMOVED", "shares.cumsum(-1) < 0.5 * (1 - top_p)")
+    text = SORTED_UPWARDS.replace("REMOVED", "shares.cumsum(-1) <= top_p")
     location = check_text(tmp_path, text, "sample").reports["sample"].location
-    assert "< 0.5 * (1 - top_p)" in location[-1]
+    assert location[-1].endswith("removed = shares.cumsum(-1) <= top_p")
 
 
 SORTED_UPWARDS = """
