@@ -53,6 +53,10 @@ class Grading:
             for row in pool.map(self._row, handed_in):
                 self.rows.append(row)
                 on_row(row)
+        except BaseException:
+            for checker in checkers:
+                checker.stop()
+            raise
         finally:
             self._stop.set()
             pool.shutdown(cancel_futures=True)

@@ -60,6 +60,12 @@ class Checker:
         if self._server is None:
             self._server = self._started(parts)
 
+    def stop(self) -> None:
+        """Kill the server, from any thread; a running `check` raises UserError at once."""
+        server = self._server
+        if server is not None:
+            _kill(server)
+
     def close(self) -> None:
         """End the server and its processes."""
         server, self._server = self._server, None

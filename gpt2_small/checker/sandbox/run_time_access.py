@@ -42,7 +42,13 @@ _KINDS: Mapping[str, str] = {
     "ctypes.dlopen": "loads a C library",
 }
 # Libraries do these for a file too, so that only its own calls are reported.
-_CODE: Mapping[str, str] = {"exec": "runs a text as code", "compile": "runs a text as code"}
+_CODE: Mapping[str, str] = {
+    **dict.fromkeys(("exec", "compile"), "runs a text as code"),
+    **dict.fromkeys(
+        ("marshal.dumps", "marshal.loads", "code.__new__", "function.__new__"),
+        "stores or builds compiled code",
+    ),
+}
 _CHANGES = {
     "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
     "os.truncate",

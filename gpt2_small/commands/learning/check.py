@@ -131,7 +131,9 @@ def run_checks(
     from gpt2_small.checker.learner import verdict_screen
     from gpt2_small.checker.learner.status_line import status_line
     from gpt2_small.checker.sandbox.client import Checker
+    from gpt2_small.checker.sandbox.limits import close_to_others
 
+    close_to_others()
     console = verdict_screen.console_for_learners()
     with ExitStack() as stack:
         checker = stack.enter_context(Checker())

@@ -82,7 +82,9 @@ def _run(grading: "Grading", submitted: "list[Submission]") -> None:
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from gpt2_small.checker.learner.verdict_screen import console_for_learners
+    from gpt2_small.checker.sandbox.limits import close_to_others
 
+    close_to_others()
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console_for_learners(), transient=True) as bar:
         task = bar.add_task("grading", total=len(submitted))

@@ -1,6 +1,8 @@
 """Test attacks on grading: on the checking processes and on classmates' files."""
 
+import ctypes
 import io
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from gpt2_small.checker.grading.submissions import Submission, submissions
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.client import Checker
 from gpt2_small.checker.sandbox.task import Limits
+from gpt2_small.commands.learning import check, grade
 
 linux = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux ends orphans and hides memory"
@@ -249,3 +252,28 @@ def test_control_characters_of_a_name_reach_no_report() -> None:
     grading = Grading(seed=1, seconds=1, limits=Limits(), jobs=1)
     grading.rows = [GradeRow("red\x1b[31m", remarks=["the same code as \x1b[2J"])]
     assert "\x1b" not in as_csv(grading)
+
+
+@linux
+@pytest.mark.parametrize("command", ["grade", "check"])
+def test_the_commands_memory_is_closed_to_the_files_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """In a forked process, because it stays so."""
+    (tmp_path / "ann.py").write_text("")
+    prctl, is_dumpable = ctypes.CDLL(None).prctl, 3
+
+    def ask(*_: object, **__: object) -> None:
+        os._exit(10 + prctl(is_dumpable, 0, 0, 0, 0))
+
+    monkeypatch.setattr(Grading, "run", ask)
+    monkeypatch.setattr(Checker, "check", ask)
+    if (process := os.fork()) == 0:
+        try:
+            if command == "grade":
+                grade.grade(tmp_path, seconds=300, memory=2)
+            else:
+                check.run_checks(tmp_path / "ann.py", None, 0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 10

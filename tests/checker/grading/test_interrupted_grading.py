@@ -82,3 +82,29 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grading:
 
 def test_an_interrupted_grading_keeps_the_rows_so_far(interrupted: Grading) -> None:
     assert [row.student for row in interrupted.rows] == ["ann"]
+
+
+def test_an_interruption_waits_for_no_running_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second file runs until its checker is stopped."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text("")
+    running, stopped = threading.Event(), threading.Event()
+
+    def check(self: Grading, checker: object, submission: Submission, row: GradeRow) -> None:
+        if submission.student == "b":
+            running.set()
+            assert stopped.wait(300)
+
+    def interrupt(row: GradeRow) -> None:
+        assert running.wait(300)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Grading, "_check", check)
+    monkeypatch.setattr(grade.Checker, "warm", lambda *_: None)
+    monkeypatch.setattr(grade.Checker, "stop", lambda _: stopped.set())
+    grading = Grading(seed=1, seconds=9, limits=Limits(), jobs=2)
+    with pytest.raises(KeyboardInterrupt):
+        grading.run(submissions(tmp_path), interrupt)
+    assert stopped.is_set()

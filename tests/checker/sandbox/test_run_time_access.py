@@ -58,6 +58,8 @@ def accesses_of(text: str, folder: Path) -> list[str]:
         ("import socket\nsocket.getaddrinfo('localhost', 1)", "uses the network (line 2)"),
         ("import gc\ngc.get_objects()", "searches Python's objects (line 2)"),
         ("import sys\nsys.setprofile(None)", "traces Python's calls (line 2)"),
+        ("import marshal\nmarshal.dumps(1)", "stores or builds compiled code (line 2)"),
+        ("f = lambda: 1\ntype(f)(f.__code__, {})", "stores or builds compiled code (line 2)"),
         ("run = {**__builtins__.__dict__}['ex' + 'ec']\nrun('a = 1')", "runs a text as code"),
     ],
 )
