@@ -140,11 +140,14 @@ def _estimates(seen: Estimate, expected: Estimate) -> str:
 
 def _draws(seen: Counts, expected: Distribution) -> str:
     total = seen.counts.sum(dim=-1, keepdim=True)
-    shares = seen.counts.double() / total
+    shares = seen.counts.double() / total.clamp(min=1)
     case, cell = largest_place((shares - expected.probabilities).abs())
+    share = f"{expected.probabilities[case, cell]:.2%}"
+    if not total[case]:
+        return f"nothing is drawn after token {case}; {share} of these draws should be token {cell}"
     return (
         f"of {int(total[case])} draws, {shares[case, cell]:.2%} are token {cell}, whose "
-        f"probability is {expected.probabilities[case, cell]:.2%}; so far off by chance less than "
+        f"probability is {share}; so far off by chance less than "
         "once in a million checks"
     )
 

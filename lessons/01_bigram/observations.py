@@ -6,6 +6,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Observation
 from gpt2_small.checker.claims.observing.probes import draws
 from gpt2_small.checker.claims.observing.refusals import ending
@@ -25,18 +26,25 @@ def table(seed: int, name: str, d_vocab: int = D_VOCAB) -> Tensor:
     return (drawn + 0.01) / (drawn + 0.01).sum(dim=1, keepdim=True)
 
 
+def returned(module: ModuleType, function: str, *arguments: object, **options: object) -> Tensor:
+    """Return a function's result. Raises Failure unless it is a tensor."""
+    got = getattr(module, function)(*arguments, **options)
+    return probes.tensor(got, f"what {function} returns")
+
+
 def counted(module: ModuleType, seed: int) -> Observation:
-    counts = module.count_pairs(text(seed, "pairs"), D_VOCAB)
+    counts = returned(module, "count_pairs", text(seed, "pairs"), D_VOCAB)
     return {"the counts": counts.long()}
 
 
 def counted_long(module: ModuleType, seed: int) -> Observation:
     tokens = text(seed, "many pairs", length=3000, d_vocab=11)
-    return {"the counts of 3,000 tokens": module.count_pairs(tokens, 11).long()}
+    return {"the counts of 3,000 tokens": returned(module, "count_pairs", tokens, 11).long()}
 
 
 def counted_short(module: ModuleType, seed: int) -> Observation:
-    return {"the counts of two tokens": module.count_pairs(torch.tensor([2, 0]), 3).long()}
+    counts = returned(module, "count_pairs", torch.tensor([2, 0]), 3)
+    return {"the counts of two tokens": counts.long()}
 
 
 def count_refusals(module: ModuleType, _seed: int) -> Observation:
@@ -60,17 +68,21 @@ def counts_of(seed: int) -> Tensor:
 def smoothed(module: ModuleType, seed: int) -> Observation:
     counts = counts_of(seed)
     return {
-        f"the probabilities with {added:g} added": module.probabilities(counts, added).double()
+        f"the probabilities with {added:g} added": returned(
+            module, "probabilities", counts, added
+        ).double()
         for added in (1.0, 0.25, 10.0)
     }
 
 
 def unsmoothed(module: ModuleType, seed: int) -> Observation:
-    return {"the probabilities with 0 added": module.probabilities(counts_of(seed), 0.0).double()}
+    found = returned(module, "probabilities", counts_of(seed), 0.0)
+    return {"the probabilities with 0 added": found.double()}
 
 
 def default_added(module: ModuleType, seed: int) -> Observation:
-    return {"the probabilities by default": module.probabilities(counts_of(seed)).double()}
+    found = returned(module, "probabilities", counts_of(seed))
+    return {"the probabilities by default": found.double()}
 
 
 def probability_refusals(module: ModuleType, seed: int) -> Observation:
@@ -85,17 +97,16 @@ def counts_kept(module: ModuleType, seed: int) -> Observation:
 
 
 def loss(module: ModuleType, seed: int) -> Observation:
+    texts = {"61 tokens": text(seed, "loss"), "two tokens": torch.tensor([3, 1])}
     return {
-        "the loss of 61 tokens": module.mean_loss(table(seed, "loss"), text(seed, "loss")).double(),
-        "the loss of two tokens": module.mean_loss(
-            table(seed, "loss"), torch.tensor([3, 1])
-        ).double(),
+        f"the loss of {name}": returned(module, "mean_loss", table(seed, "loss"), tokens).double()
+        for name, tokens in texts.items()
     }
 
 
 def impossible_pair(module: ModuleType, seed: int) -> Observation:
     certain = torch.eye(3, dtype=torch.float64)
-    value = module.mean_loss(certain, torch.tensor([0, 0, 1]))
+    value = returned(module, "mean_loss", certain, torch.tensor([0, 0, 1]))
     return {"the loss with a pair of probability 0": value.double()}
 
 
@@ -110,7 +121,7 @@ DRAWS = 4000
 def drawn(module: ModuleType, seed: int) -> Observation:
     """Return a long text drawn with distinct rows, and the counts of each token's followers."""
     probabilities = table(seed, "drawn", 4)
-    tokens = module.draw(probabilities, 2, DRAWS, generator=draws(seed, "draw"))
+    tokens = returned(module, "draw", probabilities, 2, DRAWS, generator=draws(seed, "draw"))
     pairs = tokens[:-1] * 4 + tokens[1:]
     return {"what follows what": torch.bincount(pairs, minlength=16).view(4, 4)}
 
@@ -126,12 +137,13 @@ def expected_followers(_reference: ModuleType, seed: int) -> Observation:
 
 
 def drawn_shape(module: ModuleType, seed: int) -> Observation:
-    tokens = module.draw(table(seed, "drawn", 4), 3, 5, generator=draws(seed, "draw"))
-    alone = module.draw(table(seed, "drawn", 4), 3, 1, generator=draws(seed, "draw"))
+    probabilities, generator = table(seed, "drawn", 4), draws(seed, "draw")
+    tokens = returned(module, "draw", probabilities, 3, 5, generator=generator)
+    alone = returned(module, "draw", probabilities, 3, 1, generator=generator)
     return {
         "how many tokens": str(len(tokens)),
         "the first token": str(int(tokens[0])),
-        "a text of one token": str(alone.tolist()),
+        "how many tokens of a text of one": str(len(alone)),
         "kind": "whole numbers" if not tokens.dtype.is_floating_point else str(tokens.dtype),
     }
 
@@ -161,16 +173,14 @@ def logits_of(seed: int) -> Tensor:
 def loss_of_logits(module: ModuleType, seed: int) -> Observation:
     tokens = text(seed, "logits")
     return {
-        "the loss": module.logits_loss(logits_of(seed), tokens).double(),
-        "the loss with logits 1,000 higher": module.logits_loss(
-            logits_of(seed) + 1000, tokens
-        ).double(),
+        name: returned(module, "logits_loss", logits_of(seed) + more, tokens).double()
+        for name, more in (("the loss", 0), ("the loss with logits 1,000 higher", 1000))
     }
 
 
 def gradient(module: ModuleType, seed: int) -> Observation:
     logits = logits_of(seed).requires_grad_()
-    module.logits_loss(logits, text(seed, "logits")).backward()
+    returned(module, "logits_loss", logits, text(seed, "logits")).backward()
     return {"the gradient of the logits": logits.grad}
 
 

@@ -124,6 +124,39 @@ def test_a_result_that_is_always_float32_is_right_in_a_lesson(
     assert verdict.state_of(part) == "passed"
 
 
+DRAW = "text.append(int(torch.multinomial(table[text[-1]], num_samples=1, generator=generator)))"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ([(DRAW, DRAW.replace(", generator=generator", "")),
+          ("while len(text) < length:", "while len(text) <= length:")], "draw-one-more"),
+        ([(DRAW, "text.append(int(table[text[-1]].argmax()))")], "draw-greedy"),
+    ],
+)  # fmt: skip
+def test_a_draw_gets_no_name_by_chance(
+    tmp_path: Path, changes: list[tuple[str, str]], named: str
+) -> None:
+    lesson = find_lesson("bigram")
+    text = reference_text(lesson)
+    for change in changes:
+        assert text.count(change[0]) == 1
+        text = text.replace(*change)
+    verdict = check_text(tmp_path, lesson.mark + text, "draw")
+    assert verdict.reports["draw"].mistakes == (named,)
+    assert not any("nan" in result.message for result in verdict.results)
+
+
+def test_another_type_than_a_tensor_is_reported_in_a_lesson(tmp_path: Path) -> None:
+    lesson = find_lesson("bigram")
+    text = "\n\ndef count_pairs(tokens, d_vocab):\n    return {}\n"
+    verdict = check_text(tmp_path, lesson.mark + reference_text(lesson) + text, "count_pairs")
+    assert "what count_pairs returns is a dict where a tensor is needed" in {
+        result.message.partition(";")[0] for result in verdict.results
+    }
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_exercise_has_at_least_eight_mistakes_and_three_hints(lesson: str) -> None:
     exercises = find_lesson(lesson)
