@@ -28,7 +28,7 @@ def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
     """
     limits = task.limits
     time_limit.stop_after(limits.loading_seconds, limits.wall_seconds)
-    report_accesses(task, lambda line, said: write_frame(sender, access_frame(line, said)))
+    _report_accesses(task, sender)
     if task.work == "load":
         write_frame(sender, json.dumps(_loaded(task)).encode())
         return
@@ -42,6 +42,12 @@ def work(task: ChildTask, sender: int, time_limit: TimeLimit) -> None:
             _look(task, module, sender, time_limit)
     else:
         _trace(task, module, sender)
+
+
+def _report_accesses(task: ChildTask, sender: int) -> None:
+    """Send the file's accesses, with functions that it cannot replace in this module."""
+    send, frame = write_frame, access_frame
+    report_accesses(task, lambda line, said: send(sender, frame(line, said)))
 
 
 def load(task: ChildTask) -> ModuleType:

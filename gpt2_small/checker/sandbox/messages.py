@@ -1,10 +1,10 @@
 """Send and receive messages through a pipe or socket: a length, then the bytes."""
 
-import json
 import os
 import select
 import threading
 import time
+from os import write as _write
 from typing import Any
 
 _LENGTH = 8
@@ -20,7 +20,7 @@ def write_frame(descriptor: int, message: bytes) -> None:
     data = memoryview(len(message).to_bytes(_LENGTH, "little") + message)
     with _one_at_a_time:
         while data:
-            data = data[os.write(descriptor, data) :]
+            data = data[_write(descriptor, data) :]
 
 
 def visible(value: Any) -> Any:
@@ -40,7 +40,7 @@ def visible(value: Any) -> Any:
 
 def access_frame(line: int | None, sentence: str) -> bytes:
     """The message about a file's access, made in this line."""
-    return _ACCESS + json.dumps([line, sentence[:_LONGEST_ACCESS]]).encode()
+    return _ACCESS + f"{line or 0} {sentence[:_LONGEST_ACCESS]}".encode(errors="replace")
 
 
 def access_in(frame: bytes) -> str | None:
@@ -50,12 +50,9 @@ def access_in(frame: bytes) -> str | None:
     """
     if not frame.startswith(_ACCESS):
         return None
-    try:
-        line, sentence = json.loads(frame[len(_ACCESS) :])
-    except (TypeError, RecursionError) as error:
-        raise ValueError("not an access") from error
-    where = f" (line {line})" if type(line) is int else ""
-    return f"{str(sentence)[:_LONGEST_ACCESS]}{where}"
+    line, _, sentence = frame[len(_ACCESS) :].decode().partition(" ")
+    where = f" (line {int(line)})" if int(line) else ""
+    return f"{sentence[:_LONGEST_ACCESS]}{where}"
 
 
 def read_frame(

@@ -4,6 +4,7 @@ Python raises audit events for these (PEP 578), whatever the file's text looks l
 them cannot be removed. Code in C raises none, and with enough knowledge the hook can be deceived.
 """
 
+import contextlib
 import os
 import sys
 import sysconfig
@@ -48,6 +49,7 @@ _CODE: Mapping[str, str] = {
         ("marshal.dumps", "marshal.loads", "code.__new__", "function.__new__"),
         "stores or builds compiled code",
     ),
+    "object.__setattr__": "changes a function's code",
 }
 _CHANGES = {
     "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
@@ -71,8 +73,7 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
     """
     file, said = str(task.path.absolute()), set[str]()
     inside = threading.local()
-    reference, libraries = os.path.realpath(binding.reference_path()), _libraries()
-    compiled = os.path.join(os.path.dirname(reference), "__pycache__", "solution.")
+    stat, reference, libraries = os.stat, _reference_files(), _libraries()
     own_folder = os.path.dirname(file) + os.sep if task.has_helpers else None
 
     def what(event: str, arguments: tuple[Any, ...]) -> str | None:
@@ -87,9 +88,10 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
     def opened(path: Any, _mode: Any, flags: Any) -> str | None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return None
+        with contextlib.suppress(OSError):
+            if (stat(path).st_dev, stat(path).st_ino) in reference:
+                return "reads solution.py, the reference"
         whole = os.path.realpath(os.fsdecode(path))
-        if whole == reference or whole.startswith(compiled):
-            return "reads solution.py, the reference"
         if isinstance(flags, int) and flags & _WRITING:
             return None if whole == os.devnull else f"writes {_shown(whole, file)}"
         is_helper = own_folder is not None and whole.startswith(own_folder)
@@ -134,6 +136,13 @@ def _caller(frame: FrameType | None, file: str) -> tuple[bool, int | None]:
             return True, None
         frame = frame.f_back
     return False, None
+
+
+def _reference_files() -> frozenset[tuple[int, int]]:
+    """The device and number of the reference's file, whatever link leads to it, and its copies."""
+    path = binding.reference_path()
+    found = [path.stat(), *(copy.stat() for copy in path.parent.glob("__pycache__/solution.*.pyc"))]
+    return frozenset((one.st_dev, one.st_ino) for one in found)
 
 
 def _libraries() -> tuple[str, ...]:

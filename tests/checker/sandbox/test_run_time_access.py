@@ -58,12 +58,30 @@ def accesses_of(text: str, folder: Path) -> list[str]:
         ("import socket\nsocket.getaddrinfo('localhost', 1)", "uses the network (line 2)"),
         ("import gc\ngc.get_objects()", "searches Python's objects (line 2)"),
         ("import sys\nsys.setprofile(None)", "traces Python's calls (line 2)"),
+        (
+            f"import os\nos.symlink({REFERENCE}, 'link.txt')\nopen('link.txt')",
+            "reads solution.py, the reference (line 3)",
+        ),
+        (
+            f"import os\nos.path.realpath = os.path.abspath = lambda path: '/dev/null'\n"
+            f"open({REFERENCE})",
+            "reads solution.py, the reference (line 3)",
+        ),
+        (
+            f"import json, os\njson.dumps = lambda *a: ''\nos.write = lambda *a: 99\n"
+            f"open({REFERENCE})",
+            "reads solution.py, the reference (line 4)",
+        ),
+        ("f = lambda: 1\nf.__code__ = (lambda: 2).__code__", "changes a function's code (line 2)"),
         ("import marshal\nmarshal.dumps(1)", "stores or builds compiled code (line 2)"),
         ("f = lambda: 1\ntype(f)(f.__code__, {})", "stores or builds compiled code (line 2)"),
         ("run = {**__builtins__.__dict__}['ex' + 'ec']\nrun('a = 1')", "runs a text as code"),
     ],
 )
-def test_an_access_is_reported(text: str, report: str, tmp_path: Path) -> None:
+def test_an_access_is_reported(
+    text: str, report: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = text.replace("__builtins__", "__import__('builtins')")
     assert [one for one in accesses_of(text, tmp_path) if one.startswith(report)]
 
