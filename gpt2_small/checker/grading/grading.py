@@ -141,7 +141,7 @@ def remarks_on(submission: Submission, row: GradeRow) -> list[str]:
     said = [*submission.notes, *([f"a link to {submission.link}"] if submission.link else [])]
     said += originality.remarks_on(submission.source, row.done, row.exercises, row.accesses)
     for helper, text in submission.helpers.items():
-        if any(access.startswith(f"{HELPER}{helper}") for access in row.accesses):
+        if any(access.startswith(f"{HELPER} {helper}") for access in row.accesses):
             about = originality.remarks_on(text, (), row.exercises)
             said += [f"{helper}: {remark}" for remark in about]
     age = kit_version.remark(submission.source, row.exercises)

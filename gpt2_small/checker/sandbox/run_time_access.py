@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import sysconfig
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,13 +57,18 @@ _CHANGES = {
     "os.truncate",
 }  # fmt: skip
 # Begins the sentence about a file of the submission's own folder, which it imports.
-HELPER = "runs its folder's "
+HELPER = "runs its folder's"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # Read by torch and Python themselves.
 _SYSTEM = (
     "/dev/", "/etc/", "/sys/", "/usr/", "/proc/self/", "/proc/sys/", "/proc/cpuinfo",
     "/proc/meminfo",
 )  # fmt: skip
+# Of Python's tempfile and multiprocessing, and of torch's compiler.
+_TEMPORARY = tuple(
+    os.path.join(os.path.realpath(tempfile.gettempdir()), name)
+    for name in ("tmp", "pymp-", "torchinductor_")
+)
 _MOST = 50
 
 
@@ -74,7 +80,7 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
     file, said = str(task.path.absolute()), set[str]()
     inside = threading.local()
     stat, reference, libraries = os.stat, _reference_files(), _libraries()
-    own_folder = os.path.dirname(file) + os.sep if task.has_helpers else None
+    own_folder = os.path.realpath(os.path.dirname(file)) + os.sep if task.has_helpers else None
 
     def what(event: str, arguments: tuple[Any, ...]) -> str | None:
         if event == "import":
@@ -82,7 +88,7 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
         if event == "open":
             return opened(*arguments)
         if event in _CHANGES:
-            return f"changes {_shown(os.path.abspath(os.fspath(arguments[0])), file)}"
+            return _sentence("changes", _changed(event, arguments), file)
         return _CODE.get(event) or _KINDS.get(event)
 
     def opened(path: Any, _mode: Any, flags: Any) -> str | None:
@@ -93,15 +99,15 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
                 return "reads solution.py, the reference"
         whole = os.path.realpath(os.fsdecode(path))
         if isinstance(flags, int) and flags & _WRITING:
-            return None if whole == os.devnull else f"writes {_shown(whole, file)}"
+            return None if whole == os.devnull else _sentence("writes", whole, file)
         is_helper = own_folder is not None and whole.startswith(own_folder)
         if whole in (file, os.path.realpath(file)) or whole.startswith((*libraries, *_SYSTEM)):
             return None
         if whole.endswith(".pyc") and not os.path.exists(whole):
             return None  # Python looks for one beside every module
         if is_helper and whole.endswith((".py", ".pyc")):
-            return f"{HELPER}{_shown(whole, file)}"
-        return f"reads {_shown(whole, file)}"
+            return _sentence(HELPER, whole, file)
+        return _sentence("reads", whole, file)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in events or getattr(inside, "hook", False):
@@ -152,7 +158,22 @@ def _libraries() -> tuple[str, ...]:
     return tuple({os.path.realpath(folder) + os.sep for folder in folders})
 
 
-def _shown(path: str, file: str) -> str:
-    """A path, relative to the file's folder if inside."""
-    folder = os.path.dirname(file) + os.sep
-    return path.removeprefix(folder)
+def _sentence(verb: str, path: str, file: str) -> str:
+    """A sentence about a path, relative to the file's folder if inside.
+
+    Temporary files are not named, because their names are random.
+    """
+    own = os.path.realpath(os.path.dirname(file)) + os.sep
+    if path.startswith(_TEMPORARY) and not path.startswith(own):
+        return "uses temporary files"
+    return f"{verb} {path.removeprefix(own)}"
+
+
+def _changed(event: str, arguments: tuple[Any, ...]) -> str:
+    """The path of a change; a relative one may be in the folder of a descriptor."""
+    path, last = os.fsdecode(arguments[0]), arguments[-1]
+    is_in_folder = event != "os.truncate" and isinstance(last, int) and last > 2
+    if is_in_folder and not os.path.isabs(path):
+        with contextlib.suppress(OSError):
+            return os.path.join(os.readlink(f"/proc/self/fd/{last}"), path)
+    return os.path.abspath(path)

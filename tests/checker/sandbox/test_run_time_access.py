@@ -1,6 +1,7 @@
 """Test reports of what a running file accesses, whatever its text looks like."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -86,10 +87,13 @@ def test_an_access_is_reported(
     assert [one for one in accesses_of(text, tmp_path) if one.startswith(report)]
 
 
-def test_a_file_of_its_own_folder_is_reported_as_run(tmp_path: Path) -> None:
-    (tmp_path / "own_norm.py").write_text("x = 1\n")
-    text = f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport own_norm\n"
-    assert accesses_of(text, tmp_path) == ["runs its folder's own_norm.py (line 3)"]
+def test_a_file_of_its_own_folder_is_reported_as_run() -> None:
+    """Also in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "own_norm.py").write_text("x = 1\n")
+        text = f"import sys\nsys.path.insert(0, {folder!r})\nimport own_norm\n"
+        found = accesses_of(text, Path(folder))
+    assert found == ["runs its folder's own_norm.py (line 3)"]
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,15 @@ def test_a_file_of_its_own_folder_is_reported_as_run(tmp_path: Path) -> None:
 )
 def test_ordinary_code_is_not_reported(text: str, tmp_path: Path) -> None:
     assert accesses_of(text, tmp_path) == []
+
+
+def test_temporary_files_are_reported_once_and_without_their_random_names(tmp_path: Path) -> None:
+    text = (
+        "import tempfile\nfor _ in range(9):\n"
+        "    with tempfile.TemporaryDirectory() as folder:\n"
+        "        open(folder + '/a', 'w').close()"
+    )
+    assert accesses_of(text, tmp_path) == ["uses temporary files (line 3)"]
 
 
 def test_each_access_is_reported_once(tmp_path: Path) -> None:
