@@ -106,14 +106,18 @@ def _is_sys(node: ast.expr, names: set[str]) -> bool:
 
 
 def _assignments(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Assignments to imported names: `torch.where = ...`, `setattr(Tensor, ...)`."""
+    """Assignments to imported names: `torch.where = ...`, `setattr(Tensor, ...)`.
+
+    Not of a constant: that is a setting, as in `torch.backends.cudnn.benchmark = True`.
+    """
     known = _names_imported(tree)
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[first, *_]):
                 if _root(first) in known:
                     yield _line(node), f"changes {ast.unparse(first)}"
-        for target in _flat(_targets(node)):
+        is_setting = isinstance(getattr(node, "value", None), ast.Constant)
+        for target in () if is_setting else _flat(_targets(node)):
             is_inside = isinstance(target, (ast.Attribute, ast.Subscript))
             if is_inside and _root(target) in known:
                 yield _line(node), f"assigns to {ast.unparse(target)}"

@@ -247,3 +247,8 @@ def test_code_that_accesses_more_than_a_model_needs_gets_a_remark_with_its_line(
 
 def test_an_ordinary_file_gets_no_remark() -> None:
     assert outside_accesses(ast.parse(reference_with())) == []
+
+
+def test_a_librarys_setting_gets_no_remark() -> None:
+    text = "import torch\ntorch.backends.cudnn.benchmark = torch.backends.cudnn.enabled = True"
+    assert outside_accesses(ast.parse(text)) == []
