@@ -4,6 +4,7 @@ pytest loads it in every project of an environment, so heavy imports are deferre
 """
 
 import os
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -55,7 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CHOSEN] = chosen
     if chosen is not None:
         try:
-            binding.bind(chosen)
+            with warnings.catch_warnings():
+                warnings.simplefilter("default")  # a warning in a learner's file is not a failure
+                binding.bind(chosen)
         except UserError as error:
             pytest.exit(str(error), returncode=2)
 

@@ -76,6 +76,14 @@ def test_the_option_overrides_the_environment_variable_and_a_correct_file_exits_
     assert right.returncode == 0, right.stdout + right.stderr
 
 
+def test_a_warning_while_the_file_is_run_is_not_a_failure(project):
+    warning = "import warnings\nwarnings.warn('deprecated', DeprecationWarning, stacklevel=1)\n"
+    (project / "my_gpt2.py").write_text(warning + RIGHT)
+    (project / "pytest.ini").write_text("[pytest]\nfilterwarnings = error::DeprecationWarning\n")
+    run = pytest_in(project, "--solution", "my_gpt2.py")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 def test_with_a_solution_only_tests_of_parts_run(right):
     assert "2 passed, 1 deselected" in right.stdout
 
