@@ -19,7 +19,7 @@ from gpt2_small import binding
 from gpt2_small.checker.sandbox.task import ChildTask
 
 _PACKAGE = Path(binding.__file__).resolve().parent
-_CHECKER = str(_PACKAGE / "checker") + os.sep
+_KIT, _CHECKER = (str(folder) + os.sep for folder in (_PACKAGE, _PACKAGE / "checker"))
 GPT2S: Mapping[str, str] = {
     "solution": "imports solution, the reference",
     "gpt2_small": "imports gpt2_small, the kit",
@@ -82,16 +82,16 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
     stat, reference, libraries = os.stat, _reference_files(), _libraries()
     own_folder = os.path.realpath(os.path.dirname(file)) + os.sep if task.has_helpers else None
 
-    def what(event: str, arguments: tuple[Any, ...]) -> str | None:
+    def what(event: str, arguments: tuple[Any, ...], caller: FrameType) -> str | None:
         if event == "import":
             return GPT2S.get(str(arguments[0]).partition(".")[0])
         if event == "open":
-            return opened(*arguments)
+            return opened(arguments[0], arguments[2], caller)
         if event in _CHANGES:
             return _sentence("changes", _changed(event, arguments), file)
         return _CODE.get(event) or _KINDS.get(event)
 
-    def opened(path: Any, _mode: Any, flags: Any) -> str | None:
+    def opened(path: Any, flags: Any, caller: FrameType) -> str | None:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return None
         with contextlib.suppress(OSError):
@@ -100,6 +100,8 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
         whole = os.path.realpath(os.fsdecode(path))
         if isinstance(flags, int) and flags & _WRITING:
             return None if whole == os.devnull else _sentence("writes", whole, file)
+        if whole.startswith(_KIT) and not _loads_code(caller):
+            return f"reads {whole.removeprefix(_KIT)}, the kit"
         is_helper = own_folder is not None and whole.startswith(own_folder)
         if whole in (file, os.path.realpath(file)) or whole.startswith((*libraries, *_SYSTEM)):
             return None
@@ -114,10 +116,10 @@ def report_accesses(task: ChildTask, say: Callable[[int | None, str], None]) -> 
             return
         inside.hook = True
         try:
-            sentence = what(event, arguments)
+            caller = sys._getframe(1)
+            sentence = what(event, arguments, caller)
             if sentence is None or sentence in said or len(said) >= _MOST:
                 return
-            caller = sys._getframe(1)
             is_ours, line = _caller(caller, file)
             is_direct = caller.f_code.co_filename == file
             if not is_ours and (is_direct or event not in _CODE):
@@ -142,6 +144,18 @@ def _caller(frame: FrameType | None, file: str) -> tuple[bool, int | None]:
             return True, None
         frame = frame.f_back
     return False, None
+
+
+def _loads_code(frame: FrameType | None, most: int = 4) -> bool:
+    """Whether Python imports a module, or reads a line for a traceback or a warning."""
+    for _ in range(most):
+        if frame is None:
+            return False
+        name = frame.f_code.co_filename
+        if name.startswith("<frozen importlib") or name.endswith(("linecache.py", "tokenize.py")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _reference_files() -> frozenset[tuple[int, int]]:

@@ -51,6 +51,10 @@ def accesses_of(text: str, folder: Path) -> list[str]:
             "import gpt2_small.evaluation.text_scores",
             "imports gpt2_small, the kit (line 1)",
         ),
+        (
+            f"open({str(Path(binding.__file__).parent / 'model' / 'twin.py')!r})",
+            "reads model/twin.py, the kit (line 1)",
+        ),
         ("__import__('solu' + 'tion')", "imports solution, the reference (line 1)"),
         ("open('/etc/../tmp/no such file')", "reads /tmp/no such file (line 1)"),
         ("import os\nos.open('left', os.O_WRONLY)", "writes "),
