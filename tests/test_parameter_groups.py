@@ -14,7 +14,9 @@ def test_in_every_small_model_weight_decay_shrinks_only_the_matrices(solution, c
     model = case.fit_for(solution).build(solution, "Transformer", tied_embeddings=False)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     groups = solution.parameter_groups(model, weight_decay=0.5)
-    optimizer = torch.optim.AdamW(groups, lr=0.1, foreach=False)
+    optimizer = torch.optim.AdamW(groups, foreach=False)
+    for group in optimizer.param_groups:  # as train does; a group may have a rate of its own
+        group["lr"] = 0.1
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -28,6 +28,18 @@ class LayerNorm(nn.Module):
 WITHOUT_DECAY = (LayerNorm, nn.LayerNorm)
 
 
+class TransformerBlock(nn.Module):
+    def __init__(self, config) -> None:
+        super().__init__()
+        self.ln1, self.attn = LayerNorm(config), MultiHeadAttention(config)
+        self.ln2, self.mlp = LayerNorm(config), MLP(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm, part in ((self.ln1, self.attn), (self.ln2, self.mlp)):
+            x = x + part(norm(x))
+        return x
+
+
 class Stack(nn.Module):
     """Layers that run one after the other, without an index."""
 
