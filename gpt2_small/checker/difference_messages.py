@@ -13,7 +13,7 @@ from gpt2_small.checker.claims.observing.observation import (
     Estimate,
     tensor_difference,
 )
-from gpt2_small.checker.claims.observing.probes import BATCH, SEQ, text, with_axes
+from gpt2_small.checker.claims.observing.probes import BATCH, NO_GRADIENT, SEQ, text, with_axes
 
 # Prepositions that end the head noun of an entry's name.
 _AFTER_THE_NOUN = frozenset(
@@ -24,6 +24,10 @@ _AFTER_THE_NOUN = frozenset(
     }
 )  # fmt: skip
 _SINGULAR = ("bias", "loss")
+_NO_GRADIENT_REACHES = (
+    "the output does not use it, or something in between is cut off, as by detach(), .data, "
+    ".tolist(), .item() or torch.tensor(...)"
+)
 
 
 def explain_difference(name: str, seen: Entry | None, expected: Entry | None) -> str:
@@ -38,7 +42,9 @@ def explain_difference(name: str, seen: Entry | None, expected: Entry | None) ->
     if isinstance(seen, Tensor) and isinstance(expected, Tensor):
         said = f"{name} {_tensors(name, seen, expected)}"
     elif isinstance(seen, Estimate) and isinstance(expected, Estimate):
-        said = f"{name} {_estimates(seen, expected)}"
+        said = f"{name} {_estimates(name, seen, expected)}"
+    elif seen == NO_GRADIENT:
+        said = f"{name} is None: {_NO_GRADIENT_REACHES}"
     elif isinstance(seen, Counts) and isinstance(expected, Distribution):
         return f"{name}: {_draws(seen, expected)}"
     else:
@@ -132,8 +138,10 @@ def _factor(seen: Tensor, expected: Tensor) -> str:
     return "" if said == "1" else f"; all of it is {said} times what it should be"
 
 
-def _estimates(seen: Estimate, expected: Estimate) -> str:
+def _estimates(name: str, seen: Estimate, expected: Estimate) -> str:
     allowed = STANDARD_ERRORS * math.hypot(seen.error, expected.error)
+    if name.startswith("the standard deviation of ") and seen.value:
+        allowed *= expected.value / seen.value  # it is proportional to the deviation
     by_chance = f", within {allowed:.2g} by chance" if allowed else ""
     return f"is {seen.value:.4g}; it should be {expected.value:.4g}{by_chance}"
 

@@ -1,12 +1,19 @@
 """Explain exceptions in sentences: sizes, operands, advice, and refusals by the file itself."""
 
-import dis
 import errno
 import re
-from types import CodeType, FrameType, ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
+
+from gpt2_small.checker.failed_expressions import (
+    attributes_of,
+    lost_axis,
+    operands,
+    raises,
+    what_is_none,
+)
 
 _LONGEST = 300
 # Different wordings of one error in torch.
@@ -72,6 +79,10 @@ _ADVICE = (
      "write y = y + x: y += x changes a tensor whose old values are still needed"),
     (r"does not require grad and does not have a grad_fn",
      "no gradient reaches it: it was detached, or computed under no_grad"),
+    (r"index (\d+) is out of range",
+     r"there are at most \1, counted from 0"),
+    (r"Module \[(Module(?:List|Dict))\] is missing the required",
+     r"a \1 cannot be called; call each of its modules in turn"),
     (r"'(?:Parameter|Tensor)' object is not callable",
      "a tensor is not a layer: multiply with @ or einsum"),
 )  # fmt: skip
@@ -120,6 +131,23 @@ def explain_error(
     return f"{kind}: {reason}{_gloss(reason, part, is_gate, module, error)}"
 
 
+def is_not_written(module: ModuleType, error: BaseException) -> bool:
+    """Whether an exception is a NotImplementedError of unwritten code, not one of torch.
+
+    Torch raises it for a class without `forward`, which is unwritten if the file defines it.
+    """
+    trace = error.__traceback__
+    if not isinstance(error, NotImplementedError) or trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    if str(frame.f_globals.get("__name__", "")).split(".")[0] == "torch":
+        owner = frame.f_locals.get("self")
+        return isinstance(owner, nn.Module) and type(owner).__module__ == module.__name__
+    return raises(trace)
+
+
 def is_own_refusal(module: ModuleType, error: BaseException) -> bool:
     """Whether a `raise` or `assert` in the module's file raised the exception."""
     if isinstance(error, NotImplementedError) or not isinstance(error, Exception):
@@ -129,7 +157,7 @@ def is_own_refusal(module: ModuleType, error: BaseException) -> bool:
         trace = trace.tb_next
     if trace is None or trace.tb_frame.f_code.co_filename != str(module.__file__):
         return False
-    return trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raises(trace)
 
 
 def _gloss(
@@ -140,12 +168,17 @@ def _gloss(
     if _ABOUT_SIZES.search(reason):
         notes += sizes_in(reason, part, is_gate=is_gate)
         if module is not None:
-            notes += _operands(module, error)
+            notes += operands(module, error)
     said = f" (here {', '.join(notes)})" if notes else ""
     for words, advice in _ADVICE:
         if found := re.search(words, reason):
-            return f"{said}: {found.expand(advice)}"
-    return said
+            meaning = found.expand(advice)
+            if advice == _A_RETURN and module is not None:
+                meaning = what_is_none(module, error) or meaning
+            return f"{said}: {meaning}"
+    if module is not None and (missing := lost_axis(module, error)):
+        return f"{said}: {missing}"
+    return said + (attributes_of(error) if isinstance(error, AttributeError) else "")
 
 
 def sizes_in(reason: str, part: str, *, is_gate: bool) -> list[str]:
@@ -163,57 +196,6 @@ def sizes_of(part: str, *, is_gate: bool) -> dict[int, str]:
         known = _SIZES_OF_GATES.get(part, _MODULE)
         return known if is_gate else {n: axis for n, axis in known.items() if n in _LINEAR}
     return {}
-
-
-def _operands(module: ModuleType, error: BaseException) -> list[str]:
-    """The shapes of the tensors in the failed expression of the file: `x is [2 11 24]`."""
-    trace = _innermost(module, error)
-    if trace is None:
-        return []
-    frame = trace.tb_frame
-    shapes = {
-        name: "[" + " ".join(map(str, value.shape)) + "]"
-        for name, value in _tensors(frame, trace.tb_lasti).items()
-    }
-    return [f"{name} is {shape}" for name, shape in shapes.items()][:4]
-
-
-def _innermost(module: ModuleType, error: BaseException) -> TracebackType | None:
-    """The innermost entry of a traceback that is in the module's file."""
-    trace, found = error.__traceback__, None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(module.__file__):
-            found = trace
-        trace = trace.tb_next
-    return found
-
-
-def _tensors(frame: FrameType, at: int) -> dict[str, Tensor]:
-    """The local tensors, and those of self, in the lines of the instruction at this offset."""
-    found: dict[str, Any] = {}
-    owner: Any = None
-    for instruction in _instructions_beside(frame.f_code, at):
-        names = instruction.argval
-        if instruction.opname.startswith("LOAD_FAST"):
-            for name in names if isinstance(names, tuple) else (names,):
-                owner = frame.f_locals.get(name) if name == "self" else None
-                found[name] = frame.f_locals.get(name)
-        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(owner, nn.Module):
-            own = {**vars(owner), **owner._parameters, **owner._buffers}
-            found[f"self.{names}"], owner = own.get(names), None
-        else:
-            owner = None
-    return {name: value for name, value in found.items() if isinstance(value, Tensor)}
-
-
-def _instructions_beside(code: CodeType, at: int) -> list[dis.Instruction]:
-    """The instructions in the lines of the instruction at this offset."""
-    every = list(dis.get_instructions(code))
-    here = next((i.positions for i in every if i.offset == at), None)
-    if here is None or here.lineno is None or here.end_lineno is None:
-        return []
-    lines = range(here.lineno, here.end_lineno + 1)
-    return [i for i in every if i.positions is not None and i.positions.lineno in lines]
 
 
 def _arguments(module: ModuleType, error: BaseException) -> str:

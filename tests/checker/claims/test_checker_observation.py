@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpt2_small.checker.claims.judging.tolerances import FALSE_ALARM
+from gpt2_small.checker.claims.judging.tolerances import FALSE_ALARM, STANDARD_ERRORS
 from gpt2_small.checker.claims.observing.observation import (
     TAP,
     Counts,
@@ -174,3 +174,10 @@ def test_a_difference_between_several_results_is_reported():
 )
 def test_axes_are_named_if_all_of_them_are_known(shape: tuple[int, ...], said: str) -> None:
     assert with_axes(shape) == said
+
+
+def test_the_margin_of_a_standard_deviation_is_that_of_the_right_one() -> None:
+    name, count = "the standard deviation of W_E", 1000
+    seen = Estimate(1.0, 1.0 / count**0.5)
+    said = explain_difference(name, seen, Estimate(0.02))
+    assert f"within {STANDARD_ERRORS * 0.02 / count**0.5:.2g} by chance" in said

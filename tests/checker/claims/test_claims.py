@@ -45,6 +45,7 @@ MISTAKES = {
         "attention-mask-on-cpu",
         "attention-returns-pattern-too",
         "attention-other-names",
+        "attention-tap-pattern-after-dropout",
     ),
     "MLP": ("mlp-fixed-width", "mlp-dropout-missing", "mlp-w-out-init-like-w-in"),
     "TransformerBlock": ("block-one-norm", "block-in-place"),

@@ -122,6 +122,92 @@ def test_an_error_of_a_call_is_not_the_files_own_refusal(tmp_path: Path, line: s
     assert "own check" not in explained(lambda module: module.sample(1))  # type: ignore[attr-defined]
 
 
+def test_a_list_of_modules_that_is_called_is_not_taken_for_unwritten_code(tmp_path: Path) -> None:
+    edit = (
+        "        for block in self.blocks:\n            residual = block(residual)\n",
+        "        residual = self.blocks(residual)\n",
+    )
+    verdict = check_text(tmp_path, reference_with(edit), "Transformer")
+    failed = next(r for r in verdict.results if r.status != "passed")
+    assert failed.status == "failed"
+    assert failed.message.endswith(
+        "a ModuleList cannot be called; call each of its modules in turn"
+    )
+
+
+def test_a_class_of_the_file_without_forward_is_unwritten(tmp_path: Path) -> None:
+    unwritten = "class Mixer(nn.Module):\n    pass\n\n\nclass MLP("
+    edits = (
+        ("class MLP(", unwritten),
+        ("        return self.output_dropout(output)\n\n\nclass TransformerBlock",
+         "        return Mixer()(output)\n\n\nclass TransformerBlock"),
+    )  # fmt: skip
+    assert check_text(tmp_path, reference_with(*edits), "MLP").state_of("MLP") == "not_written"
+
+
+def test_a_mean_without_the_reduced_axis_is_explained(tmp_path: Path) -> None:
+    edit = ("        centered = residual - reduce(",
+            "        mean = residual.mean(-1)\n        residual = residual - mean\n"
+            "        centered = residual - reduce(")  # fmt: skip
+    verdict = check_text(tmp_path, reference_with(edit), "LayerNorm")
+    failed = next(r for r in verdict.results if r.status == "failed")
+    assert failed.message.endswith("mean lacks the last axis; reduce with keepdim=True")
+
+
+def test_a_missing_attribute_of_a_module_is_answered_with_those_that_it_has(tmp_path: Path) -> None:
+    edit = ("self.attn(self.ln1(resid_pre))", "self.attention(self.ln1(resid_pre))")
+    verdict = check_text(tmp_path, reference_with(edit), "TransformerBlock")
+    failed = next(r for r in verdict.results if r.status == "failed")
+    assert failed.message.endswith("has no attribute 'attention'; it has ln1, attn, ln2, mlp")
+
+
+def test_an_index_beyond_a_list_is_answered_with_its_size() -> None:
+    layers = nn.ModuleList(nn.Identity() for _ in range(2))
+    assert explain_error(raised(lambda: layers[2])).endswith("there are at most 2, counted from 0")
+
+
+def test_a_loss_that_is_a_number_is_answered_with_what_made_it_one(tmp_path: Path) -> None:
+    edit = ('        rearrange(targets, "batch seq -> (batch seq)"),\n    )\n',
+            '        rearrange(targets, "batch seq -> (batch seq)"),\n    ).item()\n')  # fmt: skip
+    verdict = check_text(tmp_path, reference_with(edit), "next_token_loss")
+    failed = next(r for r in verdict.results if r.status == "failed")
+    assert failed.message.endswith(
+        ".item() and float() make numbers of tensors: return the tensor itself"
+    )
+
+
+def test_a_gradient_that_is_none_is_explained(tmp_path: Path) -> None:
+    edit = ("        return normalized * self.w + self.b\n",
+            "        return torch.tensor(normalized.tolist()) * self.w + self.b\n")  # fmt: skip
+    verdict = check_text(tmp_path, reference_with(edit), "LayerNorm")
+    failed = next(r for r in verdict.results if r.status == "failed" and "gradients" in r.check)
+    assert (
+        "is None: the output does not use it, or something in between is cut off" in failed.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["        return self.head(x)"], "self.head is None here"),
+        (["        y = print()", "        return y + x"],
+         "y is None; is a return missing where it is made?"),
+        (["        return x + scale"], "scale is None here"),
+    ],
+)  # fmt: skip
+def test_the_name_that_is_none_is_given(tmp_path: Path, lines: list[str], said: str) -> None:
+    explained = module_with(
+        tmp_path,
+        "class MLP(nn.Module):",
+        "    def __init__(self):",
+        "        super().__init__()",
+        "        self.head = None",
+        "    def forward(self, x, scale=None):",
+        *lines,
+    )
+    assert explained(lambda module: module.MLP()(torch.ones(2))).endswith(said)  # type: ignore[attr-defined]
+
+
 def test_the_line_of_an_error_is_quoted(tmp_path: Path) -> None:
     edit = ('einsum(residual, self.W_U, "batch seq d_model, d_model d_vocab -> batch seq d_vocab")',
             "residual @ self.W_U.T")  # fmt: skip

@@ -41,6 +41,26 @@ def test_the_bad_input_that_is_not_refused_is_named(tmp_path: Path, raises: str,
     assert naming.endswith(said)
 
 
+TORCHS = (
+    ("        self.d_head = d_head\n        self.pattern",
+     "        self.d_head = d_head\n        self.mha = nn.MultiheadAttention(d_model, heads, "
+     "dropout=config.dropout, batch_first=True)\n        self.pattern"),
+    ('        project = "batch seq d_model, head',
+     "        seq = residual.shape[1]\n"
+     "        mask = residual.new_ones(seq, seq).triu(1).bool()\n"
+     "        out, _ = self.mha(residual, residual, residual, attn_mask=mask, need_weights=False)\n"
+     "        if seq:\n            return self.output_dropout(out)\n"
+     '        project = "batch seq d_model, head'),
+)  # fmt: skip
+
+
+def test_torchs_own_attention_has_no_mistake_of_mask_or_dropout(tmp_path: Path) -> None:
+    verdict = check_text(tmp_path, reference_with(*TORCHS), "MultiHeadAttention")
+    assert verdict.reports["MultiHeadAttention"].mistakes == ()
+    extra = next(r for r in verdict.results if "no other parameters" in r.check)
+    assert extra.message.startswith("mha, an nn.MultiheadAttention, has weights of its own:")
+
+
 def naming_of(tmp_path: Path, part: str, *edits: tuple[str, str]) -> str:
     """The sentences about a part of the reference with edits."""
     return check_text(tmp_path, reference_with(*edits), part).reports[part].naming

@@ -140,9 +140,14 @@ def refusals(module: ModuleType, _seed: int) -> Observation:
     for batch, seq, seq_tokens in [(2, 5, 7), (2, 5, 4), (2, 5, 3), (2, 1, 1), (0, 4, 5)]:
         given = torch.zeros(batch, seq, probes.SIZES["d_vocab"])
         targets = torch.zeros(batch, seq_tokens, dtype=torch.int64)
-        name = f"{batch} rows of logits at {seq} positions with {seq_tokens} tokens"
+        name = f"{batch} rows of logits at {_counted(seq, 'position')}"
+        name += f" with {_counted(seq_tokens, 'token')}"
         found[name] = ending(partial(module.next_token_loss, given, targets))
     return found
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 CLAIMS = (

@@ -25,7 +25,11 @@ from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.judging.tolerances import CLAIMS, REMARKS
 from gpt2_small.checker.claims.observing.observation import TAP, Observation, first_difference
 from gpt2_small.checker.difference_messages import explain_difference
-from gpt2_small.checker.error_explanations import explain_error, is_own_refusal
+from gpt2_small.checker.error_explanations import (
+    explain_error,
+    is_not_written,
+    is_own_refusal,
+)
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.verdict import REMARK, Result, Status
 
@@ -200,7 +204,7 @@ def look(claim: Claim, module: ModuleType, seed: int) -> ObservedClaim:
     except BaseException as error:
         line, part = line_in(module, error), claim.component
         words = explain_error(error, part, is_gate=claim.gate, module=module)
-        if isinstance(error, NotImplementedError) and line is not None:
+        if line is not None and is_not_written(module, error):
             sight = ObservedClaim({}, f"{claim.component} is not written yet", line, False)
         else:
             # The wording of a refusal is the learner's own; other errors' operands are, too.

@@ -74,6 +74,15 @@ def dropped(module: ModuleType, seed: int) -> Observation:
     return {_DROPPED: SUBJECT.run(model, SUBJECT.feed(seed, "dropped", batch=400))}
 
 
+def pattern_in_training(module: ModuleType, seed: int) -> Observation:
+    """The activation at hook_pattern in training mode, if there is one."""
+    model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
+    with torch.no_grad(), probes.listening(model) as heard:
+        SUBJECT.run(model, SUBJECT.values(seed, "taps"))
+    kept = {name: value for name, value in heard.items() if name == "hook_pattern"}
+    return {f"{name} in training mode": value for name, value in probes.tap_entries(kept).items()}
+
+
 def dropped_shares(seen: Observation) -> Observation:
     """The shares of heads whose features are all zero, and of single zeros."""
     output = seen[_DROPPED]
@@ -83,17 +92,17 @@ def dropped_shares(seen: Observation) -> Observation:
     zero = output.unflatten(-1, (probes.SIZES["n_heads"], -1)) == 0
     silent = zero.all(dim=-1)
     return {
-        "the share of heads that are silent at the first position": share(silent[:, 0]),
-        "the share of heads that are silent at the eleventh position": share(silent[:, -1]),
-        "the share of zeros at the eleventh position": share(zero[:, -1]),
+        "the share of heads whose output is 0 at the first position": share(silent[:, 0]),
+        "the share of heads whose output is 0 at the eleventh position": share(silent[:, -1]),
+        "the share of zeros in the output at the eleventh position": share(zero[:, -1]),
     }
 
 
 def expected_dropped(_reference: ModuleType, _seed: int) -> Observation:
     return {
-        "the share of heads that are silent at the first position": Estimate(DROPOUT),
-        "the share of heads that are silent at the eleventh position": Estimate(0.0),
-        "the share of zeros at the eleventh position": Estimate(DROPOUT),
+        "the share of heads whose output is 0 at the first position": Estimate(DROPOUT),
+        "the share of heads whose output is 0 at the eleventh position": Estimate(0.0),
+        "the share of zeros in the output at the eleventh position": Estimate(DROPOUT),
     }
 
 
@@ -116,6 +125,9 @@ CLAIMS = (
         summary=dropped_shares,
         expect=expected_dropped,
         group="dropout",
+    ),
+    Claim(
+        "MultiHeadAttention", "hook_pattern is before dropout", pattern_in_training, group="taps"
     ),
     output_zeros_claim(SUBJECT, "dropout on the output includes b_O", bias_alone),
 )

@@ -3,7 +3,7 @@
 from types import ModuleType
 
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.modules.dropout import DROPOUT, parts_drop_nothing
+from gpt2_small.checker.claims.modules.dropout import DROPOUT, parts_dropping_nothing
 from gpt2_small.checker.claims.modules.every_module import module_claims
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Observation
@@ -13,11 +13,14 @@ SUBJECT = Subject("TransformerBlock", probes.residual, scales=(1.0, 5.0, 0.05))
 
 
 def drops_nothing_itself(module: ModuleType, seed: int) -> Observation:
-    """The output in training mode with its parts' dropout off."""
-    model = SUBJECT.build(module, seed, dropout=DROPOUT).train()
-    parts_drop_nothing(model)
+    """The output in training mode with the dropout inside of its parts off."""
+    model = SUBJECT.build(module, seed, dropout=DROPOUT)
     given = SUBJECT.values(seed, "own dropout")
-    return {"the output in training mode, its parts dropping nothing": SUBJECT.run(model, given)}
+    with parts_dropping_nothing(model):
+        SUBJECT.run(model, given)
+    return {
+        "the output in training mode without the dropout of its parts": SUBJECT.run(model, given)
+    }
 
 
 CLAIMS = (

@@ -1,8 +1,10 @@
 """State the claims about dropout: on in training, off in evaluation, unbiased."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,14 +60,13 @@ def in_evaluation(subject: Subject, module: ModuleType, seed: int) -> Observatio
 def in_training(subject: Subject, module: ModuleType, seed: int) -> Observation:
     """The output without dropout, and outputs with it.
 
-    The dropout of inner parts, which are the reference's, is off.
+    The dropout inside of inner parts, which are the reference's, is off.
     """
     model = subject.build(module, seed, dropout=DROPOUT)
     given = subject.values(seed, "dropout")
     with torch.no_grad():
-        plain = subject.run(model, given)
-        model.train()
-        parts_drop_nothing(model)
+        with parts_dropping_nothing(model):
+            plain = subject.run(model, given)
         runs = torch.stack([subject.run(model, given) for _ in range(_RUNS)])
     return {_PLAIN: plain, _TRAINED: runs}
 
@@ -91,11 +92,42 @@ def _double(entry: object) -> Tensor:
     return entry.double()
 
 
-def parts_drop_nothing(model: nn.Module) -> None:
-    """Put the parts inside a part, and their subclasses, in evaluation mode."""
-    for child in model.modules():
-        if child is not model and any(kind.__name__ in PARTS for kind in type(child).mro()):
-            child.eval()
+@contextmanager
+def parts_dropping_nothing(model: nn.Module) -> Iterator[None]:
+    """Switch dropout off inside the calls of a part's inner parts; ends in training mode.
+
+    In this context the part is called once, in evaluation mode. An inner part that is called there
+    keeps its dropout modules on outside of its calls, so that they drop what the part itself
+    passes to them. One that is not called has no calls, and drops nothing.
+    """
+    called: set[nn.Module] = set()
+    inner = [m for m in model.modules() if m is not model and _is_part(m)]
+    for part in inner:
+        part.forward = partial(_call_in_evaluation, part, part.forward, called)
+    yield
+    model.train()
+    for part in inner:
+        if part not in called:
+            part.eval()
+
+
+def _call_in_evaluation(
+    part: nn.Module, forward: Callable[..., Any], called: set[nn.Module], *args: Any, **options: Any
+) -> Any:
+    """Call an inner part in evaluation mode, and return to the mode before."""
+    called.add(part)
+    before = [(module, module.training) for module in part.modules()]
+    part.eval()
+    try:
+        return forward(*args, **options)
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def _is_part(module: nn.Module) -> bool:
+    """Whether a module is one of the parts, or of a subclass of one."""
+    return any(kind.__name__ in PARTS for kind in type(module).mro())
 
 
 def share(events: Tensor) -> Estimate:

@@ -183,11 +183,11 @@ def gradients(
     (output * probes.weighting(seed, output, subject.output_weight)).sum().backward()
     leaves = probes.own_parameters(model, subject.contract())
     seen = {
-        f"the gradient of {name}": "no gradient at all" if leaf.grad is None else leaf.grad
+        f"the gradient of {name}": probes.NO_GRADIENT if leaf.grad is None else leaf.grad
         for name, leaf in leaves.items()
     }
     if given.requires_grad:
-        mine = "no gradient at all" if given.grad is None else given.grad
+        mine = probes.NO_GRADIENT if given.grad is None else given.grad
         seen["the gradient of the input"] = mine
     return seen
 

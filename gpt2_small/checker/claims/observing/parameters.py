@@ -1,5 +1,6 @@
 """Observe a module's parameters: names, shapes and initialisation."""
 
+from collections.abc import Iterable
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -65,14 +66,23 @@ def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     extra = {name: list(p.shape) for name, p in own.items() if name not in known}
     frozen = [name for name, p in own.items() if not p.requires_grad]
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    saved = [name for name in model.state_dict() if name not in parameters and name not in known]
+    state = model.state_dict()
+    saved = [name for name in state if name not in parameters and name not in known]
     if extra:
         listed = ", ".join(f"{name} {shape}" for name, shape in extra.items())
+        observed = {"extra": f"a parameter {_kinds(extra.values())}"}
+        owner = _owner_of_all(model, list(extra))
+        if owner:
+            raise Failure(
+                f"{owner} has weights of its own: {listed}; compute with the parameters of the "
+                "contract instead",
+                observed,
+            )
         verb = "is" if len(extra) == 1 else "are"
         raise Failure(
             f"{listed} {verb} trainable and not in the contract; what is not trained is a plain "
             "attribute, or register_buffer(name, value, persistent=False)",
-            {"extra": "a parameter"},
+            observed,
         )
     if frozen:
         raise Failure(
@@ -82,9 +92,28 @@ def extras(subject: Subject, module: ModuleType, _seed: int) -> Observation:
         raise Failure(
             f"the state dict has {', '.join(saved)}, so that GPT-2's weights no longer load "
             "strictly; use register_buffer(name, value, persistent=False)",
-            {"extra": "a buffer"},
+            {"extra": f"a buffer {_kinds(list(state[name].shape) for name in saved)}"},
         )
     return {"extra": "nothing"}
+
+
+def _kinds(shapes: Iterable[list[int]]) -> str:
+    """Shapes without axes of size 1; a mask's size, which may be fixed, is not compared."""
+    kinds = set()
+    for shape in shapes:
+        sizes = [size for size in shape if size != 1]
+        is_mask = len(sizes) == 2 and sizes[0] == sizes[1] != probes.SIZES["d_model"]
+        kinds.add("square" if is_mask else str(sizes))
+    return ", ".join(sorted(kinds))
+
+
+def _owner_of_all(model: nn.Module, names: list[str]) -> str:
+    """The layer of torch that has all of these parameters, with its class; empty without one."""
+    for name, child in model.named_modules():
+        is_torchs = bool(name) and type(child).__module__.startswith("torch.nn.modules")
+        if is_torchs and all(parameter.startswith(f"{name}.") for parameter in names):
+            return f"{name}, an nn.{type(child).__name__},"
+    return ""
 
 
 # Large enough for small standard errors, and different from every default.

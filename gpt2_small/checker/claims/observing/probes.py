@@ -19,6 +19,8 @@ from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing.observation import TAP, Observation
 
 BATCH, SEQ = 2, 11
+# Observed in place of a gradient that is None.
+NO_GRADIENT = "no gradient at all"
 # The smallest batch whose tokens are all those of the vocabulary.
 BATCH_OF_ALL_TOKENS = 3
 SIZES: dict[str, Any] = {
@@ -180,6 +182,8 @@ def tensor(value: Any, what: str) -> Tensor:
     if value is None:
         raise Failure(f"{what} is None; is a return missing?")
     hint = "; return the tensor itself" if isinstance(value, (list, tuple, dict)) else ""
+    if isinstance(value, (int, float)):
+        hint = "; .item() and float() make numbers of tensors: return the tensor itself"
     raise Failure(f"{what} is a {type(value).__name__} where a tensor is needed{hint}")
 
 

@@ -10,9 +10,10 @@ from gpt2_small.checker.claims.observing.observation import TAP
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
 from gpt2_small.checker.mistakes.lines.effects import first_effect, function_lines
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import of_kind, placed_at
-from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, unlike
+from gpt2_small.checker.mistakes.lines.first_wrong_result import locate, other_shape, unlike
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.non_output_lines import (
+    in_given_function,
     non_output_line,
     only_line,
     unused_line,
@@ -65,7 +66,7 @@ class ClaimLines:
         if self._part == "generate" and group == "dropout":
             return self._of_mode() or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
-            return self._located
+            return self._located or self._other_shape(one)
         message = one.result.message
         line = non_output_line(group, self._part, self._seed, message, self._traces, self._text)
         if line is None and group == "gradient" and "" in self._traces:
@@ -79,6 +80,13 @@ class ClaimLines:
         """The line of generate behind a wrong mode of the model."""
         trace = self._traces.get("options")
         return None if trace is None else function_lines.mode(self._seed, trace, self._source)
+
+    def _other_shape(self, one: JudgedClaim) -> Location | None:
+        """The line that returns the right numbers in another shape, if a claim failed so."""
+        is_shape = " has the shape " in one.result.message
+        if not is_shape or self._part in _FUNCTIONS or "" not in self._traces:
+            return None
+        return other_shape(self._part, self._seed, self._traces[""])
 
     def _without_generator(self) -> Location | None:
         """The first draw of sample if it leaves the given generator unused."""
@@ -125,8 +133,14 @@ class ClaimLines:
                 usual = "" if case == FLOAT32 else case
                 found = locate(part, seed, trace, usual, self._text)
                 if found is not None:
-                    return self._or_unused(found, trace)
+                    return self._or_unused(self._or_its_call(found), trace)
         return None
+
+    def _or_its_call(self, found: Location) -> Location:
+        """The line that calls a given function, if the first wrong result is inside of it."""
+        if found.called is None or not in_given_function(self._text, found.differs):
+            return found
+        return replace(found, differs=found.called, called=None)
 
     def _or_unused(self, found: Location, trace: Trace) -> Location:
         """A result that is stored nowhere, if it stands before the first wrong one."""

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
-from gpt2_small.checker.mistakes.lines.location import Location
+from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, OTHER_SHAPE, Location
 from gpt2_small.checker.mistakes.lines.misplaced_stages import (
     fed_too_early,
+    merged_backwards,
     mixed_heads,
     unfinished,
 )
+from gpt2_small.checker.mistakes.lines.result_differences import difference_of, is_product_of
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.mistakes.lines.stages.masks import wrong_mask
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import (
-    PLURAL,
-    Stage,
     numbers_of,
     same,
     stages,
@@ -28,12 +28,6 @@ from gpt2_small.checker.sandbox.tracing import Trace, record
 from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
 
 _MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
-
-# Operations that compute several stages of the reference in one call.
-_COMPUTED_AT_ONCE = {
-    "layer_norm": "the whole normalization",
-    "scaled_dot_product_attention": "the scores, the pattern and z",
-}
 
 # An added epsilon changes a multiple by less.
 _SMALLEST_FACTOR = 1e-3
@@ -50,6 +44,18 @@ def locate(part: str, seed: int, trace: Trace, case: str = "", source: str = "")
         return swapped
     pointer = _FirstWrongResult(compared, source)
     return pointer.location() or (None if case else pointer.not_drawn())
+
+
+def other_shape(part: str, seed: int, trace: Trace) -> Location | None:
+    """The line of an output that is right but for the order or the merging of its axes."""
+    compared = TraceComparison(stages(part, seed), trace, part)
+    output = trace.output
+    if output is None or compared.wrong or not compared.is_right(output):
+        return None
+    found, value = compared.matches[output], trace.events[output].value
+    if found is None or value is None or found.stage.value.shape == value.shape:
+        return None
+    return Location(None, "", trace.events[output].line, OTHER_SHAPE, value)
 
 
 def locate_number(part: str, seed: int, trace: Trace, output: int) -> Location | None:
@@ -95,7 +101,7 @@ class _FirstWrongResult:
         for index, event in enumerate(self.compared.trace.events):
             if self.compared.matches[index] is not None or not self.compared.is_judged(index):
                 continue
-            said = self._how(index)
+            said = difference_of(self.compared, index)
             if said.endswith("here"):
                 return Location(*self.compared.last_right(index), event.line, said, event.value)
         return None
@@ -106,9 +112,9 @@ class _FirstWrongResult:
             return None
         events = self.compared.trace.events
         index = self._last_multiple(self._first())
-        other = mixed_heads(self.compared, index) or fed_too_early(self.compared, index)
-        if other is not None:
-            return other
+        for misplaced in (mixed_heads, merged_backwards, fed_too_early):
+            if (other := misplaced(self.compared, index)) is not None:
+                return other
         right = self.compared.last_right(index)
         value, called = events[index].value, events[index].called
         mask = wrong_mask(self.compared.trace, index) if self.compared.part in _MASKING else None
@@ -123,9 +129,21 @@ class _FirstWrongResult:
             return Location(None, "", line, said, value)
         if (step := unfinished(self.compared, index)) is not None:
             line, name, wanted = step
-            return Location(None, "", line, f"{name}, which never become{wanted}", value)
-        how = self._how(index)
-        return Location(*right, events[index].line, how, value, called=called)
+            return Location(None, "", line, f"{name}, used in place of {wanted}", value)
+        how = difference_of(self.compared, index)
+        is_repeated = how == NOTHING_RIGHT and self._is_right_elsewhere(index)
+        return Location(*right, events[index].line, how, value, called=called,
+                        is_repeated=is_repeated)  # fmt: skip
+
+    def _is_right_elsewhere(self, wrong: int) -> bool:
+        """Whether the operation of a wrong result is run again by its line, with a right result."""
+        events = self.compared.trace.events
+        return any(
+            (event.line, event.operation) == (events[wrong].line, events[wrong].operation)
+            and self.compared.is_judged(index)
+            and index not in self.compared.wrong
+            for index, event in enumerate(events)
+        )
 
     def not_drawn(self) -> Location | None:
         """The line of sample that returns what is not drawn at all."""
@@ -184,7 +202,7 @@ class _FirstWrongResult:
     def _next_multiple(self, chosen: int) -> int | None:
         """Of a multiple of a stage the next, computed from it, which differs by a factor."""
         a = self.compared.matches[chosen]
-        if a is None or a.kind != "scaled":
+        if a is None or a.kind != "scaled" or is_product_of(self.compared, a.stage, chosen):
             return None
         for index in self.compared.wrong:
             b = self.compared.matches[index]
@@ -194,38 +212,3 @@ class _FirstWrongResult:
             if is_next and abs(a.factor - b.factor) > _SMALLEST_FACTOR * abs(a.factor):
                 return index
         return None
-
-    def _how(self, index: int) -> str:
-        """Describe the difference of the first wrong result."""
-        found = self.compared.matches[index]
-        if found is not None and found.kind == "scaled":
-            if self._is_product_of(found.stage, index):
-                return f"it multiplies {found.stage.name} by {found.factor:.4g}"
-            what = "they" if found.stage.name.endswith(PLURAL) else "it"
-            return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
-        if found is not None and found.kind == "scrambled":
-            return f"the numbers of {found.stage.name}, in the wrong order"
-        computed = _COMPUTED_AT_ONCE.get(self.compared.trace.events[index].operation)
-        if computed is not None:
-            return f"it computes {computed} in one call, with another result than the reference's"
-        here = self._missing(index)
-        if here is None:
-            return "nothing that is computed from it is right"
-        return f"the reference has {here.name} here"
-
-    def _is_product_of(self, stage: Stage, index: int) -> bool:
-        """Whether a right result among a wrong one's inputs already is this stage."""
-        given = (self.compared.matches[source] for source in self.compared.sources(index))
-        return any(one is not None and one.stage is stage for one in given)
-
-    def _missing(self, index: int) -> Stage | None:
-        """The named stage in whose place a result stands: one of its size that is not seen."""
-        value = self.compared.trace.events[index].value
-        seen = {id(m.stage) for m in self.compared.matches if m is not None and m.kind == "right"}
-        missing = (
-            stage
-            for stage in self.compared.known
-            if stage.is_named and not stage.is_extra and id(stage) not in seen
-        )
-        size = 0 if value is None else value.numel()
-        return next((stage for stage in missing if stage.value.numel() == size), None)

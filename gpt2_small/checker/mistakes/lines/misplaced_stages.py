@@ -11,6 +11,10 @@ from gpt2_small.checker.parts import PARTS
 _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
               "gelu", "relu", "silu", "tanh", "sigmoid", "softmax")  # fmt: skip
 
+_PRODUCTS = ("einsum", "matmul", "bmm", "__matmul__", "linear")
+# Operations that repeat a part of a result.
+_REPEATING = ("expand", "expand_as", "repeat", "broadcast_to")
+
 # The stages that the reference passes to inner parts of a Transformer.
 _FED = {"TransformerBlock": NAMES["residual"]}
 
@@ -18,9 +22,11 @@ _FED = {"TransformerBlock": NAMES["residual"]}
 def mixed_heads(compared: TraceComparison, index: int) -> Location | None:
     """The location where one head's part is used with that of another, or of all."""
     sources = compared.sources(index)
-    heads = {source: compared.matches[source].head for source in sources}  # type: ignore[union-attr]
     event = compared.trace.events[index]
-    if event.operation in ("expand", "expand_as", "repeat", "broadcast_to"):
+    if event.operation in _REPEATING and (row := _one_row(compared, sources)) is not None:
+        return row
+    heads = {source: compared.matches[source].head for source in sources}  # type: ignore[union-attr]
+    if event.operation in _REPEATING:
         heads[-1] = None  # one head's part replaces all
     elif len(set(heads.values())) < 2 or event.operation not in _CONSUMERS:
         return None
@@ -40,6 +46,30 @@ def mixed_heads(compared: TraceComparison, index: int) -> Location | None:
             said = f"{name} of one head, where those of {_all_or_another(others)} belong"
             return Location(None, "", maker.line, said, maker.value)
     return None
+
+
+def _one_row(compared: TraceComparison, sources: Sequence[int]) -> Location | None:
+    """The location of the result of one row of the batch, which is repeated for all."""
+    for source in sources:
+        found = compared.matches[source]
+        if found is not None and found.row is not None:
+            maker = compared.trace.events[compared.maker(source)]
+            said = f"{found.stage.name} of one row of the batch, where those of all belong"
+            return Location(None, "", maker.line, said, maker.value)
+    return None
+
+
+def merged_backwards(compared: TraceComparison, index: int) -> Location | None:
+    """The location of a product's only right factor, if its axes are merged in another order."""
+    sources = compared.sources(index)
+    if compared.trace.events[index].operation not in _PRODUCTS or len(sources) != 1:
+        return None
+    found = compared.matches[sources[0]]
+    if found is None or not found.is_interleaved:
+        return None
+    maker = compared.trace.events[sources[0]]
+    said = f"{found.stage.name}, with axes merged in another order"
+    return Location(None, "", maker.line, said, maker.value)
 
 
 def fed_too_early(compared: TraceComparison, index: int) -> Location | None:
@@ -64,12 +94,12 @@ def fed_too_early(compared: TraceComparison, index: int) -> Location | None:
 def unfinished(compared: TraceComparison, index: int) -> tuple[int, str, str] | None:
     """A step towards a missing named stage among a wrong result's inputs.
 
-    Its line, its name, and the end of a sentence about the missing stage.
+    Its line, its name, and the name of the missing stage.
     """
     if compared.trace.events[index].operation not in _CONSUMERS:
         return None
     seen = {m.stage.name for i, m in enumerate(compared.matches) if m and compared.is_right(i)}
-    missing = [s for s in compared.known if s.is_named and s.name not in seen]
+    missing = [s for s in compared.known if s.is_named and not s.is_given and s.name not in seen]
     names = [stage.name for stage in missing]
     bases: list[str] = []
     for source in compared.sources(index):
@@ -78,11 +108,11 @@ def unfinished(compared: TraceComparison, index: int) -> tuple[int, str, str] | 
         name = found.stage.name
         base = name.removeprefix(WITHIN)
         line = compared.trace.events[compared.maker(source)].line
-        if base != name and base in names and base not in ("the output", NAMES["output"]):
-            return line, name, f"s {base}"
+        if base != name and base in names and not base.startswith("the output"):
+            return line, name, base
         is_again = bool(names) and base in seen and (base != name or base in bases)
         if is_again and found.stage.value.numel() == missing[0].value.numel():
-            return line, name, f"s {names[0]}"
+            return line, name, names[0]
         bases.append(base)
     return None
 

@@ -4,7 +4,9 @@ import ast
 import re
 from collections.abc import Mapping
 
+from gpt2_small.checker.mistakes.edited_reference import reference_text
 from gpt2_small.checker.mistakes.lines.first_wrong_result import misplaced_dropout
+from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import Trace
 
 _FACTORIES = ("ones", "zeros", "arange", "full", "tensor", "empty", "eye", "rand", "randn",
@@ -33,6 +35,8 @@ def non_output_line(
     """
     if group in ("state", "initialisation"):
         return _assignment(part, message, source)
+    if group == "taps":
+        return _tap_call(part, message, source)
     if "" not in traces:
         return None
     events = traces[""].events
@@ -76,6 +80,19 @@ def unused_line(trace: Trace, source: str, lines: range) -> int | None:
         if event.line in lines and event.line in statements and not _is_in_place(event.operation)
     )
     return next(unused, None)
+
+
+def in_given_function(source: str, line: int) -> bool:
+    """Whether a line is in a function that the skeleton gives, and that is unchanged."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    for node in tree.body:
+        is_inside = line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        if is_inside and isinstance(node, ast.FunctionDef) and node.name not in PARTS:
+            return ast.dump(node) in map(ast.dump, ast.parse(reference_text()).body)
+    return False
 
 
 def only_line(trace: Trace) -> int | None:
@@ -136,6 +153,25 @@ def _called(node: ast.AST) -> set[str]:
     """The names of the functions and methods called in a statement."""
     calls = (inner.func for inner in ast.walk(node) if isinstance(inner, ast.Call))
     return {str(getattr(func, "attr", getattr(func, "id", ""))) for func in calls}
+
+
+def _tap_call(part: str, message: str, source: str) -> int | None:
+    """The line in a part's class that calls its own tap named in a message."""
+    tap = re.match(r"the activation at (hook_\w+) ", message)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    classes = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == part)
+    return next(
+        (
+            node.lineno
+            for own in classes
+            for node in ast.walk(own)
+            if isinstance(node, ast.Call) and tap and getattr(node.func, "attr", "") == tap[1]
+        ),
+        None,
+    )
 
 
 def _made(node: ast.AST) -> list[str]:

@@ -26,6 +26,9 @@ _SLOW = ("Transformer", "generate")
 _BY_EFFECT = ("learning_rate", "parameter_groups", "train_step", "train")
 # The number of mistakes that are extended, of those with equally many shared results.
 _BEAM = 3
+# Operations with dropout of their own.
+_DROPPING_INSIDE = ("scaled_dot_product_attention", "multi_head_attention_forward",
+                    "_native_multi_head_attention")  # fmt: skip
 # The operations that compute a softmax.
 _SOFTMAX = ("softmax", "log_softmax", "exp", "logsumexp", "scaled_dot_product_attention",
             "cross_entropy")  # fmt: skip
@@ -280,7 +283,7 @@ class Evidence:
 def _dropouts(trace: Trace) -> int | None:
     """The number of dropout calls; None if unknown."""
     operations = [event.operation for event in trace.events]
-    return None if "scaled_dot_product_attention" in operations else operations.count("dropout")
+    return None if set(_DROPPING_INSIDE) & set(operations) else operations.count("dropout")
 
 
 def _takes_softmax(trace: Trace) -> bool:

@@ -279,6 +279,15 @@ MISTAKES = [
         hints=_MEAN_HINTS,
     ),
     Mistake(
+        id="loss-not-reduced-by-row",
+        component=PART,
+        old=_FLAT,
+        new='        rearrange(predictions, "batch seq d_vocab -> batch d_vocab seq"),\n',
+        also=((_END, '        targets,\n        reduction="none",\n    )\n'),),
+        sentence="returns the loss of each target, [batch seq], instead of their mean",
+        hints=_MEAN_HINTS,
+    ),
+    Mistake(
         id="loss-ignores-token-0",
         component=PART,
         old=_END,
@@ -296,6 +305,17 @@ MISTAKES = [
         old=_FLAT,
         new=('        rearrange(predictions, "batch seq d_vocab -> (seq batch) d_vocab"),\n'),
         sentence="flattens predictions and targets in different orders",
+        hints=_PAIRS_HINTS,
+    ),
+    Mistake(
+        id="loss-logits-reshaped",
+        component=PART,
+        old=_FLAT,
+        new=(
+            "        predictions.reshape(len(predictions), -1, targets.shape[1])"
+            ".transpose(1, 2).flatten(0, 1),\n"
+        ),
+        sentence="reshapes the logits to [batch d_vocab seq], which mixes positions and tokens",
         hints=_PAIRS_HINTS,
     ),
     Mistake(

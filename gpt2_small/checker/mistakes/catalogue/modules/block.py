@@ -250,6 +250,15 @@ MISTAKES = [
         hints=_ORDER_HINTS,
     ),
     Mistake(
+        id="block-mlp-first-with-ln1",
+        component=PART,
+        old=_ATTN,
+        new="attn_out = self.hook_attn_out(self.mlp(self.ln1(resid_pre)))",
+        also=((_MLP, "mlp_out = self.hook_mlp_out(self.attn(self.ln2(resid_mid)))"),),
+        sentence="runs the MLP before attention, through ln1, and attention through ln2",
+        hints=_ORDER_HINTS,
+    ),
+    Mistake(
         id="block-mlp-missing",
         component=PART,
         old=_POST,

@@ -107,6 +107,14 @@ MISTAKES = [
         hints=_ROW_HINTS,
     ),
     Mistake(
+        id="embedding-max-norm",
+        component=PART,
+        old=_LOOK_UP,
+        new="return F.embedding(tokens, self.W_E, max_norm=1.0)",
+        sentence="shortens vectors to length 1 by max_norm, in W_E itself",
+        hints=_ROW_HINTS,
+    ),
+    Mistake(
         id="embedding-batch-and-seq-reshaped",
         component=PART,
         old=_LOOK_UP,

@@ -202,6 +202,17 @@ MISTAKES = [
         hints=_FORMULA_HINTS,
     ),
     Mistake(
+        id="mlp-gelu-product-for-cube",
+        component=PART,
+        old=_GELU,
+        new=(
+            "return 0.5 * pre * (1 + torch.tanh(math.sqrt(2 / math.pi) * (pre + "
+            "0.044715 * pre * 3)))"
+        ),
+        sentence="multiplies by 3 in GELU instead of cubing",
+        hints=_FORMULA_HINTS,
+    ),
+    Mistake(
         id="mlp-gelu-constant-0.44715",
         component=PART,
         old=_GELU,

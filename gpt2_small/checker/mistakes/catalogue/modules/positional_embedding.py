@@ -190,6 +190,14 @@ MISTAKES = [
         hints=_SHAPE_HINTS,
     ),
     Mistake(
+        id="positional-embedding-seq-is-batch",
+        component=PART,
+        old=_ROWS,
+        new=_ROWS.replace("[:seq]", "[:batch]"),
+        sentence="takes the number of rows for the number of positions",
+        hints=_SHAPE_HINTS,
+    ),
+    Mistake(
         id="positional-embedding-detached",
         component=PART,
         old=_ROWS,

@@ -467,6 +467,15 @@ MISTAKES = [
         hints=_DROPOUT_HINTS,
     ),
     Mistake(
+        id="transformer-dropout-before-every-block",
+        component=PART,
+        old=_SUM,
+        new="residual = embed + pos_embed",
+        also=((_RUN, _RUN.replace("(residual)", "(self.embed_dropout(residual))")),),
+        sentence="applies embed_dropout before every block instead of once",
+        hints=_DROPOUT_HINTS,
+    ),
+    Mistake(
         id="transformer-dropout-in-evaluation",
         component=PART,
         old=_SUM,

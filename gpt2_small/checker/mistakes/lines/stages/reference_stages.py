@@ -65,6 +65,8 @@ NAMES = {
     "next_token": "the next token",
     "tokens": "the tokens so far",
 }
+# Where they are other ones in a part.
+_NAMES_IN = {("MLP", "output"): "the output before dropout"}
 PLURAL = ("queries", "keys", "values", "scores", "logits", "probabilities", "targets", "tokens")
 
 
@@ -73,13 +75,15 @@ class Stage:
     """A result of the reference.
 
     name: its name; that of an unnamed step begins with "a step".
-    is_extra: whether only other right files compute it.
+    is_extra: whether only other right files compute it. is_given: whether it is the part's input or
+        a parameter, in whatever layout.
     """
 
     name: str
     value: Tensor
     numbers: Tensor
     is_extra: bool = False
+    is_given: bool = False
 
     @property
     def is_named(self) -> bool:
@@ -124,13 +128,13 @@ def stages(part: str, seed: int, case: str = "") -> tuple[Stage, ...]:
             continue
         following = next((e.called or e.line for e in trace.events[index + 1 : index + 2]), 0)
         is_last = targets.get(following, "") != target
-        name = NAMES.get(target, target.replace("_", " "))
+        name = _NAMES_IN.get((part, target)) or NAMES.get(target, target.replace("_", " "))
         if not is_last and name:
             name = f"{WITHIN}{name}"
         if index == trace.output:
             name = "the output"
         found.append(_stage(name or "a step", event.value))
-    extra = _extra_stages(part, seed, found)
+    extra = [*_input_stages(part, seed, case), *_extra_stages(part, seed, found)]
     return (*found, *(replace(stage, is_extra=True) for stage in extra))
 
 
@@ -169,6 +173,19 @@ def _stage(name: str, value: Tensor) -> Stage:
     return Stage(name, value, numbers_of(value))
 
 
+def _input_stages(part: str, seed: int, case: str) -> Iterator[Stage]:
+    """A module's parameters, and its input if that is real numbers."""
+    built = tracing.model_and_input(reference(), part, seed, case)
+    if built is None:
+        return
+    model, given = built
+    values = dict(model.named_parameters(recurse=False))
+    if given.is_floating_point():
+        values["the input"] = given  # type: ignore[assignment]
+    for name, value in values.items():
+        yield replace(_stage(name, value.detach()), is_given=True)
+
+
 def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stage]:
     """Right intermediate results that the reference does not compute."""
     by_name = {stage.name: stage.value for stage in found}
@@ -199,6 +216,7 @@ def _extra_stages(part: str, seed: int, found: Sequence[Stage]) -> Iterator[Stag
         targets = by_name["the targets"].unsqueeze(-1)
         yield from _ways_to_normalize(logits)
         yield _stage("a step in the loss", logits.gather(-1, targets))
+        yield _stage("the loss of each target", -logits.log_softmax(-1).gather(-1, targets))
         yield _stage("a step in the loss", F.one_hot(targets.squeeze(-1), logits.shape[-1]))
         for name, value in (
             ("log probabilities", logits.log_softmax(-1)),

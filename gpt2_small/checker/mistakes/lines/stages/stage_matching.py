@@ -25,14 +25,17 @@ class StageMatch:
     """A result's relation to a stage.
 
     kind: `right`; `scaled`: a multiple of it; `scrambled`: its numbers in another order than any
-        permutation of axes.
-    head: the only head whose numbers it has.
+        permutation of axes; `cut`: only its first or last positions.
+    head: the only head whose numbers it has. row: the only row of the batch.
+    is_interleaved: whether two of its axes are merged in the other order.
     """
 
-    kind: Literal["right", "scaled", "scrambled"]
+    kind: Literal["right", "scaled", "scrambled", "cut"]
     stage: Stage
     factor: float = 1.0
     head: int | None = None
+    row: int | None = None
+    is_interleaved: bool = False
 
 
 def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
@@ -51,8 +54,9 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
             if found is not None and found.kind == "right" and not stage.is_named:
                 continue
             if same(numbers, stage.numbers):
-                if _is_laid_out(value, stage.value) or _has_the_rows(value, stage.value):
-                    found = StageMatch("right", stage)
+                order = _layout(value, stage.value)
+                if order or _has_the_rows(value, stage.value):
+                    found = StageMatch("right", stage, is_interleaved=order == "interleaved")
                     if stage.is_named:
                         return found
                 elif found is None:
@@ -61,9 +65,9 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
                 factor = _factor(numbers, stage.numbers)
                 if factor is not None:
                     found = StageMatch("scaled", stage, factor)
-        elif value.shape == stage.value.shape[1:] and value.dim() and value.is_floating_point():
-            if found is None and any(same(numbers, numbers_of(row)) for row in stage.value):
-                found = StageMatch("right", stage)
+        elif (found is None or not found.stage.is_named) and (piece := _piece(value, stage)):
+            if found is None or piece.kind == "right":
+                found = piece
         elif _may_be_heads(found, stage):
             pieces = enumerate(_heads(stage, numbers.numel()))
             head = next((n for n, piece in pieces if same(numbers, piece)), None)
@@ -72,6 +76,30 @@ def match(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
                 if stage.is_named:
                     return found
     return found
+
+
+def _piece(value: Tensor, stage: Stage) -> StageMatch | None:
+    """The match of a result with one row of the batch or one position of a stage, or with some."""
+    whole = stage.value
+    is_batch = stage.name == "the input" or not stage.is_given
+    if not value.is_floating_point() or whole.dim() < 2 or not value.dim() or not is_batch:
+        return None
+    if value.dim() == whole.dim() and value.shape[2:] == whole.shape[2:]:
+        fewer, most = value.shape[1], whole.shape[1]
+        if value.shape[0] == whole.shape[0] and 1 < fewer < most:
+            ends = (whole[:, :fewer], whole[:, most - fewer :])
+            is_cut = any(same(value.double(), end.double()) for end in ends)
+            return StageMatch("cut", stage) if is_cut else None
+    for axis in (0, 1):
+        one = whole.select(axis, 0)
+        if _without_ones(value).shape != _without_ones(one).shape or one.numel() < 2:
+            continue
+        numbers = numbers_of(value)
+        for number, piece in enumerate(whole.unbind(axis)):
+            if same(numbers, numbers_of(piece)) and _layout(value, piece):
+                is_like_all = axis == 1 or same(one, whole.select(axis, -1))
+                return StageMatch("right", stage, row=None if is_like_all else number)
+    return None
 
 
 def _match_of_mask(value: Tensor, among: Iterable[Stage]) -> StageMatch | None:
@@ -133,10 +161,14 @@ def _factor(numbers: Tensor, wanted: Tensor) -> float | None:
     return -factor if same((-visible / factor).sort().values, expected) else None
 
 
-def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
-    """Whether the value is a permutation of the stage's axes, merged or split into heads."""
+def _layout(value: Tensor, stage: Tensor) -> str:
+    """How a value has a stage's numbers, if its axes are permuted, merged or split into heads.
+
+    `interleaved` if axes are merged in the other order, as d_head before head; else `usual`.
+    """
     value = _without_ones(value.double())
     value = torch.where(value <= HIDDEN, torch.full_like(value, MASKED), value)
+    found = ""
     for form in _forms(_without_ones(stage.double())):
         form = torch.where(form <= HIDDEN, torch.full_like(form, MASKED), form)
         if form.dim() > 5:
@@ -149,8 +181,21 @@ def _is_laid_out(value: Tensor, stage: Tensor) -> bool:
                 continue  # swapped axes of equal size are a transpose, not another layout
             turned = form.permute(order)
             if _merges_to(turned.shape, value.shape) and same(value, turned.reshape(value.shape)):
-                return True
-    return False
+                if not _merges_backwards(order, turned.shape, value.shape):
+                    return "usual"
+                found = "interleaved"
+    return found
+
+
+def _merges_backwards(order: Sequence[int], shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether merging to a shape joins two axes that stand in the other order in the stage."""
+    ends = set(itertools.accumulate(wanted, int.__mul__))
+    steps = itertools.accumulate(shape, int.__mul__)
+    return any(
+        a > b
+        for step, (a, b) in zip(steps, itertools.pairwise(order), strict=False)
+        if step not in ends
+    )
 
 
 def _without_ones(value: Tensor) -> Tensor:

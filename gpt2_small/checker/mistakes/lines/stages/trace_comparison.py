@@ -78,9 +78,16 @@ class TraceComparison:
         found = self.matches[index]
         return found is not None and found.kind == "right" and self.trace.events[index].from_data
 
+    def is_piece(self, index: int) -> bool:
+        """Whether a result is one row, position or head of a stage."""
+        found, value = self.matches[index], self.trace.events[index].value
+        return (
+            found is not None and value is not None and found.stage.value.numel() != value.numel()
+        )
+
     def _wrong(self) -> list[int]:
         fine = [self.is_right(index) for index in range(len(self.matches))]
-        if self.is_short and self.trace.output is not None:
+        if self.trace.output is not None and (self.is_short or self.is_piece(self.trace.output)):
             fine[self.trace.output] = False
         for index in self._sorted_alone():
             fine[index] = True
@@ -142,13 +149,15 @@ class TraceComparison:
 
     def last_right(self, index: int) -> tuple[int | None, str]:
         """The line of the last right result among a wrong one's inputs, else before it."""
-        sources = [i for i in self.trace.events[index].inputs if self.is_right(i)]
-        earlier = [i for i in range(index) if self.is_right(i)]
+        earlier = [i for i in range(index) if self.is_right(i) and not self._is_given(i)]
+        sources = [i for i in self.trace.events[index].inputs if i in earlier]
         chosen = max(sources or earlier, default=None)
         if chosen is None:
             return None, ""
         found = self.matches[chosen]
         assert found is not None
+        if found.is_interleaved:
+            return None, ""  # right only if the axes are used in this order
         name = found.stage.name
         return self.trace.events[chosen].line, (
             name if name != "a step" else "the reference has the same"
@@ -165,8 +174,14 @@ class TraceComparison:
         return index
 
     def sources(self, index: int) -> list[int]:
-        """The right results among a wrong one's inputs."""
-        return [source for source in self.trace.events[index].inputs if self.is_right(source)]
+        """The right results among a wrong one's inputs, without parameters and the input."""
+        inputs = self.trace.events[index].inputs
+        return [source for source in inputs if self.is_right(source) and not self._is_given(source)]
+
+    def _is_given(self, index: int) -> bool:
+        """Whether a result is a parameter or the part's input, in whatever layout."""
+        found = self.matches[index]
+        return found is not None and found.stage.is_given
 
     def is_the_same(self, index: int, other: int) -> bool:
         """Whether two results match the same stage and head."""

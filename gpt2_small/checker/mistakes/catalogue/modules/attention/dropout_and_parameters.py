@@ -333,6 +333,18 @@ MISTAKES = [
         hints=_TAPS_HINTS,
     ),
     Mistake(
+        id="attention-tap-pattern-after-dropout",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "pattern = self.hook_pattern(\n            "
+            "self.pattern_dropout(self.hook_attn_scores(scores).softmax(dim=-1)))"
+        ),
+        also=((_DROPPED, "pattern,"),),
+        sentence="shows the pattern at hook_pattern after dropout",
+        hints=_TAPS_HINTS,
+    ),
+    Mistake(
         id="attention-tap-scores-of-pattern",
         component=PART,
         old=_PATTERN,
