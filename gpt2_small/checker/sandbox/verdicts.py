@@ -95,11 +95,11 @@ class CheckRequest:
     def as_variant(self) -> list[str]:
         """A remark that the file is the reference with the named edits, if it is.
 
-        Without one if every part that fails has a named mistake, which says enough.
+        Without one if a single part fails and has a named mistake, which says enough.
         """
         ids = [one for mistakes in self.named_ids.values() for one in mistakes]
         task = self.observer.task
-        is_explained = all(self.named_ids.values())
+        is_explained = len(self.named_ids) == 1 and all(self.named_ids.values())
         if self.exercises is not exercise_set.GPT2 or not ids or is_explained:
             return []
         try:
