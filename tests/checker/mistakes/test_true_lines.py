@@ -155,6 +155,13 @@ def test_the_line_that_returns_the_right_numbers_in_another_shape_is_quoted(tmp_
     assert code.startswith(f"{line:>6} | ")
 
 
+def test_the_line_that_returns_a_number_for_a_tensor_is_quoted(tmp_path: Path) -> None:
+    edit = (LOSS, "    if seq > 1:\n        return 3.5  # here\n" + LOSS)
+    text = reference_with(edit)
+    report = check_text(tmp_path, text, "next_token_loss").reports["next_token_loss"]
+    assert report.location[-1].endswith("| return 3.5  # here")
+
+
 def test_the_line_of_a_wrong_tap_is_quoted(tmp_path: Path) -> None:
     edits = (
         ("self.hook_scale((variance + self.eps).sqrt())", "(variance + self.eps).sqrt()"),

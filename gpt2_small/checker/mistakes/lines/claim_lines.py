@@ -1,5 +1,6 @@
 """Find and quote the lines behind failed claims."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -100,7 +101,8 @@ class ClaimLines:
             return self._located
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
             return Location(None, "", self._traces[""].events[0].line, "")
-        if "returns" in one.result.message and (trace := self._traces.get("")) is not None:
+        is_result = re.search("returns|where a tensor is needed", one.result.message)
+        if is_result and (trace := self._traces.get("")) is not None:
             line = returned_at(self._part, trace, self._text)
             return None if line is None else Location(None, "", line, "")
         return None

@@ -115,11 +115,13 @@ def _loss(module: ModuleType, file: str, seed: int, *, longer: int = 0, spread: 
     logits = loss.logits(seed, "diagnosis").double() * spread
     tokens = probes.tokens(seed, "diagnosis", seq=logits.shape[1] + longer)
     recorder = CallRecorder(file, [logits, tokens])
+    lines: list[int] = []
     try:
-        with recorder:
+        with watching_lines(file, lines=lines), recorder:
             recorder.ends_with(module.next_token_loss(logits, tokens))
     except Exception:
         pass
+    recorder.trace.last_lines = lines[-_LAST:]
     return recorder.trace
 
 
