@@ -60,3 +60,23 @@ def test_a_draw_from_logits_is_not_named_as_an_overflow_of_exponentials(tmp_path
     trial = trial_of(tmp_path / "raw_logits.py", "sample")
     assert trial.failed
     assert trial.named == ()
+
+
+THRESHOLD_OF_ROWS = """
+import torch
+
+def sample(logits, *, temperature=1.0, top_k=None, top_p=None, generator=None):
+    if top_k is not None:
+        least = logits.topk(top_k)[0][:, -1]
+        logits = logits.where(logits >= least, -torch.inf)
+    if temperature == 0:
+        return logits.argmax(-1)
+    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)[:, 0]
+"""
+
+
+def test_an_error_in_a_comparison_is_not_named_as_a_scatter_over_rows(tmp_path: Path) -> None:
+    (tmp_path / "rows.py").write_text(THRESHOLD_OF_ROWS, encoding="utf-8")
+    trial = trial_of(tmp_path / "rows.py", "sample")
+    assert trial.failed
+    assert set(trial.named) <= {"sample-top-p-ignored", "sample-top-k-above-vocabulary"}

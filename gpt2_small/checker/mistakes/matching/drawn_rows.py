@@ -17,8 +17,8 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     if only one trace has invalid probabilities in some row.
     """
     mine, theirs = _drawn_from(trace), _drawn_from(other)
-    if mine is None and theirs is not None and trace.output is None:
-        return 1.0  # the draw raised: what it was given are no probabilities
+    if theirs is not None and _ends_with_logits(trace):
+        return 1.0
     if mine is None or theirs is None:
         return 0.0
     if len(theirs) != len(mine) or bool((mine[:, 0].isnan() != theirs[:, 0].isnan()).any()):
@@ -26,6 +26,13 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     width = max(mine.shape[1], theirs.shape[1])
     mine, theirs = (F.pad(p, (0, width - p.shape[1])) for p in (mine, theirs))
     return float(((mine - theirs).abs().amax(dim=-1) >= EFFECTS).double().mean())
+
+
+def _ends_with_logits(trace: Trace) -> bool:
+    """Whether the last numbers before an error are logits, as drawn from without a softmax."""
+    values = (event.value for event in trace.events if trace.output is None)
+    numbers = [value for value in values if value is not None and value.is_floating_point()]
+    return bool(numbers) and numbers[-1].dim() == 2 and bool((numbers[-1] < 0).any())
 
 
 def draws_from_the_same(trace: Trace, other: Trace) -> bool:
