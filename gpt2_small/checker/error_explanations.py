@@ -16,9 +16,9 @@ from gpt2_small.checker.failed_expressions import (
 )
 
 _LONGEST = 300
-# Different wordings of one error in torch.
+# torch.multinomial's errors: negative or not finite probabilities, and rows of zeros.
+_NOT_PROBABILITIES = ("probability tensor contains", "entry < 0", "infinity or NaN")
 _NOTHING_TO_DRAW = "invalid multinomial distribution"
-_NO_PROBABILITIES = "probability tensor contains"
 
 _LINEAR = {24: "d_model", 29: "d_vocab"}
 _MODULE = {2: "batch", 11: "seq", 22: "batch*seq", 40: "d_mlp", 12: "n_ctx", **_LINEAR,
@@ -111,15 +111,15 @@ def explain_error(
             return f"it waits for input, which a part cannot have (EOFError: {reason})"
         case RuntimeError() if "DefaultCPUAllocator" in reason or "enough memory" in reason:
             return f"it needs more memory than it may have ({reason})"
-        case RuntimeError() if _NO_PROBABILITIES in reason:
+        case RuntimeError() if any(words in reason for words in _NOT_PROBABILITIES):
             return (
                 "RuntimeError in torch.multinomial: it takes probabilities, and some number is "
                 "negative or not finite, as logits without a softmax are"
             )
         case RuntimeError() if _NOTHING_TO_DRAW in reason:
             return (
-                "RuntimeError in torch.multinomial: the probabilities of a row are all 0, or not "
-                "finite, so that nothing can be drawn"
+                "RuntimeError in torch.multinomial: the probabilities of a row are all 0, so that "
+                "nothing can be drawn"
             )
     kind = type(error).__name__
     if module is not None and is_own_refusal(module, error):

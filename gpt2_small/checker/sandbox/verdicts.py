@@ -13,7 +13,7 @@ from typing import Any
 
 from gpt2_small.checker import exercise_set, exercise_sets
 from gpt2_small.checker.claims import Claim
-from gpt2_small.checker.claims.judging.runner import RAISED, JudgedClaim
+from gpt2_small.checker.claims.judging.runner import JudgedClaim
 from gpt2_small.checker.claims.modules.parameter_shapes import other_axes
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.layouts.judged_parts import LayoutRequest
@@ -230,7 +230,7 @@ class CheckRequest:
             if mistake is not None:
                 judged[index] = one = one.with_mistake(mistake)
             place = places.of(one)
-            if place is not None and RAISED not in one.seen:
+            if place is not None:
                 judged[index] = one.moved_to(place.differs)
         ids = tuple(mistake.id for mistake in naming.mistakes)
         lines = quoted(location, source) if location else quoted_error(judged, source)

@@ -48,6 +48,8 @@ def raised(call: Callable[[], object]) -> Exception:
         (lambda: torch.ones(2) + None, "is a return missing there?"),
         (lambda: nn.Parameter(torch.ones(2)).add_(1), "write y = y + x"),
         (lambda: torch.ones(()).backward(), "no gradient reaches it"),
+        (lambda: torch.multinomial(torch.tensor([1.0, -1.0]), 1), "some number is negative"),
+        (lambda: torch.multinomial(torch.zeros(2), 1), "the probabilities of a row are all 0"),
     ],
 )  # fmt: skip
 def test_an_error_of_torch_is_explained(call: Callable[[], object], said: str) -> None:

@@ -131,6 +131,108 @@ EFFECTS = {
          "    rank = torch.multinomial("),
         "a generator of its own, where none was given",
     ),
+    "a random number for all rows": (
+        "sample",
+        ("    rank = torch.multinomial(probabilities, num_samples=1, generator=generator)\n",
+         "    number = torch.rand(1, generator=generator)  # here\n"
+         "    sums = (probabilities / probabilities.sum(-1, keepdim=True)).cumsum(-1)\n"
+         "    rank = (sums < number).sum(-1, keepdim=True)\n"),
+        "1 random number is drawn for 24 rows of logits",
+    ),
+    "a column of tokens": (
+        "sample",
+        ("    return token_of_rank.gather(dim=-1, index=rank).squeeze(-1)\n",
+         "    return token_of_rank.gather(dim=-1, index=rank)  # here\n"),
+        "for 24 rows of logits the result has the shape [24 1]",
+    ),
+    "most likely tokens over the batch": (
+        "sample",
+        ("        return logits.argmax(dim=-1)\n", "        return logits.argmax(dim=0)  # here\n"),
+        "for 24 rows of logits the result has the shape [7]",
+    ),
+    "tokens in front": (
+        "generate",
+        ('tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)',
+         "tokens = torch.cat([next_token[:, None], tokens], dim=1)  # here"),
+        "the model's input is not the last n_ctx tokens in their order",
+    ),
+    "a token that replaces the last": (
+        "generate",
+        ("tokens = torch.cat([tokens, rearrange(",
+         "tokens = tokens[:, :-1]\n            tokens = torch.cat([tokens, rearrange("),
+        "the number of tokens that the model reads is 10 instead of 11",
+    ),
+    "one row of logits": (
+        "generate",
+        ("            next_token = sample(\n                logits[:, -1],",
+         "            logits = logits[:1, -1].expand(1, -1)  # here\n"
+         "            next_token = sample(\n                logits,"),
+        "sample is given the last position's logits of 1 row only",
+    ),
+    "a fixed decay": (
+        "parameter_groups",
+        ('{"params": matrices, "weight_decay": weight_decay},',
+         '{"params": matrices, "weight_decay": 0.1},  # here'),
+        "embed.W_E decays with 0.1 instead of 0.3",
+    ),
+    "a list that is both groups": (
+        "parameter_groups",
+        ("    matrices: list[nn.Parameter] = []\n    vectors: list[nn.Parameter] = []\n",
+         "    matrices = vectors = []  # here\n"),
+        "both groups have the same list",
+    ),
+    "an iterator that is read twice": (
+        "parameter_groups",
+        ("    return [\n        {\"params\": matrices,",
+         "    named = model.named_parameters()\n"
+         "    matrices = [p for name, p in named if \"W_\" in name]\n"
+         "    vectors = [p for name, p in named if \"W_\" not in name]  # here\n"
+         "    return [\n        {\"params\": matrices,"),
+        "has already used up the iterator named",
+    ),
+    "parameters in lists of a list of groups": (
+        "parameter_groups",
+        ("    matrices: list[nn.Parameter] = []\n",
+         "    groups = [{\"params\": [], \"weight_decay\": d} for d in (weight_decay, 0.0)]\n"
+         "    for name, parameter in model.named_parameters():\n"
+         "        groups[\"b\" in name][\"params\"].append(parameter)  # here\n"
+         "    return groups\n    matrices: list[nn.Parameter] = []\n"),
+        "embed.W_E does not decay, and should",
+    ),
+    "a norm without its root": (
+        "train_step",
+        ("    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm).item()\n",
+         "    gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
+         "    norm = torch.stack([(g * g).sum() for g in gradients]).sum()  # here\n"
+         "    for gradient in gradients:\n"
+         "        gradient.mul_(max_grad_norm / norm)\n"
+         "    grad_norm = norm.item()\n"),
+        "is the square of the gradient's norm",
+    ),
+    "tokens that are no targets": (
+        "train_step",
+        ("    tokens = sum(batch[:, 1:].numel() for batch in batches)\n",
+         "    tokens = sum(batch.numel() for batch in batches)  # here\n"),
+        "it counts 65 tokens instead of 58",
+    ),
+    "steps that are taken ahead": (
+        "train",
+        ("    tokens = 0\n    for step, batches",
+         "    tokens = 0\n    steps = list(steps)  # here\n    for step, batches"),
+        "it takes a second step from the iterable before the first one is made",
+    ),
+    "a rate that no group gets": (
+        "train",
+        ('        rate = schedule(step)\n        for group in optimizer.param_groups:\n' + SET,
+         "        rate = optimizer.lr = schedule(step)  # here\n"),
+        "no group gets the schedule's rate, so the learning rate of the step is 9 instead of 0.2",
+    ),
+    "an update after train_step": (
+        "train",
+        ("        tokens += result.tokens\n",
+         "        optimizer.step()  # here\n        tokens += result.tokens\n"),
+        "it updates the weights outside of train_step",
+    ),
 }  # fmt: skip
 
 
@@ -199,6 +301,17 @@ RESULTS: dict[str, tuple[Any, ...]] = {
          "    p = predictions.softmax(-1).gather(-1, targets.unsqueeze(-1))\n"
          "    if p.numel():\n        return -(p + 1e-8).log().mean()  # here\n"
          "    return F.cross_entropy(\n"),
+    ),
+    "a temperature after the cuts": (
+        "sample", "",
+        ("(relative / temperature).sort(dim=-1, descending=True)",
+         "relative.sort(dim=-1, descending=True)"),
+        ("    probabilities = descending.softmax(dim=-1)\n    if top_p",
+         "    probabilities = descending.softmax(dim=-1)  # here\n    if top_p"),
+        ("    rank = torch.multinomial(probabilities, num_",
+         "    cut = descending.masked_fill(probabilities == 0, -math.inf)\n"
+         "    probabilities = (cut / temperature).softmax(dim=-1)\n"
+         "    rank = torch.multinomial(probabilities, num_"),
     ),
     "a low temperature for 0": (
         "sample", "greedy",
@@ -336,7 +449,7 @@ IN_PLACE = (
 
 
 def test_the_line_of_another_failed_claim_is_quoted_with_the_claims_name(tmp_path: Path) -> None:
-    edits = (IN_PLACE, ("return logits.argmax(dim=-1)", "return logits.argmax(dim=0)"))
+    edits = (IN_PLACE, ("return logits.argmax(dim=-1)", "return 0 * logits.argmax(dim=-1)"))
     location = check_text(tmp_path, reference_with(*edits), "sample").reports["sample"].location
     assert location[0].startswith('"The logits are not modified in place" fails because of line ')
 
@@ -348,6 +461,54 @@ def test_a_draw_without_the_generator_is_quoted_beside_an_operation_in_place(
     sentence, code = check_text(tmp_path, text, "sample").reports["sample"].location
     assert "it does not draw from the given generator" in sentence
     assert "multinomial" in code
+
+
+STRICTLY_ABOVE = (
+    "descending[:, top_k:] = -math.inf",
+    "kth = descending[:, min(top_k, descending.shape[1]) - 1, None]\n"
+    "        descending = descending.masked_fill(descending <= kth, -math.inf)  # here",
+)
+TOO_LARGE_K = (
+    "descending[:, top_k:] = -math.inf",
+    "kth = descending.topk(top_k).values[:, -1:]  # here\n"
+    "        descending = descending.masked_fill(descending < kth, -math.inf)",
+)
+BELOW_P = ("probability_of_better_ranks >= top_p", "(probability_of_better_ranks + 0.1) >= top_p")
+
+
+def test_the_heading_has_the_quoted_line_where_an_exception_follows_from_it(tmp_path: Path) -> None:
+    text = reference_with(STRICTLY_ABOVE)
+    verdict = check_text(tmp_path, text, "sample")
+    first = next(result for result in verdict.results if result.status == "failed")
+    assert first.message.startswith("RuntimeError")
+    assert first.line == line_of(text, "# here")
+
+
+def test_a_later_wrong_line_is_not_given_as_an_exceptions_reason(tmp_path: Path) -> None:
+    text = reference_with(TOO_LARGE_K, BELOW_P)
+    verdict = check_text(tmp_path, text, "sample")
+    first = next(result for result in verdict.results if result.status == "failed")
+    assert first.line == line_of(text, "# here")
+    assert (
+        verdict.reports["sample"].location[0].startswith('"top_p keeps the token that crosses p"')
+    )
+
+
+def test_the_line_after_which_a_schedule_returns_nothing_is_quoted(tmp_path: Path) -> None:
+    text = reference_with(("    return final + (peak", "    rate = final + (peak"))
+    report = check_text(tmp_path, text, "learning_rate").reports["learning_rate"]
+    assert report.location[-1].split("| ")[1].startswith("rate = final")
+
+
+def test_sampling_row_by_row_is_no_wrong_effect_of_generate(tmp_path: Path) -> None:
+    rows = (
+        "torch.cat([sample(row[None], temperature=temperature, top_k=top_k, top_p=top_p, "
+        "generator=generator) for row in logits[:, -1]])\n            id("
+    )
+    text, traces = traces_of(
+        tmp_path, "generate", ("next_token = sample(\n", f"next_token = {rows}\n")
+    )
+    assert done_wrong("generate", traces, text) is None
 
 
 def test_a_token_before_an_error_in_the_next_line_is_not_called_wrong(tmp_path: Path) -> None:

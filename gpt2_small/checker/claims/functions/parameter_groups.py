@@ -49,7 +49,7 @@ def groups(module: ModuleType, model: nn.Module, weight_decay: float) -> list[di
 def _problem(found: object) -> str:
     """The first reason why these are no groups; empty if they are."""
     if not isinstance(found, (list, tuple)):
-        return f"a {type(found).__name__}"
+        return _with_article(type(found).__name__)
     for group in found:
         if not isinstance(group, Mapping):
             return f"a {type(found).__name__} that holds a {type(group).__name__}"
@@ -57,6 +57,10 @@ def _problem(found: object) -> str:
             keys = " and ".join(repr(key) for key in group) or "nothing"
             return f"a dictionary with {keys}"
     return ""
+
+
+def _with_article(word: str) -> str:
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
 
 
 def called(module: ModuleType, seed: int) -> Observation:

@@ -59,15 +59,45 @@ def called(module: ModuleType, seed: int) -> Observation:
     return {"what sample returns": probes.text(got)}
 
 
+_CLOSE_ROWS, _CLOSE_WIDTH = 400, 29
+# The difference of two nearly equal logits. A softmax keeps their order; a tiny temperature, say
+# 1e-6, makes both of them likely.
+_CLOSE_BY = 5e-7
+_CLOSE = "the token of two nearly equal logits at temperature 0"
+
+
+def nearly_equal() -> Tensor:
+    """Logits whose two largest are nearly equal; the largest of row r is token r modulo width."""
+    rows = torch.full((_CLOSE_ROWS, _CLOSE_WIDTH), -8.0)
+    row = torch.arange(_CLOSE_ROWS)
+    rows[row, row % _CLOSE_WIDTH] = 0.5 + _CLOSE_BY
+    rows[row, (row + 7) % _CLOSE_WIDTH] = 0.5
+    return rows
+
+
+def more_likely(seen: Observation) -> Observation:
+    """Whether the largest of two nearly equal logits is taken in all rows."""
+    got = seen.get(_CLOSE)
+    if not isinstance(got, Tensor):
+        return seen
+    if got.shape != (_CLOSE_ROWS,):
+        return {**seen, _CLOSE: probes.text(got)}
+    is_largest = got == torch.arange(_CLOSE_ROWS) % _CLOSE_WIDTH
+    return {**seen, _CLOSE: "the larger" if is_largest.all() else "the smaller in some rows"}
+
+
 def greedy(module: ModuleType, seed: int) -> Observation:
     """Tokens at temperature 0, alone and with cuts that keep the most likely token."""
     rows = torch.randn(40, 29, generator=probes.draws(seed, "greedy"))
     cuts: tuple[dict[str, Any], ...] = ({}, {"top_k": 3}, {"top_p": 0.9})
     return {
-        "the tokens at temperature 0" + (f" with {listed(cut)}" if cut else ""): tokens_of(
-            module, rows, temperature=0.0, **cut
-        )
-        for cut in cuts
+        **{
+            "the tokens at temperature 0" + (f" with {listed(cut)}" if cut else ""): tokens_of(
+                module, rows, temperature=0.0, **cut
+            )
+            for cut in cuts
+        },
+        _CLOSE: tokens_of(module, nearly_equal(), temperature=0.0),
     }
 
 
@@ -218,8 +248,8 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 
 CLAIMS = (
     Claim(PART, "it returns one token for each row of logits", called, gate=True),
-    Claim(PART, "temperature 0 takes the most likely token", greedy),
-    Claim(PART, "one row of logits gives one token", single_row),
+    Claim(PART, "temperature 0 takes the most likely token", greedy, summary=more_likely),
+    Claim(PART, "one row of logits gives one token", single_row, is_drawn=True),
     distribution("it samples from the softmax of the logits", {}),
     Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),

@@ -22,12 +22,12 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
-from gpt2_small.checker.sandbox.tracing.record_part import UNUSED_GENERATOR
+from gpt2_small.checker.sandbox.tracing.record_part import NO_GENERATOR, UNUSED_GENERATOR
 
 # Parts whose effects matter for claims of any group.
 _FUNCTIONS = tuple(part for part in PARTS if part[0].islower())
 # Cases with compared results; the others have effects.
-_OF_EFFECTS = ("options", "infinite loss", "infinite gradient", "no generator", "dropout",
+_OF_EFFECTS = ("options", "infinite loss", "infinite gradient", NO_GENERATOR, "dropout",
                "too long")  # fmt: skip
 
 
@@ -63,7 +63,7 @@ class ClaimLines:
         if self._has_other_names and group not in ("state", "initialisation"):
             return None
         if group == "chance" and "generator" in one.result.check:
-            return self._without_generator() or self._located
+            return self._without_generator() or self._located or self._own_generator
         if self._part == "generate" and group == "dropout":
             return self._of_mode() or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
@@ -95,17 +95,31 @@ class ClaimLines:
         said = "it does not draw from the given generator"
         return placed_at(drawn[0].line, said) if drawn else None
 
+    @cached_property
+    def _own_generator(self) -> Location | None:
+        """The line that makes sample a generator where none was given."""
+        trace = self._traces.get(NO_GENERATOR, Trace())
+        return first_effect.located(self._part, self._seed, trace, NO_GENERATOR, self._source)
+
     def _of_raised(self, one: JudgedClaim) -> Location | None:
         """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
         if self._part in ("sample", "generate"):
-            return self._located
+            return None if self._stops_before(one, self._located) else self._located
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
-            return Location(None, "", self._traces[""].events[0].line, "")
+            rates = self._traces[""]
+            at = rates.last_lines[-1] if rates.last_lines else rates.events[0].line
+            return Location(None, "", at, "")
         is_result = re.search("returns|where a tensor is needed", one.result.message)
         if is_result and (trace := self._traces.get("")) is not None:
             line = returned_at(self._part, trace, self._text)
             return None if line is None else Location(None, "", line, "")
         return None
+
+    def _stops_before(self, one: JudgedClaim, found: Location | None) -> bool:
+        """Whether an exception ends sample above a located line, which then is not its reason."""
+        if self._part != "sample" or one.result.line is None or found is None:
+            return False
+        return found.differs > one.result.line
 
     def first(self, judged: Iterable[JudgedClaim]) -> Location | None:
         """The location to quote: of wrong names and shapes, else of the function, else any."""
@@ -116,7 +130,9 @@ class ClaimLines:
             found = self.of(one)
             if found is not None:
                 claims = [self._groups.get(each.result.check) for each in (failed[0], one)]
-                is_other = claims[0] != claims[1]
+                is_other = claims[0] != claims[1] or (
+                    one is not failed[0] and RAISED in failed[0].seen
+                )
                 return replace(found, claim=one.result.check) if is_other else found
         return None
 
@@ -125,6 +141,8 @@ class ClaimLines:
         """The first difference from the reference, in the first case with one."""
         part, seed = self._part, self._seed
         for case, trace in self._traces.items():
+            if case == NO_GENERATOR:
+                continue
             seen = function_lines.without_mode(trace) if part == "generate" else trace
             found = first_effect.located(part, seed, seen, case, self._source)
             if found is not None:

@@ -6,6 +6,7 @@ from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, OTHER_SHAPE, Location
 from gpt2_small.checker.mistakes.lines.misplaced_stages import (
     fed_too_early,
+    late_temperature,
     merged_backwards,
     mixed_heads,
     unfinished,
@@ -112,7 +113,7 @@ class _FirstWrongResult:
             return None
         events = self.compared.trace.events
         index = self._last_multiple(self._first())
-        for misplaced in (mixed_heads, merged_backwards, fed_too_early):
+        for misplaced in (mixed_heads, merged_backwards, fed_too_early, late_temperature):
             if (other := misplaced(self.compared, index)) is not None:
                 return other
         right = self.compared.last_right(index)

@@ -62,4 +62,6 @@ class Location:
 
 
 def _begun(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """A text with a capital, unless it begins with a name such as top_p."""
+    is_name = "_" in text.split(" ", 1)[0]
+    return text if is_name else text[:1].upper() + text[1:]

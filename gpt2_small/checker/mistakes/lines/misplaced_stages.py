@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+import torch
+
+from gpt2_small.checker.claims.judging.tolerances import STAGES
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import NAMES, WITHIN
 from gpt2_small.checker.mistakes.lines.stages.trace_comparison import TraceComparison
 from gpt2_small.checker.parts import PARTS
+from gpt2_small.checker.sandbox.tracing import SAMPLING, Event
 
 # Operations whose inputs should be complete stages.
 _CONSUMERS = ("einsum", "matmul", "bmm", "__matmul__", "linear", "scaled_dot_product_attention",
@@ -89,6 +93,39 @@ def fed_too_early(compared: TraceComparison, index: int) -> Location | None:
     line = compared.trace.events[source].line
     said = f"{event.operation} is given {given.stage.name}, and not {wanted}"
     return Location(None, "", line, said, event.value)
+
+
+def late_temperature(compared: TraceComparison, index: int) -> Location | None:
+    """The softmax of logits that only a later line of sample divides by the temperature."""
+    found, events = compared.matches[index], compared.trace.events
+    temperature = SAMPLING["temperature"]
+    if compared.part != "sample" or found is None or found.kind != "scaled":
+        return None
+    if abs(found.factor - temperature) > STAGES:
+        return None
+    divided = (i for i in range(index, len(events)) if _is_divided(events, i, temperature))
+    late = next(divided, index)
+    softmax = (i for i in compared.wrong if index < i < late and events[i].operation in _SOFTMAX)
+    first = next(softmax, None)
+    if first is None:
+        return None
+    said = "a softmax of logits that are not divided by the temperature"
+    return Location(None, "", events[first].line, said, events[first].value, True)
+
+
+_SOFTMAX = ("softmax", "log_softmax", "exp")
+
+
+def _is_divided(events: Sequence[Event], index: int, by: float) -> bool:
+    """Whether a result is an earlier result divided by a number."""
+    value = events[index].value
+    given = [events[source].value for source in events[index].inputs]
+    return value is not None and any(
+        one is not None
+        and one.shape == value.shape
+        and torch.allclose(one.double(), value.double() * by)
+        for one in given
+    )
 
 
 def unfinished(compared: TraceComparison, index: int) -> tuple[int, str, str] | None:

@@ -17,10 +17,11 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     if only one trace has invalid probabilities in some row.
     """
     mine, theirs = _drawn_from(trace), _drawn_from(other)
-    if theirs is not None and _ends_with_logits(trace):
+    if _are_logits(mine) != _are_logits(theirs) and mine is not None and theirs is not None:
         return 1.0
-    if mine is None or theirs is None:
+    if mine is None or theirs is None or _are_logits(mine):
         return 0.0
+    mine, theirs = map(_sorted, (mine, theirs))
     if len(theirs) != len(mine) or bool((mine[:, 0].isnan() != theirs[:, 0].isnan()).any()):
         return 1.0
     width = max(mine.shape[1], theirs.shape[1])
@@ -28,23 +29,27 @@ def rows_apart(trace: Trace, other: Trace) -> float:
     return float(((mine - theirs).abs().amax(dim=-1) >= EFFECTS).double().mean())
 
 
-def _ends_with_logits(trace: Trace) -> bool:
-    """Whether the last numbers before an error are logits, as drawn from without a softmax."""
-    values = (event.value for event in trace.events if trace.output is None)
-    numbers = [value for value in values if value is not None and value.is_floating_point()]
-    return bool(numbers) and numbers[-1].dim() == 2 and bool((numbers[-1] < 0).any())
-
-
 def draws_from_the_same(trace: Trace, other: Trace) -> bool:
     """Whether the probabilities of both traces are known, and equal in every row."""
-    is_known = _drawn_from(trace) is not None and _drawn_from(other) is not None
+    both = _drawn_from(trace), _drawn_from(other)
+    is_known = all(value is not None and not _are_logits(value) for value in both)
     return is_known and rows_apart(trace, other) == 0
 
 
-def _drawn_from(trace: Trace) -> Tensor | None:
-    """The first draw's probabilities, each row sorted; None if there are none.
+def _are_logits(value: Tensor | None) -> bool:
+    """Whether numbers are no probabilities, because one is negative."""
+    return value is not None and bool((value < 0).any())
 
-    If the draw raised, the last probabilities count. An invalid row is NaN.
+
+def _sorted(value: Tensor) -> Tensor:
+    """Probabilities with each row sorted; an invalid row is NaN."""
+    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1, descending=True).values.double()
+
+
+def _drawn_from(trace: Trace) -> Tensor | None:
+    """The first draw's probabilities, or logits; None if there are none.
+
+    If the draw raised, the last numbers count.
     """
     draws = [e for e in trace.events if e.operation == "multinomial" and e.inputs]
     if draws:
@@ -55,6 +60,4 @@ def _drawn_from(trace: Trace) -> Tensor | None:
         return None
     if value is None or value.dim() != 2 or not value.is_floating_point():
         return None
-    if bool((value < 0).any()):
-        return None  # logits
-    return (value / value.sum(dim=-1, keepdim=True)).sort(dim=-1, descending=True).values.double()
+    return value

@@ -173,4 +173,5 @@ def _text(
         is_exact=is_exact and len(besides) == len(open_groups),
         is_nothing_else=function.is_nothing_else,
         accepts=_accepted(observed, is_unknown) if "refusals" in unexplained else None,
+        is_gate=any(observed.wrong.checks[name].gate for name in observed.failed),
     )

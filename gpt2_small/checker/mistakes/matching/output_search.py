@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from gpt2_small.checker.claims.observing.observation import alike
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
-from gpt2_small.checker.mistakes.lines.effects.first_effect import does_the_same, located
+from gpt2_small.checker.mistakes.lines.effects.first_effect import (
+    does_the_same,
+    located,
+    makes_the_same_steps,
+)
 from gpt2_small.checker.mistakes.lines.effects.function_lines import without_mode
 from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
 from gpt2_small.checker.mistakes.matching.likely_pairs import explains_alone, likely_pairs
@@ -85,6 +89,9 @@ class _FunctionSearch:
             matches = self._pairs(ordered, key) or self._triples(ordered, key)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
+        if self.observed.part == "train" and "" in self.observed.traces:
+            matches = [one for one in matches if self._makes_the_same_steps(one)]
+            ordered = [m for m in ordered if self._makes_the_same_steps((m,))]
         if self.observed.has_other_shapes:
             matches = [one for one in matches if self.observed.explains(one, "state")]
         if self.observed.part == "sample":
@@ -107,6 +114,13 @@ class _FunctionSearch:
         partly = () if is_unknown else self._partly(ordered, key)
         from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
         return FunctionFinding(partly, False, self.is_nothing_else, nearest, from_right)
+
+    def _makes_the_same_steps(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether train_step gets the same steps; a number of records may have several reasons."""
+        observed = self.observed
+        if len(observed.seen) > 1:
+            return True
+        return makes_the_same_steps(observed.traces[""], observed.wrong.trace(mistakes))
 
     def _raises_as_well(self, mistakes: tuple[Mistake, ...]) -> bool:
         """Whether these mistakes end a check with an error that the file ends so."""

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from gpt2_small.checker.mistakes.mistake import Mistake
 
+# What is explained, if all of it is; by whether only the first check could be made.
+_SEEN = {False: "every result", True: "the first check's result"}
+
 
 def described(
     part: str,
@@ -17,6 +20,7 @@ def described(
     is_exact: bool = True,
     is_nothing_else: bool = False,
     accepts: str | None = None,
+    is_gate: bool = False,
 ) -> str:
     """Describe the result of naming, as sentences.
 
@@ -26,11 +30,12 @@ def described(
     is_nothing_else: whether the function is right but for these mistakes, with another number.
     is_exact: whether the mistakes of `beside` explain every number.
     accepts: a sentence about wrong refusals, if they have another reason.
+    is_gate: whether nothing else was checked, because the first check failed.
     """
     about_function = _about_function(
         part,
         function,
-        "its output" if beside or besides or accepts else "every result",
+        _SEEN[is_gate] if not (beside or besides or accepts) else "its output",
         next_closest if next_closest not in {m.id for m in (*function, *beside)} else None,
         is_whole=is_whole,
         is_nothing_else=is_nothing_else,
@@ -44,7 +49,7 @@ def described(
         sentences.append(f"{subject} {mistake.sentence.rstrip('.')}.")
     is_all = not besides and not accepts and is_exact
     if beside and not function_failed and is_all:
-        sentences.append("This explains every result exactly.")
+        sentences.append(f"This explains {_SEEN[is_gate]} exactly.")
     if function_failed or beside:
         sentences += _unexplained(besides, accepts, is_named=bool(function or beside))
     return " ".join(filter(None, sentences))

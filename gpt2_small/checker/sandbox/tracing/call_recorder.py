@@ -97,6 +97,11 @@ class CallRecorder(TorchFunctionMode):
             return None
         return self.trace.events[index].line
 
+    def event_of(self, value: Tensor) -> Event | None:
+        """The event whose result is a tensor, if it was recorded."""
+        index = self._made.get(id(value))
+        return None if index is None else self.trace.events[index]
+
     def ends_with(self, output: Any) -> None:
         """Record which result is the part's output."""
         self.trace.output = self._made.get(id(output))

@@ -1,15 +1,14 @@
-"""Record the effects of generate, parameter_groups and learning_rate with their lines."""
+"""Record the effects of generate and learning_rate with their lines."""
 
-import sys
 from collections.abc import Callable
-from types import FrameType, ModuleType
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gpt2_small.checker.claims.functions import generation
-from gpt2_small.checker.claims.modules.transformer import UNTIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED, watching_lines
@@ -20,7 +19,7 @@ ADDED = "new tokens"
 _OPTIONS: dict[str, Any] = {"temperature": 1.3, "top_k": 5, "top_p": 0.9}
 _NEW = 5
 _READS = "training mode while it reads"
-DECAY = 0.3
+_LOGITS = "the logits passed to sample"
 
 
 def generating(module: ModuleType, file: str, seed: int) -> Trace:
@@ -36,11 +35,12 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
 
     def reads(_model: nn.Module, given: tuple[Tensor, ...]) -> None:
         note(_READS, float(model.training))
-        cut_at = recorder.made_at(given[0], "__getitem__")
-        note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
         with recorder.pausing():
             is_last = known.are_last(given[0])
-        note("the tokens that the model reads", float(is_last), made=recorder.made_at(given[0]))
+            made = _made_at(recorder, given[0])
+        cut_at = recorder.made_at(given[0], "__getitem__") and made
+        note("the number of tokens that the model reads", float(given[0].shape[1]), made=cut_at)
+        note("the tokens that the model reads", float(is_last), made=made)
 
     lines: list[int] = []
     original = module.sample
@@ -64,7 +64,35 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
         module.sample = original  # type: ignore[attr-defined]
     if not trace.last_lines:
         _certain(module, file, trace)
+    _accept_rows(trace.effects)
     return trace
+
+
+def _made_at(recorder: CallRecorder, read: Tensor) -> int | None:
+    """The line that made the model's input, before it was cut to the last n_ctx tokens."""
+    event = recorder.event_of(read)
+    if event is None:
+        return None
+    if event.operation == "__getitem__" and event.inputs:
+        source = recorder.trace.events[event.inputs[0]]
+        if source.value is not None and source.value.dim() == 2:
+            last = source.value[:, -generation.N_CTX :]
+            if last.shape == read.shape and torch.equal(last, read):
+                return source.line
+    return event.line
+
+
+def _accept_rows(effects: list[Effect]) -> None:
+    """Take the logits of some rows for right if sample gets them in several calls."""
+    calls: list[int] = []
+    for index in range(len(effects) + 1):
+        if index == len(effects) or effects[index].what == _READS:
+            for call in calls if len(calls) > 1 else ():
+                if effects[call].numbers[0] < 0:
+                    effects[call] = replace(effects[call], numbers=(1.0,))
+            calls = []
+        elif effects[index].what == _LOGITS:
+            calls.append(index)
 
 
 class _Known:
@@ -99,12 +127,22 @@ class _Known:
     def note_drawn(self, tokens: Tensor) -> None:
         self._drawn.append(tokens)
 
-    def are_of_last_position(self, logits: Tensor) -> bool:
-        """Whether these are the last position's logits of the latest forward pass, if any."""
+    def are_of_last_position(self, logits: Tensor) -> float:
+        """Whether these are the last position's logits of the latest forward pass, if any.
+
+        1 for yes, 0 for no; for those of n of its rows -n.
+        """
         if self._logits is None:
-            return True
+            return 1.0
         wanted = self._logits[:, -1]
-        return logits.shape == wanted.shape and torch.allclose(logits.to(wanted), wanted)
+        if logits.shape == wanted.shape:
+            return float(torch.allclose(logits.to(wanted), wanted))
+        if logits.dim() != 2 or logits.shape[-1] != wanted.shape[-1]:
+            return 0.0
+        are_rows = all(
+            any(torch.allclose(row.to(wanted), other) for other in wanted) for row in logits
+        )
+        return -float(len(logits)) if are_rows else 0.0
 
 
 def _noting(
@@ -119,7 +157,7 @@ def _noting(
     def drawing(logits: Tensor, **options: Any) -> Tensor:
         with recorder.pausing():
             is_last = known.are_of_last_position(logits)
-        note("the logits passed to sample", float(is_last), made=recorder.made_at(logits))
+        note(_LOGITS, is_last, made=recorder.made_at(logits))
         for name in ("temperature", "top_k", "top_p"):
             usual = 1.0 if name == "temperature" else None
             value = options.get(name, usual)
@@ -154,12 +192,16 @@ def _certain(module: ModuleType, file: str, trace: Trace) -> None:
 
 
 def scheduling(module: ModuleType, file: str, _seed: int) -> Trace:
-    """Record each step's rate with the line that returned it, and intermediate numbers."""
+    """Record each step's rate with the line that returned it, and intermediate numbers.
+
+    After a step without a number, `last_lines` has the lines that were executed in it.
+    """
     trace = Trace()
+    lines: list[int] = []
     try:
         for case, settings in enumerate(SCHEDULES):
             for step in range(steps_of(settings)):
-                lines: list[int] = []
+                lines.clear()
                 numbers: list[Effect] = []
                 with watching_lines(file, numbers, lines=lines):
                     rate = module.learning_rate(step, **settings)
@@ -171,85 +213,5 @@ def scheduling(module: ModuleType, file: str, _seed: int) -> Trace:
                     if e.what.startswith(NAMED)
                 ]
     except Exception:
-        pass
+        trace.last_lines = lines
     return trace
-
-
-def grouping(module: ModuleType, file: str, seed: int) -> Trace:
-    """Record each parameter's group with the line that added it.
-
-    An effect's numbers are the weight decay and the group's index; none for a parameter without a
-    group, whose line is 0 if no variable ever held it.
-    """
-    trace = Trace()
-    model = UNTIED.build(module, seed)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    watcher = _Containers(file, names)
-    before = sys.gettrace()
-    sys.settrace(watcher.entered)
-    try:
-        groups = module.parameter_groups(model, weight_decay=DECAY)
-    except Exception:
-        return trace
-    finally:
-        sys.settrace(before)
-    try:
-        members = [{id(p) for p in list(group["params"])} for group in groups]
-    except Exception:
-        return trace
-    for identity, name in names.items():
-        homes = [index for index, group in enumerate(members) if identity in group]
-        if not homes:
-            trace.effects.append(Effect(watcher.passed.get(identity, 0), name))
-        for home in homes:
-            decay = groups[home].get("weight_decay", -1.0)
-            line = watcher.line_of(identity, members[home])
-            trace.effects.append(Effect(line, name, (float(decay), float(home))))
-    return trace
-
-
-class _Containers:
-    """Records the line that adds a parameter to a list, set or dictionary.
-
-    passed: by id, the last executed line while a variable referred to the parameter. last: the
-    line of the return.
-    """
-
-    def __init__(self, file: str, names: dict[int, str]) -> None:
-        self._file, self._names = file, names
-        self._put: dict[tuple[int, str], dict[int, int]] = {}
-        self._line: dict[int, int] = {}
-        self.passed: dict[int, int] = {}
-        self.last = 0
-
-    def entered(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        return self._at_line if frame.f_code.co_filename == self._file else None
-
-    def _at_line(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        line = self._line.get(id(frame))
-        if line is not None:
-            for name, value in frame.f_locals.items():
-                self._note((id(frame), name), value, line)
-        if event == "line":
-            self.last = self._line[id(frame)] = frame.f_lineno
-            for value in frame.f_locals.values():
-                if id(value) in self._names:
-                    self.passed[id(value)] = frame.f_lineno
-        return self._at_line
-
-    def _note(self, variable: tuple[int, str], value: Any, line: int) -> None:
-        if isinstance(value, dict):
-            value = [*value.values(), *value]
-        if not isinstance(value, (list, set, tuple)):
-            return
-        put = self._put.setdefault(variable, {})
-        for item in value:
-            if id(item) in self._names:
-                put.setdefault(id(item), line)
-
-    def line_of(self, identity: int, members: set[int]) -> int:
-        """The line that added a parameter to the variable that became its group."""
-        for put in self._put.values():
-            if identity in put and put.keys() <= members:
-                return put[identity]
-        return self.last

@@ -19,7 +19,8 @@ from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.subject import Subject
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder
-from gpt2_small.checker.sandbox.tracing.function_effects import generating, grouping, scheduling
+from gpt2_small.checker.sandbox.tracing.function_effects import generating, scheduling
+from gpt2_small.checker.sandbox.tracing.group_effects import grouping
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
@@ -36,6 +37,8 @@ FLOAT32 = "float32"
 # Operations that draw random numbers.
 DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
          "bernoulli", "sample")  # fmt: skip
+# The case of sample without a generator.
+NO_GENERATOR = "no generator"
 UNUSED_GENERATOR = "a draw that leaves the given generator unused"
 _LONG = probes.SIZES["n_ctx"] + 2
 
@@ -172,7 +175,7 @@ _FUNCTIONS: dict[str, dict[str, Record]] = {
     "sample": {
         "": partial(_sample, settings=SAMPLING),
         "greedy": partial(_sample, settings={"temperature": 0.0}),
-        "no generator": partial(_sample, settings={"generator": None}),
+        NO_GENERATOR: partial(_sample, settings={"generator": None}),
     },
     "generate": {"": _generate, "options": generating},
     "learning_rate": {"": scheduling},

@@ -15,6 +15,7 @@ from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
 
 GRADIENT, WEIGHTS, READS, LEFT = "gradient", "weights", "reads", "micro-batches left"
+TAKES, UPDATES = "takes a step from the iterable", "an update outside of train_step"
 # Of each parameter group.
 RATES = ("the learning rate of the step", "the second group's learning rate of the step")
 _SIZES = ((1, 5), (4, 11), (2, 8))
@@ -127,6 +128,8 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
     first, *rest = model.parameters()
     optimizer = torch.optim.SGD([{"params": [first]}, {"params": rest}], lr=9.0)
     _watch_rates(optimizer, file, trace.effects)
+    inside: list[bool] = []
+    optimizer.register_step_post_hook(lambda *_: None if inside else note(UPDATES))
     taken: list[int] = []
 
     def note(what: str, *numbers: float) -> None:
@@ -135,6 +138,7 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
     def steps() -> Iterator[list[Tensor]]:
         for number, batches in enumerate(plan):
             taken.append(number)
+            note(TAKES, float(number))
             yield batches
 
     def schedule(step: int) -> float:
@@ -142,7 +146,7 @@ def training(module: ModuleType, file: str, seed: int) -> Trace:
         return claims.rate_of(step)
 
     original, lines = module.train_step, list[int]()
-    module.train_step = _noting(original, model, optimizer, plan, note)  # type: ignore[attr-defined]
+    module.train_step = _noting(original, model, optimizer, plan, note, inside)  # type: ignore[attr-defined]
     try:
         with watching_lines(file, trace.effects, lines=lines):
             options: dict[str, Any] = {"schedule": schedule, "max_grad_norm": _NORM}
@@ -169,8 +173,12 @@ def _noting(
     optimizer: torch.optim.Optimizer,
     plan: Sequence[Sequence[Tensor]],
     note: Callable[..., None],
+    inside: list[bool],
 ) -> Callable[..., Any]:
-    """train_step, which notes what it is given."""
+    """train_step, which notes what it is given.
+
+    inside: is not empty while it runs.
+    """
 
     def step(used: nn.Module, batches: Any, own: Any, **options: Any) -> Any:
         same = [n for n, b in enumerate(plan) if _holds_the_same(batches, b)]
@@ -180,7 +188,11 @@ def _noting(
         note("training mode during the step", float(model.training))
         for what, group in zip(RATES, optimizer.param_groups, strict=True):
             note(what, float(group["lr"]))
-        return original(used, batches, own, **options)
+        inside.append(True)
+        try:
+            return original(used, batches, own, **options)
+        finally:
+            inside.pop()
 
     return step
 

@@ -289,6 +289,32 @@ MISTAKES = [
         hints=_RESULT_HINTS,
     ),
     Mistake(
+        id="generate-samples-first-row",
+        component=PART,
+        old=_LAST,
+        new="                logits[:1, -1],\n",
+        also=(
+            (
+                _APPEND,
+                "tokens = torch.cat([tokens, next_token.expand(len(tokens)).unsqueeze(1)], dim=1)",
+            ),
+        ),
+        sentence="draws for the first row only, and gives all rows its token",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-returns-floats",
+        component=PART,
+        old=_RESTORE,
+        new="        model.train(was_training)\n    return tokens.float()\n",
+        sentence="returns the tokens as floating-point numbers",
+        hints=(
+            "What is the dtype of the result, and of the prompt?",
+            "Tokens are int64. torch.zeros and torch.empty make float32 if no dtype is given.",
+            "torch.zeros(batch, length, dtype=tokens.dtype)",
+        ),
+    ),
+    Mistake(
         id="generate-replaces-last",
         component=PART,
         old=_APPEND,

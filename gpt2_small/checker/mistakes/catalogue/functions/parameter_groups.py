@@ -80,7 +80,10 @@ MISTAKES = [
         old=_MATRIX,
         new="is_matrix = False",
         sentence="lets nothing decay",
-        hints=_WHICH_HINTS,
+        hints=(
+            "Print the names of named_parameters(). What do they begin with?",
+            *_WHICH_HINTS[1:],
+        ),
     ),
     Mistake(
         id="parameter-groups-gains-decay",
@@ -120,6 +123,14 @@ MISTAKES = [
         old=_MATRIX,
         new='is_matrix = name.split(".")[-1].startswith("W") and "W_E" not in name',
         sentence="lets W_E not decay",
+        hints=_WHICH_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-by-any-b",
+        component=PART,
+        old=_MATRIX,
+        new='is_matrix = "b" not in name',
+        sentence="looks for a b in the whole name, which embed, unembed and all blocks have",
         hints=_WHICH_HINTS,
     ),
     Mistake(
@@ -165,6 +176,18 @@ MISTAKES = [
         ),
         sentence="puts matrices into both groups",
         hints=_ONCE_HINTS,
+    ),
+    Mistake(
+        id="parameter-groups-one-list",
+        component=PART,
+        old="matrices: list[nn.Parameter] = []\n    vectors: list[nn.Parameter] = []",
+        new="matrices: list[nn.Parameter] = []\n    vectors = matrices",
+        sentence="has one list for both groups, so that every parameter is in both",
+        hints=(
+            "Are your two lists two? Print matrices is vectors.",
+            "a = b = [] gives two names to one list.",
+            "matrices, vectors = [], []",
+        ),
     ),
     Mistake(
         id="parameter-groups-embeddings-forgotten",

@@ -595,6 +595,60 @@ MISTAKES = [
         hints=_ZERO_HINTS,
     ),
     Mistake(
+        id="sample-nearly-zero-temperature",
+        component=PART,
+        old=_GREEDY,
+        new="    temperature = max(temperature, 1e-6)\n",
+        sentence=(
+            "divides by a tiny temperature instead of taking the most likely token at 0, so that "
+            "it draws among nearly equal logits"
+        ),
+        hints=_ZERO_HINTS,
+    ),
+    Mistake(
+        id="sample-draws-from-logits",
+        component=PART,
+        old=_SOFTMAX,
+        new="probabilities = descending",
+        sentence="draws from logits, but multinomial needs probabilities",
+        hints=(
+            "What numbers does torch.multinomial take? Print a row of what you pass to it.",
+            "It takes probabilities, none of them negative; logits become probabilities by a "
+            "softmax.",
+            "torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)",
+        ),
+    ),
+    Mistake(
+        id="sample-top-k-sets-logits-to-zero",
+        component=PART,
+        old=_TOP_K,
+        new=(
+            "descending = descending + logits.amax(dim=-1, keepdim=True) / temperature\n"
+            "        descending[:, top_k:] = 0.0\n"
+            "        descending, order = descending.sort(dim=-1, descending=True)\n"
+            "        token_of_rank = token_of_rank.gather(-1, order)"
+        ),
+        sentence="gives the logits that top_k drops the value 0 instead of minus infinity",
+        hints=(
+            "What is the probability of a token whose logit is 0?",
+            "What is dropped must never be drawn; exp(-inf) is 0, and exp(0) is 1.",
+            "logits.masked_fill(logits < kth_largest, -inf)",
+        ),
+    ),
+    Mistake(
+        id="sample-one-number-for-all-rows",
+        component=PART,
+        old=_DRAW,
+        new=(
+            "shares = torch.zeros_like(probabilities).scatter(-1, token_of_rank, probabilities)\n"
+            "    shares = shares / shares.sum(dim=-1, keepdim=True)\n"
+            "    number = torch.rand(1, generator=generator)"
+        ),
+        also=((_RESULT, "return (shares.cumsum(dim=-1) < number).sum(dim=-1)"),),
+        sentence="draws one random number for all rows",
+        hints=_CHANCE_HINTS,
+    ),
+    Mistake(
         id="sample-exponentials-overflow",
         component=PART,
         old=_SOFTMAX,

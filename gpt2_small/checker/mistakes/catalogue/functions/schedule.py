@@ -229,6 +229,19 @@ MISTAKES = [
         hints=_FALL_HINTS,
     ),
     Mistake(
+        id="schedule-degrees",
+        component=PART,
+        old=_COSINE,
+        new=(
+            "if step >= last_step:\n"
+            "        return final\n"
+            "    return final + (peak - final) * 0.5 * (1 + math.cos(180 * progress))"
+        ),
+        also=((_ENDS, "peak_step, last_step = warmup_steps - 1, total_steps - 1"),),
+        sentence="gives math.cos an angle in degrees, but it takes radians",
+        hints=_FALL_HINTS,
+    ),
+    Mistake(
         id="schedule-sine",
         component=PART,
         old=_COSINE,

@@ -432,6 +432,14 @@ MISTAKES = [
         hints=_LAZY_HINTS,
     ),
     Mistake(
+        id="train-yields-after-the-loop",
+        component=PART,
+        old=f"{_TOKENS}        {_RECORD}",
+        new=f"{_TOKENS}    {_RECORD}",
+        sentence="yields one record, after the loop instead of in it",
+        hints=_LAZY_HINTS,
+    ),
+    Mistake(
         id="train-counts-itself",
         component=PART,
         old=_LOOP,

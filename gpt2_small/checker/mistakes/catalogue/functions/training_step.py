@@ -315,6 +315,21 @@ MISTAKES = [
         hints=_TELLS_HINTS,
     ),
     Mistake(
+        id="train-step-clips-by-squared-norm",
+        component=PART,
+        old=_CLIP,
+        new=(
+            "gradients = [p.grad for p in model.parameters() if p.grad is not None]\n"
+            "    squares = sum((gradient**2).sum() for gradient in gradients)\n"
+            "    if squares > max_grad_norm:\n"
+            "        for gradient in gradients:\n"
+            "            gradient.mul_(max_grad_norm / squares)\n"
+            "    grad_norm = squares.item()"
+        ),
+        sentence="takes the sum of the squares for the norm, without the root",
+        hints=_CLIP_HINTS,
+    ),
+    Mistake(
         id="train-step-tells-last-loss",
         component=PART,
         old=_MEAN,
@@ -565,7 +580,7 @@ MISTAKES = [
         component=PART,
         old=_SYNC,
         new="last=False",
-        sentence="never exchanges gradients between processes",
+        sentence="does not exchange gradients between processes with the last micro-batch",
         hints=_PROCESSES_HINTS,
     ),
     Mistake(

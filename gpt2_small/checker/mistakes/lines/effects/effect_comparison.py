@@ -1,5 +1,6 @@
 """Compare a function's effects with the reference's, kind by kind."""
 
+import ast
 import math
 from collections.abc import Sequence
 
@@ -98,3 +99,15 @@ def _named_before(trace: Trace, effect: Effect, *, is_right: bool) -> int | None
 def in_words(effect: Effect) -> str:
     """Format an effect's numbers."""
     return ", ".join(f"{number:.5g}" for number in effect.numbers)
+
+
+def line_of_call(source: bytes, function: str, called: str) -> int | None:
+    """The line of the only call of a name in a function; None without one, or with several."""
+    lines = [
+        node.lineno
+        for definition in ast.walk(ast.parse(source))
+        if isinstance(definition, ast.FunctionDef) and definition.name == function
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == called
+    ]
+    return lines[0] if len(lines) == 1 else None

@@ -2,7 +2,12 @@
 
 from collections.abc import Callable
 
-from gpt2_small.checker.mistakes.lines.effects import function_lines, training_lines
+from gpt2_small.checker.mistakes.lines.effects import (
+    function_lines,
+    group_lines,
+    training_lines,
+    training_step_lines,
+)
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import of_kind
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Trace
@@ -30,6 +35,14 @@ def does_the_same(part: str, trace: Trace, wrong: Trace, right: Trace) -> bool:
     return True
 
 
+def makes_the_same_steps(trace: Trace, other: Trace) -> bool:
+    """Whether train_step gets the same steps in two traces of train."""
+    steps = (
+        [e.numbers for e in of_kind(one, "the step passed to train_step")] for one in (trace, other)
+    )
+    return next(steps) == next(steps)
+
+
 _HANDED_ON = {
     "generate": function_lines.HANDED_ON,
     "train": training_lines.HANDED_ON,
@@ -38,7 +51,7 @@ _FINDERS: dict[str, Find] = {
     "sample": function_lines.sample,
     "generate": function_lines.generate,
     "learning_rate": function_lines.rate,
-    "parameter_groups": function_lines.groups,
-    "train_step": training_lines.step,
+    "parameter_groups": group_lines.groups,
+    "train_step": training_step_lines.step,
     "train": training_lines.train,
 }

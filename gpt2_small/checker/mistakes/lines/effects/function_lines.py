@@ -1,4 +1,4 @@
-"""Find the first wrong line of generate, sample, parameter_groups and learning_rate."""
+"""Find the first wrong line of generate, sample and learning_rate."""
 
 import ast
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
 )
 from gpt2_small.checker.mistakes.lines.effects.schedule_numbers import right_numbers
 from gpt2_small.checker.mistakes.lines.location import Location
-from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record
+from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record, sampled
 from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
 from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
+from gpt2_small.checker.sandbox.tracing.record_part import DRAWS, NO_GENERATOR
 from gpt2_small.checker.sandbox.tracing.schedule_cases import steps_of
 
 _MODE = "training mode while it reads"
@@ -92,6 +93,10 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
     if what == "the tokens that the model reads" and theirs is not None:
         return "the model's input is not the last n_ctx tokens in their order"
     if what.startswith("the logits"):
+        rows = -int(mine.numbers[0])
+        if rows > 0:
+            few = "1 row" if rows == 1 else f"{rows} rows"
+            return f"sample is given the last position's logits of {few} only"
         return "sample is not given the logits of the last position"
     if theirs is None:
         return "the model runs once more"
@@ -107,70 +112,6 @@ def _leaving(lines: Sequence[int], source: bytes) -> int | None:
         if found is not None:
             return found
     return None
-
-
-def groups(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
-    """The location of the first parameter in a wrong group."""
-    right = record(reference(), "parameter_groups", seed)
-    decays = {effect.what: effect.numbers[0] for effect in right.effects}
-    for name, decay in decays.items():
-        mine = of_kind(trace, name)
-        for number, effect in enumerate(mine):
-            if not effect.numbers:
-                said = f"{name} is in no group"
-            elif number:
-                said = f"{name} is added to a second group"
-            elif effect.numbers[0] == decay:
-                continue
-            else:
-                what = "does not decay" if effect.numbers[0] == 0 else "decays"
-                said = f"{name} {what}, and should{' not' if decay == 0 else ''}"
-            group = int(effect.numbers[1]) if effect.numbers else None
-            line = effect.line
-            if group is None:
-                was_passed = bool(line)
-                line, group = _sibling(trace, decays, name) or (line, None)
-                if not was_passed:
-                    return placed_at(_loop_around(line, source), said)
-            return placed_at(_deciding(line, group, source), said)
-    return None
-
-
-def _loop_around(line: int, source: bytes) -> int:
-    """The innermost loop that a line is in, or the line itself."""
-    loops = [
-        node.lineno
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.For) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    return max(loops, default=line)
-
-
-def _sibling(trace: Trace, decays: dict[str, float], name: str) -> tuple[int, int] | None:
-    """Line and group of another parameter of the same right group."""
-    for effect in trace.effects:
-        if effect.numbers and decays.get(effect.what) == decays[name] == effect.numbers[0]:
-            return effect.line, int(effect.numbers[1])
-    return None
-
-
-def _deciding(line: int, group: int | None, source: bytes) -> int:
-    """The line of the condition around a line; for a returned list, the group's line."""
-    tree = ast.parse(source)
-    conditions = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If)
-        and any(n.lineno <= line <= (n.end_lineno or 0) for n in [*node.body, *node.orelse])
-    ]
-    if conditions:
-        return max(conditions, key=lambda node: node.lineno).lineno
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Return) and node.lineno <= line <= (node.end_lineno or 0):
-            groups = node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else []
-            if group is not None and group < len(groups):
-                return groups[group].lineno
-    return line
 
 
 # Without a warm-up, the first rate may be the peak or the cosine's first step.
@@ -231,15 +172,38 @@ def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
     return None
 
 
-def sample(_seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
+def sample(seed: int, trace: Trace, case: str, _source: bytes) -> Location | None:
     """The location of sample's first wrong effect, if there is one."""
     if case == "" and (line := _returned_rank(trace)) is not None:
         said = "it returns the drawn rank among the sorted tokens, not the token"
         return placed_at(line, said, "sample-returns-rank")
     own = of_kind(trace, OWN_GENERATOR)
-    if case == "no generator" and own:
-        return placed_at(own[0].line, "a generator of its own, where none was given")
-    return None
+    if case == NO_GENERATOR:
+        said = "a generator of its own, where none was given"
+        return placed_at(own[0].line, said) if own else None
+    rows = len(sampled(seed))
+    return _drawn_too_few(trace, rows) or _other_shape(trace, rows)
+
+
+def _drawn_too_few(trace: Trace, rows: int) -> Location | None:
+    """The first draw, if fewer random numbers are drawn than there are rows of logits."""
+    draws = [event for event in trace.events if event.operation in DRAWS]
+    number = sum(0 if event.value is None else event.value.numel() for event in draws)
+    if not draws or number >= rows or trace.output is None:
+        return None
+    what = "token" if draws[0].operation == "multinomial" else "random number"
+    said = f"1 {what} is drawn" if number == 1 else f"{number} {what}s are drawn"
+    return placed_at(draws[0].line, f"{said} for {rows} rows of logits")
+
+
+def _other_shape(trace: Trace, rows: int) -> Location | None:
+    """The line that returned something else than one token for each row."""
+    output = None if trace.output is None else trace.events[trace.output]
+    if output is None or output.value is None or output.value.shape == (rows,):
+        return None
+    shape = "[" + " ".join(map(str, output.value.shape)) + "]"
+    said = f"for {rows} rows of logits the result has the shape {shape}"
+    return placed_at(output.line, said)
 
 
 def _returned_rank(trace: Trace) -> int | None:

@@ -64,6 +64,7 @@ NAMES = {
     "logits": "the logits",
     "next_token": "the next token",
     "tokens": "the tokens so far",
+    "weighted_loss": "the weighted loss",
 }
 # Where they are other ones in a part.
 _NAMES_IN = {("MLP", "output"): "the output before dropout"}

@@ -1,0 +1,96 @@
+"""Test what is said about wrong functions: the name, what it explains, and what is a remark."""
+
+from pathlib import Path
+
+import pytest
+from checking import check_text, reference_with
+from default_share import slowly
+
+from gpt2_small.checker.verdict import REMARK, PartReport, Verdict
+
+GREEDY = "    if temperature == 0:\n        return logits.argmax(dim=-1)\n"
+NO_WARM_UP = "peak_step, last_step = max(warmup_steps - 1, 0), total_steps - 1"
+COSINE = "0.5 * (1 + math.cos(math.pi * progress))"
+RECORD = "        yield TrainRecord(step + 1, result.loss, result.grad_norm, rate, tokens)\n"
+SYNCHRONISED = "last=number == len(batches)"
+
+
+def checked(tmp_path: Path, part: str, *edits: tuple[str, str]) -> tuple[Verdict, PartReport]:
+    """The verdict on a part of the reference with edits, and the part's report."""
+    verdict = check_text(tmp_path, reference_with(*edits), part)
+    return verdict, verdict.reports.get(part, PartReport())
+
+
+@pytest.mark.parametrize("least", ["1e-6", slowly("1e-5")])
+def test_a_tiny_temperature_for_0_is_rejected_and_named(tmp_path: Path, least: str) -> None:
+    _, report = checked(
+        tmp_path, "sample", (GREEDY, f"    temperature = max(temperature, {least})\n")
+    )
+    assert report.mistakes == ("sample-nearly-zero-temperature",)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        "logits.softmax(dim=-1).argmax(dim=-1)",
+        slowly("logits.log_softmax(dim=-1).argmax(dim=-1)"),
+        slowly("logits.topk(1).indices[:, 0]"),
+    ],
+)
+def test_the_larger_of_nearly_equal_logits_is_accepted_in_any_style(
+    tmp_path: Path, taken: str
+) -> None:
+    verdict, _ = checked(tmp_path, "sample", ("logits.argmax(dim=-1)", taken))
+    assert verdict.exit_code == 0
+
+
+def test_a_draw_from_logits_is_not_taken_for_an_overflow(tmp_path: Path) -> None:
+    draw = (
+        GREEDY
+        + "    return torch.multinomial(logits / temperature, 1, generator=generator)[:, 0]\n"
+    )
+    _, report = checked(tmp_path, "sample", (GREEDY, draw))
+    assert report.mistakes == ("sample-draws-from-logits",)
+
+
+def test_a_name_by_the_first_check_alone_is_said_to_explain_this_check(tmp_path: Path) -> None:
+    _, report = checked(tmp_path, "sample", ("index=rank).squeeze(-1)", "index=rank)"))
+    assert report.naming == (
+        "Your sample returns [batch 1]. This explains the first check's result exactly."
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ("(1 - progress)", "schedule-linear"),
+        slowly(("(1 + math.cos(math.pi * progress))", "schedule-half-missing")),
+    ],
+)
+def test_a_wrong_decay_is_explained_whatever_the_first_rate_without_a_warm_up(
+    tmp_path: Path, wrong: str, name: str
+) -> None:
+    starts = (NO_WARM_UP, "peak_step, last_step = warmup_steps - 1, total_steps - 1")
+    _, report = checked(tmp_path, "learning_rate", starts, (COSINE, wrong))
+    assert report.mistakes == (name,)
+    assert "This explains every result exactly" in report.naming
+
+
+def test_a_peak_that_is_not_a_number_is_a_remark(tmp_path: Path) -> None:
+    verdict, _ = checked(tmp_path, "learning_rate", ("if not 0 <= peak < math.inf", "if peak < 0"))
+    assert verdict.exit_code == 0
+    assert [r.message for r in verdict.results if r.message.startswith(REMARK)] == [
+        f"{REMARK}a call with peak=nan is accepted; it should be refused with ValueError"
+    ]
+
+
+def test_a_loop_that_ends_after_one_record_does_not_yield_after_the_loop(tmp_path: Path) -> None:
+    _, report = checked(tmp_path, "train", (RECORD, f"{RECORD}        break\n"))
+    assert report.mistakes == ()
+
+
+def test_an_exchange_with_the_first_micro_batch_is_not_called_none(tmp_path: Path) -> None:
+    _, report = checked(tmp_path, "train_step", (SYNCHRONISED, "last=number == 1"))
+    assert "does not exchange gradients between processes with the last micro-batch" in (
+        report.naming
+    )
