@@ -84,6 +84,12 @@ def test_a_peak_that_is_not_a_number_is_a_remark(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mode_that_generate_leaves_alone_is_no_second_mistake(tmp_path: Path) -> None:
+    path = Path(__file__).parents[1] / "wrong_files" / "generate_new_tokens_only.py"
+    verdict = check_text(tmp_path, f"{reference_with()}\n\n{path.read_text()}", "generate")
+    assert verdict.reports["generate"].mistakes == ("generate-new-tokens-only",)
+
+
 def test_a_loop_that_ends_after_one_record_does_not_yield_after_the_loop(tmp_path: Path) -> None:
     _, report = checked(tmp_path, "train", (RECORD, f"{RECORD}        break\n"))
     assert report.mistakes == ()

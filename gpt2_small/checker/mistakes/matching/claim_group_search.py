@@ -123,7 +123,8 @@ class _GroupSearch:
                     return list(pair)
         if group == "dropout" and (active := self._active_in_evaluation(about)):
             return [active]
-        if group == "dropout" and self.observed.function and self.observed.is_whole:
+        is_module = self.observed.part[:1].isupper()
+        if group == "dropout" and is_module and self.observed.function and self.observed.is_whole:
             # Two edits of one line cannot be combined; a trace without dropout is evidence enough.
             without = [m for m in about if self.observed.evidence.drops_nothing_as(m)]
             if without:
