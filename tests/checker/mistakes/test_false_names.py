@@ -59,7 +59,7 @@ def test_a_draw_from_logits_is_not_named_as_an_overflow_of_exponentials(tmp_path
     (tmp_path / "raw_logits.py").write_text(RAW_LOGITS, encoding="utf-8")
     trial = trial_of(tmp_path / "raw_logits.py", "sample")
     assert trial.failed
-    assert trial.named == ()
+    assert trial.named == ("sample-draws-from-logits",)
 
 
 THRESHOLD_OF_ROWS = """

@@ -227,6 +227,21 @@ EFFECTS = {
          "        rate = optimizer.lr = schedule(step)  # here\n"),
         "no group gets the schedule's rate, so the learning rate of the step is 9 instead of 0.2",
     ),
+    "a rate that every group asks for": (
+        "train",
+        ("        rate = schedule(step)\n        for group in optimizer.param_groups:\n" + SET,
+         "        for group in optimizer.param_groups:\n"
+         "            group[\"lr\"] = schedule(step)\n"
+         "        rate = schedule(step + 1)  # here\n"),
+        "it asks the schedule for step 3",
+    ),
+    "a return in the loop": (
+        "generate",
+        ('tokens = torch.cat([tokens, rearrange(next_token, "batch -> batch 1")], dim=1)',
+         "tokens = torch.cat([tokens, next_token[:, None]], dim=1)\n"
+         "            return tokens  # here"),
+        "after 1 of 5 new tokens it ends",
+    ),
     "an update after train_step": (
         "train",
         ("        tokens += result.tokens\n",
@@ -498,6 +513,19 @@ def test_the_line_after_which_a_schedule_returns_nothing_is_quoted(tmp_path: Pat
     text = reference_with(("    return final + (peak", "    rate = final + (peak"))
     report = check_text(tmp_path, text, "learning_rate").reports["learning_rate"]
     assert report.location[-1].split("| ")[1].startswith("rate = final")
+
+
+def test_a_refusal_of_a_valid_schedule_is_quoted_itself(tmp_path: Path) -> None:
+    text = reference_with(("if not 0 <= warmup_steps <= total", "if not 0 < warmup_steps <= total"))
+    report = check_text(tmp_path, text, "learning_rate").reports["learning_rate"]
+    assert report.location[-1].split("| ")[1].startswith("raise ValueError(")
+
+
+def test_an_error_in_the_middle_of_generate_does_not_end_it_early(tmp_path: Path) -> None:
+    text, traces = traces_of(
+        tmp_path, "generate", ("logits[:, -1],", "logits[:, tokens.shape[1] - 1],")
+    )
+    assert done_wrong("generate", traces, text) is None
 
 
 def test_sampling_row_by_row_is_no_wrong_effect_of_generate(tmp_path: Path) -> None:

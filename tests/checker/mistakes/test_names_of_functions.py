@@ -84,6 +84,52 @@ def test_a_peak_that_is_not_a_number_is_a_remark(tmp_path: Path) -> None:
     ]
 
 
+EVERY_STEP = "    optimizer.zero_grad()\n    losses = []\n"
+STEP = "loss(model, batch) * (batch[:, 1:].numel() / tokens)"
+
+
+@pytest.mark.parametrize(
+    ("part", "edit", "name"),
+    [
+        ("generate", ("                top_k=top_k,\n", "                top_k=top_k or 200,\n"),
+         "generate-keeps-50-tokens"),
+        slowly(("train_step", (EVERY_STEP, f"    model.eval()\n{EVERY_STEP}"),
+                "train-step-in-evaluation")),
+    ],
+)  # fmt: skip
+def test_a_default_that_no_caller_asked_for_is_rejected(
+    tmp_path: Path, part: str, edit: tuple[str, str], name: str
+) -> None:
+    verdict, report = checked(tmp_path, part, edit)
+    assert verdict.exit_code == 1
+    assert report.mistakes == (name,)
+
+
+@pytest.mark.slow
+def test_a_loss_without_a_graph_is_not_said_to_be_zeroed(tmp_path: Path) -> None:
+    detached = (
+        STEP,
+        f"torch.tensor({STEP}.item(), requires_grad=True)".replace(
+            "loss(model, batch) * (batch", "(loss(model, batch) * (batch"
+        ).replace(".item()", ").item()"),
+    )
+    _, report = checked(tmp_path, "train_step", detached)
+    assert "or none reaches the model" in report.naming
+    assert "no gradient of this loss reaches the model's parameters" in report.location[0]
+
+
+@pytest.mark.slow
+def test_an_error_that_train_swallows_is_a_remark(tmp_path: Path) -> None:
+    step = (
+        "        result = train_step(model, batches, optimizer, max_grad_norm=max_grad_norm, "
+        "loss=loss)\n"
+    )
+    caught = f"        try:\n    {step}        except FloatingPointError:\n            continue\n"
+    verdict, _ = checked(tmp_path, "train", (step, caught))
+    assert verdict.exit_code == 0
+    assert any("a training whose loss is not finite" in r.message for r in verdict.results)
+
+
 def test_a_mode_that_generate_leaves_alone_is_no_second_mistake(tmp_path: Path) -> None:
     path = Path(__file__).parents[1] / "wrong_files" / "generate_new_tokens_only.py"
     verdict = check_text(tmp_path, f"{reference_with()}\n\n{path.read_text()}", "generate")

@@ -127,12 +127,33 @@ def drawn(module: ModuleType, seed: int) -> Observation:
             **setting,
         )
         seen[_named(setting)] = probes.tensor(got, "what generate returns")
+    given = torch.zeros(_LARGE_DRAWS, 2, dtype=torch.int64)
+    generator = probes.draws(seed, "large vocabulary")
+    got = module.generate(fixed(module, large_logits()), given, 1, generator=generator)
+    seen[_LARGE] = probes.tensor(got, "what generate returns")
     return seen
+
+
+# A vocabulary beyond usual values of top_k, in four quarters of falling probability.
+_LARGE = "the tokens drawn from 600 with no option"
+_LARGE_DRAWS, _LARGE_VOCAB = 500, 600
+
+
+def large_logits() -> Tensor:
+    return torch.linspace(0.0, -0.5, _LARGE_VOCAB)
+
+
+def _spread(got: Entry) -> Entry:
+    """Whether every quarter of the large vocabulary was drawn from, in words."""
+    if not isinstance(got, Tensor) or got.shape != (_LARGE_DRAWS, 3):
+        return got if isinstance(got, str) else probes.text(got)
+    quarters = set((got[:, 2].long() * 4 // _LARGE_VOCAB).tolist())
+    return "unlikely ones too" if quarters == set(range(4)) else "the most likely ones alone"
 
 
 def counted(seen: Observation) -> Observation:
     """Counts of both new tokens; a text if there are not two."""
-    return {name: _counted(got) for name, got in seen.items()}
+    return {name: _spread(got) if name == _LARGE else _counted(got) for name, got in seen.items()}
 
 
 def _counted(got: Entry) -> Entry:
@@ -147,7 +168,10 @@ def _counted(got: Entry) -> Entry:
 
 def exact(_reference: ModuleType, _seed: int) -> Observation:
     rows = fixed_logits().repeat(2, 1)
-    return {_named(s): Distribution(probabilities(rows, **s)) for s in _SETTINGS}
+    wanted: dict[str, Entry] = {
+        _named(s): Distribution(probabilities(rows, **s)) for s in _SETTINGS
+    }
+    return wanted | {_LARGE: "unlikely ones too"}
 
 
 def _named(setting: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from gpt2_small.checker.claims.functions.training_step import (
 from gpt2_small.checker.claims.judging.failure import Failure
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
+from gpt2_small.checker.claims.observing.refusals import ending
 from gpt2_small.checker.parts import PARTS
 
 PART = "train"
@@ -57,7 +58,9 @@ def fields(records: list[Any], name: str) -> Tensor:
     found = []
     for record in records:
         if not hasattr(record, name):
-            raise Failure(f"a record is {probes.text(record)}, which has no {name}")
+            raise Failure(
+                f"a record is {probes.text(record)}, which has no field {name}; yield a TrainRecord"
+            )
         value = getattr(record, name)
         found.append(value.item() if isinstance(value, Tensor) else value)
     kind = torch.int64 if name in ("step", "tokens") else torch.float32
@@ -151,6 +154,14 @@ def silently(module: ModuleType, seed: int) -> Observation:
     return {"what train prints": "something" if heard.getvalue() else "nothing"}
 
 
+def not_finite(module: ModuleType, seed: int) -> Observation:
+    """Training whose loss is not finite: train_step's error should reach the caller."""
+    model, bias = model_with_bias(module, seed)
+    bias.data[0] = torch.inf
+    ends = ending(lambda: run(module, seed, model), FloatingPointError)
+    return {"a training whose loss is not finite": ends}
+
+
 _NOISE = "the late losses on random tokens"
 _BELOW = "the gap between the entropy of random tokens and the loss"
 _MOVED = "what training subtracts from ln_final.b"
@@ -242,6 +253,8 @@ CLAIMS = (
     _claim("each record is yielded before the next step", lazily),
     _claim("every step runs in training mode", in_training_mode),
     _claim("it prints nothing", silently),
+    _claim("train_step's FloatingPointError reaches the caller", not_finite, required=False,
+          group="refusals"),
     _claim("loss= replaces the next-token loss", own_loss,
           summary=if_taken, expect=used_as_given, optional=True),
     _claim("all parts of the file together learn to count", learns, together=PARTS),

@@ -45,7 +45,10 @@ def facts(result: Any) -> dict[str, Entry]:
     seen: dict[str, Entry] = {}
     for name in ("loss", "grad_norm", "tokens"):
         if not hasattr(result, name):
-            raise Failure(f"train_step returns {probes.text(result)}, which has no {name}")
+            raise Failure(
+                f"train_step returns {probes.text(result)}, which has no field {name}; "
+                "return a StepResult"
+            )
         value = getattr(result, name)
         if not isinstance(value, Real):  # NumPy's numbers too
             raise Failure(f"the {name} of the step is {probes.text(value)}, not a number")
@@ -152,6 +155,15 @@ def untouched(module: ModuleType, seed: int) -> Observation:
     module.train_step(model, given, descent(model))
     seen: dict[str, Entry] = {"the number of micro-batches after the step": str(len(given))}
     return seen | {f"micro-batch {i} after the step": batch for i, batch in enumerate(batches)}
+
+
+def in_training_mode(module: ModuleType, seed: int) -> Observation:
+    """The mode in which a model in training mode reads the micro-batches."""
+    model, heard = fresh_model(module, seed), list[bool]()
+    model.register_forward_hook(lambda m, _i, _o: heard.append(m.training))
+    module.train_step(model, windows(seed, (2, 9), (3, 5)), descent(model))
+    mode = "training" if all(heard) else "evaluation"
+    return {"the mode in which a model in training mode reads its micro-batches": mode}
 
 
 def not_finite(module: ModuleType, seed: int) -> Observation:
@@ -267,6 +279,7 @@ CLAIMS = (
     _claim("loss= replaces the next-token loss", own_loss,
           summary=if_taken, expect=used_as_given, optional=True),
     _claim("the inputs are not modified in place", untouched, group="inputs"),
+    _claim("it leaves training mode on", in_training_mode, group="dropout"),
     _claim("FloatingPointError before the update for a loss or gradient that is not finite",
           not_finite, group="refusals"),
     _claim("ValueError for no micro-batches and an invalid max_grad_norm", refusals,

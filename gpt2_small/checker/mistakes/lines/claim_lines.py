@@ -105,6 +105,8 @@ class ClaimLines:
         """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
         if self._part in ("sample", "generate"):
             return None if self._stops_before(one, self._located) else self._located
+        if self._part == "learning_rate" and TAP + "words" in one.seen:
+            return None  # an exception has a line of its own
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
             rates = self._traces[""]
             at = rates.last_lines[-1] if rates.last_lines else rates.events[0].line

@@ -145,7 +145,11 @@ class _FunctionSearch:
                 if explains_some(self.observed.wrong, (m,), self.observed.seen, key)
             ]
         matches = [
-            m for m in matches if self.observed.wrong.fails((m,), key) and not self._refuted(m)
+            m
+            for m in matches
+            if self.observed.wrong.fails((m,), key)
+            and not self._refuted(m)
+            and self._does_the_same(m)
         ]
         if matches:
             return self._most_explaining(matches)
@@ -158,6 +162,15 @@ class _FunctionSearch:
             return chain
         by_effect = tuple(m for m in self._by_effect() if m.id in _SHOWN or not self._refuted(m))
         return by_effect or self._by_raising(ordered)
+
+    def _does_the_same(self, mistake: Mistake) -> bool:
+        """Whether generate or train makes the calls that show a mistake, as far as recorded."""
+        part, wrong = self.observed.part, self.observed.wrong
+        return all(
+            does_the_same(part, trace, wrong.trace((mistake,), case), wrong.trace((), case))
+            for case, trace in self.observed.traces.items()
+            if trace.effects
+        )
 
     def _most_explaining(self, matches: Sequence[Mistake]) -> tuple[Mistake, ...]:
         """Of mistakes that explain the same check the one that explains most checks.

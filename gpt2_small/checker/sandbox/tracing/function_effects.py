@@ -58,12 +58,13 @@ def generating(module: ModuleType, file: str, seed: int) -> Trace:
         if torch.equal(got[:, : prompt.shape[1]], prompt):
             trace.effects.append(Effect(lines[-1], ADDED, (float(reads_made),)))
             trace.last_lines = lines[-12:] if reads_made < _NEW else []
+        if not trace.last_lines:
+            module.sample = original  # type: ignore[attr-defined]
+            _certain(module, file, trace)
     except Exception:
         pass
     finally:
         module.sample = original  # type: ignore[attr-defined]
-    if not trace.last_lines:
-        _certain(module, file, trace)
     _accept_rows(trace.effects)
     return trace
 

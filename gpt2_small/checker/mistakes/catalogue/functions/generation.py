@@ -303,6 +303,30 @@ MISTAKES = [
         hints=_RESULT_HINTS,
     ),
     Mistake(
+        id="generate-returns-in-the-loop",
+        component=PART,
+        old=_APPEND,
+        new=f"{_APPEND}\n            return tokens",
+        sentence="returns in the loop, after the first new token",
+        hints=_RESULT_HINTS,
+    ),
+    Mistake(
+        id="generate-keeps-50-tokens",
+        component=PART,
+        old="                top_k=top_k,\n",
+        new="                top_k=top_k or 50,\n",
+        sentence="keeps 50 tokens where top_k is left out",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
+        id="generate-takes-zero-for-one",
+        component=PART,
+        old="                temperature=temperature,\n",
+        new="                temperature=temperature or 1.0,\n",
+        sentence="replaces a temperature of 0 by 1, because 0 is false",
+        hints=_OPTIONS_HINTS,
+    ),
+    Mistake(
         id="generate-returns-floats",
         component=PART,
         old=_RESTORE,
@@ -409,7 +433,7 @@ MISTAKES = [
         component=PART,
         old=_APPEND,
         new=_APPEND + "\n            if (next_token == 50256).any():\n                break",
-        sentence="stops as soon as a row drew token 50256",
+        sentence="stops at token 50256",
         hints=_END_HINTS,
     ),
     Mistake(
@@ -417,7 +441,7 @@ MISTAKES = [
         component=PART,
         old=_APPEND,
         new=f"if (next_token == 50256).any():\n                break\n            {_APPEND}",
-        sentence="stops as soon as a row drew token 50256, and leaves that token out",
+        sentence="stops at token 50256, and leaves that token out",
         hints=_END_HINTS,
     ),
 ]

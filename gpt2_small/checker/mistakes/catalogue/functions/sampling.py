@@ -595,6 +595,17 @@ MISTAKES = [
         hints=_ZERO_HINTS,
     ),
     Mistake(
+        id="sample-top-p-sorted-upwards",
+        component=PART,
+        old=_BETTER,
+        new=(
+            "probability_of_better_ranks = probabilities.flip(-1).cumsum(dim=-1).flip(-1)\n"
+            "        probability_of_better_ranks = probability_of_better_ranks - probabilities"
+        ),
+        sentence="sorts upwards for top_p, so that it keeps the least likely tokens",
+        hints=_SORTING_HINTS,
+    ),
+    Mistake(
         id="sample-nearly-zero-temperature",
         component=PART,
         old=_GREEDY,

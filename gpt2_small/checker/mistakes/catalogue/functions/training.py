@@ -294,7 +294,7 @@ MISTAKES = [
                 ),
             ),
         ),
-        sentence="gives each record one step late",
+        sentence="takes the next step from the iterable before it gives a step's record",
         hints=_LAZY_HINTS,
     ),
     Mistake(
@@ -430,6 +430,14 @@ MISTAKES = [
         ),
         sentence="gives every second record only",
         hints=_LAZY_HINTS,
+    ),
+    Mistake(
+        id="train-updates-again",
+        component=PART,
+        old=_TOKENS,
+        new=f"        optimizer.step()\n{_TOKENS}",
+        sentence="updates the weights once more after train_step, which has done it",
+        hints=_ARGUMENTS_HINTS,
     ),
     Mistake(
         id="train-yields-after-the-loop",

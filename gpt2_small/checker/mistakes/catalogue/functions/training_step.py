@@ -92,7 +92,10 @@ MISTAKES = [
         component=PART,
         old="    mean_loss = torch.stack(losses).sum().item()\n",
         new="    mean_loss = torch.stack(losses).sum().item()\n    optimizer.zero_grad()\n",
-        sentence="zeroes the gradients between the backward pass and clipping",
+        sentence=(
+            "has no gradient when it clips: it zeroes them after the backward pass, or none "
+            "reaches the model, as after loss.item()"
+        ),
         hints=_OLD_HINTS,
     ),
     Mistake(
@@ -573,6 +576,18 @@ MISTAKES = [
             "What does your step do when the loss is infinite or NaN?",
             "Before the update, look whether the loss and the gradient's norm are finite.",
             "if not (math.isfinite(loss) and math.isfinite(norm)): raise FloatingPointError(...)",
+        ),
+    ),
+    Mistake(
+        id="train-step-in-evaluation",
+        component=PART,
+        old="    optimizer.zero_grad()\n    losses = []\n",
+        new="    optimizer.zero_grad()\n    model.eval()\n    losses = []\n",
+        sentence="switches the model to evaluation mode, so that dropout never acts",
+        hints=(
+            "In which mode does the model read the micro-batches?",
+            "A step trains, so dropout acts; train has switched the model to training mode.",
+            "no model.eval() in train_step",
         ),
     ),
     Mistake(

@@ -106,8 +106,11 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
 def _leaving(lines: Sequence[int], source: bytes) -> int | None:
     """The last executed line that leaves a loop, else the last loop's."""
     nodes = list(ast.walk(ast.parse(source)))
-    for kinds in ((ast.Break,), (ast.For, ast.While)):
-        leaving = {node.lineno for node in nodes if isinstance(node, kinds)}
+    loops = [node for node in nodes if isinstance(node, (ast.For, ast.While))]
+    inside = [inner for loop in loops for inner in ast.walk(loop)]
+    ending = [node for node in inside if isinstance(node, (ast.Break, ast.Return))]
+    for statements in (ending, loops):
+        leaving = {node.lineno for node in statements}
         found = next((line for line in reversed(lines) if line in leaving), None)
         if found is not None:
             return found

@@ -1,6 +1,8 @@
 """Find the line of the first wrong effect of train."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
@@ -62,9 +64,19 @@ def suggested(part: str, seed: int, traces: Mapping[str, Trace]) -> list[str]:
     return found + [other for one, other in _BOTH if one in found]
 
 
+_ASKS = "asks the schedule for step"
+
+
+def _asked_once(trace: Trace) -> Trace:
+    """A trace without repeated questions for the rate of one step, as a loop over groups asks."""
+    asked = of_kind(trace, _ASKS)
+    again = [b for a, b in itertools.pairwise(asked) if a.numbers == b.numbers]
+    return replace(trace, effects=[e for e in trace.effects if not any(e is o for o in again)])
+
+
 def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = HANDED_ON) -> Location | None:
     for what in facts:
-        found = first_unlike(trace, right, what)
+        found = first_unlike(_asked_once(trace) if what == _ASKS else trace, right, what)
         if found is None:
             continue
         mine, theirs = found

@@ -44,6 +44,7 @@ def step(seed: int, trace: Trace, case: str, source: bytes) -> Location | None:
         or _early_update(trace, right)
         or _left(trace)
         or _zeroing(trace)
+        or _no_gradient(trace)
         or _wrong_loss(seed, trace)
         or _squared_norm(trace, right)
         or _wrong_gradient(trace, right)
@@ -108,6 +109,16 @@ def _left(trace: Trace) -> Location | None:
     changed = of_kind(trace, LEFT)
     said = "it changes the caller's list"
     return placed_at(changed[0].line, said, "train-step-empties-its-list") if changed else None
+
+
+def _no_gradient(trace: Trace) -> Location | None:
+    """The first backward call, if none leaves a gradient in the model."""
+    effects = itertools.dropwhile(lambda effect: effect.what != READS, trace.effects)
+    reached = any(e.what == GRADIENT and any(e.numbers) for e in effects)
+    backward = [event.line for event in trace.events if event.operation == "backward"]
+    if reached or not backward or not of_kind(trace, READS):
+        return None
+    return placed_at(backward[0], "no gradient of this loss reaches the model's parameters")
 
 
 def _wrong_loss(seed: int, trace: Trace) -> Location | None:
