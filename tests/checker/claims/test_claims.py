@@ -82,6 +82,7 @@ MISTAKES = {
         "train-step-empties-its-list",
         "train-step-tells-tensors",
         "train-step-exchanged-every-time",
+        "train-step-in-evaluation",
     ),
     "train": ("train-step-twice", "train-prints", "train-skips-first"),
 }
