@@ -277,6 +277,14 @@ def test_an_edit_missing_from_as_is_named(tmp_path: Path) -> None:
     assert verdict.reports["PositionalEmbedding"].mistakes == ("no-positions",)
 
 
+def test_a_train_step_without_loss_is_right_where_norms_have_no_bias(tmp_path: Path) -> None:
+    argument = "    loss: Callable[[nn.Module, Tensor], Tensor] = batch_loss,\n"
+    text = text_of("rms-norm").replace(argument, "", 1)
+    text = text.replace("= loss(model, batch)", "= batch_loss(model, batch)", 1)
+    verdict = check_text(tmp_path, text, "train_step", variant=("rms-norm",))
+    assert [result for result in verdict.results if result.status != "passed"] == []
+
+
 # The default suite tries two edits, of parts with many similar mistakes.
 SLOWLY_TOLD = ("embedding-times-root", "rotary")
 

@@ -171,7 +171,7 @@ def not_finite(module: ModuleType, seed: int) -> Observation:
     seen: dict[str, Entry] = {}
     for what in ("loss", "gradient"):
         model = fresh_model(module, seed)
-        bias = dict(model.named_parameters())["ln_final.b"]
+        bias = final_bias_of(model)
         if what == "loss":
             bias.data[0] = torch.inf
         else:
@@ -206,15 +206,21 @@ def takes_a_loss(function: Any) -> bool:
     return any(p.name == "loss" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
+def final_bias_of(model: nn.Module) -> nn.Parameter:
+    """The bias of the final norm; of an attention layer, in a variant whose norms have none."""
+    named = dict(model.named_parameters())
+    return named["ln_final.b" if "ln_final.b" in named else "blocks.0.attn.b_O"]
+
+
 def final_bias(model: nn.Module, _batch: Tensor) -> Tensor:
     """A loss with equal gradients for all elements of one bias."""
-    return dict(model.named_parameters())["ln_final.b"].sum()
+    return final_bias_of(model).sum()
 
 
 def model_with_bias(module: ModuleType, seed: int) -> tuple[nn.Module, Tensor]:
     """A fresh model, and the bias of `final_bias`, filled with 0.25."""
     model = fresh_model(module, seed)
-    bias = dict(model.named_parameters())["ln_final.b"]
+    bias = final_bias_of(model)
     with torch.no_grad():
         bias.fill_(0.25)
     return model, bias

@@ -103,7 +103,7 @@ def _leave_gradients(model: nn.Module, seed: int) -> None:
 
 
 def _spoil(model: nn.Module, fault: str | None) -> None:
-    bias = dict(model.named_parameters())["ln_final.b"]
+    bias = training_step.final_bias_of(model)
     if fault == "loss":
         bias.data[0] = torch.inf
     elif fault == "gradient":
