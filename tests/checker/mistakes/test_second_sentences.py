@@ -58,7 +58,7 @@ def test_torchs_own_attention_has_no_mistake_of_mask_or_dropout(tmp_path: Path) 
     verdict = check_text(tmp_path, reference_with(*TORCHS), "MultiHeadAttention")
     assert verdict.reports["MultiHeadAttention"].mistakes == ()
     extra = next(r for r in verdict.results if "no other parameters" in r.check)
-    assert extra.message.startswith("mha, an nn.MultiheadAttention, has weights of its own:")
+    assert extra.message.startswith("the nn.MultiheadAttention mha has weights of its own:")
 
 
 def naming_of(tmp_path: Path, part: str, *edits: tuple[str, str]) -> str:

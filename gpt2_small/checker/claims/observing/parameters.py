@@ -112,7 +112,7 @@ def _owner_of_all(model: nn.Module, names: list[str]) -> str:
     for name, child in model.named_modules():
         is_torchs = bool(name) and type(child).__module__.startswith("torch.nn.modules")
         if is_torchs and all(parameter.startswith(f"{name}.") for parameter in names):
-            return f"{name}, an nn.{type(child).__name__},"
+            return f"the nn.{type(child).__name__} {name}"
     return ""
 
 
