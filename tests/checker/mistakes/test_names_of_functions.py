@@ -53,6 +53,23 @@ def test_a_draw_from_logits_is_not_taken_for_an_overflow(tmp_path: Path) -> None
     assert report.mistakes == ("sample-draws-from-logits",)
 
 
+UPWARDS = (
+    "    if top_p is not None and top_p < 1:\n",
+    "    if top_p is not None:\n"
+    "        ordered, tokens = probabilities.sort(dim=-1)\n"
+    "        dropped = ordered.cumsum(dim=-1) - ordered >= top_p\n"
+    "        probabilities = probabilities.masked_fill(dropped.scatter(1, tokens, dropped), 0.0)\n"
+    "    if False:\n",
+)
+
+
+def test_probabilities_that_are_sorted_upwards_for_top_p_say_nothing_of_top_k(
+    tmp_path: Path,
+) -> None:
+    _, report = checked(tmp_path, "sample", UPWARDS)
+    assert report.mistakes == ("sample-top-p-sorted-upwards",)
+
+
 def test_a_name_by_the_first_check_alone_is_said_to_explain_this_check(tmp_path: Path) -> None:
     _, report = checked(tmp_path, "sample", ("index=rank).squeeze(-1)", "index=rank)"))
     assert report.naming == (

@@ -257,7 +257,7 @@ CLAIMS = (
     distribution("top_k keeps the k most likely tokens", {"top_k": 3}, {"top_k": 5}),
     distribution("a top_k above d_vocab keeps all tokens", {"top_k": 7}, {"top_k": 50}),
     distribution(
-        "top_p keeps the token that crosses p", {"top_p": 0.7}, {"top_p": 0.93}, {"top_p": 0.2}
+        "top_p keeps the token that crosses p", {"top_p": 0.7}, {"top_p": 0.93}, {"top_p": 0.22}
     ),
     distribution("a top_p of 1 keeps all tokens", {"top_p": 1.0}),
     distribution("the temperature is applied before top_p", {"temperature": 2.0, "top_p": 0.6}),

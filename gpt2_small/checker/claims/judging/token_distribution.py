@@ -11,7 +11,8 @@ from gpt2_small.checker.claims.observing.observation import Counts, Distribution
 
 DRAWS = 2_000
 
-# Each row is cut at another place; no top_p below is near a cumulative sum of a row.
+# Each row is cut at another place; no top_p below is near a cumulative sum of a row, whether of
+# its largest or of its smallest probabilities.
 _PROBABILITIES = (
     (0.40, 0.25, 0.15, 0.10, 0.06, 0.03, 0.01),
     (0.55, 0.20, 0.10, 0.06, 0.05, 0.03, 0.01),
