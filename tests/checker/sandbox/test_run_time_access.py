@@ -1,6 +1,7 @@
 """Test reports of what a running file accesses, whatever its text looks like."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from gpt2_small.checker.sandbox.task import ChildTask, Limits
 # Built at run time, so that no scan of the text can find it.
 REFERENCE = f"'{binding.reference_path().parent}/sol' + 'ution.py'"
 
+# A module of the kit that a check does not load.
+UNLOADED = "gpt2_small.evaluation.text_scores"
+
 
 def accesses_of(text: str, folder: Path) -> list[str]:
     """Return the reports of a file with this text, run in a forked process."""
@@ -23,6 +27,8 @@ def accesses_of(text: str, folder: Path) -> list[str]:
     receiver, sender = os.pipe()
     if (process := os.fork()) == 0:
         try:
+            sys.dont_write_bytecode = True  # as in a check
+            sys.modules.pop(UNLOADED, None)
             report_accesses(task, lambda line, said: write_frame(sender, access_frame(line, said)))
             binding.execute(task.source, file, "accessing")
         finally:
@@ -48,7 +54,7 @@ def accesses_of(text: str, folder: Path) -> list[str]:
             "reads solution.py, the reference",
         ),
         (
-            "import gpt2_small.evaluation.text_scores",
+            f"import {UNLOADED}",
             "imports gpt2_small, the kit (line 1)",
         ),
         (
