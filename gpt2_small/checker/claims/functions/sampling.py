@@ -249,7 +249,6 @@ def refusals(module: ModuleType, seed: int) -> Observation:
 CLAIMS = (
     Claim(PART, "it returns one token for each row of logits", called, gate=True),
     Claim(PART, "temperature 0 takes the most likely token", greedy, summary=more_likely),
-    Claim(PART, "one row of logits gives one token", single_row, is_drawn=True),
     distribution("it samples from the softmax of the logits", {}),
     Claim(PART, "it samples from the softmax of a large vocabulary", beside_rare,
           summary=likely_counts, expect=half),
@@ -263,6 +262,7 @@ CLAIMS = (
     distribution("the temperature is applied before top_p", {"temperature": 2.0, "top_p": 0.6}),
     distribution("top_p is applied to what top_k keeps", {"top_k": 3, "top_p": 0.77}),
     distribution("all three settings together", {"temperature": 1.7, "top_k": 4, "top_p": 0.85}),
+    Claim(PART, "one row of logits gives one token", single_row, is_drawn=True),
     Claim(PART, "settings that keep one token take the most likely", only_one, is_drawn=True),
     Claim(PART, "random numbers come from the generator, or from torch's global one", chance,
           summary=equalities, expect=as_seeded, group="chance"),
