@@ -230,11 +230,15 @@ def _keep(heard: dict[str, Tensor], name: str) -> Callable[..., None]:
     return hook
 
 
+# Some masks add -10,000 to a score; exp of less than this is 0.
+_HIDDEN = -5000.0
+
+
 def tap_entries(heard: dict[str, Tensor]) -> Observation:
-    """Entries for tap activations; of masked scores, only the unmasked."""
+    """Entries for tap activations; scores that a mask hides are 0, whatever it fills in."""
     entries = {}
     for name, value in heard.items():
         if name.endswith("hook_attn_scores") and value.dim() == 4:
-            value = value.tril()
+            value = value.masked_fill(value < _HIDDEN, 0.0)
         entries[TAP + name] = value
     return entries

@@ -322,6 +322,17 @@ MISTAKES = [
         hints=_TAPS_HINTS,
     ),
     Mistake(
+        id="attention-tap-scores-before-mask",
+        component=PART,
+        old=_PATTERN,
+        new=(
+            "self.hook_attn_scores(similarity)\n"
+            "        pattern = self.hook_pattern(scores.softmax(dim=-1))"
+        ),
+        sentence="shows the scores at hook_attn_scores before the mask",
+        hints=_TAPS_HINTS,
+    ),
+    Mistake(
         id="attention-tap-pattern-of-scores",
         component=PART,
         old=_PATTERN,
