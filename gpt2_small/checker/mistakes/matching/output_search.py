@@ -227,6 +227,8 @@ class _FunctionSearch:
             for m in ordered
             if alike(self.observed.seen[raised], self.observed.wrong.seen((m,), raised))
         ]
+        if self.observed.part == "sample":
+            same = [m for m in same if self.observed.draws_apart((m,)) <= FEW_ROWS]
         fitting = [m for m in same if 2 * self._explained(m) > len(failed) and not self._refuted(m)]
         return (max(fitting, key=self._explained),) if fitting else ()
 
