@@ -24,6 +24,8 @@ from gpt2_small.checker.mistakes.matching.wrong_references import (
     taps_apart,
 )
 from gpt2_small.checker.mistakes.mistake import Mistake
+from gpt2_small.checker.sandbox.tracing import Trace
+from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
 
 # The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
@@ -150,6 +152,7 @@ class _FunctionSearch:
             if self.observed.wrong.fails((m,), key)
             and not self._refuted(m)
             and self._does_the_same(m)
+            and self._draws_as_well(m)
         ]
         if matches:
             return self._most_explaining(matches)
@@ -162,6 +165,13 @@ class _FunctionSearch:
             return chain
         by_effect = tuple(m for m in self._by_effect() if m.id in _SHOWN or not self._refuted(m))
         return by_effect or self._by_raising(ordered)
+
+    def _draws_as_well(self, mistake: Mistake) -> bool:
+        """Whether a sample that ended draws random numbers, or draws none, as the mistake does."""
+        trace = self.observed.traces.get("")
+        if self.observed.part != "sample" or trace is None or trace.output is None:
+            return True
+        return _draws(trace) == _draws(self.observed.wrong.trace((mistake,)))
 
     def _does_the_same(self, mistake: Mistake) -> bool:
         """Whether generate or train makes the calls that show a mistake, as far as recorded."""
@@ -292,3 +302,7 @@ class _FunctionSearch:
         if not found:
             observed.wrong.forget(pair)
         return found
+
+
+def _draws(trace: Trace) -> bool:
+    return any(event.operation in DRAWS for event in trace.events)
