@@ -1,10 +1,8 @@
 """Bind the solution that everything runs on: the reference, or a learner's file."""
 
-import ast
 import hashlib
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +13,7 @@ from gpt2_small.errors import UserError, did_you_mean_beside, shell_word
 from gpt2_small.file_environment import prepared
 from gpt2_small.files.special_files import refuse_pipe
 from gpt2_small.notebook_definitions import needed_code
+from gpt2_small.solution_errors import explain
 
 SOLUTION_VARIABLE = "GPT2_SMALL_SOLUTION"
 # Not the name of any file, in a checkout or a wheel, so that only `bind` registers this module.
@@ -22,7 +21,6 @@ BOUND_MODULE = "gpt2_small.bound_solution"
 
 # The keys under which a run's config.json records the solution that trained it.
 FILE_KEY, SHA256_KEY, REFERENCE = "solution", "solution_sha256", "reference"
-_DEFINING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
 # What a screen says of the reference.
 THE_REFERENCE = "the reference, solution.py"
 
@@ -212,60 +210,6 @@ def execute(source: bytes, path: Path, module_name: str) -> ModuleType:
     finally:
         sys.modules.pop(module_name, None)
     return module
-
-
-def explain(path: Path, error: BaseException, source: bytes = b"") -> str:
-    """An exception from the code of a solution file as a sentence with the line.
-
-    source: the file's text; for a notebook, it maps lines to cells.
-    """
-    file = str(path.absolute())
-    if isinstance(error, SyntaxError):
-        place = path if error.filename in (None, file) else error.filename
-        is_python = path.suffix in ("", ".py", ".ipynb")
-        kind = "" if is_python else f"{path} is not a Python file: "
-        return f"{kind}{place}, {notebooks.place(source, error.lineno or 1)}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
-    place = f"{path}, {notebooks.place(source, lines[-1] or 1)}" if lines else path
-    if isinstance(error, SystemExit):
-        return f"{place}: the file calls exit(); remove the call"
-    sentence = f"{place}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
-    advice = _import_advice(path, error)
-    if not advice and lines and _is_script_line(source, lines[0] or 1):
-        advice = (
-            "; the file is run to read its classes: put a script's code under "
-            'if __name__ == "__main__":'
-        )
-    return f"{sentence}{advice}"
-
-
-def _is_script_line(source: bytes, line: int) -> bool:
-    """Whether a line is in a statement of the module that runs code instead of defining names."""
-    try:
-        statements = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return False
-    found = (s for s in statements if s.lineno <= line <= (s.end_lineno or s.lineno))
-    return any(
-        isinstance(s.value, ast.Call) if isinstance(s, ast.Assign) else not isinstance(s, _DEFINING)
-        for s in found
-    )
-
-
-def _import_advice(path: Path, error: BaseException) -> str:
-    """Advice for an import of the file's own package, which fails outside its root folder."""
-    if not isinstance(error, ImportError):
-        return ""
-    if "relative import" in str(error):
-        return "; a solution is one file: import by the full name, with PYTHONPATH set to its root"
-    package = (error.name or "").partition(".")[0]
-    for folder in path.absolute().parents:
-        if folder.name == package != "":
-            return f"; the file is in that package: set PYTHONPATH={shell_word(folder.parent)}"
-    if isinstance(error, ModuleNotFoundError) and package:
-        return f"; install {package}, or set PYTHONPATH to its folder"
-    return ""
 
 
 def _sha256(content: bytes) -> str:

@@ -19,6 +19,7 @@ from gpt2_small.model_protocol import Config, Model
 from gpt2_small.runs import Run, read_run
 from gpt2_small.runs.checkpoint_folders import WEIGHTS
 from gpt2_small.runs.folder import is_run
+from gpt2_small.solution_errors import explain
 from gpt2_small.tokenizers.protocol import Tokenizer
 
 MAIN, REFERENCE, STEP = "main", "reference", "step:"
@@ -233,4 +234,4 @@ def weights_of(loaded: LoadedModel) -> Weights:
 
 def learners_error(solution: ModuleType, error: BaseException) -> str:
     """The reason why a learner's file gives no model, with its line."""
-    return binding.explain(Path(str(solution.__file__)), error)
+    return explain(Path(str(solution.__file__)), error)

@@ -23,7 +23,6 @@ from gpt2_small.checker.mistakes.mistake import find
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.variants import variant_set
 from gpt2_small.cli import app
-from gpt2_small.errors import UserError
 
 DECODER = ("block-post-norm", "mlp-relu", "positional-embedding-sinusoidal")
 SMALL = {"d_model": 24, "n_layers": 2, "n_heads": 3, "n_ctx": 12, "d_vocab": 29}
@@ -137,51 +136,6 @@ def test_sinusoids_are_those_of_the_paper() -> None:
 def test_every_edit_with_every_mistake_gives_valid_python_or_is_refused() -> None:
     for edit_id in variants.edits():
         compile(variants.variant_text((edit_id,)), edit_id, "exec")
-
-
-def refusal(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    assert isinstance(result.exception, UserError), result.output
-    return str(result.exception)
-
-
-def test_an_unknown_edit_is_refused_with_a_suggestion(tmp_path: Path) -> None:
-    out = tmp_path / "v.py"
-    assert "did you mean rotary?" in refusal("variant", "--with", "rotari", "--out", str(out))
-    assert not out.exists()
-
-
-def test_edits_that_exclude_each_other_are_refused_with_both_names(tmp_path: Path) -> None:
-    out = tmp_path / "v.py"
-    both = ("--with", "no-positions", "--with", "positional-embedding-sinusoidal")
-    told = refusal("variant", *both, "--out", str(out))
-    assert "no-positions" in told
-    assert "positional-embedding-sinusoidal" in told
-    assert not out.exists()
-
-
-def test_variant_does_not_overwrite_an_existing_file(tmp_path: Path) -> None:
-    out = tmp_path / "v.py"
-    out.write_text("mine")
-    assert "exists already" in refusal("variant", "--with", "rotary", "--out", str(out))
-    assert out.read_text() == "mine"
-
-
-def test_the_screen_shows_the_edits_in_80_columns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["variant", "--with", "mlp-relu", "--out", "v.py"])
-    assert result.exit_code == 0
-    assert '-    return F.gelu(pre, approximate="tanh")\n+    return pre.relu()' in result.output
-    assert max(map(len, result.output.splitlines())) <= 80
-    assert Path("v.py").read_text() == text_of("mlp-relu")
-
-
-def test_check_refuses_an_unknown_edit(tmp_path: Path) -> None:
-    path = tmp_path / "v.py"
-    path.write_text(reference_text())
-    assert "mlp-relu" in refusal("check", str(path), "--as", "mlp-rel")
 
 
 def test_the_page_creates_the_variant_that_it_checks(tmp_path: Path) -> None:

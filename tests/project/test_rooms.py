@@ -20,7 +20,7 @@ PACKAGE = "gpt2_small"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "interrupts", "model_protocol", "network"),
     ("files", "notebooks", "notebook_definitions"),
-    ("file_environment",),
+    ("file_environment", "solution_errors"),
     ("binding", "devices"),
     ("entry_point",),
     ("kernels",),

@@ -1,6 +1,5 @@
 """State the claims about generate: greedy continuations, the window, options, modes, refusals."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -15,9 +14,10 @@ from gpt2_small.checker.claims.modules.transformer import TIED
 from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Counts, Distribution, Entry, Observation
 from gpt2_small.checker.claims.observing.refusals import ending
+from gpt2_small.checker.claims.observing.token_models import answering, fixed, hashed
 
 PART = "generate"
-N_CTX, D_VOCAB = probes.SIZES["n_ctx"], probes.SIZES["d_vocab"]
+N_CTX = probes.SIZES["n_ctx"]
 _DRAWS = 1000
 _SETTINGS: tuple[dict[str, Any], ...] = (
     {},
@@ -71,44 +71,12 @@ def _greedy(module: ModuleType, seed: int, *sizes: tuple[int, int]) -> Observati
     return seen
 
 
-def answering(module: ModuleType, answer: Callable[[Tensor], Tensor], **changes: Any) -> nn.Module:
-    """A Transformer whose logits are a function of its tokens.
-
-    It has a Transformer's parameters and parts, whose device and sizes `generate` may read.
-    """
-
-    class Answering(module.Transformer):  # type: ignore[misc, name-defined]
-        def forward(self, tokens: Tensor) -> Tensor:
-            return answer(tokens)
-
-    model: nn.Module = Answering(probes.config(module, **changes))
-    return model
-
-
-def hashed(tokens: Tensor) -> Tensor:
-    """Logits whose most likely token depends on every token and position up to there."""
-    position = torch.arange(1, tokens.shape[1] + 1)
-    sums = ((7 * tokens + 3) * (position.square() + 5)).cumsum(dim=1) + 11 * tokens
-    return torch.nn.functional.one_hot(sums % D_VOCAB, D_VOCAB).float()
-
-
 def nothing_new(module: ModuleType, seed: int) -> Observation:
     return {
         "the tokens with max_new_tokens=0": module.generate(
             model_of(module, seed), prompt(seed, 5), 0
         )
     }
-
-
-def fixed(module: ModuleType, logits: Tensor) -> nn.Module:
-    """A Transformer with constant logits at the last position, and zeros before it."""
-
-    def answer(tokens: Tensor) -> Tensor:
-        batch, seq = tokens.shape
-        earlier = torch.zeros(batch, seq - 1, len(logits))
-        return torch.cat([earlier, logits.repeat(batch, 1, 1)], dim=1)
-
-    return answering(module, answer, d_vocab=len(logits))
 
 
 def fixed_logits() -> Tensor:

@@ -26,7 +26,7 @@ from gpt2_small.checker.mistakes.lines.stages.trace_comparison import (
 )
 from gpt2_small.checker.mistakes.lines.swapped_names import swapped_names
 from gpt2_small.checker.sandbox.tracing import Trace, record
-from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
+from gpt2_small.checker.sandbox.tracing.record_part import draws_of
 
 _MASKING = ("MultiHeadAttention", "TransformerBlock", "Transformer")
 
@@ -149,7 +149,7 @@ class _FirstWrongResult:
     def not_drawn(self) -> Location | None:
         """The line of sample that returns what is not drawn at all."""
         events, output = self.compared.trace.events, self.compared.trace.output
-        is_drawn = any(event.operation in DRAWS for event in events)
+        is_drawn = bool(draws_of(self.compared.trace))
         if self.compared.d_vocab is None or output is None or is_drawn:
             return None
         said = "it returns tokens that are not drawn"

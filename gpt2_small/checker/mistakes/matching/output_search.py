@@ -24,8 +24,7 @@ from gpt2_small.checker.mistakes.matching.wrong_references import (
     taps_apart,
 )
 from gpt2_small.checker.mistakes.mistake import Mistake
-from gpt2_small.checker.sandbox.tracing import Trace
-from gpt2_small.checker.sandbox.tracing.record_part import DRAWS
+from gpt2_small.checker.sandbox.tracing.record_part import draws_of
 
 # The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
@@ -171,7 +170,7 @@ class _FunctionSearch:
         trace = self.observed.traces.get("")
         if self.observed.part != "sample" or trace is None or trace.output is None:
             return True
-        return _draws(trace) == _draws(self.observed.wrong.trace((mistake,)))
+        return bool(draws_of(trace)) == bool(draws_of(self.observed.wrong.trace((mistake,))))
 
     def _does_the_same(self, mistake: Mistake) -> bool:
         """Whether generate or train makes the calls that show a mistake, as far as recorded."""
@@ -302,7 +301,3 @@ class _FunctionSearch:
         if not found:
             observed.wrong.forget(pair)
         return found
-
-
-def _draws(trace: Trace) -> bool:
-    return any(event.operation in DRAWS for event in trace.events)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gpt2_small.checker.claims.functions import generation
 from gpt2_small.checker.claims.observing import probes
+from gpt2_small.checker.claims.observing.token_models import fixed
 from gpt2_small.checker.sandbox.tracing.call_recorder import CallRecorder, line_in
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED, watching_lines
 from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES, steps_of
@@ -180,7 +181,7 @@ def _certain(module: ModuleType, file: str, trace: Trace) -> None:
         lines: list[int] = []
         try:
             with watching_lines(file, lines=lines):
-                got = module.generate(generation.fixed(module, logits), prompt, 4, temperature=0.0)
+                got = module.generate(fixed(module, logits), prompt, 4, temperature=0.0)
             added = got.shape[1] - prompt.shape[1]
             if not torch.equal(got[:, : prompt.shape[1]], prompt):
                 return

@@ -23,7 +23,7 @@ from gpt2_small.checker.sandbox.tracing.function_effects import generating, sche
 from gpt2_small.checker.sandbox.tracing.group_effects import grouping
 from gpt2_small.checker.sandbox.tracing.line_watcher import watching_lines
 from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES
-from gpt2_small.checker.sandbox.tracing.trace import Effect, Trace
+from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
 from gpt2_small.checker.sandbox.tracing.training_effects import stepping, training
 
 __all__ = ["SAMPLING", "SCHEDULES", "cases_of", "record", "sampled"]
@@ -41,6 +41,12 @@ DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn"
 NO_GENERATOR = "no generator"
 UNUSED_GENERATOR = "a draw that leaves the given generator unused"
 _LONG = probes.SIZES["n_ctx"] + 2
+
+
+def draws_of(trace: Trace) -> list[Event]:
+    """The events that draw random numbers."""
+    return [event for event in trace.events if event.operation in DRAWS]
+
 
 Record = Callable[[ModuleType, str, int], Trace]
 
@@ -148,8 +154,7 @@ def _sample(module: ModuleType, file: str, seed: int, *, settings: dict[str, Any
     except Exception:
         pass
     if before is not None and torch.equal(before, generator.get_state()):
-        drawn = (event for event in recorder.trace.events if event.operation in DRAWS)
-        effects += [Effect(event.line, UNUSED_GENERATOR) for event in drawn]
+        effects += [Effect(event.line, UNUSED_GENERATOR) for event in draws_of(recorder.trace)]
     return recorder.trace
 
 

@@ -17,7 +17,7 @@ from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record, sampled
 from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
 from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
-from gpt2_small.checker.sandbox.tracing.record_part import DRAWS, NO_GENERATOR
+from gpt2_small.checker.sandbox.tracing.record_part import NO_GENERATOR, draws_of
 from gpt2_small.checker.sandbox.tracing.schedule_cases import steps_of
 
 _MODE = "training mode while it reads"
@@ -190,7 +190,7 @@ def sample(seed: int, trace: Trace, case: str, _source: bytes) -> Location | Non
 
 def _drawn_too_few(trace: Trace, rows: int) -> Location | None:
     """The first draw, if fewer random numbers are drawn than there are rows of logits."""
-    draws = [event for event in trace.events if event.operation in DRAWS]
+    draws = draws_of(trace)
     number = sum(0 if event.value is None else event.value.numel() for event in draws)
     if not draws or number >= rows or trace.output is None:
         return None
