@@ -1,4 +1,4 @@
-"""Explain differences in sentences."""
+"""Explain in a sentence how an observation differs from what is expected."""
 
 import math
 
