@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.exercise_set import GPT2, ExerciseSet
+from gpt2_small.checker.mistakes.merged_edits import merged
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 # The file name in `build`'s code objects.
@@ -52,10 +53,14 @@ def edited_text(*mistakes: Edit, exercises: ExerciseSet = GPT2) -> str:
 def build(*mistakes: Mistake, exercises: ExerciseSet = GPT2) -> ModuleType:
     """Build the reference with these mistakes in one part.
 
-    Only the part, helper functions and edited statements are executed again. Raises EditDoesNotFit.
+    Only the part, helper functions and edited statements are executed again. Edits that replace the
+    same text are merged if they change different words of it. Raises EditDoesNotFit.
     """
     (component,) = {mistake.component for mistake in mistakes}
-    edited = _edited_statements(mistakes, exercises)
+    try:
+        edited = _edited_statements(mistakes, exercises)
+    except EditDoesNotFit as error:
+        edited = _merged_statements(mistakes, exercises, error)
     wrong = ModuleType("+".join(mistake.id for mistake in mistakes))
     wrong.__file__ = _EDITED
     kept = {k: v for k, v in vars(reference(exercises)).items() if not k.startswith("__")}
@@ -119,6 +124,25 @@ def _edited_in_order(mistakes: Iterable[Edit], exercises: ExerciseSet) -> list[s
                     f"{mistake.id}: {old!r} occurs {times} times in the reference's statements"
                 )
             texts[found[0]] = texts[found[0]].replace(old, new)
+    return texts
+
+
+def _merged_statements(
+    mistakes: Iterable[Edit], exercises: ExerciseSet, problem: EditDoesNotFit
+) -> list[str]:
+    """The statements with these edits merged word by word. Raises the problem if they conflict."""
+    texts = [statement.text for statement in _statements(exercises)]
+    edits = [edit for mistake in mistakes for edit in mistake.edits]
+    places = [[i for i, text in enumerate(texts) if text.count(old) == 1] for old, _ in edits]
+    if any(len(found) != 1 for found in places):
+        raise problem
+    for index in {found[0] for found in places}:
+        together = merged(
+            texts[index], (e for e, at in zip(edits, places, strict=True) if index in at)
+        )
+        if together is None:
+            raise problem
+        texts[index] = together
     return texts
 
 

@@ -115,6 +115,7 @@ def test_each_kind_of_pair_has_its_own_quota_of_trials(monkeypatch) -> None:
         wrong=SimpleNamespace(seed=0),
         traces={},
         seen={"check": {}},
+        has_other_names=False,
         failed_in=lambda _group: [],
         explains_one=lambda _mistakes, _name: False,
     )

@@ -10,9 +10,15 @@ from gpt2_small.checker.claims.observing import probes
 from gpt2_small.checker.claims.observing.observation import Entry, Estimate, Observation
 from gpt2_small.checker.claims.observing.subject import Subject
 
+# The end of an entry about a tensor that is not a parameter.
+INSTEAD = " instead"
+
 
 def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
-    """The shape of each parameter. Raises Failure that says what to rename."""
+    """The shape of each parameter, and what stands in place of a missing one.
+
+    Raises Failure that says what to rename.
+    """
     expected = subject.contract()
     model = subject.fresh(module)
     actual = probes.shapes(model, expected)
@@ -20,6 +26,15 @@ def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
     seen = seen or {"the contract's parameters": "none"}
     missing = [name for name in expected if name not in actual]
     linear = [name for name, child in model.named_modules() if isinstance(child, nn.Linear)]
+    untrained = {name: kind for name in missing if (kind := _untrained(model, name))}
+    seen |= {f"{name}{INSTEAD}": kind for name, kind in untrained.items()}
+    if untrained:
+        name, kind = next(iter(untrained.items()))
+        raise Failure(
+            f"in place of the parameter {name} there is {kind}, which is not trained; "
+            "make it an nn.Parameter",
+            seen,
+        )
     if missing and linear:
         first, size = missing[0], probes.with_axes(expected[missing[0]])
         raise Failure(
@@ -38,6 +53,17 @@ def parameters(subject: Subject, module: ModuleType, _seed: int) -> Observation:
                 seen,
             )
     return seen
+
+
+def _untrained(model: nn.Module, name: str) -> str:
+    """What kind of tensor has a parameter's name without being one; empty without one."""
+    owner: object = model
+    *path, last = name.split(".")
+    for step in path:
+        owner = getattr(owner, step, None)
+    if not isinstance(owner, nn.Module) or not isinstance(getattr(owner, last, None), Tensor):
+        return ""
+    return "a buffer" if last in dict(owner.named_buffers(recurse=False)) else "a plain tensor"
 
 
 def what_is_missing(

@@ -41,7 +41,8 @@ def likely_pairs(part: ObservedPart, ordered: Sequence[Mistake], key: str) -> It
     Each kind has its own limit. ordered: the mistakes, nearest first. key: the failed check of the
     distances.
     """
-    usual = _WHERE_SEEN if part.evidence.is_recorded else _WHERE_UNSEEN
+    is_seen = part.evidence.is_recorded and not part.has_other_names
+    usual = _WHERE_SEEN if is_seen else _WHERE_UNSEEN
     most_evident, most_explaining = _COSTLY.get(part.part, usual)
     tried: set[frozenset[str]] = set()
     yield from _untried(itertools.combinations(ordered[:_NEAREST], 2), tried)

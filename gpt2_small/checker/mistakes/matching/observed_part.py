@@ -8,6 +8,7 @@ from torch import Tensor
 from gpt2_small.checker.claims import GROUPS
 from gpt2_small.checker.claims.judging.runner import RAISED
 from gpt2_small.checker.claims.observing.observation import alike
+from gpt2_small.checker.claims.observing.parameters import INSTEAD
 from gpt2_small.checker.exercise_set import ExerciseSet
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_the_same, rows_apart
@@ -102,10 +103,13 @@ class ObservedPart:
         return bool(missing)
 
     @property
-    def has_other_shapes(self) -> bool:
-        """Whether a parameter has another shape, so that the reference's values do not fit it."""
+    def takes_no_values(self) -> bool:
+        """Whether the reference's values cannot be loaded into a parameter.
+
+        It has another shape, or is a tensor that is not a parameter.
+        """
         return any(
-            shape != self.wrong.seen((), name).get(parameter, shape)
+            parameter.endswith(INSTEAD) or shape != self.wrong.seen((), name).get(parameter, shape)
             for name in self.failed_in("state")
             if "names and shapes" in name
             for parameter, shape in self.seen[name].items()

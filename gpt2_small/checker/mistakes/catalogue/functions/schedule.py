@@ -371,6 +371,14 @@ MISTAKES = [
         hints=_FLOOR_HINTS,
     ),
     Mistake(
+        id="schedule-floor-not-added",
+        component=PART,
+        old=_COSINE,
+        new="return (peak - final) * 0.5 * (1 + math.cos(math.pi * progress))",
+        sentence="falls by the right amount, but does not add the final rate",
+        hints=_FLOOR_HINTS,
+    ),
+    Mistake(
         id="schedule-floor-cuts",
         component=PART,
         old=_COSINE,

@@ -1,6 +1,6 @@
 """List the known mistakes in Embedding."""
 
-from gpt2_small.checker.mistakes.catalogue.modules.families import initialisations
+from gpt2_small.checker.mistakes.catalogue.modules.families import initialisations, plain_tensors
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "Embedding"
@@ -290,5 +290,11 @@ MISTAKES = [
             "all-by-width",
             "all-like-linear",
         ),
+    ),
+    plain_tensors(
+        PART,
+        "embedding-w-e",
+        "W_E",
+        {_FRESH: "torch.randn(config.d_vocab, config.d_model) * config.init_std"},
     ),
 ]

@@ -1,4 +1,4 @@
-"""List mistakes that several parts share: other initialisations and rates of dropout."""
+"""List mistakes that several parts share: initialisations, rates of dropout, plain tensors."""
 
 from collections.abc import Mapping
 
@@ -80,3 +80,25 @@ def fixed_rates(
             )
         )
     return found
+
+
+def plain_tensors(part: str, prefix: str, said: str, tensors: Mapping[str, str]) -> Mistake:
+    """What is learned is kept in tensors that are not parameters.
+
+    tensors: the reference's statements that make a parameter, and the tensors instead.
+    """
+    edits = [(old, f"{old.split(' = ', 1)[0]} = {tensor}") for old, tensor in tensors.items()]
+    kept = "a plain tensor, which is" if len(edits) == 1 else "plain tensors, which are"
+    return Mistake(
+        id=f"{prefix}-in-plain-tensor{'s' * (len(edits) > 1)}",
+        component=part,
+        old=edits[0][0],
+        new=edits[0][1],
+        also=tuple(edits[1:]),
+        sentence=f"keeps {said} in {kept} not trained",
+        hints=(
+            "List its parameters: for name, p in part.named_parameters().",
+            "An attribute is learned, saved and moved to a device only if it is an nn.Parameter.",
+            edits[0][0],
+        ),
+    )

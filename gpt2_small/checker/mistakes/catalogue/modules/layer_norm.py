@@ -1,10 +1,12 @@
 """List the known mistakes in LayerNorm."""
 
+from gpt2_small.checker.mistakes.catalogue.modules.families import plain_tensors
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "LayerNorm"
 _EPS = "self.eps = config.layer_norm_eps"
 _GAIN = "self.w = nn.Parameter(torch.ones(config.d_model))"
+_ZEROS = "self.b = nn.Parameter(torch.zeros(config.d_model))"
 _CENTERED = 'centered = residual - reduce(residual, "batch seq d_model -> batch seq 1", "mean")'
 _VARIANCE = 'variance = reduce(centered.square(), "batch seq d_model -> batch seq 1", "mean")'
 _SCALE = "scale = self.hook_scale((variance + self.eps).sqrt())"
@@ -558,4 +560,10 @@ MISTAKES = [
     _rooted_first("root-before-division-no-epsilon", "squares.sqrt() / width"),
     _rooted_first("root-before-division-epsilon-inside", "(squares + self.eps).sqrt() / width"),
     _rooted_first("root-before-division-n-minus-one", "squares.sqrt() / (width - 1)"),
+    plain_tensors(
+        PART,
+        "layer-norm-gain-and-bias",
+        "its gain and bias",
+        {_GAIN: "torch.ones(config.d_model)", _ZEROS: "torch.zeros(config.d_model)"},
+    ),
 ]

@@ -1,12 +1,17 @@
 """List the known mistakes in the MLP."""
 
-from gpt2_small.checker.mistakes.catalogue.modules.families import fixed_rates, initialisations
+from gpt2_small.checker.mistakes.catalogue.modules.families import (
+    fixed_rates,
+    initialisations,
+    plain_tensors,
+)
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "MLP"
 _W_IN = "self.W_in = normal_parameter(config.d_model, config.d_mlp, std=config.init_std)"
 _W_OUT = "self.W_out = normal_parameter(config.d_mlp, config.d_model, std=residual_std(config))"
 _B_IN = "self.b_in = nn.Parameter(torch.zeros(config.d_mlp))"
+_B_OUT = "self.b_out = nn.Parameter(torch.zeros(config.d_model))"
 _PRE = "pre = F.linear(residual, self.W_in.T, self.b_in)"
 _PRE_WITHOUT_BIAS = "pre = residual @ self.W_in"
 _GELU = 'return F.gelu(pre, approximate="tanh")'
@@ -589,5 +594,11 @@ MISTAKES = [
             _W_OUT: ("config.d_mlp, config.d_model", "config.d_mlp"),
         },
         _INIT_HINTS,
+    ),
+    plain_tensors(
+        PART,
+        "mlp-biases",
+        "its biases",
+        {_B_IN: "torch.zeros(config.d_mlp)", _B_OUT: "torch.zeros(config.d_model)"},
     ),
 ]

@@ -1,6 +1,6 @@
 """List the known mistakes in PositionalEmbedding."""
 
-from gpt2_small.checker.mistakes.catalogue.modules.families import initialisations
+from gpt2_small.checker.mistakes.catalogue.modules.families import initialisations, plain_tensors
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "PositionalEmbedding"
@@ -338,5 +338,11 @@ MISTAKES = [
         ),
         sentence="counts positions anew after every token 50256",
         hints=_PLACE_HINTS,
+    ),
+    plain_tensors(
+        PART,
+        "positional-embedding-w-pos",
+        "W_pos",
+        {_FRESH: "torch.randn(config.n_ctx, config.d_model) * config.init_std"},
     ),
 ]

@@ -1,6 +1,10 @@
 """List the known mistakes in MultiHeadAttention: dropout, initialisation, parameters, taps."""
 
-from gpt2_small.checker.mistakes.catalogue.modules.families import fixed_rates, initialisations
+from gpt2_small.checker.mistakes.catalogue.modules.families import (
+    fixed_rates,
+    initialisations,
+    plain_tensors,
+)
 from gpt2_small.checker.mistakes.mistake import Mistake
 
 PART = "MultiHeadAttention"
@@ -414,5 +418,16 @@ MISTAKES = [
         },
         _INIT_HINTS,
         leave_out=("all-kaiming",),
+    ),
+    plain_tensors(
+        PART,
+        "attention-biases",
+        "its biases",
+        {
+            _B_Q: "torch.zeros(heads, d_head)",
+            _B_Q.replace("Q", "K"): "torch.zeros(heads, d_head)",
+            _B_Q.replace("Q", "V"): "torch.zeros(heads, d_head)",
+            "self.b_O = nn.Parameter(torch.zeros(d_model))": "torch.zeros(d_model)",
+        },
     ),
 ]
