@@ -132,14 +132,14 @@ def _merged_statements(
 ) -> list[str]:
     """The statements with these edits merged word by word. Raises the problem if they conflict."""
     texts = [statement.text for statement in _statements(exercises)]
-    edits = [edit for mistake in mistakes for edit in mistake.edits]
-    places = [[i for i, text in enumerate(texts) if text.count(old) == 1] for old, _ in edits]
-    if any(len(found) != 1 for found in places):
-        raise problem
-    for index in {found[0] for found in places}:
-        together = merged(
-            texts[index], (e for e, at in zip(edits, places, strict=True) if index in at)
-        )
+    edits_of: dict[int, list[tuple[str, str]]] = {}
+    for old, new in (edit for mistake in mistakes for edit in mistake.edits):
+        found = [index for index, text in enumerate(texts) for _ in range(text.count(old))]
+        if len(found) != 1:
+            raise problem
+        edits_of.setdefault(found[0], []).append((old, new))
+    for index, edits in edits_of.items():
+        together = merged(texts[index], edits)
         if together is None:
             raise problem
         texts[index] = together

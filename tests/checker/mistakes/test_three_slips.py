@@ -6,7 +6,7 @@ import mistake_matrix as matrix
 import pytest
 from default_share import few
 
-from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build
+from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build, edited_text
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
 from gpt2_small.checker.mistakes.mistake import Mistake, catalogue, distinct, find
 
@@ -50,7 +50,7 @@ def with_slips(part: str, step: int = 1) -> Iterator[tuple[Mistake, tuple[Mistak
         for first in slips:
             for second in slips[slips.index(first) + 1 :]:
                 try:
-                    build(mistake, first, second)
+                    edited_text(mistake, first, second)
                 except EditDoesNotFit:
                     continue
                 yield mistake, (first, second)

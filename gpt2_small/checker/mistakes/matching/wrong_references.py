@@ -83,13 +83,16 @@ class WrongReferences:
         return self._prints[()]
 
     def trace(self, mistakes: tuple[Mistake, ...], case: str = "") -> Trace:
-        """The part's trace with these mistakes. Raises EditDoesNotFit.
+        """The part's trace with these mistakes. Raises EditDoesNotFit, also if it cannot be built.
 
         case: one of `tracing.cases_of`.
         """
         key = mistakes, case
         if key not in self._traces:
-            self._traces[key] = record(self._with(mistakes), self.part, self.seed, case)
+            try:
+                self._traces[key] = record(self._with(mistakes), self.part, self.seed, case)
+            except Exception as error:  # edits that fit may make no sense together
+                raise EditDoesNotFit(f"the edits together cannot be run: {error}") from error
         return self._traces[key]
 
     def forget(self, mistakes: tuple[Mistake, ...]) -> None:
