@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import mistake_matrix as matrix
 import pytest
-from default_share import few
+from default_share import few, slowly
 
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit, build, edited_text
 from gpt2_small.checker.mistakes.matching.wrong_references import wrong_references
@@ -84,3 +84,16 @@ def test_nearly_all_mistakes_keep_their_names_beside_two_more_slips() -> None:
     found = {part: nameless(part) for part in SLIPS}
     lost = [one for ones, _ in found.values() for one in ones]
     assert len(lost) <= 0.05 * sum(number for _, number in found.values()), lost
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("schedule-warm-up-missing", "schedule-linear", "schedule-peak-afterwards"),
+        slowly((("schedule-first-step-zero", "schedule-both-one-late", "schedule-up-again"),)),
+        slowly((("schedule-floor-cuts", "schedule-end-one-late", "schedule-warm-up-square"),)),
+    ],
+)
+def test_three_mistakes_of_a_schedule_are_all_named(ids: tuple[str, ...]) -> None:
+    trial = matrix.try_part(build(*map(find, ids)), "learning_rate")
+    assert set(trial.named) == set(ids)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gpt2_small.checker.claims.observing.observation import alike
@@ -11,7 +11,7 @@ from gpt2_small.checker.mistakes.lines.effects.first_effect import (
     makes_the_same_steps,
 )
 from gpt2_small.checker.mistakes.matching.drawn_rows import FEW_ROWS
-from gpt2_small.checker.mistakes.matching.likely_pairs import explains_alone, likely_pairs
+from gpt2_small.checker.mistakes.matching.likely_pairs import likely_pairs
 from gpt2_small.checker.mistakes.matching.observed_part import ObservedPart
 from gpt2_small.checker.mistakes.matching.partial_explanation import explain_partly
 from gpt2_small.checker.mistakes.matching.wrong_references import (
@@ -23,8 +23,8 @@ from gpt2_small.checker.mistakes.mistake import Mistake
 # The number of pairs tried after one that explains the function but not all groups.
 _FURTHER_PAIRS = 20
 
-# The number of pairs tried beside a mistake in the warm-up of a schedule.
-_TRIPLES = 400
+# The number of explanations of the first failed checks that are extended to the next one.
+_BEAM = 8
 
 
 @dataclass
@@ -71,7 +71,7 @@ class _FunctionSearch:
             if self.observed.explains((m,), "function") and not self.observed.contradicts((m,))
         ]
         if not matches and not self.observed.raised(key):
-            matches = self._pairs(ordered, key) or self._triples(ordered, key)
+            matches = self._pairs(ordered, key) or self._check_by_check(ordered)
         if not self.observed.tells_much:
             matches = [one for one in matches if self._raises_as_well(one)]
         if self.observed.part == "train" and "" in self.observed.traces:
@@ -137,19 +137,45 @@ class _FunctionSearch:
             left = min(left, _FURTHER_PAIRS)
         return found
 
-    def _triples(self, ordered: Sequence[Mistake], key: str) -> list[tuple[Mistake, ...]]:
-        """Three mistakes of a schedule: one in its warm-up, and a pair after it.
+    def _check_by_check(self, ordered: Sequence[Mistake]) -> list[tuple[Mistake, ...]]:
+        """Several mistakes of a schedule, added until they explain one failed check after another.
 
-        The first explains the first failed check alone, which the others pass.
+        At most two are added for a check. Trying one takes less than a millisecond, and each
+        changes few checks.
         """
         if self.observed.part != "learning_rate":
             return []
-        for first in (m for m in ordered if explains_alone(self.observed, m, key)):
-            passing = [m for m in ordered if not self.observed.wrong.fails((m,), key)]
-            for pair in itertools.islice(itertools.combinations(passing, 2), _TRIPLES):
-                if self._is_explanation((first, *pair)):
-                    return [(first, *pair)]
+        chosen: list[tuple[Mistake, ...]] = [()]
+        explained: list[str] = []
+        for name in self.observed.failed_in("function"):
+            if self.observed.raised(name):
+                continue
+            explained.append(name)
+            chosen = [
+                longer
+                for mistakes in chosen
+                for longer in self._extended(mistakes, ordered, explained)
+            ][:_BEAM]
+        return [mistakes for mistakes in chosen if mistakes and self._is_explanation(mistakes)]
+
+    def _extended(
+        self, mistakes: tuple[Mistake, ...], ordered: Sequence[Mistake], names: Sequence[str]
+    ) -> list[tuple[Mistake, ...]]:
+        """The mistakes with the fewest others, up to two, that explain these checks together."""
+        others = [m for m in ordered if m not in mistakes]
+        for number in range(3):
+            added = itertools.combinations(others, number)
+            longer = [(*mistakes, *more) for more in added]
+            if found := [one for one in longer if self._explains_all(one, reversed(names))]:
+                return found[:_BEAM]
         return []
+
+    def _explains_all(self, mistakes: tuple[Mistake, ...], names: Iterable[str]) -> bool:
+        if all(self.observed.explains_one(mistakes, name) for name in names):
+            return True
+        if len(mistakes) > 1:
+            self.observed.wrong.forget(mistakes)
+        return False
 
     def _is_explanation(self, pair: tuple[Mistake, ...]) -> bool:
         """Whether a pair explains the function without contradictions."""
