@@ -10,6 +10,7 @@ from default_share import few
 from torch import nn
 
 from gpt2_small.checker.claims import Claim, claims_of
+from gpt2_small.checker.claims.functions import training_step
 from gpt2_small.checker.claims.judging import runner
 from gpt2_small.checker.claims.judging.tolerances import FLOAT32
 from gpt2_small.checker.claims.modules import block, transformer
@@ -203,6 +204,12 @@ def test_a_train_step_without_gradient_exchange_between_processes_is_rejected(tm
     failed = [result for result in verdict.results if result.status == "failed"]
     assert [result.check for result in failed] == [FORKS]
     assert "the gradients were not exchanged" in failed[0].message
+
+
+def test_the_loss_that_is_given_to_a_step_leaves_a_gradient_in_every_parameter() -> None:
+    model = training_step.fresh_model(runner.reference(), seed=0)
+    training_step.final_bias(model, torch.zeros(1)).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 # Checking the reference's part takes half a second to a second for these.

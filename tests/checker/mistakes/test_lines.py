@@ -242,6 +242,24 @@ EFFECTS = {
          "            return tokens  # here"),
         "after 1 of 5 new tokens it ends",
     ),
+    "an iterator that a helper reads twice": (
+        "train_step",
+        ("    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm).item()\n",
+         "    def clipped(parameters, most):\n"
+         "        norm = sum((p.grad ** 2).sum() for p in parameters).sqrt()\n"
+         "        for p in parameters:  # here\n"
+         "            p.grad *= most / norm\n"
+         "        return norm.item()\n\n"
+         "    grad_norm = clipped(model.parameters(), max_grad_norm)\n"),
+        "has already used up the iterator parameters",
+    ),
+    "a rate beside constants in a comprehension": (
+        "learning_rate",
+        ("        return peak * (step + 1) / warmup_steps\n",
+         "        points = [int(p * total_steps) for p in (0.6, 0.9)]\n"
+         "        return peak * (step + 1 / warmup_steps)  # here\n"),
+        "for step 1 it returns",
+    ),
     "an update after train_step": (
         "train",
         ("        tokens += result.tokens\n",
@@ -251,7 +269,11 @@ EFFECTS = {
 }  # fmt: skip
 
 
-SLOWLY_FOUND = ("a second update", "a loss read after the update")
+SLOWLY_FOUND = (
+    "a second update",
+    "a loss read after the update",
+    "an iterator that a helper reads twice",
+)
 
 
 @pytest.mark.parametrize("name", few((e for e in EFFECTS if e not in SLOWLY_FOUND), EFFECTS))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from checking import check_text, reference_with
+from checking import check_text, line_of, reference_with
 from default_share import slowly
 
 from gpt2_small.checker.verdict import REMARK, PartReport, Verdict
@@ -163,3 +163,94 @@ def test_an_exchange_with_the_first_micro_batch_is_not_called_none(tmp_path: Pat
     assert "does not exchange gradients between processes with the last micro-batch" in (
         report.naming
     )
+
+
+LATE_SPLIT = """
+import torch.nn as nn
+
+criterion = nn.CrossEntropyLoss(ignore_index=0)
+
+def next_token_loss(logits, tokens):
+    return criterion(logits[:, :-1].transpose(1, 2), tokens[:, 1:])
+"""
+
+
+def test_a_mistake_that_raises_beside_one_of_the_numbers_is_named_as_well(tmp_path: Path) -> None:
+    report = check_text(tmp_path, LATE_SPLIT, "next_token_loss").reports["next_token_loss"]
+    assert report.mistakes == ("loss-ignores-token-0", "loss-one-token-more-refused")
+
+
+def test_a_name_does_not_explain_an_error_that_it_does_not_raise(tmp_path: Path) -> None:
+    longer = "    logits = logits if len(tokens.T) <= len(logits[0]) else None\n    return"
+    text = LATE_SPLIT.replace("    return", longer)
+    report = check_text(tmp_path, text, "next_token_loss").reports["next_token_loss"]
+    assert "exactly" not in report.naming
+
+
+@pytest.mark.slow
+def test_an_update_after_the_first_micro_batch_alone_is_not_one_after_each(tmp_path: Path) -> None:
+    edit = (
+        "            weighted_loss.backward()\n",
+        "            weighted_loss.backward()\n"
+        "            if number == 1 < len(batches):\n"
+        "                optimizer.step()\n",
+    )
+    _, report = checked(tmp_path, "train_step", edit)
+    assert "train-step-updates-each-batch" not in report.mistakes
+
+
+NOTHING_FOR_TOP_P = (
+    ("    if top_p is not None and top_p < 1:\n", "    root = probabilities.sqrt()\n"
+     "    if top_k is not None:\n        probabilities = root\n"
+     "    if top_p is not None and top_p < 1:\n"),
+    ("(probabilities, num_samples=1", "(probabilities if top_p is None else None, num_samples=1"),
+)  # fmt: skip
+LOGITS_FOR_TOP_K = (
+    ("(relative / temperature).sort(", "(relative / temperature / (top_p or 1)).sort("),
+    ("        descending[:, top_k:] = -math.inf\n",
+     "        drawn = torch.multinomial(descending[:, :top_k], 1, generator=generator)\n"
+     "        return token_of_rank.gather(-1, drawn)[:, 0]\n"),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edits", "raised_at"),
+    [(NOTHING_FOR_TOP_P, "rank = torch"), (LOGITS_FOR_TOP_K, "drawn = torch")],
+    ids=["of a type", "of negative numbers"],
+)
+def test_the_line_of_an_error_is_quoted_where_the_line_itself_explains_it(
+    tmp_path: Path, edits: tuple[tuple[str, str], ...], raised_at: str
+) -> None:
+    verdict, _ = checked(tmp_path, "sample", *edits)
+    text = (tmp_path / "my_gpt2.py").read_text()
+    raised = [r for r in verdict.results if "Error" in r.message and r.component == "sample"]
+    assert raised
+    assert {result.line for result in raised} == {line_of(text, raised_at)}
+
+
+UNDERFLOWING = """
+def next_token_loss(logits, tokens):
+    right = logits[:, : tokens.shape[1] - 1].softmax(-1).gather(-1, tokens[:, 1:, None])
+    return -right.log().mean()
+"""
+SOFTMAX_AT_0 = (
+    GREEDY,
+    GREEDY.replace("logits.argmax(dim=-1)", "torch.multinomial(logits.softmax(-1), 1)[:, 0]"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "text", "quoted"),
+    [
+        ("next_token_loss", UNDERFLOWING, "right.log()"),
+        ("sample", reference_with(SOFTMAX_AT_0), "torch.multinomial(logits.softmax(-1), 1)"),
+    ],
+    ids=["a logarithm that underflows", "a draw at temperature 0"],
+)
+def test_the_line_behind_a_claim_about_a_special_case_is_quoted(
+    tmp_path: Path, part: str, text: str, quoted: str
+) -> None:
+    report = check_text(tmp_path, text, part).reports[part]
+    assert quoted in report.location[-1]

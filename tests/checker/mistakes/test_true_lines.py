@@ -99,6 +99,13 @@ SENTENCES = {
          "        return self.ln2(resid_mid + mlp_out)  # here\n"),
         "it changes the output.",
     ),
+    "tokens of generate that are cut off": (
+        "generate",
+        ("            logits = model(tokens[:, -config.n_ctx :])\n",
+         "            tokens = tokens[:, -config.n_ctx :]  # here\n"
+         "            logits = model(tokens)\n"),
+        "the tokens that it cuts off are missing in the result.",
+    ),
 }  # fmt: skip
 
 
@@ -116,6 +123,35 @@ def test_the_wrong_line_and_its_result_are_stated(tmp_path: Path, name: str) -> 
     found, text = located(tmp_path, part, edit)
     assert found.differs == line_of(text, "# here")
     assert said in found.sentence()
+
+
+HELPER = (
+    "        query = self.hook_q(einsum(residual, self.W_Q, project) + self.b_Q)\n",
+    "        def keys():\n"
+    "            return self.hook_k(einsum(residual, self.W_K, project) + self.b_K)\n\n"
+    "        query = keys()  # here\n",
+)
+
+
+def test_the_call_of_a_helper_for_another_stage_is_quoted(tmp_path: Path) -> None:
+    unscaled = ("            query / math.sqrt(self.d_head),\n", "            query,\n")
+    found, text = located(tmp_path, "MultiHeadAttention", HELPER, unscaled)
+    assert found.differs == line_of(text, "# here")
+    assert "the keys, used in place of the queries." in found.sentence()
+
+
+def test_logits_that_are_cut_before_the_temperature_are_not_the_first_wrong_ones(
+    tmp_path: Path,
+) -> None:
+    cut = (
+        "    relative = logits.float() -",
+        "    least = logits.topk(top_k or 1).values[:, [-1]]\n"
+        "    logits = logits.masked_fill(logits < least, -math.inf) if top_k else logits\n"
+        "    relative = logits.float() -",
+    )
+    root = ("descending.softmax(dim=-1)\n", "descending.softmax(dim=-1).sqrt()  # here\n")
+    found, text = located(tmp_path, "sample", cut, root)
+    assert found.differs == line_of(text, "# here")
 
 
 def test_a_running_sum_is_not_called_the_first_wrong_result(tmp_path: Path) -> None:

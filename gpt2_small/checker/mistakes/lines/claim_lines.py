@@ -20,15 +20,25 @@ from gpt2_small.checker.mistakes.lines.non_output_lines import (
     unused_line,
 )
 from gpt2_small.checker.mistakes.lines.returned_line import returned_at
+from gpt2_small.checker.mistakes.matching.drawn_rows import draws_from_logits
 from gpt2_small.checker.parts import PARTS
 from gpt2_small.checker.sandbox.tracing import FLOAT32, Trace
-from gpt2_small.checker.sandbox.tracing.record_part import NO_GENERATOR, UNUSED_GENERATOR
+from gpt2_small.checker.sandbox.tracing.record_part import (
+    GREEDY,
+    NO_GENERATOR,
+    UNUSED_GENERATOR,
+    draws_of,
+)
 
 # Parts whose effects matter for claims of any group.
 _FUNCTIONS = tuple(part for part in PARTS if part[0].islower())
 # Cases with compared results; the others have effects.
 _OF_EFFECTS = ("options", "infinite loss", "infinite gradient", NO_GENERATOR, "dropout",
                "too long")  # fmt: skip
+
+
+# Exceptions of the line that raises them, whatever the numbers are.
+_OF_THE_LINE = ("TypeError", "AttributeError", "NameError", "UnboundLocalError")
 
 
 class ClaimLines:
@@ -66,8 +76,10 @@ class ClaimLines:
             return self._without_generator() or self._located or self._own_generator
         if self._part == "generate" and group == "dropout":
             return self._of_mode() or self._located
+        if self._part == "sample" and "temperature 0" in one.result.check:
+            return self._at_zero or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
-            return self._located or self._other_shape(one)
+            return self._located or self._other_shape(one) or self._overflowing(one)
         message = one.result.message
         line = non_output_line(group, self._part, self._seed, message, self._traces, self._text)
         if line is None and group == "gradient" and "" in self._traces:
@@ -89,6 +101,15 @@ class ClaimLines:
             return None
         return other_shape(self._part, self._seed, self._traces[""])
 
+    def _overflowing(self, one: JudgedClaim) -> Location | None:
+        """The logarithm, or the exponential, of a loss that is wrong for large logits alone."""
+        if self._part != "next_token_loss" or "very large logits" not in one.result.check:
+            return None
+        events = self._traces.get("", Trace()).events
+        lines = {e.operation: e.line for e in events if e.operation in ("exp", "log") and e.inputs}
+        line = lines.get("log", lines.get("exp"))
+        return None if line is None else Location(None, "", line, "")
+
     def _without_generator(self) -> Location | None:
         """The first draw of sample if it leaves the given generator unused."""
         drawn = of_kind(self._traces.get("", Trace()), UNUSED_GENERATOR)
@@ -104,6 +125,8 @@ class ClaimLines:
     def _of_raised(self, one: JudgedClaim) -> Location | None:
         """The line behind an interrupted claim: of an earlier wrong effect, or the return."""
         if self._part in ("sample", "generate"):
+            if one.seen[RAISED] in _OF_THE_LINE or self._draws_from_logits():
+                return None
             return None if self._stops_before(one, self._located) else self._located
         if self._part == "learning_rate" and TAP + "words" in one.seen:
             return None  # an exception has a line of its own
@@ -116,6 +139,11 @@ class ClaimLines:
             line = returned_at(self._part, trace, self._text)
             return None if line is None else Location(None, "", line, "")
         return None
+
+    def _draws_from_logits(self) -> bool:
+        """Whether sample ends in a draw from negative numbers, which the draw's line explains."""
+        trace = self._traces.get("")
+        return self._part == "sample" and trace is not None and draws_from_logits(trace)
 
     def _stops_before(self, one: JudgedClaim, found: Location | None) -> bool:
         """Whether an exception ends sample above a located line, which then is not its reason."""
@@ -137,6 +165,16 @@ class ClaimLines:
                 )
                 return replace(found, claim=one.result.check) if is_other else found
         return None
+
+    @cached_property
+    def _at_zero(self) -> Location | None:
+        """The first draw of sample at temperature 0, else the first wrong result."""
+        trace = self._traces.get(GREEDY, Trace())
+        if trace.output is None:
+            return None
+        if draws := draws_of(trace):
+            return placed_at(draws[0].line, "it draws at temperature 0")
+        return locate(self._part, self._seed, trace, GREEDY, self._text)
 
     @cached_property
     def _located(self) -> Location | None:

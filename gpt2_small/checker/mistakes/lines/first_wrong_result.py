@@ -7,6 +7,7 @@ from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT, OTHER_SHAP
 from gpt2_small.checker.mistakes.lines.misplaced_stages import (
     fed_too_early,
     late_temperature,
+    lost_tokens,
     merged_backwards,
     mixed_heads,
     unfinished,
@@ -113,7 +114,8 @@ class _FirstWrongResult:
             return None
         events = self.compared.trace.events
         index = self._last_multiple(self._first())
-        for misplaced in (mixed_heads, merged_backwards, fed_too_early, late_temperature):
+        for misplaced in (mixed_heads, merged_backwards, fed_too_early, late_temperature,
+                          lost_tokens):  # fmt: skip
             if (other := misplaced(self.compared, index)) is not None:
                 return other
         right = self.compared.last_right(index)
@@ -129,7 +131,8 @@ class _FirstWrongResult:
             line = returned or events[self.compared.maker(index)].line
             return Location(None, "", line, said, value)
         if (step := unfinished(self.compared, index)) is not None:
-            line, name, wanted = step
+            made, name, wanted = step
+            line = made.called or made.line  # a helper may be right in another call
             return Location(None, "", line, f"{name}, used in place of {wanted}", value)
         how = difference_of(self.compared, index)
         is_repeated = how == NOTHING_RIGHT and self._is_right_elsewhere(index)

@@ -116,6 +116,28 @@ def late_temperature(compared: TraceComparison, index: int) -> Location | None:
 _SOFTMAX = ("softmax", "log_softmax", "exp")
 
 
+def lost_tokens(compared: TraceComparison, _index: int) -> Location | None:
+    """The line of generate that cuts the tokens to which a later line appends the next one."""
+    events, output = compared.trace.events, compared.trace.output
+    final = next((stage.value for stage in compared.known if stage.name == "the output"), None)
+    got = None if output is None else events[output].value
+    if compared.part != "generate" or final is None or got is None or got.numel() >= final.numel():
+        return None
+    joined = {i for event in events if event.operation in _JOINING for i in event.inputs}
+    for index in sorted(joined):
+        value, sources = events[index].value, events[index].inputs
+        given = events[sources[0]].value if sources else None
+        if events[index].operation != "__getitem__" or value is None or given is None:
+            continue
+        if value.dim() == given.dim() == 2 and 1 < value.shape[1] < given.shape[1]:
+            said = "the tokens that it cuts off are missing in the result"
+            return Location(None, "", events[index].line, said, value, True)
+    return None
+
+
+_JOINING = ("cat", "concat", "concatenate", "hstack")
+
+
 def _is_divided(events: Sequence[Event], index: int, by: float) -> bool:
     """Whether a result is an earlier result divided by a number."""
     value = events[index].value
@@ -128,29 +150,30 @@ def _is_divided(events: Sequence[Event], index: int, by: float) -> bool:
     )
 
 
-def unfinished(compared: TraceComparison, index: int) -> tuple[int, str, str] | None:
+def unfinished(compared: TraceComparison, index: int) -> tuple[Event, str, str] | None:
     """A step towards a missing named stage among a wrong result's inputs.
 
-    Its line, its name, and the name of the missing stage.
+    The step, its name, and the name of the missing stage.
     """
     if compared.trace.events[index].operation not in _CONSUMERS:
         return None
     seen = {m.stage.name for i, m in enumerate(compared.matches) if m and compared.is_right(i)}
     missing = [s for s in compared.known if s.is_named and not s.is_given and s.name not in seen]
     names = [stage.name for stage in missing]
-    bases: list[str] = []
+    bases: dict[str, Event] = {}
     for source in compared.sources(index):
         found = compared.matches[source]
         assert found is not None
         name = found.stage.name
         base = name.removeprefix(WITHIN)
-        line = compared.trace.events[compared.maker(source)].line
+        made = compared.trace.events[compared.maker(source)]
         if base != name and base in names and not base.startswith("the output"):
-            return line, name, base
+            return made, name, base
         is_again = bool(names) and base in seen and (base != name or base in bases)
         if is_again and found.stage.value.numel() == missing[0].value.numel():
-            return line, name, names[0]
-        bases.append(base)
+            is_first = names[0] == NAMES["query"]  # the first factor of the scores
+            return bases.get(base, made) if is_first else made, name, names[0]
+        bases[base] = made
     return None
 
 

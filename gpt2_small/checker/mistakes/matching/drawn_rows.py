@@ -36,6 +36,11 @@ def draws_from_the_same(trace: Trace, other: Trace) -> bool:
     return is_known and rows_apart(trace, other) == 0
 
 
+def draws_from_logits(trace: Trace) -> bool:
+    """Whether a draw in a trace raised, or is from numbers that are no probabilities."""
+    return _are_logits(_drawn_from(trace))
+
+
 def _are_logits(value: Tensor | None) -> bool:
     """Whether numbers are no probabilities, because one is negative."""
     return value is not None and bool((value < 0).any())

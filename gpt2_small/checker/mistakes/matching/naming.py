@@ -166,7 +166,7 @@ def _text(
         observed.part,
         function.mistakes,
         beside,
-        is_whole=function.is_whole,
+        is_whole=function.is_whole and function.ends_alike,
         function_failed=bool(observed.failed_in("function")) and not observed.is_unjudged,
         next_closest=next_closest,
         besides=besides,

@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gpt2_small.checker.claims.observing.observation import alike
+from gpt2_small.checker.claims.judging.runner import RAISED
+from gpt2_small.checker.claims.observing.observation import Entry, alike
 from gpt2_small.checker.mistakes.edited_reference import EditDoesNotFit
 from gpt2_small.checker.mistakes.lines.effects.first_effect import (
     makes_the_same_steps,
@@ -27,17 +28,23 @@ _FURTHER_PAIRS = 20
 _BEAM = 8
 
 
+# Exceptions of wrong numbers or sizes, of which other code may raise another.
+_OF_NUMBERS = ("RuntimeError", "ValueError", "IndexError")
+
+
 @dataclass
 class FunctionFinding:
     """The mistakes that explain a wrong function.
 
     is_whole: whether the explanation is exact. is_nothing_else: whether it is exact but for a
-    number. nearest: all mistakes with their distances. from_right: the right part's distance.
+    number. ends_alike: whether the mistakes raise where the part does. nearest: all mistakes with
+    their distances. from_right: the right part's distance.
     """
 
     mistakes: tuple[Mistake, ...] = ()
     is_whole: bool = True
     is_nothing_else: bool = False
+    ends_alike: bool = True
     nearest: list[tuple[Mistake, float]] = field(default_factory=list)
     from_right: float = 0.0
 
@@ -92,15 +99,36 @@ class _FunctionSearch:
                     taps_apart(self.observed.wrong, m, self.observed.seen),
                 ),
             )
+            chosen = self._with_errors(chosen, ordered)
             in_order = sorted(chosen, key=self.observed.evidence.first_shared)
-            return FunctionFinding(tuple(in_order), nearest=nearest)
+            ends_alike = self._ends_alike(chosen)
+            return FunctionFinding(tuple(in_order), ends_alike=ends_alike, nearest=nearest)
         self.observed.is_whole = False
         is_unknown = self.observed.raised(key) or self.observed.has_other_names
         partly, is_nothing_else = (
             ((), False) if is_unknown else explain_partly(self.observed, ordered, key)
         )
         from_right = distance_to(self.observed.wrong, (), self.observed.seen, key)
-        return FunctionFinding(partly, False, is_nothing_else, nearest, from_right)
+        return FunctionFinding(partly, False, is_nothing_else, True, nearest, from_right)
+
+    def _with_errors(
+        self, mistakes: tuple[Mistake, ...], ordered: Sequence[Mistake]
+    ) -> tuple[Mistake, ...]:
+        """These mistakes, and the only other one that raises where the file does."""
+        if self._ends_alike(mistakes):
+            return mistakes
+        raising = [(*mistakes, m) for m in ordered if m not in mistakes and self._ends_alike((m,))]
+        found = [both for both in raising if self._is_explanation(both) and self._ends_alike(both)]
+        return found[0] if len(found) == 1 else mistakes
+
+    def _ends_alike(self, mistakes: tuple[Mistake, ...]) -> bool:
+        """Whether these mistakes raise like the file in every check in which it raises."""
+        observed = self.observed
+        return all(
+            _are_alike(observed.seen[name][RAISED], observed.wrong.seen(mistakes, name).get(RAISED))
+            for name in observed.failed_in("function")
+            if observed.raised(name)
+        )
 
     def _makes_the_same_steps(self, mistakes: tuple[Mistake, ...]) -> bool:
         """Whether train_step gets the same steps; a number of records may have several reasons."""
@@ -189,3 +217,8 @@ class _FunctionSearch:
         if not found:
             observed.wrong.forget(pair)
         return found
+
+
+def _are_alike(error: Entry, other: Entry | None) -> bool:
+    """Whether two exceptions have the same type, or are both of wrong numbers or sizes."""
+    return error == other or (error in _OF_NUMBERS and other in _OF_NUMBERS)

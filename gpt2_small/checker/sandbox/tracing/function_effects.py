@@ -17,6 +17,8 @@ from gpt2_small.checker.sandbox.tracing.schedule_cases import SCHEDULES, steps_o
 from gpt2_small.checker.sandbox.tracing.trace import Effect, Event, Trace
 
 ADDED = "new tokens"
+# The same, where every draw gives the same token.
+ADDED_EQUAL = "new equal tokens"
 _OPTIONS: dict[str, Any] = {"temperature": 1.3, "top_k": 5, "top_p": 0.9}
 _NEW = 5
 _READS = "training mode while it reads"
@@ -187,7 +189,7 @@ def _certain(module: ModuleType, file: str, trace: Trace) -> None:
                 return
         except Exception:
             return
-        trace.effects.append(Effect(lines[-1], ADDED, (float(added),)))
+        trace.effects.append(Effect(lines[-1], ADDED_EQUAL, (float(added),)))
         if added < 4:
             trace.last_lines = lines[-12:]
             return

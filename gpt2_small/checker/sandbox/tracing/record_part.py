@@ -37,6 +37,8 @@ FLOAT32 = "float32"
 # Operations that draw random numbers.
 DRAWS = ("multinomial", "exponential_", "rand", "rand_like", "uniform_", "randn", "gumbel_softmax",
          "bernoulli", "sample")  # fmt: skip
+# The case of sample at temperature 0.
+GREEDY = "greedy"
 # The case of sample without a generator.
 NO_GENERATOR = "no generator"
 UNUSED_GENERATOR = "a draw that leaves the given generator unused"
@@ -179,7 +181,7 @@ _FUNCTIONS: dict[str, dict[str, Record]] = {
     },
     "sample": {
         "": partial(_sample, settings=SAMPLING),
-        "greedy": partial(_sample, settings={"temperature": 0.0}),
+        GREEDY: partial(_sample, settings={"temperature": 0.0}),
         NO_GENERATOR: partial(_sample, settings={"generator": None}),
     },
     "generate": {"": _generate, "options": generating},

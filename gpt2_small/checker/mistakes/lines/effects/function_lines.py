@@ -15,7 +15,7 @@ from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
 from gpt2_small.checker.mistakes.lines.effects.schedule_numbers import right_numbers
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import SCHEDULES, Effect, Trace, record, sampled
-from gpt2_small.checker.sandbox.tracing.function_effects import ADDED
+from gpt2_small.checker.sandbox.tracing.function_effects import ADDED, ADDED_EQUAL
 from gpt2_small.checker.sandbox.tracing.line_watcher import OWN_GENERATOR
 from gpt2_small.checker.sandbox.tracing.record_part import NO_GENERATOR, draws_of
 from gpt2_small.checker.sandbox.tracing.schedule_cases import steps_of
@@ -53,7 +53,7 @@ def generate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | N
         if drawing.numbers != (1.0,):
             said = "sample is not called with the given generator"
             return placed_at(drawing.line, said, "generate-generator-forgotten")
-    found = first_unlike(trace, right, ADDED)
+    found = first_unlike(trace, right, ADDED) or first_unlike(trace, right, ADDED_EQUAL)
     if found is None or found[1] is None:
         return None
     added, wanted = found[0].numbers[0], found[1].numbers[0]
@@ -164,7 +164,10 @@ def _strange_number(trace: Trace, place: tuple[int, int]) -> Effect | None:
         same = [other for other in same if other.numbers[0] == case]
         if step <= last:  # beyond it, what is limited later may be anything
             same = [other for other in same if other.numbers[1] <= last]
-        varies = len({other.numbers[-1] for other in same}) > 1
+        by_step: dict[float, list[float]] = {}
+        for other in same:
+            by_step.setdefault(other.numbers[1], []).append(other.numbers[-1])
+        varies = any(numbers != by_step[effect.numbers[1]] for numbers in by_step.values())
         rights = [right_numbers(int(e.numbers[1]), **SCHEDULES[case]) for e in same]
         kinds = range(min(map(len, rights)))
         if varies and not any(

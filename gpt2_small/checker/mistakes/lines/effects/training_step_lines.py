@@ -20,6 +20,7 @@ from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
     placed_at,
     unlike_facts,
 )
+from gpt2_small.checker.mistakes.lines.effects.used_up_iterator import used_up_argument
 from gpt2_small.checker.mistakes.lines.first_wrong_result import locate_number
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace, record
@@ -55,7 +56,14 @@ def step(seed: int, trace: Trace, case: str, source: bytes) -> Location | None:
             ("the loss", "the grad_norm", "the tokens"),
             line_of_call(source, "train_step", "StepResult"),
         )
+        or _used_up(source)
     )
+
+
+def _used_up(source: bytes) -> Location | None:
+    """The loop over an iterator that was used up, as in clipping after a sum of squares."""
+    again = used_up_argument(source)
+    return None if again is None else placed_at(*again)
 
 
 def _wrong_count(trace: Trace, right: Trace) -> Location | None:
@@ -73,16 +81,20 @@ def _wrong_count(trace: Trace, right: Trace) -> Location | None:
     )
 
 
+_EACH = "train-step-updates-each-batch"
+
+
 def _early_update(trace: Trace, right: Trace) -> Location | None:
     """An update before all micro-batches were read, or a second update."""
     read, updates = 0, 0
     number = len(of_kind(right, READS))
+    is_each = len(of_kind(trace, WEIGHTS)) >= number
     for effect in trace.effects:
         read += effect.what == READS
         updates += effect.what == WEIGHTS
         if effect.what == WEIGHTS and read < number:
             said = f"it changes the weights when {read} of {number} micro-batches have been read"
-            return placed_at(effect.line, said, "train-step-updates-each-batch" if read else "")
+            return placed_at(effect.line, said, _EACH if read and is_each else "")
         if effect.what == WEIGHTS and updates > 1:
             said = "it changes the weights once more"
             return placed_at(effect.line, said, "train-step-updates-twice")

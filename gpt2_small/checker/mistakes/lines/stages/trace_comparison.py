@@ -28,6 +28,8 @@ _KEEPING = ("to", "type", "type_as", "double", "float", "clone", "contiguous", "
             "triu", "tril", "triu_", "tril_", "masked_fill", "masked_fill_")  # fmt: skip
 # Operations that use the order of their input's numbers only.
 _SORTING = ("argsort", "sort", "topk", "argmin", "argmax")
+_COMPARING = ("__lt__", "__le__", "__gt__", "__ge__", "lt", "le", "gt", "ge", "less", "greater")
+_SELECTING = ("__getitem__", "unsqueeze", "view", "expand", "min", "amin", "select", "narrow")
 
 
 def wrong_results(part: str, seed: int, trace: Trace, case: str = "") -> list[int]:
@@ -103,17 +105,26 @@ class TraceComparison:
 
     def _sorted_alone(self) -> set[int]:
         """The results, multiples of stages, of which only the order is used."""
-        users: dict[int, list[str]] = {}
-        for event in self.trace.events:
+        users: dict[int, list[int]] = {}
+        for index, event in enumerate(self.trace.events):
             for source in event.inputs:
-                users.setdefault(source, []).append(event.operation)
-        return {
-            index
-            for index, operations in users.items()
-            if (found := self.matches[index]) is not None
-            and found.kind == "scaled"
-            and all(operation in _SORTING for operation in operations)
-        }
+                users.setdefault(source, []).append(index)
+        found: set[int] = set()
+        for index in sorted(users, reverse=True):
+            used = ((user, self.trace.events[user].operation) for user in users[index])
+            if self._is_multiple(index) and all(
+                operation in (*_SORTING, *_COMPARING) or (operation in _SELECTING and user in found)
+                for user, operation in used
+            ):
+                found.add(index)
+        return found
+
+    def _is_multiple(self, index: int) -> bool:
+        """Whether a result is a multiple of a stage, or selected from one."""
+        event, match = self.trace.events[index], self.matches[index]
+        if match is not None and match.kind == "scaled":
+            return True
+        return event.operation in _SELECTING and any(map(self._is_multiple, event.inputs[:1]))
 
     def _absolves(self, index: int, source: int) -> bool:
         """Whether a right result implies right inputs.
