@@ -1,6 +1,7 @@
 """Explain in a sentence how an observation differs from what is expected."""
 
 import math
+from fractions import Fraction
 
 from torch import Tensor
 
@@ -24,6 +25,10 @@ _AFTER_THE_NOUN = frozenset(
     }
 )  # fmt: skip
 _SINGULAR = ("bias", "loss")
+# A double's digits.
+_MOST_DIGITS = 17
+# Of a ratio of two float32 numbers; and the denominators of ratios that are reported.
+_ROUNDING, _LARGEST_DENOMINATOR = 1e-5, 12
 _NO_GRADIENT_REACHES = (
     "the output does not use it, or something in between is cut off, as by detach(), .data, "
     ".tolist(), .item() or torch.tensor(...)"
@@ -70,7 +75,7 @@ def _plural(name: str, said: str) -> str:
     """The plural of a sentence."""
     verb, rest = said[len(name) + 1 :].split(" ", 1)
     verb = {"differs": "differ", "has": "have", "is": "are"}.get(verb, verb)
-    rest = rest.replace("; it should be", "; they should be")
+    rest = rest.replace("; it should be", "; they should be").replace("; it is", "; they are")
     rest = rest.replace(": there it is", ": one of them is").replace("all of it is", "all are")
     return f"{name} {verb} {rest}"
 
@@ -93,15 +98,27 @@ def _tensors(name: str, seen: Tensor, expected: Tensor) -> str:
     place = largest_place(difference)
     at = f"at {place}" if place else "there"
     a, b = (t.detach()[tuple(place)].item() for t in (seen, expected))
+    if not expected.is_floating_point() and expected.numel() == 1:
+        return f"is {a}; it should be {b}"
     if not expected.is_floating_point():
         wrong = int((difference > 0).sum())
         return f"differs in {wrong} of {expected.numel()} places: {at} it is {a}, and should be {b}"
     largest = difference.max().item()
     by = f"by up to {largest:.3g} " if math.isfinite(largest) else ""
+    is_now, should_be = told_apart(a, b, digits=6)
     return (
         f"differs from the reference {by}(allowed: {tolerance(expected):.1g}): "
-        f"{at} it is {a:.6g}, and should be {b:.6g}{_factor(seen, expected)}"
+        f"{at} it is {is_now}, and should be {should_be}{_factor(seen, expected)}"
     )
+
+
+def told_apart(a: float, b: float, *, digits: int) -> tuple[str, str]:
+    """Format two numbers with so many digits, or as many more as tell them apart."""
+    while True:
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1] or digits >= _MOST_DIGITS:
+            return texts
+        digits += 1
 
 
 def _shape(name: str, value: Tensor, expected: Tensor) -> str:
@@ -135,7 +152,19 @@ def _factor(seen: Tensor, expected: Tensor) -> str:
     if (a - factor * b).abs().max() > 1e-4 * abs(factor) * b.abs().max():
         return ""
     said = f"{factor:.4g}"
-    return "" if said == "1" else f"; all of it is {said} times what it should be"
+    if said == "1" or (expected.numel() == 1 and not _is_simple(factor)):
+        return ""
+    all_of_it = "it" if expected.numel() == 1 else "all of it"
+    return f"; {all_of_it} is {said} times what it should be"
+
+
+def _is_simple(ratio: float) -> bool:
+    """Whether a ratio is one of small integers, which hardly is chance."""
+    if not _ROUNDING < abs(ratio) < 1 / _ROUNDING:
+        return False
+    larger = max(abs(ratio), 1 / abs(ratio))
+    nearest = Fraction(larger).limit_denominator(_LARGEST_DENOMINATOR)
+    return abs(larger - nearest) <= _ROUNDING * larger
 
 
 def _estimates(name: str, seen: Estimate, expected: Estimate) -> str:
@@ -143,7 +172,8 @@ def _estimates(name: str, seen: Estimate, expected: Estimate) -> str:
     if name.startswith("the standard deviation of ") and seen.value:
         allowed *= expected.value / seen.value  # it is proportional to the deviation
     by_chance = f", within {allowed:.2g} by chance" if allowed else ""
-    return f"is {seen.value:.4g}; it should be {expected.value:.4g}{by_chance}"
+    is_now, should_be = told_apart(seen.value, expected.value, digits=4)
+    return f"is {is_now}; it should be {should_be}{by_chance}"
 
 
 def _draws(seen: Counts, expected: Distribution) -> str:

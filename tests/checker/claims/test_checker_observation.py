@@ -19,7 +19,7 @@ from gpt2_small.checker.claims.observing.observation import (
 )
 from gpt2_small.checker.claims.observing.packing import pack, unpack
 from gpt2_small.checker.claims.observing.probes import with_axes
-from gpt2_small.checker.difference_messages import explain_difference
+from gpt2_small.checker.difference_messages import explain_difference, told_apart
 
 
 def test_a_missing_tap_is_no_difference() -> None:
@@ -128,6 +128,23 @@ def test_a_difference_is_reported_with_place_values_and_tolerance() -> None:
 def test_a_constant_factor_is_reported() -> None:
     wanted = torch.randn(4, 5)
     assert "all of it is 3 times" in explain_difference("the output", 3 * wanted, wanted)
+
+
+@pytest.mark.parametrize(("seen", "is_reported"), [(1.5, True), (0.1, True), (1.073, False)])
+def test_the_factor_of_a_single_number_is_reported_if_it_is_simple(
+    seen: float, is_reported: bool
+) -> None:
+    sentence = explain_difference("the loss", torch.tensor(seen), torch.tensor(1.0))
+    assert ("times what it should be" in sentence) == is_reported
+
+
+def test_a_single_integer_is_reported_without_places() -> None:
+    sentence = explain_difference("the tokens of the step", torch.tensor([27]), torch.tensor([24]))
+    assert sentence == "the tokens of the step are 27; they should be 24"
+
+
+def test_two_unequal_numbers_are_written_with_digits_that_differ() -> None:
+    assert told_apart(5.9881, 5.9876, digits=4) == ("5.9881", "5.9876")
 
 
 def test_a_wrong_shape_is_reported_with_its_axes() -> None:

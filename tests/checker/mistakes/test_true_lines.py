@@ -79,6 +79,22 @@ SENTENCES = {
          "        return self.output_dropout(merged @ w + self.b_O)\n" + Z),
         "z, with axes merged in another order.",
     ),
+    "the last head for all": (
+        "MultiHeadAttention",
+        ("        return self.output_dropout(output + self.b_O)\n",
+         "        for head in range(3):\n"
+         "            output = self.hook_z(z)[:, :, head] @ self.W_O[head]  # here\n"
+         "        return self.output_dropout(output + self.b_O)\n"),
+        "each pass of the loop replaces the result of the one before.",
+    ),
+    "another number of tokens kept": (
+        "sample",
+        ("    descending, token_of_rank",
+         "    least = relative.sort(dim=-1, descending=True).values[:, 2]  # here\n"
+         "    relative = relative.masked_fill(relative < least[:, None], -math.inf)\n"
+         "    descending, token_of_rank"),
+        "Nothing in the reference equals what line",
+    ),
     "one row of positions": (
         "PositionalEmbedding",
         ('        return repeat(self.W_pos[:seq], "seq d_model',
@@ -166,6 +182,21 @@ def test_a_running_sum_is_not_called_the_first_wrong_result(tmp_path: Path) -> N
     found, text = located(tmp_path, "next_token_loss", (LOSS, loop + LOSS))
     assert found.differs == line_of(text, "# here")
     assert "first that differs" not in found.sentence()
+
+
+def test_the_line_that_returns_a_tensor_for_a_rate_is_quoted(tmp_path: Path) -> None:
+    old = "    return final + (peak"
+    text = reference_with((old, "    peak = torch.tensor(peak)\n" + old))
+    report = check_text(tmp_path, text, "learning_rate").reports["learning_rate"]
+    assert "| return final + (peak" in report.location[-1]
+
+
+def test_the_line_that_sets_the_mode_in_which_a_model_is_left_is_quoted(tmp_path: Path) -> None:
+    edit = ("        model.train(was_training)\n", "        model.train()  # here\n")
+    text, traces = traces_of(tmp_path, "generate", edit)
+    found = ClaimLines("generate", 0, traces, text.encode())._of_mode("it is training; and")
+    assert found is not None
+    assert found.differs == line_of(text, "# here")
 
 
 def test_nothing_is_said_of_a_line_that_has_right_results_too() -> None:

@@ -75,7 +75,7 @@ class ClaimLines:
         if group == "chance" and "generator" in one.result.check:
             return self._without_generator() or self._located or self._own_generator
         if self._part == "generate" and group == "dropout":
-            return self._of_mode() or self._located
+            return self._of_mode(one.result.message) or self._located
         if self._part == "sample" and "temperature 0" in one.result.check:
             return self._at_zero or self._located
         if group == "function" or (self._part in _FUNCTIONS and group != "inputs"):
@@ -89,10 +89,13 @@ class ClaimLines:
                 return found
         return None if line is None else Location(None, "", line, "")
 
-    def _of_mode(self) -> Location | None:
+    def _of_mode(self, message: str) -> Location | None:
         """The line of generate behind a wrong mode of the model."""
         trace = self._traces.get("options")
-        return None if trace is None else function_lines.mode(self._seed, trace, self._source)
+        if trace is None:
+            return None
+        left_in = next((m for m in ("training", "evaluation") if f" is {m};" in message), None)
+        return function_lines.mode(self._seed, trace, self._source, left_in)
 
     def _other_shape(self, one: JudgedClaim) -> Location | None:
         """The line that returns the right numbers in another shape, if a claim failed so."""
@@ -131,9 +134,7 @@ class ClaimLines:
         if self._part == "learning_rate" and TAP + "words" in one.seen:
             return None  # an exception has a line of its own
         if self._part == "learning_rate" and self._traces and self._traces[""].events:
-            rates = self._traces[""]
-            at = rates.last_lines[-1] if rates.last_lines else rates.events[0].line
-            return Location(None, "", at, "")
+            return Location(None, "", _of_rate(self._traces[""], one.result.message), "")
         is_result = re.search("returns|where a tensor is needed", one.result.message)
         if is_result and (trace := self._traces.get("")) is not None:
             line = returned_at(self._part, trace, self._text)
@@ -209,6 +210,14 @@ class ClaimLines:
         if unused is None:
             return found
         return replace(found, differs=unused, differs_is="nothing uses its result", called=None)
+
+
+def _of_rate(rates: Trace, message: str) -> int:
+    """The line that returned the rate of a message's step, or the last executed one."""
+    step = re.search(r"the rate of (step \d+)", message)
+    returned = (event.line for event in rates.events if step and event.operation == step[1])
+    at = next(returned, None)
+    return at or (rates.last_lines[-1] if rates.last_lines else rates.events[0].line)
 
 
 _BY_EFFECT_ALONE = ("train_step", "train", "parameter_groups", "learning_rate")

@@ -10,6 +10,7 @@ from gpt2_small.checker.mistakes.lines.misplaced_stages import (
     lost_tokens,
     merged_backwards,
     mixed_heads,
+    overwritten,
     unfinished,
 )
 from gpt2_small.checker.mistakes.lines.result_differences import difference_of, is_product_of
@@ -114,8 +115,14 @@ class _FirstWrongResult:
             return None
         events = self.compared.trace.events
         index = self._last_multiple(self._first())
-        for misplaced in (mixed_heads, merged_backwards, fed_too_early, late_temperature,
-                          lost_tokens):  # fmt: skip
+        for misplaced in (
+            overwritten,
+            mixed_heads,
+            merged_backwards,
+            fed_too_early,
+            late_temperature,
+            lost_tokens,
+        ):
             if (other := misplaced(self.compared, index)) is not None:
                 return other
         right = self.compared.last_right(index)

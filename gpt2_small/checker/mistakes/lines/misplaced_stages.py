@@ -52,6 +52,24 @@ def mixed_heads(compared: TraceComparison, index: int) -> Location | None:
     return None
 
 
+def overwritten(compared: TraceComparison, index: int) -> Location | None:
+    """The location of a right result in a loop that replaces those of earlier passes."""
+    events = compared.trace.events
+    used = {source for event in events for source in event.inputs} | {compared.trace.output}
+    for source in compared.sources(index):
+        last = events[source]
+        lost = (
+            i
+            for i in range(source)
+            if (events[i].line, events[i].operation) == (last.line, last.operation)
+            if i not in used and compared.is_right(i) and not compared.is_the_same(i, source)
+        )
+        if next(lost, None) is not None:
+            said = "each pass of the loop replaces the result of the one before"
+            return Location(None, "", last.line, said, last.value)
+    return None
+
+
 def _one_row(compared: TraceComparison, sources: Sequence[int]) -> Location | None:
     """The location of the result of one row of the batch, which is repeated for all."""
     for source in sources:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from gpt2_small.checker.difference_messages import told_apart
 from gpt2_small.checker.mistakes.lines.location import NOTHING_RIGHT
 from gpt2_small.checker.mistakes.lines.stages.reference_stages import PLURAL, Stage
 from gpt2_small.checker.mistakes.lines.stages.stage_matching import StageMatch
@@ -22,10 +23,11 @@ def difference_of(compared: TraceComparison, index: int) -> str:
     events = compared.trace.events
     found = compared.matches[index]
     if found is not None and found.kind == "scaled":
+        factor, _ = told_apart(found.factor, 1.0, digits=4)
         if is_product_of(compared, found.stage, index):
-            return f"it multiplies {found.stage.name} by {found.factor:.4g}"
+            return f"it multiplies {found.stage.name} by {factor}"
         what = "they" if found.stage.name.endswith(PLURAL) else "it"
-        return f"{found.stage.name}, {found.factor:.4g} times what {what} should be"
+        return f"{found.stage.name}, {factor} times what {what} should be"
     if found is not None and found.kind == "cut":
         value, every = events[index].value, found.stage.value.shape[1]
         some = 0 if value is None else value.shape[1]
@@ -76,5 +78,12 @@ def _missing(compared: TraceComparison, index: int) -> Stage | None:
         for stage in compared.known
         if stage.is_named and not stage.is_extra and id(stage) not in seen
     )
-    size = 0 if value is None else value.numel()
-    return next((stage for stage in missing if stage.value.numel() == size), None)
+    if value is None:
+        return None
+    is_real = value.is_floating_point()
+    of_its_kind = (
+        stage
+        for stage in missing
+        if stage.value.numel() == value.numel() and stage.value.is_floating_point() == is_real
+    )
+    return next(of_its_kind, None)

@@ -146,7 +146,7 @@ MISTAKES = [
         component=PART,
         old=_MATRIX,
         new='is_matrix = "bias" not in name and "ln" not in name',
-        sentence="looks for bias in the names, which no parameter here has",
+        sentence="lets the biases outside of the layer norms decay",
         hints=_WHICH_HINTS,
     ),
     Mistake(
@@ -254,7 +254,7 @@ MISTAKES = [
         component=PART,
         old=_NO_DECAY,
         new='{"params": vectors},',
-        sentence="says no decay for the vectors, so that the optimiser's default acts",
+        sentence="gives the vectors' group no weight_decay, so that AdamW's default acts",
         hints=_VALUES_HINTS,
     ),
     Mistake(
@@ -262,7 +262,7 @@ MISTAKES = [
         component=PART,
         old=_DECAY,
         new='{"params": matrices},',
-        sentence="says no decay for the matrices, so that the optimiser's default acts",
+        sentence="gives the matrices' group no weight_decay, so that AdamW's default acts",
         hints=_VALUES_HINTS,
     ),
     Mistake(
@@ -289,7 +289,10 @@ MISTAKES = [
         new=(
             "(matrices if is_matrix else vectors).append(nn.Parameter(parameter.detach().clone()))"
         ),
-        sentence="puts copies into the groups, so that the model itself never learns",
+        sentence=(
+            "puts other tensors than the model's parameters into the groups, so that the "
+            "model itself never learns"
+        ),
         hints=_ONCE_HINTS,
     ),
 ]

@@ -219,7 +219,7 @@ MISTAKES = [
         component=PART,
         old=_RUN,
         new="",
-        sentence="runs no block at all",
+        sentence="uses the output of no block",
         hints=_RUNS_HINTS,
     ),
     Mistake(

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from gpt2_small.checker.claims.judging.tolerances import EFFECTS
-from gpt2_small.checker.difference_messages import are_several
+from gpt2_small.checker.difference_messages import are_several, told_apart
 from gpt2_small.checker.mistakes.lines.location import Location
 from gpt2_small.checker.sandbox.tracing import Effect, Trace
 from gpt2_small.checker.sandbox.tracing.line_watcher import NAMED
@@ -51,13 +51,12 @@ def unlike_facts(
         if found is not None:
             mine, theirs = found
             other = _other_fact(right, mine, facts)
-            said = f"{what} {'are' if are_several(what) else 'is'} {in_words(mine)}"
-            wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
+            said = f"{what} {'are' if are_several(what) else 'is'} {compared(mine, theirs)}"
             line = _named_before(trace, mine, is_right=bool(other)) or (
                 built_at or mine.line if other else mine.line
             )
             also = f"; {in_words(mine)} is {other}" if other else ""
-            return placed_at(line, said + wanted + also)
+            return placed_at(line, said + also)
     return None
 
 
@@ -99,6 +98,17 @@ def _named_before(trace: Trace, effect: Effect, *, is_right: bool) -> int | None
 def in_words(effect: Effect) -> str:
     """Format an effect's numbers."""
     return ", ".join(f"{number:.5g}" for number in effect.numbers)
+
+
+def compared(effect: Effect, wanted: Effect | None) -> str:
+    """An effect's numbers, and those of the reference: `0.05 instead of 8.5358`."""
+    if wanted is None:
+        return in_words(effect)
+    if len(effect.numbers) != len(wanted.numbers):
+        return f"{in_words(effect)} instead of {in_words(wanted)}"
+    pairs = zip(effect.numbers, wanted.numbers, strict=True)
+    sides = zip(*(told_apart(a, b, digits=5) for a, b in pairs), strict=True)
+    return " instead of ".join(", ".join(side) for side in sides)
 
 
 def line_of_call(source: bytes, function: str, called: str) -> int | None:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
+from gpt2_small.checker.difference_messages import told_apart
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
     close,
+    compared,
     first_unlike,
-    in_words,
     of_kind,
     placed_at,
 )
@@ -66,19 +67,23 @@ def without_mode(trace: Trace) -> Trace:
     return replace(trace, effects=[effect for effect in trace.effects if effect.what != _MODE])
 
 
-def mode(seed: int, trace: Trace, source: bytes) -> Location | None:
-    """The line of generate that runs the model in training mode, or its only call of eval."""
+def mode(seed: int, trace: Trace, source: bytes, left_in: str | None) -> Location | None:
+    """The line of generate that runs the model in training mode, or that leaves it in a mode.
+
+    left_in: `training` or `evaluation`; the only call of `train` or `eval` sets it.
+    """
     right = record(reference(), "generate", seed, "options")
     found = first_unlike(trace, right, _MODE)
     if found is not None:
         said = _said_of_generate(_MODE, *found)
         return placed_at(found[0].line, said, _OF_GENERATE[_MODE])
+    setting = {"training": "train", "evaluation": "eval"}.get(left_in or "")
     calls = [
         node.lineno
         for own in ast.walk(ast.parse(source))
         if isinstance(own, ast.FunctionDef) and own.name == "generate"
         for node in ast.walk(own)
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "eval"
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == setting
     ]
     return placed_at(calls[0], "the model is left in this mode") if len(calls) == 1 else None
 
@@ -100,7 +105,7 @@ def _said_of_generate(what: str, mine: Effect, theirs: Effect | None) -> str:
         return "sample is not given the logits of the last position"
     if theirs is None:
         return "the model runs once more"
-    return f"{what} is {in_words(mine)} instead of {in_words(theirs)}"
+    return f"{what} is {compared(mine, theirs)}"
 
 
 def _leaving(lines: Sequence[int], source: bytes) -> int | None:
@@ -133,8 +138,8 @@ def rate(seed: int, trace: Trace, _case: str, source: bytes) -> Location | None:
         if not settings["warmup_steps"]:
             allowed = _WITHOUT_WARM_UP * settings["peak"]
         if abs(ours.value.item() - theirs.value.item()) > allowed:
-            said = f"for {ours.operation} it returns {ours.value.item():.4g}"
-            wanted = f"not {theirs.value.item():.4g}"
+            is_now, should_be = told_apart(ours.value.item(), theirs.value.item(), digits=4)
+            said, wanted = f"for {ours.operation} it returns {is_now}", f"not {should_be}"
             strange = _strange_number(trace, place)
             if strange is None:
                 line = _assigned(trace, place, ours.line, source)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
+    compared,
     first_unlike,
     in_words,
     line_of_call,
@@ -92,10 +93,9 @@ def _handed_on(trace: Trace, right: Trace, facts: Sequence[str] = HANDED_ON) -> 
         if what.startswith("the micro-batches") and mine.numbers == (1.0,):
             more = len(of_kind(trace, what)) > len(of_kind(right, what))
             suggests = "train-every-micro-batch" if more else "train-first-micro-batch"
-        wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
-        is_verb = what.startswith("asks")
-        said = f"it {what} {in_words(mine)}" if is_verb else f"{what}: {in_words(mine)}"
-        return placed_at(mine.line, said + wanted, suggests)
+        numbers = compared(mine, theirs)
+        said = f"it {what} {numbers}" if what.startswith("asks") else f"{what}: {numbers}"
+        return placed_at(mine.line, said, suggests)
     return None
 
 
@@ -131,8 +131,7 @@ def _wrong_rate(trace: Trace, right: Trace) -> Location | None:
     later = [effect.line for effect in trace.effects[index:] if effect.what == "sets"]
     if not setting and later:
         return placed_at(later[0], "it sets the learning rate of a step after the step")
-    wanted = "" if theirs is None else f" instead of {in_words(theirs)}"
-    said = f"{what} is {in_words(mine)}{wanted}"
+    said = f"{what} is {compared(mine, theirs)}"
     asking = of_kind(trace, "asks the schedule for step")
     if not setting and asking and trace.effects.index(asking[0]) < index:
         said = f"no group gets the schedule's rate, so {said}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from gpt2_small.checker.claims.judging.runner import reference
 from gpt2_small.checker.mistakes.lines.effects.effect_comparison import (
     close,
+    compared,
     first_unlike,
     in_words,
     line_of_call,
@@ -76,9 +77,8 @@ def _wrong_count(trace: Trace, right: Trace) -> Location | None:
     named = [e for e in before if e.what.startswith(NAMED) and close(e.numbers, mine.numbers)]
     if not named or theirs is None:
         return None
-    return placed_at(
-        named[0].line, f"it counts {in_words(mine)} tokens instead of {in_words(theirs)}"
-    )
+    said = compared(mine, theirs).replace(" instead", " tokens instead")
+    return placed_at(named[0].line, f"it counts {said}")
 
 
 _EACH = "train-step-updates-each-batch"
